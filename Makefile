@@ -1,0 +1,27 @@
+# Each target sets up what it needs, in .venv, on a machine that has Python 3.11 or later. ARGS='…' is passed on.
+
+.PHONY: help demo test lint bench setup-embedded setup-dev
+
+help:
+	@echo "make demo    identify and event jobs on their way to a sandbox, on real servers, through an outage"
+	@echo "make test    the tests"
+	@echo "make lint    ruff, and mypy in strict mode"
+	@echo "make bench   the benchmarks"
+	@echo "ARGS='…' is passed on: make test ARGS='-k leash'"
+
+demo: setup-embedded
+	@.venv/bin/python -m worker.ops.cli demo $(ARGS)
+
+test: setup-dev
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: setup-dev
+	@.venv/bin/python -m ruff check $(ARGS)
+	@.venv/bin/python -m ruff format --check
+	@.venv/bin/python -m mypy
+
+bench: setup-dev
+	@.venv/bin/python -m benchmarks $(ARGS)
+
+setup-embedded setup-dev:
+	@scripts/setup $(@:setup-%=%)

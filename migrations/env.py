@@ -1,0 +1,24 @@
+"""Runs the migrations with the connection that `trackrelay migrate` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from worker.store.models import VERSION_TABLE, Base
+
+
+def is_ours(name: str | None, kind: str, parents: object) -> bool:
+    """Alembic's autogenerate looks at our tables only: the database may be shared with an application."""
+    return kind != "table" or (name or "").startswith("trackrelay_")
+
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=Base.metadata,
+    version_table=VERSION_TABLE,
+    include_name=is_ours,
+    transaction_per_migration=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

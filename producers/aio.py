@@ -1,0 +1,163 @@
+"""The same names as :mod:`producers`, as coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import ParamSpec
+
+from . import operations
+from .append import Entry
+from .default import configure, default_producer
+from .errors import NotEnqueued, QueueFull
+from .operation import Operation
+from .producer import FULL_WAIT_S, OnInvalid, Pipeline, Producer, chunks, valid
+from .redis_keys import Lane
+from .redis_queue_aio import AsyncRedisQueue
+
+P = ParamSpec("P")
+_queue: tuple[Producer, AsyncRedisQueue] | None = None
+
+
+async def enqueue(operation: Operation) -> str:
+    """Enqueue an operation and return its job's id."""
+    return (await enqueue_all((operation,)))[0]
+
+
+async def enqueue_all(batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
+    """Enqueue some operations in one round trip, all or none, and return their jobs' ids."""
+    if batch:
+        producer = default_producer()
+        try:
+            await _append(producer, producer.entries(batch), lane)
+        except NotEnqueued as error:
+            producer.not_enqueued(error)
+    return [operation.id for operation in batch]
+
+
+async def enqueue_many(
+    operations: Iterable[Operation] | AsyncIterable[Operation], *, on_invalid: OnInvalid = "raise"
+) -> int:
+    """Enqueue any number of operations in the bulk lane; see :meth:`producers.Producer.enqueue_many`."""
+    count = 0
+    if isinstance(operations, AsyncIterable):
+        chunk: list[Operation] = []
+        async for operation in operations:
+            chunk.append(operation)
+            if len(chunk) >= ASYNC_CHUNK:
+                count += await _enqueue_chunk(chunk)
+                chunk = []
+        return count + (await _enqueue_chunk(chunk) if chunk else 0)
+    for full_chunk in chunks(valid(iter(operations), on_invalid)):
+        count += await _enqueue_chunk(full_chunk)
+    return count
+
+
+#: Operations of an asynchronous iterator that go in one round trip.
+ASYNC_CHUNK = 100
+
+
+@asynccontextmanager
+async def pipeline() -> AsyncIterator[Pipeline]:
+    """Collect operations (its functions are plain ones) and send them in one round trip when the block ends."""
+    collected = Pipeline()
+    yield collected
+    await enqueue_all(collected.operations)
+
+
+async def aclose() -> None:
+    """Close this event loop's connections."""
+    if _queue is not None:
+        await _queue[1].aclose()
+
+
+async def _enqueue_chunk(chunk: list[Operation]) -> int:
+    producer = default_producer()
+    entries = producer.entries(chunk)
+    while True:
+        try:
+            await _append(producer, entries, "bulk")
+            return len(chunk)
+        except QueueFull:
+            await asyncio.sleep(FULL_WAIT_S)
+
+
+async def _append(producer: Producer, entries: Sequence[Entry], lane: Lane) -> None:
+    global _queue
+    if producer.settings.backend != "redis":
+        return producer.backend.append(entries, lane)
+    if _queue is None or _queue[0] is not producer:
+        _queue = (producer, AsyncRedisQueue(producer.settings))
+    return await _queue[1].append(entries, lane)
+
+
+def _enqueues(make: Callable[P, Operation]) -> Callable[P, Awaitable[str]]:
+    @functools.wraps(make)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> str:
+        default_producer()
+        return await enqueue(make(*args, **kwargs))
+
+    return call
+
+
+def _enqueues_each(make: Callable[P, Sequence[Operation]]) -> Callable[P, Awaitable[list[str]]]:
+    @functools.wraps(make)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> list[str]:
+        default_producer()
+        return await enqueue_all(make(*args, **kwargs))
+
+    return call
+
+
+identify = _enqueues(operations.identify)
+track = _enqueues(operations.track)
+page = _enqueues(operations.page)
+screen = _enqueues(operations.screen)
+track_anonymous = _enqueues(operations.track_anonymous)
+delete_person = _enqueues(operations.delete_person)
+suppress = _enqueues(operations.suppress)
+unsuppress = _enqueues(operations.unsuppress)
+merge = _enqueues(operations.merge)
+add_device = _enqueues(operations.add_device)
+delete_device = _enqueues(operations.delete_device)
+identify_object = _enqueues(operations.identify_object)
+delete_object = _enqueues(operations.delete_object)
+add_relationships = _enqueues(operations.add_relationships)
+delete_relationships = _enqueues(operations.delete_relationships)
+add_to_segment = _enqueues_each(operations.add_to_segment)
+remove_from_segment = _enqueues_each(operations.remove_from_segment)
+submit_form = _enqueues(operations.submit_form)
+unsubscribe = _enqueues(operations.unsubscribe)
+report_metric = _enqueues(operations.report_metric)
+entity = _enqueues(operations.entity)
+
+__all__ = [
+    "aclose",
+    "add_device",
+    "add_relationships",
+    "add_to_segment",
+    "configure",
+    "delete_device",
+    "delete_object",
+    "delete_person",
+    "delete_relationships",
+    "enqueue",
+    "enqueue_many",
+    "entity",
+    "identify",
+    "identify_object",
+    "merge",
+    "page",
+    "pipeline",
+    "remove_from_segment",
+    "report_metric",
+    "screen",
+    "submit_form",
+    "suppress",
+    "track",
+    "track_anonymous",
+    "unsubscribe",
+    "unsuppress",
+]

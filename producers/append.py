@@ -1,0 +1,200 @@
+"""Appending to the queue: one script, one round trip, all or nothing.
+
+The script adds every entry to its streams and, for each shard whose bell does not stand, sets the bell and pushes the Celery
+message that makes a worker come. There is no moment at which a job is queued and nobody was told.
+
+The message is Celery's documented task message, version 2, in the envelope of kombu's Redis transport
+(https://docs.celeryq.dev/en/stable/internals/protocol.html), as Celery clients of other languages write it: an application
+needs neither Celery nor its version constraints.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from . import redis_keys
+from .errors import ConfigurationError, QueueFull, TrackRelayError
+from .job import FORMAT_VERSION, encode_entry
+from .keys import shard_of
+from .operation import Operation
+from .redis_keys import Lane
+
+#: Above this part of ``maxmemory`` nothing is accepted: what is left is the workers' room to drain.
+MEMORY_MARK = 0.75
+#: How long a bell stands when nobody renews it: after that the next enqueue rings anew.
+BELL_MS = 15_000
+#: More messages than this in Celery's queue tell nobody anything new (no worker has run for a long time).
+MAX_RINGS = 256
+DELIVER_TASK = "trackrelay.deliver"
+
+#: Rings a shard. Stands alone because workers and beat ring with the same words.
+RING_LUA = """
+local function ring(prefix, queue, message, shard, unique, bell_ms, max_rings)
+  if redis.call('SET', prefix .. shard .. ':bell', unique, 'NX', 'PX', bell_ms)
+      and redis.call('LLEN', queue) < max_rings then
+    redis.call('LPUSH', queue, (string.gsub(message, '@', unique .. '.' .. shard)))
+  end
+end
+"""
+
+# ARGV: prefix, queue, format, shards ('' = as configured), max_length, memory_mark, bell_ms, max_rings, lane,
+#       number of shards touched, then (shard, message) for each, then for each entry: its shards ('0' or '0,3') and its bytes.
+APPEND_LUA = (
+    RING_LUA
+    + """
+local prefix, queue, format, shards, max_length = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local mark, bell_ms, max_rings, lane, touched = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
+local config = redis.call('HMGET', prefix .. 'config', 'shards', 'format')
+if not config[1] then return {'unmigrated'} end
+if config[1] ~= shards then return {'shards', config[1]} end
+if config[2] ~= format then return {'format', config[2]} end
+local first = 11 + 2 * touched
+local length = (#ARGV - first + 1) / 2
+for shard = 0, tonumber(shards) - 1 do
+  length = length + redis.call('XLEN', prefix .. shard .. ':live') + redis.call('XLEN', prefix .. shard .. ':bulk')
+end
+if length > max_length then return {'full', length, max_length} end
+if not redis.call('GET', prefix .. 'room') then
+  local memory = redis.call('INFO', 'memory')
+  local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
+  local limit = tonumber(string.match(memory, 'maxmemory:(%d+)') or '0')
+  if limit > 0 and used >= limit * mark then return {'memory', used, limit} end
+  redis.call('SET', prefix .. 'room', '1', 'PX', 100)
+end
+local unique
+for i = first, #ARGV, 2 do
+  for shard in string.gmatch(ARGV[i], '%d+') do
+    unique = redis.call('XADD', prefix .. shard .. ':' .. lane, '*', 'v', format, 'j', ARGV[i + 1])
+  end
+end
+for i = 11, first - 1, 2 do
+  ring(prefix, queue, ARGV[i + 1], ARGV[i], unique, bell_ms, max_rings)
+end
+return {'ok'}
+"""
+)
+APPEND_SHA = hashlib.sha1(APPEND_LUA.encode(), usedforsecurity=False).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def deliver_message(shard: int) -> str:
+    """The Celery message that runs the deliver task for ``shard``; ``@`` stands where its unique id goes."""
+    arguments = base64.b64encode(json.dumps([[shard], {}, {}]).encode()).decode()
+    return celery_message(DELIVER_TASK, arguments, f"({shard},)")
+
+
+def celery_message(task: str, arguments: str, argsrepr: str) -> str:
+    """A task message (protocol 2) in the envelope of kombu's Redis transport, with ``@`` for its unique id."""
+    return json.dumps(
+        {
+            "body": arguments,
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {
+                "lang": "py",
+                "task": task,
+                "id": "@",
+                "root_id": "@",
+                "parent_id": None,
+                "group": None,
+                "argsrepr": argsrepr,
+                "kwargsrepr": "{}",
+                "origin": "trackrelay",
+                "ignore_result": True,
+            },
+            "properties": {
+                "correlation_id": "@",
+                "delivery_mode": 2,
+                "delivery_info": {"exchange": "", "routing_key": redis_keys.QUEUE},
+                "priority": 0,
+                "body_encoding": "base64",
+                "delivery_tag": "@",
+            },
+        },
+        separators=(",", ":"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stream entry: the operation it came from, and its bytes."""
+
+    operation: Operation
+    data: bytes
+
+    @classmethod
+    def of(cls, operation: Operation, *, source: str | None, trace: str | None) -> Entry:
+        return cls(operation, encode_entry(operation, source=source, trace=trace))
+
+
+def append_arguments(
+    entries: Sequence[Entry], lane: Lane, *, shards: int, max_length: int
+) -> list[str | bytes | int | float]:
+    """What the append script takes as ARGV for ``entries``."""
+    touched: dict[int, None] = {}
+    tail: list[str | bytes] = []
+    for entry in entries:
+        of_entry = dict.fromkeys(shard_of(key, shards) for key in entry.operation.keys)
+        touched.update(of_entry)
+        tail += [",".join(map(str, of_entry)), entry.data]
+    head: list[str | bytes | int | float] = [
+        redis_keys.PREFIX,
+        redis_keys.QUEUE_KEY,
+        FORMAT_VERSION,
+        shards,
+        max_length,
+        MEMORY_MARK,
+        BELL_MS,
+        MAX_RINGS,
+        lane,
+        len(touched),
+    ]
+    for shard in touched:
+        head += [shard, deliver_message(shard)]
+    return [*head, *tail]
+
+
+class ShardsDiffer(TrackRelayError):
+    """The queue has another number of shards than the caller thought."""
+
+    def __init__(self, actual: int) -> None:
+        super().__init__(f"the queue has {actual} shards")
+        self.actual = actual
+
+
+def check_reply(reply: Sequence[bytes | int], operation: Operation) -> None:
+    """Raise what the append script's answer stands for, if it is not a yes.
+
+    Raises:
+        QueueFull: too long, or too little memory left.
+        ShardsDiffer: the number of shards is another one.
+        ConfigurationError: the queue was never set up, or was set up for another format.
+    """
+    match [part.decode() if isinstance(part, bytes) else part for part in reply]:
+        case ["ok"]:
+            return
+        case ["full", length, limit]:
+            raise QueueFull(
+                f"the queue would hold {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}", operation
+            )
+        case ["memory", used, limit]:
+            raise QueueFull(
+                f"Redis uses {int(used) // 2**20:,} MiB of its maxmemory of {int(limit) // 2**20:,} MiB; "
+                f"from {MEMORY_MARK:.0%} on the rest is the workers' room to drain the queue",
+                operation,
+            )
+        case ["shards", actual]:
+            raise ShardsDiffer(int(actual))
+        case ["unmigrated"]:
+            raise ConfigurationError("the queue was never set up in this Redis: run `trackrelay migrate` once")
+        case ["format", actual]:
+            raise ConfigurationError(
+                f"the queue in Redis has format {actual}, this producer writes format {FORMAT_VERSION}: "
+                "deploy the same version of trackrelay to applications and workers, then run `trackrelay migrate`"
+            )
+    raise TrackRelayError(f"the append script answered {reply!r}")

@@ -1,0 +1,74 @@
+"""Where operations go: Redis, or nowhere at all in tests and on a developer's machine. Every check runs before any of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from .append import Entry
+from .operation import Operation
+from .redis_keys import Lane
+from .settings import Settings
+
+
+class Backend(Protocol):
+    """Takes checked and encoded entries."""
+
+    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        """Take all ``entries``, or raise and take none."""
+
+    def close(self) -> None:
+        """Give back what is held open."""
+
+
+class ConsoleBackend:
+    """Prints a line of JSON for every operation to stderr."""
+
+    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        for entry in entries:
+            for job in msgspec.json.decode(entry.data):
+                print("trackrelay:", msgspec.json.encode(job["body"]).decode(), file=sys.stderr)
+
+    def close(self) -> None:
+        pass
+
+
+class MemoryBackend:
+    """Keeps what was enqueued in a list, for tests."""
+
+    def __init__(self) -> None:
+        #: What was enqueued, in order.
+        self.operations: list[Operation] = []
+
+    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        self.operations += [entry.operation for entry in entries]
+
+    def close(self) -> None:
+        pass
+
+
+class OffBackend:
+    """Drops everything."""
+
+    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def backend_for(settings: Settings) -> Backend:
+    """The backend that ``settings.backend`` names."""
+    match settings.backend:
+        case "console":
+            return ConsoleBackend()
+        case "memory":
+            return MemoryBackend()
+        case "off":
+            return OffBackend()
+    from .redis_queue import RedisQueue
+
+    return RedisQueue(settings)

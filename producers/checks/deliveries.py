@@ -1,0 +1,88 @@
+"""What became of a message: metrics and unsubscribes of a delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .. import limits
+from ..keys import key_of
+from ..values import JSON, json_object, timestamp
+from .checked import Checked, Document, rule
+from .names import name_of
+from .refusal import Refusal, within, wrong_type
+from .text import one_of
+
+#: Track API, delivery_operations.
+_EVENTS = ("opened", "converted", "delivered")
+#: Track API, v1's metrics, of all channels together.
+_METRICS = ("bounced", "clicked", "converted", "deferred", "delivered", "dropped", "opened", "spammed")
+
+
+def event(document: Document) -> Checked:
+    """A device says what became of a message."""
+    checked = _start(document)
+    checked.name = within("name", one_of, _EVENTS, document["name"])
+    checked.document["name"] = checked.name
+    checked.document["attributes"] = within("attributes", _with_device_token, document["attributes"])
+    return checked
+
+
+def metric(document: Document) -> Checked:
+    """A channel of your own says what became of a message."""
+    checked = _start(document)
+    clean = checked.document
+    clean["name"] = checked.name = within("name", one_of, _METRICS, document["name"])
+    if document.get("recipient") is not None:
+        clean["recipient"] = within("recipient", _recipient, document["recipient"])
+    for field in ("reason", "href"):
+        if document.get(field) is not None:
+            clean[field] = within(field, _text, document[field])
+    if (when := document.get("timestamp")) is not None:
+        clean["timestamp"] = within("timestamp", timestamp, when)
+    else:
+        checked.stamp = True
+    return checked
+
+
+def unsubscribe(document: Document) -> Checked:
+    """Somebody unsubscribes by way of a message."""
+    return _start(document)
+
+
+def identifier_of(identifiers: object, name: str) -> str:
+    """The one identifier, called ``name``, of a delivery or a form."""
+    if not isinstance(identifiers, (dict, Mapping)) or list(identifiers) != [name]:
+        raise Refusal(f"must be {{{name!r}: …}}", limit=name, actual="something else")
+    return within(name, name_of, identifiers[name], limits.TOKEN_BYTES)
+
+
+def _start(document: Document) -> Checked:
+    identifier = within("identifiers", identifier_of, document["identifiers"], "id")
+    clean: dict[str, JSON] = {"type": "delivery", "identifiers": {"id": identifier}, "action": str(document["action"])}
+    return Checked(clean, (key_of("delivery", identifier),))
+
+
+def _with_device_token(given: object) -> dict[str, JSON]:
+    attributes = json_object(given)
+    attributes["device_token"] = within("device_token", name_of, attributes.get("device_token"), limits.TOKEN_BYTES)
+    return attributes
+
+
+def _recipient(value: object) -> JSON:
+    # Track API, metrics: the phone number an SMS went to is an integer.
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise wrong_type(value, "text")
+    return str.__str__(value)
+
+
+RULES = {
+    ("delivery", "event"): rule(event, "identifiers name attributes"),
+    ("delivery", "metric"): rule(metric, "identifiers name", "recipient reason href timestamp"),
+    ("delivery", "unsubscribe"): rule(unsubscribe, "identifiers"),
+}

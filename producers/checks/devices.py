@@ -1,0 +1,75 @@
+"""A person's devices, for push messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .. import limits
+from ..keys import key_of
+from ..values import JSON, json_object, timestamp
+from .checked import Checked, Document, rule
+from .identifiers import of_person
+from .names import name_of
+from .refusal import Refusal, within, wrong_type
+from .text import one_of, refuse_unknown, text_of
+
+
+def add(document: Document) -> Checked:
+    """A device comes into being or changes."""
+    return _checked(document, within("device", _device, document["device"]))
+
+
+def delete(document: Document) -> Checked:
+    """A device is taken away."""
+    return _checked(document, within("device", _token_only, document["device"]))
+
+
+def _checked(document: Document, device: JSON) -> Checked:
+    kind, value = within("identifiers", of_person, document["identifiers"])
+    clean: dict[str, JSON] = {
+        "type": "person",
+        "identifiers": {kind: value},
+        "action": str(document["action"]),
+        "device": device,
+    }
+    return Checked(clean, (key_of(kind, value),))
+
+
+def _device(given: object) -> JSON:
+    clean = _start(given, "token", "platform", "last_used", "attributes")
+    assert isinstance(given, Mapping)
+    clean["platform"] = within("platform", one_of, ("ios", "android"), given.get("platform"))
+    if given.get("last_used") is not None:
+        clean["last_used"] = within("last_used", timestamp, given["last_used"])
+    if given.get("attributes") is not None:
+        clean["attributes"] = within("attributes", _attributes, given["attributes"])
+    return clean
+
+
+def _token_only(given: object) -> JSON:
+    return _start(given, "token")
+
+
+def _start(given: object, *fields: str) -> dict[str, JSON]:
+    if not isinstance(given, (dict, Mapping)):
+        raise wrong_type(given, "an object with a token")
+    refuse_unknown(given, fields)
+    return {"token": within("token", name_of, given.get("token"), limits.TOKEN_BYTES)}
+
+
+def _attributes(given: object) -> dict[str, JSON]:
+    return {name: within(name, _attribute, name, value) for name, value in json_object(given).items()}
+
+
+def _attribute(name: str, value: JSON) -> str:
+    # Track API, device_object_common: all text, true and false included.
+    if name == "_last_status":
+        raise Refusal("is Customer.io's to write", limit="not given", actual="given")
+    text = text_of(value)
+    return one_of(("true", "false"), text) if name == "push_enabled" else text
+
+
+RULES = {
+    ("person", "add_device"): rule(add, "identifiers device"),
+    ("person", "delete_device"): rule(delete, "identifiers device"),
+}

@@ -1,0 +1,64 @@
+"""Relationships: the people of an object, the objects of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..values import JSON
+from .attributes import attributes_of
+from .identifiers import ANONYMOUS, BY_ID_EMAIL_OR_CIO_ID, of_object, of_person
+from .refusal import Refusal, within, wrong_type
+from .text import refuse_unknown
+
+_FIELDS = ("identifiers", "relationship_attributes")
+
+
+def to_objects(value: object) -> list[JSON]:
+    """``cio_relationships`` of a person."""
+    return _each(value, _object)
+
+
+def to_people(value: object) -> list[JSON]:
+    """``cio_relationships`` of an object, with people Customer.io knows by id, email or cio_id."""
+    return _each(value, _person)
+
+
+def to_anonymous(value: object) -> list[JSON]:
+    """``cio_relationships`` of an object, with people not yet known."""
+    return _each(value, _anonymous)
+
+
+def at_least_one(relationships: list[JSON]) -> list[JSON]:
+    """``relationships``, unless there are none."""
+    if not relationships:
+        raise Refusal("is empty; name at least one", limit="at least 1", actual="0")
+    return relationships
+
+
+def _object(identifiers: object) -> dict[str, JSON]:
+    return {**of_object(identifiers)}
+
+
+def _person(identifiers: object) -> dict[str, JSON]:
+    return dict([of_person(identifiers, BY_ID_EMAIL_OR_CIO_ID)])
+
+
+def _anonymous(identifiers: object) -> dict[str, JSON]:
+    return dict([of_person(identifiers, ANONYMOUS)])
+
+
+def _each(value: object, identifiers_of: Callable[[object], dict[str, JSON]]) -> list[JSON]:
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise wrong_type(value, "a list of relationships")
+    return [within(index, _one, each, identifiers_of) for index, each in enumerate(value)]
+
+
+def _one(relationship: object, identifiers_of: Callable[[object], dict[str, JSON]]) -> dict[str, JSON]:
+    if not isinstance(relationship, (dict, Mapping)):
+        raise wrong_type(relationship, "an object with identifiers and relationship_attributes")
+    refuse_unknown(relationship, _FIELDS)
+    clean: dict[str, JSON] = {"identifiers": within("identifiers", identifiers_of, relationship.get("identifiers"))}
+    given = relationship.get("relationship_attributes")
+    if given is not None and (attributes := within("relationship_attributes", attributes_of, given)):
+        clean["relationship_attributes"] = attributes
+    return clean

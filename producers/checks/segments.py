@@ -1,0 +1,46 @@
+"""Manual segments: one person into or out of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .. import limits
+from ..keys import key_of
+from ..values import JSON
+from .checked import Checked, Document, rule
+from .identifiers import BY_ID_EMAIL_OR_CIO_ID, of_person
+from .refusal import Refusal, within
+
+
+def membership(document: Document) -> Checked:
+    """A person is added to or removed from a segment."""
+    segment_id = within("identifiers", _segment_id, document["identifiers"])
+    kind, value = within("person", of_person, document["person"], BY_ID_EMAIL_OR_CIO_ID)
+    clean: dict[str, JSON] = {
+        "type": "segment",
+        "action": str(document["action"]),
+        "identifiers": {"segment_id": segment_id},
+        "person": {kind: value},
+    }
+    return Checked(clean, (key_of(kind, value),), name=str(segment_id))
+
+
+def _segment_id(identifiers: object) -> int:
+    only = isinstance(identifiers, (dict, Mapping)) and list(identifiers) == ["segment_id"]
+    given = identifiers["segment_id"] if only else None  # type: ignore[index]
+    if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) <= 10:
+        given = int(given)
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= limits.SEGMENT_ID:
+        raise Refusal(
+            f"is not a segment's id: a whole number from 1 to {limits.SEGMENT_ID:,}",
+            limit=f"1 to {limits.SEGMENT_ID:,}",
+            actual="something else",
+            at=("segment_id",),
+        )
+    return int(given)
+
+
+RULES = {
+    ("segment", "add"): rule(membership, "identifiers person"),
+    ("segment", "remove"): rule(membership, "identifiers person"),
+}

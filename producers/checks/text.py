@@ -1,0 +1,64 @@
+"""Fields that hold text, and fields that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from enum import Enum
+
+from ..values import JSON
+from .refusal import Refusal, kind_of, wrong_type
+
+#: What other APIs, and v1, call things.
+_OTHER_NAMES = {
+    "data": "attributes",
+    "properties": "attributes",
+    "traits": "attributes",
+    "event": "name",
+    "relationships": "cio_relationships",
+    "customer_id": "identifiers",
+    "user_id": "identifiers",
+    "anonymous_id": "attributes.anonymous_id",
+    "_update": "attributes._update",
+}
+
+
+def text_of(value: JSON) -> str:
+    """A scalar as text: ``True`` is ``true``, 3 is ``3``."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    raise wrong_type(value, "text")
+
+
+def one_of(choices: tuple[str, ...], value: object) -> str:
+    """``value``, which must be one of ``choices``."""
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str) and value in choices:
+        return str.__str__(value)
+    given = repr(value[:40]) if isinstance(value, str) else kind_of(value)
+    known = ", ".join(choices)
+    raise Refusal(f"is {given}; Customer.io takes {known}{_did_you_mean(value, choices)}", limit=known, actual=given)
+
+
+def refuse_unknown(names: Iterable[object], known: Collection[object]) -> None:
+    """Refuse a name that is none of ``known``, suggesting the nearest."""
+    for name in names:
+        if name not in known:
+            choices = tuple(map(str, known))
+            other = _OTHER_NAMES.get(str(name), "")
+            meant = f"; did you mean {other!r}?" if other.partition(".")[0] in choices else _did_you_mean(name, choices)
+            listed = ", ".join(choices)
+            raise Refusal(
+                f"is not known{meant or f'; there are {listed}'}", limit=listed, actual=str(name)[:100], at=(str(name),)
+            )
+
+
+def _did_you_mean(given: object, known: tuple[str, ...]) -> str:
+    from difflib import get_close_matches  # only to word an error
+
+    found = get_close_matches(str(given).lower()[:100], known, n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""

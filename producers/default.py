@@ -1,0 +1,62 @@
+"""The producer behind the module-level functions: made at the first call, made again in a forked child."""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+from typing import Any
+
+from .producer import Producer
+
+_lock = Lock()
+_overrides: dict[str, Any] = {}
+_producer: Producer | None = None
+
+
+def configure(**settings: Any) -> None:
+    """Set what the environment does not say, or says differently; takes effect at the next call.
+
+    Args:
+        redis_url: ``redis://``, ``rediss://`` or ``unix://`` URL of the queue.
+        backend: ``redis``, ``console``, ``memory`` or ``off``.
+        source: which application this is; shown with every job.
+        shards: how many shards the queue must have; left out, what it has.
+        max_queue_length: jobs in the queue at which callers get QueueFull.
+        enqueue_timeout: seconds an enqueue may take in all.
+        on_unavailable: ``raise`` or ``log``: what becomes of an operation the queue did not take.
+        naive_timezone: what a naive datetime is taken for; left out, it is refused.
+
+    Raises:
+        ConfigurationError: at the first call that enqueues, naming the setting that is wrong.
+    """
+    global _producer
+    with _lock:
+        _overrides.update(settings)
+        _producer = None
+
+
+def default_producer() -> Producer:
+    """The producer that the module-level functions use."""
+    global _producer
+    producer = _producer
+    if producer is None:
+        with _lock:
+            if _producer is None:
+                _producer = Producer(**_overrides)
+            producer = _producer
+    return producer
+
+
+def overrides() -> dict[str, Any]:
+    """What :func:`configure` was told."""
+    return dict(_overrides)
+
+
+def _start_afresh() -> None:
+    # A forked child must not speak on its parent's connections, nor wait for a lock that a thread of the parent held.
+    global _lock, _producer
+    _lock = Lock()
+    _producer = None
+
+
+os.register_at_fork(after_in_child=_start_afresh)

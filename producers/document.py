@@ -1,0 +1,132 @@
+"""The gate: every document passes it, whoever made it, and comes out as an operation that Customer.io takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from . import limits
+from .checks import deliveries, devices, events, forms, objects, people, segments
+from .checks.checked import Checked, Document, Rule
+from .checks.names import is_phone, plain_text, refuse_controls
+from .checks.refusal import Refusal, too_many_bytes, within, wrong_type
+from .checks.saying import beginning
+from .checks.text import one_of, refuse_unknown
+from .ids import id_for, is_ulid, new_id
+from .operation import Operation
+from .values import encoded
+
+RULES: dict[tuple[str, str], Rule] = {
+    **people.RULES,
+    **devices.RULES,
+    **events.RULES,
+    **objects.RULES,
+    **deliveries.RULES,
+    **segments.RULES,
+    **forms.RULES,
+}
+
+
+def check(document: Document, *, id: str | None = None, idempotency_key: str | int | UUID | None = None) -> Operation:
+    """Check, normalise and encode one document.
+
+    Args:
+        document: an operation as the Track API's v2 has it, or one of ours for what only v1 has.
+        id: the job's id, a ULID; left out, it is the document's own (events), derived from the idempotency key, or new.
+        idempotency_key: the caller's own name for this call: the same key is the same job.
+
+    Raises:
+        InvalidOperation: Customer.io would refuse it, or take it for something else.
+    """
+    try:
+        checked = _rule_of(document).check(document)
+        key = None if idempotency_key is None else within("idempotency_key", _idempotency_key, idempotency_key)
+        job_id = within("id", _id_of, id, document, checked, key)
+        if checked.carries_id:
+            checked.document["id"] = job_id
+        body = encoded(checked.document)
+        if not limits.fits_v2(len(body), stamp=checked.stamp):
+            _check_large(checked, len(body))
+    except Refusal as refusal:
+        raise refusal.error(beginning(document, refusal.path)) from None
+    return Operation(
+        id=job_id,
+        type=str(document["type"]),
+        action=str(document["action"]),
+        # An invite is nobody's, and waits for nobody.
+        keys=checked.keys or (f"anonymous:{job_id}",),
+        body=body,
+        stamp=checked.stamp,
+        idempotency_key=key,
+    )
+
+
+def _rule_of(document: Document) -> Rule:
+    if not isinstance(document, (dict, Mapping)):
+        raise wrong_type(document, "an object, such as a dict")
+    type, action = document.get("type"), document.get("action")
+    rule = RULES.get((type, action)) if isinstance(type, str) and isinstance(action, str) else None
+    if rule is None:
+        within("type", one_of, tuple(dict.fromkeys(known for known, _ in RULES)), type)
+        within("action", one_of, tuple(known for of, known in RULES if of == type), action)
+        raise LookupError("a type and an action that are known, but no rule")
+    if not rule.required <= document.keys() <= rule.fields:
+        refuse_unknown(document, sorted(rule.fields))
+        for missing in sorted(rule.required - document.keys()):
+            raise Refusal("is missing", limit="given", actual="missing", at=(missing,))
+    return rule
+
+
+def _idempotency_key(given: object) -> str:
+    text = plain_text(given).strip()
+    if not 1 <= len(text) <= limits.IDEMPOTENCY_KEY_LENGTH:
+        raise Refusal(
+            f"is {len(text):,} characters; it can be 1 to {limits.IDEMPOTENCY_KEY_LENGTH}",
+            limit=f"1 to {limits.IDEMPOTENCY_KEY_LENGTH} characters",
+            actual=f"{len(text):,} characters",
+        )
+    return refuse_controls(text)
+
+
+def _id_of(given: str | None, document: Document, checked: Checked, idempotency_key: str | None) -> str:
+    own = document.get("id") if checked.carries_id else None
+    if given is None and own is None:
+        if idempotency_key is None:
+            return new_id()
+        key = checked.keys[0] if checked.keys else "anonymous:"
+        return id_for(f"{document['type']}.{document['action']}", key, checked.name, idempotency_key)
+    ids = {_ulid(id) for id in (given, own) if id is not None}
+    if len(ids) > 1:
+        raise Refusal("is not the job's", limit="the job's id", actual="another one")
+    return ids.pop()
+
+
+def _ulid(id: object) -> str:
+    if not isinstance(id, str) or not is_ulid(id.upper()):
+        raise Refusal("is not a ULID", limit="a ULID: 26 letters and digits", actual="something else")
+    return id.upper()
+
+
+def _check_large(checked: Checked, size: int) -> None:
+    """Let pass what v2 cannot carry only if v1 can: what is v1's alone, and events and pages of people whom v1 would
+    not take, by the shape of their identifier, for somebody else."""
+    made = checked.document
+    if made["type"] in ("person", "object", "delivery") and (why := _not_for_v1(checked)) is not None:
+        refusal = too_many_bytes(size + (limits.STAMP_BYTES if checked.stamp else 0), limits.OPERATION_BYTES)
+        refusal.problem += why
+        raise refusal
+    length = len(encoded(made.get("attributes")))
+    if length > limits.EVENT_DATA_BYTES:
+        raise too_many_bytes(length, limits.EVENT_DATA_BYTES).inside("attributes")
+
+
+def _not_for_v1(checked: Checked) -> str | None:
+    made = checked.document
+    if made["type"] != "person" or made["action"] not in ("event", "page"):
+        return ""
+    kind, _, value = checked.keys[0].partition(":")
+    if kind == "phone":
+        return " of a person named by phone"
+    if kind == "id" and ("@" in value or value.startswith("cio_") or is_phone(value)):
+        return " of a person whose id has the shape of an email, a cio_id or a phone"
+    return None

@@ -1,0 +1,202 @@
+"""People and objects: who and what an operation is about."""
+
+from __future__ import annotations
+
+from typing import Literal, NoReturn, TypeAlias
+from uuid import UUID
+
+from .checks import identifiers
+from .checks.names import name_of
+from .checks.refusal import Refusal
+from .errors import InvalidOperation
+from .keys import key_of, object_key
+
+IdentifierKind: TypeAlias = Literal["id", "email", "phone", "cio_id", "anonymous_id"]
+
+_set = object.__setattr__
+
+
+class _Frozen:
+    """A value that stays what it was when it was checked."""
+
+    __slots__ = ()
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+
+class Person(_Frozen):
+    """A person, named by exactly one identifier.
+
+    Args:
+        id: your id for them: text, or an int or a UUID made text; at most 150 bytes.
+        email: their address; trimmed and lower-cased.
+        phone: their number in E.164, e.g. ``+14155552671``.
+        cio_id: Customer.io's own id for them, with or without ``cio_`` before it.
+        anonymous_id: the id of somebody not yet known, e.g. from a cookie; for events only.
+
+    Raises:
+        InvalidOperation: no identifier, more than one, or one that Customer.io would refuse.
+    """
+
+    __slots__ = ("kind", "value")
+    #: Which identifier it is.
+    kind: IdentifierKind
+    #: The identifier, as it goes to Customer.io.
+    value: str
+
+    def __init__(
+        self,
+        *,
+        id: str | int | UUID | None = None,
+        email: str | None = None,
+        phone: str | None = None,
+        cio_id: str | None = None,
+        anonymous_id: str | int | UUID | None = None,
+    ) -> None:
+        given = {"id": id, "email": email, "phone": phone, "cio_id": cio_id, "anonymous_id": anonymous_id}
+        try:
+            kind, value = identifiers.of_person(
+                {kind: value for kind, value in given.items() if value is not None}, identifiers.ANYBODY
+            )
+        except Refusal as refusal:
+            raise _error(refusal, "a Person") from None
+        _set(self, "kind", kind)
+        _set(self, "value", value)
+
+    @classmethod
+    def of(cls, value: PersonLike) -> Person:
+        """``value`` if it is a Person, else the person with that id.
+
+        Raises:
+            InvalidOperation: a plain value that is no id, or has the shape of an email or a cio_id.
+        """
+        if isinstance(value, Person):
+            return value
+        person = cls.__new__(cls)
+        _set(person, "kind", "id")
+        _set(person, "value", plain_id(value))
+        return person
+
+    @property
+    def identifiers(self) -> dict[str, str]:
+        """The person as the Track API's v2 names them, e.g. ``{"id": "42"}``."""
+        return {self.kind: self.value}
+
+    @property
+    def key(self) -> str:
+        """Whose order must hold, e.g. ``id:42``."""
+        return key_of(self.kind, self.value)
+
+    def __repr__(self) -> str:
+        return f"Person({self.kind}={self.value!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Person) and (self.kind, self.value) == (other.kind, other.value)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.value))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _person, (self.kind, self.value)
+
+
+def _person(kind: str, value: str) -> Person:
+    return Person(**{kind: value})
+
+
+#: A person, or their id.
+PersonLike: TypeAlias = Person | str | int | UUID
+
+
+def plain_id(value: object) -> str:
+    """``value``, given in place of a Person, as that person's id.
+
+    Raises:
+        InvalidOperation: it is no id, or has the shape of an email or a cio_id.
+    """
+    try:
+        text = name_of(value)
+        if "@" in text and "@" in text.strip("@"):
+            raise _ambiguous("looks like an email address", "Person(email=…)")
+        if text.startswith("cio_"):
+            raise _ambiguous("starts with 'cio_'", "Person(cio_id=…)")
+    except Refusal as refusal:
+        raise refusal.inside("identifiers", "id").error("a person's id") from None
+    return text
+
+
+def _ambiguous(what: str, meant: str) -> Refusal:
+    return Refusal(f"{what}: say {meant}, or Person(id=…) if it is your id", limit="an id", actual=what)
+
+
+class ObjectRef(_Frozen):
+    """An object: a company, a course, whatever is not a person.
+
+    Args:
+        type_id: which kind of object, as the workspace numbers them: ``"1"`` or ``1``.
+        object_id: your id for it: text, or an int or a UUID made text; at most 150 bytes.
+        cio_object_id: Customer.io's own id for it, in place of both; names only objects that exist.
+
+    Raises:
+        InvalidOperation: neither, both, or one that Customer.io would refuse.
+    """
+
+    __slots__ = ("cio_object_id", "object_id", "type_id")
+    type_id: str | None
+    object_id: str | None
+    cio_object_id: str | None
+
+    def __init__(
+        self,
+        type_id: str | int | None = None,
+        object_id: str | int | UUID | None = None,
+        *,
+        cio_object_id: str | None = None,
+    ) -> None:
+        given = {"object_type_id": type_id, "object_id": object_id, "cio_object_id": cio_object_id}
+        try:
+            clean = identifiers.of_object({name: value for name, value in given.items() if value is not None})
+        except Refusal as refusal:
+            raise _error(refusal, "an ObjectRef") from None
+        _set(self, "type_id", clean.get("object_type_id"))
+        _set(self, "object_id", clean.get("object_id"))
+        _set(self, "cio_object_id", clean.get("cio_object_id"))
+
+    @property
+    def identifiers(self) -> dict[str, str]:
+        """The object as the Track API's v2 names it."""
+        if self.type_id is None or self.object_id is None:
+            return {"cio_object_id": self.cio_object_id or ""}
+        return {"object_type_id": self.type_id, "object_id": self.object_id}
+
+    @property
+    def key(self) -> str:
+        """Whose order must hold, e.g. ``object:1:acme``."""
+        return object_key(self.identifiers)
+
+    def __repr__(self) -> str:
+        if self.cio_object_id:
+            return f"ObjectRef(cio_object_id={self.cio_object_id!r})"
+        return f"ObjectRef({self.type_id!r}, {self.object_id!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ObjectRef) and self.identifiers == other.identifiers
+
+    def __hash__(self) -> int:
+        return hash((self.type_id, self.object_id, self.cio_object_id))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _object, (self.type_id, self.object_id, self.cio_object_id)
+
+
+def _object(type_id: str | None, object_id: str | None, cio_object_id: str | None) -> ObjectRef:
+    return ObjectRef(type_id, object_id, cio_object_id=cio_object_id)
+
+
+def _error(refusal: Refusal, subject: str) -> InvalidOperation:
+    path = refusal.inside("identifiers").path
+    return refusal.error(f"the {path[-1]} of {subject}" if len(path) > 1 else subject)

@@ -1,0 +1,34 @@
+"""Every name trackrelay uses in Redis, in one place: all of them begin with ours."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Lane = Literal["live", "bulk"]
+LANES: tuple[Lane, Lane] = ("live", "bulk")
+
+PREFIX = "trackrelay:"
+#: Hash, written once by ``trackrelay migrate``: shards, format, generation.
+CONFIG = PREFIX + "config"
+#: Stands for a moment after memory was found to be below its mark, so that not every enqueue asks.
+ROOM = PREFIX + "room"
+#: What Celery's own keys and channels begin with (its ``global_keyprefix``).
+CELERY_PREFIX = PREFIX + "celery:"
+#: The one Celery queue, without and with its prefix.
+QUEUE = "deliver"
+QUEUE_KEY = CELERY_PREFIX + QUEUE
+
+
+def stream(shard: int, lane: Lane) -> str:
+    """The stream of a shard's lane."""
+    return f"{PREFIX}{shard}:{lane}"
+
+
+def bell(shard: int) -> str:
+    """Stands while somebody has been told that the shard has work."""
+    return f"{PREFIX}{shard}:bell"
+
+
+def lease(shard: int) -> str:
+    """Holds the fence number of the one worker that delivers the shard."""
+    return f"{PREFIX}{shard}:lease"

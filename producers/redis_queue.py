@@ -1,0 +1,141 @@
+"""The queue in Redis, as an application sees it: bounded in time, never repeating by itself, quick to say no when it is gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.retry import Retry
+
+from .append import APPEND_LUA, APPEND_SHA, Entry, ShardsDiffer, append_arguments, check_reply
+from .errors import ConfigurationError, QueueFull, QueueUnavailable
+from .redis_keys import Lane
+from .settings import Settings
+
+#: Shards assumed until the queue says otherwise: what ``trackrelay migrate`` sets up by default.
+DEFAULT_SHARDS = 4
+#: After a call found the queue gone, further ones say so at once for this long: five calls in a request wait like one.
+COOL_DOWN_S = 3.0
+ATTEMPTS = 2
+
+
+def connection_options(timeout_s: float) -> dict[str, Any]:
+    """redis-py options that keep a command within ``timeout_s`` and never send it twice unasked."""
+    return {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_timeout": False,
+        "health_check_interval": 0,
+    }
+
+
+class Reachability:
+    """Remembers for a few seconds that the queue was away."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._away_until = 0.0
+        self._reason = ""
+
+    def check(self, entries: Sequence[Entry]) -> None:
+        """Raise at once if the queue was found away a moment ago."""
+        if self._away_until > self._clock():
+            raise QueueUnavailable(f"{self._reason} (a moment ago; not tried again yet)", _subject(entries))
+
+    def lost(self, error: Exception, entries: Sequence[Entry]) -> QueueUnavailable:
+        """Note that the queue is away, and say so."""
+        self._reason = f"the queue in Redis did not answer: {type(error).__name__}: {error}"
+        self._away_until = self._clock() + COOL_DOWN_S
+        return QueueUnavailable(self._reason, _subject(entries))
+
+
+class ShardCount:
+    """How many shards the queue has: as set, or else as found."""
+
+    def __init__(self, setting: int | None) -> None:
+        self._setting = setting
+        self.current = setting or DEFAULT_SHARDS
+
+    def adopt(self, differ: ShardsDiffer) -> None:
+        """Go on with the number the queue has, unless the setting insists on another."""
+        if self._setting is not None:
+            raise ConfigurationError(
+                f"TRACKRELAY_SHARDS is {self._setting}, but the queue has {differ.actual} shards: "
+                "correct the setting (or leave it out), or change the queue with `trackrelay reshard`"
+            ) from None
+        self.current = differ.actual
+
+
+def refused(error: ResponseError, entries: Sequence[Entry]) -> Exception:
+    """What an error answer to the append script means for the caller."""
+    if isinstance(error, OutOfMemoryError) or "OOM" in str(error) or "maxmemory" in str(error):
+        return QueueFull(f"Redis is at its maxmemory: {error}", _subject(entries))
+    return QueueUnavailable(f"Redis refused the append script: {error}", _subject(entries))
+
+
+def _subject(entries: Sequence[Entry]) -> Any:
+    return entries[0].operation if entries else None
+
+
+class RedisQueue:
+    """Appends entries to the streams. Thread-safe; connects at first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.redis_url is not None
+        self._settings = settings
+        self._shards = ShardCount(settings.shards)
+        self._reachability = Reachability()
+        self._client: redis.Redis | None = None
+        self._lock = Lock()
+
+    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        """Append all ``entries`` or none.
+
+        Raises:
+            QueueUnavailable: no answer within the enqueue timeout (the entries may be there all the same).
+            QueueFull: no room.
+            ConfigurationError: the queue is set up differently.
+        """
+        self._reachability.check(entries)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._append_once(entries, lane)
+            except ShardsDiffer as differ:
+                self._shards.adopt(differ)
+            except ResponseError as error:
+                raise refused(error, entries) from error
+            except (RedisError, OSError) as error:
+                if attempt == ATTEMPTS:
+                    raise self._reachability.lost(error, entries) from error
+        return self._append_once(entries, lane)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+
+    def _append_once(self, entries: Sequence[Entry], lane: Lane) -> None:
+        arguments = append_arguments(
+            entries, lane, shards=self._shards.current, max_length=self._settings.max_queue_length
+        )
+        client = self._connected()
+        try:
+            reply = client.execute_command("EVALSHA", APPEND_SHA, 0, *arguments)
+        except NoScriptError:
+            reply = client.execute_command("EVAL", APPEND_LUA, 0, *arguments)
+        check_reply(reply, entries[0].operation)
+
+    def _connected(self) -> redis.Redis:
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    assert self._settings.redis_url is not None
+                    options = connection_options(self._settings.enqueue_timeout / ATTEMPTS)
+                    self._client = redis.Redis.from_url(self._settings.redis_url, **options)
+        return self._client

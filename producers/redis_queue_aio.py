@@ -1,0 +1,73 @@
+"""The queue in Redis, for coroutines: the same script and the same bounds as :mod:`producers.redis_queue`."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from .append import APPEND_LUA, APPEND_SHA, Entry, ShardsDiffer, append_arguments, check_reply
+from .redis_keys import Lane
+from .redis_queue import ATTEMPTS, Reachability, ShardCount, connection_options, refused
+from .settings import Settings
+
+
+class AsyncRedisQueue:
+    """Appends entries to the streams from coroutines; one client for each event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.redis_url is not None
+        self._settings = settings
+        self._shards = ShardCount(settings.shards)
+        self._reachability = Reachability()
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
+            weakref.WeakKeyDictionary()
+        )
+
+    async def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        """Append all ``entries`` or none; raises as :meth:`producers.redis_queue.RedisQueue.append`."""
+        self._reachability.check(entries)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._append_once(entries, lane)
+            except ShardsDiffer as differ:
+                self._shards.adopt(differ)
+            except ResponseError as error:
+                raise refused(error, entries) from error
+            except (RedisError, OSError) as error:
+                if attempt == ATTEMPTS:
+                    raise self._reachability.lost(error, entries) from error
+        return await self._append_once(entries, lane)
+
+    async def aclose(self) -> None:
+        """Close this event loop's connections."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    async def _append_once(self, entries: Sequence[Entry], lane: Lane) -> None:
+        arguments = append_arguments(
+            entries, lane, shards=self._shards.current, max_length=self._settings.max_queue_length
+        )
+        client = self._connected()
+        try:
+            reply: Any = await client.execute_command("EVALSHA", APPEND_SHA, 0, *arguments)
+        except NoScriptError:
+            reply = await client.execute_command("EVAL", APPEND_LUA, 0, *arguments)
+        check_reply(reply, entries[0].operation)
+
+    def _connected(self) -> redis.asyncio.Redis:
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            assert self._settings.redis_url is not None
+            options = connection_options(self._settings.enqueue_timeout / ATTEMPTS) | {"retry": Retry(NoBackoff(), 0)}
+            client = redis.asyncio.Redis.from_url(self._settings.redis_url, **options)
+            self._clients[loop] = client
+        return client

@@ -1,0 +1,143 @@
+"""What a producer can be told, and where it is told: ``configure()``, then the framework's settings, then the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import tzinfo
+from typing import Any, Literal, get_args
+
+from .errors import ConfigurationError
+
+BackendName = Literal["redis", "console", "memory", "off"]
+OnUnavailable = Literal["raise", "log", "outbox"]
+_PREFIX = "TRACKRELAY_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A producer's settings, checked."""
+
+    #: ``redis://`` or ``rediss://`` URL of the queue.
+    redis_url: str | None = None
+    backend: BackendName = "redis"
+    #: Which application this is: shown with every job.
+    source: str | None = None
+    #: How many shards the queue must have; None takes what ``trackrelay migrate`` set.
+    shards: int | None = None
+    #: Jobs in all streams together at which callers get QueueFull.
+    max_queue_length: int = 1_000_000
+    #: Seconds an enqueue may take in all before it raises QueueUnavailable.
+    enqueue_timeout: float = 1.0
+    on_unavailable: OnUnavailable = "raise"
+    #: What a naive datetime is taken for; None refuses it.
+    naive_timezone: tzinfo | None = None
+    #: The application's database that holds the outbox table.
+    outbox_url: str | None = None
+
+
+def load(overrides: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings, each from the first place that has it.
+
+    Raises:
+        ConfigurationError: a value is wrong, or no queue is configured; the message names the setting.
+    """
+    known = {field.name for field in fields(Settings)}
+    for name in overrides:
+        if name not in known:
+            raise ConfigurationError(f"configure() has no setting {name!r}; it knows {', '.join(sorted(known))}")
+    values: dict[str, Any] = {}
+    for name in known:
+        variable = _PREFIX + name.upper()
+        raw = overrides[name] if name in overrides else _from_environment(variable, environment)
+        if raw is not None:
+            values[name] = _PARSERS[name](variable, raw)
+    if not values.get("redis_url") and values.get("backend", "redis") == "redis":
+        raise ConfigurationError(
+            "no queue is configured: set TRACKRELAY_REDIS_URL (redis://host:6379/0), or set TRACKRELAY_BACKEND to "
+            "console, memory or off to run without one"
+        )
+    return Settings(**values)
+
+
+def _from_environment(variable: str, environment: Mapping[str, str]) -> str | None:
+    if path := environment.get(f"{variable}_FILE"):
+        try:
+            with open(path, encoding="utf-8") as file:
+                return file.read().strip() or None
+        except OSError as error:
+            raise ConfigurationError(f"{variable}_FILE names {path}, which cannot be read: {error.strerror}") from None
+    return environment.get(variable, "").strip() or None
+
+
+def _text(variable: str, raw: Any) -> str:
+    if not isinstance(raw, str):
+        raise ConfigurationError(f"{variable} must be text, not {type(raw).__name__}")
+    return raw
+
+
+def _url(variable: str, raw: Any) -> str:
+    text = _text(variable, raw)
+    if not text.startswith(("redis://", "rediss://", "unix://")):
+        scheme = text.split(":", 1)[0][:20] if ":" in text else "none"
+        raise ConfigurationError(f"{variable} must begin with redis://, rediss:// or unix://; its scheme is {scheme!r}")
+    return text
+
+
+def _whole(low: int, high: int) -> Any:
+    def parse(variable: str, raw: Any) -> int:
+        try:
+            value = int(str(raw))
+        except ValueError:
+            raise ConfigurationError(
+                f"{variable} must be a whole number from {low} to {high:,}; it is {raw!r}"
+            ) from None
+        if isinstance(raw, bool) or not low <= value <= high:
+            raise ConfigurationError(f"{variable} must be a whole number from {low} to {high:,}; it is {raw!r}")
+        return value
+
+    return parse
+
+
+def _seconds(variable: str, raw: Any) -> float:
+    try:
+        value = float(raw)
+    except (TypeError, ValueError):
+        value = -1.0
+    if not 0.01 <= value <= 60:
+        raise ConfigurationError(f"{variable} must be a number of seconds from 0.01 to 60; it is {raw!r}")
+    return value
+
+
+def _choice(choices: tuple[str, ...]) -> Any:
+    def parse(variable: str, raw: Any) -> str:
+        if raw not in choices:
+            raise ConfigurationError(f"{variable} must be one of {', '.join(choices)}; it is {raw!r}")
+        return str(raw)
+
+    return parse
+
+
+def _zone(variable: str, raw: Any) -> tzinfo:
+    if isinstance(raw, tzinfo):
+        return raw
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(raw)
+    except (KeyError, ValueError, OSError, TypeError):
+        raise ConfigurationError(f"{variable} must name a time zone such as Europe/Berlin; it is {raw!r}") from None
+
+
+_PARSERS: dict[str, Any] = {
+    "redis_url": _url,
+    "backend": _choice(get_args(BackendName)),
+    "source": _text,
+    "shards": _whole(1, 1024),
+    "max_queue_length": _whole(1, 1_000_000_000),
+    "enqueue_timeout": _seconds,
+    "on_unavailable": _choice(get_args(OnUnavailable)),
+    "naive_timezone": _zone,
+    "outbox_url": _text,
+}

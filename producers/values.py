@@ -1,0 +1,252 @@
+"""Values: what callers hand us, made into what JSON has, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from datetime import UTC, date, datetime, tzinfo
+from decimal import Decimal
+from enum import Enum
+from math import floor, isfinite, nan
+from numbers import Integral, Real
+from typing import TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from . import limits
+from .checks.names import plain_text, refuse_surrogates
+from .checks.refusal import Refusal, kind_of, within, wrong_type
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+#: When something happened: unix seconds, an aware datetime, or a date (its midnight in UTC).
+Timestamp: TypeAlias = "int | float | date"
+
+_encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBERS = (int, float)
+# Numbers that are what they seem to be, under whatever name: no milliseconds, no NaN.
+_LEAST, _MOST = -limits.SECONDS_MAX, limits.SECONDS_MAX
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+_naive_timezone: tzinfo | Callable[[], tzinfo | None] | None = None
+
+
+def set_naive_timezone(zone: tzinfo | Callable[[], tzinfo | None] | None) -> None:
+    """Say what a naive datetime means from now on, in the whole process: a time zone, a function that is asked for one
+    when a naive datetime is met, or None to refuse them."""
+    global _naive_timezone
+    _naive_timezone = zone
+
+
+# ── times ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def timestamp(value: object) -> int:
+    """``value`` as the unix seconds at which something happened; parts of a second are dropped.
+
+    Raises:
+        Refusal: it is milliseconds, a naive datetime, text, before 1970.
+    """
+    if isinstance(value, date):
+        seconds = instant(value)
+    elif isinstance(value, Real | Decimal) and not isinstance(value, bool):
+        number = _number(value)
+        _refuse_milliseconds(number)
+        seconds = floor(number)
+    else:
+        raise wrong_type(value, "unix seconds or an aware datetime")
+    if seconds < 0:
+        raise Refusal("is before 1970", limit="unix seconds", actual=str(seconds))
+    return seconds
+
+
+def instant(value: date) -> int:
+    """The unix seconds of a datetime, or of the midnight in UTC with which a date begins."""
+    if not isinstance(value, datetime):
+        return (value.toordinal() - _EPOCH_DAY) * 86_400
+    if value.tzinfo is None or value.utcoffset() is None:
+        zone = _naive_timezone() if callable(_naive_timezone) else _naive_timezone
+        if zone is None:
+            raise Refusal(
+                "is a naive datetime: give it a time zone, or say with naive_timezone which one is meant",
+                limit="an aware datetime",
+                actual="a naive datetime",
+            )
+        value = value.replace(tzinfo=zone)
+    return floor((value - _EPOCH).total_seconds())
+
+
+def _refuse_milliseconds(number: int | float) -> None:
+    if abs(number) > limits.SECONDS_MAX:
+        raise Refusal(
+            f"is {floor(number):,}, which reads as milliseconds; Customer.io takes unix seconds",
+            limit="unix seconds",
+            actual=f"{floor(number):,}",
+        )
+
+
+# ── anything ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def json_value(value: object) -> JSON:
+    """``value`` as JSON has it: times as unix seconds, Decimals as numbers, UUIDs as text, Enums as their values, sets
+    (sorted) and tuples as lists, int and UUID keys as text.
+
+    Raises:
+        Refusal: JSON cannot say it, or would say something else: bytes, NaN, integers beyond 64 bits, naive datetimes,
+            milliseconds under a name that ends in ``_at``, circular or too deep values.
+    """
+    return _json(value, 0, [limits.VALUES])
+
+
+def json_object(value: object, takes: str = "an object, such as a dict") -> dict[str, JSON]:
+    """``value``, which must be a mapping, as JSON has it; see :func:`json_value`."""
+    if not isinstance(value, (dict, Mapping)):
+        raise wrong_type(value, takes)
+    return _object(value, 1, [limits.VALUES])
+
+
+def _json(value: object, depth: int, room: list[int]) -> JSON:
+    # The common types first, by identity: this runs for every value of every operation, on the web request.
+    cls = type(value)
+    if cls is str or cls is bool or value is None:
+        return value  # type: ignore[return-value]
+    if cls is int or cls is float:
+        return _number(value)
+    if cls is dict:
+        return _object(value, depth + 1, room)  # type: ignore[arg-type]
+    if cls is list or cls is tuple:
+        return _array(value, depth + 1, room)  # type: ignore[arg-type]
+    return _uncommon(value, depth, room)
+
+
+def _uncommon(value: object, depth: int, room: list[int]) -> JSON:
+    if isinstance(value, Enum):
+        return _json(value.value, depth, room)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Real | Decimal):
+        return _number(value)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, date):
+        return instant(value)
+    if isinstance(value, Mapping):
+        return _object(value, depth + 1, room)
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise Refusal("is bytes: decode them to text first", limit="what JSON has", actual="bytes")
+    if isinstance(value, Set):
+        return sorted(_array(value, depth + 1, room), key=encoded)
+    if isinstance(value, Sequence):
+        return _array(value, depth + 1, room)
+    raise Refusal(f"is {kind_of(value)}, which JSON does not have", limit="what JSON has", actual=kind_of(value))
+
+
+def _object(mapping: Mapping[object, object], depth: int, room: list[int]) -> dict[str, JSON]:
+    _enter(mapping, depth, room)
+    clean: dict[str, JSON] = {}
+    key: object = None
+    try:
+        for key, value in mapping.items():
+            name = key if type(key) is str else _member(key)
+            cls = type(value)
+            if cls is str or cls is bool or value is None or (cls in _NUMBERS and _LEAST <= value <= _MOST):  # type: ignore[operator]
+                clean[name] = value  # type: ignore[assignment]
+            else:
+                clean[name] = made = _json(value, depth, room)
+                # What a date made is seconds, however far away: only a number can be milliseconds.
+                if name.endswith("_at") and type(made) in _NUMBERS and not isinstance(value, date):
+                    _refuse_milliseconds(made)  # type: ignore[arg-type]
+    except Refusal as refusal:
+        raise refusal.inside(str(key)) from None
+    if len(clean) != len(mapping):
+        raise Refusal("has two names that are the same text", limit="each name once", actual="a name twice")
+    return clean
+
+
+def _member(key: object) -> str:
+    if isinstance(key, str | int | UUID | Enum) and not isinstance(key, bool):
+        return plain_text(key)
+    raise Refusal(f"is named by {kind_of(key)}; names are text", limit="text", actual=kind_of(key))
+
+
+def _array(items: Collection[object], depth: int, room: list[int]) -> list[JSON]:
+    _enter(items, depth, room)
+    clean: list[JSON] = []
+    try:
+        for item in items:
+            cls = type(item)
+            if cls is str or cls is bool or item is None:
+                clean.append(item)  # type: ignore[arg-type]
+            else:
+                clean.append(_json(item, depth, room))
+    except Refusal as refusal:
+        raise refusal.inside(len(clean)) from None
+    return clean
+
+
+def _enter(container: Collection[object], depth: int, room: list[int]) -> None:
+    if depth > limits.DEPTH:
+        raise Refusal(
+            f"is nested more than {limits.DEPTH} deep, or contains itself",
+            limit=f"{limits.DEPTH} levels",
+            actual="more",
+        )
+    # Counted as we go: a small value that contains another many times over can stand for gigabytes.
+    room[0] -= len(container)
+    if room[0] < 0:
+        raise Refusal(f"has more than {limits.VALUES:,} values in it", limit=f"{limits.VALUES:,} values", actual="more")
+
+
+def _number(value: object) -> int | float:
+    cls = type(value)
+    if cls is int or cls is float:
+        number: int | float = value  # type: ignore[assignment]
+    elif isinstance(value, Decimal):
+        number = _of_decimal(value)
+    else:
+        number = int(value) if isinstance(value, Integral) else float(value)  # type: ignore[arg-type]
+    if isinstance(number, float):
+        if not isfinite(number):
+            raise Refusal(f"is {number}, which JSON does not have", limit="a finite number", actual=str(number))
+    elif not limits.INTEGER_MIN <= number <= limits.INTEGER_MAX:
+        raise Refusal(
+            "is an integer beyond 64 bits: send it as text",
+            limit="a 64-bit integer",
+            actual=f"{number.bit_length()} bits",
+        )
+    return number
+
+
+def _of_decimal(value: Decimal) -> int | float:
+    # As the same amount would be from a float (12.50 is 12.5), but for integers that a float would round.
+    number = nan if value.is_snan() else float(value)
+    if isfinite(number) and abs(number) > 2**53 and value.adjusted() < 30 and value == value.to_integral_value():
+        return int(value)
+    return number
+
+
+def encoded(value: JSON) -> bytes:
+    """The JSON of ``value``.
+
+    Raises:
+        Refusal: text in it cannot be encoded.
+    """
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        _refuse_surrogates_in(value)
+        raise
+
+
+def _refuse_surrogates_in(value: JSON) -> None:
+    if isinstance(value, str):
+        refuse_surrogates(value)
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            within(key, refuse_surrogates, key)
+            within(key, _refuse_surrogates_in, member)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            within(index, _refuse_surrogates_in, item)

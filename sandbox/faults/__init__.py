@@ -1,0 +1,1 @@
+"""Misbehaviour on demand: what goes wrong, for which requests, how often."""

@@ -1,0 +1,136 @@
+"""A sandbox in a process of its own, for as long as a `with` lasts."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .client import SandboxClient
+from .options import SandboxOptions
+
+#: How long a sandbox may take to listen, and to stop when asked.
+START_S, STOP_S = 30.0, 5.0
+_LISTENING = "sandbox listening on "
+
+
+class SandboxNotStarted(Exception):
+    """The process ended, or was silent, before it listened."""
+
+
+class SandboxProcess:
+    """Runs `python -m sandbox` as a child that does not outlive its parent.
+
+    Args:
+        port: where to listen; 0 is any free port, and stays the same through `restart()`.
+        options: fields of `SandboxOptions`: `latency="50ms"`, `rate_limit=100`, `fail=("503:5%",)`, …
+    """
+
+    def __init__(self, port: int = 0, **options: Any) -> None:
+        self.options = SandboxOptions(port=port, exit_with_stdin=True, **options)
+        self.url = ""
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def client(self) -> SandboxClient:
+        """Asks this sandbox what it saw."""
+        return SandboxClient(self.url)
+
+    @property
+    def site_id(self) -> str:
+        """The Track API user it started with."""
+        return self.options.site_id
+
+    @property
+    def api_key(self) -> str:
+        """The Track API key it started with."""
+        return self.options.api_key
+
+    @property
+    def app_api_key(self) -> str:
+        """The App API key it started with."""
+        return self.options.app_api_key
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id while it runs."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> SandboxProcess:
+        """Start it and wait until it listens; `SandboxNotStarted` says what it said instead."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "sandbox", *self.options.arguments()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=_environment(),
+            process_group=0,
+        )
+        self.url = self._wait_until_listening(self._process)
+        self.options = dataclasses.replace(self.options, port=int(self.url.rpartition(":")[2]))
+        return self
+
+    def _wait_until_listening(self, process: subprocess.Popen[str]) -> str:
+        assert process.stdout is not None
+        late = threading.Timer(START_S, process.kill)
+        late.start()
+        try:
+            line = process.stdout.readline()
+        finally:
+            late.cancel()
+        if not line.startswith(_LISTENING):
+            self.kill()
+            raise SandboxNotStarted(f"the sandbox did not start; its first line was {line!r}, its stderr is above")
+        return line.removeprefix(_LISTENING).strip()
+
+    def stop(self) -> None:
+        """Let it finish what it is answering, then end it."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+            self._forget()
+
+    def kill(self) -> None:
+        """End it at once, in the middle of whatever it does."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                os.kill(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._forget()
+
+    def restart(self) -> None:
+        """End it and start it again on the same port, knowing nothing."""
+        self.stop()
+        self.start()
+
+    def _forget(self) -> None:
+        process, self._process = self._process, None
+        for stream in (process.stdin, process.stdout) if process else ():
+            if stream is not None:
+                stream.close()
+
+    def __enter__(self) -> SandboxProcess:
+        """Start it."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop it."""
+        self.stop()
+
+
+def _environment() -> dict[str, str]:
+    """The child must find this very package, wherever it is started."""
+    here = str(Path(__file__).resolve().parent.parent)
+    before = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{before}" if before else here}

@@ -1,0 +1,1 @@
+"""What the sandbox remembers of its traffic: requests, what took effect, and counts."""

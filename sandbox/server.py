@@ -1,0 +1,98 @@
+"""Serving the sandbox with uvicorn, from one process and one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import select
+import socket
+import sys
+import threading
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .app import SandboxApp
+from .connection import TRANSPORT
+from .core import Sandbox
+from .options import SandboxOptions
+
+#: How often a child looks whether its parent is still there.
+WATCH_S = 0.5
+#: A real server keeps connections longer than uvicorn's 5 s; a client must not trip over that here.
+KEEP_ALIVE_S = 75
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, handing the transport on, so that a fault can break a connection off."""
+
+    def on_message_begin(self) -> None:
+        """Add the transport to the request's scope."""
+        super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[dict-item]
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, saying where it listens once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept, then say so."""
+        await super().startup(sockets)
+        for each in sockets or []:
+            host, port = each.getsockname()[:2]
+            print(f"sandbox listening on http://{host}:{port}", flush=True)
+
+
+def serve(options: SandboxOptions) -> None:
+    """Serve until told to stop."""
+    listening = _listen(options.host, options.port)
+    server = Server(_config(options))
+    if options.exit_with_stdin:
+        threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
+    # What is remembered never forms cycles; walking it over and over would cost more than serving.
+    gc.set_threshold(100_000, 20, 100)
+    asyncio_run = _runner()
+    asyncio_run(server.serve(sockets=[listening]))
+
+
+def _runner() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+def _config(options: SandboxOptions) -> uvicorn.Config:
+    return uvicorn.Config(
+        SandboxApp(Sandbox(options)),
+        http=Protocol,
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=1,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.listen(2048)
+    return listening
+
+
+def _stop_with_parent(server: uvicorn.Server) -> None:
+    """Wait for stdin to close, or for a new parent: a fork of the old one may hold stdin open."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        readable, _, _ = select.select([sys.stdin], [], [], WATCH_S)
+        if readable and not os.read(sys.stdin.fileno(), 4096):
+            break
+    server.should_exit = True
+    threading.Timer(2, os._exit, args=(0,)).start()

@@ -1,0 +1,255 @@
+"""Requests of v1, each read into the operation it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .. import limits
+from ..operations import (
+    AddDevice,
+    ChangeSegment,
+    DeleteDevice,
+    DeletePerson,
+    Event,
+    Identify,
+    JsonObject,
+    Merge,
+    Operation,
+    PersonRef,
+    ReportMetric,
+    SubmitForm,
+    Suppress,
+    Unsubscribe,
+    Unsuppress,
+    person_ref,
+)
+from . import identifiers, v2_parts
+from . import v1_parts as parts
+from .refusal import Refused
+from .request import Request
+from .v2 import DELIVERY_METRICS, identify_keys
+
+METRICS = ("bounced", "clicked", "converted", "deferred", "delivered", "dropped", "opened", "spammed")
+RESERVED_FORM_FIELDS = frozenset({"form_id", "form_name", "form_type", "form_url", "form_url_param"})
+#: Told apart from the attributes: they steer the identify.
+_IDENTIFY_CONTROLS = frozenset({"_timestamp", "_update", "cio_relationships"})
+
+
+def identify(request: Request) -> Operation:
+    """PUT /customers/{identifier}."""
+    person = parts.path_person(request.segments[3])
+    payload = parts.person_attributes(parts.json_object(request.json()))
+    related, remove = parts.relationships(payload)
+    attributes = {name: value for name, value in payload.items() if name not in _IDENTIFY_CONTROLS}
+    return Identify(
+        type="person",
+        action="identify",
+        keys=identify_keys(person.key, attributes),
+        person=person,
+        timestamp=parts.timestamp(payload, "_timestamp"),
+        attributes=attributes,
+        relationships=related,
+        remove_relationships=remove,
+        update_only=parts.flag(payload, "_update"),
+    )
+
+
+def simple(kind: type[DeletePerson] | type[Suppress] | type[Unsuppress], action: str) -> Callable[[Request], Operation]:
+    """DELETE /customers/{identifier} and POST …/suppress, …/unsuppress: the path says it all."""
+
+    def read(request: Request) -> Operation:
+        person = parts.path_person(request.segments[3])
+        return kind(type="person", action=action, keys=(person.key,), person=person)
+
+    return read
+
+
+def event(request: Request) -> Operation:
+    """POST /customers/{identifier}/events."""
+    person = parts.path_person(request.segments[3])
+    return _event(parts.json_object(request.json()), person)
+
+
+def anonymous_event(request: Request) -> Operation:
+    """POST /events: somebody unknown, or an invite, which belongs to nobody and needs a recipient."""
+    payload = parts.json_object(request.json())
+    anonymous_id = parts.text(payload, "anonymous_id")
+    if anonymous_id:
+        return _event(payload, person_ref("anonymous_id", anonymous_id))
+    event = _event(payload, None)
+    if not (event.attributes or {}).get("recipient"):
+        raise Refused("", "an event without anonymous_id must have a recipient in its data")
+    return event
+
+
+def _event(payload: JsonObject, person: PersonRef | None) -> Event:
+    return Event(
+        type="person",
+        action=parts.event_type(payload),
+        keys=(person.key,) if person else (),
+        person=person,
+        name=parts.event_name(payload),
+        id=parts.event_id(payload),
+        timestamp=parts.timestamp(payload),
+        attributes=parts.event_data(payload),
+    )
+
+
+def add_device(request: Request) -> Operation:
+    """PUT /customers/{identifier}/devices."""
+    person = parts.path_person(request.segments[3])
+    device = parts.json_object(request.json()).get("device")
+    if type(device) is not dict:
+        raise Refused("", "device must be present")
+    token = parts.text(device, "id", required=True)
+    v2_parts.check_device(device)
+    return AddDevice(
+        type="person",
+        action="add_device",
+        keys=(person.key,),
+        person=person,
+        token=str(token),
+        platform=device["platform"],
+        last_used=device.get("last_used"),
+        attributes=device.get("attributes", {}),
+    )
+
+
+def delete_device(request: Request) -> Operation:
+    """DELETE /customers/{identifier}/devices/{device_id}."""
+    person, token = parts.path_person(request.segments[3]), request.segments[5]
+    if not token.strip():
+        raise Refused("", "device id cannot be blank")
+    return DeleteDevice(type="person", action="delete_device", keys=(person.key,), person=person, token=token)
+
+
+def merge(request: Request) -> Operation:
+    """POST /merge_customers."""
+    payload = parts.json_object(request.json())
+    primary, secondary = v2_parts.merged_person(payload, "primary"), v2_parts.merged_person(payload, "secondary")
+    keys = (primary.key, secondary.key)
+    return Merge(type="person", action="merge", keys=keys, primary=primary, secondary=secondary)
+
+
+def change_segment(remove: bool) -> Callable[[Request], Operation]:
+    """POST /segments/{segment_id}/add_customers and …/remove_customers."""
+
+    def read(request: Request) -> Operation:
+        segment_id = _segment_id(request.segments[3])
+        people = _segment_people(request)
+        return ChangeSegment(
+            type="segment",
+            action="remove_customers" if remove else "add_customers",
+            keys=tuple(person.key for person in people),
+            name=str(segment_id),
+            segment_id=segment_id,
+            people=people,
+            remove=remove,
+        )
+
+    return read
+
+
+def _segment_id(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) > limits.SEGMENT_ID_MAX:
+        raise Refused("", "segment id must be an integer")
+    return int(text)
+
+
+def _segment_people(request: Request) -> tuple[PersonRef, ...]:
+    """Those named by the kind of identifier the query asks for; the others are ignored."""
+    kind = request.query("id_type", "id")
+    if kind not in identifiers.PLAIN_PERSON_KINDS:
+        raise Refused("", "id_type must be one of id, email, cio_id")
+    ids = parts.json_object(request.json()).get("ids")
+    if type(ids) is not list or not 1 <= len(ids) <= limits.SEGMENT_IDS:
+        raise Refused("", f"ids must be a list of 1 to {limits.SEGMENT_IDS} strings")
+    if not all(isinstance(value, str) for value in ids):
+        raise Refused("", "ids must be strings")
+    return tuple(person_ref(kind, value) for value in ids if value.strip() and (kind != "email" or "@" in value))
+
+
+def submit_form(request: Request) -> Operation:
+    """POST /forms/{form_id}/submit."""
+    data = parts.json_object(request.json()).get("data")
+    if type(data) is not dict:
+        raise Refused("", "data must be a hash")
+    fields = {name: value for name, value in data.items() if name not in RESERVED_FORM_FIELDS}
+    person = _form_person(fields)
+    for name, value in fields.items():
+        # One of the description's own examples has a number for an id.
+        if not isinstance(value, str) and name != "id":
+            raise Refused("", f"form value '{name}' must be a string")
+    form_id = request.segments[3]
+    return SubmitForm(
+        type="form",
+        action="submit",
+        keys=(person.key,),
+        name=form_id,
+        form_id=form_id,
+        person=person,
+        attributes=parts.person_attributes({**fields, person.kind: person.value}),
+    )
+
+
+def _form_person(fields: JsonObject) -> PersonRef:
+    named = [kind for kind in ("id", "email") if fields.get(kind) not in (None, "")]
+    if len(named) != 1:
+        raise Refused("", f"data must contain exactly one of id and email, got {len(named)}")
+    kind, value = named[0], fields[named[0]]
+    if kind == "id" and type(value) is int:
+        value = str(value)
+    return identifiers.person({kind: value}, "data")
+
+
+def metric(request: Request) -> Operation:
+    """POST /metrics."""
+    payload = parts.json_object(request.json())
+    delivery_id = str(parts.text(payload, "delivery_id", required=True))
+    if payload.get("metric") not in METRICS:
+        raise Refused("", f"metric must be one of {', '.join(METRICS)}")
+    # An SMS metric's recipient is a number in the description.
+    if not isinstance(payload.get("recipient", ""), str | int):
+        raise Refused("", "recipient must be a string or an integer")
+    for name in ("reason", "href"):
+        parts.text(payload, name)
+    return _metric(delivery_id, "metric", payload["metric"], payload)
+
+
+def push_metric(request: Request) -> Operation:
+    """POST /push/events: older than metrics, and nothing in it is required."""
+    payload = parts.json_object(request.json())
+    if payload.get("event", "opened") not in DELIVERY_METRICS:
+        raise Refused("", f"event must be one of {', '.join(DELIVERY_METRICS)}")
+    parts.text(payload, "device_id")
+    return _metric(parts.text(payload, "delivery_id") or "", "event", payload.get("event"), payload)
+
+
+def _metric(delivery_id: str, action: str, name: Any, payload: JsonObject) -> ReportMetric:
+    return ReportMetric(
+        type="delivery",
+        action=action,
+        keys=(f"delivery:{delivery_id}",),
+        delivery_id=delivery_id,
+        name=name,
+        timestamp=parts.timestamp(payload),
+        attributes=payload,
+    )
+
+
+def unsubscribe(request: Request) -> Operation:
+    """POST /unsubscribe/{delivery_id}."""
+    delivery_id = request.segments[1]
+    if not delivery_id.strip():
+        raise Refused("", "delivery_id cannot be blank")
+    payload = parts.json_object(request.json())
+    wanted = parts.flag(payload, "unsubscribe")
+    return Unsubscribe(
+        type="delivery",
+        action="unsubscribe",
+        keys=(f"delivery:{delivery_id}",),
+        delivery_id=delivery_id,
+        unsubscribe=wanted,
+        attributes=payload,
+    )

@@ -1,0 +1,89 @@
+"""Nothing is left running, however the process ends that started it."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.waiting import wait_until
+
+STARTS_BOTH = """
+import sys, time
+from worker.ops.servers import PostgresProcess, ValkeyProcess
+servers = [ValkeyProcess().start(), PostgresProcess(durable=False).start()]
+{then}
+print(*(f"{{server.pid}} {{server.data_dir}}" for server in servers), sep="\\n", flush=True)
+{finally_}
+"""
+
+
+def run(
+    then: str = "", finally_: str = "time.sleep(60)", own_group: bool = False
+) -> tuple[subprocess.Popen[str], list[int], list[Path]]:
+    script = STARTS_BOTH.format(then=textwrap.dedent(then), finally_=textwrap.dedent(finally_))
+    command = [sys.executable, "-c", script]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=own_group)
+    assert process.stdout is not None
+    said = [process.stdout.readline().split(" ", 1) for _ in range(2)]
+    return process, [int(pid) for pid, _ in said], [Path(folder.strip()) for _, folder in said]
+
+
+def gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def assert_all_gone(pids: list[int], folders: list[Path], timeout: float = 10) -> None:
+    wait_until(lambda: all(map(gone, pids)), timeout, f"the servers {pids} to be gone")
+    wait_until(lambda: not any(folder.exists() for folder in folders), 5, f"{folders} to be removed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_servers_end_with_a_process_ended_by_a_signal(number: signal.Signals) -> None:
+    process, pids, folders = run()
+    process.send_signal(number)
+    process.wait(10)
+    assert_all_gone(pids, folders)
+
+
+@pytest.mark.parametrize("exit_", ["sys.exit()", "import os; os._exit(3)", "raise SystemError"])
+def test_servers_end_with_a_process_that_ends_without_stopping_them(exit_: str) -> None:
+    process, pids, folders = run(finally_=exit_)
+    process.wait(20)
+    assert_all_gone(pids, folders)
+
+
+def test_servers_end_although_a_forked_child_of_the_process_lives_on() -> None:
+    """The child has inherited the pipe, so that its end is not seen."""
+    process, pids, folders = run(then="import os\nif os.fork() == 0: time.sleep(20); os._exit(0)")
+    child = next(c for c in psutil.Process(process.pid).children() if "postgres" not in c.name() and is_fork(c))
+    process.kill()
+    process.wait(10)
+    assert_all_gone(pids, folders)
+    assert child.is_running()
+    child.kill()
+
+
+def is_fork(process: psutil.Process) -> bool:
+    return STARTS_BOTH.splitlines()[1] in " ".join(process.cmdline())
+
+
+def test_paused_servers_end_too() -> None:
+    process, pids, folders = run(then="for server in servers: server.pause()")
+    process.kill()
+    process.wait(10)
+    assert_all_gone(pids, folders, timeout=25)
+
+
+def test_a_process_group_killed_as_a_whole_takes_its_servers_along() -> None:
+    process, pids, folders = run(own_group=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+    assert_all_gone(pids, folders)

@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.support.waiting import wait_until
+from worker.ops.servers import ServerError, ValkeyProcess
+
+
+def client_of(server: ValkeyProcess) -> redis.Redis:
+    return redis.Redis.from_url(server.url, socket_timeout=5)
+
+
+def test_it_is_set_up_as_trackrelay_needs_its_redis(own_redis: ValkeyProcess) -> None:
+    config = client_of(own_redis).config_get("*")
+
+    assert (config["appendonly"], config["maxmemory-policy"], config["bind"]) == ("yes", "noeviction", "127.0.0.1")
+
+
+def test_settings_of_the_caller_win() -> None:
+    with ValkeyProcess(appendfsync="always", maxmemory="64mb", config={"maxmemory-policy": "allkeys-lru"}) as server:
+        config = client_of(server).config_get("*")
+
+    assert (config["appendfsync"], config["maxmemory"]) == ("always", str(64 * 1024**2))
+    assert config["maxmemory-policy"] == "allkeys-lru"
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_what_was_written_is_there_on_the_same_port_after_it_ended(own_redis: ValkeyProcess, end: str) -> None:
+    client_of(own_redis).set("kept", "yes")
+    url, pid = own_redis.url, own_redis.pid
+
+    getattr(own_redis, end)()
+    assert not own_redis.running
+    with pytest.raises(redis.ConnectionError):
+        client_of(own_redis).ping()
+    own_redis.start()
+
+    assert (own_redis.url, client_of(own_redis).get("kept")) == (url, b"yes")
+    assert own_redis.pid != pid
+
+
+def test_a_given_folder_outlives_the_server(tmp_path: Path) -> None:
+    with ValkeyProcess(tmp_path / "redis") as server:
+        client_of(server).set("kept", "yes")
+    with ValkeyProcess(tmp_path / "redis") as another:
+        assert client_of(another).get("kept") == b"yes"
+
+
+def test_a_temporary_folder_does_not_outlive_the_server() -> None:
+    with ValkeyProcess() as server:
+        assert server.data_dir.is_dir()
+    assert not server.data_dir.exists()
+
+
+def test_a_second_server_is_kept_off_the_folder(tmp_path: Path) -> None:
+    with ValkeyProcess(tmp_path) as first:
+        with pytest.raises(ServerError, match=f"another Valkey is running on {tmp_path}"):
+            ValkeyProcess(tmp_path).start()
+        assert client_of(first).ping()
+
+
+def test_a_paused_server_keeps_its_connections_and_answers_after_it_goes_on(own_redis: ValkeyProcess) -> None:
+    client = redis.Redis.from_url(own_redis.url, socket_timeout=0.3, retry=None)
+    client.ping()
+
+    own_redis.pause()
+    with pytest.raises(redis.TimeoutError):
+        client.ping()
+    own_redis.resume()
+
+    assert client.ping()
+
+
+def test_a_port_that_somebody_else_took_is_left_to_them(own_redis: ValkeyProcess) -> None:
+    clashing = ValkeyProcess()
+    clashing.port = own_redis.port
+    with clashing:
+        assert clashing.port != own_redis.port
+        assert client_of(clashing).ping()
+
+
+def test_a_port_that_was_asked_for_is_waited_for_and_then_the_log_is_shown(
+    own_redis: ValkeyProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.ops.servers.process.PORT_TIMEOUT_S", 0.3)
+    clashing = ValkeyProcess(port=own_redis.port)
+    with pytest.raises(ServerError, match="Address already in use"):
+        clashing.__enter__()
+
+
+def test_a_wrong_setting_is_shown_in_the_words_of_the_server() -> None:
+    with pytest.raises(ServerError, match="nonsense"), ValkeyProcess(config={"nonsense": "1"}):
+        pass
+
+
+def test_a_running_server_has_a_process_id_and_a_stopped_one_none(own_redis: ValkeyProcess) -> None:
+    assert client_of(own_redis).info("server")["process_id"] == own_redis.pid
+    own_redis.stop()
+    with pytest.raises(ServerError, match="Valkey is not running"):
+        _ = own_redis.pid
+
+
+def test_a_server_that_died_by_itself_is_noticed_and_can_be_started_again(own_redis: ValkeyProcess) -> None:
+    client_of(own_redis).shutdown(nosave=True)
+    wait_until(lambda: not own_redis.running, 5, "the server to be gone")
+    own_redis.start()
+    assert client_of(own_redis).ping()

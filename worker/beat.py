@@ -1,0 +1,42 @@
+"""The scheduler behind ``celery -A worker beat``: keeps no file, and stops adding to a queue that nobody empties."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+from celery.beat import Scheduler
+
+from producers.append import MAX_RINGS
+from producers.redis_keys import QUEUE_KEY
+
+from .redis_client import connect
+from .settings import settings
+from .ticking import BEAT_KEY
+
+log = structlog.get_logger("trackrelay.beat")
+
+#: How long a beat that stopped is still shown by ``status``, seconds.
+REMEMBERED_S = 86_400
+
+
+class BoundedScheduler(Scheduler):  # type: ignore[misc]
+    """Celery's scheduler, in memory, for tasks that are as good sent once as a thousand times."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._client = connect(settings())
+        super().__init__(*args, **kwargs)
+
+    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+        """Send a task unless Celery's queue is full of unread ones already."""
+        try:
+            self._client.set(BEAT_KEY, int(time.time()), ex=REMEMBERED_S)
+            waiting = int(self._client.llen(QUEUE_KEY))  # type: ignore[arg-type]
+        except Exception as error:
+            # Celery's own send meets the same trouble, and says so in its own way.
+            log.warning("beat cannot reach Redis", error=type(error).__name__)
+            waiting = 0
+        if waiting > MAX_RINGS:
+            return self.reserve(entry) if advance else entry
+        return super().apply_async(entry, producer=producer, advance=advance, **kwargs)

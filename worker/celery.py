@@ -1,0 +1,49 @@
+"""The Celery app. ``celery -A worker worker`` and ``celery -A worker beat`` find it here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery, signals
+
+from producers.append import DELIVER_TASK
+
+from . import logs, tasks
+
+# Not the process's current app: an application's own Celery, in the same process, keeps its shared tasks.
+app = Celery("trackrelay", set_as_current=False)
+app.config_from_object("worker.celeryconfig")
+
+app.task(tasks.deliver, name=DELIVER_TASK)
+app.task(tasks.tick, name="trackrelay.tick")
+app.task(tasks.prune, name="trackrelay.prune")
+
+
+@signals.setup_logging.connect(weak=False)
+def _set_up_logging(**_: Any) -> None:
+    from .settings import settings
+
+    logs.configure(settings())
+
+
+@signals.worker_init.connect(weak=False)
+def _check_before_start(sender: Any = None, **_: Any) -> None:
+    if getattr(sender, "app", None) is app:
+        from .startup import check
+
+        check()
+
+
+@signals.worker_ready.connect(weak=False)
+def _show_and_tick(sender: Any = None, **_: Any) -> None:
+    if getattr(sender, "app", None) is app:
+        from .presence import start
+
+        start(sender.hostname, type(sender.pool).__module__, int(sender.controller.concurrency or 0))
+
+
+@signals.worker_shutting_down.connect(weak=False)
+def _stop_ticking(**_: Any) -> None:
+    from .presence import stop
+
+    stop()

@@ -1,0 +1,89 @@
+"""Whose credentials are these? The region endpoint knows, and so decides whether delivery must stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from .outcomes import Answer, NoAnswer
+
+Problem = Literal["unreachable", "denied", "region", "workspace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the region endpoint says of the credentials."""
+
+    region: str
+    environment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether delivery may go on with these credentials at this address."""
+
+    account: Account | None = None
+    problem: Problem | None = None
+    #: One sentence: what is wrong and what to do.
+    message: str = ""
+
+
+def judge(answer: Answer | NoAnswer, *, base_url: str, region: str, own_url: bool, environment_id: str) -> Verdict:
+    """What the region endpoint's answer means for delivery.
+
+    Args:
+        answer: to ``GET /api/v1/accounts/region``.
+        base_url: where it was asked.
+        region: the configured one, ``us`` or ``eu``.
+        own_url: whether CUSTOMERIO_TRACK_URL is set, so that the region's own host does not matter.
+        environment_id: the workspace it must be, or empty.
+    """
+    if isinstance(answer, NoAnswer):
+        return Verdict(problem="unreachable", message=f"{base_url} cannot be reached: {answer.error}")
+    if answer.status in (401, 403):
+        return Verdict(
+            problem="denied",
+            message=f"{base_url} refuses the credentials ({answer.status}): check CUSTOMERIO_SITE_ID and "
+            "CUSTOMERIO_TRACK_API_KEY. This may be an App API key, or a key of another workspace or region "
+            f"(CUSTOMERIO_REGION is {region})",
+        )
+    if 300 <= answer.status < 400:
+        return Verdict(
+            problem="denied",
+            message=f"{base_url} redirects ({answer.status}) instead of answering: check CUSTOMERIO_REGION "
+            f"({region}) and CUSTOMERIO_TRACK_URL",
+        )
+    account = _account(answer)
+    if account is None:
+        return Verdict(
+            problem="unreachable",
+            message=f"{base_url} does not answer like Customer.io's Track API (status {answer.status}): "
+            "check CUSTOMERIO_TRACK_URL, and what stands between",
+        )
+    if account.region != region and not own_url:
+        return Verdict(
+            account,
+            "region",
+            f"the credentials belong to region {account.region}, CUSTOMERIO_REGION is {region}: "
+            f"set CUSTOMERIO_REGION={account.region}",
+        )
+    if environment_id and account.environment_id != environment_id:
+        return Verdict(
+            account,
+            "workspace",
+            f"the credentials belong to workspace {account.environment_id}, TRACKRELAY_ENVIRONMENT_ID is "
+            f"{environment_id}: nothing is delivered to the wrong workspace",
+        )
+    return Verdict(account)
+
+
+def _account(answer: Answer) -> Account | None:
+    try:
+        document = msgspec.json.decode(answer.body)
+        if answer.status == 200 and document["region"] in ("us", "eu"):
+            return Account(document["region"], str(document.get("environment_id", "")))
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        pass
+    return None

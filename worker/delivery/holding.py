@@ -1,0 +1,82 @@
+"""Holding a shard: take it over, deliver for a few seconds, hand it on."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+import structlog
+
+from ..resources import Resources
+from ..store import shards
+from ..store.shards import FenceLost
+from .intake import NewerFormat
+from .loop import Delivery
+from .pace import LeaseGone
+from .shard_queue import LeaseLost, ShardQueue
+
+log = structlog.get_logger("trackrelay.delivery")
+
+#: After so long a holder rings for a successor and goes: shards without one come first.
+SLICE_S = 5.0
+
+_LOST = (LeaseLost, LeaseGone, FenceLost)
+
+
+def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
+    """Deliver what ``shard`` has, unless somebody else is at it."""
+    queue = ShardQueue(resources.redis, shard)
+    if not queue.claim():
+        return
+    delivery = _take_over(queue, resources)
+    if delivery is None:
+        return
+    try:
+        _deliver(delivery, queue, slice_s)
+    except _LOST as lost:
+        log.warning("shard lost", shard=shard, why=str(lost) or type(lost).__name__)
+    except NewerFormat as newer:
+        log.error("shard halted", message=str(newer))
+        queue.leave("quiet")
+    except BaseException:
+        # Whatever it was, the successor begins with what is pending. It is not called at once: the cause may still be there.
+        queue.leave("quiet")
+        raise
+
+
+def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
+    try:
+        with resources.engine.begin() as connection:
+            takeover = shards.take_over(connection, queue.shard)
+    except BaseException:
+        queue.drop_claim()
+        raise
+    if takeover.paused:
+        queue.drop_claim()
+        return None
+    try:
+        count = queue.take(takeover.fence)
+    except LeaseLost:
+        return None
+    return Delivery(
+        queue=queue,
+        engine=resources.engine,
+        decoder=resources.decoder(count),
+        breaker=resources.breaker,
+        sender=resources.sender,
+        executor=resources.executor,
+        rules=resources.rules,
+        possible_since=takeover.possible_since,
+    )
+
+
+def _deliver(delivery: Delivery, queue: ShardQueue, slice_s: float) -> None:
+    until = time.monotonic() + slice_s
+    while time.monotonic() < until and not delivery.paused:
+        # Live first, then as much bulk as goes into one round: bulk moves on, and live waits for one request at most.
+        worked = delivery.round("live")
+        worked = delivery.round("bulk") or worked
+        if not worked and queue.leave("go on") != "work":
+            return
+    how: Literal["quiet", "ring"] = "quiet" if delivery.paused else "ring"
+    queue.leave(how)

@@ -1,0 +1,190 @@
+"""What comes in: decoding entries, fixing times, dropping repeats, keeping back what must wait. Pure but for the clock it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import msgspec
+
+from producers.ids import id_for
+from producers.job import FORMAT_VERSION, decode_entry
+from producers.job import Job as WireJob
+from producers.keys import shard_of
+from producers.redis_keys import Lane
+
+from ..job import Job
+from ..keys import KeyHasher
+from ..store.backlog import Waiting
+from ..store.dead_letters import Death
+from ..store.known import Known
+from .shard_queue import RawEntry
+
+#: An entry handed out this often, the last times alone, is what kills its workers.
+MAX_DELIVERIES = 10
+
+
+class NewerFormat(Exception):
+    """The stream holds an entry of a format this version does not know: only a newer worker may touch it."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What some entries held."""
+
+    jobs: list[Job] = field(default_factory=list)
+    #: Entries that could not be decoded.
+    undecodable: list[Death] = field(default_factory=list)
+    #: Entries that were deleted behind our back: nothing is left to deliver.
+    vanished: list[str] = field(default_factory=list)
+
+
+class Decoder:
+    """Turns one shard's entries into jobs."""
+
+    def __init__(self, shards: int, hasher: KeyHasher) -> None:
+        self._shards = shards
+        # Hashing and sharding the same few keys again and again is most of what decoding would cost.
+        self._key = lru_cache(maxsize=50_000)(lambda key: (hasher.stored(key), shard_of(key, shards)))
+
+    def decode(self, shard: int, lane: Lane, entries: Iterable[RawEntry]) -> Decoded:
+        """The jobs in ``entries``, in order.
+
+        Raises:
+            NewerFormat: an entry is of a newer format; none of the read is to be touched.
+        """
+        decoded = Decoded()
+        for entry in entries:
+            if entry.fields is None:
+                decoded.vanished.append(entry.id)
+                continue
+            self._refuse_newer(entry, shard, lane)
+            try:
+                wire = decode_entry(entry.fields[b"j"])
+                if not wire:
+                    raise ValueError("an entry without jobs")
+                decoded.jobs += [self._job(each, entry, lane) for each in wire]
+            except (msgspec.MsgspecError, KeyError, ValueError, UnicodeDecodeError) as error:
+                decoded.undecodable.append(self._undecodable(entry, shard, lane, str(error)))
+        return decoded
+
+    def _refuse_newer(self, entry: RawEntry, shard: int, lane: Lane) -> None:
+        assert entry.fields is not None
+        version = entry.fields.get(b"v", b"")
+        if version.isdigit() and int(version) > FORMAT_VERSION:
+            raise NewerFormat(
+                f"shard {shard}, {lane}: entry {entry.id} has format {int(version)}, this worker knows up to "
+                f"{FORMAT_VERSION}: upgrade the workers; the shard waits"
+            )
+
+    def _job(self, wire: WireJob, entry: RawEntry, lane: Lane) -> Job:
+        if not wire.keys:
+            raise ValueError("a job without keys")
+        known = [self._key(key) for key in wire.keys]
+        at = wire.accepted_ms / 1000 if wire.accepted_ms else entry.at
+        body = bytes(wire.body)
+        return Job(
+            id=wire.id,
+            operation=wire.operation,
+            keys=tuple(stored for stored, _ in known),
+            shards=tuple(shard for _, shard in known),
+            body=stamped(body, int(at)) if wire.stamp else body,
+            lane=lane,
+            enqueued_at=at,
+            age_from=at,
+            source=wire.source,
+            idempotency_key=wire.idempotency_key,
+            trace=wire.trace,
+            entry=entry.id,
+        )
+
+    def _undecodable(self, entry: RawEntry, shard: int, lane: Lane, error: str) -> Death:
+        assert entry.fields is not None
+        raw = msgspec.json.encode({str(name, "latin-1"): str(value, "latin-1") for name, value in entry.fields.items()})
+        job = Job(
+            id=id_for("undecodable", f"shard:{shard}:{lane}", "", entry.id),
+            operation="unknown",
+            keys=("unknown",),
+            shards=(shard,),
+            body=b"null",
+            lane=lane,
+            enqueued_at=entry.at,
+            age_from=entry.at,
+            entry=entry.id,
+        )
+        return Death(job=job, reason="undecodable", error=error, raw=raw)
+
+
+def stamped(body: bytes, timestamp: int) -> bytes:
+    """The document with a timestamp at its end. It has none of its own: that is what ``stamp`` says."""
+    return b'%s,"timestamp":%d}' % (body.rstrip()[:-1], timestamp)
+
+
+def drop_repeats(jobs: Sequence[Job], known: Known) -> list[Job]:
+    """Those jobs that the stores do not know, each once: the first wins. Jobs out of the backlog are known by nature."""
+    seen: set[str] = set()
+    fresh = []
+    for job in jobs:
+        if job.id in seen or (not job.from_backlog and job.id in known.jobs):
+            continue
+        seen.add(job.id)
+        fresh.append(job)
+    return fresh
+
+
+@dataclass(slots=True)
+class Sorted:
+    """Which jobs may be tried now, and which may not."""
+
+    ready: list[Job] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+
+
+def keep_back(jobs: Sequence[Job], waiting_keys: Iterable[str]) -> Sorted:
+    """Keep back the jobs whose key waits: behind an earlier job in the backlog, or behind one kept back just now.
+
+    A merge, and a job whose keys are in two shards, always goes through the backlog: there it is due when it is first for
+    both of its keys. ``jobs`` are in order, those out of the backlog first.
+    """
+    result = Sorted()
+    blocked = set(waiting_keys)
+    for job in jobs:
+        if job.from_backlog:
+            # It is due, so it is first for its keys; what comes after it may follow in the same read only out of the backlog.
+            result.ready.append(job)
+        elif not blocked.isdisjoint(job.keys):
+            result.waiting.append(Waiting(job=job, reason="key_waits"))
+            blocked.update(job.keys)
+        elif job.crosses_shards or job.operation == "person.merge":
+            result.waiting.append(Waiting(job=job, reason="two_keys"))
+            blocked.update(job.keys)
+        else:
+            result.ready.append(job)
+    return result
+
+
+def crashed(job: Job, deliveries: int) -> Death:
+    """The dead letter of a job that took its workers with it."""
+    error = (
+        f"its stream entry was handed out {deliveries} times, at last alone, and never settled: it may kill its workers"
+    )
+    return Death(job=job, reason="crashed", error=error)
+
+
+def expired(jobs: Sequence[Job], now: float, max_age_s: float, possible_since: float) -> tuple[list[Job], list[Death]]:
+    """Split ``jobs`` in those that may still be delivered and those that are too old.
+
+    Age counts from enqueueing, from the last replay, or from when delivery became possible again, whichever is latest.
+    """
+    young: list[Job] = []
+    deaths: list[Death] = []
+    for job in jobs:
+        age = now - max(job.age_from, possible_since)
+        if age <= max_age_s:
+            young.append(job)
+            continue
+        hours, limit = age / 3600, max_age_s / 3600
+        error = f"it is {hours:,.1f} hours old; TRACKRELAY_MAX_AGE is {limit:,.1f} hours"
+        deaths.append(Death(job=job, reason="expired", error=error, history=({"at": now, "what": "expired"},)))
+    return young, deaths

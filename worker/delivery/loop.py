@@ -1,0 +1,259 @@
+"""The heart: how a shard's holder gets jobs from the stream and the backlog to Customer.io."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, wait
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+import structlog
+
+from producers.redis_keys import Lane
+
+from ..failpoints import failpoint
+from ..job import Job
+from ..store import backlog, known, settlement
+from ..store.backlog import Waiting
+from ..store.settlement import Settlement
+from .breaker import Breaker, Standing
+from .intake import MAX_DELIVERIES, Decoder, crashed, drop_repeats, expired, keep_back
+from .packing import Packed, Wave, pack
+from .results import Result, Untried, blocked_keys, settlement_of, suspect
+from .sending import Sender
+from .shard_queue import Read, ShardQueue
+
+log = structlog.get_logger("trackrelay.delivery")
+
+#: Jobs a round takes at the most.
+ROUND_JOBS = 1000
+#: A round's entries should not be more than this, whatever they hold.
+ROUND_BYTES = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say."""
+
+    max_age_s: float
+    max_attempts: int
+    merge_delay_s: float
+
+
+@dataclass(slots=True)
+class Intake:
+    """One read: what came out of the backlog and the stream, in order."""
+
+    lane: Lane
+    jobs: list[Job] = field(default_factory=list)
+    #: The stream entries to acknowledge once everything is settled.
+    entries: list[str] = field(default_factory=list)
+    #: What became of jobs already, without sending: they are settled with the last wave.
+    aside: Settlement = field(default_factory=Settlement)
+
+
+class Delivery:
+    """One shard, held by this worker, for a few seconds.
+
+    Args:
+        possible_since: unix seconds of the last moment at which delivery became possible again, as Postgres knows it.
+    """
+
+    def __init__(
+        self,
+        queue: ShardQueue,
+        engine: sa.Engine,
+        decoder: Decoder,
+        breaker: Breaker,
+        sender: Sender,
+        executor: Executor,
+        rules: Rules,
+        possible_since: float,
+    ) -> None:
+        self._queue = queue
+        self._engine = engine
+        self._decoder = decoder
+        self._breaker = breaker
+        self._sender = sender
+        self._executor = executor
+        self._rules = rules
+        self._possible_since = possible_since
+        self._holder = settlement.Holder(queue.shard, queue.fence)
+        self._lanes: dict[Lane, _LaneState] = {"live": _LaneState(), "bulk": _LaneState()}
+        self.paused = False
+
+    def round(self, lane: Lane) -> bool:
+        """Take what ``lane`` has, and settle it. Returns whether there was anything.
+
+        Raises:
+            LeaseLost, LeaseGone, FenceLost: the shard is another worker's; whatever was in hand is its to settle.
+        """
+        standing = self._sender.ask(self._breaker.standing())
+        intake = self._read(lane, standing)
+        if not intake.entries and not intake.jobs:
+            self._sender.nothing_to_probe(standing)
+            return False
+        failpoint("after_read")
+        waiting_keys = self._drop_repeats(intake)
+        ready = self._keep_back(intake, waiting_keys, standing)
+        waves = pack(ready)
+        self._send_and_settle(waves, intake, standing)
+        self._acknowledge(intake)
+        return True
+
+    # -- 1: the due backlog, then the stream; before anything new, what an earlier holder left pending
+
+    def _read(self, lane: Lane, standing: Standing) -> Intake:
+        state = self._lanes[lane]
+        intake = Intake(lane)
+        if state.pending:
+            read = self._queue.read(lane, state.count, pending=True)
+            if read.entries:
+                self._take(read, intake)
+                return intake
+            state.pending = False
+        if state.has_due and standing.state in ("closed", "probe"):
+            most = ROUND_JOBS // 2 if state.stream_has_work else ROUND_JOBS
+            with self._engine.connect() as connection:
+                intake.jobs = backlog.due(connection, self._queue.shard, lane, most)
+            state.has_due = bool(intake.jobs)
+        read = self._queue.read(lane, max(1, min(state.count, ROUND_JOBS - len(intake.jobs))), pending=False)
+        state.learn(read)
+        self._take(read, intake)
+        return intake
+
+    def _take(self, read: Read, intake: Intake) -> None:
+        decoded = self._decoder.decode(self._queue.shard, intake.lane, read.entries)
+        intake.entries = [entry.id for entry in read.entries]
+        intake.aside.dead += decoded.undecodable
+        for entry in decoded.vanished:
+            log.warning("a stream entry was deleted by somebody else", shard=self._queue.shard, entry=entry)
+        if read.deliveries > MAX_DELIVERIES:
+            intake.aside.dead += [crashed(job, read.deliveries) for job in decoded.jobs]
+            return
+        intake.jobs += decoded.jobs
+
+    # -- 2: repeats: known to ledger, backlog or open dead letters, or twice in this read
+
+    def _drop_repeats(self, intake: Intake) -> frozenset[str]:
+        fresh = [job for job in intake.jobs if not job.from_backlog]
+        state = self._lanes[intake.lane]
+        if not fresh:
+            return frozenset()
+        with self._engine.connect() as connection:
+            stores = known.look_up(
+                connection,
+                self._queue.shard,
+                intake.lane,
+                [job.id for job in fresh],
+                list({key for job in fresh for key in job.keys}),
+            )
+        state.has_due = state.has_due or stores.has_due
+        intake.jobs = drop_repeats(intake.jobs, stores)
+        return stores.waiting_keys
+
+    # -- 3: what must wait: behind its key, for its second shard, or because delivery is impossible
+
+    def _keep_back(self, intake: Intake, waiting_keys: frozenset[str], standing: Standing) -> list[Job]:
+        kept = keep_back(intake.jobs, waiting_keys)
+        intake.aside.waiting += kept.waiting
+        if standing.state == "closed":
+            return [suspect(job, standing.last_success) for job in self._drop_expired(kept.ready, intake, standing)]
+        probe = self._sender.choose_probe(kept.ready, standing)
+        reason = "halted" if standing.state == "halted" else "breaker"
+        intake.aside.waiting += [
+            Waiting(job=job, reason=reason) for job in kept.ready if job is not probe and not job.from_backlog
+        ]
+        return [probe] if probe else []
+
+    def _drop_expired(self, ready: list[Job], intake: Intake, standing: Standing) -> list[Job]:
+        possible_since = max(self._possible_since, standing.recovered)
+        young, dead = expired(ready, time.time(), self._rules.max_age_s, possible_since)
+        intake.aside.dead += dead
+        return young
+
+    # -- 4 to 6: send wave by wave, and settle each in one commit
+
+    def _send_and_settle(self, waves: list[Wave], intake: Intake, standing: Standing) -> None:
+        order = {job.id: index for index, job in enumerate(intake.jobs)}
+        blocked: set[str] = set()
+        for wave in waves[:-1]:
+            results = self._send(wave, blocked, standing)
+            self._settle(self._settlement(results), order)
+            blocked |= blocked_keys(results)
+        # What was kept back may stand behind a job that fails in the last wave, so it is settled no sooner than that one.
+        results = self._send(waves[-1], blocked, standing) if waves else []
+        last = self._settlement(results)
+        last.waiting += intake.aside.waiting
+        last.dead += intake.aside.dead
+        self._settle(last, order)
+
+    def _send(self, wave: Wave, blocked: set[str], standing: Standing) -> list[Result]:
+        results: list[Result] = []
+        requests: list[Packed] = []
+        for packed in wave:
+            held = [job for job in packed.jobs if not blocked.isdisjoint(job.keys)]
+            results += [Untried(job, "key_waits") for job in held]
+            packed.jobs = [job for job in packed.jobs if blocked.isdisjoint(job.keys)]
+            if packed.jobs:
+                requests.append(packed)
+        return results + self._send_side_by_side(requests, standing)
+
+    def _send_side_by_side(self, requests: Sequence[Packed], standing: Standing) -> list[Result]:
+        def send(packed: Packed) -> list[Result]:
+            return self._sender.send(packed, self._queue.shard, self._queue.fence, standing)
+
+        if len(requests) <= 1:
+            return [result for packed in requests for result in send(packed)]
+        futures = [self._executor.submit(send, packed) for packed in requests]
+        wait(futures)
+        return [result for future in futures for result in future.result()]
+
+    def _settlement(self, results: Sequence[Result]) -> Settlement:
+        return settlement_of(results, now=time.time(), max_attempts=self._rules.max_attempts, fraction=random.random())
+
+    def _settle(self, outcome: Settlement, order: dict[str, int]) -> None:
+        if not outcome:
+            return
+        failpoint("before_settle")
+        outcome.waiting.sort(key=lambda each: order[each.job.id])
+        with self._engine.begin() as connection:
+            self.paused = settlement.settle(connection, self._holder, outcome, self._rules.merge_delay_s)
+            failpoint("before_commit")
+        failpoint("after_settle")
+        for each in outcome.waiting:
+            self._lanes[each.job.lane].has_due = True
+            log.info(
+                "job waits", job=each.job.id, key=each.job.keys[0], operation=each.job.operation, reason=each.reason,
+                status=each.status, error=each.error, attempts=each.job.attempts,
+            )  # fmt: skip
+        for death in outcome.dead:
+            log.warning(
+                "dead letter", job=death.job.id, key=death.job.keys[0], operation=death.job.operation,
+                reason=death.reason, status=death.status, error=death.error, field=death.field,
+            )  # fmt: skip
+
+    # -- 7: only now
+
+    def _acknowledge(self, intake: Intake) -> None:
+        self._queue.acknowledge(intake.lane, intake.entries)
+        failpoint("after_acknowledge")
+
+
+@dataclass(slots=True)
+class _LaneState:
+    pending: bool = True
+    has_due: bool = True
+    stream_has_work: bool = True
+    #: Entries to read: as many as make a round of a sensible size.
+    count: int = 250
+
+    def learn(self, read: Read) -> None:
+        self.stream_has_work = bool(read.entries)
+        size = sum(len(value) for entry in read.entries if entry.fields for value in entry.fields.values())
+        if size > ROUND_BYTES:
+            self.count = max(10, self.count // 2)
+        elif len(read.entries) >= self.count and size < ROUND_BYTES // 2:
+            self.count = min(ROUND_JOBS, self.count * 2)

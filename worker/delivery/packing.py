@@ -1,0 +1,122 @@
+"""What goes together in a request, and which requests may be on their way at the same time. Pure.
+
+Jobs are packed into waves. The requests of one wave share no key, so they may be sent side by side; a wave is sent when the one before it is
+settled. Two jobs with a key in common are either in the same request, in order, or in waves, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..customerio.requests import segment_endpoint
+from ..job import Job
+
+#: One large integration caps a batch at so many operations; the published limit is in bytes.
+MAX_OPERATIONS = 1000
+#: "Smaller than 500 kB", with room for headers' worth of doubt.
+MAX_BATCH_BYTES = 499_000
+#: v2 takes operations up to 32 kB; an event above it goes by v1.
+MAX_V2_BYTES = 32_000
+#: Ids in one segment request.
+MAX_SEGMENT_IDS = 1000
+
+_FRAME = len('{"batch":[]}')
+
+Route = Literal["v2", "segment", "single"]
+
+
+@dataclass(slots=True)
+class Packed:
+    """The jobs of one request."""
+
+    route: Route
+    jobs: list[Job] = field(default_factory=list)
+    size_bytes: int = _FRAME
+    #: It takes at most this many.
+    room: int = MAX_OPERATIONS
+    #: The path that segment jobs have in common.
+    endpoint: str = ""
+
+    def takes(self, job: Job, route: Route, endpoint: str) -> bool:
+        """Whether ``job`` still fits."""
+        return (
+            self.route == route != "single"
+            and self.endpoint == endpoint
+            and len(self.jobs) < self.room == job.max_batch
+            and self.size_bytes + len(job.body) + 1 <= MAX_BATCH_BYTES
+        )
+
+    def add(self, job: Job) -> None:
+        """Put ``job`` behind the others."""
+        self.jobs.append(job)
+        self.size_bytes += len(job.body) + 1
+
+
+Wave = list[Packed]
+
+
+def route_of(job: Job) -> Route:
+    """Whether v2 can carry ``job``, segment jobs can be gathered with it, or it needs a v1 request of its own."""
+    kind = job.operation.partition(".")[0]
+    if kind == "segment":
+        return "segment"
+    if kind in ("anonymous", "form") or job.operation in ("delivery.metric", "delivery.unsubscribe"):
+        return "single"
+    return "v2" if len(job.body) <= MAX_V2_BYTES else "single"
+
+
+def pack(jobs: Sequence[Job]) -> list[Wave]:
+    """Pack ``jobs``, given in order, into waves."""
+    packer = _Packer()
+    for job in jobs:
+        packer.place(job)
+    return packer.waves
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    wave: int
+    packed: Packed
+    is_barrier: bool
+
+
+class _Packer:
+    def __init__(self) -> None:
+        self.waves: list[Wave] = []
+        self._last: dict[str, _Place] = {}
+        self._open: dict[tuple[int, Route, str, int], Packed] = {}
+
+    def place(self, job: Job) -> None:
+        route = route_of(job)
+        endpoint = segment_endpoint(job.body) if route == "segment" else ""
+        before = [place for key in job.keys if (place := self._last.get(key))]
+        latest = max(before, key=lambda place: place.wave, default=None)
+        if latest and self._may_join(job, latest, before, route, endpoint):
+            place = _Place(latest.wave, latest.packed, job.is_barrier)
+        else:
+            place = self._in_wave(latest.wave + 1 if latest else 0, job, route, endpoint)
+        place.packed.add(job)
+        for key in job.keys:
+            self._last[key] = place
+
+    def _may_join(self, job: Job, latest: _Place, before: list[_Place], route: Route, endpoint: str) -> bool:
+        return (
+            not job.is_barrier
+            and not any(place.is_barrier and place.wave == latest.wave for place in before)
+            and all(place.wave < latest.wave or place.packed is latest.packed for place in before)
+            and latest.packed.takes(job, route, endpoint)
+        )
+
+    def _in_wave(self, wave: int, job: Job, route: Route, endpoint: str) -> _Place:
+        while len(self.waves) <= wave:
+            self.waves.append([])
+        slot = (wave, route, endpoint, job.max_batch)
+        packed = self._open.get(slot)
+        if packed is None or not packed.takes(job, route, endpoint):
+            limit = MAX_SEGMENT_IDS if route == "segment" else MAX_OPERATIONS
+            packed = Packed(route, room=min(job.max_batch, limit), endpoint=endpoint)
+            self._open[slot] = packed
+            self.waves[wave].append(packed)
+        return _Place(wave, packed, job.is_barrier)

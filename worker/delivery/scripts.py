@@ -1,0 +1,169 @@
+"""What happens in Redis in one step. Every script that reads or renews first compares the holder's number."""
+
+from __future__ import annotations
+
+from producers.append import RING_LUA
+
+#: The consumer group, and the one consumer in it: the next holder works off what an earlier one left pending.
+GROUP = "trackrelay"
+CONSUMER = "holder"
+
+# ARGV: prefix, shard, claim, milliseconds
+CLAIM = "return redis.call('SET', ARGV[1] .. ARGV[2] .. ':lease', ARGV[3], 'NX', 'PX', ARGV[4]) and 1 or 0"
+
+# Turns a claim into a lease, once Postgres has given it a number. Returns the queue's number of shards, or -1. ARGV: prefix, shard, claim, fence, milliseconds, group
+TAKE = """
+local base = ARGV[1] .. ARGV[2]
+if redis.call('GET', base .. ':lease') ~= ARGV[3] then return -1 end
+redis.call('SET', base .. ':lease', ARGV[4], 'PX', ARGV[5])
+for _, lane in ipairs({':live', ':bulk'}) do
+  redis.pcall('XGROUP', 'CREATE', base .. lane, ARGV[6], '0', 'MKSTREAM')
+end
+return tonumber(redis.call('HGET', ARGV[1] .. 'config', 'shards') or 0)
+"""
+
+# Reads new entries, or those left pending. An entry that keeps coming back may be what kills its workers: the
+# more often the first one was handed out, the fewer come with it, until it is alone.
+# ARGV: prefix, shard, fence, lease ms, bell ms, lane, count, 'new' or 'pending', group, consumer
+READ = """
+local base = ARGV[1] .. ARGV[2]
+if redis.call('GET', base .. ':lease') ~= ARGV[3] then return {'lost'} end
+redis.call('PEXPIRE', base .. ':lease', ARGV[4])
+redis.call('PEXPIRE', base .. ':bell', ARGV[5])
+local stream, count, from, deliveries = base .. ':' .. ARGV[6], tonumber(ARGV[7]), '>', 0
+if ARGV[8] == 'pending' then
+  local first = redis.call('XPENDING', stream, ARGV[9], '-', '+', 1)
+  if #first == 0 then return {'ok', {}, 0} end
+  deliveries = first[1][4]
+  count = math.max(1, math.floor(count / 4 ^ math.max(0, deliveries - 1)))
+  from = '0'
+end
+local read = redis.call('XREADGROUP', 'GROUP', ARGV[9], ARGV[10], 'COUNT', count, 'STREAMS', stream, from)
+return {'ok', read and read[1][2] or {}, deliveries}
+"""
+
+# Nothing unread and nothing pending (acknowledged entries are deleted, so: nothing there): lease and bell go together.
+# Otherwise 'work' — or, if it must leave all the same, it rings for its successor.
+# ARGV: prefix, shard, fence, 'go on' | 'ring' | 'quiet', queue, message, bell ms, max rings, unique
+LEAVE = (
+    RING_LUA
+    + """
+local base = ARGV[1] .. ARGV[2]
+if redis.call('GET', base .. ':lease') ~= ARGV[3] then return 'lost' end
+local length = redis.call('XLEN', base .. ':live') + redis.call('XLEN', base .. ':bulk')
+if length > 0 and ARGV[4] == 'go on' then return 'work' end
+redis.call('DEL', base .. ':lease')
+if ARGV[4] == 'quiet' then return 'left' end
+redis.call('DEL', base .. ':bell')
+if ARGV[4] == 'ring' then
+  ring(ARGV[1], ARGV[5], ARGV[6], ARGV[2], ARGV[9], ARGV[7], tonumber(ARGV[8]))
+end
+return 'left'
+"""
+)
+
+# Rings a shard without asking the bell, if nobody holds it. ARGV: prefix, shard, queue, message, bell ms, max rings, unique
+RING = (
+    RING_LUA
+    + """
+local base = ARGV[1] .. ARGV[2]
+if redis.call('EXISTS', base .. ':lease') == 1 then return 0 end
+redis.call('DEL', base .. ':bell')
+ring(ARGV[1], ARGV[3], ARGV[4], ARGV[2], ARGV[7], ARGV[5], tonumber(ARGV[6]))
+return 1
+"""
+)
+
+# One request's permission: the lease is still ours and outlasts the request, the breaker lets it pass, the budget has room.
+# Singles leave part of the budget to batches. After a 429 the rate climbs back in twenty seconds.
+# ARGV: prefix, shard, fence, lease ms, requests a second, 'batch' or 'single', 'probe' or ''
+PERMIT = """
+local base, budget = ARGV[1] .. ARGV[2], ARGV[1] .. 'budget'
+if redis.call('GET', base .. ':lease') ~= ARGV[3] then return {'lost', 0} end
+redis.call('PEXPIRE', base .. ':lease', ARGV[4])
+local state = redis.call('HGET', ARGV[1] .. 'breaker', 'state')
+if state and state ~= 'closed' and ARGV[7] ~= 'probe' then return {'closed', 0} end
+local full = tonumber(ARGV[5])
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1e6
+local have = redis.call('HMGET', budget, 'tokens', 'at', 'rate')
+local at = tonumber(have[2] or now)
+local passed = math.max(0, now - at)
+local rate = math.min(full, tonumber(have[3] or full) + full * passed / 20)
+local burst = math.max(1, rate / 10)
+local tokens = math.min(burst, tonumber(have[1] or burst) + rate * passed)
+local kept = 0
+if ARGV[6] == 'single' and burst > 2 then kept = burst / 4 end
+local answer = {'go', 0}
+if tokens - kept >= 1 then tokens = tokens - 1
+else answer = {'wait', math.ceil((1 + kept - tokens) / rate * 1000)} end
+redis.call('HSET', budget, 'tokens', tostring(tokens), 'at', string.format('%.6f', now), 'rate', tostring(rate))
+redis.call('PEXPIRE', budget, 60000)
+return answer
+"""
+
+# ARGV: prefix, requests a second
+SLOW_DOWN = """
+local rate = tonumber(redis.call('HGET', ARGV[1] .. 'budget', 'rate') or ARGV[2])
+local time = redis.call('TIME')
+redis.call('HSET', ARGV[1] .. 'budget', 'rate', tostring(math.max(1, rate / 2)), 'tokens', '0',
+  'at', string.format('%.6f', time[1] + time[2] / 1e6))
+redis.call('PEXPIRE', ARGV[1] .. 'budget', 60000)
+"""
+
+# A request succeeded ('delivered') or was at least answered properly ('answered'). Says whether delivery had been impossible before.
+# ARGV: prefix, 'delivered' or 'answered', operations, minute's key lifetime ms
+SUCCESS = """
+local breaker = ARGV[1] .. 'breaker'
+local time = redis.call('TIME')
+if ARGV[2] == 'delivered' then
+  redis.call('HSET', breaker, 'last_success_ms', time[1] * 1000 + math.floor(time[2] / 1000))
+  local minute = ARGV[1] .. 'delivered:' .. math.floor(time[1] / 60)
+  redis.call('INCRBY', minute, ARGV[3])
+  redis.call('PEXPIRE', minute, ARGV[4])
+end
+local state, failures = unpack(redis.call('HMGET', breaker, 'state', 'failures'))
+if failures and failures ~= '0' then redis.call('HSET', breaker, 'failures', 0) end
+if state and state ~= 'closed' then
+  redis.call('HSET', breaker, 'state', 'closed', 'reason', '', 'message', '', 'until_ms', 0, 'words', '',
+    'recovered_ms', time[1] * 1000)
+  redis.call('DEL', ARGV[1] .. 'probe')
+  return 1
+end
+return 0
+"""
+
+# A request failed in a way that is the endpoint's problem. After a few in a row, or at once if it asked for that, the breaker opens, for an
+# exponentially growing time with full jitter, never shorter than Retry-After. Says when anything succeeded last.
+# ARGV: prefix, 'open' or 'halted' or 'count', threshold, jitter 0..1, base ms, cap ms, retry-after ms, reason, message, words
+FAILURE = """
+local breaker = ARGV[1] .. 'breaker'
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local failures = redis.call('HINCRBY', breaker, 'failures', 1)
+local old = redis.call('HMGET', breaker, 'state', 'until_ms', 'last_success_ms', 'since_ms')
+local was_closed = not old[1] or old[1] == 'closed'
+local last_success = tonumber(old[3] or 0)
+if was_closed and ARGV[2] == 'count' and failures < tonumber(ARGV[3]) then return {'closed', last_success, 0} end
+local times = math.max(0, math.min(30, failures - (ARGV[2] == 'count' and tonumber(ARGV[3]) or 1)))
+local wait = math.max(100, tonumber(ARGV[4]) * math.min(tonumber(ARGV[6]), tonumber(ARGV[5]) * 2 ^ times), tonumber(ARGV[7]))
+local until_ms = math.max(tonumber(old[2] or 0), now + math.floor(wait))
+local state = ARGV[2] == 'count' and 'open' or ARGV[2]
+redis.call('HSET', breaker, 'state', state, 'until_ms', until_ms, 'reason', ARGV[8], 'message', ARGV[9], 'words', ARGV[10],
+  'since_ms', was_closed and now or (old[4] or now))
+redis.call('DEL', ARGV[1] .. 'probe')
+return {was_closed and 'opened' or 'open', last_success, until_ms - now}
+"""
+
+# How things stand, and, once the time is up, the one probe's token. ARGV: prefix, unique, milliseconds a probe may take
+STANDING = """
+local breaker = ARGV[1] .. 'breaker'
+local all = redis.call('HMGET', breaker, 'state', 'until_ms', 'reason', 'words', 'probe_key', 'last_success_ms', 'recovered_ms')
+local last_success, recovered = tonumber(all[6] or 0), tonumber(all[7] or 0)
+if not all[1] or all[1] == 'closed' then return {'closed', 0, '', '', '', last_success, recovered} end
+local time = redis.call('TIME')
+local left = tonumber(all[2] or 0) - (time[1] * 1000 + math.floor(time[2] / 1000))
+local state = all[1]
+if left <= 0 and ARGV[2] ~= '' and redis.call('SET', ARGV[1] .. 'probe', ARGV[2], 'NX', 'PX', ARGV[3]) then state = 'probe' end
+return {state, left, all[3] or '', all[4] or '', all[5] or '', last_success, recovered}
+"""

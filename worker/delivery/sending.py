@@ -1,0 +1,253 @@
+"""Sending a packed request and learning what became of each of its jobs: halving what is refused, halting when the region endpoint agrees."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from ..customerio import requests
+from ..customerio.client import TooLate, TrackApi
+from ..customerio.outcomes import Accepted, Answer, Denied, NoAnswer, Refusal, Refused, Troubled, meaning
+from ..customerio.region import Verdict
+from ..failpoints import failpoint
+from ..job import Job
+from .breaker import Breaker, Reason, Standing
+from .pace import Closed, LeaseGone, Pace, Weight
+from .packing import Packed, Route
+from .results import Delivered, Failed, Rejected, Result, Untried
+
+log = structlog.get_logger("trackrelay.delivery")
+
+#: Why delivery halts, by what the region endpoint said.
+HALTS: dict[str, Reason] = {"denied": "credentials", "region": "region", "workspace": "workspace"}
+
+
+class Sender:
+    """Sends for one shard's holder. Several requests may be on their way at once, from threads of the holder's.
+
+    Args:
+        account: asks the region endpoint whether the credentials are good for this region and workspace.
+        on_recovery: called when delivery has become possible again.
+    """
+
+    def __init__(
+        self,
+        api: TrackApi,
+        pace: Pace,
+        breaker: Breaker,
+        account: Callable[[], Verdict],
+        on_recovery: Callable[[], None],
+    ) -> None:
+        self._api = api
+        self._pace = pace
+        self._breaker = breaker
+        self._account = account
+        self._on_recovery = on_recovery
+
+    def ask(self, standing: Standing) -> Standing:
+        """What stands when the probe's time has come: halted delivery first asks the region endpoint."""
+        if standing.state != "probe" or standing.reason not in ("credentials", "region", "workspace"):
+            return standing
+        verdict = self._account()
+        if verdict.problem:
+            self._breaker.halt(HALTS.get(verdict.problem, "credentials"), verdict.message)
+            return replace(standing, state="halted")
+        if self._breaker.answered():
+            log.info("delivery goes on")
+            self._on_recovery()
+        return self._breaker.standing(may_probe=False)
+
+    def choose_probe(self, ready: Sequence[Job], standing: Standing) -> Job | None:
+        """The one job that is tried to see whether delivery is possible again; not of the last probe's key if there is a choice."""
+        if standing.state != "probe":
+            return None
+        chosen = _of_another_key(ready, standing.probe_key)
+        if chosen is None:
+            self._breaker.release_probe()
+            return None
+        self._breaker.probing(chosen.keys[0])
+        return chosen
+
+    def nothing_to_probe(self, standing: Standing) -> None:
+        """Leave the probe to a shard that has a job for it."""
+        if standing.state == "probe":
+            self._breaker.release_probe()
+
+    def send(self, packed: Packed, shard: int, fence: int, standing: Standing) -> list[Result]:
+        """Send ``packed``; a result for each of its jobs, in order.
+
+        Raises:
+            LeaseGone: the shard is another holder's now; nothing more was sent.
+        """
+        return _Sending(self, packed.route, shard, fence, standing).run(packed.jobs)
+
+
+class _Sending:
+    """One packed request, and the smaller ones it may fall into."""
+
+    def __init__(self, sender: Sender, route: Route, shard: int, fence: int, standing: Standing) -> None:
+        self._sender = sender
+        self._route = route
+        self._shard = shard
+        self._fence = fence
+        self._standing = standing
+        self._words: set[str] = set()
+        self._refused_alone = 0
+        self._delivered = 0
+
+    def run(self, jobs: Sequence[Job]) -> list[Result]:
+        results = self._attempt(jobs)
+        if (
+            len(jobs) > 1
+            and self._refused_alone == len(jobs)
+            and len(self._words) == 1
+            and not _known_bad(jobs, self._standing)
+        ):
+            return self._halt_refused(jobs)
+        return results
+
+    def _attempt(self, jobs: Sequence[Job]) -> list[Result]:
+        weight: Weight = "batch" if self._route == "v2" else "single"
+        try:
+            request = self._request(jobs)
+            permit = self._sender._pace.wait(self._shard, self._fence, weight, probing=self._standing.state == "probe")
+            failpoint("before_send")
+            started = time.monotonic()
+            answer = self._sender._api.send(request, permit.send_until)
+            failpoint("after_send")
+        except requests.UnsendableDocument as error:
+            return [Rejected(job, Refusal(str(error), 0)) for job in jobs]
+        except TooLate:
+            return [Untried(job, "late", "the lease would not have outlasted the request") for job in jobs]
+        except Closed as closed:
+            return [Untried(job, "breaker", str(closed)) for job in jobs]
+        _log_request(self._shard, request, answer, started)
+        return self._learn(jobs, request, answer)
+
+    def _request(self, jobs: Sequence[Job]) -> requests.Request:
+        bodies = [job.body for job in jobs]
+        match self._route:
+            case "v2":
+                return requests.batch(bodies)
+            case "segment":
+                return requests.segment(bodies)
+        return requests.single(jobs[0].operation, bodies[0])
+
+    def _learn(self, jobs: Sequence[Job], request: requests.Request, answer: Answer | NoAnswer) -> list[Result]:
+        match meaning(request, answer):
+            case Accepted(refused):
+                return self._accepted(jobs, refused)
+            case Refused(refusal) if len(jobs) == 1:
+                return self._refused_one(jobs[0], refusal)
+            case Refused():
+                half = len(jobs) // 2
+                return self._in_turn(jobs[:half], jobs[half:])
+            case Denied(status, error):
+                return self._denied(jobs, status, error)
+            case Troubled() as trouble:
+                return self._troubled(jobs, trouble)
+        raise AssertionError("every meaning has a case")
+
+    def _in_turn(self, first: Sequence[Job], second: Sequence[Job]) -> list[Result]:
+        results = self._attempt(first)
+        if any(isinstance(each, Failed | Untried) for each in results):
+            return results + [Untried(job, "breaker", "the request before it was not answered") for job in second]
+        return results + self._attempt(second)
+
+    def _accepted(self, jobs: Sequence[Job], refused: Any) -> list[Result]:
+        self._delivered += len(jobs) - len(refused)
+        # A 207 that refuses everything still says that the endpoint works.
+        self._recovered(
+            self._sender._breaker.delivered(len(jobs) - len(refused))
+            if len(jobs) > len(refused)
+            else self._sender._breaker.answered()
+        )
+        return [Rejected(job, refused[index]) if index in refused else Delivered(job) for index, job in enumerate(jobs)]
+
+    def _refused_one(self, job: Job, refusal: Refusal) -> list[Result]:
+        if self._standing.state == "probe" and self._standing.words == refusal.message:
+            # Still the same words that stopped delivery: not this job's fault.
+            self._halt("refused", f"everything is refused: {refusal.message}", words=refusal.message)
+            return [Untried(job, "halted", refusal.message)]
+        self._refused_alone += 1
+        self._words.add(refusal.message)
+        self._recovered(self._sender._breaker.answered())
+        return [Rejected(job, refusal)]
+
+    def _halt_refused(self, jobs: Sequence[Job]) -> list[Result]:
+        (words,) = self._words
+        self._halt("refused", f"every operation of a batch was refused in the same words: {words}", words=words)
+        return [Failed(job, words, 400, len(jobs), self._standing.last_success) for job in jobs]
+
+    def _denied(self, jobs: Sequence[Job], status: int, error: str) -> list[Result]:
+        verdict = self._sender._account()
+        if verdict.problem == "unreachable":
+            return self._troubled(jobs, Troubled(verdict.message, status))
+        if verdict.problem:
+            self._halt(HALTS[verdict.problem], verdict.message)
+            return [Untried(job, "halted", verdict.message) for job in jobs]
+        self._recovered(self._sender._breaker.answered())
+        said = f"{error}, though the credentials are good"
+        return [Failed(job, said, status, len(jobs), time.time(), its_own=True) for job in jobs]
+
+    def _troubled(self, jobs: Sequence[Job], trouble: Troubled) -> list[Result]:
+        if trouble.too_fast:
+            self._sender._pace.slow_down()
+        failure = self._sender._breaker.failed(
+            trouble.error, rate_limited=trouble.too_fast, retry_after_s=trouble.retry_after_s
+        )
+        if failure.opened:
+            log.warning("delivery stops", error=trouble.error, next_probe_s=round(failure.wait_s, 1))
+        return [Failed(job, trouble.error, trouble.status, len(jobs), failure.last_success) for job in jobs]
+
+    def _halt(self, reason: Reason, message: str, words: str = "") -> None:
+        if self._sender._breaker.halt(reason, message, words=words).opened or self._standing.state != "probe":
+            log.error("delivery halted", reason=reason, message=message)
+
+    def _recovered(self, was_closed: bool) -> None:
+        if was_closed:
+            log.info("delivery goes on")
+            self._sender._on_recovery()
+
+
+def _of_another_key(ready: Sequence[Job], key: str) -> Job | None:
+    passed_over: set[str] = set()
+    for job in ready:
+        if key not in job.keys and passed_over.isdisjoint(job.keys):
+            return job
+        passed_over.update(job.keys)
+    return ready[0] if ready else None
+
+
+def _known_bad(jobs: Sequence[Job], standing: Standing) -> bool:
+    # They were refused like this before, and somebody else succeeded since: it is the jobs, not the endpoint.
+    return all(0 < job.failed_at < standing.last_success for job in jobs)
+
+
+def _log_request(shard: int, request: requests.Request, answer: Answer | NoAnswer, started: float) -> None:
+    status = answer.status if isinstance(answer, Answer) else None
+    log.info(
+        "request",
+        shard=shard,
+        path=request.path if request.kind != "v1" else _endpoint(request.path),
+        batch=request.size,
+        bytes=len(request.body),
+        status=status,
+        ms=round((time.monotonic() - started) * 1000, 1),
+        **({"error": answer.error} if isinstance(answer, NoAnswer) else {}),
+    )
+
+
+def _endpoint(path: str) -> str:
+    # The path of a v1 request may name a person or a delivery.
+    parts = path.partition("?")[0].split("/")
+    if parts[1] == "unsubscribe":
+        return "/unsubscribe/…"
+    return "/".join("…" if index == 4 and part else part for index, part in enumerate(parts))
+
+
+__all__ = ["LeaseGone", "Sender"]

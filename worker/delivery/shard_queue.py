@@ -1,0 +1,123 @@
+"""A shard's side of Redis: its lease, its two streams, its bell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import uuid4
+
+import redis
+
+from producers.append import BELL_MS, MAX_RINGS, deliver_message
+from producers.redis_keys import PREFIX, QUEUE_KEY, Lane, lease, stream
+
+from . import scripts
+
+#: How long a holder that shows no sign of life keeps its shard when it has no request under way.
+LEASE_MS = 6_000
+
+
+class LeaseLost(Exception):
+    """Another worker holds the shard, or nobody does any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawEntry:
+    """A stream entry as it was read; ``fields`` is None for one that was deleted behind our back."""
+
+    id: str
+    fields: dict[bytes, bytes] | None
+
+    @property
+    def at(self) -> float:
+        """Unix seconds by Redis' clock, which never runs backwards within a stream."""
+        return int(self.id.partition("-")[0]) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a read gave."""
+
+    entries: list[RawEntry]
+    #: How often the first entry has been handed out, this time included; 0 for new ones.
+    deliveries: int = 0
+
+
+class ShardQueue:
+    """One shard, held or to be held by this worker."""
+
+    def __init__(self, client: redis.Redis, shard: int) -> None:
+        self._client = client
+        self.shard = shard
+        self._claim = uuid4().hex
+        self.fence = 0
+
+    def claim(self) -> bool:
+        """Claim the lease if nobody has it; a claim becomes a lease with :meth:`take`."""
+        return bool(self._run(scripts.CLAIM, self._claim, LEASE_MS))
+
+    def take(self, fence: int) -> int:
+        """Turn the claim into a lease under the number Postgres gave; returns how many shards the queue has.
+
+        Raises:
+            LeaseLost: the claim ran out meanwhile.
+        """
+        self.fence = fence
+        shards = int(self._run(scripts.TAKE, self._claim, fence, LEASE_MS, scripts.GROUP))
+        if shards < 0:
+            raise LeaseLost(f"shard {self.shard}")
+        return shards
+
+    def drop_claim(self) -> None:
+        """Give up a claim that did not become a lease."""
+        value = self._client.get(lease(self.shard))
+        if value == self._claim.encode():
+            self._client.delete(lease(self.shard))
+
+    def read(self, lane: Lane, count: int, *, pending: bool) -> Read:
+        """Read up to ``count`` entries: new ones, or those an earlier holder left.
+
+        Raises:
+            LeaseLost: the lease is not ours any more; nothing was read.
+        """
+        answer: Any = self._run(
+            scripts.READ, self.fence, LEASE_MS, BELL_MS, lane, count, "pending" if pending else "new",
+            scripts.GROUP, scripts.CONSUMER,
+        )  # fmt: skip
+        if answer[0] == b"lost":
+            raise LeaseLost(f"shard {self.shard}")
+        entries = [RawEntry(entry_id.decode(), _fields(fields)) for entry_id, fields in answer[1]]
+        return Read(entries, int(answer[2]))
+
+    def acknowledge(self, lane: Lane, entries: Sequence[str]) -> None:
+        """Acknowledge and delete entries whose jobs are settled."""
+        if not entries:
+            return
+        name = stream(self.shard, lane)
+        with self._client.pipeline(transaction=True) as transaction:
+            transaction.xack(name, scripts.GROUP, *entries)
+            transaction.xdel(name, *entries)
+            transaction.execute()
+
+    def leave(self, how: Literal["go on", "ring", "quiet"]) -> Literal["left", "work", "lost"]:
+        """Leave the shard: ``go on`` only if it is empty; ``ring`` for a successor; ``quiet`` without telling anybody."""
+        answer: Any = self._run(
+            scripts.LEAVE, self.fence, how, QUEUE_KEY, deliver_message(self.shard), BELL_MS, MAX_RINGS, uuid4().hex
+        )
+        return answer.decode()  # type: ignore[no-any-return]
+
+    def _run(self, script: str, *arguments: Any) -> Any:
+        return self._client.register_script(script)(args=[PREFIX, self.shard, *arguments])
+
+
+def _fields(flat: Any) -> dict[bytes, bytes] | None:
+    if not flat:
+        return None
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def ring(client: redis.Redis, shard: int) -> bool:
+    """Ring a shard that nobody holds, whatever its bell says; returns whether somebody was called."""
+    arguments = [PREFIX, shard, QUEUE_KEY, deliver_message(shard), BELL_MS, MAX_RINGS, uuid4().hex]
+    return bool(client.register_script(scripts.RING)(args=arguments))

@@ -1,0 +1,1 @@
+"""Operating trackrelay: command line, status, the local stack."""

@@ -1,0 +1,177 @@
+"""A child process that never outlives us and is handled with its whole family."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from . import leash
+from .errors import ServerError
+
+#: The leash prints the process id right after forking; a killed process is gone at once, unless the machine is.
+LEASH_TIMEOUT_S = 30.0
+POLL_S = 0.01
+
+
+@dataclass
+class ChildProcess:
+    """One program on a leash (see `leash.py`): it ends with this process, however this process ends."""
+
+    #: what people call it
+    name: str
+    command: Sequence[str]
+    #: the whole environment it gets
+    env: Mapping[str, str]
+    cwd: Path
+    #: file descriptor its output and its errors go to
+    output: int
+    #: how it is asked to end, gently first: (signal, seconds); SIGKILL follows the last
+    farewell: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 10.0),)
+    #: user and group id to run as; `None` for whoever we are
+    owner: tuple[int, int] | None = None
+    #: descriptor of a locked file, kept open, and so locked, until the process has ended
+    lock: int | None = None
+    #: folder to remove if this process ends first
+    remove: Path | None = None
+    _leash: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _pid: int | None = field(default=None, init=False)
+
+    def start(self) -> Self:
+        """Runs the program; returns as soon as it is on its way."""
+        self._leash = subprocess.Popen(
+            [sys.executable, "-I", "-S", leash.__file__, json.dumps(self._order())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.output,
+            cwd=self.cwd,
+            pass_fds=[] if self.lock is None else [self.lock],
+            start_new_session=True,  # Ctrl-C in our terminal is for us; we stop our children in our order
+        )
+        self._pid = self._read_pid(self._leash)
+        return self
+
+    @property
+    def pid(self) -> int:
+        """Its process id; after its end, the one it had."""
+        if self._pid is None:
+            raise ServerError(f"{self.name} was not started")
+        return self._pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there, answering or not."""
+        return self._leash is not None and self._leash.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """As a shell shows it (128 + signal), or `None` while it runs."""
+        return None if self._leash is None else self._leash.poll()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Waits for its end; whether that came in time."""
+        assert self._leash is not None
+        try:
+            self._leash.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends one signal to the process itself; does nothing after its end, when its id may be somebody else's."""
+        if self.running:
+            _send([self.pid], number)
+
+    def stop(self) -> None:
+        """Asks it to end, and kills it if it does not within its time."""
+        for number, patience_s in self.farewell:
+            if not self.running:
+                break
+            self.resume()
+            self.send(number)
+            if self.wait(patience_s):
+                break
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends it and all its children with SIGKILL, as a crash would."""
+        if self.running:
+            self.pause()  # a stopped parent starts no new child while we go through the list
+            family = self._family()
+            _send([process.pid for process in family], signal.SIGKILL)
+            _wait_until_dead(family)
+        if self._leash is not None:
+            self._leash.wait(LEASH_TIMEOUT_S)
+            assert self._leash.stdin is not None
+            self._leash.stdin.close()
+
+    def pause(self) -> None:
+        """Freezes it and all its children (SIGSTOP): connections stay open and nothing answers."""
+        self.send(signal.SIGSTOP)
+        _send([process.pid for process in self._family()[1:]], signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on after `pause()`."""
+        _send([process.pid for process in reversed(self._family())], signal.SIGCONT)
+
+    def _order(self) -> leash.Order:
+        uid, gid = self.owner or (None, None)
+        return leash.Order(
+            command=list(self.command),
+            env=dict(self.env),
+            uid=uid,
+            gid=gid,
+            farewell=[(int(number), patience_s) for number, patience_s in self.farewell],
+            lock=self.lock,
+            remove=None if self.remove is None else str(self.remove),
+        )
+
+    def _read_pid(self, process: subprocess.Popen[bytes]) -> int:
+        assert process.stdout is not None
+        with process.stdout as said:
+            readable, _, _ = select.select([said], [], [], LEASH_TIMEOUT_S)
+            line = said.readline() if readable else b""
+        if not line:
+            process.kill()
+            raise ServerError(f"{self.name} could not be launched")
+        return int(line)
+
+    def _family(self) -> list[psutil.Process]:
+        """It and its children, oldest first. Not its process group: each child of Postgres makes its own."""
+        if not self.running:
+            return []
+        try:
+            process = psutil.Process(self.pid)
+            return [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+
+def _send(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+
+
+def _wait_until_dead(family: Sequence[psutil.Process]) -> None:
+    """Children that lost their parent are somebody else's to bury, who may take seconds: a zombie is dead enough."""
+    deadline = time.monotonic() + LEASH_TIMEOUT_S
+    while any(map(_lives, family)) and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

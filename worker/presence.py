@@ -1,0 +1,80 @@
+"""A worker shows that it is there, and ticks: due retries happen even without a beat."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import threading
+import time
+from uuid import uuid4
+
+import structlog
+from redis.exceptions import RedisError
+
+from producers.append import MAX_RINGS, celery_message
+from producers.redis_keys import PREFIX, QUEUE_KEY
+from producers.version import __version__
+
+from .redis_client import connect
+from .settings import settings
+from .ticking import TICK_S
+
+log = structlog.get_logger("trackrelay.worker")
+
+WORKER_KEY = PREFIX + "workers:"
+#: A worker that was not heard of for this long is gone, seconds.
+GONE_S = 10
+
+# One tick a second for the whole fleet. ARGV: prefix, queue, message, milliseconds, max rings, unique
+_TICK = """
+if redis.call('SET', ARGV[1] .. 'ticked', '1', 'NX', 'PX', ARGV[4]) and redis.call('LLEN', ARGV[2]) < tonumber(ARGV[5]) then
+  redis.call('LPUSH', ARGV[2], (string.gsub(ARGV[3], '@', ARGV[6])))
+end
+"""
+_NO_ARGUMENTS = base64.b64encode(json.dumps([[], {}, {}]).encode()).decode()
+_MESSAGE = celery_message("trackrelay.tick", _NO_ARGUMENTS, "()")
+
+_stopped = threading.Event()
+
+
+def start(hostname: str, pool: str, concurrency: int) -> None:
+    """Begin to show this worker and to tick, from a thread of the worker's parent process."""
+    _stopped.clear()
+    about = {
+        "hostname": hostname,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "pool": pool.rsplit(".", 1)[-1],
+        "concurrency": concurrency,
+        "version": __version__,
+        "started": int(time.time()),
+    }
+    threading.Thread(target=_run, args=(about,), name="trackrelay-presence", daemon=True).start()
+
+
+def stop() -> None:
+    """Stop ticking: the worker is shutting down."""
+    _stopped.set()
+
+
+def _run(about: dict[str, str | int]) -> None:
+    client = connect(settings())
+    key = f"{WORKER_KEY}{about['hostname']}"
+    tick = client.register_script(_TICK)
+    quiet = False
+    while not _stopped.is_set():
+        try:
+            client.set(key, json.dumps(about), ex=GONE_S)
+            tick(args=[PREFIX, QUEUE_KEY, _MESSAGE, int(TICK_S * 900), MAX_RINGS, uuid4().hex])
+            quiet = False
+        except (RedisError, OSError) as error:
+            if not quiet:
+                log.error("Redis cannot be reached", error=f"{type(error).__name__}: {error}"[:300])
+            quiet = True
+        _stopped.wait(TICK_S)
+    try:
+        client.delete(key)
+    except (RedisError, OSError):
+        return

@@ -1,0 +1,17 @@
+"""The worker's connection to Redis: bounded waits, and no command ever repeated by itself."""
+
+from __future__ import annotations
+
+import redis
+
+from producers.redis_queue import connection_options
+
+from .settings import Settings
+
+#: Seconds a command may take: a read of a thousand entries from a busy server included.
+TIMEOUT_S = 10.0
+
+
+def connect(configured: Settings) -> redis.Redis:
+    """A client for the worker and the command line; connects at first use."""
+    return redis.Redis.from_url(configured.redis_url.get_secret_value(), **connection_options(TIMEOUT_S))

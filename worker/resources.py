@@ -1,0 +1,113 @@
+"""What one worker process has one of, made at first use and never carried across a fork."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+import redis
+import sqlalchemy as sa
+import structlog
+
+from .credentials import Credentials
+from .customerio.client import TrackApi
+from .customerio.region import Verdict, judge
+from .delivery.breaker import Breaker
+from .delivery.intake import Decoder
+from .delivery.loop import Rules
+from .delivery.pace import GRACE_S, Pace
+from .delivery.sending import Sender
+from .keys import KeyHasher
+from .redis_client import connect
+from .settings import Settings, settings
+from .store import shards, state
+from .store.engine import engine
+
+log = structlog.get_logger("trackrelay.worker")
+
+#: Requests of one process that may be on their way at once.
+REQUESTS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """One process's clients and rules."""
+
+    settings: Settings
+    redis: redis.Redis
+    engine: sa.Engine
+    api: TrackApi
+    breaker: Breaker
+    sender: Sender
+    executor: Executor
+    hasher: KeyHasher
+    rules: Rules
+
+    @lru_cache(maxsize=2)  # noqa: B019 - lives as long as the process
+    def decoder(self, queue_shards: int) -> Decoder:
+        """The decoder for a queue of so many shards."""
+        return Decoder(queue_shards, self.hasher)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def resources() -> Resources:
+    """This process's."""
+    return _of_process(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _of_process(pid: int) -> Resources:
+    configured = settings()
+    client = connect(configured)
+    timeout_s = configured.request_timeout.total_seconds()
+    credentials = Credentials(configured)
+    api = TrackApi(configured.base_url, timeout_s, credentials)
+    breaker = Breaker(client, probe_s=2 * timeout_s + GRACE_S)
+    database = engine()
+
+    def account() -> Verdict:
+        credentials.refresh()
+        return ask_region(api, configured)
+
+    def on_recovery() -> None:
+        with database.begin() as connection:
+            shards.possible_again(connection)
+
+    pace = Pace(client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s)
+    return Resources(
+        settings=configured,
+        redis=client,
+        engine=database,
+        api=api,
+        breaker=breaker,
+        sender=Sender(api, pace, breaker, account, on_recovery),
+        executor=ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="trackrelay-request"),
+        hasher=KeyHasher(_key_hash_secret(configured, database)),
+        rules=Rules(
+            max_age_s=configured.max_age.total_seconds(),
+            max_attempts=configured.max_attempts,
+            merge_delay_s=configured.merge_delay.total_seconds(),
+        ),
+    )
+
+
+def ask_region(api: TrackApi, configured: Settings) -> Verdict:
+    """Whether the credentials are good for the configured region and workspace."""
+    return judge(
+        api.region(),
+        base_url=configured.base_url,
+        region=configured.region,
+        own_url=bool(configured.track_url),
+        environment_id=configured.environment_id,
+    )
+
+
+def _key_hash_secret(configured: Settings, database: sa.Engine) -> bytes:
+    if secret := configured.key_hash_secret.get_secret_value():
+        return secret.encode()
+    with database.connect() as connection:
+        return state.key_hash_secret(connection)

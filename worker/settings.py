@@ -1,0 +1,190 @@
+"""The worker's settings: typed, read from the environment (each secret also as ``NAME_FILE``), wrong ones named in one line."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from producers.default import overrides
+from producers.errors import ConfigurationError
+from producers.setting_names import SECRET_NAMES
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+TRACK_URLS = {"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}
+APP_URLS = {"us": "https://api.customer.io", "eu": "https://api-eu.customer.io"}
+
+
+def parse_duration(value: object) -> object:
+    """``90s``, ``10m``, ``12h``, ``3d``, or a number of seconds, as a timedelta."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)):
+        return timedelta(**{_UNITS[match[2] or "s"]: float(match[1])})
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return timedelta(seconds=value)
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError(f"it must be a duration such as 90s, 10m, 12h or 3d; it is {value!r}")
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+
+
+class Settings(BaseSettings):
+    """Everything a worker and the command line can be told."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    redis_url: SecretStr = Field(alias="TRACKRELAY_REDIS_URL")
+    database_url: SecretStr = Field(alias="TRACKRELAY_DATABASE_URL")
+    site_id: SecretStr = Field(default=SecretStr(""), alias="CUSTOMERIO_SITE_ID")
+    track_api_key: SecretStr = Field(default=SecretStr(""), alias="CUSTOMERIO_TRACK_API_KEY")
+    region: Literal["us", "eu"] = Field(default="us", alias="CUSTOMERIO_REGION")
+    track_url: str = Field(default="", alias="CUSTOMERIO_TRACK_URL")
+    app_api_key: SecretStr = Field(default=SecretStr(""), alias="CUSTOMERIO_APP_API_KEY")
+    app_url: str = Field(default="", alias="CUSTOMERIO_APP_URL")
+    #: If set, must equal the workspace the credentials belong to, or nothing is delivered.
+    environment_id: str = Field(default="", alias="TRACKRELAY_ENVIRONMENT_ID")
+    allow_http: bool = Field(default=False, alias="TRACKRELAY_ALLOW_HTTP")
+    #: None takes what the queue was set up with; ``migrate`` sets up 4.
+    shards: int | None = Field(default=None, ge=1, le=1024, alias="TRACKRELAY_SHARDS")
+    max_queue_length: int = Field(default=1_000_000, ge=1, alias="TRACKRELAY_MAX_QUEUE_LENGTH")
+    requests_per_second: float = Field(default=100, gt=0, le=1000, alias="TRACKRELAY_REQUESTS_PER_SECOND")
+    #: One request, from the first byte sent to the last one read.
+    request_timeout: Duration = Field(default=timedelta(seconds=10), alias="TRACKRELAY_REQUEST_TIMEOUT")
+    max_age: Duration = Field(default=timedelta(days=3), alias="TRACKRELAY_MAX_AGE")
+    max_attempts: int = Field(default=10, ge=1, le=1000, alias="TRACKRELAY_MAX_ATTEMPTS")
+    ledger_retention: Duration = Field(default=timedelta(days=30), alias="TRACKRELAY_LEDGER_RETENTION")
+    dead_letter_retention: Duration = Field(default=timedelta(days=90), alias="TRACKRELAY_DEAD_LETTER_RETENTION")
+    #: How long after the last delivery to either of its people a merge waits (Customer.io documents the race).
+    merge_delay: Duration = Field(default=timedelta(seconds=5), alias="TRACKRELAY_MERGE_DELAY")
+    #: Keys made of emails, phones and anonymous ids are stored hashed with this; empty: one that ``migrate`` made.
+    key_hash_secret: SecretStr = Field(default=SecretStr(""), alias="TRACKRELAY_KEY_HASH_SECRET")
+    log_format: Literal["auto", "json", "console"] = Field(default="auto", alias="TRACKRELAY_LOG_FORMAT")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", alias="TRACKRELAY_LOG_LEVEL")
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: SecretStr) -> SecretStr:
+        return SecretStr(sqlalchemy_url(value.get_secret_value()))
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("it must begin with redis://, rediss:// or unix://")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        for name, url in (("CUSTOMERIO_TRACK_URL", self.track_url), ("CUSTOMERIO_APP_URL", self.app_url)):
+            _check_url(name, url, self.allow_http)
+        if not timedelta(seconds=0.1) <= self.request_timeout <= timedelta(seconds=60):
+            raise ValueError(f"TRACKRELAY_REQUEST_TIMEOUT: it must be from 0.1s to 60s; it is {self.request_timeout}")
+        # A repeat must still be known when the last copy of its job can still arrive.
+        if self.ledger_retention <= 2 * self.max_age:
+            raise ValueError(
+                f"TRACKRELAY_LEDGER_RETENTION: it must be more than twice TRACKRELAY_MAX_AGE ({self.max_age}), so that no "
+                f"job outlives what is remembered of it; it is {self.ledger_retention}"
+            )
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """The Track API's base URL: as set, or the region's."""
+        return (self.track_url or TRACK_URLS[self.region]).rstrip("/")
+
+    @property
+    def app_base_url(self) -> str:
+        """The App API's base URL: as set, or the region's."""
+        return (self.app_url or APP_URLS[self.region]).rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The URL in the form SQLAlchemy wants; ``postgres://``, ``postgresql://`` and ``postgresql+psycopg://`` are accepted."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
+        raise ValueError("it must begin with postgresql://, postgres:// or postgresql+psycopg://")
+    return f"postgresql+psycopg://{rest}"
+
+
+def _check_url(name: str, url: str, allow_http: bool) -> None:
+    if not url:
+        return
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{name}: it must be an https:// URL; it is {url!r}")
+    if parts.username or parts.password:
+        raise ValueError(
+            f"{name}: it must not contain credentials; set CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY"
+        )
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_http:
+        raise ValueError(
+            f"{name}: it must be https:// (people's data would travel in the clear); it is {url!r}. "
+            "TRACKRELAY_ALLOW_HTTP=1 allows it"
+        )
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of ``environment`` (default: the process's), with what ``producers.configure()`` was told on top.
+
+    Raises:
+        ConfigurationError: with one line for each setting that is missing or wrong.
+    """
+    values: dict[str, Any] = _with_files(os.environ if environment is None else environment)
+    values |= {f"TRACKRELAY_{name.upper()}": value for name, value in overrides().items()}
+    try:
+        return Settings(**{name: value for name, value in values.items() if name in _ALIASES and value != ""})
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_explain(each) for each in error.errors())) from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return load()
+
+
+_ALIASES = frozenset(str(field.alias) for field in Settings.model_fields.values())
+
+
+def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
+    values = {name: value.strip() for name, value in environment.items()}
+    for name in SECRET_NAMES:
+        if path := environment.get(f"{name}_FILE"):
+            try:
+                values[name] = Path(path).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                reason = error.strerror
+                raise ConfigurationError(f"{name}_FILE names {path}, which cannot be read: {reason}") from None
+    return values
+
+
+def _explain(error: Any) -> str:
+    # Never the value itself: it may be a secret. Validators quote those that are not.
+    name = str(error["loc"][0]) if error["loc"] else ""
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "missing":
+        message = "it is not set"
+    elif name and name not in SECRET_NAMES and "; it is" not in message:
+        message = f"{message[:1].lower()}{message[1:]}; it is {error['input']!r}"
+    return f"{name}: {message}" if name else message

@@ -1,0 +1,243 @@
+"""The backlog: jobs that could not be delivered yet, in order for each key.
+
+Only the first row of a key has a due time. Rows get one when they become first, in the same transaction that made them so, under the lock
+of their shard's row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from producers.redis_keys import Lane
+
+from ..job import Job
+
+#: Rows of one key that one read takes at the most.
+ROWS_A_KEY = 250
+
+_COLUMNS = """job_id, key, position, sends, parts, keys, shards, operation, source, idempotency_key, trace,
+    CAST(body AS text) AS body, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM age_from) AS age_from,
+    attempts, max_batch, coalesce(extract(epoch FROM failed_at), 0) AS failed_at, replayed"""
+
+_DUE = sa.text(f"""
+    WITH firsts AS (
+        SELECT key FROM trackrelay_backlog b
+        WHERE shard = :shard AND lane = :lane AND due_at IS NOT NULL AND due_at <= now()
+            AND (parts = 1 OR sends AND parts = (
+                SELECT count(*) FROM trackrelay_backlog o WHERE o.job_id = b.job_id AND o.due_at <= now()))
+        ORDER BY position LIMIT :most)
+    SELECT r.* FROM firsts CROSS JOIN LATERAL (
+        SELECT {_COLUMNS} FROM trackrelay_backlog
+        WHERE shard = :shard AND lane = :lane AND key = firsts.key ORDER BY position LIMIT :rows_a_key) r
+    ORDER BY position LIMIT :most
+""")
+
+_INSERT = sa.text("""
+    INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, not_before, sends, parts, keys, shards, operation,
+        source, idempotency_key, trace, body, enqueued_at, age_from, since, reason, error, status, attempts, max_batch,
+        failed_at, replayed, history)
+    SELECT job_id, key, shard, lane, position, to_timestamp(not_before), sends, parts,
+        CAST(keys AS text[]), CAST(shards AS int[]), operation, source, idempotency_key, trace, CAST(body AS json),
+        to_timestamp(enqueued_at), to_timestamp(age_from), now(), reason, error, status, attempts, max_batch,
+        to_timestamp(nullif(failed_at, 0)), replayed, CAST(history AS jsonb)
+    FROM unnest(
+        CAST(:job_id AS text[]), CAST(:key AS text[]), CAST(:shard AS int[]), CAST(:lane AS text[]),
+        CAST(:position AS bigint[]), CAST(:not_before AS float8[]), CAST(:sends AS bool[]), CAST(:parts AS int[]),
+        CAST(:keys AS text[]), CAST(:shards AS text[]), CAST(:operation AS text[]), CAST(:source AS text[]),
+        CAST(:idempotency_key AS text[]), CAST(:trace AS text[]), CAST(:body AS text[]), CAST(:enqueued_at AS float8[]),
+        CAST(:age_from AS float8[]), CAST(:reason AS text[]), CAST(:error AS text[]), CAST(:status AS int[]),
+        CAST(:attempts AS int[]), CAST(:max_batch AS int[]), CAST(:failed_at AS float8[]), CAST(:replayed AS bool[]),
+        CAST(:history AS text[])
+    ) AS row (job_id, key, shard, lane, position, not_before, sends, parts, keys, shards, operation, source,
+        idempotency_key, trace, body, enqueued_at, age_from, reason, error, status, attempts, max_batch, failed_at,
+        replayed, history)
+    ON CONFLICT (job_id, key) DO NOTHING
+""")
+
+_UPDATE = sa.text("""
+    UPDATE trackrelay_backlog b SET
+        due_at = CASE WHEN b.due_at IS NULL THEN NULL ELSE greatest(b.due_at, to_timestamp(row.not_before)) END,
+        not_before = to_timestamp(row.not_before), reason = row.reason, error = row.error, status = row.status,
+        attempts = row.attempts, max_batch = row.max_batch, failed_at = to_timestamp(nullif(row.failed_at, 0)),
+        history = b.history || CAST(row.history AS jsonb)
+    FROM unnest(
+        CAST(:job_id AS text[]), CAST(:not_before AS float8[]), CAST(:reason AS text[]), CAST(:error AS text[]),
+        CAST(:status AS int[]), CAST(:attempts AS int[]), CAST(:max_batch AS int[]), CAST(:failed_at AS float8[]),
+        CAST(:history AS text[])
+    ) AS row (job_id, not_before, reason, error, status, attempts, max_batch, failed_at, history)
+    WHERE b.job_id = row.job_id
+""")
+
+_REMOVE = sa.text("DELETE FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))")
+
+# A merge waits a little longer once it is first: Customer.io may still be busy with what was delivered before it.
+_PROMOTE = sa.text("""
+    UPDATE trackrelay_backlog b SET due_at = greatest(
+        now() + CASE WHEN b.operation = 'person.merge' THEN make_interval(secs => :merge_delay_s) ELSE interval '0' END,
+        b.not_before)
+    FROM unnest(CAST(:shards AS int[]), CAST(:lanes AS text[]), CAST(:keys AS text[])) AS touched (shard, lane, key)
+    CROSS JOIN LATERAL (
+        SELECT job_id FROM trackrelay_backlog f
+        WHERE f.shard = touched.shard AND f.lane = touched.lane AND f.key = touched.key ORDER BY position LIMIT 1) first
+    WHERE b.job_id = first.job_id AND b.key = touched.key AND b.due_at IS NULL
+""")
+
+_HISTORY = sa.text("SELECT job_id, history FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))")
+
+_DUE_SHARDS = sa.text("""
+    SELECT shard FROM trackrelay_shards s WHERE paused_at IS NULL AND EXISTS (
+        SELECT 1 FROM unnest(ARRAY['live', 'bulk']) AS lane CROSS JOIN LATERAL (
+            SELECT 1 FROM trackrelay_backlog b
+            WHERE b.shard = s.shard AND b.lane = lane.lane AND b.due_at IS NOT NULL AND b.due_at <= now()
+                AND (parts = 1 OR sends) LIMIT 1) due)
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Why a job waits, and what has happened to it."""
+
+    job: Job
+    reason: str
+    error: str | None = None
+    status: int | None = None
+    #: Unix seconds; 0: as soon as it is first.
+    not_before: float = 0.0
+    #: What this attempt adds to the job's history.
+    history: tuple[dict[str, Any], ...] = ()
+
+
+def due(connection: sa.Connection, shard: int, lane: Lane, most: int) -> list[Job]:
+    """Jobs that may be tried now, in order: due firsts and what follows them, at most ``most``."""
+    rows = connection.execute(
+        _DUE, {"shard": shard, "lane": lane, "most": most, "rows_a_key": min(ROWS_A_KEY, most)}
+    ).all()
+    return list(_in_reach(rows, lane))
+
+
+def _in_reach(rows: Iterable[Any], lane: Lane) -> Iterable[Job]:
+    # Behind a job with two keys nothing may be sent before it is settled, and it only when it is first in both.
+    closed: set[str] = set()
+    begun: set[str] = set()
+    for row in rows:
+        if row.key in closed:
+            continue
+        if row.parts > 1:
+            closed.update(row.keys)
+            if row.key in begun or not row.sends or begun.intersection(row.keys):
+                continue
+        begun.add(row.key)
+        yield _job(row, lane)
+
+
+def _job(row: Any, lane: Lane) -> Job:
+    return Job(
+        id=row.job_id,
+        operation=row.operation,
+        keys=tuple(row.keys),
+        shards=tuple(row.shards),
+        body=row.body.encode(),
+        lane=lane,
+        enqueued_at=float(row.enqueued_at),
+        age_from=float(row.age_from),
+        source=row.source,
+        idempotency_key=row.idempotency_key,
+        trace=row.trace,
+        attempts=row.attempts,
+        max_batch=row.max_batch,
+        failed_at=float(row.failed_at),
+        replayed=row.replayed,
+    )
+
+
+def insert(connection: sa.Connection, shard: int, waiting: Sequence[Waiting], first_position: int) -> int:
+    """Put jobs at the end of their keys' queues in ``shard``, a row for each key that falls there; returns the next position."""
+    rows = [
+        (position, index, each)
+        for position, each in enumerate(waiting, first_position)
+        for index, of_key in enumerate(each.job.shards)
+        if of_key == shard
+    ]
+    if rows:
+        connection.execute(_INSERT, _columns(shard, rows))
+    return first_position + len(waiting)
+
+
+def _columns(shard: int, rows: Sequence[tuple[int, int, Waiting]]) -> dict[str, Any]:
+    jobs = [each.job for _, _, each in rows]
+    return {
+        **_changing([each for _, _, each in rows]),
+        "key": [each.job.keys[index] for _, index, each in rows],
+        "shard": [shard] * len(rows),
+        "position": [position for position, _, _ in rows],
+        "sends": [index == 0 for _, index, _ in rows],
+        "lane": [job.lane for job in jobs],
+        "parts": [len(job.keys) for job in jobs],
+        "keys": [_array_literal(job.keys) for job in jobs],
+        "shards": [_array_literal(map(str, job.shards)) for job in jobs],
+        "operation": [job.operation for job in jobs],
+        "source": [job.source for job in jobs],
+        "idempotency_key": [job.idempotency_key for job in jobs],
+        "trace": [job.trace for job in jobs],
+        "body": [job.body.decode() for job in jobs],
+        "enqueued_at": [job.enqueued_at for job in jobs],
+        "age_from": [job.age_from for job in jobs],
+        "replayed": [job.replayed for job in jobs],
+    }
+
+
+def _changing(waiting: Sequence[Waiting]) -> dict[str, Any]:
+    return {
+        "job_id": [each.job.id for each in waiting],
+        "not_before": [each.not_before or None for each in waiting],
+        "reason": [each.reason for each in waiting],
+        "error": [each.error for each in waiting],
+        "status": [each.status for each in waiting],
+        "attempts": [each.job.attempts for each in waiting],
+        "max_batch": [each.job.max_batch for each in waiting],
+        "failed_at": [each.job.failed_at for each in waiting],
+        "history": [msgspec.json.encode(each.history).decode() for each in waiting],
+    }
+
+
+def _array_literal(values: Iterable[str]) -> str:
+    # Arrays of arrays must be rectangular in Postgres, so each row's array travels as its text.
+    quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+    return "{" + ",".join(quoted) + "}"
+
+
+def update(connection: sa.Connection, waiting: Sequence[Waiting]) -> None:
+    """Note what became of an attempt of jobs that stay where they are."""
+    if waiting:
+        connection.execute(_UPDATE, _changing(sorted(waiting, key=lambda each: each.job.id)))
+
+
+def remove(connection: sa.Connection, ids: Sequence[str]) -> None:
+    """Take jobs out: they were delivered, or are dead letters now."""
+    if ids:
+        connection.execute(_REMOVE, {"ids": sorted(ids)})
+
+
+def histories(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """What happened so far to the jobs among ``ids`` that are in the backlog."""
+    if not ids:
+        return {}
+    return {row.job_id: row.history for row in connection.execute(_HISTORY, {"ids": list(ids)})}
+
+
+def promote(connection: sa.Connection, touched: Iterable[tuple[int, str, str]], merge_delay_s: float) -> None:
+    """Give the first row of each (shard, lane, key) its due time, if it has none."""
+    in_order = sorted(set(touched))
+    if in_order:
+        shards, lanes, keys = (list(column) for column in zip(*in_order, strict=True))
+        connection.execute(_PROMOTE, {"shards": shards, "lanes": lanes, "keys": keys, "merge_delay_s": merge_delay_s})
+
+
+def due_shards(connection: sa.Connection) -> list[int]:
+    """The shards, not paused, that have something to try."""
+    return sorted(row.shard for row in connection.execute(_DUE_SHARDS))

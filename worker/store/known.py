@@ -1,0 +1,50 @@
+"""What the stores know of the jobs in a read: one question a read, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from producers.redis_keys import Lane
+
+_KNOWN = sa.text("""
+    SELECT 'job' AS what, id AS name FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))
+    UNION ALL
+    SELECT 'job', job_id FROM trackrelay_dead_letters
+        WHERE job_id = ANY(CAST(:ids AS text[])) AND state IN ('open', 'replaying')
+    UNION ALL
+    SELECT 'job', job_id FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[])) AND shard = :shard
+    UNION ALL
+    SELECT 'key', key FROM unnest(CAST(:keys AS text[])) AS key WHERE EXISTS (
+        SELECT 1 FROM trackrelay_backlog b WHERE b.shard = :shard AND b.lane = :lane AND b.key = key.key)
+    UNION ALL
+    SELECT 'due', '' WHERE EXISTS (
+        SELECT 1 FROM trackrelay_backlog b
+        WHERE b.shard = :shard AND b.lane = :lane AND b.due_at IS NOT NULL AND b.due_at <= now())
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the stores said."""
+
+    #: Jobs that are delivered, dead or waiting already: repeats.
+    jobs: frozenset[str]
+    #: Keys for which an earlier job waits in the backlog.
+    waiting_keys: frozenset[str]
+    #: Whether the lane's backlog has something to try.
+    has_due: bool = False
+
+
+def look_up(connection: sa.Connection, shard: int, lane: Lane, ids: Sequence[str], keys: Sequence[str]) -> Known:
+    """Ask ledger, backlog and dead letters about ``ids``, and the lane's backlog about ``keys`` (as stored)."""
+    if not ids:
+        return Known(frozenset(), frozenset())
+    rows = connection.execute(_KNOWN, {"ids": list(ids), "keys": list(keys), "shard": shard, "lane": lane}).all()
+    return Known(
+        jobs=frozenset(row.name for row in rows if row.what == "job"),
+        waiting_keys=frozenset(row.name for row in rows if row.what == "key"),
+        has_due=any(row.what == "due" for row in rows),
+    )

@@ -1,0 +1,65 @@
+"""The idempotency ledger: one row for each delivered job, no payload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from ..job import Job
+
+_INSERT = sa.text("""
+    INSERT INTO trackrelay_ledger
+        (id, key, other_key, operation, source, idempotency_key, enqueued_at, delivered_at, attempts)
+    SELECT id, key, other_key, operation, source, idempotency_key, to_timestamp(enqueued_at), now(), attempts
+    FROM unnest(
+        CAST(:id AS text[]), CAST(:key AS text[]), CAST(:other_key AS text[]), CAST(:operation AS text[]),
+        CAST(:source AS text[]), CAST(:idempotency_key AS text[]), CAST(:enqueued_at AS float8[]),
+        CAST(:attempts AS int[])
+    ) AS row (id, key, other_key, operation, source, idempotency_key, enqueued_at, attempts)
+    ON CONFLICT (id) DO NOTHING
+""")
+
+# Deletes and suppressions stay until no dead letter can be replayed past them.
+_PRUNE = sa.text("""
+    WITH old AS (
+        SELECT id FROM trackrelay_ledger
+        WHERE delivered_at < now() - make_interval(secs => :retention_s)
+            AND (operation NOT IN ('person.delete', 'person.suppress')
+                 OR delivered_at < now() - make_interval(secs => :longer_s))
+        LIMIT :chunk FOR UPDATE SKIP LOCKED)
+    DELETE FROM trackrelay_ledger l USING old WHERE l.id = old.id
+""")
+
+PRUNE_CHUNK = 5_000
+
+
+def record(connection: sa.Connection, jobs: Sequence[Job]) -> None:
+    """Write down that ``jobs`` were delivered. A job that is there already stays as it is."""
+    if not jobs:
+        return
+    in_order = sorted(jobs, key=lambda job: job.id)
+    connection.execute(
+        _INSERT,
+        {
+            "id": [job.id for job in in_order],
+            "key": [job.keys[0] for job in in_order],
+            "other_key": [job.keys[1] if len(job.keys) > 1 else None for job in in_order],
+            "operation": [job.operation for job in in_order],
+            "source": [job.source for job in in_order],
+            "idempotency_key": [job.idempotency_key for job in in_order],
+            "enqueued_at": [job.enqueued_at for job in in_order],
+            "attempts": [job.attempts + 1 for job in in_order],
+        },
+    )
+
+
+def prune(connection: sa.Connection, retention: timedelta, dead_letter_retention: timedelta) -> int:
+    """Delete one chunk of rows older than ``retention``; returns how many. Call until it is 0, committing in between."""
+    longer = max(retention, dead_letter_retention) + timedelta(days=1)
+    result = connection.execute(
+        _PRUNE,
+        {"retention_s": retention.total_seconds(), "longer_s": longer.total_seconds(), "chunk": PRUNE_CHUNK},
+    )
+    return result.rowcount

@@ -1,0 +1,68 @@
+"""Alembic's migrations, found by package and never by the current folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+import worker
+
+from .models import VERSION_TABLE
+
+
+def migrations_folder() -> Path:
+    """Where the migrations are: in the wheel under ``worker/``, in a clone beside it."""
+    package = Path(worker.__file__).parent
+    for folder in (package / "migrations", package.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise FileNotFoundError(f"the migrations are neither in {package} nor beside it")
+
+
+def head() -> str:
+    """The newest revision this version of trackrelay knows."""
+    revision = ScriptDirectory(str(migrations_folder())).get_current_head()
+    assert revision is not None
+    return revision
+
+
+def current(connection: sa.Connection) -> str | None:
+    """The database's revision, or None if it has none of our tables."""
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()
+
+
+def upgrade(connection: sa.Connection, revision: str = "head") -> None:
+    """Bring the database to ``revision``."""
+    command.upgrade(_config(connection), revision)
+
+
+def downgrade(connection: sa.Connection, revision: str) -> None:
+    """Take the database back to ``revision`` (``base``: none of our tables)."""
+    command.downgrade(_config(connection), revision)
+
+
+def _config(connection: sa.Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    config.attributes["connection"] = connection
+    return config
+
+
+def problem(connection: sa.Connection) -> str | None:
+    """What is wrong with the database's tables, in one sentence; None if they fit this version.
+
+    A newer revision is fine: migrations only add, so that a worker of the version before goes on working during an upgrade.
+    """
+    revision = current(connection)
+    if revision is None:
+        return "the database has no trackrelay tables: run `trackrelay migrate`"
+    known = {script.revision for script in ScriptDirectory(str(migrations_folder())).walk_revisions()}
+    if revision in known and revision != head():
+        return f"the database is at revision {revision}, this version of trackrelay needs {head()}: run `trackrelay migrate`"
+    return None

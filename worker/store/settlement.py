@@ -1,0 +1,95 @@
+"""Settling: what became of the jobs in hand, in one commit, by the shard's holder only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from ..job import Job
+from . import backlog, dead_letters, ledger, shards
+from .backlog import Waiting
+from .dead_letters import Death
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What became of the jobs of a read, each in exactly one of these."""
+
+    delivered: list[Job] = field(default_factory=list)
+    #: Not delivered yet: new in the backlog, or changed there.
+    waiting: list[Waiting] = field(default_factory=list)
+    dead: list[Death] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.delivered or self.waiting or self.dead)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who settles: the shard, and the number under which it was taken over."""
+
+    shard: int
+    fence: int
+
+
+def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, merge_delay_s: float) -> bool:
+    """Write ``settlement`` down. The caller commits.
+
+    Returns:
+        whether the shard is paused now.
+
+    Raises:
+        FenceLost: another worker took the shard over; nothing was written.
+    """
+    gone = [job for job in (*settlement.delivered, *(death.job for death in settlement.dead)) if job.from_backlog]
+    locked = shards.lock(connection, [holder.shard, *(shard for job in gone for shard in job.shards)])
+    own = locked.get(holder.shard)
+    if own is None or own.fence != holder.fence:
+        raise shards.FenceLost(f"shard {holder.shard} was taken over")
+
+    ledger.record(connection, settlement.delivered)
+    _bury(connection, settlement.dead)
+    dead_letters.mark_delivered(connection, [job.id for job in settlement.delivered if job.replayed])
+    backlog.remove(connection, [job.id for job in gone])
+    backlog.update(connection, [each for each in settlement.waiting if each.job.from_backlog])
+    arriving = [each for each in settlement.waiting if not each.job.from_backlog]
+    if arriving:
+        following = backlog.insert(connection, holder.shard, arriving, own.next_position)
+        connection.execute(_SET_POSITION, {"shard": holder.shard, "position": following})
+    backlog.promote(connection, _touched(holder.shard, gone, [each.job for each in arriving]), merge_delay_s)
+    return own.paused
+
+
+_SET_POSITION = sa.text("UPDATE trackrelay_shards SET next_position = :position WHERE shard = :shard")
+
+
+def _bury(connection: sa.Connection, dead: Sequence[Death]) -> None:
+    before = backlog.histories(connection, [death.job.id for death in dead if death.job.attempts > 1])
+    dead_letters.insert(
+        connection,
+        [
+            Death(
+                job=death.job,
+                reason=death.reason,
+                error=death.error,
+                field=death.field,
+                status=death.status,
+                raw=death.raw,
+                history=(*before.get(death.job.id, ()), *death.history),
+            )
+            for death in dead
+        ],
+    )
+
+
+def _touched(shard: int, gone: Sequence[Job], arrived: Sequence[Job]) -> set[tuple[int, str, str]]:
+    left = {(of_key, job.lane, key) for job in gone for key, of_key in zip(job.keys, job.shards, strict=True)}
+    came = {
+        (of_key, job.lane, key)
+        for job in arrived
+        for key, of_key in zip(job.keys, job.shards, strict=True)
+        if of_key == shard
+    }
+    return left | came

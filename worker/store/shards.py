@@ -1,0 +1,118 @@
+"""Fences, pauses, and since when delivery has been possible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+#: Without a sign of any worker for this long, delivery counts as having been impossible.
+WORKERS_GONE_S = 300
+#: How often a sign of life is worth a write.
+SIGN_OF_LIFE_S = 30
+
+_TAKE_OVER = sa.text("""
+    UPDATE trackrelay_shards SET fence = fence + 1 WHERE shard = :shard
+    RETURNING fence, paused_at IS NOT NULL AS paused,
+        (SELECT extract(epoch FROM updated_at) FROM trackrelay_state WHERE name = 'possible_since') AS possible_since,
+        (SELECT extract(epoch FROM now() - updated_at) FROM trackrelay_state WHERE name = 'workers_seen') AS unseen_s
+""")
+
+_LOCK = sa.text("""
+    SELECT shard, fence, next_position, paused_at IS NOT NULL AS paused FROM trackrelay_shards
+    WHERE shard = ANY(CAST(:shards AS int[])) ORDER BY shard FOR UPDATE
+""")
+
+_SIGN_OF_LIFE = sa.text("""
+    WITH before AS (
+        SELECT updated_at FROM trackrelay_state
+        WHERE name = 'workers_seen' AND updated_at < now() - make_interval(secs => :often_s) FOR UPDATE),
+    seen AS (
+        UPDATE trackrelay_state SET updated_at = now() WHERE name = 'workers_seen' AND EXISTS (SELECT 1 FROM before))
+    UPDATE trackrelay_state SET updated_at = now()
+    WHERE name = 'possible_since'
+        AND (SELECT updated_at FROM before) < now() - make_interval(secs => :gone_s)
+""")
+
+_POSSIBLE_AGAIN = sa.text("UPDATE trackrelay_state SET updated_at = now() WHERE name = 'possible_since'")
+_POSSIBLE_SINCE = sa.text("SELECT extract(epoch FROM updated_at) FROM trackrelay_state WHERE name = 'possible_since'")
+
+
+_PAUSED = sa.text("SELECT shard FROM trackrelay_shards WHERE paused_at IS NOT NULL")
+
+
+class FenceLost(Exception):
+    """Another worker holds the shard now: whatever this one has in hand is the other's to settle."""
+
+
+class ShardMissing(Exception):
+    """The shard has no row: the database was set up for fewer shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """What a new holder is told."""
+
+    fence: int
+    paused: bool
+    #: Unix seconds: the last moment at which delivery became possible again. Age counts from no earlier.
+    possible_since: float
+
+
+@dataclass(frozen=True, slots=True)
+class LockedShard:
+    """A shard's row, held until the end of the transaction."""
+
+    fence: int
+    next_position: int
+    paused: bool
+
+
+def take_over(connection: sa.Connection, shard: int) -> Takeover:
+    """Become the shard's holder: every earlier one settles nothing from now on."""
+    row = connection.execute(_TAKE_OVER, {"shard": shard}).one_or_none()
+    if row is None:
+        raise ShardMissing(f"the database knows no shard {shard}: run `trackrelay migrate`")
+    possible_since = float(row.possible_since or 0)
+    if row.unseen_s is None or row.unseen_s > SIGN_OF_LIFE_S:
+        sign_of_life(connection)
+        possible_since = float(connection.execute(_POSSIBLE_SINCE).scalar() or 0)
+    return Takeover(row.fence, row.paused, possible_since)
+
+
+def sign_of_life(connection: sa.Connection) -> None:
+    """Note that workers are running; after a long silence, that delivery is possible again."""
+    connection.execute(_SIGN_OF_LIFE, {"gone_s": WORKERS_GONE_S, "often_s": SIGN_OF_LIFE_S})
+
+
+def possible_again(connection: sa.Connection) -> None:
+    """Note that delivery has just become possible again: the age of every job counts from now."""
+    connection.execute(_POSSIBLE_AGAIN)
+
+
+def lock(connection: sa.Connection, shards: Sequence[int]) -> dict[int, LockedShard]:
+    """Lock the shards' rows, always in the same order."""
+    rows = connection.execute(_LOCK, {"shards": sorted(set(shards))})
+    return {row.shard: LockedShard(row.fence, row.next_position, row.paused) for row in rows}
+
+
+def set_paused(connection: sa.Connection, shards: Sequence[int] | None, paused: bool) -> list[int]:
+    """Pause or resume the given shards (None: all); returns those that exist."""
+    moment = "now()" if paused else "NULL"
+    rows = connection.execute(
+        sa.text(f"""
+            UPDATE trackrelay_shards SET paused_at = {moment}
+            WHERE CAST(:shards AS int[]) IS NULL OR shard = ANY(CAST(:shards AS int[])) RETURNING shard
+        """),
+        {"shards": None if shards is None else list(shards)},
+    )
+    changed = sorted(row.shard for row in rows)
+    if not paused:
+        possible_again(connection)
+    return changed
+
+
+def paused(connection: sa.Connection) -> set[int]:
+    """The shards that are paused."""
+    return {row.shard for row in connection.execute(_PAUSED)}

@@ -1,0 +1,37 @@
+"""The tick: due retries and forgotten shards are found even when no bell was rung, by beat or by any worker."""
+
+from __future__ import annotations
+
+import time
+
+from producers.redis_keys import LANES, PREFIX, stream
+
+from .delivery.shard_queue import ring
+from .resources import Resources
+from .store import backlog, shards
+
+#: How often the fleet ticks, however many beats and workers do.
+TICK_S = 1.0
+#: When the last beat showed itself: ``status`` reads it.
+BEAT_KEY = PREFIX + "beat"
+TICK_KEY = PREFIX + "tick"
+
+
+def ring_forgotten(resources: Resources) -> list[int]:
+    """Ring each shard with unread, pending or due jobs and no holder; returns those that were rung."""
+    client = resources.redis
+    if not client.set(TICK_KEY, int(time.time()), nx=True, px=int(TICK_S * 800)):
+        return []
+    count = int(client.hget(PREFIX + "config", "shards") or 0)
+    with resources.engine.begin() as connection:
+        shards.sign_of_life(connection)
+        standing = resources.breaker.standing(may_probe=False)
+        due = set(backlog.due_shards(connection)) if standing.may_try else set()
+        paused = shards.paused(connection)
+    with client.pipeline(transaction=False) as lengths:
+        for shard in range(count):
+            for lane in LANES:
+                lengths.xlen(stream(shard, lane))
+        found = lengths.execute()
+    busy = {shard for shard in range(count) if any(found[len(LANES) * shard : len(LANES) * (shard + 1)])}
+    return [shard for shard in sorted((busy | due) - paused) if ring(client, shard)]
