@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Concatenate, Literal, ParamSpec
+from typing import Any, Literal
 
-from . import operations, values
+from . import values
 from .append import Entry
 from .backends import Backend, backend_for
 from .errors import ConfigurationError, InvalidOperation, NotEnqueued, QueueFull
@@ -18,8 +17,8 @@ from .operation import Operation
 from .redis_keys import Lane
 from .settings import Settings, load
 from .trace import current_traceparent
+from .vocabulary import Vocabulary
 
-P = ParamSpec("P")
 log = logging.getLogger("trackrelay")
 
 #: Operations that enqueue_many() sends in one round trip …
@@ -32,23 +31,7 @@ FULL_WAIT_S = 0.5
 OnInvalid = Literal["raise"] | Callable[[int, InvalidOperation], None]
 
 
-def _enqueues(make: Callable[P, Operation]) -> Callable[Concatenate[Producer, P], str]:
-    @functools.wraps(make)
-    def method(self: Producer, *args: P.args, **kwargs: P.kwargs) -> str:
-        return self.enqueue(make(*args, **kwargs))
-
-    return method
-
-
-def _enqueues_each(make: Callable[P, Sequence[Operation]]) -> Callable[Concatenate[Producer, P], list[str]]:
-    @functools.wraps(make)
-    def method(self: Producer, *args: P.args, **kwargs: P.kwargs) -> list[str]:
-        return self.enqueue_all(make(*args, **kwargs))
-
-    return method
-
-
-class Producer:
+class Producer(Vocabulary):
     """Enqueues to one queue. Thread-safe, fork-safe, asleep until first used.
 
     Args:
@@ -77,6 +60,10 @@ class Producer:
             except NotEnqueued as error:
                 self.not_enqueued(error)
         return [operation.id for operation in batch]
+
+    def take(self, batch: Sequence[Operation]) -> list[str]:
+        """Enqueue what one of the vocabulary's methods made."""
+        return self.enqueue_all(batch)
 
     def enqueue_many(self, operations: Iterable[Operation], *, on_invalid: OnInvalid = "raise") -> int:
         """Enqueue any number of operations in the bulk lane, in constant memory, waiting while the queue is full.
@@ -124,77 +111,17 @@ class Producer:
             raise error
         log.error("trackrelay: job %s was not enqueued: %s", error.job_id, error)
 
-    identify = _enqueues(operations.identify)
-    track = _enqueues(operations.track)
-    page = _enqueues(operations.page)
-    screen = _enqueues(operations.screen)
-    track_anonymous = _enqueues(operations.track_anonymous)
-    delete_person = _enqueues(operations.delete_person)
-    suppress = _enqueues(operations.suppress)
-    unsuppress = _enqueues(operations.unsuppress)
-    merge = _enqueues(operations.merge)
-    add_device = _enqueues(operations.add_device)
-    delete_device = _enqueues(operations.delete_device)
-    identify_object = _enqueues(operations.identify_object)
-    delete_object = _enqueues(operations.delete_object)
-    add_relationships = _enqueues(operations.add_relationships)
-    delete_relationships = _enqueues(operations.delete_relationships)
-    add_to_segment = _enqueues_each(operations.add_to_segment)
-    remove_from_segment = _enqueues_each(operations.remove_from_segment)
-    submit_form = _enqueues(operations.submit_form)
-    unsubscribe = _enqueues(operations.unsubscribe)
-    report_metric = _enqueues(operations.report_metric)
-    entity = _enqueues(operations.entity)
 
-
-def _collects(make: Callable[P, Operation]) -> Callable[Concatenate[Pipeline, P], str]:
-    @functools.wraps(make)
-    def method(self: Pipeline, *args: P.args, **kwargs: P.kwargs) -> str:
-        return self.add(make(*args, **kwargs))
-
-    return method
-
-
-def _collects_each(make: Callable[P, Sequence[Operation]]) -> Callable[Concatenate[Pipeline, P], list[str]]:
-    @functools.wraps(make)
-    def method(self: Pipeline, *args: P.args, **kwargs: P.kwargs) -> list[str]:
-        return [self.add(operation) for operation in make(*args, **kwargs)]
-
-    return method
-
-
-class Pipeline:
+class Pipeline(Vocabulary):
     """Operations waiting to be sent together. Has every function of the vocabulary; each returns the job's id."""
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
 
-    def add(self, operation: Operation) -> str:
-        """Add an operation and return its job's id."""
-        self.operations.append(operation)
-        return operation.id
-
-    identify = _collects(operations.identify)
-    track = _collects(operations.track)
-    page = _collects(operations.page)
-    screen = _collects(operations.screen)
-    track_anonymous = _collects(operations.track_anonymous)
-    delete_person = _collects(operations.delete_person)
-    suppress = _collects(operations.suppress)
-    unsuppress = _collects(operations.unsuppress)
-    merge = _collects(operations.merge)
-    add_device = _collects(operations.add_device)
-    delete_device = _collects(operations.delete_device)
-    identify_object = _collects(operations.identify_object)
-    delete_object = _collects(operations.delete_object)
-    add_relationships = _collects(operations.add_relationships)
-    delete_relationships = _collects(operations.delete_relationships)
-    add_to_segment = _collects_each(operations.add_to_segment)
-    remove_from_segment = _collects_each(operations.remove_from_segment)
-    submit_form = _collects(operations.submit_form)
-    unsubscribe = _collects(operations.unsubscribe)
-    report_metric = _collects(operations.report_metric)
-    entity = _collects(operations.entity)
+    def take(self, batch: Sequence[Operation]) -> list[str]:
+        """Add operations and return their jobs' ids."""
+        self.operations += batch
+        return [operation.id for operation in batch]
 
 
 def valid(source: Iterator[Operation], on_invalid: OnInvalid) -> Iterator[Operation]:

@@ -103,7 +103,8 @@ class RedisQueue:
             ConfigurationError: the queue is set up differently.
         """
         self._reachability.check(entries)
-        for attempt in range(1, ATTEMPTS + 1):
+        give_up = time.monotonic() + self._settings.enqueue_timeout
+        for attempt in range(1, ATTEMPTS + 2):
             try:
                 return self._append_once(entries, lane)
             except ShardsDiffer as differ:
@@ -111,9 +112,9 @@ class RedisQueue:
             except ResponseError as error:
                 raise refused(error, entries) from error
             except (RedisError, OSError) as error:
-                if attempt == ATTEMPTS:
+                if attempt >= ATTEMPTS or time.monotonic() >= give_up:
                     raise self._reachability.lost(error, entries) from error
-        return self._append_once(entries, lane)
+        raise QueueUnavailable("the queue's number of shards keeps changing", entries[0].operation)
 
     def close(self) -> None:
         """Close the connections."""
@@ -126,9 +127,9 @@ class RedisQueue:
         )
         client = self._connected()
         try:
-            reply = client.execute_command("EVALSHA", APPEND_SHA, 0, *arguments)
+            reply = client.evalsha(APPEND_SHA, 0, *arguments)
         except NoScriptError:
-            reply = client.execute_command("EVAL", APPEND_LUA, 0, *arguments)
+            reply = client.eval(APPEND_LUA, 0, *arguments)
         check_reply(reply, entries[0].operation)
 
     def _connected(self) -> redis.Redis:

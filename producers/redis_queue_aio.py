@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from .append import APPEND_LUA, APPEND_SHA, Entry, ShardsDiffer, append_arguments, check_reply
+from .errors import QueueUnavailable
 from .redis_keys import Lane
 from .redis_queue import ATTEMPTS, Reachability, ShardCount, connection_options, refused
 from .settings import Settings
@@ -33,7 +35,8 @@ class AsyncRedisQueue:
     async def append(self, entries: Sequence[Entry], lane: Lane) -> None:
         """Append all ``entries`` or none; raises as :meth:`producers.redis_queue.RedisQueue.append`."""
         self._reachability.check(entries)
-        for attempt in range(1, ATTEMPTS + 1):
+        give_up = time.monotonic() + self._settings.enqueue_timeout
+        for attempt in range(1, ATTEMPTS + 2):
             try:
                 return await self._append_once(entries, lane)
             except ShardsDiffer as differ:
@@ -41,9 +44,9 @@ class AsyncRedisQueue:
             except ResponseError as error:
                 raise refused(error, entries) from error
             except (RedisError, OSError) as error:
-                if attempt == ATTEMPTS:
+                if attempt >= ATTEMPTS or time.monotonic() >= give_up:
                     raise self._reachability.lost(error, entries) from error
-        return await self._append_once(entries, lane)
+        raise QueueUnavailable("the queue's number of shards keeps changing", entries[0].operation)
 
     async def aclose(self) -> None:
         """Close this event loop's connections."""
@@ -57,9 +60,9 @@ class AsyncRedisQueue:
         )
         client = self._connected()
         try:
-            reply: Any = await client.execute_command("EVALSHA", APPEND_SHA, 0, *arguments)
+            reply: Any = await client.evalsha(APPEND_SHA, 0, *arguments)
         except NoScriptError:
-            reply = await client.execute_command("EVAL", APPEND_LUA, 0, *arguments)
+            reply = await client.eval(APPEND_LUA, 0, *arguments)
         check_reply(reply, entries[0].operation)
 
     def _connected(self) -> redis.asyncio.Redis:

@@ -74,6 +74,9 @@ def instant(value: date) -> int:
                 actual="a naive datetime",
             )
         value = value.replace(tzinfo=zone)
+    if value != value:
+        # pandas' NaT is a datetime, and none.
+        raise Refusal("is not a time", limit="an aware datetime", actual="not a time")
     return floor((value - _EPOCH).total_seconds())
 
 
@@ -89,19 +92,17 @@ def _refuse_milliseconds(number: int | float) -> None:
 # ── anything ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def json_value(value: object) -> JSON:
-    """``value`` as JSON has it: times as unix seconds, Decimals as numbers, UUIDs as text, Enums as their values, sets
-    (sorted) and tuples as lists, int and UUID keys as text.
+def json_object(value: object, takes: str = "an object, such as a dict") -> dict[str, JSON]:
+    """``value``, which must be a mapping, as JSON has it: times as unix seconds, Decimals as numbers, UUIDs as text,
+    Enums as their values, sets (sorted) and tuples as lists, int and UUID keys as text.
+
+    Args:
+        takes: what is taken in its place, for the message.
 
     Raises:
         Refusal: JSON cannot say it, or would say something else: bytes, NaN, integers beyond 64 bits, naive datetimes,
             milliseconds under a name that ends in ``_at``, circular or too deep values.
     """
-    return _json(value, 0, [limits.VALUES])
-
-
-def json_object(value: object, takes: str = "an object, such as a dict") -> dict[str, JSON]:
-    """``value``, which must be a mapping, as JSON has it; see :func:`json_value`."""
     if not isinstance(value, (dict, Mapping)):
         raise wrong_type(value, takes)
     return _object(value, 1, [limits.VALUES])

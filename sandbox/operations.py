@@ -5,14 +5,14 @@ Both versions of the API are read into these, and the workspace knows only these
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 JsonObject = dict[str, Any]
 
 
-class PersonRef(NamedTuple):
+class PersonRef(msgspec.Struct, frozen=True, gc=False):
     """One identifier of a person: `kind` is id, email, phone, cio_id or anonymous_id."""
 
     kind: str
@@ -21,7 +21,7 @@ class PersonRef(NamedTuple):
     key: str
 
 
-class ObjectRef(NamedTuple):
+class ObjectRef(msgspec.Struct, frozen=True, gc=False):
     """An object by type and id, or by `cio_object_id` (then the other two are None)."""
 
     type_id: str | None
@@ -30,7 +30,7 @@ class ObjectRef(NamedTuple):
     key: str
 
 
-class Relationship(NamedTuple):
+class Relationship(msgspec.Struct, frozen=True):
     """The other end of a relationship, and the relationship's own attributes."""
 
     other: PersonRef | ObjectRef

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import select
@@ -35,26 +36,37 @@ class Protocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, saying where it listens once it does."""
+    """uvicorn's server, saying where it listens once it does, and letting go whom faults hold when it ends."""
+
+    def __init__(self, config: uvicorn.Config, sandbox: Sandbox) -> None:
+        super().__init__(config)
+        self._sandbox = sandbox
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept, then say so."""
         await super().startup(sockets)
         for each in sockets or []:
             host, port = each.getsockname()[:2]
-            print(f"sandbox listening on http://{host}:{port}", flush=True)
+            named = f"[{host}]" if ":" in host else host
+            print(f"sandbox listening on http://{named}:{port}", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the faults, then stop."""
+        self._sandbox.faults.delete_all()
+        await super().shutdown(sockets)
 
 
 def serve(options: SandboxOptions) -> None:
     """Serve until told to stop."""
     listening = _listen(options.host, options.port)
-    server = Server(_config(options))
+    sandbox = Sandbox(options)
+    server = Server(_config(SandboxApp(sandbox)), sandbox)
     if options.exit_with_stdin:
         threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
     # What is remembered never forms cycles; walking it over and over would cost more than serving.
     gc.set_threshold(100_000, 20, 100)
-    asyncio_run = _runner()
-    asyncio_run(server.serve(sockets=[listening]))
+    with contextlib.suppress(KeyboardInterrupt):
+        _runner()(server.serve(sockets=[listening]))
 
 
 def _runner() -> Any:
@@ -65,9 +77,9 @@ def _runner() -> Any:
     return uvloop.run
 
 
-def _config(options: SandboxOptions) -> uvicorn.Config:
+def _config(app: SandboxApp) -> uvicorn.Config:
     return uvicorn.Config(
-        SandboxApp(Sandbox(options)),
+        app,
         http=Protocol,
         ws="none",
         lifespan="off",

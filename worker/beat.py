@@ -32,7 +32,7 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
         """Send a task unless Celery's queue is full of unread ones already."""
         try:
             self._client.set(BEAT_KEY, int(time.time()), ex=REMEMBERED_S)
-            waiting = int(self._client.llen(QUEUE_KEY))  # type: ignore[arg-type]
+            waiting = int(self._client.llen(QUEUE_KEY))
         except Exception as error:
             # Celery's own send meets the same trouble, and says so in its own way.
             log.warning("beat cannot reach Redis", error=type(error).__name__)

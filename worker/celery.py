@@ -19,14 +19,14 @@ app.task(tasks.tick, name="trackrelay.tick")
 app.task(tasks.prune, name="trackrelay.prune")
 
 
-@signals.setup_logging.connect(weak=False)
+@signals.setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]
 def _set_up_logging(**_: Any) -> None:
     from .settings import settings
 
     logs.configure(settings())
 
 
-@signals.worker_init.connect(weak=False)
+@signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _check_before_start(sender: Any = None, **_: Any) -> None:
     if getattr(sender, "app", None) is app:
         from .startup import check
@@ -34,7 +34,7 @@ def _check_before_start(sender: Any = None, **_: Any) -> None:
         check()
 
 
-@signals.worker_ready.connect(weak=False)
+@signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
 def _show_and_tick(sender: Any = None, **_: Any) -> None:
     if getattr(sender, "app", None) is app:
         from .presence import start
@@ -42,7 +42,7 @@ def _show_and_tick(sender: Any = None, **_: Any) -> None:
         start(sender.hostname, type(sender.pool).__module__, int(sender.controller.concurrency or 0))
 
 
-@signals.worker_shutting_down.connect(weak=False)
+@signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
 def _stop_ticking(**_: Any) -> None:
     from .presence import stop
 

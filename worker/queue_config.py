@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
@@ -28,7 +29,8 @@ class QueueConfig:
 
 def read(client: redis.Redis) -> QueueConfig | None:
     """The queue's set-up, or None if there is none."""
-    shards, version, generation = client.hmget(CONFIG, ["shards", "format", "generation"])  # type: ignore[misc]
+    values: Any = client.hmget(CONFIG, ["shards", "format", "generation"])
+    shards, version, generation = values
     if not shards:
         return None
     return QueueConfig(int(shards), int(version or 0), (generation or b"").decode())

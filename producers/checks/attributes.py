@@ -19,7 +19,7 @@ def attributes_of(value: object) -> dict[str, JSON]:
 
     Raises:
         Refusal: not a mapping, more than 300, a name or a value too long, or what
-            :func:`~producers.values.json_value` refuses.
+            :func:`~producers.values.json_object` refuses.
     """
     clean = json_object(value, "an object of attributes, such as a dict")
     _refuse_too_many(clean)

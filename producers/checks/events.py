@@ -25,7 +25,9 @@ def of_anonymous(document: Document) -> Checked:
     if document["identifiers"]:
         return _event(document, ANONYMOUS)
     checked = _event(document, None)
-    within("attributes", _check_recipient, checked.document.get("attributes"))
+    recipient = within("attributes", _recipient, checked.document.get("attributes"))
+    # Nobody's key tells two invites of one idempotency key apart.
+    checked.name = f"{checked.name}\0{recipient.lower()}"
     return checked
 
 
@@ -73,7 +75,7 @@ def _data(given: object, action: str) -> dict[str, JSON]:
     return data
 
 
-def _check_recipient(data: JSON) -> None:
+def _recipient(data: JSON) -> str:
     if not isinstance(data, dict) or "recipient" not in data:
         raise Refusal(
             "is missing: without an anonymous id an event is an invite, and needs an address",
@@ -81,7 +83,8 @@ def _check_recipient(data: JSON) -> None:
             actual="missing",
             at=("recipient",),
         )
-    data["recipient"] = within("recipient", email_address, data["recipient"])
+    data["recipient"] = recipient = within("recipient", email_address, data["recipient"])
+    return recipient
 
 
 def _text(value: JSON) -> None:

@@ -9,7 +9,7 @@ from ..values import JSON, timestamp
 from .attributes import attributes_of, refuse_other_identifier
 from .checked import Checked, Document, rule
 from .identifiers import BY_ID_EMAIL_OR_CIO_ID, PERSON, anonymous_id, of_person
-from .names import email_address
+from .names import email_address, name_of
 from .refusal import Refusal, within, wrong_type
 from .relationships import at_least_one, to_objects
 
@@ -84,6 +84,10 @@ def _email(value: JSON) -> JSON:
     return value if value is None or value == "" else email_address(value)
 
 
+def _anonymous_id(value: JSON) -> JSON:
+    return None if value is None else anonymous_id(value)
+
+
 def _update(value: JSON) -> JSON:
     if not isinstance(value, bool):
         raise wrong_type(value, "true or false")
@@ -113,7 +117,8 @@ def _said_otherwise(how: str) -> Callable[[JSON], JSON]:
 #: Attributes that mean something to Customer.io.
 _MEANINGFUL: Mapping[str, Callable[[JSON], JSON]] = {
     "email": _email,
-    "anonymous_id": anonymous_id,
+    "id": name_of,
+    "anonymous_id": _anonymous_id,
     "cio_subscription_preferences": _preferences,
     "_update": _update,
     "_timestamp": _said_otherwise("the timestamp of the call"),

@@ -73,7 +73,14 @@ def wrong_type(value: object, takes: str) -> Refusal:
     return Refusal(f"is {kind_of(value)}; it must be {takes}", limit=takes, actual=kind_of(value))
 
 
-_KINDS = {"NoneType": "None", "str": "text", "bytes": "bytes", "bool": "true or false", "int": "a number"}
+_KINDS = {
+    "NoneType": "None",
+    "str": "text",
+    "bytes": "bytes",
+    "bool": "a boolean",
+    "int": "a number",
+    "float": "a number",
+}
 
 
 def kind_of(value: object) -> str:

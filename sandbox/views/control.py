@@ -22,7 +22,7 @@ class Control:
     async def faults(self, request: Request) -> Response:
         """POST adds a fault, GET lists them, DELETE ends them all."""
         if request.method == "POST":
-            return await self._add(request, lambda asked: fault_from(asked), outage=False)
+            return await self._add(request, fault_from, outage=False)
         if request.method == "DELETE":
             self._sandbox.faults.delete_all()
             return shown({})

@@ -39,9 +39,12 @@ class TimedAttributes:
         """Dot notation reaches into the subscription preferences, and leaves the other topics alone."""
         root, *between, last = path.split(".")
         self.times[root] = at
-        place = self.values.setdefault(root, {})
-        for step in between:
-            place = place.setdefault(step, {})
+        place = self.values
+        for step in (root, *between):
+            # What is not an object cannot be reached into, and gives way.
+            if not isinstance(place.get(step), dict):
+                place[step] = {}
+            place = place[step]
         place[last] = value
 
     def fill_from(self, other: TimedAttributes) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import NamedTuple
+
+import msgspec
 
 from ..operations import PersonRef
 from .anonymous import Anonymous
@@ -15,7 +16,7 @@ from .settings import Settings
 from .suppression import Suppressions
 
 
-class Arrival(NamedTuple):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """When an operation was accepted: its place in the order, and the clock's time."""
 
     seq: int

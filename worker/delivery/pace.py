@@ -54,7 +54,15 @@ class Pace:
         give_up = time.monotonic() + MAX_WAIT_S
         while True:
             asked_at = time.monotonic()
-            arguments = [PREFIX, shard, fence, self._lease_ms, self._rate, weight, "probe" if probing else ""]
+            arguments: list[str | int | float] = [
+                PREFIX,
+                shard,
+                fence,
+                self._lease_ms,
+                self._rate,
+                weight,
+                "probe" if probing else "",
+            ]
             answer: Any = self._permit(args=arguments)
             match answer[0]:
                 case b"go":

@@ -1,7 +1,7 @@
 """What goes together in a request, and which requests may be on their way at the same time. Pure.
 
-Jobs are packed into waves. The requests of one wave share no key, so they may be sent side by side; a wave is sent when the one before it is
-settled. Two jobs with a key in common are either in the same request, in order, or in waves, in order.
+Jobs are packed into waves. The requests of one wave share no key, so they may be sent side by side; a wave is sent when
+the one before it is settled. Two jobs with a key in common are either in the same request, in order, or in waves, in order.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ CONSUMER = "holder"
 # ARGV: prefix, shard, claim, milliseconds
 CLAIM = "return redis.call('SET', ARGV[1] .. ARGV[2] .. ':lease', ARGV[3], 'NX', 'PX', ARGV[4]) and 1 or 0"
 
-# Turns a claim into a lease, once Postgres has given it a number. Returns the queue's number of shards, or -1. ARGV: prefix, shard, claim, fence, milliseconds, group
+# Turns a claim into a lease, once Postgres has given it a number.
+# Returns the queue's number of shards, or -1. ARGV: prefix, shard, claim, fence, milliseconds, group
 TAKE = """
 local base = ARGV[1] .. ARGV[2]
 if redis.call('GET', base .. ':lease') ~= ARGV[3] then return -1 end

@@ -1,4 +1,4 @@
-"""Sending a packed request and learning what became of each of its jobs: halving what is refused, halting when the region endpoint agrees."""
+"""Sending a packed request and learning what became of each of its jobs: halving what is refused, halting for all."""
 
 from __future__ import annotations
 

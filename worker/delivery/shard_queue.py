@@ -107,8 +107,9 @@ class ShardQueue:
         )
         return answer.decode()  # type: ignore[no-any-return]
 
-    def _run(self, script: str, *arguments: Any) -> Any:
-        return self._client.register_script(script)(args=[PREFIX, self.shard, *arguments])
+    def _run(self, script: str, *arguments: str | int) -> Any:
+        values: list[str | int | float] = [PREFIX, self.shard, *arguments]
+        return self._client.register_script(script)(args=values)
 
 
 def _fields(flat: Any) -> dict[bytes, bytes] | None:
@@ -119,5 +120,13 @@ def _fields(flat: Any) -> dict[bytes, bytes] | None:
 
 def ring(client: redis.Redis, shard: int) -> bool:
     """Ring a shard that nobody holds, whatever its bell says; returns whether somebody was called."""
-    arguments = [PREFIX, shard, QUEUE_KEY, deliver_message(shard), BELL_MS, MAX_RINGS, uuid4().hex]
+    arguments: list[str | int | float] = [
+        PREFIX,
+        shard,
+        QUEUE_KEY,
+        deliver_message(shard),
+        BELL_MS,
+        MAX_RINGS,
+        uuid4().hex,
+    ]
     return bool(client.register_script(scripts.RING)(args=arguments))

@@ -1,0 +1,32 @@
+"""Roads for the tests of delivery."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from sandbox.process import SandboxProcess
+from tests.support.road import Road
+
+
+@pytest.fixture
+def road(worker_settings: dict[str, str], sandbox: SandboxProcess) -> Iterator[Road]:
+    """A road without a worker: start one with `start_worker(road.settings)`."""
+    road = Road(worker_settings, sandbox.client)
+    migrate_queue(road)
+    yield road
+    road.close()
+
+
+@pytest.fixture
+def working_road(road: Road, start_worker: Callable[..., Any]) -> Road:
+    """A road with a worker of two threads."""
+    start_worker(road.settings, pool="threads", concurrency=4)
+    return road
+
+
+def migrate_queue(road: Road, shards: int = 4) -> None:
+    """Set up Redis and the shards' rows, as `trackrelay migrate` does."""
+    from worker.setting_up import migrate
+
+    migrate(road.engine, road.redis, shards)
