@@ -10,7 +10,7 @@ from .checks import deliveries, devices, events, forms, objects, people, segment
 from .checks.checked import Checked, Document, Rule
 from .checks.names import is_phone, plain_text, refuse_controls
 from .checks.refusal import Refusal, too_many_bytes, within, wrong_type
-from .checks.saying import beginning
+from .checks.saying import WHOSE, beginning
 from .checks.text import one_of, refuse_unknown
 from .ids import id_for, is_ulid, new_id
 from .operation import Operation
@@ -73,7 +73,8 @@ def _rule_of(document: Document) -> Rule:
     if not rule.required <= document.keys() <= rule.fields:
         refuse_unknown(document, sorted(rule.fields))
         for missing in sorted(rule.required - document.keys()):
-            raise Refusal("is missing", limit="given", actual="missing", at=(missing,))
+            problem = f"needs {missing}" if missing in WHOSE else "is missing"
+            raise Refusal(problem, limit="given", actual="missing", at=(missing,))
     return rule
 
 

@@ -20,7 +20,8 @@ class InvalidOperation(TrackRelayError, ValueError):
     """Customer.io would refuse this operation, so it was not enqueued.
 
     Attributes:
-        field: where in the operation the trouble is, e.g. ``attributes.plan`` or ``identifiers.email``.
+        field: where in the operation the trouble is, e.g. ``attributes.plan`` or ``identifiers.email``; ``operation`` if
+            it is all of it.
         limit: what Customer.io takes, in words.
         actual: what was given, in words; never the whole value.
     """

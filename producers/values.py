@@ -223,7 +223,7 @@ def _number(value: object) -> int | float:
 def _of_decimal(value: Decimal) -> int | float:
     # As the same amount would be from a float (12.50 is 12.5), but for integers that a float would round.
     number = nan if value.is_snan() else float(value)
-    if isfinite(number) and abs(number) > 2**53 and value.adjusted() < 30 and value == value.to_integral_value():
+    if isfinite(number) and abs(number) >= 2**53 and value.adjusted() < 30 and value == value.to_integral_value():
         return int(value)
     return number
 

@@ -60,10 +60,11 @@ class SandboxProcess:
     @property
     def pid(self) -> int | None:
         """The process's id while it runs."""
-        return self._process.pid if self._process else None
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> SandboxProcess:
-        """Start it and wait until it listens; `SandboxNotStarted` says what it said instead."""
+        """Start it, afresh if it runs, and wait until it listens; `SandboxNotStarted` says what it said instead."""
+        self.kill()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "sandbox", *self.options.arguments()],
             stdin=subprocess.PIPE,

@@ -13,7 +13,7 @@ import redis
 from sandbox.process import SandboxProcess
 from tests.support import canaries
 from tests.support.databases import TEMPLATE, create_database, fresh_database, migrate
-from tests.support.description_check import MISSING, description_file, is_required, violations
+from tests.support.description_check import MISSING, find_description, is_required, violations
 from tests.support.worker_process import WorkerProcess
 from worker.ops.servers import PostgresProcess, ValkeyProcess
 
@@ -179,7 +179,7 @@ def start_worker(worker_log: Callable[[str], Path]) -> Iterator[StartWorker]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if is_required() and description_file() is None:
+    if is_required() and find_description() is None:
         raise pytest.UsageError(MISSING)
     config.stash[LOGS] = []
     config.stash[SECRETS] = {}
@@ -205,5 +205,5 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for leak in config.stash[LEAKS]:
         terminalreporter.write_line(f"SECRET LOGGED: {leak}", red=True)
-    if description_file() is None:
+    if find_description() is None:
         terminalreporter.write_line(f"REQUESTS NOT CHECKED: {MISSING}", yellow=True)

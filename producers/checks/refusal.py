@@ -41,7 +41,7 @@ class Refusal(Exception):
     def error(self, beginning: str) -> InvalidOperation:
         """What the caller sees; ``beginning`` begins the sentence."""
         return InvalidOperation(
-            f"{beginning} {self.problem}", field=written(self.path), limit=self.limit, actual=self.actual
+            f"{beginning} {self.problem}", field=written(self.path) or "operation", limit=self.limit, actual=self.actual
         )
 
 

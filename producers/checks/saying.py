@@ -9,7 +9,8 @@ from .identifiers import ANYBODY, of_object, of_person
 from .refusal import Refusal, written
 
 _EVENTS = ("event", "page", "screen")
-_WHOSE = ("identifiers", "person")
+#: Fields that say whose operation it is, so that what is wrong with them is wrong with who that is.
+WHOSE = ("identifiers", "person")
 _SIMPLE = ("action", "cio_relationships", "device", "id", "idempotency_key", "name", "timestamp", "type")
 
 
@@ -20,7 +21,7 @@ def beginning(document: object, path: tuple[str | int, ...]) -> str:
         return "an operation"
     type, action = document.get("type"), document.get("action")
     whose = _whose(document, type, action)
-    if len(path) == 1 and path[0] in _WHOSE:
+    if len(path) == 1 and path[0] in WHOSE:
         return whose
     if not path:
         return whose if action in _EVENTS else f"the {action} of {whose}"
@@ -36,7 +37,7 @@ def _part(path: tuple[str | int, ...], type: object, action: object) -> str:
         elif type == "form":
             one, all = "field", "the fields"
         return f"{one} {_short(written(rest))}" if rest else all
-    if first in _WHOSE:
+    if first in WHOSE:
         return f"the {rest[0]}"
     if first in ("primary", "secondary"):
         return f"the {first}'s {rest[0]}" if rest else f"the {first}"

@@ -53,7 +53,7 @@ def refuse_unknown(names: Iterable[object], known: Collection[object]) -> None:
             meant = f"; did you mean {other!r}?" if other.partition(".")[0] in choices else _did_you_mean(name, choices)
             listed = ", ".join(choices)
             raise Refusal(
-                f"is not known{meant or f'; there are {listed}'}", limit=listed, actual=str(name)[:100], at=(str(name),)
+                f"is not known{meant or f'; there are {listed}'}", limit=listed, actual=str(name)[:100] or "blank", at=(str(name),)
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import customerio
+import customerio  # type: ignore[import-untyped]
 import pytest
 import requests
 from requests.adapters import HTTPAdapter

@@ -60,7 +60,7 @@ class Road:
 
     def stream_length(self) -> int:
         """Entries in all streams."""
-        names = [name for name in self.redis.scan_iter("trackrelay:*", _type="stream")]
+        names = list(self.redis.scan_iter("trackrelay:*", _type="stream"))
         return sum(int(self.redis.xlen(name)) for name in names)
 
     def wait_delivered(self, jobs: Iterable[str], timeout: float = 15.0) -> None:

@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from typing import Any
 
-import click
+try:
+    import click
+except ModuleNotFoundError:
+    sys.exit("trackrelay: the command line comes with the worker: pip install 'trackrelay[worker]'")
 
-from producers.errors import TrackRelayError
 from producers.version import __version__
 
-#: Where each command is.
-COMMANDS = {
-    "beat": "worker.ops.celery_commands:beat",
-    "check": "worker.ops.check.command:check",
-    "dead-letters": "worker.ops.dead_letters.command:dead_letters",
-    "demo": "worker.ops.demo.command:demo",
-    "dev": "worker.ops.dev.command:dev",
-    "drain": "worker.ops.operating:drain",
-    "enqueue": "worker.ops.enqueueing.command:enqueue",
-    "find": "worker.ops.find.command:find",
-    "import": "worker.ops.importing.command:import_",
-    "ledger": "worker.ops.ledger:ledger",
-    "migrate": "worker.ops.migrating:migrate",
-    "pause": "worker.ops.operating:pause",
-    "replay": "worker.ops.dead_letters.command:replay",
-    "reshard": "worker.ops.resharding:reshard",
-    "resume": "worker.ops.operating:resume",
-    "sandbox": "sandbox.cli:sandbox",
-    "status": "worker.ops.status.command:status",
-    "worker": "worker.ops.celery_commands:worker",
+#: Where each command is, and what it does, in the order in which help lists them.
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Set up": {
+        "migrate": ("worker.ops.migrating:migrate", "Make or update the tables in Postgres and the queue in Redis."),
+        "check": ("worker.ops.check.command:check", "Say what is configured, reached and migrated, and what is wrong."),
+        "worker": ("worker.ops.celery_commands:worker", "Run a worker; takes what `celery worker` takes."),
+        "beat": ("worker.ops.celery_commands:beat", "Run the scheduler; takes what `celery beat` takes."),
+    },
+    "Look": {
+        "status": ("worker.ops.status.command:status", "Say what is going on, and what to do about it."),
+        "find": ("worker.ops.find.command:find", "Say where a job or a person's jobs are, and what became of them."),
+        "dead-letters": ("worker.ops.dead_letters.command:dead_letters", "List, show, repair, replay, discard, export."),
+    },
+    "Send": {
+        "enqueue": ("worker.ops.enqueueing.command:enqueue", "Enqueue one operation."),
+        "import": ("worker.ops.importing.command:import_", "Enqueue the lines of a file, JSON or CSV."),
+        "replay": ("worker.ops.dead_letters.command:replay", "Send dead letters again."),
+    },
+    "Operate": {
+        "pause": ("worker.ops.operating:pause", "Stop delivery; callers go on enqueueing."),
+        "resume": ("worker.ops.operating:resume", "Let delivery go on."),
+        "drain": ("worker.ops.draining:drain", "Wait until everything enqueued is delivered."),
+        "reshard": ("worker.ops.resharding.command:reshard", "Change the queue's number of shards."),
+        "ledger": ("worker.ops.ledger:ledger", "Look after the idempotency ledger."),
+    },
+    "Try out": {
+        "demo": ("worker.ops.demo.command:demo", "Watch a small shop's traffic survive an outage, on embedded servers."),
+        "dev": ("worker.ops.dev.command:dev", "Run the whole stack in this terminal, on embedded servers."),
+        "sandbox": ("sandbox.cli:sandbox", "Run a Track API and App API in memory."),
+    },
 }
+COMMANDS = {name: place for section in SECTIONS.values() for name, (place, _) in section.items()}
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command only when it is asked for."""
+    """A group that imports a command only when it is asked for, and says in one line what a command failed at."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
@@ -51,19 +65,45 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        meant = difflib.get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] not in COMMANDS and meant:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {meant[0]!r}?")
         return super().resolve_command(ctx, args)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, summary) for name, (_, summary) in commands.items()], col_max=14)
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from .failures import failure_of
+
+            failure = failure_of(error)
+            if failure is None:
+                raise
+            raise failure from None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="trackrelay")
 def trackrelay() -> None:
-    """Gets people and events to Customer.io: none lost, none twice, in order for each person."""
+    """Gets people and events to Customer.io: none lost, none twice, in order for each person.
+
+    Settings come from the environment: `trackrelay check` says what is missing or wrong. Exit status: 0 done, 1 something
+    is wrong and stderr says what, 2 the command was used wrongly.
+    """
+    from .output import log_to_stderr
+
+    log_to_stderr()
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The console script. Exit 0: done; 1: something is wrong and stderr says what; 2: usage."""
-    try:
-        return trackrelay.main(arguments, prog_name="trackrelay")
-    except TrackRelayError as error:
-        click.echo(f"trackrelay: {error}", err=True)
-        sys.exit(1)
+    """The console script."""
+    return trackrelay.main(arguments, prog_name="trackrelay")
+
+
+if __name__ == "__main__":
+    main()

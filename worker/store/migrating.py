@@ -9,10 +9,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 import worker
 
 from .models import VERSION_TABLE
+
+
+class UnknownRevision(Exception):
+    """There is no such revision."""
 
 
 def migrations_folder() -> Path:
@@ -38,13 +43,28 @@ def current(connection: sa.Connection) -> str | None:
 
 
 def upgrade(connection: sa.Connection, revision: str = "head") -> None:
-    """Bring the database to ``revision``."""
-    command.upgrade(_config(connection), revision)
+    """Bring the database to ``revision``. One that a newer version has brought further already stays as it is."""
+    now = current(connection)
+    if now is None or is_known(now):
+        command.upgrade(_config(connection), revision)
 
 
 def downgrade(connection: sa.Connection, revision: str) -> None:
-    """Take the database back to ``revision`` (``base``: none of our tables)."""
-    command.downgrade(_config(connection), revision)
+    """Take the database back to ``revision`` (``base``: none of our tables).
+
+    Raises:
+        UnknownRevision: this version of trackrelay does not know it, or the one the database is at.
+    """
+    try:
+        command.downgrade(_config(connection), revision)
+    except CommandError as error:
+        raise UnknownRevision(f"the tables cannot be taken back to {revision!r}: {error}") from None
+
+
+def is_known(revision: str) -> bool:
+    """Whether this version of trackrelay has the migration ``revision``."""
+    scripts = ScriptDirectory(str(migrations_folder())).walk_revisions()
+    return revision in {script.revision for script in scripts}
 
 
 def _config(connection: sa.Connection) -> Config:
@@ -62,7 +82,6 @@ def problem(connection: sa.Connection) -> str | None:
     revision = current(connection)
     if revision is None:
         return "the database has no trackrelay tables: run `trackrelay migrate`"
-    known = {script.revision for script in ScriptDirectory(str(migrations_folder())).walk_revisions()}
-    if revision in known and revision != head():
+    if is_known(revision) and revision != head():
         return f"the database is at revision {revision}, this version of trackrelay needs {head()}: run `trackrelay migrate`"
     return None

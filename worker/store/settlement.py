@@ -57,12 +57,9 @@ def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, me
     arriving = [each for each in settlement.waiting if not each.job.from_backlog]
     if arriving:
         following = backlog.insert(connection, holder.shard, arriving, own.next_position)
-        connection.execute(_SET_POSITION, {"shard": holder.shard, "position": following})
+        shards.set_next_position(connection, holder.shard, following)
     backlog.promote(connection, _touched(holder.shard, gone, [each.job for each in arriving]), merge_delay_s)
     return own.paused
-
-
-_SET_POSITION = sa.text("UPDATE trackrelay_shards SET next_position = :position WHERE shard = :shard")
 
 
 def _bury(connection: sa.Connection, dead: Sequence[Death]) -> None:

@@ -39,6 +39,8 @@ _POSSIBLE_AGAIN = sa.text("UPDATE trackrelay_state SET updated_at = now() WHERE 
 _POSSIBLE_SINCE = sa.text("SELECT extract(epoch FROM updated_at) FROM trackrelay_state WHERE name = 'possible_since'")
 
 
+_SET_NEXT_POSITION = sa.text("UPDATE trackrelay_shards SET next_position = :position WHERE shard = :shard")
+
 _PAUSED = sa.text("SELECT shard FROM trackrelay_shards WHERE paused_at IS NOT NULL")
 
 
@@ -95,6 +97,11 @@ def lock(connection: sa.Connection, shards: Sequence[int]) -> dict[int, LockedSh
     """Lock the shards' rows, always in the same order."""
     rows = connection.execute(_LOCK, {"shards": sorted(set(shards))})
     return {row.shard: LockedShard(row.fence, row.next_position, row.paused) for row in rows}
+
+
+def set_next_position(connection: sa.Connection, shard: int, position: int) -> None:
+    """Say where the next row of the shard's backlog goes. The caller holds the shard's row."""
+    connection.execute(_SET_NEXT_POSITION, {"shard": shard, "position": position})
 
 
 def set_paused(connection: sa.Connection, shards: Sequence[int] | None, paused: bool) -> list[int]:

@@ -154,19 +154,10 @@ def test_an_anonymous_id_is_an_attribute_and_update_only_is_none() -> None:
 
 
 def filled(size: int, timestamp: int | None) -> dict[str, Any]:
-    """An identify whose document is ``size`` bytes."""
-    bare = len(operations.identify("42", {"a": {"b": ""}}, timestamp=timestamp).body) - len('"a":{"b":""}')
-    attributes: dict[str, str] = {}
-    left = size - bare
-    number = 0
-    while left > 0:
-        room = min(left, 1000)
-        room -= 1 <= left - room < 20 and 20
-        name = f"a{number:03}"
-        attributes[name] = "x" * (room - len(f'"{name}":"",') + (room == left))
-        left -= room
-        number += 1
-    return attributes
+    """Attributes of an identify whose document is ``size`` bytes."""
+    attributes = {f"a{number:02}": "x" * 1000 for number in range(31)} | {"rest": ""}
+    left = size - len(operations.identify("42", attributes, timestamp=timestamp).body)
+    return attributes | {"rest": "x" * left}
 
 
 @pytest.mark.parametrize(("timestamp", "limit"), [(1714564800, 32_000), (None, 32_000 - limits.STAMP_BYTES)])

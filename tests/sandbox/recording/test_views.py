@@ -78,7 +78,7 @@ def test_a_reset_is_as_just_started(api: Api) -> None:
     api.client.settings(region="eu", rate_limit=1)
     api.client.start_outage()
     api.client.reset()
-    assert list(api.client.people()) == list(api.client.effects()) == list(api.client.requests()) == []
+    assert not [*api.client.people(), *api.client.effects(), *api.client.requests()]
     assert api.client.summary()["requests"] == 0
     assert api.client.settings()["region"] == "us"
     assert api.batch(PERSON).status == 200

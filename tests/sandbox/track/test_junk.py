@@ -17,70 +17,28 @@ from sandbox.track.request import Request, segments
 from sandbox.views.http import shown
 from sandbox.views.shapes import object_line, others, person_page
 
+# fmt: off
 WORDS = [
-    "person",
-    "object",
-    "delivery",
-    "identify",
-    "delete",
-    "event",
-    "page",
-    "screen",
-    "merge",
-    "suppress",
-    "unsuppress",
-    "add_device",
-    "delete_device",
-    "add_relationships",
-    "delete_relationships",
-    "identify_anonymous",
-    "id",
-    "email",
-    "phone",
-    "cio_id",
-    "anonymous_id",
-    "a@b.c",
-    "+4917",
-    "1",
-    "ios",
-    "opened",
-    "a3000001",
-    "01J9ZQ0V8Z3Y6M4T2K1C5W7XBN",
-    "cio_subscription_preferences",
+    "person", "object", "delivery", "identify", "delete", "event", "page", "screen", "merge", "suppress",
+    "unsuppress", "add_device", "delete_device", "add_relationships", "delete_relationships",
+    "identify_anonymous", "id", "email", "phone", "cio_id", "anonymous_id", "a@b.c", "+4917", "1", "ios",
+    "opened", "a3000001", "01J9ZQ0V8Z3Y6M4T2K1C5W7XBN", "cio_subscription_preferences",
     "cio_subscription_preferences.topics.a",
 ]
+# fmt: on
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 values = st.recursive(
     scalars | st.sampled_from(WORDS),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(), inner, max_size=3),
     max_leaves=6,
 )
+# fmt: off
 FIELDS = [
-    "type",
-    "action",
-    "identifiers",
-    "attributes",
-    "name",
-    "id",
-    "timestamp",
-    "device",
-    "token",
-    "platform",
-    "cio_relationships",
-    "primary",
-    "secondary",
-    "data",
-    "ids",
-    "delivery_id",
-    "metric",
-    "event",
-    "recipient",
-    "anonymous_id",
-    "object_type_id",
-    "object_id",
-    "relationship_attributes",
-    "_timestamp",
+    "type", "action", "identifiers", "attributes", "name", "id", "timestamp", "device", "token", "platform",
+    "cio_relationships", "primary", "secondary", "data", "ids", "delivery_id", "metric", "event", "recipient",
+    "anonymous_id", "object_type_id", "object_id", "relationship_attributes", "_timestamp",
 ]
+# fmt: on
 identifiers = st.dictionaries(st.sampled_from(WORDS), st.sampled_from(WORDS), min_size=1, max_size=2)
 people = st.sampled_from([{"id": "1"}, {"email": "a@b.c"}, {"cio_id": "a3000001"}, {"id": "2"}]) | identifiers
 attributes = st.dictionaries(st.sampled_from(WORDS) | st.text(), values, max_size=4)

@@ -1,0 +1,307 @@
+"""Enqueueing to a real Redis: one script, all or nothing, bounded in time."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+import redis
+
+import producers
+from producers import ConfigurationError, InvalidOperation, Operation, Producer, QueueFull, QueueUnavailable, operations
+from producers.job import decode_entry
+from producers.keys import shard_of
+from worker.ops.servers import ValkeyProcess
+
+Entries = Callable[[], dict[str, list[bytes]]]
+
+
+def test_a_job_lies_in_its_keys_shard_and_a_worker_was_told(
+    producer: Producer, queue: redis.Redis, entries: Entries
+) -> None:
+    job = producer.track("42", "seen", {"n": 1})
+    shard = shard_of("id:42", 4)
+    ((entry,),) = entries().values()
+    (decoded,) = decode_entry(entry)
+    assert (decoded.id, decoded.operation, decoded.keys) == (job, "person.event", ("id:42",))
+    assert list(entries()) == [f"trackrelay:{shard}:live"]
+    (message,) = queue.lrange("trackrelay:celery:deliver", 0, -1)
+    envelope = json.loads(message)
+    assert envelope["headers"]["task"] == "trackrelay.deliver"
+    assert json.loads(base64.b64decode(envelope["body"])) == [[shard], {}, {}]
+
+
+def test_a_bell_that_stands_is_not_rung_again(producer: Producer, queue: redis.Redis) -> None:
+    for number in range(50):
+        producer.track("42", "seen", {"n": number})
+    assert queue.llen("trackrelay:celery:deliver") == 1
+
+
+def test_a_job_with_keys_in_two_shards_is_in_both_and_in_one_shard_only_once(
+    producer: Producer, entries: Entries
+) -> None:
+    ids = [str(number) for number in range(50)]
+    first = next(a for a in ids)
+    elsewhere = next(b for b in ids if shard_of(f"id:{b}", 4) != shard_of(f"id:{first}", 4))
+    same = next(b for b in ids[1:] if shard_of(f"id:{b}", 4) == shard_of(f"id:{first}", 4))
+    producer.merge(primary=first, secondary=elsewhere)
+    assert sorted(len(found) for found in entries().values()) == [1, 1]
+    producer.merge(primary=first, secondary=same)
+    assert sorted(len(found) for found in entries().values()) == [1, 2]
+
+
+def test_a_pipeline_is_one_round_trip_and_nothing_is_sent_after_an_error(producer: Producer, entries: Entries) -> None:
+    with producer.pipeline() as pipeline:
+        ids = [pipeline.track(str(person), "seen", {}) for person in range(5)]
+        assert not entries()
+    assert sum(map(len, entries().values())) == len(ids) == 5
+
+    def fail() -> None:
+        with producer.pipeline() as pipeline:
+            pipeline.track("1", "seen", {})
+            pipeline.track("1", "", {})
+
+    with pytest.raises(InvalidOperation):
+        fail()
+    assert sum(map(len, entries().values())) == 5
+
+
+def test_a_million_operations_would_be_enqueued_in_constant_memory(producer: Producer, queue: redis.Redis) -> None:
+    def many(count: int) -> Iterator[Operation]:
+        return (operations.track(str(number), "seen", {"pad": "x" * 200}) for number in range(count))
+
+    producer.enqueue_many(many(1_000))
+    tracemalloc.start()
+    assert producer.enqueue_many(many(5_000)) == 5_000
+    _, small = tracemalloc.get_traced_memory()
+    tracemalloc.reset_peak()
+    assert producer.enqueue_many(many(20_000)) == 20_000
+    _, large = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert large < 1.5 * small
+    assert sum(queue.xlen(f"trackrelay:{shard}:bulk") for shard in range(4)) == 26_000
+
+
+def test_enqueue_many_hands_over_what_is_refused_and_goes_on(producer: Producer, entries: Entries) -> None:
+    documents = [
+        {"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": name} for name in ("a", "", "c")
+    ]
+    refused: list[tuple[int, str]] = []
+    count = producer.enqueue_many(
+        map(operations.entity, documents), on_invalid=lambda index, error: refused.append((index, error.field))
+    )
+    assert (count, refused) == (2, [(1, "name")])
+    assert sum(map(len, entries().values())) == 2
+
+
+def test_a_full_queue_says_so_with_both_numbers_and_takes_nothing(
+    queue: redis.Redis, redis_url: str, entries: Entries
+) -> None:
+    producer = Producer(redis_url=redis_url, max_queue_length=3)
+    for _ in range(3):
+        producer.track("42", "seen", {})
+    with pytest.raises(QueueFull, match=r"would hold 4 jobs; TRACKRELAY_MAX_QUEUE_LENGTH is 3") as error:
+        producer.track("42", "seen", {})
+    assert error.value.job_id
+    assert sum(map(len, entries().values())) == 3
+
+
+def test_redis_is_never_filled_to_the_brim(queue: redis.Redis, producer: Producer) -> None:
+    used = int(queue.info("memory")["used_memory"])
+    limit = used + 8_000_000
+    queue.config_set("maxmemory", limit)
+    with pytest.raises(QueueFull, match="workers' room"):
+        producer.enqueue_many(iter([]))
+        for number in range(100_000):
+            producer.track(str(number), "seen", {"pad": "x" * 5_000})
+    assert int(queue.info("memory")["used_memory"]) < limit * 0.85
+
+
+def test_enqueue_many_waits_while_the_queue_is_full(queue: redis.Redis, redis_url: str) -> None:
+    producer = Producer(redis_url=redis_url, max_queue_length=500)
+    many = (operations.track("42", "seen", {"n": number}) for number in range(1_000))
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: (producer.enqueue_many(many), done.set()))
+    thread.start()
+    stream = f"trackrelay:{shard_of('id:42', 4)}:bulk"
+    while queue.xlen(stream) < 500:
+        time.sleep(0.01)
+    assert not done.wait(0.3)
+    queue.xtrim(stream, maxlen=0)
+    assert done.wait(10)
+    thread.join()
+    assert queue.xlen(stream) == 500
+
+
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+def test_a_queue_that_is_away_raises_within_the_bound_and_then_at_once(own_redis: ValkeyProcess, how: str) -> None:
+    from worker.queue_config import set_up
+
+    client = redis.Redis.from_url(own_redis.url)
+    set_up(client, 4)
+    producer = Producer(redis_url=own_redis.url, enqueue_timeout=0.6)
+    producer.track("42", "before", {})
+    own_redis.kill() if how == "stopped" else own_redis.pause()
+    started = time.monotonic()
+    with pytest.raises(QueueUnavailable) as error:
+        producer.track("42", "during", {})
+    assert time.monotonic() - started < 1.0
+    started = time.monotonic()
+    for _ in range(5):
+        with pytest.raises(QueueUnavailable, match="a moment ago"):
+            producer.track("42", "during", {})
+    assert time.monotonic() - started < 0.1
+    own_redis.start() if how == "stopped" else own_redis.resume()
+
+    # Whether or not the first attempt arrived, the operation keeps its id.
+    operation = error.value.operation
+    assert operation is not None
+    fresh = Producer(redis_url=own_redis.url)
+    assert fresh.enqueue(operation) == error.value.job_id == operation.id
+
+
+def test_logging_instead_of_raising(caplog: pytest.LogCaptureFixture) -> None:
+    producer = Producer(redis_url="redis://127.0.0.1:1/0", on_unavailable="log", enqueue_timeout=0.1)
+    job = producer.track("42", "seen", {"secret": "value"})
+    assert job in caplog.text
+    assert "value" not in caplog.text
+
+
+def test_a_queue_that_was_never_set_up_says_what_to_do(redis_url: str) -> None:
+    with pytest.raises(ConfigurationError, match="trackrelay migrate"):
+        Producer(redis_url=redis_url).track("42", "seen", {})
+
+
+def test_a_producer_takes_the_number_of_shards_it_finds_unless_it_insists(redis_url: str, entries: Entries) -> None:
+    from worker.queue_config import set_up
+
+    client = redis.Redis.from_url(redis_url)
+    client.delete("trackrelay:config")
+    set_up(client, 7)
+    adopting = Producer(redis_url=redis_url)
+    adopting.track("42", "seen", {})
+    assert list(entries()) == [f"trackrelay:{shard_of('id:42', 7)}:live"]
+    with pytest.raises(ConfigurationError, match="TRACKRELAY_SHARDS is 4, but the queue has 7 shards"):
+        Producer(redis_url=redis_url, shards=4).track("42", "seen", {})
+
+
+def test_a_newer_queue_is_left_alone(queue: redis.Redis, producer: Producer) -> None:
+    queue.hset("trackrelay:config", "format", 99)
+    with pytest.raises(ConfigurationError, match="format 99"):
+        producer.track("42", "seen", {})
+
+
+def test_threads_share_a_producer(producer: Producer, entries: Entries) -> None:
+    threads = [threading.Thread(target=lambda: [producer.track("42", "seen", {}) for _ in range(50)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(map(len, entries().values())) == 400
+
+
+def test_a_forked_child_uses_a_connection_of_its_own(queue: redis.Redis, redis_url: str, entries: Entries) -> None:
+    producers.configure(redis_url=redis_url, backend="redis")
+    try:
+        producers.track("42", "parent", {})
+        children = []
+        for _ in range(4):
+            if (child := os.fork()) == 0:
+                for _ in range(20):
+                    producers.track("42", "child", {})
+                os._exit(0)
+            children.append(child)
+        for _ in range(20):
+            producers.track("42", "parent", {})
+        assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+    finally:
+        producers.configure(backend="off")
+    assert sum(map(len, entries().values())) == 1 + 4 * 20 + 20
+
+
+@pytest.mark.parametrize("backend", ["console", "memory", "off"])
+def test_every_backend_checks_before_it_takes(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    producer = Producer(backend=backend)
+    with pytest.raises(InvalidOperation):
+        producer.track("42", "", {})
+    job = producer.track("42", "seen", {"n": 1})
+    assert len(job) == 26
+    if backend == "console":
+        assert '"seen"' in capsys.readouterr().err
+
+
+def test_the_memory_backend_keeps_operations() -> None:
+    from producers.backends import MemoryBackend
+
+    producer = Producer(backend="memory")
+    producer.track("42", "seen", {})
+    assert isinstance(producer.backend, MemoryBackend)
+    assert [operation.name for operation in producer.backend.operations] == ["person.event"]
+
+
+def test_no_queue_and_no_backend_is_an_error_that_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRACKRELAY_REDIS_URL", raising=False)
+    with pytest.raises(ConfigurationError, match=r"TRACKRELAY_REDIS_URL.*TRACKRELAY_BACKEND.*console, memory or off"):
+        Producer()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"shards": "many"}, "TRACKRELAY_SHARDS must be a whole number from 1 to 1,024; it is 'many'"),
+        ({"backend": "kafka"}, "TRACKRELAY_BACKEND must be one of redis, console, memory, off; it is 'kafka'"),
+        ({"redis_url": "http://x"}, "TRACKRELAY_REDIS_URL must begin with redis://"),
+        ({"enqueue_timeout": "soon"}, "TRACKRELAY_ENQUEUE_TIMEOUT must be a number of seconds"),
+        ({"naive_timezone": "Mars/Olympus"}, "TRACKRELAY_NAIVE_TIMEZONE must name a time zone"),
+        ({"colour": "red"}, r"configure\(\) has no setting 'colour'"),
+    ],
+)
+def test_a_wrong_setting_is_named(setting: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        Producer(**({"redis_url": "redis://x"} | setting))
+
+
+def test_importing_producers_is_cheap_and_connects_to_nothing() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import producers;"
+        "print(sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
+    )
+    environment = {"PATH": os.environ["PATH"], "TRACKRELAY_REDIS_URL": "not a url at all"}
+    printed = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    loaded = printed.stdout
+    for heavy in ("celery", "worker", "pydantic", "sqlalchemy", "requests", "asyncio", "redis"):
+        assert f"'{heavy}'" not in loaded, loaded
+
+
+async def test_coroutines_enqueue_the_same(queue: redis.Redis, redis_url: str, entries: Entries) -> None:
+    from producers import aio
+
+    aio.configure(redis_url=redis_url, backend="redis")
+    try:
+        job = await aio.track("42", "seen", {})
+        async with aio.pipeline() as pipeline:
+            pipeline.identify("42", {"plan": "pro"})
+            pipeline.track("42", "again", {})
+        assert await aio.enqueue_many(operations.track("42", "many", {"n": n}) for n in range(10)) == 10
+    finally:
+        await aio.aclose()
+        aio.configure(backend="off")
+    found = [decode_entry(entry)[0] for stream in entries().values() for entry in stream]
+    assert len(found) == 13
+    assert job in {each.id for each in found}
+
+
+def test_the_trace_of_the_request_travels_with_its_job(
+    producer: Producer, entries: Entries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("producers.producer.current_traceparent", lambda: "00-" + "1" * 32 + "-" + "2" * 16 + "-01")
+    producer.track("42", "seen", {})
+    ((entry,),) = entries().values()
+    assert msgspec.json.decode(entry)[0]["trace"].startswith("00-1")

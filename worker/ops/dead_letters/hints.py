@@ -1,0 +1,57 @@
+"""What can be done about a dead letter. Pure."""
+
+from __future__ import annotations
+
+from ...repairing import BadRepair, parse_path
+from ...store.letters import Letter
+
+
+def hints(letter: Letter) -> list[tuple[str, str]]:
+    """What to do, and the command that does it (or nothing), the likeliest first."""
+    match letter.state:
+        case "delivered":
+            return [("It was replayed and delivered: there is nothing left to do.", "")]
+        case "replaying":
+            return [("It is on its way again; what holds it up, if anything:", f"trackrelay find {letter.id}")]
+        case "discarded":
+            return [("It was discarded. To replay it all the same:", f"{_replay(letter)} --state discarded")]
+    discard = ("Not worth it? Its row stays, marked:", f"trackrelay dead-letters discard --id {letter.id}")
+    return [*_of_reason(letter), discard]
+
+
+def _of_reason(letter: Letter) -> list[tuple[str, str]]:
+    match letter.reason:
+        case "rejected":
+            edit = ("Change the document in your editor, and replay it:", f"{_replay(letter)} --edit")
+            again = ("If it was Customer.io's set-up that was wrong, and is not any more:", _replay(letter))
+            return [*_repair_field(letter), edit, again]
+        case "exhausted":
+            return [
+                ("Others were delivered while this one failed, every time. Something in it may be to blame:", f"{_replay(letter)} --edit"),
+                ("Or try it once more as it is:", _replay(letter)),
+            ]
+        case "expired":
+            return [("It waited for longer than TRACKRELAY_MAX_AGE. If it is still worth sending:", _replay(letter))]
+        case "crashed":
+            return [
+                ("A worker died each time it had this in hand: look at the workers' logs and memory first. Then:", _replay(letter)),
+            ]
+        case "undecodable":
+            return [("Somebody else wrote this into the queue, or it was damaged. Write down what was meant:", f"{_replay(letter)} --edit")]
+    return [("Replay it:", _replay(letter))]
+
+
+def _repair_field(letter: Letter) -> list[tuple[str, str]]:
+    try:
+        if not letter.field or parse_path(letter.field)[0] == "identifiers":
+            return []
+    except BadRepair:
+        return []
+    return [
+        (f"Put something else into {letter.field}, and replay it:", f"{_replay(letter)} --set {letter.field}=VALUE"),
+        ("Or take it away:", f"{_replay(letter)} --unset {letter.field}"),
+    ]
+
+
+def _replay(letter: Letter) -> str:
+    return f"trackrelay replay --id {letter.id}"

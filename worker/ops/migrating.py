@@ -1,0 +1,97 @@
+"""``trackrelay migrate``: what Postgres and Redis need, made or brought up to date."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import click
+import redis
+import sqlalchemy as sa
+
+from .. import queue_config, setting_up
+from ..queue_config import QueueConfig
+from ..store import migrating
+from ..store.reading.totals import totals
+from .failures import CommandFailed
+from .stores import Stores, open_stores
+from .words import count, listed
+
+
+@click.command()
+@click.option("--down", metavar="REVISION", help="Take the tables back to REVISION; `base` removes them all.")
+@click.option("--yes", is_flag=True, help="With --down: do not ask.")
+def migrate(down: str | None, yes: bool) -> None:
+    """Make the tables in Postgres and the queue in Redis, or bring them up to date. Can be run again at any time."""
+    with open_stores() as stores:
+        sa.event.listen(stores.engine, "connect", _take_your_time)
+        if down is None:
+            _up(stores)
+        else:
+            _down(stores, down, yes)
+
+
+def _take_your_time(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
+    # A migration may rewrite a large table; delivery's bound on a statement's time is not meant for it.
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("SET statement_timeout = 0")
+    connection.commit()
+
+
+def _up(stores: Stores) -> None:
+    before = _revision(stores.engine)
+    queue_before = queue_config.read(stores.redis)
+    after = setting_up.migrate(stores.engine, stores.redis, stores.settings.shards)
+    click.echo(f"Postgres: {_moved(before, _revision(stores.engine))}")
+    click.echo(f"Redis:    {_queue(queue_before, after)}")
+
+
+def _revision(engine: sa.Engine) -> str | None:
+    with engine.connect() as connection:
+        return migrating.current(connection)
+
+
+def _moved(before: str | None, after: str | None) -> str:
+    if before == after and before is not None and not migrating.is_known(before):
+        return f"tables are at revision {before}, made by a newer version of trackrelay: left as they are"
+    if before == after:
+        return f"tables are at revision {after} already"
+    if before is None:
+        return f"tables made, revision {after}"
+    return f"tables brought from revision {before} to {after}"
+
+
+def _queue(before: QueueConfig | None, after: QueueConfig) -> str:
+    about = f"{count(after.shards, 'shard')}, format {after.format}"
+    return f"the queue is set up already: {about}" if before == after else f"queue set up: {about}"
+
+
+def _down(stores: Stores, revision: str, yes: bool) -> None:
+    before = _revision(stores.engine)
+    if before is None:
+        raise CommandFailed("the database has no trackrelay tables")
+    _refuse_while_in_use(stores.redis)
+    if not yes:
+        click.echo(f"This takes the tables from revision {before} back to {revision}.", err=True)
+        if kept := _at_stake(stores.engine):
+            click.echo(f"They hold {kept}. What the older revision has no place for is lost for good.", err=True)
+        click.confirm("Go on?", abort=True, err=True)
+    with stores.engine.connect() as connection:
+        try:
+            migrating.downgrade(connection, revision)
+        except migrating.UnknownRevision as error:
+            raise CommandFailed(str(error)) from None
+        connection.commit()
+    click.echo(f"Postgres: {_moved(before, _revision(stores.engine)) if revision != 'base' else 'tables removed'}")
+
+
+def _refuse_while_in_use(client: redis.Redis) -> None:
+    from .status.redis_side import workers
+
+    running = [each.hostname for each in workers(client) if each.alive]
+    if running:
+        raise CommandFailed(f"{listed(running)} still running on these tables: stop the workers first")
+
+
+def _at_stake(engine: sa.Engine) -> str:
+    with engine.connect() as connection:
+        return listed([count(number, noun) for noun, number in totals(connection).items() if number])

@@ -1,0 +1,53 @@
+"""How commands print: results on stdout, everything about them on stderr, JSON as one document."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from typing import IO, Any
+
+import click
+import structlog
+from rich.console import Console
+
+#: Width of what goes into a file or a pipe, where nobody's window is a limit.
+PIPE_WIDTH = 140
+
+
+def stdout() -> Console:
+    """Where results go."""
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    """Where everything else goes: progress, remarks, questions."""
+    return _console(sys.stderr)
+
+
+def _console(stream: IO[str]) -> Console:
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    return Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
+
+
+def print_json(document: Any) -> None:
+    """Print ``document`` as one JSON document on stdout."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def moment(unix_s: float | None) -> str | None:
+    """A time as JSON documents have it: ISO 8601, UTC, to the second."""
+    if unix_s is None:
+        return None
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def log_to_stderr() -> None:
+    """Log lines of commands go to stderr, unless the surrounding application has settled that already."""
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(30),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+            cache_logger_on_first_use=False,
+        )

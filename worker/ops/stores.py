@@ -1,0 +1,53 @@
+"""What a command works with: the settings, Redis and Postgres, each waited for no longer than a person would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import redis
+import sqlalchemy as sa
+
+from producers.redis_queue import connection_options
+
+from ..keys import KeyHasher
+from ..settings import Settings, load
+from ..store import state
+from ..store.engine import make_engine
+
+#: Seconds after which a command says that Redis does not answer.
+REDIS_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The settings, and clients that connect when they are first used."""
+
+    settings: Settings
+    redis: redis.Redis
+    engine: sa.Engine
+
+    def hasher(self) -> KeyHasher:
+        """Turns keys into what the stores have instead of them."""
+        if secret := self.settings.key_hash_secret.get_secret_value():
+            return KeyHasher(secret.encode())
+        with self.engine.connect() as connection:
+            return KeyHasher(state.key_hash_secret(connection))
+
+
+@contextmanager
+def open_stores(configured: Settings | None = None) -> Iterator[Stores]:
+    """The stores that ``configured`` (default: the environment) names; closed in the end.
+
+    Raises:
+        ConfigurationError: with one line for each setting that is missing or wrong.
+    """
+    configured = configured or load()
+    client = redis.Redis.from_url(configured.redis_url.get_secret_value(), **connection_options(REDIS_TIMEOUT_S))
+    engine = make_engine(configured, pool_size=1)
+    try:
+        yield Stores(configured, client, engine)
+    finally:
+        client.close()
+        engine.dispose()

@@ -1,0 +1,1 @@
+"""What operations ask of Postgres: questions only, nothing here changes anything."""
