@@ -11,7 +11,7 @@ from .checks.checked import Checked, Document, Rule
 from .checks.names import is_phone, plain_text, refuse_controls
 from .checks.refusal import Refusal, too_many_bytes, within, wrong_type
 from .checks.saying import WHOSE, beginning
-from .checks.text import one_of, refuse_unknown
+from .checks.text import not_one_of, refuse_unknown
 from .ids import id_for, is_ulid, new_id
 from .operation import Operation
 from .values import encoded
@@ -64,18 +64,24 @@ def check(document: Document, *, id: str | None = None, idempotency_key: str | i
 def _rule_of(document: Document) -> Rule:
     if not isinstance(document, (dict, Mapping)):
         raise wrong_type(document, "an object, such as a dict")
-    type, action = document.get("type"), document.get("action")
-    rule = RULES.get((type, action)) if isinstance(type, str) and isinstance(action, str) else None
+    kind, action = document.get("type"), document.get("action")
+    # Nothing but str: what is written of an Enum's member, str() or repr(), would be another text.
+    rule = RULES.get((kind, action)) if type(kind) is str and type(action) is str else None
     if rule is None:
-        within("type", one_of, tuple(dict.fromkeys(known for known, _ in RULES)), type)
-        within("action", one_of, tuple(known for of, known in RULES if of == type), action)
-        raise LookupError("a type and an action that are known, but no rule")
+        raise _unknown(kind, action)
     if not rule.required <= document.keys() <= rule.fields:
         refuse_unknown(document, sorted(rule.fields))
         for missing in sorted(rule.required - document.keys()):
             problem = f"needs {missing}" if missing in WHOSE else "is missing"
             raise Refusal(problem, limit="given", actual="missing", at=(missing,))
     return rule
+
+
+def _unknown(kind: object, action: object) -> Refusal:
+    kinds = tuple(dict.fromkeys(known for known, _ in RULES))
+    if type(kind) is not str or kind not in kinds:
+        return not_one_of(kinds, kind).inside("type")
+    return not_one_of(tuple(known for of, known in RULES if of == kind), action).inside("action")
 
 
 def _idempotency_key(given: object) -> str:

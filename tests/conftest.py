@@ -11,9 +11,10 @@ import pytest
 import redis
 
 from sandbox.process import SandboxProcess
+from tests.description import find_description
 from tests.support import canaries
 from tests.support.databases import TEMPLATE, create_database, fresh_database, migrate
-from tests.support.description_check import MISSING, find_description, is_required, violations
+from tests.support.description_check import MISSING, is_required, violations
 from tests.support.worker_process import WorkerProcess
 from worker.ops.servers import PostgresProcess, ValkeyProcess
 

@@ -10,6 +10,7 @@ import threading
 import time
 from uuid import uuid4
 
+import redis
 import structlog
 from redis.exceptions import RedisError
 
@@ -24,8 +25,12 @@ from .ticking import TICK_S
 log = structlog.get_logger("trackrelay.worker")
 
 WORKER_KEY = PREFIX + "workers:"
+#: Sorted set: every worker that did not say goodbye, by when it was last heard of. Spares ``status`` a scan of all keys.
+WORKERS_KEY = PREFIX + "workers"
 #: A worker that was not heard of for this long is gone, seconds.
 GONE_S = 10
+#: How long one that went without a word is remembered, seconds.
+REMEMBERED_S = 86_400
 
 # One tick a second for the whole fleet. ARGV: prefix, queue, message, milliseconds, max rings, unique
 _TICK = """
@@ -61,12 +66,11 @@ def stop() -> None:
 
 def _run(about: dict[str, str | int]) -> None:
     client = connect(settings())
-    key = f"{WORKER_KEY}{about['hostname']}"
     tick = client.register_script(_TICK)
     quiet = False
     while not _stopped.is_set():
         try:
-            client.set(key, json.dumps(about), ex=GONE_S)
+            _show(client, about)
             tick(args=[PREFIX, QUEUE_KEY, _MESSAGE, int(TICK_S * 900), MAX_RINGS, uuid4().hex])
             quiet = False
         except (RedisError, OSError) as error:
@@ -75,6 +79,18 @@ def _run(about: dict[str, str | int]) -> None:
             quiet = True
         _stopped.wait(TICK_S)
     try:
-        client.delete(key)
+        client.delete(_key(about))
+        client.zrem(WORKERS_KEY, str(about["hostname"]))
     except (RedisError, OSError):
         return
+
+
+def _show(client: redis.Redis, about: dict[str, str | int]) -> None:
+    now = time.time()
+    client.set(_key(about), json.dumps(about), ex=GONE_S)
+    client.zadd(WORKERS_KEY, {str(about["hostname"]): now})
+    client.zremrangebyscore(WORKERS_KEY, "-inf", now - REMEMBERED_S)
+
+
+def _key(about: dict[str, str | int]) -> str:
+    return f"{WORKER_KEY}{about['hostname']}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from ..errors import InvalidOperation
 
-P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class Refusal(Exception):
@@ -45,10 +45,10 @@ class Refusal(Exception):
         )
 
 
-def within(field: str | int, check: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def within(field: str | int, check: Callable[[*Ts], T], *args: *Ts) -> T:
     """What ``check`` returns; a refusal by it is one of ``field``."""
     try:
-        return check(*args, **kwargs)
+        return check(*args)
     except Refusal as refusal:
         raise refusal.inside(field) from None
 

@@ -39,9 +39,14 @@ def one_of(choices: tuple[str, ...], value: object) -> str:
         value = value.value
     if isinstance(value, str) and value in choices:
         return str.__str__(value)
-    given = repr(value[:40]) if isinstance(value, str) else kind_of(value)
+    raise not_one_of(choices, value)
+
+
+def not_one_of(choices: tuple[str, ...], value: object) -> Refusal:
+    """The refusal of a ``value`` that is none of ``choices``."""
+    given = repr(str.__str__(value)[:40]) if type(value) is str else kind_of(value)
     known = ", ".join(choices)
-    raise Refusal(f"is {given}; Customer.io takes {known}{_did_you_mean(value, choices)}", limit=known, actual=given)
+    return Refusal(f"is {given}; Customer.io takes {known}{_did_you_mean(value, choices)}", limit=known, actual=given)
 
 
 def refuse_unknown(names: Iterable[object], known: Collection[object]) -> None:
@@ -53,7 +58,10 @@ def refuse_unknown(names: Iterable[object], known: Collection[object]) -> None:
             meant = f"; did you mean {other!r}?" if other.partition(".")[0] in choices else _did_you_mean(name, choices)
             listed = ", ".join(choices)
             raise Refusal(
-                f"is not known{meant or f'; there are {listed}'}", limit=listed, actual=str(name)[:100] or "blank", at=(str(name),)
+                f"is not known{meant or f'; there are {listed}'}",
+                limit=listed,
+                actual=str(name)[:100] or "blank",
+                at=(str(name),),
             )
 
 

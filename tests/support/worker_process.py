@@ -29,6 +29,7 @@ class WorkerProcess:
         pool, concurrency: Celery's.
         arguments: further arguments for Celery.
         cwd: folder it is started in.
+        python: interpreter that runs it.
     """
 
     def __init__(
@@ -41,11 +42,12 @@ class WorkerProcess:
         name: str = "worker",
         arguments: Sequence[str] = (),
         cwd: Path = ROOT,
+        python: Path | str = sys.executable,
     ) -> None:
         self.settings = dict(settings)
         self.log = log
         self.command = [
-            *(sys.executable, "-m", "celery", "-A", "worker", "worker"),
+            *(str(python), "-m", "celery", "-A", "worker", "worker"),
             *(f"--pool={pool}", f"--concurrency={concurrency}", f"--hostname={name}@%h", *arguments),
         ]
         self.cwd = cwd
@@ -131,5 +133,5 @@ class WorkerProcess:
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without any of our settings: a test says itself what a program is told."""
-    ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY")
+    ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY", "PYTHONPATH")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"PYTHONUNBUFFERED": "1"}

@@ -25,7 +25,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Look": {
         "status": ("worker.ops.status.command:status", "Say what is going on, and what to do about it."),
         "find": ("worker.ops.find.command:find", "Say where a job or a person's jobs are, and what became of them."),
-        "dead-letters": ("worker.ops.dead_letters.command:dead_letters", "List, show, repair, replay, discard, export."),
+        "dead-letters": (
+            "worker.ops.dead_letters.command:dead_letters",
+            "List, show, repair, replay, discard, export.",
+        ),
     },
     "Send": {
         "enqueue": ("worker.ops.enqueueing.command:enqueue", "Enqueue one operation."),
@@ -40,7 +43,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "ledger": ("worker.ops.ledger:ledger", "Look after the idempotency ledger."),
     },
     "Try out": {
-        "demo": ("worker.ops.demo.command:demo", "Watch a small shop's traffic survive an outage, on embedded servers."),
+        "demo": (
+            "worker.ops.demo.command:demo",
+            "Watch a small shop's traffic survive an outage, on embedded servers.",
+        ),
         "dev": ("worker.ops.dev.command:dev", "Run the whole stack in this terminal, on embedded servers."),
         "sandbox": ("sandbox.cli:sandbox", "Run a Track API and App API in memory."),
     },

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import click
 import structlog
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 #: Width of what goes into a file or a pipe, where nobody's window is a limit.
 PIPE_WIDTH = 140
@@ -24,6 +24,15 @@ def stdout() -> Console:
 def stderr() -> Console:
     """Where everything else goes: progress, remarks, questions."""
     return _console(sys.stderr)
+
+
+def show(renderable: RenderableType) -> None:
+    """Print ``renderable`` on stdout, without the blanks that pad its lines."""
+    console = stdout()
+    with console.capture() as captured:
+        console.print(renderable)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip(), color=console.is_terminal)
 
 
 def _console(stream: IO[str]) -> Console:

@@ -27,30 +27,44 @@ def _of_reason(letter: Letter) -> list[tuple[str, str]]:
             return [*_repair_field(letter), edit, again]
         case "exhausted":
             return [
-                ("Others were delivered while this one failed, every time. Something in it may be to blame:", f"{_replay(letter)} --edit"),
+                (
+                    "Others were delivered while this one failed, every time. Something in it may be to blame:",
+                    f"{_replay(letter)} --edit",
+                ),
                 ("Or try it once more as it is:", _replay(letter)),
             ]
         case "expired":
             return [("It waited for longer than TRACKRELAY_MAX_AGE. If it is still worth sending:", _replay(letter))]
         case "crashed":
             return [
-                ("A worker died each time it had this in hand: look at the workers' logs and memory first. Then:", _replay(letter)),
+                (
+                    "A worker died each time it had this in hand: look at the workers' logs and memory first. Then:",
+                    _replay(letter),
+                ),
             ]
         case "undecodable":
-            return [("Somebody else wrote this into the queue, or it was damaged. Write down what was meant:", f"{_replay(letter)} --edit")]
+            return [
+                (
+                    "Somebody else wrote this into the queue, or it was damaged. Write down what was meant:",
+                    f"{_replay(letter)} --edit",
+                )
+            ]
     return [("Replay it:", _replay(letter))]
 
 
 def _repair_field(letter: Letter) -> list[tuple[str, str]]:
     try:
-        if not letter.field or parse_path(letter.field)[0] == "identifiers":
-            return []
+        path = parse_path(letter.field or "")
     except BadRepair:
         return []
-    return [
-        (f"Put something else into {letter.field}, and replay it:", f"{_replay(letter)} --set {letter.field}=VALUE"),
-        ("Or take it away:", f"{_replay(letter)} --unset {letter.field}"),
-    ]
+    if path[0] in ("identifiers", "type", "action"):
+        return []
+    change = (
+        f"Put something else into {letter.field}, and replay it:",
+        f"{_replay(letter)} --set {letter.field}=VALUE",
+    )
+    take_away = ("Or take it away:", f"{_replay(letter)} --unset {letter.field}")
+    return [change, take_away] if path[0] == "attributes" and len(path) > 1 else [change]
 
 
 def _replay(letter: Letter) -> str:

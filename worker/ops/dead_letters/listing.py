@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from ...store import letters
 from ...store.letters import Filters, Letter
@@ -28,23 +29,27 @@ def list_letters(stores: Stores, chosen: Filters, limit: int, as_document: bool)
     if not found:
         console.print("No dead letters." if chosen == Filters(states=("open",)) else "No dead letter matches.")
         return
-    console.print(_table(console, found, one_state=len(chosen.states) == 1))
+    _print(console, found, one_state=len(chosen.states) == 1)
     more = f" The latest {len(found):,} are shown; --limit shows more." if total > len(found) else ""
-    console.print(f"\n{summary(counts)}.{more}")
+    console.print(f"{summary(counts)}.{more}")
     console.print(f"Everything about one: trackrelay dead-letters show {found[0].id}", style="dim")
 
 
-def _table(console: Console, found: list[Letter], *, one_state: bool) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("dead letter", no_wrap=True, min_width=26)
-    table.add_column("died", no_wrap=True)
-    if not one_state:
-        table.add_column("state", no_wrap=True)
-    table.add_column("operation", no_wrap=True)
-    table.add_column("key", overflow="ellipsis", no_wrap=True, max_width=24)
-    table.add_column("why", overflow="fold", min_width=20)
+def _print(console: Console, found: list[Letter], *, one_state: bool) -> None:
+    # Two lines each: what was said does not fit beside everything else, and is what people look for.
     now = time.time()
-    for letter in found:
-        state = [] if one_state else [letter.state]
-        table.add_row(letter.id, ago(now - letter.died_at), *state, letter.operation, ", ".join(letter.keys), why(letter))
-    return table
+    rows = [
+        (ago(now - letter.died_at), *([] if one_state else [letter.state]), letter.operation, _keys(letter))
+        for letter in found
+    ]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for letter, row in zip(found, rows, strict=True):
+        cells = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        console.print(Text.assemble((letter.id, "bold"), f"  {cells.rstrip()}"))
+        style = "yellow" if letter.state == "open" else "dim"
+        console.print(Padding(Text(why(letter), style), (0, 0, 0, 4), expand=False))
+    console.print()
+
+
+def _keys(letter: Letter) -> str:
+    return ", ".join(key if len(key) <= 32 else f"{key[:31]}…" for key in letter.keys)

@@ -21,7 +21,7 @@ REASONS = ("rejected", "exhausted", "expired", "undecodable", "crashed")
 _KINDS = {"id": "id", "email": "email", "phone": "phone", "cio_id": "cio_id", "anonymous": "anonymous_id"}
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[float]):
     """A moment: a date or time (UTC unless it says otherwise), or how long ago. Becomes unix seconds."""
 
     name = "moment"
@@ -37,7 +37,9 @@ class Moment(click.ParamType):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is neither a moment such as 2026-05-01T12:00 nor how long ago, such as 2h or 3d", param, ctx)
+            self.fail(
+                f"{value!r} is neither a moment such as 2026-05-01T12:00 nor how long ago, such as 2h or 3d", param, ctx
+            )
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -49,13 +51,19 @@ def filters(*, states: tuple[str, ...] = STATES) -> Callable[[Callable[..., Any]
     """
     options = [
         click.option("--id", "ids", multiple=True, metavar="ID", help="This one. Repeatable."),
-        click.option("--reason", "reasons", multiple=True, type=click.Choice(REASONS), help="Died of this. Repeatable."),
+        click.option(
+            "--reason", "reasons", multiple=True, type=click.Choice(REASONS), help="Died of this. Repeatable."
+        ),
         click.option("--operation", "operations", multiple=True, help="Such as person.identify. Repeatable."),
         click.option("--person", "people", multiple=True, metavar="WHO", help="By id, email or phone. Repeatable."),
-        click.option("--key", "keys", multiple=True, help="As logs show it: id:42, object:1:acme, email:#…. Repeatable."),
+        click.option(
+            "--key", "keys", multiple=True, help="As logs show it: id:42, object:1:acme, email:#…. Repeatable."
+        ),
         click.option("--source", "sources", multiple=True, help="Enqueued by this application. Repeatable."),
         click.option("--error", metavar="TEXT", help="Part of what was said, or of the field's name."),
-        click.option("--since", type=Moment(), metavar="WHEN", help="Died at or after: 2h (ago), 2026-05-01T12:00 (UTC)."),
+        click.option(
+            "--since", type=Moment(), metavar="WHEN", help="Died at or after: 2h (ago), 2026-05-01T12:00 (UTC)."
+        ),
         click.option("--until", type=Moment(), metavar="WHEN", help="Died before."),
         click.option(
             "--state", "states", multiple=True, type=click.Choice([*states, "all"]), help="Default: open. Repeatable."
@@ -96,7 +104,7 @@ def _states(given: dict[str, Any]) -> tuple[State, ...]:
     if "all" in given["states"]:
         return ()
     # Somebody who names a letter is told about it, whatever its state.
-    return given["states"] or (() if given["ids"] else ("open",))  # type: ignore[no-any-return]
+    return given["states"] or (() if given["ids"] else ("open",))
 
 
 def keys_of_person(who: str) -> list[str]:

@@ -17,7 +17,7 @@ from ..failures import CommandFailed
 from ..output import print_json, stdout
 from ..stores import Stores
 from .hints import hints
-from .texts import as_json, document_of, when
+from .texts import as_json, clock, document_of, when
 
 
 def show_letter(stores: Stores, id: str, as_document: bool) -> None:
@@ -52,7 +52,7 @@ def _print(console: Console, letter: Letter) -> None:
 def _section(console: Console, title: str, content: Any) -> None:
     if title:
         console.print(f"\n{title}", style="bold")
-    console.print(Padding(content, (0, 0, 0, 2)))
+    console.print(Padding(content, (0, 0, 0, 2), expand=False))
 
 
 def _rows() -> Table:
@@ -94,11 +94,11 @@ def _history(letter: Letter) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row(when(letter.enqueued_at), "enqueued", f"by {letter.source}" if letter.source else "")
+    table.add_row(clock(letter.enqueued_at), "enqueued", f"by {letter.source}" if letter.source else "")
     for event in letter.history:
-        table.add_row(when(event["at"]), event["what"], _happened(event))
+        table.add_row(clock(event["at"]), event["what"], _happened(event))
     if not any(event["what"] == letter.reason for event in letter.history):
-        table.add_row(when(letter.died_at), letter.reason, "")
+        table.add_row(clock(letter.died_at), letter.reason, "")
     return table
 
 
@@ -114,9 +114,7 @@ def _happened(event: dict[str, Any]) -> str:
 
 
 def _change(change: dict[str, Any]) -> str:
-    before, after = (
-        _short(change[name]) if name in change else "nothing" for name in ("before", "after")
-    )
+    before, after = (_short(change[name]) if name in change else "nothing" for name in ("before", "after"))
     return f"{change['path']}: {before} → {after}"
 
 

@@ -27,9 +27,14 @@ def why(letter: Letter) -> str:
     return ": ".join([letter.reason, *filter(None, said)])
 
 
+def clock(at: float) -> str:
+    """A moment."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def when(at: float) -> str:
     """A moment, and how long ago it was."""
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC ({ago(time.time() - at)})"
+    return f"{clock(at)} ({ago(time.time() - at)})"
 
 
 def summary(counts: Iterable[Count]) -> str:

@@ -6,20 +6,20 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
-
-import psutil
+from typing import TYPE_CHECKING, Self
 
 from . import leash
 from .errors import ServerError
 
+if TYPE_CHECKING:
+    from psutil import Process
+
 #: The leash prints the process id right after forking; a killed process is gone at once, unless the machine is.
 LEASH_TIMEOUT_S = 30.0
-POLL_S = 0.01
 
 
 @dataclass
@@ -88,7 +88,8 @@ class ChildProcess:
     def send(self, number: signal.Signals) -> None:
         """Sends one signal to the process itself; does nothing after its end, when its id may be somebody else's."""
         if self.running:
-            _send([self.pid], number)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def stop(self) -> None:
         """Asks it to end, and kills it if it does not within its time."""
@@ -105,9 +106,11 @@ class ChildProcess:
         """Ends it and all its children with SIGKILL, as a crash would."""
         if self.running:
             self.pause()  # a stopped parent starts no new child while we go through the list
-            family = self._family()
-            _send([process.pid for process in family], signal.SIGKILL)
-            _wait_until_dead(family)
+            members = self._family()
+            _send(members, signal.SIGKILL)
+            from . import family
+
+            family.wait_until_dead(members, LEASH_TIMEOUT_S)
         if self._leash is not None:
             self._leash.wait(LEASH_TIMEOUT_S)
             assert self._leash.stdin is not None
@@ -116,11 +119,11 @@ class ChildProcess:
     def pause(self) -> None:
         """Freezes it and all its children (SIGSTOP): connections stay open and nothing answers."""
         self.send(signal.SIGSTOP)
-        _send([process.pid for process in self._family()[1:]], signal.SIGSTOP)
+        _send(self._family()[1:], signal.SIGSTOP)
 
     def resume(self) -> None:
         """Lets it go on after `pause()`."""
-        _send([process.pid for process in reversed(self._family())], signal.SIGCONT)
+        _send(self._family()[::-1], signal.SIGCONT)
 
     def _order(self) -> leash.Order:
         uid, gid = self.owner or (None, None)
@@ -144,34 +147,13 @@ class ChildProcess:
             raise ServerError(f"{self.name} could not be launched")
         return int(line)
 
-    def _family(self) -> list[psutil.Process]:
-        """It and its children, oldest first. Not its process group: each child of Postgres makes its own."""
-        if not self.running:
-            return []
-        try:
-            process = psutil.Process(self.pid)
-            return [process, *process.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            return []
+    def _family(self) -> list["Process"]:
+        from . import family  # late: who has not installed the servers shall be told so, and not that psutil is missing
+
+        return family.members(self.pid) if self.running else []
 
 
-def _send(pids: Sequence[int], number: signal.Signals) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
-
-
-def _wait_until_dead(family: Sequence[psutil.Process]) -> None:
-    """Children that lost their parent are somebody else's to bury, who may take seconds: a zombie is dead enough."""
-    deadline = time.monotonic() + LEASH_TIMEOUT_S
-    while any(map(_lives, family)) and time.monotonic() < deadline:
-        time.sleep(POLL_S)
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def _send(processes: Sequence["Process"], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
-import psutil
-
 from . import ports, unprivileged
 from .binaries import postgres_package
 from .errors import ServerError
@@ -151,12 +149,11 @@ class PostgresProcess(ServerProcess):
 
         PostgreSQL would refuse to start, taking that process for itself: usual in containers, where ids start over.
         """
+        from . import family
+
         lines = self._pid_file()
-        try:
-            if lines and psutil.Process(int(lines[0])).name() != "postgres":
-                (self._data / "postmaster.pid").unlink(missing_ok=True)
-        except psutil.NoSuchProcess:
-            return  # it sees that by itself
+        if lines and family.name_of(int(lines[0])) != "postgres":
+            (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _pid_file(self) -> list[str]:
         try:

@@ -13,10 +13,11 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from . import ports
-from .child import POLL_S, ChildProcess
+from .child import ChildProcess
 from .errors import ServerDied, ServerError, tail
 
 START_TIMEOUT_S = 60.0
+POLL_S = 0.01
 #: A port that was ours can be held for a moment by somebody else when we come back to it.
 PORT_TIMEOUT_S = 10.0
 #: Nothing of ours: a server that starts differently on a German terminal is of no use.

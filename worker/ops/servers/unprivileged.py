@@ -62,7 +62,7 @@ def reachable_home(wanted: Path) -> Path:
     """The folder itself if the server's user can reach it, otherwise one elsewhere that it is given a link to."""
     who = owner()
     if who is None or may_enter(wanted, *who):
-        return wanted
+        return wanted.resolve()  # a link to it may itself be out of reach
     link = wanted / "kept-elsewhere"
     kept = KEPT_FOR_ROOT / f"{wanted.name}-{hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]}"
     if not link.is_symlink():
@@ -78,7 +78,7 @@ def reachable_copy(package: Path, home: Path, name: str) -> Path:
     """The package's folder if the server's user can reach it, otherwise a copy in `home`."""
     who = owner()
     if who is None or may_enter(package / "pginstall" / "bin", *who):
-        return package
+        return package.resolve()
     copy = home / name
     if not copy.is_dir():
         fresh = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=home))

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import psutil
@@ -12,10 +11,12 @@ import pytest
 
 from tests.support.waiting import wait_until
 
-STARTS_BOTH = """
+BOTH = "[ValkeyProcess().start(), PostgresProcess(durable=False).start()]"
+VALKEY = "[ValkeyProcess().start()]"
+STARTS = """
 import sys, time
 from worker.ops.servers import PostgresProcess, ValkeyProcess
-servers = [ValkeyProcess().start(), PostgresProcess(durable=False).start()]
+servers = {servers}
 {then}
 print(*(f"{{server.pid}} {{server.data_dir}}" for server in servers), sep="\\n", flush=True)
 {finally_}
@@ -23,13 +24,13 @@ print(*(f"{{server.pid}} {{server.data_dir}}" for server in servers), sep="\\n",
 
 
 def run(
-    then: str = "", finally_: str = "time.sleep(60)", own_group: bool = False
+    servers: str = BOTH, then: str = "", finally_: str = "time.sleep(60)", own_group: bool = False
 ) -> tuple[subprocess.Popen[str], list[int], list[Path]]:
-    script = STARTS_BOTH.format(then=textwrap.dedent(then), finally_=textwrap.dedent(finally_))
+    script = STARTS.format(servers=servers, then=then, finally_=finally_)
     command = [sys.executable, "-c", script]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=own_group)
     assert process.stdout is not None
-    said = [process.stdout.readline().split(" ", 1) for _ in range(2)]
+    said = [process.stdout.readline().split(" ", 1) for _ in range(servers.count("start"))]
     return process, [int(pid) for pid, _ in said], [Path(folder.strip()) for _, folder in said]
 
 
@@ -47,7 +48,7 @@ def assert_all_gone(pids: list[int], folders: list[Path], timeout: float = 10) -
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_servers_end_with_a_process_ended_by_a_signal(number: signal.Signals) -> None:
-    process, pids, folders = run()
+    process, pids, folders = run(BOTH if number == signal.SIGKILL else VALKEY)
     process.send_signal(number)
     process.wait(10)
     assert_all_gone(pids, folders)
@@ -55,15 +56,15 @@ def test_servers_end_with_a_process_ended_by_a_signal(number: signal.Signals) ->
 
 @pytest.mark.parametrize("exit_", ["sys.exit()", "import os; os._exit(3)", "raise SystemError"])
 def test_servers_end_with_a_process_that_ends_without_stopping_them(exit_: str) -> None:
-    process, pids, folders = run(finally_=exit_)
+    process, pids, folders = run(VALKEY, finally_=exit_)
     process.wait(20)
     assert_all_gone(pids, folders)
 
 
 def test_servers_end_although_a_forked_child_of_the_process_lives_on() -> None:
     """The child has inherited the pipe, so that its end is not seen."""
-    process, pids, folders = run(then="import os\nif os.fork() == 0: time.sleep(20); os._exit(0)")
-    child = next(c for c in psutil.Process(process.pid).children() if "postgres" not in c.name() and is_fork(c))
+    process, pids, folders = run(VALKEY, then="import os\nif os.fork() == 0: time.sleep(20); os._exit(0)")
+    child = next(c for c in psutil.Process(process.pid).children() if is_fork(c))
     process.kill()
     process.wait(10)
     assert_all_gone(pids, folders)
@@ -72,7 +73,7 @@ def test_servers_end_although_a_forked_child_of_the_process_lives_on() -> None:
 
 
 def is_fork(process: psutil.Process) -> bool:
-    return STARTS_BOTH.splitlines()[1] in " ".join(process.cmdline())
+    return STARTS.splitlines()[1] in " ".join(process.cmdline())
 
 
 def test_paused_servers_end_too() -> None:
@@ -83,7 +84,7 @@ def test_paused_servers_end_too() -> None:
 
 
 def test_a_process_group_killed_as_a_whole_takes_its_servers_along() -> None:
-    process, pids, folders = run(own_group=True)
+    process, pids, folders = run(VALKEY, own_group=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)
     assert_all_gone(pids, folders)

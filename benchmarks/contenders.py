@@ -1,0 +1,123 @@
+"""What people write without trackrelay: the official client in a loop, in a Celery task per call, and its batch()."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import requests
+from customerio import CustomerIO
+from requests.adapters import HTTPAdapter
+
+from .measured import Throughput
+from .mixes import MIXES, events
+from .stack import Meter, Stack, wait_for
+
+BATCH_OPERATIONS = 1000
+BATCH_BYTES = 490_000
+
+
+class _PlainHttp(HTTPAdapter):
+    """The official client speaks https only; the sandbox does not."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        assert request.url is not None
+        request.url = request.url.replace("https://", "http://", 1)
+        return super().send(request, *args, **kwargs)
+
+
+def official_client(url: str, site_id: str, api_key: str) -> CustomerIO:
+    """The official client, pointed at the sandbox."""
+    host, port = url.removeprefix("http://").split(":")
+    client = CustomerIO(site_id, api_key, host=host, port=int(port))
+    client.http.mount("https://", _PlainHttp())
+    return client
+
+
+def client_loop(stack: Stack, count: int) -> Throughput:
+    """``track()`` after ``track()``."""
+    stack.fresh()
+    client = official_client(stack.sandbox.url, stack.sandbox.site_id, stack.sandbox.api_key)
+    documents = [msgspec.json.decode(operation.body) for operation in events(count)]
+    with _timed(stack) as timed:
+        for document in documents:
+            client.track(document["identifiers"]["id"], document["name"], document["attributes"], id=document["id"])
+    return timed.throughput("official client, loop", "events", count)
+
+
+def batch_loop(stack: Stack, mix: str, count: int, connections: int) -> Throughput:
+    """``batch()`` after ``batch()`` from memory: no queue, no log, no retry."""
+    stack.fresh()
+    batches = _batches([msgspec.json.decode(operation.body) for operation in MIXES[mix](count)])
+    clients = [
+        official_client(stack.sandbox.url, stack.sandbox.site_id, stack.sandbox.api_key) for _ in range(connections)
+    ]
+
+    def send(number: int) -> None:
+        for batch in batches[number::connections]:
+            clients[number].batch(batch)
+
+    with _timed(stack) as timed, ThreadPoolExecutor(connections) as pool:
+        list(pool.map(send, range(connections)))
+    plural = "s" if connections > 1 else ""
+    return timed.throughput(f"official batch(), {connections} connection{plural}", mix, count)
+
+
+def celery_per_call(stack: Stack, count: int, *, pool: str, concurrency: int) -> Throughput:
+    """A Celery task around each call."""
+    stack.fresh()
+    from .celery_task import track
+
+    track.app.conf.broker_url = stack.valkey.url
+    documents = [msgspec.json.decode(operation.body) for operation in events(count)]
+    command = ["celery", "-A", "benchmarks.celery_task", "worker", f"--pool={pool}", f"--concurrency={concurrency}"]
+    with (
+        stack.process("celery", [*command, "-l", "info"], ready=b" ready.") as child,
+        _timed(stack, child.pid) as timed,
+    ):
+        for document in documents:
+            track.delay(document["identifiers"]["id"], document["name"], document["attributes"], document["id"])
+        wait_for(lambda: stack.effects_count() >= count, 300, poll_s=0.1)
+    return timed.throughput(f"Celery task a call, {pool} {concurrency}", "events", count)
+
+
+class _Timed:
+    def __init__(self, stack: Stack, pids: list[int]) -> None:
+        self._stack = stack
+        self._meter = Meter(pids)
+        self._requests = stack.sandbox.client.summary()["requests"]
+        self._started = time.perf_counter()
+        self._elapsed = 0.0
+
+    def stop(self) -> None:
+        self._elapsed = time.perf_counter() - self._started
+        self._usage = self._meter.stop()
+
+    def throughput(self, name: str, mix: str, count: int) -> Throughput:
+        requests_made = self._stack.sandbox.client.summary()["requests"] - self._requests
+        return Throughput.of(name, mix, count, self._elapsed, self._usage, requests_made)
+
+
+@contextmanager
+def _timed(stack: Stack, *pids: int) -> Any:
+    import os
+
+    timed = _Timed(stack, [os.getpid(), *pids])
+    yield timed
+    timed.stop()
+
+
+def _batches(documents: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    batches: list[list[dict[str, Any]]] = [[]]
+    size = 0
+    for document in documents:
+        length = len(msgspec.json.encode(document)) + 60  # what the client's own encoder adds in blanks
+        if len(batches[-1]) == BATCH_OPERATIONS or size + length > BATCH_BYTES:
+            batches.append([])
+            size = 0
+        batches[-1].append(document)
+        size += length
+    return batches

@@ -1,0 +1,69 @@
+"""Figures, and what is made of them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from .stack import Usage
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """One run of one contender."""
+
+    name: str
+    mix: str
+    operations: int
+    delivered_per_s: float
+    cpu_s_per_10k: float
+    peak_mb: float
+    requests_per_10k: float
+
+    @classmethod
+    def of(cls, name: str, mix: str, operations: int, elapsed_s: float, usage: Usage, requests: int) -> Self:
+        """From what was counted."""
+        per_10k = 10_000 / operations
+        return cls(
+            name=name,
+            mix=mix,
+            operations=operations,
+            delivered_per_s=round(operations / elapsed_s, 1),
+            cpu_s_per_10k=round(usage.cpu_s * per_10k, 3),
+            peak_mb=round(usage.peak_mb, 1),
+            requests_per_10k=round(requests * per_10k, 1),
+        )
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Several runs of one contender: medians, and how far the runs lay apart."""
+
+    median: Throughput
+    #: (largest - smallest) / median of delivered_per_s.
+    spread: float
+    runs: int
+
+    @classmethod
+    def of(cls, runs: Sequence[Throughput]) -> Self:
+        """The run in the middle stands for all."""
+        ordered = sorted(runs, key=lambda run: run.delivered_per_s)
+        middle = ordered[len(ordered) // 2]
+        spread = (ordered[-1].delivered_per_s - ordered[0].delivered_per_s) / middle.delivered_per_s
+        return cls(middle, round(spread, 3), len(runs))
+
+    def as_json(self) -> dict[str, Any]:
+        """For the results file."""
+        return asdict(self.median) | {"spread": self.spread, "runs": self.runs}
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """Median and 99th percentile."""
+    ordered = sorted(values)
+    return {
+        "p50": round(statistics.median(ordered), 2),
+        "p99": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 2),
+        "max": round(ordered[-1], 2),
+    }

@@ -1,0 +1,66 @@
+"""What is sent: operations of realistic shapes and sizes, the same for every contender."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from producers import Operation, Person, operations
+
+#: How many people the traffic is about.
+PEOPLE = 10_000
+_PAD = "x" * 180
+
+
+def event_attributes(number: int) -> dict[str, Any]:
+    """The data of an event that is about 400 bytes on the wire."""
+    return {"order_id": f"A-{number}", "total": 129.5, "currency": "EUR", "items": 3, "coupon": None, "note": _PAD}
+
+
+def events(count: int, people: int = PEOPLE) -> Iterator[Operation]:
+    """Events of 400 bytes."""
+    for number in range(count):
+        yield operations.track(str(number % people), "order_completed", event_attributes(number))
+
+
+def identifies(count: int, people: int = PEOPLE) -> Iterator[Operation]:
+    """Identifies with twenty attributes."""
+    for number in range(count):
+        yield operations.identify(str(number % people), {f"attribute_{n}": f"value {number} {n}" for n in range(20)})
+
+
+def mixed(count: int, people: int = PEOPLE) -> Iterator[Operation]:
+    """80 % events, 15 % identifies, 5 % of everything else v2 carries."""
+    choose = random.Random(7)
+    rest = itertools.cycle(
+        [
+            lambda person: operations.page(person, "https://example.com/shop", {"referrer": "search"}),
+            lambda person: operations.screen(person, "home"),
+            lambda person: operations.add_device(person, f"token-{person}", "ios"),
+            lambda person: operations.identify_object(
+                operations.ObjectRef("1", f"company-{person}"), {"name": "Acme", "seats": 5}
+            ),
+        ]
+    )
+    for number in range(count):
+        person, dice = str(number % people), choose.random()
+        if dice < 0.80:
+            yield operations.track(person, "order_completed", event_attributes(number))
+        elif dice < 0.95:
+            yield operations.identify(person, {"plan": "pro", "orders": number})
+        else:
+            yield next(rest)(person)
+
+
+def with_v1(count: int, people: int = PEOPLE) -> Iterator[Operation]:
+    """95 % events, 5 % anonymous events, which only v1 carries."""
+    for number in range(count):
+        if number % 20 == 19:
+            yield operations.track(Person(anonymous_id=f"anonymous-{number % people}"), "page_seen", {"path": "/"})
+        else:
+            yield operations.track(str(number % people), "order_completed", event_attributes(number))
+
+
+MIXES = {"events": events, "identifies": identifies, "mixed": mixed, "5% v1": with_v1}

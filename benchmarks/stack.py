@@ -1,0 +1,172 @@
+"""The servers of a run, and workers on them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+import psutil
+import redis
+import sqlalchemy as sa
+
+from sandbox import SandboxProcess
+from worker.ops.servers import ChildProcess, PostgresProcess, ValkeyProcess
+from worker.setting_up import migrate
+from worker.settings import sqlalchemy_url
+
+ROOT = Path(__file__).parents[1]
+LATENCY_S = 0.05
+
+
+@dataclass
+class Usage:
+    """What some processes used."""
+
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
+
+
+class Meter:
+    """Adds up what process trees use between start and stop; memory is looked at while it runs."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._roots = [psutil.Process(pid) for pid in pids]
+        self._start = self._cpu()
+        self.usage = Usage()
+
+    def look(self) -> None:
+        """Note the memory in use now."""
+        resident = sum(process.memory_info().rss for process in self._family())
+        self.usage.peak_mb = max(self.usage.peak_mb, resident / 2**20)
+
+    def stop(self) -> Usage:
+        """What was used since the start."""
+        self.look()
+        self.usage.cpu_s = self._cpu() - self._start
+        return self.usage
+
+    def _family(self) -> list[psutil.Process]:
+        family = []
+        for root in self._roots:
+            try:
+                family += [root, *root.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                continue
+        return family
+
+    def _cpu(self) -> float:
+        total = 0.0
+        for process in self._family():
+            try:
+                times = process.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            total += times.user + times.system
+        return total
+
+
+class Stack:
+    """A Valkey, a durable Postgres and a sandbox that answers in 50 ms, each in its own process."""
+
+    def __init__(self) -> None:
+        self._exit = ExitStack()
+        self.folder = Path(tempfile.mkdtemp(prefix="trackrelay-bench-"))
+
+    def __enter__(self) -> Self:
+        self.valkey = self._exit.enter_context(ValkeyProcess())
+        self.postgres = self._exit.enter_context(PostgresProcess(durable=True))
+        self.sandbox = self._exit.enter_context(SandboxProcess(latency=f"{LATENCY_S * 1000:g}ms", bodies=False))
+        self.redis = redis.Redis.from_url(self.valkey.url)
+        self.settings: dict[str, str] = {}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._exit.close()
+
+    def fresh(self, shards: int = 4, **settings: str) -> None:
+        """Empty servers, set up for so many shards."""
+        name = f"bench_{uuid4().hex[:12]}"
+        admin = sa.create_engine(sqlalchemy_url(self.postgres.url), isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        admin.dispose()
+        self.redis.flushall()
+        self.sandbox.client.reset()
+        self.settings = {
+            "TRACKRELAY_REDIS_URL": self.valkey.url,
+            "TRACKRELAY_DATABASE_URL": self.postgres.url_of(name),
+            "CUSTOMERIO_TRACK_URL": self.sandbox.url,
+            "CUSTOMERIO_SITE_ID": self.sandbox.site_id,
+            "CUSTOMERIO_TRACK_API_KEY": self.sandbox.api_key,
+            "TRACKRELAY_REQUESTS_PER_SECOND": "1000",
+            "TRACKRELAY_LOG_LEVEL": "warning",
+            "TRACKRELAY_MAX_QUEUE_LENGTH": "5000000",
+            **settings,
+        }
+        self.engine = sa.create_engine(sqlalchemy_url(self.settings["TRACKRELAY_DATABASE_URL"]))
+        migrate(self.engine, self.redis, shards)
+
+    def environment(self) -> dict[str, str]:
+        """The settings, for a child process."""
+        ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        return inherited | self.settings | {"PYTHONPATH": str(ROOT)}
+
+    @contextmanager
+    def process(self, name: str, command: Sequence[str], ready: bytes = b"") -> Iterator[ChildProcess]:
+        """A child process, from when it has written ``ready`` until the block ends."""
+        log = self.folder / f"{name}-{uuid4().hex[:6]}.log"
+        with log.open("wb") as output:
+            child = ChildProcess(
+                name, [sys.executable, "-m", *command], env=self.environment(), cwd=ROOT, output=output.fileno()
+            )
+            child.start()
+        try:
+            deadline = time.monotonic() + 30
+            while ready not in log.read_bytes():
+                if time.monotonic() > deadline or not child.running:
+                    raise RuntimeError(f"{name} did not start:\n{log.read_text()}")
+                time.sleep(0.05)
+            yield child
+        finally:
+            child.kill()
+
+    @contextmanager
+    def workers(self, count: int = 1, *, pool: str = "prefork", concurrency: int = 2) -> Iterator[list[int]]:
+        """trackrelay's workers; gives their pids."""
+        # They log warnings only, so that readiness is seen in Redis, where each shows itself.
+        with ExitStack() as exit_:
+            command = ("celery", "-A", "worker", "worker", f"--pool={pool}", f"--concurrency={concurrency}")
+            names = [f"w{number}@bench" for number in range(count)]
+            children = [exit_.enter_context(self.process("worker", [*command, f"--hostname={name}"])) for name in names]
+            wait_for(lambda: all(self.redis.exists(f"trackrelay:workers:{name}") for name in names), 30)
+            yield [child.pid for child in children]
+
+    def ledger_count(self) -> int:
+        """Delivered jobs."""
+        with self.engine.connect() as connection:
+            return int(connection.execute(sa.text("SELECT count(*) FROM trackrelay_ledger")).scalar() or 0)
+
+    def effects_count(self) -> int:
+        """Operations the sandbox has accepted."""
+        return self.sandbox.client.summary()["effects"]
+
+
+def wait_for(condition: object, timeout_s: float, meter: Meter | None = None, poll_s: float = 0.02) -> None:
+    """Wait until ``condition()`` is true."""
+    assert callable(condition)
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {timeout_s:g} s")
+        if meter:
+            meter.look()
+        time.sleep(poll_s)

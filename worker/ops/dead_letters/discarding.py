@@ -1,0 +1,51 @@
+"""``discard``: dead letters that nobody wants to send any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from ...store import letters
+from ...store.letters import Filters
+from ..output import print_json, stderr, stdout
+from ..stores import Stores
+from ..words import count
+from .acting import replayer
+from .progress import progress
+from .texts import summary
+
+
+def discard_letters(
+    stores: Stores, chosen: Filters, *, limit: int | None, dry_run: bool, yes: bool, as_document: bool, note: str | None
+) -> int:
+    """Discard the open letters meant; returns the exit status."""
+    with stores.engine.connect() as connection:
+        ids = letters.ids(connection, chosen, limit)
+        counts = letters.counts(connection, Filters(ids=tuple(ids))) if ids else []
+    if ids and not dry_run and not yes:
+        stderr().print(f"{summary(counts)}: they will not be replayed; their rows stay.")
+        click.confirm("Discard them?", abort=True, err=True)
+    discarded = 0 if dry_run else discard_all(stores, ids, note)
+    if as_document:
+        print_json({"dry_run": dry_run, "selected": len(ids), "discarded": discarded})
+    elif not ids:
+        stdout().print("No dead letter matches.")
+    elif dry_run:
+        stdout().print(f"{count(len(ids), 'dead letter')} would be discarded: {summary(counts)}.")
+    else:
+        left = len(ids) - discarded
+        stdout().print(
+            f"{count(discarded, 'dead letter')} discarded." + (f" {left:,} not open, left as they are." if left else "")
+        )
+    return 0 if dry_run or discarded == len(ids) else 1
+
+
+def discard_all(stores: Stores, ids: Sequence[str], note: str | None) -> int:
+    """Discard those of the letters that are open; returns how many were."""
+    discarded = 0
+    with progress(len(ids), "Discarding") as advance:
+        for each in replayer(stores, note).discard(ids):
+            discarded += len(each)
+            advance(len(each))
+    return discarded

@@ -1,0 +1,87 @@
+"""``--edit``: a dead letter's document in the user's editor, until it passes the checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import click
+import msgspec
+
+from ...repairing import Repair
+from ...replayable import Kind, Wanted
+from ...replaying import Replayer
+from ...store import letters
+from ...store.letters import Letter
+from ..failures import CommandFailed
+from ..output import stderr
+from ..stores import Stores
+from .texts import document_of, why
+
+#: What the editor begins with when there is no document.
+TEMPLATE = {"type": "person", "identifiers": {"id": "…"}, "action": "identify", "attributes": {}}
+
+
+def edited(stores: Stores, replayer: Replayer, ids: Sequence[str], wanted: Wanted) -> Repair:
+    """What becomes of the one letter's document in the editor.
+
+    Raises:
+        CommandFailed: there are several letters, or nothing was changed.
+    """
+    if len(ids) != 1:
+        raise CommandFailed(f"--edit takes one dead letter at a time; {len(ids):,} match: choose one with --id")
+    with stores.engine.connect() as connection:
+        found = letters.load(connection, ids)
+    if not found:
+        raise CommandFailed(f"there is no dead letter {ids[0]}")
+    return _edit(replayer, found[0], wanted)
+
+
+def _edit(replayer: Replayer, letter: Letter, wanted: Wanted) -> Repair:
+    if refusal := _refusal(replayer, letter, wanted, of=("state", "delivered", "removed", "newer")):
+        raise CommandFailed(f"{letter.id}: {refusal}")
+    console = stderr()
+    console.print(f"{letter.id}: {why(letter)}")
+    if letter.raw is not None:
+        console.print(f"Its stream entry: {letter.raw.decode(errors='replace')}", overflow="fold")
+    before = document_of(letter)
+    text = json.dumps(TEMPLATE if before is None else before, indent=2, ensure_ascii=False) + "\n"
+    while True:
+        text = _from_editor(text)
+        problem, document = _read(text)
+        if problem is None and document == before:
+            raise CommandFailed(
+                "the document was not changed; nothing was replayed (without --edit it is replayed as it is)"
+            )
+        repair = Repair(document=document)
+        problem = problem or _refusal(
+            replayer, letter, replace(wanted, repair=repair), of=("invalid", "repair", "keys")
+        )
+        if problem is None:
+            return repair
+        console.print(problem, style="red")
+        click.confirm("Edit it again?", default=True, abort=True, err=True)
+
+
+def _from_editor(text: str) -> str:
+    changed = click.edit(text, extension=".json")
+    if changed is None:
+        raise CommandFailed("the document was not saved; nothing was replayed")
+    return changed
+
+
+def _read(text: str) -> tuple[str | None, dict[str, Any] | None]:
+    try:
+        document = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        return f"This is not JSON: {error}", None
+    if not isinstance(document, dict):
+        return "The document must be a JSON object", None
+    return None, document
+
+
+def _refusal(replayer: Replayer, letter: Letter, wanted: Wanted, of: tuple[Kind, ...]) -> str | None:
+    (outcome,) = replayer.plan([letter.id], wanted)
+    return next((each.why for each in outcome.refused if each.kind in of), None)

@@ -1,0 +1,64 @@
+"""``export``: dead letters as lines that ``trackrelay import`` takes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import sqlalchemy as sa
+
+from ...replaying import CHUNK
+from ...store import letters
+from ...store.letters import Filters, Letter
+from ..output import stderr
+from ..stores import Stores
+from ..words import count
+from .discarding import discard_all
+from .progress import progress
+from .texts import as_json, document_of
+
+
+def export_letters(
+    stores: Stores, chosen: Filters, *, limit: int | None, output: str, discard: bool, note: str | None
+) -> int:
+    """Write the letters meant as JSON Lines; returns the exit status."""
+    with stores.engine.connect() as connection:
+        ids = letters.ids(connection, chosen, limit)
+    if output == "-":
+        _write(stores.engine, ids, sys.stdout)
+        sys.stdout.flush()
+    else:
+        with Path(output).open("w", encoding="utf-8") as file:
+            _write(stores.engine, ids, file)
+    discarded = discard_all(stores, ids, note) if discard else 0
+    stderr().print(
+        f"{count(len(ids), 'dead letter')} exported" + (f", {discarded:,} of them discarded" if discard else "") + "."
+    )
+    return 0
+
+
+def _write(engine: sa.Engine, ids: Sequence[str], file: IO[str]) -> None:
+    with progress(len(ids), "Exporting") as advance:
+        for start in range(0, len(ids), CHUNK):
+            with engine.connect() as connection:
+                found = letters.load(connection, ids[start : start + CHUNK])
+            for letter in found:
+                file.write(json.dumps(line(letter), ensure_ascii=False) + "\n")
+            advance(CHUNK)
+
+
+def line(letter: Letter) -> dict[str, Any]:
+    """A letter as a line that ``trackrelay import`` takes: its operation, and beside it what it died of.
+
+    Imported again it is the same job: an event carries its id, anything else its idempotency key; one that had none gets its id
+    for one, so that a line imported twice is sent once.
+    """
+    document = document_of(letter) or {}
+    key = letter.idempotency_key or (None if "id" in document else letter.id)
+    about = {
+        name: value for name, value in as_json(letter).items() if name not in ("document", "history", "idempotency_key")
+    }
+    return {**document, **({"idempotency_key": key} if key else {}), "dead_letter": about}

@@ -1,0 +1,138 @@
+"""``replay``: look at what it would do, ask, do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from ...replayable import Refused, Wanted
+from ...replaying import Outcome, Tally
+from ...store import letters
+from ...store.letters import Filters
+from ..failures import CommandFailed
+from ..output import print_json, stderr, stdout
+from ..stores import Stores
+from ..words import count
+from .acting import replayer
+from .editing import edited
+from .progress import progress
+from .texts import by_operation, campaigns, refused_as_json
+
+#: Refusals that are listed one by one; --json lists them all.
+LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What the command line said, besides which letters."""
+
+    edit: bool
+    dry_run: bool
+    yes: bool
+    as_document: bool
+    limit: int | None
+    note: str | None
+
+
+def replay_letters(stores: Stores, chosen: Filters, wanted: Wanted, how: How) -> int:
+    """Replay the letters meant; returns the exit status: 1 if any of them was refused."""
+    with stores.engine.connect() as connection:
+        ids = letters.ids(connection, chosen, how.limit)
+    ids += [id for id in chosen.ids if id not in ids and not _is_filtered_out(chosen)]
+    wanted = replace(wanted, states=frozenset(chosen.states or ("open",)) & {"open", "discarded"})
+    acting = replayer(stores, how.note)
+    if how.edit:
+        wanted = replace(wanted, repair=edited(stores, acting, ids, wanted))
+    plan = run(acting.plan(ids, wanted), len(ids), "Looking")
+    if how.dry_run:
+        return _report(plan, how, "would be replayed", len(ids))
+    if not plan.replayed:
+        return _report(plan, how, "replayed", len(ids))
+    if not how.yes:
+        _ask(plan)
+    done = run(acting.replay(ids, wanted), len(ids), "Replaying", resumable=True)
+    status = _report(done, how, "replayed", len(ids))
+    if done.replayed and not how.as_document:
+        stderr().print("Still on their way: trackrelay dead-letters list --state replaying", style="dim")
+    return status
+
+
+def _is_filtered_out(chosen: Filters) -> bool:
+    # Only a letter that was named and nothing else is missed by its id.
+    return chosen != Filters(ids=chosen.ids)
+
+
+def run(outcomes: Iterable[Outcome], total: int, what: str, *, resumable: bool = False) -> Tally:
+    """Add up outcomes, with a progress bar if there are many; Ctrl-C ends it between two chunks, or takes one back."""
+    tally = Tally()
+    try:
+        with progress(total, what) as advance:
+            for outcome in outcomes:
+                tally.add(outcome)
+                advance(outcome.size)
+    except KeyboardInterrupt:
+        if not resumable:
+            raise
+        raise CommandFailed(
+            f"interrupted: {tally.replayed:,} of {total:,} are replayed, the others are as they were; the same command goes on"
+        ) from None
+    return tally
+
+
+def _ask(plan: Tally) -> None:
+    console = stderr()
+    console.print(f"{count(plan.replayed, 'dead letter')} will be replayed: {by_operation(plan.by_operation)}.")
+    if words := campaigns(plan.younger_events, plan.older_events):
+        console.print(f"{words[:1].upper()}{words[1:]}.")
+    if plan.refused:
+        _print_refused(console, plan.refused)
+    click.confirm("Go on?", abort=True, err=True)
+
+
+def _report(tally: Tally, how: How, words: str, selected: int) -> int:
+    if how.as_document:
+        print_json(_as_json(tally, how, selected))
+    elif not selected:
+        stdout().print("No dead letter matches.")
+    else:
+        _print_tally(stdout(), tally, words)
+    return 1 if tally.refused else 0
+
+
+def _print_tally(console: Console, tally: Tally, words: str) -> None:
+    if tally.replayed:
+        console.print(f"{count(tally.replayed, 'dead letter')} {words}: {by_operation(tally.by_operation)}.")
+    else:
+        console.print(f"Nothing {words}.")
+    if set_off := campaigns(tally.younger_events, tally.older_events):
+        console.print(f"{set_off[:1].upper()}{set_off[1:]}.")
+    if tally.refused:
+        _print_refused(console, tally.refused)
+
+
+def _print_refused(console: Console, refused: Sequence[Refused]) -> None:
+    stays = "stays as it is" if len(refused) == 1 else "stay as they are"
+    console.print(f"{count(len(refused), 'dead letter')} cannot be replayed, and {stays}:", style="yellow")
+    for each in refused[:LISTED]:
+        console.print(Text.assemble((each.id, "bold"), f"  {each.operation or ''}"))
+        console.print(Padding(each.why, (0, 0, 0, 4), expand=False))
+    if len(refused) > LISTED:
+        console.print(f"… and {len(refused) - LISTED:,} more; --json lists them all", style="dim")
+
+
+def _as_json(tally: Tally, how: How, selected: int) -> dict[str, Any]:
+    return {
+        "dry_run": how.dry_run,
+        "selected": selected,
+        "would_be_replayed" if how.dry_run else "replayed": tally.replayed,
+        "by_operation": dict(tally.by_operation),
+        "events_that_may_trigger_campaigns": tally.younger_events,
+        "events_that_will_not": tally.older_events,
+        "refused": [refused_as_json(each) for each in tally.refused],
+    }

@@ -1,0 +1,241 @@
+"""What to do. Pure: from how things stand to what a person should know first, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from producers.append import MEMORY_MARK
+
+from ...delivery.intake import MAX_DELIVERIES
+from ..words import ago, count, duration, listed
+from .redis_side import BreakerLook, RedisSide
+from .snapshot import Snapshot
+
+Severity = Literal["wrong", "warning", "note"]
+
+#: A shard with work that nobody has touched for so long is stuck.
+STUCK_S = 60
+#: Beats show themselves every second.
+BEAT_S = 60
+#: Entries handed out so often are what may end their workers.
+SUSPICIOUS_DELIVERIES = 3
+#: If what waits will take longer than this because of the request budget, it is worth saying.
+LONG_WAIT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One thing to know, and the command that helps."""
+
+    severity: Severity
+    text: str
+    command: str = ""
+
+
+def hints(now: Snapshot) -> list[Hint]:
+    """Everything worth doing something about, worst first."""
+    found = [*_stores(now), *_delivery(now), *_shards(now), *_memory(now), *_dead_letters(now), *_fleet(now)]
+    order: tuple[Severity, ...] = ("wrong", "warning", "note")
+    return sorted(found, key=lambda hint: order.index(hint.severity))
+
+
+def _stores(now: Snapshot) -> Iterator[Hint]:
+    if now.redis_problem:
+        yield _problem(now.redis_problem)
+    if now.postgres_problem:
+        yield _problem(now.postgres_problem)
+    if now.redis is None and now.redis_problem:
+        yield Hint("note", "Applications get QueueUnavailable until Redis is back; what it already has waits there.")
+    if now.postgres is None and now.redis and now.redis.queued:
+        yield Hint("note", "Nothing is delivered while Postgres is away; jobs wait in Redis, and none is lost.")
+
+
+def _problem(problem: str) -> Hint:
+    sentence = problem[:1].upper() + problem[1:]
+    return Hint("wrong", sentence if sentence.endswith("?") else f"{sentence}.", "trackrelay check")
+
+
+def _delivery(now: Snapshot) -> Iterator[Hint]:
+    if now.redis is None:
+        return
+    if not now.redis.alive and now.redis.config:
+        yield _no_worker(now)
+    if now.redis.breaker.state != "closed":
+        yield _breaker(now.redis.breaker, now)
+    yield from _singles(now, now.redis)
+
+
+def _no_worker(now: Snapshot) -> Hint:
+    gone = [each for each in (now.redis.workers if now.redis else []) if not each.alive]
+    text = "No worker runs"
+    if gone:
+        text += f"; {gone[0].hostname} went without a word {ago(now.now - max(each.seen for each in gone))}"
+    if now.undelivered:
+        return Hint("wrong", f"{text}, and {count(now.undelivered, 'job')} wait. Start one.", "trackrelay worker")
+    return Hint("warning", f"{text}; nothing waits yet. Start one.", "trackrelay worker")
+
+
+_STOPPED = {
+    "outage": (
+        "Customer.io does not answer as it should",
+        "Nothing is lost and nothing has to be done here: delivery goes on by itself once it answers "
+        "(https://status.customer.io).",
+        "",
+    ),
+    "rate_limited": (
+        "Customer.io says that requests come too fast",
+        "Delivery goes on by itself, slower. If this repeats, lower TRACKRELAY_REQUESTS_PER_SECOND, or see who else uses "
+        "the workspace's limit.",
+        "",
+    ),
+    "credentials": (
+        "The credentials are refused",
+        "Correct CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY and restart the workers (a …_FILE is read again by "
+        "itself). Nothing is lost.",
+        "trackrelay check",
+    ),
+    "region": (
+        "The credentials are of another region",
+        "Correct CUSTOMERIO_REGION and restart the workers. Nothing is lost.",
+        "trackrelay check",
+    ),
+    "workspace": (
+        "The credentials are of another workspace",
+        "Correct the credentials or TRACKRELAY_ENVIRONMENT_ID and restart the workers. Nothing is lost.",
+        "trackrelay check",
+    ),
+    "refused": (
+        "Everything is refused, in the same words",
+        "Is this the right workspace, and do applications send what it takes? Delivery goes on by itself with the first job "
+        "that is accepted.",
+        "trackrelay check",
+    ),
+}
+
+
+def _breaker(breaker: BreakerLook, now: Snapshot) -> Hint:
+    what, then, command = _STOPPED.get(breaker.reason, ("Delivery has stopped", "", ""))
+    said = f": {breaker.message}" if breaker.message else ""
+    since = f" Delivery stopped {ago(now.now - breaker.since)};" if breaker.since else ""
+    text = f"{what}{said}.{since} {next_try(breaker, now.now)}. {then}"
+    return Hint("wrong" if breaker.state == "halted" else "warning", text, command)
+
+
+def next_try(breaker: BreakerLook, now: float) -> str:
+    """When somebody looks whether delivery is possible again."""
+    left = breaker.until - now
+    return f"the next attempt is in {duration(left)}" if left > 0 else "the next attempt is due now"
+
+
+def _singles(now: Snapshot, redis: RedisSide) -> Iterator[Hint]:
+    # Batches come first, singles get what the budget leaves: three quarters of it at the most.
+    waiting = redis.sample.share * redis.queued
+    waiting += sum(each.singles for each in (now.postgres.backlog if now.postgres else []))
+    seconds = waiting / (0.75 * now.settings.requests_per_second)
+    if seconds > LONG_WAIT_S:
+        yield Hint(
+            "warning",
+            f"About {count(round(waiting), 'waiting job')} (anonymous events, forms, metrics, large events) need a request "
+            f"each: at {now.settings.requests_per_second:g} requests/s that takes {duration(seconds)}. Customer.io publishes "
+            "1,000/s: TRACKRELAY_REQUESTS_PER_SECOND can be raised.",
+        )
+
+
+def _shards(now: Snapshot) -> Iterator[Hint]:
+    if now.redis is None or now.postgres is None:
+        return
+    if now.postgres.paused:
+        yield _paused(now, sorted(now.postgres.paused))
+    for shard in now.redis.shards:
+        deliveries = max(lane.deliveries for lane in shard.lanes.values())
+        if deliveries >= SUSPICIOUS_DELIVERIES:
+            yield Hint(
+                "warning",
+                f"Shard {shard.number}: its first entry was handed out {deliveries} times without being settled. It may be "
+                f"what ends its workers; after {MAX_DELIVERIES} times it becomes a dead letter. See the workers' log.",
+            )
+    yield from _stuck(now, now.redis)
+
+
+def _paused(now: Snapshot, shards: list[int]) -> Hint:
+    assert now.postgres is not None
+    longest = now.now - min(now.postgres.paused.values())
+    if len(shards) == now.postgres.shards:
+        return Hint("warning", f"Delivery is paused for {duration(longest)}.", "trackrelay resume")
+    which = listed([str(shard) for shard in shards])
+    options = " ".join(f"--shard {shard}" for shard in shards)
+    return Hint("warning", f"Paused: shard {which}, for {duration(longest)}.", f"trackrelay resume {options}")
+
+
+def _stuck(now: Snapshot, redis: RedisSide) -> Iterator[Hint]:
+    if redis.breaker.state != "closed" or not redis.alive or now.postgres is None:
+        return
+    stuck = [
+        str(shard.number)
+        for shard in redis.shards
+        if not shard.held
+        and shard.number not in now.postgres.paused
+        and shard.oldest is not None
+        and now.now - shard.oldest > STUCK_S
+    ]
+    if stuck:
+        yield Hint(
+            "wrong",
+            f"Shard {listed(stuck)}: work waits for more than {duration(STUCK_S)}, and no worker takes it. The workers' log "
+            'says why (look for "shard halted", "delivery interrupted").',
+        )
+
+
+def _memory(now: Snapshot) -> Iterator[Hint]:
+    if now.redis is None:
+        return
+    memory = now.redis.memory
+    if memory.share >= MEMORY_MARK:
+        yield Hint(
+            "wrong",
+            f"Redis uses {memory.share:.0%} of its maxmemory: applications get QueueFull from {MEMORY_MARK:.0%} on. The "
+            "workers drain it as long as delivery works; otherwise give Redis more.",
+        )
+    if memory.policy.startswith("allkeys"):
+        yield Hint("wrong", f"Redis may throw away jobs: its maxmemory-policy is {memory.policy}.", "trackrelay check")
+    if now.redis.queued >= now.settings.max_queue_length:
+        limit = f"{now.settings.max_queue_length:,}"
+        yield Hint("wrong", f"The queue is full ({limit} jobs): applications get QueueFull.", "trackrelay drain")
+
+
+def _dead_letters(now: Snapshot) -> Iterator[Hint]:
+    dead = [each for each in (now.postgres.dead_letters if now.postgres else []) if each.state == "open"]
+    if not dead or now.postgres is None:
+        return
+    newest = max(dead, key=lambda each: each.newest)
+    said = f": {newest.error}" if newest.error else ""
+    yield Hint(
+        "warning",
+        f"{count(now.postgres.dead('open'), 'dead letter')} to look at; the newest, {newest.reason} "
+        f"{ago(now.now - newest.newest)}{said}. Repair and replay them, or discard them.",
+        "trackrelay dead-letters list",
+    )
+
+
+def _fleet(now: Snapshot) -> Iterator[Hint]:
+    if now.redis is None or not now.redis.config:
+        return
+    versions = sorted({worker.version for worker in now.redis.alive})
+    if len(versions) > 1:
+        yield Hint("warning", f"Workers of different versions run: {listed(versions)}. Deploy one everywhere.")
+    gone = [each for each in now.redis.workers if not each.alive]
+    if gone and now.redis.alive:
+        lost = max(gone, key=lambda each: each.seen)
+        yield Hint(
+            "note", f"Worker {lost.hostname} went without a word {ago(now.now - lost.seen)}; others took over its work."
+        )
+    beat = now.age(now.redis.beat)
+    if beat is None or beat > BEAT_S:
+        seen = "No beat has run for a day" if beat is None else f"The last beat was seen {ago(beat)}"
+        yield Hint(
+            "note",
+            f"{seen}. Workers find due retries without one, but old ledger rows are not pruned.",
+            "trackrelay beat",
+        )

@@ -1,0 +1,282 @@
+"""What Redis knows of how things stand, in three round trips whatever the number of shards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+
+from producers.redis_keys import LANES, PREFIX, QUEUE_KEY, Lane, bell, lease, stream
+
+from ... import queue_config
+from ...delivery.scripts import GROUP
+from ...presence import WORKER_KEY, WORKERS_KEY
+from ...queue_config import QueueConfig
+from ...ticking import BEAT_KEY
+from .sampling import Sample, sample
+
+#: Minutes of the counters of deliveries.
+MINUTES = 60
+#: Seconds in which the request rate climbs back after a 429.
+RECOVERY_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LaneLook:
+    """One stream."""
+
+    #: Entries: those that nobody has read, and those that were read and are not settled yet.
+    length: int
+    pending: int
+    #: Unix seconds of its first entry.
+    oldest: float | None
+    #: How often the first pending entry has been handed out.
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLook:
+    """One shard."""
+
+    number: int
+    lanes: dict[Lane, LaneLook]
+    #: Whether a worker holds it now.
+    held: bool
+    #: Whether somebody has been told that it has work.
+    bell: bool
+
+    @property
+    def length(self) -> int:
+        """Entries in both lanes."""
+        return sum(lane.length for lane in self.lanes.values())
+
+    @property
+    def pending(self) -> int:
+        """Entries read and not settled, in both lanes."""
+        return sum(lane.pending for lane in self.lanes.values())
+
+    @property
+    def oldest(self) -> float | None:
+        """Unix seconds of the oldest entry."""
+        return min((lane.oldest for lane in self.lanes.values() if lane.oldest is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerLook:
+    """The breaker. All times are unix seconds; 0: never."""
+
+    state: str = "closed"
+    reason: str = ""
+    message: str = ""
+    #: Until when nothing is tried.
+    until: float = 0.0
+    since: float = 0.0
+    last_success: float = 0.0
+    #: Failed requests in a row.
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLook:
+    """A worker that runs, or that went without a word."""
+
+    hostname: str
+    alive: bool
+    #: Unix seconds at which it was last heard of.
+    seen: float
+    pool: str = ""
+    concurrency: int = 0
+    version: str = ""
+    pid: int = 0
+    started: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What Redis uses, in bytes."""
+
+    used: int
+    #: 0: no limit.
+    limit: int
+    policy: str
+
+    @property
+    def share(self) -> float:
+        """Part of the limit that is in use; 0 without a limit."""
+        return self.used / self.limit if self.limit else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSide:
+    """Everything, at one moment."""
+
+    #: Unix seconds by Redis' clock.
+    now: float
+    config: QueueConfig | None
+    memory: Memory
+    shards: list[ShardLook] = field(default_factory=list)
+    breaker: BreakerLook = field(default_factory=BreakerLook)
+    #: Requests a second that the fleet may make now, given what is configured here.
+    rate: float = 0.0
+    #: Jobs delivered in each of the last minutes, the current one first.
+    delivered: list[int] = field(default_factory=list)
+    #: Unix seconds at which a beat last showed itself.
+    beat: float | None = None
+    workers: list[WorkerLook] = field(default_factory=list)
+    #: Messages in Celery's queue.
+    calls: int = 0
+    #: What the beginnings of the streams hold.
+    sample: Sample = field(default_factory=Sample)
+
+    @property
+    def queued(self) -> int:
+        """Entries in all streams."""
+        return sum(shard.length for shard in self.shards)
+
+    @property
+    def oldest(self) -> float | None:
+        """Unix seconds of the oldest entry."""
+        return min((shard.oldest for shard in self.shards if shard.oldest is not None), default=None)
+
+    @property
+    def alive(self) -> list[WorkerLook]:
+        """The workers that run."""
+        return [worker for worker in self.workers if worker.alive]
+
+
+def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
+    """How things stand in Redis."""
+    config = queue_config.read(client)
+    now, info, breaker, budget, beat, calls = _facts(client)
+    shards = _shards(client, config.shards if config else 0)
+    return RedisSide(
+        now=now,
+        config=config,
+        memory=Memory(int(info["used_memory"]), int(info.get("maxmemory", 0)), str(info.get("maxmemory_policy", ""))),
+        shards=shards,
+        breaker=breaker,
+        rate=_rate(budget, requests_per_second, now),
+        delivered=_delivered(client, now),
+        beat=float(beat) if beat else None,
+        workers=workers(client),
+        calls=calls,
+        sample=sample(client, [shard.number for shard in shards if shard.length]),
+    )
+
+
+def _facts(client: redis.Redis) -> tuple[float, dict[str, Any], BreakerLook, Any, Any, int]:
+    with client.pipeline(transaction=False) as asked:
+        asked.time()
+        asked.info("memory")
+        asked.hgetall(PREFIX + "breaker")
+        asked.hmget(PREFIX + "budget", ["at", "rate"])
+        asked.get(BEAT_KEY)
+        asked.llen(QUEUE_KEY)
+        time, info, breaker, budget, beat, calls = asked.execute()
+    return time[0] + time[1] / 1e6, info, _breaker(breaker), budget, beat, int(calls)
+
+
+def _breaker(values: dict[bytes, bytes]) -> BreakerLook:
+    def text(name: bytes) -> str:
+        return values.get(name, b"").decode(errors="replace")
+
+    def seconds(name: bytes) -> float:
+        return float(values.get(name) or 0) / 1000
+
+    return BreakerLook(
+        state=text(b"state") or "closed",
+        reason=text(b"reason"),
+        message=text(b"message"),
+        until=seconds(b"until_ms"),
+        since=seconds(b"since_ms"),
+        last_success=seconds(b"last_success_ms"),
+        failures=int(values.get(b"failures") or 0),
+    )
+
+
+def _rate(budget: Any, full: float, now: float) -> float:
+    at, rate = budget
+    if at is None or rate is None:
+        return full
+    return min(full, float(rate) + full * max(0.0, now - float(at)) / RECOVERY_S)
+
+
+def _delivered(client: redis.Redis, now: float) -> list[int]:
+    minute = int(now // 60)
+    counts: Any = client.mget([f"{PREFIX}delivered:{minute - back}" for back in range(MINUTES)])
+    return [int(count or 0) for count in counts]
+
+
+def workers(client: redis.Redis) -> list[WorkerLook]:
+    """The workers that run, and those that went without a word."""
+    known: Any = client.zrange(WORKERS_KEY, 0, -1, withscores=True)
+    if not known:
+        return []
+    names = [name.decode() for name, _ in known]
+    shown: Any = client.mget([WORKER_KEY + name for name in names])
+    looks = [_worker(name, about, seen) for name, about, (_, seen) in zip(names, shown, known, strict=True)]
+    return sorted(looks, key=lambda each: (not each.alive, each.hostname))
+
+
+def _worker(name: str, about: bytes | None, seen: float) -> WorkerLook:
+    if about is None:
+        return WorkerLook(name, False, seen)
+    told = json.loads(about)
+    return WorkerLook(
+        hostname=name,
+        alive=True,
+        seen=seen,
+        pool=str(told.get("pool", "")),
+        concurrency=int(told.get("concurrency", 0)),
+        version=str(told.get("version", "")),
+        pid=int(told.get("pid", 0)),
+        started=float(told.get("started", 0)),
+    )
+
+
+def _shards(client: redis.Redis, count: int) -> list[ShardLook]:
+    with client.pipeline(transaction=False) as asked:
+        for shard in range(count):
+            asked.exists(lease(shard))
+            asked.exists(bell(shard))
+            for lane in LANES:
+                _ask_lane(asked, stream(shard, lane))
+        answers = iter(asked.execute(raise_on_error=False))
+    return [_shard(number, answers) for number in range(count)]
+
+
+def _shard(number: int, answers: Any) -> ShardLook:
+    held, rung = bool(_good(next(answers))), bool(_good(next(answers)))
+    lanes = {lane: _lane([next(answers) for _ in range(4)]) for lane in LANES}
+    return ShardLook(number, lanes, held, rung)
+
+
+def _ask_lane(asked: Any, name: str) -> None:
+    asked.xlen(name)
+    asked.xrange(name, count=1)
+    # These two fail until a worker has made the group: then nothing is pending.
+    asked.xpending(name, GROUP)
+    asked.xpending_range(name, GROUP, "-", "+", 1)
+
+
+def _lane(answers: Sequence[Any]) -> LaneLook:
+    length, first, pending, first_pending = (None if _no_group(answer) else _good(answer) for answer in answers)
+    return LaneLook(
+        length=int(length or 0),
+        pending=int(pending["pending"]) if pending else 0,
+        oldest=int(first[0][0].partition(b"-")[0]) / 1000 if first else None,
+        deliveries=int(first_pending[0]["times_delivered"]) if first_pending else 0,
+    )
+
+
+def _no_group(answer: Any) -> bool:
+    return isinstance(answer, redis.ResponseError) and "NOGROUP" in str(answer)
+
+
+def _good(answer: Any) -> Any:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer

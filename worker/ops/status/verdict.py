@@ -1,0 +1,54 @@
+"""The first line: is it delivering?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..words import count, duration
+from .snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One word for programs, one sentence for people."""
+
+    state: Literal["delivering", "idle", "paused", "stopped", "unknown"]
+    sentence: str
+
+
+def verdict(now: Snapshot) -> Verdict:
+    """Whether jobs get to Customer.io now."""
+    if now.redis is None or now.postgres is None or not now.is_complete:
+        missing = [name for name, gone in (("Redis", now.redis_problem), ("Postgres", now.postgres_problem)) if gone]
+        return Verdict("stopped", f"Nothing is delivered: {' and '.join(missing)} must be seen to first.")
+    waits = _waits(now)
+    if not now.redis.alive:
+        return Verdict("stopped", f"Nothing is delivered: no worker runs. {waits}")
+    if now.redis.breaker.state == "halted":
+        return Verdict("stopped", f"Delivery is halted until somebody corrects what is wrong. {waits}")
+    if now.redis.breaker.state != "closed":
+        return Verdict("stopped", f"Delivery has stopped because of Customer.io, and goes on by itself. {waits}")
+    if now.postgres.paused and len(now.postgres.paused) == now.postgres.shards:
+        return Verdict("paused", f"Delivery is paused. {waits}")
+    recent = last_minute(now)
+    if not recent and not now.undelivered:
+        return Verdict("idle", "All is delivered, and nothing is coming in.")
+    return Verdict("delivering", f"Delivering: {count(recent, 'job')} in the last minute. {waits}")
+
+
+def _waits(now: Snapshot) -> str:
+    age = now.age(now.oldest)
+    if not now.undelivered or age is None:
+        return "Nothing waits."
+    verb = "waits" if now.undelivered == 1 else "wait"
+    oldest = "for" if now.undelivered == 1 else "the oldest for"
+    return f"{count(now.undelivered, 'job')} {verb}, {oldest} {duration(age)}."
+
+
+def last_minute(now: Snapshot) -> int:
+    """Jobs delivered in the last sixty seconds, about: what of them fell in the minute before is reckoned by its share."""
+    if now.redis is None or len(now.redis.delivered) < 2:
+        return 0
+    current, before = now.redis.delivered[:2]
+    return round(current + before * (1 - now.now % 60 / 60))
