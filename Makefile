@@ -1,12 +1,13 @@
 # Each target sets up what it needs, in .venv, on a machine that has Python 3.11 or later. ARGS='…' is passed on.
 
-.PHONY: help demo test lint bench setup-embedded setup-dev
+.PHONY: help demo test lint bench chaos setup-embedded setup-dev
 
 help:
 	@echo "make demo    identify and event jobs on their way to a sandbox, on real servers, through an outage"
 	@echo "make test    the tests"
 	@echo "make lint    ruff, and mypy in strict mode"
 	@echo "make bench   the benchmarks"
+	@echo "make chaos   every fault that happens in production, and what is lost, doubled or out of order; half an hour"
 	@echo "ARGS='…' is passed on: make test ARGS='-k leash'"
 
 demo: setup-embedded
@@ -22,6 +23,9 @@ lint: setup-dev
 
 bench: setup-dev
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+chaos: setup-dev
+	@.venv/bin/python -m tests.chaos $(ARGS)
 
 setup-embedded setup-dev:
 	@scripts/setup $(@:setup-%=%)

@@ -11,7 +11,7 @@ from typing import ParamSpec
 from . import operations
 from .append import Entry
 from .default import configure, default_producer
-from .errors import NotEnqueued, QueueFull
+from .errors import NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
 from .producer import FULL_WAIT_S, OnInvalid, Pipeline, Producer, chunks, valid
 from .redis_keys import Lane
@@ -30,10 +30,14 @@ async def enqueue_all(batch: Sequence[Operation], *, lane: Lane = "live") -> lis
     """Enqueue some operations in one round trip, all or none, and return their jobs' ids."""
     if batch:
         producer = default_producer()
-        try:
-            await _append(producer, producer.entries(batch), lane)
-        except NotEnqueued as error:
-            producer.not_enqueued(error)
+        entries, fallback = producer.entries(batch), producer.fallback
+        if fallback is not None and await asyncio.to_thread(fallback.must_take, entries):
+            await asyncio.to_thread(fallback.write, entries, lane)
+        else:
+            try:
+                await _append(producer, entries, lane)
+            except (NotEnqueued, QueueNotSetUp) as error:
+                await asyncio.to_thread(producer.not_enqueued, error, entries, lane)
     return [operation.id for operation in batch]
 
 

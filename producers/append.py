@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from . import redis_keys
-from .errors import ConfigurationError, QueueFull, TrackRelayError
+from .errors import ConfigurationError, QueueFull, QueueNotSetUp, TrackRelayError
 from .job import FORMAT_VERSION, encode_entry
 from .keys import shard_of
 from .operation import Operation
@@ -43,17 +43,25 @@ end
 """
 
 # ARGV: prefix, queue, format, shards ('' = as configured), max_length, memory_mark, bell_ms, max_rings, lane,
-#       number of shards touched, then (shard, message) for each, then for each entry: its shards ('0' or '0,3') and its bytes.
+#       number of shards touched, generation ('' = any), appends a relay remembers,
+#       then (shard, message) for each shard touched, then for each entry: its shards ('0' or '0,3') and its bytes.
+# To a relay, which gives a generation, it answers with the append's number and where each entry lies.
 APPEND_LUA = (
     RING_LUA
     + """
 local prefix, queue, format, shards, max_length = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local mark, bell_ms, max_rings, lane, touched = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
+local relaying = ARGV[11] ~= ''
 local config = redis.call('HMGET', prefix .. 'config', 'shards', 'format')
 if not config[1] then return {'unmigrated'} end
 if config[1] ~= shards then return {'shards', config[1]} end
 if config[2] ~= format then return {'format', config[2]} end
-local first = 11 + 2 * touched
+if relaying then
+  local generation = redis.call('HGET', prefix .. 'config', 'generation') or ''
+  if generation ~= ARGV[11] then return {'generation', generation} end
+  if tonumber(redis.call('GET', prefix .. 'relayed') or 0) < tonumber(ARGV[12]) then return {'behind'} end
+end
+local first = 13 + 2 * touched
 local length = (#ARGV - first + 1) / 2
 for shard = 0, tonumber(shards) - 1 do
   length = length + redis.call('XLEN', prefix .. shard .. ':live') + redis.call('XLEN', prefix .. shard .. ':bulk')
@@ -67,15 +75,20 @@ if not redis.call('GET', prefix .. 'room') then
   redis.call('SET', prefix .. 'room', '1', 'PX', 100)
 end
 local unique
+local answer = {'ok'}
+if relaying then answer[2] = redis.call('INCR', prefix .. 'relayed') end
 for i = first, #ARGV, 2 do
+  local place = ''
   for shard in string.gmatch(ARGV[i], '%d+') do
     unique = redis.call('XADD', prefix .. shard .. ':' .. lane, '*', 'v', format, 'j', ARGV[i + 1])
+    if relaying then place = place .. shard .. ':' .. unique .. ' ' end
   end
+  if relaying then answer[#answer + 1] = place end
 end
-for i = 11, first - 1, 2 do
+for i = 13, first - 1, 2 do
   ring(prefix, queue, ARGV[i + 1], ARGV[i], unique, bell_ms, max_rings)
 end
-return {'ok'}
+return answer
 """
 )
 APPEND_SHA = hashlib.sha1(APPEND_LUA.encode(), usedforsecurity=False).hexdigest()
@@ -133,9 +146,14 @@ class Entry:
 
 
 def append_arguments(
-    entries: Sequence[Entry], lane: Lane, *, shards: int, max_length: int
+    entries: Sequence[Entry], lane: Lane, *, shards: int, max_length: int, generation: str = "", remembered: int = 0
 ) -> list[str | bytes | int | float]:
-    """What the append script takes as ARGV for ``entries``."""
+    """What the append script takes as ARGV for ``entries``.
+
+    Args:
+        generation: a relay's: the one in which it has relayed what it counts as relayed.
+        remembered: a relay's: the number of the last append it knows of; Redis has forgotten one if its own is lower.
+    """
     touched: dict[int, None] = {}
     tail: list[str | bytes] = []
     for entry in entries:
@@ -153,6 +171,8 @@ def append_arguments(
         MAX_RINGS,
         lane,
         len(touched),
+        generation,
+        remembered,
     ]
     for shard in touched:
         head += [shard, deliver_message(shard)]
@@ -167,17 +187,30 @@ class ShardsDiffer(TrackRelayError):
         self.actual = actual
 
 
-def check_reply(reply: Sequence[bytes | int], operation: Operation) -> None:
+class GenerationDiffers(TrackRelayError):
+    """The queue was set up anew, or has lost its latest entries: what a relay counts as relayed may be gone."""
+
+    def __init__(self, actual: str | None) -> None:
+        super().__init__(f"the queue has generation {actual}" if actual else "the queue has lost its latest entries")
+        #: The queue's generation; None: it is the same, and yet appends are missing.
+        self.actual = actual
+
+
+def check_reply(reply: Sequence[bytes | int], operation: Operation) -> list[str | int]:
     """Raise what the append script's answer stands for, if it is not a yes.
+
+    Returns:
+        for a relay, the append's number and the place of each entry.
 
     Raises:
         QueueFull: too long, or too little memory left.
         ShardsDiffer: the number of shards is another one.
+        GenerationDiffers: a relay's appends, or all there was, are gone.
         ConfigurationError: the queue was never set up, or was set up for another format.
     """
     match [part.decode() if isinstance(part, bytes) else part for part in reply]:
-        case ["ok"]:
-            return
+        case ["ok", *places]:
+            return places
         case ["full", length, limit]:
             raise QueueFull(
                 f"the queue would hold {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}", operation
@@ -190,8 +223,12 @@ def check_reply(reply: Sequence[bytes | int], operation: Operation) -> None:
             )
         case ["shards", actual]:
             raise ShardsDiffer(int(actual))
+        case ["generation", actual]:
+            raise GenerationDiffers(str(actual))
+        case ["behind"]:
+            raise GenerationDiffers(None)
         case ["unmigrated"]:
-            raise ConfigurationError("the queue was never set up in this Redis: run `trackrelay migrate` once")
+            raise QueueNotSetUp("the queue was never set up in this Redis: run `trackrelay migrate` once")
         case ["format", actual]:
             raise ConfigurationError(
                 f"the queue in Redis has format {actual}, this producer writes format {FORMAT_VERSION}: "

@@ -7,10 +7,12 @@ from threading import Lock
 from typing import Any
 
 from .producer import Producer
+from .settings import Settings, load
 
 _lock = Lock()
 _overrides: dict[str, Any] = {}
 _producer: Producer | None = None
+_settings: Settings | None = None
 
 
 def configure(**settings: Any) -> None:
@@ -23,16 +25,17 @@ def configure(**settings: Any) -> None:
         shards: how many shards the queue must have; left out, what it has.
         max_queue_length: jobs in the queue at which callers get QueueFull.
         enqueue_timeout: seconds an enqueue may take in all.
-        on_unavailable: ``raise`` or ``log``: what becomes of an operation the queue did not take.
+        on_unavailable: ``raise``, ``log`` or ``outbox``: what becomes of an operation the queue did not take.
+        outbox_url: the database that holds the outbox table, for ``outbox``.
         naive_timezone: what a naive datetime is taken for; left out, it is refused.
 
     Raises:
         ConfigurationError: at the first call that enqueues, naming the setting that is wrong.
     """
-    global _producer
+    global _producer, _settings
     with _lock:
         _overrides.update(settings)
-        _producer = None
+        _producer = _settings = None
 
 
 def default_producer() -> Producer:
@@ -45,6 +48,15 @@ def default_producer() -> Producer:
                 _producer = Producer(**_overrides)
             producer = _producer
     return producer
+
+
+def default_settings() -> Settings:
+    """The settings of the module-level functions, for what works without a queue: the outbox."""
+    global _settings
+    settings = _settings
+    if settings is None:
+        settings = _settings = load(_overrides, needs_queue=False)
+    return settings
 
 
 def overrides() -> dict[str, Any]:

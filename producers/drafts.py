@@ -45,8 +45,10 @@ def draft(type: str, identifiers: Mapping[str, object], action: str, **fields: o
 
 def identify_attributes(attributes: Attributes | None, anonymous_id: object, update_only: bool) -> Attributes | None:
     """A person's attributes with what identify() takes beside them: Customer.io has both among the attributes."""
-    if (anonymous_id is None and not update_only) or not isinstance({} if attributes is None else attributes, (dict, Mapping)):
-        return attributes  # what is no mapping, the gate refuses
+    if anonymous_id is None and not update_only:
+        return attributes
+    if attributes is not None and not isinstance(attributes, (dict, Mapping)):
+        return attributes  # the gate says what is wrong with it
     made = dict(attributes or {})
     if update_only:
         made["_update"] = True

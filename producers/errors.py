@@ -16,6 +16,10 @@ class ConfigurationError(TrackRelayError):
     """A setting is missing, wrong, or contradicts what the queue was set up with. The message names the setting."""
 
 
+class QueueNotSetUp(ConfigurationError):
+    """This Redis has no queue: ``trackrelay migrate`` was never run, or Redis lost everything a moment ago."""
+
+
 class InvalidOperation(TrackRelayError, ValueError):
     """Customer.io would refuse this operation, so it was not enqueued.
 

@@ -66,3 +66,8 @@ def decode_entry(data: bytes) -> tuple[Job, ...]:
         msgspec.DecodeError: the bytes are not an entry of this format.
     """
     return _decoder.decode(data)
+
+
+def encode_accepted(jobs: Sequence[Job], accepted_ms: int) -> bytes:
+    """The stream entry of ``jobs`` that an earlier store accepted at ``accepted_ms`` (unix milliseconds)."""
+    return _encoder.encode([msgspec.structs.replace(job, accepted_ms=accepted_ms) for job in jobs])

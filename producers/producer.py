@@ -7,17 +7,20 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import values
 from .append import Entry
 from .backends import Backend, backend_for
-from .errors import ConfigurationError, InvalidOperation, NotEnqueued, QueueFull
+from .errors import ConfigurationError, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
 from .redis_keys import Lane
 from .settings import Settings, load
 from .trace import current_traceparent
 from .vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from .outbox.fallback import Fallback
 
 log = logging.getLogger("trackrelay")
 
@@ -43,9 +46,9 @@ class Producer(Vocabulary):
 
     def __init__(self, **settings: Any) -> None:
         self.settings: Settings = load(settings)
-        if self.settings.on_unavailable == "outbox" and not self.settings.outbox_url:
-            raise ConfigurationError("TRACKRELAY_ON_UNAVAILABLE is 'outbox', but TRACKRELAY_OUTBOX_URL is not set")
         self.backend: Backend = backend_for(self.settings)
+        #: Takes what the queue does not, with ``on_unavailable="outbox"``.
+        self.fallback = fallback_for(self.settings)
         values.set_naive_timezone(self.settings.naive_timezone)
 
     def enqueue(self, operation: Operation, *, lane: Lane = "live") -> str:
@@ -55,10 +58,14 @@ class Producer(Vocabulary):
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Enqueue some operations in one round trip, all or none, and return their jobs' ids."""
         if batch:
-            try:
-                self.backend.append(self.entries(batch), lane)
-            except NotEnqueued as error:
-                self.not_enqueued(error)
+            entries = self.entries(batch)
+            if self.fallback is not None and self.fallback.must_take(entries):
+                self.fallback.write(entries, lane)
+            else:
+                try:
+                    self.backend.append(entries, lane)
+                except (NotEnqueued, QueueNotSetUp) as error:
+                    self.not_enqueued(error, entries, lane)
         return [operation.id for operation in batch]
 
     def take(self, batch: Sequence[Operation]) -> list[str]:
@@ -92,6 +99,8 @@ class Producer(Vocabulary):
     def close(self) -> None:
         """Close the connections; the next use opens new ones."""
         self.backend.close()
+        if self.fallback is not None:
+            self.fallback.close()
 
     def entries(self, batch: Sequence[Operation]) -> list[Entry]:
         """The stream entries for ``batch``."""
@@ -105,11 +114,31 @@ class Producer(Vocabulary):
             except QueueFull:
                 time.sleep(FULL_WAIT_S)
 
-    def not_enqueued(self, error: NotEnqueued) -> None:
-        """Raise ``error`` or log it, as ``on_unavailable`` says."""
-        if self.settings.on_unavailable != "log":
+    def not_enqueued(self, error: NotEnqueued | QueueNotSetUp, entries: Sequence[Entry], lane: Lane) -> None:
+        """Raise ``error``, log it, or write ``entries`` to the outbox, as ``on_unavailable`` says."""
+        if self.fallback is not None:
+            self.fallback.write(entries, lane, error)
+        elif self.settings.on_unavailable == "log" and isinstance(error, NotEnqueued):
+            log.error("trackrelay: job %s was not enqueued: %s", error.job_id, error)
+        else:
             raise error
-        log.error("trackrelay: job %s was not enqueued: %s", error.job_id, error)
+
+
+def fallback_for(settings: Settings) -> Fallback | None:
+    """The outbox that takes what the queue does not, if that is what ``on_unavailable`` says.
+
+    Raises:
+        ConfigurationError: it says so, but not where, or SQLAlchemy is missing.
+    """
+    if settings.on_unavailable != "outbox" or settings.backend != "redis":
+        return None
+    if not settings.outbox_url:
+        raise ConfigurationError("TRACKRELAY_ON_UNAVAILABLE is 'outbox', but TRACKRELAY_OUTBOX_URL is not set")
+    try:
+        from .outbox.fallback import Fallback
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"TRACKRELAY_ON_UNAVAILABLE is 'outbox', but {error}") from None
+    return Fallback(settings.outbox_url, settings.enqueue_timeout)
 
 
 class Pipeline(Vocabulary):

@@ -12,6 +12,8 @@ PREFIX = "trackrelay:"
 CONFIG = PREFIX + "config"
 #: Stands for a moment after memory was found to be below its mark, so that not every enqueue asks.
 ROOM = PREFIX + "room"
+#: Counts the appends of relays: Redis has lost some if a relay remembers more.
+RELAYED = PREFIX + "relayed"
 #: What Celery's own keys and channels begin with (its ``global_keyprefix``).
 CELERY_PREFIX = PREFIX + "celery:"
 #: The one Celery queue, without and with its prefix.
@@ -32,3 +34,8 @@ def bell(shard: int) -> str:
 def lease(shard: int) -> str:
     """Holds the fence number of the one worker that delivers the shard."""
     return f"{PREFIX}{shard}:lease"
+
+
+def relay_lease(outbox: str) -> str:
+    """Holds the token of the one relay that works on an outbox."""
+    return f"{PREFIX}relay:{outbox}"

@@ -37,8 +37,13 @@ class Settings:
     outbox_url: str | None = None
 
 
-def load(overrides: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
+def load(
+    overrides: Mapping[str, Any], environment: Mapping[str, str] = os.environ, *, needs_queue: bool = True
+) -> Settings:
     """The settings, each from the first place that has it.
+
+    Args:
+        needs_queue: whether a queue must be configured; who only writes to an outbox needs none.
 
     Raises:
         ConfigurationError: a value is wrong, or no queue is configured; the message names the setting.
@@ -53,7 +58,7 @@ def load(overrides: Mapping[str, Any], environment: Mapping[str, str] = os.envir
         raw = overrides[name] if name in overrides else _from_environment(variable, environment)
         if raw is not None:
             values[name] = _PARSERS[name](variable, raw)
-    if not values.get("redis_url") and values.get("backend", "redis") == "redis":
+    if needs_queue and not values.get("redis_url") and values.get("backend", "redis") == "redis":
         raise ConfigurationError(
             "no queue is configured: set TRACKRELAY_REDIS_URL (redis://host:6379/0), or set TRACKRELAY_BACKEND to "
             "console, memory or off to run without one"
@@ -82,6 +87,20 @@ def _url(variable: str, raw: Any) -> str:
     if not text.startswith(("redis://", "rediss://", "unix://")):
         scheme = text.split(":", 1)[0][:20] if ":" in text else "none"
         raise ConfigurationError(f"{variable} must begin with redis://, rediss:// or unix://; its scheme is {scheme!r}")
+    return text
+
+
+#: How the URL of an outbox's database begins.
+DATABASE_SCHEMES = ("postgres://", "postgresql://", "postgresql+", "sqlite:///", "sqlite+pysqlite:///")
+
+
+def _database_url(variable: str, raw: Any) -> str:
+    text = _text(variable, raw)
+    if not text.startswith(DATABASE_SCHEMES):
+        scheme = text.split(":", 1)[0][:20] if ":" in text else "none"
+        raise ConfigurationError(
+            f"{variable} must begin with postgresql://, postgres:// or sqlite:///; its scheme is {scheme!r}"
+        )
     return text
 
 
@@ -139,5 +158,5 @@ _PARSERS: dict[str, Any] = {
     "enqueue_timeout": _seconds,
     "on_unavailable": _choice(get_args(OnUnavailable)),
     "naive_timezone": _zone,
-    "outbox_url": _text,
+    "outbox_url": _database_url,
 }

@@ -62,6 +62,11 @@ class SandboxProcess:
         """The process's id while it runs."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> SandboxProcess:
         """Start it, afresh if it runs, and wait until it listens; `SandboxNotStarted` says what it said instead."""
         self.kill()

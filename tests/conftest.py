@@ -20,7 +20,7 @@ from worker.ops.servers import PostgresProcess, ValkeyProcess
 
 LOGS = pytest.StashKey[list[Path]]()
 SECRETS = pytest.StashKey[dict[str, str]]()
-LEAKS = pytest.StashKey[list[canaries.Leak]]()
+LEAKS = pytest.StashKey[list[str]]()
 
 SANDBOX_CREDENTIALS = {
     "site_id": canaries.CANARY_SITE_ID,
@@ -198,9 +198,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     stash = session.config.stash
-    stash[LEAKS] = canaries.leaks(stash[LOGS], stash[SECRETS])
-    if stash[LEAKS]:
+    stash[LEAKS] += map(str, canaries.leaks(stash[LOGS], stash[SECRETS]))
+    if hasattr(session.config, "workeroutput"):  # pytest-xdist: one of several processes, whose finds are told below
+        session.config.workeroutput["leaks"] = stash[LEAKS]
+    elif stash[LEAKS]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Called where pytest-xdist collects, when one of its processes has ended."""
+    node.config.stash[LEAKS] += getattr(node, "workeroutput", {}).get("leaks", [])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -9,6 +9,7 @@ from celery import Celery, signals
 from producers.append import DELIVER_TASK
 
 from . import logs, tasks
+from .relay import in_worker
 
 # Not the process's current app: an application's own Celery, in the same process, keeps its shared tasks.
 app = Celery("trackrelay", set_as_current=False)
@@ -29,9 +30,13 @@ def _set_up_logging(**_: Any) -> None:
 @signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _check_before_start(sender: Any = None, **_: Any) -> None:
     if getattr(sender, "app", None) is app:
+        from .settings import settings
         from .startup import check
 
+        # Celery sets up logging later than this.
+        logs.configure(settings())
         check()
+        in_worker.allow()
 
 
 @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
@@ -40,6 +45,18 @@ def _show_and_tick(sender: Any = None, **_: Any) -> None:
         from .presence import start
 
         start(sender.hostname, type(sender.pool).__module__, int(sender.controller.concurrency or 0))
+        if "prefork" not in type(sender.pool).__module__:
+            in_worker.start()
+
+
+@signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def _relay_in_pool_process(**_: Any) -> None:
+    in_worker.start()
+
+
+@signals.worker_process_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
+def _stop_relaying(**_: Any) -> None:
+    in_worker.stop()
 
 
 @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
@@ -47,3 +64,4 @@ def _stop_ticking(**_: Any) -> None:
     from .presence import stop
 
     stop()
+    in_worker.stop(wait_s=0)

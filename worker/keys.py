@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-_PERSONAL = ("email:", "phone:", "anonymous:")
+from producers.keys import is_private
 
 
 class KeyHasher:
@@ -15,7 +15,7 @@ class KeyHasher:
 
     def stored(self, key: str) -> str:
         """``id:42`` stays; ``email:ada@example.com`` becomes ``email:#`` and 24 hex digits."""
-        if not key.startswith(_PERSONAL):
+        if not is_private(key):
             return key
         kind, _, value = key.partition(":")
         return f"{kind}:#{blake2b(value.encode(), key=self._secret, digest_size=12).hexdigest()}"

@@ -31,7 +31,7 @@ def configure(settings: Settings | None = None, *, to_stderr: bool = True) -> No
     root.handlers[:] = [handler]
     root.setLevel(level)
     # Celery says at INFO what each of its tasks is called and returned: with a task every few seconds a shard, noise.
-    for noisy in ("celery.app.trace", "celery.worker.strategy", "kombu", "amqp", "urllib3", "alembic"):
+    for noisy in ("celery.app.trace", "celery.worker.strategy", "celery.beat", "kombu", "amqp", "urllib3", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

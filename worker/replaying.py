@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import redis
 import sqlalchemy as sa
@@ -16,9 +16,11 @@ from .delivery.shard_queue import ring
 from .keys import KeyHasher
 from .queue_config import QueueProblem, check_queue
 from .replayable import CannotReplay, Refused, Wanted, happened_at, prepare, superseded_by
-from .resources import Resources
 from .store import letters, replaying, shards
 from .store.replaying import Replay
+
+if TYPE_CHECKING:
+    from .resources import Resources
 
 #: Letters in one transaction: it holds the rows of their shards, and nothing is delivered meanwhile.
 CHUNK = 500

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from producers.default import overrides
 from producers.errors import ConfigurationError
 from producers.setting_names import SECRET_NAMES
+from producers.settings import DATABASE_SCHEMES
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -45,6 +46,8 @@ class Settings(BaseSettings):
 
     redis_url: SecretStr = Field(alias="TRACKRELAY_REDIS_URL")
     database_url: SecretStr = Field(alias="TRACKRELAY_DATABASE_URL")
+    #: The application's database that holds the outbox table; empty: no outbox is relayed here.
+    outbox_url: SecretStr = Field(default=SecretStr(""), alias="TRACKRELAY_OUTBOX_URL")
     site_id: SecretStr = Field(default=SecretStr(""), alias="CUSTOMERIO_SITE_ID")
     track_api_key: SecretStr = Field(default=SecretStr(""), alias="CUSTOMERIO_TRACK_API_KEY")
     region: Literal["us", "eu"] = Field(default="us", alias="CUSTOMERIO_REGION")
@@ -75,6 +78,13 @@ class Settings(BaseSettings):
     @classmethod
     def _postgres(cls, value: SecretStr) -> SecretStr:
         return SecretStr(sqlalchemy_url(value.get_secret_value()))
+
+    @field_validator("outbox_url")
+    @classmethod
+    def _database(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not value.get_secret_value().startswith(DATABASE_SCHEMES):
+            raise ValueError("it must begin with postgresql://, postgres:// or sqlite:///")
+        return value
 
     @field_validator("redis_url")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+import redis
 import sqlalchemy as sa
 import structlog
 from redis.exceptions import RedisError
@@ -16,7 +17,8 @@ from .credentials import Credentials
 from .customerio.client import TrackApi
 from .delivery.breaker import Breaker
 from .delivery.sending import HALTS
-from .queue_config import QueueProblem, check_queue
+from .queue_config import QueueProblem, check_queue, read
+from .queue_recovery import set_up_again
 from .redis_client import connect
 from .resources import ask_region
 from .settings import Settings, settings
@@ -61,6 +63,8 @@ def _database(configured: Settings) -> list[str]:
 def _queue(configured: Settings) -> list[str]:
     client = connect(configured)
     try:
+        if read(client) is None:
+            _set_up_again(client, configured)
         check_queue(client, configured.shards)
         return []
     except QueueProblem as problem:
@@ -70,6 +74,16 @@ def _queue(configured: Settings) -> list[str]:
         return []
     finally:
         client.close()
+
+
+def _set_up_again(client: redis.Redis, configured: Settings) -> None:
+    engine = make_engine(configured, pool_size=1)
+    try:
+        set_up_again(client, engine, configured)
+    except SQLAlchemyError:
+        return  # it was said already
+    finally:
+        engine.dispose()
 
 
 def _credentials(configured: Settings) -> None:

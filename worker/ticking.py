@@ -6,7 +6,9 @@ import time
 
 from producers.redis_keys import LANES, PREFIX, stream
 
+from . import queue_config
 from .delivery.shard_queue import ring
+from .queue_recovery import set_up_again
 from .resources import Resources
 from .store import backlog, shards
 
@@ -22,7 +24,8 @@ def ring_forgotten(resources: Resources) -> list[int]:
     client = resources.redis
     if not client.set(TICK_KEY, int(time.time()), nx=True, px=int(TICK_S * 800)):
         return []
-    count = int(client.hget(PREFIX + "config", "shards") or 0)
+    config = queue_config.read(client) or set_up_again(client, resources.engine, resources.settings)
+    count = config.shards if config else 0
     with resources.engine.begin() as connection:
         shards.sign_of_life(connection)
         standing = resources.breaker.standing(may_probe=False)

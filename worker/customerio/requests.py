@@ -97,8 +97,10 @@ def _event(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _person_event(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    _, person = _identifier(document["identifiers"])
-    return f"/api/v1/customers/{path_segment(person)}/events", _event(document)
+    kind, person = _identifier(document["identifiers"])
+    # v1 tells what an identifier is by its shape: a cio_id by this beginning.
+    shaped = f"cio_{person}" if kind == "cio_id" else person
+    return f"/api/v1/customers/{path_segment(shaped)}/events", _event(document)
 
 
 def _anonymous_event(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -57,6 +57,8 @@ class Failure:
     last_success: float
     #: Seconds until the next probe; 0 while closed.
     wait_s: float
+    #: When it was, in unix seconds by the clock that tells `last_success`.
+    at: float
 
 
 class Breaker:
@@ -100,25 +102,31 @@ class Breaker:
         """The endpoint answered as documented, though it delivered nothing. Returns whether delivery had been impossible."""
         return bool(self._success(args=[PREFIX, "answered", 0, 0]))
 
-    def failed(self, message: str, *, rate_limited: bool = False, retry_after_s: float | None = None) -> Failure:
-        """A request met the endpoint's problem."""
+    def failed(
+        self, message: str, *, rate_limited: bool = False, retry_after_s: float | None = None, probing: bool = False
+    ) -> Failure:
+        """A request, perhaps the probe, met the endpoint's problem."""
         reason: Reason = "rate_limited" if rate_limited else "outage"
         at_once = rate_limited or retry_after_s is not None
         wait_ms = min(retry_after_s or 0.0, MAX_RETRY_AFTER_S) * 1000
-        return self._note("open" if at_once else "count", reason, message, retry_after_ms=wait_ms)
+        how = "open" if at_once else "count"
+        return self._note(how, reason, message, retry_after_ms=wait_ms, probing=probing)
 
     def halt(self, reason: Reason, message: str, *, words: str = "") -> Failure:
         """Delivery stops for all until the endpoint agrees again."""
         return self._note("halted", reason, message, retry_after_ms=HALTED_MS, words=words)
 
-    def _note(self, how: str, reason: Reason, message: str, *, retry_after_ms: float, words: str = "") -> Failure:
+    def _note(
+        self, how: str, reason: Reason, message: str, *, retry_after_ms: float, words: str = "", probing: bool = False
+    ) -> Failure:
         result: Any = self._failure(
             args=[
-                PREFIX, how, THRESHOLD, random.random(), BASE_MS, CAP_MS, int(retry_after_ms), reason, message[:500], words
+                PREFIX, how, THRESHOLD, random.random(), BASE_MS, CAP_MS, int(retry_after_ms), reason, message[:500],
+                words, "probe" if probing else "",
             ]
         )  # fmt: skip
-        state, last_success, wait_ms = result
-        return Failure(_text(state) == "opened", last_success / 1000, wait_ms / 1000)
+        state, last_success, wait_ms, now_ms = result
+        return Failure(_text(state) == "opened", last_success / 1000, wait_ms / 1000, now_ms / 1000)
 
 
 def _text(value: Any) -> Any:

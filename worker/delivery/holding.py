@@ -6,6 +6,8 @@ import time
 from typing import Literal
 
 import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from ..resources import Resources
 from ..store import shards
@@ -21,6 +23,9 @@ log = structlog.get_logger("trackrelay.delivery")
 SLICE_S = 5.0
 
 _LOST = (LeaseLost, LeaseGone, FenceLost)
+#: Redis or Postgres failed: the entries in hand have nothing to do with it, unless it is they that Postgres does not take.
+_OUR_STORES = (RedisError, SQLAlchemyError, OSError)
+_OF_THE_DATA = (DataError, IntegrityError)
 
 
 def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
@@ -35,11 +40,16 @@ def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
         _deliver(delivery, queue, slice_s)
     except _LOST as lost:
         log.warning("shard lost", shard=shard, why=str(lost) or type(lost).__name__)
+        delivery.give_back()
+        queue.leave("quiet")
     except NewerFormat as newer:
         log.error("shard halted", message=str(newer))
+        delivery.give_back()
         queue.leave("quiet")
-    except BaseException:
+    except BaseException as error:
         # Whatever it was, the successor begins with what is pending. It is not called at once: the cause may still be there.
+        if isinstance(error, _OUR_STORES) and not isinstance(error, _OF_THE_DATA):
+            delivery.give_back()
         queue.leave("quiet")
         raise
 
@@ -47,6 +57,11 @@ def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
 def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
     try:
         with resources.engine.begin() as connection:
+            shards.lock(connection, [queue.shard])
+            # Whoever claims it from now on gets his number after this one. But had our claim run out while we slept, a number
+            # for us would take the shard from its holder.
+            if not queue.claimed():
+                return None
             takeover = shards.take_over(connection, queue.shard)
     except BaseException:
         queue.drop_claim()

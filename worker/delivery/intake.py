@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import msgspec
 
-from producers.ids import id_for
+from producers.ids import id_for, is_ulid
 from producers.job import FORMAT_VERSION, decode_entry
 from producers.job import Job as WireJob
 from producers.keys import shard_of
@@ -23,6 +23,8 @@ from .shard_queue import RawEntry
 
 #: An entry handed out this often, the last times alone, is what kills its workers.
 MAX_DELIVERIES = 10
+#: A moment later than the year 9999 is none that Postgres' or anybody's clock shows.
+MAX_MS = 253_402_300_800_000
 
 
 class NewerFormat(Exception):
@@ -64,9 +66,11 @@ class Decoder:
                 wire = decode_entry(entry.fields[b"j"])
                 if not wire:
                     raise ValueError("an entry without jobs")
+                _refuse_unstorable(entry.fields[b"j"], wire)
                 decoded.jobs += [self._job(each, entry, lane) for each in wire]
-            except (msgspec.MsgspecError, KeyError, ValueError, UnicodeDecodeError) as error:
-                decoded.undecodable.append(self._undecodable(entry, shard, lane, str(error)))
+            except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+                # Raised, it would stop the shard for good: the entry would be the first to be read again.
+                decoded.undecodable.append(self._undecodable(entry, shard, lane, f"{type(error).__name__}: {error}"))
         return decoded
 
     def _refuse_newer(self, entry: RawEntry, shard: int, lane: Lane) -> None:
@@ -82,7 +86,7 @@ class Decoder:
         if not wire.keys:
             raise ValueError("a job without keys")
         known = [self._key(key) for key in wire.keys]
-        at = wire.accepted_ms / 1000 if wire.accepted_ms else entry.at
+        at = wire.accepted_ms / 1000 if 0 < wire.accepted_ms < MAX_MS else entry.at
         body = bytes(wire.body)
         return Job(
             id=wire.id,
@@ -92,7 +96,8 @@ class Decoder:
             body=stamped(body, int(at)) if wire.stamp else body,
             lane=lane,
             enqueued_at=at,
-            age_from=at,
+            # Not from when an outbox accepted it: that nobody relayed it does not make it a dead letter.
+            age_from=entry.at,
             source=wire.source,
             idempotency_key=wire.idempotency_key,
             trace=wire.trace,
@@ -114,6 +119,20 @@ class Decoder:
             entry=entry.id,
         )
         return Death(job=job, reason="undecodable", error=error, raw=raw)
+
+
+def _refuse_unstorable(data: bytes, wire: Sequence[WireJob]) -> None:
+    # JSON that decodes may still be text that Postgres does not keep: then nothing read with it could be settled.
+    data.decode()
+    for job in wire:
+        if not is_ulid(job.id):
+            raise ValueError("a job's id is not a ULID")
+        if b"\\u0000" in data and any("\0" in text for text in (job.operation, *job.keys, *_texts(job))):
+            raise ValueError("a NUL outside of the document")
+
+
+def _texts(job: WireJob) -> list[str]:
+    return [text for text in (job.source, job.idempotency_key, job.trace) if text]
 
 
 def stamped(body: bytes, timestamp: int) -> bytes:

@@ -6,10 +6,12 @@ import random
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 import structlog
+from redis.exceptions import RedisError
 
 from producers.redis_keys import Lane
 
@@ -21,7 +23,7 @@ from ..store.settlement import Settlement
 from .breaker import Breaker, Standing
 from .intake import MAX_DELIVERIES, Decoder, crashed, drop_repeats, expired, keep_back
 from .packing import Packed, Wave, pack
-from .results import Result, Untried, blocked_keys, settlement_of, suspect
+from .results import Delivered, Rejected, Result, Untried, blocked_keys, settlement_of, suspect
 from .sending import Sender
 from .shard_queue import Read, ShardQueue
 
@@ -31,6 +33,9 @@ log = structlog.get_logger("trackrelay.delivery")
 ROUND_JOBS = 1000
 #: A round's entries should not be more than this, whatever they hold.
 ROUND_BYTES = 2_000_000
+#: After so long a round begins no further request; what is left waits in the backlog. A flood of v1 singles, or of requests that
+#: must follow one another for one key, would otherwise hold up all that comes behind it, and the shard's successor.
+ROUND_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class Intake:
     entries: list[str] = field(default_factory=list)
     #: What became of jobs already, without sending: they are settled with the last wave.
     aside: Settlement = field(default_factory=Settlement)
+    #: The entries were handed out more often than any that does not kill its workers.
+    killed_its_workers: int = 0
 
 
 class Delivery:
@@ -82,6 +89,7 @@ class Delivery:
         self._possible_since = possible_since
         self._holder = settlement.Holder(queue.shard, queue.fence)
         self._lanes: dict[Lane, _LaneState] = {"live": _LaneState(), "bulk": _LaneState()}
+        self._in_hand: tuple[Lane, Read] | None = None
         self.paused = False
 
     def round(self, lane: Lane) -> bool:
@@ -91,6 +99,15 @@ class Delivery:
             LeaseLost, LeaseGone, FenceLost: the shard is another worker's; whatever was in hand is its to settle.
         """
         standing = self._sender.ask(self._breaker.standing())
+        try:
+            return self._round(lane, standing)
+        except BaseException:
+            # The probe's token would stand until it expires, and nobody could find out that delivery is possible again.
+            with suppress(RedisError):
+                self._sender.nothing_to_probe(standing)
+            raise
+
+    def _round(self, lane: Lane, standing: Standing) -> bool:
         intake = self._read(lane, standing)
         if not intake.entries and not intake.jobs:
             self._sender.nothing_to_probe(standing)
@@ -102,6 +119,11 @@ class Delivery:
         self._send_and_settle(waves, intake, standing)
         self._acknowledge(intake)
         return True
+
+    def give_back(self) -> None:
+        """The round in hand ends here, but this process lives: that its entries were handed out is not counted against them."""
+        if self._in_hand:
+            self._queue.give_back(*self._in_hand)
 
     # -- 1: the due backlog, then the stream; before anything new, what an earlier holder left pending
 
@@ -125,14 +147,13 @@ class Delivery:
         return intake
 
     def _take(self, read: Read, intake: Intake) -> None:
+        self._in_hand = (intake.lane, read)
         decoded = self._decoder.decode(self._queue.shard, intake.lane, read.entries)
         intake.entries = [entry.id for entry in read.entries]
         intake.aside.dead += decoded.undecodable
         for entry in decoded.vanished:
             log.warning("a stream entry was deleted by somebody else", shard=self._queue.shard, entry=entry)
-        if read.deliveries > MAX_DELIVERIES:
-            intake.aside.dead += [crashed(job, read.deliveries) for job in decoded.jobs]
-            return
+        intake.killed_its_workers = read.deliveries if read.deliveries > MAX_DELIVERIES else 0
         intake.jobs += decoded.jobs
 
     # -- 2: repeats: known to ledger, backlog or open dead letters, or twice in this read
@@ -157,6 +178,9 @@ class Delivery:
     # -- 3: what must wait: behind its key, for its second shard, or because delivery is impossible
 
     def _keep_back(self, intake: Intake, waiting_keys: frozenset[str], standing: Standing) -> list[Job]:
+        if intake.killed_its_workers:
+            intake.aside.dead += [crashed(job, intake.killed_its_workers) for job in intake.jobs]
+            return []
         kept = keep_back(intake.jobs, waiting_keys)
         intake.aside.waiting += kept.waiting
         if standing.state == "closed":
@@ -178,19 +202,26 @@ class Delivery:
 
     def _send_and_settle(self, waves: list[Wave], intake: Intake, standing: Standing) -> None:
         order = {job.id: index for index, job in enumerate(intake.jobs)}
+        until = time.monotonic() + ROUND_S
         blocked: set[str] = set()
-        for wave in waves[:-1]:
-            results = self._send(wave, blocked, standing)
-            self._settle(self._settlement(results), order)
+        for index, wave in enumerate(waves[:-1]):
+            results = self._send(wave, blocked, standing, until)
             blocked |= blocked_keys(results)
+            if time.monotonic() > until:
+                return self._settle_the_rest(results, waves[index + 1 :], intake, order)
+            self._settle(self._settlement(results), order)
         # What was kept back may stand behind a job that fails in the last wave, so it is settled no sooner than that one.
-        results = self._send(waves[-1], blocked, standing) if waves else []
+        results = self._send(waves[-1], blocked, standing, until) if waves else []
+        self._settle_the_rest(results, [], intake, order)
+
+    def _settle_the_rest(self, results: list[Result], unsent: list[Wave], intake: Intake, order: dict[str, int]) -> None:
+        results += [Untried(job, "round_over") for wave in unsent for packed in wave for job in packed.jobs]
         last = self._settlement(results)
         last.waiting += intake.aside.waiting
         last.dead += intake.aside.dead
         self._settle(last, order)
 
-    def _send(self, wave: Wave, blocked: set[str], standing: Standing) -> list[Result]:
+    def _send(self, wave: Wave, blocked: set[str], standing: Standing, until: float) -> list[Result]:
         results: list[Result] = []
         requests: list[Packed] = []
         for packed in wave:
@@ -199,17 +230,27 @@ class Delivery:
             packed.jobs = [job for job in packed.jobs if blocked.isdisjoint(job.keys)]
             if packed.jobs:
                 requests.append(packed)
-        return results + self._send_side_by_side(requests, standing)
+        return results + self._send_side_by_side(requests, standing, until)
 
-    def _send_side_by_side(self, requests: Sequence[Packed], standing: Standing) -> list[Result]:
+    def _send_side_by_side(self, requests: Sequence[Packed], standing: Standing, until: float) -> list[Result]:
         def send(packed: Packed) -> list[Result]:
+            if time.monotonic() > until:
+                return [Untried(job, "round_over") for job in packed.jobs]
             return self._sender.send(packed, self._queue.shard, self._queue.fence, standing)
 
         if len(requests) <= 1:
             return [result for packed in requests for result in send(packed)]
-        futures = [self._executor.submit(send, packed) for packed in requests]
+        # Batches first: each carries many jobs, a single one.
+        in_order = sorted(requests, key=lambda packed: packed.route != "v2")
+        futures = [self._executor.submit(send, packed) for packed in in_order]
         wait(futures)
-        return [result for future in futures for result in future.result()]
+        errors = [error for future in futures if (error := future.exception())]
+        if not errors:
+            return [result for future in futures for result in future.result()]
+        # This holder gives up, but what Customer.io took is written down: not everything has an id that it would know again.
+        results = [result for future in futures if not future.exception() for result in future.result()]
+        self._settle(self._settlement([each for each in results if isinstance(each, Delivered | Rejected)]), {})
+        raise errors[0]
 
     def _settlement(self, results: Sequence[Result]) -> Settlement:
         return settlement_of(results, now=time.time(), max_attempts=self._rules.max_attempts, fraction=random.random())
@@ -239,6 +280,7 @@ class Delivery:
 
     def _acknowledge(self, intake: Intake) -> None:
         self._queue.acknowledge(intake.lane, intake.entries)
+        self._in_hand = None
         failpoint("after_acknowledge")
 
 

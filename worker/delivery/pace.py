@@ -72,7 +72,10 @@ class Pace:
                     raise LeaseGone(f"shard {shard}")
                 case b"closed":
                     raise Closed("the breaker is open")
-            if time.monotonic() + answer[1] / 1000 > give_up:
+            left_s = give_up - time.monotonic()
+            if answer[1] / 1000 > left_s:
+                # Given up at once, a holder would come back at once, and again.
+                time.sleep(max(0.0, left_s))
                 raise Closed("the request budget is spent")
             time.sleep(answer[1] / 1000)
 

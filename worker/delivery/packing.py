@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from producers import limits
+
 from ..customerio.requests import segment_endpoint
 from ..job import Job
 
@@ -17,8 +19,8 @@ from ..job import Job
 MAX_OPERATIONS = 1000
 #: "Smaller than 500 kB", with room for headers' worth of doubt.
 MAX_BATCH_BYTES = 499_000
-#: v2 takes operations up to 32 kB; an event above it goes by v1.
-MAX_V2_BYTES = 32_000
+#: An event above it goes by v1.
+MAX_V2_BYTES = limits.OPERATION_BYTES
 #: Ids in one segment request.
 MAX_SEGMENT_IDS = 1000
 
@@ -67,6 +69,14 @@ def route_of(job: Job) -> Route:
     return "v2" if len(job.body) <= MAX_V2_BYTES else "single"
 
 
+def _segment_of(job: Job) -> str:
+    try:
+        return segment_endpoint(job.body)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        # Whoever builds its request says what is wrong with it; here it must not hold up all the others.
+        return f"unsendable {job.id}"
+
+
 def pack(jobs: Sequence[Job]) -> list[Wave]:
     """Pack ``jobs``, given in order, into waves."""
     packer = _Packer()
@@ -90,7 +100,7 @@ class _Packer:
 
     def place(self, job: Job) -> None:
         route = route_of(job)
-        endpoint = segment_endpoint(job.body) if route == "segment" else ""
+        endpoint = _segment_of(job) if route == "segment" else ""
         before = [place for key in job.keys if (place := self._last.get(key))]
         latest = max(before, key=lambda place: place.wave, default=None)
         if latest and self._may_join(job, latest, before, route, endpoint):

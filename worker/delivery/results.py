@@ -41,6 +41,8 @@ class Failed:
     together: int
     #: Unix seconds of the last request, of anybody, that delivered something.
     last_success: float
+    #: When it failed, by the same clock: a worker's own may be minutes off, and count an outage against its jobs.
+    at: float = 0.0
     #: The endpoint says that it is this request's problem and not its own (a 403 with good credentials).
     its_own: bool = False
 
@@ -112,13 +114,13 @@ def _add_failed(settlement: Settlement, failed: Failed, now: float, max_attempts
     if job.from_backlog and job.failed_at and not (others_succeeded or failed.its_own):
         return None  # An outage: the breaker is the one clock, and nothing is rewritten.
     together = math.ceil(failed.together / 2) if failed.its_own else failed.together
-    changed = job.with_(failed_at=now, max_batch=max(1, together))
+    changed = job.with_(failed_at=failed.at or now, max_batch=max(1, together))
     settlement.waiting.append(Waiting(job=changed, reason="failed", error=failed.error, status=failed.status))
     return None
 
 
 def _count_attempt(settlement: Settlement, failed: Failed, now: float, max_attempts: int, fraction: float) -> None:
-    job = failed.job.with_(attempts=failed.job.attempts + 1, failed_at=now, max_batch=1)
+    job = failed.job.with_(attempts=failed.job.attempts + 1, failed_at=failed.at or now, max_batch=1)
     event: dict[str, Any] = {"at": now, "what": "failed", "status": failed.status, "error": failed.error}
     if job.attempts >= max_attempts:
         error = f"failed {job.attempts} times by itself while other jobs were delivered; last: {failed.error}"

@@ -8,8 +8,15 @@ from producers.append import RING_LUA
 GROUP = "trackrelay"
 CONSUMER = "holder"
 
+# Nobody holds a shard of a queue that is not set up: Redis may have lost it a moment ago, and an earlier holder may still be sending.
 # ARGV: prefix, shard, claim, milliseconds
-CLAIM = "return redis.call('SET', ARGV[1] .. ARGV[2] .. ':lease', ARGV[3], 'NX', 'PX', ARGV[4]) and 1 or 0"
+CLAIM = """
+if redis.call('EXISTS', ARGV[1] .. 'config') == 0 then return 0 end
+return redis.call('SET', ARGV[1] .. ARGV[2] .. ':lease', ARGV[3], 'NX', 'PX', ARGV[4]) and 1 or 0
+"""
+
+# ARGV: prefix, shard, claim
+DROP_CLAIM = "return redis.call('GET', ARGV[1] .. ARGV[2] .. ':lease') == ARGV[3] and redis.call('DEL', ARGV[1] .. ARGV[2] .. ':lease') or 0"
 
 # Turns a claim into a lease, once Postgres has given it a number.
 # Returns the queue's number of shards, or -1. ARGV: prefix, shard, claim, fence, milliseconds, group
@@ -76,7 +83,8 @@ return 1
 )
 
 # One request's permission: the lease is still ours and outlasts the request, the breaker lets it pass, the budget has room.
-# Singles leave part of the budget to batches. After a 429 the rate climbs back in twenty seconds.
+# Singles leave part of the budget to batches, and let one go first that waits. But a quarter of it is theirs: many shards' small
+# batches could use it up for good. After a 429 the rate climbs back in twenty seconds.
 # ARGV: prefix, shard, fence, lease ms, requests a second, 'batch' or 'single', 'probe' or ''
 PERMIT = """
 local base, budget = ARGV[1] .. ARGV[2], ARGV[1] .. 'budget'
@@ -87,18 +95,26 @@ if state and state ~= 'closed' and ARGV[7] ~= 'probe' then return {'closed', 0} 
 local full = tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
-local have = redis.call('HMGET', budget, 'tokens', 'at', 'rate')
+local have = redis.call('HMGET', budget, 'tokens', 'at', 'rate', 'owed', 'batch_at', 'single_at')
 local at = tonumber(have[2] or now)
 local passed = math.max(0, now - at)
 local rate = math.min(full, tonumber(have[3] or full) + full * passed / 20)
 local burst = math.max(1, rate / 10)
 local tokens = math.min(burst, tonumber(have[1] or burst) + rate * passed)
-local kept = 0
-if ARGV[6] == 'single' and burst > 2 then kept = burst / 4 end
-local answer = {'go', 0}
-if tokens - kept >= 1 then tokens = tokens - 1
-else answer = {'wait', math.ceil((1 + kept - tokens) / rate * 1000)} end
-redis.call('HSET', budget, 'tokens', tostring(tokens), 'at', string.format('%.6f', now), 'rate', tostring(rate))
+local single, owed = ARGV[6] == 'single', math.min(1, tonumber(have[4] or 1) + rate * passed / 4)
+local others_wait = now - tonumber(have[single and 5 or 6] or 0) < math.max(0.5, 2 / rate)
+local need = 1
+if single and owed < 1 then need = math.max(burst > 2 and 1 + burst / 4 or 1, others_wait and 2 or 1)
+elseif not single and owed >= 1 and others_wait then need = 2 end
+local answer, waiting_since = {'go', 0}, 0
+if tokens >= need then
+  tokens = tokens - 1
+  if single then owed = math.max(0, owed - 1) end
+else
+  answer, waiting_since = {'wait', math.ceil((need - tokens) / rate * 1000)}, now
+end
+redis.call('HSET', budget, 'tokens', tostring(tokens), 'at', string.format('%.6f', now), 'rate', tostring(rate),
+  'owed', tostring(owed), single and 'single_at' or 'batch_at', string.format('%.6f', waiting_since))
 redis.call('PEXPIRE', budget, 60000)
 return answer
 """
@@ -123,9 +139,11 @@ if ARGV[2] == 'delivered' then
   redis.call('INCRBY', minute, ARGV[3])
   redis.call('PEXPIRE', minute, ARGV[4])
 end
-local state, failures = unpack(redis.call('HMGET', breaker, 'state', 'failures'))
+local state, failures, asked, until_ms = unpack(redis.call('HMGET', breaker, 'state', 'failures', 'asked_ms', 'until_ms'))
 if failures and failures ~= '0' then redis.call('HSET', breaker, 'failures', 0) end
-if state and state ~= 'closed' then
+-- A request that was on its way already when the endpoint asked to be left alone (Retry-After) does not end that.
+local alone_until = math.min(tonumber(asked or 0), tonumber(until_ms or 0))
+if state and state ~= 'closed' and time[1] * 1000 + math.floor(time[2] / 1000) >= alone_until then
   redis.call('HSET', breaker, 'state', 'closed', 'reason', '', 'message', '', 'until_ms', 0, 'words', '',
     'recovered_ms', time[1] * 1000)
   redis.call('DEL', ARGV[1] .. 'probe')
@@ -135,17 +153,27 @@ return 0
 """
 
 # A request failed in a way that is the endpoint's problem. After a few in a row, or at once if it asked for that, the breaker opens, for an
-# exponentially growing time with full jitter, never shorter than Retry-After. Says when anything succeeded last.
-# ARGV: prefix, 'open' or 'halted' or 'count', threshold, jitter 0..1, base ms, cap ms, retry-after ms, reason, message, words
+# exponentially growing time with full jitter, never shorter than Retry-After. Says when anything succeeded last, and what time it is.
+# ARGV: prefix, 'open' or 'halted' or 'count', threshold, jitter 0..1, base ms, cap ms, retry-after ms, reason, message, words, 'probe' or ''
 FAILURE = """
 local breaker = ARGV[1] .. 'breaker'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local failures = redis.call('HINCRBY', breaker, 'failures', 1)
-local old = redis.call('HMGET', breaker, 'state', 'until_ms', 'last_success_ms', 'since_ms')
-local was_closed = not old[1] or old[1] == 'closed'
+local old = redis.call('HMGET', breaker, 'state', 'until_ms', 'last_success_ms', 'since_ms', 'asked_ms')
+local was_closed, probing = not old[1] or old[1] == 'closed', ARGV[11] == 'probe'
 local last_success = tonumber(old[3] or 0)
-if was_closed and ARGV[2] == 'count' and failures < tonumber(ARGV[3]) then return {'closed', last_success, 0} end
+local asked_ms = math.max(tonumber(old[5] or 0), now + math.floor(tonumber(ARGV[7])))
+if ARGV[2] == 'open' then redis.call('HSET', breaker, 'asked_ms', asked_ms) end
+-- Requests that were on their way together when the breaker opened say the same thing once: only the probe's failure makes the wait
+-- grow. And an outage does not make forgotten why delivery is halted.
+if not was_closed and ARGV[2] ~= 'halted' and (not probing or old[1] == 'halted') then
+  local until_ms = math.max(tonumber(old[2] or 0), ARGV[2] == 'open' and asked_ms or 0, probing and now + tonumber(ARGV[6]) / 2 or 0)
+  redis.call('HSET', breaker, 'until_ms', until_ms)
+  if probing then redis.call('DEL', ARGV[1] .. 'probe') end
+  return {'open', last_success, math.max(0, until_ms - now), now}
+end
+local failures = redis.call('HINCRBY', breaker, 'failures', 1)
+if was_closed and ARGV[2] == 'count' and failures < tonumber(ARGV[3]) then return {'closed', last_success, 0, now} end
 local times = math.max(0, math.min(30, failures - (ARGV[2] == 'count' and tonumber(ARGV[3]) or 1)))
 local wait = math.max(100, tonumber(ARGV[4]) * math.min(tonumber(ARGV[6]), tonumber(ARGV[5]) * 2 ^ times), tonumber(ARGV[7]))
 local until_ms = math.max(tonumber(old[2] or 0), now + math.floor(wait))
@@ -153,7 +181,7 @@ local state = ARGV[2] == 'count' and 'open' or ARGV[2]
 redis.call('HSET', breaker, 'state', state, 'until_ms', until_ms, 'reason', ARGV[8], 'message', ARGV[9], 'words', ARGV[10],
   'since_ms', was_closed and now or (old[4] or now))
 redis.call('DEL', ARGV[1] .. 'probe')
-return {was_closed and 'opened' or 'open', last_success, until_ms - now}
+return {was_closed and 'opened' or 'open', last_success, until_ms - now, now}
 """
 
 # How things stand, and, once the time is up, the one probe's token. ARGV: prefix, unique, milliseconds a probe may take

@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..customerio import requests
 from ..customerio.client import TooLate, TrackApi
@@ -24,6 +26,8 @@ log = structlog.get_logger("trackrelay.delivery")
 
 #: Why delivery halts, by what the region endpoint said.
 HALTS: dict[str, Reason] = {"denied": "credentials", "region": "region", "workspace": "workspace"}
+
+_NOT_ANSWERED = "the request before it was not answered"
 
 
 class Sender:
@@ -97,7 +101,6 @@ class _Sending:
         self._standing = standing
         self._words: set[str] = set()
         self._refused_alone = 0
-        self._delivered = 0
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         results = self._attempt(jobs)
@@ -122,6 +125,8 @@ class _Sending:
         except requests.UnsendableDocument as error:
             return [Rejected(job, Refusal(str(error), 0)) for job in jobs]
         except TooLate:
+            if started <= permit.send_until:
+                return self._troubled(jobs, Troubled("connecting took longer than the lease would have lasted"))
             return [Untried(job, "late", "the lease would not have outlasted the request") for job in jobs]
         except Closed as closed:
             return [Untried(job, "breaker", str(closed)) for job in jobs]
@@ -134,7 +139,7 @@ class _Sending:
             case "v2":
                 return requests.batch(bodies)
             case "segment":
-                return requests.segment(bodies)
+                return _segment(bodies)
         return requests.single(jobs[0].operation, bodies[0])
 
     def _learn(self, jobs: Sequence[Job], request: requests.Request, answer: Answer | NoAnswer) -> list[Result]:
@@ -143,29 +148,46 @@ class _Sending:
                 return self._accepted(jobs, refused)
             case Refused(refusal) if len(jobs) == 1:
                 return self._refused_one(jobs[0], refusal)
+            case Refused(refusal) if self._route == "segment":
+                return self._refused_segment(jobs, refusal)
             case Refused():
-                half = len(jobs) // 2
-                return self._in_turn(jobs[:half], jobs[half:])
+                return self._halved(jobs)
             case Denied(status, error):
                 return self._denied(jobs, status, error)
             case Troubled() as trouble:
                 return self._troubled(jobs, trouble)
         raise AssertionError("every meaning has a case")
 
+    def _refused_segment(self, jobs: Sequence[Job], refusal: Refusal) -> list[Result]:
+        # What they have in common is the segment. If one person alone is refused in the same words, it is the segment that
+        # Customer.io does not take: nobody else's business, and not worth a request for each.
+        first = self._attempt(jobs[:1])
+        match first:
+            case [Rejected(_, alone)] if alone.message == refusal.message:
+                return first + [Rejected(job, refusal) for job in jobs[1:]]
+            case [Failed() | Untried()]:
+                return first + [Untried(job, "breaker", _NOT_ANSWERED) for job in jobs[1:]]
+        return first + self._halved(jobs[1:])
+
+    def _halved(self, jobs: Sequence[Job]) -> list[Result]:
+        half = len(jobs) // 2
+        return self._in_turn(jobs[:half], jobs[half:]) if half else self._attempt(jobs)
+
     def _in_turn(self, first: Sequence[Job], second: Sequence[Job]) -> list[Result]:
         results = self._attempt(first)
         if any(isinstance(each, Failed | Untried) for each in results):
-            return results + [Untried(job, "breaker", "the request before it was not answered") for job in second]
+            return results + [Untried(job, "breaker", _NOT_ANSWERED) for job in second]
         return results + self._attempt(second)
 
     def _accepted(self, jobs: Sequence[Job], refused: Any) -> list[Result]:
-        self._delivered += len(jobs) - len(refused)
-        # A 207 that refuses everything still says that the endpoint works.
-        self._recovered(
-            self._sender._breaker.delivered(len(jobs) - len(refused))
-            if len(jobs) > len(refused)
-            else self._sender._breaker.answered()
-        )
+        delivered = len(jobs) - len(refused)
+        try:
+            # A 207 that refuses everything still says that the endpoint works.
+            breaker = self._sender._breaker
+            self._recovered(breaker.delivered(delivered) if delivered else breaker.answered())
+        except (RedisError, SQLAlchemyError, OSError) as error:
+            # What Customer.io took must be written down, whatever else fails: not everything has an id that it would know again.
+            log.error("a success could not be noted", error=type(error).__name__)
         return [Rejected(job, refused[index]) if index in refused else Delivered(job) for index, job in enumerate(jobs)]
 
     def _refused_one(self, job: Job, refusal: Refusal) -> list[Result]:
@@ -197,12 +219,15 @@ class _Sending:
     def _troubled(self, jobs: Sequence[Job], trouble: Troubled) -> list[Result]:
         if trouble.too_fast:
             self._sender._pace.slow_down()
+        probing = self._standing.state == "probe"
         failure = self._sender._breaker.failed(
-            trouble.error, rate_limited=trouble.too_fast, retry_after_s=trouble.retry_after_s
+            trouble.error, rate_limited=trouble.too_fast, retry_after_s=trouble.retry_after_s, probing=probing
         )
         if failure.opened:
             log.warning("delivery stops", error=trouble.error, next_probe_s=round(failure.wait_s, 1))
-        return [Failed(job, trouble.error, trouble.status, len(jobs), failure.last_success) for job in jobs]
+        # That a probe fails says nothing against its job, whoever succeeded before the outage.
+        since = 0.0 if probing else failure.last_success
+        return [Failed(job, trouble.error, trouble.status, len(jobs), since, failure.at) for job in jobs]
 
     def _halt(self, reason: Reason, message: str, words: str = "") -> None:
         if self._sender._breaker.halt(reason, message, words=words).opened or self._standing.state != "probe":
@@ -212,6 +237,13 @@ class _Sending:
         if was_closed:
             log.info("delivery goes on")
             self._sender._on_recovery()
+
+
+def _segment(bodies: Sequence[bytes]) -> requests.Request:
+    try:
+        return requests.segment(bodies)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise requests.UnsendableDocument(f"it names no segment or person: {type(error).__name__}: {error}") from error
 
 
 def _of_another_key(ready: Sequence[Job], key: str) -> Job | None:

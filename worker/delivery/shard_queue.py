@@ -40,7 +40,7 @@ class Read:
     """What a read gave."""
 
     entries: list[RawEntry]
-    #: How often the first entry has been handed out, this time included; 0 for new ones.
+    #: How often the first entry had been handed out before; 0 for new ones.
     deliveries: int = 0
 
 
@@ -71,9 +71,11 @@ class ShardQueue:
 
     def drop_claim(self) -> None:
         """Give up a claim that did not become a lease."""
-        value = self._client.get(lease(self.shard))
-        if value == self._claim.encode():
-            self._client.delete(lease(self.shard))
+        self._run(scripts.DROP_CLAIM, self._claim)
+
+    def claimed(self) -> bool:
+        """Whether the claim still stands."""
+        return bool(self._client.get(lease(self.shard)) == self._claim.encode())
 
     def read(self, lane: Lane, count: int, *, pending: bool) -> Read:
         """Read up to ``count`` entries: new ones, or those an earlier holder left.
@@ -89,6 +91,15 @@ class ShardQueue:
             raise LeaseLost(f"shard {self.shard}")
         entries = [RawEntry(entry_id.decode(), _fields(fields)) for entry_id, fields in answer[1]]
         return Read(entries, int(answer[2]))
+
+    def give_back(self, lane: Lane, read: Read) -> None:
+        """Forget that entries were handed out: the holder gave up alive, which says nothing against them."""
+        if read.entries:
+            ids = [entry.id for entry in read.entries]
+            # It may be another holder's turn already: their entries stay pending, and only the count changes.
+            self._client.xclaim(
+                stream(self.shard, lane), scripts.GROUP, scripts.CONSUMER, 0, ids, retrycount=read.deliveries, justid=True
+            )
 
     def acknowledge(self, lane: Lane, entries: Sequence[str]) -> None:
         """Acknowledge and delete entries whose jobs are settled."""

@@ -19,6 +19,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Set up": {
         "migrate": ("worker.ops.migrating:migrate", "Make or update the tables in Postgres and the queue in Redis."),
         "check": ("worker.ops.check.command:check", "Say what is configured, reached and migrated, and what is wrong."),
+        "relay": ("worker.ops.relaying:relay", "Take an application's outbox on into the queue."),
         "worker": ("worker.ops.celery_commands:worker", "Run a worker; takes what `celery worker` takes."),
         "beat": ("worker.ops.celery_commands:beat", "Run the scheduler; takes what `celery beat` takes."),
     },

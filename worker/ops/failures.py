@@ -165,7 +165,7 @@ def wrong_settings(environment: Mapping[str, str]) -> list[str]:
 
     lines: list[str] = []
     try:
-        load_workers()
+        load_workers(environment)
     except ConfigurationError as error:
         lines += str(error).splitlines()
     said = " ".join(lines)

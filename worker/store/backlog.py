@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from producers.redis_keys import Lane
 
 from ..job import Job
+from .printing import as_json, plain
 
 #: Rows of one key that one read takes at the most.
 ROWS_A_KEY = 250
@@ -24,16 +24,23 @@ _COLUMNS = """job_id, key, position, sends, parts, keys, shards, operation, sour
     CAST(body AS text) AS body, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM age_from) AS age_from,
     attempts, max_batch, coalesce(extract(epoch FROM failed_at), 0) AS failed_at, replayed"""
 
+# Due, and if the job has several rows, in all of them. (A repeat that names another second key adds a row: there may be more
+# than it has parts.)
+_TRYABLE = """due_at IS NOT NULL AND due_at <= now() AND (parts = 1 OR sends AND parts <= (
+    SELECT CASE WHEN count(*) = count(*) FILTER (WHERE o.due_at <= now()) THEN count(*) ELSE 0 END
+    FROM trackrelay_backlog o WHERE o.job_id = b.job_id))"""
+
 _DUE = sa.text(f"""
     WITH firsts AS (
         SELECT key FROM trackrelay_backlog b
-        WHERE shard = :shard AND lane = :lane AND due_at IS NOT NULL AND due_at <= now()
-            AND (parts = 1 OR sends AND parts = (
-                SELECT count(*) FROM trackrelay_backlog o WHERE o.job_id = b.job_id AND o.due_at <= now()))
-        ORDER BY position LIMIT :most)
+        WHERE shard = :shard AND lane = :lane AND {_TRYABLE}
+        ORDER BY position LIMIT :most),
+    -- Of many keys only a few rows each: all the others would be fetched and sorted, only to be left.
+    share AS (SELECT least(:rows_a_key, 1 + 2 * :most / greatest(1, count(*))) AS rows_a_key FROM firsts)
     SELECT r.* FROM firsts CROSS JOIN LATERAL (
         SELECT {_COLUMNS} FROM trackrelay_backlog
-        WHERE shard = :shard AND lane = :lane AND key = firsts.key ORDER BY position LIMIT :rows_a_key) r
+        WHERE shard = :shard AND lane = :lane AND key = firsts.key
+        ORDER BY position LIMIT (SELECT rows_a_key FROM share)) r
     ORDER BY position LIMIT :most
 """)
 
@@ -66,14 +73,22 @@ _UPDATE = sa.text("""
         attempts = row.attempts, max_batch = row.max_batch, failed_at = to_timestamp(nullif(row.failed_at, 0)),
         history = b.history || CAST(row.history AS jsonb)
     FROM unnest(
-        CAST(:job_id AS text[]), CAST(:not_before AS float8[]), CAST(:reason AS text[]), CAST(:error AS text[]),
-        CAST(:status AS int[]), CAST(:attempts AS int[]), CAST(:max_batch AS int[]), CAST(:failed_at AS float8[]),
-        CAST(:history AS text[])
-    ) AS row (job_id, not_before, reason, error, status, attempts, max_batch, failed_at, history)
-    WHERE b.job_id = row.job_id
+        CAST(:job_id AS text[]), CAST(:key AS text[]), CAST(:not_before AS float8[]), CAST(:reason AS text[]),
+        CAST(:error AS text[]), CAST(:status AS int[]), CAST(:attempts AS int[]), CAST(:max_batch AS int[]),
+        CAST(:failed_at AS float8[]), CAST(:history AS text[])
+    ) AS row (job_id, key, not_before, reason, error, status, attempts, max_batch, failed_at, history)
+    WHERE b.job_id = row.job_id AND b.key = row.key
 """)
 
-_REMOVE = sa.text("DELETE FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))")
+# Statements that name many rows reach them through an index whatever the statistics say: in the first minute of an outage there
+# are none yet, and reading the whole backlog in every round would outlast the lease.
+_REMOVE = sa.text("""
+    DELETE FROM trackrelay_backlog b
+    USING unnest(CAST(:ids AS text[])) AS gone (id) CROSS JOIN LATERAL (
+        SELECT job_id, key FROM trackrelay_backlog WHERE job_id = gone.id LIMIT 4) row
+    WHERE b.job_id = row.job_id AND b.key = row.key RETURNING b.shard, b.lane, b.key
+""")
+_SHARDS_OF = sa.text("SELECT DISTINCT shard FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))")
 
 # A merge waits a little longer once it is first: Customer.io may still be busy with what was delivered before it.
 _PROMOTE = sa.text("""
@@ -89,12 +104,11 @@ _PROMOTE = sa.text("""
 
 _HISTORY = sa.text("SELECT job_id, history FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))")
 
-_DUE_SHARDS = sa.text("""
+_DUE_SHARDS = sa.text(f"""
     SELECT shard FROM trackrelay_shards s WHERE paused_at IS NULL AND EXISTS (
         SELECT 1 FROM unnest(ARRAY['live', 'bulk']) AS lane CROSS JOIN LATERAL (
             SELECT 1 FROM trackrelay_backlog b
-            WHERE b.shard = s.shard AND b.lane = lane.lane AND b.due_at IS NOT NULL AND b.due_at <= now()
-                AND (parts = 1 OR sends) LIMIT 1) due)
+            WHERE b.shard = s.shard AND b.lane = lane.lane AND {_TRYABLE} ORDER BY position LIMIT 1) due)
 """)
 
 
@@ -196,12 +210,12 @@ def _changing(waiting: Sequence[Waiting]) -> dict[str, Any]:
         "job_id": [each.job.id for each in waiting],
         "not_before": [each.not_before or None for each in waiting],
         "reason": [each.reason for each in waiting],
-        "error": [each.error for each in waiting],
+        "error": [plain(each.error) for each in waiting],
         "status": [each.status for each in waiting],
         "attempts": [each.job.attempts for each in waiting],
         "max_batch": [each.job.max_batch for each in waiting],
         "failed_at": [each.job.failed_at for each in waiting],
-        "history": [msgspec.json.encode(each.history).decode() for each in waiting],
+        "history": [as_json(each.history) for each in waiting],
     }
 
 
@@ -213,14 +227,21 @@ def _array_literal(values: Iterable[str]) -> str:
 
 def update(connection: sa.Connection, waiting: Sequence[Waiting]) -> None:
     """Note what became of an attempt of jobs that stay where they are."""
-    if waiting:
-        connection.execute(_UPDATE, _changing(sorted(waiting, key=lambda each: each.job.id)))
+    rows = [(each, key) for each in sorted(waiting, key=lambda each: each.job.id) for key in each.job.keys]
+    if rows:
+        connection.execute(_UPDATE, {**_changing([each for each, _ in rows]), "key": [key for _, key in rows]})
 
 
-def remove(connection: sa.Connection, ids: Sequence[str]) -> None:
-    """Take jobs out: they were delivered, or are dead letters now."""
-    if ids:
-        connection.execute(_REMOVE, {"ids": sorted(ids)})
+def remove(connection: sa.Connection, ids: Sequence[str]) -> set[tuple[int, str, str]]:
+    """Take jobs out: they were delivered, or are dead letters now. Returns the (shard, lane, key) of each row there was."""
+    if not ids:
+        return set()
+    return {(row.shard, row.lane, row.key) for row in connection.execute(_REMOVE, {"ids": sorted(ids)})}
+
+
+def shards_of(connection: sa.Connection, ids: Sequence[str]) -> list[int]:
+    """The shards in which jobs have rows."""
+    return [row.shard for row in connection.execute(_SHARDS_OF, {"ids": list(ids)})] if ids else []
 
 
 def histories(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

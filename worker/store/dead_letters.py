@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-import msgspec
 import sqlalchemy as sa
 
 from ..job import Job
+from .printing import as_json, plain
 
 Reason = Literal["rejected", "exhausted", "expired", "undecodable", "crashed"]
 
@@ -79,12 +79,12 @@ def insert(connection: sa.Connection, deaths: Sequence[Death]) -> None:
             ],
             "raw": [death.raw for death in in_order],
             "reason": [death.reason for death in in_order],
-            "error": [_printable(death.error) for death in in_order],
-            "field": [_printable(death.field) for death in in_order],
+            "error": [plain(death.error) for death in in_order],
+            "field": [plain(death.field) for death in in_order],
             "status": [death.status for death in in_order],
             "attempts": [job.attempts for job in jobs],
             "enqueued_at": [job.enqueued_at for job in jobs],
-            "history": [_printable(msgspec.json.encode(death.history).decode()) for death in in_order],
+            "history": [as_json(death.history) for death in in_order],
         },
     )
 
@@ -111,8 +111,3 @@ def mark_delivered(connection: sa.Connection, ids: Sequence[str]) -> None:
     """Note that replayed dead letters arrived."""
     if ids:
         connection.execute(_DELIVERED, {"ids": sorted(ids)})
-
-
-def _printable(text: str | None) -> str | None:
-    # Postgres keeps no NUL, neither in text nor in jsonb.
-    return None if text is None else text.replace("\x00", "").replace("\\u0000", "")

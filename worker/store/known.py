@@ -9,20 +9,25 @@ import sqlalchemy as sa
 
 from producers.redis_keys import Lane
 
+# Asked row by row, through an index each time: a join would be planned by statistics, and in the first minute of an outage, when
+# the backlog grows, there are none. It would read the whole backlog in every round, for longer than a lease lasts.
 _KNOWN = sa.text("""
     SELECT 'job' AS what, id AS name FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))
     UNION ALL
     SELECT 'job', job_id FROM trackrelay_dead_letters
         WHERE job_id = ANY(CAST(:ids AS text[])) AND state IN ('open', 'replaying')
     UNION ALL
-    SELECT 'job', job_id FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[])) AND shard = :shard
+    SELECT 'job', asked.id FROM unnest(CAST(:ids AS text[])) AS asked (id) CROSS JOIN LATERAL (
+        SELECT shard FROM trackrelay_backlog b WHERE b.job_id = asked.id LIMIT 4) found WHERE found.shard = :shard
     UNION ALL
-    SELECT 'key', key FROM unnest(CAST(:keys AS text[])) AS key WHERE EXISTS (
-        SELECT 1 FROM trackrelay_backlog b WHERE b.shard = :shard AND b.lane = :lane AND b.key = key.key)
+    SELECT 'key', asked.key FROM unnest(CAST(:keys AS text[])) AS asked (key) CROSS JOIN LATERAL (
+        SELECT 1 FROM trackrelay_backlog b WHERE b.shard = :shard AND b.lane = :lane AND b.key = asked.key
+        ORDER BY position LIMIT 1) found
     UNION ALL
-    SELECT 'due', '' WHERE EXISTS (
+    SELECT 'due', '' FROM (
         SELECT 1 FROM trackrelay_backlog b
-        WHERE b.shard = :shard AND b.lane = :lane AND b.due_at IS NOT NULL AND b.due_at <= now())
+        WHERE b.shard = :shard AND b.lane = :lane AND b.due_at IS NOT NULL AND b.due_at <= now()
+        ORDER BY position LIMIT 1) due
 """)
 
 

@@ -43,8 +43,12 @@ def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, me
     Raises:
         FenceLost: another worker took the shard over; nothing was written.
     """
-    gone = [job for job in (*settlement.delivered, *(death.job for death in settlement.dead)) if job.from_backlog]
-    locked = shards.lock(connection, [holder.shard, *(shard for job in gone for shard in job.shards)])
+    settled = (*settlement.delivered, *(death.job for death in settlement.dead))
+    # Of a job with keys in two shards, another holder may have put its part in the backlog.
+    gone = [job for job in settled if job.from_backlog or job.crosses_shards]
+    # A repeat under the same id may have named another second key than the job that is settled.
+    elsewhere = backlog.shards_of(connection, [job.id for job in gone if len(job.keys) > 1])
+    locked = shards.lock(connection, [holder.shard, *elsewhere, *(shard for job in gone for shard in job.shards)])
     own = locked.get(holder.shard)
     if own is None or own.fence != holder.fence:
         raise shards.FenceLost(f"shard {holder.shard} was taken over")
@@ -52,13 +56,13 @@ def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, me
     ledger.record(connection, settlement.delivered)
     _bury(connection, settlement.dead)
     dead_letters.mark_delivered(connection, [job.id for job in settlement.delivered if job.replayed])
-    backlog.remove(connection, [job.id for job in gone])
+    left = backlog.remove(connection, [job.id for job in gone])
     backlog.update(connection, [each for each in settlement.waiting if each.job.from_backlog])
     arriving = [each for each in settlement.waiting if not each.job.from_backlog]
     if arriving:
         following = backlog.insert(connection, holder.shard, arriving, own.next_position)
         shards.set_next_position(connection, holder.shard, following)
-    backlog.promote(connection, _touched(holder.shard, gone, [each.job for each in arriving]), merge_delay_s)
+    backlog.promote(connection, left | _arrived(holder.shard, [each.job for each in arriving]), merge_delay_s)
     return own.paused
 
 
@@ -81,12 +85,10 @@ def _bury(connection: sa.Connection, dead: Sequence[Death]) -> None:
     )
 
 
-def _touched(shard: int, gone: Sequence[Job], arrived: Sequence[Job]) -> set[tuple[int, str, str]]:
-    left = {(of_key, job.lane, key) for job in gone for key, of_key in zip(job.keys, job.shards, strict=True)}
-    came = {
+def _arrived(shard: int, jobs: Sequence[Job]) -> set[tuple[int, str, str]]:
+    return {
         (of_key, job.lane, key)
-        for job in arrived
+        for job in jobs
         for key, of_key in zip(job.keys, job.shards, strict=True)
         if of_key == shard
     }
-    return left | came

@@ -41,6 +41,8 @@ _POSSIBLE_SINCE = sa.text("SELECT extract(epoch FROM updated_at) FROM trackrelay
 
 _SET_NEXT_POSITION = sa.text("UPDATE trackrelay_shards SET next_position = :position WHERE shard = :shard")
 
+_EXTENT = sa.text("SELECT count(*) AS shards, coalesce(max(fence), 0) > 0 AS held FROM trackrelay_shards")
+
 _PAUSED = sa.text("SELECT shard FROM trackrelay_shards WHERE paused_at IS NOT NULL")
 
 
@@ -118,6 +120,12 @@ def set_paused(connection: sa.Connection, shards: Sequence[int] | None, paused: 
     if not paused:
         possible_again(connection)
     return changed
+
+
+def extent(connection: sa.Connection) -> tuple[int, bool]:
+    """How many shards there are, and whether any was ever held."""
+    row = connection.execute(_EXTENT).one()
+    return row.shards, row.held
 
 
 def paused(connection: sa.Connection) -> set[int]:

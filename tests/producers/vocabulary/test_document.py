@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers import document, operations
@@ -187,6 +187,7 @@ LIKELY = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(document.RULES)), st.dictionaries(st.sampled_from(FIELDS), LIKELY | JSON))
 def test_whatever_the_document_the_gate_answers_with_an_operation_or_a_refusal(
     kind: tuple[str, str], fields: dict[str, Any]

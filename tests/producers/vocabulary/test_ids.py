@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ulid import ULID
 
@@ -52,6 +52,7 @@ def test_derived_ids_never_change() -> None:
     assert companion_id("01GZG9GK01GMRCZX9FA1Q0CHZE") == "01GZG9GK01VVT0RJ0EWYHZH22S"
 
 
+@settings(deadline=None)
 @given(TEXT, TEXT, TEXT, TEXT)
 def test_a_derived_id_is_plausible_and_past(operation: str, key: str, name: str, idempotency_key: str) -> None:
     id = id_for(operation, key, name, idempotency_key)

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 from producers import operations as ops
+from producers.ids import companion_id
 from producers.operation import Operation
 from producers.people import ObjectRef, Person
 from tests.description import Description
@@ -85,6 +86,12 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
         True,
     ),
     (ops.identify("42", {"id": 42}), person("identify", attributes={"id": "42"}), ("id:42",), True),
+    (
+        ops.identify(Person(email="ada@example.com"), {"email": " Ada@Example.com"}),
+        person("identify", by=ADA, attributes=ADA),
+        ("email:ada@example.com",),
+        True,
+    ),
     (
         ops.identify("42", {"cio_subscription_preferences": {"topics": {"topic_1": True}}}),
         person("identify", attributes={"cio_subscription_preferences": {"topics": {"topic_1": True}}}),
@@ -368,6 +375,7 @@ def test_person_attributes_are_an_identify_that_travels_with_the_event() -> None
     assert companion is not None
     assert document_of(companion) == person("identify", timestamp=1714564800, attributes={"orders": 7})
     assert companion.keys == event.keys
+    assert companion.id == companion_id(event.id)
     assert not companion.stamp
     assert companion.companion is None
     assert ops.track("42", "order").companion is None
@@ -405,6 +413,8 @@ def test_an_idempotency_key_makes_the_same_call_the_same_job() -> None:
         ops.identify("42", idempotency_key="A-1"),
         *ops.add_to_segment(7, ["42", "43"], idempotency_key="A-1"),
         *ops.add_to_segment(8, ["42", "43"], idempotency_key="A-1"),
+        ops.submit_form("f", "42", idempotency_key="A-1"),
+        ops.submit_form("g", "42", idempotency_key="A-1"),
         ops.merge(primary="42", secondary="1", idempotency_key="A-1"),
         ops.merge(primary="42", secondary="2", idempotency_key="A-1"),
         ops.track_anonymous(None, "order", {"recipient": "a@b.co"}, idempotency_key="A-1"),

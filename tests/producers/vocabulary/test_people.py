@@ -38,7 +38,7 @@ def test_a_plain_value_is_the_persons_id(plain: Any, id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "plain", [True, False, None, "", "  ", ".", "..", b"42", 4.2, [], {}, object(), "4\n2", "4\x002", "\ud800"]
+    "plain", [True, False, None, "", "     ", ".", "..", b"42", 4.2, [], {}, object(), "4\n2", "4\x002", "\ud800"]
 )
 def test_a_plain_value_that_is_no_id_is_refused(plain: Any) -> None:
     assert refusal_of(lambda: Person.of(plain)).field == "identifiers.id"
@@ -121,7 +121,7 @@ def test_a_person_not_named_by_exactly_one_good_identifier_is_refused(named: dic
 
 
 @pytest.mark.parametrize(
-    "phone", ["+1", "1415555267", "+0415555267", "+1415555267a", "+1-415", "+١٤١٥", "+1234567890123456", ""]
+    "phone", ["+1", "1415555267", "+0415555267", "+1415555267a", "+1-415", "+1٤١٥5552671", "+1234567890123456", ""]
 )
 def test_a_phone_that_is_not_e164_is_refused(phone: str) -> None:
     assert refusal_of(lambda: Person(phone=phone)).field == "identifiers.phone"

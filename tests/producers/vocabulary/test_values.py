@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers import limits, operations, values
@@ -258,6 +258,7 @@ PLAIN = st.recursive(
 RESERVED = {"recipient", "from_address", "reply_to"}
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), PLAIN).filter(
         lambda data: not RESERVED & data.keys()
@@ -289,6 +290,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), ANYTHING))
 def test_anything_is_refused_or_arrives_the_same_when_sent_again(data: dict[str, Any]) -> None:
     """What passes is JSON, and passing it once more changes nothing."""

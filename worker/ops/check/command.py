@@ -83,7 +83,7 @@ def _subject(found: Finding) -> str:
 
 def _table(found: list[Finding]) -> RenderableType:
     grid = Table.grid(padding=(0, 1), pad_edge=True)
-    grid.add_column(width=1)
+    grid.add_column(width=2, justify="right")
     grid.add_column()
     grid.add_column()
     area = ""

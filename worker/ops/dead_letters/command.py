@@ -131,9 +131,9 @@ def discard(ctx: click.Context, /, chosen: Chosen, **given: Any) -> None:
 def export(ctx: click.Context, /, chosen: Chosen, **given: Any) -> None:
     """Write dead letters as JSON Lines, to repair many at once with tools of your own.
 
-    A line is what `trackrelay import` takes: the operation, its idempotency key, and what it died of under "dead_letter",
-    which import ignores. Imported again it is the same job under the same id: as long as its dead letter is open, it is
-    dropped as a repeat, so export with --discard what you mean to import.
+    A line says what its dead letter died of, and under "operation" what is to be repaired; `trackrelay import` takes it then.
+    Imported, it is the same job under the same id: as long as its dead letter is open, it is dropped as a repeat, so export
+    with --discard what you mean to import.
     """
     from .exporting import export_letters
 

@@ -18,7 +18,7 @@ from ..stores import Stores
 from ..words import count
 from .discarding import discard_all
 from .progress import progress
-from .texts import as_json, document_of
+from .texts import as_json, document_of, why
 
 
 def export_letters(
@@ -45,20 +45,21 @@ def _write(engine: sa.Engine, ids: Sequence[str], file: IO[str]) -> None:
         for start in range(0, len(ids), CHUNK):
             with engine.connect() as connection:
                 found = letters.load(connection, ids[start : start + CHUNK])
-            for letter in found:
-                file.write(json.dumps(line(letter), ensure_ascii=False) + "\n")
+            for number, letter in enumerate(found, start + 1):
+                file.write(json.dumps(line(number, letter), ensure_ascii=False) + "\n")
             advance(CHUNK)
 
 
-def line(letter: Letter) -> dict[str, Any]:
-    """A letter as a line that ``trackrelay import`` takes: its operation, and beside it what it died of.
+def line(number: int, letter: Letter) -> dict[str, Any]:
+    """A letter as a line of a rejects file has it, which `trackrelay import` takes once its operation is repaired.
 
     Imported again it is the same job: an event carries its id, anything else its idempotency key; one that had none gets its id
     for one, so that a line imported twice is sent once.
     """
-    document = document_of(letter) or {}
+    about = {name: value for name, value in as_json(letter).items() if name not in ("document", "history")}
+    said = {"line": number, "reason": why(letter)} | ({"field": letter.field} if letter.field else {})
+    document = document_of(letter)
+    if document is None:
+        return {**said, "dead_letter": about}
     key = letter.idempotency_key or (None if "id" in document else letter.id)
-    about = {
-        name: value for name, value in as_json(letter).items() if name not in ("document", "history", "idempotency_key")
-    }
-    return {**document, **({"idempotency_key": key} if key else {}), "dead_letter": about}
+    return {**said, "operation": {**document, **({"idempotency_key": key} if key else {})}, "dead_letter": about}

@@ -48,7 +48,7 @@ class ChildProcess:
     def start(self) -> Self:
         """Runs the program; returns as soon as it is on its way."""
         self._leash = subprocess.Popen(
-            [sys.executable, "-I", "-S", leash.__file__, json.dumps(self._order())],
+            [sys.executable, "-I", "-S", leash.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.output,
@@ -56,6 +56,7 @@ class ChildProcess:
             pass_fds=[] if self.lock is None else [self.lock],
             start_new_session=True,  # Ctrl-C in our terminal is for us; we stop our children in our order
         )
+        self._give_order(self._leash)
         self._pid = self._read_pid(self._leash)
         return self
 
@@ -136,6 +137,12 @@ class ChildProcess:
             lock=self.lock,
             remove=None if self.remove is None else str(self.remove),
         )
+
+    def _give_order(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # the answer that does not come says the same
+            process.stdin.write(json.dumps(self._order()).encode() + b"\n")
+            process.stdin.flush()
 
     def _read_pid(self, process: subprocess.Popen[bytes]) -> int:
         assert process.stdout is not None

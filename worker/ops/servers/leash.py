@@ -3,10 +3,11 @@
 A program of its own, started as a file with nothing but the standard library (about 15 ms), because only another
 process can notice that its parent was killed with SIGKILL, on Linux and macOS alike, and because PR_SET_PDEATHSIG,
 Linux' answer, is lost when a server gives up root. It notices in two ways: its standard input is a pipe that the parent
-never writes to and that ends with the parent; and, should a forked child of the parent have inherited the other end, by
+never writes to again and that ends with the parent; and, should a forked child of the parent have inherited the other end, by
 looking once a second who its parent is.
 
-It is given one JSON argument (see `Order`), prints the server's process id, and exits as the server did.
+It is told what to do by one line of JSON (see `Order`) on its standard input, since everybody can read arguments and
+environments hold secrets; it prints the server's process id, and exits as the server did.
 """
 
 import contextlib
@@ -41,8 +42,8 @@ class Order(TypedDict):
 
 
 def main() -> int:
-    order: Order = json.loads(sys.argv[1])
     parent = os.getppid()
+    order = _read_order()
     if order["lock"] is not None:
         os.set_inheritable(order["lock"], False)
     signals = _receive_signals()
@@ -57,6 +58,14 @@ def main() -> int:
         told_to_end = signals in ready and signal.SIGTERM in os.read(signals, 512)
         if STDIN in ready or told_to_end or os.getppid() != parent:
             return _end(server, order)
+
+
+def _read_order() -> Order:
+    line = b""
+    while not line.endswith(b"\n"):
+        line += os.read(STDIN, 65_536) or sys.exit("no order came")
+    order: Order = json.loads(line)
+    return order
 
 
 def _receive_signals() -> int:

@@ -73,7 +73,8 @@ def _no_worker(now: Snapshot) -> Hint:
     if gone:
         text += f"; {gone[0].hostname} went without a word {ago(now.now - max(each.seen for each in gone))}"
     if now.undelivered:
-        return Hint("wrong", f"{text}, and {count(now.undelivered, 'job')} wait. Start one.", "trackrelay worker")
+        waits = f"{count(now.undelivered, 'job')} wait{'s' if now.undelivered == 1 else ''}"
+        return Hint("wrong", f"{text}, and {waits}. Start one.", "trackrelay worker")
     return Hint("warning", f"{text}; nothing waits yet. Start one.", "trackrelay worker")
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.canaries import CANARY_API_KEY
 from tests.support.waiting import wait_until
+from worker.ops.servers import ChildProcess
 
 BOTH = "[ValkeyProcess().start(), PostgresProcess(durable=False).start()]"
 VALKEY = "[ValkeyProcess().start()]"
@@ -88,3 +90,26 @@ def test_a_process_group_killed_as_a_whole_takes_its_servers_along() -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)
     assert_all_gone(pids, folders)
+
+
+def test_what_a_child_is_told_in_its_environment_cannot_be_read_off_its_leash(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as output:
+        child = ChildProcess(
+            "sleep", [sys.executable, "-c", "import os; print(os.environ['KEY'], flush=True); import time; time.sleep(60)"],
+            env={"KEY": CANARY_API_KEY}, cwd=tmp_path, output=output.fileno(),
+        ).start()  # fmt: skip
+    try:
+        wait_until(lambda: CANARY_API_KEY in (tmp_path / "log").read_text(), 10, "the child to say what it was told")
+        leash = psutil.Process(child.pid).parent()
+        assert leash is not None
+        assert CANARY_API_KEY not in " ".join(leash.cmdline())
+    finally:
+        child.kill()
+
+
+def test_a_program_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as output:
+        child = ChildProcess("x", ["/nonexistent/program"], env={}, cwd=tmp_path, output=output.fileno()).start()
+    assert child.wait(10)
+    assert child.exit_code == 127
+    assert "cannot run /nonexistent/program: [Errno 2] No such file" in (tmp_path / "log").read_text()

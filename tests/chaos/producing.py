@@ -1,0 +1,96 @@
+"""One producer process: `python -m tests.chaos.producing '{…}'`. Makes calls at a rate until its standard input ends."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+#: When the load is over, calls that still find no queue are given up after so long.
+PATIENCE_S = 30.0
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a producer process is told."""
+
+    redis_url: str
+    journal: str
+    seed: int
+    #: Its name: people's ids begin with it.
+    process: str
+    #: Calls a second.
+    rate: float
+    mix: str = "mixed"
+    #: By how much this host's clock is wrong, seconds; and by how much it jumps, every few seconds, either way.
+    clock_off_s: float = 0.0
+    clock_jumps_s: float = 0.0
+    max_queue_length: int = 1_000_000
+    enqueue_timeout: float = 1.0
+
+
+def main() -> None:
+    order = msgspec.json.decode(sys.argv[1], type=Order)
+    if order.clock_off_s or order.clock_jumps_s:
+        from .clocks import misadjust
+
+        misadjust(order.clock_off_s, order.clock_jumps_s, random.Random(f"{order.seed} {order.process} clock"))
+    _produce(order)
+
+
+def _produce(order: Order) -> None:
+    from producers import Producer
+
+    from .caller import Caller
+    from .calls import Journal
+    from .workload import Workload
+
+    over = _end_of_input()
+    patience = _Patience(over)
+    producer = Producer(
+        redis_url=order.redis_url,
+        source=f"chaos-{order.process}",
+        max_queue_length=order.max_queue_length,
+        enqueue_timeout=order.enqueue_timeout,
+    )
+    journal = Journal(Path(order.journal))
+    chance = random.Random(f"{order.seed} {order.process} patience")
+    caller = Caller(producer, journal, chance, patience.is_spent)
+    workload = Workload(order.seed, order.process, order.mix)
+    start, made = time.monotonic(), 0
+    while not over.is_set():
+        burst = workload.burst()
+        caller.make_all(burst)
+        made += len(burst)
+        over.wait(max(0.0, start + made / order.rate - time.monotonic()))
+    journal.close()
+
+
+class _Patience:
+    def __init__(self, over: threading.Event) -> None:
+        self._over = over
+        self._since: float | None = None
+
+    def is_spent(self) -> bool:
+        if not self._over.is_set():
+            return False
+        self._since = self._since or time.monotonic()
+        return time.monotonic() - self._since > PATIENCE_S
+
+
+def _end_of_input() -> threading.Event:
+    over = threading.Event()
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        over.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    return over
+
+
+if __name__ == "__main__":
+    main()

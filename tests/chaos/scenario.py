@@ -1,0 +1,104 @@
+"""A scenario: one kind of fault, what it is injected into, and what may follow from it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from .caller import Caller
+from .calls import Call
+from .plans import StackPlan, TrafficPlan
+from .stack import Stack
+from .stores import Stores
+
+
+@dataclass(slots=True)
+class Trial:
+    """A scenario while it runs: what its fault is injected into."""
+
+    stack: Stack
+    #: Decides everything that is left to chance.
+    chance: random.Random
+    #: `time.monotonic()` at which faults should stop.
+    until: float
+    #: For calls the scenario makes itself.
+    caller: Caller
+    #: Jobs the command line asked for, or the scenario's own number.
+    jobs: int
+    #: Times the fault was injected.
+    injected: int = 0
+    #: Marks that will arrive though no journal has them.
+    strangers: set[str] = field(default_factory=set)
+    #: Looked at in the end, besides the accounts; each gives problems in words.
+    checks: list[Check] = field(default_factory=list)
+
+    def goes_on(self) -> bool:
+        """Whether there is time for more faults."""
+        return time.monotonic() < self.until
+
+    def pause(self, low_s: float, high_s: float | None = None) -> None:
+        """Wait some time between two faults; not beyond the end."""
+        wanted = low_s if high_s is None else self.chance.uniform(low_s, high_s)
+        time.sleep(max(0.0, min(wanted, self.until - time.monotonic())))
+
+    def repeat(self, act: Act, low_s: float, high_s: float | None = None) -> None:
+        """Inject again and again, with pauses between, until the time is up."""
+        while self.goes_on():
+            act(self)
+            self.injected += 1
+            self.pause(low_s, high_s)
+
+
+#: Looks at the stores and the calls.
+Check: TypeAlias = Callable[[Stores, Sequence[Call]], list[str]]
+#: Injects once.
+Act: TypeAlias = Callable[[Trial], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One row of the table."""
+
+    name: str
+    #: What is done, in a line.
+    what: str
+    inject: Act
+    #: How long faults are injected, unless the command line says otherwise.
+    seconds: float = 15.0
+    #: Within which everything must be delivered once the fault is over.
+    bound_s: float = 60.0
+    #: Whether a worker may be left not knowing what took effect: then what has no id at Customer.io may arrive again.
+    ambiguous: bool = True
+    stack: StackPlan = field(default_factory=StackPlan)
+    traffic: TrafficPlan = field(default_factory=TrafficPlan)
+    #: Jobs a run of the usual length has.
+    jobs: int = 5_000
+    #: Whether what the API does goes on until everything is settled.
+    lasting: bool = False
+    #: Reasons for which any job may rightly be a dead letter.
+    also_dead: tuple[str, ...] = ()
+    #: What cannot be promised here, and by whose doing.
+    note: str = ""
+    #: Left out unless it is asked for.
+    on_request: bool = False
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(name: str, what: str, **details: Any) -> Callable[[Act], Act]:
+    """Put a scenario on the list; the function injects its fault until the trial's time is up.
+
+    Args:
+        details: fields of `Scenario`.
+    """
+
+    def add(inject: Act) -> Act:
+        assert name not in SCENARIOS, name
+        SCENARIOS[name] = Scenario(name=name, what=what, inject=inject, **details)
+        return inject
+
+    return add

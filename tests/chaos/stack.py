@@ -1,0 +1,170 @@
+"""Everything a scenario runs on, as real processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import psycopg
+import redis
+import sqlalchemy as sa
+
+from sandbox.process import SandboxProcess
+from tests.support.worker_process import ROOT
+from worker.ops.servers import PostgresProcess, ValkeyProcess
+from worker.setting_up import migrate
+from worker.settings import sqlalchemy_url
+
+from .fleet import Fleet
+from .plans import StackPlan, TrafficPlan
+from .producing import Order
+from .proxy import Proxy
+
+#: What Customer.io's answer takes, so that something is under way when things break.
+LATENCY = "20ms"
+REQUEST_TIMEOUT_S = 3.0
+
+
+class Stack:
+    """Servers, workers and producers of one scenario.
+
+    Args:
+        folder: for journals and logs.
+    """
+
+    def __init__(self, plan: StackPlan, folder: Path) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.valkey = ValkeyProcess(config=dict(plan.redis))
+        self.postgres = PostgresProcess(durable=True, settings=dict(plan.postgres))
+        self.sandbox = SandboxProcess(0, **{"latency": LATENCY, **plan.sandbox})
+        self.redis_proxy: Proxy | None = None
+        self.postgres_proxy: Proxy | None = None
+        self._producers: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start everything but the producers."""
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda server: server.start(), (self.valkey, self.postgres, self.sandbox)))
+        if self.plan.redis_proxy:
+            self.redis_proxy = Proxy(self.valkey.port).start()
+        if self.plan.postgres_proxy:
+            self.postgres_proxy = Proxy(self.postgres.port).start()
+        #: The harness's own connections go past the proxies.
+        self.redis = redis.Redis.from_url(self.valkey.url)
+        self.engine = sa.create_engine(sqlalchemy_url(self.postgres.url), poolclass=sa.NullPool)
+        migrate(self.engine, self.redis, self.plan.shards)
+        self.api_key_file.write_text(self.sandbox.api_key)
+        self.fleet = Fleet(self.settings, self.folder, self.plan.include)
+        self.fleet.start(self.plan.workers, self.plan.beats)
+
+    @property
+    def redis_url(self) -> str:
+        """Redis as workers and producers reach it."""
+        return _through(self.valkey.url, self.valkey.port, self.redis_proxy)
+
+    @property
+    def api_key_file(self) -> Path:
+        """Holds the Track API key, where the workers read it from a file."""
+        return self.folder / "track-api-key"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The workers' environment."""
+        return {
+            "TRACKRELAY_REDIS_URL": self.redis_url,
+            "TRACKRELAY_DATABASE_URL": _through(self.postgres.url, self.postgres.port, self.postgres_proxy),
+            "CUSTOMERIO_TRACK_URL": self.sandbox.url,
+            "CUSTOMERIO_SITE_ID": self.sandbox.site_id,
+            **(
+                {"CUSTOMERIO_TRACK_API_KEY_FILE": str(self.api_key_file)}
+                if self.plan.api_key_file
+                else {"CUSTOMERIO_TRACK_API_KEY": self.sandbox.api_key}
+            ),
+            "TRACKRELAY_REQUEST_TIMEOUT": f"{REQUEST_TIMEOUT_S:g}s",
+            "TRACKRELAY_MERGE_DELAY": "1s",
+            "TRACKRELAY_LOG_FORMAT": "json",
+            **self.plan.settings,
+        }
+
+    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        """A connection to Postgres that goes past the proxy."""
+        return psycopg.connect(self.postgres.url)
+
+    def produce(self, traffic: TrafficPlan, seed: int, rate: float) -> None:
+        """Put the load on: producers that call ``rate`` times a second between them."""
+        for index in range(traffic.processes):
+            order = Order(
+                redis_url=self.redis_url,
+                journal=str(self.journal(f"p{index}")),
+                seed=seed,
+                process=f"p{index}",
+                rate=rate / traffic.processes,
+                mix=traffic.mix,
+                clock_off_s=traffic.clocks_off_s[index % len(traffic.clocks_off_s)],
+                clock_jumps_s=traffic.clock_jumps_s,
+                max_queue_length=traffic.max_queue_length,
+                enqueue_timeout=traffic.enqueue_timeout,
+            )
+            with (self.folder / f"producer{index}.log").open("ab") as output:
+                self._producers.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "tests.chaos.producing", msgspec.json.encode(order).decode()],
+                        stdin=subprocess.PIPE,
+                        stdout=output,
+                        stderr=output,
+                        cwd=ROOT,
+                        start_new_session=True,
+                    )
+                )
+
+    def journal(self, process: str) -> Path:
+        """Where a producer writes down its calls."""
+        return self.folder / f"{process}.journal"
+
+    def stop_producing(self, timeout_s: float = 60.0) -> None:
+        """Take the load off, and wait until the last call is answered; raises if a producer failed."""
+        for producer in self._producers:
+            assert producer.stdin is not None
+            producer.stdin.close()
+        for index, producer in enumerate(self._producers):
+            if producer.wait(timeout_s) != 0:
+                raise RuntimeError(
+                    f"producer {index} failed:\n{(self.folder / f'producer{index}.log').read_text()[-3000:]}"
+                )
+        self._producers = []
+
+    def heal(self, *, api: bool = True) -> None:
+        """End every fault that a scenario may have left behind; the API's only if asked."""
+        for proxy in (self.redis_proxy, self.postgres_proxy):
+            if proxy:
+                proxy.go_on()
+        for server in (self.valkey, self.postgres):
+            if server.running:
+                server.resume()
+            else:
+                server.start()
+        if api:
+            self.sandbox.client.clear_faults()
+
+    def close(self) -> None:
+        """End everything."""
+        for producer in self._producers:
+            producer.kill()
+            producer.wait()
+        if hasattr(self, "fleet"):
+            self.fleet.close()
+            self.redis.close()
+        for proxy in (self.redis_proxy, self.postgres_proxy):
+            if proxy:
+                proxy.close()
+        self.sandbox.kill()
+        self.valkey.close()
+        self.postgres.close()
+
+
+def _through(url: str, port: int, proxy: Proxy | None) -> str:
+    return url.replace(f":{port}/", f":{proxy.port}/") if proxy else url

@@ -1,0 +1,105 @@
+"""Where the jobs are: asked of Redis, Postgres and the sandbox themselves, past the worker's code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import redis
+import sqlalchemy as sa
+
+from sandbox.client import Effect, SandboxClient
+
+_decode = msgspec.json.Decoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A dead letter."""
+
+    id: str
+    reason: str
+    error: str | None
+    state: str
+    died_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What is where."""
+
+    #: Ids of jobs in the streams.
+    stream: frozenset[str]
+    #: Why each job in the backlog waits, by id.
+    backlog: dict[str, str]
+    #: Not the delivered and discarded ones.
+    dead: dict[str, Dead]
+    #: When each job was delivered, unix seconds, by id.
+    ledger: dict[str, float]
+
+
+def look(client: redis.Redis, engine: sa.Engine) -> Stores:
+    """Look everywhere, in the direction in which jobs move: one that moves meanwhile is seen at least once."""
+    stream = frozenset(_in_streams(client))
+    with engine.connect() as connection:
+        dead = _dead(connection)
+        rows = connection.execute(sa.text("SELECT job_id, reason FROM trackrelay_backlog"))
+        backlog = {str(row.job_id): str(row.reason) for row in rows}
+        # Again: a job may have died while the backlog was read.
+        dead |= _dead(connection)
+        ledger = {
+            row.id: float(row.at)
+            for row in connection.execute(
+                sa.text("SELECT id, extract(epoch FROM delivered_at) AS at FROM trackrelay_ledger")
+            )
+        }
+    return Stores(stream, backlog, dead, ledger)
+
+
+def waiting(client: redis.Redis, engine: sa.Engine) -> tuple[int, int]:
+    """How much is in the streams, and in the backlog."""
+    entries = sum(int(client.xlen(name)) for name in _streams(client))
+    with engine.connect() as connection:
+        return entries, int(connection.execute(sa.text("SELECT count(*) FROM trackrelay_backlog")).scalar_one())
+
+
+def arrivals(client: SandboxClient) -> list[Effect]:
+    """Everything the sandbox accepted, in order, what came to nothing included."""
+    return list(client.effects(ignored=True))
+
+
+def attributes(client: SandboxClient) -> dict[str, object]:
+    """The number that each person's last identify left there, by id."""
+    found: dict[str, object] = {}
+    for person in client.people():
+        number = person["attributes"].get("n")
+        if (name := person["identifiers"].get("id")) is not None:
+            found[f"id:{name}"] = number
+    return found
+
+
+def _streams(client: redis.Redis) -> list[bytes]:
+    return list(client.scan_iter("trackrelay:*", count=1000, _type="stream"))
+
+
+def _in_streams(client: redis.Redis) -> list[str]:
+    ids: list[str] = []
+    for name in _streams(client):
+        entries: Any = client.xrange(name)
+        for _, fields in entries:
+            try:
+                ids += [job["id"] for job in _decode(fields[b"j"])]
+            except (msgspec.DecodeError, KeyError, TypeError):
+                continue
+    return ids
+
+
+def _dead(connection: sa.Connection) -> dict[str, Dead]:
+    rows = connection.execute(
+        sa.text("""
+            SELECT job_id, reason, error, state, extract(epoch FROM died_at) AS died_at
+            FROM trackrelay_dead_letters WHERE state IN ('open', 'replaying')
+        """)
+    )
+    return {row.job_id: Dead(row.job_id, row.reason, row.error, row.state, float(row.died_at)) for row in rows}

@@ -1,0 +1,78 @@
+"""The table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from .running import Result
+
+#: Problems shown of each scenario.
+SHOWN = 12
+
+
+def rows(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """The table as a list of objects."""
+    return [
+        {
+            "fault": result.scenario.name,
+            "jobs": result.accounts.jobs,
+            "injected": result.injected,
+            "lost": result.accounts.lost,
+            "duplicated": result.accounts.duplicated,
+            "out_of_order": result.accounts.out_of_order,
+            "recovery_s": None if result.recovery_s is None else round(result.recovery_s, 1),
+            "repeats_ignored": result.accounts.repeats_ignored,
+            "repeats_harmless": result.accounts.repeats_harmless,
+            "repeats_without_id": result.accounts.repeats_without_id,
+            "seconds": round(result.seconds, 1),
+            "problems": [*([result.error] if result.error else []), *result.accounts.problems],
+        }
+        for result in results
+    ]
+
+
+def show(results: Sequence[Result], console: Console) -> None:
+    """Print the table, and what it does not say."""
+    table = Table(title="What was promised, under faults")
+    for name in ("fault", "jobs", "injected", "lost", "duplicated", "out of order", "recovery s", "repeats"):
+        table.add_column(name, justify="left" if name == "fault" else "right")
+    for result in results:
+        table.add_row(*_cells(result), style=None if result.good else "bold red")
+    table.add_section()
+    table.add_row(
+        "all",
+        f"{sum(result.accounts.jobs for result in results):,}",
+        *(str(sum(numbers)) for numbers in zip(*(_counts(result) for result in results), strict=True)),
+        "",
+        "",
+    )
+    console.print(table)
+    for result in results:
+        if result.scenario.note:
+            console.print(f"[bold]{result.scenario.name}[/]: {result.scenario.note}")
+
+
+def show_problems(result: Result, console: Console) -> None:
+    """Print what went wrong in one scenario."""
+    if result.error:
+        console.print(f"  {result.error}", style="red", markup=False)
+    for problem in result.accounts.problems[:SHOWN]:
+        console.print(f"  {problem}", style="red", markup=False)
+    if (more := len(result.accounts.problems) - SHOWN) > 0:
+        console.print(f"  … and {more} more", style="red")
+
+
+def _counts(result: Result) -> tuple[int, int, int, int]:
+    accounts = result.accounts
+    return result.injected, accounts.lost, accounts.duplicated, accounts.out_of_order
+
+
+def _cells(result: Result) -> list[str]:
+    accounts = result.accounts
+    recovery = "–" if result.recovery_s is None else f"{result.recovery_s:.1f}"
+    repeats = f"{accounts.repeats_ignored} / {accounts.repeats_harmless} / {accounts.repeats_without_id}"
+    return [result.scenario.name, f"{accounts.jobs:,}", *map(str, _counts(result)), recovery, repeats]

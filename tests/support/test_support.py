@@ -1,0 +1,55 @@
+"""The tests' own checks catch what they are for."""
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from sandbox import SandboxProcess
+from tests.description import find_description
+from tests.support.canaries import CANARY_API_KEY, leaks
+from tests.support.description_check import violations
+from tests.support.waiting import wait_until
+
+
+def test_a_secret_in_a_log_is_found_with_its_line(tmp_path: Path) -> None:
+    clean, leaking = tmp_path / "clean.log", tmp_path / "leaking.log"
+    clean.write_text("nothing\n")
+    leaking.write_text(f"one\ntwo {CANARY_API_KEY[:-1]}\nthree '{CANARY_API_KEY}'\nand hunter2\n")
+
+    found = leaks([clean, leaking, tmp_path / "never-written.log"], {"a password": "hunter2"})
+
+    assert [str(leak) for leak in found] == [
+        f"CANARY_API_KEY was logged: {leaking}, line 3",
+        f"a password was logged: {leaking}, line 4",
+    ]
+
+
+def test_a_request_that_is_not_described_is_found() -> None:
+    if find_description() is None:
+        pytest.skip("Customer.io's description is not here")
+    with SandboxProcess() as server:
+        server.client._ask("GET", "summary")  # about the sandbox: not held against anything
+        assert violations(server.client) == []
+        _get(f"{server.url}/v1/customers?email=a@example.com")  # App API: not described
+        _get(f"{server.url}/api/v1/accounts/region")
+        assert violations(server.client) == []
+        _get(f"{server.url}/api/v1/accounts/regoin")
+        assert violations(server.client) == [
+            "request 3, GET /api/v1/accounts/regoin: the path /api/v1/accounts/regoin is not described"
+        ]
+
+
+def _get(url: str) -> None:
+    requests.get(url, timeout=5)
+
+
+def test_waiting_gives_the_answer_and_says_what_it_waited_for_in_vain() -> None:
+    answers = iter([None, 0, "yes"])
+    assert wait_until(lambda: next(answers), 5) == "yes"
+
+    def never() -> None:
+        raise AssertionError("still 3 left")
+
+    with pytest.raises(AssertionError, match=r"waited 0\.1 s for the queue to be empty; .*: still 3 left"):
+        wait_until(never, 0.1, "the queue to be empty")

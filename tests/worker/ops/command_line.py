@@ -1,0 +1,72 @@
+"""The command line, as a user has it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from tests.support.worker_process import ROOT, clean_environment
+from worker.ops.cli import trackrelay
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What is wrong, a line each."""
+        return [line.removeprefix("trackrelay: ") for line in self.err.splitlines() if line.startswith("trackrelay: ")]
+
+    @property
+    def json(self) -> Any:
+        """The one document on stdout."""
+        return json.loads(self.out)
+
+    def only_line(self) -> str:
+        """The one line on stderr of a command that could not do what it was asked."""
+        assert self.code == 1, self
+        assert "Traceback" not in self.err
+        assert len(self.lines) == 1, self.err
+        return self.lines[0]
+
+
+class CommandLine:
+    """Runs `trackrelay` with some settings and none of this process's own.
+
+    Arguments:
+        settings: environment variables by name.
+    """
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self.settings = dict(settings)
+
+    def __call__(self, *arguments: str, input: str | bytes | None = None, **changes: str | None) -> Answer:
+        """In this process; `changes` are settings, None for one that is not set."""
+        result = CliRunner(env={**self.settings, **changes}).invoke(trackrelay, arguments, input=input)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception  # what a user would see as a traceback
+        return Answer(result.exit_code, result.stdout, result.stderr)
+
+    def process(self, *arguments: str, input: str | None = None, cwd: Path = ROOT, **changes: str) -> Answer:
+        """In a process of its own, with the console script."""
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("trackrelay")), *arguments],
+            env=clean_environment() | self.settings | changes,
+            cwd=cwd,
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)

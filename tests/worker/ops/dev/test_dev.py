@@ -1,0 +1,137 @@
+"""`trackrelay dev` from outside: it works, it keeps what it had, and nothing outlives it."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from producers import Producer
+from sandbox.client import SandboxClient
+from tests.support.waiting import wait_until
+from tests.support.worker_process import clean_environment
+
+TRACKRELAY = str(Path(sys.executable).with_name("trackrelay"))
+
+
+class Dev:
+    """A running `trackrelay dev`, and what it has said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [TRACKRELAY, "dev", "--data", str(folder)],
+            env=clean_environment() | {"CUSTOMERIO_SITE_ID": "the-real-one"},
+            cwd=folder.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+
+    def wait_until_ready(self) -> "Dev":
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if "Ctrl-C stops" in line:
+                return self
+        raise AssertionError("".join(self.lines))
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What it tells other terminals to export."""
+        exports = [shlex.split(line)[1] for line in self.lines if line.strip().startswith("export ")]
+        return dict(export.split("=", 1) for export in exports)
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        """Send a signal; the exit code and its last words."""
+        self.process.send_signal(number)
+        words, _ = self.process.communicate(timeout=40)
+        return self.process.returncode, words
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[], Dev]]:
+    started: list[Dev] = []
+
+    def run() -> Dev:
+        started.append(Dev(tmp_path / "data"))
+        return started[-1]
+
+    yield run
+    for dev in started:
+        if dev.process.poll() is None:
+            dev.process.kill()
+            dev.process.communicate()
+
+
+def test_what_was_enqueued_is_delivered_and_data_and_ports_survive_a_restart(
+    start: Callable[[], Dev], tmp_path: Path
+) -> None:
+    first = start().wait_until_ready()
+    settings = first.settings
+    sandbox = SandboxClient(settings["CUSTOMERIO_TRACK_URL"])
+    producer = Producer(redis_url=settings["TRACKRELAY_REDIS_URL"])
+    job = producer.track("42", "bought", idempotency_key="A-1")
+    wait_until(lambda: [effect["id"] for effect in sandbox.effects()] == [job])
+    assert settings["CUSTOMERIO_SITE_ID"] != "the-real-one"
+    children = first.children()
+    code, words = first.end(signal.SIGINT)
+    assert code == 0
+    assert "Everything is stopped" in words
+    assert "worker │ " in words
+    assert not any(child.is_running() for child in children)
+
+    second = start().wait_until_ready()
+    assert second.settings == settings
+    producer.track("42", "bought", idempotency_key="A-1")
+    after = producer.track("42", "bought", idempotency_key="A-2")
+    wait_until(lambda: list(sandbox.effects()))
+    assert [effect["id"] for effect in sandbox.effects()] == [after]
+    producer.close()
+    assert second.end(signal.SIGTERM)[0] == 0
+
+
+def test_nothing_outlives_it_even_when_it_is_killed(start: Callable[[], Dev]) -> None:
+    dev = start().wait_until_ready()
+    children = dev.children()
+    assert len(children) >= 5
+    os.kill(dev.process.pid, signal.SIGKILL)
+    wait_until(lambda: not any(child.is_running() for child in children), timeout=20)
+
+
+def test_a_second_one_on_the_same_data_says_so_and_leaves_the_first_alone(start: Callable[[], Dev]) -> None:
+    first = start().wait_until_ready()
+    second = start()
+    words, _ = second.process.communicate(timeout=40)
+    assert second.process.returncode == 1
+    assert "another Valkey is running on" in words or "another PostgreSQL is running on" in words
+    assert "Traceback" not in words
+    assert first.process.poll() is None
+
+
+def test_when_a_part_of_it_ends_it_says_which_and_stops(start: Callable[[], Dev]) -> None:
+    dev = start().wait_until_ready()
+    (valkey,) = [child for child in dev.children() if child.name() == "valkey-server"]
+    valkey.kill()
+    words, _ = dev.process.communicate(timeout=40)
+    assert dev.process.returncode == 1
+    assert "Valkey ended by itself" in words
+    assert "Traceback" not in words
+
+
+def test_the_settings_are_for_their_owner_only_and_no_repository_takes_them(
+    start: Callable[[], Dev], tmp_path: Path
+) -> None:
+    dev = start().wait_until_ready()
+    file = tmp_path / "data" / "env"
+    assert file.stat().st_mode & 0o077 == 0
+    assert f"export TRACKRELAY_REDIS_URL={dev.settings['TRACKRELAY_REDIS_URL']}" in file.read_text()
+    assert (tmp_path / "data" / ".gitignore").read_text() == "*\n"

@@ -1,0 +1,69 @@
+"""Snapshots made by hand: how things may stand."""
+
+from typing import Any
+
+from producers.redis_keys import LANES
+from worker.ops.status.redis_side import BreakerLook, LaneLook, Memory, RedisSide, ShardLook, WorkerLook
+from worker.ops.status.snapshot import Snapshot
+from worker.queue_config import QueueConfig
+from worker.settings import Settings, load
+from worker.store.reading.overview import Dead, Overview, Waits
+
+NOW = 1_800_000_000.0
+WORKER = WorkerLook("celery@one", True, NOW, "prefork", 4, "1.0", 12, NOW - 3600)
+GONE = WorkerLook("celery@two", False, NOW - 90)
+
+
+def settings(**changes: str) -> Settings:
+    """A worker's settings."""
+    return load(
+        {
+            "TRACKRELAY_REDIS_URL": "redis://:secret@redis.example/0",
+            "TRACKRELAY_DATABASE_URL": "postgresql://app:secret@db.example/app",
+            **changes,
+        }
+    )
+
+
+def shard(number: int = 0, *, live: int = 0, age: float = 0.0, held: bool = False, **lane: int) -> ShardLook:
+    """A shard with `live` entries, the oldest `age` seconds old."""
+    oldest = NOW - age if live else None
+    look = LaneLook(length=live, pending=lane.get("pending", 0), oldest=oldest, deliveries=lane.get("deliveries", 0))
+    return ShardLook(number, {LANES[0]: look, LANES[1]: LaneLook(0, 0, None, 0)}, held, False)
+
+
+def redis_side(**changes: Any) -> RedisSide:
+    """Redis when all is well: one worker, a beat, empty streams."""
+    well: dict[str, Any] = {
+        "now": NOW,
+        "config": QueueConfig(1, 1, "generation"),
+        "memory": Memory(10_000_000, 100_000_000, "noeviction"),
+        "shards": [shard()],
+        "breaker": BreakerLook(last_success=NOW - 2),
+        "rate": 100.0,
+        "delivered": [0] * 60,
+        "beat": NOW - 1,
+        "workers": [WORKER],
+    }
+    return RedisSide(**(well | changes))
+
+
+def waits(jobs: int = 1, *, reason: str = "failed", age: float = 10.0, due: int = 0, singles: int = 0) -> Waits:
+    """Jobs in the backlog."""
+    return Waits(0, "live", reason, jobs, due, singles, NOW - age, NOW - age)
+
+
+def dead(jobs: int = 1, reason: str = "rejected", state: str = "open") -> Dead:
+    """Dead letters."""
+    return Dead(state, reason, jobs, NOW - 500, NOW - 180, "attributes.plan is too long")
+
+
+def snapshot(redis: RedisSide | None = None, postgres: Overview | None = None, **changes: Any) -> Snapshot:
+    """How things stand; all is well unless something else is said."""
+    well: dict[str, Any] = {
+        "settings": settings(),
+        "now": NOW,
+        "redis": redis or redis_side(),
+        "postgres": postgres or Overview(shards=1),
+    }
+    return Snapshot(**(well | changes))

@@ -1,0 +1,108 @@
+"""``--fail-if``."""
+
+import click
+import pytest
+
+from worker.ops.status.conditions import MEASURES, parse
+from worker.ops.status.redis_side import BreakerLook, Memory
+from worker.store.reading.overview import Overview
+
+from .snapshots import NOW, dead, redis_side, shard, snapshot, waits
+
+TROUBLED = snapshot(
+    redis_side(
+        shards=[shard(live=7, age=700, pending=2)],
+        breaker=BreakerLook("halted", "credentials", "401"),
+        memory=Memory(80, 100, "noeviction"),
+        workers=[],
+        beat=NOW - 200,
+        delivered=[0] * 60,
+    ),
+    Overview(backlog=[waits(5)], dead_letters=[dead(3)], paused={0: NOW}, shards=1),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "failure"),
+    [
+        ("oldest>10m", "oldest>10m: age of the oldest undelivered job: 11 min"),
+        ("dead_letters>0", "dead_letters>0: open dead letters: 3"),
+        ("beat>2m", "beat>2m: time since a beat was seen: 3 min 20 s"),
+        ("backlog>=5", "backlog>=5: jobs in the backlog: 5"),
+        ("queue > 6", "queue > 6: jobs in the streams: 7"),
+        ("pending>1", "pending>1: jobs read and not settled: 2"),
+        ("workers<1", "workers<1: workers: 0"),
+        ("paused!=0", "paused!=0: paused shards: 1"),
+        ("delivered<1", "delivered<1: jobs delivered in the last minute: 0"),
+        ("memory>75%", "memory>75%: use of Redis' maxmemory: 80%"),
+        ("breaker=halted", "breaker=halted: breaker: halted"),
+        ("breaker==halted", "breaker==halted: breaker: halted"),
+        ("breaker!=closed", "breaker!=closed: breaker: halted"),
+    ],
+)
+def test_a_condition_that_holds_fails_with_what_is(text: str, failure: str) -> None:
+    (condition,) = parse(text)
+    assert condition.failure(TROUBLED) == failure
+
+
+def test_there_is_a_test_for_every_measure() -> None:
+    (mark,) = test_a_condition_that_holds_fails_with_what_is.pytestmark  # type: ignore[attr-defined]
+    assert {parse(text)[0].name for text, _ in mark.args[1]} == set(MEASURES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "oldest>1s",
+        "dead_letters>0",
+        "beat>2m",
+        "backlog>0",
+        "queue>0",
+        "workers<1",
+        "paused>0",
+        "memory>75",
+        "breaker!=closed",
+    ],
+)
+def test_when_all_is_well_nothing_fails(text: str) -> None:
+    assert [condition.failure(snapshot()) for condition in parse(text)] == [None]
+
+
+def test_several_are_separated_by_commas() -> None:
+    assert [condition.name for condition in parse("oldest>10m, dead_letters>0,beat>2m,")] == [
+        "oldest",
+        "dead_letters",
+        "beat",
+    ]
+
+
+def test_a_beat_that_was_never_seen_is_older_than_any_limit() -> None:
+    (condition,) = parse("beat>20h")
+    assert condition.failure(snapshot(redis_side(beat=None))) == "beat>20h: time since a beat was seen: more than a day"
+
+
+def test_what_cannot_be_known_fails() -> None:
+    away = type(TROUBLED)(TROUBLED.settings, NOW, TROUBLED.redis, None, "", "Postgres at db cannot be reached")
+
+    assert [condition.failure(away) for condition in parse("oldest>1h,workers<0")] == [
+        "oldest>1h: not known, as Postgres at db cannot be reached",
+        None,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("oldst>10m", "there is no 'oldst'; did you mean 'oldest'?"),
+        ("xyz>1", "there are oldest, beat, dead_letters"),
+        ("oldest", "'oldest' is no condition; an example: oldest>10m"),
+        ("oldest>soon", "'soon' is not a duration such as 90s, 10m, 12h or 3d"),
+        ("dead_letters>many", "'many' is not a number"),
+        ("breaker>open", "breaker is compared with = or !="),
+        ("breaker=ajar", "must be one of closed, open, halted"),
+        (" , ", "it is empty"),
+    ],
+)
+def test_what_cannot_be_understood_is_said(text: str, words: str) -> None:
+    with pytest.raises(click.BadParameter, match=words.replace("?", r"\?")):
+        parse(text)

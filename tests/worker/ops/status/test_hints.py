@@ -1,0 +1,157 @@
+"""What to do: each trouble is named, with the command that helps."""
+
+from typing import Any
+
+import pytest
+
+from worker.ops.status.hints import hints
+from worker.ops.status.redis_side import BreakerLook, Memory
+from worker.ops.status.sampling import Sample
+from worker.ops.status.verdict import verdict
+from worker.store.reading.overview import Overview
+
+from .snapshots import GONE, NOW, WORKER, dead, redis_side, settings, shard, snapshot, waits
+
+
+def breaker(state: str, reason: str, message: str = "503") -> BreakerLook:
+    return BreakerLook(state, reason, message, until=NOW + 14, since=NOW - 720, last_success=NOW - 730, failures=9)
+
+
+def test_when_all_is_well_there_is_nothing_to_do() -> None:
+    assert hints(snapshot()) == []
+    assert verdict(snapshot()).state == "idle"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "severity", "words", "command"),
+    [
+        ("open", "outage", "warning", "Nothing is lost and nothing has to be done here", ""),
+        ("open", "rate_limited", "warning", "lower TRACKRELAY_REQUESTS_PER_SECOND", ""),
+        (
+            "halted",
+            "credentials",
+            "wrong",
+            "Correct CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY",
+            "trackrelay check",
+        ),
+        ("halted", "region", "wrong", "Correct CUSTOMERIO_REGION", "trackrelay check"),
+        ("halted", "workspace", "wrong", "TRACKRELAY_ENVIRONMENT_ID", "trackrelay check"),
+        ("halted", "refused", "wrong", "in the same words", "trackrelay check"),
+    ],
+)
+def test_a_stopped_delivery_is_explained(state: str, reason: str, severity: str, words: str, command: str) -> None:
+    now = snapshot(redis_side(breaker=breaker(state, reason)))
+
+    (hint,) = hints(now)
+
+    assert (hint.severity, hint.command) == (severity, command)
+    assert words in hint.text
+    assert "503. Delivery stopped 12 min ago; the next attempt is in 14 s." in hint.text
+    assert verdict(now).state == "stopped"
+
+
+def only(now: Any) -> tuple[str, str, str]:
+    (hint,) = hints(now)
+    return hint.severity, hint.text, hint.command
+
+
+def test_jobs_without_a_worker_are_wrong_and_an_idle_fleet_without_one_is_a_warning() -> None:
+    severity, text, command = only(snapshot(redis_side(workers=[], shards=[shard(live=3)])))
+    assert (severity, text, command) == ("wrong", "No worker runs, and 3 jobs wait. Start one.", "trackrelay worker")
+
+    assert only(snapshot(redis_side(workers=[])))[0] == "warning"
+
+
+def test_the_last_worker_to_vanish_is_named() -> None:
+    _, text, _ = only(snapshot(redis_side(workers=[GONE], shards=[shard(live=1)])))
+    assert text.startswith("No worker runs; celery@two went without a word 1 min 30 s ago, and 1 job waits.")
+
+
+def test_a_worker_that_vanished_beside_others_is_a_note() -> None:
+    severity, text, _ = only(snapshot(redis_side(workers=[WORKER, GONE])))
+    assert severity == "note"
+    assert "celery@two" in text
+
+
+def test_dead_letters_are_pointed_to_with_what_was_said_of_the_newest() -> None:
+    severity, text, command = only(snapshot(postgres=Overview(dead_letters=[dead(12)], shards=1)))
+    assert severity == "warning"
+    assert text.startswith("12 dead letters to look at; the newest, rejected 3 min ago: attributes.plan is too long")
+    assert command == "trackrelay dead-letters list"
+
+
+def test_dead_letters_that_are_being_replayed_are_nobodys_task() -> None:
+    assert hints(snapshot(postgres=Overview(dead_letters=[dead(state="replaying")], shards=1))) == []
+
+
+def test_paused_shards_are_named_with_the_command_that_resumes_them() -> None:
+    some = snapshot(postgres=Overview(paused={1: NOW - 120, 3: NOW - 60}, shards=4))
+    assert only(some) == ("warning", "Paused: shard 1 and 3, for 2 min.", "trackrelay resume --shard 1 --shard 3")
+
+    everything = snapshot(postgres=Overview(paused={0: NOW - 120}, shards=1))
+    assert only(everything) == ("warning", "Delivery is paused for 2 min.", "trackrelay resume")
+    assert verdict(everything).state == "paused"
+
+
+def test_a_shard_that_nobody_takes_is_wrong() -> None:
+    assert "Shard 0: work waits" in only(snapshot(redis_side(shards=[shard(live=1, age=90)])))[1]
+    assert hints(snapshot(redis_side(shards=[shard(live=1, age=90, held=True)]))) == []
+    assert hints(snapshot(redis_side(shards=[shard(live=1, age=5)]))) == []
+
+
+def test_an_entry_that_keeps_coming_back_is_named() -> None:
+    looping = redis_side(shards=[shard(2, live=1, held=True, deliveries=4)])
+    assert only(snapshot(looping))[1].startswith("Shard 2: its first entry was handed out 4 times")
+
+
+def test_a_redis_that_is_filling_up_or_evicting_is_wrong() -> None:
+    assert "applications get QueueFull" in only(snapshot(redis_side(memory=Memory(80, 100, "noeviction"))))[1]
+    assert "may throw away jobs" in only(snapshot(redis_side(memory=Memory(1, 100, "allkeys-lru"))))[1]
+
+
+def test_work_that_needs_a_request_each_is_pointed_out_when_it_outgrows_the_budget() -> None:
+    full = redis_side(shards=[shard(live=20_000, held=True)], sample=Sample(100, 50))
+    severity, text, _ = only(snapshot(full))
+    assert severity == "warning"
+    assert "About 10,000 waiting jobs" in text
+    assert "takes 2 min 13 s" in text
+
+    assert hints(snapshot(full, settings=settings(TRACKRELAY_REQUESTS_PER_SECOND="1000"))) == []
+
+
+def test_without_a_beat_only_pruning_is_missing() -> None:
+    assert only(snapshot(redis_side(beat=None)))[0] == "note"
+    assert only(snapshot(redis_side(beat=NOW - 300)))[2] == "trackrelay beat"
+
+
+def test_workers_of_two_versions_are_pointed_out() -> None:
+    other = type(WORKER)("celery@old", True, NOW, "prefork", 4, "0.9", 13, NOW)
+    assert "0.9 and 1.0" in only(snapshot(redis_side(workers=[WORKER, other])))[1]
+
+
+def test_a_store_that_is_away_comes_first_and_says_what_happens_meanwhile() -> None:
+    away = snapshot(redis_side(shards=[shard(live=2)]), postgres_problem="Postgres at db cannot be reached: refused")
+    away = type(away)(away.settings, away.now, away.redis, None, "", away.postgres_problem)
+
+    first, second = hints(away)
+
+    assert first.text == "Postgres at db cannot be reached: refused."
+    assert "jobs wait in Redis, and none is lost" in second.text
+    assert verdict(away).sentence == "Nothing is delivered: Postgres must be seen to first."
+
+
+def test_the_worst_comes_first() -> None:
+    now = snapshot(redis_side(workers=[], beat=None, shards=[shard(live=1)]), Overview(dead_letters=[dead()], shards=1))
+    assert [hint.severity for hint in hints(now)] == ["wrong", "warning", "note"]
+
+
+def test_the_last_minute_is_reckoned_from_two_counters() -> None:
+    # Twenty seconds into a minute, a third of the minute before has passed.
+    counters = [50, 300] + [0] * 58
+    now = snapshot(redis_side(now=NOW + 20, delivered=counters), now=NOW - NOW % 60 + 20)
+    assert verdict(now).sentence.startswith("Delivering: 250 jobs in the last minute.")
+
+
+def test_what_waits_is_said_with_its_age() -> None:
+    now = snapshot(redis_side(shards=[shard(live=2, age=5, held=True)]), Overview(backlog=[waits(3, age=75)], shards=1))
+    assert verdict(now).sentence.endswith("5 jobs wait, the oldest for 1 min 15 s.")

@@ -1,0 +1,122 @@
+"""``trackrelay status`` on real servers."""
+
+import pytest
+
+from producers import Person
+from tests.support.road import Road
+from tests.support.waiting import wait_until
+from tests.worker.ops.command_line import CommandLine
+from worker.store import shards
+
+
+def test_it_shows_a_working_fleet(working_road: Road, run: CommandLine) -> None:
+    working_road.wait_delivered([working_road.producer.track(str(person), "greeted") for person in range(20)])
+    wait_until(lambda: run("status", "--json").json["workers"], 10, "the worker to show itself")
+
+    answer = run("status")
+
+    assert answer.code == 0
+    assert "Delivering: 20 jobs in the last minute. Nothing waits." in answer.out
+    assert "closed, requests pass; last success" in answer.out
+    assert "worker@" in answer.out
+
+
+def test_the_document_has_every_number(working_road: Road, run: CommandLine) -> None:
+    working_road.wait_delivered([working_road.producer.track("42", "greeted")])
+    with working_road.sandbox.outage():
+        failed = working_road.producer.track("42", "left")
+        working_road.wait_waiting(failed)
+        working_road.wait_waiting(working_road.producer.track("42", "came back"))
+        wait_until(lambda: run("status", "--json").json["breaker"]["state"] == "open", 20, "the breaker to open")
+        now = run("status", "--json").json
+
+    assert now["state"] == "stopped"
+    assert now["breaker"]["reason"] == "outage"
+    assert now["breaker"]["until"] >= now["breaker"]["since"]
+    assert now["backlog"]["jobs"] == 2
+    assert now["backlog"]["by_reason"]["failed"]["jobs"] == 1
+    assert now["backlog"]["by_reason"]["key_waits"]["jobs"] == 1
+    assert 0 < now["oldest_s"] < 60
+    assert now["queue"]["jobs"] == 0
+    assert [shard["shard"] for shard in now["queue"]["shards"]] == [0, 1, 2, 3]
+    assert now["delivered"]["last_hour"] == 1
+    assert now["budget"]["requests_per_second"] == 100
+    assert now["workers"][0]["alive"] is True
+    assert now["what_to_do"][0]["text"].startswith("Customer.io does not answer as it should: 503")
+
+
+def test_dead_letters_are_counted_by_reason(working_road: Road, run: CommandLine) -> None:
+    working_road.sandbox.add_fault(kind="reject", match={"name": "odd"}, message="odd is odd")
+    working_road.wait_dead(working_road.producer.track("42", "odd"))
+
+    now = run("status", "--json").json
+
+    assert now["dead_letters"] == {"open": 1, "replaying": 0, "by_reason": {"rejected": 1}}
+    assert "trackrelay dead-letters list" in run("status").out
+
+
+def test_what_waits_in_the_streams_is_shown_by_shard_and_lane(road: Road, run: CommandLine) -> None:
+    road.producer.track("42", "greeted")
+    road.producer.enqueue_many([])
+    now = run("status", "--json").json
+
+    assert (now["state"], now["queue"]["jobs"]) == ("stopped", 1)
+    (busy,) = (shard for shard in now["queue"]["shards"] if shard["live"])
+    assert (busy["bulk"], busy["pending"], busy["held"], busy["paused"]) == (0, 0, False, False)
+    assert "No worker runs, and 1 job waits." in run("status").out
+
+
+def test_work_that_needs_a_request_each_is_seen_in_the_streams(road: Road, run: CommandLine) -> None:
+    with road.producer.pipeline() as pipeline:
+        for number in range(200):
+            pipeline.track(Person(anonymous_id=f"visitor-{number}"), "looked")
+
+    assert "need a request each" in run("status", TRACKRELAY_REQUESTS_PER_SECOND="1").out
+
+
+def test_paused_shards_are_shown(road: Road, run: CommandLine) -> None:
+    with road.engine.begin() as connection:
+        shards.set_paused(connection, [2], True)
+
+    assert [each["shard"] for each in run("status", "--json").json["paused"]] == [2]
+    assert "trackrelay resume --shard 2" in run("status").out
+
+
+def test_conditions_fail_one_line_each_and_quiet_prints_nothing_else(road: Road, run: CommandLine) -> None:
+    well = run("status", "--fail-if", "oldest>10m,dead_letters>0", "-q")
+    assert (well.code, well.out, well.err) == (0, "", "")
+
+    answer = run("status", "--quiet", "--fail-if", "workers<1", "--fail-if", "beat>2m,breaker=open")
+    assert answer.code == 1
+    assert answer.lines == ["workers<1: workers: 0", "beat>2m: time since a beat was seen: more than a day"]
+    assert answer.out == ""
+
+
+def test_failed_conditions_are_in_the_document(road: Road, run: CommandLine) -> None:
+    answer = run("status", "--json", "--fail-if", "workers<1")
+    assert answer.json["failed"] == ["workers<1: workers: 0"]
+    assert answer.code == 1
+
+
+@pytest.mark.parametrize(
+    ("away", "known", "unknown"),
+    [
+        ({"TRACKRELAY_REDIS_URL": "redis://127.0.0.1:1/0"}, "backlog", "queue"),
+        ({"TRACKRELAY_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, "queue", "backlog"),
+    ],
+)
+def test_it_tells_what_it_can_when_a_store_is_away(
+    road: Road, run: CommandLine, away: dict[str, str], known: str, unknown: str
+) -> None:
+    answer = run("status", "--json", **away)
+
+    assert answer.code == 1
+    assert answer.json[known] is not None
+    assert answer.json[unknown] is None
+    assert answer.json["oldest_s"] is None
+    assert len(answer.json["problems"]) == len(answer.lines) == 1
+    assert "must be seen to first" in run("status", **away).out
+
+
+def test_watching_goes_with_nothing_that_ends(run: CommandLine) -> None:
+    assert run("status", "--watch", "--json").code == 2

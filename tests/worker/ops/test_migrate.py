@@ -1,0 +1,79 @@
+"""``trackrelay migrate``."""
+
+import pytest
+import redis
+
+from tests.support.road import Road
+from worker.presence import WORKERS_KEY
+
+from .command_line import CommandLine
+
+
+@pytest.fixture
+def empty(run: CommandLine, empty_database_url: str) -> CommandLine:
+    """The command line on an empty database."""
+    run.settings["TRACKRELAY_DATABASE_URL"] = empty_database_url
+    return run
+
+
+def test_it_makes_tables_and_queue_and_a_second_run_changes_nothing(empty: CommandLine) -> None:
+    first = empty("migrate", TRACKRELAY_SHARDS="3")
+    second = empty("migrate")
+
+    assert first.out.splitlines() == [
+        "Postgres: tables made, revision 0001",
+        "Redis:    queue set up: 3 shards, format 1",
+    ]
+    assert second.out.splitlines() == [
+        "Postgres: tables are at revision 0001 already",
+        "Redis:    the queue is set up already: 3 shards, format 1",
+    ]
+    assert (first.code, second.code) == (0, 0)
+
+
+def test_taking_the_tables_away_is_asked_about_and_says_what_would_be_lost(road: Road, run: CommandLine) -> None:
+    road.producer.track("42", "greeted")
+
+    declined = run("migrate", "--down", "base", input="n\n")
+
+    assert declined.code == 1
+    assert "from revision 0001 back to base" in declined.err
+    assert run("status").code == 0
+
+
+def test_taking_the_tables_away_leaves_nothing_and_can_be_made_good(road: Road, run: CommandLine) -> None:
+    assert run("migrate", "--down", "base", "--yes").out == "Postgres: tables removed\n"
+
+    assert not [
+        row
+        for row in road.rows("SELECT relname FROM pg_class WHERE relname LIKE 'trackrelay_%'")
+        if row.relname != "trackrelay_alembic_version" and not row.relname.endswith("_pkc")
+    ]
+    assert run("migrate").out.startswith("Postgres: tables made")
+
+
+def test_tables_are_not_taken_from_under_a_running_worker(road: Road, run: CommandLine) -> None:
+    _show_worker(road.redis)
+
+    assert run("migrate", "--down", "base", "--yes").only_line() == (
+        "celery@somewhere still running on these tables: stop the workers first"
+    )
+
+
+def test_an_unknown_revision_is_said(road: Road, run: CommandLine) -> None:
+    assert "'9999'" in run("migrate", "--down", "9999", "--yes").only_line()
+
+
+def test_tables_of_a_newer_version_are_left_as_they_are(road: Road, run: CommandLine) -> None:
+    with road.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trackrelay_alembic_version SET version_num = 'abcd'")
+
+    answer = run("migrate")
+
+    assert "at revision abcd, made by a newer version of trackrelay: left as they are" in answer.out
+    assert answer.code == 0
+
+
+def _show_worker(client: redis.Redis) -> None:
+    client.zadd(WORKERS_KEY, {"celery@somewhere": 4_000_000_000})
+    client.set("trackrelay:workers:celery@somewhere", "{}")

@@ -1,0 +1,426 @@
+"""Replaying against a real Postgres and Valkey, without anybody delivering."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+import sqlalchemy as sa
+
+from producers import operations
+from producers.keys import shard_of
+from producers.operation import Operation
+from producers.redis_keys import QUEUE_KEY
+from tests.support.waiting import wait_until
+from worker.job import Job
+from worker.keys import KeyHasher
+from worker.replayable import Wanted
+from worker.replaying import CHUNK, Replayer, Tally
+from worker.setting_up import migrate
+from worker.settings import sqlalchemy_url
+from worker.store import dead_letters, ledger, letters, settlement, shards
+from worker.store.backlog import Waiting
+from worker.store.dead_letters import Death
+from worker.store.letters import Filters, Letter
+from worker.store.settlement import Holder, Settlement
+
+SHARDS = 4
+THEN = 1_790_000_000.0
+HASHER = KeyHasher(b"secret")
+
+
+class Stores:
+    """Stores to fill by hand, and a replayer that works on them."""
+
+    def __init__(self, engine: sa.Engine, client: redis.Redis) -> None:
+        self.engine = engine
+        self.redis = client
+        self.replayer = Replayer(engine, client, HASHER, merge_delay_s=5, who="ada@test", note="a test")
+
+    def job(self, operation: Operation, at: float = THEN, **changes: Any) -> Job:
+        body = operation.body[:-1] + b',"timestamp":%d}' % int(at) if operation.stamp else operation.body
+        made = Job(
+            id=operation.id, operation=operation.name, keys=tuple(HASHER.stored(key) for key in operation.keys),
+            shards=tuple(shard_of(key, SHARDS) for key in operation.keys), body=body, lane="live", enqueued_at=at,
+            age_from=at, entry="1-1",
+        )  # fmt: skip
+        return replace(made, **changes)
+
+    def bury(self, *operations: Operation, at: float = THEN, reason: Any = "rejected", **changes: Any) -> list[str]:
+        """Make dead letters, enqueued ``at``; returns their ids."""
+        jobs = [self.job(each, at, attempts=1, **changes) for each in operations]
+        event = {"at": at, "what": reason, "error": "no such plan"}
+        deaths = [
+            Death(job=job, reason=reason, error="no such plan", field="attributes.plan", history=(event,))
+            for job in jobs
+        ]
+        with self.engine.begin() as connection:
+            dead_letters.insert(connection, deaths)
+        return [job.id for job in jobs]
+
+    def deliver(self, operation: Operation, at: float) -> str:
+        """Write into the ledger that a job enqueued ``at`` was delivered."""
+        with self.engine.begin() as connection:
+            ledger.record(connection, [self.job(operation, at)])
+        return operation.id
+
+    def wait_in_backlog(self, operation: Operation, at: float, lane: Any = "live") -> str:
+        """Put a job into the backlog, as a holder does."""
+        job = self.job(operation, at, lane=lane)
+        with self.engine.begin() as connection:
+            takeover = shards.take_over(connection, job.shards[0])
+        with self.engine.begin() as connection:
+            waiting = Settlement(waiting=[Waiting(job=job, reason="breaker")])
+            settlement.settle(connection, Holder(job.shards[0], takeover.fence), waiting, 5)
+        return job.id
+
+    def letter(self, id: str) -> Letter:
+        with self.engine.connect() as connection:
+            (found,) = letters.load(connection, [id])
+        return found
+
+    def ids(self, **filters: Any) -> list[str]:
+        with self.engine.connect() as connection:
+            return letters.ids(connection, Filters(**filters))
+
+    def replay(self, *ids: str, **wanted: Any) -> Tally:
+        return self._tally(self.replayer.replay(ids, Wanted(**wanted)))
+
+    def plan(self, *ids: str, **wanted: Any) -> Tally:
+        return self._tally(self.replayer.plan(ids, Wanted(**wanted)))
+
+    def _tally(self, outcomes: Any) -> Tally:
+        tally = Tally()
+        for outcome in outcomes:
+            tally.add(outcome)
+        return tally
+
+    def rows(self, statement: str) -> list[Any]:
+        with self.engine.connect() as connection:
+            return list(connection.execute(sa.text(statement)).all())
+
+    def backlog(self) -> list[Any]:
+        return self.rows("SELECT * FROM trackrelay_backlog ORDER BY shard, lane, key, position")
+
+
+@pytest.fixture
+def stores(database_url: str, redis_url: str) -> Iterator[Stores]:
+    engine = sa.create_engine(sqlalchemy_url(database_url))
+    client = redis.Redis.from_url(redis_url)
+    migrate(engine, client, SHARDS)
+    yield Stores(engine, client)
+    client.close()
+    engine.dispose()
+
+
+def test_a_replayed_job_is_the_last_of_its_key_in_the_bulk_lane_and_due_if_it_is_the_first(stores: Stores) -> None:
+    first = stores.wait_in_backlog(operations.track("42", "a"), THEN, lane="bulk")
+    (behind,) = stores.bury(operations.track("42", "b"))
+    (alone,) = stores.bury(operations.track("43", "c"))
+    assert stores.replay(behind, alone).replayed == 2
+    rows = {row.job_id: row for row in stores.backlog()}
+    assert rows[first].position < rows[behind].position
+    assert (rows[behind].lane, rows[behind].reason, rows[behind].attempts, rows[behind].replayed) == (
+        "bulk",
+        "replayed",
+        0,
+        True,
+    )
+    assert rows[behind].due_at is None
+    assert rows[alone].due_at is not None
+    assert rows[alone].enqueued_at.timestamp() == THEN
+    assert rows[alone].age_from.timestamp() > THEN + 60
+    assert rows[alone].body == msgspec.json.decode(stores.letter(alone).body or b"")
+
+
+def test_its_history_says_who_replayed_it_when_and_why_and_its_state_that_it_is_on_its_way(stores: Stores) -> None:
+    (id,) = stores.bury(operations.track("42", "b"))
+    stores.replay(id)
+    letter = stores.letter(id)
+    assert letter.state == "replaying"
+    rejected, replayed = letter.history
+    assert rejected["what"] == "rejected"
+    assert {name: replayed[name] for name in ("what", "who", "note", "reason")} == {
+        "what": "replayed",
+        "who": "ada@test",
+        "note": "a test",
+        "reason": "rejected",
+    }
+    assert replayed["died_at"] == pytest.approx(letter.died_at, abs=0.001)
+
+
+def test_a_job_with_two_keys_gets_a_row_for_each_and_is_due_when_it_is_first_in_both(stores: Stores) -> None:
+    here, there = next(
+        (a, b)
+        for a in ("a", "b", "c", "d")
+        for b in ("e", "f", "g", "h")
+        if shard_of(f"id:{a}", SHARDS) != shard_of(f"anonymous:{b}", SHARDS)
+    )
+    (id,) = stores.bury(operations.identify(here, {"plan": "x"}, anonymous_id=there))
+    stores.replay(id)
+    rows = stores.backlog()
+    assert {(row.key, row.shard, row.sends, row.parts) for row in rows} == {
+        (f"id:{here}", shard_of(f"id:{here}", SHARDS), True, 2),
+        (HASHER.stored(f"anonymous:{there}"), shard_of(f"anonymous:{there}", SHARDS), False, 2),
+    }
+    assert all(row.due_at for row in rows)
+
+
+def test_replays_keep_the_order_they_were_enqueued_in(stores: Stores) -> None:
+    later = stores.bury(operations.track("42", "later"), at=THEN + 10)
+    sooner = stores.bury(operations.track("42", "sooner"), at=THEN)
+    companion = operations.track("42", "with attributes", person_attributes={"n": 1})
+    assert companion.companion is not None
+    both = stores.bury(companion, companion.companion, at=THEN + 5)
+    ids = stores.ids()
+    assert ids == [*sooner, both[1], both[0], *later]
+    stores.replay(*ids)
+    assert [row.job_id for row in sorted(stores.backlog(), key=lambda row: row.position)] == ids
+
+
+def test_the_next_job_of_a_holder_goes_behind_what_was_replayed(stores: Stores) -> None:
+    (id,) = stores.bury(operations.track("42", "replayed"))
+    stores.replay(id)
+    after = stores.wait_in_backlog(operations.track("42", "after"), THEN + 60, lane="bulk")
+    positions = {row.job_id: row.position for row in stores.backlog()}
+    assert positions[id] < positions[after]
+
+
+def test_workers_are_called(stores: Stores) -> None:
+    (id,) = stores.bury(operations.track("42", "b"))
+    assert stores.redis.llen(QUEUE_KEY) == 0
+    stores.plan(id)
+    assert stores.redis.llen(QUEUE_KEY) == 0
+    stores.replay(id)
+    assert stores.redis.llen(QUEUE_KEY) == 1
+
+
+def test_a_plan_changes_nothing(stores: Stores) -> None:
+    (id,) = stores.bury(operations.track("42", "b"))
+    before = stores.letter(id)
+    assert stores.plan(id).replayed == 1
+    assert stores.letter(id) == before
+    assert stores.backlog() == []
+
+
+@pytest.mark.parametrize("removal", [operations.delete_person("42"), operations.suppress("42")])
+def test_nothing_is_replayed_once_its_person_was_deleted_or_suppressed(stores: Stores, removal: Operation) -> None:
+    ids = stores.bury(
+        operations.track("42", "b"), operations.identify("42", {"a": 1}), operations.add_device("42", "t", "ios")
+    )
+    gone = stores.deliver(removal, THEN + 60)
+    tally = stores.replay(*ids, even_if_newer=True)
+    assert tally.replayed == 0
+    assert {each.kind for each in tally.refused} == {"removed"}
+    assert {each.later and each.later.id for each in tally.refused} == {gone}
+    assert {stores.letter(id).state for id in ids} == {"open"}
+    assert stores.backlog() == []
+
+
+def test_an_earlier_removal_stands_in_nobodys_way(stores: Stores) -> None:
+    stores.deliver(operations.delete_person("42"), THEN - 60)
+    (id,) = stores.bury(operations.identify("42", {"a": 1}))
+    assert stores.replay(id).replayed == 1
+
+
+def test_of_two_jobs_of_one_millisecond_a_removal_is_later_only_if_it_came_after_the_death(stores: Stores) -> None:
+    stores.deliver(operations.delete_person("42"), THEN)
+    (after,) = stores.bury(operations.identify("42", {"a": 1}))
+    (before,) = stores.bury(operations.identify("43", {"a": 1}))
+    stores.deliver(operations.delete_person("43"), THEN)
+    tally = stores.replay(after, before)
+    assert tally.replayed == 1
+    assert [each.id for each in tally.refused] == [before]
+
+
+def test_a_removal_of_either_key_counts_and_of_nobody_else(stores: Stores) -> None:
+    (both,) = stores.bury(operations.merge(primary="1", secondary="2"))
+    stores.deliver(operations.delete_person("2"), THEN + 60)
+    stores.deliver(operations.delete_person("3"), THEN + 60)
+    (refused,) = stores.replay(both, even_if_newer=True).refused
+    assert refused.kind == "removed"
+
+
+def test_what_has_no_time_of_its_own_is_not_replayed_past_a_later_job_of_its_key(stores: Stores) -> None:
+    device, event = stores.bury(operations.add_device("42", "t", "ios"), operations.track("42", "b"))
+    (other,) = stores.bury(operations.add_device("43", "t", "ios"))
+    stores.deliver(operations.track("42", "sooner"), THEN - 60)
+    newer = stores.deliver(operations.delete_device("42", "t"), THEN + 60)
+    tally = stores.replay(device, event, other)
+    assert tally.replayed == 2
+    (refused,) = tally.refused
+    assert (refused.id, refused.kind, refused.later and refused.later.id) == (device, "newer", newer)
+    assert newer in refused.why
+    assert "person.delete_device" in refused.why
+    assert stores.letter(device).state == "open"
+    assert stores.replay(device, even_if_newer=True).replayed == 1
+    assert stores.letter(device).history[-1]["even_if_newer"] == newer
+
+
+def test_a_later_job_that_still_waits_counts_like_a_delivered_one(stores: Stores) -> None:
+    (device,) = stores.bury(operations.add_device("42", "t", "ios"))
+    waiting = stores.wait_in_backlog(operations.delete_device("42", "t"), THEN + 60)
+    (refused,) = stores.replay(device).refused
+    assert refused.later
+    assert (refused.later.id, refused.later.delivered_at) == (waiting, None)
+
+
+def test_a_removal_counts_as_the_second_key_of_a_merge_does(stores: Stores) -> None:
+    (device,) = stores.bury(operations.add_device("2", "t", "ios"))
+    merged = stores.deliver(operations.merge(primary="1", secondary="2"), THEN + 60)
+    (refused,) = stores.replay(device).refused
+    assert refused.later
+    assert refused.later.id == merged
+
+
+def test_refused_letters_do_not_stop_the_others_and_everything_asked_for_is_answered(stores: Stores) -> None:
+    good = stores.bury(*(operations.track(str(n), "b") for n in range(3)))
+    (raw,) = stores.bury(operations.track("9", "b"), reason="undecodable")
+    with stores.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE trackrelay_dead_letters SET body = NULL WHERE job_id = :id"), {"id": raw})
+    tally = stores.replay(good[0], raw, good[1], "NOBODY", good[2])
+    assert tally.replayed == 3
+    assert [(each.id, each.kind) for each in tally.refused] == [(raw, "undecodable"), ("NOBODY", "missing")]
+    again = stores.replay(*good)
+    assert [each.kind for each in again.refused] == ["state"] * 3
+
+
+def test_a_job_that_was_delivered_after_all_is_not_replayed(stores: Stores) -> None:
+    operation = operations.track("42", "b")
+    (id,) = stores.bury(operation)
+    stores.deliver(operation, THEN)
+    (refused,) = stores.replay(id).refused
+    assert refused.kind == "delivered"
+
+
+def test_many_are_replayed_in_chunks_each_a_transaction(stores: Stores) -> None:
+    ids = stores.bury(*(operations.track(str(n % 7), "b", {"n": n}) for n in range(2 * CHUNK + 5)))
+    sizes = []
+    for outcome in stores.replayer.replay(ids, Wanted()):
+        sizes.append(outcome.size)
+        if len(sizes) == 2:
+            break
+    assert sizes == [CHUNK, CHUNK]
+    assert len(stores.ids(states=("replaying",))) == 2 * CHUNK
+    assert len(stores.ids(states=("open",))) == 5
+    assert stores.replay(*ids).replayed == 5
+    by_key: dict[str, list[Any]] = {}
+    for row in stores.backlog():
+        by_key.setdefault(row.key, []).append(row)
+    assert all(sum(row.due_at is not None for row in rows) == 1 for rows in by_key.values())
+
+
+def test_two_who_replay_the_same_letters_replay_each_once(stores: Stores) -> None:
+    ids = stores.bury(*(operations.track(str(n % 5), "b", {"n": n}) for n in range(200)))
+    tallies: list[Tally] = []
+    threads = [threading.Thread(target=lambda: tallies.append(stores.replay(*ids))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sum(tally.replayed for tally in tallies) == 200
+    assert len(stores.backlog()) == 200
+    assert {len(stores.letter(id).history) for id in ids} == {2}
+
+
+def test_a_replay_waits_for_a_holder_that_is_settling(stores: Stores) -> None:
+    """Or it could miss a deletion that is being written down just now."""
+    (id,) = stores.bury(operations.identify("42", {"a": 1}))
+    delete = stores.job(operations.delete_person("42"), THEN + 60)
+    done = threading.Event()
+
+    def replay() -> None:
+        tallies.append(stores.replay(id))
+        done.set()
+
+    tallies: list[Tally] = []
+    with stores.engine.begin() as connection:
+        fence = shards.take_over(connection, delete.shards[0]).fence
+    with stores.engine.begin() as connection:
+        settlement.settle(connection, Holder(delete.shards[0], fence), Settlement(delivered=[delete]), 5)
+        threading.Thread(target=replay).start()
+        wait_until(lambda: stores.rows("SELECT 1 FROM pg_locks WHERE NOT granted"), what="the replay to wait")
+        assert not done.is_set()
+    assert done.wait(10)
+    assert [each.kind for each in tallies[0].refused] == ["removed"]
+
+
+def test_a_discarded_letter_keeps_its_row_and_says_who_discarded_it(stores: Stores) -> None:
+    first, second, third = stores.bury(*(operations.track("42", name) for name in ("a", "b", "c")))
+    stores.replay(third)
+    (discarded,) = stores.replayer.discard([first, third])
+    assert discarded == {first}
+    letter = stores.letter(first)
+    assert letter.state == "discarded"
+    assert {name: letter.history[-1][name] for name in ("what", "who", "note")} == {
+        "what": "discarded",
+        "who": "ada@test",
+        "note": "a test",
+    }
+    assert (stores.letter(second).state, stores.letter(third).state) == ("open", "replaying")
+
+
+def test_a_discarded_letter_can_be_replayed_by_those_who_say_so(stores: Stores) -> None:
+    (id,) = stores.bury(operations.track("42", "a"))
+    list(stores.replayer.discard([id]))
+    assert stores.replay(id).replayed == 0
+    assert stores.replay(id, states=frozenset({"discarded"})).replayed == 1
+
+
+def test_a_document_with_a_nul_in_it_is_repaired_and_replayed(stores: Stores) -> None:
+    from worker.repairing import Repair
+
+    (id,) = stores.bury(operations.track("42", "a", {"text": "x\x00y", "path": "C:\\u0000"}))
+    assert stores.replay(id, repair=Repair.parse(("attributes.text=z",))).replayed == 1
+    (change,) = stores.letter(id).history[-1]["changes"]
+    assert change == {"path": "attributes.text", "before": "x\ufffdy", "after": "z"}
+
+
+FILTERS: list[tuple[dict[str, Any], set[str]]] = [
+    ({"reasons": ("expired",)}, {"b"}),
+    ({"operations": ("person.add_device",)}, {"c"}),
+    ({"keys": ("id:2",)}, {"b", "d"}),
+    ({"sources": ("shop",)}, {"d"}),
+    ({"error": "SUCH plan"}, {"a", "b", "c", "d"}),
+    ({"error": "attributes.PLAN"}, {"a", "b", "c", "d"}),
+    ({"error": "100%"}, set()),
+    ({"states": ("discarded",)}, set()),
+    ({"since": 0.0}, {"a", "b", "c", "d"}),
+    ({"until": 0.0}, set()),
+]
+
+
+@pytest.mark.parametrize(("filters", "expected"), FILTERS)
+def test_letters_are_found_by_what_is_known_of_them(
+    stores: Stores, filters: dict[str, Any], expected: set[str]
+) -> None:
+    (a,) = stores.bury(operations.track("1", "a"))
+    (b,) = stores.bury(operations.track("2", "b"), reason="expired")
+    (c,) = stores.bury(operations.add_device("3", "t", "ios"))
+    (d,) = stores.bury(operations.merge(primary="4", secondary="2"), source="shop")
+    names = {a: "a", b: "b", c: "c", d: "d"}
+    assert {names[id] for id in stores.ids(**filters)} == expected
+    with stores.engine.connect() as connection:
+        assert sum(each.letters for each in letters.counts(connection, Filters(**filters))) == len(expected)
+
+
+def test_round_trips_do_not_grow_with_the_chunk(stores: Stores) -> None:
+    def statements(ids: list[str]) -> int:
+        count = 0
+
+        def note(*_: Any) -> None:
+            nonlocal count
+            count += 1
+
+        listen: Callable[..., Any] = sa.event.listen
+        listen(stores.engine, "before_cursor_execute", note)
+        stores.replay(*ids)
+        sa.event.remove(stores.engine, "before_cursor_execute", note)
+        return count
+
+    few = statements(stores.bury(*(operations.track(str(n), "b") for n in range(40))))
+    many = statements(stores.bury(*(operations.track(str(n), "b") for n in range(400))))
+    assert few == many

@@ -1,0 +1,88 @@
+"""Real processes: the Procfile under honcho, two workers side by side, a warm shutdown."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.process import SandboxProcess
+from tests.support.road import Road
+from tests.support.waiting import wait_until
+from tests.support.worker_process import ROOT, clean_environment
+from worker.ops.servers import ChildProcess
+from worker.setting_up import migrate
+
+
+@pytest.fixture
+def road(worker_settings: dict[str, str], sandbox: SandboxProcess) -> Iterator[Road]:
+    road = Road(worker_settings, sandbox.client)
+    migrate(road.engine, road.redis, 4)
+    yield road
+    road.close()
+
+
+def test_the_procfile_delivers_a_job_enqueued_from_another_process(
+    road: Road, worker_log: Callable[[str], Path]
+) -> None:
+    log = worker_log("honcho")
+    environment = clean_environment() | road.settings
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', '')}"
+    with log.open("ab") as output:
+        honcho = ChildProcess(
+            "honcho", [sys.executable, "-m", "honcho", "start"], env=environment, cwd=ROOT, output=output.fileno()
+        ).start()
+    try:
+        wait_until(lambda: road.redis.exists("trackrelay:beat"), 40, lambda: f"beat; log:\n{log.read_text()}")
+        code = "from producers import track; print(track('42', 'seen', {}))"
+        job = subprocess.run(
+            [sys.executable, "-c", code], env=environment, cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.strip()
+        road.wait_delivered([job], timeout=30)
+    finally:
+        honcho.stop()
+        honcho.kill()
+    assert "Traceback" not in log.read_text()
+
+
+def test_two_workers_share_the_load_and_stopping_one_leaves_nothing_undone(road: Road, start_worker: Any) -> None:
+    road.sandbox.settings(latency_s=0.05)
+    workers = [start_worker(road.settings, name=f"w{number}", concurrency=2) for number in range(2)]
+    jobs: list[str] = []
+
+    def busy() -> bool:
+        with road.producer.pipeline() as pipeline:
+            jobs.extend(pipeline.track(str(person), "seen", {"n": len(jobs)}) for person in range(100))
+        return all('"request"' in worker.output for worker in workers)
+
+    wait_until(busy, 30, "both workers to send")
+    workers[0].term()
+    for _ in range(20):
+        busy()
+    assert workers[0].wait(20) == 0
+    road.wait_delivered(jobs, timeout=40)
+    road.wait_settled()
+    assert not road.dead_ids()
+    assert road.sandbox.duplicates() == {}
+
+
+def test_a_warm_shutdown_finishes_the_request_in_flight_and_nothing_is_sent_twice(
+    road: Road, start_worker: Any
+) -> None:
+    road.sandbox.settings(latency_s=1.0)
+    worker = start_worker(road.settings)
+    jobs = [road.producer.track("42", "seen", {"n": number}) for number in range(20)]
+    wait_until(
+        lambda: [each for each in road.sandbox.requests() if each["path"].startswith("/api/v2")], 10, "a request under way"
+    )
+    worker.term()
+    assert worker.wait(20) == 0
+    delivered = road.ledger_ids()
+    assert delivered
+    effects = {effect["id"] for effect in road.effects("id:42")}
+    assert effects == delivered
+    start_worker(road.settings, name="next")
+    road.wait_delivered(jobs, timeout=30)
+    assert road.sandbox.duplicates() == {}

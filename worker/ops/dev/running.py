@@ -1,0 +1,82 @@
+"""``trackrelay dev``: the stack in this terminal, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from ..failures import CommandFailed
+from ..output import stdout
+from ..servers import ServerError
+from .ending import like_ctrl_c
+from .merged import Merged
+from .stack import Stack
+
+#: How often the children are looked at.
+LOOK_S = 0.5
+
+
+def run(folder: Path) -> None:
+    """Run the stack with its data in ``folder`` until somebody stops it.
+
+    Raises:
+        CommandFailed: a part of it did not start, or ended by itself; whatever ran is stopped.
+    """
+    console = stdout()
+    _prepare(folder)
+    output = Merged(sys.stdout)
+    stack = Stack(folder, output, settings={"TRACKRELAY_LOG_FORMAT": "console"}, said=console.print)
+    with like_ctrl_c():
+        try:
+            stack.start()
+            _introduce(console, stack, folder)
+            _watch(stack)
+        except ServerError as error:
+            raise CommandFailed(str(error)) from None
+        except KeyboardInterrupt:
+            console.print("\nStopping. The worker finishes what it has under way.")
+        finally:
+            stack.stop()
+            output.finish()
+            console.print(f"Everything is stopped. The data is in {folder}.")
+
+
+def _prepare(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Nobody's repository wants this.
+        (folder / ".gitignore").write_text("*\n")
+    except OSError as error:
+        raise CommandFailed(f"{folder} cannot be used: {error.strerror}; choose another with --data") from None
+
+
+def _watch(stack: Stack) -> NoReturn:
+    while (dead := stack.dead()) is None:
+        time.sleep(LOOK_S)
+    raise CommandFailed(f"{dead} ended by itself")
+
+
+def _introduce(console: Console, stack: Stack, folder: Path) -> None:
+    file = folder / "env"
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in stack.settings.items() if "LOG" not in name]
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as written:
+        written.write("\n".join(lines) + "\n")
+    console.print("\nEverything runs. What arrives at Customer.io's stand-in is shown at", end=" ")
+    console.print(f"{stack.sandbox.url}/_sandbox/", style="bold")
+    console.print(f"\nIn another terminal (or `. {shlex.quote(str(file))}`):\n")
+    for line in lines:
+        console.print(f"  {line}", soft_wrap=True, style="cyan")
+    console.print(
+        "\nTry there: trackrelay check, trackrelay status, or\n"
+        """  python -c 'from producers import identify; print(identify("42", {"plan": "pro"}))'\n\n"""
+        f"Ctrl-C stops everything. Queue, ledger and dead letters stay in {folder} for the next start; the\n"
+        "sandbox begins anew each time.\n",
+        soft_wrap=True,
+    )

@@ -1,0 +1,119 @@
+"""``trackrelay drain``: waits until what was enqueued has been delivered."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from producers.redis_keys import LANES, stream
+
+from .. import queue_config
+from ..queue_config import QueueProblem
+from ..settings import parse_duration
+from ..store.reading.totals import backlog_size
+from .failures import CommandFailed
+from .output import stderr
+from .status.hints import hints
+from .status.snapshot import take
+from .stores import Stores, open_stores
+from .words import count, duration
+
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is still to be delivered."""
+
+    queued: int
+    waiting: int
+
+    @property
+    def jobs(self) -> int:
+        """All of it."""
+        return self.queued + self.waiting
+
+
+class Duration(click.ParamType[timedelta]):
+    """A time as settings have it: 90s, 10m, 12h, 3d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        try:
+            parsed = parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        assert isinstance(parsed, timedelta)
+        return parsed
+
+
+@click.command()
+@click.option("--timeout", type=Duration(), help="Give up after so long: 90s, 10m. Default: never.")
+@click.option(
+    "--streams-only", is_flag=True, help="Do not wait for the backlog: what cannot be delivered yet stays there."
+)
+def drain(timeout: timedelta | None, streams_only: bool) -> None:
+    """Wait until everything enqueued is delivered, or a dead letter.
+
+    Before an upgrade or a move, say: stop the applications (or do not: then it waits for a moment at which nothing is
+    left), and drain. Exit status 1 if the time runs out; what is left is still there.
+    """
+    with open_stores() as stores:
+        started = time.monotonic()
+        left = _left(stores, streams_only)
+        if left.jobs:
+            _say_what_hinders(stores)
+            left = _wait(stores, streams_only, left, started + timeout.total_seconds() if timeout else float("inf"))
+        if left.jobs:
+            raise CommandFailed(_not_done(left, timeout, streams_only))
+        click.echo(f"Drained in {duration(time.monotonic() - started)}.")
+
+
+def _left(stores: Stores, streams_only: bool) -> Left:
+    config = queue_config.read(stores.redis)
+    if config is None:
+        raise QueueProblem("the queue was never set up in this Redis: run `trackrelay migrate`")
+    # The streams first: what moves from there to the backlog meanwhile counts twice rather than not at all.
+    with stores.redis.pipeline(transaction=False) as asked:
+        for shard in range(config.shards):
+            for lane in LANES:
+                asked.xlen(stream(shard, lane))
+        queued = sum(asked.execute())
+    if streams_only:
+        return Left(queued, 0)
+    with stores.engine.connect() as connection:
+        return Left(queued, backlog_size(connection))
+
+
+def _say_what_hinders(stores: Stores) -> None:
+    for hint in hints(take(stores)):
+        if hint.severity == "wrong" or hint.command.startswith("trackrelay resume"):
+            command = f" → {hint.command}" if hint.command else ""
+            click.echo(f"trackrelay: {hint.text}{command}", err=True)
+
+
+def _wait(stores: Stores, streams_only: bool, left: Left, until: float) -> Left:
+    columns = (TextColumn("draining"), BarColumn(), MofNCompleteColumn(), TextColumn("jobs"), TimeElapsedColumn())
+    most, console = left.jobs, stderr()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("", total=most)
+        while left.jobs and time.monotonic() < until:
+            most = max(most, left.jobs)
+            progress.update(bar, total=most, completed=most - left.jobs)
+            time.sleep(min(_POLL_S, max(0.0, until - time.monotonic())))
+            left = _left(stores, streams_only)
+    return left
+
+
+def _not_done(left: Left, timeout: timedelta | None, streams_only: bool) -> str:
+    parts = [f"{count(left.queued, 'job')} in the streams"]
+    if not streams_only:
+        parts.append(f"{count(left.waiting, 'job')} in the backlog")
+    seconds = timeout.total_seconds() if timeout else 0
+    return f"not drained within {duration(seconds)}: {' and '.join(parts)}; `trackrelay status` says why"

@@ -1,0 +1,135 @@
+"""Looking through the streams. They have no index, so how far to look is bounded, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import redis
+
+from producers.job import Job, decode_entry
+from producers.keys import shard_of, shown
+from producers.redis_keys import LANES, Lane, stream
+
+from ... import queue_config
+from ...delivery.scripts import GROUP
+from ...keys import KeyHasher
+from ...store.reading.search import Trace
+from .asked import Asked
+
+#: Entries read in one go.
+CHUNK = 1_000
+
+
+@dataclass(slots=True)
+class Scan:
+    """What was found, and how much was looked at."""
+
+    found: list[Trace] = field(default_factory=list)
+    looked_at: int = 0
+    entries: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every entry was looked at."""
+        return self.looked_at >= self.entries
+
+
+def scan(client: redis.Redis, asked: Asked, hasher: KeyHasher | None, most: int) -> Scan:
+    """Look through the streams in which it can be, at ``most`` entries of them (0: all), the oldest first."""
+    config = queue_config.read(client)
+    shards = range(config.shards if config else 0)
+    if asked.key is not None and not asked.is_hashed and shards:
+        shards = range(shard_of(asked.key, len(shards)), shard_of(asked.key, len(shards)) + 1)
+    result = Scan()
+    # The shortest first: what a stream leaves of its part is the others'.
+    places = sorted((int(client.xlen(stream(shard, lane))), shard, lane) for lane in LANES for shard in shards)
+    result.entries = sum(length for length, _, _ in places)
+    left = most or result.entries
+    for index, (length, shard, lane) in enumerate(places):
+        part = min(length, left // (len(places) - index))
+        _scan_stream(client, _Matcher(asked, hasher), shard, lane, part, result)
+        left -= part
+    return result
+
+
+def _scan_stream(client: redis.Redis, matcher: _Matcher, shard: int, lane: Lane, most: int, result: Scan) -> None:
+    name, position = stream(shard, lane), 0
+    for entry_id, fields in _entries(client, name, most):
+        for job in matcher.jobs(fields.get(b"j", b"")):
+            result.found.append(_trace(client, job, matcher, shard, lane, entry_id, position))
+        position += 1
+    result.looked_at += position
+
+
+def _entries(client: redis.Redis, name: str, most: int) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+    after = "-"
+    while most > 0:
+        chunk: Any = client.xrange(name, min=after, count=min(CHUNK, most))
+        if not chunk:
+            return
+        yield from chunk
+        most -= len(chunk)
+        after = f"({chunk[-1][0].decode()}"
+
+
+class _Matcher:
+    """Decodes only what can be meant: most entries are passed over by their bytes."""
+
+    def __init__(self, asked: Asked, hasher: KeyHasher | None) -> None:
+        self._asked = asked
+        self._hasher = hasher
+        words = [*asked.ids, asked.idempotency_key, None if asked.is_hashed else asked.key]
+        # The identify that travels with an event is in the event's own entry.
+        self._needles = [msgspec.json.encode(word)[1:-1] for word in words if word]
+
+    def jobs(self, data: bytes) -> list[Job]:
+        """The jobs of an entry that are meant."""
+        if self._needles and not any(needle in data for needle in self._needles):
+            return []
+        try:
+            return [job for job in decode_entry(data) if self._is_meant(job)]
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return []
+
+    def _is_meant(self, job: Job) -> bool:
+        asked = self._asked
+        if asked.key is not None:
+            return asked.key in (self.stored(job) if asked.is_hashed else job.keys)
+        return job.id in asked.ids or (
+            asked.idempotency_key is not None and job.idempotency_key == asked.idempotency_key
+        )
+
+    def stored(self, job: Job) -> tuple[str, ...]:
+        """The job's keys as they may be shown."""
+        if self._hasher is None:
+            return tuple(shown(key) for key in job.keys)
+        return tuple(self._hasher.stored(key) for key in job.keys)
+
+
+def _trace(
+    client: redis.Redis, job: Job, matcher: _Matcher, shard: int, lane: Lane, entry_id: bytes, position: int
+) -> Trace:
+    return Trace(
+        place="stream",
+        id=job.id,
+        operation=job.operation,
+        keys=matcher.stored(job),
+        enqueued_at=job.accepted_ms / 1000 if job.accepted_ms else int(entry_id.partition(b"-")[0]) / 1000,
+        source=job.source,
+        idempotency_key=job.idempotency_key,
+        shard=shard,
+        lane=lane,
+        ahead=position,
+        deliveries=_deliveries(client, stream(shard, lane), entry_id),
+    )
+
+
+def _deliveries(client: redis.Redis, name: str, entry_id: bytes) -> int:
+    try:
+        pending: Any = client.xpending_range(name, GROUP, entry_id, entry_id, 1)
+    except redis.ResponseError:
+        return 0  # no worker has made the group yet
+    return int(pending[0]["times_delivered"]) if pending else 0

@@ -1,0 +1,70 @@
+"""The rejects file: every line that was not sent, with its number and the reason, ready to be repaired and imported."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from ..failures import CommandFailed
+from .line import Line
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Rejects:
+    """Made when the first line is rejected, readable by its owner only: it holds people's data.
+
+    Args:
+        path: where; None keeps nothing but the count.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.count = 0
+        #: The first few, for the terminal.
+        self.first: list[str] = []
+        self._file: IO[bytes] | None = None
+
+    def add(self, line: Line, reason: str, field: str | None = None) -> None:
+        """Keep ``line``."""
+        self.count += 1
+        if len(self.first) < 5:
+            self.first.append(f"line {line.number}: {reason}")
+        if self.path is not None:
+            rejected: dict[str, Any] = {"line": line.number, "reason": reason}
+            rejected |= {"field": field} if field else {}
+            rejected |= {"text": line.text} if line.document is None else {"operation": line.document}
+            self._opened(self.path).write(_encode(rejected) + b"\n")
+
+    def close(self) -> None:
+        """Write what is not written yet."""
+        if self._file is not None:
+            self._file.close()
+
+    def flush(self) -> None:
+        """Write what is not written yet, and go on."""
+        if self._file is not None:
+            self._file.flush()
+
+    def _opened(self, path: Path) -> IO[bytes]:
+        if self._file is None:
+            try:
+                self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+            except OSError as error:
+                raise CommandFailed(f"the rejects file {path} cannot be written: {error.strerror}") from None
+        return self._file
+
+
+def default_path(source: str) -> Path:
+    """``FILE.rejects.jsonl``, numbered if there is one already: it may hold lines that are just being repaired."""
+    base = Path("import" if source == "stdin" else source)
+    for number in count(1):
+        suffix = f".rejects-{number}.jsonl" if number > 1 else ".rejects.jsonl"
+        path = base.with_name(base.name + suffix)
+        if not path.exists():
+            return path
+    raise AssertionError("count() does not end")

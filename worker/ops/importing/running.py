@@ -1,0 +1,80 @@
+"""The import itself: lines become operations, operations go into the queue, bad lines into the rejects file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from producers.operation import Operation
+from producers.producer import chunks
+
+from ..enqueueing.document import BadDocument, operation_of
+from .identity import Identity
+from .line import Line
+from .rejects import Rejects
+from .survey import Survey
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far it has come."""
+
+    #: The last line that was read, and the last one whose operation is in the queue.
+    read: int = 0
+    enqueued_line: int = 0
+    enqueued: int = 0
+
+
+class Import:
+    """One run over a file.
+
+    Args:
+        identity: names the lines that bring no idempotency key.
+        append: takes a chunk of operations; left out, nothing is enqueued (a dry run).
+        moved: called after each chunk.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        rejects: Rejects,
+        survey: Survey,
+        append: Callable[[Sequence[Operation]], None] | None,
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._identity = identity
+        self._rejects = rejects
+        self._survey = survey
+        self._append = append
+        self._moved = moved
+        self.progress = Progress()
+
+    def run(self, lines: Iterable[Line]) -> None:
+        """Take ``lines``, as many as there are."""
+        for chunk in chunks(self._operations(lines)):
+            if self._append is not None:
+                self._append(chunk)
+                self.progress.enqueued += len(chunk)
+                self.progress.enqueued_line = self.progress.read
+            self._rejects.flush()
+            self._moved()
+
+    def _operations(self, lines: Iterable[Line]) -> Iterator[Operation]:
+        for line in lines:
+            self.progress.read = line.number
+            self._survey.add(line.document)
+            operation = self._operation(line)
+            if operation is not None:
+                yield operation
+
+    def _operation(self, line: Line) -> Operation | None:
+        if line.document is None:
+            self._rejects.add(line, line.problem)
+            return None
+        try:
+            if line.document.get("idempotency_key") is not None:
+                return operation_of(line.document)
+            return operation_of(line.document, idempotency_key=self._identity.key_of(line.document))
+        except BadDocument as error:
+            self._rejects.add(line, str(error), error.field)
+            return None

@@ -1,0 +1,47 @@
+"""What a file holds, before anything of it is sent: which operations, and whether its events may trigger campaigns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ...replaying import CAMPAIGN_WINDOW_S
+
+_EVENTS = {"event", "page", "screen"}
+
+
+@dataclass(slots=True)
+class Survey:
+    """Counts of what was looked at.
+
+    Args:
+        now: unix seconds from which ages are counted.
+    """
+
+    now: float
+    lines: int = 0
+    operations: Counter[str] = field(default_factory=Counter)
+    #: Events that may trigger campaigns: younger than 72 hours, or without a time of their own.
+    young: int = 0
+    #: Events that will not.
+    old: int = 0
+
+    def add(self, document: dict[str, Any] | None) -> None:
+        """Count one line."""
+        self.lines += 1
+        if document is None:
+            return
+        kind, action = document.get("type"), document.get("action")
+        self.operations[f"{kind}.{action}"] += 1
+        if kind in ("person", "anonymous") and action in _EVENTS:
+            age = self.now - _seconds(document.get("timestamp"), self.now)
+            self.old += age > CAMPAIGN_WINDOW_S
+            self.young += age <= CAMPAIGN_WINDOW_S
+
+
+def _seconds(timestamp: Any, now: float) -> float:
+    if isinstance(timestamp, datetime):
+        return timestamp.timestamp()
+    return float(timestamp) if isinstance(timestamp, int | float) else now

@@ -1,0 +1,71 @@
+"""``trackrelay relay``: the relay beside an application, where no worker has its database."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from types import FrameType
+
+import click
+
+from ..relay.loop import Loop, make_loop
+from ..relay.queue import LEASE_MS
+from .failures import CommandFailed
+from .stores import Stores, open_stores
+from .words import count
+
+#: How long --once waits for another relay to let go of the outbox.
+ONCE_WAIT_S = LEASE_MS / 1000 + 1
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Relay what is committed now, let go of what has arrived, and end.")
+def relay(once: bool) -> None:
+    """Take the rows of TRACKRELAY_OUTBOX_URL on into the queue, within a second of their commit, until stopped.
+
+    Workers with TRACKRELAY_OUTBOX_URL do the same. Any number may run: one works at a time, the others stand by.
+    """
+    with open_stores() as stores:
+        url = stores.settings.outbox_url.get_secret_value()
+        if not url:
+            raise CommandFailed("TRACKRELAY_OUTBOX_URL: it is not set")
+        from ..relay.sql_rows import SqlRows
+
+        stop = threading.Event()
+        loop = make_loop(SqlRows(url), stores.settings, stores.redis, stores.engine, stop)
+        if once:
+            _once(loop)
+        else:
+            _until_stopped(loop, stores, stop)
+
+
+def _until_stopped(loop: Loop, stores: Stores, stop: threading.Event) -> None:
+    from ..logs import configure
+
+    configure(stores.settings)
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, end)
+    loop.run()
+
+
+def _once(loop: Loop) -> None:
+    give_up = time.monotonic() + ONCE_WAIT_S
+    while not loop.take():
+        if time.monotonic() > give_up:
+            click.echo("another relay is at work on this outbox", err=True)
+            return
+        time.sleep(0.2)
+    try:
+        while loop.look() == 0:
+            pass
+    finally:
+        loop.give_up()
+    if loop.done.trouble:
+        raise CommandFailed("\n".join(loop.done.trouble.values()))
+    done = loop.done
+    click.echo(f"{count(done.relayed, 'job')} relayed; {count(done.confirmed, 'earlier one')} arrived and let go")
