@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from . import redis_keys
-from .errors import ConfigurationError, QueueFull, QueueNotSetUp, TrackRelayError
+from .errors import ConfigurationError, QueueFull, QueueNotSetUp, QueueUnavailable, TrackRelayError
 from .job import FORMAT_VERSION, encode_entry
 from .keys import shard_of
 from .operation import Operation
@@ -56,6 +56,7 @@ local config = redis.call('HMGET', prefix .. 'config', 'shards', 'format')
 if not config[1] then return {'unmigrated'} end
 if config[1] ~= shards then return {'shards', config[1]} end
 if config[2] ~= format then return {'format', config[2]} end
+if redis.call('GET', prefix .. 'moving') == 'closed' then return {'moving'} end
 if relaying then
   local generation = redis.call('HGET', prefix .. 'config', 'generation') or ''
   if generation ~= ARGV[11] then return {'generation', generation} end
@@ -196,6 +197,11 @@ class GenerationDiffers(TrackRelayError):
         self.actual = actual
 
 
+def is_moving(reply: Sequence[bytes | int]) -> bool:
+    """Whether the append script said that it takes nothing for a moment, as the number of shards is being changed."""
+    return reply[0] == b"moving"
+
+
 def check_reply(reply: Sequence[bytes | int], operation: Operation) -> list[str | int]:
     """Raise what the append script's answer stands for, if it is not a yes.
 
@@ -206,6 +212,7 @@ def check_reply(reply: Sequence[bytes | int], operation: Operation) -> list[str 
         QueueFull: too long, or too little memory left.
         ShardsDiffer: the number of shards is another one.
         GenerationDiffers: a relay's appends, or all there was, are gone.
+        QueueUnavailable: the number of shards is being changed.
         ConfigurationError: the queue was never set up, or was set up for another format.
     """
     match [part.decode() if isinstance(part, bytes) else part for part in reply]:
@@ -223,6 +230,10 @@ def check_reply(reply: Sequence[bytes | int], operation: Operation) -> list[str 
             )
         case ["shards", actual]:
             raise ShardsDiffer(int(actual))
+        case ["moving"]:
+            raise QueueUnavailable(
+                "the queue's number of shards is being changed; it takes jobs again in a moment", operation
+            )
         case ["generation", actual]:
             raise GenerationDiffers(str(actual))
         case ["behind"]:

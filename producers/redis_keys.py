@@ -12,6 +12,8 @@ PREFIX = "trackrelay:"
 CONFIG = PREFIX + "config"
 #: Stands for a moment after memory was found to be below its mark, so that not every enqueue asks.
 ROOM = PREFIX + "room"
+#: Stands while the number of shards is being changed: ``drain``, ``closed`` (nothing may be appended) or ``layout``.
+MOVING = PREFIX + "moving"
 #: Counts the appends of relays: Redis has lost some if a relay remembers more.
 RELAYED = PREFIX + "relayed"
 #: What Celery's own keys and channels begin with (its ``global_keyprefix``).

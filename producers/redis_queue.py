@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
 
-from .append import APPEND_LUA, APPEND_SHA, Entry, ShardsDiffer, append_arguments, check_reply
+from .append import APPEND_LUA, APPEND_SHA, Entry, ShardsDiffer, append_arguments, check_reply, is_moving
 from .errors import ConfigurationError, QueueFull, QueueUnavailable
 from .redis_keys import Lane
 from .settings import Settings
@@ -22,6 +22,8 @@ DEFAULT_SHARDS = 4
 #: After a call found the queue gone, further ones say so at once for this long: five calls in a request wait like one.
 COOL_DOWN_S = 3.0
 ATTEMPTS = 2
+#: How long to wait between two attempts while the number of shards is being changed.
+MOVING_WAIT_S = 0.02
 
 
 def connection_options(timeout_s: float) -> dict[str, Any]:
@@ -106,7 +108,7 @@ class RedisQueue:
         give_up = time.monotonic() + self._settings.enqueue_timeout
         for attempt in range(1, ATTEMPTS + 2):
             try:
-                return self._append_once(entries, lane)
+                return self._append_once(entries, lane, give_up)
             except ShardsDiffer as differ:
                 self._shards.adopt(differ)
             except ResponseError as error:
@@ -121,16 +123,22 @@ class RedisQueue:
         if self._client is not None:
             self._client.close()
 
-    def _append_once(self, entries: Sequence[Entry], lane: Lane) -> None:
+    def _append_once(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> None:
         arguments = append_arguments(
             entries, lane, shards=self._shards.current, max_length=self._settings.max_queue_length
         )
+        reply = self._run(arguments)
+        while is_moving(reply) and time.monotonic() < give_up:
+            time.sleep(MOVING_WAIT_S)
+            reply = self._run(arguments)
+        check_reply(reply, entries[0].operation)
+
+    def _run(self, arguments: Sequence[str | bytes | int | float]) -> Any:
         client = self._connected()
         try:
-            reply = client.evalsha(APPEND_SHA, 0, *arguments)
+            return client.evalsha(APPEND_SHA, 0, *arguments)
         except NoScriptError:
-            reply = client.eval(APPEND_LUA, 0, *arguments)
-        check_reply(reply, entries[0].operation)
+            return client.eval(APPEND_LUA, 0, *arguments)
 
     def _connected(self) -> redis.Redis:
         if self._client is None:

@@ -13,10 +13,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from .append import APPEND_LUA, APPEND_SHA, Entry, ShardsDiffer, append_arguments, check_reply
+from .append import APPEND_LUA, APPEND_SHA, Entry, ShardsDiffer, append_arguments, check_reply, is_moving
 from .errors import QueueUnavailable
 from .redis_keys import Lane
-from .redis_queue import ATTEMPTS, Reachability, ShardCount, connection_options, refused
+from .redis_queue import ATTEMPTS, MOVING_WAIT_S, Reachability, ShardCount, connection_options, refused
 from .settings import Settings
 
 
@@ -38,7 +38,7 @@ class AsyncRedisQueue:
         give_up = time.monotonic() + self._settings.enqueue_timeout
         for attempt in range(1, ATTEMPTS + 2):
             try:
-                return await self._append_once(entries, lane)
+                return await self._append_once(entries, lane, give_up)
             except ShardsDiffer as differ:
                 self._shards.adopt(differ)
             except ResponseError as error:
@@ -54,16 +54,22 @@ class AsyncRedisQueue:
         if client is not None:
             await client.aclose()
 
-    async def _append_once(self, entries: Sequence[Entry], lane: Lane) -> None:
+    async def _append_once(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> None:
         arguments = append_arguments(
             entries, lane, shards=self._shards.current, max_length=self._settings.max_queue_length
         )
+        reply = await self._run(arguments)
+        while is_moving(reply) and time.monotonic() < give_up:
+            await asyncio.sleep(MOVING_WAIT_S)
+            reply = await self._run(arguments)
+        check_reply(reply, entries[0].operation)
+
+    async def _run(self, arguments: Sequence[str | bytes | int | float]) -> Any:
         client = self._connected()
         try:
-            reply: Any = await client.evalsha(APPEND_SHA, 0, *arguments)
+            return await client.evalsha(APPEND_SHA, 0, *arguments)
         except NoScriptError:
-            reply = await client.eval(APPEND_LUA, 0, *arguments)
-        check_reply(reply, entries[0].operation)
+            return await client.eval(APPEND_LUA, 0, *arguments)
 
     def _connected(self) -> redis.asyncio.Redis:
         loop = asyncio.get_running_loop()

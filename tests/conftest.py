@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 import pytest
 import redis
 
+from producers import default
 from sandbox.process import SandboxProcess
 from tests.description import find_description
 from tests.support import canaries
 from tests.support.databases import TEMPLATE, create_database, fresh_database, migrate
-from tests.support.description_check import MISSING, is_required, violations
+from tests.support.description_check import MISSING, REQUIRED, is_required, violations
 from tests.support.worker_process import WorkerProcess
 from worker.ops.servers import PostgresProcess, ValkeyProcess
+from worker.settings import settings
 
 LOGS = pytest.StashKey[list[Path]]()
 SECRETS = pytest.StashKey[dict[str, str]]()
@@ -27,6 +30,18 @@ SANDBOX_CREDENTIALS = {
     "api_key": canaries.CANARY_API_KEY,
     "app_api_key": canaries.CANARY_APP_API_KEY,
 }
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_our_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test says itself what is configured: nothing comes from where the tests were started, or from another test."""
+    for name in list(os.environ):
+        if name.startswith(("TRACKRELAY_", "CUSTOMERIO_")) and name != REQUIRED:
+            monkeypatch.delenv(name)
+    yield
+    default._overrides.clear()
+    default.configure()
+    settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

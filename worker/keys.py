@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import blake2b
 
 from producers.keys import is_private
+
+
+_HASHED = re.compile(r"[a-z_]+:#[0-9a-f]{24}")
+
+
+def is_hashed(key: str) -> bool:
+    """Whether ``key`` looks as a private one does where it is stored."""
+    return _HASHED.fullmatch(key) is not None
 
 
 class KeyHasher:

@@ -12,6 +12,8 @@ import redis
 import sqlalchemy as sa
 from redis.exceptions import RedisError
 
+from producers.redis_keys import MOVING
+
 from .delivery.shard_queue import ring
 from .keys import KeyHasher
 from .queue_config import QueueProblem, check_queue
@@ -118,9 +120,11 @@ class Replayer:
         for chunk in _chunks(ids):
             with self._engine.begin() as connection:
                 outcome = self._chunk(connection, chunk, wanted, dry=dry)
-            if not dry:
-                self._ring(outcome.replays)
-            yield outcome
+            try:
+                yield outcome
+            finally:
+                if not dry:
+                    self._ring(outcome.replays)
 
     def _chunk(self, connection: sa.Connection, ids: Sequence[str], wanted: Wanted, *, dry: bool) -> Outcome:
         config = check_queue(self._client, None)
@@ -163,6 +167,8 @@ class Replayer:
             )
         if check_queue(self._client, None).shards != queue_shards:
             raise QueueProblem("the queue's number of shards was changed just now: replay again")
+        if self._client.exists(MOVING):
+            raise QueueProblem("the queue's number of shards is being changed: replay again when that is done")
         return locked
 
     def _sort_out(

@@ -130,7 +130,10 @@ def _drip(trial: Trial) -> None:
 
 @scenario("api-redirect", "redirects, from everything and from the batch path alone", ambiguous=False, seconds=20.0)
 def _redirect(trial: Trial) -> None:
-    faults: list[dict[str, Any]] = [{"kind": "redirect"}, {"kind": "redirect", "match": {"path": "/api/v2/batch"}, "rate": 0.5}]
+    faults: list[dict[str, Any]] = [
+        {"kind": "redirect"},
+        {"kind": "redirect", "match": {"path": "/api/v2/batch"}, "rate": 0.5},
+    ]
     _rotate(trial, faults, 1.0, 4.0)
 
 
@@ -168,10 +171,10 @@ def _rotated(trial: Trial) -> None:
     stack=FEW_ATTEMPTS,
     traffic=TrafficPlan(mix="poisoned"),
     bound_s=90.0,
-    lasting=True,
+    api=({"kind": "status", "status": 403, "match": POISON},),
 )
 def _one_forbidden(trial: Trial) -> None:
-    keep_up(trial, {"kind": "status", "status": 403, "match": POISON})
+    trial.pause(1e9)
 
 
 @scenario(
@@ -179,8 +182,11 @@ def _one_forbidden(trial: Trial) -> None:
     "some operations crash the endpoint while all others succeed",
     stack=FEW_ATTEMPTS,
     traffic=TrafficPlan(mix="poisoned"),
-    bound_s=120.0,
-    lasting=True,
+    seconds=40.0,
+    jobs=8_000,
+    bound_s=90.0,
+    api=({"kind": "close_before", "match": POISON},),
+    note="such a job is told from an outage by others that succeed meanwhile; while there are none, it waits.",
 )
 def _one_crashing(trial: Trial) -> None:
-    keep_up(trial, {"kind": "close_before", "match": POISON})
+    trial.pause(1e9)

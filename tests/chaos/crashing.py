@@ -1,27 +1,30 @@
-"""Imported by workers that are to be killed by a job: whoever decodes a certain event dies of it."""
+"""Imported by workers that are to be killed by a job: whoever packs a certain event into a request dies of it."""
 
 from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from collections.abc import Sequence
+
+from worker.delivery import loop
+from worker.delivery.packing import Wave
+from worker.job import Job
 
 #: The name of the event.
 KILLS = "kills-its-worker"
 
 
 def _arm() -> None:
-    from worker.delivery.intake import Decoder
+    names = vars(loop)
+    pack = names["pack"]
 
-    decode = Decoder.decode
-
-    def deadly(self: Any, shard: int, lane: Any, entries: Any) -> Any:
-        decoded = decode(self, shard, lane, entries)
-        if any(KILLS.encode() in job.body for job in decoded.jobs):
+    def deadly(jobs: Sequence[Job]) -> list[Wave]:
+        if any(KILLS.encode() in job.body for job in jobs):
             os.kill(os.getpid(), signal.SIGKILL)
-        return decoded
+        packed: list[Wave] = pack(jobs)
+        return packed
 
-    Decoder.decode = deadly  # type: ignore[method-assign]
+    names["pack"] = deadly
 
 
 _arm()

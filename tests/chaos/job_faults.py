@@ -38,13 +38,10 @@ JUNK: tuple[dict[Any, Any], ...] = (
     "jobs that make the API refuse the whole batch",
     traffic=TrafficPlan(mix="poisoned"),
     ambiguous=False,
-    lasting=True,
+    api=({"kind": "status", "status": 400, "match": api_faults.POISON},),
 )
 def _poison(trial: Trial) -> None:
-    api_faults.keep_up(
-        trial,
-        {"kind": "status", "status": 400, "match": api_faults.POISON, "rate": 1.0},
-    )
+    trial.pause(1e9)
 
 
 @scenario(
@@ -52,10 +49,10 @@ def _poison(trial: Trial) -> None:
     "jobs that make the API call the whole batch too large",
     traffic=TrafficPlan(mix="poisoned"),
     ambiguous=False,
-    lasting=True,
+    api=({"kind": "status", "status": 413, "match": api_faults.POISON},),
 )
 def _too_large(trial: Trial) -> None:
-    api_faults.keep_up(trial, {"kind": "status", "status": 413, "match": api_faults.POISON})
+    trial.pause(1e9)
 
 
 @scenario(

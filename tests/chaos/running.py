@@ -69,11 +69,13 @@ def _run(scenario: Scenario, stack: Stack, result: Result, seed: int, seconds: f
     own = Journal(stack.journal("own"))
     chance = random.Random(f"{seed} {scenario.name}")
     caller = Caller(Producer(redis_url=stack.redis_url, source="chaos"), own, random.Random(seed))
+    for fault in scenario.api:
+        stack.sandbox.client.add_fault(**fault)
     stack.produce(scenario.traffic, seed, scenario.traffic.rate or wanted / (BEFORE_S + seconds + AFTER_S))
     time.sleep(BEFORE_S)
     trial = Trial(stack, chance, time.monotonic() + seconds, caller, round(wanted))
     scenario.inject(trial)
-    stack.heal(api=not scenario.lasting)
+    stack.heal(api=not scenario.api)
     over = time.time()
     time.sleep(AFTER_S)
     stack.stop_producing()
@@ -90,7 +92,7 @@ def _wait_until_nothing_waits(stack: Stack, deadline: float) -> None:
 def _draw(scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: float) -> None:
     calls = [read(path) for path in sorted(stack.folder.glob("*.journal"))]
     found = stores.look(stack.redis, stack.engine)
-    result.injected = trial.injected
+    result.injected = trial.injected + sum(int(fault["hits"]) for fault in stack.sandbox.client.faults())
     everything = [call for journal in calls for call in journal]
     result.accounts = draw(
         calls,

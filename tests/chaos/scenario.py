@@ -76,8 +76,8 @@ class Scenario:
     traffic: TrafficPlan = field(default_factory=TrafficPlan)
     #: Jobs a run of the usual length has.
     jobs: int = 5_000
-    #: Whether what the API does goes on until everything is settled.
-    lasting: bool = False
+    #: What the API does wrong from the first call until everything is settled: faults of the sandbox's.
+    api: tuple[dict[str, Any], ...] = ()
     #: Reasons for which any job may rightly be a dead letter.
     also_dead: tuple[str, ...] = ()
     #: What cannot be promised here, and by whose doing.

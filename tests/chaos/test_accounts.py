@@ -9,7 +9,7 @@ from tests.chaos.stores import Dead, Stores
 
 
 def call(number: int, *, operation: str = "person.event", key: str = "id:1", **changes: Any) -> Call:
-    described = {
+    described: dict[str, Any] = {
         "id": f"ID{number}",
         "operation": operation,
         "keys": (key,),

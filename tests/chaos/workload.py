@@ -70,8 +70,10 @@ MIXED = {
 #: As many as fit in few batches: what a large import, or a busy campaign, looks like.
 EVENTS_AND_IDENTIFIES = {"event": 700, "identify": 300}
 
-#: With jobs that the endpoint refuses, or that do worse to it or to the worker.
-POISONED = {"event": 700, "identify": 250, "delete": 30, "poison": 4}
+#: With jobs that the endpoint refuses, or that do worse to it.
+POISONED = {"event": 700, "identify": 250, "delete": 30, "poison": 10}
+#: As many of a producer's, and no more.
+POISONS = 6
 
 #: Large enough together to fill a small Redis.
 SIZABLE = {"event": 850, "identify": 100, "large": 50}
@@ -111,6 +113,7 @@ class Workload:
         self._count = 0
         self._shared = 0
         self._born = 0
+        self._poisons = 0
         self._people: list[_Somebody] = []
         weights = MIXES[mix]
         self._kinds: list[Callable[[], Iterator[Planned]]] = [getattr(self, f"_{kind}") for kind in weights]
@@ -271,6 +274,11 @@ class Workload:
             yield Planned(make.track(who.id, "uploaded", {"n": number, "text": "y" * size}), marks.numbered(number))
 
     def _poison(self) -> Iterator[Planned]:
+        # A few, early: one that fails alone is known for what it is only while others succeed.
+        self._poisons += 1
+        if self._poisons > POISONS:
+            yield from self._event()
+            return
         number, who = self._number(), self._somebody()
         yield Planned(make.track(who.id, "poison", {"n": number}), marks.numbered(number), fate="dead")
         number = self._number()

@@ -66,7 +66,7 @@ class Decoder:
                 wire = decode_entry(entry.fields[b"j"])
                 if not wire:
                     raise ValueError("an entry without jobs")
-                _refuse_unstorable(entry.fields[b"j"], wire)
+                refuse_unstorable(entry.fields[b"j"], wire)
                 decoded.jobs += [self._job(each, entry, lane) for each in wire]
             except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
                 # Raised, it would stop the shard for good: the entry would be the first to be read again.
@@ -121,8 +121,11 @@ class Decoder:
         return Death(job=job, reason="undecodable", error=error, raw=raw)
 
 
-def _refuse_unstorable(data: bytes, wire: Sequence[WireJob]) -> None:
-    # JSON that decodes may still be text that Postgres does not keep: then nothing read with it could be settled.
+def refuse_unstorable(data: bytes, wire: Sequence[WireJob]) -> None:
+    """Raise ValueError for JSON that decodes, and yet is text that Postgres does not keep.
+
+    Nothing read together with it could be settled.
+    """
     data.decode()
     for job in wire:
         if not is_ulid(job.id):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
-from concurrent.futures import Executor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -123,7 +123,8 @@ class Delivery:
     def give_back(self) -> None:
         """The round in hand ends here, but this process lives: that its entries were handed out is not counted against them."""
         if self._in_hand:
-            self._queue.give_back(*self._in_hand)
+            with suppress(RedisError):
+                self._queue.give_back(*self._in_hand)
 
     # -- 1: the due backlog, then the stream; before anything new, what an earlier holder left pending
 
@@ -180,6 +181,7 @@ class Delivery:
     def _keep_back(self, intake: Intake, waiting_keys: frozenset[str], standing: Standing) -> list[Job]:
         if intake.killed_its_workers:
             intake.aside.dead += [crashed(job, intake.killed_its_workers) for job in intake.jobs]
+            self._sender.nothing_to_probe(standing)
             return []
         kept = keep_back(intake.jobs, waiting_keys)
         intake.aside.waiting += kept.waiting
@@ -214,7 +216,9 @@ class Delivery:
         results = self._send(waves[-1], blocked, standing, until) if waves else []
         self._settle_the_rest(results, [], intake, order)
 
-    def _settle_the_rest(self, results: list[Result], unsent: list[Wave], intake: Intake, order: dict[str, int]) -> None:
+    def _settle_the_rest(
+        self, results: list[Result], unsent: list[Wave], intake: Intake, order: dict[str, int]
+    ) -> None:
         results += [Untried(job, "round_over") for wave in unsent for packed in wave for job in packed.jobs]
         last = self._settlement(results)
         last.waiting += intake.aside.waiting
@@ -240,9 +244,10 @@ class Delivery:
 
         if len(requests) <= 1:
             return [result for packed in requests for result in send(packed)]
-        # Batches first: each carries many jobs, a single one.
-        in_order = sorted(requests, key=lambda packed: packed.route != "v2")
-        futures = [self._executor.submit(send, packed) for packed in in_order]
+        # Batches first, for they carry most jobs; and one in this thread, so that it never stands behind other holders' singles.
+        ahead, *others = sorted(requests, key=lambda packed: packed.route != "v2")
+        futures = [self._executor.submit(send, packed) for packed in others]
+        futures.append(_in_this_thread(send, ahead))
         wait(futures)
         errors = [error for future in futures if (error := future.exception())]
         if not errors:
@@ -282,6 +287,15 @@ class Delivery:
         self._queue.acknowledge(intake.lane, intake.entries)
         self._in_hand = None
         failpoint("after_acknowledge")
+
+
+def _in_this_thread(call: Callable[[Packed], list[Result]], packed: Packed) -> Future[list[Result]]:
+    future: Future[list[Result]] = Future()
+    try:
+        future.set_result(call(packed))
+    except BaseException as error:
+        future.set_exception(error)
+    return future
 
 
 @dataclass(slots=True)

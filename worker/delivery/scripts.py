@@ -9,14 +9,19 @@ GROUP = "trackrelay"
 CONSUMER = "holder"
 
 # Nobody holds a shard of a queue that is not set up: Redis may have lost it a moment ago, and an earlier holder may still be sending.
-# ARGV: prefix, shard, claim, milliseconds
+# Nor one while the number of shards is being changed, nor one that is no more. ARGV: prefix, shard, claim, milliseconds
 CLAIM = """
-if redis.call('EXISTS', ARGV[1] .. 'config') == 0 then return 0 end
+local shards = redis.call('HGET', ARGV[1] .. 'config', 'shards')
+if not shards or tonumber(ARGV[2]) >= tonumber(shards) then return 0 end
+if redis.call('EXISTS', ARGV[1] .. 'moving') == 1 then return 0 end
 return redis.call('SET', ARGV[1] .. ARGV[2] .. ':lease', ARGV[3], 'NX', 'PX', ARGV[4]) and 1 or 0
 """
 
 # ARGV: prefix, shard, claim
-DROP_CLAIM = "return redis.call('GET', ARGV[1] .. ARGV[2] .. ':lease') == ARGV[3] and redis.call('DEL', ARGV[1] .. ARGV[2] .. ':lease') or 0"
+DROP_CLAIM = """
+local lease = ARGV[1] .. ARGV[2] .. ':lease'
+if redis.call('GET', lease) == ARGV[3] then redis.call('DEL', lease) end
+"""
 
 # Turns a claim into a lease, once Postgres has given it a number.
 # Returns the queue's number of shards, or -1. ARGV: prefix, shard, claim, fence, milliseconds, group
@@ -154,7 +159,8 @@ return 0
 
 # A request failed in a way that is the endpoint's problem. After a few in a row, or at once if it asked for that, the breaker opens, for an
 # exponentially growing time with full jitter, never shorter than Retry-After. Says when anything succeeded last, and what time it is.
-# ARGV: prefix, 'open' or 'halted' or 'count', threshold, jitter 0..1, base ms, cap ms, retry-after ms, reason, message, words, 'probe' or ''
+# ARGV: prefix, 'open' or 'halted' or 'count', threshold, jitter 0..1, base ms, cap ms, retry-after ms, reason, message, words,
+#       'probe' or ''
 FAILURE = """
 local breaker = ARGV[1] .. 'breaker'
 local time = redis.call('TIME')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -225,9 +226,10 @@ class _Sending:
         )
         if failure.opened:
             log.warning("delivery stops", error=trouble.error, next_probe_s=round(failure.wait_s, 1))
-        # That a probe fails says nothing against its job, whoever succeeded before the outage.
-        since = 0.0 if probing else failure.last_success
-        return [Failed(job, trouble.error, trouble.status, len(jobs), since, failure.at) for job in jobs]
+        if probing:
+            # That a probe fails says nothing against its job, whoever succeeded before the outage.
+            return [Untried(job, "breaker", trouble.error) for job in jobs]
+        return [Failed(job, trouble.error, trouble.status, len(jobs), failure.last_success, failure.at) for job in jobs]
 
     def _halt(self, reason: Reason, message: str, words: str = "") -> None:
         if self._sender._breaker.halt(reason, message, words=words).opened or self._standing.state != "probe":
@@ -248,11 +250,13 @@ def _segment(bodies: Sequence[bytes]) -> requests.Request:
 
 def _of_another_key(ready: Sequence[Job], key: str) -> Job | None:
     passed_over: set[str] = set()
+    firsts: list[Job] = []
     for job in ready:
-        if key not in job.keys and passed_over.isdisjoint(job.keys):
-            return job
+        if passed_over.isdisjoint(job.keys):
+            firsts.append(job)
         passed_over.update(job.keys)
-    return ready[0] if ready else None
+    # Any of them: always the foremost, and two that can never succeed would be tried in turn for ever.
+    return random.choice([job for job in firsts if key not in job.keys] or firsts) if firsts else None
 
 
 def _known_bad(jobs: Sequence[Job], standing: Standing) -> bool:

@@ -95,11 +95,10 @@ class ShardQueue:
     def give_back(self, lane: Lane, read: Read) -> None:
         """Forget that entries were handed out: the holder gave up alive, which says nothing against them."""
         if read.entries:
-            ids = [entry.id for entry in read.entries]
-            # It may be another holder's turn already: their entries stay pending, and only the count changes.
-            self._client.xclaim(
-                stream(self.shard, lane), scripts.GROUP, scripts.CONSUMER, 0, ids, retrycount=read.deliveries, justid=True
-            )
+            ids: list[Any] = [entry.id for entry in read.entries]
+            name, count = stream(self.shard, lane), read.deliveries
+            # It may be another holder's turn already: what is theirs stays theirs, and only the count changes.
+            self._client.xclaim(name, scripts.GROUP, scripts.CONSUMER, 0, ids, retrycount=count, justid=True)
 
     def acknowledge(self, lane: Lane, entries: Sequence[str]) -> None:
         """Acknowledge and delete entries whose jobs are settled."""

@@ -40,7 +40,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "pause": ("worker.ops.operating:pause", "Stop delivery; callers go on enqueueing."),
         "resume": ("worker.ops.operating:resume", "Let delivery go on."),
         "drain": ("worker.ops.draining:drain", "Wait until everything enqueued is delivered."),
-        "reshard": ("worker.ops.resharding.command:reshard", "Change the queue's number of shards."),
+        "reshard": ("worker.ops.resharding:reshard", "Change the queue's number of shards."),
         "ledger": ("worker.ops.ledger:ledger", "Look after the idempotency ledger."),
     },
     "Try out": {

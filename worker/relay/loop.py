@@ -69,6 +69,10 @@ class Loop:
         finally:
             self.give_up()
 
+    def stop(self) -> None:
+        """End :meth:`run` after what it is doing."""
+        self._stop.set()
+
     def take(self) -> bool:
         """Take or renew the lease; returns whether this relay has it."""
         return self._attempt("lease", self._hold) is not None

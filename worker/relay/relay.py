@@ -22,6 +22,7 @@ from producers.job import FORMAT_VERSION, decode_entry, encode_accepted
 from producers.operation import Operation
 from producers.redis_keys import LANES, Lane
 
+from ..delivery.intake import refuse_unstorable
 from ..failpoints import failpoint
 from ..job import Job
 from ..queue_config import QueueConfig
@@ -173,8 +174,8 @@ class Relay:
         for row in rows:
             try:
                 yield _Ready(row, _entry(row))
-            except (msgspec.MsgspecError, ValueError) as error:
-                self._bury(row, str(error))
+            except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+                self._bury(row, f"{type(error).__name__}: {error}")
 
     def _bury(self, row: Row, error: str) -> None:
         death = _undecodable(row, self._rows.name, error)
@@ -220,10 +221,15 @@ class Relay:
 
 
 def _entry(row: Row) -> Entry:
-    jobs = decode_entry(row.entry.encode())
-    if not jobs or not jobs[-1].keys:
+    # What a worker could not read would come back as lost, and be relayed again for ever.
+    data = row.entry.encode()
+    jobs = decode_entry(data)
+    refuse_unstorable(data, jobs)
+    if not jobs or not all(job.keys for job in jobs):
         raise ValueError("an entry without jobs, or a job without keys")
     job = jobs[-1]
+    if job.id != row.job_id:
+        raise ValueError("the entry is another job's")
     kind, _, action = job.operation.partition(".")
     operation = Operation(id=job.id, type=kind, action=action, keys=job.keys, body=b"")
     return Entry(operation, encode_accepted(jobs, row.accepted_ms))

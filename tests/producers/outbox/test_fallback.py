@@ -113,9 +113,7 @@ def test_a_full_queue_and_one_that_was_never_set_up_are_such_cases_too(
     assert [row.job_id for row in rows()] == jobs
 
 
-def test_if_the_outbox_does_not_take_it_either_both_reasons_are_named(
-    own_redis: ValkeyProcess, tmp_path: Any
-) -> None:
+def test_if_the_outbox_does_not_take_it_either_both_reasons_are_named(own_redis: ValkeyProcess, tmp_path: Any) -> None:
     own_redis.kill()
     producer = make_producer(own_redis.url, f"sqlite:///{tmp_path / 'empty.db'}")
     with pytest.raises(QueueUnavailable, match=r"did not answer.*nor did the outbox.*trackrelay_outbox") as error:

@@ -110,7 +110,9 @@ def test_many_written_at_once_keep_their_order(engine: sa.Engine, rows: Rows) ->
     assert names(rows) == [str(number) for number in range(500)]
 
 
-def test_the_row_says_which_application_wrote_it(engine: sa.Engine, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_row_says_which_application_wrote_it(
+    engine: sa.Engine, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TRACKRELAY_SOURCE", "shop")
     with engine.begin() as connection:
         Outbox(connection).track("42", "seen", {})
@@ -118,9 +120,7 @@ def test_the_row_says_which_application_wrote_it(engine: sa.Engine, rows: Rows, 
     assert [decode_entry(row.entry.encode())[0].source for row in rows()] == ["shop", "import"]
 
 
-def test_of_two_transactions_that_wait_for_one_another_the_second_is_later(
-    engine: sa.Engine, rows: Rows
-) -> None:
+def test_of_two_transactions_that_wait_for_one_another_the_second_is_later(engine: sa.Engine, rows: Rows) -> None:
     """Also in time, even if it began first: an identify of the second must win over one of the first."""
     if engine.dialect.name == "sqlite":
         pytest.skip("SQLite has one writer: whoever begins second waits before it has begun")

@@ -7,6 +7,7 @@ import pytest
 
 from sandbox.process import SandboxProcess
 from tests.support.road import Road
+from tests.worker.delivery.in_process import FakeApi, Worker
 
 
 @pytest.fixture
@@ -30,3 +31,17 @@ def migrate_queue(road: Road, shards: int = 4) -> None:
     from worker.setting_up import migrate
 
     migrate(road.engine, road.redis, shards)
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    """Stands in for the Track API."""
+    return FakeApi()
+
+
+@pytest.fixture
+def worker(road: Road, api: FakeApi) -> Iterator[Worker]:
+    """A worker in this process, which delivers to the stand-in when the test says so."""
+    worker = Worker({**road.settings, "TRACKRELAY_MERGE_DELAY": "0s"}, api)
+    yield worker
+    worker.close()

@@ -1,25 +1,27 @@
-"""Delivery inside the test's own process: a holder at a time, on real Valkey and Postgres, against the sandbox or a stand-in
-that the test programs. And holders in forked children, to be killed and stopped where it hurts."""
+"""Delivery inside the test's own process: a holder at a time, on real Valkey and Postgres, against a stand-in that the test
+programs. And holders in forked children against the sandbox, to be killed and stopped where it hurts."""
 
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+import redis
 import sqlalchemy as sa
 
 from producers.keys import shard_of
+from tests.support.waiting import wait_until
 from worker.customerio.client import TooLate, TrackApi
 from worker.customerio.outcomes import Answer, NoAnswer
 from worker.customerio.region import Verdict
 from worker.customerio.requests import Request
-from worker.delivery import holding, loop, scripts, sending
+from worker.delivery import holding, loop, sending
 from worker.delivery.breaker import Breaker
 from worker.delivery.loop import Rules
 from worker.delivery.pace import GRACE_S, Pace
@@ -32,12 +34,15 @@ from worker.settings import Settings, load
 from worker.store import shards
 from worker.store.engine import make_engine
 
+SHARDS = 4
 OK = Answer(200, b"{}")
-TROUBLE = Answer(503, b"busy")
+BUSY = Answer(503, b"busy")
+
+Document = dict[str, Any]
 
 
 def refusal(message: str, status: int = 400) -> Answer:
-    """A refusal in the API's own shape."""
+    """A refusal of a whole request in the API's own shape."""
     return Answer(status, msgspec.json.encode({"errors": [{"reason": "invalid", "field": "x", "message": message}]}))
 
 
@@ -46,109 +51,124 @@ class Sent:
     """One request as the stand-in saw it."""
 
     path: str
-    operations: list[dict[str, Any]]
+    documents: list[Document]
     began: float
     ended: float
     ok: bool
 
     @property
-    def names(self) -> list[str]:
-        """The operations by their event's name, or else by their action."""
-        return [operation.get("name") or operation.get("action") or "?" for operation in self.operations]
+    def labels(self) -> list[str]:
+        """What it carried; see `label`."""
+        return [label(document) for document in self.documents]
+
+
+def label(document: Document) -> str:
+    """An operation's name in a test: its event's name, or its attribute `label`, or its action and whose it is."""
+    named = document.get("name") or (document.get("attributes") or {}).get("label")
+    if named:
+        return str(named)
+    people = [document[part] for part in ("primary", "secondary", "identifiers", "person") if document.get(part)]
+    return " ".join([document.get("action", "?"), *(str(value) for each in people for value in each.values())])
 
 
 @dataclass
 class FakeApi:
     """Stands in for the Track API: takes everything, unless `answers` says otherwise."""
 
-    #: Gives the answer to a request, or None for a plain 200.
-    answers: Callable[[Request, list[dict[str, Any]]], Answer | NoAnswer | None] = lambda request, operations: None
+    #: Gives the answer to a request, or None for a success.
+    answers: Callable[[Request, list[Document]], Answer | NoAnswer | None] = lambda request, documents: None
     latency_s: float = 0.0
     sent: list[Sent] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send(self, request: Request, send_until: float = float("inf")) -> Answer | NoAnswer:
+        """As `TrackApi.send`."""
         began = time.monotonic()
         if began > send_until:
             raise TooLate
-        operations = operations_of(request)
+        document = msgspec.json.decode(request.body)
+        documents = document["batch"] if request.kind == "batch" else [document]
         if self.latency_s:
             time.sleep(self.latency_s)
-        answer = self.answers(request, operations) or self._success(request)
+        answer = self.answers(request, documents) or _success(request)
         with self._lock:
-            ok = isinstance(answer, Answer) and answer.status in (200, 204, 207)
-            self.sent.append(Sent(request.path, operations, began, time.monotonic(), ok))
+            ok = isinstance(answer, Answer) and answer.status in (200, 204)
+            self.sent.append(Sent(request.path, documents, began, time.monotonic(), ok))
         return answer
 
     @property
-    def delivered(self) -> list[str]:
-        """The names of everything taken, in the order in which the answers were given."""
-        return [name for sent in self.sent if sent.ok for name in sent.names]
-
-    @staticmethod
-    def _success(request: Request) -> Answer:
-        return Answer(204, b"") if request.path.startswith("/api/v1/forms/") else OK
+    def taken(self) -> list[str]:
+        """The labels of everything taken, in the order of the answers."""
+        return [each for sent in self.sent if sent.ok for each in sent.labels]
 
 
-def operations_of(request: Request) -> list[dict[str, Any]]:
-    """What a request carries."""
-    document = msgspec.json.decode(request.body)
-    return list(document["batch"]) if request.kind == "batch" else [document]
+def _success(request: Request) -> Answer:
+    return Answer(204, b"") if request.path.startswith("/api/v1/forms/") else OK
 
 
 class Worker:
-    """What one worker process has, in this one: `hold()` does what its deliver task does."""
+    """What one worker process has, in this one: `hold()` does what its deliver task does.
+
+    Arguments:
+        environment: its settings.
+        api: stands in for the Track API; left out, it is the one in the settings.
+        rules: instead of what the settings say of age and attempts.
+    """
 
     def __init__(self, environment: dict[str, str], api: FakeApi | None = None, **rules: Any) -> None:
-        configured = load(environment)
+        self.resources = _resources(load(environment), api, rules)
+        self.redis = self.resources.redis
+        self.breaker = self.resources.breaker
         self.api = api
-        self.resources = make_resources(configured, api, **rules)
 
     def hold(self, shard: int, slice_s: float = 3.0) -> None:
-        """Hold a shard once, as the deliver task does."""
+        """Hold a shard once."""
         holding.hold(shard, self.resources, slice_s)
 
-    def work(self, rounds: int = 1, slice_s: float = 3.0) -> None:
-        """Hold each shard in turn, so many times."""
-        count = int(self.resources.redis.hget("trackrelay:config", "shards") or 0)
-        for _ in range(rounds):
-            for shard in range(count):
+    def work(self, times: int = 1, slice_s: float = 3.0) -> None:
+        """Hold each shard in turn."""
+        for _ in range(times):
+            for shard in range(SHARDS):
                 self.hold(shard, slice_s)
+
+    def work_off(self, is_done: Callable[[], Any], timeout: float = 20.0) -> None:
+        """Hold the shards again and again until `is_done()`."""
+
+        def worked() -> Any:
+            self.work()
+            return is_done()
+
+        wait_until(worked, timeout, "everything to be worked off")
 
     def close(self) -> None:
         """Close every connection."""
-        self.resources.redis.close()
-        self.resources.engine.dispose()
         self.resources.executor.shutdown()
+        self.redis.close()
+        self.resources.engine.dispose()
 
 
-def make_resources(configured: Settings, api: FakeApi | None, lock_timeout_ms: int = 2_000, **rules: Any) -> Resources:
-    """As `worker.resources` makes them, but for the settings given and, if there is one, the stand-in."""
+def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any]) -> Resources:
+    """As `worker.resources` makes them, but for the stand-in, and a patience with locks that tests can wait for."""
     client = connect(configured)
     engine = make_engine(configured)
 
     @sa.event.listens_for(engine, "connect")
     def _impatient(connection: Any, record: Any) -> None:
-        connection.execute(f"SET lock_timeout = {lock_timeout_ms}")
+        connection.execute("SET lock_timeout = 300")
         connection.commit()
 
     timeout_s = configured.request_timeout.total_seconds()
-    track = api or TrackApi(
-        configured.base_url,
-        timeout_s,
-        lambda: (configured.site_id.get_secret_value(), configured.track_api_key.get_secret_value()),
-    )
+    secrets = (configured.site_id.get_secret_value(), configured.track_api_key.get_secret_value())
+    track: Any = api or TrackApi(configured.base_url, timeout_s, lambda: secrets)
     breaker = Breaker(client, probe_s=2 * timeout_s + GRACE_S)
-
-    def account() -> Verdict:
-        return api.verdict if api else ask_region(track, configured)  # type: ignore[arg-type]
 
     def on_recovery() -> None:
         with engine.begin() as connection:
             shards.possible_again(connection)
 
     pace = Pace(client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s)
+    account = (lambda: api.verdict) if api else (lambda: ask_region(track, configured))
     given = Rules(
         max_age_s=configured.max_age.total_seconds(),
         max_attempts=configured.max_attempts,
@@ -158,9 +178,9 @@ def make_resources(configured: Settings, api: FakeApi | None, lock_timeout_ms: i
         settings=configured,
         redis=client,
         engine=engine,
-        api=track,  # type: ignore[arg-type]
+        api=track,
         breaker=breaker,
-        sender=Sender(track, pace, breaker, account, on_recovery),  # type: ignore[arg-type]
+        sender=Sender(track, pace, breaker, account, on_recovery),
         executor=ThreadPoolExecutor(16),
         hasher=KeyHasher(b"a secret of the tests"),
         rules=replace(given, **rules),
@@ -168,69 +188,62 @@ def make_resources(configured: Settings, api: FakeApi | None, lock_timeout_ms: i
 
 
 @contextmanager
-def child_holder(environment: dict[str, str], shard: int, plan: str, slice_s: float = 3.0) -> Iterator[int]:
-    """Hold a shard in a forked child, with failpoints as `plan` says; gives its pid, and kills it in the end."""
+def child_holding(environment: dict[str, str], shard: int, failpoints: str) -> Iterator[int]:
+    """A forked child that holds a shard, with failpoints as in TRACKRELAY_FAILPOINT; gives its pid."""
     pid = os.fork()
     if pid == 0:
         try:
-            loop.failpoint = sending.failpoint = _planned(plan)
-            Worker(environment).hold(shard, slice_s)
+            loop.failpoint = sending.failpoint = _planned(failpoints)
+            Worker(environment).hold(shard)
         finally:
             os._exit(0)
     try:
         yield pid
     finally:
-        try:
+        if state_of(pid) is not None:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
 
 
-def state_of(pid: int) -> str:
-    """The state of a child: `T` stopped, `Z` ended, `R` and `S` at work."""
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0]
+def state_of(pid: int) -> str | None:
+    """The state of a child: `T` stopped, `S` or `R` at work, None when it has ended."""
+    try:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return None
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0]
+    except (ChildProcessError, FileNotFoundError):
+        return None
 
 
-def expire_lease(worker: Worker, shard: int) -> None:
-    """What time does to the lease of a holder that shows no sign of life."""
-    worker.resources.redis.delete(f"trackrelay:{shard}:lease")
+def end_of(pid: int, timeout: float = 15.0) -> None:
+    """Wait for a child to end."""
+    wait_until(lambda: state_of(pid) is None, timeout, "the child to end")
 
 
-def people(shards: int, shard: int, count: int, prefix: str = "p") -> list[str]:
-    """Ids of people whose key falls in a shard."""
-    found: list[str] = []
-    number = 0
-    while len(found) < count:
-        if shard_of(f"id:{prefix}{number}", shards) == shard:
-            found.append(f"{prefix}{number}")
-        number += 1
-    return found
+def expire_lease(client: redis.Redis, shard: int) -> None:
+    """What time does to the lease of a holder that was killed."""
+    client.delete(f"trackrelay:{shard}:lease")
 
 
 def make_due(engine: sa.Engine) -> None:
-    """What time does to everything that waits for a moment."""
+    """What time does to everything in the backlog that is first and waits for its moment."""
     with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE trackrelay_backlog SET due_at = now() WHERE due_at IS NOT NULL")
+        connection.exec_driver_sql("UPDATE trackrelay_backlog SET due_at = now() WHERE due_at > now()")
 
 
-def close_breaker(client: Any) -> None:
-    """Forget that anything failed."""
-    client.delete("trackrelay:breaker", "trackrelay:probe", "trackrelay:budget")
+def probe_now(client: redis.Redis) -> None:
+    """What time does to an open breaker."""
+    client.hset("trackrelay:breaker", mapping={"until_ms": 0, "asked_ms": 0})
+    client.delete("trackrelay:probe")
 
 
-def lease_ms(client: Any, shard: int) -> int:
-    """What is left of a shard's lease."""
-    return int(client.pttl(f"trackrelay:{shard}:lease"))
+def shard_of_person(person: str) -> int:
+    """Where a person's jobs are queued."""
+    return shard_of(f"id:{person}", SHARDS)
 
 
-__all__ = [
-    "OK", "TROUBLE", "FakeApi", "Sent", "Worker", "child_holder", "close_breaker", "expire_lease", "lease_ms", "make_due",
-    "make_resources", "operations_of", "people", "refusal", "scripts", "state_of",
-]  # fmt: skip
-
-
-def names(sent: Sequence[Sent]) -> list[list[str]]:
-    """What each request carried."""
-    return [each.names for each in sent]
+def people_of(shard: int, count: int) -> list[str]:
+    """Ids of people whose jobs are in one shard."""
+    found = (f"p{number}" for number in range(1_000_000) if shard_of_person(f"p{number}") == shard)
+    return [next(found) for _ in range(count)]

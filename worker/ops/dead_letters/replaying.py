@@ -54,6 +54,8 @@ def replay_letters(stores: Stores, chosen: Filters, wanted: Wanted, how: How) ->
         return _report(plan, how, "would be replayed", len(ids))
     if not plan.replayed:
         return _report(plan, how, "replayed", len(ids))
+    if not how.as_document:
+        _announce(plan)
     if not how.yes:
         _ask(plan)
     done = run(acting.replay(ids, wanted), len(ids), "Replaying", resumable=True)
@@ -80,18 +82,26 @@ def run(outcomes: Iterable[Outcome], total: int, what: str, *, resumable: bool =
         if not resumable:
             raise
         raise CommandFailed(
-            f"interrupted: {tally.replayed:,} of {total:,} are replayed, the others are as they were; the same command goes on"
+            f"interrupted after {tally.replayed:,} of {total:,}: those are on their way, the others stay as they were; the same "
+            "command goes on"
         ) from None
     return tally
 
 
-def _ask(plan: Tally) -> None:
+def _announce(plan: Tally) -> None:
     console = stderr()
     console.print(f"{count(plan.replayed, 'dead letter')} will be replayed: {by_operation(plan.by_operation)}.")
+    _print_campaigns(console, plan)
+
+
+def _print_campaigns(console: Console, plan: Tally) -> None:
     if words := campaigns(plan.younger_events, plan.older_events):
         console.print(f"{words[:1].upper()}{words[1:]}.")
+
+
+def _ask(plan: Tally) -> None:
     if plan.refused:
-        _print_refused(console, plan.refused)
+        _print_refused(stderr(), plan.refused)
     click.confirm("Go on?", abort=True, err=True)
 
 
@@ -101,17 +111,17 @@ def _report(tally: Tally, how: How, words: str, selected: int) -> int:
     elif not selected:
         stdout().print("No dead letter matches.")
     else:
-        _print_tally(stdout(), tally, words)
+        _print_tally(stdout(), tally, how, words)
     return 1 if tally.refused else 0
 
 
-def _print_tally(console: Console, tally: Tally, words: str) -> None:
+def _print_tally(console: Console, tally: Tally, how: How, words: str) -> None:
     if tally.replayed:
         console.print(f"{count(tally.replayed, 'dead letter')} {words}: {by_operation(tally.by_operation)}.")
     else:
         console.print(f"Nothing {words}.")
-    if set_off := campaigns(tally.younger_events, tally.older_events):
-        console.print(f"{set_off[:1].upper()}{set_off[1:]}.")
+    if how.dry_run:
+        _print_campaigns(console, tally)
     if tally.refused:
         _print_refused(console, tally.refused)
 

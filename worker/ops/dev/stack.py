@@ -27,6 +27,8 @@ from ..waiting import wait_until
 READY_S = 60.0
 #: Requests under way are finished before a worker goes.
 WORKER_FAREWELL = ((signal.SIGTERM, 15.0),)
+#: One worker has no neighbours to look for, which would take it a second.
+WORKER = ("--pool=threads", "--concurrency=4", "--hostname=worker@%h", "--without-mingle", "--without-gossip")
 OURS = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY")
 
 
@@ -100,7 +102,7 @@ class Stack:
             self._migrate()
             self._said("starting worker and beat")
             self.beat = self._celery("beat")
-            self.worker = self._celery("worker", "--pool=threads", "--concurrency=4", "--hostname=worker@%h")
+            self.worker = self._celery("worker", *WORKER)
             self._wait_for_worker(self.worker)
         except SandboxNotStarted as error:
             self.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import click
@@ -13,7 +12,7 @@ from producers.ids import companion_id, is_ulid
 from producers.keys import key_of
 from producers.people import Person
 
-from ...keys import KeyHasher
+from ...keys import KeyHasher, is_hashed
 from ...store.reading.search import Wanted
 
 _PERSON_KINDS = {
@@ -24,8 +23,6 @@ _PERSON_KINDS = {
     "anonymous": "anonymous_id",
     "anonymous_id": "anonymous_id",
 }
-#: A key as logs and tables show it when it is made of somebody's email, phone or anonymous id.
-_HASHED = re.compile(r"(email|phone|anonymous):#[0-9a-f]{24}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ class Asked:
     @property
     def is_hashed(self) -> bool:
         """Whether the key is known only as it is stored."""
-        return self.key is not None and _HASHED.fullmatch(self.key) is not None
+        return self.key is not None and is_hashed(self.key)
 
     def stored(self, hasher: KeyHasher) -> Wanted:
         """What to look for in Postgres."""

@@ -157,7 +157,20 @@ def _shards(now: Snapshot) -> Iterator[Hint]:
                 f"Shard {shard.number}: its first entry was handed out {deliveries} times without being settled. It may be "
                 f"what ends its workers; after {MAX_DELIVERIES} times it becomes a dead letter. See the workers' log.",
             )
+    yield from _moving(now.redis)
     yield from _stuck(now, now.redis)
+
+
+def _moving(redis: RedisSide) -> Iterator[Hint]:
+    if redis.moving == "layout" and redis.config:
+        yield Hint(
+            "warning",
+            "The number of shards is being changed, and delivery waits for the last step. If no `trackrelay reshard` runs any "
+            "more, it was interrupted: run it again.",
+            f"trackrelay reshard {redis.config.shards}",
+        )
+    elif redis.moving:
+        yield Hint("note", "The number of shards is being changed; delivery goes on when that is done.")
 
 
 def _paused(now: Snapshot, shards: list[int]) -> Hint:
@@ -171,7 +184,7 @@ def _paused(now: Snapshot, shards: list[int]) -> Hint:
 
 
 def _stuck(now: Snapshot, redis: RedisSide) -> Iterator[Hint]:
-    if redis.breaker.state != "closed" or not redis.alive or now.postgres is None:
+    if redis.breaker.state != "closed" or not redis.alive or redis.moving or now.postgres is None:
         return
     stuck = [
         str(shard.number)

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from producers.redis_keys import LANES, PREFIX, QUEUE_KEY, Lane, bell, lease, stream
+from producers.redis_keys import LANES, MOVING, PREFIX, QUEUE_KEY, Lane, bell, lease, stream
 
 from ... import queue_config
 from ...delivery.scripts import GROUP
@@ -128,6 +128,8 @@ class RedisSide:
     workers: list[WorkerLook] = field(default_factory=list)
     #: Messages in Celery's queue.
     calls: int = 0
+    #: Empty, or how far a change of the number of shards has come.
+    moving: str = ""
     #: What the beginnings of the streams hold.
     sample: Sample = field(default_factory=Sample)
 
@@ -150,7 +152,7 @@ class RedisSide:
 def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
     """How things stand in Redis."""
     config = queue_config.read(client)
-    now, info, breaker, budget, beat, calls = _facts(client)
+    now, info, breaker, budget, beat, calls, moving = _facts(client)
     shards = _shards(client, config.shards if config else 0)
     return RedisSide(
         now=now,
@@ -163,11 +165,12 @@ def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
         beat=float(beat) if beat else None,
         workers=workers(client),
         calls=calls,
+        moving=moving,
         sample=sample(client, [shard.number for shard in shards if shard.length]),
     )
 
 
-def _facts(client: redis.Redis) -> tuple[float, dict[str, Any], BreakerLook, Any, Any, int]:
+def _facts(client: redis.Redis) -> tuple[float, dict[str, Any], BreakerLook, Any, Any, int, str]:
     with client.pipeline(transaction=False) as asked:
         asked.time()
         asked.info("memory")
@@ -175,8 +178,9 @@ def _facts(client: redis.Redis) -> tuple[float, dict[str, Any], BreakerLook, Any
         asked.hmget(PREFIX + "budget", ["at", "rate"])
         asked.get(BEAT_KEY)
         asked.llen(QUEUE_KEY)
-        time, info, breaker, budget, beat, calls = asked.execute()
-    return time[0] + time[1] / 1e6, info, _breaker(breaker), budget, beat, int(calls)
+        asked.get(MOVING)
+        time, info, breaker, budget, beat, calls, moving = asked.execute()
+    return time[0] + time[1] / 1e6, info, _breaker(breaker), budget, beat, int(calls), (moving or b"").decode()
 
 
 def _breaker(values: dict[bytes, bytes]) -> BreakerLook:

@@ -2,29 +2,46 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from producers import Person
+from producers import Person, operations
 from producers.operation import Operation
 from producers.redis_keys import PREFIX
 from tests.support.canaries import CANARY_EMAIL
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.ops.command_line import CommandLine
+from worker.job import Job
 from worker.ops.dead_letters.hints import hints
-from worker.store import letters
+from worker.store import dead_letters, letters
+from worker.store.dead_letters import Death
 
 
 def history(road: Road, id: str) -> list[str]:
     return [event["what"] for event in road.dead(id).history]
 
 
+def bury(road: Road, made: list[Operation]) -> list[str]:
+    """Dead letters that nobody has to refuse first; enqueued in this order."""
+    jobs = [
+        Job(
+            id=each.id, operation=each.name, keys=each.keys, shards=(0,), body=each.body, lane="live",
+            enqueued_at=1_790_000_000.0 + n, age_from=0,
+        )
+        for n, each in enumerate(made)
+    ]  # fmt: skip
+    with road.engine.begin() as connection:
+        dead_letters.insert(connection, [Death(job=job, reason="rejected", error="no") for job in jobs])
+    return [job.id for job in jobs]
+
+
 def test_a_repaired_letter_is_delivered_and_its_row_says_by_whom(refusing: Road, run: CommandLine, letter: str) -> None:
     done = run("replay", "--id", letter, "--set", "attributes.plan=pro", "--note", "typo", "--yes")
     assert done.code == 0, done
     assert "1 dead letter replayed: 1 person.event." in done.out
-    assert "1 event of the last 72 hours may trigger campaigns." in done.out
+    assert "1 event of the last 72 hours may trigger campaigns." in done.err
     refusing.wait_delivered([letter])
     row = wait_until(lambda: (row := refusing.dead(letter)).state == "delivered" and row)
     assert [event["what"] for event in row.history] == ["rejected", "replayed", "delivered"]
@@ -261,6 +278,29 @@ def test_every_reason_has_a_hint(refusing: Road, letter: str) -> None:
         assert len(hints(replace(found, state=state))) == 1  # type: ignore[arg-type]
 
 
+def test_an_interrupted_replay_keeps_whole_chunks_and_can_be_gone_on_with(
+    road: Road, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker.store import replaying as store
+
+    ids = bury(road, [operations.track("42", "bought", {"n": n}) for n in range(5)])
+    monkeypatch.setattr("worker.replaying.CHUNK", 2)
+    chunks = []
+
+    def replay(*arguments: Any) -> frozenset[str]:
+        done = really(*arguments)
+        chunks.append(done)
+        if len(chunks) == 2:
+            raise KeyboardInterrupt
+        return done
+
+    really = store.replay
+    monkeypatch.setattr(store, "replay", replay)
+    assert "interrupted after 2 of 5" in run("replay", "--yes").only_line()
+    assert [road.dead(id).state for id in ids] == ["replaying"] * 2 + ["open"] * 3
+    assert run("replay", "--yes", "--json").json["replayed"] == 3
+
+
 def test_discarding_keeps_the_row_and_can_be_taken_back(refusing: Road, run: CommandLine, letter: str) -> None:
     assert run("dead-letters", "discard", input="n\n").code == 1
     assert run("dead-letters", "discard", "--dry-run").out.startswith("1 dead letter would be discarded")
@@ -304,8 +344,6 @@ def test_exports_go_to_stdout_one_line_each(refusing: Road, run: CommandLine, le
 
 
 def test_the_accepted_operation_is_the_one_that_died(refusing: Road, run: CommandLine) -> None:
-    from producers import operations
-
     operation: Operation = operations.identify("42", {"plan": "platinum"}, timestamp=1_790_000_000)
     refusing.producer.enqueue(operation)
     refusing.wait_dead(operation.id)

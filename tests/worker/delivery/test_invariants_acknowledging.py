@@ -1,0 +1,204 @@
+"""Acknowledge last: wherever a holder dies or gives up, nothing is lost, nothing is counted twice, and order holds."""
+
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError
+
+from producers import Person
+from tests.support.road import Road
+from tests.worker.delivery.in_process import (
+    BUSY, SHARDS, FakeApi, Worker, child_holding, end_of, expire_lease, people_of, shard_of_person,
+)  # fmt: skip
+from worker.delivery import intake, loop
+from worker.delivery.breaker import Breaker
+from worker.delivery.pace import Pace
+from worker.delivery.shard_queue import ShardQueue
+
+SHARD = shard_of_person("42")
+#: More often than any entry may be handed out before it counts as one that kills its workers.
+TOO_OFTEN = intake.MAX_DELIVERIES + 4
+
+POINTS = [
+    "after_read",
+    "before_send@2",
+    "after_send@1",
+    "after_send@3",
+    "before_settle@2",
+    "before_commit@1",
+    "before_commit@3",
+    "after_settle@2",
+    "after_acknowledge",
+]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_holder_killed_anywhere_loses_nothing_and_its_successor_keeps_the_order(road: Road, point: str) -> None:
+    with road.producer.pipeline() as pipeline:
+        jobs = [
+            pipeline.identify("42", {"plan": "pro"}),
+            pipeline.track("42", "small", {}),
+            pipeline.track("42", "large", {"text": "x" * 40_000}),
+            pipeline.track("42", "small again", {}),
+            pipeline.delete_person("42"),
+            pipeline.identify("42", {"plan": "new life"}),
+            pipeline.track("42", "last", {}),
+        ]
+    name, _, nth = point.partition("@")
+    with child_holding(road.settings, SHARD, f"{name}=kill" + (f"@{nth}" if nth else "")) as pid:
+        end_of(pid)
+    assert road.stream_length() == (0 if name == "after_acknowledge" else len(jobs))
+    expire_lease(road.redis, SHARD)
+    successor = Worker(road.settings)
+    successor.work_off(lambda: road.stream_length() == 0 and road.ledger_ids() == set(jobs))
+    successor.close()
+    assert not road.dead_ids()
+    assert road.backlog_size() == 0
+    effects = [effect for effect in road.effects("id:42") if effect["action"] == "event"]
+    assert [effect["name"] for effect in effects] == ["small", "large", "small again", "last"]
+    actions = list(dict.fromkeys(effect["action"] for effect in road.effects("id:42")))
+    assert actions == ["identify", "event", "delete"]
+
+
+def test_a_commit_of_which_nobody_learned_is_not_repeated(
+    road: Road, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered, waits = road.producer.track("42", "delivered", {}), road.producer.track("7", "waits", {})
+    api.answers = lambda request, documents: None if documents[0]["name"] == "delivered" else BUSY
+
+    def breaks(point: str) -> None:
+        if point == "after_settle":
+            raise OperationalError("COMMIT", {}, Exception("the server closed the connection unexpectedly"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "failpoint", breaks)
+        for shard in {SHARD, shard_of_person("7")}:
+            with pytest.raises(OperationalError):
+                worker.hold(shard)
+    assert road.ledger_ids() == {delivered}
+    assert road.waiting(waits)
+    api.answers = lambda request, documents: None
+    worker.work()
+    assert sorted(api.taken) == ["delivered", "waits"]
+    assert road.stream_length() == road.backlog_size() == 0
+
+
+def test_what_was_sent_beside_a_request_that_broke_the_round_is_written_down(
+    road: Road, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = people_of(SHARD, 2)
+    with road.producer.pipeline() as pipeline:
+        sent = pipeline.submit_form("f", Person(id=first), {"a": "b"})
+        other = pipeline.submit_form("f", Person(id=second), {"a": "b"})
+    wait_for_budget = Pace.wait
+
+    def redis_fails_once(self: Pace, *args: Any, **options: Any) -> Any:
+        permit = wait_for_budget(self, *args, **options)
+        if not api.sent:
+            return permit
+        raise RedisError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pace, "wait", redis_fails_once)
+        patched.setattr(worker.resources.executor, "submit", in_this_thread)
+        with pytest.raises(RedisError):
+            worker.hold(SHARD)
+    assert len(api.sent) == 1
+    worker.hold(SHARD)
+    assert len(api.sent) == 2  # a form has no id by which Customer.io would have dropped a repeat
+    assert road.ledger_ids() == {sent, other}
+
+
+def in_this_thread(call: Any, *args: Any) -> Any:
+    future: Future[Any] = Future()
+    future.set_result(call(*args))
+    return future
+
+
+def test_a_delivery_is_written_down_even_if_redis_fails_right_after_the_answer(
+    road: Road, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = road.producer.submit_form("f", Person(id="42"), {"a": "b"})
+
+    def fails(*_: Any) -> bool:
+        raise RedisError("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Breaker, "delivered", fails)
+        worker.hold(SHARD)
+    worker.hold(SHARD)
+    assert len(api.sent) == 1
+    assert road.ledger_ids() == {job}
+
+
+def test_a_store_that_fails_again_and_again_is_not_counted_against_what_was_in_hand(road: Road, worker: Worker) -> None:
+    job = road.producer.track("42", "seen", {})
+    with road.engine.connect() as somebody:
+        somebody.execute(sa.text("LOCK TABLE trackrelay_ledger IN ACCESS EXCLUSIVE MODE"))
+        for _ in range(TOO_OFTEN):
+            with pytest.raises(OperationalError):
+                worker.hold(SHARD)
+    worker.hold(SHARD)
+    assert road.ledger_ids() == {job}
+    assert not road.dead_ids()
+
+
+def test_an_entry_of_a_newer_format_may_wait_for_the_upgrade_as_long_as_it_takes(
+    road: Road, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = road.producer.track("42", "seen", {})
+    stream = f"trackrelay:{SHARD}:live"
+    ((entry, fields),) = road.redis.xrange(stream)
+    road.redis.xdel(stream, entry)
+    road.redis.xadd(stream, {**fields, b"v": b"99"})
+    for _ in range(TOO_OFTEN):
+        worker.hold(SHARD)
+    monkeypatch.setattr(intake, "FORMAT_VERSION", 99)
+    worker.hold(SHARD)
+    assert road.ledger_ids() == {job}
+    assert not road.dead_ids()
+
+
+def test_what_is_settled_already_is_no_dead_letter_however_often_its_entry_comes_back(
+    road: Road, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = road.producer.track("42", "seen", {})
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ShardQueue, "acknowledge", killed)
+        for _ in range(TOO_OFTEN):
+            with pytest.raises(Killed):
+                worker.hold(SHARD)
+    worker.hold(SHARD)
+    assert road.ledger_ids() == {job}
+    assert not road.dead_ids()
+    assert road.stream_length() == 0
+
+
+def test_a_pending_entry_that_somebody_deleted_stops_nobody(road: Road, worker: Worker) -> None:
+    with road.producer.pipeline() as pipeline:
+        pipeline.track("42", "deleted", {})
+        job = pipeline.track("42", "stays", {})
+    stream = f"trackrelay:{SHARD}:live"
+    (first, _), _ = road.redis.xrange(stream)
+    road.redis.xgroup_create(stream, "trackrelay", id="0")
+    road.redis.xreadgroup("trackrelay", "holder", {stream: ">"})
+    road.redis.xdel(stream, first)
+    worker.hold(SHARD)
+    assert road.ledger_ids() == {job}
+    assert road.redis.xpending(stream, "trackrelay")["pending"] == 0
+
+
+def test_every_shard_is_left_without_a_lease(road: Road, worker: Worker) -> None:
+    road.producer.track("42", "seen", {})
+    worker.work()
+    assert not any(road.redis.exists(f"trackrelay:{shard}:lease") for shard in range(SHARDS))

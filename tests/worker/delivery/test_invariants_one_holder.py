@@ -1,0 +1,128 @@
+"""One holder a shard, even when one of them slept through everything."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from tests.support.road import Road
+from tests.support.waiting import wait_until
+from tests.worker.delivery.in_process import Worker, child_holding, end_of, shard_of_person, state_of
+from worker.delivery import holding
+from worker.delivery.shard_queue import ShardQueue
+from worker.store import settlement, shards
+from worker.store.settlement import Holder, Settlement
+
+SHARD = shard_of_person("42")
+
+
+@contextmanager
+def stopped_holder(road: Road, point: str) -> Iterator[int]:
+    """A holder that is frozen at a point of the loop."""
+    with child_holding(road.settings, SHARD, f"{point}=stop") as pid:
+        wait_until(lambda: state_of(pid) == "T", 15, f"the holder to stop at {point}")
+        yield pid
+
+
+def lease_to_run_out(road: Road) -> None:
+    wait_until(lambda: not road.redis.exists(f"trackrelay:{SHARD}:lease"), 15, "the lease to run out")
+
+
+@pytest.mark.parametrize(("point", "sent_again"), [("before_send", 0), ("after_send", 1), ("before_settle", 1)])
+def test_a_holder_that_sleeps_longer_than_its_lease_wakes_up_to_nothing_it_could_do(
+    road: Road, point: str, sent_again: int
+) -> None:
+    settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "500ms"}
+    road.settings = settings
+    first = road.producer.track("42", "first", {})
+    with stopped_holder(road, point) as sleeper:
+        second = road.producer.track("42", "second", {})
+        lease_to_run_out(road)
+        successor = Worker(settings)
+        successor.hold(SHARD)
+        assert road.ledger_ids() == {first, second}
+        os.kill(sleeper, signal.SIGCONT)
+        end_of(sleeper)
+    third = road.producer.track("42", "third", {})
+    successor.hold(SHARD)
+    successor.close()
+    assert road.ledger_ids() == {first, second, third}
+    assert [effect["name"] for effect in road.effects("id:42")] == ["first", "second", "third"]
+    # What reached Customer.io twice had an id by which the second was dropped: it went out before anybody slept.
+    assert sum(road.sandbox.duplicates().values()) == sent_again
+    assert road.stream_length() == road.backlog_size() == 0
+    assert not road.dead_ids()
+
+
+def test_a_holder_that_sleeps_in_its_commit_is_waited_for(road: Road) -> None:
+    road.settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "500ms"}
+    job = road.producer.track("42", "first", {})
+    successor = Worker(road.settings)
+    with stopped_holder(road, "before_commit") as sleeper:
+        lease_to_run_out(road)
+        with pytest.raises(OperationalError):
+            successor.hold(SHARD)
+        assert not road.redis.exists(f"trackrelay:{SHARD}:lease")
+        os.kill(sleeper, signal.SIGCONT)
+        end_of(sleeper)
+    successor.hold(SHARD)
+    successor.close()
+    assert road.ledger_ids() == {job}
+    assert road.sandbox.duplicates() == {}
+    assert road.stream_length() == 0
+
+
+def test_a_claim_that_ran_out_in_its_sleep_takes_the_shard_from_nobody(road: Road, worker: Worker) -> None:
+    job = road.producer.track("42", "seen", {})
+    sleeper, holder = ShardQueue(worker.redis, SHARD), ShardQueue(worker.redis, SHARD)
+    assert sleeper.claim()
+    worker.redis.delete(f"trackrelay:{SHARD}:lease")  # what time does
+    assert holder.claim()
+    delivery = holding._take_over(holder, worker.resources)
+    assert delivery is not None
+    assert holding._take_over(sleeper, worker.resources) is None
+    assert delivery.round("live")
+    assert road.ledger_ids() == {job}
+
+
+def test_a_claim_is_dropped_by_its_owner_only(worker: Worker) -> None:
+    sleeper, holder = ShardQueue(worker.redis, SHARD), ShardQueue(worker.redis, SHARD)
+    assert sleeper.claim()
+    worker.redis.delete(f"trackrelay:{SHARD}:lease")
+    assert holder.claim()
+    sleeper.drop_claim()
+    assert holder.claimed()
+    assert not sleeper.claimed()
+
+
+def test_an_earlier_holder_settles_nothing(road: Road) -> None:
+    with road.engine.begin() as connection:
+        earlier = shards.take_over(connection, SHARD).fence
+        shards.take_over(connection, SHARD)
+    with road.engine.begin() as connection, pytest.raises(shards.FenceLost):
+        settlement.settle(connection, Holder(SHARD, earlier), Settlement(), 0.0)
+
+
+def test_a_paused_shard_is_left_at_the_next_settlement_and_taken_by_nobody(road: Road, worker: Worker) -> None:
+    assert worker.api is not None
+    others = road.producer.track("42", "before", {})
+
+    def pause(*_: object) -> None:
+        with road.engine.begin() as connection:
+            shards.set_paused(connection, None, True)
+
+    worker.api.answers = pause
+    worker.hold(SHARD)
+    waits = road.producer.track("42", "waits", {})
+    worker.hold(SHARD)
+    assert road.ledger_ids() == {others}
+    assert road.stream_length() == 1
+    assert not road.redis.exists(f"trackrelay:{SHARD}:lease")
+    worker.api.answers = lambda *_: None
+    with road.engine.begin() as connection:
+        shards.set_paused(connection, None, False)
+    worker.hold(SHARD)
+    assert road.ledger_ids() == {others, waits}

@@ -1,0 +1,299 @@
+"""In order for each key: through retries, detours, barriers, two shards, two workers, crashes."""
+
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from producers import Person
+from producers.keys import shard_of
+from tests.support.road import Road
+from tests.worker.delivery.in_process import (
+    BUSY, SHARDS, FakeApi, Worker, label, make_due, people_of, probe_now, refusal, shard_of_person,
+)  # fmt: skip
+from worker.customerio.outcomes import Answer, NoAnswer
+from worker.delivery import loop, sending
+
+SHARD = shard_of_person("42")
+LARGE = "x" * 40_000
+
+
+def in_two_shards() -> tuple[str, str]:
+    """Two people whose jobs are in different shards."""
+    return people_of(0, 1)[0], people_of(1, 1)[0]
+
+
+def test_an_event_that_goes_by_v1_stays_between_two_that_go_by_v2(road: Road, api: FakeApi, worker: Worker) -> None:
+    with road.producer.pipeline() as pipeline:
+        for number in range(3):
+            pipeline.track("42", f"small {number}", {})
+            pipeline.track("42", f"large {number}", {"text": LARGE})
+    worker.hold(SHARD)
+    assert api.taken == ["small 0", "large 0", "small 1", "large 1", "small 2", "large 2"]
+    assert [sent.path.split("/")[2] for sent in api.sent] == ["v2", "v1"] * 3
+
+
+def test_what_follows_a_failed_job_waits_and_other_keys_do_not(road: Road, api: FakeApi, worker: Worker) -> None:
+    other = people_of(SHARD, 1)[0]
+    failing = [True]
+    api.answers = lambda request, documents: BUSY if failing[0] and "large 0" in str(documents)[:200] else None
+    with road.producer.pipeline() as pipeline:
+        pipeline.track("42", "before", {})
+        pipeline.track("42", "large 0", {"text": LARGE})
+        pipeline.track("42", "after", {})
+        pipeline.track(other, "of somebody else", {})
+        pipeline.track("42", "last", {"text": LARGE})
+    worker.hold(SHARD, 0.001)
+    assert set(api.taken) == {"before", "of somebody else"}
+    failing[0] = False
+    probe_now(road.redis)
+    make_due(road.engine)
+    worker.hold(SHARD)
+    assert [name for name in api.taken if name != "of somebody else"] == ["before", "large 0", "after", "last"]
+
+
+def test_a_delete_is_answered_before_the_new_life_begins(road: Road, api: FakeApi, worker: Worker) -> None:
+    with road.producer.pipeline() as pipeline:
+        pipeline.identify("42", {"label": "old life"})
+        pipeline.delete_person("42")
+        pipeline.identify("42", {"label": "new life"})
+        pipeline.suppress("42")
+        pipeline.unsuppress("42")
+        pipeline.track("42", "last", {})
+    worker.hold(SHARD)
+    assert api.taken == ["old life", "delete 42", "new life", "suppress 42", "unsuppress 42", "last"]
+    assert len(api.sent) == 6  # each waits for the answer to the one before
+
+
+def test_a_rejected_job_gives_up_its_place(road: Road, api: FakeApi, worker: Worker) -> None:
+    api.answers = lambda request, documents: refusal("no") if label(documents[0]) == "delete 42" else None
+    with road.producer.pipeline() as pipeline:
+        pipeline.track("42", "before", {})
+        bad = pipeline.delete_person("42")
+        pipeline.track("42", "after", {})
+    worker.hold(SHARD)
+    assert api.taken == ["before", "after"]
+    assert road.dead_ids() == {bad}
+
+
+@pytest.mark.parametrize("order_of_shards", [(0, 1), (1, 0)])
+def test_a_merge_across_shards_waits_for_both_people_and_holds_up_both(
+    road: Road, api: FakeApi, worker: Worker, order_of_shards: tuple[int, int]
+) -> None:
+    one, two = in_two_shards()
+    producer = road.producer
+    producer.track(one, "one before", {})
+    producer.track(two, "two before", {})
+    merge = producer.merge(primary=Person(id=one), secondary=Person(id=two))
+    producer.track(one, "one after", {})
+    producer.track(two, "two after", {})
+    first, second = order_of_shards
+    worker.hold(first)
+    assert not any("after" in name or "merge" in name for name in api.taken)
+    assert len(road.rows("SELECT * FROM trackrelay_backlog WHERE job_id = :id", id=merge)) == 1
+    worker.hold(second)
+    worker.work_off(lambda: len(api.taken) == 5)
+    assert set(api.taken[:2]) == {"one before", "two before"}
+    assert api.taken[2] == f"merge {one} {two}"
+    assert road.backlog_size() == road.stream_length() == 0
+
+
+def test_a_merge_waits_a_while_after_the_last_delivery_to_either(road: Road, api: FakeApi) -> None:
+    worker = Worker({**road.settings, "TRACKRELAY_MERGE_DELAY": "1s"}, api)
+    one, two = in_two_shards()
+    road.producer.track(two, "two before", {})
+    road.producer.merge(primary=Person(id=one), secondary=Person(id=two))
+    worker.work_off(lambda: len(api.taken) == 2)
+    worker.close()
+    before, merge = api.sent
+    assert merge.began - before.ended >= 1.0
+
+
+def test_a_job_across_shards_that_is_rejected_frees_both_keys(road: Road, api: FakeApi, worker: Worker) -> None:
+    one, two = in_two_shards()
+    api.answers = lambda request, documents: refusal("no") if label(documents[0]).startswith("merge") else None
+    bad = road.producer.merge(primary=Person(id=one), secondary=Person(id=two))
+    road.producer.track(one, "one after", {})
+    road.producer.track(two, "two after", {})
+    worker.work_off(lambda: road.dead_ids() == {bad} and len(api.taken) == 2)
+    assert road.backlog_size() == 0
+
+
+def test_a_job_across_shards_that_kills_its_workers_frees_both_keys(
+    road: Road, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = in_two_shards()
+    bad = road.producer.merge(primary=Person(id=one), secondary=Person(id=two))
+    after = road.producer.track(two, "after", {})
+    worker.hold(shard_of_person(two))
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "keep_back", killed)
+        for _ in range(12):
+            try:
+                worker.hold(shard_of_person(one))
+            except Killed:
+                continue
+    worker.work_off(lambda: after in road.ledger_ids())
+    assert road.dead_ids() == {bad}
+
+
+def test_a_repeat_that_names_another_second_key_blocks_nobody(road: Road, worker: Worker) -> None:
+    anonymous = (f"a{number}" for number in range(1000))
+    first, second = (
+        next(name for name in anonymous if shard_of(f"anonymous:{name}", SHARDS) not in (SHARD, taken))
+        for taken in (None, None)
+    )
+    identify = road.producer.identify
+    job = identify("42", {}, anonymous_id=first, idempotency_key="k")
+    assert identify("42", {}, anonymous_id=second, idempotency_key="k") == job
+    after = [road.producer.track_anonymous(name, "after", {}) for name in (first, second)]
+    after.append(road.producer.track("42", "after", {}))
+    worker.work_off(lambda: road.ledger_ids() == {job, *after})
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the holder's is run after it but what gives up the lease."""
+
+
+class Weather(FakeApi):
+    """A Track API in bad weather: refuses, fails, breaks off before and after it took effect."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._chance = random.Random(seed)
+        self.calm = False
+        self.effects: list[str] = []
+
+    def send(self, request: Any, send_until: float = float("inf")) -> Answer | NoAnswer:
+        """As `TrackApi.send`."""
+        document = msgspec.json.decode(request.body)
+        documents = document["batch"] if request.kind == "batch" else [document]
+        with self._lock:
+            chance = 1.0 if self.calm else self._chance.random()
+            labels = [label(each) for each in documents if "bad" not in label(each)]
+            if chance < 0.06:
+                return BUSY
+            if chance < 0.10:
+                self.effects += labels
+                return NoAnswer("no answer within 10 s")
+            if chance < 0.12:
+                return Answer(429, b"slower")
+            if chance < 0.15 and len(documents) > 1:
+                return refusal("too much")
+            if chance < 0.17:
+                return NoAnswer("connection refused")
+            self.effects += labels
+        if len(labels) == len(documents):
+            return Answer(204, b"") if "/forms/" in request.path else Answer(200, b"{}")
+        if request.kind != "batch":
+            return refusal("bad")
+        errors = [
+            {"batch_index": index, "reason": "invalid", "field": "name", "message": "bad"}
+            for index, each in enumerate(documents)
+            if "bad" in label(each)
+        ]
+        return Answer(207, msgspec.json.encode({"errors": errors}))
+
+
+class Crowd:
+    """Produces jobs of a few people at random, and remembers who was told what, in order."""
+
+    def __init__(self, road: Road, seed: int) -> None:
+        self._producer = road.producer
+        self._chance = random.Random(seed)
+        self._merged: set[str] = set()
+        self.said: dict[str, list[str]] = defaultdict(list)
+        self.labels: dict[str, str] = {}
+
+    def say_something(self) -> None:
+        """One job more."""
+        chance, producer = self._chance, self._producer
+        who, anonymous = f"p{chance.randrange(8)}", f"a{chance.randrange(4)}"
+        name = f"{'bad ' if chance.random() < 0.03 else ''}{len(self.labels)}"
+        ways: list[tuple[int, Callable[[], str], tuple[str, ...]]] = [
+            (50, lambda: producer.track(who, name, {}), (who,)),
+            (7, lambda: producer.track(who, name, {"text": LARGE}), (who,)),
+            (10, lambda: producer.identify(who, {"label": name}), (who,)),
+            (15, lambda: producer.identify(who, {"label": name}, anonymous_id=anonymous), (who, anonymous)),
+            (6, lambda: producer.track_anonymous(anonymous, name, {}), (anonymous,)),
+        ]
+        other = f"p{chance.randrange(8)}"
+        merge = f"merge {who} {other}"
+        if chance.random() < 0.1 and other != who and merge not in self._merged:
+            self._merged.add(merge)
+            job, keys, name = producer.merge(primary=Person(id=who), secondary=Person(id=other)), (who, other), merge
+        else:
+            _, call, keys = chance.choices(ways, weights=[weight for weight, _, _ in ways])[0]
+            job = call()
+        self.labels[job] = name
+        for key in keys:
+            self.said[key].append(name)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_in_any_weather_with_two_workers_that_die_at_any_moment_every_key_keeps_its_order(
+    road: Road, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance = random.Random(seed)
+    weather, crowd = Weather(seed), Crowd(road, seed)
+    workers = [Worker({**road.settings, "TRACKRELAY_MERGE_DELAY": "0s"}, weather) for _ in range(2)]
+
+    def may_die(point: str) -> None:
+        if not weather.calm and point != "before_send" and chance.random() < 0.03:
+            raise Killed(point)
+
+    monkeypatch.setattr(loop, "failpoint", may_die)
+    monkeypatch.setattr(sending, "failpoint", may_die)
+    over = threading.Event()
+
+    def work(worker: Worker) -> None:
+        while not over.is_set():
+            try:
+                worker.hold(random.randrange(SHARDS), 0.2)
+            except Killed:
+                continue
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        until = time.monotonic() + 2.5
+        while time.monotonic() < until:
+            for _ in range(15):
+                crowd.say_something()
+            time.sleep(0.05)
+            if chance.random() < 0.4:
+                make_due(road.engine)
+                probe_now(road.redis)
+        weather.calm = True
+        until = time.monotonic() + 30
+        while (road.stream_length() or road.backlog_size()) and time.monotonic() < until:
+            make_due(road.engine)
+            probe_now(road.redis)
+            time.sleep(0.05)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+        for worker in workers:
+            worker.close()
+    assert road.rows("SELECT job_id, key, due_at, parts, reason FROM trackrelay_backlog ORDER BY key, position") == []
+    bad = {job for job, name in crowd.labels.items() if name.startswith("bad")}
+    assert road.dead_ids() == bad
+    assert road.ledger_ids() == crowd.labels.keys() - bad
+    took_effect = list(dict.fromkeys(weather.effects))
+    for key, said in crowd.said.items():
+        wanted = [name for name in said if not name.startswith("bad")]
+        assert [name for name in took_effect if name in set(wanted)] == wanted, key

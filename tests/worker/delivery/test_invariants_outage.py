@@ -1,0 +1,312 @@
+"""An outage dead-letters nothing, counts against nobody and rewrites nothing; and the fleet asks politely when it is over."""
+
+import time
+from typing import Any
+
+import pytest
+
+from producers import Person
+from tests.support.road import Road
+from tests.worker.delivery.in_process import (
+    BUSY, SHARDS, FakeApi, Worker, make_due, people_of, probe_now, refusal, shard_of_person,
+)  # fmt: skip
+from worker.customerio.outcomes import Answer, NoAnswer
+from worker.customerio.region import Verdict
+from worker.delivery import loop
+from worker.delivery.breaker import Breaker
+from worker.store import shards
+
+SHARD = shard_of_person("42")
+
+
+@pytest.fixture
+def breaker(worker: Worker) -> Breaker:
+    return worker.breaker
+
+
+def versions(road: Road) -> dict[str, str]:
+    """What changes whenever a row is written, even with what it said before."""
+    return {row.job_id: row.version for row in road.rows("SELECT job_id, xmin::text AS version FROM trackrelay_backlog")}
+
+
+def test_an_outage_rewrites_no_row_and_counts_against_nobody(road: Road, api: FakeApi, worker: Worker) -> None:
+    road.producer.track("42", "delivered before", {})
+    worker.hold(SHARD)
+    api.answers = lambda request, documents: BUSY
+    with road.producer.pipeline() as pipeline:
+        jobs = [pipeline.track(person, f"of {person}", {}) for person in people_of(SHARD, 5) for _ in range(3)]
+    worker.hold(SHARD)
+    assert len(versions(road)) == len(jobs)
+    before = versions(road)
+    for _ in range(12):
+        probe_now(road.redis)
+        worker.hold(SHARD)
+    assert versions(road) == before
+    assert not road.dead_ids()
+    assert {row.attempts for row in road.rows("SELECT attempts FROM trackrelay_backlog")} == {0}
+    api.answers = lambda request, documents: None
+    probe_now(road.redis)
+    worker.hold(SHARD)
+    assert road.ledger_ids() >= set(jobs)
+    for person in people_of(SHARD, 5):
+        assert api.taken.count(f"of {person}") == 3
+
+
+def test_a_worker_whose_clock_is_late_counts_no_outage_against_its_jobs(
+    road: Road, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LateClock:
+        monotonic = staticmethod(time.monotonic)
+
+        @staticmethod
+        def time() -> float:
+            return time.time() - 600
+
+    road.producer.track("42", "delivered before", {})
+    worker.hold(SHARD)
+    monkeypatch.setattr(loop, "time", LateClock)
+    api.answers = lambda request, documents: BUSY
+    job = road.producer.track("42", "fails alone", {})
+    for _ in range(5):
+        worker.hold(SHARD)
+        road.redis.delete("trackrelay:probe")
+        road.redis.hset("trackrelay:breaker", "state", "closed")
+        make_due(road.engine)
+    assert len(api.sent) > 3
+    assert road.waiting(job).attempts == 0
+
+
+def test_probes_try_one_job_each_and_never_the_same_key_twice_running(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    api.answers = lambda request, documents: BUSY
+    with road.producer.pipeline() as pipeline:
+        for person in people_of(SHARD, 4):
+            pipeline.track(person, person, {})
+    worker.hold(SHARD)
+    api.sent.clear()
+    for _ in range(8):
+        probe_now(road.redis)
+        worker.hold(SHARD)
+    probed = [sent.labels for sent in api.sent]
+    assert all(len(labels) == 1 for labels in probed)
+    assert all(one != other for one, other in zip(probed, probed[1:], strict=False))
+
+
+def test_two_keys_that_can_never_succeed_do_not_keep_delivery_stopped(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    people = people_of(SHARD, 10)
+    api.answers = lambda request, documents: BUSY
+    with road.producer.pipeline() as pipeline:
+        for person in people:
+            pipeline.track(person, f"bad {person}" if person in people[:2] else "fine", {})
+    worker.hold(SHARD)
+    api.answers = lambda request, documents: BUSY if "bad" in str(documents) else None
+
+    def stopped() -> bool:
+        probe_now(road.redis)
+        worker.hold(SHARD, 0.0001)
+        return road.breaker()["state"] == "closed"
+
+    worker.work_off(stopped)
+
+
+def test_the_probes_token_is_given_back_when_the_round_breaks_off(
+    road: Road, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.breaker.halt("refused", "for a test")
+    probe_now(road.redis)
+    road.producer.track("42", "seen", {})
+
+    def breaks(point: str) -> None:
+        raise OSError(point)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "failpoint", breaks)
+        with pytest.raises(OSError, match="after_read"):
+            worker.hold(SHARD)
+    assert not road.redis.exists("trackrelay:probe")
+    worker.hold(SHARD)
+    assert api.taken == ["seen"]
+
+
+def test_while_the_breaker_is_open_the_stream_is_moved_to_the_backlog_untried(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    worker.breaker.failed("away", retry_after_s=60)
+    jobs = [road.producer.track("42", f"{number}", {}) for number in range(20)]
+    worker.work()
+    assert not api.sent
+    assert road.stream_length() == 0
+    assert {row.job_id for row in road.rows("SELECT job_id FROM trackrelay_backlog")} == set(jobs)
+    probe_now(road.redis)
+    worker.work_off(lambda: road.backlog_size() == 0)
+    assert api.taken == [f"{number}" for number in range(20)]
+
+
+def test_retry_after_is_kept_whoever_succeeds_meanwhile(breaker: Breaker) -> None:
+    breaker.failed("slower", rate_limited=True, retry_after_s=30)
+    assert not breaker.delivered(5)  # was on its way already
+    standing = breaker.standing()
+    assert standing.state == "open"
+    assert 25 < standing.wait_s <= 30
+    assert standing.last_success > 0
+
+
+def test_without_retry_after_a_success_ends_an_outage(breaker: Breaker) -> None:
+    for _ in range(3):
+        breaker.failed("503")
+    assert breaker.standing(may_probe=False).state == "open"
+    assert breaker.delivered(1)
+    assert breaker.standing().state == "closed"
+
+
+def test_requests_that_were_on_their_way_together_do_not_make_the_wait_grow(breaker: Breaker, worker: Worker) -> None:
+    for _ in range(40):
+        breaker.failed("503")
+    assert breaker.standing(may_probe=False).wait_s <= 1.0
+    waits = []
+    for _ in range(12):
+        probe_now(worker.redis)
+        assert breaker.standing().state == "probe"
+        waits.append(breaker.failed("503", probing=True).wait_s)
+    assert max(waits) > 2.0
+    assert max(waits) <= 30.0
+
+
+def test_a_late_failure_leaves_the_probes_token_alone(breaker: Breaker, worker: Worker) -> None:
+    for _ in range(3):
+        breaker.failed("503")
+    probe_now(worker.redis)
+    assert breaker.standing().state == "probe"
+    breaker.failed("503")
+    assert breaker.standing().state == "open"
+
+
+@pytest.mark.parametrize("probing", [False, True])
+def test_an_outage_does_not_make_forgotten_why_delivery_is_halted(breaker: Breaker, probing: bool) -> None:
+    breaker.halt("refused", "everything is refused", words="no")
+    breaker.failed("timeout", probing=probing)
+    standing = breaker.standing(may_probe=False)
+    assert (standing.state, standing.reason, standing.words) == ("halted", "refused", "no")
+    assert standing.wait_s > 10
+
+
+def test_halted_delivery_asks_the_region_endpoint_and_sends_nothing_until_it_agrees(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    api.answers = lambda request, documents: Answer(401, b"")
+    api.verdict = Verdict(problem="denied", message="wrong key")
+    jobs = [road.producer.track(person, "seen", {}) for person in people_of(SHARD, 3)]
+    worker.hold(SHARD)
+    assert road.breaker()["state"] == "halted"
+    requests = len(api.sent)
+    for _ in range(3):
+        probe_now(road.redis)
+        worker.hold(SHARD)
+    assert len(api.sent) == requests
+    api.verdict, api.answers = Verdict(), lambda request, documents: None
+    probe_now(road.redis)
+    worker.hold(SHARD)
+    assert road.ledger_ids() == set(jobs)
+    assert not road.dead_ids()
+
+
+def test_age_counts_from_when_delivery_became_possible_again(road: Road, api: FakeApi, worker: Worker) -> None:
+    api.answers = lambda request, documents: NoAnswer("connection refused")
+    with road.producer.pipeline() as pipeline:
+        jobs = [pipeline.track(person, "old", {}) for person in people_of(SHARD, 3)]
+    worker.hold(SHARD)
+    age(road, "4 days")
+    api.answers = lambda request, documents: None
+    probe_now(road.redis)
+    worker.hold(SHARD)
+    assert road.ledger_ids() == set(jobs)
+    assert not road.dead_ids()
+
+
+def test_what_was_too_old_before_the_outage_and_could_have_been_delivered_is_not_kept_for_ever(
+    road: Road, worker: Worker, api: FakeApi
+) -> None:
+    api.answers = lambda request, documents: Answer(500, b"") if "bad" in str(documents) else None
+    job = road.producer.track("42", "bad", {})
+    worker.hold(SHARD, 0.0001)
+    age(road, "4 days")
+    worker.breaker.delivered(1)
+    road.redis.hset("trackrelay:breaker", "recovered_ms", 0)
+    worker.hold(SHARD)
+    assert road.dead(job).reason == "expired"
+
+
+def test_age_counts_from_a_resume_and_from_when_workers_came_back(road: Road, api: FakeApi, worker: Worker) -> None:
+    worker.breaker.failed("away", retry_after_s=60)
+    job = road.producer.track("42", "old", {})
+    worker.hold(SHARD)
+    age(road, "4 days")
+    with road.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE trackrelay_state SET updated_at = now() - interval '1 day' WHERE name = 'workers_seen'"
+        )
+        shards.sign_of_life(connection)
+    probe_now(road.redis)
+    road.redis.hset("trackrelay:breaker", "state", "closed")
+    worker.hold(SHARD)
+    assert road.ledger_ids() == {job}
+
+
+def age(road: Road, interval: str) -> None:
+    """Let time pass for what waits, and for when delivery was last possible."""
+    with road.engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE trackrelay_backlog SET enqueued_at = enqueued_at - interval '{interval}', "
+            f"age_from = age_from - interval '{interval}'"
+        )
+        connection.exec_driver_sql(f"UPDATE trackrelay_state SET updated_at = updated_at - interval '{interval}'")
+        # Workers were there all along.
+        connection.exec_driver_sql("UPDATE trackrelay_state SET updated_at = now() WHERE name = 'workers_seen'")
+
+
+def test_a_region_that_refuses_everything_in_the_same_words_halts_and_keeps_all(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    api.answers = lambda request, documents: refusal("workspace is over its limit")
+    with road.producer.pipeline() as pipeline:
+        jobs = [pipeline.track(person, "seen", {}) for person in people_of(SHARD, 4)]
+    worker.hold(SHARD)
+    assert road.breaker()["state"] == "halted"
+    for _ in range(4):
+        probe_now(road.redis)
+        worker.hold(SHARD)
+    assert not road.dead_ids()
+    api.answers = lambda request, documents: None
+    probe_now(road.redis)
+    worker.hold(SHARD)
+    assert road.ledger_ids() == set(jobs)
+
+
+def test_a_connection_that_always_takes_too_long_is_the_endpoints_problem(
+    road: Road, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from worker.customerio.client import TooLate
+
+    def connects_slowly(*_: Any) -> Any:
+        raise TooLate
+
+    monkeypatch.setattr(api, "send", connects_slowly)
+    road.producer.track("42", "seen", {})
+    worker.hold(SHARD, 0.5)
+    assert road.breaker()["state"] == "open"
+
+
+def test_a_job_of_nobody_is_everybodys_probe(road: Road, api: FakeApi, worker: Worker) -> None:
+    """Forms, metrics and anonymous events recover delivery as well as any other."""
+    api.answers = lambda request, documents: BUSY
+    job = road.producer.submit_form("f", Person(id="42"), {"a": "b"})
+    worker.hold(SHARD)
+    api.answers = lambda request, documents: None
+    probe_now(road.redis)
+    worker.work()
+    assert road.ledger_ids() == {job}
+    assert road.breaker()["state"] == "closed"
+    assert SHARDS == 4

@@ -1,0 +1,256 @@
+"""``trackrelay reshard``: nothing lost, nothing twice, nothing out of order, whatever happens on the way."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producers import Person, Producer, QueueUnavailable
+from producers.keys import shard_of
+from producers.redis_keys import MOVING
+from tests.support import canaries
+from tests.support.road import Road
+from tests.support.waiting import wait_until
+from tests.support.worker_process import clean_environment
+from worker.keys import KeyHasher
+from worker.store import settlement, shards, state
+from worker.store.settlement import Holder, Settlement
+
+from .command_line import CommandLine
+
+PEOPLE = [str(number) for number in range(12)]
+ADA = Person(email=canaries.CANARY_EMAIL)
+VISITOR = Person(anonymous_id=canaries.CANARY_ANONYMOUS_ID)
+STEPS = ["reshard_begun", "reshard_emptied", "reshard_closed", "reshard_switched", "reshard_laid_out"]
+
+
+def fill(road: Road, name: str) -> list[str]:
+    """Work of every kind: for many people, for hashed keys, for two keys at once, in both lanes."""
+    jobs = [road.producer.track(person, f"{name}-{turn}") for turn in range(3) for person in PEOPLE]
+    jobs += [road.producer.track(ADA, f"{name}-{turn}") for turn in range(3)]
+    jobs.append(road.producer.track(VISITOR, f"{name}-before"))
+    jobs.append(road.producer.identify("1", {name: "known"}, anonymous_id=canaries.CANARY_ANONYMOUS_ID))
+    jobs.append(road.producer.track(VISITOR, f"{name}-after"))
+    jobs.append(road.producer.track("1", f"{name}-after"))
+    return jobs
+
+
+def names_of(road: Road, key: str) -> list[str]:
+    return [effect["name"] for effect in road.effects(key) if effect["name"]]
+
+
+def check_all(road: Road, jobs: list[str], names: list[str]) -> None:
+    """Everything arrived, once, and in order for each key."""
+    road.wait_delivered(jobs, timeout=60)
+    assert road.sandbox.summary()["duplicates_ignored"] == 0
+    for person in PEOPLE:
+        wanted = [f"{name}-{turn}" for name in names for turn in range(3)]
+        wanted = (
+            [each for name in names for each in (*[f"{name}-{turn}" for turn in range(3)], f"{name}-after")]
+            if person == "1"
+            else wanted
+        )
+        assert [each for each in names_of(road, f"id:{person}") if not each.endswith("-before")] == wanted
+    assert names_of(road, f"email:{canaries.CANARY_EMAIL}") == [f"{name}-{turn}" for name in names for turn in range(3)]
+
+
+def shards_now(road: Road) -> tuple[int, int]:
+    """As Redis and Postgres have it."""
+    (row,) = road.rows("SELECT count(*) AS n FROM trackrelay_shards")
+    return int(road.redis.hget("trackrelay:config", "shards") or 0), row.n
+
+
+@pytest.mark.parametrize("count", [7, 2, 1])
+def test_what_waits_keeps_its_order_in_another_number_of_shards(
+    road: Road, run: CommandLine, start_worker: Callable[..., Any], count: int
+) -> None:
+    # Half of it in the backlog before, half in the streams; a two-key job may be half in each.
+    worker = start_worker(road.settings, pool="threads", concurrency=4)
+    with road.sandbox.outage():
+        first = fill(road, "first")
+        road.wait_waiting(first[-1])
+        worker.stop()
+    second = fill(road, "second")
+
+    answer = run("reshard", str(count), "--yes")
+
+    assert answer.code == 0
+    assert answer.out.startswith(f"The queue has {count} shard")
+    assert shards_now(road) == (count, count)
+    assert road.stream_length() == 0
+    third = fill(road, "third")
+    start_worker(road.settings, pool="threads", concurrency=4)
+    check_all(road, first + second + third, ["first", "second", "third"])
+
+
+def test_every_row_of_the_backlog_is_in_the_shard_of_its_key_in_the_clear(road: Road, run: CommandLine) -> None:
+    fill(road, "first")
+
+    run("reshard", "5", "--yes")
+
+    with road.engine.connect() as connection:
+        hasher = KeyHasher(state.key_hash_secret(connection))
+    plain = [f"id:{person}" for person in PEOPLE]
+    plain += [f"email:{canaries.CANARY_EMAIL}", f"anonymous:{canaries.CANARY_ANONYMOUS_ID}"]
+    expected = {hasher.stored(key): shard_of(key, 5) for key in plain}
+    rows = road.rows("SELECT key, shard, keys, shards FROM trackrelay_backlog")
+    assert rows
+    for row in rows:
+        assert row.shard == expected[row.key]
+        assert row.shards == [expected[key] for key in row.keys]
+
+
+def test_applications_and_workers_go_on_meanwhile(
+    road: Road, run: CommandLine, start_worker: Callable[..., Any]
+) -> None:
+    start_worker(road.settings, pool="threads", concurrency=4)
+    stop = threading.Event()
+    sent: list[tuple[str, str, str]] = []
+
+    def application() -> None:
+        producer = Producer(redis_url=road.settings["TRACKRELAY_REDIS_URL"], enqueue_timeout=20)
+        turn = 0
+        while not stop.is_set():
+            for person in PEOPLE:
+                sent.append((person, f"event-{turn}", producer.track(person, f"event-{turn}")))
+            turn += 1
+            time.sleep(0.01)
+        producer.close()
+
+    thread = threading.Thread(target=application)
+    thread.start()
+    try:
+        for count in ("7", "3"):
+            wait_until(lambda: len(road.ledger_ids()) > 20, 30, "delivery to begin")
+            assert run("reshard", count, "--yes").code == 0
+    finally:
+        stop.set()
+        thread.join()
+
+    road.wait_delivered([job for _, _, job in sent], timeout=60)
+    for person in PEOPLE:
+        assert names_of(road, f"id:{person}") == [name for of, name, _ in sent if of == person]
+    assert road.sandbox.summary()["duplicates_ignored"] == 0
+    assert shards_now(road) == (3, 3)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_at_any_step_it_is_completed_by_running_it_again(
+    road: Road, run: CommandLine, start_worker: Callable[..., Any], step: str
+) -> None:
+    worker = start_worker(road.settings, pool="threads", concurrency=4)
+    with road.sandbox.outage():
+        first = fill(road, "first")
+        road.wait_waiting(first[-1])
+        worker.stop()
+    second = fill(road, "second")
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("trackrelay")), "reshard", "6", "--yes"],
+        env=clean_environment() | road.settings | {"TRACKRELAY_FAILPOINT": f"{step}=kill"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -9
+
+    assert run("reshard", "6", "--yes").code == 0
+
+    assert shards_now(road) == (6, 6)
+    assert not road.redis.exists(MOVING)
+    third = fill(road, "third")
+    start_worker(road.settings, pool="threads", concurrency=4)
+    check_all(road, first + second + third, ["first", "second", "third"])
+
+
+@pytest.mark.parametrize("step", ["reshard_begun", "reshard_closed"])
+def test_killed_before_anything_changed_delivery_goes_on_by_itself(
+    working_road: Road, run: CommandLine, step: str
+) -> None:
+    environment = {"TRACKRELAY_FAILPOINT": f"{step}=kill"}
+    assert run.process("reshard", "6", "--yes", **environment).code == -9
+    assert 0 < working_road.redis.pttl(MOVING) <= 60_000
+    assert "being changed" in run("status").out
+
+    working_road.redis.pexpire(MOVING, 1)  # as if the time had passed
+
+    working_road.wait_delivered([working_road.producer.track("42", "greeted")])
+    assert shards_now(working_road) == (4, 4)
+
+
+def test_killed_afterwards_status_says_what_to_run(road: Road, run: CommandLine) -> None:
+    assert run.process("reshard", "6", "--yes", TRACKRELAY_FAILPOINT="reshard_switched=kill").code == -9
+    assert road.redis.pttl(MOVING) == -1
+    assert "trackrelay reshard 6" in run("status").out
+
+
+def test_while_the_queue_is_closed_callers_wait_and_then_get_an_error_that_says_so(road: Road) -> None:
+    producer = Producer(redis_url=road.settings["TRACKRELAY_REDIS_URL"], enqueue_timeout=0.5)
+    road.redis.set(MOVING, "closed")
+    threading.Timer(0.2, lambda: road.redis.delete(MOVING)).start()
+    producer.track("42", "waited")
+    assert road.stream_length() == 1
+
+    road.redis.set(MOVING, "closed")
+    with pytest.raises(QueueUnavailable, match="number of shards is being changed") as raised:
+        producer.track("42", "did not wait")
+    assert raised.value.job_id
+    road.redis.delete(MOVING)
+    producer.track("42", "at once")  # it was not away: nothing cools down
+    assert road.stream_length() == 2
+
+
+async def test_coroutines_wait_too(road: Road) -> None:
+    from producers import aio
+
+    producer = aio.Producer(redis_url=road.settings["TRACKRELAY_REDIS_URL"], enqueue_timeout=0.5)
+    road.redis.set(MOVING, "closed")
+    threading.Timer(0.2, lambda: road.redis.delete(MOVING)).start()
+    await producer.track("42", "waited")
+    assert road.stream_length() == 1
+    await producer.aclose()
+
+
+def test_whoever_slept_through_it_settles_nothing(road: Road, run: CommandLine) -> None:
+    with road.engine.begin() as connection:
+        asleep = {shard: shards.take_over(connection, shard).fence for shard in range(4)}
+
+    for count in ("2", "4"):
+        run("reshard", count, "--yes")
+
+    for shard, fence in asleep.items():
+        with road.engine.begin() as connection, pytest.raises(shards.FenceLost):
+            settlement.settle(connection, Holder(shard, fence), Settlement(), 0)
+
+
+def test_partly_paused_it_is_refused_and_wholly_paused_it_stays_paused(road: Road, run: CommandLine) -> None:
+    run("pause", "--shard", "1")
+    assert "some shards are paused" in run("reshard", "6", "--yes").lines[-1]
+    assert shards_now(road) == (4, 4)
+
+    run("pause")
+    assert run("reshard", "6", "--yes").code == 0
+    assert len(run("status", "--json").json["paused"]) == 6
+
+
+def test_a_fixed_number_of_shards_is_refused_with_what_to_do(road: Road, run: CommandLine) -> None:
+    line = run("reshard", "6", "--yes", TRACKRELAY_SHARDS="4").only_line()
+    assert "Leave it out (or correct it) here and wherever applications and workers run" in line
+
+
+def test_the_same_number_changes_nothing_and_a_declined_question_neither(road: Road, run: CommandLine) -> None:
+    assert run("reshard", "4").out == "The queue has 4 shards already.\n"
+    declined = run("reshard", "6", input="n\n")
+    assert declined.code == 1
+    assert "Delivery pauses while what waits is moved" in declined.err
+    assert shards_now(road) == (4, 4)
+
+
+def test_two_at_once_are_one(road: Road, run: CommandLine) -> None:
+    with road.engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_advisory_lock(7403911261)")
+        assert "another `trackrelay reshard` is running" in run("reshard", "6", "--yes").lines[-1]

@@ -1,0 +1,192 @@
+"""Redis loses everything, or its latest entries: whatever went through an outbox arrives all the same, once and in order."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+import sqlalchemy as sa
+
+from producers import operations
+from producers.errors import QueueNotSetUp
+from producers.keys import shard_of
+from tests.support.outbox import (
+    Application,
+    assert_once_and_in_order,
+    events,
+    look_once,
+    make_relay,
+    stream_jobs,
+    wait_empty,
+)
+from tests.support.road import Road
+from tests.support.waiting import wait_until
+from worker import queue_config
+from worker.ops.servers import ValkeyProcess
+from worker.queue_recovery import set_up_again
+from worker.setting_up import migrate
+from worker.settings import load
+from worker.store.settled import settled
+
+PEOPLE = 40
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_flushall_in_the_middle_of_thousands_of_jobs_loses_and_reorders_nothing(
+    postgres_application: Application, road: Road, start_worker: Callable[..., Any], pool: str
+) -> None:
+    application = postgres_application
+    made = events(3_000, PEOPLE)
+    start_worker(road.settings | {"TRACKRELAY_REQUESTS_PER_SECOND": "20"}, pool=pool, concurrency=4)
+    writer = threading.Thread(target=application.write, args=(made,))
+    writer.start()
+    wait_until(lambda: len(road.ledger_ids()) > 500, 60, "the first deliveries")
+    road.redis.flushall()
+    writer.join()
+    road.wait_delivered([operation.id for operation in made], 120)
+    wait_empty(application)
+    assert_once_and_in_order(road, made)
+    assert road.stream_length() == 0
+
+    # Nobody was needed: whoever enqueues directly is taken again, too.
+    job = road.producer.track("direct", "seen", {})
+    road.wait_delivered([job])
+
+
+def test_of_what_went_before_the_loss_everything_goes_again_before_anything_new(
+    application: Application, road: Road
+) -> None:
+    before = [application.track("42", str(number)) for number in range(5)]
+    look_once(road.settings)
+    road.redis.flushall()
+    after = [application.track("42", str(number)) for number in range(5)]
+    assert look_once(road.settings).relayed == 10
+    assert stream_jobs(road, shard_of("id:42", 4)) == before + after
+
+
+def test_a_relay_in_the_middle_of_its_work_does_not_append_to_a_queue_it_does_not_know(
+    application: Application, road: Road
+) -> None:
+    """It appended and marked under the old generation; the queue is another one when it goes on."""
+    relay = make_relay(road.settings)
+    first = application.track("42", "first")
+    assert relay.take()
+    relay.look()
+    road.redis.flushall()
+    migrate(road.engine, road.redis, 4)
+    second = application.track("42", "second")
+    while relay.look() == 0:
+        pass
+    assert stream_jobs(road, shard_of("id:42", 4)) == [first, second]
+
+
+def test_a_failover_that_lost_the_latest_entries_is_noticed_before_anything_is_appended(
+    application: Application, road: Road
+) -> None:
+    shard = shard_of("id:42", 4)
+    jobs = [application.track("42", "0"), application.track("42", "1")]
+    look_once(road.settings)
+    replica = {name: road.redis.dump(name) for name in (f"trackrelay:{shard}:live", "trackrelay:relayed")}
+    jobs += [application.track("42", "2"), application.track("42", "3")]
+    look_once(road.settings)
+    for name, value in replica.items():
+        road.redis.restore(name, 0, value, replace=True)
+    jobs.append(application.track("42", "4"))
+    look_once(road.settings)
+    in_stream = stream_jobs(road, shard)
+    assert [job for index, job in enumerate(in_stream) if job not in in_stream[:index]] == jobs
+    assert in_stream[2:] == jobs, "everything that had not arrived, in order"
+
+
+def test_what_has_arrived_is_not_relayed_into_the_new_queue(
+    application: Application, road: Road, start_worker: Callable[..., Any]
+) -> None:
+    delivered = [application.track("42", str(number)) for number in range(3)]
+    look_once(road.settings)
+    worker = start_worker(road.settings | {"TRACKRELAY_OUTBOX_URL": ""}, pool="threads", concurrency=2)
+    road.wait_delivered(delivered)
+    worker.kill()
+    road.redis.flushall()
+    waiting = application.track("42", "new")
+    assert look_once(road.settings).relayed == 1
+    assert [row.job_id for row in application.rows()] == [waiting]
+
+
+def test_redis_comes_back_empty_and_workers_start_without_anybody(
+    postgres_application: Application, road: Road, start_worker: Callable[..., Any]
+) -> None:
+    first = start_worker(road.settings, pool="threads", concurrency=2)
+    road.wait_delivered([postgres_application.track("42", "before")])
+    first.stop()
+    road.redis.flushall()
+    job = postgres_application.track("42", "after")
+    start_worker(road.settings, pool="threads", concurrency=2)
+    road.wait_delivered([job], 30)
+
+
+def test_after_a_loss_nobody_takes_a_shard_whose_last_holder_may_still_be_sending(road: Road) -> None:
+    configured = load(road.settings)
+    with road.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE trackrelay_shards SET fence = 7 WHERE shard = 2"))
+    old = queue_config.read(road.redis)
+    road.redis.flushall()
+    with pytest.raises(QueueNotSetUp):
+        road.producer.track("42", "seen", {})
+    made = set_up_again(road.redis, road.engine, configured)
+    assert old is not None
+    assert made is not None
+    assert (made.shards, made.format) == (4, old.format)
+    assert made.generation != old.generation
+    for shard in range(4):
+        assert 3_000 < road.redis.pttl(f"trackrelay:{shard}:lease") <= 4_000
+    assert set_up_again(road.redis, road.engine, configured) == made
+    road.producer.track("42", "seen", {})
+
+
+def test_a_queue_that_was_never_set_up_is_left_to_migrate(worker_settings: dict[str, str]) -> None:
+    configured = load(worker_settings)
+    client = redis.Redis.from_url(worker_settings["TRACKRELAY_REDIS_URL"])
+    engine = sa.create_engine(configured.database_url.get_secret_value())
+    assert set_up_again(client, engine, configured) is None
+    assert client.keys() == []
+
+
+def test_half_of_a_merge_has_not_arrived(road: Road) -> None:
+    """One shard's holder put it in its backlog; the other's entry was lost."""
+    job = operations.merge(primary="42", secondary="43").id
+    insert = sa.text("""
+        INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, sends, parts, keys, shards, operation, body,
+            enqueued_at, age_from, since, reason, attempts, max_batch, replayed, history)
+        VALUES (:job, :key, 0, 'live', 1, true, 2, '{id:42,id:43}', '{0,1}', 'person.merge', '{}', now(), now(), now(),
+            'two_keys', 0, 1000, false, '[]')
+    """)
+    with road.engine.begin() as connection:
+        connection.execute(insert, {"job": job, "key": "id:42"})
+        assert settled(connection, [job], discarded=True) == set()
+        connection.execute(insert, {"job": job, "key": "id:43"})
+        assert settled(connection, [job], discarded=True) == {job}
+
+
+def test_while_redis_is_away_rows_wait_and_then_go_in_order(
+    own_redis: ValkeyProcess, postgres_application: Application, worker_settings: dict[str, str]
+) -> None:
+    settings = worker_settings | {"TRACKRELAY_REDIS_URL": own_redis.url}
+    road = Road(settings, None)  # type: ignore[arg-type]
+    migrate(road.engine, road.redis, 4)
+    relay = make_relay(settings)
+    thread = threading.Thread(target=relay.run)
+    jobs = [postgres_application.track("42", "before")]
+    thread.start()
+    wait_until(lambda: not postgres_application.unrelayed(), 10, "the first row to be relayed")
+    own_redis.kill()
+    jobs += [postgres_application.track("42", str(number)) for number in range(5)]
+    wait_until(lambda: relay.done.trouble, 15, "the relay to notice")
+    own_redis.start()
+    wait_until(lambda: not postgres_application.unrelayed(), 20, "the rows to be relayed")
+    relay.stop()
+    thread.join()
+    # The server of the tests keeps nothing: what was in it was relayed again, too.
+    assert stream_jobs(road, shard_of("id:42", 4)) == jobs
+    road.close()

@@ -1,0 +1,104 @@
+"""Emptying a shard's streams into its backlog, without sending anything: for whoever changes the number of shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import redis
+import sqlalchemy as sa
+
+from producers.redis_keys import LANES, stream
+
+from ..store import shards
+from .breaker import Breaker, Standing
+from .intake import Decoder
+from .loop import Delivery, Rules
+from .sending import Sender
+from .shard_queue import LEASE_MS, LeaseLost, ShardQueue
+
+# ARGV: prefix, shard, claim, milliseconds. Claims a shard that workers may not claim now.
+_CLAIM = "return redis.call('SET', ARGV[1] .. ARGV[2] .. ':lease', ARGV[3], 'NX', 'PX', ARGV[4]) and 1 or 0"
+
+
+def empty(
+    shard: int, client: redis.Redis, engine: sa.Engine, decoder: Decoder, rules: Rules, renew: Callable[[], None]
+) -> None:
+    """Move what the streams of ``shard`` hold now to the backlog; what is appended meanwhile may stay.
+
+    Args:
+        renew: called after each round.
+
+    Raises:
+        LeaseLost, FenceLost: it took too long, or a worker holds the shard; what was in hand is still in the stream.
+        NewerFormat: an entry is of a newer format.
+    """
+    queue = _ShardToEmpty(client, shard)
+    if not queue.claim():
+        raise LeaseLost(f"shard {shard} is held by somebody")
+    try:
+        delivery = _hold(queue, engine, decoder, rules)
+        for lane in LANES:
+            last: Any = client.xrevrange(stream(shard, lane), count=1)
+            while last and client.xrange(stream(shard, lane), max=last[0][0], count=1):
+                delivery.round(lane)
+                renew()
+    finally:
+        queue.leave("quiet")
+        queue.drop_claim()
+
+
+def _hold(queue: _ShardToEmpty, engine: sa.Engine, decoder: Decoder, rules: Rules) -> Delivery:
+    with engine.begin() as connection:
+        shards.lock(connection, [queue.shard])
+        if not queue.claimed():
+            raise LeaseLost(f"shard {queue.shard}")
+        takeover = shards.take_over(connection, queue.shard)
+    queue.take(takeover.fence)
+    return Delivery(
+        queue=queue,
+        engine=engine,
+        decoder=decoder,
+        breaker=_Shut(),
+        sender=_SendsNothing(),
+        executor=_NO_THREADS,
+        rules=rules,
+        possible_since=takeover.possible_since,
+    )
+
+
+class _ShardToEmpty(ShardQueue):
+    """A shard that workers may not claim now."""
+
+    def claim(self) -> bool:
+        """Claim the lease if nobody has it."""
+        return bool(self._run(_CLAIM, self._claim, LEASE_MS))
+
+
+class _Shut(Breaker):
+    """A breaker that lets nothing pass, so that all that is read goes to the backlog."""
+
+    def __init__(self) -> None:
+        return
+
+    def standing(self, *, may_probe: bool = True) -> Standing:
+        """Open, for good."""
+        return Standing("open", wait_s=float("inf"))
+
+
+class _SendsNothing(Sender):
+    """Stands where a sender must be. Whoever asks it to send does not get far: it has no API to send to."""
+
+    def __init__(self) -> None:
+        return
+
+    def ask(self, standing: Standing) -> Standing:
+        """Nobody is asked."""
+        return standing
+
+    def nothing_to_probe(self, standing: Standing) -> None:
+        """There never is anything."""
+
+
+_NO_THREADS = ThreadPoolExecutor(1)

@@ -1,0 +1,99 @@
+"""Which shard each row of the backlog is in: worked out anew when the number of shards changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+#: Rows read and written in one go.
+CHUNK = 2_000
+
+#: Which shard a row's keys are in, in the order of the row's keys.
+ShardsOf = Callable[["BacklogKeys"], Sequence[int]]
+
+_LOCK_ALL = sa.text("SELECT shard FROM trackrelay_shards ORDER BY shard FOR UPDATE")
+
+_ROWS = sa.text("""
+    SELECT job_id, key, keys, CAST(body AS text) AS body FROM trackrelay_backlog
+    WHERE (job_id, key) > (CAST(:after_id AS text), CAST(:after_key AS text)) ORDER BY job_id, key LIMIT :chunk
+""")
+
+_PLACE = sa.text("""
+    UPDATE trackrelay_backlog b SET shard = row.shard, shards = CAST(row.shards AS int[])
+    FROM unnest(CAST(:job_id AS text[]), CAST(:key AS text[]), CAST(:shard AS int[]), CAST(:shards AS text[]))
+        AS row (job_id, key, shard, shards)
+    WHERE b.job_id = row.job_id AND b.key = row.key
+""")
+
+_FURTHEST = sa.text("""
+    SELECT (SELECT coalesce(max(fence), 0) FROM trackrelay_shards) AS fence,
+        greatest((SELECT max(next_position) FROM trackrelay_shards),
+                 (SELECT max(position) + 1 FROM trackrelay_backlog), 1) AS position,
+        (SELECT coalesce(bool_and(paused_at IS NOT NULL), false) FROM trackrelay_shards) AS paused
+""")
+_DROP = sa.text("DELETE FROM trackrelay_shards WHERE shard >= :shards")
+_ADD = sa.text("""
+    INSERT INTO trackrelay_shards (shard, paused_at)
+    SELECT shard, CASE WHEN :paused THEN now() END FROM generate_series(0, :shards - 1) AS shard
+    ON CONFLICT (shard) DO NOTHING
+""")
+_GO_ON = sa.text("UPDATE trackrelay_shards SET fence = :fence + 1, next_position = :position")
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogKeys:
+    """A row of the backlog, as far as its shard depends on it."""
+
+    job_id: str
+    #: The row's own key, one of ``keys``.
+    key: str
+    #: As stored.
+    keys: tuple[str, ...]
+    body: bytes
+
+
+def lay_out(connection: sa.Connection, shards: int, shards_of: ShardsOf) -> int:
+    """Put every row of the backlog into its shard among ``shards``, and make that the shards there are. The caller commits.
+
+    All rows of a key move together and keep their positions, so their order holds; what comes later gets a later position
+    in whatever shard. Every earlier holder's number is passed, of shards that are no more too: whoever slept through this
+    settles nothing. Can be repeated.
+
+    Returns:
+        how many rows there are.
+    """
+    connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+    connection.execute(_LOCK_ALL)
+    count = 0
+    after = ("", "")
+    while rows := _rows(connection, after):
+        _place(connection, [(row, list(shards_of(row))) for row in rows])
+        count += len(rows)
+        after = (rows[-1].job_id, rows[-1].key)
+    _set_shards(connection, shards)
+    return count
+
+
+def _rows(connection: sa.Connection, after: tuple[str, str]) -> list[BacklogKeys]:
+    found = connection.execute(_ROWS, {"after_id": after[0], "after_key": after[1], "chunk": CHUNK})
+    return [BacklogKeys(row.job_id, row.key, tuple(row.keys), row.body.encode()) for row in found]
+
+
+def _place(connection: sa.Connection, rows: Sequence[tuple[BacklogKeys, list[int]]]) -> None:
+    values: dict[str, Any] = {
+        "job_id": [row.job_id for row, _ in rows],
+        "key": [row.key for row, _ in rows],
+        "shard": [shards[row.keys.index(row.key)] for row, shards in rows],
+        "shards": ["{" + ",".join(map(str, shards)) + "}" for _, shards in rows],
+    }
+    connection.execute(_PLACE, values)
+
+
+def _set_shards(connection: sa.Connection, shards: int) -> None:
+    furthest = connection.execute(_FURTHEST).one()
+    connection.execute(_DROP, {"shards": shards})
+    connection.execute(_ADD, {"shards": shards, "paused": furthest.paused})
+    connection.execute(_GO_ON, {"fence": furthest.fence, "position": furthest.position})
