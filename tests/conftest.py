@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tests.support import canaries
 from tests.support.databases import TEMPLATE, create_database, fresh_database, migrate
 from tests.support.description_check import MISSING, REQUIRED, is_required, violations
 from tests.support.worker_process import WorkerProcess
-from worker.ops.servers import PostgresProcess, ValkeyProcess
+from worker.ops.servers import PostgresProcess, ValkeyProcess, unprivileged
 from worker.settings import settings
 
 LOGS = pytest.StashKey[list[Path]]()
@@ -72,6 +73,15 @@ def own_redis() -> Iterator[ValkeyProcess]:
     """A Valkey for one test, to kill, pause and restart (takes a tenth of a second)."""
     with ValkeyProcess() as server:
         yield server
+
+
+@pytest.fixture
+def reachable_dir() -> Iterator[Path]:
+    """An empty folder for servers' data: `tmp_path` is for its owner alone, and PostgreSQL does not run as root."""
+    folder = unprivileged.temporary_dir("trackrelay-test-")
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

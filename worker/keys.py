@@ -7,7 +7,6 @@ from hashlib import blake2b
 
 from producers.keys import is_private
 
-
 _HASHED = re.compile(r"[a-z_]+:#[0-9a-f]{24}")
 
 

@@ -16,6 +16,7 @@ from . import (  # noqa: F401 - each puts its scenarios on the list
     everything,
     job_faults,
     operation_faults,
+    outbox_faults,
     postgres_faults,
     redis_faults,
     worker_faults,

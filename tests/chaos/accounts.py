@@ -149,6 +149,10 @@ class _Drawing:
         accounts.given_up_arrived = sum(1 for call in given_up.values() if arrived[call.mark])
 
     def _one_mark(self, mark: str, same: Sequence[Call], arrived: int, took_effect: int) -> None:
+        if same[0].told == "rolled back":
+            if arrived or same[0].id in self._stores.ledger:
+                self.accounts.problems.append(f"{_name(same[0])} arrived, though its transaction was rolled back")
+            return
         ids = {call.id for call in same}
         delivered = len(ids & self._stores.ledger.keys())
         if arrived < delivered:

@@ -6,11 +6,11 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from producers import Producer, QueueFull, QueueUnavailable
 from producers.operation import Operation
 
 from .calls import Call, Journal, Told
 from .clocks import now
+from .taking import UNSURE, IntoOutbox, Taker
 from .workload import Planned
 
 #: Between two tries.
@@ -26,9 +26,9 @@ class Caller:
     """
 
     def __init__(
-        self, producer: Producer, journal: Journal, chance: random.Random, give_up: Callable[[], bool] = lambda: False
+        self, taker: Taker, journal: Journal, chance: random.Random, give_up: Callable[[], bool] = lambda: False
     ) -> None:
-        self._producer = producer
+        self._taker = taker
         self._journal = journal
         self._chance = chance
         self._give_up = give_up
@@ -40,9 +40,9 @@ class Caller:
             began = now()
             tries += 1
             try:
-                self._producer.enqueue(planned.operation, lane=planned.lane)
+                self._taker.take([planned.operation], planned.lane)
                 told: Told = "accepted"
-            except (QueueUnavailable, QueueFull) as caught:
+            except UNSURE as caught:
                 error = f"{type(caught).__name__}: {caught}"[:200]
                 if not (planned.may_give_up and self._chance.random() < 0.2) and not self._give_up():
                     time.sleep(PAUSE_S)
@@ -51,15 +51,24 @@ class Caller:
             self._write(planned, told, began, tries, error)
             return told
 
+    def take_back(self, planned: Planned) -> None:
+        """Write a job in a transaction that is then rolled back."""
+        assert isinstance(self._taker, IntoOutbox)
+        try:
+            self._taker.roll_back([planned.operation])
+        except UNSURE:
+            return
+        self._write(planned, "rolled back", now(), 1, None)
+
     def make_together(self, planned: Sequence[Planned]) -> None:
         """Make calls of one lane in one round trip, again until they are taken."""
         began, tries = now(), 0
         while True:
             tries += 1
             try:
-                self._producer.enqueue_all([each.operation for each in planned], lane=planned[0].lane)
+                self._taker.take([each.operation for each in planned], planned[0].lane)
                 break
-            except (QueueUnavailable, QueueFull):
+            except UNSURE:
                 time.sleep(PAUSE_S)
         for each in planned:
             self._write(each, "accepted", began, tries, None)

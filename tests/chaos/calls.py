@@ -10,8 +10,9 @@ import msgspec
 
 from producers.redis_keys import Lane
 
-#: ``accepted``: the call returned. ``raised``: it did not, and was given up; the job may be there all the same.
-Told = Literal["accepted", "raised"]
+#: ``accepted``: the call returned, or its transaction was committed. ``raised``: it did not, and was given up; the job may be there
+#: all the same. ``rolled back``: its transaction was, and the job never existed.
+Told = Literal["accepted", "raised", "rolled back"]
 Fate = Literal["delivered", "dead"]
 
 

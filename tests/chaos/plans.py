@@ -54,6 +54,10 @@ class TrafficPlan:
     mix: str = "mixed"
     #: Calls a second between them; None: what the number of jobs asks for.
     rate: float | None = None
+    #: Whose database the outbox lies in, if the producers write to one: trackrelay's own, or another.
+    outbox: Literal["", "same", "other"] = ""
+    #: Whether they call the queue, and write to the outbox only what it does not take.
+    fallback: bool = False
     #: Seconds by which each process's clock is wrong, in turn; and by which it jumps.
     clocks_off_s: tuple[float, ...] = (0.0,)
     clock_jumps_s: float = 0.0

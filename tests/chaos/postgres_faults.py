@@ -107,7 +107,7 @@ def _cut(trial: Trial) -> None:
 
 @scenario("postgres-commit-lost", "the connection breaks at COMMIT, before or after it happened", stack=PROXIED)
 def _commit_lost(trial: Trial) -> None:
-    trial.injected += lose_commits(trial, trial.until - time.monotonic())
+    trial.injected += lose_commits(trial, trial.seconds_left())
 
 
 @scenario("postgres-locks", "tables and rows locked by somebody else, for up to twelve seconds", seconds=30.0)

@@ -7,8 +7,12 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from .taking import Taker
 
 #: When the load is over, calls that still find no queue are given up after so long.
 PATIENCE_S = 30.0
@@ -30,6 +34,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     clock_jumps_s: float = 0.0
     max_queue_length: int = 1_000_000
     enqueue_timeout: float = 1.0
+    #: The application's database, if jobs go by an outbox; and whether only those that the queue does not take.
+    outbox_url: str = ""
+    fallback: bool = False
 
 
 def main() -> None:
@@ -42,31 +49,46 @@ def main() -> None:
 
 
 def _produce(order: Order) -> None:
-    from producers import Producer
-
     from .caller import Caller
     from .calls import Journal
+    from .taking import IntoOutbox
     from .workload import Workload
 
     over = _end_of_input()
     patience = _Patience(over)
-    producer = Producer(
-        redis_url=order.redis_url,
-        source=f"chaos-{order.process}",
-        max_queue_length=order.max_queue_length,
-        enqueue_timeout=order.enqueue_timeout,
-    )
     journal = Journal(Path(order.journal))
     chance = random.Random(f"{order.seed} {order.process} patience")
-    caller = Caller(producer, journal, chance, patience.is_spent)
+    taker = _taker(order)
+    caller = Caller(taker, journal, chance, patience.is_spent)
     workload = Workload(order.seed, order.process, order.mix)
     start, made = time.monotonic(), 0
     while not over.is_set():
         burst = workload.burst()
         caller.make_all(burst)
+        if isinstance(taker, IntoOutbox) and chance.random() < 0.03:
+            caller.take_back(workload.ghost())
         made += len(burst)
         over.wait(max(0.0, start + made / order.rate - time.monotonic()))
     journal.close()
+
+
+def _taker(order: Order) -> Taker:
+    from producers import Producer
+
+    from .taking import IntoOutbox, IntoQueue
+
+    if order.outbox_url and not order.fallback:
+        return IntoOutbox(order.outbox_url, order.redis_url)
+    more = {"on_unavailable": "outbox", "outbox_url": order.outbox_url} if order.fallback else {}
+    return IntoQueue(
+        Producer(
+            redis_url=order.redis_url,
+            source=f"chaos-{order.process}",
+            max_queue_length=order.max_queue_length,
+            enqueue_timeout=order.enqueue_timeout,
+            **more,
+        )
+    )
 
 
 class _Patience:

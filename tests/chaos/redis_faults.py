@@ -1,7 +1,4 @@
-"""Redis: restarted, killed, away, cut off, slow, full.
-
-`FLUSHALL` has its place here as soon as there is an outbox: without one, what only Redis held is gone with it.
-"""
+"""Redis: restarted, killed, away, cut off, slow, full. `FLUSHALL` is among the faults of the outbox."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from .caller import Caller
 from .calls import Journal, read
 from .scenario import Scenario, Trial
 from .stack import Stack
+from .taking import IntoQueue
 
 #: Load before the first fault, and after the last.
 BEFORE_S, AFTER_S = 2.0, 3.0
@@ -51,7 +52,7 @@ def run(scenario: Scenario, *, seed: int, seconds: float | None, jobs: int | Non
     """
     began = time.monotonic()
     result = Result(scenario)
-    stack = Stack(scenario.stack, folder)
+    stack = Stack(scenario.stack, scenario.traffic, folder)
     try:
         stack.start()
         _run(scenario, stack, result, seed, seconds or scenario.seconds, jobs)
@@ -68,10 +69,10 @@ def _run(scenario: Scenario, stack: Stack, result: Result, seed: int, seconds: f
     wanted = jobs if jobs is not None else scenario.jobs * max(1.0, seconds / scenario.seconds)
     own = Journal(stack.journal("own"))
     chance = random.Random(f"{seed} {scenario.name}")
-    caller = Caller(Producer(redis_url=stack.redis_url, source="chaos"), own, random.Random(seed))
+    caller = Caller(IntoQueue(Producer(redis_url=stack.redis_url, source="chaos")), own, random.Random(seed))
     for fault in scenario.api:
         stack.sandbox.client.add_fault(**fault)
-    stack.produce(scenario.traffic, seed, scenario.traffic.rate or wanted / (BEFORE_S + seconds + AFTER_S))
+    stack.produce(seed, scenario.traffic.rate or wanted / (BEFORE_S + seconds + AFTER_S))
     time.sleep(BEFORE_S)
     trial = Trial(stack, chance, time.monotonic() + seconds, caller, round(wanted))
     scenario.inject(trial)
@@ -85,13 +86,13 @@ def _run(scenario: Scenario, stack: Stack, result: Result, seed: int, seconds: f
 
 
 def _wait_until_nothing_waits(stack: Stack, deadline: float) -> None:
-    while any(stores.waiting(stack.redis, stack.engine)) and time.time() < deadline:
+    while any(stores.waiting(stack.redis, stack.engine, stack.application)) and time.time() < deadline:
         time.sleep(POLL_S)
 
 
 def _draw(scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: float) -> None:
     calls = [read(path) for path in sorted(stack.folder.glob("*.journal"))]
-    found = stores.look(stack.redis, stack.engine)
+    found = stores.look(stack.redis, stack.engine, stack.application)
     result.injected = trial.injected + sum(int(fault["hits"]) for fault in stack.sandbox.client.faults())
     everything = [call for journal in calls for call in journal]
     result.accounts = draw(

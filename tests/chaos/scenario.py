@@ -39,10 +39,14 @@ class Trial:
         """Whether there is time for more faults."""
         return time.monotonic() < self.until
 
+    def seconds_left(self) -> float:
+        """How much of the time for faults is left."""
+        return max(0.0, self.until - time.monotonic())
+
     def pause(self, low_s: float, high_s: float | None = None) -> None:
         """Wait some time between two faults; not beyond the end."""
         wanted = low_s if high_s is None else self.chance.uniform(low_s, high_s)
-        time.sleep(max(0.0, min(wanted, self.until - time.monotonic())))
+        time.sleep(min(wanted, self.seconds_left()))
 
     def repeat(self, act: Act, low_s: float, high_s: float | None = None) -> None:
         """Inject again and again, with pauses between, until the time is up."""

@@ -12,6 +12,7 @@ import psycopg
 import redis
 import sqlalchemy as sa
 
+from producers.outbox import create_table
 from sandbox.process import SandboxProcess
 from tests.support.worker_process import ROOT
 from worker.ops.servers import PostgresProcess, ValkeyProcess
@@ -26,6 +27,8 @@ from .proxy import Proxy
 #: What Customer.io's answer takes, so that something is under way when things break.
 LATENCY = "20ms"
 REQUEST_TIMEOUT_S = 3.0
+#: The database of an application that keeps apart from ours.
+APPLICATION = "application"
 
 
 class Stack:
@@ -35,14 +38,17 @@ class Stack:
         folder: for journals and logs.
     """
 
-    def __init__(self, plan: StackPlan, folder: Path) -> None:
+    def __init__(self, plan: StackPlan, traffic: TrafficPlan, folder: Path) -> None:
         self.plan = plan
+        self.traffic = traffic
         self.folder = folder
         self.valkey = ValkeyProcess(config=dict(plan.redis))
         self.postgres = PostgresProcess(durable=True, settings=dict(plan.postgres))
         self.sandbox = SandboxProcess(0, **{"latency": LATENCY, **plan.sandbox})
         self.redis_proxy: Proxy | None = None
         self.postgres_proxy: Proxy | None = None
+        #: The application's database, with its outbox.
+        self.application: sa.Engine | None = None
         self._producers: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
@@ -57,6 +63,8 @@ class Stack:
         self.redis = redis.Redis.from_url(self.valkey.url)
         self.engine = sa.create_engine(sqlalchemy_url(self.postgres.url), poolclass=sa.NullPool)
         migrate(self.engine, self.redis, self.plan.shards)
+        if self.traffic.outbox:
+            self.application = self._make_application()
         self.api_key_file.write_text(self.sandbox.api_key)
         self.fleet = Fleet(self.settings, self.folder, self.plan.include)
         self.fleet.start(self.plan.workers, self.plan.beats)
@@ -87,15 +95,23 @@ class Stack:
             "TRACKRELAY_REQUEST_TIMEOUT": f"{REQUEST_TIMEOUT_S:g}s",
             "TRACKRELAY_MERGE_DELAY": "1s",
             "TRACKRELAY_LOG_FORMAT": "json",
+            **({"TRACKRELAY_OUTBOX_URL": self.outbox_url} if self.traffic.outbox else {}),
             **self.plan.settings,
         }
+
+    @property
+    def outbox_url(self) -> str:
+        """The application's database as its own processes, and the relay, reach it."""
+        url = self.postgres.url_of("postgres" if self.traffic.outbox == "same" else APPLICATION)
+        return _through(url, self.postgres.port, self.postgres_proxy).replace("postgresql://", "postgresql+psycopg://")
 
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:
         """A connection to Postgres that goes past the proxy."""
         return psycopg.connect(self.postgres.url)
 
-    def produce(self, traffic: TrafficPlan, seed: int, rate: float) -> None:
+    def produce(self, seed: int, rate: float) -> None:
         """Put the load on: producers that call ``rate`` times a second between them."""
+        traffic = self.traffic
         for index in range(traffic.processes):
             order = Order(
                 redis_url=self.redis_url,
@@ -108,6 +124,8 @@ class Stack:
                 clock_jumps_s=traffic.clock_jumps_s,
                 max_queue_length=traffic.max_queue_length,
                 enqueue_timeout=traffic.enqueue_timeout,
+                outbox_url=self.outbox_url if traffic.outbox else "",
+                fallback=traffic.fallback,
             )
             with (self.folder / f"producer{index}.log").open("ab") as output:
                 self._producers.append(
@@ -120,6 +138,16 @@ class Stack:
                         start_new_session=True,
                     )
                 )
+
+    def _make_application(self) -> sa.Engine:
+        if self.traffic.outbox == "same":
+            engine = self.engine
+        else:
+            with psycopg.connect(self.postgres.url, autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {APPLICATION}")
+            engine = sa.create_engine(sqlalchemy_url(self.postgres.url_of(APPLICATION)), poolclass=sa.NullPool)
+        create_table(engine)
+        return engine
 
     def journal(self, process: str) -> Path:
         """Where a producer writes down its calls."""

@@ -29,6 +29,8 @@ class Dead:
 class Stores:
     """What is where."""
 
+    #: Ids of jobs in an outbox that were not relayed, or are kept until they have arrived.
+    outbox: frozenset[str]
     #: Ids of jobs in the streams.
     stream: frozenset[str]
     #: Why each job in the backlog waits, by id.
@@ -39,8 +41,13 @@ class Stores:
     ledger: dict[str, float]
 
 
-def look(client: redis.Redis, engine: sa.Engine) -> Stores:
-    """Look everywhere, in the direction in which jobs move: one that moves meanwhile is seen at least once."""
+def look(client: redis.Redis, engine: sa.Engine, application: sa.Engine | None = None) -> Stores:
+    """Look everywhere, in the direction in which jobs move: one that moves meanwhile is seen at least once.
+
+    Args:
+        application: the database with the outbox, if there is one.
+    """
+    outbox = frozenset(_in_outbox(application)) if application else frozenset()
     stream = frozenset(_in_streams(client))
     with engine.connect() as connection:
         dead = _dead(connection)
@@ -54,14 +61,15 @@ def look(client: redis.Redis, engine: sa.Engine) -> Stores:
                 sa.text("SELECT id, extract(epoch FROM delivered_at) AS at FROM trackrelay_ledger")
             )
         }
-    return Stores(stream, backlog, dead, ledger)
+    return Stores(outbox, stream, backlog, dead, ledger)
 
 
-def waiting(client: redis.Redis, engine: sa.Engine) -> tuple[int, int]:
-    """How much is in the streams, and in the backlog."""
+def waiting(client: redis.Redis, engine: sa.Engine, application: sa.Engine | None = None) -> tuple[int, int, int]:
+    """How much is in the outbox, in the streams, and in the backlog."""
+    rows = len(_in_outbox(application)) if application else 0
     entries = sum(int(client.xlen(name)) for name in _streams(client))
     with engine.connect() as connection:
-        return entries, int(connection.execute(sa.text("SELECT count(*) FROM trackrelay_backlog")).scalar_one())
+        return rows, entries, int(connection.execute(sa.text("SELECT count(*) FROM trackrelay_backlog")).scalar_one())
 
 
 def arrivals(client: SandboxClient) -> list[Effect]:
@@ -77,6 +85,11 @@ def attributes(client: SandboxClient) -> dict[str, object]:
         if (name := person["identifiers"].get("id")) is not None:
             found[f"id:{name}"] = number
     return found
+
+
+def _in_outbox(application: sa.Engine) -> list[str]:
+    with application.connect() as connection:
+        return [row.job_id for row in connection.execute(sa.text("SELECT job_id FROM trackrelay_outbox"))]
 
 
 def _streams(client: redis.Redis) -> list[bytes]:

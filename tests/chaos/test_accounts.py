@@ -38,6 +38,7 @@ def effect(number: int, *, action: str = "event", key: str = "id:1", **changes: 
 
 def stores(ledger: str = "", dead: str = "", backlog: str = "", stream: str = "") -> Stores:
     return Stores(
+        outbox=frozenset(),
         stream=frozenset(stream.split()),
         backlog=dict.fromkeys(backlog.split(), "failed"),
         dead={id: Dead(id, "rejected", "no", "open", 0.0) for id in dead.split()},
@@ -155,6 +156,13 @@ def test_a_call_that_raised_may_be_there_or_not() -> None:
 
     assert accounts([raised], stores(), []).good
     assert accounts([raised], stores("ID1"), [effect(1)]).given_up_arrived == 1
+
+
+def test_what_was_rolled_back_must_not_arrive() -> None:
+    ghost = call(1, told="rolled back")
+
+    assert accounts([ghost], stores(), []).good
+    assert not accounts([ghost], stores("ID1"), [effect(1)]).good
 
 
 def test_what_nobody_called_for_is_a_problem() -> None:

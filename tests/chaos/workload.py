@@ -124,6 +124,11 @@ class Workload:
         (kind,) = self._chance.choices(self._kinds, self._weights)
         return list(kind())
 
+    def ghost(self) -> Planned:
+        """A call whose transaction is rolled back."""
+        (event,) = self._event()
+        return event
+
     # -- people
 
     def _somebody(self) -> _Somebody:

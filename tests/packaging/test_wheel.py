@@ -54,7 +54,7 @@ def test_the_base_install_is_enough_to_enqueue(environment: Environments, redis_
 def test_the_base_install_brings_three_packages(environment: Environments) -> None:
     installed = {path.name.partition("-")[0] for path in environment("").site_packages.glob("*.dist-info")}
     of_older_pythons = {"async_timeout", "typing_extensions"}
-    assert installed - of_older_pythons == {"trackrelay", "redis", "msgspec", "python_ulid"}
+    assert installed - of_older_pythons == {"trackrelay", "redis", "msgspec"}
 
 
 def test_the_base_install_says_what_the_command_line_needs(environment: Environments) -> None:

@@ -75,7 +75,9 @@ def test_a_warm_shutdown_finishes_the_request_in_flight_and_nothing_is_sent_twic
     worker = start_worker(road.settings)
     jobs = [road.producer.track("42", "seen", {"n": number}) for number in range(20)]
     wait_until(
-        lambda: [each for each in road.sandbox.requests() if each["path"].startswith("/api/v2")], 10, "a request under way"
+        lambda: [each for each in road.sandbox.requests() if each["path"].startswith("/api/v2")],
+        10,
+        "a request under way",
     )
     worker.term()
     assert worker.wait(20) == 0

@@ -102,11 +102,13 @@ class _Sending:
         self._standing = standing
         self._words: set[str] = set()
         self._refused_alone = 0
+        self._sampled = False
 
     def run(self, jobs: Sequence[Job]) -> list[Result]:
         results = self._attempt(jobs)
         if (
             len(jobs) > 1
+            and self._route != "segment"
             and self._refused_alone == len(jobs)
             and len(self._words) == 1
             and not _known_bad(jobs, self._standing)
@@ -149,7 +151,7 @@ class _Sending:
                 return self._accepted(jobs, refused)
             case Refused(refusal) if len(jobs) == 1:
                 return self._refused_one(jobs[0], refusal)
-            case Refused(refusal) if self._route == "segment":
+            case Refused(refusal) if self._route == "segment" and not self._sampled:
                 return self._refused_segment(jobs, refusal)
             case Refused():
                 return self._halved(jobs)
@@ -160,15 +162,17 @@ class _Sending:
         raise AssertionError("every meaning has a case")
 
     def _refused_segment(self, jobs: Sequence[Job], refusal: Refusal) -> list[Result]:
-        # What they have in common is the segment. If one person alone is refused in the same words, it is the segment that
-        # Customer.io does not take: nobody else's business, and not worth a request for each.
-        first = self._attempt(jobs[:1])
-        match first:
-            case [Rejected(_, alone)] if alone.message == refusal.message:
-                return first + [Rejected(job, refusal) for job in jobs[1:]]
-            case [Failed() | Untried()]:
-                return first + [Untried(job, "breaker", _NOT_ANSWERED) for job in jobs[1:]]
-        return first + self._halved(jobs[1:])
+        # What they have in common is the segment. If a few people alone are refused in the same words, it is the segment that
+        # Customer.io does not take: no reason to stop delivery, and not worth a request for each of a thousand.
+        self._sampled = True
+        sample = {job.id: job for job in (jobs[0], jobs[len(jobs) // 2], jobs[-1])}
+        others = [job for job in jobs if job.id not in sample]
+        results = [result for job in sample.values() for result in self._attempt([job])]
+        if all(isinstance(each, Rejected) and each.refusal.message == refusal.message for each in results):
+            return results + [Rejected(job, refusal) for job in others]
+        if any(isinstance(each, Failed | Untried) for each in results):
+            return results + [Untried(job, "breaker", _NOT_ANSWERED) for job in others]
+        return results + (self._halved(others) if others else [])
 
     def _halved(self, jobs: Sequence[Job]) -> list[Result]:
         half = len(jobs) // 2

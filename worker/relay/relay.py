@@ -16,7 +16,8 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
-from producers.append import Entry, GenerationDiffers
+from producers.append import Entry, GenerationDiffers, ShardsDiffer
+from producers.errors import QueueNotSetUp
 from producers.ids import id_for
 from producers.job import FORMAT_VERSION, decode_entry, encode_accepted
 from producers.operation import Operation
@@ -106,6 +107,8 @@ class Relay:
                 log.error("Redis has lost its latest entries; what has not arrived is relayed again")
                 self._queue.new_generation(config.generation)
             return Look(more=True)
+        except (QueueNotSetUp, ShardsDiffer):
+            return Look(more=True)  # it has changed since a moment ago
 
     def confirm(self) -> Look:
         """Let go of relayed rows whose jobs have arrived; those whose entries are gone without a trace are relayed again."""
@@ -193,7 +196,7 @@ class Relay:
         # Asked after the rows were read: whatever was appended later is not among them.
         heads = self._queue.heads(config, LANES)
         gone = [row for row in rows if row.generation == config.generation and heads.have_passed(row.place, row.lane)]
-        confirmed = self._let_go(gone)
+        confirmed = self._let_go(gone, config)
         more = len(gone) > CONFIRM_ROWS // 2
         self._confirm_at = 0.0 if more else time.monotonic() + CONFIRM_S
         if len(rows) < CONFIRM_ROWS:
@@ -204,7 +207,7 @@ class Relay:
             self._confirmed_up_to = rows[-1].id
         return Look(confirmed, more)
 
-    def _let_go(self, gone: Sequence[Relayed]) -> int:
+    def _let_go(self, gone: Sequence[Relayed], config: QueueConfig) -> int:
         if not gone:
             return 0
         # Asked after the entries were seen to be gone: a job is settled before its entry is acknowledged.
@@ -214,7 +217,8 @@ class Relay:
         lost = [row for row in gone if row.job_id not in known]
         if arrived:
             self._rows.delete(arrived)
-        if lost:
+        # If all of the queue was lost, they go again in any case, with everything else.
+        if lost and self._queue.config() == config:
             log.warning("stream entries were deleted by somebody else; their jobs are relayed again", jobs=len(lost))
             self._rows.unmark([row.id for row in lost])
         return len(arrived)

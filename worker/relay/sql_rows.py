@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -36,6 +37,13 @@ _MARK = (
     .where(_c.id == sa.bindparam("row_id"), sa.func.coalesce(_c.generation, "") == sa.bindparam("was"))
     .values(generation=sa.bindparam("marked_generation"), turn=sa.bindparam("marked_turn"), place=sa.bindparam("at"))
 )
+# One statement for all of them, which PostgreSQL reads once.
+_MARK_ON_POSTGRESQL = sa.text(f"""
+    UPDATE {table.name} AS row SET generation = mark.generation, turn = mark.turn, place = mark.place
+    FROM unnest(CAST(:id AS bigint[]), CAST(:was AS text[]), CAST(:generation AS text[]), CAST(:turn AS bigint[]),
+        CAST(:place AS text[])) AS mark (id, was, generation, turn, place)
+    WHERE row.id = mark.id AND coalesce(row.generation, '') = mark.was
+""")
 _DELETE = sa.delete(table).where(_c.id.in_(sa.bindparam("ids", expanding=True)))
 _UNMARK = (
     sa.update(table)
@@ -67,18 +75,11 @@ class SqlRows:
             return [Row(*row) for row in connection.execute(_NOT_RELAYED_IN, parameters)]
 
     def mark(self, marks: Sequence[Mark]) -> None:
-        parameters = [
-            {
-                "row_id": mark.id,
-                "was": mark.was or "",
-                "marked_generation": mark.generation,
-                "marked_turn": mark.turn,
-                "at": mark.place,
-            }
-            for mark in marks
-        ]
         with self._engine.begin() as connection:
-            connection.execute(_MARK, parameters)
+            if connection.dialect.name == "postgresql":
+                connection.execute(_MARK_ON_POSTGRESQL, _columns(marks))
+            else:
+                connection.execute(_MARK, [_parameters(mark) for mark in marks])
 
     def relayed(self, after: int, most: int) -> list[Relayed]:
         with self._engine.connect() as connection:
@@ -99,3 +100,23 @@ class SqlRows:
     def close(self) -> None:
         """Close the connection."""
         self._engine.dispose()
+
+
+def _parameters(mark: Mark) -> dict[str, Any]:
+    return {
+        "row_id": mark.id,
+        "was": mark.was or "",
+        "marked_generation": mark.generation,
+        "marked_turn": mark.turn,
+        "at": mark.place,
+    }
+
+
+def _columns(marks: Sequence[Mark]) -> dict[str, Any]:
+    return {
+        "id": [mark.id for mark in marks],
+        "was": [mark.was or "" for mark in marks],
+        "generation": [mark.generation for mark in marks],
+        "turn": [mark.turn for mark in marks],
+        "place": [mark.place for mark in marks],
+    }

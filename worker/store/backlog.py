@@ -19,6 +19,8 @@ from .printing import as_json, plain
 
 #: Rows of one key that one read takes at the most.
 ROWS_A_KEY = 250
+#: One read takes no more documents than this, and one: a thousand of the largest would be more than a small worker's memory holds.
+MAX_BYTES = 8_000_000
 
 _COLUMNS = """job_id, key, position, sends, parts, keys, shards, operation, source, idempotency_key, trace,
     CAST(body AS text) AS body, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM age_from) AS age_from,
@@ -36,12 +38,16 @@ _DUE = sa.text(f"""
         WHERE shard = :shard AND lane = :lane AND {_TRYABLE}
         ORDER BY position LIMIT :most),
     -- Of many keys only a few rows each: all the others would be fetched and sorted, only to be left.
-    share AS (SELECT least(:rows_a_key, 1 + 2 * :most / greatest(1, count(*))) AS rows_a_key FROM firsts)
-    SELECT r.* FROM firsts CROSS JOIN LATERAL (
-        SELECT {_COLUMNS} FROM trackrelay_backlog
-        WHERE shard = :shard AND lane = :lane AND key = firsts.key
-        ORDER BY position LIMIT (SELECT rows_a_key FROM share)) r
-    ORDER BY position LIMIT :most
+    share AS (SELECT least(:rows_a_key, 1 + 2 * :most / greatest(1, count(*))) AS rows_a_key FROM firsts),
+    rows AS (
+        SELECT r.* FROM firsts CROSS JOIN LATERAL (
+            SELECT {_COLUMNS} FROM trackrelay_backlog
+            WHERE shard = :shard AND lane = :lane AND key = firsts.key
+            ORDER BY position LIMIT (SELECT rows_a_key FROM share)) r
+        ORDER BY position LIMIT :most)
+    SELECT * FROM (
+        SELECT *, sum(octet_length(body)) OVER (ORDER BY position, key) - octet_length(body) AS bytes_before FROM rows) taken
+    WHERE bytes_before < :max_bytes ORDER BY position
 """)
 
 _INSERT = sa.text("""
@@ -129,7 +135,8 @@ class Waiting:
 def due(connection: sa.Connection, shard: int, lane: Lane, most: int) -> list[Job]:
     """Jobs that may be tried now, in order: due firsts and what follows them, at most ``most``."""
     rows = connection.execute(
-        _DUE, {"shard": shard, "lane": lane, "most": most, "rows_a_key": min(ROWS_A_KEY, most)}
+        _DUE,
+        {"shard": shard, "lane": lane, "most": most, "rows_a_key": min(ROWS_A_KEY, most), "max_bytes": MAX_BYTES},
     ).all()
     return list(_in_reach(rows, lane))
 

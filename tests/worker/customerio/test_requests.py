@@ -46,4 +46,7 @@ def test_one_operation_goes_by_itself_and_several_in_a_batch() -> None:
 def test_segment_jobs_are_gathered_in_one_list_of_ids() -> None:
     bodies = [operation.body for operation in operations.add_to_segment(7, ["1", "2"])]
     request = segment(bodies)
-    assert (request.path, json.loads(request.body)) == ("/api/v1/segments/7/add_customers?id_type=id", {"ids": ["1", "2"]})
+    assert (request.path, json.loads(request.body)) == (
+        "/api/v1/segments/7/add_customers?id_type=id",
+        {"ids": ["1", "2"]},
+    )

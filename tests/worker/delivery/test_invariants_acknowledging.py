@@ -11,8 +11,16 @@ from sqlalchemy.exc import OperationalError
 from producers import Person
 from tests.support.road import Road
 from tests.worker.delivery.in_process import (
-    BUSY, SHARDS, FakeApi, Worker, child_holding, end_of, expire_lease, people_of, shard_of_person,
-)  # fmt: skip
+    BUSY,
+    SHARDS,
+    FakeApi,
+    Worker,
+    child_holding,
+    end_of,
+    expire_lease,
+    people_of,
+    shard_of_person,
+)
 from worker.delivery import intake, loop
 from worker.delivery.breaker import Breaker
 from worker.delivery.pace import Pace

@@ -35,7 +35,7 @@ def lease_to_run_out(road: Road) -> None:
 def test_a_holder_that_sleeps_longer_than_its_lease_wakes_up_to_nothing_it_could_do(
     road: Road, point: str, sent_again: int
 ) -> None:
-    settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "500ms"}
+    settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "0.5s"}
     road.settings = settings
     first = road.producer.track("42", "first", {})
     with stopped_holder(road, point) as sleeper:
@@ -58,7 +58,7 @@ def test_a_holder_that_sleeps_longer_than_its_lease_wakes_up_to_nothing_it_could
 
 
 def test_a_holder_that_sleeps_in_its_commit_is_waited_for(road: Road) -> None:
-    road.settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "500ms"}
+    road.settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "0.5s"}
     job = road.producer.track("42", "first", {})
     successor = Worker(road.settings)
     with stopped_holder(road, "before_commit") as sleeper:

@@ -14,8 +14,17 @@ from producers import Person
 from producers.keys import shard_of
 from tests.support.road import Road
 from tests.worker.delivery.in_process import (
-    BUSY, SHARDS, FakeApi, Worker, label, make_due, people_of, probe_now, refusal, shard_of_person,
-)  # fmt: skip
+    BUSY,
+    SHARDS,
+    FakeApi,
+    Worker,
+    label,
+    make_due,
+    people_of,
+    probe_now,
+    refusal,
+    shard_of_person,
+)
 from worker.customerio.outcomes import Answer, NoAnswer
 from worker.delivery import loop, sending
 

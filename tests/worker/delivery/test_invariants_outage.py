@@ -1,6 +1,7 @@
 """An outage dead-letters nothing, counts against nobody and rewrites nothing; and the fleet asks politely when it is over."""
 
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -8,8 +9,16 @@ import pytest
 from producers import Person
 from tests.support.road import Road
 from tests.worker.delivery.in_process import (
-    BUSY, SHARDS, FakeApi, Worker, make_due, people_of, probe_now, refusal, shard_of_person,
-)  # fmt: skip
+    BUSY,
+    FakeApi,
+    Worker,
+    make_due,
+    people_of,
+    probe_now,
+    refusal,
+    shard_of_person,
+)
+from worker.customerio.client import TooLate
 from worker.customerio.outcomes import Answer, NoAnswer
 from worker.customerio.region import Verdict
 from worker.delivery import loop
@@ -26,7 +35,9 @@ def breaker(worker: Worker) -> Breaker:
 
 def versions(road: Road) -> dict[str, str]:
     """What changes whenever a row is written, even with what it said before."""
-    return {row.job_id: row.version for row in road.rows("SELECT job_id, xmin::text AS version FROM trackrelay_backlog")}
+    return {
+        row.job_id: row.version for row in road.rows("SELECT job_id, xmin::text AS version FROM trackrelay_backlog")
+    }
 
 
 def test_an_outage_rewrites_no_row_and_counts_against_nobody(road: Road, api: FakeApi, worker: Worker) -> None:
@@ -76,9 +87,7 @@ def test_a_worker_whose_clock_is_late_counts_no_outage_against_its_jobs(
     assert road.waiting(job).attempts == 0
 
 
-def test_probes_try_one_job_each_and_never_the_same_key_twice_running(
-    road: Road, api: FakeApi, worker: Worker
-) -> None:
+def test_probes_try_one_job_each_and_never_the_same_key_twice_running(road: Road, api: FakeApi, worker: Worker) -> None:
     api.answers = lambda request, documents: BUSY
     with road.producer.pipeline() as pipeline:
         for person in people_of(SHARD, 4):
@@ -90,12 +99,10 @@ def test_probes_try_one_job_each_and_never_the_same_key_twice_running(
         worker.hold(SHARD)
     probed = [sent.labels for sent in api.sent]
     assert all(len(labels) == 1 for labels in probed)
-    assert all(one != other for one, other in zip(probed, probed[1:], strict=False))
+    assert all(one != other for one, other in pairwise(probed))
 
 
-def test_two_keys_that_can_never_succeed_do_not_keep_delivery_stopped(
-    road: Road, api: FakeApi, worker: Worker
-) -> None:
+def test_two_keys_that_can_never_succeed_do_not_keep_delivery_stopped(road: Road, api: FakeApi, worker: Worker) -> None:
     people = people_of(SHARD, 10)
     api.answers = lambda request, documents: BUSY
     with road.producer.pipeline() as pipeline:
@@ -288,8 +295,6 @@ def test_a_region_that_refuses_everything_in_the_same_words_halts_and_keeps_all(
 def test_a_connection_that_always_takes_too_long_is_the_endpoints_problem(
     road: Road, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from worker.customerio.client import TooLate
-
     def connects_slowly(*_: Any) -> Any:
         raise TooLate
 
@@ -309,4 +314,3 @@ def test_a_job_of_nobody_is_everybodys_probe(road: Road, api: FakeApi, worker: W
     worker.work()
     assert road.ledger_ids() == {job}
     assert road.breaker()["state"] == "closed"
-    assert SHARDS == 4

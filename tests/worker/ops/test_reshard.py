@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from producers import Person, Producer, QueueUnavailable
+from producers import Person, Producer, QueueUnavailable, operations
+from producers.append import Entry
 from producers.keys import shard_of
 from producers.redis_keys import MOVING
+from producers.redis_queue_aio import AsyncRedisQueue
+from producers.settings import load
 from tests.support import canaries
 from tests.support.road import Road
 from tests.support.waiting import wait_until
@@ -205,14 +208,14 @@ def test_while_the_queue_is_closed_callers_wait_and_then_get_an_error_that_says_
 
 
 async def test_coroutines_wait_too(road: Road) -> None:
-    from producers import aio
-
-    producer = aio.Producer(redis_url=road.settings["TRACKRELAY_REDIS_URL"], enqueue_timeout=0.5)
+    queue = AsyncRedisQueue(load({"redis_url": road.settings["TRACKRELAY_REDIS_URL"], "enqueue_timeout": 0.5}))
     road.redis.set(MOVING, "closed")
     threading.Timer(0.2, lambda: road.redis.delete(MOVING)).start()
-    await producer.track("42", "waited")
+
+    await queue.append([Entry.of(operations.track("42", "waited"), source=None, trace=None)], "live")
+
     assert road.stream_length() == 1
-    await producer.aclose()
+    await queue.aclose()
 
 
 def test_whoever_slept_through_it_settles_nothing(road: Road, run: CommandLine) -> None:
@@ -254,3 +257,16 @@ def test_two_at_once_are_one(road: Road, run: CommandLine) -> None:
     with road.engine.connect() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_lock(7403911261)")
         assert "another `trackrelay reshard` is running" in run("reshard", "6", "--yes").lines[-1]
+
+
+def test_dead_letters_are_not_replayed_into_a_layout_that_is_changing(working_road: Road, run: CommandLine) -> None:
+    working_road.sandbox.add_fault(kind="reject", match={"name": "odd"}, message="odd is odd")
+    job = working_road.producer.track("42", "odd")
+    working_road.wait_dead(job)
+    working_road.redis.set(MOVING, "drain")
+
+    answer = run("replay", "--id", job, "--yes")
+
+    assert answer.code == 1
+    assert "the queue's number of shards is being changed: replay again when that is done" in answer.err
+    assert working_road.dead(job).state == "open"

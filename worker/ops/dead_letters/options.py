@@ -13,7 +13,7 @@ import click
 from producers.errors import InvalidOperation
 from producers.people import Person
 
-from ...keys import KeyHasher
+from ...keys import KeyHasher, is_hashed
 from ...settings import parse_duration
 from ...store.letters import STATES, Filters, State
 
@@ -134,4 +134,4 @@ def _normalised(key: str) -> str:
 
 
 def _stored(key: str, hasher: KeyHasher) -> str:
-    return key if key.partition(":")[2].startswith("#") else hasher.stored(key)
+    return key if is_hashed(key) else hasher.stored(key)

@@ -45,7 +45,7 @@ def screen(words: str, jobs: Sequence[FoundJob], now: float, *, limit: int) -> R
 def _summary(words: str, jobs: Sequence[FoundJob]) -> Text:
     where = Counter(job.where for job in jobs)
     parts = ", ".join(f"{number:,} {name}" for name, number in where.most_common())
-    return Text.assemble((words, "bold"), f": {count(len(jobs), 'job')}: {parts}")
+    return Text.assemble((words, "bold"), f": {count(len(jobs), 'job')}: {parts}" if len(jobs) > 1 else "")
 
 
 def _in_full(job: FoundJob, now: float) -> RenderableType:

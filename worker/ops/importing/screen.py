@@ -45,7 +45,10 @@ def bar(console: Console, what: str, source: Source) -> Iterator[Bar]:
 
 def show_survey(console: Console, source: Source, survey: Survey) -> None:
     """Say what the file holds, and what its events may do."""
-    operations = ", ".join(f"{number:,} {name}" for name, number in survey.operations.most_common())
+    parts = [f"{number:,} {name}" for name, number in survey.operations.most_common()]
+    if unreadable := survey.lines - survey.operations.total():
+        parts.append(f"{unreadable:,} that cannot be read")
+    operations = ", ".join(parts)
     console.print(Text(f"{source.name}: {count(survey.lines, 'line')}{': ' if operations else ''}{operations}"))
     show_ages(console, survey)
 

@@ -22,6 +22,7 @@ from typing import NoReturn, TypedDict
 STDIN, STDOUT, STDERR = 0, 1, 2
 ORPHAN_CHECK_S = 1.0
 POLL_S = 0.02
+REMOVE_ATTEMPTS = 10
 
 
 class Order(TypedDict):
@@ -115,10 +116,18 @@ def _end(server: int, order: Order) -> int:
     code = _say_farewell(server, order["farewell"])
     _signal_group(server, signal.SIGKILL)  # children it left behind
     if order["remove"] is not None:
-        import shutil  # only needed here, and it would double the time we take to start
-
-        shutil.rmtree(order["remove"], ignore_errors=True)
+        _remove(order["remove"])
     return code
+
+
+def _remove(folder: str) -> None:
+    import shutil  # only needed here, and it would double the time we take to start
+
+    for _ in range(REMOVE_ATTEMPTS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+        time.sleep(POLL_S * 10)  # Postgres' children may write until they notice that they lost their parent
 
 
 def _say_farewell(server: int, farewell: list[tuple[int, float]]) -> int:

@@ -18,6 +18,7 @@ from pathlib import Path
 from .errors import ServerError
 
 KEPT_FOR_ROOT = Path("/var/lib/trackrelay")
+LINK = "kept-elsewhere"
 TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
 
 
@@ -63,7 +64,7 @@ def reachable_home(wanted: Path) -> Path:
     who = owner()
     if who is None or may_enter(wanted, *who):
         return wanted.resolve()  # a link to it may itself be out of reach
-    link = wanted / "kept-elsewhere"
+    link = wanted / LINK
     kept = KEPT_FOR_ROOT / f"{wanted.name}-{hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]}"
     if not link.is_symlink():
         shutil.rmtree(kept, ignore_errors=True)  # of a folder that stood in this place before and was deleted
@@ -71,7 +72,18 @@ def reachable_home(wanted: Path) -> Path:
     kept.mkdir(parents=True, exist_ok=True)
     for folder in (KEPT_FOR_ROOT, kept):
         folder.chmod(0o755)  # whatever our umask made of it
+    (kept / "kept-for").write_text(f"{wanted.stat().st_dev} {wanted}")
+    _sweep()
     return kept
+
+
+def _sweep() -> None:
+    """Removes what is kept for folders that were deleted since; not if their whole disk is absent for the moment."""
+    for note in KEPT_FOR_ROOT.glob("*/kept-for"):
+        device, _, wanted = note.read_text().partition(" ")
+        left = next(place for place in (Path(wanted), *Path(wanted).parents) if place.exists())
+        if not (Path(wanted) / LINK).is_symlink() and str(left.stat().st_dev) == device:
+            shutil.rmtree(note.parent, ignore_errors=True)
 
 
 def reachable_copy(package: Path, home: Path, name: str) -> Path:

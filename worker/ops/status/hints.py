@@ -78,6 +78,7 @@ def _no_worker(now: Snapshot) -> Hint:
     return Hint("warning", f"{text}; nothing waits yet. Start one.", "trackrelay worker")
 
 
+_CORRECTED = "Nothing is lost: corrected and the workers restarted, delivery goes on by itself (a …_FILE is read again without that)."
 _STOPPED = {
     "outage": (
         "Customer.io does not answer as it should",
@@ -91,22 +92,10 @@ _STOPPED = {
         "the workspace's limit.",
         "",
     ),
-    "credentials": (
-        "The credentials are refused",
-        "Correct CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY and restart the workers (a …_FILE is read again by "
-        "itself). Nothing is lost.",
-        "trackrelay check",
-    ),
-    "region": (
-        "The credentials are of another region",
-        "Correct CUSTOMERIO_REGION and restart the workers. Nothing is lost.",
-        "trackrelay check",
-    ),
-    "workspace": (
-        "The credentials are of another workspace",
-        "Correct the credentials or TRACKRELAY_ENVIRONMENT_ID and restart the workers. Nothing is lost.",
-        "trackrelay check",
-    ),
+    # What the region endpoint was found to say names the settings already.
+    "credentials": ("", _CORRECTED, "trackrelay check"),
+    "region": ("", _CORRECTED, "trackrelay check"),
+    "workspace": ("", _CORRECTED, "trackrelay check"),
     "refused": (
         "Everything is refused, in the same words",
         "Is this the right workspace, and do applications send what it takes? Delivery goes on by itself with the first job "
@@ -118,9 +107,9 @@ _STOPPED = {
 
 def _breaker(breaker: BreakerLook, now: Snapshot) -> Hint:
     what, then, command = _STOPPED.get(breaker.reason, ("Delivery has stopped", "", ""))
-    said = f": {breaker.message}" if breaker.message else ""
+    said = ": ".join(filter(None, (what, breaker.message)))
     since = f" Delivery stopped {ago(now.now - breaker.since)};" if breaker.since else ""
-    text = f"{what}{said}.{since} {next_try(breaker, now.now)}. {then}"
+    text = f"{said[:1].upper()}{said[1:]}.{since} {next_try(breaker, now.now)}. {then}"
     return Hint("wrong" if breaker.state == "halted" else "warning", text, command)
 
 

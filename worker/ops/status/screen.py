@@ -28,8 +28,8 @@ _WHY = {
     "halted": "delivery was halted when it came",
     "failed": "its request failed; it is tried again",
     "late": "its shard changed hands",
-    "replay": "replayed",
-    "replayed": "replayed",
+    "round_over": "its turn was over before it could be sent",
+    "replayed": "was a dead letter",
 }
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -121,7 +121,7 @@ def _delivered(now: Snapshot, side: RedisSide) -> Text:
     minutes, hour = sum(side.delivered[:5]), sum(side.delivered)
     text = Text(f"{last_minute(now):,} in the last minute, {minutes:,} in 5 minutes, {hour:,} in an hour")
     if hour:
-        text.append(f"  {_bars(side.delivered[:30])}", style="green")
+        text.append(f"  {_bars(side.delivered[:20])}", style="green")
     return text
 
 

@@ -34,7 +34,12 @@ def verdict(now: Snapshot) -> Verdict:
     recent = last_minute(now)
     if not recent and not now.undelivered:
         return Verdict("idle", "All is delivered, and nothing is coming in.")
-    return Verdict("delivering", f"Delivering: {count(recent, 'job')} in the last minute. {waits}")
+    return Verdict("delivering", f"Delivering: {count(recent, 'job')} in the last minute. {waits}{_takes(now, recent)}")
+
+
+def _takes(now: Snapshot, recent: int) -> str:
+    minutes = now.undelivered / recent if recent else 0.0
+    return f" At this pace that takes {duration(minutes * 60)}." if minutes >= 2 else ""
 
 
 def _waits(now: Snapshot) -> str:

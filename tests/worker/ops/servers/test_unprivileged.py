@@ -87,8 +87,11 @@ def test_data_of_a_private_folder_that_was_deleted_does_not_come_back(
     (unprivileged.reachable_home(private_dir / "postgres") / "old").touch()
 
     shutil.rmtree(private_dir / "postgres")
-    (private_dir / "postgres").mkdir()
+    (private_dir / "another").mkdir()
+    unprivileged.reachable_home(private_dir / "another")
+    assert [kept.name.partition("-")[0] for kept in (reachable_dir / "kept").iterdir()] == ["another"]
 
+    (private_dir / "postgres").mkdir()
     assert not (unprivileged.reachable_home(private_dir / "postgres") / "old").exists()
 
 

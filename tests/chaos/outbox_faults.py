@@ -1,0 +1,80 @@
+"""The outbox: jobs that commit with the application's own work, through everything that may happen to them on their way."""
+
+from __future__ import annotations
+
+from . import postgres_faults, redis_faults, worker_faults
+from .plans import StackPlan, TrafficPlan
+from .scenario import Trial, scenario
+
+SAME = TrafficPlan(outbox="same")
+OTHER = TrafficPlan(outbox="other")
+
+
+def wipe(trial: Trial) -> None:
+    """FLUSHALL: everything Redis knows is gone."""
+    trial.stack.redis.flushall()
+
+
+@scenario(
+    "outbox-flushall",
+    "FLUSHALL in the middle of twenty thousand jobs, again and again",
+    traffic=OTHER,
+    seconds=25.0,
+    jobs=20_000,
+    bound_s=120.0,
+)
+def _flushall(trial: Trial) -> None:
+    trial.repeat(wipe, 3.0, 7.0)
+
+
+@scenario(
+    "outbox-flushall-and-kill",
+    "FLUSHALL, workers killed, their relays with them",
+    traffic=SAME,
+    seconds=25.0,
+    bound_s=90.0,
+)
+def _flushall_and_kill(trial: Trial) -> None:
+    acts = (wipe, worker_faults.kill_a_child, worker_faults.kill_a_parent, worker_faults.kill_a_child)
+    trial.repeat(lambda trial: trial.chance.choice(acts)(trial), 1.0, 4.0)
+
+
+@scenario("outbox-redis-restart", "Redis restarted under the relay", traffic=SAME)
+def _redis_restart(trial: Trial) -> None:
+    trial.repeat(redis_faults.restart, 1.0, 3.0)
+
+
+@scenario(
+    "outbox-commit-lost",
+    "connections break at COMMIT, the application's and ours",
+    traffic=OTHER,
+    stack=StackPlan(postgres_proxy=True),
+)
+def _commit_lost(trial: Trial) -> None:
+    trial.injected += postgres_faults.lose_commits(trial, trial.seconds_left())
+
+
+@scenario(
+    "outbox-cut",
+    "connections to Redis and Postgres cut at random",
+    traffic=SAME,
+    stack=StackPlan(postgres_proxy=True, redis_proxy=True),
+)
+def _cut(trial: Trial) -> None:
+    trial.repeat(lambda trial: trial.chance.choice((redis_faults.cut, postgres_faults.cut))(trial), 0.2, 1.5)
+
+
+@scenario(
+    "outbox-fallback",
+    "Redis away and back, calls falling back to the outbox meanwhile",
+    traffic=TrafficPlan(outbox="other", fallback=True),
+    seconds=25.0,
+    bound_s=90.0,
+)
+def _fallback(trial: Trial) -> None:
+    def away(trial: Trial) -> None:
+        trial.stack.valkey.stop()
+        trial.pause(2.0, 5.0)
+        trial.stack.valkey.start()
+
+    trial.repeat(away, 1.0, 4.0)

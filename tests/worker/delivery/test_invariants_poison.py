@@ -1,0 +1,213 @@
+"""One poison job harms one job: at what cost it is found, and that nobody else pays for it."""
+
+import os
+import signal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from producers import Person
+from tests.support.road import Road
+from tests.worker.delivery.in_process import (
+    BUSY,
+    FakeApi,
+    Worker,
+    child_holding,
+    end_of,
+    expire_lease,
+    make_due,
+    people_of,
+    probe_now,
+    refusal,
+    shard_of_person,
+)
+from worker.customerio.outcomes import Answer, NoAnswer
+from worker.delivery import loop
+from worker.delivery.packing import pack
+
+SHARD = shard_of_person("42")
+
+
+def enqueue(road: Road, people: list[str], bad: str) -> dict[str, str]:
+    """A job for each, in one round trip; `bad`'s is poison."""
+    with road.producer.pipeline() as pipeline:
+        return {person: pipeline.track(person, "bad" if person == bad else "fine", {}) for person in people}
+
+
+def test_a_refused_batch_finds_its_poison_in_two_requests_for_each_halving(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    api.answers = lambda request, documents: refusal("no") if "bad" in str(documents) else None
+    people = people_of(SHARD, 200)
+    jobs = enqueue(road, people, people[77])
+    worker.hold(SHARD)
+    assert road.dead_ids() == {jobs[people[77]]}
+    assert road.ledger_ids() == set(jobs.values()) - road.dead_ids()
+    assert len(api.sent) <= 1 + 2 * 8
+    assert road.backlog_size() == 0
+
+
+def test_a_batch_that_times_out_is_halved_as_others_succeed_until_the_poison_is_alone(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    api.answers = lambda request, documents: NoAnswer("timeout") if "bad" in str(documents) else None
+    people = people_of(SHARD, 200)
+    jobs = enqueue(road, people, people[77])
+    poison = jobs[people[77]]
+
+    def only_the_poison_is_left() -> bool:
+        probe_now(road.redis)
+        return road.ledger_ids() == set(jobs.values()) - {poison}
+
+    worker.work_off(only_the_poison_is_left)
+    assert len(api.sent) <= 5 * 8
+    assert not road.dead_ids()
+
+
+def test_attempts_count_only_once_the_job_fails_alone_and_end_in_a_dead_letter(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    api.answers = lambda request, documents: BUSY if "bad" in str(documents) else None
+    bad, good = people_of(SHARD, 2)
+    poison = road.producer.track(bad, "bad", {})
+    follower = road.producer.track(bad, "follower", {})
+
+    def is_dead() -> Any:
+        road.producer.track(good, "fine", {})
+        make_due(road.engine)
+        probe_now(road.redis)
+        return road.dead(poison)
+
+    worker.work_off(is_dead)
+    letter = road.dead(poison)
+    assert (letter.reason, letter.status, letter.attempts) == ("exhausted", 503, 10)
+    worker.work_off(lambda: follower in road.ledger_ids())
+    assert road.dead_ids() == {poison}
+
+
+def test_what_kills_its_worker_ends_as_a_dead_letter_and_its_neighbours_are_delivered(
+    road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pack_or_die(jobs: Any) -> Any:
+        if any(b'"deadly"' in job.body for job in jobs):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return pack(jobs)
+
+    monkeypatch.setattr(loop, "pack", pack_or_die)
+    people = people_of(SHARD, 30)
+    with road.producer.pipeline() as pipeline:
+        jobs = [pipeline.track(person, "deadly" if person == people[11] else "fine", {}) for person in people]
+    after = road.producer.track(people[11], "after", {})
+    holders = 0
+    while road.stream_length() and holders < 15:
+        holders += 1
+        with child_holding(road.settings, SHARD, "nowhere=kill") as pid:
+            end_of(pid)
+        expire_lease(road.redis, SHARD)
+    assert road.stream_length() == 0
+    letter = road.dead(jobs[11])
+    assert letter.reason == "crashed"
+    assert road.dead_ids() == {jobs[11]}
+    assert road.ledger_ids() == {*jobs, after} - {jobs[11]}
+
+
+ID = b"01ARZ3NDEKTSV4RRFFQ69G5FAV"
+MALFORMED = {
+    "not UTF-8": b'[{"id":"%s","operation":"person.event","keys":["id:1"],"body":{"a":"\xff"}}]' % ID,
+    "NUL in a key": b'[{"id":"%s","operation":"person.event","keys":["id:1\\u0000"],"body":{}}]' % ID,
+    "NUL in the source": b'[{"id":"%s","operation":"person.event","keys":["id:1"],"body":{},"source":"\\u0000"}]' % ID,
+    "no ULID": b'[{"id":"%sXXXX","operation":"person.event","keys":["id:1"],"body":{}}]' % ID,
+    "too deep": b'[{"id":"%s","operation":"person.event","keys":["id:1"],"body":%s}]' % (ID, b"[" * 3000 + b"]" * 3000),
+    "no keys": b'[{"id":"%s","operation":"person.event","keys":[],"body":{}}]' % ID,
+    "nothing": b"[]",
+    "no segment": b'[{"id":"%s","operation":"segment.add","keys":["id:1"],"body":{"type":"segment"}}]' % ID,
+    "no such operation": b'[{"id":"%s","operation":"form.shred","keys":["id:1"],"body":{}}]' % ID,
+}
+
+
+@pytest.mark.parametrize("what", MALFORMED)
+def test_an_entry_that_nobody_could_have_made_harms_nobody(road: Road, worker: Worker, what: str) -> None:
+    road.redis.xadd("trackrelay:0:live", {"v": "1", "j": MALFORMED[what]})
+    fine = road.producer.track(people_of(0, 1)[0], "fine", {})
+    worker.hold(0)
+    assert road.ledger_ids() == {fine}
+    assert len(road.dead_ids()) == 1
+    assert road.stream_length() == 0
+
+
+def test_a_job_whose_time_is_beyond_every_calendar_is_delivered(road: Road, worker: Worker) -> None:
+    entry = b'[{"id":"%s","operation":"person.event","keys":["id:1"],"body":{"name":"x"},"accepted_ms":%d}]' % (
+        ID,
+        10**17,
+    )
+    road.redis.xadd("trackrelay:0:live", {"v": "1", "j": entry})
+    worker.hold(0)
+    assert road.ledger_ids() == {ID.decode()}
+
+
+def test_an_error_message_with_a_nul_is_kept_without_it(road: Road, api: FakeApi, worker: Worker) -> None:
+    words = b'{"errors":[{"reason":"x","message":"a\\u0000b\\\\u0000c"}]}'
+    api.answers = lambda request, documents: Answer(503, words)
+    waits = road.producer.track("42", "seen", {})
+    worker.hold(SHARD)
+    assert "a\ufffdb" in road.waiting(waits).error
+    api.answers = lambda request, documents: Answer(400, words)
+    probe_now(road.redis)
+    worker.hold(SHARD)
+    letter = road.dead(waits)
+    assert "a\ufffdb" in letter.error
+    assert "a\ufffdb" in letter.history[0]["error"]
+
+
+def test_a_segment_that_customer_io_does_not_take_stops_nobody_and_costs_few_requests(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    words = Answer(400, b'{"meta":{"errors":["segment 7 is not a manual segment"]}}')
+    api.answers = lambda request, documents: words if "/segments/7/" in request.path else None
+    people = people_of(SHARD, 50)
+    bad = road.producer.add_to_segment(7, people)
+    good = road.producer.add_to_segment(8, people)
+    worker.hold(SHARD)
+    assert road.dead_ids() == set(bad)
+    assert road.ledger_ids() == set(good)
+    assert len(api.sent) == 5
+    assert road.breaker().get("state", "closed") == "closed"
+
+
+@pytest.mark.parametrize("position", [0, 20, 49])
+def test_one_person_whom_a_segment_does_not_take_is_found(
+    road: Road, api: FakeApi, worker: Worker, position: int
+) -> None:
+    people = people_of(SHARD, 50)
+    words = Answer(400, b'{"meta":{"errors":["no"]}}')
+    api.answers = lambda request, documents: words if f'"{people[position]}"' in request.body.decode() else None
+    jobs = road.producer.add_to_segment(7, people)
+    worker.hold(SHARD)
+    assert road.dead_ids() == {jobs[position]}
+    assert road.ledger_ids() == set(jobs) - road.dead_ids()
+
+
+def test_a_broken_document_in_the_backlog_does_not_stop_its_shard(road: Road, api: FakeApi, worker: Worker) -> None:
+    """Somebody repaired a dead letter by hand, and not well."""
+    api.answers = lambda request, documents: BUSY
+    (bad,) = road.producer.add_to_segment(7, ["42"])
+    fine = road.producer.track(people_of(SHARD, 1)[0], "fine", {})
+    worker.hold(SHARD)
+    with road.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE trackrelay_backlog SET body = '{}' WHERE job_id = :id"), {"id": bad})
+    api.answers = lambda request, documents: None
+    worker.breaker.delivered(1)
+    worker.hold(SHARD)
+    assert road.ledger_ids() == {fine}
+    assert road.dead(bad).reason == "rejected"
+
+
+def test_a_poison_form_harms_no_other_of_the_same_person(road: Road, api: FakeApi, worker: Worker) -> None:
+    words = Answer(400, b'{"meta":{"errors":["no email"]}}')
+    api.answers = lambda request, documents: words if "/forms/bad/" in request.path else None
+    bad = road.producer.submit_form("bad", Person(id="42"), {"a": "b"})
+    good = road.producer.submit_form("good", Person(id="42"), {"a": "b"})
+    worker.hold(SHARD)
+    assert road.dead_ids() == {bad}
+    assert road.ledger_ids() == {good}

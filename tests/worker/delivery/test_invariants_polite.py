@@ -1,0 +1,115 @@
+"""The fleet is polite, and what must go one by one holds up nobody else."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from producers import Person
+from tests.support.road import Road
+from tests.worker.delivery.in_process import FakeApi, Worker, people_of
+from worker.delivery.pace import Closed, Pace
+
+
+def flood(road: Road, people: list[str]) -> set[str]:
+    """Operations that only v1 carries, a request each."""
+    with road.producer.pipeline() as pipeline:
+        return {pipeline.submit_form("f", Person(id=person), {"a": "b"}) for person in people}
+
+
+def test_a_flood_of_v1_singles_holds_up_neither_other_keys_nor_other_shards(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    api.latency_s = 0.02
+    people = people_of(0, 340)
+    forms = flood(road, people[:320])
+    with road.producer.pipeline() as pipeline:
+        behind = {pipeline.track(person, "behind", {}) for person in people[320:]}
+    began = time.monotonic()
+    flooded = threading.Thread(target=worker.hold, args=(0, 60.0))
+    flooded.start()
+    elsewhere = [road.producer.track(person, "elsewhere", {}) for person in people_of(1, 20)]
+    elsewhere.append(road.producer.submit_form("f", Person(id=people_of(1, 21)[-1]), {"a": "b"}))
+    worker.hold(1, 60.0)
+    flooded.join()
+    times = {name: sent.ended - began for sent in api.sent for name in sent.labels}
+    assert times["behind"] < 2.0
+    assert times["elsewhere"] < 2.0
+    assert max(sent.ended for sent in api.sent) - began > 2.5  # 320 at 100 a second: it was a flood
+    assert road.ledger_ids() == forms | behind | set(elsewhere)
+    assert not road.dead_ids()
+
+
+def test_a_task_ends_within_seconds_whatever_its_requests_must_wait_for(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    api.latency_s = 0.05
+    person = people_of(0, 1)[0]
+    jobs = flood(road, [person] * 100)  # each waits for the answer to the one before
+    began = time.monotonic()
+    worker.hold(0, 1.0)
+    assert time.monotonic() - began < 6.0
+    assert road.stream_length() == 0
+    left = road.backlog_size()
+    assert 0 < left < len(jobs)
+    assert len(road.rows("SELECT * FROM trackrelay_backlog WHERE due_at IS NOT NULL")) == 1
+    api.latency_s = 0.0
+    worker.work_off(lambda: road.ledger_ids() == jobs, timeout=40)
+
+
+@pytest.fixture
+def pace(worker: Worker) -> Callable[[float], Pace]:
+    worker.redis.set("trackrelay:0:lease", "1", px=60_000)
+    return lambda rate: Pace(worker.redis, requests_per_second=rate, timeout_s=10)
+
+
+def compete(pace: Pace, batches: int, singles: int, seconds: float) -> tuple[float, float]:
+    """Requests a second of each kind, when so many senders ask for more than there is."""
+    counts = {"batch": 0, "single": 0}
+    until = time.monotonic() + seconds
+    lock = threading.Lock()
+
+    def send(weight: str) -> None:
+        while time.monotonic() < until:
+            try:
+                pace.wait(0, 1, weight)  # type: ignore[arg-type]
+            except Closed:
+                continue
+            with lock:
+                counts[weight] += 1
+            time.sleep(0.02)
+
+    weights = ["batch"] * batches + ["single"] * singles
+    threads = [threading.Thread(target=send, args=(weight,)) for weight in weights]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return counts["batch"] / seconds, counts["single"] / seconds
+
+
+@pytest.mark.parametrize("rate", [100.0, 10.0])
+def test_batches_go_first_and_singles_keep_a_share_of_the_budget(pace: Callable[[float], Pace], rate: float) -> None:
+    batches, singles = compete(pace(rate), batches=8, singles=8, seconds=2.0)
+    assert batches > singles
+    assert singles > rate / 8
+    assert batches + singles < 1.2 * rate + 10
+
+
+def test_what_nobody_else_wants_is_theirs_who_want_it(pace: Callable[[float], Pace]) -> None:
+    batches, singles = compete(pace(50.0), batches=0, singles=4, seconds=1.0)
+    assert batches == 0
+    assert singles > 35
+
+
+def test_a_budget_smaller_than_the_patience_is_no_reason_to_spin(
+    pace: Callable[[float], Pace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.delivery.pace.MAX_WAIT_S", 1.0)
+    slow = pace(0.1)
+    slow.wait(0, 1, "batch")
+    began = time.monotonic()
+    with pytest.raises(Closed):
+        slow.wait(0, 1, "batch")
+    assert time.monotonic() - began > 0.9
