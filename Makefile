@@ -14,7 +14,7 @@ demo: setup-embedded
 	@.venv/bin/python -m worker.ops.cli demo $(ARGS)
 
 test: setup-dev
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n 4 $(ARGS)
 
 lint: setup-dev
 	@.venv/bin/python -m ruff check $(ARGS)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import redis
 
@@ -21,6 +22,12 @@ from tests.support.description_check import MISSING, REQUIRED, is_required, viol
 from tests.support.worker_process import WorkerProcess
 from worker.ops.servers import PostgresProcess, ValkeyProcess, unprivileged
 from worker.settings import settings
+
+# Several tests run side by side: how long an example takes says nothing of the code.
+hypothesis.settings.register_profile(
+    "side by side", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("side by side")
 
 LOGS = pytest.StashKey[list[Path]]()
 SECRETS = pytest.StashKey[dict[str, str]]()

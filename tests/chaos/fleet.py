@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -116,8 +117,9 @@ class Fleet:
         """Every process that may hold a shard: the workers and their children."""
         found = []
         for worker in list(self.workers):
-            if worker.running:
-                found += [psutil.Process(worker.pid), *self.children(worker)]
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if worker.running:
+                    found += [psutil.Process(worker.pid), *self.children(worker)]
         return found
 
     def kill_parent(self, worker: WorkerProcess) -> None:
@@ -125,11 +127,6 @@ class Fleet:
         self._note_children([worker])
         if worker.running:
             os.kill(worker.pid, signal.SIGKILL)
-
-    def orphans(self) -> list[psutil.Process]:
-        """Pool processes whose parent is gone, still running."""
-        parents = {worker.pid for worker in self.workers if worker.running}
-        return [orphan for orphan in self._orphans if _lives(orphan) and orphan.ppid() not in parents]
 
     def close(self) -> None:
         """End everything."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import time
 
@@ -134,7 +136,8 @@ def wake_the_stopped(trial: Trial) -> None:
                 stopped.setdefault(process.pid, time.monotonic())
         for pid, since in list(stopped.items()):
             if time.monotonic() - since > BEYOND_LEASE_S:
-                _signal(psutil.Process(pid), signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
                 trial.injected += 1
                 del stopped[pid]
         time.sleep(0.1)

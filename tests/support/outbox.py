@@ -135,7 +135,7 @@ def make_relay(settings: dict[str, str]) -> Loop:
     )
 
 
-def wait_empty(application: Application, timeout: float = 30.0) -> None:
+def wait_empty(application: Application, timeout: float = 60.0) -> None:
     """Wait until the outbox has let everything go."""
     wait_until(
         application.is_empty, timeout, lambda: f"the outbox to be empty; it holds {len(application.rows())} rows"

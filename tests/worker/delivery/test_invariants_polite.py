@@ -22,21 +22,19 @@ def test_a_flood_of_v1_singles_holds_up_neither_other_keys_nor_other_shards(
     road: Road, api: FakeApi, worker: Worker
 ) -> None:
     api.latency_s = 0.02
-    people = people_of(0, 340)
-    forms = flood(road, people[:320])
+    people = people_of(0, 470)
+    forms = flood(road, people[:450])
     with road.producer.pipeline() as pipeline:
-        behind = {pipeline.track(person, "behind", {}) for person in people[320:]}
-    began = time.monotonic()
+        behind = {pipeline.track(person, "behind", {}) for person in people[450:]}
     flooded = threading.Thread(target=worker.hold, args=(0, 60.0))
     flooded.start()
     elsewhere = [road.producer.track(person, "elsewhere", {}) for person in people_of(1, 20)]
     elsewhere.append(road.producer.submit_form("f", Person(id=people_of(1, 21)[-1]), {"a": "b"}))
     worker.hold(1, 60.0)
     flooded.join()
-    times = {name: sent.ended - began for sent in api.sent for name in sent.labels}
-    assert times["behind"] < 2.0
-    assert times["elsewhere"] < 2.0
-    assert max(sent.ended for sent in api.sent) - began > 2.5  # 320 at 100 a second: it was a flood
+    order = [label for sent in api.sent for label in dict.fromkeys(sent.labels)]
+    assert order.index("elsewhere") < 150
+    assert order.index("behind") < 380
     assert road.ledger_ids() == forms | behind | set(elsewhere)
     assert not road.dead_ids()
 

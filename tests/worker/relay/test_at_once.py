@@ -42,11 +42,11 @@ def test_relays_that_do_not_take_turns_keep_the_order_of_what_committed_in_order
     for thread in threads + helpers:
         thread.start()
     if flush:
-        wait_until(lambda: len(application.rows()) > 100, 30, "some rows")
+        wait_until(lambda: len(application.rows()) > 100, 60, "some rows")
         road.redis.flushall()
     for thread in threads:
         thread.join()
-    wait_until(lambda: not unrelayed_now(application, road), 30, "every row to be relayed")
+    wait_until(lambda: not unrelayed_now(application, road), 60, "every row to be relayed")
     done.set()
     for helper in helpers:
         helper.join()

@@ -52,7 +52,7 @@ def test_a_flushall_in_the_middle_of_thousands_of_jobs_loses_and_reorders_nothin
 
     # Nobody was needed: whoever enqueues directly is taken again, too.
     job = road.producer.track("direct", "seen", {})
-    road.wait_delivered([job])
+    road.wait_delivered([job], 60)
 
 
 def test_of_what_went_before_the_loss_everything_goes_again_before_anything_new(
@@ -106,7 +106,7 @@ def test_what_has_arrived_is_not_relayed_into_the_new_queue(
     delivered = [application.track("42", str(number)) for number in range(3)]
     look_once(road.settings)
     worker = start_worker(road.settings | {"TRACKRELAY_OUTBOX_URL": ""}, pool="threads", concurrency=2)
-    road.wait_delivered(delivered)
+    road.wait_delivered(delivered, 60)
     worker.kill()
     road.redis.flushall()
     waiting = application.track("42", "new")
@@ -118,12 +118,12 @@ def test_redis_comes_back_empty_and_workers_start_without_anybody(
     postgres_application: Application, road: Road, start_worker: Callable[..., Any]
 ) -> None:
     first = start_worker(road.settings, pool="threads", concurrency=2)
-    road.wait_delivered([postgres_application.track("42", "before")])
+    road.wait_delivered([postgres_application.track("42", "before")], 60)
     first.stop()
     road.redis.flushall()
     job = postgres_application.track("42", "after")
     start_worker(road.settings, pool="threads", concurrency=2)
-    road.wait_delivered([job], 30)
+    road.wait_delivered([job], 60)
 
 
 def test_after_a_loss_nobody_takes_a_shard_whose_last_holder_may_still_be_sending(road: Road) -> None:
@@ -179,12 +179,12 @@ def test_while_redis_is_away_rows_wait_and_then_go_in_order(
     thread = threading.Thread(target=relay.run)
     jobs = [postgres_application.track("42", "before")]
     thread.start()
-    wait_until(lambda: not postgres_application.unrelayed(), 10, "the first row to be relayed")
+    wait_until(lambda: not postgres_application.unrelayed(), 60, "the first row to be relayed")
     own_redis.kill()
     jobs += [postgres_application.track("42", str(number)) for number in range(5)]
-    wait_until(lambda: relay.done.trouble, 15, "the relay to notice")
+    wait_until(lambda: relay.done.trouble, 60, "the relay to notice")
     own_redis.start()
-    wait_until(lambda: not postgres_application.unrelayed(), 20, "the rows to be relayed")
+    wait_until(lambda: not postgres_application.unrelayed(), 60, "the rows to be relayed")
     relay.stop()
     thread.join()
     # The server of the tests keeps nothing: what was in it was relayed again, too.

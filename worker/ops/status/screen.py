@@ -19,6 +19,8 @@ from .verdict import last_minute, verdict
 
 #: More shards than this are shown only if there is something to say of them.
 SHARDS_SHOWN = 16
+#: Minutes whose deliveries are drawn, the current one last.
+MINUTES_SHOWN = 60
 _COLOURS = {"delivering": "green", "idle": "green", "paused": "yellow", "stopped": "red", "unknown": "red"}
 _MARKS: dict[Severity, tuple[str, str]] = {"wrong": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
 _WHY = {
@@ -94,6 +96,11 @@ def _delivery(now: Snapshot, side: RedisSide) -> RenderableType:
             ("breaker", _breaker(now, side)),
             ("budget", _budget(now, side)),
             ("delivered", _delivered(now, side)),
+            *(
+                [("by minute", Text(_bars(side.delivered[:MINUTES_SHOWN]), style="green"))]
+                if any(side.delivered)
+                else []
+            ),
         ]
     )
 
@@ -119,10 +126,7 @@ def _budget(now: Snapshot, side: RedisSide) -> Text:
 
 def _delivered(now: Snapshot, side: RedisSide) -> Text:
     minutes, hour = sum(side.delivered[:5]), sum(side.delivered)
-    text = Text(f"{last_minute(now):,} in the last minute, {minutes:,} in 5 minutes, {hour:,} in an hour")
-    if hour:
-        text.append(f"  {_bars(side.delivered[:20])}", style="green")
-    return text
+    return Text(f"{last_minute(now):,} in the last minute, {minutes:,} in 5 minutes, {hour:,} in an hour")
 
 
 def _bars(numbers: Sequence[int]) -> str:
