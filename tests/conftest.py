@@ -46,6 +46,8 @@ def no_settings_of_our_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith(("TRACKRELAY_", "CUSTOMERIO_")) and name != REQUIRED:
             monkeypatch.delenv(name)
+    # The width of a terminal that is not there: pytest-xdist hands it to its processes.
+    monkeypatch.delenv("COLUMNS", raising=False)
     yield
     default._overrides.clear()
     default.configure()

@@ -133,5 +133,5 @@ class WorkerProcess:
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without any of our settings: a test says itself what a program is told."""
-    ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY", "PYTHONPATH")
+    ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY", "PYTHONPATH", "COLUMNS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"PYTHONUNBUFFERED": "1"}

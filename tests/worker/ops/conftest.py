@@ -1,6 +1,5 @@
 """Fixtures for the tests of the command line."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,14 +10,6 @@ from tests.support.road import Road
 from worker.setting_up import migrate
 
 from .command_line import CommandLine
-
-
-@pytest.fixture(autouse=True)
-def no_settings_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is set where the tests run is not what a test says is set."""
-    for name in os.environ:
-        if name.startswith(("TRACKRELAY_", "CUSTOMERIO_")):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture
