@@ -21,14 +21,17 @@ _INSERT = sa.text("""
     ON CONFLICT (id) DO NOTHING
 """)
 
-# Deletes and suppressions stay until no dead letter can be replayed past them.
-_PRUNE = sa.text("""
-    WITH old AS (
-        SELECT id FROM trackrelay_ledger
-        WHERE delivered_at < now() - make_interval(secs => :retention_s)
-            AND (operation NOT IN ('person.delete', 'person.suppress')
-                 OR delivered_at < now() - make_interval(secs => :longer_s))
-        LIMIT :chunk FOR UPDATE SKIP LOCKED)
+# Deletes and suppressions stay until no dead letter can be replayed past them, however long somebody lets it lie.
+PRUNABLE = """
+    delivered_at < now() - make_interval(secs => :retention_s)
+        AND (operation NOT IN ('person.delete', 'person.suppress')
+             OR delivered_at < now() - make_interval(secs => :longer_s) AND NOT EXISTS (
+                 SELECT 1 FROM trackrelay_dead_letters d
+                 WHERE d.state IN ('open', 'replaying') AND d.enqueued_at < trackrelay_ledger.delivered_at))
+"""
+
+_PRUNE = sa.text(f"""
+    WITH old AS (SELECT id FROM trackrelay_ledger WHERE {PRUNABLE} LIMIT :chunk FOR UPDATE SKIP LOCKED)
     DELETE FROM trackrelay_ledger l USING old WHERE l.id = old.id
 """)
 

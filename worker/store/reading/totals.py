@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from ..ledger import PRUNABLE
+
 _TOTALS = sa.text("""
     SELECT (SELECT count(*) FROM trackrelay_ledger) AS ledger,
         (SELECT count(DISTINCT job_id) FROM trackrelay_backlog) AS backlog,
@@ -13,12 +15,7 @@ _TOTALS = sa.text("""
 """)
 
 _BACKLOG = sa.text("SELECT count(*) FROM trackrelay_backlog WHERE sends")
-_PRUNABLE = sa.text("""
-    SELECT count(*) FROM trackrelay_ledger
-    WHERE delivered_at < now() - make_interval(secs => :retention_s)
-        AND (operation NOT IN ('person.delete', 'person.suppress')
-             OR delivered_at < now() - make_interval(secs => :longer_s))
-""")
+_PRUNABLE = sa.text(f"SELECT count(*) FROM trackrelay_ledger WHERE {PRUNABLE}")
 
 
 def totals(connection: sa.Connection) -> dict[str, int]:
