@@ -18,7 +18,7 @@ from sandbox.process import SandboxProcess
 from tests.description import find_description
 from tests.support import canaries
 from tests.support.databases import TEMPLATE, create_database, fresh_database, migrate
-from tests.support.description_check import MISSING, REQUIRED, is_required, violations
+from tests.support.description_check import MISSING, is_required, violations
 from tests.support.worker_process import WorkerProcess
 from worker.ops.servers import PostgresProcess, ValkeyProcess, unprivileged
 from worker.settings import settings
@@ -44,7 +44,7 @@ SANDBOX_CREDENTIALS = {
 def no_settings_of_our_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A test says itself what is configured: nothing comes from where the tests were started, or from another test."""
     for name in list(os.environ):
-        if name.startswith(("TRACKRELAY_", "CUSTOMERIO_")) and name != REQUIRED:
+        if name.startswith(("TRACKRELAY_", "CUSTOMERIO_")):
             monkeypatch.delenv(name)
     # The width of a terminal that is not there: pytest-xdist hands it to its processes.
     monkeypatch.delenv("COLUMNS", raising=False)

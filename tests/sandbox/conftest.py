@@ -31,7 +31,7 @@ def description() -> Description:
     path = find_description()
     if path is None:
         message = "Customer.io's description is not here: set TRACK_API_DESCRIPTION to its openapi.json"
-        if os.environ.get("TRACKRELAY_REQUIRE_DESCRIPTION") == "1":
+        if os.environ.get("TRACK_API_DESCRIPTION_REQUIRED") == "1":
             pytest.fail(message)
         pytest.skip(message)
     return Description(path)

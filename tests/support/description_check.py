@@ -1,7 +1,7 @@
 """Every request the worker sends in the suite is held against Customer.io's own description of the Track API.
 
 The project does not carry that file. Where it is missing, this check alone is left out, and the end of the run says so;
-with TRACKRELAY_REQUIRE_DESCRIPTION=1 its absence is an error.
+with TRACK_API_DESCRIPTION_REQUIRED=1 its absence is an error.
 """
 
 import os
@@ -10,7 +10,7 @@ from functools import cache
 from sandbox.client import RequestRecord, SandboxClient
 from tests.description import BESIDE, ENVIRONMENT, Description, find_description
 
-REQUIRED = "TRACKRELAY_REQUIRE_DESCRIPTION"
+REQUIRED = "TRACK_API_DESCRIPTION_REQUIRED"
 MISSING = (
     f"Customer.io's description of the Track API is missing: put its path into {ENVIRONMENT}, or the file at {BESIDE} "
     "beside the project"
