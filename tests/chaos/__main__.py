@@ -23,7 +23,7 @@ from . import (  # noqa: F401 - each puts its scenarios on the list
 )
 from .running import Result, run
 from .scenario import SCENARIOS, Scenario
-from .table import rows, show, show_problems
+from .table import WIDTH, rows, show, show_problems
 
 
 @click.command()
@@ -44,7 +44,8 @@ def chaos(
     keep: Path | None,
 ) -> None:
     """Break trackrelay and draw the accounts. Fails if anything was lost, doubled or out of order."""
-    console = Console(stderr=as_json, highlight=False)
+    stream = sys.stderr if as_json else sys.stdout
+    console = Console(file=stream, highlight=False, width=None if stream.isatty() else WIDTH)
     chosen = _chosen("*" if list_ and only is None else only)
     if list_:
         for scenario in chosen:

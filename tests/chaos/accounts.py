@@ -55,6 +55,7 @@ def draw(
     ambiguous: bool,
     also_dead: Collection[str] = (),
     strangers: Collection[str] = (),
+    midway: tuple[Stores, float] | None = None,
 ) -> Accounts:
     """Draw the accounts.
 
@@ -65,9 +66,12 @@ def draw(
         ambiguous: whether the fault can leave a worker not knowing what took effect. If not, nothing may arrive twice.
         also_dead: reasons for which any job may rightly be dead in this scenario.
         strangers: marks that arrive without having been called for in a journal.
+        midway: where the jobs were when the fault ended, and the unix seconds at which that was first looked at.
     """
     drawing = _Drawing(calls, stores, effects, ambiguous, frozenset(also_dead), frozenset(strangers))
     drawing.whereabouts()
+    if midway is not None:
+        drawing.midway(*midway)
     drawing.arrivals()
     drawing.order()
     drawing.state(attributes)
@@ -127,6 +131,14 @@ class _Drawing:
 
     def _why_waiting(self, call: Call) -> str:
         return f" ({self._stores.backlog[call.id]})" if call.id in self._stores.backlog else ""
+
+    # -- at no moment is an accepted job nowhere, not even one that is found again
+
+    def midway(self, stores: Stores, looked_at: float) -> None:
+        somewhere = stores.outbox | stores.stream | stores.backlog.keys() | stores.dead.keys() | stores.ledger.keys()
+        for call in self._accepted.values():
+            if call.ended < looked_at and call.id not in somewhere:
+                self._lost(call, "was nowhere when the fault ended")
 
     # -- what the ledger calls delivered did arrive, and took effect once
 

@@ -24,11 +24,11 @@ def short_outage(trial: Trial) -> None:
         trial.pause(1.0, 4.0)
 
 
-def fault(trial: Trial, seconds: float, **details: Any) -> None:
+def fault(trial: Trial, for_s: float, /, **details: Any) -> None:
     """One misbehaviour of the sandbox's for some seconds."""
     client = trial.stack.sandbox.client
     number = client.add_fault(**details)
-    time.sleep(seconds)
+    time.sleep(for_s)
     client.delete_fault(number)
 
 

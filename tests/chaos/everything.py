@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from . import api_faults, postgres_faults, redis_faults, worker_faults
-from .plans import BOTH_POOLS, StackPlan, WorkerPlan
-from .scenario import Trial, scenario
+from . import api_faults, outbox_faults, postgres_faults, redis_faults, worker_faults
+from .plans import BOTH_POOLS, StackPlan, TrafficPlan, WorkerPlan
+from .scenario import Act, Trial, scenario
 
 #: What hurts the same thing takes turns; different things are hurt at the same time.
-WORKERS: tuple[Callable[[Trial], None], ...] = (
+WORKERS: tuple[Act, ...] = (
     worker_faults.kill_a_child,
     worker_faults.kill_a_child,
     worker_faults.kill_a_parent,
@@ -37,7 +41,7 @@ POSTGRES = (
 
 
 def _api(trial: Trial) -> None:
-    kinds = (
+    kinds: tuple[dict[str, Any], ...] = (
         {"kind": "status", "status": 503},
         {"kind": "status", "status": 500, "rate": 0.5},
         {"kind": "status", "status": 429, "retry_after": "1"},
@@ -49,35 +53,56 @@ def _api(trial: Trial) -> None:
     api_faults.fault(trial, trial.chance.uniform(0.5, 4.0), **trial.chance.choice(kinds))
 
 
+#: Each kind with the longest pause between two of it, seconds.
+KINDS: dict[tuple[Act, ...], float] = {WORKERS: 6.0, REDIS: 8.0, POSTGRES: 8.0, (_api,): 6.0}
+
+
+BREAKABLE = StackPlan(
+    redis_proxy=True,
+    postgres_proxy=True,
+    redis={"appendfsync": "always"},
+    workers=(WorkerPlan("prefork", 2), WorkerPlan("threads", 4), WorkerPlan("prefork", 2)),
+)
+
+
 @scenario(
     "everything",
     "all of it at random: workers, Redis, Postgres and the API, at the same time",
-    stack=StackPlan(
-        redis_proxy=True,
-        postgres_proxy=True,
-        redis={"appendfsync": "always"},
-        workers=(WorkerPlan("prefork", 2), WorkerPlan("threads", 4), WorkerPlan("prefork", 2)),
-    ),
+    stack=BREAKABLE,
     seconds=60.0,
     jobs=10_000,
     bound_s=120.0,
 )
 def _everything(trial: Trial) -> None:
-    threads = [
-        threading.Thread(target=_hurt, args=(trial, faults, pause), daemon=True)
-        for faults, pause in ((WORKERS, 6.0), (REDIS, 8.0), (POSTGRES, 8.0), ((_api,), 6.0))
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _hurt_all(trial, KINDS)
 
 
-def _hurt(trial: Trial, faults: tuple[Callable[[Trial], None], ...], most_pause_s: float) -> None:
+@scenario(
+    "everything-by-outbox",
+    "the same and FLUSHALL besides, with jobs that go by an outbox",
+    stack=BREAKABLE,
+    traffic=TrafficPlan(outbox="other"),
+    seconds=60.0,
+    jobs=8_000,
+    bound_s=120.0,
+)
+def _everything_by_outbox(trial: Trial) -> None:
+    _hurt_all(trial, KINDS | {(outbox_faults.wipe,): 15.0})
+
+
+def _hurt_all(trial: Trial, kinds: Mapping[tuple[Act, ...], float]) -> None:
+    # Each in a thread with chances of its own: what one does must not depend on when the others do it.
+    trials = [dataclasses.replace(trial, chance=random.Random(trial.chance.random())) for _ in kinds]
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        list(pool.map(_hurt, trials, kinds.keys(), kinds.values()))
+    trial.injected += sum(each.injected for each in trials)
+
+
+def _hurt(trial: Trial, acts: tuple[Act, ...], most_pause_s: float) -> None:
     while trial.goes_on():
         trial.pause(1.0, most_pause_s)
         if trial.goes_on():
-            trial.chance.choice(faults)(trial)
+            trial.chance.choice(acts)(trial)
             trial.injected += 1
 
 

@@ -125,8 +125,9 @@ class Fleet:
     def kill_parent(self, worker: WorkerProcess) -> None:
         """SIGKILL to a worker's main process only: its pool processes are left behind."""
         self._note_children([worker])
-        if worker.running:
-            os.kill(worker.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            if worker.running:
+                os.kill(worker.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End everything."""

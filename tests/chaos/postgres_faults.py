@@ -8,7 +8,7 @@ from typing import Literal
 import psycopg
 
 from . import api_faults
-from .plans import StackPlan
+from .plans import StackPlan, WorkerPlan
 from .scenario import Trial, scenario
 
 PROXIED = StackPlan(postgres_proxy=True)
@@ -28,10 +28,10 @@ def kill(trial: Trial) -> None:
     trial.stack.postgres.start()
 
 
-def freeze(trial: Trial, seconds: float = 5.0) -> None:
-    """SIGSTOP for a while: connections stay open and nobody answers."""
+def freeze(trial: Trial) -> None:
+    """SIGSTOP for a while, perhaps longer than a lease: connections stay open and nobody answers."""
     trial.stack.postgres.pause()
-    time.sleep(seconds)
+    time.sleep(trial.chance.choice((3.0, 9.0)))
     trial.stack.postgres.resume()
 
 
@@ -95,7 +95,7 @@ def _away(trial: Trial) -> None:
     trial.stack.postgres.start()
 
 
-@scenario("postgres-freeze", "SIGSTOP for seconds, then SIGCONT", seconds=20.0)
+@scenario("postgres-freeze", "SIGSTOP for seconds, then SIGCONT", seconds=30.0)
 def _freeze(trial: Trial) -> None:
     trial.repeat(freeze, 2.0, 4.0)
 
@@ -158,3 +158,18 @@ def _connections_spent(trial: Trial) -> None:
         for connection in taken:
             connection.close()
         trial.pause(1.0, 3.0)
+
+
+@scenario(
+    "postgres-pool-spent",
+    "a locked table while more shards than a worker has connections want to be delivered",
+    stack=StackPlan(workers=(WorkerPlan("prefork", 2), WorkerPlan("threads", 48)), shards=48),
+    seconds=30.0,
+)
+def _pool_spent(trial: Trial) -> None:
+    def lock_ledger(trial: Trial) -> None:
+        with trial.stack.connect() as connection:
+            connection.execute("LOCK TABLE trackrelay_ledger IN ACCESS EXCLUSIVE MODE")
+            time.sleep(trial.chance.uniform(5.0, 12.0))
+
+    trial.repeat(lock_ledger, 1.0, 3.0)

@@ -31,10 +31,10 @@ def kill(trial: Trial) -> None:
     trial.stack.valkey.start()
 
 
-def freeze(trial: Trial, seconds: float = 8.0) -> None:
+def freeze(trial: Trial) -> None:
     """SIGSTOP: connections stay open and nobody answers, for longer than a lease."""
     trial.stack.valkey.pause()
-    time.sleep(seconds)
+    time.sleep(8.0)
     trial.stack.valkey.resume()
 
 

@@ -15,6 +15,7 @@ from .caller import Caller
 from .calls import Journal, read
 from .scenario import Scenario, Trial
 from .stack import Stack
+from .stores import Stores
 from .taking import IntoQueue
 
 #: Load before the first fault, and after the last.
@@ -78,11 +79,12 @@ def _run(scenario: Scenario, stack: Stack, result: Result, seed: int, seconds: f
     scenario.inject(trial)
     stack.heal(api=not scenario.api)
     over = time.time()
+    midway = stores.look(stack.redis, stack.engine, stack.application)
     time.sleep(AFTER_S)
     stack.stop_producing()
     own.close()
     _wait_until_nothing_waits(stack, over + scenario.bound_s)
-    _draw(scenario, stack, trial, result, over)
+    _draw(scenario, stack, trial, result, over, midway)
 
 
 def _wait_until_nothing_waits(stack: Stack, deadline: float) -> None:
@@ -90,7 +92,7 @@ def _wait_until_nothing_waits(stack: Stack, deadline: float) -> None:
         time.sleep(POLL_S)
 
 
-def _draw(scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: float) -> None:
+def _draw(scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: float, midway: Stores) -> None:
     calls = [read(path) for path in sorted(stack.folder.glob("*.journal"))]
     found = stores.look(stack.redis, stack.engine, stack.application)
     result.injected = trial.injected + sum(int(fault["hits"]) for fault in stack.sandbox.client.faults())
@@ -103,6 +105,7 @@ def _draw(scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: 
         ambiguous=scenario.ambiguous,
         also_dead=scenario.also_dead,
         strangers=trial.strangers,
+        midway=(midway, over),
     )
     for check in trial.checks:
         result.accounts.problems += check(found, everything)

@@ -60,7 +60,7 @@ class Stack:
         if self.plan.postgres_proxy:
             self.postgres_proxy = Proxy(self.postgres.port).start()
         #: The harness's own connections go past the proxies.
-        self.redis = redis.Redis.from_url(self.valkey.url)
+        self.redis = redis.Redis.from_url(self.valkey.url, socket_timeout=30)
         self.engine = sa.create_engine(sqlalchemy_url(self.postgres.url), poolclass=sa.NullPool)
         migrate(self.engine, self.redis, self.plan.shards)
         if self.traffic.outbox:

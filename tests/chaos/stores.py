@@ -89,7 +89,9 @@ def attributes(client: SandboxClient) -> dict[str, object]:
 
 def _in_outbox(application: sa.Engine) -> list[str]:
     with application.connect() as connection:
-        return [row.job_id for row in connection.execute(sa.text("SELECT job_id FROM trackrelay_outbox"))]
+        entries = connection.execute(sa.text("SELECT entry FROM trackrelay_outbox")).scalars().all()
+    # An event's companion travels in its row.
+    return [job["id"] for entry in entries for job in _decode(entry)]
 
 
 def _streams(client: redis.Redis) -> list[bytes]:

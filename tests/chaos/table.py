@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from .running import Result
 
+#: Where there is no terminal: as wide as the table needs.
+WIDTH = 140
 #: Problems shown of each scenario.
 SHOWN = 12
 
@@ -37,12 +40,11 @@ def rows(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 def show(results: Sequence[Result], console: Console) -> None:
     """Print the table, and what it does not say."""
-    table = Table(title="What was promised, under faults")
+    table = Table(box=box.MARKDOWN)
     for name in ("fault", "jobs", "injected", "lost", "duplicated", "out of order", "recovery s", "repeats"):
-        table.add_column(name, justify="left" if name == "fault" else "right")
+        table.add_column(name, justify="left" if name == "fault" else "right", no_wrap=True)
     for result in results:
         table.add_row(*_cells(result), style=None if result.good else "bold red")
-    table.add_section()
     table.add_row(
         "all",
         f"{sum(result.accounts.jobs for result in results):,}",
@@ -51,17 +53,22 @@ def show(results: Sequence[Result], console: Console) -> None:
         "",
     )
     console.print(table)
+    console.print(
+        "repeats: events that came again and were ignored by their id / identifies and the like that came again with the time "
+        "they had the first time / forms, metrics and segments, which Customer.io knows by no id.",
+        soft_wrap=True,
+    )
     for result in results:
         if result.scenario.note:
-            console.print(f"[bold]{result.scenario.name}[/]: {result.scenario.note}")
+            console.print(f"{result.scenario.name}: {result.scenario.note}", soft_wrap=True)
 
 
 def show_problems(result: Result, console: Console) -> None:
     """Print what went wrong in one scenario."""
     if result.error:
-        console.print(f"  {result.error}", style="red", markup=False)
+        console.print(f"  {result.error}", style="red", markup=False, soft_wrap=True)
     for problem in result.accounts.problems[:SHOWN]:
-        console.print(f"  {problem}", style="red", markup=False)
+        console.print(f"  {problem}", style="red", markup=False, soft_wrap=True)
     if (more := len(result.accounts.problems) - SHOWN) > 0:
         console.print(f"  … and {more} more", style="red")
 

@@ -158,6 +158,12 @@ def test_a_call_that_raised_may_be_there_or_not() -> None:
     assert accounts([raised], stores("ID1"), [effect(1)]).given_up_arrived == 1
 
 
+def test_a_job_that_was_nowhere_for_a_while_is_lost_though_it_is_found_again() -> None:
+    drawn = draw([[call(1)]], stores("ID1"), [effect(1)], {}, ambiguous=True, midway=(stores(), 1.0))
+
+    assert drawn.lost == 1
+
+
 def test_what_was_rolled_back_must_not_arrive() -> None:
     ghost = call(1, told="rolled back")
 
