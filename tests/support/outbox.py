@@ -123,11 +123,11 @@ def look_once(settings: dict[str, str]) -> Done:
     return loop.done
 
 
-def make_relay(settings: dict[str, str]) -> Loop:
+def make_relay(settings: dict[str, str], rows: type[SqlRows] = SqlRows) -> Loop:
     """A relay of the settings' outbox, in this process."""
     configured = load(settings)
     return make_loop(
-        SqlRows(configured.outbox_url.get_secret_value()),
+        rows(configured.outbox_url.get_secret_value()),
         configured,
         connect(configured),
         make_engine(configured, pool_size=1),

@@ -16,6 +16,8 @@ from . import scripts
 
 #: How long a holder that shows no sign of life keeps its shard when it has no request under way.
 LEASE_MS = 6_000
+#: Handed out so often, an entry comes (nearly) alone: see the script that reads.
+ALONE = 5
 
 
 class LeaseLost(Exception):
@@ -93,12 +95,15 @@ class ShardQueue:
         return Read(entries, int(answer[2]))
 
     def give_back(self, lane: Lane, read: Read) -> None:
-        """Forget that entries were handed out: the holder gave up alive, which says nothing against them."""
-        if read.entries:
+        """Not count a hand-out as one that killed its holder: it gave up alive.
+
+        The next may well get fewer: perhaps Postgres is too slow for so many while the lease lasts.
+        """
+        if read.entries and read.deliveries >= ALONE:
             ids: list[Any] = [entry.id for entry in read.entries]
-            name, count = stream(self.shard, lane), read.deliveries
             # It may be another holder's turn already: what is theirs stays theirs, and only the count changes.
-            self._client.xclaim(name, scripts.GROUP, scripts.CONSUMER, 0, ids, retrycount=count, justid=True)
+            name = stream(self.shard, lane)
+            self._client.xclaim(name, scripts.GROUP, scripts.CONSUMER, 0, ids, retrycount=ALONE, justid=True)
 
     def acknowledge(self, lane: Lane, entries: Sequence[str]) -> None:
         """Acknowledge and delete entries whose jobs are settled."""

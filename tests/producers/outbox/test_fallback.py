@@ -161,15 +161,25 @@ def test_coroutines_fall_back_as_well(own_redis: ValkeyProcess, engine: sa.Engin
 
 
 def test_a_forked_child_writes_through_a_connection_of_its_own(
-    producer: Producer, own_redis: ValkeyProcess, rows: Rows
+    producer: Producer, own_redis: ValkeyProcess, engine: sa.Engine, rows: Rows
 ) -> None:
     own_redis.kill()
     producer.track("42", "parent", {})
+    written, finish = os.pipe(), os.pipe()
     if (child := os.fork()) == 0:
         try:
             producer.track("42", "child", {})
-        finally:
-            os._exit(0)
+            os.write(written[1], b".")
+            os.read(finish[0], 1)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    os.read(written[0], 1)
+    if engine.dialect.name == "postgresql":
+        ours = sa.text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'trackrelay-outbox'")
+        with engine.connect() as connection:
+            assert connection.execute(ours).scalar_one() == 2
+    os.write(finish[1], b".")
     assert os.waitpid(child, 0)[1] == 0
     producer.track("42", "parent", {})
     assert len(rows()) == 3

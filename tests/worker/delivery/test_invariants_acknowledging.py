@@ -25,6 +25,7 @@ from worker.delivery import intake, loop
 from worker.delivery.breaker import Breaker
 from worker.delivery.pace import Pace
 from worker.delivery.shard_queue import ShardQueue
+from worker.store import known
 
 SHARD = shard_of_person("42")
 #: More often than any entry may be handed out before it counts as one that kills its workers.
@@ -210,3 +211,25 @@ def test_every_shard_is_left_without_a_lease(road: Road, worker: Worker) -> None
     road.producer.track("42", "seen", {})
     worker.work()
     assert not any(road.redis.exists(f"trackrelay:{shard}:lease") for shard in range(SHARDS))
+
+
+def test_what_is_too_much_for_a_slow_store_comes_in_smaller_parts(
+    road: Road, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with road.producer.pipeline() as pipeline:
+        jobs = [pipeline.track("42", str(number), {}) for number in range(100)]
+    look_up = known.look_up
+
+    def slow_for_many(connection: Any, shard: int, lane: Any, ids: Any, keys: Any) -> Any:
+        if len(ids) > 5:
+            expire_lease(road.redis, shard)
+        return look_up(connection, shard, lane, ids, keys)
+
+    monkeypatch.setattr(known, "look_up", slow_for_many)
+    for _ in range(TOO_OFTEN):
+        worker.hold(SHARD)
+    assert api.taken[:3] == ["0", "1", "2"]
+    monkeypatch.setattr(known, "look_up", look_up)
+    worker.work_off(lambda: road.ledger_ids() == set(jobs))
+    assert api.taken == [str(number) for number in range(100)]
+    assert not road.dead_ids()

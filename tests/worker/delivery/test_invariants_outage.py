@@ -1,10 +1,12 @@
 """An outage dead-letters nothing, counts against nobody and rewrites nothing; and the fleet asks politely when it is over."""
 
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
+import redis
 
 from producers import Person
 from tests.support.road import Road
@@ -29,8 +31,14 @@ SHARD = shard_of_person("42")
 
 
 @pytest.fixture
-def breaker(worker: Worker) -> Breaker:
-    return worker.breaker
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def breaker(client: redis.Redis) -> Breaker:
+    return Breaker(client, probe_s=10)
 
 
 def versions(road: Road) -> dict[str, str]:
@@ -169,23 +177,25 @@ def test_without_retry_after_a_success_ends_an_outage(breaker: Breaker) -> None:
     assert breaker.standing().state == "closed"
 
 
-def test_requests_that_were_on_their_way_together_do_not_make_the_wait_grow(breaker: Breaker, worker: Worker) -> None:
+def test_requests_that_were_on_their_way_together_do_not_make_the_wait_grow(
+    breaker: Breaker, client: redis.Redis
+) -> None:
     for _ in range(40):
         breaker.failed("503")
     assert breaker.standing(may_probe=False).wait_s <= 1.0
     waits = []
     for _ in range(12):
-        probe_now(worker.redis)
+        probe_now(client)
         assert breaker.standing().state == "probe"
         waits.append(breaker.failed("503", probing=True).wait_s)
     assert max(waits) > 2.0
     assert max(waits) <= 30.0
 
 
-def test_a_late_failure_leaves_the_probes_token_alone(breaker: Breaker, worker: Worker) -> None:
+def test_a_late_failure_leaves_the_probes_token_alone(breaker: Breaker, client: redis.Redis) -> None:
     for _ in range(3):
         breaker.failed("503")
-    probe_now(worker.redis)
+    probe_now(client)
     assert breaker.standing().state == "probe"
     breaker.failed("503")
     assert breaker.standing().state == "open"

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import redis
 
 from producers import Person
 from tests.support.road import Road
@@ -57,9 +58,10 @@ def test_a_task_ends_within_seconds_whatever_its_requests_must_wait_for(
 
 
 @pytest.fixture
-def pace(worker: Worker) -> Callable[[float], Pace]:
-    worker.redis.set("trackrelay:0:lease", "1", px=60_000)
-    return lambda rate: Pace(worker.redis, requests_per_second=rate, timeout_s=10)
+def pace(redis_url: str) -> Iterator[Callable[[float], Pace]]:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("trackrelay:0:lease", "1", px=60_000)
+        yield lambda rate: Pace(client, requests_per_second=rate, timeout_s=10)
 
 
 def compete(pace: Pace, batches: int, singles: int, seconds: float) -> tuple[float, float]:

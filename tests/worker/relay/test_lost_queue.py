@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from producers import operations
 from producers.errors import QueueNotSetUp
 from producers.keys import shard_of
+from producers.redis_keys import RELAYED
 from tests.support.outbox import (
     Application,
     assert_once_and_in_order,
@@ -25,6 +26,8 @@ from tests.support.waiting import wait_until
 from worker import queue_config
 from worker.ops.servers import ValkeyProcess
 from worker.queue_recovery import set_up_again
+from worker.relay.rows import Row
+from worker.relay.sql_rows import SqlRows
 from worker.setting_up import migrate
 from worker.settings import load
 from worker.store.settled import settled
@@ -82,6 +85,31 @@ def test_a_relay_in_the_middle_of_its_work_does_not_append_to_a_queue_it_does_no
     assert stream_jobs(road, shard_of("id:42", 4)) == [first, second]
 
 
+def test_a_queue_lost_between_reading_a_row_and_appending_it_does_not_take_it_before_earlier_ones(
+    application: Application, road: Road
+) -> None:
+    first = application.track("42", "first")
+    second: list[str] = []
+
+    class Accident(SqlRows):
+        def unrelayed(self, most: int) -> list[Row]:
+            rows = super().unrelayed(most)
+            if [row.job_id for row in rows] == second:
+                road.redis.flushall()
+                migrate(road.engine, road.redis, 4)
+                road.redis.set(RELAYED, 100)  # another outbox's relay was quicker
+            return rows
+
+    relay = make_relay(road.settings, Accident)
+    while relay.look() == 0:
+        pass
+    assert application.unrelayed() == []
+    second.append(application.track("42", "second"))
+    while relay.look() == 0:
+        pass
+    assert stream_jobs(road, shard_of("id:42", 4)) == [first, *second]
+
+
 def test_a_failover_that_lost_the_latest_entries_is_noticed_before_anything_is_appended(
     application: Application, road: Road
 ) -> None:
@@ -124,6 +152,14 @@ def test_redis_comes_back_empty_and_workers_start_without_anybody(
     job = postgres_application.track("42", "after")
     start_worker(road.settings, pool="threads", concurrency=2)
     road.wait_delivered([job], 60)
+
+
+def test_a_worker_without_an_outbox_sets_the_queue_up_again_too(road: Road, start_worker: Callable[..., Any]) -> None:
+    start_worker(road.settings, pool="threads", concurrency=2)
+    road.wait_delivered([road.producer.track("42", "before", {})], 60)
+    road.redis.flushall()
+    wait_until(lambda: queue_config.read(road.redis), 60, "the queue")
+    road.wait_delivered([road.producer.track("42", "after", {})], 60)
 
 
 def test_after_a_loss_nobody_takes_a_shard_whose_last_holder_may_still_be_sending(road: Road) -> None:

@@ -95,6 +95,11 @@ def test_an_identify_has_the_time_at_which_the_outbox_took_it(
     with application.engine.begin() as connection:
         connection.execute(sa.text("UPDATE trackrelay_outbox SET accepted_ms = :ms"), {"ms": an_hour_ago})
     look_once(road.settings)
+    # Delivery has been possible all the while; only the outbox was not relayed.
+    with road.engine.begin() as connection:
+        connection.execute(
+            sa.text("UPDATE trackrelay_state SET updated_at = '2020-01-01' WHERE name = 'possible_since'")
+        )
     start_worker(road.settings | {"TRACKRELAY_OUTBOX_URL": "", "TRACKRELAY_MAX_AGE": "1m"})
     road.wait_delivered([job], 60)
     ((effect),) = road.effects("id:42")
