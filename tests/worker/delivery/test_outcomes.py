@@ -125,11 +125,12 @@ TROUBLES: dict[str, dict[str, Any]] = {
 def test_what_is_the_endpoints_problem_waits_and_is_delivered_in_order(
     road: Road, start_worker: Any, trouble: str
 ) -> None:
-    road.sandbox.add_fault(**TROUBLES[trouble], times=2, match={"path": "/api/v2"})
+    fault = road.sandbox.add_fault(**TROUBLES[trouble], match={"path": "/api/v2"})
     jobs = enqueue_together(road, 3)
     start_worker({**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "1s"}, pool="threads", concurrency=2)
     waiting = road.wait_waiting(jobs[0])
     assert waiting.attempts == 0
+    road.sandbox.delete_fault(fault)
     more = enqueue_together(road, 2, "later")
     road.wait_delivered([*jobs, *more], timeout=30)
     assert not road.dead_ids()
