@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from producers.redis_keys import MOVING
 
-from .delivery.shard_queue import ring
+from .delivery.shard_queue import last_entries, ring
 from .keys import KeyHasher
 from .queue_config import QueueProblem, check_queue
 from .replayable import CannotReplay, Refused, Wanted, happened_at, prepare, superseded_by
@@ -190,7 +190,9 @@ class Replayer:
     def _replay(
         self, connection: sa.Connection, ready: Sequence[Replay], locked: dict[int, shards.LockedShard]
     ) -> tuple[list[Replay], list[Refused]]:
-        marked = replaying.replay(connection, ready, locked, self._merge_delay_s)
+        # No sooner: now that the shards' rows are held, what is enqueued but not read yet cannot slip in ahead of a replay unseen.
+        enqueued = last_entries(self._client, sorted(locked), "bulk")
+        marked = replaying.replay(connection, ready, locked, enqueued, self._merge_delay_s)
         changed = CannotReplay("state", "somebody else changed it just now; look at it again")
         return (
             [each for each in ready if each.letter.id in marked],

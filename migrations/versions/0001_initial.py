@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("max_batch", sa.SmallInteger(), nullable=False),
         sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("replayed", sa.Boolean(), nullable=False),
+        sa.Column("behind", sa.BigInteger(), nullable=True),
         sa.Column("history", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("job_id", "key", name=op.f("pk_trackrelay_backlog")),
     )
@@ -49,6 +50,13 @@ def upgrade() -> None:
         ["shard", "lane", "position"],
         unique=False,
         postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_trackrelay_backlog_behind",
+        "trackrelay_backlog",
+        ["shard", "key"],
+        unique=False,
+        postgresql_where=sa.text("behind IS NOT NULL"),
     )
     op.create_index(
         op.f("ix_trackrelay_backlog_idempotency_key"),
@@ -189,6 +197,11 @@ def downgrade() -> None:
     )
     op.drop_index(
         "ix_trackrelay_backlog_due", table_name="trackrelay_backlog", postgresql_where=sa.text("due_at IS NOT NULL")
+    )
+    op.drop_index(
+        "ix_trackrelay_backlog_behind",
+        table_name="trackrelay_backlog",
+        postgresql_where=sa.text("behind IS NOT NULL"),
     )
     op.drop_table("trackrelay_backlog")
     # ### end Alembic commands ###

@@ -12,6 +12,7 @@ import redis
 from producers.append import BELL_MS, MAX_RINGS, deliver_message
 from producers.redis_keys import PREFIX, QUEUE_KEY, Lane, lease, stream
 
+from ..store.replay_order import entry_number
 from . import scripts
 
 #: How long a holder that shows no sign of life keeps its shard when it has no request under way.
@@ -131,6 +132,19 @@ def _fields(flat: Any) -> dict[bytes, bytes] | None:
     if not flat:
         return None
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def last_entries(client: redis.Redis, shards: Sequence[int], lane: Lane) -> dict[int, int]:
+    """The number (see `entry_number`) of the last entry that each shard's stream ever had, all of one moment."""
+    with client.pipeline(transaction=True) as transaction:
+        for shard in shards:
+            transaction.xinfo_stream(stream(shard, lane))
+        answers = transaction.execute(raise_on_error=False)
+    return {
+        # There is no such stream: nothing was ever enqueued here.
+        shard: 0 if isinstance(answer, redis.ResponseError) else entry_number(answer["last-generated-id"].decode())
+        for shard, answer in zip(shards, answers, strict=True)
+    }
 
 
 def ring(client: redis.Redis, shard: int) -> bool:

@@ -53,11 +53,11 @@ _DUE = sa.text(f"""
 _INSERT = sa.text("""
     INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, not_before, sends, parts, keys, shards, operation,
         source, idempotency_key, trace, body, enqueued_at, age_from, since, reason, error, status, attempts, max_batch,
-        failed_at, replayed, history)
+        failed_at, replayed, behind, history)
     SELECT job_id, key, shard, lane, position, to_timestamp(not_before), sends, parts,
         CAST(keys AS text[]), CAST(shards AS int[]), operation, source, idempotency_key, trace, CAST(body AS json),
         to_timestamp(enqueued_at), to_timestamp(age_from), now(), reason, error, status, attempts, max_batch,
-        to_timestamp(nullif(failed_at, 0)), replayed, CAST(history AS jsonb)
+        to_timestamp(nullif(failed_at, 0)), replayed, behind, CAST(history AS jsonb)
     FROM unnest(
         CAST(:job_id AS text[]), CAST(:key AS text[]), CAST(:shard AS int[]), CAST(:lane AS text[]),
         CAST(:position AS bigint[]), CAST(:not_before AS float8[]), CAST(:sends AS bool[]), CAST(:parts AS int[]),
@@ -65,10 +65,10 @@ _INSERT = sa.text("""
         CAST(:idempotency_key AS text[]), CAST(:trace AS text[]), CAST(:body AS text[]), CAST(:enqueued_at AS float8[]),
         CAST(:age_from AS float8[]), CAST(:reason AS text[]), CAST(:error AS text[]), CAST(:status AS int[]),
         CAST(:attempts AS int[]), CAST(:max_batch AS int[]), CAST(:failed_at AS float8[]), CAST(:replayed AS bool[]),
-        CAST(:history AS text[])
+        CAST(:behind AS bigint[]), CAST(:history AS text[])
     ) AS row (job_id, key, shard, lane, position, not_before, sends, parts, keys, shards, operation, source,
         idempotency_key, trace, body, enqueued_at, age_from, reason, error, status, attempts, max_batch, failed_at,
-        replayed, history)
+        replayed, behind, history)
     ON CONFLICT (job_id, key) DO NOTHING
 """)
 
@@ -130,6 +130,8 @@ class Waiting:
     not_before: float = 0.0
     #: What this attempt adds to the job's history.
     history: tuple[dict[str, Any], ...] = ()
+    #: Of a replay with keys in two shards: see `replay_order`.
+    behind: int | None = None
 
 
 def due(connection: sa.Connection, shard: int, lane: Lane, most: int) -> list[Job]:
@@ -176,17 +178,16 @@ def _job(row: Any, lane: Lane) -> Job:
     )
 
 
-def insert(connection: sa.Connection, shard: int, waiting: Sequence[Waiting], first_position: int) -> int:
-    """Put jobs at the end of their keys' queues in ``shard``, a row for each key that falls there; returns the next position."""
+def insert(connection: sa.Connection, shard: int, waiting: Sequence[Waiting], positions: Iterable[int]) -> None:
+    """Put jobs at their positions in ``shard``, a row for each key that falls there."""
     rows = [
         (position, index, each)
-        for position, each in enumerate(waiting, first_position)
+        for position, each in zip(positions, waiting, strict=False)
         for index, of_key in enumerate(each.job.shards)
         if of_key == shard
     ]
     if rows:
         connection.execute(_INSERT, _columns(shard, rows))
-    return first_position + len(waiting)
 
 
 def _columns(shard: int, rows: Sequence[tuple[int, int, Waiting]]) -> dict[str, Any]:
@@ -209,6 +210,7 @@ def _columns(shard: int, rows: Sequence[tuple[int, int, Waiting]]) -> dict[str, 
         "enqueued_at": [job.enqueued_at for job in jobs],
         "age_from": [job.age_from for job in jobs],
         "replayed": [job.replayed for job in jobs],
+        "behind": [each.behind for _, _, each in rows],
     }
 
 

@@ -22,7 +22,7 @@ _ROWS = sa.text("""
 """)
 
 _PLACE = sa.text("""
-    UPDATE trackrelay_backlog b SET shard = row.shard, shards = CAST(row.shards AS int[])
+    UPDATE trackrelay_backlog b SET shard = row.shard, shards = CAST(row.shards AS int[]), behind = NULL
     FROM unnest(CAST(:job_id AS text[]), CAST(:key AS text[]), CAST(:shard AS int[]), CAST(:shards AS text[]))
         AS row (job_id, key, shard, shards)
     WHERE b.job_id = row.job_id AND b.key = row.key
@@ -59,8 +59,8 @@ def lay_out(connection: sa.Connection, shards: int, shards_of: ShardsOf) -> int:
     """Put every row of the backlog into its shard among ``shards``, and make that the shards there are. The caller commits.
 
     All rows of a key move together and keep their positions, so their order holds; what comes later gets a later position
-    in whatever shard. Every earlier holder's number is passed, of shards that are no more too: whoever slept through this
-    settles nothing. Can be repeated.
+    in whatever shard. The streams are empty, so no replay has to step back any more. Every earlier holder's number is passed,
+    of shards that are no more too: whoever slept through this settles nothing. Can be repeated.
 
     Returns:
         how many rows there are.

@@ -120,12 +120,15 @@ class BacklogRow(Base):
     max_batch: Mapped[int] = mapped_column(SmallInteger)
     failed_at: Mapped[datetime | None] = mapped_column(Moment)
     replayed: Mapped[bool] = mapped_column(Boolean)
+    #: Of a replay with keys in two shards: the number of the last stream entry that comes before it here.
+    behind: Mapped[int | None] = mapped_column(BigInteger)
     #: Every attempt that counted against it.
     history: Mapped[Any] = mapped_column(JSONB)
 
     __table_args__ = (
         Index(None, "shard", "lane", "key", "position"),
         Index("ix_trackrelay_backlog_due", "shard", "lane", "position", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_trackrelay_backlog_behind", "shard", "key", postgresql_where=text("behind IS NOT NULL")),
         Index(None, "idempotency_key", postgresql_where=text("idempotency_key IS NOT NULL")),
     )
 

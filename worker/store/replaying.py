@@ -138,9 +138,16 @@ def _later_job(row: Any) -> Later:
 
 
 def replay(
-    connection: sa.Connection, replays: Sequence[Replay], locked: Mapping[int, LockedShard], merge_delay_s: float
+    connection: sa.Connection,
+    replays: Sequence[Replay],
+    locked: Mapping[int, LockedShard],
+    enqueued_before: Mapping[int, int],
+    merge_delay_s: float,
 ) -> frozenset[str]:
     """Mark letters and put their jobs at the end of their keys' queues. The caller holds the shards' rows, and commits.
+
+    Args:
+        enqueued_before: for each shard, the number of the last entry of its bulk stream, all looked at in one moment.
 
     Returns:
         the ids of those that are on their way now; the others were changed by somebody else meanwhile, and stay as they are.
@@ -148,9 +155,14 @@ def replay(
     marked = _mark(connection, replays)
     jobs = [each.job for each in replays if each.letter.id in marked]
     for shard in sorted({shard for job in jobs for shard in job.shards}):
-        here = [Waiting(job=job, reason="replayed") for job in jobs if shard in job.shards]
-        following = backlog.insert(connection, shard, here, locked[shard].next_position)
-        shards.set_next_position(connection, shard, following)
+        here = [
+            Waiting(job=job, reason="replayed", behind=enqueued_before[shard] if job.crosses_shards else None)
+            for job in jobs
+            if shard in job.shards
+        ]
+        first = locked[shard].next_position
+        backlog.insert(connection, shard, here, range(first, first + len(here)))
+        shards.set_next_position(connection, shard, first + len(here))
     places = {(shard, job.lane, key) for job in jobs for key, shard in zip(job.keys, job.shards, strict=True)}
     backlog.promote(connection, places, merge_delay_s)
     return marked

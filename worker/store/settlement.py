@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from ..job import Job
-from . import backlog, dead_letters, ledger, shards
+from . import backlog, dead_letters, ledger, replay_order, shards
 from .backlog import Waiting
 from .dead_letters import Death
 
@@ -60,7 +60,9 @@ def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, me
     backlog.update(connection, [each for each in settlement.waiting if each.job.from_backlog])
     arriving = [each for each in settlement.waiting if not each.job.from_backlog]
     if arriving:
-        following = backlog.insert(connection, holder.shard, arriving, own.next_position)
+        jobs = [each.job for each in arriving]
+        *positions, following = replay_order.make_way(connection, holder.shard, jobs, own.next_position)
+        backlog.insert(connection, holder.shard, arriving, positions)
         shards.set_next_position(connection, holder.shard, following)
     backlog.promote(connection, left | _arrived(holder.shard, [each.job for each in arriving]), merge_delay_s)
     return own.paused

@@ -193,7 +193,6 @@ def test_a_repeat_that_names_another_second_key_blocks_nobody(road: Road, worker
     worker.work_off(lambda: road.ledger_ids() == {job, *after})
 
 
-@pytest.mark.xfail(reason="a replay does not look for jobs of which only one shard's part has arrived", strict=True)
 def test_a_replay_across_shards_and_a_job_half_arrived_do_not_wait_for_one_another(
     road: Road, api: FakeApi, worker: Worker
 ) -> None:
@@ -207,6 +206,30 @@ def test_a_replay_across_shards_and_a_job_half_arrived_do_not_wait_for_one_anoth
     worker.hold(SHARD)  # and the other shard has not been read yet
     list(Replayer.of(worker.resources, who="a test").replay([letter], Wanted()))
     worker.work_off(lambda: imported.id in road.ledger_ids(), timeout=3)
+
+
+def test_a_replay_and_jobs_that_arrive_by_and_by_in_four_shards_do_not_wait_for_one_another_in_a_circle(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    def named(kind: str, shard: int) -> str:
+        return next(f"n{number}" for number in range(999) if shard_of(f"{kind}:n{number}", SHARDS) == shard)
+
+    ada, bob = named("id", 0), named("id", 1)
+    phone, laptop = named("anonymous", 2), named("anonymous", 3)
+    api.answers = lambda request, documents: refusal("no")
+    letter = road.producer.identify(ada, {"label": "replayed"}, anonymous_id=laptop)
+    worker.work_off(lambda: road.dead_ids() == {letter})
+    api.answers = lambda request, documents: None
+    imported = [
+        operations.identify(bob, {"label": "bob's laptop"}, anonymous_id=laptop),
+        operations.identify(bob, {"label": "bob's phone"}, anonymous_id=phone),
+        operations.identify(ada, {"label": "ada's phone"}, anonymous_id=phone),
+    ]
+    road.producer.enqueue_many(imported)
+    worker.hold(0)
+    list(Replayer.of(worker.resources, who="a test").replay([letter], Wanted()))
+    worker.work_off(lambda: road.backlog_size() == road.stream_length() == 0, timeout=5)
+    assert api.taken == ["bob's laptop", "bob's phone", "ada's phone", "replayed"]
 
 
 class Killed(BaseException):
