@@ -229,9 +229,8 @@ class Delivery:
         results: list[Result] = []
         requests: list[Packed] = []
         for packed in wave:
-            held = [job for job in packed.jobs if not blocked.isdisjoint(job.keys)]
+            packed.jobs, held = _unblocked(packed.jobs, blocked)
             results += [Untried(job, "key_waits") for job in held]
-            packed.jobs = [job for job in packed.jobs if blocked.isdisjoint(job.keys)]
             if packed.jobs:
                 requests.append(packed)
         return results + self._send_side_by_side(requests, standing, until)
@@ -287,6 +286,19 @@ class Delivery:
         self._queue.acknowledge(intake.lane, intake.entries)
         self._in_hand = None
         failpoint("after_acknowledge")
+
+
+def _unblocked(jobs: Sequence[Job], blocked: set[str]) -> tuple[list[Job], list[Job]]:
+    free: list[Job] = []
+    held: list[Job] = []
+    for job in jobs:
+        if blocked.isdisjoint(job.keys):
+            free.append(job)
+        else:
+            # Held up by one of its keys, it holds up what follows it for the other.
+            blocked.update(job.keys)
+            held.append(job)
+    return free, held
 
 
 def _in_this_thread(call: Callable[[Packed], list[Result]], packed: Packed) -> Future[list[Result]]:

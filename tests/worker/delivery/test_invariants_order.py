@@ -133,6 +133,19 @@ def test_what_is_moved_to_the_backlog_untried_keeps_its_order_around_a_merge(
         assert [name for name in api.taken if who in name] == [f"{who} before", f"merge {one} {two}", f"{who} after"]
 
 
+def test_what_follows_a_job_that_is_held_up_by_its_other_key_waits_with_it(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    cookie = next(f"c{number}" for number in range(999) if shard_of(f"anonymous:c{number}", SHARDS) == SHARD)
+    api.answers = lambda request, documents: BUSY if request.path == "/api/v1/events" else None
+    with road.producer.pipeline() as pipeline:
+        pipeline.track_anonymous(cookie, "visited", {})
+        pipeline.identify("42", {"label": "joined"}, anonymous_id=cookie)
+        pipeline.track("42", "after", {})
+    worker.hold(SHARD, 0.001)
+    assert api.taken == []
+
+
 def test_a_merge_waits_a_while_after_the_last_delivery_to_either(road: Road, api: FakeApi) -> None:
     worker = Worker({**road.settings, "TRACKRELAY_MERGE_DELAY": "1s"}, api)
     one, two = in_two_shards()
