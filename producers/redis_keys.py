@@ -28,6 +28,11 @@ def stream(shard: int, lane: Lane) -> str:
     return f"{PREFIX}{shard}:{lane}"
 
 
+def handed_out(shard: int, lane: Lane) -> str:
+    """Hash: how often jobs out of the backlog have been in a holder's hands without being settled."""
+    return f"{PREFIX}{shard}:{lane}:handed"
+
+
 def bell(shard: int) -> str:
     """Stands while somebody has been told that the shard has work."""
     return f"{PREFIX}{shard}:bell"

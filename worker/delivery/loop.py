@@ -25,7 +25,7 @@ from .intake import MAX_DELIVERIES, Decoder, crashed, drop_repeats, expired, kee
 from .packing import Packed, Wave, pack
 from .results import Delivered, Rejected, Result, Untried, blocked_keys, settlement_of, suspect
 from .sending import Sender
-from .shard_queue import Read, ShardQueue
+from .shard_queue import HandedOut, Read, ShardQueue
 
 log = structlog.get_logger("trackrelay.delivery")
 
@@ -53,12 +53,18 @@ class Intake:
 
     lane: Lane
     jobs: list[Job] = field(default_factory=list)
-    #: The stream entries to acknowledge once everything is settled.
-    entries: list[str] = field(default_factory=list)
+    #: Which of ``jobs`` came out of the backlog.
+    handed: HandedOut = field(default_factory=HandedOut)
+    #: The stream entries that the others came in, to be acknowledged once everything is settled.
+    read: Read = field(default_factory=Read)
     #: What became of jobs already, without sending: they are settled with the last wave.
     aside: Settlement = field(default_factory=Settlement)
-    #: The entries were handed out more often than any that does not kill its workers.
-    killed_its_workers: int = 0
+
+    @property
+    def killed_its_workers(self) -> int:
+        """How often what is in hand was handed out, if that is more often than anything that does not kill its workers."""
+        deliveries = max(self.read.deliveries, self.handed.deliveries)
+        return deliveries if deliveries > MAX_DELIVERIES else 0
 
 
 class Delivery:
@@ -89,7 +95,7 @@ class Delivery:
         self._possible_since = possible_since
         self._holder = settlement.Holder(queue.shard, queue.fence)
         self._lanes: dict[Lane, _LaneState] = {"live": _LaneState(), "bulk": _LaneState()}
-        self._in_hand: tuple[Lane, Read] | None = None
+        self._in_hand: Intake | None = None
         self.paused = False
 
     def round(self, lane: Lane) -> bool:
@@ -109,7 +115,7 @@ class Delivery:
 
     def _round(self, lane: Lane, standing: Standing) -> bool:
         intake = self._read(lane, standing)
-        if not intake.entries and not intake.jobs:
+        if not intake.read.entries and not intake.jobs:
             self._sender.nothing_to_probe(standing)
             return False
         failpoint("after_read")
@@ -124,7 +130,7 @@ class Delivery:
         """The round in hand ends here, but this process lives: that its entries were handed out is not counted against them."""
         if self._in_hand:
             with suppress(RedisError):
-                self._queue.give_back(*self._in_hand)
+                self._queue.give_back(self._in_hand.lane, self._in_hand.read, self._in_hand.handed)
 
     # -- 1: the due backlog, then the stream; before anything new, what an earlier holder left pending
 
@@ -140,21 +146,30 @@ class Delivery:
         if state.has_due and standing.state in ("closed", "probe"):
             most = ROUND_JOBS // 2 if state.stream_has_work else ROUND_JOBS
             with self._engine.connect() as connection:
-                intake.jobs = backlog.due(connection, self._queue.shard, lane, most)
-            state.has_due = bool(intake.jobs)
+                due = backlog.due(connection, self._queue.shard, lane, most)
+            state.has_due = bool(due)
+            self._take_due(due, intake)
+            if intake.handed.deliveries:
+                # They came back from a holder that did not settle them: if it is they that kill, then nothing beside them.
+                return intake
         read = self._queue.read(lane, max(1, min(state.count, ROUND_JOBS - len(intake.jobs))), pending=False)
         state.learn(read)
         self._take(read, intake)
         return intake
 
+    def _take_due(self, due: list[Job], intake: Intake) -> None:
+        if due:
+            intake.handed = self._queue.hand_out(intake.lane, [job.id for job in due])
+            intake.jobs = due[: len(intake.handed.jobs)]
+            self._in_hand = intake
+
     def _take(self, read: Read, intake: Intake) -> None:
-        self._in_hand = (intake.lane, read)
+        intake.read = read
+        self._in_hand = intake
         decoded = self._decoder.decode(self._queue.shard, intake.lane, read.entries)
-        intake.entries = [entry.id for entry in read.entries]
         intake.aside.dead += decoded.undecodable
         for entry in decoded.vanished:
             log.warning("a stream entry was deleted by somebody else", shard=self._queue.shard, entry=entry)
-        intake.killed_its_workers = read.deliveries if read.deliveries > MAX_DELIVERIES else 0
         intake.jobs += decoded.jobs
 
     # -- 2: repeats: known to ledger, backlog or open dead letters, or twice in this read
@@ -283,7 +298,8 @@ class Delivery:
     # -- 7: only now
 
     def _acknowledge(self, intake: Intake) -> None:
-        self._queue.acknowledge(intake.lane, intake.entries)
+        entries = [entry.id for entry in intake.read.entries]
+        self._queue.acknowledge(intake.lane, entries, intake.handed.jobs)
         self._in_hand = None
         failpoint("after_acknowledge")
 

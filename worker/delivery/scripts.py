@@ -55,6 +55,21 @@ local read = redis.call('XREADGROUP', 'GROUP', ARGV[9], ARGV[10], 'COUNT', count
 return {'ok', read and read[1][2] or {}, deliveries}
 """
 
+# Hands out jobs that were found due in the backlog, and counts that as the stream does for its entries: what keeps coming back may be
+# what kills its workers. Returns how many of them, from the first on, and how often the first had been handed out before.
+# ARGV: prefix, shard, fence, lease ms, lane, milliseconds to remember, then their ids
+HAND_OUT = """
+local base, before = ARGV[1] .. ARGV[2], 6
+if redis.call('GET', base .. ':lease') ~= ARGV[3] then return {-1, 0} end
+redis.call('PEXPIRE', base .. ':lease', ARGV[4])
+local handed = base .. ':' .. ARGV[5] .. ':handed'
+local deliveries = tonumber(redis.call('HGET', handed, ARGV[before + 1]) or 0)
+local count = math.max(1, math.floor((#ARGV - before) / 4 ^ math.max(0, deliveries - 1)))
+for i = before + 1, before + count do redis.call('HINCRBY', handed, ARGV[i], 1) end
+redis.call('PEXPIRE', handed, ARGV[6])
+return {count, deliveries}
+"""
+
 # Nothing unread and nothing pending (acknowledged entries are deleted, so: nothing there): lease and bell go together.
 # Otherwise 'work' — or, if it must leave all the same, it rings for its successor.
 # ARGV: prefix, shard, fence, 'go on' | 'ring' | 'quiet', queue, message, bell ms, max rings, unique

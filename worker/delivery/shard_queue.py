@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import uuid4
 
 import redis
 
 from producers.append import BELL_MS, MAX_RINGS, deliver_message
-from producers.redis_keys import PREFIX, QUEUE_KEY, Lane, lease, stream
+from producers.redis_keys import PREFIX, QUEUE_KEY, Lane, handed_out, lease, stream
 
 from ..store.replay_order import entry_number
 from . import scripts
@@ -19,6 +19,8 @@ from . import scripts
 LEASE_MS = 6_000
 #: Handed out so often, an entry comes (nearly) alone: see the script that reads.
 ALONE = 5
+#: How long it is remembered that a job out of the backlog was handed out.
+HANDED_MS = 86_400_000
 
 
 class LeaseLost(Exception):
@@ -42,8 +44,17 @@ class RawEntry:
 class Read:
     """What a read gave."""
 
-    entries: list[RawEntry]
+    entries: list[RawEntry] = field(default_factory=list)
     #: How often the first entry had been handed out before; 0 for new ones.
+    deliveries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOut:
+    """Jobs out of the backlog that a holder has in hand."""
+
+    jobs: tuple[str, ...] = ()
+    #: How often the first of them had been handed out before, and was not settled.
     deliveries: int = 0
 
 
@@ -95,25 +106,41 @@ class ShardQueue:
         entries = [RawEntry(entry_id.decode(), _fields(fields)) for entry_id, fields in answer[1]]
         return Read(entries, int(answer[2]))
 
-    def give_back(self, lane: Lane, read: Read) -> None:
+    def hand_out(self, lane: Lane, jobs: Sequence[str]) -> HandedOut:
+        """Note that jobs of the lane's backlog, given in order, are in hand now: all of them, or the first few.
+
+        Raises:
+            LeaseLost: the lease is not ours any more; nothing was noted.
+        """
+        count, deliveries = self._run(scripts.HAND_OUT, self.fence, LEASE_MS, lane, HANDED_MS, *jobs)
+        if count < 0:
+            raise LeaseLost(f"shard {self.shard}")
+        return HandedOut(tuple(jobs[:count]), deliveries)
+
+    def give_back(self, lane: Lane, read: Read, handed: HandedOut) -> None:
         """Not count a hand-out as one that killed its holder: it gave up alive.
 
         The next may well get fewer: perhaps Postgres is too slow for so many while the lease lasts.
         """
+        # It may be another holder's turn already: what is theirs stays theirs, and only the counts change.
         if read.entries and read.deliveries >= ALONE:
             ids: list[Any] = [entry.id for entry in read.entries]
-            # It may be another holder's turn already: what is theirs stays theirs, and only the count changes.
             name = stream(self.shard, lane)
             self._client.xclaim(name, scripts.GROUP, scripts.CONSUMER, 0, ids, retrycount=ALONE, justid=True)
+        if handed.jobs and handed.deliveries >= ALONE:
+            self._client.hset(handed_out(self.shard, lane), mapping=dict.fromkeys(handed.jobs, ALONE))
 
-    def acknowledge(self, lane: Lane, entries: Sequence[str]) -> None:
-        """Acknowledge and delete entries whose jobs are settled."""
-        if not entries:
+    def acknowledge(self, lane: Lane, entries: Sequence[str], handed: Sequence[str] = ()) -> None:
+        """Acknowledge and delete entries whose jobs are settled, and forget that jobs of the backlog were handed out."""
+        if not entries and not handed:
             return
         name = stream(self.shard, lane)
         with self._client.pipeline(transaction=True) as transaction:
-            transaction.xack(name, scripts.GROUP, *entries)
-            transaction.xdel(name, *entries)
+            if entries:
+                transaction.xack(name, scripts.GROUP, *entries)
+                transaction.xdel(name, *entries)
+            if handed:
+                transaction.hdel(handed_out(self.shard, lane), *handed)
             transaction.execute()
 
     def leave(self, how: Literal["go on", "ring", "quiet"]) -> Literal["left", "work", "lost"]:

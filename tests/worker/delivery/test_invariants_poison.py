@@ -2,10 +2,12 @@
 
 import os
 import signal
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from producers import Person
 from tests.support.road import Road
@@ -110,6 +112,56 @@ def test_what_kills_its_worker_ends_as_a_dead_letter_and_its_neighbours_are_deli
     assert letter.reason == "crashed"
     assert road.dead_ids() == {jobs[11]}
     assert road.ledger_ids() == {*jobs, after} - {jobs[11]}
+
+
+def test_what_kills_its_worker_out_of_the_backlog_ends_as_a_dead_letter_too(
+    road: Road, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = people_of(SHARD, 30)
+    api.answers = lambda request, documents: BUSY
+    with road.producer.pipeline() as pipeline:
+        jobs = [pipeline.track(person, "deadly" if person == people[11] else "fine", {}) for person in people]
+    after = road.producer.track(people[11], "after", {})
+    worker.hold(SHARD)
+    assert road.backlog_size() == len(people) + 1
+    api.answers = lambda request, documents: None
+    probe_now(road.redis)
+    road.redis.hset("trackrelay:breaker", "state", "closed")
+
+    class Killed(BaseException):
+        pass
+
+    def pack_or_die(jobs: Any) -> Any:
+        if any(b'"deadly"' in job.body for job in jobs):
+            raise Killed
+        return pack(jobs)
+
+    monkeypatch.setattr(loop, "pack", pack_or_die)
+    for _ in range(25):
+        with suppress(Killed):
+            worker.hold(SHARD)
+    assert road.dead(jobs[11]).reason == "crashed"
+    assert road.dead_ids() == {jobs[11]}
+    assert road.ledger_ids() == {*jobs, after} - {jobs[11]}
+    assert not road.redis.exists(f"trackrelay:{SHARD}:live:handed")
+
+
+def test_a_store_that_fails_again_and_again_is_not_counted_against_what_came_out_of_the_backlog(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    api.answers = lambda request, documents: BUSY
+    job = road.producer.track("42", "seen", {})
+    worker.hold(SHARD)
+    api.answers = lambda request, documents: None
+    with road.engine.connect() as somebody:
+        somebody.execute(sa.text("LOCK TABLE trackrelay_ledger IN ACCESS EXCLUSIVE MODE"))
+        for _ in range(15):
+            probe_now(road.redis)
+            with suppress(OperationalError):
+                worker.hold(SHARD)
+    probe_now(road.redis)
+    worker.work_off(lambda: road.ledger_ids() == {job})
+    assert not road.dead_ids()
 
 
 ID = "01ARZ3NDEKTSV4RRFFQ69G5FA"
