@@ -24,10 +24,12 @@ def deliver(shard: int) -> None:
 
 def tick() -> None:
     """Ring every shard that has work and no holder, whatever its bell says."""
+    from .orphans import take_care
     from .ticking import ring_forgotten
 
     try:
         ring_forgotten(resources())
+        take_care(resources())
     except (RedisError, SQLAlchemyError, OSError) as error:
         log.error("tick interrupted", error=describe(error))
 

@@ -71,6 +71,13 @@ def upgrade() -> None:
         ["shard", "lane", "key", "position"],
         unique=False,
     )
+    op.create_index(
+        "ix_trackrelay_backlog_two_keys",
+        "trackrelay_backlog",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text("parts > 1 AND due_at IS NOT NULL"),
+    )
     op.create_table(
         "trackrelay_dead_letters",
         sa.Column("job_id", sa.String(length=26, collation="C"), nullable=False),
@@ -197,6 +204,11 @@ def downgrade() -> None:
     )
     op.drop_index(
         "ix_trackrelay_backlog_due", table_name="trackrelay_backlog", postgresql_where=sa.text("due_at IS NOT NULL")
+    )
+    op.drop_index(
+        "ix_trackrelay_backlog_two_keys",
+        table_name="trackrelay_backlog",
+        postgresql_where=sa.text("parts > 1 AND due_at IS NOT NULL"),
     )
     op.drop_index(
         "ix_trackrelay_backlog_behind",

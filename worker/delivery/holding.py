@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import Literal
 
 import structlog
@@ -43,8 +44,11 @@ def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
         delivery.give_back()
         queue.leave("quiet")
     except NewerFormat as newer:
-        log.error("shard halted", message=str(newer))
+        _say_once(str(newer))
         delivery.give_back()
+        # Until the upgrade nobody may deliver what is in there: that time is not age.
+        with resources.engine.begin() as connection:
+            shards.possible_again(connection)
         queue.leave("quiet")
     except BaseException as error:
         # Whatever it was, the successor begins with what is pending. It is not called at once: the cause may still be there.
@@ -52,6 +56,11 @@ def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
             delivery.give_back()
         queue.leave("quiet")
         raise
+
+
+@lru_cache(maxsize=256)
+def _say_once(message: str) -> None:
+    log.error("shard halted", message=message)
 
 
 def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:

@@ -128,6 +128,7 @@ class BacklogRow(Base):
     __table_args__ = (
         Index(None, "shard", "lane", "key", "position"),
         Index("ix_trackrelay_backlog_due", "shard", "lane", "position", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_trackrelay_backlog_two_keys", "due_at", postgresql_where=text("parts > 1 AND due_at IS NOT NULL")),
         Index("ix_trackrelay_backlog_behind", "shard", "key", postgresql_where=text("behind IS NOT NULL")),
         Index(None, "idempotency_key", postgresql_where=text("idempotency_key IS NOT NULL")),
     )

@@ -1,5 +1,6 @@
 """Acknowledge last: wherever a holder dies or gives up, nothing is lost, nothing is counted twice, and order holds."""
 
+import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -169,6 +170,26 @@ def test_an_entry_of_a_newer_format_may_wait_for_the_upgrade_as_long_as_it_takes
     worker.hold(SHARD)
     assert road.ledger_ids() == {job}
     assert not road.dead_ids()
+
+
+def test_what_waited_for_an_upgrade_is_not_too_old_after_it(
+    road: Road, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = road.producer.track("42", "seen", {})
+    stream = f"trackrelay:{SHARD}:live"
+    ((_, fields),) = road.redis.xrange(stream)
+    monkeypatch.setattr(intake, "FORMAT_VERSION", 0)
+    four_days_ago = int((time.time() - 4 * 86_400) * 1000)
+    road.redis.delete(stream)
+    road.redis.xadd(stream, fields, id=f"{four_days_ago}-0")
+    with road.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE trackrelay_state SET updated_at = '2020-01-01' WHERE name = 'possible_since'"
+        )
+    worker.hold(SHARD)
+    monkeypatch.setattr(intake, "FORMAT_VERSION", 1)
+    worker.hold(SHARD)
+    assert road.ledger_ids() == {job}
 
 
 def test_what_is_settled_already_is_no_dead_letter_however_often_its_entry_comes_back(

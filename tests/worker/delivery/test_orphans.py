@@ -1,0 +1,89 @@
+"""Parts of two-key jobs that nobody will ever send are found, and what waits behind them goes on."""
+
+import pytest
+
+from producers import operations
+from producers.keys import shard_of
+from tests.support.road import Road
+from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, refusal, shard_of_person
+from worker.orphans import take_care
+from worker.replaying import Replayer
+from worker.store import known
+
+SHARD = shard_of_person("42")
+
+
+def long_ago(road: Road) -> None:
+    """What half an hour does to what is first in the backlog."""
+    with road.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trackrelay_backlog SET due_at = due_at - interval '30 minutes'")
+    road.redis.delete("trackrelay:orphans")
+
+
+def in_another_shard(*taken: str) -> str:
+    """An anonymous id in another shard than the person 42, and not one of `taken`."""
+    names = (f"a{number}" for number in range(1000))
+    return next(name for name in names if name not in taken and shard_of(f"anonymous:{name}", SHARDS) != SHARD)
+
+
+def test_a_part_that_was_read_while_its_job_was_settled_under_another_second_key_holds_up_nobody_for_long(
+    road: Road, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = in_another_shard()
+    second = in_another_shard(first)
+    job = road.producer.identify("42", {}, anonymous_id=first, idempotency_key="k")
+    worker.work_off(lambda: road.ledger_ids() == {job})
+    road.producer.identify("42", {}, anonymous_id=second, idempotency_key="k")
+    with monkeypatch.context() as a_moment_ago:
+        a_moment_ago.setattr(known, "look_up", lambda *_: known.Known(frozenset(), frozenset()))
+        worker.hold(shard_of(f"anonymous:{second}", SHARDS))
+    after = road.producer.track_anonymous(second, "after", {})
+    worker.work()
+    assert road.ledger_ids() == {job}
+    long_ago(road)
+    take_care(worker.resources)
+    worker.work_off(lambda: road.ledger_ids() == {job, after})
+    assert road.backlog_size() == 0
+
+
+def test_a_part_whose_other_part_was_dropped_before_its_dead_letter_was_discarded_holds_up_nobody_for_long(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    anonymous = in_another_shard()
+    api.answers = lambda request, documents: refusal("no")
+    again = operations.identify("42", {}, anonymous_id=anonymous)
+    letter = road.producer.enqueue(again)
+    worker.work_off(lambda: road.dead_ids() == {letter})
+    api.answers = lambda request, documents: None
+    road.producer.enqueue(again)
+    worker.hold(SHARD)
+    list(Replayer.of(worker.resources, who="a test").discard([letter]))
+    after = road.producer.track_anonymous(anonymous, "after", {})
+    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    long_ago(road)
+    take_care(worker.resources)
+    worker.work_off(lambda: road.ledger_ids() == {after})
+    assert road.backlog_size() == 0
+
+
+def test_a_part_whose_other_part_is_only_late_is_waited_for(road: Road, api: FakeApi, worker: Worker) -> None:
+    anonymous = in_another_shard()
+    job = road.producer.identify("42", {"label": "joined"}, anonymous_id=anonymous)
+    after = road.producer.track_anonymous(anonymous, "after", {})
+    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    long_ago(road)
+    take_care(worker.resources)
+    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    assert api.taken == []
+    worker.work_off(lambda: road.ledger_ids() == {job, after})
+    assert api.taken == ["joined", "after"]
+
+
+def test_a_part_whose_other_part_was_lost_is_sent_all_the_same(road: Road, api: FakeApi, worker: Worker) -> None:
+    anonymous = in_another_shard()
+    job = road.producer.identify("42", {"label": "joined"}, anonymous_id=anonymous)
+    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    road.redis.delete(f"trackrelay:{SHARD}:live")
+    long_ago(road)
+    take_care(worker.resources)
+    worker.work_off(lambda: road.ledger_ids() == {job})
