@@ -9,6 +9,8 @@ import sqlalchemy as sa
 
 from producers.redis_keys import Lane
 
+# Of a job of two keys that was enqueued in both lanes, one lane's parts count in every shard: it is known here if the other shard has it in
+# the other lane, and its part for this one comes there. A part of each would have two such jobs wait for one another.
 # Asked row by row, through an index each time: a join would be planned by statistics, and in the first minute of an outage, when
 # the backlog grows, there are none. It would read the whole backlog in every round, for longer than a lease lasts.
 _KNOWN = sa.text("""
@@ -18,7 +20,8 @@ _KNOWN = sa.text("""
         WHERE job_id = ANY(CAST(:ids AS text[])) AND state IN ('open', 'replaying')
     UNION ALL
     SELECT 'job', asked.id FROM unnest(CAST(:ids AS text[])) AS asked (id) CROSS JOIN LATERAL (
-        SELECT shard FROM trackrelay_backlog b WHERE b.job_id = asked.id LIMIT 4) found WHERE found.shard = :shard
+        SELECT shard, lane FROM trackrelay_backlog b WHERE b.job_id = asked.id LIMIT 4) found
+        WHERE found.shard = :shard OR found.lane <> :lane
     UNION ALL
     SELECT 'key', asked.key FROM unnest(CAST(:keys AS text[])) AS asked (key) CROSS JOIN LATERAL (
         SELECT 1 FROM trackrelay_backlog b WHERE b.shard = :shard AND b.lane = :lane AND b.key = asked.key

@@ -206,6 +206,17 @@ def test_a_repeat_that_names_another_second_key_blocks_nobody(road: Road, worker
     worker.work_off(lambda: road.ledger_ids() == {job, *after})
 
 
+def test_jobs_of_two_keys_that_were_enqueued_in_both_lanes_the_other_way_round_do_not_wait_for_one_another(
+    road: Road, worker: Worker
+) -> None:
+    anonymous = next(f"a{number}" for number in range(99) if shard_of(f"anonymous:a{number}", SHARDS) != SHARD)
+    one, two = (operations.identify("42", {"label": str(number)}, anonymous_id=anonymous) for number in range(2))
+    road.producer.enqueue_all([two, one], lane="bulk")
+    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    road.producer.enqueue_all([one, two])
+    worker.work_off(lambda: road.ledger_ids() == {one.id, two.id}, timeout=4)
+
+
 def test_a_replay_across_shards_and_a_job_half_arrived_do_not_wait_for_one_another(
     road: Road, api: FakeApi, worker: Worker
 ) -> None:
