@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
 
 from producers.redis_keys import Lane
 
@@ -10,8 +10,7 @@ from producers.redis_keys import Lane
 BARRIERS = frozenset({"person.merge", "person.delete", "person.suppress", "person.unsuppress"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One job. All times are unix seconds."""
 
     id: str
@@ -57,4 +56,4 @@ class Job:
 
     def with_(self, **changes: object) -> Job:
         """A copy with some fields changed."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+        return msgspec.structs.replace(self, **changes)

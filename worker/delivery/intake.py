@@ -58,35 +58,36 @@ class Decoder:
         """
         decoded = Decoded()
         for entry in entries:
-            if entry.fields is None:
+            if entry.vanished:
                 decoded.vanished.append(entry.id)
                 continue
             self._refuse_newer(entry, shard, lane)
             try:
-                wire = decode_entry(entry.fields[b"j"])
+                data = entry.data if entry.data is not None else (entry.fields or {})[b"j"]
+                wire = decode_entry(data)
                 if not wire:
                     raise ValueError("an entry without jobs")
-                refuse_unstorable(entry.fields[b"j"], wire)
-                decoded.jobs += [self._job(each, entry, lane) for each in wire]
+                refuse_unstorable(data, wire)
+                at = entry.at
+                decoded.jobs += [self._job(each, entry.id, at, lane) for each in wire]
             except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
                 # Raised, it would stop the shard for good: the entry would be the first to be read again.
                 decoded.undecodable.append(self._undecodable(entry, shard, lane, f"{type(error).__name__}: {error}"))
         return decoded
 
     def _refuse_newer(self, entry: RawEntry, shard: int, lane: Lane) -> None:
-        assert entry.fields is not None
-        version = entry.fields.get(b"v", b"")
+        version = entry.version if entry.version is not None else (entry.fields or {}).get(b"v", b"")
         if version.isdigit() and int(version) > FORMAT_VERSION:
             raise NewerFormat(
                 f"shard {shard}, {lane}: entry {entry.id} has format {int(version)}, this worker knows up to "
                 f"{FORMAT_VERSION}: upgrade the workers; the shard waits"
             )
 
-    def _job(self, wire: WireJob, entry: RawEntry, lane: Lane) -> Job:
+    def _job(self, wire: WireJob, entry: str, entered_at: float, lane: Lane) -> Job:
         if not wire.keys:
             raise ValueError("a job without keys")
         known = [self._key(key) for key in wire.keys]
-        at = wire.accepted_ms / 1000 if 0 < wire.accepted_ms < MAX_MS else entry.at
+        at = wire.accepted_ms / 1000 if 0 < wire.accepted_ms < MAX_MS else entered_at
         body = bytes(wire.body)
         return Job(
             id=wire.id,
@@ -97,16 +98,16 @@ class Decoder:
             lane=lane,
             enqueued_at=at,
             # Not from when an outbox accepted it: that nobody relayed it does not make it a dead letter.
-            age_from=entry.at,
+            age_from=entered_at,
             source=wire.source,
             idempotency_key=wire.idempotency_key,
             trace=wire.trace,
-            entry=entry.id,
+            entry=entry,
         )
 
     def _undecodable(self, entry: RawEntry, shard: int, lane: Lane, error: str) -> Death:
-        assert entry.fields is not None
-        raw = msgspec.json.encode({str(name, "latin-1"): str(value, "latin-1") for name, value in entry.fields.items()})
+        fields = entry.fields or {b"v": entry.version or b"", b"j": entry.data or b""}
+        raw = msgspec.json.encode({str(name, "latin-1"): str(value, "latin-1") for name, value in fields.items()})
         job = Job(
             id=id_for("undecodable", f"shard:{shard}:{lane}", "", entry.id),
             operation="unknown",

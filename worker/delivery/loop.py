@@ -336,7 +336,7 @@ class _LaneState:
 
     def learn(self, read: Read) -> None:
         self.stream_has_work = bool(read.entries)
-        size = sum(len(value) for entry in read.entries if entry.fields for value in entry.fields.values())
+        size = sum(entry.size_bytes for entry in read.entries)
         if size > ROUND_BYTES:
             self.count = max(10, self.count // 2)
         elif len(read.entries) >= self.count and size < ROUND_BYTES // 2:

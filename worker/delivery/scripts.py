@@ -37,6 +37,8 @@ return tonumber(redis.call('HGET', ARGV[1] .. 'config', 'shards') or 0)
 
 # Reads new entries, or those left pending. An entry that keeps coming back may be what kills its workers: the
 # more often the first one was handed out, the fewer come with it, until it is alone.
+# Answers flatly, three values an entry, for nested answers take long to read: its id, its format and its jobs. Of an entry of another shape
+# the format is nil, and its fields stand in place of the jobs, or nil if somebody has deleted it.
 # ARGV: prefix, shard, fence, lease ms, bell ms, lane, count, 'new' or 'pending', group, consumer
 READ = """
 local base = ARGV[1] .. ARGV[2]
@@ -46,13 +48,20 @@ redis.call('PEXPIRE', base .. ':bell', ARGV[5])
 local stream, count, from, deliveries = base .. ':' .. ARGV[6], tonumber(ARGV[7]), '>', 0
 if ARGV[8] == 'pending' then
   local first = redis.call('XPENDING', stream, ARGV[9], '-', '+', 1)
-  if #first == 0 then return {'ok', {}, 0} end
+  if #first == 0 then return {'ok', 0} end
   deliveries = first[1][4]
   count = math.max(1, math.floor(count / 4 ^ math.max(0, deliveries - 1)))
   from = '0'
 end
 local read = redis.call('XREADGROUP', 'GROUP', ARGV[9], ARGV[10], 'COUNT', count, 'STREAMS', stream, from)
-return {'ok', read and read[1][2] or {}, deliveries}
+local answer, at = {'ok', deliveries}, 2
+for _, entry in ipairs(read and read[1][2] or {}) do
+  local fields = entry[2]
+  local known = fields and #fields == 4 and fields[1] == 'v' and fields[3] == 'j'
+  answer[at + 1], answer[at + 2], answer[at + 3] = entry[1], known and fields[2], known and fields[4] or fields
+  at = at + 3
+end
+return answer
 """
 
 # Hands out jobs that were found due in the backlog, and counts that as the stream does for its entries: what keeps coming back may be

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 import redis
@@ -27,17 +27,30 @@ class LeaseLost(Exception):
     """Another worker holds the shard, or nobody does any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawEntry:
-    """A stream entry as it was read; ``fields`` is None for one that was deleted behind our back."""
+class RawEntry(NamedTuple):
+    """A stream entry as it was read."""
 
     id: str
-    fields: dict[bytes, bytes] | None
+    #: Of an entry as producers write it: its format, and its jobs.
+    version: bytes | None
+    data: bytes | None
+    #: Of any other: all it has.
+    fields: dict[bytes, bytes] | None = None
 
     @property
     def at(self) -> float:
         """Unix seconds by Redis' clock, which never runs backwards within a stream."""
         return int(self.id.partition("-")[0]) / 1000
+
+    @property
+    def vanished(self) -> bool:
+        """Whether it was deleted behind our back: it is still pending, and empty."""
+        return self.data is None and self.fields is None
+
+    @property
+    def size_bytes(self) -> int:
+        """How much it holds."""
+        return len(self.data or b"") + sum(map(len, (self.fields or {}).values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +116,8 @@ class ShardQueue:
         )  # fmt: skip
         if answer[0] == b"lost":
             raise LeaseLost(f"shard {self.shard}")
-        entries = [RawEntry(entry_id.decode(), _fields(fields)) for entry_id, fields in answer[1]]
-        return Read(entries, int(answer[2]))
+        found = zip(answer[2::3], answer[3::3], answer[4::3], strict=True)
+        return Read([_entry(name.decode(), version, data) for name, version, data in found], int(answer[1]))
 
     def hand_out(self, lane: Lane, jobs: Sequence[str]) -> HandedOut:
         """Note that jobs of the lane's backlog, given in order, are in hand now: all of them, or the first few.
@@ -155,10 +168,11 @@ class ShardQueue:
         return self._client.register_script(script)(args=values)
 
 
-def _fields(flat: Any) -> dict[bytes, bytes] | None:
-    if not flat:
-        return None
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+def _entry(name: str, version: bytes | None, data: Any) -> RawEntry:
+    if version is not None:
+        return RawEntry(name, version, data)
+    # Of the fields only, or of nothing at all.
+    return RawEntry(name, None, None, dict(zip(data[::2], data[1::2], strict=True)) if data else None)
 
 
 def last_entries(client: redis.Redis, shards: Sequence[int], lane: Lane) -> dict[int, int]:

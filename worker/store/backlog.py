@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from producers.redis_keys import Lane
 
 from ..job import Job
+from .arrays import bool_array, number_array, text_array
 from .printing import as_json, plain
 
 #: Rows of one key that one read takes at the most.
@@ -194,78 +195,82 @@ def _columns(shard: int, rows: Sequence[tuple[int, int, Waiting]]) -> dict[str, 
     jobs = [each.job for _, _, each in rows]
     return {
         **_changing([each for _, _, each in rows]),
-        "key": [each.job.keys[index] for _, index, each in rows],
-        "shard": [shard] * len(rows),
-        "position": [position for position, _, _ in rows],
-        "sends": [index == 0 for _, index, _ in rows],
-        "lane": [job.lane for job in jobs],
-        "parts": [len(job.keys) for job in jobs],
-        "keys": [_array_literal(job.keys) for job in jobs],
-        "shards": [_array_literal(map(str, job.shards)) for job in jobs],
-        "operation": [job.operation for job in jobs],
-        "source": [job.source for job in jobs],
-        "idempotency_key": [job.idempotency_key for job in jobs],
-        "trace": [job.trace for job in jobs],
-        "body": [job.body.decode() for job in jobs],
-        "enqueued_at": [job.enqueued_at for job in jobs],
-        "age_from": [job.age_from for job in jobs],
-        "replayed": [job.replayed for job in jobs],
-        "behind": [each.behind for _, _, each in rows],
+        "key": text_array([each.job.keys[index] for _, index, each in rows]),
+        "shard": number_array([shard] * len(rows)),
+        "position": number_array([position for position, _, _ in rows]),
+        "sends": bool_array([index == 0 for _, index, _ in rows]),
+        "lane": text_array([job.lane for job in jobs]),
+        "parts": number_array([len(job.keys) for job in jobs]),
+        "keys": text_array([text_array(job.keys) for job in jobs]),
+        "shards": text_array([number_array(job.shards) for job in jobs]),
+        "operation": text_array([job.operation for job in jobs]),
+        "source": text_array([job.source for job in jobs]),
+        "idempotency_key": text_array([job.idempotency_key for job in jobs]),
+        "trace": text_array([job.trace for job in jobs]),
+        "body": text_array([job.body.decode() for job in jobs]),
+        "enqueued_at": number_array([job.enqueued_at for job in jobs]),
+        "age_from": number_array([job.age_from for job in jobs]),
+        "replayed": bool_array([job.replayed for job in jobs]),
+        "behind": number_array([each.behind for _, _, each in rows]),
     }
 
 
 def _changing(waiting: Sequence[Waiting]) -> dict[str, Any]:
     return {
-        "job_id": [each.job.id for each in waiting],
-        "not_before": [each.not_before or None for each in waiting],
-        "reason": [each.reason for each in waiting],
-        "error": [plain(each.error) for each in waiting],
-        "status": [each.status for each in waiting],
-        "attempts": [each.job.attempts for each in waiting],
-        "max_batch": [each.job.max_batch for each in waiting],
-        "failed_at": [each.job.failed_at for each in waiting],
-        "history": [as_json(each.history) for each in waiting],
+        "job_id": text_array([each.job.id for each in waiting]),
+        "not_before": number_array([each.not_before or None for each in waiting]),
+        "reason": text_array([each.reason for each in waiting]),
+        "error": text_array([plain(each.error) for each in waiting]),
+        "status": number_array([each.status for each in waiting]),
+        "attempts": number_array([each.job.attempts for each in waiting]),
+        "max_batch": number_array([each.job.max_batch for each in waiting]),
+        "failed_at": number_array([each.job.failed_at for each in waiting]),
+        "history": text_array([as_json(each.history) for each in waiting]),
     }
-
-
-def _array_literal(values: Iterable[str]) -> str:
-    # Arrays of arrays must be rectangular in Postgres, so each row's array travels as its text.
-    quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
-    return "{" + ",".join(quoted) + "}"
 
 
 def update(connection: sa.Connection, waiting: Sequence[Waiting]) -> None:
     """Note what became of an attempt of jobs that stay where they are."""
     rows = [(each, key) for each in sorted(waiting, key=lambda each: each.job.id) for key in each.job.keys]
     if rows:
-        connection.execute(_UPDATE, {**_changing([each for each, _ in rows]), "key": [key for _, key in rows]})
+        connection.execute(
+            _UPDATE, {**_changing([each for each, _ in rows]), "key": text_array([key for _, key in rows])}
+        )
 
 
 def remove(connection: sa.Connection, ids: Sequence[str]) -> set[tuple[int, str, str]]:
     """Take jobs out: they were delivered, or are dead letters now. Returns the (shard, lane, key) of each row there was."""
     if not ids:
         return set()
-    return {(row.shard, row.lane, row.key) for row in connection.execute(_REMOVE, {"ids": sorted(ids)})}
+    return {(row.shard, row.lane, row.key) for row in connection.execute(_REMOVE, {"ids": text_array(sorted(ids))})}
 
 
 def shards_of(connection: sa.Connection, ids: Sequence[str]) -> list[int]:
     """The shards in which jobs have rows."""
-    return [row.shard for row in connection.execute(_SHARDS_OF, {"ids": list(ids)})] if ids else []
+    return [row.shard for row in connection.execute(_SHARDS_OF, {"ids": text_array(ids)})] if ids else []
 
 
 def histories(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """What happened so far to the jobs among ``ids`` that are in the backlog."""
     if not ids:
         return {}
-    return {row.job_id: row.history for row in connection.execute(_HISTORY, {"ids": list(ids)})}
+    return {row.job_id: row.history for row in connection.execute(_HISTORY, {"ids": text_array(ids)})}
 
 
 def promote(connection: sa.Connection, touched: Iterable[tuple[int, str, str]], merge_delay_s: float) -> None:
     """Give the first row of each (shard, lane, key) its due time, if it has none."""
     in_order = sorted(set(touched))
     if in_order:
-        shards, lanes, keys = (list(column) for column in zip(*in_order, strict=True))
-        connection.execute(_PROMOTE, {"shards": shards, "lanes": lanes, "keys": keys, "merge_delay_s": merge_delay_s})
+        shards, lanes, keys = zip(*in_order, strict=True)
+        connection.execute(
+            _PROMOTE,
+            {
+                "shards": number_array(shards),
+                "lanes": text_array(lanes),
+                "keys": text_array(keys),
+                "merge_delay_s": merge_delay_s,
+            },
+        )
 
 
 def due_shards(connection: sa.Connection) -> list[int]:

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 
 from producers.redis_keys import Lane
 
+from .arrays import text_array
+
 # Of a job of two keys that was enqueued in both lanes, one lane's parts count in every shard: it is known here if the other shard has it in
 # the other lane, and its part for this one comes there. A part of each would have two such jobs wait for one another.
 # Asked row by row, through an index each time: a join would be planned by statistics, and in the first minute of an outage, when
@@ -50,7 +52,9 @@ def look_up(connection: sa.Connection, shard: int, lane: Lane, ids: Sequence[str
     """Ask ledger, backlog and dead letters about ``ids``, and the lane's backlog about ``keys`` (as stored)."""
     if not ids:
         return Known(frozenset(), frozenset())
-    rows = connection.execute(_KNOWN, {"ids": list(ids), "keys": list(keys), "shard": shard, "lane": lane}).all()
+    rows = connection.execute(
+        _KNOWN, {"ids": text_array(ids), "keys": text_array(keys), "shard": shard, "lane": lane}
+    ).all()
     return Known(
         jobs=frozenset(row.name for row in rows if row.what == "job"),
         waiting_keys=frozenset(row.name for row in rows if row.what == "key"),

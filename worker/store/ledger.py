@@ -8,6 +8,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from ..job import Job
+from .arrays import number_array, text_array
 
 _INSERT = sa.text("""
     INSERT INTO trackrelay_ledger
@@ -46,14 +47,14 @@ def record(connection: sa.Connection, jobs: Sequence[Job]) -> None:
     connection.execute(
         _INSERT,
         {
-            "id": [job.id for job in in_order],
-            "key": [job.keys[0] for job in in_order],
-            "other_key": [job.keys[1] if len(job.keys) > 1 else None for job in in_order],
-            "operation": [job.operation for job in in_order],
-            "source": [job.source for job in in_order],
-            "idempotency_key": [job.idempotency_key for job in in_order],
-            "enqueued_at": [job.enqueued_at for job in in_order],
-            "attempts": [job.attempts + 1 for job in in_order],
+            "id": text_array([job.id for job in in_order]),
+            "key": text_array([job.keys[0] for job in in_order]),
+            "other_key": text_array([job.keys[1] if len(job.keys) > 1 else None for job in in_order]),
+            "operation": text_array([job.operation for job in in_order]),
+            "source": text_array([job.source for job in in_order]),
+            "idempotency_key": text_array([job.idempotency_key for job in in_order]),
+            "enqueued_at": number_array([job.enqueued_at for job in in_order]),
+            "attempts": number_array([job.attempts + 1 for job in in_order]),
         },
     )
 

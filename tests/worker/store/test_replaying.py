@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 import redis
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from producers import operations
 from producers.keys import shard_of
