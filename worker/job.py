@@ -52,7 +52,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def crosses_shards(self) -> bool:
         """Whether its keys are in several shards, so that two holders must agree when it is due."""
-        return len(set(self.shards)) > 1
+        return len(self.shards) > 1 and len(set(self.shards)) > 1
 
     def with_(self, **changes: object) -> Job:
         """A copy with some fields changed."""

@@ -86,14 +86,14 @@ class Decoder:
     def _job(self, wire: WireJob, entry: str, entered_at: float, lane: Lane) -> Job:
         if not wire.keys:
             raise ValueError("a job without keys")
-        known = [self._key(key) for key in wire.keys]
+        stored, shards = zip(*map(self._key, wire.keys), strict=True)
         at = wire.accepted_ms / 1000 if 0 < wire.accepted_ms < MAX_MS else entered_at
         body = bytes(wire.body)
         return Job(
             id=wire.id,
             operation=wire.operation,
-            keys=tuple(stored for stored, _ in known),
-            shards=tuple(shard for _, shard in known),
+            keys=stored,
+            shards=shards,
             body=stamped(body, int(at)) if wire.stamp else body,
             lane=lane,
             enqueued_at=at,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 from producers import limits
 
@@ -61,12 +62,18 @@ Wave = list[Packed]
 
 def route_of(job: Job) -> Route:
     """Whether v2 can carry ``job``, segment jobs can be gathered with it, or it needs a v1 request of its own."""
-    kind = job.operation.partition(".")[0]
+    route = _route_of_operation(job.operation)
+    return route if route != "v2" or len(job.body) <= MAX_V2_BYTES else "single"
+
+
+@lru_cache(maxsize=1000)
+def _route_of_operation(operation: str) -> Route:
+    kind = operation.partition(".")[0]
     if kind == "segment":
         return "segment"
-    if kind in ("anonymous", "form") or job.operation in ("delivery.metric", "delivery.unsubscribe"):
+    if kind in ("anonymous", "form") or operation in ("delivery.metric", "delivery.unsubscribe"):
         return "single"
-    return "v2" if len(job.body) <= MAX_V2_BYTES else "single"
+    return "v2"
 
 
 def _segment_of(job: Job) -> str:
@@ -85,8 +92,7 @@ def pack(jobs: Sequence[Job]) -> list[Wave]:
     return packer.waves
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     wave: int
     packed: Packed
     is_barrier: bool
