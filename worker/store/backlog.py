@@ -70,6 +70,11 @@ _INSERT = sa.text("""
     ) AS row (job_id, key, shard, lane, position, not_before, sends, parts, keys, shards, operation, source,
         idempotency_key, trace, body, enqueued_at, age_from, reason, error, status, attempts, max_batch, failed_at,
         replayed, behind, history)
+    -- The holders of a two-key job's shards may have looked it up in the same moment. The first to come here says in which lane it waits;
+    -- and if it was settled meanwhile, as a repeat with another second key, no part of it is left behind.
+    WHERE parts = 1 OR
+        (SELECT true FROM trackrelay_backlog o WHERE o.job_id = row.job_id AND o.lane <> row.lane LIMIT 1) IS NULL
+        AND (SELECT true FROM trackrelay_ledger l WHERE l.id = row.job_id) IS NULL
     ON CONFLICT (job_id, key) DO NOTHING
 """)
 
@@ -180,7 +185,10 @@ def _job(row: Any, lane: Lane) -> Job:
 
 
 def insert(connection: sa.Connection, shard: int, waiting: Sequence[Waiting], positions: Iterable[int]) -> None:
-    """Put jobs at their positions in ``shard``, a row for each key that falls there."""
+    """Put jobs at their positions in ``shard``, a row for each key that falls there.
+
+    The caller holds the rows of all shards in which they have keys.
+    """
     rows = [
         (position, index, each)
         for position, each in zip(positions, waiting, strict=False)

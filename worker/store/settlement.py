@@ -44,11 +44,12 @@ def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, me
         FenceLost: another worker took the shard over; nothing was written.
     """
     settled = (*settlement.delivered, *(death.job for death in settlement.dead))
-    # Of a job with keys in two shards, another holder may have put its part in the backlog.
-    gone = [job for job in settled if job.from_backlog or job.crosses_shards]
-    # A repeat under the same id may have named another second key than the job that is settled.
+    arriving = [each for each in settlement.waiting if not each.job.from_backlog]
+    # Of a job with two keys, another holder may have put its part in the backlog, or a part under another second key: a repeat's.
+    gone = [job for job in settled if job.from_backlog or len(job.keys) > 1]
     elsewhere = backlog.shards_of(connection, [job.id for job in gone if len(job.keys) > 1])
-    locked = shards.lock(connection, [holder.shard, *elsewhere, *(shard for job in gone for shard in job.shards)])
+    concerned = (*gone, *(each.job for each in arriving))
+    locked = shards.lock(connection, [holder.shard, *elsewhere, *(shard for job in concerned for shard in job.shards)])
     own = locked.get(holder.shard)
     if own is None or own.fence != holder.fence:
         raise shards.FenceLost(f"shard {holder.shard} was taken over")
@@ -58,7 +59,6 @@ def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, me
     dead_letters.mark_delivered(connection, [job.id for job in settlement.delivered if job.replayed])
     left = backlog.remove(connection, [job.id for job in gone])
     backlog.update(connection, [each for each in settlement.waiting if each.job.from_backlog])
-    arriving = [each for each in settlement.waiting if not each.job.from_backlog]
     if arriving:
         jobs = [each.job for each in arriving]
         *positions, following = replay_order.make_way(connection, holder.shard, jobs, own.next_position)

@@ -29,6 +29,7 @@ from worker.customerio.outcomes import Answer, NoAnswer
 from worker.delivery import loop, sending
 from worker.replayable import Wanted
 from worker.replaying import Replayer
+from worker.store import known
 
 SHARD = shard_of_person("42")
 LARGE = "x" * 40_000
@@ -214,6 +215,20 @@ def test_jobs_of_two_keys_that_were_enqueued_in_both_lanes_the_other_way_round_d
     road.producer.enqueue_all([two, one], lane="bulk")
     worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
     road.producer.enqueue_all([one, two])
+    worker.work_off(lambda: road.ledger_ids() == {one.id, two.id}, timeout=4)
+
+
+def test_nor_if_both_shards_look_them_up_in_the_same_moment(
+    road: Road, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anonymous = next(f"a{number}" for number in range(99) if shard_of(f"anonymous:a{number}", SHARDS) != SHARD)
+    one, two = (operations.identify("42", {"label": str(number)}, anonymous_id=anonymous) for number in range(2))
+    road.producer.enqueue_all([two, one], lane="bulk")
+    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    road.producer.enqueue_all([one, two])
+    with monkeypatch.context() as a_moment_ago:
+        a_moment_ago.setattr(known, "look_up", lambda *_: known.Known(frozenset(), frozenset()))
+        worker.hold(SHARD)
     worker.work_off(lambda: road.ledger_ids() == {one.id, two.id}, timeout=4)
 
 

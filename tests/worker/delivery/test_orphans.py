@@ -1,6 +1,7 @@
 """Parts of two-key jobs that nobody will ever send are found, and what waits behind them goes on."""
 
 import pytest
+import sqlalchemy as sa
 
 from producers import operations
 from producers.keys import shard_of
@@ -26,7 +27,7 @@ def in_another_shard(*taken: str) -> str:
     return next(name for name in names if name not in taken and shard_of(f"anonymous:{name}", SHARDS) != SHARD)
 
 
-def test_a_part_that_was_read_while_its_job_was_settled_under_another_second_key_holds_up_nobody_for_long(
+def test_a_part_that_was_looked_up_while_its_job_was_settled_under_another_second_key_is_not_left_behind(
     road: Road, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = in_another_shard()
@@ -37,13 +38,40 @@ def test_a_part_that_was_read_while_its_job_was_settled_under_another_second_key
     with monkeypatch.context() as a_moment_ago:
         a_moment_ago.setattr(known, "look_up", lambda *_: known.Known(frozenset(), frozenset()))
         worker.hold(shard_of(f"anonymous:{second}", SHARDS))
+    assert road.backlog_size() == 0
     after = road.producer.track_anonymous(second, "after", {})
+    worker.work_off(lambda: road.ledger_ids() == {job, after})
+
+
+def test_a_part_of_a_job_that_was_settled_after_all_holds_up_nobody_for_long(road: Road, worker: Worker) -> None:
+    anonymous = in_another_shard()
+    job = road.producer.identify("42", {}, anonymous_id=anonymous)
+    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    with road.engine.begin() as connection:
+        connection.execute(
+            sa.text("""
+                INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts)
+                VALUES (:id, 'id:42', 'person.identify', now(), now(), 1)
+            """),
+            {"id": job},
+        )
+    after = road.producer.track_anonymous(anonymous, "after", {})
     worker.work()
     assert road.ledger_ids() == {job}
     long_ago(road)
     take_care(worker.resources)
     worker.work_off(lambda: road.ledger_ids() == {job, after})
     assert road.backlog_size() == 0
+
+
+def test_a_part_beside_one_key_of_the_same_shard_is_not_left_behind(road: Road, worker: Worker) -> None:
+    beside = next(f"a{number}" for number in range(99) if shard_of(f"anonymous:a{number}", SHARDS) == SHARD)
+    elsewhere = in_another_shard()
+    job = road.producer.identify("42", {}, anonymous_id=beside, idempotency_key="k")
+    assert road.producer.identify("42", {}, anonymous_id=elsewhere, idempotency_key="k") == job
+    after = road.producer.track_anonymous(elsewhere, "after", {})
+    worker.hold(shard_of(f"anonymous:{elsewhere}", SHARDS))
+    worker.work_off(lambda: road.ledger_ids() == {job, after})
 
 
 def test_a_part_whose_other_part_was_dropped_before_its_dead_letter_was_discarded_holds_up_nobody_for_long(
