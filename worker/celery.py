@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import Celery, signals
+from celery import signals
 
 from producers.append import DELIVER_TASK
 
 from . import logs, tasks
+from .own_celery import OwnCelery
 from .relay import in_worker
 
 # Not the process's current app: an application's own Celery, in the same process, keeps its shared tasks.
-app = Celery("trackrelay", set_as_current=False)
+app = OwnCelery("trackrelay", set_as_current=False)
 app.config_from_object("worker.celeryconfig")
 
 app.task(tasks.deliver, name=DELIVER_TASK)

@@ -10,21 +10,6 @@ import sys
 
 import click
 
-#: What Celery takes from the environment: an application's own Celery may be configured there, and is not ours.
-FOREIGN = (
-    "APP",
-    "BROKER_URL",
-    "RESULT_BACKEND",
-    "LOADER",
-    "CONFIG_MODULE",
-    "CELERY_BROKER_URL",
-    "CELERY_BROKER_READ_URL",
-    "CELERY_BROKER_WRITE_URL",
-    "CELERY_RESULT_BACKEND",
-    "CELERY_CONFIG_MODULE",
-    "CELERY_LOADER",
-)
-
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
 
 
@@ -43,8 +28,8 @@ def beat(arguments: tuple[str, ...]) -> None:
 
 
 def _run(command: str, arguments: tuple[str, ...]) -> None:
-    for name in FOREIGN:
-        os.environ.pop(name, None)
+    # Celery would run the app that it names: an application's, in a container shared with it.
+    os.environ.pop("APP", None)
     from ..settings import settings
 
     settings()  # a wrong one is said in our words, before Celery says anything

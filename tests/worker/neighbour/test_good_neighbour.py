@@ -10,7 +10,6 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.support.worker_process import clean_environment
@@ -19,14 +18,6 @@ from worker.setting_up import migrate
 from worker.settings import sqlalchemy_url
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture
-def road(worker_settings: dict[str, str], sandbox: SandboxProcess) -> Iterator[Road]:
-    road = Road(worker_settings, sandbox.client)
-    migrate(road.engine, road.redis, 4)
-    yield road
-    road.close()
 
 
 @pytest.fixture

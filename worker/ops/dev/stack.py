@@ -19,7 +19,6 @@ from ...redis_client import connect
 from ...setting_up import migrate
 from ...settings import load
 from ...store.engine import make_engine
-from ..celery_commands import FOREIGN
 from ..servers import ChildProcess, PostgresProcess, ServerError, ValkeyProcess, ports
 from ..waiting import wait_until
 
@@ -208,7 +207,7 @@ def _environment() -> dict[str, str]:
     # Nothing of ours that is set in this terminal: the stack says itself what it is told.
     here = str(Path(__file__).resolve().parents[3])
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS) and name not in FOREIGN}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     # On the machine of somebody who is root, Celery's warning about that helps nobody.
     quiet = {"PYTHONWARNINGS": "ignore:You're running the worker"}
     return clean | quiet | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,17 @@
+"""What the tests about neighbours share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.process import SandboxProcess
+from tests.support.road import Road
+from worker.setting_up import migrate
+
+
+@pytest.fixture
+def road(worker_settings: dict[str, str], sandbox: SandboxProcess) -> Iterator[Road]:
+    road = Road(worker_settings, sandbox.client)
+    migrate(road.engine, road.redis, 4)
+    yield road
+    road.close()
