@@ -18,6 +18,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from producers.version import __version__
 
+from .connecting import connect
 from .outcomes import Answer, NoAnswer
 from .requests import REGION_PATH, Request
 
@@ -72,17 +73,31 @@ class Call:
         self.was_cut = False
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
+        self._lent: socket.socket | None = None
         self._done = False
 
-    def uses(self, sock: socket.socket | None) -> None:
+    def connects(self, sock: socket.socket) -> None:
+        """Note a connection that is not ready to be spoken on: a proxy or the TLS handshake come first."""
+        with self._lock:
+            # A handle of our own: TLS takes the descriptor away from this one.
+            self._socket = self._lent = sock.dup()
+
+    def uses(self, sock: socket.socket) -> None:
         """Note the socket this call speaks on."""
         with self._lock:
             self._socket = sock
+            self._return()
 
     def done(self) -> None:
         """The answer is here; the connection may go back to the pool untouched."""
         with self._lock:
             self._done, self._socket = True, None
+            self._return()
+
+    def _return(self) -> None:
+        if self._lent is not None:
+            self._lent.close()
+            self._lent = None
 
     def cut(self) -> None:
         """End the call if it is still going on."""
@@ -102,6 +117,22 @@ class _Watched:
     """Tells the call which socket it is on, and looks at the clock a last time before the first byte leaves."""
 
     sock: Any
+
+    def _new_conn(self) -> socket.socket:
+        call: Call | None = getattr(_now, "call", None)
+        if call is None:
+            return super()._new_conn()  # type: ignore[misc,no-any-return]
+        sock = connect(
+            self._dns_host,  # type: ignore[attr-defined]
+            self.port,  # type: ignore[attr-defined]
+            # A connection that stands only later is of no use to this request.
+            until=min(call.deadline, call.send_until),
+            timeout_s=self.timeout,  # type: ignore[attr-defined]
+            options=self.socket_options,  # type: ignore[attr-defined]
+            source_address=self.source_address,  # type: ignore[attr-defined]
+        )
+        call.connects(sock)
+        return sock
 
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
         call: Call | None = getattr(_now, "call", None)
