@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
+import platform
+import shlex
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -18,10 +26,11 @@ from . import (  # noqa: F401 - each puts its scenarios on the list
     operation_faults,
     outbox_faults,
     postgres_faults,
+    published,
     redis_faults,
     worker_faults,
 )
-from .running import Result, run
+from .running import BESIDES_S, Result, run
 from .scenario import SCENARIOS, Scenario
 from .table import WIDTH, rows, show, show_problems
 
@@ -29,64 +38,107 @@ from .table import WIDTH, rows, show, show_problems
 @click.command()
 @click.option("--seed", default=1, show_default=True, help="Decides the calls and the faults.")
 @click.option("--minutes", type=float, help="How long each fault goes on, instead of its own time.")
+@click.option("--seconds", type=float, help="The same in seconds.")
 @click.option("--jobs", type=int, help="Jobs a scenario, instead of its own number.")
 @click.option("--only", help="Scenarios by name, separated by commas; * stands for anything.")
 @click.option("--list", "list_", is_flag=True, help="Say which scenarios there are.")
 @click.option("--json", "as_json", is_flag=True, help="Write the table to stdout as a list of objects.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep journals and logs in this folder.")
+@click.option(
+    "--docs",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Write the table into this Markdown page, between its markers.",
+)
 def chaos(
     seed: int,
     minutes: float | None,
+    seconds: float | None,
     jobs: int | None,
     only: str | None,
     list_: bool,
     as_json: bool,
     keep: Path | None,
+    docs: Path | None,
 ) -> None:
     """Break trackrelay and draw the accounts. Fails if anything was lost, doubled or out of order."""
-    stream = sys.stderr if as_json else sys.stdout
-    console = Console(file=stream, highlight=False, width=None if stream.isatty() else WIDTH)
-    chosen = _chosen("*" if list_ and only is None else only)
+    chosen = list(SCENARIOS.values()) if list_ and only is None else _chosen(only)
     if list_:
         for scenario in chosen:
             click.echo(f"{scenario.name:32}{scenario.what}{'  (on request)' if scenario.on_request else ''}")
         return
-    results = []
-    for scenario in chosen:
-        results.append(_one(scenario, seed, minutes, jobs, keep, console))
+    if docs:
+        _check_page(docs)
+    stream = sys.stderr if as_json else sys.stdout
+    console = Console(file=stream, highlight=False, width=None if stream.isatty() else WIDTH)
+    seconds = minutes * 60 if minutes else seconds
+    expected_s = sum((seconds or each.seconds) + BESIDES_S for each in chosen)
+    console.print(f"seed {seed}, {len(chosen)} scenarios, about {expected_s / 60:.0f} minutes")
+    began, results = time.monotonic(), []
+    for number, scenario in enumerate(chosen, 1):
+        results.append(_one(scenario, seed, seconds, jobs, keep, console, f"{number}/{len(chosen)}"))
     show(results, console)
     if as_json:
         click.echo(json.dumps(rows(results), indent=1))
-    sys.exit(0 if all(result.good for result in results) else 1)
+    if docs:
+        asked = {"seed": seed, "seconds": seconds, "jobs": jobs, "only": only}
+        published.publish(results, docs, _ran(time.monotonic() - began, asked))
+    sys.exit(exit_code(results))
+
+
+def exit_code(results: Sequence[Result]) -> int:
+    """0 only if every promise was kept in every scenario, and would have been seen not to be."""
+    return 0 if results and all(result.good for result in results) else 1
 
 
 def _one(
-    scenario: Scenario, seed: int, minutes: float | None, jobs: int | None, keep: Path | None, console: Console
+    scenario: Scenario,
+    seed: int,
+    seconds: float | None,
+    jobs: int | None,
+    keep: Path | None,
+    console: Console,
+    number: str,
 ) -> Result:
     folder = Path(tempfile.mkdtemp(prefix=f"trackrelay-chaos-{scenario.name}-"))
     if keep:
+        shutil.rmtree(folder, ignore_errors=True)
         folder = keep / scenario.name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    result = run(scenario, seed=seed, seconds=minutes and minutes * 60, jobs=jobs, folder=folder)
+    result = run(scenario, seed=seed, seconds=seconds, jobs=jobs, folder=folder)
     verdict = "[green]kept[/]" if result.good else "[bold red]BROKEN[/]"
-    console.print(f"{scenario.name:32}{result.accounts.jobs:>7,} jobs  {result.seconds:5.0f} s  {verdict}")
+    console.print(f"{number:>7} {scenario.name:32}{result.accounts.jobs:>9,} jobs  {result.seconds:5.0f} s  {verdict}")
     show_problems(result, console)
     if not result.good:
-        console.print(f"  journals and logs: {folder}")
+        console.print(f"  journals, arrivals and logs: {folder}")
     elif not keep:
         shutil.rmtree(folder, ignore_errors=True)
     return result
 
 
+def _check_page(page: Path) -> None:
+    try:
+        published.check(page)
+    except published.NoMarkers as error:
+        raise click.BadParameter(str(error), param_hint="--docs") from None
+
+
+def _ran(seconds: float, options: dict[str, Any]) -> str:
+    said = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
+    return (
+        f"`make chaos ARGS='{' '.join(said)}'`, {datetime.datetime.now(datetime.UTC).date()}, "
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {seconds / 60:.0f} minutes."
+    )
+
+
 def _chosen(only: str | None) -> list[Scenario]:
     if only is None:
         return [scenario for scenario in SCENARIOS.values() if not scenario.on_request]
-    from fnmatch import fnmatch
-
-    chosen = []
+    chosen: list[Scenario] = []
     for pattern in only.split(","):
-        found = [scenario for name, scenario in SCENARIOS.items() if fnmatch(name, pattern.strip())]
+        found = [each for name, each in SCENARIOS.items() if fnmatch(name, pattern.strip())]
+        if len(found) > 1:
+            found = [each for each in found if not each.on_request]
         if not found:
             raise click.BadParameter(
                 f"no scenario is called {pattern!r}; --list says which there are", param_hint="--only"

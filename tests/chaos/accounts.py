@@ -15,6 +15,8 @@ from .stores import Stores
 
 #: Operations after which nothing may be sent for their keys before they are settled.
 BARRIERS = frozenset({"person.merge", "person.delete", "person.suppress", "person.unsuppress"})
+#: Where a job can be, the end of its road first.
+PLACES = ("ledger", "dead", "backlog", "stream", "outbox")
 #: What Customer.io knows by nothing, so that a repeat may count there twice.
 WITHOUT_ID = ("form.", "delivery.", "segment.")
 
@@ -37,6 +39,9 @@ class Accounts:
     #: Calls that raised and were given up, and how many of those arrived all the same.
     given_up: int = 0
     given_up_arrived: int = 0
+    #: What there was to find fault with: effects that were looked at, and steps from one job of a key to the next.
+    arrived: int = 0
+    steps: int = 0
     #: Each loss, duplicate and misorder, in words.
     problems: list[str] = field(default_factory=list)
 
@@ -107,7 +112,7 @@ class _Drawing:
         accounts, stores = self.accounts, self._stores
         accounts.jobs = len(self._accepted)
         for call in self._accepted.values():
-            places = [name for name in ("ledger", "dead", "backlog", "stream") if call.id in getattr(stores, name)]
+            places = [name for name in PLACES if call.id in getattr(stores, name)]
             if not places:
                 self._lost(call, "is nowhere")
             elif "ledger" in places or "dead" in places:
@@ -118,8 +123,9 @@ class _Drawing:
     def _settled(self, call: Call, places: Sequence[str]) -> None:
         if "ledger" in places and "dead" in places:
             self._duplicated(call, "is in the ledger and a dead letter")
-        elif "backlog" in places:
-            self._duplicated(call, f"is in the {places[0]} and in the backlog")
+        elif len(places) > 1:
+            # Settled, and yet there to be taken up again.
+            self._duplicated(call, f"is in the {places[0]} and still in the {places[-1]}")
         elif "dead" in places and not self._rightly_dead(call):
             letter = self._stores.dead[call.id]
             self._lost(call, f"is a dead letter: {letter.reason}: {letter.error}")
@@ -145,6 +151,7 @@ class _Drawing:
     def arrivals(self) -> None:
         accounts = self.accounts
         arrived = Counter(mark for mark, _ in self._effects)
+        accounts.arrived = arrived.total()
         took_effect = Counter(mark for mark, effect in self._effects if not effect["ignored"])
         called: dict[str, list[Call]] = {}
         for call in self._all:
@@ -199,6 +206,7 @@ class _Drawing:
                 for place in keys_of[mark]:
                     walks[place].append(mark)
         for place, steps in expected.items():
+            self.accounts.steps += len(steps) - 1
             walk = follow(steps, walks[place])
             if walk.faults:
                 self.accounts.out_of_order += 1

@@ -122,6 +122,7 @@ def _one_busy_person(trial: Trial) -> None:
     "the same idempotency keys from twenty processes at once",
     ambiguous=False,
     traffic=TrafficPlan(processes=20, mix="shared keys"),
+    ordered=False,
     jobs=10_000,
 )
 def _twenty_processes(trial: Trial) -> None:

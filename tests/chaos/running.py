@@ -7,19 +7,26 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from producers import Producer
+from sandbox.client import Effect
 
 from . import stores
 from .accounts import Accounts, draw
 from .caller import Caller
-from .calls import Journal, read
+from .calls import Journal, count, read
 from .scenario import Scenario, Trial
 from .stack import Stack
 from .stores import Stores
 from .taking import IntoQueue
 
 #: Load before the first fault, and after the last.
-BEFORE_S, AFTER_S = 2.0, 3.0
+BEFORE_S, AFTER_S = 2.0, 2.0
+#: How long producers that a fault has held up may take to make the calls they are behind with.
+CATCH_UP_S = 60.0
+#: Starting and ending everything, recovery, accounts: what a scenario takes besides its faults, on an idle machine of two cores.
+BESIDES_S = 13.0
 POLL_S = 0.2
 
 
@@ -30,6 +37,9 @@ class Result:
     scenario: Scenario
     accounts: Accounts = field(default_factory=Accounts)
     injected: int = 0
+    #: Calls that were to be made, and that were: one job may be called for more than once.
+    wanted: int = 0
+    calls: int = 0
     #: Seconds from the end of the fault until everything accepted before that was delivered.
     recovery_s: float | None = None
     #: What ended the scenario early.
@@ -37,9 +47,31 @@ class Result:
     seconds: float = 0.0
 
     @property
+    def proves_nothing(self) -> list[str]:
+        """Why nothing would have been found here, whatever was wrong."""
+        return [
+            why
+            for why, empty in (
+                ("the fault never struck", not self.injected),
+                (f"only {self.calls:,} of {self.wanted:,} calls were made", self.calls < self.wanted),
+                ("no job was accepted", not self.accounts.jobs),
+                ("nothing arrived", not self.accounts.arrived),
+                ("no key had two jobs to be in order", not self.accounts.steps and self.scenario.ordered),
+            )
+            if empty
+        ]
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that is wrong, in words."""
+        if self.error:
+            return [self.error]
+        return [*self.proves_nothing, *self.accounts.problems]
+
+    @property
     def good(self) -> bool:
-        """Whether every promise was kept."""
-        return self.error is None and self.accounts.good
+        """Whether every promise was kept, and would have been seen not to be."""
+        return not self.problems and self.accounts.good
 
 
 def run(scenario: Scenario, *, seed: int, seconds: float | None, jobs: int | None, folder: Path) -> Result:
@@ -67,24 +99,31 @@ def run(scenario: Scenario, *, seed: int, seconds: float | None, jobs: int | Non
 
 def _run(scenario: Scenario, stack: Stack, result: Result, seed: int, seconds: float, jobs: int | None) -> None:
     # A longer run has more jobs, unless their number is given.
-    wanted = jobs if jobs is not None else scenario.jobs * max(1.0, seconds / scenario.seconds)
+    result.wanted = jobs if jobs is not None else round(scenario.jobs * max(1.0, seconds / scenario.seconds))
     own = Journal(stack.journal("own"))
     chance = random.Random(f"{seed} {scenario.name}")
     caller = Caller(IntoQueue(Producer(redis_url=stack.redis_url, source="chaos")), own, random.Random(seed))
     for fault in scenario.api:
         stack.sandbox.client.add_fault(**fault)
-    stack.produce(seed, scenario.traffic.rate or wanted / (BEFORE_S + seconds + AFTER_S))
+    stack.produce(seed, scenario.traffic.rate or result.wanted / (BEFORE_S + seconds))
     time.sleep(BEFORE_S)
-    trial = Trial(stack, chance, time.monotonic() + seconds, caller, round(wanted))
+    trial = Trial(stack, chance, time.monotonic() + seconds, caller, result.wanted)
     scenario.inject(trial)
     stack.heal(api=not scenario.api)
     over = time.time()
     midway = stores.look(stack.redis, stack.engine, stack.application)
     time.sleep(AFTER_S)
+    _wait_for_calls(stack, result.wanted)
     stack.stop_producing()
     own.close()
-    _wait_until_nothing_waits(stack, over + scenario.bound_s)
+    _wait_until_nothing_waits(stack, time.time() + scenario.bound_s)
     _draw(scenario, stack, trial, result, over, midway)
+
+
+def _wait_for_calls(stack: Stack, wanted: int) -> None:
+    deadline = time.monotonic() + CATCH_UP_S
+    while sum(map(count, stack.journals)) < wanted and time.monotonic() < deadline:
+        time.sleep(POLL_S)
 
 
 def _wait_until_nothing_waits(stack: Stack, deadline: float) -> None:
@@ -93,14 +132,16 @@ def _wait_until_nothing_waits(stack: Stack, deadline: float) -> None:
 
 
 def _draw(scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: float, midway: Stores) -> None:
-    calls = [read(path) for path in sorted(stack.folder.glob("*.journal"))]
+    calls = [read(path) for path in stack.journals]
     found = stores.look(stack.redis, stack.engine, stack.application)
+    arrivals = stores.arrivals(stack.sandbox.client)
     result.injected = trial.injected + sum(int(fault["hits"]) for fault in stack.sandbox.client.faults())
     everything = [call for journal in calls for call in journal]
+    result.calls = len(everything)
     result.accounts = draw(
         calls,
         found,
-        stores.arrivals(stack.sandbox.client),
+        arrivals,
         stores.attributes(stack.sandbox.client),
         ambiguous=scenario.ambiguous,
         also_dead=scenario.also_dead,
@@ -113,3 +154,10 @@ def _draw(scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: 
     if before <= found.ledger.keys() | found.dead.keys():
         settled = [found.ledger[id] if id in found.ledger else found.dead[id].died_at for id in before]
         result.recovery_s = max(0.0, max(settled, default=over) - over)
+    if not result.good:
+        _keep(arrivals, stack.folder / "effects")
+
+
+def _keep(arrivals: list[Effect], path: Path) -> None:
+    # What arrived, in order, a line each: beside journals and logs, what one needs to see why.
+    path.write_bytes(b"".join(msgspec.json.encode(effect) + b"\n" for effect in arrivals))

@@ -71,7 +71,7 @@ class Scenario:
     what: str
     inject: Act
     #: How long faults are injected, unless the command line says otherwise.
-    seconds: float = 15.0
+    seconds: float = 12.0
     #: Within which everything must be delivered once the fault is over.
     bound_s: float = 60.0
     #: Whether a worker may be left not knowing what took effect: then what has no id at Customer.io may arrive again.
@@ -80,6 +80,8 @@ class Scenario:
     traffic: TrafficPlan = field(default_factory=TrafficPlan)
     #: Jobs a run of the usual length has.
     jobs: int = 5_000
+    #: Whether anybody is told more than one thing: else there is no order to be checked.
+    ordered: bool = True
     #: What the API does wrong from the first call until everything is settled: faults of the sandbox's.
     api: tuple[dict[str, Any], ...] = ()
     #: Reasons for which any job may rightly be a dead letter.

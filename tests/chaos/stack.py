@@ -153,6 +153,11 @@ class Stack:
         """Where a producer writes down its calls."""
         return self.folder / f"{process}.journal"
 
+    @property
+    def journals(self) -> list[Path]:
+        """All there are."""
+        return sorted(self.folder.glob("*.journal"))
+
     def stop_producing(self, timeout_s: float = 60.0) -> None:
         """Take the load off, and wait until the last call is answered; raises if a producer failed."""
         for producer in self._producers:

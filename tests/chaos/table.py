@@ -15,6 +15,11 @@ from .running import Result
 WIDTH = 140
 #: Problems shown of each scenario.
 SHOWN = 12
+COLUMNS = ("fault", "jobs", "injected", "lost", "duplicated", "out of order", "recovery s", "repeats")
+REPEATS = (
+    "repeats: events that came again and were ignored by their id / identifies and the like that came again with the time they "
+    "had the first time / forms, metrics and segments, which Customer.io knows by no id."
+)
 
 
 def rows(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -32,32 +37,29 @@ def rows(results: Sequence[Result]) -> list[dict[str, Any]]:
             "repeats_harmless": result.accounts.repeats_harmless,
             "repeats_without_id": result.accounts.repeats_without_id,
             "seconds": round(result.seconds, 1),
-            "problems": [*([result.error] if result.error else []), *result.accounts.problems],
+            "kept": result.good,
+            "problems": result.problems,
         }
         for result in results
     ]
 
 
+def cells(results: Sequence[Result]) -> list[list[str]]:
+    """The table's rows as text, the sums last."""
+    sums = (sum(numbers) for numbers in zip(*(_counts(result) for result in results), strict=True))
+    return [*(_cells(result) for result in results), ["all", *(f"{number:,}" for number in sums), "", ""]]
+
+
 def show(results: Sequence[Result], console: Console) -> None:
     """Print the table, and what it does not say."""
     table = Table(box=box.MARKDOWN)
-    for name in ("fault", "jobs", "injected", "lost", "duplicated", "out of order", "recovery s", "repeats"):
+    for name in COLUMNS:
         table.add_column(name, justify="left" if name == "fault" else "right", no_wrap=True)
-    for result in results:
-        table.add_row(*_cells(result), style=None if result.good else "bold red")
-    table.add_row(
-        "all",
-        f"{sum(result.accounts.jobs for result in results):,}",
-        *(str(sum(numbers)) for numbers in zip(*(_counts(result) for result in results), strict=True)),
-        "",
-        "",
-    )
+    styles = [*(None if result.good else "bold red" for result in results), None]
+    for row, style in zip(cells(results), styles, strict=True):
+        table.add_row(*row, style=style)
     console.print(table)
-    console.print(
-        "repeats: events that came again and were ignored by their id / identifies and the like that came again with the time "
-        "they had the first time / forms, metrics and segments, which Customer.io knows by no id.",
-        soft_wrap=True,
-    )
+    console.print(REPEATS, soft_wrap=True)
     for result in results:
         if result.scenario.note:
             console.print(f"{result.scenario.name}: {result.scenario.note}", soft_wrap=True)
@@ -65,21 +67,19 @@ def show(results: Sequence[Result], console: Console) -> None:
 
 def show_problems(result: Result, console: Console) -> None:
     """Print what went wrong in one scenario."""
-    if result.error:
-        console.print(f"  {result.error}", style="red", markup=False, soft_wrap=True)
-    for problem in result.accounts.problems[:SHOWN]:
+    for problem in result.problems[:SHOWN]:
         console.print(f"  {problem}", style="red", markup=False, soft_wrap=True)
-    if (more := len(result.accounts.problems) - SHOWN) > 0:
+    if (more := len(result.problems) - SHOWN) > 0:
         console.print(f"  … and {more} more", style="red")
 
 
-def _counts(result: Result) -> tuple[int, int, int, int]:
+def _counts(result: Result) -> tuple[int, int, int, int, int]:
     accounts = result.accounts
-    return result.injected, accounts.lost, accounts.duplicated, accounts.out_of_order
+    return accounts.jobs, result.injected, accounts.lost, accounts.duplicated, accounts.out_of_order
 
 
 def _cells(result: Result) -> list[str]:
     accounts = result.accounts
     recovery = "–" if result.recovery_s is None else f"{result.recovery_s:.1f}"
     repeats = f"{accounts.repeats_ignored} / {accounts.repeats_harmless} / {accounts.repeats_without_id}"
-    return [result.scenario.name, f"{accounts.jobs:,}", *map(str, _counts(result)), recovery, repeats]
+    return [result.scenario.name, *(f"{number:,}" for number in _counts(result)), recovery, repeats]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from sandbox.client import Effect
 from tests.chaos.accounts import Accounts, draw
 from tests.chaos.calls import Call
@@ -36,9 +38,9 @@ def effect(number: int, *, action: str = "event", key: str = "id:1", **changes: 
     return seen | changes  # type: ignore[no-any-return]
 
 
-def stores(ledger: str = "", dead: str = "", backlog: str = "", stream: str = "") -> Stores:
+def stores(ledger: str = "", dead: str = "", backlog: str = "", stream: str = "", outbox: str = "") -> Stores:
     return Stores(
-        outbox=frozenset(),
+        outbox=frozenset(outbox.split()),
         stream=frozenset(stream.split()),
         backlog=dict.fromkeys(backlog.split(), "failed"),
         dead={id: Dead(id, "rejected", "no", "open", 0.0) for id in dead.split()},
@@ -73,6 +75,10 @@ def test_an_accepted_job_that_still_waits_is_lost_and_its_reason_named() -> None
     assert "still waits in the backlog (failed)" in drawn.problems[0]
 
 
+def test_an_accepted_job_that_nobody_relayed_is_lost() -> None:
+    assert "still waits in the outbox" in accounts([call(1)], stores(outbox="ID1"), []).problems[0]
+
+
 def test_a_job_in_the_ledger_that_never_arrived_is_lost() -> None:
     drawn = accounts([call(1)], stores("ID1"), [])
 
@@ -93,6 +99,17 @@ def test_a_job_that_should_have_been_refused_and_was_not_is_a_problem() -> None:
 
 def test_a_job_in_the_ledger_and_among_the_dead_is_doubled() -> None:
     assert accounts([call(1)], stores("ID1", dead="ID1"), [effect(1)]).duplicated == 1
+
+
+@pytest.mark.parametrize("place", ["backlog", "stream", "outbox"])
+def test_a_job_that_is_settled_and_still_waits_is_doubled(place: str) -> None:
+    assert accounts([call(1)], stores("ID1", **{place: "ID1"}), [effect(1)]).duplicated == 1
+
+
+def test_what_was_looked_at_is_counted() -> None:
+    drawn = accounts([call(1), call(2), call(3, key="id:2")], stores("ID1 ID2 ID3"), [effect(1), effect(2), effect(3)])
+
+    assert (drawn.arrived, drawn.steps) == (3, 1)
 
 
 def test_an_event_that_took_effect_twice_is_doubled() -> None:

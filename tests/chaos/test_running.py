@@ -1,0 +1,125 @@
+"""A run that would have found nothing, whatever was wrong, is no pass; and each column of the table can become what it warns of."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.chaos import __main__ as command_line
+from tests.chaos import published
+from tests.chaos.accounts import Accounts
+from tests.chaos.running import Result
+from tests.chaos.scenario import SCENARIOS, Scenario
+from tests.chaos.table import cells, rows
+
+SCENARIO = Scenario(name="a-fault", what="something breaks", inject=lambda trial: None)
+
+
+def result(accounts: Accounts | None = None, **changes: Any) -> Result:
+    """A run in which everything was well."""
+    described: dict[str, Any] = {"injected": 3, "wanted": 10, "calls": 12, "recovery_s": 1.0}
+    return Result(SCENARIO, accounts or Accounts(jobs=10, arrived=10, steps=5), **(described | changes))
+
+
+def test_a_run_in_which_all_was_well_is_a_pass() -> None:
+    assert result().good
+    assert command_line.exit_code([result()]) == 0
+
+
+@pytest.mark.parametrize(
+    ("nothing", "said"),
+    [
+        ({"injected": 0}, "the fault never struck"),
+        ({"calls": 9}, "only 9 of 10 calls were made"),
+        ({"accounts": Accounts(arrived=10, steps=5)}, "no job was accepted"),
+        ({"accounts": Accounts(jobs=10, steps=5)}, "nothing arrived"),
+        ({"accounts": Accounts(jobs=10, arrived=10)}, "no key had two jobs"),
+        ({"error": "TimeoutError: too slow"}, "too slow"),
+    ],
+)
+def test_a_run_that_could_not_have_found_anything_is_an_error(nothing: dict[str, Any], said: str) -> None:
+    ran = result(**nothing)
+
+    assert said in ran.problems[0]
+    assert not ran.good
+    assert command_line.exit_code([result(), ran]) == 1
+    assert rows([ran])[0]["kept"] is False
+
+
+def test_no_scenario_at_all_is_no_pass() -> None:
+    assert command_line.exit_code([]) == 1
+
+
+@pytest.mark.parametrize("column", ["lost", "duplicated", "out_of_order"])
+def test_every_column_can_fail_the_run(column: str) -> None:
+    ran = result(Accounts(jobs=10, arrived=10, steps=5, **{column: 2}))
+
+    assert rows([ran])[0][column] == 2
+    assert cells([result(), ran])[-1].count("2") == 1
+    assert command_line.exit_code([ran]) == 1
+
+
+def test_a_problem_that_is_in_no_column_fails_the_run() -> None:
+    assert command_line.exit_code([result(Accounts(jobs=10, arrived=10, steps=5, problems=["odd"]))]) == 1
+
+
+def test_the_table_goes_between_the_markers_of_a_page_and_can_be_made_again(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"# Before\n{published.BEGIN}\nold\n{published.END}\nafter\n")
+    for jobs in (10, 1234):
+        published.publish([result(Accounts(jobs=jobs, arrived=10, steps=5))], page, f"run {jobs}")
+
+    text = page.read_text()
+    assert text.startswith("# Before\n")
+    assert text.endswith("\nafter\n")
+    assert "| a-fault | something breaks | 1,234 | 3 | 0 | 0 | 0 | 1.0 |" in text
+    assert "run 1234" in text
+    assert "old" not in text
+    assert "run 10\n" not in text
+
+
+def test_the_page_says_what_was_broken(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"{published.BEGIN}\n{published.END}")
+    published.publish([result(injected=0)], page, "")
+
+    assert "**a-fault BROKEN**: the fault never struck" in page.read_text()
+
+
+def test_a_page_without_markers_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("nothing")
+
+    answer = CliRunner().invoke(command_line.chaos, ["--docs", str(page)])
+
+    assert answer.exit_code == 2
+    assert "must have the lines" in answer.output
+
+
+def test_the_run_is_json_for_programs_and_its_exit_code_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def run(scenario: Scenario, **how: Any) -> Result:
+        asked.append({"name": scenario.name, **how})
+        return result(Accounts(jobs=10, arrived=10, steps=5, lost=1))
+
+    monkeypatch.setattr(command_line, "run", run)
+    answer = CliRunner().invoke(
+        command_line.chaos, ["--json", "--seed", "7", "--minutes", "2", "--only", "redis-restart"]
+    )
+
+    assert answer.exit_code == 1
+    (row,) = json.loads(answer.stdout)
+    assert {"fault", "jobs", "lost", "duplicated", "out_of_order", "recovery_s"} <= row.keys()
+    assert (asked[0]["name"], asked[0]["seed"], asked[0]["seconds"]) == ("redis-restart", 7, 120.0)
+
+
+def test_the_whole_of_it_has_more_than_two_hundred_thousand_jobs_and_ends_within_the_hour() -> None:
+    chosen = command_line._chosen(None)
+
+    assert sum(scenario.jobs for scenario in chosen) >= 400_000
+    assert sum(scenario.seconds + command_line.BESIDES_S for scenario in chosen) <= 45 * 60
+    assert "job-million" in SCENARIOS
+    assert not any(scenario.on_request for scenario in chosen)
