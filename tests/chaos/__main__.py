@@ -28,6 +28,8 @@ from . import (  # noqa: F401 - each puts its scenarios on the list
     postgres_faults,
     published,
     redis_faults,
+    reshard_faults,
+    upgrade_faults,
     worker_faults,
 )
 from .running import BESIDES_S, Result, run

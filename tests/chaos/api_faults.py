@@ -63,17 +63,17 @@ def _errors(trial: Trial) -> None:
     keep_up(trial, *({"kind": "status", "status": status, "rate": 0.1} for status in (500, 502, 503, 504)))
 
 
-@scenario("api-429", "429 in storms, without Retry-After", ambiguous=False, seconds=20.0)
+@scenario("api-429", "429 in storms, without Retry-After", ambiguous=False, seconds=16.0)
 def _limits(trial: Trial) -> None:
     _rotate(trial, [{"kind": "status", "status": 429}, {"kind": "status", "status": 429, "rate": 0.5}], 1.0, 4.0)
 
 
-@scenario("api-429-retry-after", "429 in storms, with Retry-After", ambiguous=False, seconds=20.0)
+@scenario("api-429-retry-after", "429 in storms, with Retry-After", ambiguous=False, seconds=16.0)
 def _limits_with_word(trial: Trial) -> None:
     _rotate(trial, [{"kind": "status", "status": 429, "retry_after": str(n)} for n in (1, 2, 4)], 1.0, 3.0)
 
 
-@scenario("api-hang", "answers that do not come before the timeout, effect or no effect", seconds=20.0)
+@scenario("api-hang", "answers that do not come before the timeout, effect or no effect", seconds=16.0)
 def _hang(trial: Trial) -> None:
     keep_up(
         trial,
@@ -109,7 +109,7 @@ def _garbage(trial: Trial) -> None:
     _rotate(trial, faults, 0.5, 2.0)
 
 
-@scenario("api-207-nonsense", "207 with indices that make no sense", seconds=20.0)
+@scenario("api-207-nonsense", "207 with indices that make no sense", seconds=16.0)
 def _nonsense(trial: Trial) -> None:
     errors = (
         '{"errors": []}',
@@ -128,7 +128,7 @@ def _drip(trial: Trial) -> None:
     keep_up(trial, {"kind": "drip", "seconds": 8.0, "rate": 0.3})
 
 
-@scenario("api-redirect", "redirects, from everything and from the batch path alone", ambiguous=False, seconds=20.0)
+@scenario("api-redirect", "redirects, from everything and from the batch path alone", ambiguous=False, seconds=16.0)
 def _redirect(trial: Trial) -> None:
     faults: list[dict[str, Any]] = [
         {"kind": "redirect"},
@@ -137,7 +137,7 @@ def _redirect(trial: Trial) -> None:
     _rotate(trial, faults, 1.0, 4.0)
 
 
-@scenario("api-revoked", "credentials revoked, and restored", ambiguous=False, seconds=20.0)
+@scenario("api-revoked", "credentials revoked, and restored", ambiguous=False, seconds=16.0)
 def _revoked(trial: Trial) -> None:
     sandbox = trial.stack.sandbox
     while trial.goes_on():

@@ -34,7 +34,8 @@ class Fleet:
 
     def __init__(self, settings: Mapping[str, str], logs: Path, include: Sequence[str] = ()) -> None:
         self._arguments = [f"--include={module}" for module in include]
-        self._settings = dict(settings)
+        # Killed workers leave temporary folders behind.
+        self._settings = {"TMPDIR": str(logs), **settings}
         self._logs = logs
         self.workers: list[WorkerProcess] = []
         self.beats: list[ChildProcess] = []
@@ -149,7 +150,7 @@ class Fleet:
             name=name,
             pool=plan.pool,
             concurrency=plan.concurrency,
-            arguments=self._arguments,
+            arguments=[*self._arguments, *(f"--include={module}" for module in plan.include)],
         )
 
     def _note_children(self, workers: Sequence[WorkerProcess]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 from tests.support.worker_process import ROOT, clean_environment
 
@@ -19,21 +18,34 @@ class CommandFailed(Exception):
     """The command line said no."""
 
 
-def trackrelay(trial: Trial, *arguments: str) -> str:
-    """Run the command line as an operator would; returns what it printed."""
-    done = subprocess.run(
+def begin(trial: Trial, *arguments: str, failpoint: str = "") -> subprocess.Popen[str]:
+    """Start the command line as an operator would.
+
+    Args:
+        failpoint: what its failpoints do (see `worker/failpoints.py`).
+    """
+    failing = {"TRACKRELAY_FAILPOINT": failpoint} if failpoint else {}
+    return subprocess.Popen(
         [sys.executable, "-m", "worker.ops.cli", *arguments],
-        env=clean_environment() | trial.stack.settings,
+        env=clean_environment() | trial.stack.settings | failing,
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=COMMAND_TIMEOUT_S,
-        check=False,
     )
-    if done.returncode != 0:
-        raise CommandFailed(f"trackrelay {' '.join(arguments)}: exit {done.returncode}: {done.stderr.strip()[-500:]}")
-    return done.stdout
+
+
+def trackrelay(trial: Trial, *arguments: str) -> str:
+    """Run the command line as an operator would; returns what it printed."""
+    command = begin(trial, *arguments)
+    try:
+        out, err = command.communicate(timeout=COMMAND_TIMEOUT_S)
+    finally:
+        command.kill()
+    if command.returncode != 0:
+        raise CommandFailed(f"trackrelay {' '.join(arguments)}: exit {command.returncode}: {err.strip()[-500:]}")
+    return out
 
 
 @scenario("operation-pause", "pause and resume", ambiguous=False, seconds=20.0)
@@ -46,14 +58,6 @@ def _pause(trial: Trial) -> None:
         trial.pause(1.0, 3.0)
 
 
-@scenario("operation-reshard", "the number of shards changed under load", ambiguous=False, seconds=30.0, bound_s=90.0)
-def _reshard(trial: Trial) -> None:
-    while trial.goes_on():
-        trackrelay(trial, "reshard", str(trial.chance.choice((1, 3, 6, 8))), "--yes")
-        trial.injected += 1
-        trial.pause(2.0, 5.0)
-
-
 @scenario("operation-two-beats", "two beats", stack=StackPlan(beats=2), ambiguous=False)
 def _two_beats(trial: Trial) -> None:
     trial.injected += 1
@@ -64,16 +68,3 @@ def _two_beats(trial: Trial) -> None:
 def _no_beat(trial: Trial) -> None:
     trial.injected += 1
     trial.repeat(api_faults.short_outage, 1.0, 2.0)
-
-
-@scenario("operation-rolling-restart", "every worker restarted in turn, warmly", ambiguous=False, seconds=25.0)
-def _rolling_restart(trial: Trial) -> None:
-    fleet = trial.stack.fleet
-    while trial.goes_on():
-        for worker in list(fleet.workers):
-            worker.term()
-            trial.injected += 1
-            while worker.running:
-                time.sleep(0.1)
-            time.sleep(1.0)
-            fleet.wait_ready()

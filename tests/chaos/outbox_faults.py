@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 import redis
 
 from . import postgres_faults, redis_faults, worker_faults
-from .plans import StackPlan, TrafficPlan
+from .plans import BOTH_POOLS, StackPlan, TrafficPlan, WorkerPlan
 from .scenario import Trial, scenario
 
 SAME = TrafficPlan(outbox="same")
@@ -83,3 +84,32 @@ def _fallback(trial: Trial) -> None:
         trial.stack.valkey.start()
 
     trial.repeat(away, 1.0, 4.0)
+
+
+def _doomed(action: str) -> tuple[WorkerPlan, ...]:
+    # Rows were appended to the stream, and nothing in the outbox says so yet.
+    return tuple(
+        dataclasses.replace(plan, failpoint=f"after_relay_append={action}@{nth}")
+        for plan, nth in zip(BOTH_POOLS, (5, 8), strict=True)
+    )
+
+
+@scenario(
+    "outbox-relay-kill",
+    "kill -9 of relays between appending and marking, life after life",
+    traffic=OTHER,
+    stack=StackPlan(workers=_doomed("kill")),
+)
+def _relay_kill(trial: Trial) -> None:
+    worker_faults.watch_deaths(trial)
+
+
+@scenario(
+    "outbox-relay-stop",
+    "SIGSTOP of relays between appending and marking, SIGCONT when others relay",
+    traffic=SAME,
+    stack=StackPlan(workers=(*_doomed("stop"), WorkerPlan("threads", 4))),
+    seconds=16.0,
+)
+def _relay_stop(trial: Trial) -> None:
+    worker_faults.wake_the_stopped(trial)

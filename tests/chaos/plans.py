@@ -17,6 +17,8 @@ class WorkerPlan:
     concurrency: int
     #: What its failpoints do (see `worker/failpoints.py`); empty: nothing.
     failpoint: str = ""
+    #: Modules it imports besides its own.
+    include: tuple[str, ...] = ()
 
 
 #: Both pools, always.

@@ -95,7 +95,7 @@ def _away(trial: Trial) -> None:
     trial.stack.postgres.start()
 
 
-@scenario("postgres-freeze", "SIGSTOP for seconds, then SIGCONT", seconds=30.0)
+@scenario("postgres-freeze", "SIGSTOP for seconds, then SIGCONT", seconds=24.0)
 def _freeze(trial: Trial) -> None:
     trial.repeat(freeze, 2.0, 4.0)
 
@@ -110,12 +110,12 @@ def _commit_lost(trial: Trial) -> None:
     trial.injected += lose_commits(trial, trial.seconds_left())
 
 
-@scenario("postgres-locks", "tables and rows locked by somebody else, for up to twelve seconds", seconds=30.0)
+@scenario("postgres-locks", "tables and rows locked by somebody else, for up to twelve seconds", seconds=24.0)
 def _locks(trial: Trial) -> None:
     trial.repeat(lock, 0.5, 2.0)
 
 
-@scenario("postgres-long-lock", "the ledger locked for minutes", seconds=150.0, bound_s=90.0, jobs=8_000)
+@scenario("postgres-long-lock", "the ledger locked for a minute", seconds=60.0, bound_s=90.0)
 def _long_lock(trial: Trial) -> None:
     with trial.stack.connect() as connection:
         connection.execute("LOCK TABLE trackrelay_ledger IN ACCESS EXCLUSIVE MODE")
@@ -126,7 +126,7 @@ def _long_lock(trial: Trial) -> None:
 @scenario(
     "postgres-old-snapshot",
     "an old snapshot held open while the backlog fills and empties",
-    seconds=30.0,
+    seconds=20.0,
     ambiguous=False,
 )
 def _old_snapshot(trial: Trial) -> None:
@@ -164,7 +164,7 @@ def _connections_spent(trial: Trial) -> None:
     "postgres-pool-spent",
     "a locked table while more shards than a worker has connections want to be delivered",
     stack=StackPlan(workers=(WorkerPlan("prefork", 2), WorkerPlan("threads", 48)), shards=48),
-    seconds=30.0,
+    seconds=24.0,
 )
 def _pool_spent(trial: Trial) -> None:
     def lock_ledger(trial: Trial) -> None:

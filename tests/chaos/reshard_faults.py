@@ -1,0 +1,88 @@
+"""The number of shards changed under load, and the command that changes it killed and stopped at every step."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+
+import psutil
+
+from producers.redis_keys import MOVING
+
+from .operation_faults import COMMAND_TIMEOUT_S, begin, trackrelay
+from .scenario import Trial, scenario
+
+#: The steps of the command, in order (see `worker/resharding.py`).
+STEPS = ("reshard_begun", "reshard_emptied", "reshard_closed", "reshard_switched", "reshard_laid_out")
+SIZES = (1, 3, 6, 8)
+
+
+@scenario("operation-reshard", "the number of shards changed under load", ambiguous=False, seconds=25.0, bound_s=90.0)
+def _reshard(trial: Trial) -> None:
+    while trial.goes_on():
+        reshard(trial, trial.chance.choice(SIZES))
+        trial.injected += 1
+        trial.pause(2.0, 5.0)
+
+
+@scenario(
+    "operation-reshard-killed",
+    "kill -9 of `reshard` at every step, completed by running it again",
+    ambiguous=False,
+    seconds=25.0,
+    bound_s=90.0,
+)
+def _killed(trial: Trial) -> None:
+    for target, step in enumerate(STEPS, 5):
+        command = begin(trial, "reshard", str(target), "--yes", failpoint=f"{step}=kill")
+        trial.injected += command.wait(COMMAND_TIMEOUT_S) == -signal.SIGKILL
+        trial.pause(1.0, 2.0)
+        reshard(trial, target)
+    _every_step_was_met(trial)
+
+
+@scenario(
+    "operation-reshard-stopped",
+    "`reshard` stopped at every step for longer than it may be, then SIGCONT",
+    ambiguous=False,
+    seconds=25.0,
+    bound_s=90.0,
+)
+def _stopped(trial: Trial) -> None:
+    for target, step in enumerate(STEPS, 5):
+        command = begin(trial, "reshard", str(target), "--yes", failpoint=f"{step}=stop")
+        trial.injected += _stops(command)
+        _expire(trial)
+        # Workers take the shards up again, if they may; then somebody who believes to be alone goes on.
+        time.sleep(2.0)
+        command.send_signal(signal.SIGCONT)
+        command.wait(COMMAND_TIMEOUT_S)
+        reshard(trial, target)
+    _every_step_was_met(trial)
+
+
+def reshard(trial: Trial, target: int) -> None:
+    """Change the number of shards; returns when that is done."""
+    trackrelay(trial, "reshard", str(target), "--yes")
+
+
+def _stops(command: subprocess.Popen[str]) -> bool:
+    process = psutil.Process(command.pid)
+    until = time.monotonic() + COMMAND_TIMEOUT_S
+    while command.poll() is None and time.monotonic() < until:
+        if process.status() == psutil.STATUS_STOPPED:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _expire(trial: Trial) -> None:
+    # What time does to what stands for a change, in half a minute or a whole one. Past the switch it does not expire.
+    if trial.stack.redis.get(MOVING) != b"layout":
+        trial.stack.redis.delete(MOVING)
+
+
+def _every_step_was_met(trial: Trial) -> None:
+    met = trial.injected
+    trial.checks.append(lambda *_: [] if met == len(STEPS) else [f"{met} of {len(STEPS)} steps were met"])
