@@ -117,6 +117,8 @@ def _hurt(trial: Trial, acts: tuple[Act, ...], most_pause_s: float) -> None:
     ),
     seconds=20.0,
     jobs=3_000,
+    # Beside other tests everything takes longer.
+    bound_s=180.0,
     on_request=True,
 )
 def _short(trial: Trial) -> None:
