@@ -179,13 +179,17 @@ class _Drawing:
             self.accounts.problems.append(f"{_name(same[0])} is in the ledger, but never arrived")
         # Only those that carry nothing but whom they are about share their mark with others.
         calls = len(ids) if f"person.{mark.partition(':')[0]}" in BARRIERS else 1
+        if not self._ambiguous and arrived > calls:
+            self.accounts.duplicated += arrived - calls
+            self.accounts.problems.append(f"{_name(same[0])} arrived {arrived} times, not {calls}")
+            return
         extra = took_effect - calls
         if extra <= 0:
             return
         kind = same[0].operation
-        if kind.startswith(WITHOUT_ID) and self._ambiguous:
+        if kind.startswith(WITHOUT_ID):
             self.accounts.repeats_without_id += extra
-        elif kind.partition(".")[2] not in ("event", "page", "screen") and self._ambiguous:
+        elif kind.partition(".")[2] not in ("event", "page", "screen"):
             self.accounts.repeats_harmless += extra
         else:
             self.accounts.duplicated += extra

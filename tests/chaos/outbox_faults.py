@@ -90,7 +90,7 @@ def _doomed(action: str) -> tuple[WorkerPlan, ...]:
     # Rows were appended to the stream, and nothing in the outbox says so yet.
     return tuple(
         dataclasses.replace(plan, failpoint=f"after_relay_append={action}@{nth}")
-        for plan, nth in zip(BOTH_POOLS, (5, 8), strict=True)
+        for plan, nth in zip(BOTH_POOLS, (2, 3), strict=True)
     )
 
 

@@ -138,6 +138,12 @@ def test_an_event_that_came_again_and_was_ignored_is_counted_only() -> None:
     assert drawn.repeats_ignored == 1
 
 
+def test_an_event_that_came_again_though_nothing_could_have_caused_it_is_doubled() -> None:
+    effects = [effect(1), effect(1, ignored=True, note="duplicate")]
+
+    assert accounts([call(1)], stores("ID1"), effects, ambiguous=False).duplicated == 1
+
+
 def test_an_identify_that_came_again_is_harmless_where_a_crash_may_have_caused_it() -> None:
     calls = [call(1, operation="person.identify")]
     effects = [effect(1, action="identify"), effect(1, action="identify")]
