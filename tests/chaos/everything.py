@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import api_faults, outbox_faults, postgres_faults, redis_faults, worker_faults
+from . import (
+    api_faults,
+    job_faults,
+    operation_faults,
+    outbox_faults,
+    postgres_faults,
+    redis_faults,
+    reshard_faults,
+    worker_faults,
+)
 from .plans import BOTH_POOLS, StackPlan, TrafficPlan, WorkerPlan
 from .scenario import Act, Trial, scenario
 
@@ -53,8 +62,20 @@ def _api(trial: Trial) -> None:
     api_faults.fault(trial, trial.chance.uniform(0.5, 4.0), **trial.chance.choice(kinds))
 
 
+def _reshard(trial: Trial) -> None:
+    operation_faults.attempt(trial, "reshard", str(trial.chance.choice(reshard_faults.SIZES)), "--yes")
+
+
+OPERATORS = (operation_faults.pause_and_resume, _reshard)
+
 #: Each kind with the longest pause between two of it, seconds.
-KINDS: dict[tuple[Act, ...], float] = {WORKERS: 6.0, REDIS: 8.0, POSTGRES: 8.0, (_api,): 6.0}
+KINDS: dict[tuple[Act, ...], float] = {
+    WORKERS: 6.0,
+    REDIS: 8.0,
+    POSTGRES: 8.0,
+    (_api,): 6.0,
+    (job_faults.add_junk,): 3.0,
+}
 
 
 BREAKABLE = StackPlan(
@@ -88,6 +109,21 @@ def _everything(trial: Trial) -> None:
 )
 def _everything_by_outbox(trial: Trial) -> None:
     _hurt_all(trial, KINDS | {(outbox_faults.wipe,): 15.0})
+
+
+@scenario(
+    "everything-and-operators",
+    "the same while somebody pauses, resumes, and changes the number of shards",
+    stack=BREAKABLE,
+    seconds=60.0,
+    jobs=8_000,
+    bound_s=120.0,
+)
+def _everything_and_operators(trial: Trial) -> None:
+    _hurt_all(trial, KINDS | {OPERATORS: 8.0})
+    # A change that was killed half way is completed by running it again, as `status` says.
+    trial.stack.heal()
+    operation_faults.insist(trial, "reshard", "4", "--yes")
 
 
 def _hurt_all(trial: Trial, kinds: Mapping[tuple[Act, ...], float]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Sequence
 from typing import Any
+
+import redis
 
 from producers import operations as make
 from producers.redis_keys import stream
@@ -72,12 +75,16 @@ def _kills_worker(trial: Trial) -> None:
     trial.pause(1e9)
 
 
-@scenario("job-undecodable", "entries that nobody can decode", ambiguous=False)
-def _undecodable(trial: Trial) -> None:
-    def add_junk(trial: Trial) -> None:
-        shard = trial.chance.randrange(trial.stack.plan.shards)
+def add_junk(trial: Trial) -> None:
+    """An entry nobody can decode."""
+    shard = trial.chance.randrange(trial.stack.plan.shards)
+    # While Redis is away there is no stream to spoil.
+    with contextlib.suppress(redis.RedisError):
         trial.stack.redis.xadd(stream(shard, trial.chance.choice(("live", "bulk"))), dict(trial.chance.choice(JUNK)))
 
+
+@scenario("job-undecodable", "entries that nobody can decode", ambiguous=False)
+def _undecodable(trial: Trial) -> None:
     trial.repeat(add_junk, 0.05, 0.3)
 
     def kept(stores: Stores, _: Sequence[Call]) -> list[str]:

@@ -12,6 +12,8 @@ from .plans import StackPlan
 from .scenario import Trial, scenario
 
 COMMAND_TIMEOUT_S = 120.0
+ATTEMPT_TIMEOUT_S = 20.0
+ATTEMPTS = 10
 
 
 class CommandFailed(Exception):
@@ -46,6 +48,32 @@ def trackrelay(trial: Trial, *arguments: str) -> str:
     if command.returncode != 0:
         raise CommandFailed(f"trackrelay {' '.join(arguments)}: exit {command.returncode}: {err.strip()[-500:]}")
     return out
+
+
+def pause_and_resume(trial: Trial) -> None:
+    """As somebody does who looks for trouble while there is some: what fails is tried again."""
+    attempt(trial, "pause")
+    trial.pause(1.0, 4.0)
+    insist(trial, "resume")
+
+
+def attempt(trial: Trial, *arguments: str) -> bool:
+    """Run the command line while servers come and go; killed if it takes long. Returns whether it succeeded."""
+    command = begin(trial, *arguments)
+    try:
+        command.communicate(timeout=ATTEMPT_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        command.kill()
+        command.communicate()
+    return command.returncode == 0
+
+
+def insist(trial: Trial, *arguments: str) -> None:
+    """Run the command line until it succeeds, which it must once the servers are there."""
+    for _ in range(ATTEMPTS):
+        if attempt(trial, *arguments):
+            return
+    trackrelay(trial, *arguments)
 
 
 @scenario("operation-pause", "pause and resume", ambiguous=False, seconds=20.0)

@@ -26,7 +26,7 @@ BEFORE_S, AFTER_S = 2.0, 2.0
 #: How long producers that a fault has held up may take to make the calls they are behind with.
 CATCH_UP_S = 60.0
 #: Starting and ending everything, recovery, accounts: what a scenario takes besides its faults, on an idle machine of two cores.
-BESIDES_S = 13.0
+BESIDES_S = 11.0
 POLL_S = 0.2
 
 
