@@ -1,0 +1,34 @@
+"""What stands between two markers in a page of the documentation is written, not typed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+
+def between_markers(page: Path, name: str, text: str) -> None:
+    """Replace what ``page`` has between the markers of ``name``."""
+    page.write_text(replaced(page.read_text(), name, text))
+
+
+def replaced(page: str, name: str, text: str) -> str:
+    """``page`` with ``text`` between the markers of ``name``.
+
+    Raises:
+        ValueError: it has no such markers.
+    """
+    begin, end = _markers(name)
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    if len(pattern.findall(page)) != 1:
+        raise ValueError(f"the page has no one pair of markers {begin} … {end}")
+    return pattern.sub(lambda _: f"{begin}\n{text.strip()}\n{end}", page)
+
+
+def found(page: str, name: str) -> str:
+    """What stands between the markers of ``name``."""
+    begin, end = _markers(name)
+    return page.partition(begin)[2].partition(end)[0].strip()
+
+
+def _markers(name: str) -> tuple[str, str]:
+    return f"<!-- measured: {name} -->", f"<!-- end of {name} -->"

@@ -1,0 +1,154 @@
+"""``python -m benchmarks.plans``: how Postgres carries out each statement of the hot path, with a million rows in the ledger.
+
+The worker's own functions run; each statement they make is explained on the way and then carried out.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import sqlalchemy as sa
+
+from producers import operations
+from producers.ids import new_id
+from producers.keys import shard_of
+from worker.job import Job
+from worker.store import backlog, known, settlement, shards
+from worker.store.backlog import Waiting
+from worker.store.settlement import Settlement
+
+from .documents import between_markers
+from .filling import fill_backlog, fill_ledger
+from .machine import heading
+from .mixes import event_attributes
+from .stack import Stack
+
+PAGE = Path(__file__).parents[1] / "docs" / "query-plans.md"
+SHARDS = 4
+ROUND = 1000
+#: An array that was passed: a thousand ids say no more than none.
+_ARRAY = re.compile(r"'\{[^']*\}'")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One statement, and what EXPLAIN (ANALYZE, BUFFERS) said."""
+
+    what: str
+    statement: str
+    lines: tuple[str, ...]
+
+
+class Explainer:
+    """Explains every statement that is executed while it listens."""
+
+    def __init__(self) -> None:
+        self.plans: list[Plan] = []
+        self.what = ""
+
+    @contextmanager
+    def listening(self, engine: sa.Engine) -> Iterator[None]:
+        """Explain what ``engine`` executes until the block ends."""
+        sa.event.listen(engine, "before_cursor_execute", self._explain)
+        yield
+        sa.event.remove(engine, "before_cursor_execute", self._explain)
+
+    def _explain(
+        self, connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> None:
+        cursor.execute("SAVEPOINT explained")
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", parameters)
+        lines = tuple(_ARRAY.sub("'{…}'", row[0]) for row in cursor.fetchall())
+        cursor.execute("ROLLBACK TO SAVEPOINT explained")
+        self.plans.append(Plan(self.what, statement, lines))
+
+
+@click.command()
+@click.option("--ledger", default=1_000_000, help="Rows in the ledger.")
+@click.option("--backlog", "waiting", default=100_000, help="Rows in the backlog.")
+@click.option("--people", default=10_000, help="Whose jobs the backlog has.")
+@click.option("--write", is_flag=True, help=f"Write them into {PAGE.name} instead of printing them.")
+def main(ledger: int, waiting: int, people: int, write: bool) -> None:
+    """Explain the statements of a round."""
+    with Stack() as stack:
+        stack.fresh(SHARDS)
+        fill_ledger(stack.engine, ledger)
+        data = msgspec.json.encode(event_attributes(1)).decode()
+        fill_backlog(stack.engine, waiting, data, shards=SHARDS, people=people)
+        explainer = Explainer()
+        with explainer.listening(stack.engine):
+            _rounds(stack.engine, explainer)
+    said = f"{heading('python -m benchmarks.plans')}; {ledger:,} rows in the ledger, {waiting:,} in the backlog.\n"
+    text = said + "".join(_section(plan) for plan in explainer.plans)
+    if write:
+        between_markers(PAGE, "plans", text)
+    else:
+        click.echo(text)
+
+
+def _rounds(engine: sa.Engine, explainer: Explainer) -> None:
+    fresh = _jobs()
+    holder = settlement.Holder(0, 1)
+    with engine.begin() as connection:
+        explainer.what = "Taking a shard over"
+        shards.take_over(connection, 0)
+    with engine.begin() as connection:
+        explainer.what = f"Repeats among {ROUND:,} fresh jobs, keys that wait, whether anything is due"
+        ids, keys = [job.id for job in fresh], list({key for job in fresh for key in job.keys})
+        known.look_up(connection, 0, "live", ids, keys)
+    with engine.begin() as connection:
+        explainer.what = f"Settling {ROUND:,} delivered jobs"
+        settlement.settle(connection, holder, Settlement(delivered=fresh), 5.0)
+    with engine.begin() as connection:
+        explainer.what = f"The due backlog, {ROUND:,} jobs"
+        due = backlog.due(connection, 0, "live", ROUND)
+    with engine.begin() as connection:
+        explainer.what = f"Settling {len(due):,} jobs out of the backlog, delivered"
+        settlement.settle(connection, holder, Settlement(delivered=due), 5.0)
+    with engine.begin() as connection:
+        explainer.what = f"Settling {ROUND:,} jobs that must wait"
+        waiting = [Waiting(job=job, reason="breaker") for job in _jobs()]
+        settlement.settle(connection, holder, Settlement(waiting=waiting), 5.0)
+    with engine.begin() as connection:
+        explainer.what = "Jobs out of the backlog that failed again"
+        failed = [Waiting(job=job, reason="failed") for job in backlog.due(connection, 0, "live", ROUND)]
+        settlement.settle(connection, holder, Settlement(waiting=failed), 5.0)
+    with engine.begin() as connection:
+        explainer.what = "The tick: shards with something due"
+        backlog.due_shards(connection)
+
+
+def _jobs() -> list[Job]:
+    now = time.time()
+    return [
+        Job(
+            id=new_id(), operation="person.event", keys=(key,), shards=(0,), lane="live", entry="0-1", enqueued_at=now,
+            age_from=now, body=operations.track(key.removeprefix("id:"), "order_completed", event_attributes(1)).body,
+        )
+        for key in _keys_of_shard(0)
+    ]  # fmt: skip
+
+
+def _keys_of_shard(shard: int) -> Iterator[str]:
+    # People of whom nothing waits, so that their jobs can be sent.
+    found = (key for number in range(1_000_000, 2_000_000) if shard_of(key := f"id:{number}", SHARDS) == shard)
+    for _ in range(ROUND):
+        yield next(found)
+
+
+def _section(plan: Plan) -> str:
+    statement = re.sub(r"%\((\w+)\)s(::\w+)?", r":\1", plan.statement).strip()
+    first = " ".join(statement.split())
+    return f"\n### {plan.what}: `{first[:60].replace('`', '')}…`\n\n```\n" + "\n".join(plan.lines) + "\n```\n"
+
+
+if __name__ == "__main__":
+    main()
