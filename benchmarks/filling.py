@@ -51,9 +51,7 @@ def fill_ledger(engine: sa.Engine, rows: int, *, people: int = 100_000, days: fl
             connection.execute(
                 _LEDGER, {"first": first, "last": last, "rows": rows, "people": people, "oldest_s": days * 86_400}
             )
-        connection.exec_driver_sql(
-            "ALTER TABLE trackrelay_ledger ADD CONSTRAINT pk_trackrelay_ledger PRIMARY KEY (id)"
-        )
+        connection.exec_driver_sql("ALTER TABLE trackrelay_ledger ADD CONSTRAINT pk_trackrelay_ledger PRIMARY KEY (id)")
         for index in indexes:
             connection.exec_driver_sql(index.definition)
     _settle(engine, "trackrelay_ledger")

@@ -61,9 +61,7 @@ class Explainer:
         yield
         sa.event.remove(engine, "before_cursor_execute", self._explain)
 
-    def _explain(
-        self, connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
-    ) -> None:
+    def _explain(self, connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
         cursor.execute("SAVEPOINT explained")
         cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", parameters)
         lines = tuple(_ARRAY.sub("'{…}'", row[0]) for row in cursor.fetchall())

@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
-import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
-from redis.retry import Retry
 
-from .append import APPEND_LUA, APPEND_SHA, Entry, ShardsDiffer, append_arguments, check_reply, is_moving
+from .append import Entry, ShardsDiffer, append_command, check_reply, is_moving, loading_command
+from .connections import Connections
 from .errors import ConfigurationError, QueueFull, QueueUnavailable
 from .redis_keys import Lane
 from .settings import Settings
@@ -24,17 +22,6 @@ COOL_DOWN_S = 3.0
 ATTEMPTS = 2
 #: How long to wait between two attempts while the number of shards is being changed.
 MOVING_WAIT_S = 0.02
-
-
-def connection_options(timeout_s: float) -> dict[str, Any]:
-    """redis-py options that keep a command within ``timeout_s`` and never send it twice unasked."""
-    return {
-        "socket_timeout": timeout_s,
-        "socket_connect_timeout": timeout_s,
-        "retry": Retry(NoBackoff(), 0),
-        "retry_on_timeout": False,
-        "health_check_interval": 0,
-    }
 
 
 class Reachability:
@@ -93,7 +80,7 @@ class RedisQueue:
         self._settings = settings
         self._shards = ShardCount(settings.shards)
         self._reachability = Reachability()
-        self._client: redis.Redis | None = None
+        self._connections: Connections | None = None
         self._lock = Lock()
 
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
@@ -120,31 +107,31 @@ class RedisQueue:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            self._client.close()
+        if self._connections is not None:
+            self._connections.close()
 
     def _append_once(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> None:
-        arguments = append_arguments(
-            entries, lane, shards=self._shards.current, max_length=self._settings.max_queue_length
-        )
-        reply = self._run(arguments)
+        reply = self._run(entries, lane, give_up)
         while is_moving(reply) and time.monotonic() < give_up:
             time.sleep(MOVING_WAIT_S)
-            reply = self._run(arguments)
+            reply = self._run(entries, lane, give_up)
         check_reply(reply, entries[0].operation)
 
-    def _run(self, arguments: Sequence[str | bytes | int | float]) -> Any:
-        client = self._connected()
+    def _run(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> Any:
+        shards, max_length = self._shards.current, self._settings.max_queue_length
+        connections = self._connected()
         try:
-            return client.evalsha(APPEND_SHA, 0, *arguments)
+            command = append_command(entries, lane, shards=shards, max_length=max_length)
+            return connections.exchange(command, give_up)
         except NoScriptError:
-            return client.eval(APPEND_LUA, 0, *arguments)
+            command = loading_command(entries, lane, shards=shards, max_length=max_length)
+            return connections.exchange(command, give_up)
 
-    def _connected(self) -> redis.Redis:
-        if self._client is None:
+    def _connected(self) -> Connections:
+        if self._connections is None:
             with self._lock:
-                if self._client is None:
+                if self._connections is None:
                     assert self._settings.redis_url is not None
-                    options = connection_options(self._settings.enqueue_timeout / ATTEMPTS)
-                    self._client = redis.Redis.from_url(self._settings.redis_url, **options)
-        return self._client
+                    timeout_s = self._settings.enqueue_timeout / ATTEMPTS
+                    self._connections = Connections(self._settings.redis_url, timeout_s)
+        return self._connections

@@ -14,9 +14,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from .append import APPEND_LUA, APPEND_SHA, Entry, ShardsDiffer, append_arguments, check_reply, is_moving
+from .connections import connection_options
 from .errors import QueueUnavailable
 from .redis_keys import Lane
-from .redis_queue import ATTEMPTS, MOVING_WAIT_S, Reachability, ShardCount, connection_options, refused
+from .redis_queue import ATTEMPTS, MOVING_WAIT_S, Reachability, ShardCount, refused
 from .settings import Settings
 
 

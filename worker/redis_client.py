@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import redis
 
-from producers.redis_queue import connection_options
+from producers.connections import connection_options
 
 from .settings import Settings
 

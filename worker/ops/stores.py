@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import redis
 import sqlalchemy as sa
 
-from producers.redis_queue import connection_options
+from producers.connections import connection_options
 
 from ..keys import KeyHasher
 from ..settings import Settings, load

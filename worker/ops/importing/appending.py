@@ -9,11 +9,11 @@ from typing import Any
 import redis
 from redis.exceptions import RedisError
 
+from producers.connections import connection_options
 from producers.default import overrides
 from producers.errors import QueueFull, QueueUnavailable
 from producers.operation import Operation
 from producers.producer import Producer
-from producers.redis_queue import connection_options
 from producers.settings import load
 
 #: An import takes at most this part of the queue's length and of Redis' memory: the rest is the applications'.
