@@ -1,24 +1,19 @@
 """Connections to the queue, over which one command and its answer go.
 
-redis-py opens them: TLS, passwords, sockets of both kinds. What it does around each command — looking whether the connection still
-lives, retrying, measuring, parsing — costs an application more than the command itself, and an enqueue is a single command whose
-answer is a few bytes. That a connection was closed meanwhile is found out by using it; the caller tries once more.
+They are redis-py's. What its client does around each command — packing, looking whether the connection still lives, retrying, measuring —
+costs an application more than the command itself. That a connection was closed meanwhile is found out by using it; the caller
+tries once more.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
-
-from .answers import parse
-
-_READ_BYTES = 4096
 
 
 def connection_options(timeout_s: float) -> dict[str, Any]:
@@ -46,11 +41,8 @@ class Connections:
         self._idle: list[Any] = []
         self._pid = os.getpid()
 
-    def exchange(self, command: bytes, give_up: float) -> Any:
+    def exchange(self, command: bytes) -> Any:
         """Send a packed command and return its answer.
-
-        Args:
-            give_up: ``time.monotonic()`` after which an answer is not waited for, however it trickles in.
 
         Raises:
             ResponseError: the answer is an error.
@@ -58,16 +50,18 @@ class Connections:
         """
         connection = self._take()
         try:
-            answer = _exchange(connection._sock, command, give_up)
+            connection.send_packed_command([command], check_health=False)
+            answer = connection.read_response(disable_decoding=True)
+        except ResponseError:
+            self._idle.append(connection)
+            raise
         except BaseException as error:
             connection.disconnect()
-            if isinstance(error, OSError):
+            if isinstance(error, OSError | RedisError):
                 # The others have not been spoken on for longer: what ended this one has most likely ended them.
                 self.close()
             raise
         self._idle.append(connection)
-        if isinstance(answer, RedisError):
-            raise answer
         return answer
 
     def close(self) -> None:
@@ -88,17 +82,3 @@ class Connections:
             connection = self._make(**self._options)
             connection.connect()
             return connection
-
-
-def _exchange(sock: Any, command: bytes, give_up: float) -> Any:
-    sock.sendall(command)
-    data = b""
-    while True:
-        received = sock.recv(_READ_BYTES)
-        if not received:
-            raise ConnectionResetError("the server closed the connection")
-        data += received
-        if found := parse(data):
-            return found[0]
-        if time.monotonic() > give_up:
-            raise TimeoutError("the answer did not come to its end in time")
