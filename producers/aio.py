@@ -30,6 +30,9 @@ async def enqueue_all(batch: Sequence[Operation], *, lane: Lane = "live") -> lis
     """Enqueue some operations in one round trip, all or none, and return their jobs' ids."""
     if batch:
         producer = default_producer()
+        if (enqueued := producer.awaitable(batch, lane)) is not None:
+            await enqueued
+            return [operation.id for operation in batch]
         entries, fallback = producer.entries(batch), producer.fallback
         if fallback is not None and await asyncio.to_thread(fallback.must_take, entries):
             await asyncio.to_thread(fallback.write, entries, lane)
@@ -79,6 +82,9 @@ async def aclose() -> None:
 
 async def _enqueue_chunk(chunk: list[Operation]) -> int:
     producer = default_producer()
+    if (enqueued := producer.awaitable(chunk, "bulk")) is not None:
+        await enqueued
+        return len(chunk)
     entries = producer.entries(chunk)
     while True:
         try:

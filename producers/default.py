@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -13,6 +14,14 @@ _lock = Lock()
 _overrides: dict[str, Any] = {}
 _producer: Producer | None = None
 _settings: Settings | None = None
+_make: Callable[..., Producer] = Producer
+
+
+def produce_with(make: Callable[..., Producer]) -> None:
+    """Let ``make``, called with what :func:`configure` was told, make the producer: a framework's waits for its commits."""
+    global _make
+    _make = make
+    configure()
 
 
 def configure(**settings: Any) -> None:
@@ -45,7 +54,7 @@ def default_producer() -> Producer:
     if producer is None:
         with _lock:
             if _producer is None:
-                _producer = Producer(**_overrides)
+                _producer = _make(**_overrides)
             producer = _producer
     return producer
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from .errors import InvalidOperation
-from .people import ObjectRef, Person, PersonLike, plain_id
+from .people import PLAIN, ObjectRef, Person, PersonLike, plain_id, recognised
 
 Attributes: TypeAlias = Mapping[str, Any]
 #: An object a person belongs to, alone or with the relationship's attributes.
@@ -19,7 +19,11 @@ Others: TypeAlias = ToObject | ToPerson | Iterable[ToObject] | Iterable[ToPerson
 
 def person_identifiers(person: PersonLike) -> dict[str, str]:
     """Who is meant, as the Track API's v2 says it."""
-    return person.identifiers if isinstance(person, Person) else {"id": plain_id(person)}
+    if isinstance(person, Person):
+        return person.identifiers
+    if type(person) not in PLAIN and (known := recognised(person)):
+        return known.identifiers
+    return {"id": plain_id(person)}
 
 
 def object_identifiers(obj: ObjectRef) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NoReturn, TypeAlias
 from uuid import UUID
 
@@ -76,6 +77,8 @@ class Person(_Frozen):
         """
         if isinstance(value, Person):
             return value
+        if type(value) not in PLAIN and (known := recognised(value)):
+            return known
         person = cls.__new__(cls)
         _set(person, "kind", "id")
         _set(person, "value", plain_id(value))
@@ -110,6 +113,21 @@ def _person(kind: str, value: str) -> Person:
 
 #: A person, or their id.
 PersonLike: TypeAlias = Person | str | int | UUID
+#: What is an id and nothing else.
+PLAIN = frozenset({str, int, UUID})
+
+_recognise: Callable[[object], Person | None] | None = None
+
+
+def recognise_people(recognise: Callable[[object], Person | None]) -> None:
+    """Let ``recognise`` say who a framework's user is; it answers None for what is nobody it knows of."""
+    global _recognise
+    _recognise = recognise
+
+
+def recognised(value: object) -> Person | None:
+    """Who a framework's user is; None if ``value`` is none."""
+    return _recognise(value) if _recognise else None
 
 
 def plain_id(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,6 +72,10 @@ class Producer(Vocabulary):
         """Enqueue what one of the vocabulary's methods made."""
         return self.enqueue_all(batch)
 
+    def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[object] | None:
+        """What :mod:`producers.aio` awaits to enqueue ``batch``; None: it goes to the queue by itself."""
+        return None
+
     def enqueue_many(self, operations: Iterable[Operation], *, on_invalid: OnInvalid = "raise") -> int:
         """Enqueue any number of operations in the bulk lane, in constant memory, waiting while the queue is full.
 
@@ -85,9 +89,13 @@ class Producer(Vocabulary):
         """
         count = 0
         for chunk in chunks(valid(iter(operations), on_invalid)):
-            self._append_when_there_is_room(self.entries(chunk))
+            self.take_chunk(chunk)
             count += len(chunk)
         return count
+
+    def take_chunk(self, chunk: Sequence[Operation]) -> None:
+        """Enqueue some of many, in the bulk lane, waiting while the queue is full."""
+        self._append_when_there_is_room(self.entries(chunk))
 
     @contextmanager
     def pipeline(self) -> Iterator[Pipeline]:

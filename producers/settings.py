@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import tzinfo
 from typing import Any, Literal, get_args
 
+from .environment import environment as current_environment
 from .errors import ConfigurationError
 
 BackendName = Literal["redis", "console", "memory", "off"]
@@ -38,16 +38,18 @@ class Settings:
 
 
 def load(
-    overrides: Mapping[str, Any], environment: Mapping[str, str] = os.environ, *, needs_queue: bool = True
+    overrides: Mapping[str, Any], environment: Mapping[str, str] | None = None, *, needs_queue: bool = True
 ) -> Settings:
     """The settings, each from the first place that has it.
 
     Args:
+        environment: left out, the process's, with the framework's settings on top.
         needs_queue: whether a queue must be configured; who only writes to an outbox needs none.
 
     Raises:
         ConfigurationError: a value is wrong, or no queue is configured; the message names the setting.
     """
+    environment = current_environment() if environment is None else environment
     known = {field.name for field in fields(Settings)}
     for name in overrides:
         if name not in known:

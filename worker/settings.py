@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -15,6 +14,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from producers.default import overrides
+from producers.environment import environment as current_environment
 from producers.errors import ConfigurationError
 from producers.setting_names import SECRET_NAMES
 from producers.settings import DATABASE_SCHEMES
@@ -155,12 +155,15 @@ def _check_url(name: str, url: str, allow_http: bool) -> None:
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of ``environment`` (default: the process's), with what ``producers.configure()`` was told on top.
+    """The settings of ``environment``, with what ``producers.configure()`` was told on top.
+
+    Args:
+        environment: left out, the process's, with a framework's settings on top.
 
     Raises:
         ConfigurationError: with one line for each setting that is missing or wrong.
     """
-    values: dict[str, Any] = _with_files(os.environ if environment is None else environment)
+    values: dict[str, Any] = _with_files(current_environment() if environment is None else environment)
     values |= {f"TRACKRELAY_{name.upper()}": value for name, value in overrides().items()}
     try:
         return Settings(**{name: value for name, value in values.items() if name in _ALIASES and value != ""})

@@ -1,0 +1,25 @@
+"""The environment, with the settings of a web framework on top of it: the one place that reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+#: The framework's settings under their names in the environment, as text; asked each time.
+FrameworkSettings = Callable[[], Mapping[str, str]]
+
+_framework_settings: FrameworkSettings = dict
+
+
+def set_framework_settings(source: FrameworkSettings) -> None:
+    """Say what the framework's settings are. They win over the environment; ``configure()`` wins over them."""
+    global _framework_settings
+    _framework_settings = source
+
+
+def environment() -> dict[str, str]:
+    """What is to be read in place of ``os.environ``."""
+    told = _framework_settings()
+    # A secret's file in the environment must not win over the secret in the framework's settings.
+    hidden = {f"{name}_FILE" for name in told} | {name.removesuffix("_FILE") for name in told if name.endswith("_FILE")}
+    return {name: value for name, value in os.environ.items() if name not in hidden} | dict(told)
