@@ -1,0 +1,51 @@
+"""What goes wrong at a call, as one who catches the official client's exception expects it, with our words and attributes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import (
+    ConfigurationError,
+    InvalidOperation,
+    NotEnqueued,
+    QueueFull,
+    QueueUnavailable,
+    TrackRelayError,
+)
+from . import official
+
+
+class _CustomerIOException(Exception):
+    """Customer.io refuses this, or the queue did not take it."""
+
+
+if TYPE_CHECKING:
+    CustomerIOException = _CustomerIOException
+else:
+    CustomerIOException = official.shared("CustomerIOException", _CustomerIOException)
+
+
+class Refused(CustomerIOException, InvalidOperation):
+    """Customer.io would refuse it."""
+
+
+class Unavailable(CustomerIOException, QueueUnavailable):
+    """The queue could not be reached."""
+
+
+class Full(CustomerIOException, QueueFull):
+    """The queue has no room."""
+
+
+class Misconfigured(CustomerIOException, ConfigurationError):
+    """The queue was never set up, or a setting is wrong."""
+
+
+def translated(error: TrackRelayError) -> CustomerIOException:
+    """``error`` as one that is the official client's exception as well."""
+    message = str(error)
+    if isinstance(error, InvalidOperation):
+        return Refused(message, field=error.field, limit=error.limit, actual=error.actual)
+    if isinstance(error, NotEnqueued):
+        return (Full if isinstance(error, QueueFull) else Unavailable)(message, error.operation)
+    return Misconfigured(message) if isinstance(error, ConfigurationError) else CustomerIOException(message)

@@ -1,0 +1,90 @@
+"""Which operations a request to the Track API stands for."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from ..errors import InvalidOperation
+from ..operation import Operation
+from ..operations import entity
+from . import v1
+from .client_base import CustomerIOException
+
+log = logging.getLogger("trackrelay")
+
+Read: TypeAlias = Callable[..., list[Operation]]
+
+_CUSTOMER = "/customers/(?P<person>[^/]*)"
+#: What follows the prefix ``/api/v1``, whatever that is set to.
+_V1: tuple[tuple[str, str, Read], ...] = (
+    ("PUT", _CUSTOMER, v1.identify),
+    ("DELETE", _CUSTOMER, v1.bare("delete")),
+    ("POST", f"{_CUSTOMER}/events", v1.event),
+    ("PUT", f"{_CUSTOMER}/devices", v1.add_device),
+    ("DELETE", f"{_CUSTOMER}/devices/(?P<token>[^/]*)", v1.delete_device),
+    ("POST", f"{_CUSTOMER}/suppress", v1.bare("suppress")),
+    ("POST", f"{_CUSTOMER}/unsuppress", v1.bare("unsuppress")),
+    ("POST", "/push/events", v1.push_metric),
+    ("POST", "/events", v1.anonymous_event),
+    ("POST", "/merge_customers", v1.merge),
+    ("POST", "/segments/(?P<segment>[^/]*)/add_customers", v1.segment("add")),
+    ("POST", "/segments/(?P<segment>[^/]*)/remove_customers", v1.segment("remove")),
+    ("POST", "/forms/(?P<form>[^/]*)/submit", v1.form),
+    ("POST", "/metrics", v1.metric),
+    ("POST", "/unsubscribe/(?P<delivery>[^/]*)", v1.unsubscribe),
+)
+_ROUTES = tuple((method, re.compile(f"(?:/.*)?{path}"), read) for method, path, read in _V1)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a request tells: operations, and the API's words for those that it would refuse."""
+
+    operations: list[Operation]
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read(method: str, url: str, data: Mapping[str, Any]) -> Told:
+    """The operations of a request.
+
+    Args:
+        url: the whole of it, or its path; identifiers in it percent-encoded.
+        data: the decoded body.
+
+    Raises:
+        InvalidOperation: Customer.io would refuse it. In a batch the API refuses one by one, see :attr:`Told.errors`.
+        CustomerIOException: there is no such request, or none that could be told later.
+    """
+    parts = urlsplit(url)
+    if parts.path.endswith("/api/v2/batch"):
+        return _batch(data.get("batch"))
+    if parts.path.endswith("/api/v2/entity"):
+        return Told([entity(data)])
+    for verb, path, made in _ROUTES:
+        if verb == method.upper() and (match := path.fullmatch(parts.path)):
+            named = {name: unquote(value) for name, value in match.groupdict().items()}
+            asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+            return Told(made(data, **named, **asked))
+    raise CustomerIOException(f"{method} {_shown(parts.path)} is no request that can be enqueued")
+
+
+def _batch(operations: Iterable[Any] | None) -> Told:
+    told = Told([])
+    for index, document in enumerate(operations or ()):
+        try:
+            told.operations.append(entity(document))
+        except InvalidOperation as error:
+            # As the API does: the rest of the batch is accepted, and what was not is in the answer.
+            log.warning("trackrelay: operation %d of a batch was refused: %s", index, error)
+            told.errors.append({"batch_index": index, "reason": "invalid", "field": error.field, "message": str(error)})
+    return told
+
+
+def _shown(path: str) -> str:
+    # Not what follows: it may name somebody.
+    return "/".join(path.split("/")[:4])

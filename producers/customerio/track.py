@@ -1,0 +1,240 @@
+"""The client, which enqueues what the official one sends."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from ..errors import TrackRelayError
+from . import requests, taking
+from .answer import Answer
+from .cleaning import as_sent, clean, whole_seconds
+from .client_base import CustomerIOException, translated
+from .constants import CIOID, EMAIL, ID
+from .regions import Region, Regions
+
+_site_id: Any = None
+
+
+class CustomerIO:
+    """Has the methods of the official client for the Track API; each enqueues, and returns at once.
+
+    Args:
+        site_id, api_key, host, region, port, url_prefix, retries, timeout, backoff_factor, use_connection_pooling: kept and not
+            used: the worker has credentials and addresses of its own.
+        json_encoder: used by neither client.
+
+    What is named by a plain identifier is told by its shape, as the Track API's v1 does: with an ``@`` an email, with
+    ``cio_`` a cio_id, anything else an id. Every method raises :class:`CustomerIOException` for what Customer.io would
+    refuse and for a queue that cannot be reached; it is an :class:`~producers.InvalidOperation`,
+    :class:`~producers.QueueUnavailable` or :class:`~producers.QueueFull` as well.
+    """
+
+    def __init__(
+        self,
+        site_id: Any = None,
+        api_key: Any = None,
+        host: str | None = None,
+        region: Any = Regions.US,
+        port: int | None = None,
+        url_prefix: str | None = None,
+        json_encoder: Any = None,
+        retries: int = 3,
+        timeout: float = 10,
+        backoff_factor: float = 0.02,
+        use_connection_pooling: bool = True,
+    ) -> None:
+        if not isinstance(region, Region):
+            raise CustomerIOException("invalid region provided")
+        if json_encoder is not None:
+            warnings.warn("json_encoder is not used, as in the official client", DeprecationWarning, stacklevel=2)
+        _warn_of_another_workspace(site_id)
+        self.site_id, self.api_key = site_id, api_key
+        self.host = host or region.track_host
+        self.port = port or 443
+        self.url_prefix = url_prefix or "/api/v1"
+        self.retries, self.timeout, self.backoff_factor = retries, timeout, backoff_factor
+        self.use_connection_pooling = use_connection_pooling
+        self.setup_base_url()
+
+    # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def identify(self, id: Any, **kwargs: Any) -> Answer:
+        """Add or update a person; the keyword arguments are attributes."""
+        _require(id, "id", "identify")
+        return self.send_request("PUT", self.get_customer_query_string(id), kwargs)
+
+    def delete(self, customer_id: Any) -> Answer:
+        """Delete a person."""
+        _require(customer_id, "customer_id", "delete")
+        return self.send_request("DELETE", self.get_customer_query_string(customer_id), {})
+
+    def suppress(self, customer_id: Any) -> Answer:
+        """Delete a person and let nobody add them again."""
+        _require(customer_id, "customer_id", "suppress")
+        return self.send_request("POST", f"{self.get_customer_query_string(customer_id)}/suppress", {})
+
+    def unsuppress(self, customer_id: Any) -> Answer:
+        """Let a suppressed person be added again."""
+        _require(customer_id, "customer_id", "unsuppress")
+        return self.send_request("POST", f"{self.get_customer_query_string(customer_id)}/unsuppress", {})
+
+    def merge_customers(
+        self, primary_id_type: str, primary_id: Any, secondary_id_type: str, secondary_id: Any
+    ) -> Answer:
+        """Merge the secondary person into the primary one; there is no way back."""
+        kinds = {"primary": primary_id_type, "secondary": secondary_id_type}
+        ids = {"primary": primary_id, "secondary": secondary_id}
+        for which, kind in kinds.items():
+            if not self.is_valid_id_type(kind):
+                raise CustomerIOException(f"invalid {which} id type")
+        for which, id in ids.items():
+            _require(id, f"{which} customer_id")
+        people = {which: {kinds[which]: ids[which]} for which in kinds}
+        return self.send_request("POST", f"{self.base_url}/merge_customers", people)
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def track(self, customer_id: Any, name: Any, data: Any = None, id: Any = None, timestamp: Any = None) -> Answer:
+        """Something a person did."""
+        _require(customer_id, "customer_id", "track")
+        return self.send_request("POST", self.get_event_query_string(customer_id), _event(name, data, id, timestamp))
+
+    def track_anonymous(
+        self, anonymous_id: Any, name: Any, data: Any = None, id: Any = None, timestamp: Any = None
+    ) -> Answer:
+        """Something somebody did who is not yet known; without an anonymous_id an invite to ``data["recipient"]``."""
+        event = _event(name, data, id, timestamp)
+        if anonymous_id is not None and anonymous_id != "":
+            event["anonymous_id"] = anonymous_id
+        return self.send_request("POST", self.get_events_query_string(), event)
+
+    def pageview(self, customer_id: Any, page: Any, **data: Any) -> Answer:
+        """A page a person looked at; the keyword arguments are its data."""
+        _require(customer_id, "customer_id", "pageview")
+        event = {"type": "page", "name": page, "data": data}
+        return self.send_request("POST", self.get_event_query_string(customer_id), event)
+
+    def backfill(self, customer_id: Any, name: Any, timestamp: Any, **data: Any) -> Answer:
+        """Something a person did in the past; the keyword arguments are its data."""
+        _require(customer_id, "customer_id", "backfill")
+        try:
+            when = whole_seconds(timestamp)
+        except Exception as error:
+            raise CustomerIOException(f"{timestamp} is not a valid timestamp ({error})") from error
+        event = {"name": name, "data": data, "timestamp": when}
+        return self.send_request("POST", self.get_event_query_string(customer_id), event)
+
+    # ── devices ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def add_device(self, customer_id: Any, device_id: Any, platform: Any, **data: Any) -> Answer:
+        """Add or update a device; keyword arguments: ``last_used``, ``attributes``."""
+        for value, name in ((customer_id, "customer_id"), (device_id, "device_id"), (platform, "platform")):
+            _require(value, name, "add_device")
+        device = {**data, "id": device_id, "platform": platform}
+        return self.send_request("PUT", self.get_device_query_string(customer_id), {"device": device})
+
+    def delete_device(self, customer_id: Any, device_id: Any) -> Answer:
+        """Take a device away."""
+        for value, name in ((customer_id, "customer_id"), (device_id, "device_id")):
+            _require(value, name, "delete_device")
+        path = f"{self.get_device_query_string(customer_id)}/{_encoded(device_id)}"
+        return self.send_request("DELETE", path, {})
+
+    # ── several, and anything ────────────────────────────────────────────────────────────────────────────────────────
+
+    def batch(self, operations: Any) -> Answer:
+        """Operations of the API's v2. What of them would be refused is in the answer's ``errors``, as with the API."""
+        if not operations:
+            raise CustomerIOException("operations cannot be empty in batch")
+        port = "" if self.port == 443 else f":{self.port}"
+        return self.send_request("POST", f"https://{self.host}{port}/api/v2/batch", {"batch": operations})
+
+    def send_request(self, method: str, url: str, data: Any) -> Answer:
+        """Enqueue what a request to the Track API would say. Everything above goes this way.
+
+        Raises:
+            CustomerIOException: it would be refused, cannot be enqueued, or the queue did not take it.
+        """
+        try:
+            told = requests.read(method, url, as_sent(data))
+            return Answer(taking.take(told.operations), tuple(told.errors))
+        except CustomerIOException:
+            raise
+        except TrackRelayError as error:
+            raise translated(error) from error
+
+    # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def setup_base_url(self) -> None:
+        """Put ``base_url`` together."""
+        self.host = self.host.partition("://")[2] or self.host
+        port = "" if self.port == 443 else f":{self.port}"
+        self.base_url = f"https://{self.host.strip('/')}{port}/{self.url_prefix.strip('/')}"
+
+    def get_customer_query_string(self, customer_id: Any) -> str:
+        """Where a person is."""
+        return f"{self.base_url}/customers/{_encoded(customer_id)}"
+
+    def get_event_query_string(self, customer_id: Any) -> str:
+        """Where a person's events go."""
+        return f"{self.get_customer_query_string(customer_id)}/events"
+
+    def get_events_query_string(self) -> str:
+        """Where events of people not yet known go."""
+        return f"{self.base_url}/events"
+
+    def get_device_query_string(self, customer_id: Any) -> str:
+        """Where a person's devices are."""
+        return f"{self.get_customer_query_string(customer_id)}/devices"
+
+    def is_valid_id_type(self, id_type: Any) -> bool:
+        """Whether a merge takes people named by that."""
+        return id_type in {ID, EMAIL, CIOID}
+
+    # ── a life without connections ───────────────────────────────────────────────────────────────────────────────────
+
+    def close(self) -> None:
+        """Nothing is held open here."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _require(value: Any, what: str, method: str = "") -> None:
+    if value is None or value == "":
+        raise CustomerIOException(f"{what} cannot be blank{method and f' in {method}'}")
+
+
+def _encoded(identifier: Any) -> str:
+    return quote(str(identifier), safe="")
+
+
+def _event(name: Any, data: Any, id: Any, timestamp: Any) -> dict[str, Any]:
+    event = {"name": name, "data": clean(data or {})}
+    if id is not None:
+        event["id"] = id
+    # What is no time is left out.
+    with suppress(TypeError, ValueError, OverflowError):
+        event["timestamp"] = whole_seconds(timestamp)
+    return event
+
+
+def _warn_of_another_workspace(site_id: Any) -> None:
+    """Everything goes to the worker's one workspace, whatever the clients are given."""
+    global _site_id
+    if site_id and _site_id and site_id != _site_id:
+        warnings.warn(
+            "CustomerIO clients with two site_ids: both enqueue for the one workspace whose credentials the worker has",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    _site_id = site_id or _site_id
