@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
@@ -71,6 +72,22 @@ def default_settings() -> Settings:
 def overrides() -> dict[str, Any]:
     """What :func:`configure` was told."""
     return dict(_overrides)
+
+
+@contextmanager
+def overridden(**settings: Any) -> Iterator[Producer]:
+    """Inside, the module-level functions use another producer, configured with ``settings`` on top; afterwards the one
+    before again."""
+    global _producer, _settings
+    before, kept = dict(_overrides), (_producer, _settings)
+    try:
+        configure(**settings)
+        yield default_producer()
+    finally:
+        with _lock:
+            _overrides.clear()
+            _overrides.update(before)
+            _producer, _settings = kept
 
 
 def _start_afresh() -> None:

@@ -53,6 +53,10 @@ class SandboxApp:
         else:
             await self._serve(scope, raw_path, Connection(scope, receive, send))
 
+    def answer(self, request: Request) -> Answer:
+        """The answer to a request that did not come over HTTP; faults and latency are of the network, and not here."""
+        return self._plan(request).answer()
+
     async def _serve(self, scope: Scope, raw_path: str, connection: Connection) -> None:
         headers = dict(scope["headers"])
         query = scope["query_string"].decode("latin-1")

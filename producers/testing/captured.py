@@ -1,0 +1,207 @@
+"""What was enqueued, and assertions about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, overload
+
+import msgspec
+
+from ..drafts import person_identifiers
+from ..keys import key_of
+from ..operation import Operation
+from ..people import ObjectRef, PersonLike
+from ..values import JSON, json_object
+from . import saying
+
+EVENTS = ("event", "page", "screen")
+
+
+@dataclass(frozen=True)
+class CapturedOperation:
+    """One operation as it would have gone to Customer.io."""
+
+    operation: Operation
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """All of it, decoded."""
+        document: dict[str, Any] = msgspec.json.decode(self.operation.body)
+        return document
+
+    @property
+    def id(self) -> str:
+        """The job's id; an event's own."""
+        return self.operation.id
+
+    @property
+    def kind(self) -> str:
+        """``type.action``, e.g. ``person.identify``."""
+        return self.operation.name
+
+    @property
+    def key(self) -> str:
+        """Whom it is about, e.g. ``id:42``."""
+        return self.operation.keys[0]
+
+    @property
+    def name(self) -> str | None:
+        """An event's name."""
+        name: str | None = self.document.get("name")
+        return name
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """A person's or an object's attributes, an event's data."""
+        attributes: dict[str, Any] = self.document.get("attributes") or {}
+        return attributes
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it is an event, a page or a screen, of a known person or an anonymous one."""
+        return self.operation.action in EVENTS and self.operation.type in ("person", "anonymous")
+
+
+class Captured(Sequence[CapturedOperation]):
+    """The operations that were enqueued, in order, an identify that goes with an event just ahead of it.
+
+    Values are compared as Customer.io gets them: ``total=Decimal("12.50")`` is met by 12.5, a datetime by its unix seconds.
+    """
+
+    def __init__(self, operations: list[Operation]) -> None:
+        self._operations = operations
+
+    @property
+    def all(self) -> list[CapturedOperation]:
+        """All of them."""
+        both = ((each.companion, each) if each.companion else (each,) for each in self._operations)
+        return [CapturedOperation(operation) for pair in both for operation in pair]
+
+    @property
+    def events(self) -> list[CapturedOperation]:
+        """The events, pages and screens."""
+        return [each for each in self.all if each.is_event]
+
+    def clear(self) -> None:
+        """Forget what was enqueued so far."""
+        self._operations.clear()
+
+    # ── assertions ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def assert_tracked(
+        self,
+        person: PersonLike,
+        name: str,
+        data: Mapping[str, Any] | None = None,
+        /,
+        *,
+        times: int | None = None,
+        **some_data: Any,
+    ) -> CapturedOperation:
+        """That an event was enqueued.
+
+        Args:
+            person: who: their id, or a Person; ``Person(anonymous_id=…)`` for somebody not yet known.
+            name: the event's name.
+            data: what its data has, or some of it; what it has besides does not matter.
+            times: exactly how often; left out, at least once.
+            some_data: the same as ``data``, where the names are Python's.
+
+        Returns:
+            the last of those that match.
+        """
+        __tracebackhide__ = True  # the traceback ends in the test
+        what = f"event {name!r} of {_key(person)}"
+        about = [each for each in self.events if (each.key, each.name) == (_key(person), name)]
+        return self._found(what, about, _expected(data, some_data), times)
+
+    def assert_identified(
+        self, person: PersonLike, attributes: Mapping[str, Any] | None = None, /, **some_attributes: Any
+    ) -> CapturedOperation:
+        """That a person was added or updated, with these attributes among others; returns the last that matches."""
+        __tracebackhide__ = True
+        return self.assert_enqueued("person.identify", person, attributes, **some_attributes)
+
+    def assert_joined(self, person: PersonLike, anonymous_id: str) -> CapturedOperation:
+        """That what an anonymous visitor did became a person's."""
+        __tracebackhide__ = True
+        return self.assert_identified(person, anonymous_id=anonymous_id)
+
+    def assert_enqueued(
+        self,
+        kind: str,
+        whom: PersonLike | ObjectRef | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        /,
+        *,
+        times: int | None = None,
+        **some_attributes: Any,
+    ) -> CapturedOperation:
+        """That an operation of a kind was enqueued, e.g. ``person.suppress`` or ``object.identify``.
+
+        Args:
+            kind: ``type.action``.
+            whom: about whom or what; None: no matter.
+            attributes, some_attributes: what it has among its attributes.
+            times: exactly how often; left out, at least once.
+        """
+        __tracebackhide__ = True
+        of_kind = [each for each in self.all if each.kind == kind]
+        about = [each for each in of_kind if whom is None or each.key == _key(whom)]
+        what = kind if whom is None else f"{kind} of {_key(whom)}"
+        return self._found(what, about, _expected(attributes, some_attributes), times)
+
+    def assert_not_tracked(self, name: str, person: PersonLike | None = None) -> None:
+        """That no event of that name was enqueued (for that person)."""
+        __tracebackhide__ = True
+        found = [each for each in self.events if each.name == name and (person is None or each.key == _key(person))]
+        if found:
+            raise AssertionError(saying.unexpected(f"event {name!r}", found, self.all))
+
+    def assert_nothing_enqueued(self) -> None:
+        """That nothing was enqueued."""
+        __tracebackhide__ = True
+        if self.all:
+            raise AssertionError(saying.unexpected("operation", self.all, self.all))
+
+    def _found(
+        self, what: str, about: list[CapturedOperation], expected: dict[str, JSON], times: int | None
+    ) -> CapturedOperation:
+        __tracebackhide__ = True
+        if times is not None and times < 1:
+            raise ValueError(f"times is {times}; that something was not enqueued is said with assert_not_tracked()")
+        met = [each for each in about if saying.differences(expected, each.attributes) == []]
+        if not met or (times is not None and len(met) != times):
+            raise AssertionError(saying.missing(what, expected, times, met, about, self.all))
+        return met[-1]
+
+    # ── a sequence ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def __iter__(self) -> Iterator[CapturedOperation]:
+        return iter(self.all)
+
+    @overload
+    def __getitem__(self, index: int) -> CapturedOperation: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[CapturedOperation]: ...
+    def __getitem__(self, index: int | slice) -> CapturedOperation | list[CapturedOperation]:
+        return self.all[index]
+
+    def __repr__(self) -> str:
+        return f"<Captured: {saying.listed(self.all)}>"
+
+
+def _key(whom: PersonLike | ObjectRef) -> str:
+    if isinstance(whom, ObjectRef):
+        return whom.key
+    ((kind, value),) = person_identifiers(whom).items()
+    return key_of(kind, value)
+
+
+def _expected(given: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, JSON]:
+    return json_object({**(given or {}), **more})
