@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -60,13 +60,17 @@ class OffBackend:
         pass
 
 
+#: Makes the backend for ``memory``; a test that captures has one of its own, whoever makes a producer meanwhile.
+make_memory: Callable[[], MemoryBackend] = MemoryBackend
+
+
 def backend_for(settings: Settings) -> Backend:
     """The backend that ``settings.backend`` names."""
     match settings.backend:
         case "console":
             return ConsoleBackend()
         case "memory":
-            return MemoryBackend()
+            return make_memory()
         case "off":
             return OffBackend()
     from .redis_queue import RedisQueue

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from .. import backends
 from ..append import Entry
 from ..backends import MemoryBackend
 from ..default import overridden
@@ -31,18 +32,33 @@ def capture(*producers: Producer, deliver_to: InProcessSandbox | None = None) ->
         DeliveryRefused: at the end, if the sandbox refused something.
     """
     delivery = Delivery(deliver_to) if deliver_to is not None else None
-    with overridden(backend="memory") as producer:
-        backend = CapturingBackend(delivery)
-        kept = [(each, each.backend, each.fallback) for each in (producer, *producers)]
-        for each, _, _ in kept:
-            each.backend, each.fallback = backend, None
-        try:
-            yield Captured(backend.operations)
-        finally:
-            for each, its_backend, its_fallback in kept:
-                each.backend, each.fallback = its_backend, its_fallback
+    backend = CapturingBackend(delivery)
+    with _every_memory_is(backend), overridden(backend="memory"), _into(backend, producers):
+        yield Captured(backend.operations)
     if delivery is not None:
         delivery.raise_if_refused()
+
+
+@contextmanager
+def _every_memory_is(backend: MemoryBackend) -> Iterator[None]:
+    # An application made inside may configure anew, and so make another producer.
+    before, backends.make_memory = backends.make_memory, lambda: backend
+    try:
+        yield
+    finally:
+        backends.make_memory = before
+
+
+@contextmanager
+def _into(backend: MemoryBackend, producers: Sequence[Producer]) -> Iterator[None]:
+    before = [(each, each.backend, each.fallback) for each in producers]
+    for each in producers:
+        each.backend, each.fallback = backend, None
+    try:
+        yield
+    finally:
+        for each, its_backend, its_fallback in before:
+            each.backend, each.fallback = its_backend, its_fallback
 
 
 class CapturingBackend(MemoryBackend):

@@ -1,0 +1,24 @@
+"""trackrelay at home in Flask.
+
+    relay = TrackRelay()          # TrackRelay(db=db) with Flask-SQLAlchemy: by way of the outbox
+
+    def create_app():
+        app = Flask(__name__)
+        relay.init_app(app)       # settings: app.config["TRACKRELAY_REDIS_URL"] …
+
+The functions of :mod:`producers` then read the application's settings, and enqueue after the response; ``flask trackrelay`` is the whole
+command line. What is only Flask's is here.
+"""
+
+try:
+    import flask  # noqa: F401 - said in our words if it is missing
+except ModuleNotFoundError as error:
+    if error.name != "flask":
+        raise
+    message = "producers.flask needs Flask: pip install 'trackrelay[flask]'"
+    raise ModuleNotFoundError(message, name="flask") from None
+
+from .extension import TrackRelay
+from .visitors import anonymous_id, forget_visitor, identify_visitor, visitor
+
+__all__ = ["TrackRelay", "anonymous_id", "forget_visitor", "identify_visitor", "visitor"]

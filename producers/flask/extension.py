@@ -1,0 +1,109 @@
+"""The extension."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import flask
+
+from ..default import produce_with
+from ..environment import set_framework_settings
+from ..errors import ConfigurationError
+from ..people import PersonLike
+from . import command
+from .after_response import AfterResponse
+from .configuration import as_environment, unknown_names
+from .producer import FlaskProducer
+from .visitors import EXTENSION, remember_visitor
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from ..outbox import Outbox
+
+WhoIsIt = Callable[[], PersonLike | None]
+F = TypeVar("F", bound=WhoIsIt)
+
+
+class TrackRelay:
+    """Makes the functions of :mod:`producers` those of a Flask application. One application a process: the last one.
+
+    Args:
+        app: the application; left out, call :meth:`init_app`.
+        db: Flask-SQLAlchemy's ``SQLAlchemy()``: everything goes by way of the outbox in its default database. The table is put into
+            ``db.metadata``, for ``db.create_all()`` and Flask-Migrate.
+    """
+
+    def __init__(self, app: flask.Flask | None = None, *, db: Any = None) -> None:
+        self._db = db
+        self._who: WhoIsIt = _nobody
+        if db is not None:
+            from ..outbox import table
+
+            if table.name not in db.metadata.tables:
+                table.to_metadata(db.metadata)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        """Serve ``app``. Its settings are read at the first call that needs them; nothing connects before."""
+        app.extensions[EXTENSION] = self
+        app.after_request(remember_visitor)
+        app.wsgi_app = AfterResponse(app.wsgi_app, lambda: app.testing)  # type: ignore[method-assign]
+        told = functools.partial(self._settings, app)
+        app.cli.add_command(command.command(told))
+        set_framework_settings(lambda: as_environment(app.config))
+        produce_with(functools.partial(FlaskProducer, self._engine_of(app)))
+        for name, meant in unknown_names(app.config).items():
+            hint = f"; did you mean {meant}?" if meant else ""
+            warnings.warn(f"nobody reads {name} of app.config{hint}", RuntimeWarning, stacklevel=2)
+
+    def person_loader(self, who: F) -> F:
+        """Say who is logged in: a decorator for a function that returns a person, or their id, or None for nobody.
+
+        It is called in a request, by :func:`producers.flask.visitor`.
+        """
+        self._who = who
+        return who
+
+    def load_person(self) -> PersonLike | None:
+        """Who is logged in."""
+        return self._who()
+
+    @property
+    def outbox(self) -> Outbox:
+        """Writes jobs into the transaction of ``db.session``: they commit with it, or never existed.
+
+        Raises:
+            ConfigurationError: the extension was made without ``db``.
+        """
+        if self._db is None:
+            raise ConfigurationError("the outbox needs the database: TrackRelay(db=db), with Flask-SQLAlchemy's db")
+        from ..outbox import Outbox
+
+        return Outbox(self._db.session)
+
+    def _engine_of(self, app: flask.Flask) -> Callable[[], sa.Engine] | None:
+        if self._db is None:
+            return None
+
+        @functools.cache
+        def engine() -> sa.Engine:
+            with app.app_context():
+                found: sa.Engine = self._db.engine
+            return found
+
+        return engine
+
+    def _settings(self, app: flask.Flask) -> dict[str, str]:
+        told = as_environment(app.config)
+        if engine := self._engine_of(app):
+            told.setdefault("TRACKRELAY_OUTBOX_URL", engine().url.render_as_string(hide_password=False))
+        return told
+
+
+def _nobody() -> None:
+    return None

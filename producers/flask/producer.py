@@ -1,0 +1,84 @@
+"""The producer of a Flask application: enqueues after the response."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import values
+from ..append import Entry
+from ..operation import Operation
+from ..producer import Producer, chunks
+from ..redis_keys import Lane
+from ..settings import load
+from .after_response import waiting
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+log = logging.getLogger("trackrelay")
+
+
+class FlaskProducer(Producer):
+    """In a request, takes operations and lets them wait for its response; anywhere else, enqueues them at once.
+
+    Args:
+        engine: gives the application's database, if it has the outbox: all operations then go that way, in one order.
+        settings: as for :func:`producers.configure`.
+    """
+
+    def __init__(self, engine: Callable[[], sa.Engine] | None, **settings: Any) -> None:
+        loaded = load(settings, needs_queue=engine is None)
+        if engine is None or loaded.backend != "redis":
+            super().__init__(**settings)
+        else:
+            self.settings, self.backend, self.fallback = loaded, RowsBackend(engine), None
+            values.set_naive_timezone(loaded.naive_timezone)
+
+    def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
+        """Enqueue some operations, all or none, and return their jobs' ids."""
+        # Nothing has to be waited for where nothing is far away: console, memory, off.
+        if lane == "live" and self.settings.backend == "redis" and (later := waiting()) is not None:
+            later.add(batch, self.send_later)
+            return [operation.id for operation in batch]
+        return super().enqueue_all(batch, lane=lane)
+
+    def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[object] | None:
+        """What coroutines await."""
+        if lane == "live" and waiting() is not None:
+            return _done(self.enqueue_all(batch))
+        if isinstance(self.backend, RowsBackend):
+            return asyncio.to_thread(self.enqueue_all, batch, lane=lane)
+        return None
+
+    def send_later(self, operations: Sequence[Operation]) -> None:
+        """Enqueue what waited for a response. What goes wrong is logged with the jobs' ids: there is nobody left to tell."""
+        for chunk in chunks(iter(operations)):
+            try:
+                super().enqueue_all(chunk)
+            except Exception as error:
+                ids = ", ".join(operation.id for operation in chunk)
+                log.error("trackrelay: jobs %s were not enqueued after the response: %s", ids, error)
+
+
+class RowsBackend:
+    """Writes a row into the outbox for each entry, in a transaction of its own."""
+
+    def __init__(self, engine: Callable[[], sa.Engine]) -> None:
+        self._engine = engine
+
+    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        """Write ``entries`` in order. What the database refuses is raised as SQLAlchemy raises it."""
+        from ..outbox.outbox import insert
+
+        with self._engine().begin() as connection:
+            insert(connection, entries, lane)
+
+    def close(self) -> None:
+        """The connections are the application's."""
+
+
+async def _done(ids: list[str]) -> list[str]:
+    return ids

@@ -1,0 +1,199 @@
+"""In a request, what is enqueued waits for the response, and can no longer harm it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flask
+import pytest
+import redis
+
+import producers
+from producers import ConfigurationError, QueueUnavailable, aio, track
+from producers.customerio import CustomerIO
+from producers.flask import TrackRelay
+from producers.testing import capture
+from tests.producers.flask.serving import serving
+from tests.support.waiting import wait_until
+from worker.ops.servers import ValkeyProcess
+from worker.queue_config import set_up
+
+Entries = Callable[[], dict[str, list[bytes]]]
+
+
+def application(**config: Any) -> flask.Flask:
+    """An application whose views enqueue."""
+    app = flask.Flask(__name__)
+    app.config.update(config)
+    TrackRelay().init_app(app)
+
+    @app.get("/five")
+    def five() -> str:
+        return " ".join(track("42", "seen", {"n": n, "secret": "canary-event-data-26bf7c"}) for n in range(5))
+
+    @app.get("/breaks")
+    def breaks() -> str:
+        track("42", "seen")
+        raise RuntimeError("after the call")
+
+    @app.get("/invalid")
+    def invalid() -> str:
+        track("42", "")
+        return "never"
+
+    @app.get("/asynchronous")
+    async def asynchronous() -> str:
+        return await aio.track("42", "seen")
+
+    @app.get("/drop-in")
+    def drop_in() -> str:
+        return CustomerIO().track("42", "seen").job_ids[0]
+
+    return app
+
+
+@pytest.fixture
+def app(queue: redis.Redis, redis_url: str) -> flask.Flask:
+    return application(TRACKRELAY_REDIS_URL=redis_url)
+
+
+def count(entries: Entries) -> int:
+    return sum(map(len, entries().values()))
+
+
+def test_nothing_is_enqueued_before_the_last_byte_is_sent_and_then_everything(
+    app: flask.Flask, entries: Entries
+) -> None:
+    streaming, go_on = threading.Event(), threading.Event()
+
+    @app.get("/slowly")
+    def slowly() -> flask.Response:
+        track("42", "before")
+
+        def body() -> Iterator[str]:
+            yield "first"
+            track("42", "while streaming")
+            streaming.set()
+            go_on.wait(20)
+            yield "last"
+
+        return flask.Response(flask.stream_with_context(body()))
+
+    with serving(app) as server:
+        answers: list[Any] = []
+        client = threading.Thread(target=lambda: answers.append(server.get("/slowly")))
+        client.start()
+        assert streaming.wait(20)
+        assert count(entries) == 0
+        go_on.set()
+        client.join()
+        wait_until(lambda: count(entries) == 2)
+    assert answers[0].body == b"firstlast"
+
+
+def test_five_calls_are_one_round_trip(app: flask.Flask, entries: Entries, queue: redis.Redis) -> None:
+    with serving(app) as server:
+        before = queue.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
+        ids = server.get("/five").body.decode().split()
+        wait_until(lambda: count(entries) == 5)
+        after = queue.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert len(set(ids)) == 5
+    assert after - before == 1
+
+
+def test_a_queue_that_hangs_neither_delays_nor_breaks_the_response_and_five_calls_wait_like_one(
+    own_redis: ValkeyProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_up(redis.Redis.from_url(own_redis.url), 4)
+    app = application(TRACKRELAY_REDIS_URL=own_redis.url, TRACKRELAY_ENQUEUE_TIMEOUT=2)
+    with serving(app) as server:
+        own_redis.pause()
+        begun = time.monotonic()
+        answer = server.get("/five")
+        answered = time.monotonic() - begun
+        wait_until(lambda: "were not enqueued after the response" in caplog.text, 10)
+        given_up = time.monotonic() - begun
+        own_redis.resume()
+    assert answer.status == 200
+    assert answered < 1.0
+    assert given_up < 2.0 + 2.0
+    assert all(job in caplog.text for job in answer.body.decode().split())
+    assert "canary" not in caplog.text
+
+
+def test_what_customerio_would_refuse_still_raises_in_the_view(app: flask.Flask, entries: Entries) -> None:
+    with serving(app) as server:
+        assert server.get("/invalid").status == 500
+    assert count(entries) == 0
+
+
+def test_a_view_that_breaks_has_said_what_it_said(app: flask.Flask, entries: Entries) -> None:
+    with serving(app) as server:
+        assert server.get("/breaks").status == 500
+        wait_until(lambda: count(entries) == 1)
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    with pytest.raises(RuntimeError):
+        app.test_client().get("/breaks")
+    assert count(entries) == 2
+
+
+@pytest.mark.parametrize("path", ["/asynchronous", "/drop-in"])
+def test_coroutines_and_the_official_clients_twin_wait_too(app: flask.Flask, entries: Entries, path: str) -> None:
+    seen_in_request: list[int] = []
+
+    @app.after_request
+    def look(response: flask.Response) -> flask.Response:
+        seen_in_request.append(count(entries))
+        return response
+
+    with serving(app) as server:
+        job = server.get(path).body
+        wait_until(lambda: count(entries) == 1)
+    assert seen_in_request == [0]
+    assert job in next(iter(entries().values()))[0]
+
+
+def test_outside_a_request_a_call_enqueues_at_once_and_raises(queue: redis.Redis, redis_url: str) -> None:
+    app = application(TRACKRELAY_REDIS_URL=redis_url)
+    with app.app_context():
+        assert track("42", "seen")
+    assert queue.xlen("trackrelay:0:live") + sum(queue.xlen(f"trackrelay:{n}:live") for n in (1, 2, 3)) == 1
+    application(TRACKRELAY_REDIS_URL="redis://127.0.0.1:1/0")
+    with pytest.raises(QueueUnavailable):
+        track("42", "seen")
+
+
+def test_a_test_client_sees_it_enqueued_without_closing_the_response(app: flask.Flask, entries: Entries) -> None:
+    app.testing = True
+    app.test_client().get("/five")
+    assert count(entries) == 5
+
+
+def test_what_an_application_enqueues_can_be_captured_however_late_it_is_made() -> None:
+    with capture() as captured:
+        application(TRACKRELAY_REDIS_URL="redis://127.0.0.1:1/0").test_client().get("/five")
+        captured.assert_tracked("42", "seen", n=4)
+    assert len(captured) == 5
+
+
+def test_middleware_that_replaces_the_response_loses_nothing(app: flask.Flask, entries: Entries) -> None:
+    @app.after_request
+    def replace(_: flask.Response) -> flask.Response:
+        return flask.Response("replaced")
+
+    with serving(app) as server:
+        assert server.get("/five").body == b"replaced"
+        wait_until(lambda: count(entries) == 5)
+
+
+def test_without_a_queue_the_first_call_says_which_setting_is_missing(caplog: pytest.LogCaptureFixture) -> None:
+    app = application()
+    with caplog.at_level(logging.ERROR), serving(app) as server:
+        assert server.get("/five").status == 500
+    assert "TRACKRELAY_REDIS_URL" in caplog.text
+    with pytest.raises(ConfigurationError):
+        producers.track("42", "seen")
