@@ -69,8 +69,17 @@ def test_every_module_of_the_worker_is_importable_with_the_worker_s_extra(enviro
         "TRACKRELAY_REDIS_URL": "redis://127.0.0.1:1/0",
         "TRACKRELAY_DATABASE_URL": "postgresql://127.0.0.1:1/x",
     }
-    done = environment("worker").run("python", "-c", IMPORT_ALL, "producers worker", EMBEDDED, settings=settings)
+    done = environment("worker").run(
+        "python", "-c", IMPORT_ALL, "producers worker", f"{EMBEDDED} {ELSEWHERE}", settings=settings
+    )
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_flask_s_is_importable_with_flask_s_extra_and_says_so_without(environment: Environments) -> None:
+    done = environment("flask").run("python", "-c", IMPORT_ALL, "producers.flask", "")
+    assert done.returncode == 0, done.stderr
+    missing = environment("").run("python", "-c", "import producers.flask")
+    assert "pip install 'trackrelay[flask]'" in missing.stderr
 
 
 def test_every_module_of_the_sandbox_is_importable_with_the_sandbox_s_extra(environment: Environments) -> None:
@@ -125,6 +134,8 @@ def test_the_embedded_servers_start_from_an_installation(environment: Environmen
 
 #: What needs the embedded servers, or the sandbox: all of it stands behind commands that say so.
 EMBEDDED = ".servers.family ops.demo ops.dev"
+#: What needs a framework, or pytest.
+ELSEWHERE = "producers.flask producers.testing.pytest_plugin"
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 packages, leave_out = sys.argv[1].split(), sys.argv[2].split()
