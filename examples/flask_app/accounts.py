@@ -1,0 +1,83 @@
+"""Signing up, logging in and out, changing one's mind, leaving."""
+
+from __future__ import annotations
+
+import flask
+import sqlalchemy as sa
+from flask.typing import ResponseReturnValue
+
+from producers.flask import forget_visitor, identify_visitor
+
+from .current import current_account, logged_in_account
+from .models import Account
+from .shop import db, relay
+
+blueprint = flask.Blueprint("accounts", __name__)
+
+
+@blueprint.get("/account")
+def account() -> ResponseReturnValue:
+    """The customer's own page, or the doors to it."""
+    return flask.render_template("account.html", account=current_account())
+
+
+@blueprint.post("/sign-up")
+def sign_up() -> ResponseReturnValue:
+    """Become a customer: the email is learned here, so what the visitor did so far becomes theirs here."""
+    form = flask.request.form
+    account = Account(email=form["email"].strip().lower(), name=form["name"], wants_news="wants_news" in form)
+    db.session.add(account)
+    try:
+        db.session.flush()
+    except sa.exc.IntegrityError:
+        db.session.rollback()
+        return "There is an account with this email.", 409
+    identify_visitor(account.id, _attributes(account), through=relay.outbox)
+    relay.outbox.track(account.id, "signed_up")
+    db.session.commit()
+    flask.session["account"] = account.id
+    return flask.redirect(flask.url_for("accounts.account"))
+
+
+@blueprint.post("/log-in")
+def log_in() -> ResponseReturnValue:
+    """Come back. (A real shop asks for more than an email.)"""
+    email = flask.request.form["email"].strip().lower()
+    account = db.session.scalar(sa.select(Account).where(Account.email == email)) or flask.abort(404)
+    flask.session["account"] = account.id
+    identify_visitor(account.id)
+    return flask.redirect(flask.url_for("accounts.account"))
+
+
+@blueprint.post("/log-out")
+def log_out() -> ResponseReturnValue:
+    """Go; whoever uses this browser next is somebody else."""
+    flask.session.clear()
+    forget_visitor()
+    return flask.redirect(flask.url_for("shelves.home"))
+
+
+@blueprint.post("/profile")
+def change_profile() -> ResponseReturnValue:
+    """Change name and consent, here and at Customer.io together."""
+    account = logged_in_account()
+    account.name = flask.request.form["name"]
+    account.wants_news = "wants_news" in flask.request.form
+    relay.outbox.identify(account.id, _attributes(account))
+    db.session.commit()
+    return flask.redirect(flask.url_for("accounts.account"))
+
+
+@blueprint.post("/account/delete")
+def delete_account() -> ResponseReturnValue:
+    """Leave. The person is deleted at Customer.io, and nothing that is still under way brings them back."""
+    account = logged_in_account()
+    relay.outbox.suppress(account.id)
+    db.session.delete(account)
+    db.session.commit()
+    return log_out()
+
+
+def _attributes(account: Account) -> dict[str, object]:
+    # Consent has one owner: this shop. "unsubscribed" is written nowhere else.
+    return {"email": account.email, "name": account.name, "unsubscribed": not account.wants_news}

@@ -1,0 +1,46 @@
+"""The cart and the checkout."""
+
+from __future__ import annotations
+
+import flask
+from flask.typing import ResponseReturnValue
+
+from .current import current_account, logged_in_account
+from .models import Order
+from .shelves import PRODUCTS
+from .shop import db, relay
+
+blueprint = flask.Blueprint("orders", __name__)
+
+
+@blueprint.get("/cart")
+def cart() -> ResponseReturnValue:
+    """What was put into it."""
+    skus = flask.session.get("cart", [])
+    return flask.render_template("cart.html", products=[PRODUCTS[sku] for sku in skus], account=current_account())
+
+
+@blueprint.post("/checkout")
+def checkout() -> ResponseReturnValue:
+    """Buy it: the order, the event and what changes about the customer are one transaction."""
+    account = logged_in_account()
+    skus = flask.session.get("cart") or flask.abort(400)
+    order = Order(account=account, total=sum(PRODUCTS[sku][1] for sku in skus))
+    db.session.add(order)
+    db.session.flush()
+    relay.outbox.track(
+        account.id,
+        "order_completed",
+        {"order_number": order.number, "total": order.total, "skus": skus},
+        # Segments and campaigns look at these: they travel with the event, just ahead of it.
+        person_attributes={
+            "last_order_at": order.placed_at,
+            "orders_count": len(account.orders),
+            "lifetime_value": account.lifetime_value,
+        },
+        # However often this is said of one order, it is one event.
+        idempotency_key=order.number,
+    )
+    db.session.commit()
+    flask.session["cart"] = []
+    return flask.redirect(flask.url_for("accounts.account"))

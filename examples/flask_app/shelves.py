@@ -1,0 +1,47 @@
+"""Looking around: by customers, and by visitors nobody knows yet."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import flask
+from flask.typing import ResponseReturnValue
+
+from producers import page, track
+from producers.flask import visitor
+
+from .current import current_account
+
+blueprint = flask.Blueprint("shelves", __name__)
+
+#: Name and price of what is sold, by number.
+PRODUCTS = {
+    "mug": ("A mug", Decimal("12.50")),
+    "pot": ("A tea pot", Decimal("39.00")),
+    "tea": ("Green tea", Decimal("8.90")),
+}
+
+
+@blueprint.get("/")
+def home() -> ResponseReturnValue:
+    """All there is."""
+    page(visitor(), "Home", {"url": flask.request.url})
+    return flask.render_template("home.html", products=PRODUCTS, account=current_account())
+
+
+@blueprint.get("/products/<sku>")
+def product(sku: str) -> ResponseReturnValue:
+    """One product."""
+    name, price = PRODUCTS.get(sku) or flask.abort(404)
+    # Waits for the response: who looks around waits for nothing, and a queue that is away changes nothing for them.
+    track(visitor(), "product_viewed", {"sku": sku, "price": price})
+    return flask.render_template("product.html", sku=sku, name=name, price=price, account=current_account())
+
+
+@blueprint.post("/cart/<sku>")
+def add_to_cart(sku: str) -> ResponseReturnValue:
+    """Put a product into the cart."""
+    _, price = PRODUCTS.get(sku) or flask.abort(404)
+    flask.session["cart"] = [*flask.session.get("cart", []), sku]
+    track(visitor(), "product_added", {"sku": sku, "price": price})
+    return flask.redirect(flask.url_for("orders.cart"))
