@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-#: The framework's settings under their names in the environment, as text; asked each time.
-FrameworkSettings = Callable[[], Mapping[str, str]]
+#: Given the environment, answers with a framework's settings under their names in it, as text; asked each time.
+FrameworkSettings = Callable[[Mapping[str, str]], Mapping[str, str]]
 
-_framework_settings: FrameworkSettings = dict
+
+def _none(_environment: Mapping[str, str]) -> Mapping[str, str]:
+    return {}
+
+
+_framework_settings: FrameworkSettings = _none
 
 
 def set_framework_settings(source: FrameworkSettings) -> None:
@@ -19,7 +24,7 @@ def set_framework_settings(source: FrameworkSettings) -> None:
 
 def environment() -> dict[str, str]:
     """What is to be read in place of ``os.environ``."""
-    told = _framework_settings()
+    told = _framework_settings(os.environ)
     # A secret's file in the environment must not win over the secret in the framework's settings.
     hidden = {f"{name}_FILE" for name in told} | {name.removesuffix("_FILE") for name in told if name.endswith("_FILE")}
     return {name: value for name, value in os.environ.items() if name not in hidden} | dict(told)

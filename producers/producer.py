@@ -58,15 +58,17 @@ class Producer(Vocabulary):
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Enqueue some operations in one round trip, all or none, and return their jobs' ids."""
         if batch:
-            entries = self.entries(batch)
-            if self.fallback is not None and self.fallback.must_take(entries):
-                self.fallback.write(entries, lane)
-            else:
-                try:
-                    self.backend.append(entries, lane)
-                except (NotEnqueued, QueueNotSetUp) as error:
-                    self.not_enqueued(error, entries, lane)
+            self.append(self.entries(batch), lane)
         return [operation.id for operation in batch]
+
+    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        """Append ``entries`` to the queue, or do with them what ``on_unavailable`` says."""
+        if self.fallback is not None and self.fallback.must_take(entries):
+            return self.fallback.write(entries, lane)
+        try:
+            self.backend.append(entries, lane)
+        except (NotEnqueued, QueueNotSetUp) as error:
+            self.not_enqueued(error, entries, lane)
 
     def take(self, batch: Sequence[Operation]) -> list[str]:
         """Enqueue what one of the vocabulary's methods made."""
@@ -89,13 +91,17 @@ class Producer(Vocabulary):
         """
         count = 0
         for chunk in chunks(valid(iter(operations), on_invalid)):
-            self.take_chunk(chunk)
+            self.take_chunk(self.entries(chunk))
             count += len(chunk)
         return count
 
-    def take_chunk(self, chunk: Sequence[Operation]) -> None:
+    def take_chunk(self, entries: Sequence[Entry]) -> None:
         """Enqueue some of many, in the bulk lane, waiting while the queue is full."""
-        self._append_when_there_is_room(self.entries(chunk))
+        while True:
+            try:
+                return self.backend.append(entries, "bulk")
+            except QueueFull:
+                time.sleep(FULL_WAIT_S)
 
     @contextmanager
     def pipeline(self) -> Iterator[Pipeline]:
@@ -114,13 +120,6 @@ class Producer(Vocabulary):
         """The stream entries for ``batch``."""
         source, trace = self.settings.source, current_traceparent()
         return [Entry.of(operation, source=source, trace=trace) for operation in batch]
-
-    def _append_when_there_is_room(self, entries: list[Entry]) -> None:
-        while True:
-            try:
-                return self.backend.append(entries, "bulk")
-            except QueueFull:
-                time.sleep(FULL_WAIT_S)
 
     def not_enqueued(self, error: NotEnqueued | QueueNotSetUp, entries: Sequence[Entry], lane: Lane) -> None:
         """Raise ``error``, log it, or write ``entries`` to the outbox, as ``on_unavailable`` says."""

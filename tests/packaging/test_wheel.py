@@ -135,7 +135,7 @@ def test_the_embedded_servers_start_from_an_installation(environment: Environmen
 #: What needs the embedded servers, or the sandbox: all of it stands behind commands that say so.
 EMBEDDED = ".servers.family ops.demo ops.dev"
 #: What needs a framework, or pytest.
-ELSEWHERE = "producers.flask producers.testing.pytest_plugin"
+ELSEWHERE = ".django producers.flask producers.testing.pytest_plugin"
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 packages, leave_out = sys.argv[1].split(), sys.argv[2].split()

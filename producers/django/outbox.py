@@ -1,0 +1,38 @@
+"""Jobs as rows of the application's own transaction, through Django's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..append import Entry
+from ..job import FORMAT_VERSION
+from ..redis_keys import Lane
+
+
+class RowsBackend:
+    """Writes a row for each entry, in whatever transaction is open; outside one, in one of its own.
+
+    Args:
+        alias: the database with the outbox.
+    """
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        """Write ``entries`` in order. What the database refuses is raised as Django raises it."""
+        from .models import MomentMs, OutboxRow
+
+        OutboxRow.objects.using(self.alias).bulk_create(
+            OutboxRow(
+                job_id=entry.operation.id,
+                lane=lane,
+                format=FORMAT_VERSION,
+                entry=entry.data.decode(),
+                accepted_ms=MomentMs(),
+            )
+            for entry in entries
+        )
+
+    def close(self) -> None:
+        """The connection is Django's."""

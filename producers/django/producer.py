@@ -1,0 +1,81 @@
+"""The producer of a Django project: nothing leaves before the commit, and nothing at all after a rollback."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from .. import values
+from ..append import Entry
+from ..errors import TrackRelayError
+from ..operation import Operation
+from ..producer import Producer
+from ..redis_keys import Lane
+from ..settings import load
+from .configuration import django_settings
+from .outbox import RowsBackend
+from .transactions import after_commit, open_transactions
+
+log = logging.getLogger("trackrelay")
+
+
+class DjangoProducer(Producer):
+    """Enqueues when the transaction around the call is committed; with the outbox, writes rows that commit with it.
+
+    Outside any transaction it does so at once. What goes wrong after a commit is logged with the jobs' ids, and not raised: what
+    the request did is done, whatever becomes of telling Customer.io of it.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        loaded = load(settings, needs_queue=False)
+        alias = django_settings().outbox_alias if loaded.backend == "redis" else None
+        #: Whose transactions need not be waited for: the rows are part of them.
+        self._joins: frozenset[str] = frozenset({alias} if alias else ())
+        if alias is None:
+            super().__init__(**settings)
+        else:
+            self.settings, self.backend, self.fallback = loaded, RowsBackend(alias), None
+            values.set_naive_timezone(loaded.naive_timezone)
+
+    def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
+        """Enqueue some operations once what they tell of is committed, and return their jobs' ids at once."""
+        if batch:
+            entries = self.entries(batch)
+            self._when_committed(entries, functools.partial(self.append, entries, lane))
+        return [operation.id for operation in batch]
+
+    def take_chunk(self, entries: Sequence[Entry]) -> None:
+        """Enqueue some of many; inside a transaction they wait in memory for its commit."""
+        self._when_committed(entries, functools.partial(super().take_chunk, entries))
+
+    def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[object]:
+        """In the thread where this request's transactions are."""
+        if lane == "bulk":
+            return sync_to_async(self.take_chunk)(self.entries(batch))
+        return sync_to_async(self.enqueue_all)(batch, lane=lane)
+
+    def _when_committed(self, entries: Sequence[Entry], act: Callable[[], None]) -> None:
+        if waits := open_transactions() - self._joins:
+            after_commit(waits, functools.partial(_robustly, entries, act))
+        else:
+            act()
+
+
+def _robustly(entries: Sequence[Entry], act: Callable[[], None]) -> None:
+    try:
+        act()
+    except TrackRelayError as error:
+        log.error("trackrelay: %s not enqueued after the commit: %s", _named(entries), error)
+    except Exception:
+        log.exception("trackrelay: %s not enqueued after the commit", _named(entries))
+
+
+def _named(entries: Sequence[Entry]) -> str:
+    ids = [entry.operation.id for entry in entries]
+    if len(ids) == 1:
+        return f"job {ids[0]} was"
+    return f"{len(ids):,} jobs ({', '.join(ids[:20])}{' …' if len(ids) > 20 else ''}) were"

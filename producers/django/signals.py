@@ -1,0 +1,79 @@
+"""What Django tells of its users, told on: who logs in, who was saved, who logs out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.db.models import Model
+from django.db.models.signals import post_save
+from django.utils.module_loading import import_string
+
+from ..anonymous import Visitor
+from ..errors import TrackRelayError
+from .configuration import DjangoSettings, django_settings
+from .visitors import ATTRIBUTE
+
+log = logging.getLogger("trackrelay")
+
+
+def connect() -> None:
+    """Listen. What is to be told is decided when it happens, so that settings can be overridden."""
+    user_logged_in.connect(logged_in, dispatch_uid="trackrelay")
+    user_logged_out.connect(logged_out, dispatch_uid="trackrelay")
+    post_save.connect(saved, dispatch_uid="trackrelay")
+
+
+def logged_in(*, user: Any, request: Any = None, **_: object) -> None:
+    """A user logged in: they are whoever the visitor was."""
+    own = django_settings()
+    if own.identify_on_login:
+        visitor = getattr(request, ATTRIBUTE, None)
+        _identify(user, own, visitor.known_id if isinstance(visitor, Visitor) else None)
+
+
+def logged_out(*, request: Any = None, **_: object) -> None:
+    """Whoever comes next at this browser is somebody else."""
+    visitor = getattr(request, ATTRIBUTE, None)
+    if isinstance(visitor, Visitor) and visitor.known_id:
+        visitor.renew()
+
+
+def saved(
+    *, sender: type[Model], instance: Any, raw: bool = False, update_fields: Collection[str] | None = None, **_: object
+) -> None:
+    """A user was saved."""
+    if raw or not _is_user(sender) or not (own := django_settings()).identify_on_save:
+        return
+    # A login saves last_login alone.
+    if update_fields is None or isinstance(own.identify_fields, str) or {*update_fields} & {*own.identify_fields}:
+        _identify(instance, own)
+
+
+def _is_user(model: type[Model]) -> bool:
+    from django.contrib.auth import get_user_model
+
+    return issubclass(model, get_user_model())
+
+
+def _identify(user: Any, own: DjangoSettings, anonymous_id: str | None = None) -> None:
+    from .. import identify
+
+    # Nobody asked for it where it happens: it must not keep anybody from logging in.
+    try:
+        identify(user, attributes_of(user, own), anonymous_id=anonymous_id)
+    except TrackRelayError as error:
+        job = getattr(error, "job_id", None)
+        log.error("trackrelay: a user was not identified%s: %s", f" (job {job})" if job else "", error)
+
+
+def attributes_of(user: Any, own: DjangoSettings | None = None) -> Mapping[str, Any]:
+    """What ``TRACKRELAY["IDENTIFY_FIELDS"]`` says Customer.io is told of a user."""
+    chosen = (own or django_settings()).identify_fields
+    if isinstance(chosen, str):
+        told = import_string(chosen)(user)
+        assert isinstance(told, Mapping)
+        return told
+    return {name: getattr(user, name) for name in chosen}

@@ -1,0 +1,134 @@
+"""`settings.TRACKRELAY`: who wins, what follows from other settings, and what the system checks say."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core import checks
+from django.core.management import call_command
+from django.test import override_settings
+
+import producers
+from producers import ConfigurationError, InvalidOperation, operations
+from producers.environment import environment
+from tests.support import django_project
+from worker.settings import load as load_worker
+
+
+def settings(**told: Any) -> Any:
+    with django_project.connected(**told):
+        return producers.default.default_producer().settings
+
+
+def test_configure_wins_over_django_and_django_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKRELAY_SOURCE", "environment")
+    monkeypatch.setenv("TRACKRELAY_BACKEND", "memory")
+    assert settings().source == "environment"
+    assert settings(SOURCE="django").source == "django"
+    with django_project.connected(SOURCE="django"):
+        producers.configure(source="configured")
+        assert producers.default.default_producer().settings.source == "configured"
+
+
+def test_a_secret_s_file_in_the_environment_does_not_win_over_django(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "url").write_text("redis://from-a-file/0")
+    monkeypatch.setenv("TRACKRELAY_REDIS_URL_FILE", str(tmp_path / "url"))
+    assert settings().redis_url == "redis://from-a-file/0"
+    assert settings(REDIS_URL="redis://django/0").redis_url == "redis://django/0"
+
+
+def test_the_worker_s_settings_are_django_s_too() -> None:
+    told = {"MAX_AGE": timedelta(hours=12), "CUSTOMERIO_SITE_ID": "site", "DATABASE_URL": "postgresql://h/d"}
+    with django_project.connected(REDIS_URL="redis://h/0", **told):
+        configured = load_worker()
+    assert configured.max_age == timedelta(hours=12)
+    assert configured.site_id.get_secret_value() == "site"
+
+
+def test_what_follows_from_other_settings_gives_way_to_what_is_said(
+    shop_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {"REDIS_URL": "redis://h/0", "OUTBOX": True, "DATABASE": "default"}
+    with django_project.connected(**told):
+        follows = environment()
+        assert follows["TRACKRELAY_OUTBOX_URL"] == follows["TRACKRELAY_DATABASE_URL"] == shop_url
+        assert follows["TRACKRELAY_NAIVE_TIMEZONE"] == "Europe/Berlin"
+        monkeypatch.setenv("TRACKRELAY_OUTBOX_URL", "postgresql://elsewhere/shop")
+        assert environment()["TRACKRELAY_OUTBOX_URL"] == "postgresql://elsewhere/shop"
+
+
+def test_a_naive_datetime_is_one_of_django_s_time_zone() -> None:
+    naive = datetime(2026, 7, 1, 12)
+    with django_project.connected(BACKEND="memory"):
+        producers.default.default_producer()
+        assert b'"timestamp":1782900000' in operations.track("42", "seen", timestamp=naive).body
+    producers.configure(backend="off")
+    with pytest.raises(InvalidOperation):
+        producers.track("42", "seen", timestamp=naive)
+
+
+@override_settings(TRACKRELAY={})
+def test_without_any_setting_the_first_call_names_what_is_missing() -> None:
+    with django_project.connected(), pytest.raises(ConfigurationError, match="TRACKRELAY_REDIS_URL"):
+        producers.track("42", "seen")
+
+
+GOOD = {"REDIS_URL": "redis://h/0", "SOURCE": "shop", "ANONYMOUS_COOKIE": {"SECURE": True}}
+
+
+@pytest.mark.parametrize(
+    ("told", "id", "says"),
+    [
+        ({"REDIS_ULR": "redis://h/0"}, "trackrelay.E002", "Did you mean 'REDIS_URL'?"),
+        ({"TRACKRELAY_SOURCE": "shop"}, "trackrelay.E002", "Did you mean 'SOURCE'?"),
+        ({"REDIS_URL": "http://h/0"}, "trackrelay.E003", "must begin with redis://"),
+        ({"ENQUEUE_TIMEOUT": "soon"}, "trackrelay.E003", "number of seconds"),
+        ({"REDIS_URL": None}, "trackrelay.W001", "No queue is configured"),
+        ({"OUTBOX": "nowhere"}, "trackrelay.E004", "'nowhere', which is not in DATABASES"),
+        ({"DATABASE": "nowhere"}, "trackrelay.E006", "'nowhere', which is not in DATABASES"),
+        ({"PERSON": "uuid"}, "trackrelay.E007", "no attribute 'uuid'"),
+        ({"PERSON": "no.such.function"}, "trackrelay.E007", "No module named"),
+        ({"IDENTIFY_FIELDS": ["emial"]}, "trackrelay.E008", "no attribute 'emial'"),
+        ({"IDENTIFY_ON_LOGIN": True}, "trackrelay.W002", "IDENTIFY_FIELDS"),
+        ({"ANONYMOUS_COOKIE": {"LIFETIME": 3}}, "trackrelay.E009", "no setting 'LIFETIME'"),
+    ],
+)
+def test_what_is_wrong_has_an_id_and_a_hint(told: dict[str, Any], id: str, says: str) -> None:
+    with django_project.connected(**{**GOOD, **told}):
+        (found,) = [each for each in checks.run_checks() if each.id.startswith("trackrelay.")]
+    assert found.id == id
+    assert found.hint
+    assert says in f"{found.msg} {found.hint}"
+
+
+def test_trackrelay_must_be_a_dict() -> None:
+    with django_project.connected(), override_settings(TRACKRELAY="redis://h/0"):
+        (found,) = [each for each in checks.run_checks() if each.id.startswith("trackrelay.")]
+    assert found.id == "trackrelay.E001"
+
+
+@pytest.mark.parametrize(
+    ("told", "ids"),
+    [
+        ({}, []),
+        ({"BACKEND": "console"}, ["trackrelay.W101"]),
+        ({"REDIS_URL": None}, ["trackrelay.W001", "trackrelay.E101"]),
+        ({"REDIS_URL": None, "OUTBOX": True}, []),
+        ({"SOURCE": None}, ["trackrelay.W102"]),
+        ({"ANONYMOUS_COOKIE": {}}, ["trackrelay.W103"]),
+    ],
+)
+def test_check_deploy_says_what_is_wrong_in_production_only(told: dict[str, Any], ids: list[str]) -> None:
+    with django_project.connected(**{**GOOD, **told}):
+        found = [each.id for each in checks.run_checks(include_deployment_checks=True)]
+    assert sorted(id for id in found if id.startswith("trackrelay.")) == sorted(ids)
+
+
+def test_there_are_no_migrations_to_make(shop_url: str, lite_url: str) -> None:
+    with django_project.connected(**GOOD):
+        call_command("makemigrations", "trackrelay", "trackrelay_ops", check=True, dry_run=True, verbosity=0)

@@ -1,0 +1,87 @@
+"""The tests' Django project, in this process: set up once, and connected with `producers` only while a test asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import django
+from asgiref.sync import SyncToAsync
+from django.apps import apps
+from django.core.management import call_command
+from django.db import connections, transaction
+from django.test import override_settings
+
+from producers import Producer, default
+from producers.environment import set_framework_settings
+from producers.people import recognise_people
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django_project.settings")
+django.setup()
+
+
+def told_of(url: str) -> dict[str, Any]:
+    """What DATABASES says of the database at ``url``."""
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return {"NAME": parts.path[1:]}
+    return {
+        "NAME": parts.path[1:],
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname,
+        "PORT": str(parts.port),
+    }
+
+
+def use(alias: str, url: str) -> None:
+    """Let ``alias`` be the database at ``url``, in every thread."""
+    _close_connections()
+    connections.databases[alias].update(told_of(url))
+
+
+def _close_connections() -> None:
+    for close in (connections.close_all, SyncToAsync.single_thread_executor.submit(connections.close_all).result):
+        close()
+
+
+def migrate(alias: str, url: str) -> None:
+    """Make Django's tables in the database at ``url``."""
+    use(alias, url)
+    call_command("migrate", database=alias, verbosity=0, interactive=False, run_syncdb=True)
+    connections[alias].close()
+
+
+@contextmanager
+def connected(**trackrelay: Any) -> Iterator[None]:
+    """Django as it is in a project with these settings; afterwards `producers` knows nothing of it."""
+    apps.get_app_config("trackrelay").ready()
+    try:
+        with override_settings(TRACKRELAY=trackrelay):
+            yield
+    finally:
+        set_framework_settings(lambda _: {})
+        default.produce_with(Producer)
+        recognise_people(lambda _: None)
+        _close_connections()
+
+
+def sqlite_url(folder: Path) -> str:
+    """A database in a file."""
+    return f"sqlite:///{folder / 'shop.sqlite3'}"
+
+
+class Rollback(Exception):
+    """What ends a transaction that is to leave nothing."""
+
+
+@contextmanager
+def rolled_back(using: str = "default") -> Iterator[None]:
+    """A transaction, or inside another one a savepoint, that is rolled back in the end."""
+    with suppress(Rollback), transaction.atomic(using=using):
+        yield
+        raise Rollback
