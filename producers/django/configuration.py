@@ -95,7 +95,7 @@ def as_environment(environment: Mapping[str, str]) -> dict[str, str]:
     follows = {"TRACKRELAY_NAIVE_TIMEZONE": settings.TIME_ZONE}
     if alias := _fallback_alias(own, given):
         follows["TRACKRELAY_OUTBOX_URL"] = url_of(connections[alias])
-    if "DATABASE" in given:
+    if own.database in connections and connections[own.database].vendor == "postgresql":
         follows["TRACKRELAY_DATABASE_URL"] = url_of(connections[own.database])
     for name, value in follows.items():
         if value and not environment.get(name) and not environment.get(f"{name}_FILE"):

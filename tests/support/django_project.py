@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import django
 from asgiref.sync import SyncToAsync
@@ -15,27 +14,17 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import connections, transaction
 from django.test import override_settings
+from django.test.utils import setup_test_environment
 
 from producers import Producer, default
 from producers.environment import set_framework_settings
 from producers.people import recognise_people
+from tests.support.databases_told import told_of
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django_project.settings")
 django.setup()
-
-
-def told_of(url: str) -> dict[str, Any]:
-    """What DATABASES says of the database at ``url``."""
-    parts = urlsplit(url)
-    if parts.scheme == "sqlite":
-        return {"NAME": parts.path[1:]}
-    return {
-        "NAME": parts.path[1:],
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": parts.hostname,
-        "PORT": str(parts.port),
-    }
+# So that a response says with what its templates were rendered.
+setup_test_environment()
 
 
 def use(alias: str, url: str) -> None:

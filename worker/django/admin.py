@@ -1,0 +1,35 @@
+"""Dead letters and backlog in the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+
+from .dead_letters_admin import DeadLetterAdmin
+from .models import DeadLetter, Waiting
+from .reading_admin import ReadingAdmin
+
+
+class WaitingAdmin(ReadingAdmin):
+    """Jobs that wait."""
+
+    ordering = ("shard", "lane", "position")
+    list_display = ("operation", "key", "why", "since", "due_at", "attempts", "lane", "source")
+    list_filter = ("reason", "operation", "lane", "shard", "source")
+    fieldsets = (
+        (None, {"fields": ("job_id", "operation", "key", "source", "idempotency_key", "enqueued_at")}),
+        ("Why it waits", {"fields": ("reason", "error", "status", "since", "due_at", "attempts", "replayed")}),
+        ("Where", {"fields": ("lane", "shard", "position")}),
+        ("Document", {"fields": ("shown_document",)}),
+        ("History, oldest first", {"fields": ("shown_history",)}),
+    )
+    readonly_fields = ("shown_document", "shown_history")
+
+    def get_queryset(self, request: Any) -> Any:
+        # A row for each key; the first stands for the job.
+        return super().get_queryset(request).extra(where=["key = keys[1]"])
+
+
+admin.site.register(DeadLetter, DeadLetterAdmin)
+admin.site.register(Waiting, WaitingAdmin)

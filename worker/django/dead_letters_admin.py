@@ -1,0 +1,285 @@
+"""Dead letters in the admin: found, read, repaired, replayed, discarded, exported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+
+from producers.django.configuration import django_settings
+
+from ..ops.dead_letters.exporting import line
+from ..ops.dead_letters.texts import campaigns
+from ..ops.words import count
+from ..replayable import Refused, Wanted
+from ..store.letters import State
+from . import showing
+from .acting import CannotAct, Operators, acting
+from .forms import ConfirmForm, RepairForm
+from .models import DeadLetter
+from .reading_admin import ReadingAdmin
+
+#: More at once are for the command line, which says how far it is.
+MOST = 5_000
+#: Refusals that are shown one by one.
+LISTED = 20
+REPLAYABLE: frozenset[State] = frozenset({"open", "discarded"})
+
+
+class StateFilter(admin.SimpleListFilter):
+    """By state; those that want something done come first."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in ("replaying", "delivered", "discarded", "all")]
+
+    def choices(self, changelist: Any) -> Iterable[dict[str, Any]]:
+        first, *others = super().choices(changelist)
+        return [{**first, "display": "open"}, *others]
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        return queryset if self.value() == "all" else queryset.filter(state=self.value() or "open")
+
+
+class DeadLetterAdmin(ReadingAdmin):
+    """Jobs that will never succeed as they are."""
+
+    ordering = ("-died_at", "-job_id")
+    list_display = ("job_id", "shown_state", "operation", "key", "why", "died_at", "source")
+    list_filter = (StateFilter, "reason", "operation", "source", "died_at")
+    fieldsets = (
+        (None, {"fields": ("job_id", "shown_state", "operation", "key", "other_key", "source", "idempotency_key")}),
+        ("What was said", {"fields": ("reason", "error", "field", "status", "attempts")}),
+        ("When", {"fields": ("enqueued_at", "died_at", "updated_at")}),
+        ("Document", {"fields": ("shown_document", "shown_raw")}),
+        ("History, oldest first", {"fields": ("shown_history",)}),
+    )
+    readonly_fields = ("shown_state", "shown_document", "shown_raw", "shown_history")
+    actions = ("replay", "discard", "export")
+    change_form_template = "admin/trackrelay_ops/deadletter/change_form.html"
+
+    # -- who may
+
+    def _may(self, request: Any, what: str) -> bool:
+        codename = get_permission_codename(what, self.opts)
+        return bool(request.user.has_perm(f"{self.opts.app_label}.{codename}"))
+
+    def has_replay_permission(self, request: Any) -> bool:
+        return self._may(request, "replay")
+
+    def has_discard_permission(self, request: Any) -> bool:
+        return self._may(request, "discard")
+
+    def has_export_permission(self, request: Any) -> bool:
+        return self._may(request, "export")
+
+    def has_repair_permission(self, request: Any) -> bool:
+        """A repaired letter is replayed: it takes both."""
+        return self._may(request, "repair") and self._may(request, "replay")
+
+    def _demand(self, request: Any, what: str) -> None:
+        if not getattr(self, f"has_{what}_permission")(request):
+            raise PermissionDenied
+
+    # -- pages
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        own = [
+            path("replay/", view(self.replay_view), name="trackrelay_ops_deadletter_replay"),
+            path("discard/", view(self.discard_view), name="trackrelay_ops_deadletter_discard"),
+            path("<str:id>/repair/", view(self.repair_view), name="trackrelay_ops_deadletter_repair"),
+        ]
+        return own + super().get_urls()
+
+    def get_queryset(self, request: Any) -> Any:
+        queryset = super().get_queryset(request)
+        match = request.resolver_match
+        # Documents are large, and a list does not show them.
+        if match and match.url_name and match.url_name.endswith("_changelist"):
+            return queryset.defer("body", "raw", "history")
+        return queryset
+
+    def change_view(self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        may = {
+            f"may_{what}": getattr(self, f"has_{what}_permission")(request) for what in ("replay", "repair", "discard")
+        }
+        state = self.get_queryset(request).filter(pk=object_id).values_list("state", flat=True).first()
+        more = {**may, "is_open": state == "open", "is_replayable": state in REPLAYABLE}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **more})
+
+    @admin.display(description="state", ordering="state")
+    def shown_state(self, letter: DeadLetter) -> str:
+        return showing.state(letter.state)
+
+    @admin.display(description="stream entry, as it was found", empty_value="–")
+    def shown_raw(self, letter: DeadLetter) -> str | None:
+        return showing.raw(letter.raw) if letter.raw else None
+
+    # -- actions on a list
+
+    @admin.action(description="Replay selected dead letters", permissions=["replay"])
+    def replay(self, request: Any, queryset: Any) -> Any:
+        return self._confirm(request, "replay", self._ids(request, queryset))
+
+    @admin.action(description="Discard selected dead letters", permissions=["discard"])
+    def discard(self, request: Any, queryset: Any) -> Any:
+        return self._confirm(request, "discard", self._ids(request, queryset))
+
+    @admin.action(description="Export selected dead letters as JSON Lines", permissions=["export"])
+    def export(self, request: Any, queryset: Any) -> Any:
+        ids = list(queryset.order_by("enqueued_at", "job_id").values_list("job_id", flat=True))
+        self._log(request, ids, "Exported.")
+
+        def lines() -> Iterable[str]:
+            with acting(request.user) as operators:
+                for number, letter in enumerate(operators.letters(ids), 1):
+                    yield json.dumps(line(number, letter), ensure_ascii=False) + "\n"
+
+        disposition = {"Content-Disposition": 'attachment; filename="dead-letters.jsonl"'}
+        return StreamingHttpResponse(lines(), content_type="application/jsonl", headers=disposition)
+
+    def _ids(self, request: Any, queryset: Any) -> list[str]:
+        ids = list(queryset.order_by("enqueued_at", "job_id").values_list("job_id", flat=True)[: MOST + 1])
+        if len(ids) > MOST:
+            text = f"Only the {MOST:,} oldest: more at once are for the command line, which says how far it is."
+            self.message_user(request, text, messages.WARNING)
+        return ids[:MOST]
+
+    # -- replaying and discarding
+
+    def replay_view(self, request: Any) -> Any:
+        """Say what a replay would do, and do it."""
+        self._demand(request, "replay")
+        return self._act(request, "replay")
+
+    def discard_view(self, request: Any) -> Any:
+        """Ask, and discard."""
+        self._demand(request, "discard")
+        return self._act(request, "discard")
+
+    def _act(self, request: Any, what: str) -> Any:
+        form = ConfirmForm(request.POST if request.method == "POST" else request.GET)
+        if not form.is_valid():
+            return redirect(self._list())
+        ids: list[str] = form.cleaned_data["ids"]
+        if request.method != "POST":
+            return self._confirm(request, what, ids)
+        try:
+            with acting(request.user, form.cleaned_data["note"]) as operators:
+                if what == "replay":
+                    self._replay(request, operators, ids, form.wanted(REPLAYABLE))
+                else:
+                    self._discard(request, operators, ids)
+        except CannotAct as why:
+            self.message_user(request, f"Nothing was done: {why}", messages.ERROR)
+        return redirect(self._list() if len(ids) != 1 else self._letter(ids[0]))
+
+    def _confirm(self, request: Any, what: str, ids: list[str]) -> Any:
+        if not ids:
+            return redirect(self._list())
+        try:
+            with acting(request.user) as operators:
+                plan = operators.plan(operators.order(ids), Wanted(states=REPLAYABLE)) if what == "replay" else None
+        except CannotAct as why:
+            self.message_user(request, str(why), messages.ERROR)
+            return redirect(self._list())
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{what.capitalize()} {count(len(ids), 'dead letter')}?",
+            "opts": self.opts,
+            "what": what,
+            "form": ConfirmForm(initial={"ids": ",".join(ids)}),
+            "number": len(ids),
+            "number_ready": plan.replayed if plan else len(ids),
+            "plan": plan,
+            "by_operation": plan.by_operation.most_common() if plan else (),
+            "campaigns": campaigns(plan.younger_events, plan.older_events) if plan else "",
+            "refused": plan.refused[:LISTED] if plan else (),
+            "more_refused": max(0, len(plan.refused) - LISTED) if plan else 0,
+            "can_be_overridden": any(each.kind == "newer" for each in plan.refused) if plan else False,
+        }
+        return TemplateResponse(request, "admin/trackrelay_ops/deadletter/confirm.html", context)
+
+    def _replay(self, request: Any, operators: Operators, ids: list[str], wanted: Wanted) -> None:
+        ids = operators.order(ids)
+        done = operators.replay(ids, wanted)
+        refused = {each.id for each in done.refused}
+        self._log(request, [id for id in ids if id not in refused], "Replayed.")
+        if done.replayed:
+            self.message_user(request, f"{count(done.replayed, 'dead letter')} on the way again.", messages.SUCCESS)
+        self._say_refused(request, done.refused)
+
+    def _say_refused(self, request: Any, refused: list[Refused]) -> None:
+        for each in refused[:LISTED]:
+            self.message_user(request, f"{each.id} was not replayed: {each.why}", messages.ERROR)
+        if len(refused) > LISTED:
+            self.message_user(request, f"… and {len(refused) - LISTED:,} more were not.", messages.ERROR)
+
+    def _discard(self, request: Any, operators: Operators, ids: list[str]) -> None:
+        discarded = operators.discard(ids)
+        self._log(request, discarded, "Discarded.")
+        left = len(ids) - len(discarded)
+        text = f"{count(len(discarded), 'dead letter')} discarded; their rows stay."
+        level = messages.WARNING if left else messages.SUCCESS
+        self.message_user(request, text + (f" {left:,} not open, left as they are." if left else ""), level)
+
+    # -- repairing
+
+    def repair_view(self, request: Any, id: str) -> Any:
+        """Change a dead letter's document, see what the checks say of it, and replay it."""
+        self._demand(request, "repair")
+        try:
+            with acting(request.user, request.POST.get("note", "")) as operators:
+                letter = operators.letter(id)
+                if letter is None:
+                    raise Http404(f"there is no dead letter {id}")
+                form = RepairForm(letter, request.POST or None)
+                if request.method == "POST" and form.check(operators) and "replay" in request.POST:
+                    done = operators.replay([id], form.wanted(REPLAYABLE))
+                    if not done.refused:
+                        self._log(request, [id], "Repaired and replayed.")
+                        self.message_user(request, "Repaired, and on the way again.", messages.SUCCESS)
+                        return redirect(self._letter(id))
+                    form.refuse(done.refused[0])
+        except CannotAct as why:
+            self.message_user(request, f"Nothing was done: {why}", messages.ERROR)
+            return redirect(self._letter(id))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Repair {id}",
+            "opts": self.opts,
+            "letter": letter,
+            "form": form,
+            "changes": [showing.change(each) for each in form.changes],
+        }
+        return TemplateResponse(request, "admin/trackrelay_ops/deadletter/repair.html", context)
+
+    # -- places
+
+    def _list(self) -> str:
+        return reverse(f"{self.admin_site.name}:trackrelay_ops_deadletter_changelist")
+
+    def _letter(self, id: str) -> str:
+        return reverse(f"{self.admin_site.name}:trackrelay_ops_deadletter_change", args=(id,))
+
+    def _log(self, request: Any, ids: list[str], message: str) -> None:
+        letters = DeadLetter.objects.using(django_settings().database).only("job_id").filter(pk__in=ids)
+        self._write_log(request, letters, message)
+
+    def _write_log(self, request: Any, letters: Any, message: str) -> None:
+        from django.contrib.admin.models import LogEntry
+
+        if found := list(letters):
+            LogEntry.objects.log_actions(request.user.pk, found, CHANGE, message, single_object=len(found) == 1)

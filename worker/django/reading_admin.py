@@ -1,0 +1,87 @@
+"""What both tables have in common in the admin: read from the workers' database, and never written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import DatabaseError
+from django.db.models import Q
+from django.shortcuts import redirect
+
+from producers.django.configuration import django_settings
+
+from . import showing
+from .acting import CannotAct, acting
+
+#: What somebody may have meant who searches for a word.
+_KINDS = ("id", "email", "phone", "cio_id", "anonymous", "object")
+
+
+class ReadingAdmin(admin.ModelAdmin):
+    """Jobs, to be looked at."""
+
+    ordering: tuple[str, ...]
+    list_per_page = 50
+    show_full_result_count = False
+    search_fields = ("job_id",)
+    search_help_text = "An id, a person (42, ada@example.com, id:42), an idempotency key, or part of what was said."
+
+    def get_queryset(self, request: Any) -> Any:
+        """From the database that TRACKRELAY["DATABASE"] names, whatever routers say."""
+        return self.model._default_manager.using(django_settings().database).order_by(*self.ordering)
+
+    def has_add_permission(self, request: Any) -> bool:
+        return False
+
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
+        try:
+            return super().changelist_view(request, extra_context)
+        except DatabaseError as error:
+            alias = django_settings().database
+            said = str(error).strip().splitlines()[0]
+            text = f"The database {alias!r} does not give trackrelay's tables ({said}). Made by: manage.py trackrelay migrate"
+            self.message_user(request, text, messages.ERROR)
+            return redirect(f"{self.admin_site.name}:index")
+
+    def get_search_results(self, request: Any, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """By id, by person, by idempotency key, by what was said."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        keys = self._keys(request, term)
+        meant = Q(key__in=keys) | Q(idempotency_key=term) | Q(error__icontains=term)
+        if any(field.name == "other_key" for field in self.model._meta.get_fields()):
+            meant |= Q(other_key__in=keys) | Q(field__icontains=term)
+        if len(term) >= 4:
+            meant |= Q(job_id__startswith=term.upper())
+        return queryset.filter(meant), False
+
+    def _keys(self, request: Any, term: str) -> list[str]:
+        keys = [term, *(f"{kind}:{term}" for kind in _KINDS), f"email:{term.lower()}"]
+        try:
+            with acting(request.user) as operators:
+                return list(dict.fromkeys([*keys, *operators.stored_keys(keys)]))
+        except CannotAct as why:
+            self.message_user(request, f"Private keys were not searched: {why}", messages.WARNING)
+            return keys
+
+    @admin.display(description="document")
+    def shown_document(self, job: Any) -> str:
+        return showing.document(job.body)
+
+    @admin.display(description="history")
+    def shown_history(self, job: Any) -> str:
+        return showing.history(job.history)
+
+    @admin.display(description="what was said", ordering="reason")
+    def why(self, job: Any) -> str:
+        field = getattr(job, "field", None)
+        said = f"{field}: {job.error}" if field and field not in (job.error or "") else job.error
+        return showing.short(f"{job.reason}: {said}" if said else job.reason)
