@@ -13,7 +13,9 @@ import hypothesis
 import pytest
 import redis
 
-from producers import default
+from producers import Producer, default
+from producers.environment import set_framework_settings
+from producers.people import recognise_people
 from sandbox.process import SandboxProcess
 from tests.description import find_description
 from tests.support import canaries
@@ -46,6 +48,10 @@ def no_settings_of_our_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in list(os.environ):
         if name.startswith(("TRACKRELAY_", "CUSTOMERIO_")):
             monkeypatch.delenv(name)
+    # Django's settings, once loaded, stay so in this process; what connects a test's application connects it again.
+    default.produce_with(Producer)
+    set_framework_settings(lambda _: {})
+    recognise_people(lambda _: None)
     # The width of a terminal that is not there: pytest-xdist hands it to its processes.
     monkeypatch.delenv("COLUMNS", raising=False)
     yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +23,14 @@ from producers.people import recognise_people
 from tests.support.databases_told import told_of
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django_project.settings")
+_zone = os.environ.get("TZ")
 django.setup()
+# Django moves the whole process to its time zone, and every worker that a later test starts.
+if _zone is None:
+    os.environ.pop("TZ", None)
+else:
+    os.environ["TZ"] = _zone
+time.tzset()
 # So that a response says with what its templates were rendered.
 setup_test_environment()
 

@@ -18,6 +18,7 @@ from producers.customerio import CustomerIO
 from producers.flask import TrackRelay
 from producers.testing import capture
 from tests.producers.flask.serving import serving
+from tests.support.canaries import CANARY_EVENT_DATA
 from tests.support.waiting import wait_until
 from worker.ops.servers import ValkeyProcess
 from worker.queue_config import set_up
@@ -33,7 +34,7 @@ def application(**config: Any) -> flask.Flask:
 
     @app.get("/five")
     def five() -> str:
-        return " ".join(track("42", "seen", {"n": n, "secret": "canary-event-data-26bf7c"}) for n in range(5))
+        return " ".join(track("42", "seen", {"n": n, "secret": CANARY_EVENT_DATA}) for n in range(5))
 
     @app.get("/breaks")
     def breaks() -> str:
