@@ -33,6 +33,7 @@ from .keys import KeyHasher, is_hashed
 from .queue_config import QueueConfig
 from .settings import Settings
 from .store import shards
+from .store.alone import alone
 from .store.layout import BacklogKeys, lay_out
 from .store.shards import FenceLost
 
@@ -43,7 +44,6 @@ CLOSED_MS = 30_000
 FEW = 500
 PASSES = 10
 _POLL_S = 0.05
-_LOCK = 7_403_911_261
 
 # KEYS: moving. ARGV: what it is to say, milliseconds. Not over a change that is past its script.
 _STAND = """
@@ -116,16 +116,10 @@ class Resharding:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with self._engine.connect() as connection:
-            mine = connection.execute(sa.text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}).scalar_one()
-            connection.commit()
+        with alone(self._engine, "reshard", wait_s=0) as mine:
             if not mine:
                 raise CannotReshard("another `trackrelay reshard` is running")
-            try:
-                yield
-            finally:
-                connection.execute(sa.text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
-                connection.commit()
+            yield
 
     # -- the streams into the backlog, and Redis to the new number
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import click
 import redis
 import sqlalchemy as sa
@@ -23,18 +21,16 @@ from .words import count, listed
 def migrate(down: str | None, yes: bool) -> None:
     """Make the tables in Postgres and the queue in Redis, or bring them up to date. Can be run again at any time."""
     with open_stores() as stores:
-        sa.event.listen(stores.engine, "connect", _take_your_time)
+        sa.event.listen(stores.engine, "begin", _take_your_time)
         if down is None:
             _up(stores)
         else:
             _down(stores, down, yes)
 
 
-def _take_your_time(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
+def _take_your_time(connection: sa.Connection) -> None:
     # A migration may rewrite a large table; delivery's bound on a statement's time is not meant for it.
-    with closing(connection.cursor()) as cursor:
-        cursor.execute("SET statement_timeout = 0")
-    connection.commit()
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
 
 def _up(stores: Stores) -> None:

@@ -1,9 +1,15 @@
-"""The connection to Postgres: one pool a process, made at first use, never carried across a fork."""
+"""The connection to Postgres: one pool a process, made at first use, never carried across a fork.
+
+It may lead through a pooler that hands each transaction to another session (PgBouncer in transaction mode): nothing of ours is kept in
+a session, neither prepared statements nor settings nor locks.
+"""
 
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,10 +21,20 @@ LOCK_TIMEOUT_MS = 10_000
 #: Work without a worker for this long (a failed holder's transaction) is given up by the server.
 IDLE_TIMEOUT_MS = 60_000
 
+_BOUNDS = {
+    "statement_timeout": STATEMENT_TIMEOUT_MS,
+    "lock_timeout": LOCK_TIMEOUT_MS,
+    "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS,
+}
+_SET_BOUNDS = "; ".join(f"SET LOCAL {name} = {milliseconds}" for name, milliseconds in _BOUNDS.items())
+_STATEMENT_TIMEOUT = "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'"
+#: Marks a connection whose session does not know the bounds.
+_UNBOUNDED = "trackrelay_unbounded"
+
 
 def make_engine(configured: Settings, *, pool_size: int = 10) -> sa.Engine:
     """A pool of connections that give up in bounded time."""
-    return sa.create_engine(
+    engine = sa.create_engine(
         configured.database_url.get_secret_value(),
         pool_size=pool_size,
         max_overflow=20,
@@ -29,10 +45,9 @@ def make_engine(configured: Settings, *, pool_size: int = 10) -> sa.Engine:
         connect_args={
             "connect_timeout": 5,
             "application_name": "trackrelay",
-            "options": (
-                f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
-                f"-c idle_in_transaction_session_timeout={IDLE_TIMEOUT_MS}"
-            ),
+            "options": " ".join(f"-c {name}={milliseconds}" for name, milliseconds in _BOUNDS.items()),
+            # Behind a pooler the next transaction's session knows nothing of them. Nor do they make a round of a thousand jobs faster.
+            "prepare_threshold": None,
             # A server that went away without a word is noticed within seconds.
             "keepalives_idle": 5,
             "keepalives_interval": 2,
@@ -40,6 +55,33 @@ def make_engine(configured: Settings, *, pool_size: int = 10) -> sa.Engine:
             "tcp_user_timeout": 20_000,
         },
     )
+    sa.event.listen(engine, "do_connect", _connect)
+    sa.event.listen(engine, "connect", _look_at_bounds)
+    sa.event.listen(engine, "begin", _bound)
+    return engine
+
+
+def _connect(dialect: Any, _: object, arguments: Any, options: dict[str, Any]) -> Any:
+    try:
+        return dialect.connect(*arguments, **options)
+    except dialect.loaded_dbapi.OperationalError as error:
+        if "unsupported startup parameter" not in str(error):
+            raise
+    return dialect.connect(*arguments, **{name: value for name, value in options.items() if name != "options"})
+
+
+def _look_at_bounds(connection: sa.engine.interfaces.DBAPIConnection, record: sa.pool.ConnectionPoolEntry) -> None:
+    # A pooler refuses the bounds, or it was told to ignore them.
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(_STATEMENT_TIMEOUT)
+        (milliseconds,) = cursor.fetchone() or ("",)
+    connection.rollback()
+    record.info[_UNBOUNDED] = milliseconds != str(STATEMENT_TIMEOUT_MS)
+
+
+def _bound(connection: sa.Connection) -> None:
+    if connection.info.get(_UNBOUNDED):
+        connection.exec_driver_sql(_SET_BOUNDS)
 
 
 @lru_cache(maxsize=4)
