@@ -26,6 +26,8 @@ from .redis_keys import Lane
 
 #: Above this part of ``maxmemory`` nothing is accepted: what is left is the workers' room to drain.
 MEMORY_MARK = 0.75
+#: Imports and the like take at most this part of the queue's length and of ``maxmemory``: the rest is for live calls.
+BULK_PART = 0.5
 #: How long a bell stands when nobody renews it: after that the next enqueue rings anew.
 BELL_MS = 15_000
 #: More messages than this in Celery's queue tell nobody anything new (no worker has run for a long time).
@@ -43,7 +45,8 @@ end
 """
 
 # ARGV: prefix, queue, format, shards ('' = as configured), max_length, memory_mark, bell_ms, max_rings, lane,
-#       number of shards touched, generation ('' = any), appends a relay remembers,
+#       number of shards touched, generation ('' = any), appends a relay remembers, the length from which it waits for live calls' sake
+#       ('' = it does not),
 #       then (shard, message) for each shard touched, then for each entry: its shards ('0' or '0,3') and its bytes.
 # To a relay, which gives a generation, it answers with the append's number and where each entry lies.
 APPEND_LUA = (
@@ -62,22 +65,27 @@ if relaying then
   if generation ~= ARGV[11] then return {'generation', generation} end
   if tonumber(redis.call('GET', prefix .. 'relayed') or 0) < tonumber(ARGV[12]) then return {'behind'} end
 end
-local first = 13 + 2 * touched
+local first = 14 + 2 * touched
 -- The length, as counted a tenth of a second ago at most: in so short a time no Redis takes a hundred thousand entries.
-local counted = tonumber(redis.call('GET', prefix .. 'room') or '')
-if not counted or counted + 100000 > max_length then
+local room = prefix .. (ARGV[13] == '' and 'room' or 'room:bulk')
+local counted = tonumber(redis.call('GET', room) or '')
+if not counted or counted + 100000 > tonumber(ARGV[13] ~= '' and ARGV[13] or max_length) then
   local length = 0
   for shard = 0, tonumber(shards) - 1 do
     length = length + redis.call('XLEN', prefix .. shard .. ':live') + redis.call('XLEN', prefix .. shard .. ':bulk')
   end
   local wanted = length + (#ARGV - first + 1) / 2
-  if wanted > max_length then return {'full', wanted, max_length} end
+  if ARGV[13] ~= '' then
+    if length >= tonumber(ARGV[13]) then return {'bulk full', length, max_length} end
+  elseif wanted > max_length then
+    return {'full', wanted, max_length}
+  end
   if not counted then
     local memory = redis.call('INFO', 'memory')
     local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
     local limit = tonumber(string.match(memory, 'maxmemory:(%d+)') or '0')
-    if limit > 0 and used >= limit * mark then return {'memory', used, limit} end
-    redis.call('SET', prefix .. 'room', length, 'PX', 100)
+    if limit > 0 and used >= limit * mark then return {'memory', used, limit, ARGV[13] == '' and 'live' or 'bulk'} end
+    redis.call('SET', room, length, 'PX', 100)
   end
 end
 local unique
@@ -91,7 +99,7 @@ for i = first, #ARGV, 2 do
   end
   if relaying then answer[#answer + 1] = place end
 end
-for i = 13, first - 1, 2 do
+for i = 14, first - 1, 2 do
   ring(prefix, queue, ARGV[i + 1], ARGV[i], unique, bell_ms, max_rings)
 end
 return answer
@@ -196,19 +204,22 @@ def _placed(entries: Sequence[Entry], shards: int) -> tuple[tuple[int, ...], lis
 def _head(
     touched: Sequence[int], lane: Lane, shards: int, max_length: int, generation: str = "", remembered: int = 0
 ) -> list[str | bytes | int | float]:
+    # A relay's rows of both lanes come one after the other: live ones must not wait behind those that would have to.
+    gives_way = lane == "bulk" and not generation
     head: list[str | bytes | int | float] = [
         redis_keys.PREFIX,
         redis_keys.QUEUE_KEY,
         FORMAT_VERSION,
         shards,
         max_length,
-        MEMORY_MARK,
+        BULK_PART if gives_way else MEMORY_MARK,
         BELL_MS,
         MAX_RINGS,
         lane,
         len(touched),
         generation,
         remembered,
+        max(1, int(max_length * BULK_PART)) if gives_way else "",
     ]
     for shard in touched:
         head += (shard, deliver_message(shard))
@@ -257,10 +268,21 @@ def check_reply(reply: Sequence[bytes | int], operation: Operation) -> list[str 
             raise QueueFull(
                 f"the queue would hold {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}", operation
             )
-        case ["memory", used, limit]:
+        case ["bulk full", length, limit]:
+            raise QueueFull(
+                f"the queue holds {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}, and from {BULK_PART:.0%} of it on "
+                "the rest is for live calls",
+                operation,
+            )
+        case ["memory", used, limit, lane]:
+            mark, whose = (
+                (BULK_PART, "for live calls")
+                if lane == "bulk"
+                else (MEMORY_MARK, "the workers' room to drain the queue")
+            )
             raise QueueFull(
                 f"Redis uses {int(used) // 2**20:,} MiB of its maxmemory of {int(limit) // 2**20:,} MiB; "
-                f"from {MEMORY_MARK:.0%} on the rest is the workers' room to drain the queue",
+                f"from {mark:.0%} on the rest is {whose}",
                 operation,
             )
         case ["shards", actual]:

@@ -79,7 +79,9 @@ class Producer(Vocabulary):
         return None
 
     def enqueue_many(self, operations: Iterable[Operation], *, on_invalid: OnInvalid = "raise") -> int:
-        """Enqueue any number of operations in the bulk lane, in constant memory, waiting while the queue is full.
+        """Enqueue any number of operations in the bulk lane, in constant memory, waiting while the queue is half full.
+
+        The other half is for live calls: of TRACKRELAY_MAX_QUEUE_LENGTH, and of Redis' ``maxmemory``.
 
         Args:
             operations: an iterator of any length. It may raise InvalidOperation while it is being drawn from only if it

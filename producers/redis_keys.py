@@ -10,7 +10,7 @@ LANES: tuple[Lane, Lane] = ("live", "bulk")
 PREFIX = "trackrelay:"
 #: Hash, written once by ``trackrelay migrate``: shards, format, generation.
 CONFIG = PREFIX + "config"
-#: Stands for a moment after memory was found to be below its mark, so that not every enqueue asks.
+#: Stands for a moment after memory was found below its mark, so that not every enqueue asks (`…:bulk`: below that of bulk).
 ROOM = PREFIX + "room"
 #: Stands while the number of shards is being changed: ``drain``, ``closed`` (nothing may be appended) or ``layout``.
 MOVING = PREFIX + "moving"

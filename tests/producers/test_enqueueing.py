@@ -1,6 +1,7 @@
 """Enqueueing to a real Redis: one script, all or nothing, bounded in time."""
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ import producers
 from producers import ConfigurationError, InvalidOperation, Operation, Producer, QueueFull, QueueUnavailable, operations
 from producers.job import decode_entry
 from producers.keys import shard_of
+from tests.support.waiting import wait_until
 from worker.ops.servers import ValkeyProcess
 
 Entries = Callable[[], dict[str, list[bytes]]]
@@ -130,20 +132,56 @@ def test_redis_is_never_filled_to_the_brim(queue: redis.Redis, producer: Produce
     assert int(queue.info("memory")["used_memory"]) < limit
 
 
-def test_enqueue_many_waits_while_the_queue_is_full(queue: redis.Redis, redis_url: str) -> None:
-    producer = Producer(redis_url=redis_url, max_queue_length=500)
-    many = (operations.track("42", "seen", {"n": number}) for number in range(1_000))
-    done = threading.Event()
-    thread = threading.Thread(target=lambda: (producer.enqueue_many(many), done.set()))
-    thread.start()
+def test_enqueue_many_waits_while_the_queue_is_half_full_and_live_calls_go_on(
+    queue: redis.Redis, redis_url: str
+) -> None:
+    producer = Producer(redis_url=redis_url, max_queue_length=1_000)
     stream = f"trackrelay:{shard_of('id:42', 4)}:bulk"
-    while queue.xlen(stream) < 500:
-        time.sleep(0.01)
-    assert not done.wait(0.3)
-    queue.xtrim(stream, maxlen=0)
-    assert done.wait(10)
-    thread.join()
+    with enqueueing_many(producer, 1_500) as done:
+        wait_until(lambda: queue.xlen(stream) == 500, 10, "half a queue")
+        assert not done.wait(0.3)
+        for _ in range(500):
+            producer.track("42", "live")
+        with pytest.raises(QueueFull, match="would hold 1,001 jobs"):
+            producer.track("42", "live")
+        assert queue.xlen(stream) == 500
+
+        queue.delete(*queue.scan_iter("trackrelay:*:live"))
+        queue.xtrim(stream, maxlen=499, approximate=False)
+        assert not done.wait(0.1)
+        wait_until(lambda: queue.xlen(stream) == 999, 10, "a chunk more")
+        queue.xtrim(stream, maxlen=0)
+        assert done.wait(10)
     assert queue.xlen(stream) == 500
+
+
+def test_enqueue_many_never_waits_for_room_that_cannot_come(queue: redis.Redis, redis_url: str) -> None:
+    with enqueueing_many(Producer(redis_url=redis_url, max_queue_length=10), 100) as done:
+        assert done.wait(10)
+
+
+def test_enqueue_many_waits_while_redis_uses_half_of_its_memory_and_live_calls_go_on(
+    queue: redis.Redis, producer: Producer
+) -> None:
+    queue.config_set("maxmemory", int(queue.info("memory")["used_memory"] * 1.7))
+    with enqueueing_many(producer, 10) as done:
+        producer.track("42", "live")
+        assert not done.wait(0.7)
+        with pytest.raises(QueueFull, match="from 50% on the rest is for live calls"):
+            producer.enqueue(operations.track("42", "seen"), lane="bulk")
+        queue.config_set("maxmemory", 0)
+        assert done.wait(10)
+
+
+@contextlib.contextmanager
+def enqueueing_many(producer: Producer, count: int) -> Iterator[threading.Event]:
+    """Enqueues in a thread; gives what is set when it is done."""
+    many = (operations.track("42", "seen", {"n": number}) for number in range(count))
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: (producer.enqueue_many(many), done.set()), daemon=True)
+    thread.start()
+    yield done
+    thread.join(10)
 
 
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
