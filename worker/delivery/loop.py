@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
@@ -285,6 +286,10 @@ class Delivery:
         failpoint("after_settle")
         for each in outcome.waiting:
             self._lanes[each.job.lane].has_due = True
+        # In an outage a million jobs are moved aside: no line for each.
+        if aside := Counter(each.reason for each in outcome.waiting if each.reason != "failed"):
+            log.info("jobs wait", shard=self._queue.shard, jobs=aside.total(), reasons=dict(aside))
+        for each in (each for each in outcome.waiting if each.reason == "failed"):
             log.info(
                 "job waits", job=each.job.id, key=each.job.keys[0], operation=each.job.operation, reason=each.reason,
                 status=each.status, error=each.error, attempts=each.job.attempts,
