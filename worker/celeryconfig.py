@@ -26,6 +26,8 @@ broker_transport_options = {
 }
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+# A Redis at its maxmemory refuses Celery's writes, which counts as an error of the channel: without this the worker would end for good.
+broker_channel_error_retry = True
 result_backend = None
 task_ignore_result = True
 task_default_queue = QUEUE
