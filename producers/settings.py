@@ -55,11 +55,17 @@ def load(
         if name not in known:
             raise ConfigurationError(f"configure() has no setting {name!r}; it knows {', '.join(sorted(known))}")
     values: dict[str, Any] = {}
-    for name in known:
+    wrong: list[str] = []
+    for name in (field.name for field in fields(Settings)):
         variable = _PREFIX + name.upper()
-        raw = overrides[name] if name in overrides else _from_environment(variable, environment)
-        if raw is not None:
-            values[name] = _PARSERS[name](variable, raw)
+        try:
+            raw = overrides[name] if name in overrides else _from_environment(variable, environment)
+            if raw is not None:
+                values[name] = _PARSERS[name](variable, raw)
+        except ConfigurationError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ConfigurationError("\n".join(wrong))
     if needs_queue and not values.get("redis_url") and values.get("backend", "redis") == "redis":
         raise ConfigurationError(
             "no queue is configured: set TRACKRELAY_REDIS_URL (redis://host:6379/0), or set TRACKRELAY_BACKEND to "

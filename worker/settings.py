@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from producers.default import overrides
@@ -20,6 +21,8 @@ from producers.setting_names import SECRET_NAMES
 from producers.settings import DATABASE_SCHEMES
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+#: The kind of error whose value is not quoted.
+_UNSHOWN = "unshown"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 TRACK_URLS = {"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}
 APP_URLS = {"us": "https://api.customer.io", "eu": "https://api-eu.customer.io"}
@@ -51,12 +54,12 @@ class Settings(BaseSettings):
     site_id: SecretStr = Field(default=SecretStr(""), alias="CUSTOMERIO_SITE_ID")
     track_api_key: SecretStr = Field(default=SecretStr(""), alias="CUSTOMERIO_TRACK_API_KEY")
     region: Literal["us", "eu"] = Field(default="us", alias="CUSTOMERIO_REGION")
+    allow_http: bool = Field(default=False, alias="TRACKRELAY_ALLOW_HTTP")
     track_url: str = Field(default="", alias="CUSTOMERIO_TRACK_URL")
     app_api_key: SecretStr = Field(default=SecretStr(""), alias="CUSTOMERIO_APP_API_KEY")
     app_url: str = Field(default="", alias="CUSTOMERIO_APP_URL")
     #: If set, must equal the workspace the credentials belong to, or nothing is delivered.
     environment_id: str = Field(default="", alias="TRACKRELAY_ENVIRONMENT_ID")
-    allow_http: bool = Field(default=False, alias="TRACKRELAY_ALLOW_HTTP")
     #: None takes what the queue was set up with; ``migrate`` sets up 4.
     shards: int | None = Field(default=None, ge=1, le=1024, alias="TRACKRELAY_SHARDS")
     max_queue_length: int = Field(default=1_000_000, ge=1, alias="TRACKRELAY_MAX_QUEUE_LENGTH")
@@ -65,7 +68,9 @@ class Settings(BaseSettings):
     request_timeout: Duration = Field(default=timedelta(seconds=10), alias="TRACKRELAY_REQUEST_TIMEOUT")
     max_age: Duration = Field(default=timedelta(days=3), alias="TRACKRELAY_MAX_AGE")
     max_attempts: int = Field(default=10, ge=1, le=1000, alias="TRACKRELAY_MAX_ATTEMPTS")
-    ledger_retention: Duration = Field(default=timedelta(days=30), alias="TRACKRELAY_LEDGER_RETENTION")
+    ledger_retention: Duration = Field(
+        default=timedelta(days=30), alias="TRACKRELAY_LEDGER_RETENTION", validate_default=True
+    )
     dead_letter_retention: Duration = Field(default=timedelta(days=90), alias="TRACKRELAY_DEAD_LETTER_RETENTION")
     #: How long after the last delivery to either of its people a merge waits (Customer.io documents the race).
     merge_delay: Duration = Field(default=timedelta(seconds=5), alias="TRACKRELAY_MERGE_DELAY")
@@ -93,19 +98,32 @@ class Settings(BaseSettings):
             raise ValueError("it must begin with redis://, rediss:// or unix://")
         return value
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Settings:
-        for name, url in (("CUSTOMERIO_TRACK_URL", self.track_url), ("CUSTOMERIO_APP_URL", self.app_url)):
-            _check_url(name, url, self.allow_http)
-        if not timedelta(seconds=0.1) <= self.request_timeout <= timedelta(seconds=60):
-            raise ValueError(f"TRACKRELAY_REQUEST_TIMEOUT: it must be from 0.1s to 60s; it is {self.request_timeout}")
+    # Each with its own setting, so that one run names all that is wrong. What is compared with stands above it.
+
+    @field_validator("track_url", "app_url")
+    @classmethod
+    def _https(cls, value: str, info: ValidationInfo) -> str:
+        _check_url(value, info.data.get("allow_http", False))
+        return value
+
+    @field_validator("request_timeout")
+    @classmethod
+    def _bounded(cls, value: timedelta) -> timedelta:
+        if not timedelta(seconds=0.1) <= value <= timedelta(seconds=60):
+            raise ValueError(f"it must be from 0.1s to 60s; it is {value}")
+        return value
+
+    @field_validator("ledger_retention")
+    @classmethod
+    def _outlives(cls, value: timedelta, info: ValidationInfo) -> timedelta:
         # A repeat must still be known when the last copy of its job can still arrive.
-        if self.ledger_retention <= 2 * self.max_age:
+        max_age = info.data.get("max_age")
+        if max_age is not None and value <= 2 * max_age:
             raise ValueError(
-                f"TRACKRELAY_LEDGER_RETENTION: it must be more than twice TRACKRELAY_MAX_AGE ({self.max_age}), so that no "
-                f"job outlives what is remembered of it; it is {self.ledger_retention}"
+                f"it must be more than twice TRACKRELAY_MAX_AGE ({max_age}), so that no job outlives what is remembered of "
+                f"it; it is {value}"
             )
-        return self
+        return value
 
     @property
     def base_url(self) -> str:
@@ -137,19 +155,19 @@ def sqlalchemy_url(url: str) -> str:
     return f"postgresql+psycopg://{rest}"
 
 
-def _check_url(name: str, url: str, allow_http: bool) -> None:
+def _check_url(url: str, allow_http: bool) -> None:
     if not url:
         return
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{name}: it must be an https:// URL; it is {url!r}")
     if parts.username or parts.password:
-        raise ValueError(
-            f"{name}: it must not contain credentials; set CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY"
+        raise PydanticCustomError(
+            _UNSHOWN, "it must not contain credentials; set CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY"
         )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"it must be an https:// URL; it is {url!r}")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_http:
         raise ValueError(
-            f"{name}: it must be https:// (people's data would travel in the clear); it is {url!r}. "
+            f"it must be https:// (people's data would travel in the clear); it is {url!r}. "
             "TRACKRELAY_ALLOW_HTTP=1 allows it"
         )
 
@@ -195,9 +213,11 @@ def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
 def _explain(error: Any) -> str:
     # Never the value itself: it may be a secret. Validators quote those that are not.
     name = str(error["loc"][0]) if error["loc"] else ""
+    if field := Settings.model_fields.get(name):  # what was wrong is a default, beside another setting
+        name = str(field.alias)
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "missing":
         message = "it is not set"
-    elif name and name not in SECRET_NAMES and "; it is" not in message:
+    elif name and name not in SECRET_NAMES and error["type"] != _UNSHOWN and "; it is" not in message:
         message = f"{message[:1].lower()}{message[1:]}; it is {error['input']!r}"
     return f"{name}: {message}" if name else message

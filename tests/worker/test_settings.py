@@ -7,6 +7,7 @@ import pytest
 
 from producers.errors import ConfigurationError
 from producers.setting_names import WORKER_NAMES, unknown_names
+from producers.settings import load as load_producers
 from worker.settings import Settings, load
 
 GOOD = {"TRACKRELAY_REDIS_URL": "redis://x:6379/0", "TRACKRELAY_DATABASE_URL": "postgresql://u:p@x/db"}
@@ -104,3 +105,32 @@ def test_the_list_of_names_and_the_settings_agree() -> None:
     ours = {name for name in aliases if name.startswith("TRACKRELAY_")}
     assert WORKER_NAMES - ours <= {"TRACKRELAY_FAILPOINT"}
     assert not unknown_names(ours)
+
+
+def test_one_run_names_everything_that_is_wrong() -> None:
+    wrong = GOOD | {
+        "CUSTOMERIO_TRACK_URL": "http://track.example",
+        "CUSTOMERIO_APP_URL": "https://me:hunter2@api.example",
+        "TRACKRELAY_REQUEST_TIMEOUT": "5m",
+        "TRACKRELAY_MAX_AGE": "20d",
+        "TRACKRELAY_MAX_ATTEMPTS": "many",
+        "TRACKRELAY_REDIS_URL": "http://redis",
+    }
+    with pytest.raises(ConfigurationError) as error:
+        load(wrong)
+    names = {line.partition(":")[0] for line in str(error.value).splitlines()}
+    assert names == (set(wrong) - set(GOOD) - {"TRACKRELAY_MAX_AGE"}) | {
+        "TRACKRELAY_REDIS_URL",
+        "TRACKRELAY_LEDGER_RETENTION",
+    }
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_producer_names_everything_that_is_wrong() -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load_producers({}, {"TRACKRELAY_SHARDS": "no", "TRACKRELAY_BACKEND": "no", "TRACKRELAY_REDIS_URL": "no"})
+    assert [line.split()[0] for line in str(error.value).splitlines()] == [
+        "TRACKRELAY_REDIS_URL",
+        "TRACKRELAY_BACKEND",
+        "TRACKRELAY_SHARDS",
+    ]
