@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import flask
 from werkzeug.wsgi import ClosingIterator
 
-from ..operation import Operation
+from ..append import Entry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-Send = Callable[[Sequence[Operation]], None]
+Send = Callable[[Sequence[Entry]], None]
 _KEY = "trackrelay.waiting"
 
 
@@ -22,21 +22,21 @@ class Waiting:
 
     def __init__(self) -> None:
         self._send: Send | None = None
-        self._operations: list[Operation] = []
+        self._entries: list[Entry] = []
         #: Whether operations can still be added.
         self.is_open = True
 
-    def add(self, batch: Sequence[Operation], send: Send) -> None:
-        """Let ``batch`` wait for ``send``, which raises nothing."""
-        self._operations += batch
+    def add(self, entries: Sequence[Entry], send: Send) -> None:
+        """Let ``entries`` wait for ``send``, which raises nothing."""
+        self._entries += entries
         self._send = send
 
     def send(self) -> None:
         """Send everything; what comes later has nothing to wait for."""
         self.is_open = False
-        operations, self._operations = self._operations, []
-        if self._send is not None and operations:
-            self._send(operations)
+        entries, self._entries = self._entries, []
+        if self._send is not None and entries:
+            self._send(entries)
 
 
 def waiting() -> Waiting | None:

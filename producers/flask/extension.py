@@ -55,7 +55,7 @@ class TrackRelay:
         app.wsgi_app = AfterResponse(app.wsgi_app, lambda: app.testing)  # type: ignore[method-assign]
         told = functools.partial(self._settings, app)
         app.cli.add_command(command.command(told))
-        set_framework_settings(lambda _environment: as_environment(app.config))
+        set_framework_settings(lambda _: as_environment(app.config))
         produce_with(functools.partial(FlaskProducer, self._engine_of(app)))
         for name, meant in unknown_names(app.config).items():
             hint = f"; did you mean {meant}?" if meant else ""

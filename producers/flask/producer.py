@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import values
 from ..append import Entry
 from ..operation import Operation
-from ..producer import Producer, chunks
+from ..producer import CHUNK_OPERATIONS, Producer
 from ..redis_keys import Lane
 from ..settings import load
 from .after_response import waiting
@@ -41,7 +41,7 @@ class FlaskProducer(Producer):
         """Enqueue some operations, all or none, and return their jobs' ids."""
         # Nothing has to be waited for where nothing is far away: console, memory, off.
         if lane == "live" and self.settings.backend == "redis" and (later := waiting()) is not None:
-            later.add(batch, self.send_later)
+            later.add(self.entries(batch), self.send_later)
             return [operation.id for operation in batch]
         return super().enqueue_all(batch, lane=lane)
 
@@ -53,13 +53,14 @@ class FlaskProducer(Producer):
             return asyncio.to_thread(self.enqueue_all, batch, lane=lane)
         return None
 
-    def send_later(self, operations: Sequence[Operation]) -> None:
+    def send_later(self, entries: Sequence[Entry]) -> None:
         """Enqueue what waited for a response. What goes wrong is logged with the jobs' ids: there is nobody left to tell."""
-        for chunk in chunks(iter(operations)):
+        for start in range(0, len(entries), CHUNK_OPERATIONS):
+            chunk = entries[start : start + CHUNK_OPERATIONS]
             try:
-                super().enqueue_all(chunk)
+                self.append(chunk, "live")
             except Exception as error:
-                ids = ", ".join(operation.id for operation in chunk)
+                ids = ", ".join(entry.operation.id for entry in chunk)
                 log.error("trackrelay: jobs %s were not enqueued after the response: %s", ids, error)
 
 

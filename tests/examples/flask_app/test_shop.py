@@ -33,7 +33,7 @@ def app(tmp_path: Path) -> Iterator[flask.Flask]:
     with app.app_context():
         shop.db.engine.dispose()
     default.produce_with(Producer)
-    environment.set_framework_settings(dict)
+    environment.set_framework_settings(lambda _: {})
 
 
 @pytest.fixture
