@@ -74,7 +74,7 @@ def people(sandbox: SandboxClient) -> list[Any]:
     for person in found:
         for name in ("cio_id", "timestamps"):
             person.pop(name)
-        person["keys"] = [key for key in person["keys"] if not key.startswith("cio_id:")]
+        person["keys"] = sorted(key for key in person["keys"] if not key.startswith("cio_id:"))
         person["identifiers"].pop("cio_id", None)
         # What is sent for one person's id and for their email is in no order: they are two keys.
         person["events"] = sorted((event["action"], event["name"]) for event in person["events"])
