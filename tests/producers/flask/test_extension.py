@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from producers import ConfigurationError, Person, track
 from producers.default import default_producer
 from producers.flask import TrackRelay, anonymous_id, forget_visitor, identify_visitor, visitor
 from producers.testing import Captured, capture
+from sandbox.process import SandboxProcess
+from tests.support.waiting import wait_until
 from tests.support.worker_process import ROOT, clean_environment
 
 relay = TrackRelay()
@@ -187,11 +189,16 @@ def create_app():
 """
 
 
-def run_flask(tmp_path: Path, settings: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def flask_command(tmp_path: Path, settings: dict[str, str], *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """A command of Flask's with an application whose config has ``settings``, and its environment, which has none."""
     (tmp_path / "shop.py").write_text(APP)
     told = {f"APP_{name}": value for name, value in settings.items()}
     environment = clean_environment() | told | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "flask", "--app", "shop", *arguments]
+    return [sys.executable, "-m", "flask", "--app", "shop", *arguments], environment
+
+
+def run_flask(tmp_path: Path, settings: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command, environment = flask_command(tmp_path, settings, *arguments)
     return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
 
 
@@ -212,3 +219,19 @@ def test_flask_trackrelay_is_the_whole_command_line_with_the_applications_settin
     wrong = run_flask(tmp_path, {}, "trackrelay", "status")
     assert wrong.returncode == 1
     assert "TRACKRELAY_REDIS_URL" in wrong.stderr
+
+
+def test_flask_trackrelay_worker_delivers(
+    tmp_path: Path, worker_settings: dict[str, str], sandbox: SandboxProcess, worker_log: Callable[[str], Path]
+) -> None:
+    assert run_flask(tmp_path, worker_settings, "trackrelay", "migrate").returncode == 0
+    log = worker_log("flask-worker")
+    command, environment = flask_command(tmp_path, worker_settings, "trackrelay", "worker", "--pool=threads")
+    with log.open("wb") as output:
+        worker = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=output, stderr=output)
+    try:
+        job = producers.Producer(redis_url=worker_settings["TRACKRELAY_REDIS_URL"]).track("42", "seen")
+        wait_until(lambda: [event["id"] for event in sandbox.client.events()] == [job], 40, log.read_text)
+    finally:
+        worker.terminate()
+        worker.wait(30)
