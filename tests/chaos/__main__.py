@@ -71,7 +71,7 @@ def chaos(
     if docs:
         _check_page(docs)
     stream = sys.stderr if as_json else sys.stdout
-    console = Console(file=stream, highlight=False, width=None if stream.isatty() else WIDTH)
+    console = Console(file=stream, highlight=False, emoji=False, width=None if stream.isatty() else WIDTH)
     seconds = minutes * 60 if minutes else seconds
     expected_s = sum((seconds or each.seconds) + BESIDES_S for each in chosen)
     console.print(f"seed {seed}, {len(chosen)} scenarios, about {expected_s / 60:.0f} minutes")

@@ -20,7 +20,7 @@ from .calls import Call, Journal
 from .clocks import now
 from .newer import NEXT_FORMAT
 from .operation_faults import trackrelay
-from .plans import BOTH_POOLS, WorkerPlan
+from .plans import BOTH_POOLS, StackPlan, WorkerPlan
 from .scenario import Trial, scenario
 from .stores import Stores
 from .worker_faults import kill_a_child
@@ -36,6 +36,8 @@ NEWER = tuple(WorkerPlan(plan.pool, plan.concurrency, include=("tests.chaos.newe
     "every worker restarted in turn, warmly: no shard stands still meanwhile",
     ambiguous=False,
     seconds=25.0,
+    # Each alone has a place for every shard: otherwise they would have to wait for one another.
+    stack=StackPlan(workers=(WorkerPlan("prefork", 4), WorkerPlan("threads", 4))),
 )
 def _rolling_restart(trial: Trial) -> None:
     fleet, began = trial.stack.fleet, time.time()
