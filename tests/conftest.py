@@ -29,6 +29,10 @@ from worker.settings import settings
 hypothesis.settings.register_profile(
     "side by side", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+# For the machines of tests/worker/model, which take their number of examples from it: `--hypothesis-profile=long` runs for a while.
+hypothesis.settings.register_profile(
+    "long", hypothesis.settings.get_profile("side by side"), max_examples=5_000, print_blob=True
+)
 hypothesis.settings.load_profile("side by side")
 
 LOGS = pytest.StashKey[list[Path]]()
