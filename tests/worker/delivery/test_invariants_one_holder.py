@@ -57,6 +57,23 @@ def test_a_holder_that_sleeps_longer_than_its_lease_wakes_up_to_nothing_it_could
     assert not road.dead_ids()
 
 
+def test_what_a_holder_would_send_after_its_sleep_on_a_connection_that_stands_is_not_sent(road: Road) -> None:
+    settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "0.5s"}
+    with road.producer.pipeline() as pipeline:
+        jobs = {pipeline.track("42", "first", {}), pipeline.track("42", "large", {"text": "x" * 40_000})}
+        jobs.add(pipeline.track("42", "small again", {}))
+    with child_holding(settings, SHARD, "before_send=stop@3") as sleeper:
+        wait_until(lambda: state_of(sleeper) == "T", 15, "the holder to stop before its third request")
+        lease_to_run_out(road)
+        successor = Worker(settings)
+        successor.hold(SHARD)
+        os.kill(sleeper, signal.SIGCONT)
+        end_of(sleeper)
+    successor.close()
+    assert road.ledger_ids() == jobs
+    assert sum(road.sandbox.duplicates().values()) == 0
+
+
 def test_a_holder_that_sleeps_in_its_commit_is_waited_for(road: Road) -> None:
     road.settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "0.5s"}
     job = road.producer.track("42", "first", {})

@@ -10,6 +10,7 @@ import redis
 
 from producers import Person
 from tests.support.road import Road
+from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import (
     BUSY,
     FakeApi,
@@ -199,6 +200,15 @@ def test_a_late_failure_leaves_the_probes_token_alone(breaker: Breaker, client: 
     assert breaker.standing().state == "probe"
     breaker.failed("503")
     assert breaker.standing().state == "open"
+
+
+def test_a_probe_of_which_nobody_hears_again_makes_room_for_another(client: redis.Redis) -> None:
+    killed, others = Breaker(client, probe_s=0.5), Breaker(client, probe_s=0.5)
+    killed.failed("away", retry_after_s=0.0)
+    probe_now(client)
+    assert killed.standing().state == "probe"
+    assert others.standing().state == "open"
+    wait_until(lambda: others.standing().state == "probe", 10, "the token to expire")
 
 
 @pytest.mark.parametrize("probing", [False, True])

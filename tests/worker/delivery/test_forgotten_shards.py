@@ -1,0 +1,65 @@
+"""The tick finds every shard that has work and no holder, though its bell says that somebody was told."""
+
+import pytest
+
+from tests.support.road import Road
+from tests.worker.delivery.in_process import BUSY, SHARDS, FakeApi, Worker, make_due, shard_of_person
+from worker.delivery import loop
+from worker.delivery.shard_queue import ShardQueue
+from worker.store import shards
+from worker.ticking import TICK_KEY, ring_forgotten
+
+SHARD = shard_of_person("42")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL."""
+
+
+def tick(worker: Worker) -> list[int]:
+    worker.redis.delete(TICK_KEY)
+    return ring_forgotten(worker.resources)
+
+
+def deaf(road: Road) -> None:
+    """Bells stand, and nobody hears them: the messages are gone."""
+    for shard in range(SHARDS):
+        road.redis.set(f"trackrelay:{shard}:bell", "somebody was told")
+    road.redis.delete("trackrelay:celery:deliver")
+
+
+def test_unread_jobs_are_found(road: Road, worker: Worker) -> None:
+    assert tick(worker) == []
+    road.producer.track("42", "unread", {})
+    deaf(road)
+    assert tick(worker) == [SHARD]
+    assert road.redis.llen("trackrelay:celery:deliver") == 1
+
+
+def test_jobs_that_a_killed_holder_left_pending_are_found_once_its_lease_is_gone(
+    road: Road, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(point: str) -> None:
+        raise Killed
+
+    road.producer.track("42", "pending", {})
+    monkeypatch.setattr(loop, "failpoint", killed)
+    monkeypatch.setattr(ShardQueue, "leave", lambda *_: "lost")
+    with pytest.raises(Killed):
+        worker.hold(SHARD)
+    deaf(road)
+    assert tick(worker) == []
+    road.redis.delete(f"trackrelay:{SHARD}:lease")
+    assert tick(worker) == [SHARD]
+
+
+def test_due_jobs_are_found_unless_their_shard_is_paused(road: Road, api: FakeApi, worker: Worker) -> None:
+    api.answers = lambda request, documents: BUSY
+    road.producer.track("42", "waits", {})
+    worker.hold(SHARD)
+    make_due(road.engine)
+    deaf(road)
+    assert tick(worker) == [SHARD]
+    with road.engine.begin() as connection:
+        shards.set_paused(connection, [SHARD], True)
+    assert tick(worker) == []
