@@ -28,13 +28,13 @@ def take_care(resources: Resources) -> None:
     settled = [job for job in found if job.settled] + [job for job in halves if job.state == "discarded"]
     alone = [job for job in halves if job.state != "discarded"]
     with resources.engine.begin() as connection:
-        orphans.take_out(connection, settled, resources.rules.merge_delay_s)
+        taken_out = orphans.take_out(connection, settled, resources.rules.merge_delay_s)
     with resources.engine.begin() as connection:
-        orphans.send_alone(connection, alone)
-    for job in settled:
-        log.info("left-over part of a job taken out", job=job.job_id)
-    for job in alone:
-        log.warning("a job is sent without its other part", job=job.job_id)
+        sent_alone = orphans.send_alone(connection, alone)
+    for job_id in taken_out:
+        log.info("left-over part of a job taken out", job=job_id)
+    for job_id in sent_alone:
+        log.warning("a job is sent without its other part", job=job_id)
 
 
 def _have_passed(resources: Resources, job: Stuck) -> bool:

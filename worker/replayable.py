@@ -154,6 +154,8 @@ def superseded_by(job: Job, by: Superseded, *, even_if_newer: bool) -> CannotRep
     """Why ``job`` comes too late, if it does."""
     if by.delivered:
         return CannotReplay("delivered", "a job with this id was delivered meanwhile: it was enqueued again")
+    if by.waiting:
+        return CannotReplay("state", "its job was enqueued again, and waits to be delivered")
     if by.removal:
         why = f"{_named(by.removal)}: it would bring the person back"
         return CannotReplay("removed", why, by.removal)

@@ -141,6 +141,7 @@ REMOVAL = Later("01J00000000000000000000001", "person.delete", NOW - 60, NOW - 5
 @pytest.mark.parametrize(
     ("operation", "by", "even_if_newer", "kind"),
     [
+        ("person.event", Superseded(waiting=True), True, "state"),
         ("person.add_device", Superseded(job=LATER), False, "newer"),
         ("person.add_device", Superseded(job=LATER), True, None),
         ("object.identify", Superseded(job=LATER), False, "newer"),
@@ -158,7 +159,7 @@ def test_what_is_newer_stands_in_the_way_of_what_has_no_time_and_a_removal_of_ev
     operation: str, by: Superseded, even_if_newer: bool, kind: str | None
 ) -> None:
     job, _ = prepared(letter(operations.identify("42")))
-    why = superseded_by(replace(job, operation=operation), by, even_if_newer=even_if_newer)
+    why = superseded_by(job.with_(operation=operation), by, even_if_newer=even_if_newer)
     assert (why and why.kind) == kind
     if why and why.later:
         assert why.later.id in why.why

@@ -18,7 +18,7 @@ from producers.redis_keys import Lane
 
 from ..failpoints import failpoint
 from ..job import Job
-from ..store import backlog, known, settlement
+from ..store import backlog, known, ledger, settlement
 from ..store.backlog import Waiting
 from ..store.settlement import Settlement
 from .breaker import Breaker, Standing
@@ -176,6 +176,7 @@ class Delivery:
     # -- 2: repeats: known to ledger, backlog or open dead letters, or twice in this read
 
     def _drop_repeats(self, intake: Intake) -> frozenset[str]:
+        self._drop_delivered_replays(intake)
         fresh = [job for job in intake.jobs if not job.from_backlog]
         state = self._lanes[intake.lane]
         if not fresh:
@@ -191,6 +192,15 @@ class Delivery:
         state.has_due = state.has_due or stores.has_due
         intake.jobs = drop_repeats(intake.jobs, stores)
         return stores.waiting_keys
+
+    def _drop_delivered_replays(self, intake: Intake) -> None:
+        # The job of a discarded letter may have been enqueued again, and was in hand when somebody replayed the letter.
+        replays = [job for job in intake.jobs if job.from_backlog and job.replayed]
+        if replays:
+            with self._engine.connect() as connection:
+                delivered = ledger.among(connection, [job.id for job in replays])
+            intake.aside.delivered += [job for job in replays if job.id in delivered]
+            intake.jobs = [job for job in intake.jobs if job.id not in delivered]
 
     # -- 3: what must wait: behind its key, for its second shard, or because delivery is impossible
 
@@ -237,6 +247,7 @@ class Delivery:
     ) -> None:
         results += [Untried(job, "round_over") for wave in unsent for packed in wave for job in packed.jobs]
         last = self._settlement(results)
+        last.delivered += intake.aside.delivered
         last.waiting += intake.aside.waiting
         last.dead += intake.aside.dead
         self._settle(last, order)

@@ -22,6 +22,8 @@ _INSERT = sa.text("""
     ON CONFLICT (id) DO NOTHING
 """)
 
+_AMONG = sa.text("SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))")
+
 # Deletes and suppressions stay until no dead letter can be replayed past them, however long somebody lets it lie.
 PRUNABLE = """
     delivered_at < now() - make_interval(secs => :retention_s)
@@ -37,6 +39,11 @@ _PRUNE = sa.text(f"""
 """)
 
 PRUNE_CHUNK = 5_000
+
+
+def among(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
+    """Those of ``ids`` that were delivered."""
+    return frozenset(row.id for row in connection.execute(_AMONG, {"ids": text_array(ids)}))
 
 
 def record(connection: sa.Connection, jobs: Sequence[Job]) -> None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from producers.redis_keys import Lane
 
 from . import backlog, shards
+from .arrays import text_array
 
 #: A row that has been first for so long, and was not sent, is looked at.
 STUCK_S = 30
@@ -29,8 +30,18 @@ _STUCK = sa.text("""
     WHERE b.parts > 1 AND b.due_at < now() - make_interval(secs => :stuck_s) ORDER BY b.due_at LIMIT :most
 """)
 
+# Both look again: under the lock of all its shards nothing changes any more.
+_LEFT_OVER = sa.text("""
+    SELECT id FROM unnest(CAST(:ids AS text[])) AS stuck (id)
+    WHERE EXISTS (SELECT 1 FROM trackrelay_ledger l WHERE l.id = stuck.id)
+        OR EXISTS (SELECT 1 FROM trackrelay_dead_letters d WHERE d.job_id = stuck.id AND (d.state = 'open'
+            OR d.state = 'discarded' AND (SELECT count(*) < max(parts) FROM trackrelay_backlog o WHERE o.job_id = stuck.id)))
+""")
+
 _SEND_ALONE = sa.text("""
-    UPDATE trackrelay_backlog SET parts = 1, sends = true WHERE job_id = ANY(CAST(:ids AS text[]))
+    UPDATE trackrelay_backlog b SET parts = 1, sends = true WHERE job_id = ANY(CAST(:ids AS text[]))
+        AND parts > (SELECT count(*) FROM trackrelay_backlog o WHERE o.job_id = b.job_id)
+    RETURNING job_id
 """)
 
 
@@ -74,16 +85,33 @@ def stuck(connection: sa.Connection) -> list[Stuck]:
     return list(found.values())
 
 
-def take_out(connection: sa.Connection, jobs: Sequence[Stuck], merge_delay_s: float) -> None:
-    """Remove every row of jobs that are settled elsewhere; what waited behind them goes on. The caller commits."""
-    if jobs:
-        shards.lock(connection, sorted({shard for job in jobs for shard in job.present}))
-        left = backlog.remove(connection, [job.job_id for job in jobs])
-        backlog.promote(connection, left, merge_delay_s)
+def take_out(connection: sa.Connection, jobs: Sequence[Stuck], merge_delay_s: float) -> list[str]:
+    """Remove every row of jobs that are settled elsewhere; what waited behind them goes on. The caller commits.
+
+    Returns:
+        the ids of those that still were.
+    """
+    if not jobs:
+        return []
+    _lock(connection, jobs)
+    ids = text_array([job.job_id for job in jobs])
+    settled = [row.id for row in connection.execute(_LEFT_OVER, {"ids": ids})]
+    backlog.promote(connection, backlog.remove(connection, settled), merge_delay_s)
+    return settled
 
 
-def send_alone(connection: sa.Connection, jobs: Sequence[Stuck]) -> None:
-    """Let jobs be sent by the shard that has them, without the part that will not come. The caller commits."""
-    if jobs:
-        shards.lock(connection, sorted({shard for job in jobs for shard in job.present}))
-        connection.execute(_SEND_ALONE, {"ids": [job.job_id for job in jobs]})
+def send_alone(connection: sa.Connection, jobs: Sequence[Stuck]) -> list[str]:
+    """Let jobs be sent by the shard that has them, without the part that will not come. The caller commits.
+
+    Returns:
+        the ids of those whose other part did not come meanwhile.
+    """
+    if not jobs:
+        return []
+    _lock(connection, jobs)
+    rows = connection.execute(_SEND_ALONE, {"ids": text_array([job.job_id for job in jobs])})
+    return [row.job_id for row in rows]
+
+
+def _lock(connection: sa.Connection, jobs: Sequence[Stuck]) -> None:
+    shards.lock(connection, sorted({shard for job in jobs for shard in (*job.shards, *job.present)}))

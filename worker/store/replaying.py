@@ -10,7 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from ..job import Job
-from . import backlog, shards
+from . import backlog, ledger, shards
+from .arrays import text_array
 from .backlog import Waiting
 from .letters import Letter
 from .shards import LockedShard
@@ -55,7 +56,7 @@ _LATER_JOBS = sa.text(
     FROM found ORDER BY letter, kind, found.enqueued_at DESC, found.delivered_at DESC NULLS LAST
     """
 )
-_DELIVERED_IDS = sa.text("SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))")
+_WAITING_IDS = sa.text("SELECT DISTINCT job_id FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))")
 
 _REPLAYING = sa.text("""
     UPDATE trackrelay_dead_letters d SET state = 'replaying', updated_at = clock_timestamp(), operation = row.operation,
@@ -98,6 +99,8 @@ class Superseded:
     job: Later | None = None
     #: Its own job was delivered after all: it was enqueued again under the same id.
     delivered: bool = False
+    #: It was discarded, and its job waits to be delivered: it was enqueued again.
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +130,12 @@ def superseded(connection: sa.Connection, replays: Sequence[Replay]) -> dict[str
     ).all()
     found = {(row.letter, row.kind): _later_job(row) for row in rows}
     ids = [each.letter.id for each in replays]
-    delivered = {row.id for row in connection.execute(_DELIVERED_IDS, {"ids": ids})}
-    touched = {letter for letter, _ in found} | delivered
-    return {id: Superseded(found.get((id, "removal")), found.get((id, "job")), id in delivered) for id in touched}
+    delivered = ledger.among(connection, ids)
+    waiting = {row.job_id for row in connection.execute(_WAITING_IDS, {"ids": text_array(ids)})}
+    return {
+        id: Superseded(found.get((id, "removal")), found.get((id, "job")), id in delivered, id in waiting)
+        for id in {letter for letter, _ in found} | delivered | waiting
+    }
 
 
 def _later_job(row: Any) -> Later:

@@ -32,9 +32,6 @@ KINDS = ("event", "event", "large", "anonymous event", "identify", "join", "join
          "event with attributes")  # fmt: skip
 MOODS = ("good",) * 7 + ("bad", "poison", "sick")
 LANES = ("live", "live", "bulk")
-#: Whether a job is said again although its letter was discarded, or is discarded while a repeat of it is on its way. Off as long as
-#: tests of test_counterexamples.py that say so are expected to fail.
-DISCARDED_AND_SAID_AGAIN = False
 #: A drain takes no more rounds than these and two for each job.
 ROUNDS = 12
 
@@ -138,9 +135,6 @@ class Road(RuleBasedStateMachine):
         """Calls that were made already; or under the same idempotency key, but with another second key."""
         for each in which:
             operation = self.said[each % len(self.said)]
-            ids = {job.id for job in (operation.companion, operation) if job}
-            if ids & self.world.said.discarded and not DISCARDED_AND_SAID_AGAIN:
-                continue
             if (
                 otherwise
                 and operation.idempotency_key
@@ -312,9 +306,6 @@ class Road(RuleBasedStateMachine):
         )
         if letters:
             _, id = letters[which % len(letters)]
-            on_its_way = id in seen.in_streams or any(row.id == id for row in seen.rows)
-            if (on_its_way or self.sleeper is not None) and not DISCARDED_AND_SAID_AGAIN:
-                return
             for gone in self.world.replayer.discard([id]):
                 self.world.said.discarded |= gone
             self.accounts.check()

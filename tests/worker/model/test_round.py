@@ -38,7 +38,7 @@ def reads(draw: st.DrawFn) -> list[Job]:
 
 def _job(draw: st.DrawFn, number: int) -> Job:
     operation = draw(st.sampled_from(OPERATIONS))
-    keys = tuple(draw(st.lists(st.sampled_from("abcde"), min_size=1, max_size=2, unique=True)))
+    keys = tuple(draw(st.lists(st.sampled_from("abe"), min_size=1, max_size=2, unique=True)))
     return Job(
         id=f"{number:026}",
         operation="person.event" if operation == "large" else operation,
@@ -49,7 +49,7 @@ def _job(draw: st.DrawFn, number: int) -> Job:
         enqueued_at=1.0,
         age_from=1.0,
         entry=f"{number}-0",
-        max_batch=draw(st.sampled_from((1000, 1000, 2, 1))),
+        max_batch=draw(st.sampled_from((1000, 1000, 2))),
     )
 
 
@@ -100,8 +100,8 @@ class Round(Delivery):
         self.settled.waiting += outcome.waiting
 
 
-@given(reads(), st.sets(st.sampled_from("abcde"), max_size=2), st.data())
-@settings(max_examples=settings.default.max_examples * 3)
+@given(reads(), st.sets(st.sampled_from("abe"), max_size=1), st.data())
+@settings(max_examples=settings.default.max_examples * 10)
 def test_whatever_each_request_comes_to_no_job_passes_one_of_its_keys_that_waits(
     jobs: list[Job], waiting_keys: set[str], data: st.DataObject
 ) -> None:
@@ -119,7 +119,7 @@ def test_whatever_each_request_comes_to_no_job_passes_one_of_its_keys_that_waits
     assert Counter(settled) == Counter(job.id for job in jobs)
     waits = {each.job.id for each in round.settled.waiting}
     tried = [job.id for job in fates.tried]
-    for key in "abcde":
+    for key in "abe":
         of_key = [job for job in jobs if key in job.keys]
         stopped = False
         for job in of_key:
