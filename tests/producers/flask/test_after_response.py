@@ -198,3 +198,16 @@ def test_without_a_queue_the_first_call_says_which_setting_is_missing(caplog: py
     assert "TRACKRELAY_REDIS_URL" in caplog.text
     with pytest.raises(ConfigurationError):
         producers.track("42", "seen")
+
+
+def test_a_job_carries_the_trace_of_its_request_however_late_it_leaves(
+    app: flask.Flask, entries: Entries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    monkeypatch.setattr(
+        "producers.producer.current_traceparent", lambda: trace if flask.has_request_context() else None
+    )
+    with serving(app) as server:
+        server.get("/drop-in")
+        wait_until(lambda: count(entries) == 1)
+    assert trace.encode() in next(iter(entries().values()))[0]
