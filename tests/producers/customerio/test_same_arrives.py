@@ -16,8 +16,11 @@ import producers.customerio
 from sandbox.client import Effect, SandboxClient
 from sandbox.process import SandboxProcess
 from tests.producers.customerio import official
+from tests.support import canaries
 from tests.support.road import Road
 
+#: A time nearer than this was taken from the clock: one of the snippets asks it what was an hour ago.
+RECENT_S = 2 * 3_600
 #: A batch, in which the last operation is refused.
 BATCH: list[dict[str, Any]] = [
     {"type": "person", "action": "identify", "identifiers": {"id": "80"}, "attributes": {"plan": "pro"}},
@@ -59,7 +62,7 @@ def seen(sandbox: SandboxClient) -> dict[str, list[Any]]:
 
 def _past(effect: Effect) -> int | None:
     when = effect["timestamp"]
-    return when if when is not None and when < time.time() - 600 else None
+    return when if when is not None and when < time.time() - RECENT_S else None
 
 
 def _attributes(effect: Effect) -> dict[str, Any]:
@@ -105,7 +108,7 @@ def test_the_official_snippets_run_unchanged_and_the_same_arrives(road: Road, sa
 
 def everything(package: Any) -> None:
     """Calls of all kinds, with values of all kinds."""
-    cio = package.CustomerIO("canary-site-5f1d0c", "canary-track-key-9b27e4", region=package.Regions.US)
+    cio = package.CustomerIO(canaries.CANARY_SITE_ID, canaries.CANARY_API_KEY, region=package.Regions.US)
     moment = datetime(2026, 2, 3, 4, 5, 6, 789_000, tzinfo=timezone(timedelta(hours=2)))
     naive = datetime(2026, 2, 3, 4, 5, 6)
     cio.identify(id=5, email="ada@example.com", created_at=moment, seen_at=naive, score=float("nan"), tags=["a", naive])

@@ -123,7 +123,7 @@ def test_a_queue_that_hangs_neither_delays_nor_breaks_the_response_and_five_call
     assert answered < 1.0
     assert given_up < 2.0 + 2.0
     assert all(job in caplog.text for job in answer.body.decode().split())
-    assert "canary" not in caplog.text
+    assert CANARY_EVENT_DATA not in caplog.text
 
 
 def test_what_customerio_would_refuse_still_raises_in_the_view(app: flask.Flask, entries: Entries) -> None:
