@@ -3,60 +3,96 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
+from . import pages
+from .beside import half_anonymous, live_beside_a_backlog, live_beside_an_import
 from .contenders import batch_loop, celery_per_call, client_loop
 from .enqueueing import call_costs
+from .growth import FULL, QUICK, growth
 from .latency import arrival_ms
+from .machine import load, machine
 from .measured import Repeated, Throughput
+from .pages import RESULTS, best_run
 from .road import whole_road
 from .stack import Stack
+from .tables import for_terminal, throughput_rows
+from .targets import judged
 
-console = Console()
-RESULTS = Path(__file__).with_name("results.json")
+PARTS = ("throughput", "enqueue", "latency", "beside", "growth")
+Results = dict[str, Any]
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Everything small, in under five minutes.")
 @click.option("--repeat", default=0, help="Runs of each; the median counts.  [default: 3, quick: 1]")
-@click.option("--only", type=click.Choice(["throughput", "latency", "enqueue"]), multiple=True, help="Only this part.")
-@click.option(
-    "--json", "path", type=click.Path(path_type=Path), help=f"Where the figures go.  [default: {RESULTS.name}]"
-)
-def main(quick: bool, repeat: int, only: tuple[str, ...], path: Path | None) -> None:
-    """Measure trackrelay beside the official client."""
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Only this part.")
+@click.option("--pages", "write_pages", is_flag=True, help="Then write the documentation's tables and chart.")
+@click.option("--json", "path", type=click.Path(path_type=Path), default=RESULTS, help="Where the figures go.")
+def main(quick: bool, repeat: int, only: tuple[str, ...], write_pages: bool, path: Path) -> None:
+    """Measure trackrelay beside the official client. With --only, the other parts of the results stay as they were."""
     repeat = repeat or (1 if quick else 3)
-    parts = set(only) or {"throughput", "latency", "enqueue"}
-    results: dict[str, Any] = {"machine": _machine(), "quick": quick, "repeat": repeat}
+    results = _begin(path, quick, repeat, bool(only))
     started = time.monotonic()
+    parts = {"throughput": _throughput, "enqueue": _enqueue, "latency": _latency, "beside": _beside, "growth": _growth}
     with Stack() as stack:
-        if "throughput" in parts:
-            runs = _throughput(stack, quick, repeat)
-            results["throughput"] = [run.as_json() for run in runs]
-            results["ratios"] = _ratios(runs)
-        if "enqueue" in parts:
-            results["enqueue"] = _enqueue(stack, 500 if quick else 3000)
-            results.setdefault("ratios", {}).update(_enqueue_ratios(results["enqueue"]))
-        if "latency" in parts:
-            results["latency_ms"], results["latency"] = _latency(stack, quick)
-    results["seconds"] = round(time.monotonic() - started, 1)
-    for name, ratio in results.get("ratios", {}).items():
-        console.print(f"{name:28} {ratio:8.2f}")
-    (path or RESULTS).write_text(json.dumps(results, indent=1) + "\n")
+        for name, run in parts.items():
+            if not only or name in only:
+                click.echo(f"{name} …")
+                run(stack, results, quick, repeat)
+                path.write_text(json.dumps(results, indent=1) + "\n")
+    results |= {"seconds": round(time.monotonic() - started, 1), "load_after": load()}
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    for target, value, met in judged(results):
+        wanted = f"{'≥' if target.at_least else '≤'} {target.limit:g}"
+        click.echo(f"{target.name:24} {value:10,.2f}   {wanted:>7}   {'reached' if met else 'NOT REACHED'}")
+    if write_pages:
+        pages.main()
 
 
-def _throughput(stack: Stack, quick: bool, repeat: int) -> list[Repeated]:
-    many = 20_000 if quick else 100_000
-    few = 200 if quick else 1_000
+def _begin(path: Path, quick: bool, repeat: int, goes_on: bool) -> Results:
+    results: Results = json.loads(path.read_text()) if goes_on and path.exists() else {}
+    arguments = " ".join(argument for argument in sys.argv[1:] if argument != "--pages")
+    return {"ratios": {}, "latency_ms": {}, "growth_checks": {}} | results | {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "command": f"make bench ARGS='{arguments}'" if arguments else "make bench",
+        "machine": machine(),
+        "load_before": load(),
+        "quick": quick,
+        "repeat": repeat,
+    }  # fmt: skip
+
+
+def _throughput(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
+    contenders = _contenders(stack, quick)
+    runs: list[list[Throughput]] = [[] for _ in contenders]
+    # Round after round, not contender after contender: a slow minute then hits all alike.
+    for _ in range(repeat):
+        for collected, contender in zip(runs, contenders, strict=True):
+            run = contender()
+            click.echo(f"  {run.name:34} {run.mix:12} {run.delivered_per_s:10,.0f}/s")
+            collected.append(run)
+    results["throughput"] = [Repeated.of(each).as_json() for each in runs]
+    ours = best_run(results["throughput"], "trackrelay")["delivered_per_s"]
+    for name, prefix, digits in (
+        ("bare_batch_1", "official batch(), 1 ", 3),
+        ("bare_batch_4", "official batch(), 4 ", 3),
+        ("best_celery_per_call", "Celery task", 1),
+    ):
+        theirs = best_run(results["throughput"], prefix)["delivered_per_s"]
+        results["ratios"][name] = round(ours / theirs, digits)
+    click.echo(for_terminal(throughput_rows(results["throughput"])))
+
+
+def _contenders(stack: Stack, quick: bool) -> list[Callable[[], Throughput]]:
+    few, many = (120, 60_000) if quick else (1_000, 150_000)
+    mix_jobs = many // (6 if quick else 2)
     contenders: list[Callable[[], Throughput]] = [
         lambda: client_loop(stack, few // 4),
         lambda: celery_per_call(stack, few, pool="prefork", concurrency=2),
@@ -67,80 +103,76 @@ def _throughput(stack: Stack, quick: bool, repeat: int) -> list[Repeated]:
         lambda: whole_road(stack, "events", many, pool="prefork", concurrency=2),
         lambda: whole_road(stack, "events", many, pool="threads", concurrency=4),
     ]
+
+    def road(mix: str, count: int, **options: Any) -> None:
+        contenders.append(lambda: whole_road(stack, mix, count, **options))
+
+    for shards in (1, 8) if quick else (1, 2, 8):
+        road("events", mix_jobs if quick else many, pool="threads", concurrency=shards, shards=shards)
+        if not quick:
+            road("events", many, pool="prefork", concurrency=min(shards, 4), shards=shards)
+    road("events", mix_jobs if quick else many, pool="threads", concurrency=2, workers=2)
     if not quick:
-        contenders += [
-            lambda: whole_road(stack, "events", many, pool="prefork", concurrency=1, shards=1),
-            lambda: whole_road(stack, "events", many, pool="prefork", concurrency=2, shards=2),
-            lambda: whole_road(stack, "events", many, pool="prefork", concurrency=4, shards=8),
-            lambda: whole_road(stack, "events", many, pool="prefork", concurrency=1, workers=2),
-            lambda: batch_loop(stack, "identifies", many // 2, 1),
-            lambda: whole_road(stack, "identifies", many // 2, pool="prefork", concurrency=2),
-            lambda: batch_loop(stack, "mixed", many, 1),
-            lambda: whole_road(stack, "mixed", many, pool="prefork", concurrency=2),
-            lambda: whole_road(stack, "5% v1", many // 5, pool="prefork", concurrency=2),
-        ]
-    runs: list[list[Throughput]] = [[] for _ in contenders]
-    # Round after round, not contender after contender: a slow minute then hits all alike.
-    for _ in range(repeat):
-        for collected, contender in zip(runs, contenders, strict=True):
-            run = contender()
-            console.print(f"  {run.name:45} {run.mix:10} {run.delivered_per_s:10,.0f}/s", highlight=False)
-            collected.append(run)
-    repeated = [Repeated.of(each) for each in runs]
-    console.print(_table(repeated))
-    return repeated
+        road("events", many, pool="prefork", concurrency=1, workers=2)
+    for mix in ("identifies", "mixed"):
+        contenders.append(lambda mix=mix: batch_loop(stack, mix, mix_jobs, 1))  # type: ignore[misc]
+        road(mix, mix_jobs, pool="threads", concurrency=4)
+        if not quick:
+            road(mix, mix_jobs, pool="prefork", concurrency=2)
+    road("5% v1", mix_jobs // 2, pool="threads", concurrency=4)
+    return contenders
 
 
-def _table(runs: list[Repeated]) -> Table:
-    bare = next(run.median.delivered_per_s for run in runs if run.median.name.startswith("official batch(), 1 "))
-    table = Table(title="Whole road, Track API answering in 50 ms")
-    for column in ("contender", "mix", "delivered/s", "× batch()", "CPU s/10k", "peak MB", "requests/10k", "spread"):
-        table.add_column(column, justify="left" if column in ("contender", "mix") else "right")
-    for run in runs:
-        each = run.median
-        table.add_row(
-            each.name, each.mix, f"{each.delivered_per_s:,.0f}", f"{each.delivered_per_s / bare:.2f}",
-            f"{each.cpu_s_per_10k:.2f}", f"{each.peak_mb:,.0f}", f"{each.requests_per_10k:,.0f}", f"{run.spread:.0%}",
-        )  # fmt: skip
-    return table
-
-
-def _ratios(runs: list[Repeated]) -> dict[str, float]:
-    def best(prefix: str) -> float:
-        found = [run.median for run in runs if run.median.name.startswith(prefix) and run.median.mix == "events"]
-        return max(run.delivered_per_s for run in found)
-
-    ours = best("trackrelay")
-    return {
-        "bare_batch_1": round(ours / best("official batch(), 1 "), 3),
-        "bare_batch_4": round(ours / best("official batch(), 4 "), 3),
-        "best_celery_per_call": round(ours / best("Celery task"), 1),
-    }
-
-
-def _enqueue(stack: Stack, calls: int) -> dict[str, Any]:
-    costs = call_costs(stack, calls)
-    console.print("enqueueing:", costs)
-    return costs
-
-
-def _enqueue_ratios(costs: dict[str, Any]) -> dict[str, float]:
-    return {
-        "enqueue_vs_delay_p50": round(costs["track_us"]["p50"] / costs["delay_us"]["p50"], 3),
+def _enqueue(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
+    costs = results["enqueue"] = call_costs(stack, 1000 if quick else 5000)
+    for name in ("track_us", "delay_us", "track_loaded_us", "delay_loaded_us"):
+        click.echo(f"  {name:16} p50 {costs[name]['p50']:7,.0f} µs, p99 {costs[name]['p99']:7,.0f} µs")
+    click.echo(f"  enqueue_many() {costs['enqueue_many_per_s']:,}/s, .delay() {costs['delay_per_s']:,}/s")
+    results["ratios"] |= {
+        "enqueue_vs_delay_p50": round(costs["track_loaded_us"]["p50"] / costs["delay_loaded_us"]["p50"], 3),
+        "enqueue_vs_delay_p50_alone": round(costs["track_us"]["p50"] / costs["delay_us"]["p50"], 3),
         "enqueue_many_vs_delay": round(costs["enqueue_many_per_s"] / costs["delay_per_s"], 1),
     }
 
 
-def _latency(stack: Stack, quick: bool) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    seconds = 5 if quick else 20
+def _latency(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
+    seconds = 3 if quick else 30
     runs = [arrival_ms(stack, rate, seconds if rate > 5 else 2 * seconds) for rate in (4, 50, 200, 500)]
     for run in runs:
-        console.print(f"  at {run['rate']:>3}/s: p50 {run['p50']} ms, p99 {run['p99']} ms (API {run['api_ms']:g} ms)")
-    return {"idle_p50": runs[0]["p50"], "p99_at_200": runs[2]["p99"]}, runs
+        click.echo(f"  at {run['rate']:>3}/s: p50 {run['p50']:.0f} ms, p99 {run['p99']:.0f} ms")
+    results["latency"] = runs
+    results["latency_ms"] |= {
+        "idle_p50": runs[0]["p50"],
+        **{f"p99_at_{run['rate']}": run["p99"] for run in runs[1:]},
+    }
 
 
-def _machine() -> dict[str, Any]:
-    return {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
+def _beside(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
+    rows, seconds = (60_000, 5.0) if quick else (1_000_000, 60.0)
+    runs = [
+        live_beside_an_import(stack, rows, seconds),
+        live_beside_a_backlog(stack, rows, seconds),
+        half_anonymous(stack, seconds),
+    ]
+    for run in runs:
+        click.echo(f"  100/s beside {run['beside']}: p50 {run['p50']:.0f} ms, p99 {run['p99']:.0f} ms")
+    results["beside"] = runs
+    names = ("p99_beside_import", "p99_beside_backlog", "p99_half_anonymous")
+    results["latency_ms"] |= {name: run["p99"] for name, run in zip(names, runs, strict=True)}
+
+
+def _growth(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
+    found = results["growth"] = growth(
+        stack, QUICK if quick else FULL, repeat, lambda name, value: click.echo(f"  {name:26} {value:10,.0f}")
+    )
+    empty, sizes = found["empty"]["delivered_per_s"], found["sizes"]
+    results["ratios"] |= {
+        # A quick run fills the ledger with a tenth of that: `growth.sizes` says so.
+        "ledger_10m_vs_empty": round(found[f"ledger_{sizes['ledger'][-1]}"]["delivered_per_s"] / empty, 3),
+        "backlog_drain_vs_fresh": round(found["backlog"]["delivered_per_s"] / empty, 3),
+    }
+    memory = found["memory"]
+    results["growth_checks"] = {"memory_growth": round(memory["end_mb"] / memory["warm_mb"], 3)}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -88,23 +89,23 @@ class _Timed:
     def __init__(self, stack: Stack, pids: list[int]) -> None:
         self._stack = stack
         self._meter = Meter(pids)
+        self._sandbox = Meter([stack.sandbox.pid or 0])
         self._requests = stack.sandbox.client.summary()["requests"]
         self._started = time.perf_counter()
         self._elapsed = 0.0
 
     def stop(self) -> None:
         self._elapsed = time.perf_counter() - self._started
-        self._usage = self._meter.stop()
+        self._usage, self._sandbox_usage = self._meter.stop(), self._sandbox.stop()
 
     def throughput(self, name: str, mix: str, count: int) -> Throughput:
         requests_made = self._stack.sandbox.client.summary()["requests"] - self._requests
-        return Throughput.of(name, mix, count, self._elapsed, self._usage, requests_made)
+        sandbox_cores = self._sandbox_usage.cpu_s / self._elapsed
+        return Throughput.of(name, mix, count, self._elapsed, self._usage, requests_made, sandbox_cores)
 
 
 @contextmanager
 def _timed(stack: Stack, *pids: int) -> Any:
-    import os
-
     timed = _Timed(stack, [os.getpid(), *pids])
     yield timed
     timed.stop()

@@ -6,51 +6,83 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from producers import Producer, operations
 
 from .measured import percentiles
 from .mixes import event_attributes, events
-from .stack import ROOT, Stack
+from .road import CONCURRENCY, POOL
+from .stack import ROOT, Stack, wait_for
+
+DATA = event_attributes(1)
+
+
+#: Other callers while a call is timed: so many processes, each so often a second.
+CALLERS, CALLS_A_SECOND = 3, 100
 
 
 def call_costs(stack: Stack, calls: int) -> dict[str, Any]:
-    """Microseconds a call, and calls a second."""
+    """Microseconds a call, and calls a second: alone, and while others call and a worker delivers."""
     stack.fresh()
-    from .celery_task import track
-
-    track.app.conf.broker_url = stack.valkey.url
     producer = Producer(redis_url=stack.valkey.url, max_queue_length=10_000_000)
-    data = event_attributes(1)
-    # Turn by turn, so that a noisy moment hits both.
-    ours: list[float] = []
-    theirs: list[float] = []
-    for _ in range(calls):
-        ours.append(_timed(lambda: producer.track("42", "order_completed", data)))
-        theirs.append(_timed(lambda: track.delay("42", "order_completed", data, "01")))
-    started = time.perf_counter()
-    with producer.pipeline() as pipeline:
-        for _ in range(100):
-            pipeline.track("42", "order_completed", data)
-    piped = (time.perf_counter() - started) * 1e6 / 100
-    count = calls * 10
-    started = time.perf_counter()
-    producer.enqueue_many(events(count))
-    many = count / (time.perf_counter() - started)
-    producer.close()
-    delay = percentiles(theirs)
-    return {
+    ours, theirs = _side_by_side(stack, producer, calls)
+    delay_per_s = 1e6 / (sum(theirs) / len(theirs))
+    costs = {
         "track_us": percentiles(ours),
-        "delay_us": delay,
-        "pipeline_us_per_call": round(piped, 1),
-        "enqueue_many_per_s": round(many),
-        "delay_per_s": round(1e6 / (sum(theirs) / len(theirs))),
+        "delay_us": percentiles(theirs),
+        "pipeline_us_per_call": _pipeline_us(producer),
+        "enqueue_many_per_s": _many_per_s(producer, calls * 10),
+        "delay_per_s": round(delay_per_s),
         "making_us": percentiles(
-            [_timed(lambda: operations.track("42", "order_completed", data)) for _ in range(calls)]
+            [_timed(lambda: operations.track("42", "order_completed", DATA)) for _ in range(calls)]
         ),
         "import_ms": round(_import_ms("import producers") - _import_ms("pass"), 1),
     }
+    producer.close()
+    return costs | _under_load(stack, calls)
+
+
+def _under_load(stack: Stack, calls: int) -> dict[str, Any]:
+    stack.fresh()
+    producer = Producer(redis_url=stack.valkey.url, max_queue_length=10_000_000)
+    with stack.workers(1, pool=POOL, concurrency=CONCURRENCY), ExitStack() as others:
+        for number in range(CALLERS):
+            others.enter_context(stack.process(f"caller{number}", ["benchmarks.caller", str(CALLS_A_SECOND)]))
+        wait_for(lambda: stack.effects_count() > CALLERS * CALLS_A_SECOND, 30)
+        ours, theirs = _side_by_side(stack, producer, calls)
+        delivered = stack.effects_count()
+    producer.close()
+    return {"track_loaded_us": percentiles(ours), "delay_loaded_us": percentiles(theirs), "delivered": delivered}
+
+
+def _side_by_side(stack: Stack, producer: Producer, calls: int) -> tuple[list[float], list[float]]:
+    from .celery_task import track
+
+    track.app.conf.broker_url = stack.valkey.url
+    ours: list[float] = []
+    theirs: list[float] = []
+    # Turn by turn, so that a noisy moment hits both.
+    for _ in range(calls):
+        ours.append(_timed(lambda: producer.track("42", "order_completed", DATA)))
+        theirs.append(_timed(lambda: track.delay("42", "order_completed", DATA, "01")))
+    return ours, theirs
+
+
+def _pipeline_us(producer: Producer) -> float:
+    def once() -> None:
+        with producer.pipeline() as pipeline:
+            for _ in range(100):
+                pipeline.track("42", "order_completed", DATA)
+
+    return round(percentiles([_timed(once) for _ in range(20)])["p50"] / 100, 1)
+
+
+def _many_per_s(producer: Producer, count: int) -> int:
+    started = time.perf_counter()
+    producer.enqueue_many(events(count))
+    return round(count / (time.perf_counter() - started))
 
 
 def _timed(call: Callable[[], object]) -> float:

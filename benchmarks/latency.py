@@ -1,39 +1,74 @@
-"""From the call to the arrival at the Track API: idle, and at a steady rate (open loop)."""
+"""From the call to the arrival at the Track API: idle, at a steady rate (open loop), and beside whatever else goes on."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
-from producers import Producer
+from producers import Operation, Producer, operations
 
 from .measured import percentiles
+from .road import CONCURRENCY, POOL
 from .stack import LATENCY_S, Stack, wait_for
 
 
-def arrival_ms(
-    stack: Stack, rate: float, seconds: float, *, pool: str = "threads", concurrency: int = 4
-) -> dict[str, Any]:
-    """Milliseconds from before the call until the sandbox accepted the event (its 50 ms of latency included)."""
+def arrival_ms(stack: Stack, rate: float, seconds: float) -> dict[str, Any]:
+    """Milliseconds from when a call was due until the sandbox accepted the event (its 50 ms of latency included)."""
     stack.fresh()
-    with stack.workers(1, pool=pool, concurrency=concurrency):
-        producer = Producer(redis_url=stack.valkey.url)
-        producer.track("warm", "warm-up", {})
-        wait_for(lambda: stack.effects_count() >= 1, 20)
-        called = _call_at_a_rate(producer, rate, seconds)
-        wait_for(lambda: stack.effects_count() >= len(called) + 1, 60, poll_s=0.2)
-        arrived = {effect["id"]: effect["at"] for effect in stack.sandbox.client.effects() if effect["id"]}
-        producer.close()
-    values = [(arrived[job] - at) * 1000 for job, at in called.items()]
+    with stack.workers(1, pool=POOL, concurrency=CONCURRENCY), warmed_up(stack) as producer:
+        called = call_at_a_rate(producer, rate, seconds)
+        values = list(waited_ms(stack, called).values())
     return percentiles(values) | {"rate": rate, "events": len(values), "api_ms": LATENCY_S * 1000}
 
 
-def _call_at_a_rate(producer: Producer, rate: float, seconds: float) -> dict[str, float]:
-    # Open loop: calls are due at fixed times, and a late one does not delay the next.
+class warmed_up:
+    """A producer; everything on the way has been used once."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def __enter__(self) -> Producer:
+        self._producer = Producer(redis_url=self._stack.valkey.url, max_queue_length=5_000_000)
+        before = self._stack.effects_count()
+        for person in range(40):
+            self._producer.track(f"warm-{person}", "warm-up", {})
+        wait_for(lambda: self._stack.effects_count() >= before + 40, 30)
+        return self._producer
+
+    def __exit__(self, *error: object) -> None:
+        self._producer.close()
+
+
+def event(number: int) -> Operation:
+    """An event of one of five hundred people."""
+    return operations.track(f"live-{number % 500}", "seen", {"number": number})
+
+
+def call_at_a_rate(
+    producer: Producer, rate: float, seconds: float, make: Callable[[int], Operation] = event
+) -> dict[str, float]:
+    """Each job's id and when it was due. Open loop: a late call does not delay the next."""
     called: dict[str, float] = {}
     started = time.time()
     for number in range(int(rate * seconds)):
         due = started + number / rate
         time.sleep(max(0.0, due - time.time()))
-        called[producer.track(str(number % 500), "seen", {"number": number})] = due
+        called[producer.enqueue(make(number))] = due
     return called
+
+
+def waited_ms(stack: Stack, called: dict[str, float], timeout_s: float = 90) -> dict[str, float]:
+    """How long each job took; waits until all have arrived."""
+    waited: dict[str, float] = {}
+    seen = 0
+    deadline = time.monotonic() + timeout_s
+    while len(waited) < len(called):
+        for effect in stack.sandbox.client.effects(after=seen):
+            seen = effect["seq"]
+            if effect["id"] in called:
+                waited[effect["id"]] = (effect["at"] - called[effect["id"]]) * 1000
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(called) - len(waited):,} of {len(called):,} live events did not arrive")
+        time.sleep(0.05)
+    return waited

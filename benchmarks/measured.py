@@ -21,9 +21,13 @@ class Throughput:
     cpu_s_per_10k: float
     peak_mb: float
     requests_per_10k: float
+    #: What the sandbox used of one core: far from 1, it is not what was measured.
+    sandbox_cores: float
 
     @classmethod
-    def of(cls, name: str, mix: str, operations: int, elapsed_s: float, usage: Usage, requests: int) -> Self:
+    def of(
+        cls, name: str, mix: str, operations: int, elapsed_s: float, usage: Usage, requests: int, sandbox_cores: float
+    ) -> Self:
         """From what was counted."""
         per_10k = 10_000 / operations
         return cls(
@@ -34,6 +38,7 @@ class Throughput:
             cpu_s_per_10k=round(usage.cpu_s * per_10k, 3),
             peak_mb=round(usage.peak_mb, 1),
             requests_per_10k=round(requests * per_10k, 1),
+            sandbox_cores=round(sandbox_cores, 2),
         )
 
 
@@ -51,12 +56,17 @@ class Repeated:
         """The run in the middle stands for all."""
         ordered = sorted(runs, key=lambda run: run.delivered_per_s)
         middle = ordered[len(ordered) // 2]
-        spread = (ordered[-1].delivered_per_s - ordered[0].delivered_per_s) / middle.delivered_per_s
-        return cls(middle, round(spread, 3), len(runs))
+        return cls(middle, spread([run.delivered_per_s for run in runs]), len(runs))
 
     def as_json(self) -> dict[str, Any]:
         """For the results file."""
         return asdict(self.median) | {"spread": self.spread, "runs": self.runs}
+
+
+def spread(values: Sequence[float]) -> float:
+    """(largest - smallest) / median."""
+    middle = statistics.median(values)
+    return round((max(values) - min(values)) / middle, 3) if middle else 0.0
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from producers import Operation, Person, operations
@@ -12,6 +12,10 @@ from producers import Operation, Person, operations
 #: How many people the traffic is about.
 PEOPLE = 10_000
 _PAD = "x" * 180
+
+
+#: Ten times as many.
+MANY_PEOPLE = 100_000
 
 
 def event_attributes(number: int) -> dict[str, Any]:
@@ -63,4 +67,22 @@ def with_v1(count: int, people: int = PEOPLE) -> Iterator[Operation]:
             yield operations.track(str(number % people), "order_completed", event_attributes(number))
 
 
-MIXES = {"events": events, "identifies": identifies, "mixed": mixed, "5% v1": with_v1}
+def of_many(count: int) -> Iterator[Operation]:
+    """Events of ten times the people."""
+    return events(count, MANY_PEOPLE)
+
+
+def of_others(count: int) -> Iterator[Operation]:
+    """Events of people of whom nothing waits."""
+    for number in range(count):
+        yield operations.track(f"other-{number % PEOPLE}", "order_completed", event_attributes(number))
+
+
+MIXES: dict[str, Callable[[int], Iterator[Operation]]] = {
+    "events": events,
+    "identifies": identifies,
+    "mixed": mixed,
+    "5% v1": with_v1,
+    "events, 10x people": of_many,
+    "events, others": of_others,
+}

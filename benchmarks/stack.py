@@ -17,6 +17,7 @@ import psutil
 import redis
 import sqlalchemy as sa
 
+from producers.redis_keys import LANES
 from sandbox import SandboxProcess
 from worker.ops.servers import ChildProcess, PostgresProcess, ValkeyProcess
 from worker.setting_up import migrate
@@ -35,23 +36,41 @@ class Usage:
 
 
 class Meter:
-    """Adds up what process trees use between start and stop; memory is looked at while it runs."""
+    """Adds up what process trees use between start and stop.
+
+    Memory is looked at while it runs, and so is the time of processes that may have ended when it stops.
+    """
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._roots = [psutil.Process(pid) for pid in pids]
-        self._start = self._cpu()
+        self._cpu: dict[int, float] = {}
+        self._look()
+        self._before = dict(self._cpu)
         self.usage = Usage()
 
-    def look(self) -> None:
-        """Note the memory in use now."""
-        resident = sum(process.memory_info().rss for process in self._family())
-        self.usage.peak_mb = max(self.usage.peak_mb, resident / 2**20)
+    def look(self) -> float:
+        """Note what is used now; returns the resident memory in MB."""
+        resident_mb = self._look() / 2**20
+        self.usage.peak_mb = max(self.usage.peak_mb, resident_mb)
+        return resident_mb
 
     def stop(self) -> Usage:
         """What was used since the start."""
         self.look()
-        self.usage.cpu_s = self._cpu() - self._start
+        self.usage.cpu_s = sum(cpu - self._before.get(pid, 0.0) for pid, cpu in self._cpu.items())
         return self.usage
+
+    def _look(self) -> int:
+        resident = 0
+        for process in self._family():
+            try:
+                with process.oneshot():
+                    times = process.cpu_times()
+                    resident += process.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+            self._cpu[process.pid] = times.user + times.system
+        return resident
 
     def _family(self) -> list[psutil.Process]:
         family = []
@@ -61,16 +80,6 @@ class Meter:
             except psutil.NoSuchProcess:
                 continue
         return family
-
-    def _cpu(self) -> float:
-        total = 0.0
-        for process in self._family():
-            try:
-                times = process.cpu_times()
-            except psutil.NoSuchProcess:
-                continue
-            total += times.user + times.system
-        return total
 
 
 class Stack:
@@ -86,6 +95,8 @@ class Stack:
         self.sandbox = self._exit.enter_context(SandboxProcess(latency=f"{LATENCY_S * 1000:g}ms", bodies=False))
         self.redis = redis.Redis.from_url(self.valkey.url)
         self.settings: dict[str, str] = {}
+        self.shards = 4
+        self.database = ""
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -95,8 +106,13 @@ class Stack:
         """Empty servers, set up for so many shards."""
         name = f"bench_{uuid4().hex[:12]}"
         admin = sa.create_engine(sqlalchemy_url(self.postgres.url), isolation_level="AUTOCOMMIT")
+        if self.database:
+            self.engine.dispose()
         with admin.connect() as connection:
+            if self.database:
+                connection.exec_driver_sql(f'DROP DATABASE "{self.database}" WITH (FORCE)')
             connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        self.database = name
         admin.dispose()
         self.redis.flushall()
         self.sandbox.client.reset()
@@ -112,6 +128,7 @@ class Stack:
             **settings,
         }
         self.engine = sa.create_engine(sqlalchemy_url(self.settings["TRACKRELAY_DATABASE_URL"]))
+        self.shards = shards
         migrate(self.engine, self.redis, shards)
 
     def environment(self) -> dict[str, str]:
@@ -154,6 +171,22 @@ class Stack:
         """Delivered jobs."""
         with self.engine.connect() as connection:
             return int(connection.execute(sa.text("SELECT count(*) FROM trackrelay_ledger")).scalar() or 0)
+
+    def waiting(self) -> int:
+        """Jobs in the streams: read or not, what is not settled is there."""
+        names = [f"trackrelay:{shard}:{lane}" for shard in range(self.shards) for lane in LANES]
+        return sum(self.redis.xlen(name) for name in names)
+
+    def has_backlog(self) -> bool:
+        """Whether anything waits in Postgres."""
+        with self.engine.connect() as connection:
+            return connection.execute(sa.text("SELECT 1 FROM trackrelay_backlog LIMIT 1")).first() is not None
+
+    def set_up_redis_anew(self) -> None:
+        """An empty queue and a sandbox that knows nobody, on the database as it is."""
+        self.redis.flushall()
+        self.sandbox.client.reset()
+        migrate(self.engine, self.redis, self.shards)
 
     def effects_count(self) -> int:
         """Operations the sandbox has accepted."""

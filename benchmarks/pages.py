@@ -1,0 +1,175 @@
+"""``python -m benchmarks.pages``: the documentation's tables and chart, made from ``benchmarks/results.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from . import chart
+from .documents import between_markers
+from .machine import shape
+from .tables import COLUMNS, markdown, throughput_rows
+from .targets import judged
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).with_name("results.json")
+PERFORMANCE = ROOT / "docs" / "performance.md"
+README = ROOT / "README.md"
+CHART = ROOT / "docs" / "performance.svg"
+
+Results = dict[str, Any]
+
+
+def main() -> None:
+    """Write them."""
+    results = json.loads(RESULTS.read_text())
+    for (page, name), make in SECTIONS.items():
+        between_markers(page, name, make(results))
+    CHART.write_text(picture(results))
+
+
+def said(results: Results) -> str:
+    """When, where, how and how noisy."""
+    quick = " A quick run: small sizes." if results["quick"] else ""
+    noise = max((run["spread"] for run in results["throughput"]), default=0) / 2
+    return (
+        f"Measured on {results['date']} with `{results['command']}` on {shape(results['machine'])}. "
+        f"Medians of {results['repeat']} runs, which lay up to ±{noise:.0%} apart; load before the run "
+        f"{results['load_before']:.2f}.{quick} The Track API is the sandbox, answering in 50 ms, in its own process; it used "
+        f"at most {max(run['sandbox_cores'] for run in results['throughput']):.0%} of a core."
+    )
+
+
+def shown(results: Results) -> str:
+    """Targets and figures."""
+    rows = [
+        (target.says, f"{value:,.2f}".rstrip("0").rstrip("."), f"{'≥' if target.at_least else '≤'} {target.limit:g}",
+         "yes" if met else "**no**")
+        for target, value, met in judged(results)
+    ]  # fmt: skip
+    return markdown(("what", "measured", "wanted", "reached"), rows)
+
+
+def throughput(results: Results) -> str:
+    """Every contender on every mix."""
+    headings = ("", *(column.heading for column in COLUMNS))
+    tables = [
+        f"**{mix}**\n\n{markdown(headings, rows)}" for mix, rows in throughput_rows(results["throughput"]).items()
+    ]
+    return "\n\n".join(tables)
+
+
+def enqueueing(results: Results) -> str:
+    """What a call costs."""
+    costs = results["enqueue"]
+    rows = [
+        (name, *(f"{costs[of][which]:,.0f}" for of in of_each for which in ("p50", "p99")))
+        for name, of_each in {
+            "`track()`": ("track_us", "track_loaded_us"),
+            "Celery's `.delay()`": ("delay_us", "delay_loaded_us"),
+        }.items()
+    ]
+    table = markdown(("µs a call", "alone p50", "p99", "under load p50", "p99"), rows)
+    return (
+        f"{table}\n\n`pipeline()` of a hundred: {costs['pipeline_us_per_call']:,.0f} µs a call. `enqueue_many()`: "
+        f"{costs['enqueue_many_per_s']:,} a second; `.delay()`: {costs['delay_per_s']:,} a second. Making the operation, "
+        f"every check included, is {costs['making_us']['p50']:,.0f} µs of a call; `import producers` takes "
+        f"{costs['import_ms']:,.0f} ms."
+    )
+
+
+def latency(results: Results) -> str:
+    """From call to arrival."""
+    rows = [
+        (f"{run['rate']:g} a second" if run["rate"] > 5 else "idle", *_milliseconds(run)) for run in results["latency"]
+    ]
+    rows += [(f"100 a second beside {run['beside']}" if run["beside"][:4] != "half" else "100 a second, half anonymous",
+              *_milliseconds(run)) for run in results["beside"]]  # fmt: skip
+    return markdown(("call to arrival, ms", "p50", "p99", "max"), rows)
+
+
+def _milliseconds(run: dict[str, float]) -> list[str]:
+    return [f"{run[name]:,.0f}" for name in ("p50", "p99", "max")]
+
+
+def growing(results: Results) -> str:
+    """How it grows."""
+    found = results["growth"]
+    sizes = found["sizes"]
+    names = {
+        "empty": "nothing in the stores",
+        **{f"ledger_{rows}": f"{rows:,} rows in the ledger" for rows in sizes["ledger"]},
+        "ten_times_the_people": "ten times the people",
+        "pruning": f"while {sizes['prunable']:,} old ledger rows are pruned",
+        "backlog": f"a backlog of {sizes['backlog']:,} draining",
+        "backlog_beside_fresh": "the same, with fresh traffic beside it",
+        "backlog_under_a_snapshot": "the same, under a snapshot held open",
+        "memory": f"{sizes['memory_jobs']:,} jobs in one go",
+    }
+    empty = found["empty"]["delivered_per_s"]
+    rows = [
+        (text, f"{found[name]['delivered_per_s']:,.0f}", f"{found[name]['delivered_per_s'] / empty:.2f}")
+        for name, text in names.items()
+    ]
+    memory = found["memory"]
+    return (
+        markdown(("", "delivered a second", "× empty"), rows)
+        + f"\n\nA worker's memory over {memory['jobs']:,} jobs: {memory['warm_mb']:,.0f} MB after a fifth of them, "
+        f"{memory['end_mb']:,.0f} MB at the end."
+    )
+
+
+def in_short(results: Results) -> str:
+    """The README's table: each kind of contender at its best, 400-byte events."""
+    rows = [
+        (name, f"{run['delivered_per_s']:,.0f}", f"{run['cpu_s_per_10k']:.1f}", f"{run['requests_per_10k']:,.0f}")
+        for name, run in _best(results).items()
+    ]
+    table = markdown(("400-byte events", "delivered a second", "CPU s for 10,000", "requests for 10,000"), rows)
+    costs = results["enqueue"]
+    return (
+        f"{table}\n\nA call costs the application {costs['track_loaded_us']['p50']:,.0f} µs under load, Celery's `.delay()` "
+        f"{costs['delay_loaded_us']['p50']:,.0f} µs. An event arrives {results['latency_ms']['idle_p50']:,.0f} ms after the "
+        f"call, of which Customer.io's stand-in takes 50. Measured on {results['date']} on {results['machine']['cores']} cores"
+        f"{', in a quick run' if results['quick'] else ''}; how, and the rest: [Performance](docs/performance.md)."
+    )
+
+
+def picture(results: Results) -> str:
+    """The same as a chart."""
+    values = [(name.replace("`", ""), run["delivered_per_s"]) for name, run in _best(results).items()]
+    return chart.bars("400-byte events delivered a second (logarithmic)", values, ours="trackrelay")
+
+
+def _best(results: Results) -> dict[str, Any]:
+    kinds = {
+        "official client in a loop": "official client, loop",
+        "a Celery task per call": "Celery task",
+        "bare `batch()` loop, 1 connection": "official batch(), 1 ",
+        "bare `batch()` loop, 4 connections": "official batch(), 4 ",
+        "trackrelay, whole road": "trackrelay",
+    }
+    return {name: best_run(results["throughput"], prefix) for name, prefix in kinds.items()}
+
+
+def best_run(runs: list[dict[str, Any]], prefix: str, mix: str = "events") -> dict[str, Any]:
+    """The fastest of those whose name begins with ``prefix``."""
+    found = [run for run in runs if run["name"].startswith(prefix) and run["mix"] == mix]
+    return max(found, key=lambda run: float(run["delivered_per_s"]))
+
+
+SECTIONS: dict[tuple[Path, str], Callable[[Results], str]] = {
+    (PERFORMANCE, "how"): said,
+    (PERFORMANCE, "targets"): shown,
+    (PERFORMANCE, "throughput"): throughput,
+    (PERFORMANCE, "enqueueing"): enqueueing,
+    (PERFORMANCE, "latency"): latency,
+    (PERFORMANCE, "growth"): growing,
+    (README, "in short"): in_short,
+}
+
+
+if __name__ == "__main__":
+    main()
