@@ -12,11 +12,12 @@ log = structlog.get_logger("trackrelay.worker")
 
 
 def deliver(shard: int) -> None:
-    """Hold a shard for a few seconds and deliver what it has."""
+    """Hold a shard for a few seconds and deliver what it has: the one that is named, or one that waits for longer."""
     from .delivery.holding import hold
+    from .delivery.shard_queue import fairest
 
     try:
-        hold(shard, resources())
+        hold(fairest(resources().redis, shard), resources())
     except (RedisError, SQLAlchemyError, OSError) as error:
         # Redis or Postgres is away: nothing was lost, and the next tick tries again.
         log.error("delivery interrupted", shard=shard, error=describe(error))

@@ -93,11 +93,29 @@ redis.call('DEL', base .. ':lease')
 if ARGV[4] == 'quiet' then return 'left' end
 redis.call('DEL', base .. ':bell')
 if ARGV[4] == 'ring' then
+  redis.call('SET', base .. ':left', redis.call('TIME')[1], 'PX', 60000)
   ring(ARGV[1], ARGV[5], ARGV[6], ARGV[2], ARGV[9], ARGV[7], tonumber(ARGV[8]))
 end
 return 'left'
 """
 )
+
+# Which shard a message that names one is best spent on: of those that have work and no holder the one that was left the longest ago, or
+# never. While there are fewer places than shards, messages pile up, and one shard's would be read again before another's is once.
+# ARGV: prefix, shard
+FAIREST = """
+local left = tonumber(redis.call('GET', ARGV[1] .. ARGV[2] .. ':left') or 0)
+local fairest = tonumber(ARGV[2])
+if left == 0 then return fairest end
+for shard = 0, tonumber(redis.call('HGET', ARGV[1] .. 'config', 'shards') or 0) - 1 do
+  local base = ARGV[1] .. shard
+  if redis.call('EXISTS', base .. ':lease') == 0 and redis.call('XLEN', base .. ':live') + redis.call('XLEN', base .. ':bulk') > 0 then
+    local since = tonumber(redis.call('GET', base .. ':left') or 0)
+    if since < left then fairest, left = shard, since end
+  end
+end
+return fairest
+"""
 
 # Rings a shard without asking the bell, if nobody holds it. ARGV: prefix, shard, queue, message, bell ms, max rings, unique
 RING = (

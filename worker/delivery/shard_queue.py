@@ -188,6 +188,11 @@ def last_entries(client: redis.Redis, shards: Sequence[int], lane: Lane) -> dict
     }
 
 
+def fairest(client: redis.Redis, shard: int) -> int:
+    """The shard to hold for a message that names ``shard``: that one, unless another waits for a holder for longer."""
+    return int(client.register_script(scripts.FAIREST)(args=[PREFIX, shard]))
+
+
 def ring(client: redis.Redis, shard: int) -> bool:
     """Ring a shard that nobody holds, whatever its bell says; returns whether somebody was called."""
     arguments: list[str | int | float] = [

@@ -19,11 +19,14 @@ from .arrays import text_array
 
 #: A row that has been first for so long, and was not sent, is looked at.
 STUCK_S = 30
+#: A part is not sent alone, or given up, for so long: its other part may be on its way out of an outbox once more, after Redis was lost.
+HALF_S = 900
 #: Rows looked at in one go.
 MOST = 500
 
 _STUCK = sa.text("""
     SELECT b.job_id, b.lane, b.parts, b.shards, extract(epoch FROM b.age_from) AS age_from, d.state,
+        b.due_at < now() - make_interval(secs => :half_s) AS long,
         EXISTS (SELECT 1 FROM trackrelay_ledger l WHERE l.id = b.job_id) AS delivered,
         (SELECT array_agg(o.shard) FROM trackrelay_backlog o WHERE o.job_id = b.job_id) AS present
     FROM trackrelay_backlog b LEFT JOIN trackrelay_dead_letters d ON d.job_id = b.job_id
@@ -60,6 +63,8 @@ class Stuck:
     shards: tuple[int, ...]
     present: tuple[int, ...]
     parts: int
+    #: Whether it has been for so long that its other part can be nowhere but in a stream.
+    long: bool
 
     @property
     def settled(self) -> bool:
@@ -68,17 +73,17 @@ class Stuck:
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """The shards that have not read their part, or have dropped it."""
-        return () if len(self.present) >= self.parts else tuple(set(self.shards) - set(self.present))
+        """The shards that have not read their part, or have dropped it, if that is so for long."""
+        return () if not self.long or len(self.present) >= self.parts else tuple(set(self.shards) - set(self.present))
 
 
 def stuck(connection: sa.Connection) -> list[Stuck]:
     """Jobs of two keys that could have been sent for a while, as far as some shard knows, and were not."""
-    rows = connection.execute(_STUCK, {"stuck_s": STUCK_S, "most": MOST})
+    rows = connection.execute(_STUCK, {"stuck_s": STUCK_S, "half_s": HALF_S, "most": MOST})
     found = {
         row.job_id: Stuck(
             row.job_id, row.lane, float(row.age_from), row.delivered, row.state, tuple(row.shards), tuple(row.present),
-            row.parts,
+            row.parts, row.long,
         )
         for row in rows
     }  # fmt: skip

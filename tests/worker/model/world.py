@@ -172,7 +172,7 @@ class World:
         """What time does to everything that is first and waits for its moment, and to what is stuck there."""
         with self.engine.connect() as connection:
             connection.exec_driver_sql(
-                "UPDATE trackrelay_backlog SET due_at = now() - interval '1 minute' WHERE due_at IS NOT NULL"
+                "UPDATE trackrelay_backlog SET due_at = now() - interval '1 hour' WHERE due_at IS NOT NULL"
             )
         self.redis.delete(orphans._LOOKED_KEY)
         orphans.take_care(self.processes[0])

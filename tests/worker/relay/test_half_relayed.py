@@ -1,0 +1,41 @@
+"""A job across shards of which Redis lost one part, while the outbox still has it."""
+
+from producers import operations
+from producers.keys import shard_of
+from tests.support.outbox import Application, look_once
+from tests.support.road import Road
+from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, expire_lease, make_due
+from worker.orphans import take_care
+from worker.queue_recovery import set_up_again
+
+
+def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_has_it(
+    postgres_application: Application, road: Road
+) -> None:
+    api = FakeApi()
+    worker = Worker(road.settings, api)
+    mine = shard_of("id:42", SHARDS)
+    cookie = next(f"c{n}" for n in range(1000) if shard_of(f"anonymous:c{n}", SHARDS) != mine)
+    postgres_application.write(
+        [
+            operations.track_anonymous(cookie, "before", {}),
+            operations.identify("42", {"label": "joined"}, anonymous_id=cookie),
+        ]
+    )
+    look_once(road.settings)
+    worker.hold(mine)
+    road.redis.flushall()
+    with road.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trackrelay_backlog SET due_at = due_at - interval '10 minutes'")
+    set_up_again(worker.redis, worker.resources.engine, worker.resources.settings)
+    take_care(worker.resources)
+    for shard in range(SHARDS):
+        expire_lease(road.redis, shard)
+    worker.hold(mine)
+    assert api.taken == []
+    look_once(road.settings)
+    for _ in range(4):
+        worker.work()
+        make_due(road.engine)
+    assert api.taken == ["before", "joined"]
+    worker.close()
