@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 
+from . import showing
 from .dead_letters_admin import DeadLetterAdmin
 from .models import DeadLetter, Waiting
 from .reading_admin import ReadingAdmin
@@ -15,7 +16,7 @@ class WaitingAdmin(ReadingAdmin):
     """Jobs that wait."""
 
     ordering = ("shard", "lane", "position")
-    list_display = ("operation", "key", "why", "since", "due_at", "attempts", "lane", "source")
+    list_display = ("operation", "key", "why", "shown_since", "shown_due", "attempts", "lane", "source")
     list_filter = ("reason", "operation", "lane", "shard", "source")
     fieldsets = (
         (None, {"fields": ("job_id", "operation", "key", "source", "idempotency_key", "enqueued_at")}),
@@ -25,6 +26,14 @@ class WaitingAdmin(ReadingAdmin):
         ("History, oldest first", {"fields": ("shown_history",)}),
     )
     readonly_fields = ("shown_document", "shown_history")
+
+    @admin.display(description="waiting since", ordering="since")
+    def shown_since(self, job: Waiting) -> str:
+        return showing.day(job.since)
+
+    @admin.display(description="due", ordering="due_at", empty_value="after another")
+    def shown_due(self, job: Waiting) -> str | None:
+        return showing.day(job.due_at) if job.due_at else None
 
     def get_queryset(self, request: Any) -> Any:
         # A row for each key; the first stands for the job.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin, messages
@@ -24,7 +25,7 @@ from ..replayable import Refused, Wanted
 from ..store.letters import State
 from . import showing
 from .acting import CannotAct, Operators, acting
-from .forms import ConfirmForm, RepairForm
+from .forms import ConfirmForm, RepairForm, in_the_admin
 from .models import DeadLetter
 from .reading_admin import ReadingAdmin
 
@@ -56,16 +57,15 @@ class DeadLetterAdmin(ReadingAdmin):
     """Jobs that will never succeed as they are."""
 
     ordering = ("-died_at", "-job_id")
-    list_display = ("job_id", "shown_state", "operation", "key", "why", "died_at", "source")
+    list_display = ("job_id", "shown_subject", "why", "shown_died", "shown_state")
     list_filter = (StateFilter, "reason", "operation", "source", "died_at")
     fieldsets = (
-        (None, {"fields": ("job_id", "shown_state", "operation", "key", "other_key", "source", "idempotency_key")}),
-        ("What was said", {"fields": ("reason", "error", "field", "status", "attempts")}),
-        ("When", {"fields": ("enqueued_at", "died_at", "updated_at")}),
-        ("Document", {"fields": ("shown_document", "shown_raw")}),
-        ("History, oldest first", {"fields": ("shown_history",)}),
+        (None, {"fields": ("shown_state", "operation", ("key", "other_key"), ("source", "idempotency_key"))}),
+        ("What was said", {"fields": ("reason", "error", "field", ("status", "attempts"))}),
+        ("Document", {"fields": ("shown_document",)}),
+        ("History, oldest first", {"fields": ("shown_history", ("enqueued_at", "died_at", "updated_at"))}),
     )
-    readonly_fields = ("shown_state", "shown_document", "shown_raw", "shown_history")
+    readonly_fields = ("shown_state", "shown_document", "shown_history")
     actions = ("replay", "discard", "export")
     change_form_template = "admin/trackrelay_ops/deadletter/change_form.html"
 
@@ -123,9 +123,13 @@ class DeadLetterAdmin(ReadingAdmin):
     def shown_state(self, letter: DeadLetter) -> str:
         return showing.state(letter.state)
 
-    @admin.display(description="stream entry, as it was found", empty_value="–")
-    def shown_raw(self, letter: DeadLetter) -> str | None:
-        return showing.raw(letter.raw) if letter.raw else None
+    @admin.display(description="operation of", ordering="operation")
+    def shown_subject(self, letter: DeadLetter) -> str:
+        return showing.stacked(letter.operation, letter.key)
+
+    @admin.display(description="died", ordering="died_at")
+    def shown_died(self, letter: DeadLetter) -> str:
+        return showing.day(letter.died_at)
 
     # -- actions on a list
 
@@ -206,7 +210,7 @@ class DeadLetterAdmin(ReadingAdmin):
             "plan": plan,
             "by_operation": plan.by_operation.most_common() if plan else (),
             "campaigns": campaigns(plan.younger_events, plan.older_events) if plan else "",
-            "refused": plan.refused[:LISTED] if plan else (),
+            "refused": [replace(each, why=in_the_admin(each.why)) for each in plan.refused[:LISTED]] if plan else (),
             "more_refused": max(0, len(plan.refused) - LISTED) if plan else 0,
             "can_be_overridden": any(each.kind == "newer" for each in plan.refused) if plan else False,
         }
@@ -223,7 +227,7 @@ class DeadLetterAdmin(ReadingAdmin):
 
     def _say_refused(self, request: Any, refused: list[Refused]) -> None:
         for each in refused[:LISTED]:
-            self.message_user(request, f"{each.id} was not replayed: {each.why}", messages.ERROR)
+            self.message_user(request, f"{each.id} was not replayed: {in_the_admin(each.why)}", messages.ERROR)
         if len(refused) > LISTED:
             self.message_user(request, f"… and {len(refused) - LISTED:,} more were not.", messages.ERROR)
 

@@ -15,6 +15,20 @@ from ..replayable import Refused, Wanted
 from ..store.letters import Letter, State
 from .acting import Operators
 
+#: What the command line calls what the forms have.
+_WORDS = {
+    "--even-if-newer replays it all the same": "“Even if something newer was delivered” replays it all the same",
+    "supply its document with --edit": "repair it: write down its document",
+    "--state discarded replays it": "it can be replayed all the same",
+}
+
+
+def in_the_admin(why: str) -> str:
+    """A refusal, without the options of the command line in it."""
+    for words, ours in _WORDS.items():
+        why = why.replace(words, ours)
+    return why
+
 
 class _ActingForm(forms.Form):
     note = forms.CharField(
@@ -93,7 +107,7 @@ class RepairForm(_ActingForm):
 
     def refuse(self, refused: Refused) -> None:
         """Say why it is not replayed, where it can be changed."""
-        self.add_error("document" if refused.kind in ("invalid", "repair", "keys") else None, refused.why)
+        self.add_error("document" if refused.kind in ("invalid", "repair", "keys") else None, in_the_admin(refused.why))
 
     def wanted(self, states: frozenset[State]) -> Wanted:
         """How it is to be replayed."""

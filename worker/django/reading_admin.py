@@ -74,7 +74,7 @@ class ReadingAdmin(admin.ModelAdmin):
 
     @admin.display(description="document")
     def shown_document(self, job: Any) -> str:
-        return showing.document(job.body)
+        return showing.raw(job.raw) if getattr(job, "raw", None) else showing.document(job.body)
 
     @admin.display(description="history")
     def shown_history(self, job: Any) -> str:
@@ -84,4 +84,4 @@ class ReadingAdmin(admin.ModelAdmin):
     def why(self, job: Any) -> str:
         field = getattr(job, "field", None)
         said = f"{field}: {job.error}" if field and field not in (job.error or "") else job.error
-        return showing.short(f"{job.reason}: {said}" if said else job.reason)
+        return showing.roomy(f"{job.reason}: {said}" if said else job.reason)

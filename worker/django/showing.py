@@ -39,7 +39,7 @@ def document(value: Any) -> SafeString:
 
 
 def raw(value: bytes | memoryview | None) -> SafeString:
-    """A stream entry as it was found."""
+    """A stream entry as it was found: nothing of it could be decoded."""
     return _preformatted(bytes(value or b"").decode(errors="replace"))
 
 
@@ -55,6 +55,21 @@ def short(text: str | None) -> str:
     """``text``, cut where it is too long for a list."""
     text = text or ""
     return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
+
+
+def roomy(text: str) -> SafeString:
+    """``text`` in a list, where other columns would leave it no room."""
+    return format_html('<div style="min-width:17em">{}</div>', short(text))
+
+
+def stacked(first: str, second: str) -> SafeString:
+    """Two texts in one column."""
+    return format_html("{}<br>{}", first, second)
+
+
+def day(at: datetime) -> str:
+    """A moment, as short as it can be."""
+    return date_format(timezone.localtime(at) if timezone.is_aware(at) else at, "Y-m-d H:i")
 
 
 def moment(at: float) -> str:

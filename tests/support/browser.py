@@ -1,0 +1,108 @@
+"""A real browser: headless Chromium, spoken to over the WebDriver protocol."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+from worker.ops.servers import ports
+
+from .waiting import wait_until
+
+_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
+_ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900"]
+
+
+class Browser:
+    """Started as a context manager.
+
+    Raises:
+        FileNotFoundError: chromium or chromedriver is missing; says what brings them.
+    """
+
+    def __enter__(self) -> Self:
+        programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
+        if missing := [name for name, path in programs.items() if path is None]:
+            raise FileNotFoundError(
+                f"{' and '.join(missing)} not found: on Debian, apt-get install chromium chromium-driver"
+            )
+        port = ports.free_port()
+        self._driver = subprocess.Popen([str(programs["chromedriver"]), f"--port={port}"], stdout=subprocess.DEVNULL)
+        self._url = f"http://127.0.0.1:{port}"
+        wait_until(self._is_ready, 30, "chromedriver")
+        options = {"args": _ARGUMENTS, "binary": programs["chromium"]}
+        capabilities = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
+        made = self._ask("POST", "/session", {"capabilities": capabilities})
+        self._url += f"/session/{made['sessionId']}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._ask("DELETE", "")
+        finally:
+            self._driver.terminate()
+            self._driver.wait(20)
+
+    def _is_ready(self) -> bool:
+        try:
+            return bool(self._ask("GET", "/status")["ready"])
+        except requests.ConnectionError:
+            return False
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        answer = requests.request(
+            method, self._url + path, json={} if method == "POST" and body is None else body, timeout=60
+        )
+        value = answer.json()["value"]
+        assert answer.ok, f"{method} {path}: {value.get('message')}"
+        return value
+
+    def open(self, url: str) -> None:
+        """Go there."""
+        self._ask("POST", "/url", {"url": url})
+
+    @property
+    def text(self) -> str:
+        """What a person reads on the page."""
+        return str(self.run("return document.body.innerText"))
+
+    @property
+    def url(self) -> str:
+        """Where the browser is."""
+        return str(self._ask("GET", "/url"))
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Run a script in the page."""
+        return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def _find(self, css: str) -> str:
+        return str(self._ask("POST", "/element", {"using": "css selector", "value": css})[_ELEMENT])
+
+    def click(self, css: str) -> None:
+        """Click the first element that matches."""
+        self._ask("POST", f"/element/{self._find(css)}/click")
+
+    def follow(self, text: str) -> None:
+        """Click the link that reads ``text``."""
+        found = self._ask("POST", "/element", {"using": "link text", "value": text})
+        self._ask("POST", f"/element/{found[_ELEMENT]}/click")
+
+    def type(self, css: str, text: str) -> None:
+        """Replace what stands in a field."""
+        element = self._find(css)
+        self._ask("POST", f"/element/{element}/clear")
+        self._ask("POST", f"/element/{element}/value", {"text": text})
+
+    def screenshot(self, file: Path) -> None:
+        """The whole page, as it is seen."""
+        height = self.run("return Math.max(document.documentElement.scrollHeight, 600)")
+        self._ask("POST", "/window/rect", {"width": 1280, "height": min(int(height) + 150, 3000)})
+        file.write_bytes(base64.b64decode(self._ask("GET", "/screenshot")))
