@@ -1,0 +1,88 @@
+"""The shop's settings. `TRACKRELAY` at the end is what this example is about."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "an example's; a shop that is open to the world has one of its own")
+DEBUG = os.environ.get("SHOP_DEBUG", "1") == "1"
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
+ROOT_URLCONF = "shop.urls"
+INSTALLED_APPS = [
+    "shop",
+    "producers.django",  # enqueues
+    "worker.django",  # manage.py trackrelay, and the admin of dead letters
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "producers.django.middleware.VisitorMiddleware",  # who is browsing, before anybody knows their name
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def _database(url: str) -> dict[str, object]:
+    parts = urlsplit(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path[1:],
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": parts.port or "",
+    }
+
+
+DATABASES = {
+    "default": _database(os.environ["SHOP_DATABASE_URL"])
+    if "SHOP_DATABASE_URL" in os.environ
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "shop.sqlite3"}
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "Europe/Berlin"
+STATIC_URL = "static/"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "loggers": {"trackrelay": {"handlers": ["console"]}},
+}
+
+# The addresses come from the environment: TRACKRELAY_REDIS_URL, and for the command line and the admin
+# TRACKRELAY_DATABASE_URL.
+TRACKRELAY = {
+    "SOURCE": "django-shop",
+    # What is said in a transaction is a row of it: an order and its event are there together, or neither.
+    "OUTBOX": True,
+    # One canonical id: the primary key, which never changes. An email address does.
+    "PERSON": "pk",
+    "IDENTIFY_FIELDS": "shop.customers.attributes",
+    "IDENTIFY_ON_LOGIN": True,
+}

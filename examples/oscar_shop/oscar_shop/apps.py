@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class OscarShopConfig(AppConfig):
+    name = "oscar_shop"
+
+    def ready(self) -> None:
+        from . import receivers  # noqa: F401 - to be there is all it has to do

@@ -1,0 +1,135 @@
+"""The Django shop: its own tests, and a customer's life on a running server, from the first look to the last."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from sandbox.process import SandboxProcess
+from tests.support.road import Road
+from tests.support.waiting import wait_until
+from tests.support.worker_process import ROOT, clean_environment
+from worker.ops.servers import ports
+from worker.setting_up import migrate
+
+SHOP = ROOT / "examples" / "django_shop"
+
+
+def manage(*arguments: str, **settings: str) -> tuple[list[str], dict[str, Any]]:
+    environment = {
+        **clean_environment(),
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "DJANGO_SETTINGS_MODULE": "shop.settings",
+        **settings,
+    }
+    return [sys.executable, str(SHOP / "manage.py"), *arguments], {"env": environment, "cwd": SHOP}
+
+
+def run(*arguments: str, **settings: str) -> str:
+    command, options = manage(*arguments, **settings)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_its_own_tests_pass() -> None:
+    assert "Ran 6 tests" in run("test")
+
+
+def test_its_settings_pass_the_checks_and_there_are_no_migrations_to_make() -> None:
+    assert "no issues" in run("check", TRACKRELAY_REDIS_URL="redis://127.0.0.1:1/0")
+    run("makemigrations", "--check", "--dry-run")
+
+
+@pytest.fixture
+def road(worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]) -> Iterator[Road]:
+    """Servers, a worker that relays the shop's outbox too."""
+    url = worker_settings["TRACKRELAY_DATABASE_URL"]
+    road = Road({**worker_settings, "TRACKRELAY_OUTBOX_URL": url, "SHOP_DATABASE_URL": url}, sandbox.client)
+    migrate(road.engine, road.redis, 4)
+    run("migrate", "--verbosity=0", **road.settings)
+    run("fill_shop", **road.settings)
+    start_worker(road.settings, pool="threads", concurrency=4)
+    yield road
+    road.close()
+
+
+@pytest.fixture
+def shop(road: Road, worker_log: Callable[[str], Path]) -> Iterator[str]:
+    """The shop's address."""
+    port, log = ports.free_port(), worker_log("shop")
+    command, options = manage("runserver", "--noreload", f"127.0.0.1:{port}", **road.settings)
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, **options)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: _answers(url), 30, lambda: f"the shop: {log.read_text()}")
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+class Customer:
+    """Somebody with a browser."""
+
+    def __init__(self, shop: str) -> None:
+        self._shop = shop
+        self._session = requests.Session()
+
+    def look(self, path: str) -> str:
+        answer = self._session.get(self._shop + path, timeout=20)
+        answer.raise_for_status()
+        return answer.text
+
+    def send(self, page: str, path: str, **data: str) -> str:
+        """Fill in the form on `page` that goes to `path`."""
+        found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.look(page))
+        assert found
+        answer = self._session.post(self._shop + path, {**data, "csrfmiddlewaretoken": found[1]}, timeout=20)
+        answer.raise_for_status()
+        return answer.text
+
+
+def test_a_customer_s_life_arrives_at_customerio(road: Road, shop: str) -> None:
+    # Without it a known person's address stays what it is.
+    road.sandbox.settings(email_updates_with_id=True)
+    ada = Customer(shop)
+    ada.look("/product/teapot/")
+    ada.send("/sign-up/", "/sign-up/", email="ada@example.com", first_name="Ada", password="correct horse")
+    ada.send("/product/tea/", "/cart/", sku="tea")
+    assert "Your order is A-" in ada.send("/cart/", "/check-out/")
+    ada.send("/profile/", "/profile/", first_name="Augusta", email="augusta@example.com")
+
+    def known() -> Any:
+        found = next(
+            (each for each in road.sandbox.people() if each["attributes"].get("first_name") == "Augusta"), None
+        )
+        return found
+
+    person = wait_until(known, 40, "the customer")
+    assert person["identifiers"]["email"] == "augusta@example.com"
+    assert len(person["anonymous_ids"]) == 1
+    assert person["attributes"]["orders_count"] == 1
+    assert person["attributes"]["lifetime_value"] == 9.9
+    names = [effect["name"] for effect in road.effects() if effect["action"] == "event"]
+    assert names == ["product_viewed", "signed_up", "product_viewed", "product_added", "order_completed"]
+
+    ada.send("/profile/", "/delete-account/")
+    wait_until(lambda: [each for each in road.effects() if each["action"] == "suppress"], 40, "the suppression")
+    wait_until(lambda: not road.rows("SELECT 1 FROM trackrelay_outbox"), 40, "the outbox to be empty")

@@ -1,0 +1,64 @@
+"""Software of the real world: an order placed through django-oscar's own pages arrives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.process import SandboxProcess
+from tests.support.road import Road
+from tests.support.waiting import wait_until
+from tests.support.worker_process import ROOT, clean_environment
+from worker.setting_up import migrate
+
+SHOP = ROOT / "examples" / "oscar_shop"
+
+
+def manage(road: Road, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(SHOP / "manage.py"), *arguments],
+        env={
+            **clean_environment(),
+            "PYTHONPATH": str(ROOT),
+            "DJANGO_SETTINGS_MODULE": "tests.examples.oscar_settings",
+            **road.settings,
+        },
+        cwd=SHOP,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+def test_a_visit_to_oscar_arrives_from_the_first_look_to_the_order(
+    worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]
+) -> None:
+    url = worker_settings["TRACKRELAY_DATABASE_URL"]
+    road = Road({**worker_settings, "TRACKRELAY_OUTBOX_URL": url, "SHOP_DATABASE_URL": url}, sandbox.client)
+    migrate(road.engine, road.redis, 4)
+    manage(road, "migrate", "--verbosity=0", "--run-syncdb")
+
+    number = manage(road, "buy", "ada@example.com").splitlines()[-1]
+    assert road.rows("SELECT 1 FROM trackrelay_outbox")
+    start_worker(road.settings, pool="threads", concurrency=4)
+
+    def order() -> Any:
+        return next((each for each in road.effects() if each["name"] == "order_completed"), None)
+
+    arrived = wait_until(order, 60, "the order")
+    assert arrived["attributes"]["order_number"] == number
+    assert arrived["attributes"]["total"] == 24.5
+    assert arrived["attributes"]["items"][0]["name"] == "A teapot"
+    (ada,) = road.sandbox.people()
+    assert ada["identifiers"]["email"] == "ada@example.com"
+    # What they looked at before anybody knew them is theirs.
+    assert (len(ada["anonymous_ids"]), ada["events"]) == (1, 3)
+    assert ada["attributes"]["orders_count"] == 1
+    events = [each["name"] for each in road.effects() if each["action"] == "event"]
+    assert events == ["product_viewed", "product_added", "order_completed"]
+    road.close()
