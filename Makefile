@@ -1,10 +1,11 @@
 # Each target sets up what it needs, in .venv, on a machine that has Python 3.11 or later. ARGS='…' is passed on.
 
-.PHONY: help demo test browser lint bench chaos setup-embedded setup-dev
+.PHONY: help demo test test-matrix browser lint bench chaos setup-embedded setup-dev
 
 help:
 	@echo "make demo    identify and event jobs on their way to a sandbox, on real servers, through an outage"
 	@echo "make test    the tests"
+	@echo "make test-matrix the Django tests with the oldest and newest Django that this Python runs"
 	@echo "make browser the Django admin in Chromium; needs chromium and chromedriver"
 	@echo "make lint    ruff, and mypy in strict mode"
 	@echo "make bench   the benchmarks"
@@ -16,6 +17,9 @@ demo: setup-embedded
 
 test: setup-dev
 	@.venv/bin/python -m pytest -n 4 $(ARGS)
+
+test-matrix: setup-dev
+	@scripts/test-matrix $(ARGS)
 
 browser: setup-dev
 	@.venv/bin/python -m pytest -m browser tests/worker/django $(ARGS)
