@@ -11,12 +11,16 @@ from tests.support.databases import create_database, fresh_database
 from worker.ops.servers import PostgresProcess
 
 TEMPLATE = "django_tables"
+_made: set[str] = set()
 
 
 @pytest.fixture(scope="session")
 def django_template(postgres_server: PostgresProcess) -> str:
     """The name of a database with Django's tables, to copy."""
-    django_project.migrate("default", create_database(postgres_server, TEMPLATE))
+    # The folders that use this fixture have one each, in the same run.
+    if postgres_server.url not in _made:
+        django_project.migrate("default", create_database(postgres_server, TEMPLATE))
+        _made.add(postgres_server.url)
     return TEMPLATE
 
 
