@@ -11,6 +11,10 @@ from .dead_letters_admin import DeadLetterAdmin
 from .models import DeadLetter, Waiting
 from .reading_admin import ReadingAdmin
 
+_FIRST_ROW = """NOT EXISTS (
+    SELECT 1 FROM trackrelay_backlog other
+    WHERE other.job_id = trackrelay_backlog.job_id AND other.key < trackrelay_backlog.key)"""
+
 
 class WaitingAdmin(ReadingAdmin):
     """Jobs that wait."""
@@ -36,8 +40,8 @@ class WaitingAdmin(ReadingAdmin):
         return showing.day(job.due_at) if job.due_at else None
 
     def get_queryset(self, request: Any) -> Any:
-        # A row for each key; the first stands for the job.
-        return super().get_queryset(request).extra(where=["key = keys[1]"])
+        # A job has a row for each key, one of which may not be there yet: one of them stands for it.
+        return super().get_queryset(request).extra(where=[_FIRST_ROW])
 
 
 admin.site.register(DeadLetter, DeadLetterAdmin)

@@ -62,7 +62,7 @@ class DeadLetter(_Job):
 
 
 class Waiting(_Job):
-    """A job that could not be delivered yet. One that has two keys has two rows: the one of its first key is shown."""
+    """A job that could not be delivered yet. One that has two keys has two rows, of which one is shown."""
 
     shard = models.IntegerField()
     position = models.BigIntegerField()

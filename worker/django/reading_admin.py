@@ -56,7 +56,9 @@ class ReadingAdmin(admin.ModelAdmin):
         if not term:
             return queryset, False
         keys = self._keys(request, term)
-        meant = Q(key__in=keys) | Q(idempotency_key=term) | Q(error__icontains=term)
+        # By a key of whose row another one of the same job may stand in the list.
+        of_keys = self.model._default_manager.using(django_settings().database).filter(key__in=keys).values("job_id")
+        meant = Q(job_id__in=of_keys) | Q(idempotency_key=term) | Q(error__icontains=term)
         if any(field.name == "other_key" for field in self.model._meta.get_fields()):
             meant |= Q(other_key__in=keys) | Q(field__icontains=term)
         if len(term) >= 4:

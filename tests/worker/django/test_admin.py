@@ -76,8 +76,10 @@ def test_the_backlog_is_shown_with_why_it_waits(road: Road, delivering: Road, ad
     road.sandbox.add_fault(kind="status", status=503)
     job = road.producer.identify("42", {"plan": "pro"}, anonymous_id="some-visitor-0123456789")
     road.wait_waiting(job)
-    listed = admin.get(BACKLOG)
-    assert shown(listed) == [job]
+    assert shown(admin.get(BACKLOG)) == [job]
+    wait_until(lambda: road.backlog_size() == 2, 15, "both of its rows")
+    for term in ("", "42", "some-visitor-0123456789", job):
+        assert shown(admin.get(BACKLOG, {"q": term})) == [job]
     page = admin.get(f"{BACKLOG}{job}/change/")
     assert page.status_code == 200
     assert "&quot;plan&quot;: &quot;pro&quot;" in page.content.decode()
