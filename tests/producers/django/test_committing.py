@@ -16,6 +16,7 @@ from django.test import AsyncClient, Client, TestCase
 
 import producers
 from producers import InvalidOperation, QueueUnavailable, aio, operations
+from producers.testing.django import CapturingTestCase
 from tests.django_project.shop.models import Order
 from tests.support import django_project
 from tests.support.django_project import rolled_back
@@ -152,6 +153,26 @@ def test_in_a_test_case_of_django_callbacks_are_captured_as_ever(queued: Queued)
     unittest.TestSuite([Case()]).run(result)
     assert result.wasSuccessful(), [*result.errors, *result.failures]
     assert [job.operation for job in queued()] == ["person.event"]
+
+
+def test_our_test_case_captures_what_waits_for_a_commit(queued: Queued) -> None:
+    class Case(CapturingTestCase):
+        databases = frozenset({"default", "lite"})
+
+        def runTest(self) -> None:
+            with self.capture_operations() as captured:
+                with transaction.atomic():
+                    producers.track("42", "kept", {"n": 1})
+                with django_project.rolled_back():
+                    producers.track("42", "rolled back")
+                assert len(captured) == 0
+            captured.assert_tracked("42", "kept", n=1)
+            assert len(captured) == 1
+
+    result = unittest.TestResult()
+    unittest.TestSuite([Case()]).run(result)
+    assert result.wasSuccessful(), [*result.errors, *result.failures]
+    assert queued() == []
 
 
 def test_a_view_that_fails_leaves_nothing(queued: Queued) -> None:

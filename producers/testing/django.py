@@ -1,0 +1,46 @@
+"""For the tests of a Django project: what is enqueued is captured, and what waits for a commit gets one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from django.db import DEFAULT_DB_ALIAS
+from django.test import TestCase
+
+from .captured import Captured
+from .capturing import capture
+
+if TYPE_CHECKING:
+    from sandbox.in_process import InProcessSandbox
+
+
+class CapturingTestCase(TestCase):  # type: ignore[misc]
+    """Django's ``TestCase``, with a block whose end stands for the commit that a ``TestCase`` never makes.
+
+    class CheckOutTest(CapturingTestCase):
+        def test_an_order_is_told(self):
+            with self.capture_operations() as captured:
+                self.client.post("/check-out/")
+            captured.assert_tracked("42", "order_completed", total=129.5)
+    """
+
+    @contextmanager
+    def capture_operations(
+        self, *, using: str = DEFAULT_DB_ALIAS, deliver_to: InProcessSandbox | None = None
+    ) -> Iterator[Captured]:
+        """Inside, nothing goes to Redis; at the end, everything that waits for a commit runs, as after one.
+
+        Args:
+            using: the database whose commit is meant.
+            deliver_to: a sandbox, see :func:`producers.testing.in_process_sandbox`, which gets every operation.
+
+        Raises:
+            DeliveryRefused: at the end, if the sandbox refused something.
+        """
+        with (
+            capture(deliver_to=deliver_to) as captured,
+            self.captureOnCommitCallbacks(using=using, execute=True),
+        ):
+            yield captured
