@@ -8,7 +8,7 @@ from celery import signals
 
 from producers.append import DELIVER_TASK
 
-from . import logs, tasks
+from . import logs, pool_process, tasks
 from .own_celery import OwnCelery
 from .relay import in_worker
 
@@ -51,8 +51,19 @@ def _show_and_tick(sender: Any = None, **_: Any) -> None:
 
 
 @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
-def _relay_in_pool_process(**_: Any) -> None:
+def _begin_pool_process(**_: Any) -> None:
+    pool_process.begin()
     in_worker.start()
+
+
+@signals.task_prerun.connect(weak=False)  # type: ignore[untyped-decorator]
+def _begin_task(**_: Any) -> None:
+    pool_process.begin_task()
+
+
+@signals.task_postrun.connect(weak=False)  # type: ignore[untyped-decorator]
+def _end_task(**_: Any) -> None:
+    pool_process.end_task()
 
 
 @signals.worker_process_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]

@@ -14,6 +14,7 @@ from producers import operations as make
 from producers.job import encode_entry
 from producers.keys import shard_of
 from producers.redis_keys import stream
+from tests.support.waiting import wait_until
 
 from . import marks
 from .calls import Call, Journal
@@ -27,6 +28,7 @@ from .worker_faults import kill_a_child
 
 #: A shard whose lease had to run out (six seconds) would stand still for longer than this.
 LONGEST_PAUSE_S = 5.0
+LONGEST_FAREWELL_S = 60.0
 TABLES = ("trackrelay_ledger", "trackrelay_backlog", "trackrelay_dead_letters", "trackrelay_shards")
 NEWER = tuple(WorkerPlan(plan.pool, plan.concurrency, include=("tests.chaos.newer",)) for plan in BOTH_POOLS)
 
@@ -43,11 +45,11 @@ def _rolling_restart(trial: Trial) -> None:
     fleet, began = trial.stack.fleet, time.time()
     while trial.goes_on():
         for worker in list(fleet.workers):
+            before = worker.pid
             worker.term()
             trial.injected += 1
-            while worker.running:
-                time.sleep(0.1)
-            time.sleep(1.0)
+            # Not until it no longer runs: the next may already stand in its place.
+            wait_until(lambda: worker.pid != before, LONGEST_FAREWELL_S, "a worker told to end to be replaced")  # noqa: B023
             fleet.wait_ready()
     over, shards = time.time(), trial.stack.plan.shards
     trial.checks.append(lambda stores, calls: _pauses(stores, calls, began, over, shards))

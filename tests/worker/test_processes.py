@@ -1,13 +1,17 @@
 """Real processes: the Procfile under honcho, two workers side by side, a warm shutdown."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from producers import Person
 from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
@@ -88,3 +92,19 @@ def test_a_warm_shutdown_finishes_the_request_in_flight_and_nothing_is_sent_twic
     start_worker(road.settings, name="next")
     road.wait_delivered(jobs, timeout=30)
     assert road.sandbox.duplicates() == {}
+
+
+def test_a_word_to_the_whole_process_group_lets_the_request_in_flight_finish_too(road: Road, start_worker: Any) -> None:
+    road.sandbox.settings(latency_s=1.0)
+    worker = start_worker(road.settings)
+    job = road.producer.submit_form("f1", Person(id="42"), {"name": "Ada"})
+    wait_until(
+        lambda: [each for each in road.sandbox.requests() if each["path"].startswith("/api/v1/forms")],
+        10,
+        "a request under way",
+    )
+    for process in (worker.pid, *(child.pid for child in psutil.Process(worker.pid).children(recursive=True))):
+        os.kill(process, signal.SIGTERM)
+    assert worker.wait(20) == 0
+    assert road.ledger_ids() == {job}
+    assert "Traceback" not in worker.output

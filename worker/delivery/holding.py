@@ -10,6 +10,7 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from ..pool_process import is_ending
 from ..resources import Resources
 from ..store import shards
 from ..store.shards import FenceLost
@@ -96,7 +97,7 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
 
 def _deliver(delivery: Delivery, queue: ShardQueue, slice_s: float) -> None:
     until = time.monotonic() + slice_s
-    while time.monotonic() < until and not delivery.paused:
+    while time.monotonic() < until and not delivery.paused and not is_ending():
         # Live first, then as much bulk as goes into one round: bulk moves on, and live waits for one request at most.
         worked = delivery.round("live")
         worked = delivery.round("bulk") or worked
