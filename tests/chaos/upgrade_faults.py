@@ -15,6 +15,7 @@ from producers.job import encode_entry
 from producers.keys import shard_of
 from producers.redis_keys import stream
 from tests.support.waiting import wait_until
+from tests.support.worker_process import WorkerProcess
 
 from . import marks
 from .calls import Call, Journal
@@ -45,14 +46,18 @@ def _rolling_restart(trial: Trial) -> None:
     fleet, began = trial.stack.fleet, time.time()
     while trial.goes_on():
         for worker in list(fleet.workers):
-            before = worker.pid
-            worker.term()
+            _restart(worker)
             trial.injected += 1
-            # Not until it no longer runs: the next may already stand in its place.
-            wait_until(lambda: worker.pid != before, LONGEST_FAREWELL_S, "a worker told to end to be replaced")  # noqa: B023
             fleet.wait_ready()
     over, shards = time.time(), trial.stack.plan.shards
     trial.checks.append(lambda stores, calls: _pauses(stores, calls, began, over, shards))
+
+
+def _restart(worker: WorkerProcess) -> None:
+    before = worker.pid
+    worker.term()
+    # Not until it no longer runs: the next may already stand in its place.
+    wait_until(lambda: worker.pid != before, LONGEST_FAREWELL_S, "a worker told to end to be replaced")
 
 
 def _pauses(stores: Stores, calls: Sequence[Call], began: float, over: float, shards: int) -> list[str]:
