@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 import redis
+import structlog
 
 from producers import Producer, default
 from producers.environment import set_framework_settings
@@ -62,6 +63,8 @@ def no_settings_of_our_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     default._overrides.clear()
     default.configure()
     settings.cache_clear()
+    # What captures log lines leaves structlog configured, and commands log where they were told to, not to stderr.
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
