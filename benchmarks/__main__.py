@@ -101,6 +101,7 @@ def _contenders(stack: Stack, quick: bool) -> list[Callable[[], Throughput]]:
         lambda: batch_loop(stack, "events", many, 1),
         lambda: batch_loop(stack, "events", many, 4),
         lambda: whole_road(stack, "events", many, pool="prefork", concurrency=2),
+        lambda: whole_road(stack, "events", many, pool="prefork", concurrency=4),
         lambda: whole_road(stack, "events", many, pool="threads", concurrency=4),
     ]
 
@@ -118,7 +119,7 @@ def _contenders(stack: Stack, quick: bool) -> list[Callable[[], Throughput]]:
         contenders.append(lambda mix=mix: batch_loop(stack, mix, mix_jobs, 1))  # type: ignore[misc]
         road(mix, mix_jobs, pool="threads", concurrency=4)
         if not quick:
-            road(mix, mix_jobs, pool="prefork", concurrency=2)
+            road(mix, mix_jobs, pool="prefork", concurrency=4)
     road("5% v1", mix_jobs // 2, pool="threads", concurrency=4)
     return contenders
 
