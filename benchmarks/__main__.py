@@ -102,6 +102,7 @@ def _contenders(stack: Stack, quick: bool) -> list[Callable[[], Throughput]]:
         lambda: batch_loop(stack, "events", many, 4),
         lambda: whole_road(stack, "events", many, pool="prefork", concurrency=2),
         lambda: whole_road(stack, "events", many, pool="prefork", concurrency=4),
+        lambda: whole_road(stack, "events", many, pool="prefork", concurrency=8, shards=8),
         lambda: whole_road(stack, "events", many, pool="threads", concurrency=4),
     ]
 
@@ -111,7 +112,8 @@ def _contenders(stack: Stack, quick: bool) -> list[Callable[[], Throughput]]:
     for shards in (1, 8) if quick else (1, 2, 8):
         road("events", mix_jobs if quick else many, pool="threads", concurrency=shards, shards=shards)
         if not quick:
-            road("events", many, pool="prefork", concurrency=min(shards, 4), shards=shards)
+            if shards < 8:
+                road("events", many, pool="prefork", concurrency=shards, shards=shards)
     road("events", mix_jobs if quick else many, pool="threads", concurrency=2, workers=2)
     if not quick:
         road("events", many, pool="prefork", concurrency=1, workers=2)

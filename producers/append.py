@@ -91,13 +91,21 @@ end
 local unique
 local answer = {'ok'}
 if relaying then answer[2] = redis.call('INCR', prefix .. 'relayed') end
+-- Nearly every entry is for one shard, and many for the same ones.
+local streams = {}
+for i = 14, first - 1, 2 do streams[ARGV[i]] = prefix .. ARGV[i] .. ':' .. lane end
 for i = first, #ARGV, 2 do
-  local place = ''
-  for shard in string.gmatch(ARGV[i], '%d+') do
-    unique = redis.call('XADD', prefix .. shard .. ':' .. lane, '*', 'v', format, 'j', ARGV[i + 1])
-    if relaying then place = place .. shard .. ':' .. unique .. ' ' end
+  local stream = streams[ARGV[i]]
+  if stream and not relaying then
+    unique = redis.call('XADD', stream, '*', 'v', format, 'j', ARGV[i + 1])
+  else
+    local place = ''
+    for shard in string.gmatch(ARGV[i], '%d+') do
+      unique = redis.call('XADD', streams[shard], '*', 'v', format, 'j', ARGV[i + 1])
+      place = place .. shard .. ':' .. unique .. ' '
+    end
+    if relaying then answer[#answer + 1] = place end
   end
-  if relaying then answer[#answer + 1] = place end
 end
 for i = 14, first - 1, 2 do
   ring(prefix, queue, ARGV[i + 1], ARGV[i], unique, bell_ms, max_rings)
