@@ -111,9 +111,8 @@ def _contenders(stack: Stack, quick: bool) -> list[Callable[[], Throughput]]:
 
     for shards in (1, 8) if quick else (1, 2, 8):
         road("events", mix_jobs if quick else many, pool="threads", concurrency=shards, shards=shards)
-        if not quick:
-            if shards < 8:
-                road("events", many, pool="prefork", concurrency=shards, shards=shards)
+        if not quick and shards < 8:
+            road("events", many, pool="prefork", concurrency=shards, shards=shards)
     road("events", mix_jobs if quick else many, pool="threads", concurrency=2, workers=2)
     if not quick:
         road("events", many, pool="prefork", concurrency=1, workers=2)
