@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import timedelta, tzinfo
+from typing import Any
 
 #: Given the environment, answers with a framework's settings under their names in it, as text; asked each time.
 FrameworkSettings = Callable[[Mapping[str, str]], Mapping[str, str]]
@@ -28,3 +30,14 @@ def environment() -> dict[str, str]:
     # A secret's file in the environment must not win over the secret in the framework's settings.
     hidden = {f"{name}_FILE" for name in told} | {name.removesuffix("_FILE") for name in told if name.endswith("_FILE")}
     return {name: value for name, value in os.environ.items() if name not in hidden} | dict(told)
+
+
+def as_text(value: Any) -> str:
+    """A framework's setting as the environment would have it."""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():g}s"
+    if isinstance(value, tzinfo):
+        return str(getattr(value, "key", value))
+    return str(value)

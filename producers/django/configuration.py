@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import timedelta, tzinfo
 from typing import Any
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from ..environment import as_text
 from ..errors import ConfigurationError
 from ..setting_names import ALL_NAMES, SECRET_NAMES
 from .database_urls import url_of
@@ -105,14 +105,3 @@ def as_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _fallback_alias(own: DjangoSettings, given: Mapping[str, Any]) -> str | None:
     return own.outbox_alias or (DEFAULT_DB_ALIAS if given.get("ON_UNAVAILABLE") == "outbox" else None)
-
-
-def as_text(value: Any) -> str:
-    """A setting as the environment would have it."""
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
-    if isinstance(value, tzinfo):
-        return str(getattr(value, "key", value))
-    return str(value)

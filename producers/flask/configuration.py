@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from datetime import timedelta, tzinfo
 from typing import Any
 
 from ..anonymous import AnonymousCookie
+from ..environment import as_text
 from ..setting_names import ALL_NAMES, SECRET_NAMES
 
 #: Read here and nowhere else: what is different about the cookie, a dict of the fields of ``AnonymousCookie``.
@@ -27,17 +27,6 @@ PASSED_ON = ALL_NAMES | _CUSTOMERIO | {f"{name}_FILE" for name in _CUSTOMERIO & 
 def as_environment(config: Mapping[str, Any]) -> dict[str, str]:
     """The settings in ``config`` as the environment would have them."""
     return {name: as_text(config[name]) for name in PASSED_ON & config.keys() if config[name] is not None}
-
-
-def as_text(value: Any) -> str:
-    """One setting as the environment would have it."""
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
-    if isinstance(value, tzinfo):
-        return str(getattr(value, "key", value))
-    return str(value)
 
 
 def unknown_names(config: Mapping[str, Any]) -> dict[str, str | None]:

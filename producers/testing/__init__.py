@@ -9,6 +9,6 @@ For pytest there is a fixture, ``captured_operations``: ``pytest_plugins = ["pro
 
 from .captured import Captured, CapturedOperation
 from .capturing import capture
-from .delivering import DeliveryRefused, in_process_sandbox
+from .delivering import Delivers, DeliveryRefused
 
-__all__ = ["Captured", "CapturedOperation", "DeliveryRefused", "capture", "in_process_sandbox"]
+__all__ = ["Captured", "CapturedOperation", "Delivers", "DeliveryRefused", "capture"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from .. import backends
 from ..append import Entry
@@ -13,30 +12,26 @@ from ..default import overridden
 from ..producer import Producer
 from ..redis_keys import Lane
 from .captured import Captured
-from .delivering import Delivery
-
-if TYPE_CHECKING:
-    from sandbox.in_process import InProcessSandbox
+from .delivering import Delivers
 
 
 @contextmanager
-def capture(*producers: Producer, deliver_to: InProcessSandbox | None = None) -> Iterator[Captured]:
+def capture(*producers: Producer, deliver_to: Delivers | None = None) -> Iterator[Captured]:
     """Inside, nothing goes to Redis, and what is enqueued is kept: by ``producers.track`` and the others, by an outbox,
     by a framework's extension. Every check runs.
 
     Args:
         producers: explicit instances of :class:`~producers.Producer` to capture as well.
-        deliver_to: a sandbox, see :func:`in_process_sandbox`, which gets every operation at once.
+        deliver_to: a sandbox, see :class:`worker.testing.DeliveringSandbox`, which gets every operation at once.
 
     Raises:
         DeliveryRefused: at the end, if the sandbox refused something.
     """
-    delivery = Delivery(deliver_to) if deliver_to is not None else None
-    backend = CapturingBackend(delivery)
+    backend = CapturingBackend(deliver_to)
     with _every_memory_is(backend), overridden(backend="memory"), _into(backend, producers):
         yield Captured(backend.operations)
-    if delivery is not None:
-        delivery.raise_if_refused()
+    if deliver_to is not None:
+        deliver_to.raise_if_refused()
 
 
 @contextmanager
@@ -64,12 +59,12 @@ def _into(backend: MemoryBackend, producers: Sequence[Producer]) -> Iterator[Non
 class CapturingBackend(MemoryBackend):
     """Keeps operations, and delivers them."""
 
-    def __init__(self, delivery: Delivery | None) -> None:
+    def __init__(self, deliver_to: Delivers | None) -> None:
         super().__init__()
-        self._delivery = delivery
+        self._deliver_to = deliver_to
 
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
         super().append(entries, lane)
-        if self._delivery is not None:
+        if self._deliver_to is not None:
             for entry in entries:
-                self._delivery.deliver(entry.operation)
+                self._deliver_to.deliver(entry.operation)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from django.db import DEFAULT_DB_ALIAS
 from django.test import TestCase
 
 from .captured import Captured
 from .capturing import capture
-
-if TYPE_CHECKING:
-    from sandbox.in_process import InProcessSandbox
+from .delivering import Delivers
 
 
 class CapturingTestCase(TestCase):  # type: ignore[misc]
@@ -28,13 +25,13 @@ class CapturingTestCase(TestCase):  # type: ignore[misc]
 
     @contextmanager
     def capture_operations(
-        self, *, using: str = DEFAULT_DB_ALIAS, deliver_to: InProcessSandbox | None = None
+        self, *, using: str = DEFAULT_DB_ALIAS, deliver_to: Delivers | None = None
     ) -> Iterator[Captured]:
         """Inside, nothing goes to Redis; at the end, everything that waits for a commit runs, as after one.
 
         Args:
             using: the database whose commit is meant.
-            deliver_to: a sandbox, see :func:`producers.testing.in_process_sandbox`, which gets every operation.
+            deliver_to: a sandbox, see :class:`worker.testing.DeliveringSandbox`, which gets every operation.
 
         Raises:
             DeliveryRefused: at the end, if the sandbox refused something.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
@@ -23,7 +22,8 @@ from ..store.backlog import Waiting
 from ..store.settlement import Settlement
 from .breaker import Breaker, Standing
 from .intake import MAX_DELIVERIES, Decoder, crashed, drop_repeats, expired, keep_back
-from .packing import Packed, Wave, pack
+from .log_lines import log_settlement
+from .packing import Packed, Wave, pack, unblocked
 from .results import Delivered, Rejected, Result, Untried, blocked_keys, settlement_of, suspect
 from .sending import Sender
 from .shard_queue import HandedOut, Read, ShardQueue
@@ -256,7 +256,7 @@ class Delivery:
         results: list[Result] = []
         requests: list[Packed] = []
         for packed in wave:
-            packed.jobs, held = _unblocked(packed.jobs, blocked)
+            packed.jobs, held = unblocked(packed.jobs, blocked)
             results += [Untried(job, "key_waits") for job in held]
             if packed.jobs:
                 requests.append(packed)
@@ -297,19 +297,7 @@ class Delivery:
         failpoint("after_settle")
         for each in outcome.waiting:
             self._lanes[each.job.lane].has_due = True
-        # In an outage a million jobs are moved aside: no line for each.
-        if aside := Counter(each.reason for each in outcome.waiting if each.reason != "failed"):
-            log.info("jobs wait", shard=self._queue.shard, jobs=aside.total(), reasons=dict(aside))
-        for each in (each for each in outcome.waiting if each.reason == "failed"):
-            log.info(
-                "job waits", job=each.job.id, key=each.job.keys[0], operation=each.job.operation, reason=each.reason,
-                status=each.status, error=each.error, attempts=each.job.attempts,
-            )  # fmt: skip
-        for death in outcome.dead:
-            log.warning(
-                "dead letter", job=death.job.id, key=death.job.keys[0], operation=death.job.operation,
-                reason=death.reason, status=death.status, error=death.error, field=death.field,
-            )  # fmt: skip
+        log_settlement(self._queue.shard, outcome)
 
     # -- 7: only now
 
@@ -318,19 +306,6 @@ class Delivery:
         self._queue.acknowledge(intake.lane, entries, intake.handed.jobs)
         self._in_hand = None
         failpoint("after_acknowledge")
-
-
-def _unblocked(jobs: Sequence[Job], blocked: set[str]) -> tuple[list[Job], list[Job]]:
-    free: list[Job] = []
-    held: list[Job] = []
-    for job in jobs:
-        if blocked.isdisjoint(job.keys):
-            free.append(job)
-        else:
-            # Held up by one of its keys, it holds up what follows it for the other.
-            blocked.update(job.keys)
-            held.append(job)
-    return free, held
 
 
 def _in_this_thread(call: Callable[[Packed], list[Result]], packed: Packed) -> Future[list[Result]]:

@@ -92,6 +92,20 @@ def pack(jobs: Sequence[Job]) -> list[Wave]:
     return packer.waves
 
 
+def unblocked(jobs: Sequence[Job], blocked: set[str]) -> tuple[list[Job], list[Job]]:
+    """Split ``jobs``, given in order, in those free to go and those held up; the keys of the latter are added to ``blocked``."""
+    free: list[Job] = []
+    held: list[Job] = []
+    for job in jobs:
+        if blocked.isdisjoint(job.keys):
+            free.append(job)
+        else:
+            # Held up by one of its keys, it holds up what follows it for the other.
+            blocked.update(job.keys)
+            held.append(job)
+    return free, held
+
+
 class _Place(NamedTuple):
     wave: int
     packed: Packed

@@ -18,10 +18,11 @@ from flask.testing import FlaskClient
 
 from examples.flask_app import shop
 from producers import Person, Producer, default, environment
-from producers.testing import Captured, capture, in_process_sandbox
+from producers.testing import Captured, capture
 from sandbox.client import SandboxClient
 from tests.support.waiting import wait_until
 from tests.support.worker_process import ROOT, clean_environment
+from worker.testing import DeliveringSandbox
 
 ADA = {"name": "Ada", "email": "Ada@example.com", "wants_news": "on"}
 
@@ -96,7 +97,7 @@ def test_whoever_is_not_logged_in_is_sent_away(client: FlaskClient, captured: Ca
 
 
 def test_customerio_knows_the_customer_as_the_shop_does(app: flask.Flask) -> None:
-    customer_io = in_process_sandbox()
+    customer_io = DeliveringSandbox()
     with capture(deliver_to=customer_io):
         client = app.test_client()
         client.get("/products/mug")

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 import producers
 from producers import InvalidOperation, ObjectRef, Person, Producer, aio, identify, suppress, track, track_anonymous
 from producers.outbox import Outbox
-from producers.testing import Captured, DeliveryRefused, capture, in_process_sandbox
+from producers.testing import Captured, DeliveryRefused, capture
+from worker.testing import DeliveringSandbox
 
 
 def test_operations_are_captured_without_redis_and_in_order() -> None:
@@ -135,7 +136,7 @@ def test_a_failure_says_that_nothing_was_enqueued_or_too_often_or_unexpectedly()
 
 
 def test_delivered_in_process_people_are_as_customerio_would_have_them() -> None:
-    sandbox = in_process_sandbox()
+    sandbox = DeliveringSandbox()
     with capture(deliver_to=sandbox) as captured:
         track_anonymous("anonymous-0001", "looked", {"sku": "a"})
         identify("42", {"email": "ada@example.com"}, anonymous_id="anonymous-0001")
@@ -158,7 +159,7 @@ def test_delivered_in_process_people_are_as_customerio_would_have_them() -> None
 
 
 def test_what_the_sandbox_refuses_fails_the_test() -> None:
-    sandbox = in_process_sandbox(api_key="one")
+    sandbox = DeliveringSandbox(api_key="one")
     sandbox._sandbox.credentials.api_key = "rotated"
     with pytest.raises(DeliveryRefused, match=r"person\.event of id:42: 401"), capture(deliver_to=sandbox):
         track("42", "seen")

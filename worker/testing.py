@@ -1,0 +1,65 @@
+"""For the tests of an application: a sandbox in the same process, to which :func:`producers.testing.capture` delivers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from producers import limits
+from producers.operation import Operation
+from producers.testing import DeliveryRefused
+from sandbox.in_process import InProcessSandbox
+
+from .customerio import requests
+from .customerio.requests import Request
+
+_V1_ONLY = ("anonymous", "form", "delivery.metric", "delivery.unsubscribe")
+
+
+class DeliveringSandbox(InProcessSandbox):
+    """A sandbox for ``capture(deliver_to=…)``: it knows people, merges, suppression, anonymous events, as Customer.io does.
+
+    Args:
+        options: fields of ``sandbox.options.SandboxOptions``, e.g. ``event_merging=False``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._refused: list[str] = []
+
+    def deliver(self, operation: Operation) -> None:
+        """Take ``operation``, what goes with it first."""
+        if operation.companion is not None:
+            self.deliver(operation.companion)
+        request = _request(operation)
+        answer = self.send("POST", request.path, request.body)
+        if answer.status not in (200, 204):
+            self._refused.append(f"{operation.name} of {operation.keys[0]}: {answer.status} {answer.body.decode()}")
+
+    def raise_if_refused(self) -> None:
+        """Fail if anything was refused since the last time.
+
+        Raises:
+            DeliveryRefused: it says what, and why.
+        """
+        refused, self._refused = self._refused, []
+        if refused:
+            raise DeliveryRefused("the sandbox refused\n  " + "\n  ".join(refused))
+
+
+def _request(operation: Operation) -> Request:
+    body = _stamped(operation)
+    if operation.type == "segment":
+        return requests.segment([body])
+    fits = limits.fits_v2(len(body), stamp=False)
+    if operation.type in _V1_ONLY or operation.name in _V1_ONLY or not fits:
+        return requests.single(operation.name, body)
+    return requests.batch([body])
+
+
+def _stamped(operation: Operation) -> bytes:
+    if not operation.stamp:
+        return operation.body
+    return msgspec.json.encode({**msgspec.json.decode(operation.body), "timestamp": int(time.time())})
