@@ -13,7 +13,7 @@ from producers.redis_keys import QUEUE_KEY
 
 from .redis_client import connect
 from .settings import settings
-from .ticking import BEAT_KEY
+from .signs_of_life import BEAT_KEY
 
 log = structlog.get_logger("trackrelay.beat")
 

@@ -20,13 +20,11 @@ from producers.version import __version__
 
 from .redis_client import connect
 from .settings import settings
+from .signs_of_life import WORKER_KEY, WORKERS_KEY
 from .ticking import TICK_S
 
 log = structlog.get_logger("trackrelay.worker")
 
-WORKER_KEY = PREFIX + "workers:"
-#: Sorted set: every worker that did not say goodbye, by when it was last heard of. Spares ``status`` a scan of all keys.
-WORKERS_KEY = PREFIX + "workers"
 #: A worker that was not heard of for this long is gone, seconds.
 GONE_S = 10
 #: How long one that went without a word is remembered, seconds.

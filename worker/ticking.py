@@ -14,8 +14,6 @@ from .store import backlog, shards
 
 #: How often the fleet ticks, however many beats and workers do.
 TICK_S = 1.0
-#: When the last beat showed itself: ``status`` reads it.
-BEAT_KEY = PREFIX + "beat"
 TICK_KEY = PREFIX + "tick"
 
 

@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from tests.support.road import Road
-from worker.presence import WORKERS_KEY
+from worker.signs_of_life import WORKERS_KEY
 
 from .command_line import CommandLine
 

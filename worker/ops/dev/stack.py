@@ -14,10 +14,10 @@ from typing import Protocol, Self
 
 from sandbox.process import SandboxNotStarted, SandboxProcess
 
-from ...presence import WORKER_KEY
 from ...redis_client import connect
 from ...setting_up import migrate
 from ...settings import load
+from ...signs_of_life import WORKER_KEY
 from ...store.engine import make_engine
 from ..servers import ChildProcess, PostgresProcess, ServerError, ValkeyProcess, ports
 from ..waiting import wait_until

@@ -13,9 +13,8 @@ from producers.redis_keys import LANES, MOVING, PREFIX, QUEUE_KEY, Lane, bell, l
 
 from ... import queue_config
 from ...delivery.scripts import GROUP
-from ...presence import WORKER_KEY, WORKERS_KEY
 from ...queue_config import QueueConfig
-from ...ticking import BEAT_KEY
+from ...signs_of_life import BEAT_KEY, WORKER_KEY, WORKERS_KEY
 from .sampling import Sample, sample
 
 #: Minutes of the counters of deliveries.
