@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import signals
+from celery import current_app, signals
 
 from producers.append import DELIVER_TASK
 
@@ -52,8 +52,11 @@ def _show_and_tick(sender: Any = None, **_: Any) -> None:
 
 @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _begin_pool_process(**_: Any) -> None:
-    pool_process.begin()
-    in_worker.start()
+    # An application's own worker may have imported our app too.
+    if current_app._get_current_object() is app and pool_process.is_child():
+        pool_process.begin()
+        in_worker.allow()
+        in_worker.start()
 
 
 @signals.task_prerun.connect(weak=False)  # type: ignore[untyped-decorator]
@@ -67,7 +70,8 @@ def _end_task(**_: Any) -> None:
 
 
 @signals.worker_process_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
-def _stop_relaying(**_: Any) -> None:
+def _end_pool_process(**_: Any) -> None:
+    pool_process.end()
     in_worker.stop()
 
 

@@ -29,5 +29,15 @@ class OwnCelery(Celery):  # type: ignore[misc]
         """As :meth:`connection_for_read`."""
         return super().connection_for_write(self._own_url(), **kwargs)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pool process that was not forked (macOS) is handed the app: it needs this one, with its tasks.
+        return _of_this_process, ()
+
     def _own_url(self) -> str:
         return str(self.conf["broker_url"])
+
+
+def _of_this_process() -> OwnCelery:
+    from .celery import app
+
+    return app

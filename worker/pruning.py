@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from .pool_process import is_ending
 from .resources import Resources
 from .store import dead_letters, ledger
 
@@ -33,5 +34,5 @@ def _in_chunks(engine: sa.Engine, prune: Callable[[sa.Connection], int]) -> int:
         with engine.begin() as connection:
             count = prune(connection)
         total += count
-        if count == 0:
+        if count == 0 or is_ending():
             return total

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from producers import Person
 from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
-from tests.support.worker_process import ROOT, clean_environment
+from tests.support.worker_process import ROOT, WorkerProcess, clean_environment
 from worker.ops.servers import ChildProcess
 from worker.setting_up import migrate
 
@@ -107,4 +108,49 @@ def test_a_word_to_the_whole_process_group_lets_the_request_in_flight_finish_too
         os.kill(process, signal.SIGTERM)
     assert worker.wait(20) == 0
     assert road.ledger_ids() == {job}
+    assert "Traceback" not in worker.output
+
+
+def test_a_pool_process_told_alone_ends_in_the_midst_of_work_and_another_goes_on(road: Road, start_worker: Any) -> None:
+    worker = start_worker(road.settings)
+    (child,) = psutil.Process(worker.pid).children()
+    jobs = [road.producer.track("42", "seen", {"n": 0})]
+    road.wait_delivered(jobs, timeout=20)
+    child.terminate()
+    told = time.monotonic()
+    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < told + 10, "it goes on"
+        jobs.append(road.producer.track("42", "seen", {"n": len(jobs)}))
+        time.sleep(0.02)
+    road.wait_delivered(jobs, timeout=20)
+    assert road.sandbox.duplicates() == {}
+    assert "Traceback" not in worker.output
+
+
+def test_the_solo_pool_ends_warmly_in_the_midst_of_work(road: Road, start_worker: Any) -> None:
+    worker = start_worker(road.settings, pool="solo")
+    jobs = [road.producer.track("42", "seen", {"n": 0})]
+    road.wait_delivered(jobs, timeout=20)
+    worker.term()
+    told = time.monotonic()
+    while worker.running:
+        assert time.monotonic() < told + 15, "it goes on"
+        jobs.append(road.producer.track("42", "seen", {"n": len(jobs)}))
+        time.sleep(0.02)
+    assert worker.exit_code == 0
+    start_worker(road.settings, name="next")
+    road.wait_delivered(jobs, timeout=20)
+    assert road.sandbox.duplicates() == {}
+
+
+def test_pool_processes_that_are_not_forked_deliver_too(road: Road, worker_log: Callable[[str], Path]) -> None:
+    # As on macOS, where billiard starts each with an interpreter of its own.
+    worker = WorkerProcess(road.settings, log=worker_log("spawned"))
+    worker.command[worker.command.index("-A") + 1] = "tests.support.spawning"
+    try:
+        worker.start()
+        job = road.producer.track("42", "seen")
+        road.wait_delivered([job], timeout=30)
+    finally:
+        worker.stop()
     assert "Traceback" not in worker.output
