@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import ParamSpec
@@ -11,9 +12,9 @@ from typing import ParamSpec
 from . import operations
 from .append import Entry
 from .default import configure, default_producer
-from .errors import NotEnqueued, QueueFull, QueueNotSetUp
+from .errors import GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
-from .producer import FULL_WAIT_S, OnInvalid, Pipeline, Producer, chunks, valid
+from .producer import FULL_WAIT_S, OnInvalid, Pipeline, Producer, chunks, report, valid
 from .redis_keys import Lane
 from .redis_queue_aio import AsyncRedisQueue
 
@@ -50,15 +51,11 @@ async def enqueue_many(
     """Enqueue any number of operations in the bulk lane; see :meth:`producers.Producer.enqueue_many`."""
     count = 0
     if isinstance(operations, AsyncIterable):
-        chunk: list[Operation] = []
-        async for operation in operations:
-            chunk.append(operation)
-            if len(chunk) >= ASYNC_CHUNK:
-                count += await _enqueue_chunk(chunk)
-                chunk = []
-        return count + (await _enqueue_chunk(chunk) if chunk else 0)
-    for full_chunk in chunks(valid(iter(operations), on_invalid)):
-        count += await _enqueue_chunk(full_chunk)
+        async for chunk in _chunks(_valid(aiter(operations), on_invalid)):
+            count += await _enqueue_chunk(chunk)
+    else:
+        for chunk in chunks(valid(iter(operations), on_invalid)):
+            count += await _enqueue_chunk(chunk)
     return count
 
 
@@ -78,6 +75,34 @@ async def aclose() -> None:
     """Close this event loop's connections."""
     if _queue is not None:
         await _queue[1].aclose()
+
+
+async def _valid(source: AsyncIterator[Operation], on_invalid: OnInvalid) -> AsyncIterator[Operation]:
+    for index in itertools.count():
+        try:
+            operation = await anext(source)
+        except StopAsyncIteration:
+            return
+        except InvalidOperation as error:
+            report(error, index, source, on_invalid)
+        else:
+            yield operation
+
+
+async def _chunks(source: AsyncIterator[Operation]) -> AsyncIterator[list[Operation]]:
+    chunk: list[Operation] = []
+    try:
+        async for operation in source:
+            chunk.append(operation)
+            if len(chunk) == ASYNC_CHUNK:
+                yield chunk
+                chunk = []
+    except GeneratorEnded:
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
+        yield chunk
 
 
 async def _enqueue_chunk(chunk: list[Operation]) -> int:

@@ -37,6 +37,10 @@ class InvalidOperation(TrackRelayError, ValueError):
         self.actual = actual
 
 
+class GeneratorEnded(InvalidOperation):
+    """An operation that a generator made was refused, and that ended the generator: Python resumes none that has raised."""
+
+
 class NotEnqueued(TrackRelayError):
     """The operation was valid, but the queue did not confirm that it has it.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import values
 from .append import Entry
 from .backends import Backend, backend_for
-from .errors import ConfigurationError, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
+from .errors import ConfigurationError, GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
 from .redis_keys import Lane
 from .settings import Settings, load
@@ -90,6 +90,10 @@ class Producer(Vocabulary):
 
         Returns:
             how many were enqueued.
+
+        Raises:
+            InvalidOperation: an operation was refused. With an ``on_invalid`` that is a function: by a generator, which that has
+                ended; what came before it is enqueued.
         """
         count = 0
         for chunk in chunks(valid(iter(operations), on_invalid)):
@@ -163,27 +167,54 @@ class Pipeline(Vocabulary):
 
 
 def valid(source: Iterator[Operation], on_invalid: OnInvalid) -> Iterator[Operation]:
-    """The operations of ``source``, those refused while being made left out if ``on_invalid`` takes them."""
+    """The operations of ``source``, those refused while being made left out if ``on_invalid`` takes them.
+
+    Raises:
+        GeneratorEnded: ``on_invalid`` took one, but nothing can follow it.
+    """
     for index in itertools.count():
         try:
-            yield next(source)
+            operation = next(source)
         except StopIteration:
             return
         except InvalidOperation as error:
-            if on_invalid == "raise":
-                raise
-            on_invalid(index, error)
+            report(error, index, source, on_invalid)
+        else:
+            yield operation
+
+
+def report(
+    error: InvalidOperation, index: int, source: Iterator[Operation] | AsyncIterator[Operation], on_invalid: OnInvalid
+) -> None:
+    """Tell ``on_invalid`` of the operation that ``source`` could not make, and see whether others can follow."""
+    if on_invalid == "raise":
+        raise error
+    on_invalid(index, error)
+    # It would look as if it had come to its end.
+    if isinstance(source, Generator | AsyncGenerator):
+        raise GeneratorEnded(
+            f"operation {index:,} was refused inside a generator, which that ends: the {index:,} before it are enqueued, "
+            f"those after it are not. An iterator such as map(…) goes on. It was refused because {error}",
+            field=error.field,
+            limit=error.limit,
+            actual=error.actual,
+        ) from error
 
 
 def chunks(source: Iterator[Operation]) -> Iterator[list[Operation]]:
     """Groups of operations that go in one round trip each."""
     chunk: list[Operation] = []
     size = 0
-    for operation in source:
-        chunk.append(operation)
-        size += len(operation.body)
-        if len(chunk) == CHUNK_OPERATIONS or size >= CHUNK_BYTES:
+    try:
+        for operation in source:
+            chunk.append(operation)
+            size += len(operation.body)
+            if len(chunk) == CHUNK_OPERATIONS or size >= CHUNK_BYTES:
+                yield chunk
+                chunk, size = [], 0
+    except GeneratorEnded:
+        if chunk:
             yield chunk
-            chunk, size = [], 0
+        raise
     if chunk:
         yield chunk

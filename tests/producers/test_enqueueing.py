@@ -9,14 +9,26 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Self
 
 import msgspec
 import pytest
 import redis
 
 import producers
-from producers import ConfigurationError, InvalidOperation, Operation, Producer, QueueFull, QueueUnavailable, operations
+from producers import (
+    ConfigurationError,
+    InvalidOperation,
+    Operation,
+    Producer,
+    QueueFull,
+    QueueUnavailable,
+    aio,
+    operations,
+)
+from producers.backends import MemoryBackend
+from producers.default import default_producer
 from producers.job import decode_entry
 from producers.keys import shard_of
 from tests.support.waiting import wait_until
@@ -101,6 +113,71 @@ def test_enqueue_many_hands_over_what_is_refused_and_goes_on(producer: Producer,
     )
     assert (count, refused) == (2, [(1, "name")])
     assert sum(map(len, entries().values())) == 2
+
+
+def named(name: str) -> Operation:
+    return operations.track("42", name)
+
+
+def generated(*names: str) -> Iterator[Operation]:
+    return (named(name) for name in names)
+
+
+async def generated_asynchronously(*names: str) -> AsyncIterator[Operation]:
+    for name in names:
+        yield named(name)
+
+
+class OneByOne:
+    """An asynchronous iterator that goes on after an error."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = iter(names)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Operation:
+        for name in self._names:
+            return named(name)
+        raise StopAsyncIteration
+
+
+def test_a_generator_that_a_refused_operation_ends_does_not_look_as_if_it_had_come_to_its_end() -> None:
+    producer = Producer(backend="memory")
+    refused: list[int] = []
+    with pytest.raises(
+        InvalidOperation, match=r"operation 2 was refused .* the 2 before it are enqueued.* map\(…\) goes on.*name"
+    ) as raised:
+        producer.enqueue_many(generated("a", "b", "", "d"), on_invalid=lambda index, _: refused.append(index))
+    assert (refused, raised.value.field) == ([2], "name")
+    assert isinstance(producer.backend, MemoryBackend)
+    assert len(producer.backend.operations) == 2
+
+
+async def test_coroutines_hand_over_what_is_refused_and_go_on() -> None:
+    aio.configure(backend="memory")
+    try:
+        backend = default_producer().backend
+        assert isinstance(backend, MemoryBackend)
+        refused: list[int] = []
+
+        def note(index: int, _: InvalidOperation) -> None:
+            refused.append(index)
+
+        assert await aio.enqueue_many(OneByOne("a", "", "c"), on_invalid=note) == 2
+        assert (refused, len(backend.operations)) == ([1], 2)
+
+        for generator in generated("a", "", "c"), generated_asynchronously("a", "", "c"):
+            refused.clear()
+            backend.operations.clear()
+            with pytest.raises(InvalidOperation, match="operation 1 was refused inside a generator"):
+                await aio.enqueue_many(generator, on_invalid=note)
+            assert (refused, len(backend.operations)) == ([1], 1)
+        with pytest.raises(InvalidOperation):
+            await aio.enqueue_many(generated_asynchronously("a", "", "c"))
+    finally:
+        aio.configure(backend="off")
 
 
 def test_a_full_queue_says_so_with_both_numbers_and_takes_nothing(
@@ -282,8 +359,6 @@ def test_every_backend_checks_before_it_takes(backend: str, capsys: pytest.Captu
 
 
 def test_the_memory_backend_keeps_operations() -> None:
-    from producers.backends import MemoryBackend
-
     producer = Producer(backend="memory")
     producer.track("42", "seen", {})
     assert isinstance(producer.backend, MemoryBackend)
@@ -325,8 +400,6 @@ def test_importing_producers_is_cheap_and_connects_to_nothing() -> None:
 
 
 async def test_coroutines_enqueue_the_same(queue: redis.Redis, redis_url: str, entries: Entries) -> None:
-    from producers import aio
-
     aio.configure(redis_url=redis_url, backend="redis")
     try:
         job = await aio.track("42", "seen", {})
