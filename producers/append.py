@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -167,6 +167,11 @@ class Entry:
         return cls(operation, encode_entry(operation, source=source, trace=trace))
 
 
+def operations_of(entries: Iterable[Entry]) -> list[Operation]:
+    """What ``entries`` came from."""
+    return [entry.operation for entry in entries]
+
+
 def append_arguments(
     entries: Sequence[Entry], lane: Lane, *, shards: int, max_length: int, generation: str = "", remembered: int = 0
 ) -> list[str | bytes | int | float]:
@@ -251,13 +256,18 @@ class GenerationDiffers(TrackRelayError):
         self.actual = actual
 
 
+def is_taken(reply: Sequence[bytes | int]) -> bool:
+    """Whether the append script's answer is a yes."""
+    return reply[0] == b"ok"
+
+
 def is_moving(reply: Sequence[bytes | int]) -> bool:
     """Whether the append script said that it takes nothing for a moment, as the number of shards is being changed."""
     return reply[0] == b"moving"
 
 
-def check_reply(reply: Sequence[bytes | int], operation: Operation) -> list[str | int]:
-    """Raise what the append script's answer stands for, if it is not a yes.
+def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[str | int]:
+    """Raise what the append script's answer to ``operations`` stands for, if it is not a yes.
 
     Returns:
         for a relay, the append's number and the place of each entry.
@@ -274,13 +284,13 @@ def check_reply(reply: Sequence[bytes | int], operation: Operation) -> list[str 
             return places
         case ["full", length, limit]:
             raise QueueFull(
-                f"the queue would hold {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}", operation
+                f"the queue would hold {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}", *operations
             )
         case ["bulk full", length, limit]:
             raise QueueFull(
                 f"the queue holds {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}, and from {BULK_PART:.0%} of it on "
                 "the rest is for live calls",
-                operation,
+                *operations,
             )
         case ["memory", used, limit, lane]:
             mark, whose = (
@@ -291,13 +301,13 @@ def check_reply(reply: Sequence[bytes | int], operation: Operation) -> list[str 
             raise QueueFull(
                 f"Redis uses {int(used) // 2**20:,} MiB of its maxmemory of {int(limit) // 2**20:,} MiB; "
                 f"from {mark:.0%} on the rest is {whose}",
-                operation,
+                *operations,
             )
         case ["shards", actual]:
             raise ShardsDiffer(int(actual))
         case ["moving"]:
             raise QueueUnavailable(
-                "the queue's number of shards is being changed; it takes jobs again in a moment", operation
+                "the queue's number of shards is being changed; it takes jobs again in a moment", *operations
             )
         case ["generation", actual]:
             raise GenerationDiffers(str(actual))

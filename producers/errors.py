@@ -42,20 +42,37 @@ class GeneratorEnded(InvalidOperation):
 
 
 class NotEnqueued(TrackRelayError):
-    """The operation was valid, but the queue did not confirm that it has it.
+    """What the call enqueues was valid, but the queue did not confirm that it has it.
 
-    It may have it all the same (an answer can be lost on its way). Enqueueing ``error.operation`` again keeps its id, so
+    It may have it all the same (an answer can be lost on its way). Enqueueing ``error.operations`` again keeps their ids, so
     that "maybe accepted" never becomes twice.
+
+    Attributes:
+        operations: what was not confirmed: all of the call, for it is all or none.
     """
 
-    def __init__(self, message: str, operation: Operation | None = None) -> None:
+    def __init__(self, message: str, *operations: Operation) -> None:
         super().__init__(message)
-        self.operation = operation
+        self.operations = operations
+
+    @property
+    def operation(self) -> Operation | None:
+        """The first of :attr:`operations`; of most calls the only one."""
+        return self.operations[0] if self.operations else None
 
     @property
     def job_id(self) -> str | None:
-        """The id under which the job is, or would have been, known everywhere."""
+        """The id under which the first job is, or would have been, known everywhere."""
         return self.operation.id if self.operation else None
+
+    @property
+    def message(self) -> str:
+        """What happened, without how many jobs it happened to."""
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        count = len(self.operations)
+        return f"{self.message} ({count:,} jobs)" if count > 1 else self.message
 
 
 class QueueUnavailable(NotEnqueued):

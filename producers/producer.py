@@ -31,6 +31,9 @@ CHUNK_BYTES = 1_000_000
 #: How long enqueue_many() waits between two looks at a full queue.
 FULL_WAIT_S = 0.5
 
+#: Jobs that one line of the log names: what collects logs cuts long ones.
+IDS_A_LINE = 100
+
 OnInvalid = Literal["raise"] | Callable[[int, InvalidOperation], None]
 
 
@@ -132,7 +135,7 @@ class Producer(Vocabulary):
         if self.fallback is not None:
             self.fallback.write(entries, lane, error)
         elif self.settings.on_unavailable == "log" and isinstance(error, NotEnqueued):
-            log.error("trackrelay: job %s was not enqueued: %s", error.job_id, error)
+            log_lost(entries, error)
         else:
             raise error
 
@@ -152,6 +155,15 @@ def fallback_for(settings: Settings) -> Fallback | None:
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"TRACKRELAY_ON_UNAVAILABLE is 'outbox', but {error}") from None
     return Fallback(settings.outbox_url, settings.enqueue_timeout)
+
+
+def log_lost(entries: Sequence[Entry], why: Exception, when: str = "", *, exc_info: bool = False) -> None:
+    """Log the id of every job of ``entries`` that was not enqueued ``when``: nobody else is told."""
+    ids = [entry.operation.id for entry in entries]
+    for start in range(0, len(ids), IDS_A_LINE):
+        line = ids[start : start + IDS_A_LINE]
+        jobs = f"job {line[0]} was" if len(line) == 1 else f"jobs {', '.join(line)} were"
+        log.error("trackrelay: %s not enqueued%s: %s", jobs, when, why, exc_info=exc_info)
 
 
 class Pipeline(Vocabulary):

@@ -9,7 +9,16 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
-from .append import Entry, ShardsDiffer, append_command, check_reply, is_moving, loading_command
+from .append import (
+    Entry,
+    ShardsDiffer,
+    append_command,
+    check_reply,
+    is_moving,
+    is_taken,
+    loading_command,
+    operations_of,
+)
 from .connections import Connections
 from .errors import ConfigurationError, QueueFull, QueueUnavailable
 from .redis_keys import Lane
@@ -35,13 +44,13 @@ class Reachability:
     def check(self, entries: Sequence[Entry]) -> None:
         """Raise at once if the queue was found away a moment ago."""
         if self._away_until > self._clock():
-            raise QueueUnavailable(f"{self._reason} (a moment ago; not tried again yet)", _subject(entries))
+            raise QueueUnavailable(f"{self._reason} (a moment ago; not tried again yet)", *operations_of(entries))
 
     def lost(self, error: Exception, entries: Sequence[Entry]) -> QueueUnavailable:
         """Note that the queue is away, and say so."""
         self._reason = f"the queue in Redis did not answer: {type(error).__name__}: {error}"
         self._away_until = self._clock() + COOL_DOWN_S
-        return QueueUnavailable(self._reason, _subject(entries))
+        return QueueUnavailable(self._reason, *operations_of(entries))
 
 
 class ShardCount:
@@ -64,12 +73,8 @@ class ShardCount:
 def refused(error: ResponseError, entries: Sequence[Entry]) -> Exception:
     """What an error answer to the append script means for the caller."""
     if isinstance(error, OutOfMemoryError) or "OOM" in str(error) or "maxmemory" in str(error):
-        return QueueFull(f"Redis is at its maxmemory: {error}", _subject(entries))
-    return QueueUnavailable(f"Redis refused the append script: {error}", _subject(entries))
-
-
-def _subject(entries: Sequence[Entry]) -> Any:
-    return entries[0].operation if entries else None
+        return QueueFull(f"Redis is at its maxmemory: {error}", *operations_of(entries))
+    return QueueUnavailable(f"Redis refused the append script: {error}", *operations_of(entries))
 
 
 class RedisQueue:
@@ -103,7 +108,7 @@ class RedisQueue:
             except (RedisError, OSError) as error:
                 if attempt >= ATTEMPTS or time.monotonic() >= give_up:
                     raise self._reachability.lost(error, entries) from error
-        raise QueueUnavailable("the queue's number of shards keeps changing", entries[0].operation)
+        raise QueueUnavailable("the queue's number of shards keeps changing", *operations_of(entries))
 
     def close(self) -> None:
         """Close the connections."""
@@ -115,7 +120,8 @@ class RedisQueue:
         while is_moving(reply) and time.monotonic() < give_up:
             time.sleep(MOVING_WAIT_S)
             reply = self._run(entries, lane)
-        check_reply(reply, entries[0].operation)
+        if not is_taken(reply):
+            check_reply(reply, *operations_of(entries))
 
     def _run(self, entries: Sequence[Entry], lane: Lane) -> Any:
         shards, max_length = self._shards.current, self._settings.max_queue_length

@@ -13,7 +13,17 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from .append import APPEND_LUA, APPEND_SHA, Entry, ShardsDiffer, append_arguments, check_reply, is_moving
+from .append import (
+    APPEND_LUA,
+    APPEND_SHA,
+    Entry,
+    ShardsDiffer,
+    append_arguments,
+    check_reply,
+    is_moving,
+    is_taken,
+    operations_of,
+)
 from .connections import connection_options
 from .errors import QueueUnavailable
 from .redis_keys import Lane
@@ -47,7 +57,7 @@ class AsyncRedisQueue:
             except (RedisError, OSError) as error:
                 if attempt >= ATTEMPTS or time.monotonic() >= give_up:
                     raise self._reachability.lost(error, entries) from error
-        raise QueueUnavailable("the queue's number of shards keeps changing", entries[0].operation)
+        raise QueueUnavailable("the queue's number of shards keeps changing", *operations_of(entries))
 
     async def aclose(self) -> None:
         """Close this event loop's connections."""
@@ -63,7 +73,8 @@ class AsyncRedisQueue:
         while is_moving(reply) and time.monotonic() < give_up:
             await asyncio.sleep(MOVING_WAIT_S)
             reply = await self._run(arguments)
-        check_reply(reply, entries[0].operation)
+        if not is_taken(reply):
+            check_reply(reply, *operations_of(entries))
 
     async def _run(self, arguments: Sequence[str | bytes | int | float]) -> Any:
         client = self._connected()

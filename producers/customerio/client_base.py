@@ -43,9 +43,9 @@ class Misconfigured(CustomerIOException, ConfigurationError):
 
 def translated(error: TrackRelayError) -> CustomerIOException:
     """``error`` as one that is the official client's exception as well."""
+    if isinstance(error, NotEnqueued):
+        return (Full if isinstance(error, QueueFull) else Unavailable)(error.message, *error.operations)
     message = str(error)
     if isinstance(error, InvalidOperation):
         return Refused(message, field=error.field, limit=error.limit, actual=error.actual)
-    if isinstance(error, NotEnqueued):
-        return (Full if isinstance(error, QueueFull) else Unavailable)(message, error.operation)
     return Misconfigured(message) if isinstance(error, ConfigurationError) else CustomerIOException(message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -13,14 +12,12 @@ from .. import values
 from ..append import Entry
 from ..errors import TrackRelayError
 from ..operation import Operation
-from ..producer import Producer
+from ..producer import Producer, log_lost
 from ..redis_keys import Lane
 from ..settings import load
 from .configuration import django_settings
 from .outbox import RowsBackend
 from .transactions import after_commit, open_transactions
-
-log = logging.getLogger("trackrelay")
 
 
 class DjangoProducer(Producer):
@@ -68,14 +65,5 @@ class DjangoProducer(Producer):
 def _robustly(entries: Sequence[Entry], act: Callable[[], None]) -> None:
     try:
         act()
-    except TrackRelayError as error:
-        log.error("trackrelay: %s not enqueued after the commit: %s", _named(entries), error)
-    except Exception:
-        log.exception("trackrelay: %s not enqueued after the commit", _named(entries))
-
-
-def _named(entries: Sequence[Entry]) -> str:
-    ids = [entry.operation.id for entry in entries]
-    if len(ids) == 1:
-        return f"job {ids[0]} was"
-    return f"{len(ids):,} jobs ({', '.join(ids[:20])}{' …' if len(ids) > 20 else ''}) were"
+    except Exception as error:
+        log_lost(entries, error, " after the commit", exc_info=not isinstance(error, TrackRelayError))

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import values
 from ..append import Entry
 from ..operation import Operation
-from ..producer import CHUNK_OPERATIONS, Producer
+from ..producer import CHUNK_OPERATIONS, Producer, log_lost
 from ..redis_keys import Lane
 from ..settings import load
 from .after_response import waiting
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
-
-log = logging.getLogger("trackrelay")
 
 
 class FlaskProducer(Producer):
@@ -60,8 +57,7 @@ class FlaskProducer(Producer):
             try:
                 self.append(chunk, "live")
             except Exception as error:
-                ids = ", ".join(entry.operation.id for entry in chunk)
-                log.error("trackrelay: jobs %s were not enqueued after the response: %s", ids, error)
+                log_lost(chunk, error, " after the response")
 
 
 class RowsBackend:

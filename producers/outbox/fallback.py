@@ -10,7 +10,7 @@ from threading import Lock
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..append import Entry
+from ..append import Entry, operations_of
 from ..errors import QueueUnavailable
 from ..redis_keys import Lane
 from .database import make_engine
@@ -102,9 +102,9 @@ class Fallback:
                 insert(connection, entries, lane)
                 last_row = connection.execute(_LAST).scalar_one()
         except (SQLAlchemyError, OSError) as error:
-            reason = why or "the outbox holds earlier jobs of this key that were not relayed yet"
-            subject = entries[0].operation
-            raise QueueUnavailable(f"{reason}; nor did the outbox take it: {_said(error)}", subject) from error
+            reason = why.args[0] if why else "the outbox holds earlier jobs of this key that were not relayed yet"
+            message = f"{reason}; nor did the outbox take it: {_said(error)}"
+            raise QueueUnavailable(message, *operations_of(entries)) from error
         with self._lock:
             self._writes += 1
             self._unrelayed.wrote(_keys(entries), last_row)

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -293,6 +294,56 @@ def test_logging_instead_of_raising(caplog: pytest.LogCaptureFixture) -> None:
     job = producer.track("42", "seen", {"secret": "value"})
     assert job in caplog.text
     assert "value" not in caplog.text
+
+
+def test_an_error_has_every_operation_of_the_call() -> None:
+    producer = Producer(redis_url="redis://127.0.0.1:1/0", enqueue_timeout=0.1)
+    collected: list[str] = []
+
+    def pipeline() -> None:
+        with producer.pipeline() as pipeline:
+            collected.append(pipeline.identify("42", {"plan": "pro"}))
+            collected.append(pipeline.track("42", "seen", {}))
+
+    with pytest.raises(QueueUnavailable, match=r"\(2 jobs\)$") as raised:
+        pipeline()
+    assert [operation.id for operation in raised.value.operations] == collected
+    assert raised.value.job_id == collected[0]
+    copied = pickle.loads(pickle.dumps(raised.value))
+    assert (str(copied), copied.operations) == (str(raised.value), raised.value.operations)
+
+    with pytest.raises(QueueUnavailable, match=r"a moment ago.*\(3 jobs\)$") as raised:
+        producer.add_to_segment(7, ["1", "2", "3"])
+    assert len(raised.value.operations) == 3
+    with pytest.raises(QueueUnavailable, match=r"not tried again yet\)$") as raised:
+        producer.track("42", "alone", {})
+    assert raised.value.operations == (raised.value.operation,)
+
+
+async def test_coroutines_raise_the_same_error() -> None:
+    aio.configure(redis_url="redis://127.0.0.1:1/0", backend="redis", enqueue_timeout=0.1)
+    try:
+        with pytest.raises(QueueUnavailable, match=r"\(3 jobs\)$") as raised:
+            await aio.add_to_segment(7, ["1", "2", "3"])
+        assert len(raised.value.operations) == 3
+    finally:
+        await aio.aclose()
+        aio.configure(backend="off", enqueue_timeout=1)
+
+
+def test_a_full_queue_names_all_that_it_did_not_take(queue: redis.Redis, redis_url: str) -> None:
+    producer = Producer(redis_url=redis_url, max_queue_length=2)
+    with pytest.raises(QueueFull, match=r"would hold 3 jobs.*\(3 jobs\)$") as raised:
+        producer.add_to_segment(7, ["1", "2", "3"])
+    assert len(raised.value.operations) == 3
+
+
+def test_logging_names_every_job(caplog: pytest.LogCaptureFixture) -> None:
+    producer = Producer(redis_url="redis://127.0.0.1:1/0", on_unavailable="log", enqueue_timeout=0.1)
+    jobs = producer.add_to_segment(7, map(str, range(250)))
+    assert len(jobs) == 250
+    assert all(job in caplog.text for job in jobs)
+    assert len(caplog.records) == 3
 
 
 def test_a_queue_that_was_never_set_up_says_what_to_do(redis_url: str) -> None:

@@ -120,6 +120,9 @@ def test_if_the_outbox_does_not_take_it_either_both_reasons_are_named(own_redis:
         producer.track("42", "seen", {"secret": "value"})
     assert error.value.job_id
     assert "value" not in str(error.value)
+    with pytest.raises(QueueUnavailable, match=r"not tried again yet\); nor did the outbox.*\(2 jobs\)$") as error:
+        producer.add_to_segment(7, ["1", "2"])
+    assert len(error.value.operations) == 2
 
 
 def test_an_outbox_that_is_gone_refuses_what_must_not_overtake(
