@@ -14,7 +14,7 @@ from .append import Entry
 from .default import configure, default_producer
 from .errors import GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
-from .producer import FULL_WAIT_S, OnInvalid, Pipeline, Producer, chunks, report, valid
+from .producer import FULL_WAIT_S, OnInvalid, Pipeline, Producer, chunks, counted, report, valid
 from .redis_keys import Lane
 from .redis_queue_aio import AsyncRedisQueue
 
@@ -34,14 +34,7 @@ async def enqueue_all(batch: Sequence[Operation], *, lane: Lane = "live") -> lis
         if (enqueued := producer.awaitable(batch, lane)) is not None:
             await enqueued
             return [operation.id for operation in batch]
-        entries, fallback = producer.entries(batch), producer.fallback
-        if fallback is not None and await asyncio.to_thread(fallback.must_take, entries):
-            await asyncio.to_thread(fallback.write, entries, lane)
-        else:
-            try:
-                await _append(producer, entries, lane)
-            except (NotEnqueued, QueueNotSetUp) as error:
-                await asyncio.to_thread(producer.not_enqueued, error, entries, lane)
+        await _append(producer, producer.entries(batch), lane)
     return [operation.id for operation in batch]
 
 
@@ -52,10 +45,12 @@ async def enqueue_many(
     count = 0
     if isinstance(operations, AsyncIterable):
         async for chunk in _chunks(_valid(aiter(operations), on_invalid)):
-            count += await _enqueue_chunk(chunk)
+            with counted(count):
+                count += await _enqueue_chunk(chunk)
     else:
         for chunk in chunks(valid(iter(operations), on_invalid)):
-            count += await _enqueue_chunk(chunk)
+            with counted(count):
+                count += await _enqueue_chunk(chunk)
     return count
 
 
@@ -108,18 +103,26 @@ async def _chunks(source: AsyncIterator[Operation]) -> AsyncIterator[list[Operat
 async def _enqueue_chunk(chunk: list[Operation]) -> int:
     producer = default_producer()
     if (enqueued := producer.awaitable(chunk, "bulk")) is not None:
-        await enqueued
-        return len(chunk)
-    entries = producer.entries(chunk)
+        return await enqueued
+    return await _append(producer, producer.entries(chunk), "bulk", wait=True)
+
+
+async def _append(producer: Producer, entries: Sequence[Entry], lane: Lane, *, wait: bool = False) -> int:
+    fallback = producer.fallback
+    if fallback is not None and await asyncio.to_thread(fallback.must_take, entries):
+        await asyncio.to_thread(fallback.write, entries, lane)
+        return len(entries)
     while True:
         try:
-            await _append(producer, entries, "bulk")
-            return len(chunk)
-        except QueueFull:
-            await asyncio.sleep(FULL_WAIT_S)
+            await _append_to_backend(producer, entries, lane)
+            return len(entries)
+        except (NotEnqueued, QueueNotSetUp) as error:
+            if not (wait and isinstance(error, QueueFull)):
+                return await asyncio.to_thread(producer.not_enqueued, error, entries, lane)
+        await asyncio.sleep(FULL_WAIT_S)
 
 
-async def _append(producer: Producer, entries: Sequence[Entry], lane: Lane) -> None:
+async def _append_to_backend(producer: Producer, entries: Sequence[Entry], lane: Lane) -> None:
     global _queue
     if producer.settings.backend != "redis":
         return producer.backend.append(entries, lane)

@@ -48,12 +48,14 @@ class NotEnqueued(TrackRelayError):
     that "maybe accepted" never becomes twice.
 
     Attributes:
-        operations: what was not confirmed: all of the call, for it is all or none.
+        operations: what was not confirmed: all of the call, for it is all or none; of ``enqueue_many`` the group that was sent together.
+        enqueued_before: how many operations that came before them ``enqueue_many`` has enqueued.
     """
 
-    def __init__(self, message: str, *operations: Operation) -> None:
+    def __init__(self, message: str, *operations: Operation, enqueued_before: int = 0) -> None:
         super().__init__(message)
         self.operations = operations
+        self.enqueued_before = enqueued_before
 
     @property
     def operation(self) -> Operation | None:
@@ -71,8 +73,11 @@ class NotEnqueued(TrackRelayError):
         return str(self.args[0])
 
     def __str__(self) -> str:
-        count = len(self.operations)
-        return f"{self.message} ({count:,} jobs)" if count > 1 else self.message
+        count, before = len(self.operations), self.enqueued_before
+        numbers = [f"{count:,} jobs"] if count > 1 else []
+        if before:
+            numbers.append(f"after {before:,} that were enqueued")
+        return f"{self.message} ({', '.join(numbers)})" if numbers else self.message
 
 
 class QueueUnavailable(NotEnqueued):

@@ -64,21 +64,33 @@ class Producer(Vocabulary):
             self.append(self.entries(batch), lane)
         return [operation.id for operation in batch]
 
-    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
-        """Append ``entries`` to the queue, or do with them what ``on_unavailable`` says."""
+    def append(self, entries: Sequence[Entry], lane: Lane, *, wait: bool = False) -> int:
+        """Append ``entries`` to the queue, or do with them what ``on_unavailable`` says.
+
+        Args:
+            wait: while the queue is full.
+
+        Returns:
+            how many were enqueued: all of them, or none if that they were not was logged.
+        """
         if self.fallback is not None and self.fallback.must_take(entries):
-            return self.fallback.write(entries, lane)
-        try:
-            self.backend.append(entries, lane)
-        except (NotEnqueued, QueueNotSetUp) as error:
-            self.not_enqueued(error, entries, lane)
+            self.fallback.write(entries, lane)
+            return len(entries)
+        while True:
+            try:
+                self.backend.append(entries, lane)
+                return len(entries)
+            except (NotEnqueued, QueueNotSetUp) as error:
+                if not (wait and isinstance(error, QueueFull)):
+                    return self.not_enqueued(error, entries, lane)
+            time.sleep(FULL_WAIT_S)
 
     def take(self, batch: Sequence[Operation]) -> list[str]:
         """Enqueue what one of the vocabulary's methods made."""
         return self.enqueue_all(batch)
 
-    def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[object] | None:
-        """What :mod:`producers.aio` awaits to enqueue ``batch``; None: it goes to the queue by itself."""
+    def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int] | None:
+        """What :mod:`producers.aio` awaits to enqueue ``batch``, and gets how many were; None: it goes to the queue by itself."""
         return None
 
     def enqueue_many(self, operations: Iterable[Operation], *, on_invalid: OnInvalid = "raise") -> int:
@@ -92,25 +104,22 @@ class Producer(Vocabulary):
             on_invalid: ``"raise"``, or a function called with the index and the error of each operation that is refused.
 
         Returns:
-            how many were enqueued.
+            how many were enqueued. With ``on_unavailable="log"`` the others are in the log.
 
         Raises:
+            QueueUnavailable: with the operations that were sent last, and how many were enqueued before them.
             InvalidOperation: an operation was refused. With an ``on_invalid`` that is a function: by a generator, which that has
                 ended; what came before it is enqueued.
         """
         count = 0
         for chunk in chunks(valid(iter(operations), on_invalid)):
-            self.take_chunk(self.entries(chunk))
-            count += len(chunk)
+            with counted(count):
+                count += self.take_chunk(self.entries(chunk))
         return count
 
-    def take_chunk(self, entries: Sequence[Entry]) -> None:
-        """Enqueue some of many, in the bulk lane, waiting while the queue is full."""
-        while True:
-            try:
-                return self.backend.append(entries, "bulk")
-            except QueueFull:
-                time.sleep(FULL_WAIT_S)
+    def take_chunk(self, entries: Sequence[Entry]) -> int:
+        """Enqueue some of many, in the bulk lane, waiting while the queue is full; returns how many were."""
+        return self.append(entries, "bulk", wait=True)
 
     @contextmanager
     def pipeline(self) -> Iterator[Pipeline]:
@@ -130,14 +139,15 @@ class Producer(Vocabulary):
         source, trace = self.settings.source, current_traceparent()
         return [Entry.of(operation, source=source, trace=trace) for operation in batch]
 
-    def not_enqueued(self, error: NotEnqueued | QueueNotSetUp, entries: Sequence[Entry], lane: Lane) -> None:
-        """Raise ``error``, log it, or write ``entries`` to the outbox, as ``on_unavailable`` says."""
+    def not_enqueued(self, error: NotEnqueued | QueueNotSetUp, entries: Sequence[Entry], lane: Lane) -> int:
+        """Raise ``error``, log it, or write ``entries`` to the outbox, as ``on_unavailable`` says; returns how many are there."""
         if self.fallback is not None:
             self.fallback.write(entries, lane, error)
-        elif self.settings.on_unavailable == "log" and isinstance(error, NotEnqueued):
+            return len(entries)
+        if self.settings.on_unavailable == "log" and isinstance(error, NotEnqueued):
             log_lost(entries, error)
-        else:
-            raise error
+            return 0
+        raise error
 
 
 def fallback_for(settings: Settings) -> Fallback | None:
@@ -155,6 +165,16 @@ def fallback_for(settings: Settings) -> Fallback | None:
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"TRACKRELAY_ON_UNAVAILABLE is 'outbox', but {error}") from None
     return Fallback(settings.outbox_url, settings.enqueue_timeout)
+
+
+@contextmanager
+def counted(before: int) -> Iterator[None]:
+    """What is not enqueued inside comes after ``before`` operations that were."""
+    try:
+        yield
+    except NotEnqueued as error:
+        error.enqueued_before = before
+        raise
 
 
 def log_lost(entries: Sequence[Entry], why: Exception, when: str = "", *, exc_info: bool = False) -> None:

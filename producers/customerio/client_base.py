@@ -44,7 +44,8 @@ class Misconfigured(CustomerIOException, ConfigurationError):
 def translated(error: TrackRelayError) -> CustomerIOException:
     """``error`` as one that is the official client's exception as well."""
     if isinstance(error, NotEnqueued):
-        return (Full if isinstance(error, QueueFull) else Unavailable)(error.message, *error.operations)
+        kind = Full if isinstance(error, QueueFull) else Unavailable
+        return kind(error.message, *error.operations, enqueued_before=error.enqueued_before)
     message = str(error)
     if isinstance(error, InvalidOperation):
         return Refused(message, field=error.field, limit=error.limit, actual=error.actual)

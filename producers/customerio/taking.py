@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ..default import default_producer
+from ..errors import NotEnqueued
 from ..operation import Operation
 from ..producer import chunks
 
@@ -33,4 +34,11 @@ def enqueue_through(target: Callable[[], Takes] | None) -> None:
 def take(operations: Sequence[Operation]) -> tuple[str, ...]:
     """Enqueue ``operations``; returns their jobs' ids."""
     target = _target()
-    return tuple(id for chunk in chunks(iter(operations)) for id in target.enqueue_all(chunk))
+    ids: list[str] = []
+    for chunk in chunks(iter(operations)):
+        try:
+            ids += target.enqueue_all(chunk)
+        except NotEnqueued as error:
+            error.operations, error.enqueued_before = tuple(operations[len(ids) :]), len(ids)
+            raise
+    return tuple(ids)

@@ -45,24 +45,24 @@ class DjangoProducer(Producer):
             self._when_committed(entries, functools.partial(self.append, entries, lane))
         return [operation.id for operation in batch]
 
-    def take_chunk(self, entries: Sequence[Entry]) -> None:
+    def take_chunk(self, entries: Sequence[Entry]) -> int:
         """Enqueue some of many; inside a transaction they wait in memory for its commit."""
-        self._when_committed(entries, functools.partial(super().take_chunk, entries))
+        return self._when_committed(entries, functools.partial(super().take_chunk, entries))
 
-    def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[object]:
+    def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int]:
         """In the thread where this request's transactions are."""
         if lane == "bulk":
             return sync_to_async(self.take_chunk)(self.entries(batch))
-        return sync_to_async(self.enqueue_all)(batch, lane=lane)
+        return sync_to_async(lambda: len(self.enqueue_all(batch, lane=lane)))()
 
-    def _when_committed(self, entries: Sequence[Entry], act: Callable[[], None]) -> None:
+    def _when_committed(self, entries: Sequence[Entry], act: Callable[[], int]) -> int:
         if waits := open_transactions() - self._joins:
             after_commit(waits, functools.partial(_robustly, entries, act))
-        else:
-            act()
+            return len(entries)
+        return act()
 
 
-def _robustly(entries: Sequence[Entry], act: Callable[[], None]) -> None:
+def _robustly(entries: Sequence[Entry], act: Callable[[], int]) -> None:
     try:
         act()
     except Exception as error:

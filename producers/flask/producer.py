@@ -42,12 +42,12 @@ class FlaskProducer(Producer):
             return [operation.id for operation in batch]
         return super().enqueue_all(batch, lane=lane)
 
-    def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[object] | None:
+    def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int] | None:
         """What coroutines await."""
         if lane == "live" and waiting() is not None:
-            return _done(self.enqueue_all(batch))
+            return _done(len(self.enqueue_all(batch)))
         if isinstance(self.backend, RowsBackend):
-            return asyncio.to_thread(self.enqueue_all, batch, lane=lane)
+            return asyncio.to_thread(self.append, self.entries(batch), lane)
         return None
 
     def send_later(self, entries: Sequence[Entry]) -> None:
@@ -77,5 +77,5 @@ class RowsBackend:
         """The connections are the application's."""
 
 
-async def _done(ids: list[str]) -> list[str]:
-    return ids
+async def _done(count: int) -> int:
+    return count

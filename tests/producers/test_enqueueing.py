@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import itertools
 import json
 import os
 import pickle
@@ -32,8 +33,10 @@ from producers.backends import MemoryBackend
 from producers.default import default_producer
 from producers.job import decode_entry
 from producers.keys import shard_of
+from producers.producer import CHUNK_OPERATIONS
 from tests.support.waiting import wait_until
 from worker.ops.servers import ValkeyProcess
+from worker.queue_config import set_up
 
 Entries = Callable[[], dict[str, list[bytes]]]
 
@@ -251,6 +254,53 @@ def test_enqueue_many_waits_while_redis_uses_half_of_its_memory_and_live_calls_g
         assert done.wait(10)
 
 
+def killing_in_between(server: ValkeyProcess) -> Iterator[Operation]:
+    """A group that is enqueued, and ten more operations before which the queue goes away."""
+    yield from generated(*["before"] * CHUNK_OPERATIONS)
+    server.kill()
+    yield from generated(*["after"] * 10)
+
+
+@pytest.fixture
+def mortal(own_redis: ValkeyProcess) -> ValkeyProcess:
+    """A Redis with a queue, to be killed."""
+    with redis.Redis.from_url(own_redis.url) as client:
+        set_up(client, 4)
+    return own_redis
+
+
+def test_enqueue_many_says_how_far_it_got_when_the_queue_goes_away(mortal: ValkeyProcess) -> None:
+    producer = Producer(redis_url=mortal.url, enqueue_timeout=0.5)
+    with pytest.raises(QueueUnavailable, match=r"\(10 jobs, after 500 that were enqueued\)$") as raised:
+        producer.enqueue_many(killing_in_between(mortal))
+    assert raised.value.enqueued_before == CHUNK_OPERATIONS
+    assert len(raised.value.operations) == 10
+
+
+def test_enqueue_many_logs_what_it_lost_where_that_is_wanted(
+    mortal: ValkeyProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    producer = Producer(redis_url=mortal.url, enqueue_timeout=0.5, on_unavailable="log")
+    lost = [named("lost") for _ in range(3)]
+    assert producer.enqueue_many(itertools.chain(killing_in_between(mortal), lost)) == CHUNK_OPERATIONS
+    assert all(operation.id in caplog.text for operation in lost)
+
+
+@pytest.mark.parametrize("on_unavailable", ["raise", "log"])
+async def test_so_do_coroutines(mortal: ValkeyProcess, caplog: pytest.LogCaptureFixture, on_unavailable: str) -> None:
+    aio.configure(backend="redis", redis_url=mortal.url, enqueue_timeout=0.5, on_unavailable=on_unavailable)
+    try:
+        if on_unavailable == "raise":
+            with pytest.raises(QueueUnavailable, match=r"\(10 jobs, after 500 that were enqueued\)$"):
+                await aio.enqueue_many(killing_in_between(mortal))
+        else:
+            assert await aio.enqueue_many(killing_in_between(mortal)) == CHUNK_OPERATIONS
+            assert "were not enqueued" in caplog.text
+    finally:
+        await aio.aclose()
+        aio.configure(backend="off", enqueue_timeout=1, on_unavailable="raise")
+
+
 @contextlib.contextmanager
 def enqueueing_many(producer: Producer, count: int) -> Iterator[threading.Event]:
     """Enqueues in a thread; gives what is set when it is done."""
@@ -264,8 +314,6 @@ def enqueueing_many(producer: Producer, count: int) -> Iterator[threading.Event]
 
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
 def test_a_queue_that_is_away_raises_within_the_bound_and_then_at_once(own_redis: ValkeyProcess, how: str) -> None:
-    from worker.queue_config import set_up
-
     client = redis.Redis.from_url(own_redis.url)
     set_up(client, 4)
     producer = Producer(redis_url=own_redis.url, enqueue_timeout=0.6)
@@ -352,8 +400,6 @@ def test_a_queue_that_was_never_set_up_says_what_to_do(redis_url: str) -> None:
 
 
 def test_a_producer_takes_the_number_of_shards_it_finds_unless_it_insists(redis_url: str, entries: Entries) -> None:
-    from worker.queue_config import set_up
-
     client = redis.Redis.from_url(redis_url)
     client.delete("trackrelay:config")
     set_up(client, 7)

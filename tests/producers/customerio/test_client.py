@@ -6,7 +6,7 @@ import inspect
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 
 import producers
 from producers import InvalidOperation, Operation, QueueUnavailable
+from producers.append import Entry
 from producers.customerio import CustomerIO, CustomerIOException, Regions, enqueue_through, track
 from worker.ops.servers import ports
 
@@ -165,6 +166,24 @@ def test_a_queue_that_is_away_raises_the_exception_that_callers_catch() -> None:
         CustomerIO("site", "key").track("1", "seen")
     assert isinstance(raised.value, QueueUnavailable)
     assert raised.value.job_id
+
+
+def test_the_exception_has_all_of_a_batch_that_is_not_enqueued(
+    cio: CustomerIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+
+    def append(entries: Sequence[Entry], lane: str) -> None:
+        if taken:
+            raise QueueUnavailable("gone", entries[0].operation)
+        taken.append(len(entries))
+
+    monkeypatch.setattr(producers.default.default_producer().backend, "append", append)
+    event = {"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": "seen"}
+    with pytest.raises(CustomerIOException, match=r"gone \(700 jobs, after 500 that were enqueued\)$") as raised:
+        cio.batch([event] * 1_200)
+    assert isinstance(raised.value, QueueUnavailable)
+    assert (taken, len(raised.value.operations), raised.value.enqueued_before) == ([500], 700, 500)
 
 
 def test_a_client_that_was_told_nothing_about_the_queue_raises_the_same_and_names_the_setting() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -161,6 +162,41 @@ def test_coroutines_fall_back_as_well(own_redis: ValkeyProcess, engine: sa.Engin
         return jobs
 
     assert asyncio.run(enqueue()) == [row.job_id for row in rows()]
+
+
+def test_many_fall_back_as_well(producer: Producer, own_redis: ValkeyProcess, rows: Rows) -> None:
+    own_redis.kill()
+    assert producer.enqueue_many(producers.operations.track(str(n), "imported") for n in range(600)) == 600
+    assert [row.lane for row in rows()] == ["bulk"] * 600
+
+
+def test_many_of_coroutines_fall_back_as_well(
+    own_redis: ValkeyProcess, engine: sa.Engine, outbox_url: str, rows: Rows
+) -> None:
+    own_redis.kill()
+    producers.configure(redis_url=own_redis.url, on_unavailable="outbox", outbox_url=outbox_url, enqueue_timeout=0.5)
+
+    async def enqueue() -> int:
+        count = await aio.enqueue_many(producers.operations.track(str(n), "imported") for n in range(600))
+        await aio.aclose()
+        return count
+
+    assert asyncio.run(enqueue()) == 600
+    assert [row.lane for row in rows()] == ["bulk"] * 600
+
+
+def test_many_wait_for_room_and_do_not_fall_back(
+    queue: redis.Redis, own_redis: ValkeyProcess, engine: sa.Engine, outbox_url: str, rows: Rows
+) -> None:
+    producer = make_producer(own_redis.url, outbox_url, max_queue_length=2)
+    producer.track("1", "live")
+    many = threading.Thread(target=producer.enqueue_many, args=([producers.operations.track("2", "imported")],))
+    many.start()
+    many.join(0.7)
+    assert (many.is_alive(), rows()) == (True, [])
+    queue.delete(*queue.scan_iter("trackrelay:*", _type="stream"))
+    many.join(10)
+    assert (queued(queue), rows()) == (1, [])
 
 
 def test_a_forked_child_writes_through_a_connection_of_its_own(
