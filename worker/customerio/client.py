@@ -246,7 +246,8 @@ class TrackApi:
             # The end of a body without a length looks the same as a socket that was cut.
             if call.was_cut:
                 return NoAnswer(f"no whole answer within {self.timeout_s:g} s")
-            return Answer(response.status_code, bytes(answer), response.headers.get("Retry-After"))
+            headers = response.headers
+            return Answer(response.status_code, bytes(answer), headers.get("Retry-After"), headers.get("Date"))
 
 
 def _describe(error: Exception) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -22,6 +24,8 @@ class Answer:
     body: bytes
     #: The Retry-After header, as sent.
     retry_after: str | None = None
+    #: The Date header, as sent: when the endpoint answered, by its own clock.
+    date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +104,28 @@ def meaning(request: Request, answer: Answer | NoAnswer) -> Meaning:
     refusals = _REFUSALS_OF_BATCH if request.size > 1 else _REFUSALS_OF_ONE
     if status in refusals and (refusal := _refusal(answer)):
         return Refused(refusal)
-    return Troubled(_said(answer), status, retry_after_s(answer.retry_after))
+    return Troubled(_said(answer), status, retry_after_s(answer.retry_after, answer.date))
 
 
-def retry_after_s(header: str | None) -> float | None:
-    """Seconds in a Retry-After header; None if there is none, or a date (HTTP allows one; it would need a clock)."""
+def retry_after_s(header: str | None, date: str | None = None) -> float | None:
+    """Seconds in a Retry-After header; None if there is none, or none that makes sense.
+
+    A moment, which HTTP allows too, counts from the answer's own ``date``: a worker's clock may be minutes off the endpoint's.
+    """
     try:
         seconds = float(header) if header else -1.0
     except ValueError:
-        return None
+        until, answered = _moment(header), _moment(date)
+        seconds = (until - answered).total_seconds() if until and answered else -1.0
     return seconds if 0 <= seconds < float("inf") else None
+
+
+def _moment(header: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(header or "")
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _is_success(request: Request, answer: Answer) -> bool:

@@ -31,9 +31,12 @@ MERGE_ERROR = {"meta": {"error": "too long"}}
 PARTLY = {"errors": [{"batch_index": 1, "reason": "invalid", "field": "name", "message": "too long"}]}
 
 
+ANSWERED = "Wed, 21 Oct 2026 07:28:00 GMT"
+
+
 def of(request: Request, status: int, body: Any = None, retry_after: str | None = None) -> Meaning:
     raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    return meaning(request, Answer(status, raw, retry_after))
+    return meaning(request, Answer(status, raw, retry_after, ANSWERED))
 
 
 @pytest.mark.parametrize(
@@ -101,15 +104,47 @@ def test_no_answer_is_the_endpoints_problem() -> None:
 
 def test_only_429_says_too_fast_and_a_wait_is_taken_from_any() -> None:
     slow, away = of(BATCH, 429, {}, "7"), of(BATCH, 503, {}, "1.5")
+    dated = of(BATCH, 503, {}, "Wed, 21 Oct 2026 07:30:00 GMT")
     assert isinstance(slow, Troubled)
     assert isinstance(away, Troubled)
+    assert isinstance(dated, Troubled)
     assert (slow.too_fast, slow.retry_after_s) == (True, 7.0)
     assert (away.too_fast, away.retry_after_s) == (False, 1.5)
+    assert (dated.too_fast, dated.retry_after_s) == (False, 120.0)
 
 
-@pytest.mark.parametrize("header", [None, "", "soon", "-1", "nan", "inf", "Wed, 21 Oct 2026 07:28:00 GMT"])
+@pytest.mark.parametrize(
+    ("until", "seconds"),
+    [
+        (ANSWERED, 0),
+        ("Wed, 21 Oct 2026 07:28:07 GMT", 7),
+        ("Wednesday, 21-Oct-26 07:28:07 GMT", 7),  # as HTTP had it before
+        ("Wed Oct 21 07:28:07 2026", 7),
+        ("Wed, 21 Oct 2026 09:28:07 +0200", 7),
+        ("Fri, 01 Jan 2027 00:00:00 GMT", 6_193_920),  # the breaker waits a day at the most
+    ],
+)
+def test_a_moment_counts_from_the_answers_own_clock(until: str, seconds: float) -> None:
+    assert retry_after_s(until, ANSWERED) == seconds
+
+
+@pytest.mark.parametrize("date", [None, "", "today"])
+def test_without_the_answers_clock_a_moment_says_nothing(date: str | None) -> None:
+    assert retry_after_s("Wed, 21 Oct 2026 07:30:00 GMT", date) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(None, "", "soon", "-1", "nan", "inf"),
+        "Wed, 21 Oct 2026 07:27:59 GMT",
+        "Wed, 99 Oct 2026 07:30:00 GMT",
+        "Wed, 21 Oct 99999999999999999999 07:30:00 GMT",
+        "Wed, 21 Oct 2026 07:30:00 +99999999999999999999",
+    ],
+)
 def test_a_wait_that_makes_no_sense_is_no_wait(header: str | None) -> None:
-    assert retry_after_s(header) is None
+    assert retry_after_s(header, ANSWERED) is None
 
 
 def test_what_an_endpoint_says_in_its_own_way_is_not_repeated() -> None:
