@@ -30,7 +30,10 @@ _INSERT = sa.text("""
         status, attempts, enqueued_at, history)
     ON CONFLICT (job_id) DO UPDATE SET
         body = excluded.body, reason = excluded.reason, error = excluded.error, field = excluded.field,
-        status = excluded.status, attempts = excluded.attempts, state = 'open', lane = excluded.lane,
+        status = excluded.status, state = 'open', lane = excluded.lane,
+        -- A replayed job counts anew. An open letter met its death before: the same settlement, written twice.
+        attempts = CASE trackrelay_dead_letters.state WHEN 'open' THEN trackrelay_dead_letters.attempts
+            ELSE least(32767, CAST(trackrelay_dead_letters.attempts AS int) + excluded.attempts) END,
         died_at = excluded.died_at, updated_at = excluded.updated_at,
         history = trackrelay_dead_letters.history || excluded.history
 """)

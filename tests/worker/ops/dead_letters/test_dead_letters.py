@@ -59,10 +59,26 @@ def test_a_replay_that_fails_again_is_the_same_dead_letter_with_more_history(
     for times in (1, 2):
         assert run("dead-letters", "replay", "--id", letter, "--yes").code == 0
         wait_until(lambda times=times: history(refusing, letter) == ["rejected", *["replayed", "rejected"] * times])
-        assert refusing.dead(letter).state == "open"
+        assert (refusing.dead(letter).state, refusing.dead(letter).attempts) == ("open", 1 + times)
+    assert run("dead-letters", "show", letter, "--json").json["attempts"] == 3
     assert len(refusing.rows("SELECT 1 FROM trackrelay_dead_letters")) == 1
     assert refusing.backlog_size() == 0
     assert refusing.effects("id:42") == []
+
+
+def test_a_settlement_that_is_written_twice_counts_its_attempts_once(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
+    run("replay", "--id", letter, "--yes")
+    wait_until(lambda: refusing.dead(letter).state == "open")
+    row = refusing.dead(letter)
+    job = Job(
+        id=letter, operation=row.operation, keys=(row.key,), shards=(0,), body=b"{}", lane="bulk", enqueued_at=1.0,
+        age_from=1.0, attempts=1, replayed=True,
+    )  # fmt: skip
+    with refusing.engine.begin() as connection:
+        dead_letters.insert(connection, [Death(job=job, reason="rejected", error="no")])
+    assert refusing.dead(letter).attempts == row.attempts == 2
 
 
 def test_a_letter_that_is_on_its_way_again_is_no_repeat_of_itself_nor_is_the_callers(
