@@ -70,10 +70,8 @@ def show(id: str, as_document: bool) -> None:
 @_dry_run
 @_yes
 @_json
-@click.pass_context
 def replay(
-    ctx: click.Context,
-    /,
+    *,
     chosen: Chosen,
     sets: tuple[str, ...],
     unsets: tuple[str, ...],
@@ -100,7 +98,7 @@ def replay(
     except BadRepair as error:
         raise click.UsageError(str(error)) from None
     with open_stores() as stores:
-        ctx.exit(replay_letters(stores, chosen(stores.hasher()), wanted, How(**given)))
+        replay_letters(stores, chosen(stores.hasher()), wanted, How(**given))
 
 
 @dead_letters.command()
@@ -110,15 +108,14 @@ def replay(
 @_dry_run
 @_yes
 @_json
-@click.pass_context
-def discard(ctx: click.Context, /, chosen: Chosen, **given: Any) -> None:
+def discard(*, chosen: Chosen, **given: Any) -> None:
     """Give dead letters up. Their rows stay, marked; `replay --state discarded` takes it back."""
     from .discarding import discard_letters
 
     if given["as_document"] and not (given["yes"] or given["dry_run"]):
         raise click.UsageError("--json asks no questions: add --yes, or --dry-run")
     with open_stores() as stores:
-        ctx.exit(discard_letters(stores, chosen(stores.hasher()), **given))
+        discard_letters(stores, chosen(stores.hasher()), **given)
 
 
 @dead_letters.command()

@@ -8,6 +8,7 @@ import click
 
 from ...store import letters
 from ...store.letters import Filters
+from ..failures import CommandFailed
 from ..output import print_json, stderr, stdout
 from ..stores import Stores
 from ..words import count
@@ -18,8 +19,12 @@ from .texts import summary
 
 def discard_letters(
     stores: Stores, chosen: Filters, *, limit: int | None, dry_run: bool, yes: bool, as_document: bool, note: str | None
-) -> int:
-    """Discard the open letters meant; returns the exit status."""
+) -> None:
+    """Discard the open letters meant.
+
+    Raises:
+        CommandFailed: some were not open; the others are discarded.
+    """
     with stores.engine.connect() as connection:
         ids = letters.ids(connection, chosen, limit)
         counts = letters.counts(connection, Filters(ids=tuple(ids))) if ids else []
@@ -34,11 +39,9 @@ def discard_letters(
     elif dry_run:
         stdout().print(f"{count(len(ids), 'dead letter')} would be discarded: {summary(counts)}.")
     else:
-        left = len(ids) - discarded
-        stdout().print(
-            f"{count(discarded, 'dead letter')} discarded." + (f" {left:,} not open, left as they are." if left else "")
-        )
-    return 0 if dry_run or discarded == len(ids) else 1
+        stdout().print(f"{count(discarded, 'dead letter')} discarded.")
+    if not dry_run and (left := len(ids) - discarded):
+        raise CommandFailed(f"{left:,} of {count(len(ids), 'dead letter')} left as before: not open")
 
 
 def discard_all(stores: Stores, ids: Sequence[str], note: str | None) -> int:

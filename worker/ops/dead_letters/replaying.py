@@ -40,8 +40,12 @@ class How:
     note: str | None
 
 
-def replay_letters(stores: Stores, chosen: Filters, wanted: Wanted, how: How) -> int:
-    """Replay the letters meant; returns the exit status: 1 if any of them was refused."""
+def replay_letters(stores: Stores, chosen: Filters, wanted: Wanted, how: How) -> None:
+    """Replay the letters meant.
+
+    Raises:
+        CommandFailed: some were refused; the others are on their way.
+    """
     with stores.engine.connect() as connection:
         ids = letters.ids(connection, chosen, how.limit)
     ids += [id for id in chosen.ids if id not in ids and not _is_filtered_out(chosen)]
@@ -59,10 +63,7 @@ def replay_letters(stores: Stores, chosen: Filters, wanted: Wanted, how: How) ->
     if not how.yes:
         _ask(plan)
     done = run(acting.replay(ids, wanted), len(ids), "Replaying", resumable=True)
-    status = _report(done, how, "replayed", len(ids))
-    if done.replayed and not how.as_document:
-        stderr().print("Still on their way: trackrelay dead-letters list --state replaying", style="dim")
-    return status
+    _report(done, how, "replayed", len(ids), on_their_way=True)
 
 
 def _is_filtered_out(chosen: Filters) -> bool:
@@ -105,14 +106,17 @@ def _ask(plan: Tally) -> None:
     click.confirm("Go on?", abort=True, err=True)
 
 
-def _report(tally: Tally, how: How, words: str, selected: int) -> int:
+def _report(tally: Tally, how: How, words: str, selected: int, *, on_their_way: bool = False) -> None:
     if how.as_document:
         print_json(_as_json(tally, how, selected))
     elif not selected:
         stdout().print("No dead letter matches.")
     else:
         _print_tally(stdout(), tally, how, words)
-    return 1 if tally.refused else 0
+    if on_their_way and tally.replayed and not how.as_document:
+        stderr().print("Still on their way: trackrelay dead-letters list --state replaying", style="dim")
+    if tally.refused:
+        raise CommandFailed(f"{len(tally.refused):,} of {count(selected, 'dead letter')} cannot be replayed")
 
 
 def _print_tally(console: Console, tally: Tally, how: How, words: str) -> None:

@@ -116,6 +116,7 @@ def test_a_dry_run_changes_nothing_and_fails_if_the_replay_would(refusing: Road,
     assert refused.json["dry_run"] is True
     assert refused.json["would_be_replayed"] == 0
     assert [each["kind"] for each in refused.json["refused"]] == ["invalid"]
+    assert refused.only_line() == "1 of 1 dead letter cannot be replayed"
     assert history(refusing, letter) == ["rejected"]
 
 
@@ -127,7 +128,7 @@ def test_what_is_refused_is_named_and_stops_nobody(refusing: Road, run: CommandL
     done = run("replay", "--set", "attributes.plan=pro", "--error", "plan", "--yes", "--json")
     assert (done.code, done.json["replayed"]) == (0, 1)
     done = run("replay", "--yes", "--json")
-    assert done.code == 1
+    assert done.only_line() == "1 of 1 dead letter cannot be replayed"
     (refused,) = done.json["refused"]
     assert (refused["id"], refused["kind"], refused["because_of"]["id"]) == (device, "newer", newer)
     assert refused["because_of"]["operation"] == "person.event"
@@ -140,7 +141,7 @@ def test_nothing_of_a_deleted_person_is_replayed(refusing: Road, run: CommandLin
     gone = refusing.producer.delete_person("42")
     refusing.wait_delivered([gone])
     done = run("replay", "--yes", "--even-if-newer", "--set", "attributes.plan=pro")
-    assert done.code == 1
+    assert done.only_line() == "1 of 1 dead letter cannot be replayed"
     assert gone in done.out
     assert "it would bring the person back" in done.out.replace("\n    ", " ")
     assert refusing.effects("id:42")[-1]["action"] == "delete"
@@ -326,7 +327,9 @@ def test_discarding_keeps_the_row_and_can_be_taken_back(refusing: Road, run: Com
     refused = run("replay", "--id", letter, "--yes")
     assert refused.code == 1
     assert "it was discarded" in refused.out
-    assert run("dead-letters", "discard", "--id", letter, "--yes").code == 1
+    for arguments in ((), ("--json",)):
+        left = run("dead-letters", "discard", "--id", letter, "--yes", *arguments)
+        assert left.only_line() == "1 of 1 dead letter left as before: not open"
     refusing.sandbox.clear_faults()
     assert run("replay", "--state", "discarded", "--yes").code == 0
     refusing.wait_delivered([letter])
