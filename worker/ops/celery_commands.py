@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ..own_celery import OwnCelery
 
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
 
@@ -30,9 +34,20 @@ def beat(arguments: tuple[str, ...]) -> None:
 def _run(command: str, arguments: tuple[str, ...]) -> None:
     # Celery would run the app that it names: an application's, in a container shared with it.
     os.environ.pop("APP", None)
+    app = _app_without_settings() if "--help" in arguments else _app()
+    sys.exit(app.start(argv=[command, *arguments]) or 0)
+
+
+def _app() -> OwnCelery:
     from ..settings import settings
 
     settings()  # a wrong one is said in our words, before Celery says anything
     from ..celery import app
 
-    sys.exit(app.start(argv=[command, *arguments]) or 0)
+    return app
+
+
+def _app_without_settings() -> OwnCelery:
+    from ..own_celery import OwnCelery
+
+    return OwnCelery("trackrelay", set_as_current=False)

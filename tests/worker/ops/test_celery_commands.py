@@ -71,5 +71,9 @@ def test_an_option_celery_does_not_know_is_wrong_usage(road: Road, run: CommandL
     assert "No such option '--concurrancy'" in answer.err
 
 
-def test_help_is_celerys_own(road: Road, run: CommandLine) -> None:
-    assert "--concurrency" in run.process("worker", "--help").out
+@pytest.mark.parametrize(("command", "option"), [("worker", "--concurrency"), ("beat", "--schedule")])
+def test_help_is_celerys_own_and_needs_no_settings(command: str, option: str) -> None:
+    answer = CommandLine({}).process(command, "--help")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert option in answer.out
