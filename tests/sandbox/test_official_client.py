@@ -79,6 +79,22 @@ def test_batch(api: Api, official: Any) -> None:
     assert actions(api) == [("person.identify", ("id:5",))]
 
 
+def test_the_region_endpoint(api: Api, official: Any) -> None:
+    answer = official.send_request("GET", f"{official.base_url}/accounts/region", {})
+    assert answer.json() == {"url": "https://track.customer.io", "region": "us", "environment_id": 123}
+    api.client.set_credentials(api_key="rotated")
+    with pytest.raises(customerio.CustomerIOException, match="401"):
+        official.send_request("GET", f"{official.base_url}/accounts/region", {})
+
+
+def test_push_events(api: Api, official: Any) -> None:
+    push = {"delivery_id": "d1", "device_id": "token", "event": "opened", "timestamp": 1_700_000_000}
+    official.send_request("POST", f"{official.base_url}/push/events", push)
+    assert api.client.others()["deliveries"]["d1"]["metrics"] == {"opened": 1}
+    with pytest.raises(customerio.CustomerIOException, match="event must be one of"):
+        official.send_request("POST", f"{official.base_url}/push/events", {**push, "event": "eaten"})
+
+
 def test_what_the_sandbox_refuses_is_an_error_to_the_client(api: Api, official: Any) -> None:
     with pytest.raises(customerio.CustomerIOException, match="event name must not be blank"):
         official.track(customer_id="5", name=" ")
