@@ -28,14 +28,20 @@ def _set_up_logging(**_: Any) -> None:
     logs.configure(settings())
 
 
+@signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def _log_from_the_start(instance: Any = None, **_: Any) -> None:
+    if getattr(instance, "app", None) is app:
+        from .settings import settings
+
+        # Celery sets up logging later than our check, and than its own warning of running as root.
+        logs.configure(settings())
+
+
 @signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _check_before_start(sender: Any = None, **_: Any) -> None:
     if getattr(sender, "app", None) is app:
-        from .settings import settings
         from .startup import check
 
-        # Celery sets up logging later than this.
-        logs.configure(settings())
         check()
         in_worker.allow()
 

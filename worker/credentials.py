@@ -41,6 +41,12 @@ class Credentials:
             return
 
 
+def unset(pair: tuple[str, str]) -> list[str]:
+    """The settings that are empty in a pair of credentials."""
+    names = ("CUSTOMERIO_SITE_ID", "CUSTOMERIO_TRACK_API_KEY")
+    return [name for name, value in zip(names, pair, strict=True) if not value]
+
+
 def _pair(configured: Settings) -> tuple[str, str]:
     return configured.site_id.get_secret_value(), configured.track_api_key.get_secret_value()
 

@@ -30,6 +30,8 @@ def configure(settings: Settings | None = None, *, to_stderr: bool = True) -> No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # Python's warnings, too, are lines like all others.
+    logging.captureWarnings(True)
     # Celery says at INFO what each of its tasks is called and returned: with a task every few seconds a shard, noise.
     for noisy in ("celery.app.trace", "celery.worker.strategy", "celery.beat", "kombu", "amqp", "urllib3", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

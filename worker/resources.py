@@ -11,7 +11,7 @@ import redis
 import sqlalchemy as sa
 import structlog
 
-from .credentials import Credentials
+from .credentials import Credentials, unset
 from .customerio.client import TrackApi
 from .customerio.region import Verdict, judge
 from .delivery.breaker import Breaker
@@ -103,6 +103,7 @@ def ask_region(api: TrackApi, configured: Settings) -> Verdict:
         region=configured.region,
         own_url=bool(configured.track_url),
         environment_id=configured.environment_id,
+        unset=unset(api.credentials()),
     )
 
 

@@ -42,7 +42,7 @@ def check() -> None:
     for message in fatal:
         log.error("cannot start", message=message)
     if fatal:
-        sys.exit("trackrelay: " + "; ".join(fatal))
+        sys.exit(1)
     _credentials(configured)
 
 

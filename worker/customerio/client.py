@@ -187,7 +187,7 @@ class TrackApi:
     def __init__(self, base_url: str, timeout_s: float, credentials: Callable[[], tuple[str, str]]) -> None:
         self.base_url = base_url
         self.timeout_s = timeout_s
-        self._credentials = credentials
+        self.credentials = credentials
         self._watchdog = Watchdog()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"trackrelay/{__version__}"
@@ -233,7 +233,7 @@ class TrackApi:
             self.base_url + path,
             data=body,
             headers={"Content-Type": "application/json"} if body is not None else None,
-            auth=self._credentials(),
+            auth=self.credentials(),
             timeout=self.timeout_s,
             allow_redirects=False,
             stream=True,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from .outcomes import Answer, NoAnswer
+
+#: Where the credentials are found.
+WHERE = "in Customer.io, Settings → Workspace Settings → API Credentials → Track API"
 
 Problem = Literal["unreachable", "denied", "region", "workspace"]
 
@@ -30,7 +34,15 @@ class Verdict:
     message: str = ""
 
 
-def judge(answer: Answer | NoAnswer, *, base_url: str, region: str, own_url: bool, environment_id: str) -> Verdict:
+def judge(
+    answer: Answer | NoAnswer,
+    *,
+    base_url: str,
+    region: str,
+    own_url: bool,
+    environment_id: str,
+    unset: Sequence[str] = (),
+) -> Verdict:
     """What the region endpoint's answer means for delivery.
 
     Args:
@@ -39,9 +51,13 @@ def judge(answer: Answer | NoAnswer, *, base_url: str, region: str, own_url: boo
         region: the configured one, ``us`` or ``eu``.
         own_url: whether CUSTOMERIO_TRACK_URL is set, so that the region's own host does not matter.
         environment_id: the workspace it must be, or empty.
+        unset: the credentials' settings that are empty.
     """
     if isinstance(answer, NoAnswer):
         return Verdict(problem="unreachable", message=f"{base_url} cannot be reached: {answer.error}")
+    if answer.status in (401, 403) and unset:
+        are = "is" if len(unset) == 1 else "are"
+        return Verdict(problem="denied", message=f"{' and '.join(unset)} {are} not set: {WHERE}")
     if answer.status in (401, 403):
         return Verdict(
             problem="denied",

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import requests
 
-from ...credentials import Credentials
+from ...credentials import Credentials, unset
 from ...customerio.client import TrackApi
+from ...customerio.region import WHERE
 from ...resources import ask_region
 from ...settings import Settings
 from .finding import Finding
@@ -19,17 +20,9 @@ NOBODY = "trackrelay-check@example.invalid"
 
 def findings(settings: Settings) -> Iterator[Finding]:
     """The Track API's credentials, and the App API key if there is one."""
-    missing = [
-        name
-        for name, value in (
-            ("CUSTOMERIO_SITE_ID", settings.site_id),
-            ("CUSTOMERIO_TRACK_API_KEY", settings.track_api_key),
-        )
-        if not value.get_secret_value()
-    ]
+    missing = unset(Credentials(settings)())
     for name in missing:
-        text = "it is not set: in Customer.io, Settings → Workspace Settings → API Credentials → Track API"
-        yield Finding(AREA, name, "wrong", text)
+        yield Finding(AREA, name, "wrong", f"it is not set: {WHERE}")
     if not missing:
         yield _track_api(settings)
     if settings.app_api_key.get_secret_value():

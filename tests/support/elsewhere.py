@@ -1,0 +1,11 @@
+"""Our Celery app, for ``celery -A tests.support.elsewhere worker``: region us is where TESTS_US_TRACK_URL says."""
+
+import os
+
+from worker.settings import TRACK_URLS
+
+TRACK_URLS["us"] = os.environ["TESTS_US_TRACK_URL"]
+
+from worker.celery import app  # noqa: E402
+
+__all__ = ["app"]
