@@ -6,10 +6,14 @@ from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 
+from producers.alembic import include_object
+
 app = Flask(__name__)
 app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["NEIGHBOUR_DATABASE_URL"]
 db = SQLAlchemy(app)
-Migrate(app, db, directory=os.environ["NEIGHBOUR_MIGRATIONS"])
+# As docs/flask.md has it, or as somebody has it who has not read it.
+filtered = {"include_object": include_object} if os.environ["NEIGHBOUR_FILTERS"] == "1" else {}
+Migrate(app, db, directory=os.environ["NEIGHBOUR_MIGRATIONS"], **filtered)
 
 
 class Order(db.Model):  # type: ignore[name-defined,misc]

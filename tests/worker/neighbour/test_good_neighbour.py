@@ -143,6 +143,26 @@ def test_their_migrations_and_ours_live_in_one_database(
     engine.dispose()
 
 
+def test_their_next_migration_drops_our_tables_only_if_nobody_told_it_not_to(
+    empty_database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    url = sqlalchemy_url(empty_database_url)
+    flask(url, tmp_path, "init")
+    flask(url, tmp_path, "migrate", "-m", "theirs")
+    flask(url, tmp_path, "upgrade")
+    engine = sa.create_engine(url)
+    migrate(engine, redis.Redis.from_url(redis_url), None)
+    engine.dispose()
+    versions = tmp_path / "flask_migrations" / "versions"
+
+    assert "No changes in schema detected" in flask(url, tmp_path, "migrate", "-m", "next", filters=True)
+    assert len(list(versions.glob("*.py"))) == 1
+
+    flask(url, tmp_path, "migrate", "-m", "next")
+    (written,) = versions.glob("*_next.py")
+    assert "op.drop_table('trackrelay_ledger')" in written.read_text()
+
+
 def test_our_tables_are_what_our_models_say(database_url: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
@@ -160,8 +180,9 @@ def tables(engine: sa.Engine) -> set[str]:
     return set(sa.inspect(engine).get_table_names())
 
 
-def flask(url: str, folder: Path, *arguments: str) -> str:
+def flask(url: str, folder: Path, *arguments: str, filters: bool = False) -> str:
     environment = clean_environment() | {
+        "NEIGHBOUR_FILTERS": "1" if filters else "0",
         "NEIGHBOUR_DATABASE_URL": url,
         "NEIGHBOUR_MIGRATIONS": str(folder / "flask_migrations"),
         "FLASK_APP": str(HERE / "flask_app.py"),
