@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
+from .environment import point_out_slips
 from .producer import Producer
 from .settings import Settings, load
 
@@ -55,6 +56,7 @@ def default_producer() -> Producer:
     if producer is None:
         with _lock:
             if _producer is None:
+                point_out_slips()
                 _producer = _make(**_overrides)
             producer = _producer
     return producer
@@ -65,6 +67,7 @@ def default_settings() -> Settings:
     global _settings
     settings = _settings
     if settings is None:
+        point_out_slips()
         settings = _settings = load(_overrides, needs_queue=False)
     return settings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import timedelta, tzinfo
 from typing import Any
@@ -30,6 +31,20 @@ def environment() -> dict[str, str]:
     # A secret's file in the environment must not win over the secret in the framework's settings.
     hidden = {f"{name}_FILE" for name in told} | {name.removesuffix("_FILE") for name in told if name.endswith("_FILE")}
     return {name: value for name, value in os.environ.items() if name not in hidden} | dict(told)
+
+
+_pointed_out: set[str] = set()
+
+
+def point_out_slips() -> None:
+    """Warn of each name in the environment that looks like a setting and is none, once in a process."""
+    # At the call: whoever enqueues nothing needs no list of names.
+    from .setting_names import slips
+
+    for slip in slips(os.environ):
+        if slip not in _pointed_out:
+            _pointed_out.add(slip)
+            warnings.warn(f"trackrelay: {slip}", RuntimeWarning, stacklevel=1)
 
 
 def as_text(value: Any) -> str:

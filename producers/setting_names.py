@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 #: Read by applications (and by workers).
 PRODUCER_NAMES = frozenset(
@@ -64,3 +64,9 @@ def unknown_names(environment: Iterable[str]) -> dict[str, str | None]:
         if name.startswith("TRACKRELAY_") and name not in ALL_NAMES and not _SERVICE_LINK.match(name):
             unknown[name] = next(iter(difflib.get_close_matches(name, ALL_NAMES, n=1)), None)
     return unknown
+
+
+def slips(environment: Iterable[str]) -> Iterator[str]:
+    """A line for each of :func:`unknown_names`."""
+    for name, meant in sorted(unknown_names(environment).items()):
+        yield f"nobody reads {name}" + (f"; did you mean {meant}?" if meant else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ from celery.beat import Scheduler
 
 from producers.append import MAX_RINGS
 from producers.redis_keys import QUEUE_KEY
+from producers.setting_names import unknown_names
 
 from .redis_client import connect
 from .settings import settings
@@ -26,6 +28,8 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._client = connect(settings())
+        for name, meant in unknown_names(os.environ).items():
+            log.warning("unknown setting", name=name, did_you_mean=meant)
         super().__init__(*args, **kwargs)
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -12,6 +13,7 @@ try:
 except ModuleNotFoundError:
     sys.exit("trackrelay: the command line comes with the worker: pip install 'trackrelay[worker]'")
 
+from producers.setting_names import slips
 from producers.version import __version__
 
 #: Where each command is, and what it does, in the order in which help lists them.
@@ -52,6 +54,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "sandbox": ("sandbox.cli:sandbox", "Run a Track API and App API in memory."),
     },
 }
+#: What points out misspelt settings itself: as findings, or in its log.
+_SAY_THEMSELVES = ("check", "worker", "beat")
 COMMANDS = {name: place for section in SECTIONS.values() for name, (place, _) in section.items()}
 
 
@@ -96,7 +100,8 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="trackrelay")
-def trackrelay() -> None:
+@click.pass_context
+def trackrelay(ctx: click.Context) -> None:
     """Gets people and events to Customer.io: none lost, none twice, in order for each person.
 
     Settings come from the environment: `trackrelay check` says what is missing or wrong. Exit status: 0 done, 1 something
@@ -105,6 +110,9 @@ def trackrelay() -> None:
     from .output import log_to_stderr
 
     log_to_stderr()
+    if ctx.invoked_subcommand not in _SAY_THEMSELVES:
+        for slip in slips(os.environ):
+            click.echo(f"trackrelay: {slip}", err=True)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -257,3 +257,11 @@ def test_help_lists_every_command_without_loading_any(run: CommandLine) -> None:
 
     assert answer.code == 0
     assert all(f"  {name}" in answer.out for name in COMMANDS)
+
+
+def test_a_misspelt_setting_is_pointed_out_on_stderr_by_every_command(road: Road, run: CommandLine) -> None:
+    answer = run("status", "--json", TRACKRELAY_MAX_AEG="1d", TRACKRELAY_PORT_6379_TCP_ADDR="10.0.0.1")
+
+    assert answer.code == 0
+    assert answer.json["queue"]["jobs"] == 0
+    assert answer.lines == ["nobody reads TRACKRELAY_MAX_AEG; did you mean TRACKRELAY_MAX_AGE?"]
