@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from django.db import DEFAULT_DB_ALIAS
 from django.test import TestCase
@@ -24,20 +24,19 @@ class CapturingTestCase(TestCase):  # type: ignore[misc]
     """
 
     @contextmanager
-    def capture_operations(
-        self, *, using: str = DEFAULT_DB_ALIAS, deliver_to: Delivers | None = None
-    ) -> Iterator[Captured]:
-        """Inside, nothing goes to Redis; at the end, everything that waits for a commit runs, as after one.
+    def capture_operations(self, *, deliver_to: Delivers | None = None) -> Iterator[Captured]:
+        """Inside, nothing goes to Redis; at the end, everything that waits for a commit runs, as after one: that of every
+        database which the test case names in ``databases``.
 
         Args:
-            using: the database whose commit is meant.
             deliver_to: a sandbox, see :class:`worker.testing.DeliveringSandbox`, which gets every operation.
 
         Raises:
             DeliveryRefused: at the end, if the sandbox refused something.
         """
-        with (
-            capture(deliver_to=deliver_to) as captured,
-            self.captureOnCommitCallbacks(using=using, execute=True),
-        ):
+        # `default` commits last: what a hook of another database tells waits for it.
+        aliases = sorted(self.databases, key=lambda alias: alias != DEFAULT_DB_ALIAS)
+        with capture(deliver_to=deliver_to) as captured, ExitStack() as commits:
+            for alias in aliases:
+                commits.enter_context(self.captureOnCommitCallbacks(using=alias, execute=True))
             yield captured

@@ -175,6 +175,27 @@ def test_our_test_case_captures_what_waits_for_a_commit(queued: Queued) -> None:
     assert queued() == []
 
 
+def test_our_test_case_captures_what_is_said_in_transactions_of_any_of_its_databases(queued: Queued) -> None:
+    class Case(CapturingTestCase):
+        databases = frozenset({"default", "lite"})
+
+        def runTest(self) -> None:
+            with self.capture_operations() as captured:
+                with transaction.atomic(using="lite"):
+                    producers.track("42", "in the other one")
+                with transaction.atomic(), transaction.atomic(using="lite"):
+                    producers.track("42", "in both")
+                with django_project.rolled_back("lite"):
+                    producers.track("42", "rolled back")
+                transaction.on_commit(lambda: producers.track("42", "in a hook"), using="lite")
+            assert {event.name for event in captured.events} == {"in the other one", "in both", "in a hook"}
+
+    result = unittest.TestResult()
+    unittest.TestSuite([Case()]).run(result)
+    assert result.wasSuccessful(), [*result.errors, *result.failures]
+    assert queued() == []
+
+
 def test_a_view_that_fails_leaves_nothing(queued: Queued) -> None:
     client = Client(raise_request_exception=False)
     assert client.get("/check-out/?fail=1").status_code == 500
