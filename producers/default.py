@@ -35,7 +35,7 @@ def configure(**settings: Any) -> None:
         source: which application this is; shown with every job.
         shards: how many shards the queue must have; left out, what it has.
         max_queue_length: jobs in the queue at which callers get QueueFull.
-        enqueue_timeout: seconds an enqueue may take in all.
+        enqueue_timeout: seconds an enqueue may take in all; also ``"1s"`` or a timedelta.
         on_unavailable: ``raise``, ``log`` or ``outbox``: what becomes of an operation the queue did not take.
         outbox_url: the database that holds the outbox table, for ``outbox``.
         naive_timezone: what a naive datetime is taken for; left out, it is refused.

@@ -52,7 +52,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():g}s"
+        return f"{value.total_seconds():f}s"
     if isinstance(value, tzinfo):
         return str(getattr(value, "key", value))
     return str(value)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import tzinfo
 from typing import Any, Literal, get_args
 
+from . import durations
 from .environment import environment as current_environment
 from .errors import ConfigurationError
 
@@ -129,11 +130,13 @@ def _whole(low: int, high: int) -> Any:
 
 def _seconds(variable: str, raw: Any) -> float:
     try:
-        value = float(raw)
-    except (TypeError, ValueError):
+        value = durations.seconds(raw)
+    except ValueError:
         value = -1.0
     if not 0.01 <= value <= 60:
-        raise ConfigurationError(f"{variable} must be a number of seconds from 0.01 to 60; it is {raw!r}")
+        raise ConfigurationError(
+            f"{variable} must be a number of seconds from 0.01 to 60, or a duration such as 1s; it is {raw!r}"
+        )
     return value
 
 

@@ -12,7 +12,8 @@ import threading
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Self
+from datetime import timedelta
+from typing import Any, Self
 
 import msgspec
 import pytest
@@ -482,6 +483,18 @@ def test_no_queue_and_no_backend_is_an_error_that_names_both(monkeypatch: pytest
 def test_a_wrong_setting_is_named(setting: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         Producer(**({"redis_url": "redis://x"} | setting))
+
+
+@pytest.mark.parametrize("said", [0.5, "0.5", "0.5s", " 0.5 s ", timedelta(milliseconds=500)])
+def test_the_enqueue_timeout_takes_units_as_every_duration_does(said: Any) -> None:
+    assert Producer(redis_url="redis://x", enqueue_timeout=said).settings.enqueue_timeout == 0.5
+    assert Producer(redis_url="redis://x", enqueue_timeout="1m").settings.enqueue_timeout == 60
+
+
+@pytest.mark.parametrize("said", ["2m", "0", "1w", "-1s", "nan", "", True, timedelta()])
+def test_and_nothing_else(said: Any) -> None:
+    with pytest.raises(ConfigurationError, match="TRACKRELAY_ENQUEUE_TIMEOUT"):
+        Producer(redis_url="redis://x", enqueue_timeout=said)
 
 
 def test_importing_producers_is_cheap_and_connects_to_nothing() -> None:

@@ -43,10 +43,10 @@ def test_a_secret_s_file_in_the_environment_does_not_win_over_django(
 
 
 def test_the_worker_s_settings_are_django_s_too() -> None:
-    told = {"MAX_AGE": timedelta(hours=12), "CUSTOMERIO_SITE_ID": "site", "DATABASE_URL": "postgresql://h/d"}
+    told = {"MAX_AGE": timedelta(days=14), "CUSTOMERIO_SITE_ID": "site", "DATABASE_URL": "postgresql://h/d"}
     with django_project.connected(REDIS_URL="redis://h/0", **told):
         configured = load_worker()
-    assert configured.max_age == timedelta(hours=12)
+    assert configured.max_age == timedelta(days=14)
     assert configured.site_id.get_secret_value() == "site"
 
 
@@ -60,6 +60,10 @@ def test_what_follows_from_other_settings_gives_way_to_what_is_said(
         assert follows["TRACKRELAY_NAIVE_TIMEZONE"] == "Europe/Berlin"
         monkeypatch.setenv("TRACKRELAY_OUTBOX_URL", "postgresql://elsewhere/shop")
         assert environment()["TRACKRELAY_OUTBOX_URL"] == "postgresql://elsewhere/shop"
+
+
+def test_a_duration_may_be_a_timedelta() -> None:
+    assert settings(REDIS_URL="redis://h/0", ENQUEUE_TIMEOUT=timedelta(seconds=1.5)).enqueue_timeout == 1.5
 
 
 def test_a_naive_datetime_is_one_of_django_s_time_zone() -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_settings_come_from_configure_then_the_application_then_the_environment(
     monkeypatch.setenv("TRACKRELAY_BACKEND", "off")
     monkeypatch.setenv("TRACKRELAY_SOURCE", "environment")
     monkeypatch.setenv("TRACKRELAY_ENQUEUE_TIMEOUT", "3")
-    create_app(TRACKRELAY_SOURCE="application", TRACKRELAY_ENQUEUE_TIMEOUT=2, TRACKRELAY_SHARDS=None)
+    create_app(TRACKRELAY_SOURCE="application", TRACKRELAY_ENQUEUE_TIMEOUT=timedelta(seconds=2), TRACKRELAY_SHARDS=None)
     producers.configure(source="configured")
     settings = default_producer().settings
     assert (settings.source, settings.enqueue_timeout, settings.backend) == ("configured", 2.0, "off")
