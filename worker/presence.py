@@ -1,4 +1,4 @@
-"""A worker shows that it is there, and ticks: due retries happen even without a beat."""
+"""A worker shows that it is there, ticks and prunes: due retries happen, and old rows go, even without a beat."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from producers.append import MAX_RINGS, celery_message
 from producers.redis_keys import PREFIX, QUEUE_KEY
 from producers.version import __version__
 
+from .pruning import PRUNE_S
 from .redis_client import connect
 from .settings import settings
 from .signs_of_life import WORKER_KEY, WORKERS_KEY
@@ -30,14 +31,18 @@ GONE_S = 10
 #: How long one that went without a word is remembered, seconds.
 REMEMBERED_S = 86_400
 
-# One tick a second for the whole fleet. ARGV: prefix, queue, message, milliseconds, max rings, unique
-_TICK = """
-if redis.call('SET', ARGV[1] .. 'ticked', '1', 'NX', 'PX', ARGV[4]) and redis.call('LLEN', ARGV[2]) < tonumber(ARGV[5]) then
+# One message in so many milliseconds for the whole fleet. ARGV: key, queue, message, milliseconds, max rings, unique
+_SEND = """
+if redis.call('LLEN', ARGV[2]) < tonumber(ARGV[5]) and redis.call('SET', ARGV[1], '1', 'NX', 'PX', ARGV[4]) then
   redis.call('LPUSH', ARGV[2], (string.gsub(ARGV[3], '@', ARGV[6])))
 end
 """
 _NO_ARGUMENTS = base64.b64encode(json.dumps([[], {}, {}]).encode()).decode()
-_MESSAGE = celery_message("trackrelay.tick", _NO_ARGUMENTS, "()")
+#: What is sent: the key that says it was, the message, and how often, seconds.
+_CLOCKWORK = (
+    (PREFIX + "ticked", celery_message("trackrelay.tick", _NO_ARGUMENTS, "()"), TICK_S),
+    (PREFIX + "told-to-prune", celery_message("trackrelay.prune", _NO_ARGUMENTS, "()"), PRUNE_S),
+)
 
 _stopped = threading.Event()
 
@@ -64,12 +69,13 @@ def stop() -> None:
 
 def _run(about: dict[str, str | int]) -> None:
     client = connect(settings())
-    tick = client.register_script(_TICK)
+    send = client.register_script(_SEND)
     quiet = False
     while not _stopped.is_set():
         try:
             _show(client, about)
-            tick(args=[PREFIX, QUEUE_KEY, _MESSAGE, int(TICK_S * 900), MAX_RINGS, uuid4().hex])
+            for key, message, every_s in _CLOCKWORK:
+                send(args=[key, QUEUE_KEY, message, int(every_s * 900), MAX_RINGS, uuid4().hex])
             quiet = False
         except (RedisError, OSError) as error:
             if not quiet:

@@ -1,19 +1,28 @@
-"""Pruning: the ledger and settled dead letters by age, in chunks that hold nobody up."""
+"""Pruning: the ledger and settled dead letters by age, in chunks that hold nobody up, when beat or any worker says so."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
 import sqlalchemy as sa
 
+from producers.redis_keys import PREFIX
+
 from .pool_process import is_ending
 from .resources import Resources
 from .store import dead_letters, ledger
 
+#: How often the fleet prunes, however many beats and workers say so.
+PRUNE_S = 600.0
+PRUNE_KEY = PREFIX + "pruned"
+
 
 def prune_all(resources: Resources) -> dict[str, int]:
-    """Delete what has been kept long enough; returns how many rows of each."""
+    """Delete what has been kept long enough, unless somebody did just now; returns how many rows of each."""
+    if not resources.redis.set(PRUNE_KEY, int(time.time()), nx=True, px=int(PRUNE_S * 800)):
+        return {}
     settings = resources.settings
     return {
         "ledger": prune_ledger(resources.engine, settings.ledger_retention, settings.dead_letter_retention),

@@ -39,9 +39,12 @@ def prune() -> None:
     """Delete what has been kept long enough."""
     from .pruning import prune_all
 
-    pruned = prune_all(resources())
-    if any(pruned.values()):
-        log.info("pruned", **pruned)
+    try:
+        pruned = prune_all(resources())
+        if any(pruned.values()):
+            log.info("pruned", **pruned)
+    except (RedisError, SQLAlchemyError, OSError) as error:
+        log.error("pruning interrupted", error=describe(error))
 
 
 def describe(error: Exception) -> str:

@@ -11,13 +11,16 @@ from typing import Any
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from producers import Person
 from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.support.worker_process import ROOT, WorkerProcess, clean_environment
+from tests.worker.delivery.in_process import Worker
 from worker.ops.servers import ChildProcess
+from worker.pruning import prune_all
 from worker.setting_up import migrate
 
 
@@ -50,6 +53,26 @@ def test_the_procfile_delivers_a_job_enqueued_from_another_process(
         honcho.stop()
         honcho.kill()
     assert "Traceback" not in log.read_text()
+
+
+def test_workers_prune_without_a_beat_and_once_for_the_whole_fleet(road: Road, start_worker: Any) -> None:
+    insert = sa.text(
+        "INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts) "
+        "SELECT id, 'id:42', 'person.event', now(), now() - make_interval(days => days), 1 "
+        "FROM (VALUES ('old', 40), ('young', 5)) AS row (id, days)"
+    )
+    with road.engine.begin() as connection:
+        connection.execute(insert)
+    start_worker(road.settings, pool="threads")
+    wait_until(lambda: road.ledger_ids() == {"young"}, 20, "the old row to go")
+    worker = Worker(road.settings)
+    with road.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE trackrelay_ledger SET delivered_at = now() - interval '40 days'"))
+    assert prune_all(worker.resources) == {}
+    assert road.ledger_ids() == {"young"}
+    worker.close()
+    for key in ("trackrelay:told-to-prune", "trackrelay:pruned"):
+        assert 400 < road.redis.ttl(key) <= 600
 
 
 def test_two_workers_share_the_load_and_stopping_one_leaves_nothing_undone(road: Road, start_worker: Any) -> None:

@@ -235,10 +235,9 @@ def _fleet(now: Snapshot) -> Iterator[Hint]:
             "note", f"Worker {lost.hostname} went without a word {ago(now.now - lost.seen)}; others took over its work."
         )
     beat = now.age(now.redis.beat)
-    if beat is None or beat > BEAT_S:
-        seen = "No beat has run for a day" if beat is None else f"The last beat was seen {ago(beat)}"
+    if beat is not None and beat > BEAT_S:
         yield Hint(
             "note",
-            f"{seen}. Workers find due retries without one, but old ledger rows are not pruned.",
+            f"The last beat was seen {ago(beat)}. Workers find due retries, and prune, without one.",
             "trackrelay beat",
         )

@@ -119,9 +119,9 @@ def test_work_that_needs_a_request_each_is_pointed_out_when_it_outgrows_the_budg
     assert hints(snapshot(full, settings=settings(TRACKRELAY_REQUESTS_PER_SECOND="1000"))) == []
 
 
-def test_without_a_beat_only_pruning_is_missing() -> None:
-    assert only(snapshot(redis_side(beat=None)))[0] == "note"
-    assert only(snapshot(redis_side(beat=NOW - 300)))[2] == "trackrelay beat"
+def test_a_beat_that_ended_is_noted_and_one_that_never_ran_is_not_missed() -> None:
+    assert only(snapshot(redis_side(beat=NOW - 300)))[::2] == ("note", "trackrelay beat")
+    assert hints(snapshot(redis_side(beat=None))) == []
 
 
 def test_workers_of_two_versions_are_pointed_out() -> None:
@@ -141,7 +141,9 @@ def test_a_store_that_is_away_comes_first_and_says_what_happens_meanwhile() -> N
 
 
 def test_the_worst_comes_first() -> None:
-    now = snapshot(redis_side(workers=[], beat=None, shards=[shard(live=1)]), Overview(dead_letters=[dead()], shards=1))
+    now = snapshot(
+        redis_side(workers=[], beat=NOW - 300, shards=[shard(live=1)]), Overview(dead_letters=[dead()], shards=1)
+    )
     assert [hint.severity for hint in hints(now)] == ["wrong", "warning", "note"]
 
 
