@@ -21,7 +21,7 @@ from .output import stderr
 from .status.hints import hints
 from .status.snapshot import take
 from .stores import Stores, open_stores
-from .words import count, duration
+from .words import count, duration, listed
 
 _POLL_S = 0.5
 
@@ -31,12 +31,14 @@ class Left:
     """What is still to be delivered."""
 
     queued: int
-    waiting: int
+    waiting: int = 0
+    #: Not relayed into the streams yet; None: there is no outbox, or it is not waited for.
+    in_outbox: int | None = None
 
     @property
     def jobs(self) -> int:
         """All of it."""
-        return self.queued + self.waiting
+        return self.queued + self.waiting + (self.in_outbox or 0)
 
 
 class Duration(click.ParamType[timedelta]):
@@ -56,10 +58,12 @@ class Duration(click.ParamType[timedelta]):
 @click.command()
 @click.option("--timeout", type=Duration(), help="Give up after so long: 90s, 10m. Default: never.")
 @click.option(
-    "--streams-only", is_flag=True, help="Do not wait for the backlog: what cannot be delivered yet stays there."
+    "--streams-only",
+    is_flag=True,
+    help="Do not wait for backlog and outbox: what cannot be delivered yet, or was not relayed, stays there.",
 )
 def drain(timeout: timedelta | None, streams_only: bool) -> None:
-    """Wait until everything enqueued is delivered, or a dead letter.
+    """Wait until everything enqueued is delivered, or a dead letter; with TRACKRELAY_OUTBOX_URL also what waits there.
 
     Before an upgrade or a move, say: stop the applications (or do not: then it waits for a moment at which nothing is
     left), and drain. Exit status 1 if the time runs out; what is left is still there.
@@ -79,16 +83,17 @@ def _left(stores: Stores, streams_only: bool) -> Left:
     config = queue_config.read(stores.redis)
     if config is None:
         raise QueueProblem("the queue was never set up in this Redis: run `trackrelay migrate`")
-    # The streams first: what moves from there to the backlog meanwhile counts twice rather than not at all.
+    # In the order of a job's road: what moves on meanwhile counts twice rather than not at all.
+    in_outbox = stores.outbox.waiting(config.generation).jobs if stores.outbox and not streams_only else None
     with stores.redis.pipeline(transaction=False) as asked:
         for shard in range(config.shards):
             for lane in LANES:
                 asked.xlen(stream(shard, lane))
         queued = sum(asked.execute())
     if streams_only:
-        return Left(queued, 0)
+        return Left(queued)
     with stores.engine.connect() as connection:
-        return Left(queued, backlog_size(connection))
+        return Left(queued, backlog_size(connection), in_outbox)
 
 
 def _say_what_hinders(stores: Stores) -> None:
@@ -115,5 +120,7 @@ def _not_done(left: Left, timeout: timedelta | None, streams_only: bool) -> str:
     parts = [f"{count(left.queued, 'job')} in the streams"]
     if not streams_only:
         parts.append(f"{count(left.waiting, 'job')} in the backlog")
+    if left.in_outbox is not None:
+        parts.append(f"{count(left.in_outbox, 'job')} in the outbox")
     seconds = timeout.total_seconds() if timeout else 0
-    return f"not drained within {duration(seconds)}: {' and '.join(parts)}; `trackrelay status` says why"
+    return f"not drained within {duration(seconds)}: {listed(parts)}; `trackrelay status` says why"

@@ -71,6 +71,8 @@ def explain(error: BaseException, *, redis_url: str | None = None, database_url:
 def place(url: str) -> str:
     """Where a URL leads, without whatever is secret in it: host, port and path."""
     parts = urlsplit(url)
+    if parts.scheme.startswith("sqlite"):
+        return parts.path.removeprefix("/") or "memory"
     if not parts.hostname:
         return parts.path or "an unknown place"
     try:
@@ -131,6 +133,25 @@ def _postgres(error: Exception, where: str) -> str:
             "right?"
         )
     return f"Postgres at {where} refused a statement: {said}"
+
+
+def explain_outbox(error: Exception, url: str) -> str:
+    """One line about a failure of the application's database, PostgreSQL or SQLite, when its outbox was asked for."""
+    cause, where = getattr(error, "orig", None) or error, place(url)
+    state, said = getattr(cause, "sqlstate", None), _first_line(cause)
+    if state in _UNMIGRATED or said.startswith(("no such table", "no such column")):
+        return (
+            f"the application's database at {where} lacks the outbox ({said}): run the application's migrations, or correct "
+            "TRACKRELAY_OUTBOX_URL"
+        )
+    if state == "42501":
+        return f"the application's database at {where}: the user of TRACKRELAY_OUTBOX_URL may not do this: {said}"
+    if state is None:
+        return (
+            f"the application's database at {where} cannot be reached: {_reason(str(cause))}: is it running, and is "
+            "TRACKRELAY_OUTBOX_URL right?"
+        )
+    return f"the application's database at {where} refused a statement: {said}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,10 +1,11 @@
-"""What a command works with: the settings, Redis and Postgres, each waited for no longer than a person would."""
+"""What a command works with: the settings, Redis, Postgres and the outbox, each waited for no longer than a person would."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import redis
 import sqlalchemy as sa
@@ -15,6 +16,9 @@ from ..keys import KeyHasher
 from ..settings import Settings, load
 from ..store import state
 from ..store.engine import make_engine
+
+if TYPE_CHECKING:
+    from .outbox import Outbox
 
 #: Seconds after which a command says that Redis does not answer.
 REDIS_TIMEOUT_S = 5.0
@@ -27,6 +31,8 @@ class Stores:
     settings: Settings
     redis: redis.Redis
     engine: sa.Engine
+    #: None: TRACKRELAY_OUTBOX_URL is not set.
+    outbox: Outbox | None = None
 
     def hasher(self) -> KeyHasher:
         """Turns keys into what the stores have instead of them."""
@@ -46,8 +52,20 @@ def open_stores(configured: Settings | None = None) -> Iterator[Stores]:
     configured = configured or load()
     client = redis.Redis.from_url(configured.redis_url.get_secret_value(), **connection_options(REDIS_TIMEOUT_S))
     engine = make_engine(configured, pool_size=1)
+    outbox = _outbox(configured)
     try:
-        yield Stores(configured, client, engine)
+        yield Stores(configured, client, engine, outbox)
     finally:
+        if outbox is not None:
+            outbox.close()
         client.close()
         engine.dispose()
+
+
+def _outbox(configured: Settings) -> Outbox | None:
+    url = configured.outbox_url.get_secret_value()
+    if not url:
+        return None
+    from .outbox import Outbox
+
+    return Outbox(url)

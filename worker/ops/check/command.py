@@ -15,11 +15,12 @@ from rich.text import Text
 from producers.errors import ConfigurationError
 
 from ... import queue_config
+from ...queue_config import QueueConfig
 from ..failures import CommandFailed
 from ..output import print_json, show
 from ..stores import Stores, open_stores
 from ..words import count
-from . import customerio, path, postgres, redis, settings
+from . import customerio, outbox, path, postgres, redis, settings
 from .finding import Finding, State
 
 _MARKS: dict[State, tuple[str, str]] = {
@@ -53,19 +54,21 @@ def _findings() -> Iterator[Finding]:
     try:
         with open_stores() as stores:
             yield from redis.findings(stores.redis, stores.settings)
-            yield from postgres.findings(stores.engine, stores.settings, _queue_shards(stores))
+            queue = _queue(stores)
+            yield from postgres.findings(stores.engine, stores.settings, queue.shards if queue else None)
+            if stores.outbox is not None:
+                yield from outbox.findings(stores.outbox, queue.generation if queue else None)
             yield from customerio.findings(stores.settings)
     except ConfigurationError:
         for area in (redis.AREA, postgres.AREA, customerio.AREA):
             yield Finding(area, "reached", "skipped", "not tried: correct the settings first")
 
 
-def _queue_shards(stores: Stores) -> int | None:
+def _queue(stores: Stores) -> QueueConfig | None:
     try:
-        config = queue_config.read(stores.redis)
+        return queue_config.read(stores.redis)
     except RedisError:
         return None
-    return config.shards if config else None
 
 
 def _document(found: Finding) -> dict[str, str]:

@@ -10,6 +10,9 @@ import click
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from producers.errors import TrackRelayError
+
+from ... import queue_config
 from ...keys import KeyHasher
 from ...store.reading.search import Trace, search
 from ..failures import CommandFailed, explain
@@ -37,7 +40,7 @@ ENTRIES = 100_000
     default=ENTRIES,
     show_default=True,
     type=click.IntRange(0),
-    help="Stream entries to look at; 0: all.",
+    help="Entries of the streams, and of the outbox, to look at; 0: all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def find(
@@ -51,7 +54,8 @@ def find(
 ) -> None:
     """Say where a job, or somebody's jobs, are now, and what became of them.
 
-    Looks in the streams, the backlog, the dead letters and the ledger. Exit status 1 if there is no trace.
+    Looks in the streams, the backlog, the dead letters and the ledger, and with TRACKRELAY_OUTBOX_URL at what waits in the
+    outbox. Exit status 1 if there is no trace.
     """
     wanted = asked(job_id, idempotency_key, person, key)
     with open_stores() as stores:
@@ -74,12 +78,14 @@ class _Search:
     asked: Asked
     traces: list[Trace] = field(default_factory=list)
     scanned: Scan = field(default_factory=Scan)
+    outbox_is_complete: bool = True
     #: What could not be looked through.
     problems: list[str] = field(default_factory=list)
 
     def run(self, entries: int, limit: int) -> None:
         """Look everywhere that answers."""
         hasher = self._in_postgres(limit)
+        self._in_outbox(hasher, entries)
         try:
             self.scanned = scan(self.stores.redis, self.asked, hasher, entries)
             self.traces += self.scanned.found
@@ -97,14 +103,33 @@ class _Search:
             self.problems.append(explain(error) or str(error))
             return None
 
+    def _in_outbox(self, hasher: KeyHasher | None, entries: int) -> None:
+        if self.stores.outbox is None:
+            return
+        from .in_outbox import look
+
+        try:
+            found, self.outbox_is_complete = look(self.stores.outbox, self._generation(), self.asked, hasher, entries)
+            self.traces += found
+        except TrackRelayError as error:
+            self.problems.append(str(error))
+
+    def _generation(self) -> str | None:
+        try:
+            config = queue_config.read(self.stores.redis)
+        except RedisError:
+            return None  # said when the streams are looked through
+        return config.generation if config else ""
+
     def remarks(self) -> list[str]:
         """What is to be said about the search itself."""
-        if self.scanned.is_complete:
-            return []
-        return [
-            f"looked at {count(self.scanned.looked_at, 'stream entry', 'stream entries')} of {self.scanned.entries:,}; "
-            "--scan 0 looks at all of them"
-        ]
+        remarks = []
+        if not self.scanned.is_complete:
+            looked_at = count(self.scanned.looked_at, "stream entry", "stream entries")
+            remarks.append(f"looked at {looked_at} of {self.scanned.entries:,}; --scan 0 looks at all of them")
+        if not self.outbox_is_complete:
+            remarks.append("more waits in the outbox than was looked at; --scan 0 looks at all of it")
+        return remarks
 
     def nothing(self) -> str:
         """That there is no trace, and what that means."""

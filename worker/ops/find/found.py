@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...store.reading.search import Trace
 
-_ORDER = ("stream", "backlog", "dead_letters", "ledger")
+_ORDER = ("stream", "backlog", "dead_letters", "ledger", "outbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class FoundJob:
 
     @property
     def where(self) -> str:
-        """One word: ``queued``, ``waiting``, ``delivered``, ``dead``, ``replaying`` or ``discarded``."""
+        """One word: ``unrelayed``, ``queued``, ``waiting``, ``delivered``, ``dead``, ``replaying`` or ``discarded``."""
         places = {trace.place: trace for trace in self.traces}
         if "ledger" in places:
             return "delivered"
@@ -37,7 +37,7 @@ class FoundJob:
             return "dead" if state == "open" else state
         if "backlog" in places:
             return "replaying" if "dead_letters" in places else "waiting"
-        return "queued"
+        return "queued" if "stream" in places else "unrelayed"
 
 
 def by_job(traces: Iterable[Trace]) -> list[FoundJob]:

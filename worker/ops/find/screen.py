@@ -19,12 +19,19 @@ from .found import FoundJob
 #: Up to so many jobs are shown in full.
 IN_FULL = 3
 _COLOURS = {
+    "unrelayed": "cyan",
     "queued": "cyan",
     "waiting": "yellow",
     "delivered": "green",
     "dead": "red",
     "replaying": "yellow",
     "discarded": "dim",
+}
+
+
+_NOT_RELAYED = {
+    "not_relayed": "a relay takes it on into the queue (a worker with TRACKRELAY_OUTBOX_URL, or `trackrelay relay`)",
+    "queue_lost": "was relayed into a queue that is gone; a relay takes it on again, unless it had arrived",
 }
 
 
@@ -67,6 +74,8 @@ def _in_full(job: FoundJob, now: float) -> RenderableType:
 
 def _told(trace: Trace, now: float) -> Text:
     match trace.place:
+        case "outbox":
+            return Text(f"{trace.lane} lane: {_NOT_RELAYED[trace.reason or '']}")
         case "stream":
             return _in_stream(trace)
         case "backlog":

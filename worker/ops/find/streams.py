@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import redis
 
-from producers.job import Job, decode_entry
-from producers.keys import shard_of, shown
+from producers.job import Job
+from producers.keys import shard_of
 from producers.redis_keys import LANES, Lane, stream
 
 from ... import queue_config
@@ -18,6 +17,7 @@ from ...delivery.scripts import GROUP
 from ...keys import KeyHasher
 from ...store.reading.search import Trace
 from .asked import Asked
+from .matching import Matcher
 
 #: Entries read in one go.
 CHUNK = 1_000
@@ -43,19 +43,19 @@ def scan(client: redis.Redis, asked: Asked, hasher: KeyHasher | None, most: int)
     shards = range(config.shards if config else 0)
     if asked.key is not None and not asked.is_hashed and shards:
         shards = range(shard_of(asked.key, len(shards)), shard_of(asked.key, len(shards)) + 1)
-    result = Scan()
+    result, matcher = Scan(), Matcher(asked, hasher)
     # The shortest first: what a stream leaves of its part is the others'.
     places = sorted((int(client.xlen(stream(shard, lane))), shard, lane) for lane in LANES for shard in shards)
     result.entries = sum(length for length, _, _ in places)
     left = most or result.entries
     for index, (length, shard, lane) in enumerate(places):
         part = min(length, left // (len(places) - index))
-        _scan_stream(client, _Matcher(asked, hasher), shard, lane, part, result)
+        _scan_stream(client, matcher, shard, lane, part, result)
         left -= part
     return result
 
 
-def _scan_stream(client: redis.Redis, matcher: _Matcher, shard: int, lane: Lane, most: int, result: Scan) -> None:
+def _scan_stream(client: redis.Redis, matcher: Matcher, shard: int, lane: Lane, most: int, result: Scan) -> None:
     name, position = stream(shard, lane), 0
     for entry_id, fields in _entries(client, name, most):
         for job in matcher.jobs(fields.get(b"j", b"")):
@@ -75,42 +75,8 @@ def _entries(client: redis.Redis, name: str, most: int) -> Iterator[tuple[bytes,
         after = f"({chunk[-1][0].decode()}"
 
 
-class _Matcher:
-    """Decodes only what can be meant: most entries are passed over by their bytes."""
-
-    def __init__(self, asked: Asked, hasher: KeyHasher | None) -> None:
-        self._asked = asked
-        self._hasher = hasher
-        words = [*asked.ids, asked.idempotency_key, None if asked.is_hashed else asked.key]
-        # The identify that travels with an event is in the event's own entry.
-        self._needles = [msgspec.json.encode(word)[1:-1] for word in words if word]
-
-    def jobs(self, data: bytes) -> list[Job]:
-        """The jobs of an entry that are meant."""
-        if self._needles and not any(needle in data for needle in self._needles):
-            return []
-        try:
-            return [job for job in decode_entry(data) if self._is_meant(job)]
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return []
-
-    def _is_meant(self, job: Job) -> bool:
-        asked = self._asked
-        if asked.key is not None:
-            return asked.key in (self.stored(job) if asked.is_hashed else job.keys)
-        return job.id in asked.ids or (
-            asked.idempotency_key is not None and job.idempotency_key == asked.idempotency_key
-        )
-
-    def stored(self, job: Job) -> tuple[str, ...]:
-        """The job's keys as they may be shown."""
-        if self._hasher is None:
-            return tuple(shown(key) for key in job.keys)
-        return tuple(self._hasher.stored(key) for key in job.keys)
-
-
 def _trace(
-    client: redis.Redis, job: Job, matcher: _Matcher, shard: int, lane: Lane, entry_id: bytes, position: int
+    client: redis.Redis, job: Job, matcher: Matcher, shard: int, lane: Lane, entry_id: bytes, position: int
 ) -> Trace:
     return Trace(
         place="stream",

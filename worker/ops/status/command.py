@@ -41,7 +41,7 @@ def _conditions(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -
 def status(as_json: bool, watch: bool, interval: float, conditions: list[Condition], quiet: bool) -> None:
     """Say what is going on, and what to do about it.
 
-    Exit status 1 if Redis or Postgres cannot be reached or is not set up, or if a condition of --fail-if holds.
+    Exit status 1 if Redis, Postgres or the outbox cannot be reached or is not set up, or if a condition of --fail-if holds.
     """
     if watch and (as_json or quiet or conditions):
         raise click.UsageError("--watch goes with none of --json, --fail-if and --quiet")
@@ -58,7 +58,7 @@ def _once(now: Snapshot, as_json: bool, conditions: list[Condition], quiet: bool
         print_json(document(now, what_to_do, failed))
     elif not quiet:
         show(screen(now, what_to_do))
-    wrong = [problem for problem in (now.redis_problem, now.postgres_problem) if problem] + failed
+    wrong = now.problems + failed
     if wrong:
         raise CommandFailed("\n".join(wrong))
 

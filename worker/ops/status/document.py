@@ -20,10 +20,11 @@ def document(now: Snapshot, what_to_do: Iterable[Hint], failed: Iterable[str]) -
         "at": moment(now.now),
         "state": said.state,
         "summary": said.sentence,
-        "problems": [problem for problem in (now.redis_problem, now.postgres_problem) if problem],
+        "problems": now.problems,
         "failed": list(failed),
         "what_to_do": [{"severity": hint.severity, "text": hint.text, "command": hint.command} for hint in what_to_do],
         "oldest_s": _age(now, now.oldest) if now.redis and now.postgres else None,
+        "outbox": {"jobs": now.outbox.jobs, "oldest_s": _age(now, now.outbox.oldest)} if now.outbox else None,
         **(_redis(now, now.redis) if now.redis else dict.fromkeys(_OF_REDIS)),
         **(_postgres(now, now.postgres) if now.postgres else dict.fromkeys(_OF_POSTGRES)),
     }

@@ -17,6 +17,8 @@ Severity = Literal["wrong", "warning", "note"]
 
 #: A shard with work that nobody has touched for so long is stuck.
 STUCK_S = 60
+#: A relay takes rows on within a second.
+RELAY_S = 60
 #: Beats show themselves every second.
 BEAT_S = 60
 #: Entries handed out so often are what may end their workers.
@@ -36,7 +38,15 @@ class Hint:
 
 def hints(now: Snapshot) -> list[Hint]:
     """Everything worth doing something about, worst first."""
-    found = [*_stores(now), *_delivery(now), *_shards(now), *_memory(now), *_dead_letters(now), *_fleet(now)]
+    found = [
+        *_stores(now),
+        *_delivery(now),
+        *_shards(now),
+        *_outbox(now),
+        *_memory(now),
+        *_dead_letters(now),
+        *_fleet(now),
+    ]
     order: tuple[Severity, ...] = ("wrong", "warning", "note")
     return sorted(found, key=lambda hint: order.index(hint.severity))
 
@@ -46,6 +56,8 @@ def _stores(now: Snapshot) -> Iterator[Hint]:
         yield _problem(now.redis_problem)
     if now.postgres_problem:
         yield _problem(now.postgres_problem)
+    if now.outbox_problem:
+        yield _problem(now.outbox_problem)
     if now.redis is None and now.redis_problem:
         yield Hint("note", "Applications get QueueUnavailable until Redis is back; what it already has waits there.")
     if now.postgres is None and now.redis and now.redis.queued:
@@ -188,6 +200,18 @@ def _stuck(now: Snapshot, redis: RedisSide) -> Iterator[Hint]:
             "wrong",
             f"Shard {listed(stuck)}: work waits for more than {duration(STUCK_S)}, and no worker takes it. The workers' log "
             'says why (look for "shard halted", "delivery interrupted").',
+        )
+
+
+def _outbox(now: Snapshot) -> Iterator[Hint]:
+    age = now.age(now.outbox.oldest) if now.outbox else None
+    if now.outbox and age is not None and age > RELAY_S:
+        wait = f"{count(now.outbox.jobs, 'job')} {'waits' if now.outbox.jobs == 1 else 'wait'}"
+        yield Hint(
+            "wrong",
+            f"Outbox: {wait} for up to {duration(age)}, and nobody relays. Workers with TRACKRELAY_OUTBOX_URL do, or a relay "
+            'beside the application; the log of one that runs says what hinders it (look for "relay interrupted").',
+            "trackrelay relay",
         )
 
 

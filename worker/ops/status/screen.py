@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -16,6 +17,9 @@ from .hints import Hint, Severity, next_try
 from .redis_side import RedisSide, ShardLook
 from .snapshot import Snapshot
 from .verdict import last_minute, verdict
+
+if TYPE_CHECKING:
+    from ..outbox import Waiting
 
 #: More shards than this are shown only if there is something to say of them.
 SHARDS_SHOWN = 16
@@ -45,6 +49,8 @@ def screen(now: Snapshot, what_to_do: Sequence[Hint]) -> RenderableType:
         parts += [Text(), _heading("Delivery"), _delivery(now, now.redis)]
     if now.redis and now.redis.config:
         parts += [Text(), _heading("Queue", _queue_remark(now, now.redis)), _queue(now, now.redis)]
+    if now.outbox:
+        parts += [Text(), _heading("Outbox", "what waits to be relayed into the queue"), _outbox(now, now.outbox)]
     if now.postgres:
         parts += [Text(), _heading("Backlog", f"in Postgres at {now.postgres_place}"), _backlog(now, now.postgres)]
         parts += [Text(), _heading("Dead letters"), _dead_letters(now, now.postgres)]
@@ -183,6 +189,13 @@ def _holder(shard: ShardLook, paused: dict[int, float], now: Snapshot) -> Text:
 
 def _number(number: int) -> Text:
     return Text(f"{number:,}", style="" if number else "dim")
+
+
+def _outbox(now: Snapshot, waiting: Waiting) -> RenderableType:
+    age = now.age(waiting.oldest)
+    if age is None:
+        return Padding(Text("empty", style="dim"), (0, 2))
+    return Padding(Text(f"{count(waiting.jobs, 'job')}, the first for {duration(age)}"), (0, 2))
 
 
 def _backlog(now: Snapshot, side: Overview) -> RenderableType:

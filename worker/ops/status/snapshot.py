@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
+
+from producers.errors import TrackRelayError
 
 from ...queue_config import QueueProblem, check_queue
 from ...settings import Settings
@@ -17,10 +20,13 @@ from ..stores import Stores
 from .redis_side import RedisSide, look
 from .sampling import SINGLES
 
+if TYPE_CHECKING:
+    from ..outbox import Waiting
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What Redis and Postgres say; None for the one that does not answer. Times are unix seconds."""
+    """What Redis, Postgres and the outbox say; None for the one that does not answer. Times are unix seconds."""
 
     settings: Settings
     now: float
@@ -30,22 +36,33 @@ class Snapshot:
     redis_problem: str = ""
     #: What is wrong with Postgres and our tables in it, or empty.
     postgres_problem: str = ""
+    #: None also if there is no outbox.
+    outbox: Waiting | None = None
+    #: What is wrong with the outbox and its database, or empty.
+    outbox_problem: str = ""
 
     @property
     def is_complete(self) -> bool:
-        """Whether both answered, and are set up."""
+        """Whether Redis and Postgres answered, and are set up."""
         return not (self.redis_problem or self.postgres_problem)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with each of them."""
+        return [each for each in (self.redis_problem, self.postgres_problem, self.outbox_problem) if each]
 
     @property
     def oldest(self) -> float | None:
         """When the oldest job that is neither delivered nor dead was enqueued."""
-        moments = [side.oldest for side in (self.redis, self.postgres) if side and side.oldest is not None]
+        sides = (self.redis, self.postgres, self.outbox)
+        moments = [side.oldest for side in sides if side and side.oldest is not None]
         return min(moments, default=None)
 
     @property
     def undelivered(self) -> int:
-        """Jobs in streams and backlog; one that is moving from one to the other may count twice."""
-        return (self.redis.queued if self.redis else 0) + (self.postgres.waiting if self.postgres else 0)
+        """Jobs in outbox, streams and backlog; one that is moving from one to the next may count twice."""
+        queued, waiting = self.redis.queued if self.redis else 0, self.postgres.waiting if self.postgres else 0
+        return queued + waiting + (self.outbox.jobs if self.outbox else 0)
 
     @property
     def redis_place(self) -> str:
@@ -63,11 +80,22 @@ class Snapshot:
 
 
 def take(stores: Stores) -> Snapshot:
-    """Ask both; what one of them cannot say now is said to be unknown."""
+    """Ask each; what one of them cannot say now is said to be unknown."""
+    outbox, outbox_problem = _outbox(stores)
     redis, redis_problem = _redis(stores)
     postgres, postgres_problem = _postgres(stores)
     now = redis.now if redis else time.time()
-    return Snapshot(stores.settings, now, redis, postgres, redis_problem, postgres_problem)
+    return Snapshot(stores.settings, now, redis, postgres, redis_problem, postgres_problem, outbox, outbox_problem)
+
+
+def _outbox(stores: Stores) -> tuple[Waiting | None, str]:
+    if stores.outbox is None:
+        return None, ""
+    try:
+        # Asked every few seconds, by health checks too: what is cheap.
+        return stores.outbox.waiting(None), ""
+    except TrackRelayError as error:
+        return None, str(error)
 
 
 def _redis(stores: Stores) -> tuple[RedisSide | None, str]:

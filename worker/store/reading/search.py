@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-Place = Literal["stream", "backlog", "ledger", "dead_letters"]
+Place = Literal["outbox", "stream", "backlog", "ledger", "dead_letters"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,45 @@
+"""Which of many entries, of a stream or an outbox, is the one that is meant."""
+
+from __future__ import annotations
+
+import msgspec
+
+from producers.job import Job, decode_entry
+from producers.keys import shown
+
+from ...keys import KeyHasher
+from .asked import Asked
+
+
+class Matcher:
+    """Decodes only what can be meant: most entries are passed over by their bytes."""
+
+    def __init__(self, asked: Asked, hasher: KeyHasher | None) -> None:
+        self._asked = asked
+        self._hasher = hasher
+        words = [*asked.ids, asked.idempotency_key, None if asked.is_hashed else asked.key]
+        # The identify that travels with an event is in the event's own entry.
+        self._needles = [msgspec.json.encode(word)[1:-1] for word in words if word]
+
+    def jobs(self, data: bytes) -> list[Job]:
+        """The jobs of an entry that are meant."""
+        if self._needles and not any(needle in data for needle in self._needles):
+            return []
+        try:
+            return [job for job in decode_entry(data) if self._is_meant(job)]
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return []
+
+    def _is_meant(self, job: Job) -> bool:
+        asked = self._asked
+        if asked.key is not None:
+            return asked.key in (self.stored(job) if asked.is_hashed else job.keys)
+        return job.id in asked.ids or (
+            asked.idempotency_key is not None and job.idempotency_key == asked.idempotency_key
+        )
+
+    def stored(self, job: Job) -> tuple[str, ...]:
+        """The job's keys as they may be shown."""
+        if self._hasher is None:
+            return tuple(shown(key) for key in job.keys)
+        return tuple(self._hasher.stored(key) for key in job.keys)
