@@ -5,7 +5,7 @@
 help:
 	@echo "make demo    identify and event jobs on their way to a sandbox, on real servers, through an outage"
 	@echo "make test    the tests"
-	@echo "make test-matrix the Django tests with the oldest and newest Django that this Python runs"
+	@echo "make test-matrix the tests of Django and Flask with the oldest and newest releases that this Python runs"
 	@echo "make browser the Django admin in Chromium; needs chromium and chromedriver"
 	@echo "make lint    ruff, and mypy in strict mode"
 	@echo "make bench   the benchmarks"
