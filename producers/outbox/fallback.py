@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Lock
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..append import Entry, operations_of
 from ..errors import QueueUnavailable
+from ..job import FORMAT_VERSION, decode_entry
 from ..redis_keys import Lane
 from .database import make_engine
 from .outbox import insert
@@ -19,11 +22,37 @@ from .table import table
 
 #: How often a producer that keeps back a key looks whether its rows have been relayed.
 LOOK_S = 0.2
+#: How often one that keeps back none looks for rows of other processes: so long a call of theirs can be overtaken.
+CALM_S = 0.5
+#: How long it lets an outbox alone that did not answer: the queue may be well, and callers wait for a look.
+TROUBLE_S = 5.0
 #: Keys remembered one by one; beyond that every key counts as having rows in the outbox.
 MAX_KEYS = 10_000
+#: New rows whose keys are read at one look; if there are more, the same.
+LOOK_ROWS = 1_000
+#: Rows that are read again: a transaction may commit after others whose rows have higher ids.
+OVERLAP_ROWS = 500
 
 _LAST = sa.select(sa.func.max(table.c.id))
 _FIRST_UNRELAYED = sa.select(sa.func.min(table.c.id)).where(table.c.generation.is_(None))
+_UNRELAYED = (
+    sa.select(table.c.id, table.c.format, table.c.entry)
+    .where(table.c.generation.is_(None), table.c.id > sa.bindparam("after"))
+    .order_by(table.c.id)
+    .limit(sa.bindparam("most"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at the outbox found."""
+
+    #: The first row that was not relayed; None: there is none.
+    first: int | None = None
+    #: Further ones, with the keys of their jobs; None: a newer version's, of any key.
+    rows: Sequence[tuple[int, list[str] | None]] = ()
+    #: If there were too many to be read, the last row there is.
+    last: int | None = None
 
 
 class Unrelayed:
@@ -44,7 +73,7 @@ class Unrelayed:
 
     def wrote(self, keys: Sequence[str], last_row: int) -> None:
         """Rows of ``keys`` were written, none after ``last_row``."""
-        self._rows.update(dict.fromkeys(keys, last_row))
+        self._rows.update((key, max(last_row, self._rows.get(key, 0))) for key in keys)
         if len(self._rows) > MAX_KEYS:
             self.wrote_all(max(self._rows.values()))
 
@@ -74,21 +103,18 @@ class Fallback:
         self._lock = Lock()
         self._beginning = Lock()
         self._writes = 0
+        #: The row up to which other processes' rows are known.
+        self._read_to = 0
         self._look_at = 0.0
         self._began = False
 
     def must_take(self, entries: Sequence[Entry]) -> bool:
         """Whether ``entries`` must go to the outbox although the queue may be there: an earlier job of their keys is in it."""
-        if not self._began:
-            with self._beginning:
-                self._begin()
-        if not self._unrelayed:
-            return False
-        keys = _keys(entries)
-        if not self._unrelayed.has_any(keys):
-            return False
-        self._look()
-        return self._unrelayed.has_any(keys)
+        if self._began:
+            self._look()
+        else:
+            self._begin()
+        return bool(self._unrelayed) and self._unrelayed.has_any(_keys(entries))
 
     def write(self, entries: Sequence[Entry], lane: Lane, why: Exception | None = None) -> None:
         """Write ``entries`` in a transaction of their own.
@@ -114,35 +140,55 @@ class Fallback:
         self._engine.dispose()
 
     def _begin(self) -> None:
-        # A process before this one may have left rows. A database that is away now is no reason to refuse the queue.
-        if self._began:
-            return
-        try:
-            with self._connections().connect() as connection:
-                self._bound(connection)
-                if connection.execute(_FIRST_UNRELAYED).scalar() is not None:
-                    last_row = connection.execute(_LAST).scalar_one()
-                    self._unrelayed.wrote_all(last_row)
-        except (SQLAlchemyError, OSError):
-            pass
-        self._began = True
+        # A process before this one may have left rows: nobody goes ahead of the first look. A database that is away now
+        # is no reason to refuse the queue.
+        with self._beginning:
+            self._look()
+            self._began = True
 
     def _look(self) -> None:
+        if time.monotonic() < self._look_at:
+            return
         with self._lock:
             if time.monotonic() < self._look_at:
                 return
-            self._look_at = time.monotonic() + LOOK_S
-            writes = self._writes
+            # Until it has answered.
+            self._look_at = time.monotonic() + TROUBLE_S
+            writes, read_to = self._writes, self._read_to
         try:
-            with self._connections().connect() as connection:
-                self._bound(connection)
-                first = connection.execute(_FIRST_UNRELAYED).scalar()
+            seen = self._read(read_to)
         except (SQLAlchemyError, OSError):
             return
         with self._lock:
             # A row written since may be older than what was seen.
             if writes == self._writes:
-                self._unrelayed.relayed_before(first)
+                self._unrelayed.relayed_before(seen.first)
+            self._learn(seen)
+            self._look_at = time.monotonic() + (LOOK_S if self._unrelayed else CALM_S)
+
+    def _read(self, read_to: int) -> Seen:
+        with self._connections().connect() as connection:
+            self._bound(connection)
+            first = connection.execute(_FIRST_UNRELAYED).scalar()
+            if first is None:
+                return Seen()
+            which = {"after": read_to - OVERLAP_ROWS, "most": LOOK_ROWS + 1}
+            rows = connection.execute(_UNRELAYED, which).all()
+            if len(rows) > LOOK_ROWS:
+                return Seen(first, last=connection.execute(_LAST).scalar_one())
+        return Seen(first, [(row.id, _keys_in(row.format, row.entry)) for row in rows])
+
+    def _learn(self, seen: Seen) -> None:
+        for row, keys in seen.rows:
+            if keys is None:
+                self._unrelayed.wrote_all(row)
+            else:
+                self._unrelayed.wrote(keys, row)
+        if seen.last is not None:
+            self._unrelayed.wrote_all(seen.last)
+        # Where nothing waits, ids may begin anew.
+        known = [self._read_to, seen.last or 0, *(row for row, _ in seen.rows)]
+        self._read_to = 0 if seen.first is None else max(known)
 
     def _connections(self) -> sa.Engine:
         if self._pid != os.getpid():
@@ -161,6 +207,16 @@ class Fallback:
 
 def _keys(entries: Sequence[Entry]) -> list[str]:
     return [key for entry in entries for key in entry.operation.keys]
+
+
+def _keys_in(format_: int, entry: str) -> list[str] | None:
+    if format_ > FORMAT_VERSION:
+        return None
+    try:
+        return [key for job in decode_entry(entry.encode()) for key in job.keys]
+    except (msgspec.MsgspecError, ValueError):
+        # The relay makes a dead letter of it.
+        return []
 
 
 def _said(error: Exception) -> str:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 import producers
 from producers import ConfigurationError, Producer, QueueUnavailable, aio
-from producers.outbox import table
+from producers.outbox import fallback, table
 from producers.outbox.fallback import MAX_KEYS, Unrelayed
 from tests.support.waiting import wait_until
 from worker.ops.servers import ValkeyProcess
@@ -150,6 +150,68 @@ def test_a_new_process_waits_for_what_an_earlier_one_left(
     second = later.track("42", "second", {})
     assert rows()[-1].job_id == second
     wait_until(lambda: relay_all(engine) and later.track("42", "third", {}) and queued(queue), 5, "the direct road")
+
+
+def test_a_process_that_noticed_no_outage_does_not_overtake_what_another_one_wrote_to_the_outbox(
+    producer: Producer,
+    queue: redis.Redis,
+    engine: sa.Engine,
+    outbox_url: str,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fallback, "CALM_S", 0.0)
+    cut_off = make_producer(NOWHERE, outbox_url)
+    producer.track("42", "before", {})
+    first = cut_off.track("42", "first", {})
+    second = producer.track("42", "second", {})
+    producer.track("8", "somebody else", {})
+    assert [row.job_id for row in rows()] == [first, second]
+    assert queued(queue) == 2
+    wait_until(lambda: relay_all(engine) and producer.track("42", "third", {}) and queued(queue) > 2, 5, "the queue")
+    cut_off.close()
+
+
+def test_calls_in_quick_succession_look_at_the_outbox_once(
+    producer: Producer, queue: redis.Redis, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fallback, "CALM_S", 3600.0)
+    looks: list[str] = []
+    assert producer.fallback is not None
+    sa.event.listen(producer.fallback._engine, "before_cursor_execute", lambda *said: looks.append(said[2]))
+    for number in range(50):
+        producer.track("42", "seen", {"n": number})
+    assert sum("trackrelay_outbox" in statement for statement in looks) == 1
+    assert queued(queue) == 50
+
+
+@pytest.mark.parametrize("which", ["too many to be read", "a newer version's"])
+def test_rows_whose_keys_are_not_known_keep_back_everybody(
+    producer: Producer,
+    queue: redis.Redis,
+    engine: sa.Engine,
+    outbox_url: str,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+    which: str,
+) -> None:
+    monkeypatch.setattr(fallback, "CALM_S", 0.0)
+    monkeypatch.setattr(fallback, "LOOK_S", 0.0)
+    cut_off = make_producer(NOWHERE, outbox_url)
+    if which == "a newer version's":
+        cut_off.track("1", "seen", {})
+        with engine.begin() as connection:
+            connection.execute(sa.update(table).values(format=99))
+    else:
+        monkeypatch.setattr(fallback, "LOOK_ROWS", 2)
+        for number in range(3):
+            cut_off.track(str(number), "seen", {})
+    job = producer.track("42", "seen", {})
+    assert rows()[-1].job_id == job
+    relay_all(engine)
+    producer.track("42", "seen", {})
+    assert queued(queue) == 1
+    cut_off.close()
 
 
 def test_coroutines_fall_back_as_well(own_redis: ValkeyProcess, engine: sa.Engine, outbox_url: str, rows: Rows) -> None:
