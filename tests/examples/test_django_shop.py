@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 
+from sandbox.client import SandboxClient
 from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
@@ -133,3 +137,70 @@ def test_a_customer_s_life_arrives_at_customerio(road: Road, shop: str) -> None:
     ada.send("/profile/", "/delete-account/")
     wait_until(lambda: [each for each in road.effects() if each["action"] == "suppress"], 40, "the suppression")
     wait_until(lambda: not road.rows("SELECT 1 FROM trackrelay_outbox"), 40, "the outbox to be empty")
+
+
+class Started:
+    """The example as its README starts it, once everything is installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(SHOP / "run.py"), "--data", str(folder)],
+            env=clean_environment(),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout
+        said = ""
+        for line in self.process.stdout:
+            said += line
+            if "Ctrl-C" in line:
+                break
+        else:
+            pytest.fail(said)
+        self.shop, _, sandbox = re.findall(r"http://127\.0\.0\.1:\d+", said)
+        self.customer_io = SandboxClient(sandbox)
+        self.children = psutil.Process(self.process.pid).children(recursive=True)
+
+    def ended(self) -> tuple[int, str]:
+        """Its exit code and its last words."""
+        words, _ = self.process.communicate(timeout=60)
+        assert not [child for child in self.children if child.is_running()]
+        return self.process.returncode, words
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Started]:
+    with socket.socket() as taken:
+        if ports.is_free(8000):
+            taken.bind(("127.0.0.1", 8000))
+            taken.listen()
+        example = Started(tmp_path)
+    yield example
+    example.process.kill()
+    example.process.communicate()
+
+
+def test_one_command_starts_it_with_everything_behind_it_and_sigterm_stops_all_of_it(started: Started) -> None:
+    assert not started.shop.endswith(":8000")
+    wait_until(lambda: _answers(started.shop), 30, "the shop")
+    Customer(started.shop).look("/product/teapot/")
+    wait_until(lambda: [each["name"] for each in started.customer_io.events()] == ["product_viewed"], 30)
+    started.process.send_signal(signal.SIGTERM)
+    code, words = started.ended()
+    assert code == 0, words
+
+
+def test_what_ends_by_itself_ends_the_rest_and_is_named(started: Started) -> None:
+    (relay,) = [each for each in started.children if each.cmdline()[-2:] == ["trackrelay", "relay"]]
+    relay.kill()
+    code, words = started.ended()
+    assert code == 1
+    assert "the relay ended by itself" in words
+
+
+def test_its_readme_says_how_to_start_it() -> None:
+    command = SHOP / "run"
+    assert "examples/django_shop/run" in (SHOP / "README.md").read_text()
+    assert command.stat().st_mode & 0o111
