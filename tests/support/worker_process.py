@@ -132,6 +132,6 @@ class WorkerProcess:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without any of our settings: a test says itself what a program is told."""
-    ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY", "PYTHONPATH", "COLUMNS")
+    """This process's environment without any of our settings, or a framework's: a test says itself what a program is told."""
+    ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY", "DJANGO_", "PYTHONPATH", "COLUMNS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"PYTHONUNBUFFERED": "1"}
