@@ -170,6 +170,16 @@ def test_an_export_is_what_the_import_takes(refusing: Road, letter: str, admin: 
     assert exported["operation"]["identifiers"] == {"id": "42"}
     assert exported["dead_letter"]["id"] == letter
     assert "attachment" in answer["Content-Disposition"]
+    assert LogEntry.objects.get().change_message == "Exported."
+
+
+def test_an_export_from_a_database_that_is_away_is_said_and_is_no_broken_file(
+    letter: str, admin: Client, settings_of: Any
+) -> None:
+    settings_of(DATABASE_URL="postgresql://127.0.0.1:1/nowhere")
+    answer = admin.post(LIST, {"action": "export", "_selected_action": [letter]}, follow=True)
+    assert "Nothing was exported: Postgres at 127.0.0.1:1/nowhere cannot be reached" in messages(answer)[0]
+    assert not LogEntry.objects.exists()
 
 
 def test_a_queue_that_is_away_is_said_and_nothing_is_done(
