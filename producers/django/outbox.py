@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.db import connections
+
 from ..append import Entry
 from ..job import FORMAT_VERSION
 from ..redis_keys import Lane
@@ -23,6 +25,8 @@ class RowsBackend:
         """Write ``entries`` in order. What the database refuses is raised as Django raises it."""
         from .models import MomentMs, OutboxRow
 
+        # Django 6.0.0 asks SQLite for its limits before it has connected.
+        connections[self.alias].ensure_connection()
         OutboxRow.objects.using(self.alias).bulk_create(
             OutboxRow(
                 job_id=entry.operation.id,
