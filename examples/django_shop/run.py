@@ -52,6 +52,7 @@ def serve(folder: Path, port: int, output: Merged) -> None:
             environment = {
                 **os.environ,
                 **stack.settings,
+                "DJANGO_SETTINGS_MODULE": "shop.settings",
                 "SHOP_DATABASE_URL": stack.postgres.url,
                 "PYTHONUNBUFFERED": "1",
             }

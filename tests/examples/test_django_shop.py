@@ -145,7 +145,7 @@ class Started:
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(
             [sys.executable, str(SHOP / "run.py"), "--data", str(folder)],
-            env=clean_environment(),
+            env=clean_environment() | {"DJANGO_SETTINGS_MODULE": "somebody.elses"},
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
