@@ -1,5 +1,6 @@
 """What is built and installed does what the clone does."""
 
+import json
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -130,6 +131,14 @@ def test_the_embedded_servers_start_from_an_installation(environment: Environmen
     done = environment("embedded").run("python", "-c", START_SERVERS)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["b'pong'", "18"]
+
+
+def test_the_demo_plays_from_an_installation(environment: Environments) -> None:
+    done = environment("embedded").run("trackrelay", "demo", "--jobs", "100", "--seconds", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["enqueued"] == found["delivered"] >= 100
+    assert found["lost"] == found["duplicates"] == found["out_of_order"] == found["unexpected"] == 0
 
 
 #: What needs the embedded servers, or the sandbox: all of it stands behind commands that say so.
