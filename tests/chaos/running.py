@@ -11,6 +11,7 @@ import msgspec
 
 from producers import Producer
 from sandbox.client import Effect
+from tests.support.description_check import latest_violations
 
 from . import stores
 from .accounts import Accounts, draw
@@ -148,6 +149,7 @@ def _draw(scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: 
         strangers=trial.strangers,
         midway=(midway, over),
     )
+    result.accounts.problems += latest_violations(stack.sandbox.client)
     for check in trial.checks:
         result.accounts.problems += check(found, everything)
     before = {call.id for call in everything if call.told == "accepted" and call.ended <= over}

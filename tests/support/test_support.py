@@ -7,8 +7,9 @@ import requests
 
 from sandbox import SandboxProcess
 from tests.description import find_description
+from tests.support import description_check
 from tests.support.canaries import CANARY_API_KEY, leaks
-from tests.support.description_check import violations
+from tests.support.description_check import latest_violations, violations
 from tests.support.waiting import wait_until
 
 
@@ -37,6 +38,20 @@ def test_a_request_that_is_not_described_is_found() -> None:
         _get(f"{server.url}/api/v1/accounts/regoin")
         assert violations(server.client) == [
             "request 3, GET /api/v1/accounts/regoin: the path /api/v1/accounts/regoin is not described"
+        ]
+
+
+def test_of_a_long_run_the_latest_requests_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    if find_description() is None:
+        pytest.skip("Customer.io's description is not here")
+    monkeypatch.setattr(description_check, "LATEST_REQUESTS", 2)
+    with SandboxProcess() as server:
+        assert latest_violations(server.client) == []
+        _get(f"{server.url}/api/v1/accounts/one")
+        _get(f"{server.url}/api/v1/accounts/two")
+        _get(f"{server.url}/api/v1/accounts/region")
+        assert latest_violations(server.client) == [
+            "request 2, GET /api/v1/accounts/two: the path /api/v1/accounts/two is not described"
         ]
 
 

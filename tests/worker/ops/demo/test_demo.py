@@ -1,6 +1,5 @@
 """The demo from outside."""
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -10,32 +9,38 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.description_check import violations
 from tests.support.waiting import wait_until
 from tests.support.worker_process import clean_environment
+from tests.worker.ops.command_line import CommandLine
+from worker.ops.demo.play import Play
+from worker.ops.demo.verdict import Verdict
 from worker.ops.servers import ServerError
 
 TRACKRELAY = str(Path(sys.executable).with_name("trackrelay"))
 SMALL = ("--jobs", "300", "--seconds", "3")
 
 
-def test_the_demo_loses_nothing_and_says_so_in_json() -> None:
-    done = subprocess.run(
-        [TRACKRELAY, "demo", *SMALL, "--json"],
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+def test_the_demo_loses_nothing_and_says_so_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong: list[str] = []
+
+    def verdict(play: Play) -> Verdict:
+        wrong.extend(violations(play._sandbox))
+        return judged(play)
+
+    judged = Play.verdict
+    monkeypatch.setattr(Play, "verdict", verdict)
+    done = CommandLine({})("demo", *SMALL, "--json")
+    assert done.code == 0, done.err
+    assert wrong == []
+    found = done.json
     assert found["enqueued"] == found["delivered"] >= 300
     assert found["dead_lettered"] == found["replayed"] == 9
     assert found["lost"] == found["duplicates"] == found["out_of_order"] == found["unexpected"] == 0
     assert found["refused_at_the_call"] == 3
     assert found["outage_seconds"] > 0.3
     assert found["seconds"] > 3
-    assert "Customer.io is down" in done.stderr
+    assert "Customer.io is down" in done.err
 
 
 def test_the_last_line_says_what_was_found_and_nothing_is_left_behind(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from producers import Producer
 from sandbox.client import SandboxClient
+from tests.support.description_check import violations
 from tests.support.waiting import wait_until
 from tests.support.worker_process import clean_environment
 
@@ -81,6 +82,7 @@ def test_what_was_enqueued_is_delivered_and_data_and_ports_survive_a_restart(
     producer = Producer(redis_url=settings["TRACKRELAY_REDIS_URL"])
     job = producer.track("42", "bought", idempotency_key="A-1")
     wait_until(lambda: [effect["id"] for effect in sandbox.effects()] == [job])
+    assert violations(sandbox) == []
     assert settings["CUSTOMERIO_SITE_ID"] != "the-real-one"
     children = first.children()
     code, words = first.end(signal.SIGINT)
@@ -95,6 +97,7 @@ def test_what_was_enqueued_is_delivered_and_data_and_ports_survive_a_restart(
     after = producer.track("42", "bought", idempotency_key="A-2")
     wait_until(lambda: list(sandbox.effects()))
     assert [effect["id"] for effect in sandbox.effects()] == [after]
+    assert violations(sandbox) == []
     producer.close()
     assert second.end(signal.SIGTERM)[0] == 0
 
