@@ -60,7 +60,7 @@ def load(
     for name in (field.name for field in fields(Settings)):
         variable = _PREFIX + name.upper()
         try:
-            raw = overrides[name] if name in overrides else _from_environment(variable, environment)
+            raw = overrides[name] if name in overrides else from_environment(variable, environment)
             if raw is not None:
                 values[name] = _PARSERS[name](variable, raw)
         except ConfigurationError as error:
@@ -75,7 +75,12 @@ def load(
     return Settings(**values)
 
 
-def _from_environment(variable: str, environment: Mapping[str, str]) -> str | None:
+def from_environment(variable: str, environment: Mapping[str, str]) -> str | None:
+    """What ``environment`` says of ``variable``, there or in the file that it names; None: nothing.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
     if path := environment.get(f"{variable}_FILE"):
         try:
             with open(path, encoding="utf-8") as file:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
@@ -17,9 +18,11 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from ..anonymous import AnonymousCookie
+from ..environment import environment
 from ..errors import ConfigurationError
-from ..settings import Settings, load
+from ..settings import Settings, from_environment, load
 from .configuration import DjangoSettings, django_settings, told, unknown_names
+from .database_urls import place_of, url_of
 
 VISITORS = "producers.django.middleware.VisitorMiddleware"
 #: Where a queue is said to be none of an application's business.
@@ -39,7 +42,16 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
     except ConfigurationError as error:
         return [checks.Error(str(error), hint='TRACKRELAY = {"REDIS_URL": "redis://…"}', id="trackrelay.E001")]
     own = django_settings()
-    return [*_unknown(), *_values(), *_outbox(own), *_person(own), *_fields(own), *_cookie(own), *_database(own)]
+    return [
+        *_unknown(),
+        *_values(),
+        *_outbox(own),
+        *_person(own),
+        *_fields(own),
+        *_cookie(own),
+        *_database(own),
+        *_one_database(own),
+    ]
 
 
 def production_is_right(**_: object) -> list[checks.CheckMessage]:
@@ -97,6 +109,26 @@ def _outbox(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
 def _database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
     if own.database not in connections:
         yield _no_such_database("DATABASE", own.database, "trackrelay.E006")
+
+
+def _one_database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
+    # Whoever has neither the admin nor an alias leaves the workers' database to the workers.
+    if own.database not in connections or not ("DATABASE" in told() or apps.is_installed("worker.django")):
+        return
+    try:
+        said = from_environment("TRACKRELAY_DATABASE_URL", environment())
+        workers = place_of(said) if said else None
+    except Exception:  # an alias that is none, a file or a URL that cannot be read; said by those who need it
+        return
+    connection = connections[own.database]
+    ours = place_of(url_of(connection)) if connection.vendor == "postgresql" else connection.display_name
+    if workers and workers != ours:
+        yield checks.Warning(
+            f"The workers' database is {workers} by TRACKRELAY_DATABASE_URL; Django's alias {own.database!r} is {ours}.",
+            hint='The admin shows the one and replays in the other: let "DATABASE" in TRACKRELAY name the workers\' database, or '
+            "leave TRACKRELAY_DATABASE_URL out, which then follows from it. If both lead to one database, silence this.",
+            id="trackrelay.W003",
+        )
 
 
 def _no_such_database(setting: str, alias: object, id: str) -> checks.CheckMessage:

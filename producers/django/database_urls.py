@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 #: What libpq takes in a URL as Django takes it in OPTIONS.
 _PASSED_ON = frozenset(
@@ -39,3 +39,14 @@ def _postgresql(told: dict[str, Any]) -> str:
     who = f"{user}{password}@" if user else ""
     name = quote(str(told.get("NAME") or ""), safe="")
     return f"postgresql://{who}{host}{port}/{name}" + (f"?{urlencode(query)}" if query else "")
+
+
+_THIS_MACHINE = {"", "localhost", "127.0.0.1", "::1"}
+
+
+def place_of(url: str) -> str:
+    """Where a PostgreSQL is, without what is secret: host, port and database, the same however this machine is called."""
+    parts = urlsplit(url)
+    host = parts.hostname or parse_qs(parts.query).get("host", [""])[0]
+    host = "localhost" if host in _THIS_MACHINE or host.startswith("/") else host
+    return f"{host}:{parts.port or 5432}/{unquote(parts.path[1:])}"

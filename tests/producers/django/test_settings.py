@@ -110,6 +110,49 @@ def test_what_is_wrong_has_an_id_and_a_hint(told: dict[str, Any], id: str, says:
     assert says in f"{found.msg} {found.hint}"
 
 
+@pytest.mark.parametrize(
+    ("url", "warns"),
+    [
+        ("postgres://somebody:else@localhost/shop", False),
+        ("postgresql://%2Frun%2Fpostgresql:5432/shop", True),
+        ("postgresql:///shop?host=/run/postgresql", False),
+        ("postgresql://db.example/shop", True),
+        ("postgresql://127.0.0.1:6432/shop", True),
+        ("postgresql://127.0.0.1/trackrelay", True),
+    ],
+)
+def test_two_databases_of_the_workers_are_pointed_out(monkeypatch: pytest.MonkeyPatch, url: str, warns: bool) -> None:
+    monkeypatch.setenv("TRACKRELAY_DATABASE_URL", url)
+    django_project.use("relay", "postgresql://app:hidden@127.0.0.1:5432/shop")
+
+    with django_project.connected(**GOOD, DATABASE="relay"):
+        found = [each for each in checks.run_checks() if each.id.startswith("trackrelay.")]
+
+    assert [each.id for each in found] == (["trackrelay.W003"] if warns else [])
+    for each in found:
+        assert "Django's alias 'relay' is localhost:5432/shop" in each.msg
+        assert 'let "DATABASE" in TRACKRELAY name' in each.hint
+        assert "hidden" not in each.msg
+
+
+def test_a_database_that_is_no_postgresql_is_not_the_workers(monkeypatch: pytest.MonkeyPatch, lite_url: str) -> None:
+    monkeypatch.setenv("TRACKRELAY_DATABASE_URL", "postgresql://db.example/shop")
+    with django_project.connected(**GOOD, DATABASE="lite"):
+        (found,) = [each for each in checks.run_checks() if each.id.startswith("trackrelay.")]
+    assert found.id == "trackrelay.W003"
+    assert "'lite' is SQLite" in found.msg
+
+
+def test_without_an_alias_and_the_admin_the_workers_database_is_none_of_django_s_business(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRACKRELAY_DATABASE_URL", "postgresql://db.example/shop")
+    django_project.use("default", "postgresql://app@127.0.0.1:5432/shop")
+    monkeypatch.setattr("producers.django.checking.apps.is_installed", lambda name: False)
+    with django_project.connected(**GOOD):
+        assert checks.run_checks(tags=["trackrelay"]) == []
+
+
 def test_trackrelay_must_be_a_dict() -> None:
     with django_project.connected(), override_settings(TRACKRELAY="redis://h/0"):
         (found,) = [each for each in checks.run_checks() if each.id.startswith("trackrelay.")]
