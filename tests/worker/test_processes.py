@@ -1,5 +1,6 @@
 """Real processes: the Procfile under honcho, two workers side by side, a warm shutdown."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,9 @@ import pytest
 import sqlalchemy as sa
 
 from producers import Person
+from producers.append import DELIVER_TASK
+from producers.keys import shard_of
+from producers.redis_keys import CELERY_PREFIX, QUEUE_KEY
 from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
@@ -94,6 +98,34 @@ def test_two_workers_share_the_load_and_stopping_one_leaves_nothing_undone(road:
     road.wait_settled()
     assert not road.dead_ids()
     assert road.sandbox.duplicates() == {}
+
+
+def test_a_busy_worker_leaves_the_bells_it_has_no_hand_for_to_an_idle_one(road: Road, start_worker: Any) -> None:
+    settings = road.settings | {"TRACKRELAY_REQUEST_TIMEOUT": "60s"}
+    start_worker(settings, name="busy")
+    road.sandbox.add_fault(kind="hang", seconds=60.0, match={"identifier": "id:slow"})
+    slow = road.producer.track("slow", "seen")
+    wait_until(lambda: road.sandbox.faults()[0]["hits"], 10, "a request that holds the worker up")
+    people = {shard_of(f"id:{name}", 4): str(name) for name in range(40)}
+    del people[shard_of("id:slow", 4)]
+    jobs = [road.producer.track(name, "seen") for name in people.values()]
+
+    def waiting() -> int:
+        return sum(
+            json.loads(message)["headers"]["task"] == DELIVER_TASK for message in road.redis.lrange(QUEUE_KEY, 0, -1)
+        )
+
+    # It may lay its hand on one message; Celery's own multiplier would let it take four.
+    wait_until(lambda: road.redis.hlen(f"{CELERY_PREFIX}unacked"), 10, "a message in the busy worker's hand")
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        assert waiting() >= len(jobs) - 1
+        time.sleep(0.02)
+    start_worker(settings, name="idle")
+    road.wait_delivered(jobs, timeout=20)
+    assert slow not in road.ledger_ids()
+    road.sandbox.clear_faults()
+    road.wait_delivered([slow], timeout=20)
 
 
 def test_a_warm_shutdown_finishes_the_request_in_flight_and_nothing_is_sent_twice(
