@@ -5,11 +5,14 @@ Without a framework: those of :mod:`producers.django` and :mod:`producers.flask`
 
 from __future__ import annotations
 
+import difflib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Literal, TypedDict
 from urllib.parse import unquote
 
+from .errors import ConfigurationError
 from .ids import new_id
 
 SameSite = Literal["Lax", "Strict", "None"]
@@ -17,6 +20,11 @@ SameSite = Literal["Lax", "Strict", "None"]
 # A cookie is what a stranger says: an id that could not be guessed, and nothing that means something elsewhere. A UUID
 # that a script in the browser made is one, too.
 _ID = re.compile(r"[A-Za-z0-9_-]{16,100}")
+
+# What can be said of a cookie without ending its header: RFC 6265, section 4.1.1.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PATH = re.compile(r"/[^;\x00-\x20\x7f]*")
+_DOMAIN = re.compile(r"[^;,\x00-\x20\x7f]+")
 
 
 def anonymous_id_in(cookie: str | None) -> str | None:
@@ -57,6 +65,39 @@ class AnonymousCookie:
     http_only: bool = True
     same_site: SameSite = "Lax"
 
+    def __post_init__(self) -> None:
+        """Raises: ConfigurationError: a value that no cookie can have, with field, limit and value."""
+        limits = (
+            ("NAME", "letters, digits and !#$%&'*+-.^_`|~", _matches(_NAME, self.name)),
+            ("MAX_AGE_S", "a whole number of seconds from 1", type(self.max_age_s) is int and self.max_age_s > 0),
+            ("PATH", "a path that begins with /", _matches(_PATH, self.path)),
+            ("DOMAIN", "a host's name, or None", self.domain is None or _matches(_DOMAIN, self.domain)),
+            ("SECURE", "True, False or None", self.secure is None or isinstance(self.secure, bool)),
+            ("HTTP_ONLY", "True or False", isinstance(self.http_only, bool)),
+            ("SAME_SITE", "'Lax', 'Strict' or 'None'", self.same_site in ("Lax", "Strict", "None")),
+        )
+        for name, limit, is_within in limits:
+            if not is_within:
+                actual = getattr(self, name.lower())
+                raise ConfigurationError(f"{name} of the anonymous cookie must be {limit}; it is {actual!r}")
+
+    @classmethod
+    def of(cls, told: object) -> AnonymousCookie:
+        """The cookie that is different in what ``told`` says: a dict of fields, their names in capitals.
+
+        Raises:
+            ConfigurationError: it is no dict, names no field, or has a value that no cookie can have.
+        """
+        if not isinstance(told, Mapping):
+            raise ConfigurationError(f"the anonymous cookie must be a dict of settings; it is a {type(told).__name__}")
+        known = [field.name.upper() for field in fields(cls)]
+        for name in told:
+            if name not in known:
+                meant = difflib.get_close_matches(str(name).upper(), known, n=1)
+                hint = f"did you mean {meant[0]!r}?" if meant else f"it has {', '.join(known)}"
+                raise ConfigurationError(f"the anonymous cookie has no setting {name!r}; {hint}")
+        return cls(**{name.lower(): value for name, value in told.items()})
+
     def arguments(self, anonymous_id: str, *, over_https: bool) -> CookieArguments:
         """What to call ``response.set_cookie()`` with."""
         return {
@@ -69,6 +110,10 @@ class AnonymousCookie:
             "httponly": self.http_only,
             "samesite": self.same_site,
         }
+
+
+def _matches(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 class Visitor:

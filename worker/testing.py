@@ -10,10 +10,14 @@ import msgspec
 from producers import limits
 from producers.operation import Operation
 from producers.testing import DeliveryRefused
-from sandbox.in_process import InProcessSandbox
 
 from .customerio import requests
 from .customerio.requests import Request
+
+try:
+    from sandbox.in_process import InProcessSandbox
+except ModuleNotFoundError as error:
+    raise ImportError(f"worker.testing needs {error.name}: pip install 'trackrelay[worker,sandbox]'") from error
 
 _V1_ONLY = ("anonymous", "form", "delivery.metric", "delivery.unsubscribe")
 

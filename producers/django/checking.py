@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any
 
 from django.apps import apps
 from django.conf import settings
@@ -23,6 +22,8 @@ from ..errors import ConfigurationError
 from ..settings import Settings, from_environment, load
 from .configuration import DjangoSettings, django_settings, told, unknown_names
 from .database_urls import place_of, url_of
+from .people import user_model
+from .visitors import cookie
 
 VISITORS = "producers.django.middleware.VisitorMiddleware"
 #: Where a queue is said to be none of an application's business.
@@ -48,7 +49,7 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
         *_outbox(own),
         *_person(own),
         *_fields(own),
-        *_cookie(own),
+        *_cookie(),
         *_database(own),
         *_one_database(own),
     ]
@@ -177,10 +178,10 @@ def _fields(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
 
 
 def _user_has(name: str) -> bool:
-    from django.contrib.auth import get_user_model
-
-    model = get_user_model()
-    return name == "pk" or hasattr(model, name) or name in {field.name for field in model._meta.get_fields()}
+    users = user_model()
+    if users is None:
+        return True  # nobody asks them
+    return name == "pk" or hasattr(users, name) or name in {field.name for field in users._meta.get_fields()}
 
 
 def _not_importable(path: str) -> str | None:
@@ -191,13 +192,13 @@ def _not_importable(path: str) -> str | None:
     return None if callable(found) else f"{path} is a {type(found).__name__}, and no function"
 
 
-def _cookie(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
-    known = {field.name.upper() for field in fields(AnonymousCookie)}
-    given: Any = own.anonymous_cookie
-    for name in sorted({str(name) for name in given} - known):
+def _cookie() -> Iterator[checks.CheckMessage]:
+    try:
+        cookie()
+    except ConfigurationError as error:
         yield checks.Error(
-            f'TRACKRELAY["ANONYMOUS_COOKIE"] has no setting {name!r}.',
-            hint=f"It has {', '.join(sorted(known))}.",
+            f'TRACKRELAY["ANONYMOUS_COOKIE"] is wrong: {error}.',
+            hint=f"It takes {', '.join(field.name.upper() for field in fields(AnonymousCookie))}.",
             id="trackrelay.E009",
         )
 
@@ -229,7 +230,10 @@ def _nobody_signs(configured: Settings) -> Iterator[checks.CheckMessage]:
 def _cookie_in_the_clear() -> Iterator[checks.CheckMessage]:
     if VISITORS not in settings.MIDDLEWARE:
         return
-    secure = django_settings().anonymous_cookie.get("SECURE")
+    try:
+        secure = cookie().secure
+    except ConfigurationError:
+        return  # said by the check of it
     if secure is False or (secure is None and not (settings.SECURE_SSL_REDIRECT or settings.SESSION_COOKIE_SECURE)):
         yield checks.Warning(
             "The cookie of anonymous visitors is sent in the clear over http.",

@@ -8,7 +8,11 @@ from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 #: What libpq takes in a URL as Django takes it in OPTIONS.
 _PASSED_ON = frozenset(
-    {"sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "options", "target_session_attrs"}
+    {
+        *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword"),
+        *("service", "passfile", "requirepeer", "channel_binding", "gssencmode"),
+        *("options", "target_session_attrs"),
+    }
 )
 
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model
 from django.utils.module_loading import import_string
 
 from ..errors import InvalidOperation
 from ..people import Person
 from .configuration import django_settings
+
+
+def user_model() -> type[Model] | None:
+    """The model of the project's users; None: it has none, and does without ``django.contrib.auth``."""
+    try:
+        found: type[Model] = get_user_model()
+    except ImproperlyConfigured:
+        return None
+    return found
 
 
 def person_of(value: object) -> Person | None:
@@ -21,12 +31,22 @@ def person_of(value: object) -> Person | None:
         InvalidOperation: an anonymous user, or one that was not saved yet.
     """
     # request.user is lazy: whatever is behind it decides.
-    if isinstance(value, AnonymousUser):
+    if _is_anonymous(value):
         raise _nobody("an anonymous user: producers.django.visitor(request) names whoever it is", "an anonymous user")
     setting = django_settings().person
     if "." in setting:
         return Person.of(import_string(setting)(value)) if isinstance(value, Model) else None
-    return _by_attribute(value, setting) if isinstance(value, get_user_model()) else None
+    users = user_model()
+    return _by_attribute(value, setting) if users is not None and isinstance(value, users) else None
+
+
+def _is_anonymous(value: object) -> bool:
+    if not apps.is_installed("django.contrib.auth"):
+        return False
+    # Late: without the application its models cannot be imported.
+    from django.contrib.auth.models import AnonymousUser
+
+    return isinstance(value, AnonymousUser)
 
 
 def _by_attribute(user: Any, attribute: str) -> Person:

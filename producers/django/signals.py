@@ -14,13 +14,16 @@ from django.utils.module_loading import import_string
 from ..anonymous import Visitor
 from ..errors import TrackRelayError
 from .configuration import DjangoSettings, django_settings
+from .people import user_model
 from .visitors import ATTRIBUTE
 
 log = logging.getLogger("trackrelay")
 
 
 def connect() -> None:
-    """Listen. What is to be told is decided when it happens, so that settings can be overridden."""
+    """Listen, if there are users. What is to be told is decided when it happens, so that settings can be overridden."""
+    if user_model() is None:
+        return
     user_logged_in.connect(logged_in, dispatch_uid="trackrelay")
     user_logged_out.connect(logged_out, dispatch_uid="trackrelay")
     post_save.connect(saved, dispatch_uid="trackrelay")
@@ -53,9 +56,8 @@ def saved(
 
 
 def _is_user(model: type[Model]) -> bool:
-    from django.contrib.auth import get_user_model
-
-    return issubclass(model, get_user_model())
+    users = user_model()
+    return users is not None and issubclass(model, users)
 
 
 def _identify(user: Any, own: DjangoSettings, anonymous_id: str | None = None) -> None:

@@ -15,8 +15,12 @@ ATTRIBUTE = "_trackrelay_visitor"
 
 
 def cookie() -> AnonymousCookie:
-    """The cookie, as ``TRACKRELAY["ANONYMOUS_COOKIE"]`` says."""
-    return AnonymousCookie(**{name.lower(): value for name, value in django_settings().anonymous_cookie.items()})
+    """The cookie, as ``TRACKRELAY["ANONYMOUS_COOKIE"]`` says.
+
+    Raises:
+        ConfigurationError: with what is wrong there.
+    """
+    return AnonymousCookie.of(django_settings().anonymous_cookie)
 
 
 def visitor_of(request: Any) -> Visitor:

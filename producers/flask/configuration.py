@@ -8,6 +8,7 @@ from typing import Any
 
 from ..anonymous import AnonymousCookie
 from ..environment import as_text
+from ..errors import ConfigurationError
 from ..setting_names import ALL_NAMES, SECRET_NAMES
 
 #: Read here and nowhere else: what is different about the cookie, a dict of the fields of ``AnonymousCookie``.
@@ -37,5 +38,18 @@ def unknown_names(config: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def cookie_of(config: Mapping[str, Any]) -> AnonymousCookie:
-    """The cookie of anonymous visitors."""
-    return AnonymousCookie(**{name.lower(): value for name, value in config.get(COOKIE, {}).items()})
+    """The cookie of anonymous visitors.
+
+    Raises:
+        ConfigurationError: with what is wrong in its setting.
+    """
+    return AnonymousCookie.of(config.get(COOKIE, {}))
+
+
+def wrong_cookie(config: Mapping[str, Any]) -> str | None:
+    """What is wrong in the setting of the cookie; None: nothing."""
+    try:
+        cookie_of(config)
+    except ConfigurationError as error:
+        return f"{COOKIE} of app.config is wrong: {error}"
+    return None

@@ -15,7 +15,7 @@ from ..errors import ConfigurationError
 from ..people import PersonLike
 from . import command
 from .after_response import AfterResponse
-from .configuration import as_environment, unknown_names
+from .configuration import as_environment, unknown_names, wrong_cookie
 from .producer import FlaskProducer
 from .visitors import EXTENSION, remember_visitor
 
@@ -60,6 +60,8 @@ class TrackRelay:
         for name, meant in unknown_names(app.config).items():
             hint = f"; did you mean {meant}?" if meant else ""
             warnings.warn(f"nobody reads {name} of app.config{hint}", RuntimeWarning, stacklevel=2)
+        if wrong := wrong_cookie(app.config):
+            warnings.warn(wrong, RuntimeWarning, stacklevel=2)
 
     def person_loader(self, who: F) -> F:
         """Say who is logged in: a decorator for a function that returns a person, or their id, or None for nobody.

@@ -143,8 +143,8 @@ def test_the_demo_plays_from_an_installation(environment: Environments) -> None:
 
 #: What needs the embedded servers, or the sandbox: all of it stands behind commands that say so.
 EMBEDDED = ".servers.family ops.demo ops.dev"
-#: What needs a framework, or pytest.
-ELSEWHERE = ".django producers.flask producers.testing.pytest_plugin"
+#: What needs a framework, pytest, or the sandbox.
+ELSEWHERE = ".django producers.flask producers.testing.pytest_plugin worker.testing"
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 packages, leave_out = sys.argv[1].split(), sys.argv[2].split()

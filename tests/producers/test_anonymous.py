@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from producers import Person
+from producers import ConfigurationError, Person
 from producers.anonymous import AnonymousCookie, Visitor, anonymous_id_in
 
 UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -65,3 +67,38 @@ def test_the_cookie_is_secure_over_https_unless_said_otherwise() -> None:
     }
     assert not AnonymousCookie().arguments(UUID, over_https=False)["secure"]
     assert AnonymousCookie(secure=True).arguments(UUID, over_https=False)["secure"]
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"SAME_SITE": "Laxx"}, "SAME_SITE of the anonymous cookie must be 'Lax', 'Strict' or 'None'; it is 'Laxx'"),
+        (
+            {"MAX_AGE_S": "a year"},
+            "MAX_AGE_S of the anonymous cookie must be a whole number of seconds .* it is 'a year'",
+        ),
+        ({"MAX_AGE_S": True}, "MAX_AGE_S"),
+        ({"MAX_AGE_S": 0}, "it is 0"),
+        ({"NAME": "my id"}, "NAME"),
+        ({"NAME": 7}, "NAME"),
+        ({"PATH": "shop"}, "PATH"),
+        ({"PATH": "/;Domain=evil.example"}, "PATH"),
+        ({"DOMAIN": "example.com; Secure"}, "DOMAIN"),
+        ({"SECURE": "yes"}, "SECURE"),
+        ({"HTTP_ONLY": None}, "HTTP_ONLY"),
+        ({"NAEM": "anon"}, "has no setting 'NAEM'; did you mean 'NAME'"),
+        ({7: "anon"}, "has no setting 7; it has NAME, MAX_AGE_S"),
+        (["NAME"], "must be a dict of settings; it is a list"),
+        (None, "must be a dict of settings; it is a NoneType"),
+    ],
+)
+def test_a_cookie_that_could_not_be_set_is_refused_with_what_is_wrong(told: Any, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        AnonymousCookie.of(told)
+
+
+def test_a_cookie_is_as_it_is_described() -> None:
+    told = {"NAME": "anon", "MAX_AGE_S": 60, "PATH": "/shop", "DOMAIN": ".example.com", "SECURE": True}
+    arguments = AnonymousCookie.of({**told, "HTTP_ONLY": False, "SAME_SITE": "None"}).arguments(UUID, over_https=False)
+    assert list(arguments.values()) == ["anon", UUID, 60, "/shop", ".example.com", True, False, "None"]
+    assert AnonymousCookie.of({}) == AnonymousCookie()

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 from django.core import checks
 from django.core.management import call_command
 from django.test import override_settings
 
 import producers
 from producers import ConfigurationError, InvalidOperation, operations
+from producers.django.database_urls import url_of
 from producers.environment import environment
 from tests.support import django_project
+from tests.support.worker_process import ROOT, clean_environment
 from worker.settings import load as load_worker
 
 
@@ -66,6 +73,38 @@ def test_a_duration_may_be_a_timedelta() -> None:
     assert settings(REDIS_URL="redis://h/0", ENQUEUE_TIMEOUT=timedelta(seconds=1.5)).enqueue_timeout == 1.5
 
 
+def postgresql(**told: Any) -> Any:
+    """A connection of Django's, as far as its settings go."""
+    return SimpleNamespace(vendor="postgresql", settings_dict={"NAME": "", **told})
+
+
+def test_a_database_that_a_service_file_names_is_reached_by_its_url(
+    shop_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = urlsplit(shop_url)
+    name = parts.path[1:]
+    (tmp_path / "services").write_text(
+        f"[shop]\nhost={parts.hostname}\nport={parts.port}\nuser={parts.username}\npassword={parts.password}\ndbname={name}\n"
+    )
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    url = url_of(postgresql(OPTIONS={"service": "shop"}))
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT current_database()")) == name
+
+
+def test_what_libpq_is_told_in_options_is_in_the_url_and_what_is_django_s_is_not() -> None:
+    libpq = {
+        "passfile": "/etc/shop pass",
+        "channel_binding": "require",
+        "gssencmode": "disable",
+        "requirepeer": "postgres",
+        "sslmode": "verify-full",
+    }
+    url = url_of(postgresql(NAME="shop", HOST="/run/pg", OPTIONS={**libpq, "assume_role": "web", "pool": True}))
+    assert dict(sa.make_url(url).query) == {"host": "/run/pg", **libpq}
+
+
 def test_a_naive_datetime_is_one_of_django_s_time_zone() -> None:
     naive = datetime(2026, 7, 1, 12)
     with django_project.connected(BACKEND="memory"):
@@ -100,6 +139,8 @@ GOOD = {"REDIS_URL": "redis://h/0", "SOURCE": "shop", "ANONYMOUS_COOKIE": {"SECU
         ({"IDENTIFY_FIELDS": ["emial"]}, "trackrelay.E008", "no attribute 'emial'"),
         ({"IDENTIFY_ON_LOGIN": True}, "trackrelay.W002", "IDENTIFY_FIELDS"),
         ({"ANONYMOUS_COOKIE": {"LIFETIME": 3}}, "trackrelay.E009", "no setting 'LIFETIME'"),
+        ({"ANONYMOUS_COOKIE": {"SAME_SITE": "Laxx"}}, "trackrelay.E009", "it is 'Laxx'"),
+        ({"ANONYMOUS_COOKIE": "trackrelay"}, "trackrelay.E009", "it is a str"),
     ],
 )
 def test_what_is_wrong_has_an_id_and_a_hint(told: dict[str, Any], id: str, says: str) -> None:
@@ -168,6 +209,8 @@ def test_trackrelay_must_be_a_dict() -> None:
         ({"REDIS_URL": None, "OUTBOX": True}, []),
         ({"SOURCE": None}, ["trackrelay.W102"]),
         ({"ANONYMOUS_COOKIE": {}}, ["trackrelay.W103"]),
+        ({"ANONYMOUS_COOKIE": {"MAX_AGE_S": "a year"}}, ["trackrelay.E009"]),
+        ({"ANONYMOUS_COOKIE": ["SECURE"]}, ["trackrelay.E009"]),
     ],
 )
 def test_check_deploy_says_what_is_wrong_in_production_only(told: dict[str, Any], ids: list[str]) -> None:
@@ -179,3 +222,42 @@ def test_check_deploy_says_what_is_wrong_in_production_only(told: dict[str, Any]
 def test_there_are_no_migrations_to_make(shop_url: str, lite_url: str) -> None:
     with django_project.connected(**GOOD):
         call_command("makemigrations", "trackrelay", "trackrelay_ops", check=True, dry_run=True, verbosity=0)
+
+
+WITHOUT_USERS = """
+import django
+from django.conf import settings
+settings.configure(
+    INSTALLED_APPS=["producers.django"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    TRACKRELAY={"BACKEND": "memory", "OUTBOX": True, "PERSON": "uuid", "IDENTIFY_ON_SAVE": True, "IDENTIFY_FIELDS": ["email"]},
+)
+django.setup()
+from django.core.management import call_command
+import producers
+from producers.django.models import OutboxRow
+call_command("migrate", verbosity=0)
+call_command("check", fail_level="WARNING")
+producers.track("42", "seen")
+row = OutboxRow(job_id="x", lane="live", format=1, entry="{}", accepted_ms=1)
+row.save()
+try:
+    producers.track(row, "seen")
+except producers.InvalidOperation:
+    print("refused")
+print(len(producers.default.default_producer().backend.operations))
+"""
+
+
+def test_a_project_without_users_can_do_without_django_s(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_USERS],
+        env={**clean_environment(), "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-2:] == ["refused", "1"]

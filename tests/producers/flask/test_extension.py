@@ -91,6 +91,14 @@ def test_a_misspelt_setting_is_pointed_out() -> None:
         create_app(TRACKRELAY_REDIS_URL="redis://127.0.0.1/0", TRACKRELAY_ANONYMOUS_COOKIE={"NAME": "anon"})
 
 
+def test_a_cookie_that_could_not_be_set_is_pointed_out_and_raises_where_it_is_needed() -> None:
+    with pytest.warns(RuntimeWarning, match="TRACKRELAY_ANONYMOUS_COOKIE .*'NAEM'; did you mean 'NAME'"):
+        app = create_app(TRACKRELAY_BACKEND="off", TRACKRELAY_ANONYMOUS_COOKIE={"NAEM": "anon"}, TESTING=True)
+    assert app.test_client().get("/plain").status_code == 200
+    with pytest.raises(ConfigurationError, match="'NAEM'"):
+        app.test_client().get("/product")
+
+
 def test_the_application_made_last_says_the_settings() -> None:
     create_app(TRACKRELAY_BACKEND="off", TRACKRELAY_SOURCE="one")
     assert default_producer().settings.source == "one"
