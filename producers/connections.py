@@ -7,7 +7,9 @@ tries once more.
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from typing import Any
 
 import redis
@@ -27,6 +29,54 @@ def connection_options(timeout_s: float) -> dict[str, Any]:
     }
 
 
+class InTime:
+    """Makes a connection of redis-py's within what is left of a call.
+
+    redis-py asks for a timeout at every address of a name, and waits for an answer to each of several commands (AUTH, CLIENT, SELECT).
+    """
+
+    _sock: Any
+    _longest_s = _give_up = math.inf
+    #: Whether nothing was said on it yet but what makes it.
+    is_new = True
+
+    def connect_by(self, give_up: float, longest_s: float) -> None:
+        """Connect. No step takes longer than ``longest_s``, nor all of it and the first exchange past ``give_up``."""
+        self._give_up, self._longest_s = give_up, longest_s
+        self.connect()  # type: ignore[attr-defined]
+        self._sock.settimeout(self.socket_timeout)
+
+    def settle(self) -> None:
+        """From now on each send and receive has its time, without being told so at each."""
+        self.is_new = False
+        self._sock.settimeout(self._longest_s)
+
+    @property
+    def socket_connect_timeout(self) -> float:
+        # At most half of what is left: what comes after, be it the next address, gets its part.
+        return self._left(2)
+
+    @socket_connect_timeout.setter
+    def socket_connect_timeout(self, value: float) -> None:
+        pass
+
+    @property
+    def socket_timeout(self) -> float:
+        return self._left(1)
+
+    @socket_timeout.setter
+    def socket_timeout(self, value: float) -> None:
+        pass
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        self._sock.settimeout(self.socket_timeout)
+        return super().read_response(*args, **options)  # type: ignore[misc]
+
+    def _left(self, parts: int) -> float:
+        # 0 would mean: not at all.
+        return max(0.001, min(self._longest_s, (self._give_up - time.monotonic()) / parts))
+
+
 class Connections:
     """As many connections as threads speak at once, kept for the next ones. Thread-safe; a forked child opens its own.
 
@@ -37,23 +87,30 @@ class Connections:
 
     def __init__(self, url: str, timeout_s: float) -> None:
         pool = redis.ConnectionPool.from_url(url, **(connection_options(timeout_s) | {"protocol": 2}))
-        self._make, self._options = pool.connection_class, pool.connection_kwargs
+        self._make: Any = type("ConnectionInTime", (InTime, pool.connection_class), {})
+        self._options = pool.connection_kwargs
+        # Not InTime's: what was connected in time needs no more looking at the clock.
+        self._read: Any = pool.connection_class.read_response
+        self._timeout_s = timeout_s
         self._idle: list[Any] = []
         self._pid = os.getpid()
 
-    def exchange(self, command: bytes) -> Any:
+    def exchange(self, command: bytes, give_up: float = math.inf) -> Any:
         """Send a packed command and return its answer.
+
+        Args:
+            give_up: when (by the monotonic clock) a connection that must be made first, and the answer on it, are too late.
 
         Raises:
             ResponseError: the answer is an error.
             OSError, RedisError: there was none; whether the command was carried out is not known.
         """
-        connection = self._take()
+        connection = self._take(give_up)
         try:
             connection.send_packed_command([command], check_health=False)
-            answer = connection.read_response(disable_decoding=True)
+            answer = self._read(connection, disable_decoding=True)
         except ResponseError:
-            self._idle.append(connection)
+            self._keep(connection)
             raise
         except BaseException as error:
             connection.disconnect()
@@ -61,7 +118,7 @@ class Connections:
                 # The others have not been spoken on for longer: what ended this one has most likely ended them.
                 self.close()
             raise
-        self._idle.append(connection)
+        self._keep(connection)
         return answer
 
     def close(self) -> None:
@@ -72,7 +129,12 @@ class Connections:
             except IndexError:  # another thread was quicker
                 return
 
-    def _take(self) -> Any:
+    def _keep(self, connection: Any) -> None:
+        if connection.is_new:
+            connection.settle()
+        self._idle.append(connection)
+
+    def _take(self, give_up: float) -> Any:
         if self._pid != os.getpid():
             # Our parent's: it goes on speaking on them.
             self._idle, self._pid = [], os.getpid()
@@ -80,5 +142,5 @@ class Connections:
             return self._idle.pop()
         except IndexError:
             connection = self._make(**self._options)
-            connection.connect()
+            connection.connect_by(give_up, self._timeout_s)
             return connection

@@ -116,22 +116,22 @@ class RedisQueue:
             self._connections.close()
 
     def _append_once(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> None:
-        reply = self._run(entries, lane)
+        reply = self._run(entries, lane, give_up)
         while is_moving(reply) and time.monotonic() < give_up:
             time.sleep(MOVING_WAIT_S)
-            reply = self._run(entries, lane)
+            reply = self._run(entries, lane, give_up)
         if not is_taken(reply):
             check_reply(reply, *operations_of(entries))
 
-    def _run(self, entries: Sequence[Entry], lane: Lane) -> Any:
+    def _run(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> Any:
         shards, max_length = self._shards.current, self._settings.max_queue_length
         connections = self._connected()
         try:
             command = append_command(entries, lane, shards=shards, max_length=max_length)
-            return connections.exchange(command)
+            return connections.exchange(command, give_up)
         except NoScriptError:
             command = loading_command(entries, lane, shards=shards, max_length=max_length)
-            return connections.exchange(command)
+            return connections.exchange(command, give_up)
 
     def _connected(self) -> Connections:
         if self._connections is None:

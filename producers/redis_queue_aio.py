@@ -46,7 +46,20 @@ class AsyncRedisQueue:
     async def append(self, entries: Sequence[Entry], lane: Lane) -> None:
         """Append all ``entries`` or none; raises as :meth:`producers.redis_queue.RedisQueue.append`."""
         self._reachability.check(entries)
-        give_up = time.monotonic() + self._settings.enqueue_timeout
+        timeout_s = self._settings.enqueue_timeout
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._append(entries, lane, time.monotonic() + timeout_s)
+        except TimeoutError as error:
+            raise self._reachability.lost(TimeoutError(f"no answer within {timeout_s:g} s"), entries) from error
+
+    async def aclose(self) -> None:
+        """Close this event loop's connections."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+    async def _append(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> None:
         for attempt in range(1, ATTEMPTS + 2):
             try:
                 return await self._append_once(entries, lane, give_up)
@@ -59,18 +72,13 @@ class AsyncRedisQueue:
                     raise self._reachability.lost(error, entries) from error
         raise QueueUnavailable("the queue's number of shards keeps changing", *operations_of(entries))
 
-    async def aclose(self) -> None:
-        """Close this event loop's connections."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
-
     async def _append_once(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> None:
         arguments = append_arguments(
             entries, lane, shards=self._shards.current, max_length=self._settings.max_queue_length
         )
         reply = await self._run(arguments)
-        while is_moving(reply) and time.monotonic() < give_up:
+        # Ends before the time is up, so that the caller is told what was being waited for.
+        while is_moving(reply) and time.monotonic() + 2 * MOVING_WAIT_S < give_up:
             await asyncio.sleep(MOVING_WAIT_S)
             reply = await self._run(arguments)
         if not is_taken(reply):

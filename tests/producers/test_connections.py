@@ -5,15 +5,19 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 import redis
 import redis.exceptions
 
-from producers import Producer
+from producers import Producer, QueueUnavailable, operations
+from producers.append import Entry
 from producers.commands import command, packed
 from producers.connections import Connections
+from producers.redis_queue_aio import AsyncRedisQueue
+from producers.settings import load
 
 PING = command(1, packed(["PING"]))
 
@@ -41,6 +45,84 @@ def server_that_says(*pieces: bytes, pause_s: float = 0.0) -> Iterator[str]:
         thread.start()
         yield f"redis://127.0.0.1:{listening.getsockname()[1]}/0"
         thread.join(10)
+
+
+@contextmanager
+def server_that_takes_its_time(pause_s: float) -> Iterator[str]:
+    """A server that answers what a new connection asks, each after a pause, and never a script."""
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as threads:
+
+        def serve(connection: socket.socket) -> None:
+            with connection:
+                while b"EVAL" not in (received := connection.recv(65536)) and received:
+                    for _ in range(sum(map(received.count, (b"AUTH", b"SETINFO", b"SELECT")))):
+                        time.sleep(pause_s)
+                        with suppress(OSError):
+                            connection.sendall(b"+OK\r\n")
+                with suppress(OSError):
+                    while received:
+                        received = connection.recv(65536)
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    threads.submit(serve, listening.accept()[0])
+
+        threads.submit(accept)
+        try:
+            yield f"redis://:password@127.0.0.1:{listening.getsockname()[1]}/1?protocol=2"
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def address_that_says_nothing() -> Iterator[int]:
+    """A port at which connecting takes for ever: as many wait there already as may."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening, ExitStack() as waiting:
+        for _ in range(2):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
+def test_all_that_a_new_connection_takes_is_part_of_the_call_s_time() -> None:
+    with server_that_takes_its_time(0.35) as url:
+        producer = Producer(redis_url=url, enqueue_timeout=1.0)
+        began = time.monotonic()
+        with pytest.raises(QueueUnavailable):
+            producer.track("42", "seen", {})
+        assert 0.5 <= time.monotonic() - began < 1.3
+
+
+async def test_so_it_is_for_coroutines() -> None:
+    with server_that_takes_its_time(0.35) as url:
+        queue = AsyncRedisQueue(load({"redis_url": url, "enqueue_timeout": 1.0}))
+        began = time.monotonic()
+        try:
+            with pytest.raises(QueueUnavailable):
+                await queue.append([Entry.of(operations.track("42", "seen"), source=None, trace=None)], "live")
+            assert 0.5 <= time.monotonic() - began < 1.3
+        finally:
+            await queue.aclose()
+
+
+def test_several_addresses_that_say_nothing_share_the_call_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with address_that_says_nothing() as port:
+        one = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [one] * 4)
+        producer = Producer(redis_url=f"redis://several:{port}/0", enqueue_timeout=0.5)
+        began = time.monotonic()
+        with pytest.raises(QueueUnavailable):
+            producer.track("42", "seen", {})
+        assert 0.25 <= time.monotonic() - began < 0.8
+
+
+def test_a_connection_made_late_in_a_call_has_its_time_in_the_next(redis_url: str) -> None:
+    connections = Connections(redis_url, 1.0)
+    assert connections.exchange(PING, time.monotonic() + 0.2) == b"PONG"
+    assert connections._idle[0]._sock.gettimeout() == 1.0
+    connections.close()
 
 
 def test_a_connection_is_kept_for_the_next_command(queue: redis.Redis, redis_url: str) -> None:
