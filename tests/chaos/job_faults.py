@@ -24,6 +24,8 @@ from .workload import Planned
 
 #: Live load beside jobs that the scenario makes itself.
 BESIDE = TrafficPlan(rate=100.0)
+#: Beside an import live jobs, but for one in a hundred, arrive within this time, on a slow machine too. The import takes longer.
+LIVE_LATE_S = 5.0
 #: Entries that no version of the format explains.
 JUNK: tuple[dict[Any, Any], ...] = (
     {b"v": b"1", b"j": b"\x00\xff\xfe not JSON"},
@@ -193,7 +195,8 @@ def _million(trial: Trial) -> None:
 
 
 def _import(trial: Trial, count: int) -> None:
-    chance = random.Random(count)
+    chance, began = random.Random(count), time.time()
+    trial.checks.append(lambda stores, calls: held_up(stores, calls, began))
     trial.injected += 1
     for first in range(0, count, 500):
         planned = []
@@ -202,6 +205,23 @@ def _import(trial: Trial, count: int) -> None:
             operation = make.identify(f"imported-{chance.randrange(count // 3)}", {"n": mark})
             planned.append(Planned(operation, marks.numbered(mark), lane="bulk"))
         trial.caller.make_together(planned)
+
+
+def held_up(stores: Stores, calls: Sequence[Call], began: float) -> list[str]:
+    """What is wrong with the live jobs that were enqueued while an import that began then was being delivered."""
+    imported = [stores.ledger.get(call.id, 0.0) for call in calls if call.mark.startswith("n:import-")]
+    until = max(imported, default=0.0)
+    late = sorted(
+        stores.ledger[call.id] - call.ended
+        for call in calls
+        if call.lane == "live" and began < call.ended < until and call.id in stores.ledger
+    )
+    if not late:
+        return ["no live job was enqueued beside the import"]
+    nearly_all = late[int(0.99 * (len(late) - 1))]
+    if nearly_all <= LIVE_LATE_S:
+        return []
+    return [f"one live job in a hundred arrived {nearly_all:.1f} s late or later, the import beside it"]
 
 
 @scenario(
