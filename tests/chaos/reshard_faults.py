@@ -37,6 +37,7 @@ def _killed(trial: Trial) -> None:
     for target, step in enumerate(STEPS, 5):
         command = begin(trial, "reshard", str(target), "--yes", failpoint=f"{step}=kill")
         trial.injected += command.wait(COMMAND_TIMEOUT_S) == -signal.SIGKILL
+        trial.fault_is_over()
         trial.pause(1.0, 2.0)
         reshard(trial, target)
     _every_step_was_met(trial)
@@ -57,6 +58,7 @@ def _stopped(trial: Trial) -> None:
         # Workers take the shards up again, if they may; then somebody who believes to be alone goes on.
         time.sleep(2.0)
         command.send_signal(signal.SIGCONT)
+        trial.fault_is_over()
         command.wait(COMMAND_TIMEOUT_S)
         reshard(trial, target)
     _every_step_was_met(trial)

@@ -111,14 +111,15 @@ def _run(scenario: Scenario, stack: Stack, result: Result, seed: int, seconds: f
     trial = Trial(stack, chance, time.monotonic() + seconds, caller, result.wanted)
     scenario.inject(trial)
     stack.heal(api=not scenario.api)
-    over = time.time()
+    looked_at = time.time()
+    over = trial.over or looked_at
     midway = stores.look(stack.redis, stack.engine, stack.application)
     time.sleep(AFTER_S)
     _wait_for_calls(stack, result.wanted)
     stack.stop_producing()
     own.close()
     _wait_until_nothing_waits(stack, time.time() + scenario.bound_s)
-    _draw(scenario, stack, trial, result, over, midway)
+    _draw(scenario, stack, trial, result, over, (midway, looked_at))
 
 
 def _wait_for_calls(stack: Stack, wanted: int) -> None:
@@ -132,7 +133,9 @@ def _wait_until_nothing_waits(stack: Stack, deadline: float) -> None:
         time.sleep(POLL_S)
 
 
-def _draw(scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: float, midway: Stores) -> None:
+def _draw(
+    scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: float, midway: tuple[Stores, float]
+) -> None:
     calls = [read(path) for path in stack.journals]
     found = stores.look(stack.redis, stack.engine, stack.application)
     arrivals = stores.arrivals(stack.sandbox.client)
@@ -147,7 +150,7 @@ def _draw(scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: 
         ambiguous=scenario.ambiguous,
         also_dead=scenario.also_dead,
         strangers=trial.strangers,
-        midway=(midway, over),
+        midway=midway,
     )
     result.accounts.problems += latest_violations(stack.sandbox.client)
     for check in trial.checks:

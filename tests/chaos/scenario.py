@@ -34,6 +34,12 @@ class Trial:
     strangers: set[str] = field(default_factory=set)
     #: Looked at in the end, besides the accounts; each gives problems in words.
     checks: list[Check] = field(default_factory=list)
+    #: Unix seconds from which recovery counts, if the fault ended before its injection did.
+    over: float | None = None
+
+    def fault_is_over(self) -> None:
+        """Let recovery count from here: what the scenario does from now on puts things right. The last word counts."""
+        self.over = time.time()
 
     def goes_on(self) -> bool:
         """Whether there is time for more faults."""

@@ -44,10 +44,10 @@ def kill_a_parent(trial: Trial) -> None:
 
 
 def kill_all(trial: Trial) -> None:
-    """kill -9 of everything, as when a machine is lost."""
+    """kill -9 of everything, as when a machine is lost. Not while they are still coming back from the last time."""
+    trial.stack.fleet.wait_ready()
     for worker in trial.stack.fleet.workers:
         worker.kill()
-    trial.stack.fleet.wait_ready()
 
 
 def terminate_a_worker(trial: Trial) -> None:
@@ -125,6 +125,7 @@ def watch_deaths(trial: Trial) -> None:
         trial.injected += len(alive - now)
         alive = now
         trial.pause(0.1)
+    trial.fault_is_over()
     trial.stack.fleet.replace_all(BOTH_POOLS, kill=True)
 
 
