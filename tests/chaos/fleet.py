@@ -1,4 +1,4 @@
-"""The Celery processes: workers and beats, brought back when they end, as a supervisor in production would."""
+"""The processes at work: workers, beats and relays, brought back when they end, as a supervisor in production would."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READY_S = 60.0
 
 
 class Fleet:
-    """Workers and beats.
+    """Workers, beats and relays.
 
     Args:
         settings: environment variables, by name.
@@ -39,6 +39,8 @@ class Fleet:
         self._logs = logs
         self.workers: list[WorkerProcess] = []
         self.beats: list[ChildProcess] = []
+        self.relays: list[ChildProcess] = []
+        self._workers_relay = True
         #: Times a process was brought back.
         self.restarts = 0
         self._orphans: list[psutil.Process] = []
@@ -46,8 +48,10 @@ class Fleet:
         self._over = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
 
-    def start(self, plans: Sequence[WorkerPlan], beats: int) -> None:
-        """Start workers and beats, all at once, and wait until the workers take work."""
+    def start(self, plans: Sequence[WorkerPlan], beats: int, relays: int = 0) -> None:
+        """Start everything at once, and wait until the workers take work. Workers relay if there are no relays."""
+        self._workers_relay = not relays
+        self.relays = [self._relay(number) for number in range(relays)]
         self.add(plans)
         for _ in range(beats):
             self.add_beat()
@@ -136,13 +140,25 @@ class Fleet:
         with self._lock:
             self._note_children(self.workers)
             _all(self.workers, WorkerProcess.kill)
-            _all(self.beats, ChildProcess.kill)
+            _all([*self.beats, *self.relays], ChildProcess.kill)
         for orphan in self._orphans:
             if _lives(orphan):
                 orphan.kill()
 
+    def _relay(self, number: int) -> ChildProcess:
+        with (self._logs / f"relay{number}.log").open("ab") as output:
+            return ChildProcess(
+                "relay",
+                [sys.executable, "-m", "worker.ops.cli", "relay"],
+                env=clean_environment() | self._settings,
+                cwd=ROOT,
+                output=output.fileno(),
+            ).start()
+
     def _worker(self, plan: WorkerPlan, number: int) -> WorkerProcess:
         settings = self._settings | ({"TRACKRELAY_FAILPOINT": plan.failpoint} if plan.failpoint else {})
+        if not self._workers_relay:
+            settings.pop("TRACKRELAY_OUTBOX_URL", None)
         name = f"{plan.pool}{number}"
         return WorkerProcess(
             settings,
@@ -170,6 +186,10 @@ class Fleet:
                         self.beats.remove(beat)
                         self.add_beat()
                         self.beats.insert(index, self.beats.pop())
+                        self.restarts += 1
+                for number, relay in enumerate(self.relays):
+                    if not relay.running:
+                        self.relays[number] = self._relay(number)
                         self.restarts += 1
 
 

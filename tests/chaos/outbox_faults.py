@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import redis
 
-from . import postgres_faults, redis_faults, worker_faults
+from producers import Producer
+from producers import operations as make
+from producers.outbox.fallback import CALM_S
+from worker.relay.queue import LEASE_MS
+
+from . import marks, postgres_faults, redis_faults, worker_faults
+from .caller import Caller
+from .calls import Journal
 from .plans import BOTH_POOLS, StackPlan, TrafficPlan, WorkerPlan
 from .scenario import Trial, scenario
+from .taking import IntoQueue
+from .workload import Planned
 
+#: People whom two producers tell about, in turn.
+SHARED_PEOPLE = 8
 SAME = TrafficPlan(outbox="same")
 OTHER = TrafficPlan(outbox="other")
 
@@ -83,7 +98,38 @@ def _fallback(trial: Trial) -> None:
         trial.pause(2.0, 5.0)
         trial.stack.valkey.start()
 
-    trial.repeat(away, 1.0, 4.0)
+    with ThreadPoolExecutor() as pool:
+        sharing = pool.submit(_share_people, trial)
+        trial.repeat(away, 1.0, 4.0)
+        sharing.result()
+
+
+def _share_people(trial: Trial) -> None:
+    """Two producers, of which each knows nothing of the other's calls, take turns with the same people."""
+    journal = Journal(trial.stack.journal("shared"))
+    producers = [_with_fallback(trial) for _ in range(2)]
+    callers = itertools.cycle([Caller(IntoQueue(each), journal, random.Random(0)) for each in producers])
+    for turn in itertools.count():
+        if not trial.goes_on():
+            break
+        caller = next(callers)
+        for person in range(SHARED_PEOPLE):
+            mark = f"between-{person}-{turn}"
+            caller.make(Planned(make.track(f"between-{person}", "looked", {"n": mark}), marks.numbered(mark)))
+        time.sleep(CALM_S + 0.1)
+    for each in producers:
+        each.close()
+    journal.close()
+
+
+def _with_fallback(trial: Trial) -> Producer:
+    return Producer(
+        redis_url=trial.stack.redis_url,
+        on_unavailable="outbox",
+        outbox_url=trial.stack.outbox_url,
+        source="chaos-shared",
+        enqueue_timeout=2.0,
+    )
 
 
 def _doomed(action: str) -> tuple[WorkerPlan, ...]:
@@ -102,6 +148,35 @@ def _doomed(action: str) -> tuple[WorkerPlan, ...]:
 )
 def _relay_kill(trial: Trial) -> None:
     worker_faults.watch_deaths(trial)
+
+
+def kill_a_relay(trial: Trial) -> None:
+    """kill -9 of one `trackrelay relay`, at work or standing by."""
+    trial.chance.choice(trial.stack.fleet.relays).kill()
+
+
+def freeze_a_relay(trial: Trial) -> None:
+    """SIGSTOP of one beyond its lease, then SIGCONT: another one relays by then."""
+    relay = trial.chance.choice(trial.stack.fleet.relays)
+    relay.pause()
+    time.sleep(LEASE_MS / 1000 + 2.0)
+    relay.resume()
+
+
+@scenario(
+    "outbox-relay-processes",
+    "two `trackrelay relay` and workers that do not relay: killed, stopped beyond the lease, FLUSHALL",
+    traffic=OTHER,
+    stack=StackPlan(relays=2),
+    seconds=25.0,
+    bound_s=90.0,
+)
+def _relay_processes(trial: Trial) -> None:
+    acts = itertools.cycle((kill_a_relay, freeze_a_relay, wipe))
+    while trial.goes_on():
+        next(acts)(trial)
+        trial.injected += 1
+        trial.pause(1.0, 3.0)
 
 
 @scenario(

@@ -31,6 +31,8 @@ class StackPlan:
 
     workers: tuple[WorkerPlan, ...] = BOTH_POOLS
     beats: int = 1
+    #: `trackrelay relay` processes; if there are any, the workers do not relay.
+    relays: int = 0
     shards: int = 4
     #: Settings of Valkey beyond the usual ones (append-only file, written out every second).
     redis: Mapping[str, str] = field(default_factory=dict)

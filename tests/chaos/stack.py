@@ -67,7 +67,7 @@ class Stack:
             self.application = self._make_application()
         self.api_key_file.write_text(self.sandbox.api_key)
         self.fleet = Fleet(self.settings, self.folder, self.plan.include)
-        self.fleet.start(self.plan.workers, self.plan.beats)
+        self.fleet.start(self.plan.workers, self.plan.beats, self.plan.relays)
 
     @property
     def redis_url(self) -> str:
