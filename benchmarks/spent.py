@@ -17,14 +17,15 @@ from .stack import Meter, Stack, wait_for
 
 #: Times each step of a call is taken.
 CALLS = 2_000
+SHARDS = 8
 
 
 @click.command()
 @click.option("--events", default=100_000, show_default=True, help="Events delivered.")
 def main(events: int) -> None:
-    """Deliver some events with four threads and four shards, and say which process spent what."""
+    """Deliver some events with eight pool processes and eight shards, and say which process spent what."""
     with Stack() as stack:
-        stack.fresh()
+        stack.fresh(SHARDS)
         for name, seconds in _seconds(stack, events).items():
             click.echo(f"{name:12}{seconds:8.2f} CPU s")
         for name, us in _microseconds(stack).items():
@@ -32,7 +33,7 @@ def main(events: int) -> None:
 
 
 def _seconds(stack: Stack, events: int) -> dict[str, float]:
-    with stack.workers(pool="threads", concurrency=4) as pids:
+    with stack.workers(pool="prefork", concurrency=SHARDS) as pids:
         servers = {"valkey": stack.valkey, "postgres": stack.postgres, "sandbox": stack.sandbox}
         meters = {"worker": Meter(pids)} | {name: Meter([server.pid or 0]) for name, server in servers.items()}
         started = time.perf_counter()
