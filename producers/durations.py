@@ -20,4 +20,4 @@ def seconds(value: object) -> float:
         return float(value)
     if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)):
         return float(match[1]) * _UNITS_S[match[2]]
-    raise ValueError(f"it must be a duration such as 1s or 10m; it is {value!r}")
+    raise ValueError(f"it must be a duration such as 90s, 10m, 12h or 3d; it is {value!r}")

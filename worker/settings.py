@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
@@ -14,13 +13,13 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, Validat
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from producers import durations
 from producers.default import overrides
 from producers.environment import environment as current_environment
 from producers.errors import ConfigurationError
 from producers.setting_names import SECRET_NAMES
 from producers.settings import DATABASE_SCHEMES
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 #: The kind of error whose value is not quoted.
 _UNSHOWN = "unshown"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -28,15 +27,9 @@ TRACK_URLS = {"us": "https://track.customer.io", "eu": "https://track-eu.custome
 APP_URLS = {"us": "https://api.customer.io", "eu": "https://api-eu.customer.io"}
 
 
-def parse_duration(value: object) -> object:
-    """``90s``, ``10m``, ``12h``, ``3d``, or a number of seconds, as a timedelta."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)):
-        return timedelta(**{_UNITS[match[2] or "s"]: float(match[1])})
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return timedelta(seconds=value)
-    if isinstance(value, timedelta):
-        return value
-    raise ValueError(f"it must be a duration such as 90s, 10m, 12h or 3d; it is {value!r}")
+def parse_duration(value: object) -> timedelta:
+    """``90s``, ``10m``, ``12h``, ``3d``, a timedelta, or a number of seconds, as a timedelta."""
+    return timedelta(seconds=durations.seconds(value))
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]

@@ -48,11 +48,9 @@ class Duration(click.ParamType[timedelta]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         try:
-            parsed = parse_duration(value)
+            return parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        assert isinstance(parsed, timedelta)
-        return parsed
 
 
 @click.command()

@@ -31,7 +31,7 @@ class Moment(click.ParamType[float]):
         if isinstance(value, float):
             return value
         try:
-            return time.time() - parse_duration(value).total_seconds()  # type: ignore[attr-defined, no-any-return]
+            return time.time() - parse_duration(value).total_seconds()
         except ValueError:
             pass
         try:

@@ -7,7 +7,6 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import click
@@ -131,9 +130,7 @@ def _value(text: str, kind: Kind, value: str) -> float | str:
         return value
     try:
         if kind == "duration":
-            parsed = parse_duration(value)
-            assert isinstance(parsed, timedelta)
-            return parsed.total_seconds()
+            return parse_duration(value).total_seconds()
         return float(value.removesuffix("%") if kind == "percent" else value)
     except ValueError:
         example = {"duration": "a duration such as 90s, 10m, 12h or 3d", "percent": "a percentage such as 75%"}
