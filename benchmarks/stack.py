@@ -17,9 +17,9 @@ import psutil
 import redis
 import sqlalchemy as sa
 
-from producers.redis_keys import LANES
 from sandbox import SandboxProcess
 from worker.ops.servers import ChildProcess, PostgresProcess, ValkeyProcess
+from worker.queue_length import jobs_queued
 from worker.setting_up import migrate
 from worker.settings import sqlalchemy_url
 
@@ -174,8 +174,7 @@ class Stack:
 
     def waiting(self) -> int:
         """Jobs in the streams: read or not, what is not settled is there."""
-        names = [f"trackrelay:{shard}:{lane}" for shard in range(self.shards) for lane in LANES]
-        return sum(self.redis.xlen(name) for name in names)
+        return jobs_queued(self.redis, self.shards)
 
     def has_backlog(self) -> bool:
         """Whether anything waits in Postgres."""

@@ -19,6 +19,7 @@ from functools import lru_cache
 
 from . import commands, redis_keys
 from .errors import ConfigurationError, QueueFull, QueueNotSetUp, QueueUnavailable, TrackRelayError
+from .gathering import Placed, gathered
 from .job import FORMAT_VERSION, encode_entry
 from .keys import shard_of
 from .operation import Operation
@@ -47,7 +48,7 @@ end
 # ARGV: prefix, queue, format, shards ('' = as configured), max_length, memory_mark, bell_ms, max_rings, lane,
 #       number of shards touched, generation ('' = any), appends a relay remembers, the length from which it waits for live calls' sake
 #       ('' = it does not),
-#       then (shard, message) for each shard touched, then for each entry: its shards ('0' or '0,3') and its bytes.
+#       then (shard, message) for each shard touched, then for each entry: its shards ('0' or '0,3'), how many jobs it holds, its bytes.
 # To a relay, which gives a generation, it answers with the append's number and where each entry lies.
 APPEND_LUA = (
     RING_LUA
@@ -72,9 +73,13 @@ local counted = tonumber(redis.call('GET', room) or '')
 if not counted or counted + 100000 > tonumber(ARGV[13] ~= '' and ARGV[13] or max_length) then
   local length = 0
   for shard = 0, tonumber(shards) - 1 do
-    length = length + redis.call('XLEN', prefix .. shard .. ':live') + redis.call('XLEN', prefix .. shard .. ':bulk')
+    local bulk = prefix .. shard .. ':bulk'
+    local entries = redis.call('XLEN', bulk)
+    length = length + redis.call('XLEN', prefix .. shard .. ':live') + entries
+    if entries > 0 then length = length + (redis.call('GET', bulk .. ':more') or 0) end
   end
-  local wanted = length + (#ARGV - first + 1) / 2
+  local wanted = length
+  for i = first + 1, #ARGV, 3 do wanted = wanted + ARGV[i] end
   if ARGV[13] ~= '' then
     if length >= tonumber(ARGV[13]) then return {'bulk full', length, max_length} end
   elseif wanted > max_length then
@@ -92,21 +97,30 @@ local unique
 local answer = {'ok'}
 if relaying then answer[2] = redis.call('INCR', prefix .. 'relayed') end
 -- Nearly every entry is for one shard, and many for the same ones.
-local streams = {}
-for i = 14, first - 1, 2 do streams[ARGV[i]] = prefix .. ARGV[i] .. ':' .. lane end
-for i = first, #ARGV, 2 do
+local streams, more = {}, {}
+for i = 14, first - 1, 2 do
+  local stream = prefix .. ARGV[i] .. ':' .. lane
+  streams[ARGV[i]] = stream
+  -- An empty stream holds nothing, whatever was taken out of it by hand.
+  if lane == 'bulk' and redis.call('XLEN', stream) == 0 then redis.call('DEL', stream .. ':more') end
+end
+for i = first, #ARGV, 3 do
   local stream = streams[ARGV[i]]
-  if stream and not relaying then
-    unique = redis.call('XADD', stream, '*', 'v', format, 'j', ARGV[i + 1])
+  if stream and ARGV[i + 1] ~= '1' then
+    unique = redis.call('XADD', stream, '*', 'v', format, 'j', ARGV[i + 2], 'n', ARGV[i + 1])
+    more[stream] = (more[stream] or 0) + ARGV[i + 1] - 1
+  elseif stream and not relaying then
+    unique = redis.call('XADD', stream, '*', 'v', format, 'j', ARGV[i + 2])
   else
     local place = ''
     for shard in string.gmatch(ARGV[i], '%d+') do
-      unique = redis.call('XADD', streams[shard], '*', 'v', format, 'j', ARGV[i + 1])
+      unique = redis.call('XADD', streams[shard], '*', 'v', format, 'j', ARGV[i + 2])
       place = place .. shard .. ':' .. unique .. ' '
     end
     if relaying then answer[#answer + 1] = place end
   end
 end
+for stream, jobs in pairs(more) do redis.call('INCRBY', stream .. ':more', jobs) end
 for i = 14, first - 1, 2 do
   ring(prefix, queue, ARGV[i + 1], ARGV[i], unique, bell_ms, max_rings)
 end
@@ -181,13 +195,14 @@ def append_arguments(
         generation: a relay's: the one in which it has relayed what it counts as relayed.
         remembered: a relay's: the number of the last append it knows of; Redis has forgotten one if its own is lower.
     """
-    touched, tail = _placed(entries, shards)
+    # A relay must know of each of its rows where it lies.
+    touched, tail = _placed(entries, shards, gather=lane == "bulk" and not generation)
     return [*_head(touched, lane, shards, max_length, generation, remembered), *tail]
 
 
 def append_command(entries: Sequence[Entry], lane: Lane, *, shards: int, max_length: int) -> bytes:
     """The whole command that runs the append script for ``entries``, packed; its greater part is the same every time."""
-    touched, tail = _placed(entries, shards)
+    touched, tail = _placed(entries, shards, gather=lane == "bulk")
     count, head = _packed_head(touched, lane, shards, max_length)
     return commands.command(count + len(tail), head, commands.packed(tail))
 
@@ -204,14 +219,18 @@ def _packed_head(touched: tuple[int, ...], lane: Lane, shards: int, max_length: 
     return len(arguments), commands.packed(arguments)
 
 
-def _placed(entries: Sequence[Entry], shards: int) -> tuple[tuple[int, ...], list[str | bytes]]:
+def _placed(entries: Sequence[Entry], shards: int, *, gather: bool) -> tuple[tuple[int, ...], list[str | bytes | int]]:
     touched: set[int] = set()
-    tail: list[str | bytes] = []
-    for entry in entries:
-        of_entry = dict.fromkeys([shard_of(key, shards) for key in entry.operation.keys])
-        touched.update(of_entry)
-        tail += (",".join(map(str, of_entry)), entry.data)
+    tail: list[str | bytes | int] = []
+    placed = (Placed(_shards_of(entry.operation, shards), entry.data) for entry in entries)
+    for each in gathered(placed) if gather else placed:
+        touched.update(each.shards)
+        tail += (",".join(map(str, each.shards)), each.jobs, each.data)
     return tuple(sorted(touched)), tail
+
+
+def _shards_of(operation: Operation, shards: int) -> tuple[int, ...]:
+    return tuple(dict.fromkeys([shard_of(key, shards) for key in operation.keys]))
 
 
 def _head(

@@ -28,6 +28,11 @@ def stream(shard: int, lane: Lane) -> str:
     return f"{PREFIX}{shard}:{lane}"
 
 
+def more(shard: int, lane: Lane) -> str:
+    """Counts the jobs that a stream holds beyond its entries, some of which have several."""
+    return f"{stream(shard, lane)}:more"
+
+
 def handed_out(shard: int, lane: Lane) -> str:
     """Hash: how often jobs out of the backlog have been in a holder's hands without being settled."""
     return f"{PREFIX}{shard}:{lane}:handed"

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from producers.document import check
 from producers.errors import InvalidOperation
 from producers.keys import shard_of
-from producers.redis_keys import CONFIG, LANES, MOVING, PREFIX, lease, stream
+from producers.redis_keys import CONFIG, MOVING, PREFIX, lease
 
 from . import queue_config
 from .delivery.emptying import empty
@@ -31,6 +31,7 @@ from .delivery.shard_queue import LEASE_MS, LeaseLost, ring
 from .failpoints import failpoint
 from .keys import KeyHasher, is_hashed
 from .queue_config import QueueConfig
+from .queue_length import jobs_queued
 from .settings import Settings
 from .store import shards
 from .store.alone import alone
@@ -40,7 +41,7 @@ from .store.shards import FenceLost
 #: What stands for the change expires unless it is renewed: a command that died does not stop delivery for longer.
 MOVING_MS = 60_000
 CLOSED_MS = 30_000
-#: Appending is closed only when so few entries are left, or when emptying does not get ahead of applications.
+#: Appending is closed only when so few jobs are left, or when emptying does not get ahead of applications.
 FEW = 500
 PASSES = 10
 _POLL_S = 0.05
@@ -67,7 +68,7 @@ redis.call('HSET', KEYS[2], 'shards', ARGV[3])
 redis.call('SET', KEYS[1], 'layout')
 for shard = tonumber(ARGV[3]), tonumber(ARGV[2]) - 1 do
   local base = ARGV[1] .. shard
-  redis.call('DEL', base .. ':live', base .. ':bulk', base .. ':bell', base .. ':lease')
+  redis.call('DEL', base .. ':live', base .. ':bulk', base .. ':bulk:more', base .. ':bell', base .. ':lease')
 end
 return 'done'
 """
@@ -173,7 +174,7 @@ class Resharding:
 
     def _empty_while_open(self, before: int) -> None:
         for _ in range(PASSES):
-            left = sum(int(self._client.xlen(stream(shard, lane))) for shard in range(before) for lane in LANES)
+            left = jobs_queued(self._client, before)
             if left <= FEW:
                 return
             self._say(f"moving {left:,} jobs from the streams to the backlog")

@@ -8,6 +8,8 @@ import sqlalchemy as sa
 
 from producers import Producer
 from sandbox.client import Effect, SandboxClient
+from worker import queue_config
+from worker.queue_length import jobs_queued
 from worker.settings import sqlalchemy_url
 
 from .waiting import wait_until
@@ -59,9 +61,9 @@ class Road:
         return int(self.rows("SELECT count(*) AS n FROM trackrelay_backlog")[0].n)
 
     def stream_length(self) -> int:
-        """Entries in all streams."""
-        names = list(self.redis.scan_iter("trackrelay:*", _type="stream"))
-        return sum(int(self.redis.xlen(name)) for name in names)
+        """Jobs in all streams."""
+        config = queue_config.read(self.redis)
+        return jobs_queued(self.redis, config.shards) if config else 0
 
     def wait_delivered(self, jobs: Iterable[str], timeout: float = 15.0) -> None:
         """Wait until every job has a ledger row."""

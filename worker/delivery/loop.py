@@ -26,7 +26,7 @@ from .log_lines import log_settlement
 from .packing import Packed, Wave, pack, unblocked
 from .results import Delivered, Rejected, Result, Untried, blocked_keys, settlement_of, suspect
 from .sending import Sender
-from .shard_queue import HandedOut, Read, ShardQueue
+from .shard_queue import ALONE, HandedOut, Read, ShardQueue
 
 log = structlog.get_logger("trackrelay.delivery")
 
@@ -66,6 +66,11 @@ class Intake:
         """How often what is in hand was handed out, if that is more often than anything that does not kill its workers."""
         deliveries = max(self.read.deliveries, self.handed.deliveries)
         return deliveries if deliveries > MAX_DELIVERIES else 0
+
+    @property
+    def must_part(self) -> bool:
+        """Whether several jobs share an entry that keeps coming back, now alone: one of them may be what kills its workers."""
+        return self.read.deliveries > ALONE and len(self.jobs) > 1
 
 
 class Delivery:
@@ -139,7 +144,7 @@ class Delivery:
         state = self._lanes[lane]
         intake = Intake(lane)
         if state.pending:
-            read = self._queue.read(lane, state.count, pending=True)
+            read = self._queue.read(lane, ROUND_JOBS, ROUND_BYTES, pending=True)
             if read.entries:
                 self._take(read, intake)
                 return intake
@@ -153,8 +158,8 @@ class Delivery:
             if intake.handed.deliveries:
                 # They came back from a holder that did not settle them: if it is they that kill, then nothing beside them.
                 return intake
-        read = self._queue.read(lane, max(1, min(state.count, ROUND_JOBS - len(intake.jobs))), pending=False)
-        state.learn(read)
+        read = self._queue.read(lane, max(1, ROUND_JOBS - len(intake.jobs)), ROUND_BYTES, pending=False)
+        state.stream_has_work = bool(read.entries)
         self._take(read, intake)
         return intake
 
@@ -211,6 +216,11 @@ class Delivery:
             return []
         kept = keep_back(intake.jobs, waiting_keys)
         intake.aside.waiting += kept.waiting
+        if intake.must_part:
+            # In the backlog each of them is handed out, and counted, by itself.
+            intake.aside.waiting += [Waiting(job=job, reason="isolated") for job in kept.ready]
+            self._sender.nothing_to_probe(standing)
+            return []
         if standing.state == "closed":
             return [suspect(job, standing.last_success) for job in self._drop_expired(kept.ready, intake, standing)]
         probe = self._sender.choose_probe(kept.ready, standing)
@@ -302,8 +312,7 @@ class Delivery:
     # -- 7: only now
 
     def _acknowledge(self, intake: Intake) -> None:
-        entries = [entry.id for entry in intake.read.entries]
-        self._queue.acknowledge(intake.lane, entries, intake.handed.jobs)
+        self._queue.acknowledge(intake.lane, intake.read.entries, intake.handed.jobs)
         self._in_hand = None
         failpoint("after_acknowledge")
 
@@ -322,13 +331,3 @@ class _LaneState:
     pending: bool = True
     has_due: bool = True
     stream_has_work: bool = True
-    #: Entries to read: as many as make a round of a sensible size.
-    count: int = 250
-
-    def learn(self, read: Read) -> None:
-        self.stream_has_work = bool(read.entries)
-        size = sum(entry.size_bytes for entry in read.entries)
-        if size > ROUND_BYTES:
-            self.count = max(10, self.count // 2)
-        elif len(read.entries) >= self.count and size < ROUND_BYTES // 2:
-            self.count = min(ROUND_JOBS, self.count * 2)

@@ -35,33 +35,57 @@ end
 return tonumber(redis.call('HGET', ARGV[1] .. 'config', 'shards') or 0)
 """
 
-# Reads new entries, or those left pending. An entry that keeps coming back may be what kills its workers: the
-# more often the first one was handed out, the fewer come with it, until it is alone.
-# Answers flatly, three values an entry, for nested answers take long to read: its id, its format and its jobs. Of an entry of another shape
-# the format is nil, and its fields stand in place of the jobs, or nil if somebody has deleted it.
-# ARGV: prefix, shard, fence, lease ms, bell ms, lane, count, 'new' or 'pending', group, consumer
+# Reads new entries, or those left pending, until they hold nearly as many jobs as wanted (one too many would be a request too many), or
+# as many bytes; some at a time, so that it stops in time. An entry that keeps coming back may be what kills its workers: the more often
+# the first one was handed out, the fewer come with it, until it is alone.
+# Answers flatly, four values an entry, for nested answers take long to read: its id, its format, its jobs and how many they are. Of an
+# entry of another shape the format is nil, and its fields stand in place of the jobs, or nil if somebody has deleted it.
+# ARGV: prefix, shard, fence, lease ms, bell ms, lane, jobs, bytes, most jobs an entry holds, 'new' or 'pending', group, consumer
 READ = """
 local base = ARGV[1] .. ARGV[2]
 if redis.call('GET', base .. ':lease') ~= ARGV[3] then return {'lost'} end
 redis.call('PEXPIRE', base .. ':lease', ARGV[4])
 redis.call('PEXPIRE', base .. ':bell', ARGV[5])
-local stream, count, from, deliveries = base .. ':' .. ARGV[6], tonumber(ARGV[7]), '>', 0
-if ARGV[8] == 'pending' then
-  local first = redis.call('XPENDING', stream, ARGV[9], '-', '+', 1)
+local stream, wanted, enough, most = base .. ':' .. ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local from, deliveries = '>', 0
+if ARGV[10] == 'pending' then
+  local first = redis.call('XPENDING', stream, ARGV[11], '-', '+', 1)
   if #first == 0 then return {'ok', 0} end
   deliveries = first[1][4]
-  count = math.max(1, math.floor(count / 4 ^ math.max(0, deliveries - 1)))
+  wanted = math.max(1, math.floor(wanted / 4 ^ math.max(0, deliveries - 1)))
   from = '0'
 end
-local read = redis.call('XREADGROUP', 'GROUP', ARGV[9], ARGV[10], 'COUNT', count, 'STREAMS', stream, from)
-local answer, at = {'ok', deliveries}, 2
-for _, entry in ipairs(read and read[1][2] or {}) do
-  local fields = entry[2]
-  local known = fields and #fields == 4 and fields[1] == 'v' and fields[3] == 'j'
-  answer[at + 1], answer[at + 2], answer[at + 3] = entry[1], known and fields[2], known and fields[4] or fields
-  at = at + 3
-end
+local answer, at, jobs, bytes = {'ok', deliveries}, 2, 0, 0
+repeat
+  local count = math.min(100, math.max(1, math.floor((wanted - jobs) / most)))
+  local read = redis.call('XREADGROUP', 'GROUP', ARGV[11], ARGV[12], 'COUNT', count, 'STREAMS', stream, from)
+  local entries = read and read[1][2] or {}
+  for _, entry in ipairs(entries) do
+    local fields, holds = entry[2], 1
+    local known = fields and #fields >= 4 and fields[1] == 'v' and fields[3] == 'j'
+    if known and #fields > 4 then
+      holds = tonumber(fields[5] == 'n' and fields[6] or '') or 0
+      known = #fields == 6 and holds >= 1
+    end
+    answer[at + 1], answer[at + 2], answer[at + 3] = entry[1], known and fields[2], known and fields[4] or fields
+    answer[at + 4] = known and holds or 1
+    at, jobs = at + 4, jobs + answer[at + 4]
+    if known then bytes = bytes + #fields[4] else for _, value in ipairs(fields or {}) do bytes = bytes + #value end end
+    if from ~= '>' then from = entry[1] end
+  end
+until #entries < count or jobs + most > wanted or bytes >= enough
 return answer
+"""
+
+# Acknowledges and deletes entries, and counts what they held no more. Run in one transaction with the rest of an acknowledgement.
+# KEYS: stream, what it holds beyond its entries. ARGV: group, then for each entry its id and how many jobs it holds.
+ACKNOWLEDGE = """
+local fewer = 0
+for i = 2, #ARGV, 2 do
+  redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
+  if redis.call('XDEL', KEYS[1], ARGV[i]) == 1 then fewer = fewer + ARGV[i + 1] - 1 end
+end
+if fewer > 0 then redis.call('DECRBY', KEYS[2], fewer) end
 """
 
 # Hands out jobs that were found due in the backlog, and counts that as the stream does for its entries: what keeps coming back may be

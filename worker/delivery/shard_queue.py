@@ -10,7 +10,8 @@ from uuid import uuid4
 import redis
 
 from producers.append import BELL_MS, MAX_RINGS, deliver_message
-from producers.redis_keys import PREFIX, QUEUE_KEY, Lane, handed_out, lease, stream
+from producers.gathering import ENTRY_JOBS
+from producers.redis_keys import PREFIX, QUEUE_KEY, Lane, handed_out, lease, more, stream
 
 from ..store.replay_order import entry_number
 from . import scripts
@@ -36,6 +37,8 @@ class RawEntry(NamedTuple):
     data: bytes | None
     #: Of any other: all it has.
     fields: dict[bytes, bytes] | None = None
+    #: How many jobs it counts for.
+    jobs: int = 1
 
     @property
     def at(self) -> float:
@@ -46,11 +49,6 @@ class RawEntry(NamedTuple):
     def vanished(self) -> bool:
         """Whether it was deleted behind our back: it is still pending, and empty."""
         return self.data is None and self.fields is None
-
-    @property
-    def size_bytes(self) -> int:
-        """How much it holds."""
-        return len(self.data or b"") + sum(map(len, (self.fields or {}).values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +102,20 @@ class ShardQueue:
         """Whether the claim still stands."""
         return bool(self._client.get(lease(self.shard)) == self._claim.encode())
 
-    def read(self, lane: Lane, count: int, *, pending: bool) -> Read:
-        """Read up to ``count`` entries: new ones, or those an earlier holder left.
+    def read(self, lane: Lane, jobs: int, size_bytes: int, *, pending: bool) -> Read:
+        """Read entries, new ones or those an earlier holder left: of up to ``jobs`` jobs, of ``size_bytes`` bytes or hardly more.
 
         Raises:
             LeaseLost: the lease is not ours any more; nothing was read.
         """
         answer: Any = self._run(
-            scripts.READ, self.fence, LEASE_MS, BELL_MS, lane, count, "pending" if pending else "new",
-            scripts.GROUP, scripts.CONSUMER,
+            scripts.READ, self.fence, LEASE_MS, BELL_MS, lane, jobs, size_bytes, ENTRY_JOBS if lane == "bulk" else 1,
+            "pending" if pending else "new", scripts.GROUP, scripts.CONSUMER,
         )  # fmt: skip
         if answer[0] == b"lost":
             raise LeaseLost(f"shard {self.shard}")
-        found = zip(answer[2::3], answer[3::3], answer[4::3], strict=True)
-        return Read([_entry(name.decode(), version, data) for name, version, data in found], int(answer[1]))
+        found = zip(answer[2::4], answer[3::4], answer[4::4], answer[5::4], strict=True)
+        return Read([_entry(name.decode(), *values) for name, *values in found], int(answer[1]))
 
     def hand_out(self, lane: Lane, jobs: Sequence[str]) -> HandedOut:
         """Note that jobs of the lane's backlog, given in order, are in hand now: all of them, or the first few.
@@ -143,15 +141,18 @@ class ShardQueue:
         if handed.jobs and handed.deliveries >= ALONE:
             self._client.hset(handed_out(self.shard, lane), mapping=dict.fromkeys(handed.jobs, ALONE))
 
-    def acknowledge(self, lane: Lane, entries: Sequence[str], handed: Sequence[str] = ()) -> None:
+    def acknowledge(self, lane: Lane, entries: Sequence[RawEntry], handed: Sequence[str] = ()) -> None:
         """Acknowledge and delete entries whose jobs are settled, and forget that jobs of the backlog were handed out."""
         if not entries and not handed:
             return
         name = stream(self.shard, lane)
         with self._client.pipeline(transaction=True) as transaction:
-            if entries:
-                transaction.xack(name, scripts.GROUP, *entries)
-                transaction.xdel(name, *entries)
+            if single := [entry.id for entry in entries if entry.jobs == 1]:
+                transaction.xack(name, scripts.GROUP, *single)
+                transaction.xdel(name, *single)
+            if len(single) < len(entries):
+                held = [value for entry in entries if entry.jobs > 1 for value in (entry.id, entry.jobs)]
+                transaction.eval(scripts.ACKNOWLEDGE, 2, name, more(self.shard, lane), scripts.GROUP, *held)
             if handed:
                 transaction.hdel(handed_out(self.shard, lane), *handed)
             transaction.execute()
@@ -168,9 +169,9 @@ class ShardQueue:
         return self._client.register_script(script)(args=values)
 
 
-def _entry(name: str, version: bytes | None, data: Any) -> RawEntry:
+def _entry(name: str, version: bytes | None, data: Any, jobs: int) -> RawEntry:
     if version is not None:
-        return RawEntry(name, version, data)
+        return RawEntry(name, version, data, None, jobs)
     # Of the fields only, or of nothing at all.
     return RawEntry(name, None, None, dict(zip(data[::2], data[1::2], strict=True)) if data else None)
 

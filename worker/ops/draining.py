@@ -10,10 +10,9 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from producers.redis_keys import LANES, stream
-
 from .. import queue_config
 from ..queue_config import QueueProblem
+from ..queue_length import jobs_queued
 from ..settings import parse_duration
 from ..store.reading.totals import backlog_size
 from .failures import CommandFailed
@@ -83,11 +82,7 @@ def _left(stores: Stores, streams_only: bool) -> Left:
         raise QueueProblem("the queue was never set up in this Redis: run `trackrelay migrate`")
     # In the order of a job's road: what moves on meanwhile counts twice rather than not at all.
     in_outbox = stores.outbox.waiting(config.generation).jobs if stores.outbox and not streams_only else None
-    with stores.redis.pipeline(transaction=False) as asked:
-        for shard in range(config.shards):
-            for lane in LANES:
-                asked.xlen(stream(shard, lane))
-        queued = sum(asked.execute())
+    queued = jobs_queued(stores.redis, config.shards)
     if streams_only:
         return Left(queued)
     with stores.engine.connect() as connection:

@@ -12,9 +12,10 @@ import redis as client_library
 from redis.exceptions import RedisError
 
 from producers.append import MEMORY_MARK
-from producers.redis_keys import CONFIG, LANES, stream
+from producers.redis_keys import CONFIG
 
-from ...queue_config import QueueConfig, QueueProblem, check_queue
+from ...queue_config import QueueProblem, check_queue
+from ...queue_length import jobs_queued
 from ...settings import Settings
 from ..failures import explain, place
 from ..words import count, duration, size
@@ -134,7 +135,7 @@ def _queue(client: client_library.Redis, settings: Settings) -> Iterator[Finding
     except QueueProblem as problem:
         yield Finding(AREA, "queue", "wrong", str(problem))
         return
-    jobs = _length(client, config)
+    jobs = jobs_queued(client, config.shards)
     yield Finding(
         AREA, "queue", "ok", f"{count(config.shards, 'shard')}, format {config.format}; {count(jobs, 'job')} in it"
     )
@@ -143,11 +144,3 @@ def _queue(client: client_library.Redis, settings: Settings) -> Iterator[Finding
             f"full: {jobs:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {settings.max_queue_length:,}; callers get QueueFull"
         )
         yield Finding(AREA, "room", "wrong", text)
-
-
-def _length(client: client_library.Redis, config: QueueConfig) -> int:
-    with client.pipeline(transaction=False) as asked:
-        for shard in range(config.shards):
-            for lane in LANES:
-                asked.xlen(stream(shard, lane))
-        return sum(asked.execute())

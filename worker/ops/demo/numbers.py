@@ -9,10 +9,9 @@ from typing import Any
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from producers.redis_keys import LANES, stream
-
 from ...delivery.breaker import Breaker
 from ...queue_config import read
+from ...queue_length import jobs_queued
 from ...store import letters
 from ...store.letters import Filters
 from ...store.reading.totals import totals
@@ -93,8 +92,4 @@ class Gauge:
 
     def _in_streams(self) -> int:
         config = read(self._stores.redis)
-        with self._stores.redis.pipeline(transaction=False) as lengths:
-            for shard in range(config.shards if config else 0):
-                for lane in LANES:
-                    lengths.xlen(stream(shard, lane))
-            return sum(lengths.execute())
+        return jobs_queued(self._stores.redis, config.shards if config else 0)

@@ -56,12 +56,13 @@ def scan(client: redis.Redis, asked: Asked, hasher: KeyHasher | None, most: int)
 
 
 def _scan_stream(client: redis.Redis, matcher: Matcher, shard: int, lane: Lane, most: int, result: Scan) -> None:
-    name, position = stream(shard, lane), 0
+    name, ahead, looked_at = stream(shard, lane), 0, 0
     for entry_id, fields in _entries(client, name, most):
         for job in matcher.jobs(fields.get(b"j", b"")):
-            result.found.append(_trace(client, job, matcher, shard, lane, entry_id, position))
-        position += 1
-    result.looked_at += position
+            result.found.append(_trace(client, job, matcher, shard, lane, entry_id, ahead))
+        ahead += int(fields.get(b"n", 1))
+        looked_at += 1
+    result.looked_at += looked_at
 
 
 def _entries(client: redis.Redis, name: str, most: int) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
@@ -76,7 +77,7 @@ def _entries(client: redis.Redis, name: str, most: int) -> Iterator[tuple[bytes,
 
 
 def _trace(
-    client: redis.Redis, job: Job, matcher: Matcher, shard: int, lane: Lane, entry_id: bytes, position: int
+    client: redis.Redis, job: Job, matcher: Matcher, shard: int, lane: Lane, entry_id: bytes, ahead: int
 ) -> Trace:
     return Trace(
         place="stream",
@@ -88,7 +89,7 @@ def _trace(
         idempotency_key=job.idempotency_key,
         shard=shard,
         lane=lane,
-        ahead=position,
+        ahead=ahead,
         deliveries=_deliveries(client, stream(shard, lane), entry_id),
     )
 

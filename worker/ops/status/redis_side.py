@@ -11,7 +11,7 @@ import redis
 
 from producers.redis_keys import LANES, MOVING, PREFIX, QUEUE_KEY, Lane, bell, lease, stream
 
-from ... import queue_config
+from ... import queue_config, queue_length
 from ...delivery.scripts import GROUP
 from ...queue_config import QueueConfig
 from ...signs_of_life import BEAT_KEY, WORKER_KEY, WORKERS_KEY
@@ -246,19 +246,20 @@ def _shards(client: redis.Redis, count: int) -> list[ShardLook]:
             asked.exists(lease(shard))
             asked.exists(bell(shard))
             for lane in LANES:
-                _ask_lane(asked, stream(shard, lane))
+                _ask_lane(asked, shard, lane)
         answers = iter(asked.execute(raise_on_error=False))
     return [_shard(number, answers) for number in range(count)]
 
 
 def _shard(number: int, answers: Any) -> ShardLook:
     held, rung = bool(_good(next(answers))), bool(_good(next(answers)))
-    lanes = {lane: _lane([next(answers) for _ in range(4)]) for lane in LANES}
+    lanes = {lane: _lane([next(answers) for _ in range(5)]) for lane in LANES}
     return ShardLook(number, lanes, held, rung)
 
 
-def _ask_lane(asked: Any, name: str) -> None:
-    asked.xlen(name)
+def _ask_lane(asked: Any, shard: int, lane: Lane) -> None:
+    queue_length.ask(asked, shard, lane)
+    name = stream(shard, lane)
     asked.xrange(name, count=1)
     # These two fail until a worker has made the group: then nothing is pending.
     asked.xpending(name, GROUP)
@@ -266,10 +267,14 @@ def _ask_lane(asked: Any, name: str) -> None:
 
 
 def _lane(answers: Sequence[Any]) -> LaneLook:
-    length, first, pending, first_pending = (None if _no_group(answer) else _good(answer) for answer in answers)
+    entries, beyond, first, pending, first_pending = (
+        None if _no_group(answer) else _good(answer) for answer in answers
+    )
+    length = queue_length.length(entries, beyond)
     return LaneLook(
-        length=int(length or 0),
-        pending=int(pending["pending"]) if pending else 0,
+        length=length,
+        # Known of the entries: of their jobs it is the like part.
+        pending=round(length * int(pending["pending"]) / entries) if pending and entries else 0,
         oldest=int(first[0][0].partition(b"-")[0]) / 1000 if first else None,
         deliveries=int(first_pending[0]["times_delivered"]) if first_pending else 0,
     )

@@ -33,6 +33,7 @@ _WHY = {
     "breaker": "delivery had stopped when it came",
     "halted": "delivery was halted when it came",
     "failed": "its request failed; it is tried again",
+    "isolated": "shared what may have killed its worker: now by itself",
     "late": "its shard changed hands",
     "round_over": "its turn was over before it could be sent",
     "replayed": "was a dead letter",
