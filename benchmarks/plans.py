@@ -20,8 +20,9 @@ import sqlalchemy as sa
 from producers import operations
 from producers.ids import new_id
 from producers.keys import shard_of
+from producers.redis_keys import LANES
 from worker.job import Job
-from worker.store import backlog, known, settlement, shards
+from worker.store import due, known, settlement, shards
 from worker.store.backlog import Waiting
 from worker.store.settlement import Settlement
 
@@ -107,21 +108,21 @@ def _rounds(engine: sa.Engine, explainer: Explainer) -> None:
         settlement.settle(connection, holder, Settlement(delivered=fresh), 5.0)
     with engine.begin() as connection:
         explainer.what = f"The due backlog, {ROUND:,} jobs"
-        due = backlog.due(connection, 0, "live", ROUND)
+        jobs = due.look(connection, 0, "live", ROUND).jobs
     with engine.begin() as connection:
-        explainer.what = f"Settling {len(due):,} jobs out of the backlog, delivered"
-        settlement.settle(connection, holder, Settlement(delivered=due), 5.0)
+        explainer.what = f"Settling {len(jobs):,} jobs out of the backlog, delivered"
+        settlement.settle(connection, holder, Settlement(delivered=jobs), 5.0)
     with engine.begin() as connection:
         explainer.what = f"Settling {ROUND:,} jobs that must wait"
         waiting = [Waiting(job=job, reason="breaker") for job in _jobs()]
         settlement.settle(connection, holder, Settlement(waiting=waiting), 5.0)
     with engine.begin() as connection:
         explainer.what = "Jobs out of the backlog that failed again"
-        failed = [Waiting(job=job, reason="failed") for job in backlog.due(connection, 0, "live", ROUND)]
+        failed = [Waiting(job=job, reason="failed") for job in due.look(connection, 0, "live", ROUND).jobs]
         settlement.settle(connection, holder, Settlement(waiting=failed), 5.0)
     with engine.begin() as connection:
         explainer.what = "The tick: shards with something due"
-        backlog.due_shards(connection)
+        due.firsts(connection, {(shard, lane): 0 for shard in range(SHARDS) for lane in LANES})
 
 
 def _jobs() -> list[Job]:

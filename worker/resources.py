@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import redis
 import sqlalchemy as sa
 import structlog
+
+from producers.redis_keys import Lane
 
 from .credentials import Credentials, unset
 from .customerio.client import TrackApi
@@ -24,6 +27,7 @@ from .redis_client import connect
 from .settings import Settings, settings
 from .store import shards, state
 from .store.engine import engine
+from .store.sweep import Sweep
 
 log = structlog.get_logger("trackrelay.worker")
 
@@ -44,6 +48,9 @@ class Resources:
     executor: Executor
     hasher: KeyHasher
     rules: Rules
+    #: By shard and lane: how far this process's holders have come in the backlog, and its ticks.
+    sweeps: defaultdict[tuple[int, Lane], Sweep] = field(default_factory=lambda: defaultdict(Sweep))
+    tick_sweeps: defaultdict[tuple[int, Lane], Sweep] = field(default_factory=lambda: defaultdict(Sweep))
 
     @lru_cache(maxsize=2)  # noqa: B019 - lives as long as the process
     def decoder(self, queue_shards: int) -> Decoder:

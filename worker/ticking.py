@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 
+import sqlalchemy as sa
+
 from producers.redis_keys import LANES, PREFIX, stream
 
 from . import queue_config
 from .delivery.shard_queue import ring
 from .queue_recovery import set_up_again
 from .resources import Resources
-from .store import backlog, shards
+from .store import due, shards
 
 #: How often the fleet ticks, however many beats and workers do.
 TICK_S = 1.0
@@ -27,7 +29,7 @@ def ring_forgotten(resources: Resources) -> list[int]:
     with resources.engine.begin() as connection:
         shards.sign_of_life(connection)
         standing = resources.breaker.standing(may_probe=False)
-        due = set(backlog.due_shards(connection)) if standing.may_try else set()
+        to_try = _with_something_due(connection, resources, count) if standing.may_try else set()
         paused = shards.paused(connection)
     with client.pipeline(transaction=False) as lengths:
         for shard in range(count):
@@ -35,4 +37,15 @@ def ring_forgotten(resources: Resources) -> list[int]:
                 lengths.xlen(stream(shard, lane))
         found = lengths.execute()
     busy = {shard for shard in range(count) if any(found[len(LANES) * shard : len(LANES) * (shard + 1)])}
-    return [shard for shard in sorted((busy | due) - paused) if ring(client, shard)]
+    return [shard for shard in sorted((busy | to_try) - paused) if ring(client, shard)]
+
+
+def _with_something_due(connection: sa.Connection, resources: Resources, count: int) -> set[int]:
+    began = time.monotonic()
+    sweeps = {(shard, lane): resources.tick_sweeps[shard, lane] for shard in range(count) for lane in LANES}
+    starts = {place: sweep.start(began) for place, sweep in sweeps.items()}
+    found = due.firsts(connection, starts)
+    ended = time.monotonic()
+    for place, seen in found.items():
+        sweeps[place].looked(starts[place], seen, began, ended)
+    return {shard for (shard, _), seen in found.items() if seen.lowest is not None}

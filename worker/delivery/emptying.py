@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from producers.redis_keys import LANES, stream
 
 from ..store import shards
+from ..store.sweep import Sweep
 from .breaker import Breaker, Standing
 from .intake import Decoder
 from .loop import Delivery, Rules
@@ -65,6 +66,7 @@ def _hold(queue: _ShardToEmpty, engine: sa.Engine, decoder: Decoder, rules: Rule
         executor=_NO_THREADS,
         rules=rules,
         possible_since=takeover.possible_since,
+        sweeps={lane: Sweep() for lane in LANES},
     )
 
 

@@ -10,6 +10,8 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from producers.redis_keys import LANES
+
 from ..pool_process import is_ending
 from ..resources import Resources
 from ..store import shards
@@ -92,6 +94,7 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
         executor=resources.executor,
         rules=resources.rules,
         possible_since=takeover.possible_since,
+        sweeps={lane: resources.sweeps[queue.shard, lane] for lane in LANES},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,9 +17,10 @@ from producers.redis_keys import Lane
 
 from ..failpoints import failpoint
 from ..job import Job
-from ..store import backlog, known, ledger, settlement
+from ..store import due, known, ledger, settlement
 from ..store.backlog import Waiting
 from ..store.settlement import Settlement
+from ..store.sweep import Sweep
 from .breaker import Breaker, Standing
 from .intake import MAX_DELIVERIES, Decoder, crashed, drop_repeats, expired, keep_back
 from .log_lines import log_settlement
@@ -78,6 +79,7 @@ class Delivery:
 
     Args:
         possible_since: unix seconds of the last moment at which delivery became possible again, as Postgres knows it.
+        sweeps: how far looking through the lanes' backlogs has come.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Delivery:
         executor: Executor,
         rules: Rules,
         possible_since: float,
+        sweeps: Mapping[Lane, Sweep],
     ) -> None:
         self._queue = queue
         self._engine = engine
@@ -100,7 +103,7 @@ class Delivery:
         self._rules = rules
         self._possible_since = possible_since
         self._holder = settlement.Holder(queue.shard, queue.fence)
-        self._lanes: dict[Lane, _LaneState] = {"live": _LaneState(), "bulk": _LaneState()}
+        self._lanes: dict[Lane, _LaneState] = {lane: _LaneState(sweep) for lane, sweep in sweeps.items()}
         self._in_hand: Intake | None = None
         self.paused = False
 
@@ -149,24 +152,37 @@ class Delivery:
                 self._take(read, intake)
                 return intake
             state.pending = False
-        if state.has_due and standing.state in ("closed", "probe"):
-            most = ROUND_JOBS // 2 if state.stream_has_work else ROUND_JOBS
-            with self._engine.connect() as connection:
-                due = backlog.due(connection, self._queue.shard, lane, most)
-            state.has_due = bool(due)
-            self._take_due(due, intake)
+        may_try = standing.state in ("closed", "probe")
+        if state.has_due and may_try:
+            self._look(intake, ROUND_JOBS // 2 if state.stream_has_work else ROUND_JOBS)
             if intake.handed.deliveries:
                 # They came back from a holder that did not settle them: if it is they that kill, then nothing beside them.
                 return intake
         read = self._queue.read(lane, max(1, ROUND_JOBS - len(intake.jobs)), ROUND_BYTES, pending=False)
         state.stream_has_work = bool(read.entries)
         self._take(read, intake)
+        if state.has_due and may_try and not read.entries and not intake.jobs:
+            # Something may be due below where the look began. Nobody goes without having seen.
+            state.sweep.rewind()
+            self._look(intake, ROUND_JOBS)
         return intake
 
-    def _take_due(self, due: list[Job], intake: Intake) -> None:
-        if due:
-            intake.handed = self._queue.hand_out(intake.lane, [job.id for job in due])
-            intake.jobs = due[: len(intake.handed.jobs)]
+    def _look(self, intake: Intake, most: int) -> None:
+        state = self._lanes[intake.lane]
+        began = time.monotonic()
+        start = state.sweep.start(began)
+        with self._engine.connect() as connection:
+            found = due.look(connection, self._queue.shard, intake.lane, most, start)
+        # Only a look from the beginning can tell that nothing is.
+        state.has_due = bool(found.jobs) or start > 0
+        self._take_due(found.jobs, intake)
+        if len(intake.jobs) == len(found.jobs):
+            state.sweep.looked(start, found.seen, began, time.monotonic())
+
+    def _take_due(self, jobs: list[Job], intake: Intake) -> None:
+        if jobs:
+            intake.handed = self._queue.hand_out(intake.lane, [job.id for job in jobs])
+            intake.jobs = jobs[: len(intake.handed.jobs)]
             self._in_hand = intake
 
     def _take(self, read: Read, intake: Intake) -> None:
@@ -186,6 +202,8 @@ class Delivery:
         state = self._lanes[intake.lane]
         if not fresh:
             return frozenset()
+        began = time.monotonic()
+        due_from = None if state.has_due else state.sweep.start(began)
         with self._engine.connect() as connection:
             stores = known.look_up(
                 connection,
@@ -193,7 +211,10 @@ class Delivery:
                 intake.lane,
                 [job.id for job in fresh],
                 list({key for job in fresh for key in job.keys}),
+                due_from,
             )
+        if due_from is not None and not stores.has_due:
+            state.sweep.asked(due_from, began, time.monotonic())
         state.has_due = state.has_due or stores.has_due
         intake.jobs = drop_repeats(intake.jobs, stores)
         return stores.waiting_keys
@@ -328,6 +349,7 @@ def _in_this_thread(call: Callable[[Packed], list[Result]], packed: Packed) -> F
 
 @dataclass(slots=True)
 class _LaneState:
+    sweep: Sweep
     pending: bool = True
     has_due: bool = True
     stream_has_work: bool = True

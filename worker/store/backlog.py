@@ -6,50 +6,18 @@ of their shard's row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from producers.redis_keys import Lane
-
 from ..job import Job
 from .arrays import bool_array, number_array, text_array
 from .printing import as_json, plain
 
-#: Rows of one key that one read takes at the most.
-ROWS_A_KEY = 250
-#: One read takes no more documents than this, and one: a thousand of the largest would be more than a small worker's memory holds.
-MAX_BYTES = 8_000_000
-
-_COLUMNS = """job_id, key, position, sends, parts, keys, shards, operation, source, idempotency_key, trace,
-    CAST(body AS text) AS body, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM age_from) AS age_from,
-    attempts, max_batch, coalesce(extract(epoch FROM failed_at), 0) AS failed_at, replayed"""
-
-# Due, and if the job has several rows, in all of them. (A repeat that names another second key adds a row: there may be more
-# than it has parts.)
-_TRYABLE = """due_at IS NOT NULL AND due_at <= now() AND (parts = 1 OR sends AND parts <= (
-    SELECT CASE WHEN count(*) = count(*) FILTER (WHERE o.due_at <= now()) THEN count(*) ELSE 0 END
-    FROM trackrelay_backlog o WHERE o.job_id = b.job_id))"""
-
-_DUE = sa.text(f"""
-    WITH firsts AS (
-        SELECT key FROM trackrelay_backlog b
-        WHERE shard = :shard AND lane = :lane AND {_TRYABLE}
-        ORDER BY position LIMIT :most),
-    -- Of many keys only a few rows each: all the others would be fetched and sorted, only to be left.
-    share AS (SELECT least(:rows_a_key, 1 + 2 * :most / greatest(1, count(*))) AS rows_a_key FROM firsts),
-    rows AS (
-        SELECT r.* FROM firsts CROSS JOIN LATERAL (
-            SELECT {_COLUMNS} FROM trackrelay_backlog
-            WHERE shard = :shard AND lane = :lane AND key = firsts.key
-            ORDER BY position LIMIT (SELECT rows_a_key FROM share)) r
-        ORDER BY position LIMIT :most)
-    SELECT * FROM (
-        SELECT *, sum(octet_length(body)) OVER (ORDER BY position, key) - octet_length(body) AS bytes_before FROM rows) taken
-    WHERE bytes_before < :max_bytes ORDER BY position
-""")
+#: Shard, lane and key: where rows wait for one another.
+Place = tuple[int, str, str]
 
 _INSERT = sa.text("""
     INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, not_before, sends, parts, keys, shards, operation,
@@ -98,7 +66,8 @@ _REMOVE = sa.text("""
     DELETE FROM trackrelay_backlog b
     USING unnest(CAST(:ids AS text[])) AS gone (id) CROSS JOIN LATERAL (
         SELECT job_id, key FROM trackrelay_backlog WHERE job_id = gone.id LIMIT 4) row
-    WHERE b.job_id = row.job_id AND b.key = row.key RETURNING b.shard, b.lane, b.key
+    WHERE b.job_id = row.job_id AND b.key = row.key
+    RETURNING b.shard, b.lane, b.key, b.position, b.due_at IS NOT NULL AS was_first
 """)
 _SHARDS_OF = sa.text("SELECT DISTINCT shard FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))")
 
@@ -107,21 +76,16 @@ _PROMOTE = sa.text("""
     UPDATE trackrelay_backlog b SET due_at = greatest(
         now() + CASE WHEN b.operation = 'person.merge' THEN make_interval(secs => :merge_delay_s) ELSE interval '0' END,
         b.not_before)
-    FROM unnest(CAST(:shards AS int[]), CAST(:lanes AS text[]), CAST(:keys AS text[])) AS touched (shard, lane, key)
+    FROM unnest(CAST(:shards AS int[]), CAST(:lanes AS text[]), CAST(:keys AS text[]), CAST(:starts AS bigint[]))
+        AS touched (shard, lane, key, start)
     CROSS JOIN LATERAL (
         SELECT job_id FROM trackrelay_backlog f
-        WHERE f.shard = touched.shard AND f.lane = touched.lane AND f.key = touched.key ORDER BY position LIMIT 1) first
+        WHERE f.shard = touched.shard AND f.lane = touched.lane AND f.key = touched.key AND f.position >= touched.start
+        ORDER BY position LIMIT 1) first
     WHERE b.job_id = first.job_id AND b.key = touched.key AND b.due_at IS NULL
 """)
 
 _HISTORY = sa.text("SELECT job_id, history FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))")
-
-_DUE_SHARDS = sa.text(f"""
-    SELECT shard FROM trackrelay_shards s WHERE paused_at IS NULL AND EXISTS (
-        SELECT 1 FROM unnest(ARRAY['live', 'bulk']) AS lane CROSS JOIN LATERAL (
-            SELECT 1 FROM trackrelay_backlog b
-            WHERE b.shard = s.shard AND b.lane = lane.lane AND {_TRYABLE} ORDER BY position LIMIT 1) due)
-""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,50 +102,6 @@ class Waiting:
     history: tuple[dict[str, Any], ...] = ()
     #: Of a replay with keys in two shards: see `replay_order`.
     behind: int | None = None
-
-
-def due(connection: sa.Connection, shard: int, lane: Lane, most: int) -> list[Job]:
-    """Jobs that may be tried now, in order: due firsts and what follows them, at most ``most``."""
-    rows = connection.execute(
-        _DUE,
-        {"shard": shard, "lane": lane, "most": most, "rows_a_key": min(ROWS_A_KEY, most), "max_bytes": MAX_BYTES},
-    ).all()
-    return list(_in_reach(rows, lane))
-
-
-def _in_reach(rows: Iterable[Any], lane: Lane) -> Iterable[Job]:
-    # Behind a job with two keys nothing may be sent before it is settled, and it only when it is first in both.
-    closed: set[str] = set()
-    begun: set[str] = set()
-    for row in rows:
-        if row.key in closed:
-            continue
-        if row.parts > 1:
-            closed.update(row.keys)
-            if row.key in begun or not row.sends or begun.intersection(row.keys):
-                continue
-        begun.add(row.key)
-        yield _job(row, lane)
-
-
-def _job(row: Any, lane: Lane) -> Job:
-    return Job(
-        id=row.job_id,
-        operation=row.operation,
-        keys=tuple(row.keys),
-        shards=tuple(row.shards),
-        body=row.body.encode(),
-        lane=lane,
-        enqueued_at=float(row.enqueued_at),
-        age_from=float(row.age_from),
-        source=row.source,
-        idempotency_key=row.idempotency_key,
-        trace=row.trace,
-        attempts=row.attempts,
-        max_batch=row.max_batch,
-        failed_at=float(row.failed_at),
-        replayed=row.replayed,
-    )
 
 
 def insert(connection: sa.Connection, shard: int, waiting: Sequence[Waiting], positions: Iterable[int]) -> None:
@@ -246,11 +166,17 @@ def update(connection: sa.Connection, waiting: Sequence[Waiting]) -> None:
         )
 
 
-def remove(connection: sa.Connection, ids: Sequence[str]) -> set[tuple[int, str, str]]:
-    """Take jobs out: they were delivered, or are dead letters now. Returns the (shard, lane, key) of each row there was."""
-    if not ids:
-        return set()
-    return {(row.shard, row.lane, row.key) for row in connection.execute(_REMOVE, {"ids": text_array(sorted(ids))})}
+def remove(connection: sa.Connection, ids: Sequence[str]) -> dict[Place, int]:
+    """Take jobs out: they were delivered, or are dead letters now.
+
+    Returns:
+        where they were, and from which position on what is left for the key is: nothing is before a first row.
+    """
+    left: dict[Place, int] = {}
+    for row in connection.execute(_REMOVE, {"ids": text_array(sorted(ids))}) if ids else ():
+        place = (row.shard, row.lane, row.key)
+        left[place] = row.position if row.was_first else left.get(place, 0)
+    return left
 
 
 def shards_of(connection: sa.Connection, ids: Sequence[str]) -> list[int]:
@@ -265,22 +191,22 @@ def histories(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[d
     return {row.job_id: row.history for row in connection.execute(_HISTORY, {"ids": text_array(ids)})}
 
 
-def promote(connection: sa.Connection, touched: Iterable[tuple[int, str, str]], merge_delay_s: float) -> None:
-    """Give the first row of each (shard, lane, key) its due time, if it has none."""
-    in_order = sorted(set(touched))
-    if in_order:
-        shards, lanes, keys = zip(*in_order, strict=True)
+def promote(connection: sa.Connection, touched: Mapping[Place, int], merge_delay_s: float) -> None:
+    """Give the first row of each place its due time, if it has none.
+
+    Args:
+        touched: places, and a position before which none of their rows is.
+    """
+    if touched:
+        in_order = sorted((*place, start) for place, start in touched.items())
+        shards, lanes, keys, starts = zip(*in_order, strict=True)
         connection.execute(
             _PROMOTE,
             {
                 "shards": number_array(shards),
                 "lanes": text_array(lanes),
                 "keys": text_array(keys),
+                "starts": number_array(starts),
                 "merge_delay_s": merge_delay_s,
             },
         )
-
-
-def due_shards(connection: sa.Connection) -> list[int]:
-    """The shards, not paused, that have something to try."""
-    return sorted(row.shard for row in connection.execute(_DUE_SHARDS))

@@ -31,7 +31,8 @@ _KNOWN = sa.text("""
     UNION ALL
     SELECT 'due', '' FROM (
         SELECT 1 FROM trackrelay_backlog b
-        WHERE b.shard = :shard AND b.lane = :lane AND b.due_at IS NOT NULL AND b.due_at <= now()
+        WHERE b.shard = :shard AND b.lane = :lane AND b.position >= CAST(:due_from AS bigint)
+            AND b.due_at IS NOT NULL AND b.due_at <= now()
         ORDER BY position LIMIT 1) due
 """)
 
@@ -44,16 +45,28 @@ class Known:
     jobs: frozenset[str]
     #: Keys for which an earlier job waits in the backlog.
     waiting_keys: frozenset[str]
-    #: Whether the lane's backlog has something to try.
+    #: Whether the lane's backlog has something to try, as far as it was asked.
     has_due: bool = False
 
 
-def look_up(connection: sa.Connection, shard: int, lane: Lane, ids: Sequence[str], keys: Sequence[str]) -> Known:
-    """Ask ledger, backlog and dead letters about ``ids``, and the lane's backlog about ``keys`` (as stored)."""
+def look_up(
+    connection: sa.Connection,
+    shard: int,
+    lane: Lane,
+    ids: Sequence[str],
+    keys: Sequence[str],
+    due_from: int | None = 0,
+) -> Known:
+    """Ask ledger, backlog and dead letters about ``ids``, and the lane's backlog about ``keys`` (as stored).
+
+    Args:
+        due_from: the position from which on to see whether anything is due; None: it is not asked.
+    """
     if not ids:
         return Known(frozenset(), frozenset())
     rows = connection.execute(
-        _KNOWN, {"ids": text_array(ids), "keys": text_array(keys), "shard": shard, "lane": lane}
+        _KNOWN,
+        {"ids": text_array(ids), "keys": text_array(keys), "shard": shard, "lane": lane, "due_from": due_from},
     ).all()
     return Known(
         jobs=frozenset(row.name for row in rows if row.what == "job"),

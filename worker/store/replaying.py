@@ -169,7 +169,9 @@ def replay(
         first = locked[shard].next_position
         backlog.insert(connection, shard, here, range(first, first + len(here)))
         shards.set_next_position(connection, shard, first + len(here))
-    places = {(shard, job.lane, key) for job in jobs for key, shard in zip(job.keys, job.shards, strict=True)}
+    places: dict[backlog.Place, int] = {
+        (shard, job.lane, key): 0 for job in jobs for key, shard in zip(job.keys, job.shards, strict=True)
+    }
     backlog.promote(connection, places, merge_delay_s)
     return marked
 

@@ -64,7 +64,7 @@ def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, me
         *positions, following = replay_order.make_way(connection, holder.shard, jobs, own.next_position)
         backlog.insert(connection, holder.shard, arriving, positions)
         shards.set_next_position(connection, holder.shard, following)
-    backlog.promote(connection, left | _arrived(holder.shard, [each.job for each in arriving]), merge_delay_s)
+    backlog.promote(connection, _arrived(holder.shard, [each.job for each in arriving]) | left, merge_delay_s)
     return own.paused
 
 
@@ -87,9 +87,9 @@ def _bury(connection: sa.Connection, dead: Sequence[Death]) -> None:
     )
 
 
-def _arrived(shard: int, jobs: Sequence[Job]) -> set[tuple[int, str, str]]:
+def _arrived(shard: int, jobs: Sequence[Job]) -> dict[backlog.Place, int]:
     return {
-        (of_key, job.lane, key)
+        (of_key, job.lane, key): 0
         for job in jobs
         for key, of_key in zip(job.keys, job.shards, strict=True)
         if of_key == shard

@@ -241,10 +241,10 @@ def test_what_is_too_much_for_a_slow_store_comes_in_smaller_parts(
         jobs = [pipeline.track("42", str(number), {}) for number in range(100)]
     look_up = known.look_up
 
-    def slow_for_many(connection: Any, shard: int, lane: Any, ids: Any, keys: Any) -> Any:
+    def slow_for_many(connection: Any, shard: int, lane: Any, ids: Any, *asked: Any) -> Any:
         if len(ids) > 5:
             expire_lease(road.redis, shard)
-        return look_up(connection, shard, lane, ids, keys)
+        return look_up(connection, shard, lane, ids, *asked)
 
     monkeypatch.setattr(known, "look_up", slow_for_many)
     for _ in range(TOO_OFTEN):

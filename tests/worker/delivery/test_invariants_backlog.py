@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tests.support.road import Road
 from tests.worker.delivery.in_process import FakeApi, Worker, people_of
-from worker.store import backlog, known, shards
+from worker.store import backlog, due, known, shards
 
 ROWS = 20_000
 
@@ -50,7 +50,7 @@ def test_no_round_reads_the_whole_backlog_even_before_there_are_statistics(road:
         shards.lock(connection, [0])
         found = known.look_up(connection, 0, "live", [f"{number:026}" for number in range(1000)], keys)
         assert (len(found.jobs), len(found.waiting_keys), found.has_due) == (1000, 1000, True)
-        jobs = backlog.due(connection, 0, "live", 500)
+        jobs = due.look(connection, 0, "live", 500).jobs
         assert [job.id for job in jobs] == [f"{number:026}" for number in range(500)]
         # For much more than this, a table of this size is rightly read as a whole.
         del jobs[100:]
@@ -58,23 +58,30 @@ def test_no_round_reads_the_whole_backlog_even_before_there_are_statistics(road:
         gone = backlog.remove(connection, [job.id for job in jobs])
         assert len(gone) == 100
         backlog.promote(connection, gone, 0.0)
-        backlog.due_shards(connection)
+        due.firsts(connection, {(0, "live"): 0, (0, "bulk"): 0})
     assert len(plans) == 6
     for plan in plans:
         assert "Seq Scan on trackrelay_backlog" not in plan, plan
-        # Neither is an index read for all of a shard.
-        assert not re.search(r"Index Cond: \(shard = [^A]*\)\n", plan), plan
+        # Neither is an index of it read for all of a shard.
+        assert not re.search(r" ix_trackrelay_backlog_.*\n +Index Cond: \(shard = [^A]*\)\n", plan), plan
 
 
 def test_of_many_long_queues_no_more_rows_are_fetched_than_a_round_takes(road: Road) -> None:
     with road.engine.begin() as connection:
         connection.execute(FILL, {"rows": ROWS, "keys": 500})
         plan = connection.execute(
-            sa.text(f"EXPLAIN (ANALYZE, FORMAT JSON) {backlog._DUE.text}"),
-            {"shard": 0, "lane": "live", "most": 500, "rows_a_key": backlog.ROWS_A_KEY, "max_bytes": backlog.MAX_BYTES},
+            sa.text(f"EXPLAIN (ANALYZE, FORMAT JSON) {due._LOOK.text}"),
+            {
+                "shard": 0,
+                "lane": "live",
+                "most": 500,
+                "start": 0,
+                "rows_a_key": due.ROWS_A_KEY,
+                "max_bytes": due.MAX_BYTES,
+            },
         ).scalar_one()
         assert most_rows(plan[0]["Plan"]) <= 3 * 500
-        jobs = backlog.due(connection, 0, "live", 500)
+        jobs = due.look(connection, 0, "live", 500).jobs
     positions = [int(job.id) for job in jobs]
     assert positions == sorted(positions)
     assert len(jobs) == 500
@@ -89,7 +96,7 @@ def most_rows(plan: dict[str, Any]) -> float:
 def test_a_few_long_queues_are_taken_in_long_runs(road: Road) -> None:
     with road.engine.begin() as connection:
         connection.execute(FILL, {"rows": 2_000, "keys": 2})
-        jobs = backlog.due(connection, 0, "live", 500)
+        jobs = due.look(connection, 0, "live", 500).jobs
     assert [int(job.id) for job in jobs] == list(range(500))
 
 
@@ -98,12 +105,12 @@ def test_a_read_of_the_largest_documents_fits_into_a_small_workers_memory(
 ) -> None:
     with road.engine.begin() as connection:
         connection.execute(FILL, {"rows": 1_000, "keys": 100})
-        monkeypatch.setattr(backlog, "MAX_BYTES", 100_000)
-        jobs = backlog.due(connection, 0, "live", 500)
+        monkeypatch.setattr(due, "MAX_BYTES", 100_000)
+        jobs = due.look(connection, 0, "live", 500).jobs
         assert 100_000 <= sum(len(job.body) for job in jobs) < 101_000
         assert [int(job.id) for job in jobs] == list(range(len(jobs)))
-        monkeypatch.setattr(backlog, "MAX_BYTES", 1)
-        assert len(backlog.due(connection, 0, "live", 500)) == 1
+        monkeypatch.setattr(due, "MAX_BYTES", 1)
+        assert len(due.look(connection, 0, "live", 500).jobs) == 1
 
 
 def test_after_an_outage_a_round_takes_at_most_half_from_the_backlog_while_the_stream_has_work(

@@ -1,0 +1,64 @@
+"""Where to look next in a lane's backlog."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.store.sweep import REST, Seen, Sweep
+
+TAKES_S = 0.01
+
+
+def look(sweep: Sweep, now: float, seen: Seen) -> int:
+    """Where a look began that saw this."""
+    start = sweep.start(now)
+    sweep.looked(start, seen, now, now + TAKES_S)
+    return start
+
+
+def test_a_look_goes_on_where_the_last_one_ended() -> None:
+    sweep = Sweep()
+    starts = [look(sweep, now, Seen(10, following, 900)) for now, following in [(1.0, 100), (1.05, 200), (1.1, 300)]]
+    assert starts == [0, 100, 200]
+
+
+def test_at_the_end_it_turns_to_the_first_row_that_it_found_on_the_way() -> None:
+    sweep = Sweep()
+    assert look(sweep, 1.0, Seen(10, 100, 900)) == 0
+    assert look(sweep, 1.05, Seen(100, None, 900)) == 100
+    assert look(sweep, 1.1, Seen(20, None, 900)) == 10
+    assert look(sweep, 1.15, Seen(None, None, 900)) == 20
+    assert look(sweep, 1.2, Seen(None, None, 900)) == 900
+
+
+def test_it_begins_anew_after_so_many_times_as_long_as_that_took() -> None:
+    sweep = Sweep()
+    assert look(sweep, 1.0, Seen(10, 100, 900)) == 0
+    assert sweep.start(1.0 + TAKES_S + (REST - 1) * TAKES_S) == 100
+    assert sweep.start(1.0 + TAKES_S + (REST + 1) * TAKES_S) == 0
+
+
+def test_asked_in_vain_it_begins_anew_when_told_to() -> None:
+    sweep = Sweep()
+    look(sweep, 1.0, Seen(10, 100, 900))
+    sweep.asked(100, 1.05, 9.0)
+    assert sweep.start(1.05) == 100
+    sweep.rewind()
+    assert sweep.start(1.05) == 0
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.booleans()), min_size=1, max_size=30))
+def test_all_that_was_due_on_the_way_is_found_before_it_turns(steps: list[tuple[int, bool]]) -> None:
+    # A backlog of rows that stay due, and looks that find a few each: none of them is passed over until the turn.
+    rows, found, sweep = list(range(0, 1_000, 3)), [], Sweep()
+    for number, (most, grows) in enumerate(steps):
+        start = sweep.start(1.0 + number * TAKES_S / 2)
+        due = [row for row in rows if row >= start]
+        taken = due[:most]
+        following = taken[-1] + 1 if len(due) > most else None
+        sweep.looked(start, Seen(taken[0] if taken else None, following, rows[-1] + 1), 1.0, 1.0 + TAKES_S)
+        found += taken
+        if following is None:
+            break
+        if grows:
+            rows.append(rows[-1] + 3)
+    assert found == rows[: len(found)]

@@ -1,0 +1,140 @@
+"""What of the backlog may be tried now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from producers.redis_keys import Lane
+
+from ..job import Job
+from .arrays import number_array, text_array
+from .sweep import Seen
+
+#: Rows of one key that one read takes at the most.
+ROWS_A_KEY = 250
+#: One read takes no more documents than this, and one: a thousand of the largest would be more than a small worker's memory holds.
+MAX_BYTES = 8_000_000
+
+_COLUMNS = """job_id, key, position, sends, parts, keys, shards, operation, source, idempotency_key, trace,
+    CAST(body AS text) AS body, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM age_from) AS age_from,
+    attempts, max_batch, coalesce(extract(epoch FROM failed_at), 0) AS failed_at, replayed"""
+
+# Due, and if the job has several rows, in all of them. (A repeat that names another second key adds a row: there may be more
+# than it has parts.)
+_TRYABLE = """due_at IS NOT NULL AND due_at <= now() AND (parts = 1 OR sends AND parts <= (
+    SELECT CASE WHEN count(*) = count(*) FILTER (WHERE o.due_at <= now()) THEN count(*) ELSE 0 END
+    FROM trackrelay_backlog o WHERE o.job_id = b.job_id))"""
+
+_LOOK = sa.text(f"""
+    WITH firsts AS (
+        SELECT key, position FROM trackrelay_backlog b
+        WHERE shard = :shard AND lane = :lane AND position >= CAST(:start AS bigint) AND {_TRYABLE}
+        ORDER BY position LIMIT :most),
+    -- Of many keys only a few rows each: all the others would be fetched and sorted, only to be left.
+    share AS (SELECT least(:rows_a_key, 1 + 2 * :most / greatest(1, count(*))) AS rows_a_key FROM firsts),
+    rows AS (
+        SELECT r.* FROM firsts CROSS JOIN LATERAL (
+            SELECT {_COLUMNS} FROM trackrelay_backlog
+            WHERE shard = :shard AND lane = :lane AND key = firsts.key AND position >= firsts.position
+            ORDER BY position LIMIT (SELECT rows_a_key FROM share)) r
+        ORDER BY position LIMIT :most)
+    SELECT taken.*, (SELECT count(*) FROM firsts) AS firsts, s.next_position FROM trackrelay_shards s LEFT JOIN (
+        SELECT *, sum(octet_length(body)) OVER (ORDER BY position, key) - octet_length(body) AS bytes_before FROM rows) taken
+        ON bytes_before < :max_bytes
+    WHERE s.shard = :shard ORDER BY taken.position
+""")
+
+_FIRSTS = sa.text(f"""
+    SELECT s.shard, asked.lane, s.next_position, due.position
+    FROM unnest(CAST(:shards AS int[]), CAST(:lanes AS text[]), CAST(:starts AS bigint[])) AS asked (shard, lane, start)
+    JOIN trackrelay_shards s ON s.shard = asked.shard AND s.paused_at IS NULL
+    LEFT JOIN LATERAL (
+        SELECT position FROM trackrelay_backlog b
+        WHERE b.shard = s.shard AND b.lane = asked.lane AND b.position >= asked.start AND {_TRYABLE}
+        ORDER BY position LIMIT 1) due ON true
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a lane's backlog found."""
+
+    jobs: list[Job]
+    seen: Seen
+
+
+def look(connection: sa.Connection, shard: int, lane: Lane, most: int, start: int = 0) -> Look:
+    """Jobs that may be tried now, in order: due firsts from position ``start`` on and what follows them, at most ``most``."""
+    found = connection.execute(
+        _LOOK,
+        {
+            "shard": shard,
+            "lane": lane,
+            "most": most,
+            "start": start,
+            "rows_a_key": min(ROWS_A_KEY, most),
+            "max_bytes": MAX_BYTES,
+        },
+    ).all()
+    rows = [row for row in found if row.job_id is not None]
+    return Look(list(_in_reach(rows, lane)), _seen(rows, most, found[0].next_position))
+
+
+def _seen(rows: Sequence[Any], most: int, end: int) -> Seen:
+    if not rows:
+        return Seen(None, None, end)
+    # A key's first row comes first here too; of the firsts that were found, those behind the last row that was taken are missing.
+    positions: dict[str, int] = {}
+    for row in rows:
+        positions.setdefault(row.key, row.position)
+    is_all = len(positions) == rows[0].firsts < most
+    return Seen(rows[0].position, None if is_all else max(positions.values()) + 1, end)
+
+
+def _in_reach(rows: Iterable[Any], lane: Lane) -> Iterable[Job]:
+    # Behind a job with two keys nothing may be sent before it is settled, and it only when it is first in both.
+    closed: set[str] = set()
+    begun: set[str] = set()
+    for row in rows:
+        if row.key in closed:
+            continue
+        if row.parts > 1:
+            closed.update(row.keys)
+            if row.key in begun or not row.sends or begun.intersection(row.keys):
+                continue
+        begun.add(row.key)
+        yield _job(row, lane)
+
+
+def _job(row: Any, lane: Lane) -> Job:
+    return Job(
+        id=row.job_id,
+        operation=row.operation,
+        keys=tuple(row.keys),
+        shards=tuple(row.shards),
+        body=row.body.encode(),
+        lane=lane,
+        enqueued_at=float(row.enqueued_at),
+        age_from=float(row.age_from),
+        source=row.source,
+        idempotency_key=row.idempotency_key,
+        trace=row.trace,
+        attempts=row.attempts,
+        max_batch=row.max_batch,
+        failed_at=float(row.failed_at),
+        replayed=row.replayed,
+    )
+
+
+def firsts(connection: sa.Connection, starts: Mapping[tuple[int, Lane], int]) -> dict[tuple[int, Lane], Seen]:
+    """The first row to try from a position on, for each lane of a shard in ``starts`` that is not paused."""
+    asked = [(shard, lane, start) for (shard, lane), start in starts.items()]
+    shards, lanes, positions = zip(*asked, strict=True) if asked else ((), (), ())
+    rows = connection.execute(
+        _FIRSTS, {"shards": number_array(shards), "lanes": text_array(lanes), "starts": number_array(positions)}
+    )
+    return {(row.shard, row.lane): Seen(row.position, row.position, row.next_position) for row in rows}
