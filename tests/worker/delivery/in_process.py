@@ -221,6 +221,18 @@ def end_of(pid: int, timeout: float = 15.0) -> None:
     wait_until(lambda: state_of(pid) is None, timeout, "the child to end")
 
 
+def hold_with_mortals(
+    environment: dict[str, str], client: redis.Redis, shard: int, until: Callable[[], bool], most: int
+) -> None:
+    """Have one child after another hold `shard`, each until it ends, by whatever; `most` of them at the most."""
+    for _ in range(most):
+        if until():
+            return
+        with child_holding(environment, shard, "nowhere=kill") as pid:
+            end_of(pid)
+        expire_lease(client, shard)
+
+
 def expire_lease(client: redis.Redis, shard: int) -> None:
     """What time does to the lease of a holder that was killed."""
     client.delete(f"trackrelay:{shard}:lease")

@@ -15,9 +15,7 @@ from tests.worker.delivery.in_process import (
     BUSY,
     FakeApi,
     Worker,
-    child_holding,
-    end_of,
-    expire_lease,
+    hold_with_mortals,
     make_due,
     people_of,
     probe_now,
@@ -102,12 +100,7 @@ def test_what_kills_its_worker_ends_as_a_dead_letter_and_its_neighbours_are_deli
     with road.producer.pipeline() as pipeline:
         jobs = [pipeline.track(person, "deadly" if person == people[11] else "fine", {}) for person in people]
     after = road.producer.track(people[11], "after", {})
-    holders = 0
-    while road.stream_length() and holders < 15:
-        holders += 1
-        with child_holding(road.settings, SHARD, "nowhere=kill") as pid:
-            end_of(pid)
-        expire_lease(road.redis, SHARD)
+    hold_with_mortals(road.settings, road.redis, SHARD, lambda: not road.stream_length(), 15)
     assert road.stream_length() == 0
     letter = road.dead(jobs[11])
     assert letter.reason == "crashed"

@@ -14,9 +14,7 @@ from tests.support.road import Road
 from tests.worker.delivery.in_process import (
     FakeApi,
     Worker,
-    child_holding,
-    end_of,
-    expire_lease,
+    hold_with_mortals,
     people_of,
     shard_of_person,
 )
@@ -98,12 +96,9 @@ def test_one_that_kills_its_workers_harms_none_of_those_it_shares_an_entry_with(
 
     monkeypatch.setattr(loop, "pack", pack_or_die)
     jobs = enqueue(road, ["deadly" if number == 33 else "fine" for number in range(60)])
-    holders = 0
-    while (road.stream_length() or road.backlog_size()) and holders < 40:
-        holders += 1
-        with child_holding(road.settings, SHARD, "nowhere=kill") as pid:
-            end_of(pid)
-        expire_lease(road.redis, SHARD)
+    hold_with_mortals(
+        road.settings, road.redis, SHARD, lambda: not road.stream_length() and not road.backlog_size(), 40
+    )
     assert road.dead(jobs[33]).reason == "crashed"
     assert road.dead_ids() == {jobs[33]}
     assert road.ledger_ids() == set(jobs) - {jobs[33]}
@@ -132,3 +127,10 @@ def test_people_are_told_of_jobs_not_of_entries(road: Road, worker: Worker) -> N
     (found,) = told("find", jobs[-1], "--json").json["jobs"]
     assert found["found_in"][0]["ahead"] == 50
     assert "60 jobs in it" in told("check").out
+
+
+def test_an_entry_whose_number_of_jobs_is_none_stops_nobody_who_looks(road: Road, worker: Worker) -> None:
+    road.redis.xadd(stream(SHARD, "bulk"), {"v": 1, "j": b"[]", "n": "many"})
+    jobs = enqueue(road, ["seen"])
+    (found,) = CommandLine(road.settings)("find", jobs[0], "--json").json["jobs"]
+    assert found["found_in"][0]["ahead"] == 1

@@ -60,7 +60,8 @@ def _scan_stream(client: redis.Redis, matcher: Matcher, shard: int, lane: Lane, 
     for entry_id, fields in _entries(client, name, most):
         for job in matcher.jobs(fields.get(b"j", b"")):
             result.found.append(_trace(client, job, matcher, shard, lane, entry_id, ahead))
-        ahead += int(fields.get(b"n", 1))
+        held = fields.get(b"n", b"1")
+        ahead += int(held) if held.isdigit() else 1
         looked_at += 1
     result.looked_at += looked_at
 
