@@ -34,9 +34,14 @@ def said(results: Results) -> str:
     """When, where, how and how noisy."""
     quick = " A quick run: small sizes." if results["quick"] else ""
     noise = max((run["spread"] for run in results["throughput"]), default=0) / 2
+    runs = (
+        f"Medians of {results['repeat']} runs, which lay up to ±{noise:.0%} apart"
+        if results["repeat"] > 1
+        else "One run of each, so a few hundredths are noise"
+    )
     return (
         f"Measured on {results['date']} with `{results['command']}` on {shape(results['machine'])}. "
-        f"Medians of {results['repeat']} runs, which lay up to ±{noise:.0%} apart; load before the run "
+        f"{runs}; load before the run "
         f"{results['load_before']:.2f}.{quick} The Track API is the sandbox, answering in 50 ms, in its own process; it used "
         f"at most {max(run['sandbox_cores'] for run in results['throughput']):.0%} of a core."
     )
@@ -45,7 +50,7 @@ def said(results: Results) -> str:
 def shown(results: Results) -> str:
     """Targets and figures."""
     rows = [
-        (target.says, f"{value:,.2f}".rstrip("0").rstrip("."), f"{'≥' if target.at_least else '≤'} {target.limit:g}",
+        (target.says, f"{value:,.3f}".rstrip("0").rstrip("."), f"{'≥' if target.at_least else '≤'} {target.limit:g}",
          "yes" if met else "**no**")
         for target, value, met in judged(results)
     ]  # fmt: skip
