@@ -7,9 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 from producers import Producer, operations
+from producers.commands import command, packed
+from producers.connections import Connections
 
 from .measured import percentiles
 from .mixes import event_attributes, events
@@ -23,15 +26,25 @@ DATA = event_attributes(1)
 CALLERS, CALLS_A_SECOND = 3, 100
 
 
+@dataclass
+class Taken:
+    """Microseconds of each call, and of the least that can be asked of Valkey over the same kind of connection."""
+
+    track: list[float] = field(default_factory=list)
+    delay: list[float] = field(default_factory=list)
+    ping: list[float] = field(default_factory=list)
+
+
 def call_costs(stack: Stack, calls: int) -> dict[str, Any]:
     """Microseconds a call, and calls a second: alone, and while others call and a worker delivers."""
     stack.fresh()
     producer = Producer(redis_url=stack.valkey.url, max_queue_length=10_000_000)
-    ours, theirs = _side_by_side(stack, producer, calls)
-    delay_per_s = 1e6 / (sum(theirs) / len(theirs))
+    taken = _side_by_side(stack, producer, calls)
+    delay_per_s = 1e6 / (sum(taken.delay) / calls)
     costs = {
-        "track_us": percentiles(ours),
-        "delay_us": percentiles(theirs),
+        "track_us": percentiles(taken.track),
+        "delay_us": percentiles(taken.delay),
+        "ping_us": percentiles(taken.ping),
         "pipeline_us_per_call": _pipeline_us(producer),
         "enqueue_many_per_s": _many_per_s(producer, calls * 10),
         "delay_per_s": round(delay_per_s),
@@ -51,23 +64,30 @@ def _under_load(stack: Stack, calls: int) -> dict[str, Any]:
         for number in range(CALLERS):
             others.enter_context(stack.process(f"caller{number}", ["benchmarks.caller", str(CALLS_A_SECOND)]))
         wait_for(lambda: stack.effects_count() > CALLERS * CALLS_A_SECOND, 30)
-        ours, theirs = _side_by_side(stack, producer, calls)
+        taken = _side_by_side(stack, producer, calls)
         delivered = stack.effects_count()
     producer.close()
-    return {"track_loaded_us": percentiles(ours), "delay_loaded_us": percentiles(theirs), "delivered": delivered}
+    return {
+        "track_loaded_us": percentiles(taken.track),
+        "delay_loaded_us": percentiles(taken.delay),
+        "ping_loaded_us": percentiles(taken.ping),
+        "delivered": delivered,
+    }
 
 
-def _side_by_side(stack: Stack, producer: Producer, calls: int) -> tuple[list[float], list[float]]:
+def _side_by_side(stack: Stack, producer: Producer, calls: int) -> Taken:
     from .celery_task import track
 
     track.app.conf.broker_url = stack.valkey.url
-    ours: list[float] = []
-    theirs: list[float] = []
-    # Turn by turn, so that a noisy moment hits both.
+    ping, connections = command(1, packed(["PING"])), Connections(stack.valkey.url, 1.0)
+    taken = Taken()
+    # Turn by turn, so that a noisy moment hits all.
     for _ in range(calls):
-        ours.append(_timed(lambda: producer.track("42", "order_completed", DATA)))
-        theirs.append(_timed(lambda: track.delay("42", "order_completed", DATA, "01")))
-    return ours, theirs
+        taken.track.append(_timed(lambda: producer.track("42", "order_completed", DATA)))
+        taken.delay.append(_timed(lambda: track.delay("42", "order_completed", DATA, "01")))
+        taken.ping.append(_timed(lambda: connections.exchange(ping)))
+    connections.close()
+    return taken
 
 
 def _pipeline_us(producer: Producer) -> float:

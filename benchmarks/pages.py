@@ -74,6 +74,7 @@ def enqueueing(results: Results) -> str:
         for name, of_each in {
             "`track()`": ("track_us", "track_loaded_us"),
             "Celery's `.delay()`": ("delay_us", "delay_loaded_us"),
+            "a `PING`, for comparison": ("ping_us", "ping_loaded_us"),
         }.items()
     ]
     table = markdown(("µs a call", "alone p50", "p99", "under load p50", "p99"), rows)

@@ -14,7 +14,10 @@ from ..job import Job
 from .arrays import number_array, text_array
 from .sweep import Seen
 
-#: Rows of one key that one read takes at the most.
+#: Rows of one key that one read takes if it has them, before it goes on to the next key. Only the last of them makes another row the
+#: first, which costs more than reading and deleting it; but what only v1 carries goes one by one, and other keys side by side with it.
+RUN = 10
+#: Rows of one key that one read takes at the most, when few keys wait.
 ROWS_A_KEY = 250
 #: One read takes no more documents than this, and one: a thousand of the largest would be more than a small worker's memory holds.
 MAX_BYTES = 8_000_000
@@ -34,14 +37,19 @@ _LOOK = sa.text(f"""
         SELECT key, position FROM trackrelay_backlog b
         WHERE shard = :shard AND lane = :lane AND position >= CAST(:start AS bigint) AND {_TRYABLE}
         ORDER BY position LIMIT :most),
-    -- Of many keys only a few rows each: all the others would be fetched and sorted, only to be left.
-    share AS (SELECT least(:rows_a_key, 1 + 2 * :most / greatest(1, count(*))) AS rows_a_key FROM firsts),
+    asked AS (
+        SELECT array_agg(key ORDER BY position) AS keys, array_agg(position ORDER BY position) AS starts,
+            least(:rows_a_key, greatest(:run, 1 + 2 * :most / greatest(1, count(*)))) AS rows_a_key
+        FROM firsts),
+    -- Key by key until there are enough, in an order that Postgres knows beforehand: none is fetched and sorted only to be left.
     rows AS (
-        SELECT r.* FROM firsts CROSS JOIN LATERAL (
+        SELECT r.* FROM unnest((SELECT keys FROM asked), (SELECT starts FROM asked))
+            WITH ORDINALITY AS first (key, position, number)
+        CROSS JOIN LATERAL (
             SELECT {_COLUMNS} FROM trackrelay_backlog
-            WHERE shard = :shard AND lane = :lane AND key = firsts.key AND position >= firsts.position
-            ORDER BY position LIMIT (SELECT rows_a_key FROM share)) r
-        ORDER BY position LIMIT :most)
+            WHERE shard = :shard AND lane = :lane AND key = first.key AND position >= first.position
+            ORDER BY position LIMIT (SELECT rows_a_key FROM asked)) r
+        ORDER BY number, r.position LIMIT :most)
     SELECT taken.*, (SELECT count(*) FROM firsts) AS firsts, s.next_position FROM trackrelay_shards s LEFT JOIN (
         SELECT *, sum(octet_length(body)) OVER (ORDER BY position, key) - octet_length(body) AS bytes_before FROM rows) taken
         ON bytes_before < :max_bytes
@@ -76,6 +84,7 @@ def look(connection: sa.Connection, shard: int, lane: Lane, most: int, start: in
             "lane": lane,
             "most": most,
             "start": start,
+            "run": RUN,
             "rows_a_key": min(ROWS_A_KEY, most),
             "max_bytes": MAX_BYTES,
         },

@@ -76,15 +76,26 @@ def test_of_many_long_queues_no_more_rows_are_fetched_than_a_round_takes(road: R
                 "lane": "live",
                 "most": 500,
                 "start": 0,
+                "run": due.RUN,
                 "rows_a_key": due.ROWS_A_KEY,
                 "max_bytes": due.MAX_BYTES,
             },
         ).scalar_one()
-        assert most_rows(plan[0]["Plan"]) <= 3 * 500
+        assert most_rows(plan[0]["Plan"]) <= 500 + due.RUN
         jobs = due.look(connection, 0, "live", 500).jobs
     positions = [int(job.id) for job in jobs]
     assert positions == sorted(positions)
     assert len(jobs) == 500
+
+
+def test_of_many_long_queues_few_need_a_new_first_row(road: Road) -> None:
+    with road.engine.begin() as connection:
+        connection.execute(FILL, {"rows": ROWS, "keys": 500})
+        jobs = due.look(connection, 0, "live", 500).jobs
+    # The oldest queues, and of each its first rows.
+    assert sorted(int(job.id) for job in jobs) == sorted(
+        key + 500 * index for key in range(500 // due.RUN) for index in range(due.RUN)
+    )
 
 
 def most_rows(plan: dict[str, Any]) -> float:
@@ -108,7 +119,9 @@ def test_a_read_of_the_largest_documents_fits_into_a_small_workers_memory(
         monkeypatch.setattr(due, "MAX_BYTES", 100_000)
         jobs = due.look(connection, 0, "live", 500).jobs
         assert 100_000 <= sum(len(job.body) for job in jobs) < 101_000
-        assert [int(job.id) for job in jobs] == list(range(len(jobs)))
+        # Of 50 of the queues ten rows each would be taken; as far as they fit, the oldest are.
+        oldest = [number for number in range(1_000) if number % 100 < 50]
+        assert [int(job.id) for job in jobs] == oldest[: len(jobs)]
         monkeypatch.setattr(due, "MAX_BYTES", 1)
         assert len(due.look(connection, 0, "live", 500).jobs) == 1
 

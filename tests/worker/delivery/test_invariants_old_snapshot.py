@@ -119,12 +119,12 @@ def test_of_a_long_queue_only_what_is_left_is_looked_at(road: Road) -> None:
     promotions = Blocks(road.engine, "SET due_at = greatest(", BY_KEY)
     with road.engine.begin() as connection:
         shards.lock(connection, [0])
-        jobs = due.look(connection, 0, "live", 100, DEAD).jobs
+        jobs = due.look(connection, 0, "live", 1_000, DEAD).jobs
         left = backlog.remove(connection, [job.id for job in jobs])
         backlog.promote(connection, left, 0.0)
-    assert len({job.keys for job in jobs}) == 100
+    assert len({job.keys for job in jobs}) > 40
     # Of each queue 120 rows are dead.
-    assert max(*looks.touched, *promotions.touched) < 20 * 100
+    assert max(*looks.touched, *promotions.touched) < 2 * len(jobs) < 40 * 120
 
 
 def test_what_is_taken_from_the_middle_of_a_queue_lets_nothing_pass_what_is_first(road: Road) -> None:
@@ -144,10 +144,10 @@ def test_a_look_that_takes_long_queues_says_where_the_next_one_begins(road: Road
         # Ten queues, each of thirty rows that stand together.
         connection.exec_driver_sql("UPDATE trackrelay_backlog SET position = mod(position, 10) * 30 + position / 10")
         looks = [due.look(connection, 0, "live", 20, start) for start in (0, 181, 270, 271)]
-    # Five rows of each, as far as they fit; fourteen and what fits of the next; twenty; none.
-    assert [[int(job.id) % 10 for job in look.jobs][-1:] for look in looks] == [[3], [8], [9], []]
+    # Ten rows of each that fits; fourteen and what fits of the next; twenty; none.
+    assert [[int(job.id) % 10 for job in look.jobs][-1:] for look in looks] == [[1], [8], [9], []]
     assert [look.seen for look in looks] == [
-        Seen(0, 91, 300),
+        Seen(0, 31, 300),
         Seen(210, 241, 300),
         Seen(270, None, 300),
         Seen(None, None, 300),
