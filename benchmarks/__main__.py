@@ -47,7 +47,8 @@ def main(quick: bool, repeat: int, only: tuple[str, ...], write_pages: bool, pat
                 click.echo(f"{name} …")
                 run(stack, results, quick, repeat)
                 path.write_text(json.dumps(results, indent=1) + "\n")
-    results |= {"seconds": round(time.monotonic() - started, 1), "load_after": load()}
+    if not only:
+        results |= {"seconds": round(time.monotonic() - started, 1), "load_after": load()}
     path.write_text(json.dumps(results, indent=1) + "\n")
     for target, value, met in judged(results):
         wanted = f"{'≥' if target.at_least else '≤'} {target.limit:g}"
@@ -57,11 +58,20 @@ def main(quick: bool, repeat: int, only: tuple[str, ...], write_pages: bool, pat
 
 
 def _begin(path: Path, quick: bool, repeat: int, goes_on: bool) -> Results:
-    results: Results = json.loads(path.read_text()) if goes_on and path.exists() else {}
     arguments = " ".join(argument for argument in sys.argv[1:] if argument != "--pages")
-    return {"ratios": {}, "latency_ms": {}, "growth_checks": {}} | results | {
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "command": f"make bench ARGS='{arguments}'" if arguments else "make bench",
+    date, command = (
+        time.strftime("%Y-%m-%d", time.gmtime()),
+        f"make bench ARGS='{arguments}'" if arguments else "make bench",
+    )
+    if goes_on and path.exists():
+        # The run that made the rest stays the one that the results tell of; this one is named beside it.
+        results: Results = json.loads(path.read_text())
+        results["again"] = [*results.get("again", []), {"date": date, "command": command}]
+        return results
+    return {
+        "ratios": {}, "latency_ms": {}, "growth_checks": {},
+        "date": date,
+        "command": command,
         "machine": machine(),
         "load_before": load(),
         "quick": quick,

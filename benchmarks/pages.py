@@ -39,10 +39,13 @@ def said(results: Results) -> str:
         if results["repeat"] > 1
         else "One run of each, so a few hundredths are noise"
     )
+    again = "".join(
+        f" In part measured again on {run['date']} with `{run['command']}`." for run in results.get("again", [])
+    )
     return (
         f"Measured on {results['date']} with `{results['command']}` on {shape(results['machine'])}. "
         f"{runs}; load before the run "
-        f"{results['load_before']:.2f}.{quick} The Track API is the sandbox, answering in 50 ms, in its own process; it used "
+        f"{results['load_before']:.2f}.{quick}{again} The Track API is the sandbox, answering in 50 ms, in its own process; it used "
         f"at most {max(run['sandbox_cores'] for run in results['throughput']):.0%} of a core."
     )
 

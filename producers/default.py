@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import tzinfo
 from threading import Lock
 from typing import Any
 
+from . import values
 from .environment import point_out_slips
 from .producer import Producer
 from .settings import Settings, load
@@ -47,6 +49,7 @@ def configure(**settings: Any) -> None:
     with _lock:
         _overrides.update(settings)
         _producer = _settings = None
+    values.set_naive_timezone(_naive_timezone)
 
 
 def default_producer() -> Producer:
@@ -91,6 +94,12 @@ def overridden(**settings: Any) -> Iterator[Producer]:
             _overrides.clear()
             _overrides.update(before)
             _producer, _settings = kept
+        values.set_naive_timezone(_naive_timezone)
+
+
+def _naive_timezone() -> tzinfo | None:
+    # Operations are made, and files looked through, before anything is enqueued.
+    return default_settings().naive_timezone
 
 
 def _start_afresh() -> None:
@@ -100,4 +109,5 @@ def _start_afresh() -> None:
     _producer = None
 
 
+values.set_naive_timezone(_naive_timezone)
 os.register_at_fork(after_in_child=_start_afresh)

@@ -11,7 +11,7 @@ from producers.flask import TrackRelay
 
 db = SQLAlchemy()
 # With the database: everything goes by way of the outbox, so nothing is lost while Redis is away, and one person's
-# operations stay in one order.
+# operations of several requests stay in order.
 relay = TrackRelay(db=db)
 
 

@@ -22,7 +22,7 @@ class FlaskProducer(Producer):
     """In a request, takes operations and lets them wait for its response; anywhere else, enqueues them at once.
 
     Args:
-        engine: gives the application's database, if it has the outbox: all operations then go that way, in one order.
+        engine: gives the application's database, if it has the outbox: all operations then go that way.
         settings: as for :func:`producers.configure`.
     """
 

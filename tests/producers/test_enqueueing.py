@@ -12,7 +12,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 import msgspec
@@ -31,7 +31,7 @@ from producers import (
     operations,
 )
 from producers.backends import MemoryBackend
-from producers.default import default_producer
+from producers.default import default_producer, overridden
 from producers.job import Job, decode_entry
 from producers.keys import shard_of
 from producers.producer import CHUNK_OPERATIONS
@@ -492,6 +492,21 @@ def test_no_queue_and_no_backend_is_an_error_that_names_both(monkeypatch: pytest
 def test_a_wrong_setting_is_named(setting: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         Producer(**({"redis_url": "redis://x"} | setting))
+
+
+def test_a_zone_for_naive_datetimes_counts_before_anything_is_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRACKRELAY_REDIS_URL", raising=False)
+    monkeypatch.setenv("TRACKRELAY_NAIVE_TIMEZONE", "Europe/Berlin")
+    noon = datetime(2026, 7, 1, 12)
+    producers.configure()
+    assert b'"timestamp":1782900000' in operations.track("42", "seen", timestamp=noon).body
+    with overridden(backend="off", naive_timezone="America/New_York"):
+        assert b'"timestamp":1782921600' in operations.track("42", "seen", timestamp=noon).body
+    assert b'"timestamp":1782900000' in operations.track("42", "seen", timestamp=noon).body
+    monkeypatch.delenv("TRACKRELAY_NAIVE_TIMEZONE")
+    producers.configure()
+    with pytest.raises(InvalidOperation, match="naive"):
+        operations.track("42", "seen", timestamp=noon)
 
 
 @pytest.mark.parametrize("said", [0.5, "0.5", "0.5s", " 0.5 s ", timedelta(milliseconds=500)])

@@ -101,7 +101,8 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
 def _deliver(delivery: Delivery, queue: ShardQueue, slice_s: float) -> None:
     until = time.monotonic() + slice_s
     while time.monotonic() < until and not delivery.paused and not is_ending():
-        # Live first, then as much bulk as goes into one round: bulk moves on, and live waits for one request at most.
+        # Live first, then as much bulk as goes into one round: bulk moves on, and live waits for one request at most, or for as
+        # many of v1's as a round begins.
         worked = delivery.round("live")
         worked = delivery.round("bulk") or worked
         if not worked and queue.leave("go on") != "work":

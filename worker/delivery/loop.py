@@ -38,6 +38,8 @@ ROUND_BYTES = 2_000_000
 #: After so long a round begins no further request; what is left waits in the backlog. A flood of v1 singles, or of requests that
 #: must follow one another for one key, would otherwise hold up all that comes behind it, and the shard's successor.
 ROUND_S = 2.0
+#: … and after so long none for what only v1 carries, a job at a time: live jobs wait for a round's end, and there is always a next one.
+SINGLES_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,16 +263,21 @@ class Delivery:
 
     def _send_and_settle(self, waves: list[Wave], intake: Intake, standing: Standing) -> None:
         order = {job.id: index for index, job in enumerate(intake.jobs)}
-        until = time.monotonic() + ROUND_S
+        began = time.monotonic()
         blocked: set[str] = set()
+        results: list[Result] = []
         for index, wave in enumerate(waves[:-1]):
-            results = self._send(wave, blocked, standing, until)
-            blocked |= blocked_keys(results)
-            if time.monotonic() > until:
+            sent = self._send(wave, blocked, standing, began)
+            blocked |= blocked_keys(sent)
+            results += sent
+            if time.monotonic() > began + ROUND_S:
                 return self._settle_the_rest(results, waves[index + 1 :], intake, order)
-            self._settle(self._settlement(results), order)
+            # A wave of which nothing was tried needs no commit of its own: there can be a thousand of them.
+            if not all(isinstance(each, Untried) for each in sent):
+                self._settle(self._settlement(results), order)
+                results = []
         # What was kept back may stand behind a job that fails in the last wave, so it is settled no sooner than that one.
-        results = self._send(waves[-1], blocked, standing, until) if waves else []
+        results += self._send(waves[-1], blocked, standing, began) if waves else []
         self._settle_the_rest(results, [], intake, order)
 
     def _settle_the_rest(
@@ -283,7 +290,7 @@ class Delivery:
         last.dead += intake.aside.dead
         self._settle(last, order)
 
-    def _send(self, wave: Wave, blocked: set[str], standing: Standing, until: float) -> list[Result]:
+    def _send(self, wave: Wave, blocked: set[str], standing: Standing, began: float) -> list[Result]:
         results: list[Result] = []
         requests: list[Packed] = []
         for packed in wave:
@@ -291,11 +298,11 @@ class Delivery:
             results += [Untried(job, "key_waits") for job in held]
             if packed.jobs:
                 requests.append(packed)
-        return results + self._send_side_by_side(requests, standing, until)
+        return results + self._send_side_by_side(requests, standing, began)
 
-    def _send_side_by_side(self, requests: Sequence[Packed], standing: Standing, until: float) -> list[Result]:
+    def _send_side_by_side(self, requests: Sequence[Packed], standing: Standing, began: float) -> list[Result]:
         def send(packed: Packed) -> list[Result]:
-            if time.monotonic() > until:
+            if time.monotonic() > began + (SINGLES_S if packed.route == "single" else ROUND_S):
                 return [Untried(job, "round_over") for job in packed.jobs]
             return self._sender.send(packed, self._queue.shard, self._queue.fence, standing)
 

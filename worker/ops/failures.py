@@ -111,6 +111,8 @@ def _redis(error: Exception, where: str) -> str:
     return f"Redis at {where} refused a command: {said}"
 
 
+# A connection that was refused has no SQLSTATE.
+_NO_DATABASE = re.compile('database "[^"]*" does not exist')
 _UNMIGRATED = frozenset({"42P01", "42703", "3F000"})  # undefined table, undefined column, undefined schema
 
 
@@ -127,6 +129,8 @@ def _postgres(error: Exception, where: str) -> str:
         return f"Postgres at {where} is read-only: TRACKRELAY_DATABASE_URL must name the primary"
     if state == "42501":
         return f"Postgres at {where}: the user of TRACKRELAY_DATABASE_URL may not do this: {said}"
+    if state is None and (missing := _NO_DATABASE.search(str(cause))):
+        return f"Postgres at {where}: {missing[0]}: create it (`createdb`), or correct TRACKRELAY_DATABASE_URL"
     if state is None:
         return (
             f"Postgres at {where} cannot be reached: {_reason(str(cause))}: is it running, and is TRACKRELAY_DATABASE_URL "

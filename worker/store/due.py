@@ -19,6 +19,9 @@ from .sweep import Seen
 RUN = 10
 #: Rows of one key that one read takes at the most, when few keys wait.
 ROWS_A_KEY = 250
+#: Keys of one read whose first job only v1 carries, and rows of each: a request for each job, so a round cannot send many of them, and
+#: others are not to wait behind those it cannot.
+SINGLE_KEYS, SINGLE_RUN = 50, 5
 #: One read takes no more documents than this, and one: a thousand of the largest would be more than a small worker's memory holds.
 MAX_BYTES = 8_000_000
 
@@ -32,25 +35,38 @@ _TRYABLE = """due_at IS NOT NULL AND due_at <= now() AND (parts = 1 OR sends AND
     SELECT CASE WHEN count(*) = count(*) FILTER (WHERE o.due_at <= now()) THEN count(*) ELSE 0 END
     FROM trackrelay_backlog o WHERE o.job_id = b.job_id))"""
 
+# What only v1 carries, a request for each: as `packing` sorts it, but for events that are too large for v2.
+_SINGLE = """(operation LIKE 'anonymous.%' OR operation LIKE 'form.%' OR operation IN ('delivery.metric', 'delivery.unsubscribe'))"""
+
 _LOOK = sa.text(f"""
-    WITH firsts AS (
+    WITH others AS (
         SELECT key, position FROM trackrelay_backlog b
-        WHERE shard = :shard AND lane = :lane AND position >= CAST(:start AS bigint) AND {_TRYABLE}
+        WHERE shard = :shard AND lane = :lane AND position >= CAST(:start AS bigint) AND {_TRYABLE} AND NOT {_SINGLE}
         ORDER BY position LIMIT :most),
+    -- No further than that: where there are none, everything would be looked through for them.
+    singles AS (
+        SELECT key, position FROM trackrelay_backlog b
+        WHERE shard = :shard AND lane = :lane AND position >= CAST(:start AS bigint) AND {_TRYABLE} AND {_SINGLE}
+            AND position <= (SELECT CASE WHEN count(*) < :most THEN {2**63 - 1} ELSE max(position) END FROM others)
+        ORDER BY position LIMIT :single_keys),
+    firsts AS (
+        SELECT key, position, least(:rows_a_key, greatest(:run, 1 + 2 * :most / (SELECT count(*) FROM others))) AS run FROM others
+        UNION ALL SELECT key, position, :single_run FROM singles),
     asked AS (
         SELECT array_agg(key ORDER BY position) AS keys, array_agg(position ORDER BY position) AS starts,
-            least(:rows_a_key, greatest(:run, 1 + 2 * :most / greatest(1, count(*)))) AS rows_a_key
+            array_agg(run ORDER BY position) AS runs, count(*) AS firsts,
+            (SELECT count(*) FROM others) < :most AND (SELECT count(*) FROM singles) < :single_keys AS complete
         FROM firsts),
     -- Key by key until there are enough, in an order that Postgres knows beforehand: none is fetched and sorted only to be left.
     rows AS (
-        SELECT r.* FROM unnest((SELECT keys FROM asked), (SELECT starts FROM asked))
-            WITH ORDINALITY AS first (key, position, number)
+        SELECT r.* FROM unnest((SELECT keys FROM asked), (SELECT starts FROM asked), (SELECT runs FROM asked))
+            WITH ORDINALITY AS first (key, position, run, number)
         CROSS JOIN LATERAL (
             SELECT {_COLUMNS} FROM trackrelay_backlog
             WHERE shard = :shard AND lane = :lane AND key = first.key AND position >= first.position
-            ORDER BY position LIMIT (SELECT rows_a_key FROM asked)) r
+            ORDER BY position LIMIT first.run) r
         ORDER BY number, r.position LIMIT :most)
-    SELECT taken.*, (SELECT count(*) FROM firsts) AS firsts, s.next_position FROM trackrelay_shards s LEFT JOIN (
+    SELECT taken.*, asked.firsts, asked.complete, s.next_position FROM asked CROSS JOIN trackrelay_shards s LEFT JOIN (
         SELECT *, sum(octet_length(body)) OVER (ORDER BY position, key) - octet_length(body) AS bytes_before FROM rows) taken
         ON bytes_before < :max_bytes
     WHERE s.shard = :shard ORDER BY taken.position
@@ -86,21 +102,23 @@ def look(connection: sa.Connection, shard: int, lane: Lane, most: int, start: in
             "start": start,
             "run": RUN,
             "rows_a_key": min(ROWS_A_KEY, most),
+            "single_keys": SINGLE_KEYS,
+            "single_run": SINGLE_RUN,
             "max_bytes": MAX_BYTES,
         },
     ).all()
     rows = [row for row in found if row.job_id is not None]
-    return Look(list(_in_reach(rows, lane)), _seen(rows, most, found[0].next_position))
+    return Look(list(_in_reach(rows, lane)), _seen(rows, found[0].next_position))
 
 
-def _seen(rows: Sequence[Any], most: int, end: int) -> Seen:
+def _seen(rows: Sequence[Any], end: int) -> Seen:
     if not rows:
         return Seen(None, None, end)
     # A key's first row comes first here too; of the firsts that were found, those behind the last row that was taken are missing.
     positions: dict[str, int] = {}
     for row in rows:
         positions.setdefault(row.key, row.position)
-    is_all = len(positions) == rows[0].firsts < most
+    is_all = rows[0].complete and len(positions) == rows[0].firsts
     return Seen(rows[0].position, None if is_all else max(positions.values()) + 1, end)
 
 

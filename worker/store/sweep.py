@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: After a look from the beginning there is none for so many times as long as it took: they take a twentieth of the time at the most.
+#: After a look from the beginning there is none for so many times as long as it took: they take a twentieth of the time at the most …
 REST = 20
+#: … but for no more seconds than this: what became due below must not wait for ever because Postgres once stood still.
+LONGEST_REST_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +40,17 @@ class Sweep:
     _lowest: int | None = None
     #: When to look from the beginning, by the clock of whoever asks.
     _rewind_at: float = 0.0
+    #: Whether the last look was from the beginning. Never two in a row: where a round takes longer than the rest, and what it could not
+    #: send is what stands lowest, nothing else would ever be found.
+    _was_rewound: bool = False
 
     def start(self, now: float) -> int:
         """From where to look; 0: from the beginning."""
-        return 0 if now >= self._rewind_at else self._next
+        return 0 if now >= self._rewind_at and not self._was_rewound else self._next
 
     def rewind(self) -> None:
         """Look from the beginning next."""
-        self._rewind_at = 0.0
+        self._rewind_at, self._was_rewound = 0.0, False
 
     def looked(self, start: int, seen: Seen, began: float, ended: float) -> None:
         """Go on from what a look from ``start`` has seen."""
@@ -58,5 +63,6 @@ class Sweep:
 
     def asked(self, start: int, began: float, ended: float) -> None:
         """Note what a question took that nothing was found by."""
+        self._was_rewound = start == 0
         if start == 0:
-            self._rewind_at = ended + REST * (ended - began)
+            self._rewind_at = ended + min(LONGEST_REST_S, REST * (ended - began))

@@ -108,7 +108,6 @@ def test_what_libpq_is_told_in_options_is_in_the_url_and_what_is_django_s_is_not
 def test_a_naive_datetime_is_one_of_django_s_time_zone() -> None:
     naive = datetime(2026, 7, 1, 12)
     with django_project.connected(BACKEND="memory"):
-        producers.default.default_producer()
         assert b'"timestamp":1782900000' in operations.track("42", "seen", timestamp=naive).body
     producers.configure(backend="off")
     with pytest.raises(InvalidOperation):

@@ -78,6 +78,8 @@ def test_of_many_long_queues_no_more_rows_are_fetched_than_a_round_takes(road: R
                 "start": 0,
                 "run": due.RUN,
                 "rows_a_key": due.ROWS_A_KEY,
+                "single_keys": due.SINGLE_KEYS,
+                "single_run": due.SINGLE_RUN,
                 "max_bytes": due.MAX_BYTES,
             },
         ).scalar_one()

@@ -37,6 +37,7 @@ def snapshot(road: Road) -> Iterator[None]:
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """No look from the beginning that is not needed, however quick this machine is."""
     monkeypatch.setattr(sweep, "REST", 1e9)
+    monkeypatch.setattr(sweep, "LONGEST_REST_S", 1e9)
 
 
 def fill(road: Road, rows: int, keys: int, delivered: int = 0) -> None:
@@ -87,7 +88,7 @@ BY_KEY = "ix_trackrelay_backlog_shard_lane_key_position"
 @pytest.mark.usefixtures("snapshot", "seldom")
 def test_looks_do_not_pass_over_what_was_delivered_again_and_again(road: Road, api: FakeApi, worker: Worker) -> None:
     fill(road, ROWS, ROWS, delivered=DEAD)
-    looks = Blocks(worker.resources.engine, "WITH firsts", BY_POSITION)
+    looks = Blocks(worker.resources.engine, "WITH others", BY_POSITION)
     worker.hold(0, 20.0)
     assert len(api.taken) == ROWS - DEAD
     # Of both lanes one: whether nothing is left can only be told from the beginning.
@@ -115,7 +116,7 @@ def test_whether_something_is_due_beside_new_jobs_is_told_without_passing_over_w
 @pytest.mark.usefixtures("snapshot")
 def test_of_a_long_queue_only_what_is_left_is_looked_at(road: Road) -> None:
     fill(road, ROWS, 100, delivered=DEAD)
-    looks = Blocks(road.engine, "WITH firsts", BY_KEY)
+    looks = Blocks(road.engine, "WITH others", BY_KEY)
     promotions = Blocks(road.engine, "SET due_at = greatest(", BY_KEY)
     with road.engine.begin() as connection:
         shards.lock(connection, [0])

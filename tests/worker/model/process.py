@@ -195,6 +195,7 @@ def hold(resources: Resources, shard: int, plan: Plan) -> str:
         patch.setattr(loop, "time", CountingClock())
         patch.setattr(loop, "ROUND_JOBS", plan.most)
         patch.setattr(loop, "ROUND_S", float(plan.patience))
+        patch.setattr(loop, "SINGLES_S", float(plan.patience))
         try:
             holding.hold(shard, resources, plan.rounds + 0.5)
         except (Killed, OperationalError, redis.RedisError) as error:

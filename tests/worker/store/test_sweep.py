@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.store.sweep import REST, Seen, Sweep
+from worker.store.sweep import LONGEST_REST_S, REST, Seen, Sweep
 
 TAKES_S = 0.01
 
@@ -33,8 +33,23 @@ def test_at_the_end_it_turns_to_the_first_row_that_it_found_on_the_way() -> None
 def test_it_begins_anew_after_so_many_times_as_long_as_that_took() -> None:
     sweep = Sweep()
     assert look(sweep, 1.0, Seen(10, 100, 900)) == 0
-    assert sweep.start(1.0 + TAKES_S + (REST - 1) * TAKES_S) == 100
+    assert look(sweep, 1.0 + TAKES_S, Seen(100, 200, 900)) == 100
+    assert sweep.start(1.0 + TAKES_S + (REST - 1) * TAKES_S) == 200
     assert sweep.start(1.0 + TAKES_S + (REST + 1) * TAKES_S) == 0
+
+
+def test_one_that_took_very_long_does_not_put_off_the_next_one_for_ever() -> None:
+    sweep = Sweep()
+    sweep.looked(0, Seen(10, 100, 900), 1.0, 31.0)
+    sweep.looked(100, Seen(100, 200, 900), 31.0, 32.0)
+    assert sweep.start(31.0 + LONGEST_REST_S - 1) == 200
+    assert sweep.start(31.0 + LONGEST_REST_S + 1) == 0
+
+
+def test_where_what_stands_lowest_stays_there_every_second_look_goes_on() -> None:
+    sweep = Sweep()
+    later = [REST * number for number in range(1, 7)]
+    assert [look(sweep, now, Seen(10, 100 * now, 9_000)) for now in later] == [0, 2_000, 0, 6_000, 0, 10_000]
 
 
 def test_asked_in_vain_it_begins_anew_when_told_to() -> None:

@@ -50,8 +50,8 @@ def import_(
 
     A line is an operation of the Track API's v2 as JSON, plus an optional "idempotency_key". With --as and --id-column it is
     CSV instead, below a header line. The same file can be imported again, after an interruption or with bad lines repaired:
-    a line that was sent is not sent twice. Bad lines go to the rejects file, with line number and reason; repaired there, it
-    can be imported too. Exit status 1 if there were any.
+    a line that was sent, in this file or another, is not sent twice; give each run of a regular export its own --run. Bad lines go
+    to the rejects file, with line number and reason; repaired there, it can be imported too. Exit status 1 if there were any.
     """
     source = Source(file)
     source.check()

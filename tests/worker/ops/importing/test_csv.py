@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+import producers
 from producers.job import decode_entry
 from tests.support.road import Road
 from tests.worker.ops.command_line import CommandLine
@@ -136,6 +137,9 @@ def test_a_naive_time_is_refused_unless_a_zone_is_set(road: Road, run: CommandLi
     command = ["import", str(file), "--as", "event", "--id-column", "id", "--name", "x", "--timestamp-column", "at"]
 
     assert "naive" in run(*command).lines[0]
+    assert run(*command, "--dry-run").code == 1
+    producers.configure()  # as in a process of its own
+    assert run(*command, "--dry-run", TRACKRELAY_NAIVE_TIMEZONE="Europe/Berlin").code == 0
     assert run(*command, TRACKRELAY_NAIVE_TIMEZONE="Europe/Berlin").code == 0
     ((_, fields),) = [entry for shard in range(4) for entry in road.redis.xrange(f"trackrelay:{shard}:bulk")]
     (job,) = decode_entry(fields[b"j"])
