@@ -71,6 +71,11 @@ def judge(
             message=f"{base_url} redirects ({answer.status}) instead of answering: check CUSTOMERIO_REGION "
             f"({region}) and CUSTOMERIO_TRACK_URL",
         )
+    if answer.status == 429 or answer.status >= 500:
+        return Verdict(
+            problem="unreachable",
+            message=f"{base_url} is in trouble (status {answer.status}): an outage, or a limit; delivery goes on by itself once it is over",
+        )
     account = _account(answer)
     if account is None:
         return Verdict(

@@ -73,6 +73,13 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for number, argument in enumerate(args, 1):
+            # What the shell handed over as bytes that are no text; neither Postgres nor Redis could be asked for it.
+            if not argument.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in argument):
+                ctx.fail(f"argument {number} is not UTF-8: {os.fsencode(argument)[:100]!r}")
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

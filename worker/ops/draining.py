@@ -53,7 +53,7 @@ class Duration(click.ParamType[timedelta]):
 
 
 @click.command()
-@click.option("--timeout", type=Duration(), help="Give up after so long: 90s, 10m. Default: never.")
+@click.option("--timeout", type=Duration(), help="Give up after so long: 90s, 10m; 0s: only look. Default: never.")
 @click.option(
     "--streams-only",
     is_flag=True,
@@ -70,7 +70,8 @@ def drain(timeout: timedelta | None, streams_only: bool) -> None:
         left = _left(stores, streams_only)
         if left.jobs:
             _say_what_hinders(stores)
-            left = _wait(stores, streams_only, left, started + timeout.total_seconds() if timeout else float("inf"))
+            until = float("inf") if timeout is None else started + timeout.total_seconds()
+            left = _wait(stores, streams_only, left, until)
         if left.jobs:
             raise CommandFailed(_not_done(left, timeout, streams_only))
         click.echo(f"Drained in {duration(time.monotonic() - started)}.")
@@ -115,5 +116,5 @@ def _not_done(left: Left, timeout: timedelta | None, streams_only: bool) -> str:
         parts.append(f"{count(left.waiting, 'job')} in the backlog")
     if left.in_outbox is not None:
         parts.append(f"{count(left.in_outbox, 'job')} in the outbox")
-    seconds = timeout.total_seconds() if timeout else 0
-    return f"not drained within {duration(seconds)}: {listed(parts)}; `trackrelay status` says why"
+    within = f" within {duration(timeout.total_seconds())}" if timeout else ""
+    return f"not drained{within}: {listed(parts)}; `trackrelay status` says why"

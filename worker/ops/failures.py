@@ -129,6 +129,8 @@ def _postgres(error: Exception, where: str) -> str:
         return f"Postgres at {where} is read-only: TRACKRELAY_DATABASE_URL must name the primary"
     if state == "42501":
         return f"Postgres at {where}: the user of TRACKRELAY_DATABASE_URL may not do this: {said}"
+    if state is None and "authentication failed" in str(cause):
+        return f"Postgres at {where} refuses the credentials in TRACKRELAY_DATABASE_URL: {_reason(str(cause))}"
     if state is None and (missing := _NO_DATABASE.search(str(cause))):
         return f"Postgres at {where}: {missing[0]}: create it (`createdb`), or correct TRACKRELAY_DATABASE_URL"
     if state is None:

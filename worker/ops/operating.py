@@ -17,13 +17,13 @@ from ..store import shards
 from .failures import CommandFailed, explain
 from .output import stderr
 from .stores import Stores, open_stores
-from .words import duration, listed
+from .words import MOST, duration, listed
 
 _POLL_S = 0.1
 
 
 @click.command()
-@click.option("--shard", type=click.IntRange(0), multiple=True, metavar="N", help="Only this one; repeatable.")
+@click.option("--shard", type=click.IntRange(0, MOST), multiple=True, metavar="N", help="Only this one; repeatable.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for requests that are on their way.")
 def pause(shard: tuple[int, ...], no_wait: bool) -> None:
     """Stop delivery; callers go on enqueueing, and nothing is lost.
@@ -33,12 +33,18 @@ def pause(shard: tuple[int, ...], no_wait: bool) -> None:
     with open_stores() as stores:
         paused = _set_paused(stores, shard, True)
         if not no_wait:
-            _wait_for_holders(stores, paused)
+            try:
+                _wait_for_holders(stores, paused)
+            except (RedisError, KeyboardInterrupt) as error:
+                raise CommandFailed(
+                    f"paused {_named(paused)}, but whether a request is still on its way is not known: "
+                    f"{explain(error) or 'interrupted'}; `trackrelay resume` lets delivery go on"
+                ) from None
         click.echo(f"Paused: {_named(paused)}. `trackrelay resume` lets delivery go on.")
 
 
 @click.command()
-@click.option("--shard", type=click.IntRange(0), multiple=True, metavar="N", help="Only this one; repeatable.")
+@click.option("--shard", type=click.IntRange(0, MOST), multiple=True, metavar="N", help="Only this one; repeatable.")
 def resume(shard: tuple[int, ...]) -> None:
     """Let delivery go on."""
     with open_stores() as stores:

@@ -96,6 +96,12 @@ class Outbox:
             for row in streamed.execute(_only_waiting(asked, generation)):
                 yield WaitingRow(row.entry.encode(), row.lane, row.accepted_ms / 1000, row.generation is not None)
 
+    def check_file(self) -> None:
+        """Fail if it is a file that is not there: SQLite would make one."""
+        file = self._engine.url.database
+        if self._engine.dialect.name == "sqlite" and file and not Path(file).exists():
+            raise OutboxProblem(f"the outbox's database {self.place} is not there: is TRACKRELAY_OUTBOX_URL right?")
+
     def close(self) -> None:
         """Close the connection."""
         if "_engine" in self.__dict__:
@@ -107,10 +113,7 @@ class Outbox:
 
     @contextmanager
     def _connected(self) -> Iterator[sa.Connection]:
-        file = self._engine.url.database
-        if self._engine.dialect.name == "sqlite" and file and not Path(file).exists():
-            # SQLite would make one.
-            raise OutboxProblem(f"the outbox's database {self.place} is not there: is TRACKRELAY_OUTBOX_URL right?")
+        self.check_file()
         try:
             with self._engine.connect() as connection:
                 yield connection

@@ -32,6 +32,10 @@ def relay(once: bool) -> None:
             raise CommandFailed("TRACKRELAY_OUTBOX_URL: it is not set")
         from ..relay.sql_rows import SqlRows
 
+        if stores.outbox is not None:
+            stores.outbox.check_file()
+            if once:
+                stores.outbox.waiting(None)  # says what is wrong, and where
         stop = threading.Event()
         loop = make_loop(SqlRows(url), stores.settings, stores.redis, stores.engine, stop)
         if once:
@@ -57,7 +61,7 @@ def _once(loop: Loop) -> None:
     give_up = time.monotonic() + ONCE_WAIT_S
     while not loop.take():
         if time.monotonic() > give_up:
-            click.echo("another relay is at work on this outbox", err=True)
+            click.echo("trackrelay: another relay is at work on this outbox, and relays what is committed", err=True)
             return
         time.sleep(0.2)
     try:
@@ -66,6 +70,6 @@ def _once(loop: Loop) -> None:
     finally:
         loop.give_up()
     if loop.done.trouble:
-        raise CommandFailed("\n".join(loop.done.trouble.values()))
+        raise CommandFailed("\n".join(dict.fromkeys(loop.done.trouble.values())))
     done = loop.done
     click.echo(f"{count(done.relayed, 'job')} relayed; {count(done.confirmed, 'earlier one')} arrived and let go")

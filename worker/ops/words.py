@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: The largest number that an option takes: what fits in a column, and says "all of them".
+MOST = 2**31 - 1
+
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 

@@ -1,8 +1,11 @@
 """``trackrelay find``."""
 
+import time
+
 import pytest
 
-from producers import Person
+from producers import Person, operations
+from producers.gathering import ENTRY_JOBS
 from tests.support import canaries
 from tests.support.road import Road
 from worker.keys import KeyHasher
@@ -49,7 +52,37 @@ def test_a_job_is_found_in_the_stream_with_its_place_in_line(road: Road, run: Co
 
     assert found["where"] == "queued"
     assert found["found_in"][0]["ahead"] == 3
-    assert "not read yet, 3 entries before it" in run("find", job).out
+    assert "not read yet, 3 jobs before it" in run("find", job).out
+
+
+def test_in_an_entry_that_several_share_each_has_its_own_place(road: Road, run: CommandLine) -> None:
+    made = [operations.track("42", "bought", {"n": n}, person_attributes={"n": n}) for n in range(ENTRY_JOBS + 5)]
+    road.producer.enqueue_many(made)
+    for index in (0, 3, ENTRY_JOBS, ENTRY_JOBS + 4):
+        found = run("find", made[index].id, "--json").json["jobs"]
+        assert {each["found_in"][0]["ahead"] for each in found} == {index}
+
+
+def test_of_many_that_wait_the_first_is_shown_and_all_are_counted(working_road: Road, run: CommandLine) -> None:
+    with working_road.sandbox.outage():
+        jobs = []
+        for _ in range(12):
+            jobs.append(working_road.producer.track("42", "waits"))
+            time.sleep(0.002)  # the latest is whoever came in a later millisecond
+        working_road.wait_waiting(jobs[-1])
+        told, found = (
+            run("find", "--person", "42", "--limit", "3").out,
+            run("find", "--person", "42", "--limit", "3", "--json"),
+        )
+
+    assert told.startswith("id:42: 12 in the backlog\n")
+    assert "The latest 3 are shown, and what the others wait for; --limit shows more." in told
+    assert [each["id"] for each in found.json["jobs"]] == [*reversed(jobs[-3:]), jobs[0]]
+    assert found.json["totals"]["backlog"] == 12
+    working_road.wait_settled()
+    told = run("find", "--person", "42", "--limit", "3").out
+    assert told.startswith("id:42: 12 delivered\n")
+    assert "The latest 3 are shown; --limit shows more." in told
 
 
 def test_what_waits_and_why_is_told(working_road: Road, run: CommandLine) -> None:

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+import redis
 import sqlalchemy as sa
 
 from tests.support.road import Road
@@ -71,6 +72,26 @@ def test_draining_gives_up_after_its_time_and_says_what_is_left_and_what_hinders
     assert answer.code == 1
     assert "No worker runs" in answer.lines[0]
     assert answer.lines[-1].startswith("not drained within 1 s: 1 job in the streams and 0 jobs in the backlog")
+
+
+def test_draining_with_no_time_only_looks(road: Road, run: CommandLine) -> None:
+    assert run("drain", "--timeout", "0s").code == 0
+    road.producer.track("42", "greeted")
+    assert run("drain", "--timeout", "0s").lines[-1].startswith("not drained: 1 job in the streams")
+
+
+@pytest.mark.parametrize("why", [redis.ConnectionError("Connection refused"), KeyboardInterrupt()])
+def test_a_pause_that_cannot_be_waited_for_is_said_to_stand(
+    road: Road, run: CommandLine, monkeypatch: pytest.MonkeyPatch, why: BaseException
+) -> None:
+    def held(*_: object) -> list[int]:
+        raise why
+
+    monkeypatch.setattr("worker.ops.operating.held_shards", held)
+    line = run("pause").only_line()
+    assert line.startswith("paused shards 0, 1, 2 and 3, but whether a request is still on its way is not known: ")
+    assert "`trackrelay resume`" in line
+    assert len(run("status", "--json").json["paused"]) == 4
 
 
 def test_draining_the_streams_leaves_the_backlog_alone(working_road: Road, run: CommandLine) -> None:

@@ -65,6 +65,7 @@ def test_an_outbox_without_its_table_fails_the_check(road: Road, application: Ap
     assert "lacks the outbox" in line
     assert "run the application's migrations" in line
     assert run("status").only_line() == line
+    assert run("relay", "--once").only_line() == line
 
 
 def test_an_outbox_that_cannot_be_reached_fails_the_check_and_nothing_is_made(
@@ -79,6 +80,8 @@ def test_an_outbox_that_cannot_be_reached_fails_the_check_and_nothing_is_made(
         assert words in line
         assert "TRACKRELAY_OUTBOX_URL right?" in line
         assert "hidden" not in line
+        relayed = run("relay", "--once", TRACKRELAY_OUTBOX_URL=url).only_line()
+        assert words in relayed
     assert not (tmp_path / "nowhere.db").exists()
 
 

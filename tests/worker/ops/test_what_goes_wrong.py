@@ -94,8 +94,17 @@ def test_a_wrong_database_password_is_said(run: CommandLine) -> None:
 
     line = run("migrate", TRACKRELAY_DATABASE_URL=url).only_line()
 
+    assert "refuses the credentials in TRACKRELAY_DATABASE_URL" in line
     assert 'password authentication failed for user "trackrelay"' in line
     assert PASSWORD not in line
+
+
+def test_a_database_that_does_not_exist_is_said(run: CommandLine) -> None:
+    url = run.settings["TRACKRELAY_DATABASE_URL"].rpartition("/")[0] + "/nowhere"
+
+    line = run("migrate", TRACKRELAY_DATABASE_URL=url).only_line()
+
+    assert 'database "nowhere" does not exist: create it' in line
 
 
 @pytest.mark.parametrize(
@@ -148,6 +157,48 @@ def test_a_track_api_that_is_somebody_elses_server_is_said_by_check(road: Road, 
         line = run("check", CUSTOMERIO_TRACK_URL=url).only_line()
 
     assert "does not answer like Customer.io's Track API" in line
+
+
+def test_an_outage_of_the_track_api_is_no_wrong_address(working_road: Road, run: CommandLine) -> None:
+    with working_road.sandbox.outage():
+        answer = run("check")
+
+    assert answer.code == 1
+    assert len(answer.lines) == 2
+    assert all("is in trouble (status 503): an outage" in line for line in answer.lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dead-letters", "list", "--since", "99999999999d"], "neither a moment"),
+        (["drain", "--timeout", "99999999999d"], "it must be at most 36500d"),
+        (["ledger", "prune", "--older-than", "3000000d"], "it must be at most 36500d"),
+        (["dead-letters", "list", "--limit", "99999999999999999999"], "is not in the range"),
+        (["find", "--person", "42", "--limit", "99999999999999999999"], "is not in the range"),
+        (["pause", "--shard", "99999999999999999999"], "is not in the range"),
+        (["dead-letters", "show", ""], "ID is empty"),
+        (["dead-letters", "list", "--error", "\udcff"], "argument 4 is not UTF-8: b'\\xff'"),
+        (["find", "--idempotency-key", "\udcff"], "argument 3 is not UTF-8"),
+    ],
+)
+def test_what_no_store_could_be_asked_is_wrong_usage(
+    road: Road, run: CommandLine, arguments: list[str], said: str
+) -> None:
+    answer = run(*arguments)
+
+    assert answer.code == 2
+    assert said in answer.err
+
+
+def test_a_retention_nobody_could_prune_by_is_refused(road: Road, run: CommandLine) -> None:
+    line = run("check", TRACKRELAY_LEDGER_RETENTION="3000000d").lines[0]
+
+    assert "TRACKRELAY_LEDGER_RETENTION: it must be at most 36500d" in line
+
+
+def test_an_operation_that_is_not_utf_8_is_said(road: Road, run: CommandLine) -> None:
+    assert "not JSON" in run("enqueue", "-", input=b"\xff").err
 
 
 def test_a_wrong_region_is_said_by_check(

@@ -67,5 +67,9 @@ def _app_api(settings: Settings) -> Finding:
             f"region (CUSTOMERIO_REGION is {settings.region})"
         )
         return Finding(AREA, "App API", "wrong", text)
+    if answer.status_code == 429 or answer.status_code >= 500:
+        return Finding(
+            AREA, "App API", "wrong", f"{url} is in trouble (status {answer.status_code}): an outage, or a limit"
+        )
     text = f"{url} answers {answer.status_code} instead of like Customer.io's App API: check CUSTOMERIO_APP_URL"
     return Finding(AREA, "App API", "wrong", text)

@@ -12,6 +12,7 @@ from ...repairing import BadRepair, Repair
 from ...replayable import Wanted
 from ...store.letters import Filters
 from ..stores import open_stores
+from ..words import MOST
 from .options import filters
 
 Chosen = Callable[[KeyHasher], Filters]
@@ -19,7 +20,7 @@ Chosen = Callable[[KeyHasher], Filters]
 _json = click.option("--json", "as_document", is_flag=True, help="One JSON document on stdout.")
 _yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-_limit = click.option("--limit", type=click.IntRange(1), metavar="N", help="At most so many, the oldest first.")
+_limit = click.option("--limit", type=click.IntRange(1, MOST), metavar="N", help="At most so many, the oldest first.")
 _note = click.option("--note", metavar="TEXT", help="Why: kept in each one's history.")
 
 
@@ -33,7 +34,9 @@ def dead_letters() -> None:
 
 @dead_letters.command(name="list")
 @filters()
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="At most so many.")
+@click.option(
+    "--limit", type=click.IntRange(1, MOST), default=50, show_default=True, metavar="N", help="At most so many."
+)
 @_json
 def list_(chosen: Chosen, limit: int, as_document: bool) -> None:
     """List dead letters, the latest first."""
@@ -53,6 +56,8 @@ def show(id: str, as_document: bool) -> None:
     """
     from .showing import show_letter
 
+    if not id.strip():
+        raise click.UsageError("ID is empty; `trackrelay dead-letters list` shows which there are")
     with open_stores() as stores:
         show_letter(stores, id, as_document)
 

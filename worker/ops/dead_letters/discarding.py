@@ -13,6 +13,7 @@ from ..output import print_json, stderr, stdout
 from ..stores import Stores
 from ..words import count
 from .acting import replayer
+from .options import missed
 from .progress import progress
 from .texts import summary
 
@@ -23,7 +24,7 @@ def discard_letters(
     """Discard the open letters meant.
 
     Raises:
-        CommandFailed: some were not open; the others are discarded.
+        CommandFailed: some were not open, or not there; the others are discarded.
     """
     with stores.engine.connect() as connection:
         ids = letters.ids(connection, chosen, limit)
@@ -34,14 +35,19 @@ def discard_letters(
     discarded = 0 if dry_run else discard_all(stores, ids, note)
     if as_document:
         print_json({"dry_run": dry_run, "selected": len(ids), "discarded": discarded})
-    elif not ids:
+    elif not ids and not missed(chosen, ids):
         stdout().print("No dead letter matches.")
     elif dry_run:
-        stdout().print(f"{count(len(ids), 'dead letter')} would be discarded: {summary(counts)}.")
+        stdout().print(f"{count(len(ids), 'dead letter')} would be discarded{f': {summary(counts)}' if ids else ''}.")
     else:
         stdout().print(f"{count(discarded, 'dead letter')} discarded.")
+    problems = [
+        f"there is no dead letter {id}: `trackrelay find {id}` says where a job is" for id in missed(chosen, ids)
+    ]
     if not dry_run and (left := len(ids) - discarded):
-        raise CommandFailed(f"{left:,} of {count(len(ids), 'dead letter')} left as before: not open")
+        problems.append(f"{left:,} of {count(len(ids), 'dead letter')} left as before: not open")
+    if problems:
+        raise CommandFailed("\n".join(problems))
 
 
 def discard_all(stores: Stores, ids: Sequence[str], note: str | None) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO, Any
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from ...replaying import CHUNK
 from ...store import letters
 from ...store.letters import Filters, Letter
+from ..failures import CommandFailed
 from ..output import stderr
 from ..stores import Stores
 from ..words import count
@@ -24,15 +25,26 @@ from .texts import as_json, document_of, why
 def export_letters(
     stores: Stores, chosen: Filters, *, limit: int | None, output: str, discard: bool, note: str | None
 ) -> int:
-    """Write the letters meant as JSON Lines; returns the exit status."""
+    """Write the letters meant as JSON Lines; returns the exit status.
+
+    Raises:
+        CommandFailed: they cannot be written; nothing was discarded.
+    """
     with stores.engine.connect() as connection:
         ids = letters.ids(connection, chosen, limit)
-    if output == "-":
-        _write(stores.engine, ids, sys.stdout)
-        sys.stdout.flush()
-    else:
-        with Path(output).open("w", encoding="utf-8") as file:
-            _write(stores.engine, ids, file)
+    try:
+        if output == "-":
+            _write(stores.engine, ids, sys.stdout)
+            sys.stdout.flush()
+        else:
+            # Readable by its owner only: it holds people's data.
+            with open(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+                _write(stores.engine, ids, file)
+    except BrokenPipeError:
+        raise  # whoever reads has had enough
+    except OSError as error:
+        where = "stdout" if output == "-" else output
+        raise CommandFailed(f"{where} cannot be written: {error.strerror or error}") from None
     discarded = discard_all(stores, ids, note) if discard else 0
     stderr().print(
         f"{count(len(ids), 'dead letter')} exported" + (f", {discarded:,} of them discarded" if discard else "") + "."

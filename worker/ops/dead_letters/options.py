@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -105,6 +105,12 @@ def _states(given: dict[str, Any]) -> tuple[State, ...]:
         return ()
     # Somebody who names a letter is told about it, whatever its state.
     return given["states"] or (() if given["ids"] else ("open",))
+
+
+def missed(chosen: Filters, found: Sequence[str]) -> list[str]:
+    """The ids of letters that were named and are not among those ``found``."""
+    # Named together with something else, a letter may only have been filtered out.
+    return [id for id in chosen.ids if id not in found] if chosen == Filters(ids=chosen.ids) else []
 
 
 def keys_of_person(who: str) -> list[str]:

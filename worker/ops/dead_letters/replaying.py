@@ -21,6 +21,7 @@ from ..stores import Stores
 from ..words import count
 from .acting import replayer
 from .editing import edited
+from .options import missed
 from .progress import progress
 from .texts import by_operation, campaigns, refused_as_json
 
@@ -48,7 +49,7 @@ def replay_letters(stores: Stores, chosen: Filters, wanted: Wanted, how: How) ->
     """
     with stores.engine.connect() as connection:
         ids = letters.ids(connection, chosen, how.limit)
-    ids += [id for id in chosen.ids if id not in ids and not _is_filtered_out(chosen)]
+    ids += missed(chosen, ids)
     wanted = replace(wanted, states=frozenset(chosen.states or ("open",)) & {"open", "discarded"})
     acting = replayer(stores, how.note)
     if how.edit:
@@ -64,11 +65,6 @@ def replay_letters(stores: Stores, chosen: Filters, wanted: Wanted, how: How) ->
         _ask(plan)
     done = run(acting.replay(ids, wanted), len(ids), "Replaying", resumable=True)
     _report(done, how, "replayed", len(ids), on_their_way=True)
-
-
-def _is_filtered_out(chosen: Filters) -> bool:
-    # Only a letter that was named and nothing else is missed by its id.
-    return chosen != Filters(ids=chosen.ids)
 
 
 def run(outcomes: Iterable[Outcome], total: int, what: str, *, resumable: bool = False) -> Tally:

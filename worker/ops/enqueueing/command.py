@@ -22,7 +22,7 @@ def enqueue(operation: str, idempotency_key: str | None) -> None:
     \b
     trackrelay enqueue '{"type": "person", "action": "event", "identifiers": {"id": "42"}, "name": "greeted"}'
     """
-    text = sys.stdin.read() if operation == "-" else operation
+    text = sys.stdin.buffer.read() if operation == "-" else operation
     try:
         made = operation_of(parsed(text), idempotency_key=idempotency_key)
     except BadDocument as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,13 +15,13 @@ from producers.errors import TrackRelayError
 
 from ... import queue_config
 from ...keys import KeyHasher
-from ...store.reading.search import Trace, search
+from ...store.reading.search import Place, Trace, search
 from ..failures import CommandFailed, explain
 from ..output import moment, print_json, show
 from ..stores import Stores, open_stores
-from ..words import count, duration
+from ..words import MOST, count, duration
 from .asked import Asked, asked
-from .found import FoundJob, by_job
+from .found import FoundJob, by_job, shown
 from .screen import screen
 from .streams import Scan, scan
 
@@ -33,13 +34,13 @@ ENTRIES = 100_000
 @click.option("--idempotency-key", metavar="KEY", help="The jobs of this call.")
 @click.option("--person", metavar="PERSON", help="Somebody's jobs: 42, email:ada@example.com, phone:+1…, anonymous:…")
 @click.option("--key", metavar="KEY", help="A key's jobs: object:1:acme, or one as logs show it, email:#…")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Jobs to show.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, MOST - 1), help="Jobs to show.")
 @click.option(
     "--scan",
     "entries",
     default=ENTRIES,
     show_default=True,
-    type=click.IntRange(0),
+    type=click.IntRange(0, MOST),
     help="Entries of the streams, and of the outbox, to look at; 0: all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -63,9 +64,9 @@ def find(
         search.run(entries, limit)
     jobs = by_job(search.traces)
     if as_json:
-        print_json(_document(jobs[:limit], search))
+        print_json(_document(shown(jobs, limit), search))
     elif jobs:
-        show(screen(wanted.words, jobs, time.time(), limit=limit))
+        show(screen(wanted.words, jobs, search.totals(), time.time(), limit=limit))
     for remark in search.remarks():
         click.echo(f"trackrelay: {remark}", err=True)
     if search.problems or not jobs:
@@ -78,6 +79,7 @@ class _Search:
     asked: Asked
     traces: list[Trace] = field(default_factory=list)
     scanned: Scan = field(default_factory=Scan)
+    in_postgres: dict[Place, int] = field(default_factory=dict)
     outbox_is_complete: bool = True
     #: What could not be looked through.
     problems: list[str] = field(default_factory=list)
@@ -97,7 +99,9 @@ class _Search:
             hasher = self.stores.hasher()
             with self.stores.engine.connect() as connection:
                 # One more than is shown, to know that there are more.
-                self.traces += search(connection, self.asked.stored(hasher), limit + 1)
+                found = search(connection, self.asked.stored(hasher), limit + 1)
+            self.traces += found.traces
+            self.in_postgres = found.totals
             return hasher
         except SQLAlchemyError as error:
             self.problems.append(explain(error) or str(error))
@@ -120,6 +124,10 @@ class _Search:
         except RedisError:
             return None  # said when the streams are looked through
         return config.generation if config else ""
+
+    def totals(self) -> dict[Place, int]:
+        """How many traces there are in each place, those that were not loaded included."""
+        return dict(Counter(trace.place for trace in self.traces)) | self.in_postgres
 
     def remarks(self) -> list[str]:
         """What is to be said about the search itself."""
@@ -144,6 +152,7 @@ def _document(jobs: list[FoundJob], search: _Search) -> dict[str, Any]:
     return {
         "asked": search.asked.words,
         "jobs": [_job(job) for job in jobs],
+        "totals": search.totals(),
         "streams": {"entries": search.scanned.entries, "looked_at": search.scanned.looked_at},
         "problems": search.problems,
     }

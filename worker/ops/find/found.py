@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...store.reading.search import Trace
@@ -38,6 +38,11 @@ class FoundJob:
         if "backlog" in places:
             return "replaying" if "dead_letters" in places else "waiting"
         return "queued" if "stream" in places else "unrelayed"
+
+
+def shown(jobs: Sequence[FoundJob], limit: int) -> list[FoundJob]:
+    """The latest ``limit``, and of the others those that a key's jobs wait for."""
+    return [*jobs[:limit], *(job for job in jobs[limit:] if any(trace.is_first for trace in job.traces))]
 
 
 def by_job(traces: Iterable[Trace]) -> list[FoundJob]:

@@ -39,5 +39,5 @@ def _traces(row: WaitingRow, matcher: Matcher) -> list[Trace]:
             lane=row.lane,
             reason="queue_lost" if row.was_relayed else "not_relayed",
         )
-        for job in matcher.jobs(row.entry)
+        for _, job in matcher.jobs(row.entry)
     ]

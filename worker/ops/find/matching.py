@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import msgspec
 
+from producers.ids import companion_id, is_ulid
 from producers.job import Job, decode_entry
 from producers.keys import shown
 
@@ -21,14 +24,20 @@ class Matcher:
         # The identify that travels with an event is in the event's own entry.
         self._needles = [msgspec.json.encode(word)[1:-1] for word in words if word]
 
-    def jobs(self, data: bytes) -> list[Job]:
-        """The jobs of an entry that are meant."""
+    def jobs(self, data: bytes) -> list[tuple[int, Job]]:
+        """The jobs of an entry that are meant, each with how many are before it in the entry."""
         if self._needles and not any(needle in data for needle in self._needles):
             return []
         try:
-            return [job for job in decode_entry(data) if self._is_meant(job)]
+            jobs = decode_entry(data)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return []
+        meant, ahead = [], 0
+        for job, following in zip_longest(jobs, jobs[1:]):
+            if self._is_meant(job):
+                meant.append((ahead, job))
+            ahead += 0 if following and _travels_with(job, following) else 1
+        return meant
 
     def _is_meant(self, job: Job) -> bool:
         asked = self._asked
@@ -43,3 +52,8 @@ class Matcher:
         if self._hasher is None:
             return tuple(shown(key) for key in job.keys)
         return tuple(self._hasher.stored(key) for key in job.keys)
+
+
+def _travels_with(job: Job, event: Job) -> bool:
+    # An event and its identify count as one.
+    return job.operation == "person.identify" and is_ulid(event.id) and job.id == companion_id(event.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ...store.reading.search import Trace
+from ...store.reading.search import Place, Trace
 from ..words import ago, count, duration
-from .found import FoundJob
+from .found import FoundJob, shown
 
 #: Up to so many jobs are shown in full.
 IN_FULL = 3
@@ -35,21 +35,41 @@ _NOT_RELAYED = {
 }
 
 
-def screen(words: str, jobs: Sequence[FoundJob], now: float, *, limit: int) -> RenderableType:
-    """What was found of ``words``."""
-    shown = jobs[:limit]
-    parts: list[RenderableType] = [_summary(words, jobs), Text()]
-    if len(shown) <= IN_FULL:
-        for job in shown:
+_IN_PLACES: dict[Place, str] = {
+    "outbox": "in the outbox",
+    "stream": "in the streams",
+    "backlog": "in the backlog",
+    "dead_letters": "among the dead letters",
+    "ledger": "delivered",
+}
+
+
+def screen(
+    words: str, jobs: Sequence[FoundJob], totals: Mapping[Place, int], now: float, *, limit: int
+) -> RenderableType:
+    """What was found of ``words``.
+
+    Args:
+        totals: how many there are in each place; ``jobs`` may be only the latest of them.
+    """
+    to_show = shown(jobs, limit)
+    parts: list[RenderableType] = [_summary(words, jobs, totals), Text()]
+    if len(to_show) <= IN_FULL:
+        for job in to_show:
             parts += [_in_full(job, now), Text()]
     else:
-        parts.append(_list(shown, now))
+        parts.append(_list(to_show, now))
     if len(jobs) > limit:
-        parts.append(Text(f"The latest {limit} are shown; --limit shows more.", style="dim"))
+        first = ", and what the others wait for" if len(to_show) > limit else ""
+        parts.append(Text(f"The latest {limit} are shown{first}; --limit shows more.", style="dim"))
     return Group(*parts)
 
 
-def _summary(words: str, jobs: Sequence[FoundJob]) -> Text:
+def _summary(words: str, jobs: Sequence[FoundJob], totals: Mapping[Place, int]) -> Text:
+    if sum(totals.values()) > sum(len(job.traces) for job in jobs):
+        # Not all of them were loaded, and one job can be in two places.
+        parts = ", ".join(f"{totals[place]:,} {name}" for place, name in _IN_PLACES.items() if totals.get(place))
+        return Text.assemble((words, "bold"), f": {parts}")
     where = Counter(job.where for job in jobs)
     parts = ", ".join(f"{number:,} {name}" for name, number in where.most_common())
     return Text.assemble((words, "bold"), f": {count(len(jobs), 'job')}: {parts}" if len(jobs) > 1 else "")
@@ -97,7 +117,7 @@ def _in_stream(trace: Trace) -> Text:
     if trace.deliveries:
         times = "" if trace.deliveries == 1 else f", for the {trace.deliveries}th time"
         return Text(f"{where}: in a worker's hands{times}")
-    before = f"{count(trace.ahead, 'entry', 'entries')} before it" if trace.ahead else "next in line"
+    before = f"{count(trace.ahead, 'job')} before it" if trace.ahead else "next in line"
     return Text(f"{where}: not read yet, {before}")
 
 

@@ -58,8 +58,8 @@ def scan(client: redis.Redis, asked: Asked, hasher: KeyHasher | None, most: int)
 def _scan_stream(client: redis.Redis, matcher: Matcher, shard: int, lane: Lane, most: int, result: Scan) -> None:
     name, ahead, looked_at = stream(shard, lane), 0, 0
     for entry_id, fields in _entries(client, name, most):
-        for job in matcher.jobs(fields.get(b"j", b"")):
-            result.found.append(_trace(client, job, matcher, shard, lane, entry_id, ahead))
+        for before, job in matcher.jobs(fields.get(b"j", b"")):
+            result.found.append(_trace(client, job, matcher, shard, lane, entry_id, ahead + before))
         held = fields.get(b"n", b"1")
         ahead += int(held) if held.isdigit() else 1
         looked_at += 1

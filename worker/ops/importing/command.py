@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -116,16 +117,23 @@ class _Run:
                 done = self._import(identity, shown)
         finally:
             identity.close()
-            self._rejects.close()
+            with suppress(CommandFailed):  # which was said before, or something worse is
+                self._rejects.close()
         self._say(done, as_json)
 
     def _import(self, identity: Identity, shown: Bar) -> Import:
+        self._rejects.check()
         appender = None if self._dry_run else Appender(shown.waiting)
         append = appender.append if appender else None
         running = Import(identity, self._rejects, self._survey, append, lambda: shown.moved(self._survey.lines))
         try:
             with self._source.opened() as file:
                 running.run(self._reading.lines(file))
+            self._rejects.close()
+        except CommandFailed as failed:
+            if not running.progress.enqueued:
+                raise
+            raise CommandFailed(f"{failed.message}\nstopped {self._how_far(running)}") from None
         except KeyboardInterrupt:
             raise CommandFailed(f"stopped {self._how_far(running)}") from None
         except QueueUnavailable as error:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EACCES, ENOENT
 from itertools import count
 from pathlib import Path
 from typing import IO, Any
@@ -38,24 +41,42 @@ class Rejects:
             rejected: dict[str, Any] = {"line": line.number, "reason": reason}
             rejected |= {"field": field} if field else {}
             rejected |= {"text": line.text} if line.document is None else {"operation": line.document}
-            self._opened(self.path).write(_encode(rejected) + b"\n")
+            with self._writing():
+                self._opened(self.path).write(_encode(rejected) + b"\n")
+
+    def check(self) -> None:
+        """Fail now if it could not be written, rather than half-way."""
+        if self.path is not None:
+            place = self.path if self.path.exists() else self.path.parent
+            with self._writing():
+                if not place.exists():
+                    raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
+                if not os.access(place, os.W_OK):
+                    raise PermissionError(EACCES, os.strerror(EACCES))
 
     def close(self) -> None:
-        """Write what is not written yet."""
-        if self._file is not None:
-            self._file.close()
+        """Write what is not written yet. Once is enough."""
+        file, self._file = self._file, None
+        if file is not None:
+            with self._writing():
+                file.close()
 
     def flush(self) -> None:
         """Write what is not written yet, and go on."""
         if self._file is not None:
-            self._file.flush()
+            with self._writing():
+                self._file.flush()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CommandFailed(f"the rejects file {self.path} cannot be written: {error.strerror or error}") from None
 
     def _opened(self, path: Path) -> IO[bytes]:
         if self._file is None:
-            try:
-                self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-            except OSError as error:
-                raise CommandFailed(f"the rejects file {path} cannot be written: {error.strerror}") from None
+            self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
         return self._file
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -131,7 +132,10 @@ def _value(text: str, kind: Kind, value: str) -> float | str:
     try:
         if kind == "duration":
             return parse_duration(value).total_seconds()
-        return float(value.removesuffix("%") if kind == "percent" else value)
+        number = float(value.removesuffix("%") if kind == "percent" else value)
+        if math.isfinite(number):
+            return number
+        raise ValueError(value)
     except ValueError:
         example = {"duration": "a duration such as 90s, 10m, 12h or 3d", "percent": "a percentage such as 75%"}
         raise click.BadParameter(f"{text!r}: {value!r} is not {example.get(kind, 'a number')}") from None

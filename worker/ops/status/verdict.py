@@ -27,10 +27,11 @@ def verdict(now: Snapshot) -> Verdict:
         return Verdict("stopped", f"Nothing is delivered: no worker runs. {waits}")
     if now.redis.breaker.state == "halted":
         return Verdict("stopped", f"Delivery is halted until somebody corrects what is wrong. {waits}")
+    if now.postgres.paused and len(now.postgres.paused) == now.postgres.shards:
+        stopped = " Before that it had stopped because of Customer.io." if now.redis.breaker.state != "closed" else ""
+        return Verdict("paused", f"Delivery is paused.{stopped} {waits}")
     if now.redis.breaker.state != "closed":
         return Verdict("stopped", f"Delivery has stopped because of Customer.io, and goes on by itself. {waits}")
-    if now.postgres.paused and len(now.postgres.paused) == now.postgres.shards:
-        return Verdict("paused", f"Delivery is paused. {waits}")
     recent = last_minute(now)
     if not recent and not now.undelivered:
         return Verdict("idle", "All is delivered, and nothing is coming in.")

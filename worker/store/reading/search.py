@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -42,6 +43,20 @@ class Trace:
     deliveries: int = 0
     history: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def is_first(self) -> bool:
+        """Whether it waits in the backlog, and the others of its key for it."""
+        return self.place == "backlog" and not self.ahead
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found in Postgres."""
+
+    traces: list[Trace] = field(default_factory=list)
+    #: How many there are in each place, more than were asked for included.
+    totals: dict[Place, int] = field(default_factory=dict)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -59,44 +74,60 @@ _TWO_KEYS = "key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS t
 
 _LEDGER = sa.text(f"""
     SELECT id, operation, key, other_key, source, idempotency_key, attempts,
-        extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM delivered_at) AS at
+        extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM delivered_at) AS at,
+        (SELECT count(*) FROM trackrelay_ledger WHERE {_MATCH.format(id="id", keys=_TWO_KEYS)}) AS total
     FROM trackrelay_ledger WHERE {_MATCH.format(id="id", keys=_TWO_KEYS)}
     ORDER BY delivered_at DESC, id DESC LIMIT :most
 """)
 
 _DEAD_LETTERS = sa.text(f"""
     SELECT job_id AS id, operation, key, other_key, source, idempotency_key, lane, reason, error, field, status, attempts,
-        state, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM died_at) AS at, history
+        state, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM died_at) AS at, history,
+        (SELECT count(*) FROM trackrelay_dead_letters WHERE {_MATCH.format(id="job_id", keys=_TWO_KEYS)}) AS total
     FROM trackrelay_dead_letters WHERE {_MATCH.format(id="job_id", keys=_TWO_KEYS)}
     ORDER BY died_at DESC, job_id DESC LIMIT :most
 """)
 
+# The latest, and what all the others of a key wait for, however old it is.
 _BACKLOG = sa.text(f"""
-    SELECT DISTINCT ON (job_id) job_id AS id, operation, keys, shard, lane, source, idempotency_key, reason, error, status,
-        attempts, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM since) AS at,
+    WITH matched AS (
+        SELECT job_id, key, position, due_at, enqueued_at FROM trackrelay_backlog
+        WHERE {_MATCH.format(id="job_id", keys="key = ANY(CAST(:keys AS text[]))")}),
+    chosen AS (
+        (SELECT job_id FROM matched GROUP BY job_id ORDER BY max(enqueued_at) DESC, job_id DESC LIMIT :most)
+        UNION (SELECT job_id FROM matched WHERE due_at IS NOT NULL ORDER BY position LIMIT :most))
+    SELECT DISTINCT ON (b.job_id) b.job_id AS id, operation, keys, shard, lane, source, idempotency_key, reason, error, status,
+        attempts, extract(epoch FROM b.enqueued_at) AS enqueued_at, extract(epoch FROM since) AS at,
         extract(epoch FROM (SELECT max(o.due_at) FROM trackrelay_backlog o WHERE o.job_id = b.job_id
             HAVING count(o.due_at) = max(o.parts))) AS due_at,
         (SELECT count(*) FROM trackrelay_backlog f
          WHERE f.shard = b.shard AND f.lane = b.lane AND f.key = b.key AND f.position < b.position) AS ahead,
-        history
-    FROM trackrelay_backlog b WHERE {_MATCH.format(id="job_id", keys="key = ANY(CAST(:keys AS text[]))")}
-    ORDER BY job_id, sends DESC LIMIT :most
+        history, (SELECT count(DISTINCT job_id) FROM matched) AS total
+    FROM chosen JOIN matched m USING (job_id) JOIN trackrelay_backlog b ON b.job_id = m.job_id AND b.key = m.key
+    ORDER BY b.job_id, sends DESC
 """)
 
 
-def search(connection: sa.Connection, wanted: Wanted, most: int) -> list[Trace]:
-    """Every trace of what is wanted in backlog, ledger and dead letters, ``most`` of each at the most."""
+def search(connection: sa.Connection, wanted: Wanted, most: int) -> Found:
+    """The traces of what is wanted in backlog, ledger and dead letters: the latest ``most`` of each, and of the backlog what is
+    first of its key."""
     values = {
         "ids": list(wanted.ids),
         "keys": list(wanted.keys),
         "idempotency_key": wanted.idempotency_key,
         "most": most,
     }
-    return [
-        *(_waits(row) for row in connection.execute(_BACKLOG, values)),
-        *(_delivered(row) for row in connection.execute(_LEDGER, values)),
-        *(_dead(row) for row in connection.execute(_DEAD_LETTERS, values)),
-    ]
+    places: tuple[tuple[Place, sa.TextClause, Callable[[Any], Trace]], ...] = (
+        ("backlog", _BACKLOG, _waits),
+        ("ledger", _LEDGER, _delivered),
+        ("dead_letters", _DEAD_LETTERS, _dead),
+    )
+    found = Found()
+    for place, statement, trace in places:
+        rows = connection.execute(statement, values).all()
+        found.totals[place] = rows[0].total if rows else 0
+        found.traces += map(trace, rows)
+    return found
 
 
 def _keys(row: Any) -> tuple[str, ...]:

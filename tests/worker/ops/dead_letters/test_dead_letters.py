@@ -1,6 +1,7 @@
 """Dead letters on the command line, with the real loop that buries and delivers them."""
 
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -333,6 +334,26 @@ def test_discarding_keeps_the_row_and_can_be_taken_back(refusing: Road, run: Com
     refusing.sandbox.clear_faults()
     assert run("replay", "--state", "discarded", "--yes").code == 0
     refusing.wait_delivered([letter])
+
+
+def test_discarding_a_letter_that_is_not_there_is_said(refusing: Road, run: CommandLine, letter: str) -> None:
+    for arguments in (["--yes"], ["--dry-run"]):
+        answer = run("dead-letters", "discard", "--id", "nope", *arguments)
+        assert answer.only_line() == "there is no dead letter NOPE: `trackrelay find NOPE` says where a job is"
+    both = run("dead-letters", "discard", "--id", "nope", "--id", letter, "--yes")
+    assert both.out == "1 dead letter discarded.\n"
+    assert both.code == 1
+
+
+def test_an_export_that_cannot_be_written_is_said_and_discards_nothing(
+    refusing: Road, run: CommandLine, letter: str, tmp_path: Path
+) -> None:
+    for output, why in ((str(tmp_path / "nowhere" / "x"), "No such file"), ("/dev/full", "No space left")):
+        line = run("dead-letters", "export", "-o", output, "--discard").only_line()
+        assert line.startswith(f"{output} cannot be written: {why}")
+    assert refusing.dead(letter).state == "open"
+    assert run("dead-letters", "export", "-o", str(tmp_path / "letters")).code == 0
+    assert stat.S_IMODE((tmp_path / "letters").stat().st_mode) == 0o600
 
 
 def test_exported_repaired_and_imported_they_are_the_same_jobs_delivered_once(

@@ -117,6 +117,27 @@ def test_bad_lines_are_kept_with_number_reason_and_what_they_said(road: Road, ru
     assert str(rejects) in answer.lines[-1]
 
 
+def test_a_rejects_file_that_cannot_be_written_ends_it_before_it_begins(
+    road: Road, run: CommandLine, lines: Any, tmp_path: Path
+) -> None:
+    line = run("import", lines(event(1), "{oops"), "--rejects", str(tmp_path / "nowhere" / "rejects")).only_line()
+
+    assert "rejects cannot be written: No such file or directory" in line
+    assert jobs(road) == []
+
+
+def test_a_disk_that_is_full_of_rejects_ends_it_and_says_how_far_it_came(
+    road: Road, run: CommandLine, lines: Any
+) -> None:
+    answer = run("import", lines(event(1), "{oops", event(2)), "--rejects", "/dev/full")
+
+    assert answer.code == 1
+    assert answer.lines == [
+        "the rejects file /dev/full cannot be written: No space left on device",
+        "stopped after line 3: 2 operations enqueued. Run the same command again to go on: what was enqueued is not sent twice",
+    ]
+
+
 def test_repaired_rejects_can_be_imported(road: Road, run: CommandLine, lines: Any) -> None:
     file = lines(event(1, "x" * 101), "{oops")
     run("import", file)

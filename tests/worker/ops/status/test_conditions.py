@@ -98,6 +98,7 @@ def test_what_cannot_be_known_fails() -> None:
         ("oldest", "'oldest' is no condition; an example: oldest>10m"),
         ("oldest>soon", "'soon' is not a duration such as 90s, 10m, 12h or 3d"),
         ("dead_letters>many", "'many' is not a number"),
+        ("dead_letters>nan", "'nan' is not a number"),
         ("breaker>open", "breaker is compared with = or !="),
         ("breaker=ajar", "must be one of closed, open, halted"),
         (" , ", "it is empty"),
