@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import zlib
 
+#: What the part of a key before the colon can be.
+KINDS = frozenset({"id", "email", "phone", "cio_id", "anonymous", "object", "cio_object", "delivery"})
+
 _PREFIXES = {"anonymous_id": "anonymous", "cio_object_id": "cio_object"}
 _PHONE = re.compile(r"\+[0-9]+")
 

@@ -178,6 +178,8 @@ def test_an_outage_of_the_track_api_is_no_wrong_address(working_road: Road, run:
         (["find", "--person", "42", "--limit", "99999999999999999999"], "is not in the range"),
         (["pause", "--shard", "99999999999999999999"], "is not in the range"),
         (["dead-letters", "show", ""], "ID is empty"),
+        (["dead-letters", "list", "--key", "foo:42"], "'foo:42' is no key such as id:42"),
+        (["find", "--key", "email:"], "'email:' is no key such as id:42"),
         (["dead-letters", "list", "--error", "\udcff"], "argument 4 is not UTF-8: b'\\xff'"),
         (["find", "--idempotency-key", "\udcff"], "argument 3 is not UTF-8"),
     ],

@@ -16,6 +16,7 @@ from producers.people import Person
 from ...keys import KeyHasher, is_hashed
 from ...settings import parse_duration
 from ...store.letters import STATES, Filters, State
+from ..key_given import key_given
 
 REASONS = ("rejected", "exhausted", "expired", "undecodable", "crashed")
 _KINDS = {"id": "id", "email": "email", "phone": "phone", "cio_id": "cio_id", "anonymous": "anonymous_id"}
@@ -86,7 +87,7 @@ def filters(*, states: tuple[str, ...] = STATES) -> Callable[[Callable[..., Any]
 
 def _filters(given: dict[str, Any], hasher: KeyHasher) -> Filters:
     plain = [key for who in given["people"] for key in keys_of_person(who)]
-    plain += [_normalised(key) for key in given["keys"]]
+    plain += [key_given(key) for key in given["keys"]]
     return Filters(
         ids=tuple(id.upper() for id in given["ids"]),
         states=_states(given),
@@ -132,11 +133,6 @@ def keys_of_person(who: str) -> list[str]:
         except InvalidOperation:
             continue
     return keys
-
-
-def _normalised(key: str) -> str:
-    kind, _, value = key.partition(":")
-    return f"email:{value.strip().lower()}" if kind == "email" else key
 
 
 def _stored(key: str, hasher: KeyHasher) -> str:

@@ -14,6 +14,7 @@ from producers.people import Person
 
 from ...keys import KeyHasher, is_hashed
 from ...store.reading.search import Wanted
+from ..key_given import key_given
 
 _PERSON_KINDS = {
     "id": "id",
@@ -69,8 +70,7 @@ def asked(job_id: str | None, idempotency_key: str | None, person: str | None, k
         found = _person_key(person)
         return Asked(found, key=found)
     assert key is not None
-    if ":" not in key:
-        raise click.UsageError(f"--key takes a key such as id:42, email:ada@example.com or object:1:acme; not {key!r}")
+    key = key_given(key)
     return Asked(key, key=key)
 
 

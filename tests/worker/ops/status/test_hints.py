@@ -91,6 +91,8 @@ def test_paused_shards_are_named_with_the_command_that_resumes_them() -> None:
     everything = snapshot(postgres=Overview(paused={0: NOW - 120}, shards=1))
     assert only(everything) == ("warning", "Delivery is paused for 2 min.", "trackrelay resume")
     assert verdict(everything).state == "paused"
+    away = snapshot(redis_side(breaker=BreakerLook("open")), postgres=Overview(paused={0: NOW - 120}, shards=1))
+    assert verdict(away).sentence.startswith("Delivery is paused. Before that it had stopped because of Customer.io.")
 
 
 def test_a_shard_that_nobody_takes_is_wrong() -> None:

@@ -1,0 +1,23 @@
+"""A key, as somebody types it."""
+
+from __future__ import annotations
+
+import click
+
+from producers.keys import KINDS
+
+from ..keys import is_hashed
+
+
+def key_given(key: str) -> str:
+    """``key`` as the stores know it, or hash it: an email in small letters.
+
+    Raises:
+        click.BadParameter: no job can have it.
+    """
+    kind, _, value = key.partition(":")
+    if kind not in KINDS or not value.strip():
+        raise click.BadParameter(
+            f"{key!r} is no key such as id:42, email:ada@example.com or object:1:acme", param_hint="--key"
+        )
+    return f"email:{value.strip().lower()}" if kind == "email" and not is_hashed(key) else key
