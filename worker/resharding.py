@@ -54,12 +54,20 @@ return 1
 """
 # KEYS: moving. ARGV: what it must say, milliseconds
 _RENEW = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0"
+# KEYS: moving. ARGV: milliseconds. Only what has stood without a break: else workers have taken shards up again meanwhile.
+_CLOSE = """
+if redis.call('GET', KEYS[1]) ~= 'drain' then return 0 end
+redis.call('SET', KEYS[1], 'closed', 'PX', ARGV[1])
+return 1
+"""
 # KEYS: moving. A change that has not happened is called off.
 _CALL_OFF = "if redis.call('GET', KEYS[1]) ~= 'layout' then redis.call('DEL', KEYS[1]) end"
-# KEYS: moving, config. ARGV: prefix, shards before, shards
+# Not while anybody holds a shard: what he has in hand out of the backlog is in no stream. KEYS: moving, config. ARGV: prefix,
+# shards before, shards
 _SWITCH = """
 if redis.call('GET', KEYS[1]) ~= 'closed' or redis.call('HGET', KEYS[2], 'shards') ~= ARGV[2] then return 'lost' end
 for shard = 0, tonumber(ARGV[2]) - 1 do
+  if redis.call('EXISTS', ARGV[1] .. shard .. ':lease') == 1 then return 'work' end
   for _, lane in ipairs({':live', ':bulk'}) do
     if redis.call('XLEN', ARGV[1] .. shard .. lane) > 0 then return 'work' end
   end
@@ -72,6 +80,9 @@ for shard = tonumber(ARGV[3]), tonumber(ARGV[2]) - 1 do
 end
 return 'done'
 """
+
+
+_LOST = "Redis has lost what stood for the change (a restart, a long pause?): run it again"
 
 
 class CannotReshard(Exception):
@@ -133,7 +144,7 @@ class Resharding:
             self._empty_while_open(before)
             failpoint("reshard_emptied")
             self._say("closing the queue for a moment")
-            self._stand("closed", CLOSED_MS)
+            self._close()
             failpoint("reshard_closed")
             while not self._switched(before, target):
                 self._empty(before, "closed", CLOSED_MS)
@@ -153,9 +164,13 @@ class Resharding:
         if not self._client.eval(_STAND, 1, MOVING, what, milliseconds):
             raise CannotReshard("an earlier change is not complete: run `trackrelay reshard` again")
 
+    def _close(self) -> None:
+        if not self._client.eval(_CLOSE, 1, MOVING, CLOSED_MS):
+            raise CannotReshard(_LOST)
+
     def _renew(self, what: str, milliseconds: int) -> None:
         if not self._client.eval(_RENEW, 1, MOVING, what, milliseconds):
-            raise CannotReshard("Redis has lost what stood for the change (a restart, a long pause?): run it again")
+            raise CannotReshard(_LOST)
 
     def _call_off(self, before: int) -> None:
         self._client.eval(_CALL_OFF, 1, MOVING)
@@ -189,6 +204,7 @@ class Resharding:
             except (LeaseLost, FenceLost) as lost:
                 # Nothing that was in hand is settled twice, and the next pass takes it up.
                 self._say(f"shard {shard} took too long, and is begun again ({type(lost).__name__})")
+                time.sleep(_POLL_S)
             except NewerFormat as newer:
                 raise CannotReshard(str(newer)) from None
 
@@ -203,7 +219,7 @@ class Resharding:
     def _switched(self, before: int, target: int) -> bool:
         answer = self._client.eval(_SWITCH, 2, MOVING, CONFIG, PREFIX, before, target)
         if answer == b"lost":
-            raise CannotReshard("Redis has lost what stood for the change (a restart, a long pause?): run it again")
+            raise CannotReshard(_LOST)
         return bool(answer == b"done")
 
     # -- the backlog into its new shards, and workers may come again

@@ -13,7 +13,7 @@ import pytest
 from producers import Person, Producer, QueueUnavailable, operations
 from producers.append import Entry
 from producers.keys import shard_of
-from producers.redis_keys import MOVING
+from producers.redis_keys import MOVING, lease
 from producers.redis_queue_aio import AsyncRedisQueue
 from producers.settings import load
 from tests.support import canaries
@@ -228,6 +228,36 @@ def test_whoever_slept_through_it_settles_nothing(road: Road, run: CommandLine) 
     for shard, fence in asleep.items():
         with road.engine.begin() as connection, pytest.raises(shards.FenceLost):
             settlement.settle(connection, Holder(shard, fence), Settlement(), 0)
+
+
+def test_if_workers_came_back_while_it_slept_nothing_is_changed_under_them(
+    road: Road, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sleep(step: str) -> None:
+        if step == "reshard_emptied":
+            road.redis.delete(MOVING)  # it lasts a minute
+
+    monkeypatch.setattr("worker.resharding.failpoint", sleep)
+    answer = run("reshard", "6", "--yes")
+    assert answer.code == 1
+    assert "lost what stood for the change" in answer.lines[-1]
+    assert shards_now(road) == (4, 4)
+    assert not road.redis.exists(MOVING)
+
+
+def test_while_anybody_holds_a_shard_nothing_is_changed(
+    road: Road, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(step: str) -> None:
+        if step == "reshard_closed":
+            # What he has in hand is out of the backlog: the streams are empty.
+            road.redis.set(lease(2), 7, px=1_000)
+        if step == "reshard_switched":
+            assert not road.redis.exists(lease(2))
+
+    monkeypatch.setattr("worker.resharding.failpoint", held)
+    assert run("reshard", "6", "--yes").code == 0
+    assert shards_now(road) == (6, 6)
 
 
 def test_partly_paused_it_is_refused_and_wholly_paused_it_stays_paused(road: Road, run: CommandLine) -> None:
