@@ -35,10 +35,11 @@ def discard_letters(
     discarded = 0 if dry_run else discard_all(stores, ids, note)
     if as_document:
         print_json({"dry_run": dry_run, "selected": len(ids), "discarded": discarded})
-    elif not ids and not missed(chosen, ids):
-        stdout().print("No dead letter matches.")
+    elif not ids:
+        if not missed(chosen, ids):
+            stdout().print("No dead letter matches.")
     elif dry_run:
-        stdout().print(f"{count(len(ids), 'dead letter')} would be discarded{f': {summary(counts)}' if ids else ''}.")
+        stdout().print(f"{count(len(ids), 'dead letter')} would be discarded: {summary(counts)}.")
     else:
         stdout().print(f"{count(discarded, 'dead letter')} discarded.")
     problems = [

@@ -340,6 +340,7 @@ def test_discarding_a_letter_that_is_not_there_is_said(refusing: Road, run: Comm
     for arguments in (["--yes"], ["--dry-run"]):
         answer = run("dead-letters", "discard", "--id", "nope", *arguments)
         assert answer.only_line() == "there is no dead letter NOPE: `trackrelay find NOPE` says where a job is"
+        assert answer.out == ""
     both = run("dead-letters", "discard", "--id", "nope", "--id", letter, "--yes")
     assert both.out == "1 dead letter discarded.\n"
     assert both.code == 1
