@@ -34,6 +34,10 @@ class Taken:
     delay: list[float] = field(default_factory=list)
     ping: list[float] = field(default_factory=list)
 
+    def as_json(self, how: str = "") -> dict[str, dict[str, float]]:
+        """Percentiles of each, by names such as ``track_us``, or ``track_loaded_us``."""
+        return {f"{name}{how}_us": percentiles(us) for name, us in vars(self).items()}
+
 
 def call_costs(stack: Stack, calls: int) -> dict[str, Any]:
     """Microseconds a call, and calls a second: alone, and while others call and a worker delivers."""
@@ -41,10 +45,7 @@ def call_costs(stack: Stack, calls: int) -> dict[str, Any]:
     producer = Producer(redis_url=stack.valkey.url, max_queue_length=10_000_000)
     taken = _side_by_side(stack, producer, calls)
     delay_per_s = 1e6 / (sum(taken.delay) / calls)
-    costs = {
-        "track_us": percentiles(taken.track),
-        "delay_us": percentiles(taken.delay),
-        "ping_us": percentiles(taken.ping),
+    costs = taken.as_json() | {
         "pipeline_us_per_call": _pipeline_us(producer),
         "enqueue_many_per_s": _many_per_s(producer, calls * 10),
         "delay_per_s": round(delay_per_s),
@@ -67,12 +68,7 @@ def _under_load(stack: Stack, calls: int) -> dict[str, Any]:
         taken = _side_by_side(stack, producer, calls)
         delivered = stack.effects_count()
     producer.close()
-    return {
-        "track_loaded_us": percentiles(taken.track),
-        "delay_loaded_us": percentiles(taken.delay),
-        "ping_loaded_us": percentiles(taken.ping),
-        "delivered": delivered,
-    }
+    return taken.as_json("_loaded") | {"delivered": delivered}
 
 
 def _side_by_side(stack: Stack, producer: Producer, calls: int) -> Taken:

@@ -53,7 +53,7 @@ def enqueue(operation: Operation) -> str:
 
 
 def enqueue_many(operations: Iterable[Operation], *, on_invalid: OnInvalid = "raise") -> int:
-    """Enqueue any number of operations in the bulk lane, which never delays live jobs; see :meth:`Producer.enqueue_many`."""
+    """Enqueue any number of operations in the bulk lane, behind which live calls never queue; see :meth:`Producer.enqueue_many`."""
     return default_producer().enqueue_many(operations, on_invalid=on_invalid)
 
 

@@ -9,6 +9,9 @@ from producers.redis_keys import Lane
 #: Operations after which nothing may be sent for their keys before they are settled.
 BARRIERS = frozenset({"person.merge", "person.delete", "person.suppress", "person.unsuppress"})
 
+#: Beginnings of the names of operations that the Track API's v2 cannot carry: each job needs a request of its own.
+SINGLES = ("anonymous.", "form.", "delivery.metric", "delivery.unsubscribe")
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One job. All times are unix seconds."""

@@ -46,10 +46,10 @@ FEW = 500
 PASSES = 10
 _POLL_S = 0.05
 
-# KEYS: moving. ARGV: what it is to say, milliseconds. Not over a change that is past its script.
+# KEYS: moving. ARGV: milliseconds. Not over a change that is past its script.
 _STAND = """
 if redis.call('GET', KEYS[1]) == 'layout' then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[1], 'drain', 'PX', ARGV[1])
 return 1
 """
 # KEYS: moving. ARGV: what it must say, milliseconds
@@ -137,7 +137,7 @@ class Resharding:
 
     def _change(self, before: int, target: int) -> None:
         self._refuse_if_partly_paused()
-        self._stand("drain", MOVING_MS)
+        self._stand()
         try:
             failpoint("reshard_begun")
             self._wait_for_holders(before)
@@ -160,8 +160,8 @@ class Resharding:
         if paused and len(paused) < count:
             raise CannotReshard("some shards are paused, and what is in them would move: resume them, or pause all")
 
-    def _stand(self, what: str, milliseconds: int) -> None:
-        if not self._client.eval(_STAND, 1, MOVING, what, milliseconds):
+    def _stand(self) -> None:
+        if not self._client.eval(_STAND, 1, MOVING, MOVING_MS):
             raise CannotReshard("an earlier change is not complete: run `trackrelay reshard` again")
 
     def _close(self) -> None:

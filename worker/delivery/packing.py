@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from producers import limits
 
 from ..customerio.requests import segment_endpoint
-from ..job import Job
+from ..job import SINGLES, Job
 
 #: One large integration caps a batch at so many operations; the published limit is in bytes.
 MAX_OPERATIONS = 1000
@@ -68,12 +68,9 @@ def route_of(job: Job) -> Route:
 
 @lru_cache(maxsize=1000)
 def _route_of_operation(operation: str) -> Route:
-    kind = operation.partition(".")[0]
-    if kind == "segment":
+    if operation.startswith("segment."):
         return "segment"
-    if kind in ("anonymous", "form") or operation in ("delivery.metric", "delivery.unsubscribe"):
-        return "single"
-    return "v2"
+    return "single" if operation.startswith(SINGLES) else "v2"
 
 
 def _segment_of(job: Job) -> str:

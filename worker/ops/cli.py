@@ -76,7 +76,9 @@ class LazyGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         for number, argument in enumerate(args, 1):
             # What the shell handed over as bytes that are no text; neither Postgres nor Redis could be asked for it.
-            if not argument.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in argument):
+            try:
+                argument.encode()
+            except UnicodeEncodeError:
                 ctx.fail(f"argument {number} is not UTF-8: {os.fsencode(argument)[:100]!r}")
         return super().parse_args(ctx, args)
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from producers.redis_keys import Lane
 
-from ..job import Job
+from ..job import SINGLES, Job
 from .arrays import number_array, text_array
 from .sweep import Seen
 
@@ -35,8 +35,8 @@ _TRYABLE = """due_at IS NOT NULL AND due_at <= now() AND (parts = 1 OR sends AND
     SELECT CASE WHEN count(*) = count(*) FILTER (WHERE o.due_at <= now()) THEN count(*) ELSE 0 END
     FROM trackrelay_backlog o WHERE o.job_id = b.job_id))"""
 
-# What only v1 carries, a request for each: as `packing` sorts it, but for events that are too large for v2.
-_SINGLE = """(operation LIKE 'anonymous.%' OR operation LIKE 'form.%' OR operation IN ('delivery.metric', 'delivery.unsubscribe'))"""
+# What only v1 carries, a request for each; but for events that are too large for v2.
+_SINGLE = "operation LIKE ANY(CAST(:singles AS text[]))"
 
 _LOOK = sa.text(f"""
     WITH others AS (
@@ -93,22 +93,24 @@ class Look:
 
 def look(connection: sa.Connection, shard: int, lane: Lane, most: int, start: int = 0) -> Look:
     """Jobs that may be tried now, in order: due firsts from position ``start`` on and what follows them, at most ``most``."""
-    found = connection.execute(
-        _LOOK,
-        {
-            "shard": shard,
-            "lane": lane,
-            "most": most,
-            "start": start,
-            "run": RUN,
-            "rows_a_key": min(ROWS_A_KEY, most),
-            "single_keys": SINGLE_KEYS,
-            "single_run": SINGLE_RUN,
-            "max_bytes": MAX_BYTES,
-        },
-    ).all()
+    found = connection.execute(_LOOK, _values(shard, lane, most, start)).all()
     rows = [row for row in found if row.job_id is not None]
     return Look(list(_in_reach(rows, lane)), _seen(rows, found[0].next_position))
+
+
+def _values(shard: int, lane: Lane, most: int, start: int) -> dict[str, Any]:
+    return {
+        "shard": shard,
+        "lane": lane,
+        "most": most,
+        "start": start,
+        "run": RUN,
+        "rows_a_key": min(ROWS_A_KEY, most),
+        "singles": text_array([f"{beginning}%" for beginning in SINGLES]),
+        "single_keys": SINGLE_KEYS,
+        "single_run": SINGLE_RUN,
+        "max_bytes": MAX_BYTES,
+    }
 
 
 def _seen(rows: Sequence[Any], end: int) -> Seen:

@@ -40,8 +40,8 @@ class Sweep:
     _lowest: int | None = None
     #: When to look from the beginning, by the clock of whoever asks.
     _rewind_at: float = 0.0
-    #: Whether the last look was from the beginning. Never two in a row: where a round takes longer than the rest, and what it could not
-    #: send is what stands lowest, nothing else would ever be found.
+    #: Whether the last look was from the beginning, and found something. Never two of these in a row: where a round takes longer than
+    #: the rest, and what it could not send is what stands lowest, nothing else would ever be found.
     _was_rewound: bool = False
 
     def start(self, now: float) -> int:
@@ -55,6 +55,7 @@ class Sweep:
     def looked(self, start: int, seen: Seen, began: float, ended: float) -> None:
         """Go on from what a look from ``start`` has seen."""
         self.asked(start, began, ended)
+        self._was_rewound = start == 0 and seen.lowest is not None
         lowest = seen.lowest if self._lowest is None or start == 0 else self._lowest
         if seen.following is not None:
             self._next, self._lowest = seen.following, lowest
@@ -63,6 +64,5 @@ class Sweep:
 
     def asked(self, start: int, began: float, ended: float) -> None:
         """Note what a question took that nothing was found by."""
-        self._was_rewound = start == 0
         if start == 0:
             self._rewind_at = ended + min(LONGEST_REST_S, REST * (ended - began))

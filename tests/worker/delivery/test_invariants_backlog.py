@@ -71,17 +71,7 @@ def test_of_many_long_queues_no_more_rows_are_fetched_than_a_round_takes(road: R
         connection.execute(FILL, {"rows": ROWS, "keys": 500})
         plan = connection.execute(
             sa.text(f"EXPLAIN (ANALYZE, FORMAT JSON) {due._LOOK.text}"),
-            {
-                "shard": 0,
-                "lane": "live",
-                "most": 500,
-                "start": 0,
-                "run": due.RUN,
-                "rows_a_key": due.ROWS_A_KEY,
-                "single_keys": due.SINGLE_KEYS,
-                "single_run": due.SINGLE_RUN,
-                "max_bytes": due.MAX_BYTES,
-            },
+            due._values(0, "live", 500, 0),
         ).scalar_one()
         assert most_rows(plan[0]["Plan"]) <= 500 + due.RUN
         jobs = due.look(connection, 0, "live", 500).jobs

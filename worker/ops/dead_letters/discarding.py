@@ -29,6 +29,7 @@ def discard_letters(
     with stores.engine.connect() as connection:
         ids = letters.ids(connection, chosen, limit)
         counts = letters.counts(connection, Filters(ids=tuple(ids))) if ids else []
+    missing = missed(chosen, ids)
     if ids and not dry_run and not yes:
         stderr().print(f"{summary(counts)}: they will not be replayed; their rows stay.")
         click.confirm("Discard them?", abort=True, err=True)
@@ -36,15 +37,13 @@ def discard_letters(
     if as_document:
         print_json({"dry_run": dry_run, "selected": len(ids), "discarded": discarded})
     elif not ids:
-        if not missed(chosen, ids):
+        if not missing:
             stdout().print("No dead letter matches.")
     elif dry_run:
         stdout().print(f"{count(len(ids), 'dead letter')} would be discarded: {summary(counts)}.")
     else:
         stdout().print(f"{count(discarded, 'dead letter')} discarded.")
-    problems = [
-        f"there is no dead letter {id}: `trackrelay find {id}` says where a job is" for id in missed(chosen, ids)
-    ]
+    problems = [f"there is no dead letter {id}: `trackrelay find {id}` says where a job is" for id in missing]
     if not dry_run and (left := len(ids) - discarded):
         problems.append(f"{left:,} of {count(len(ids), 'dead letter')} left as before: not open")
     if problems:

@@ -47,7 +47,7 @@ def import_(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Enqueue the lines of FILE (`-`: stdin) in the bulk lane, which never delays what applications send.
+    """Enqueue the lines of FILE (`-`: stdin) in the bulk lane, which what applications send never queues behind.
 
     A line is an operation of the Track API's v2 as JSON, plus an optional "idempotency_key". With --as and --id-column it is
     CSV instead, below a header line. The same file can be imported again, after an interruption or with bad lines repaired:

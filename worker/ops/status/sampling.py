@@ -13,10 +13,10 @@ from producers.job import decode_entry
 from producers.limits import OPERATION_BYTES
 from producers.redis_keys import LANES, stream
 
+from ...job import SINGLES
+
 #: Entries of each stream that are looked at.
 ENTRIES = 50
-#: Operations that need a request of their own: the Track API's v2 cannot carry them.
-SINGLES = ("anonymous.", "form.", "delivery.metric", "delivery.unsubscribe")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from ...store.reading.overview import Overview, overview
 from ..failures import explain, place
 from ..stores import Stores
 from .redis_side import RedisSide, look
-from .sampling import SINGLES
 
 if TYPE_CHECKING:
     from ..outbox import Waiting
@@ -113,6 +112,6 @@ def _postgres(stores: Stores) -> tuple[Overview | None, str]:
     try:
         with stores.engine.connect() as connection:
             problem = migrating.problem(connection)
-            return (None if problem else overview(connection, SINGLES)), problem or ""
+            return (None if problem else overview(connection)), problem or ""
     except SQLAlchemyError as error:
         return None, explain(error, database_url=stores.settings.database_url.get_secret_value()) or str(error)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
+
+from ...job import SINGLES
 
 #: A count that takes longer is not worth waiting for when something is wrong.
 TIMEOUT_MS = 10_000
@@ -89,18 +90,14 @@ class Overview:
         return sum(each.jobs for each in self.dead_letters if each.state == state)
 
 
-def overview(connection: sa.Connection, singles: Sequence[str]) -> Overview:
-    """How things stand in Postgres.
-
-    Args:
-        singles: beginnings of the names of operations that need a request of their own.
-    """
+def overview(connection: sa.Connection) -> Overview:
+    """How things stand in Postgres."""
     connection.execute(sa.text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}"))
     rows = connection.execute(_SHARDS).all()
     return Overview(
         backlog=[
             Waits(row.shard, row.lane, row.reason, row.jobs, row.due, row.singles, float(row.oldest), float(row.since))
-            for row in connection.execute(_BACKLOG, {"singles": [f"{beginning}%" for beginning in singles]})
+            for row in connection.execute(_BACKLOG, {"singles": [f"{beginning}%" for beginning in SINGLES]})
         ],
         dead_letters=[
             Dead(row.state, row.reason, row.jobs, float(row.oldest), float(row.newest), row.error)

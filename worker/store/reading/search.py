@@ -75,7 +75,7 @@ _TWO_KEYS = "key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS t
 _LEDGER = sa.text(f"""
     SELECT id, operation, key, other_key, source, idempotency_key, attempts,
         extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM delivered_at) AS at,
-        (SELECT count(*) FROM trackrelay_ledger WHERE {_MATCH.format(id="id", keys=_TWO_KEYS)}) AS total
+        count(*) OVER () AS total
     FROM trackrelay_ledger WHERE {_MATCH.format(id="id", keys=_TWO_KEYS)}
     ORDER BY delivered_at DESC, id DESC LIMIT :most
 """)
@@ -83,7 +83,7 @@ _LEDGER = sa.text(f"""
 _DEAD_LETTERS = sa.text(f"""
     SELECT job_id AS id, operation, key, other_key, source, idempotency_key, lane, reason, error, field, status, attempts,
         state, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM died_at) AS at, history,
-        (SELECT count(*) FROM trackrelay_dead_letters WHERE {_MATCH.format(id="job_id", keys=_TWO_KEYS)}) AS total
+        count(*) OVER () AS total
     FROM trackrelay_dead_letters WHERE {_MATCH.format(id="job_id", keys=_TWO_KEYS)}
     ORDER BY died_at DESC, job_id DESC LIMIT :most
 """)

@@ -1,0 +1,78 @@
+"""What a producer is told: its backend, its settings, and what is wrong with them."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+import producers
+from producers import ConfigurationError, InvalidOperation, Producer, operations
+from producers.backends import MemoryBackend
+from producers.default import overridden
+
+
+@pytest.mark.parametrize("backend", ["console", "memory", "off"])
+def test_every_backend_checks_before_it_takes(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+    producer = Producer(backend=backend)
+    with pytest.raises(InvalidOperation):
+        producer.track("42", "", {})
+    job = producer.track("42", "seen", {"n": 1})
+    assert len(job) == 26
+    if backend == "console":
+        assert '"seen"' in capsys.readouterr().err
+
+
+def test_the_memory_backend_keeps_operations() -> None:
+    producer = Producer(backend="memory")
+    producer.track("42", "seen", {})
+    assert isinstance(producer.backend, MemoryBackend)
+    assert [operation.name for operation in producer.backend.operations] == ["person.event"]
+
+
+def test_no_queue_and_no_backend_is_an_error_that_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRACKRELAY_REDIS_URL", raising=False)
+    with pytest.raises(ConfigurationError, match=r"TRACKRELAY_REDIS_URL.*TRACKRELAY_BACKEND.*console, memory or off"):
+        Producer()
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"shards": "many"}, "TRACKRELAY_SHARDS must be a whole number from 1 to 1,024; it is 'many'"),
+        ({"backend": "kafka"}, "TRACKRELAY_BACKEND must be one of redis, console, memory, off; it is 'kafka'"),
+        ({"redis_url": "http://x"}, "TRACKRELAY_REDIS_URL must begin with redis://"),
+        ({"enqueue_timeout": "soon"}, "TRACKRELAY_ENQUEUE_TIMEOUT must be a number of seconds"),
+        ({"naive_timezone": "Mars/Olympus"}, "TRACKRELAY_NAIVE_TIMEZONE must name a time zone"),
+        ({"colour": "red"}, r"configure\(\) has no setting 'colour'"),
+    ],
+)
+def test_a_wrong_setting_is_named(setting: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        Producer(**({"redis_url": "redis://x"} | setting))
+
+
+def test_a_zone_for_naive_datetimes_counts_before_anything_is_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRACKRELAY_REDIS_URL", raising=False)
+    monkeypatch.setenv("TRACKRELAY_NAIVE_TIMEZONE", "Europe/Berlin")
+    noon = datetime(2026, 7, 1, 12)
+    producers.configure()
+    assert b'"timestamp":1782900000' in operations.track("42", "seen", timestamp=noon).body
+    with overridden(backend="off", naive_timezone="America/New_York"):
+        assert b'"timestamp":1782921600' in operations.track("42", "seen", timestamp=noon).body
+    assert b'"timestamp":1782900000' in operations.track("42", "seen", timestamp=noon).body
+    monkeypatch.delenv("TRACKRELAY_NAIVE_TIMEZONE")
+    producers.configure()
+    with pytest.raises(InvalidOperation, match="naive"):
+        operations.track("42", "seen", timestamp=noon)
+
+
+@pytest.mark.parametrize("said", [0.5, "0.5", "0.5s", " 0.5 s ", timedelta(milliseconds=500)])
+def test_the_enqueue_timeout_takes_units_as_every_duration_does(said: Any) -> None:
+    assert Producer(redis_url="redis://x", enqueue_timeout=said).settings.enqueue_timeout == 0.5
+    assert Producer(redis_url="redis://x", enqueue_timeout="1m").settings.enqueue_timeout == 60
+
+
+@pytest.mark.parametrize("said", ["2m", "0", "1w", "-1s", "nan", "", True, timedelta()])
+def test_and_nothing_else(said: Any) -> None:
+    with pytest.raises(ConfigurationError, match="TRACKRELAY_ENQUEUE_TIMEOUT"):
+        Producer(redis_url="redis://x", enqueue_timeout=said)
