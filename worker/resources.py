@@ -22,6 +22,7 @@ from .delivery.intake import Decoder
 from .delivery.loop import Rules
 from .delivery.pace import GRACE_S, Pace
 from .delivery.sending import Sender
+from .endpoint_families import Family
 from .keys import KeyHasher
 from .redis_client import connect
 from .settings import Settings, settings
@@ -80,9 +81,9 @@ def _of_process(pid: int) -> Resources:
         credentials.refresh()
         return ask_region(api, configured)
 
-    def on_recovery() -> None:
+    def on_recovery(family: Family | None) -> None:
         with database.begin() as connection:
-            shards.possible_again(connection)
+            shards.possible_again(connection, family)
 
     pace = Pace(client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s)
     return Resources(

@@ -10,6 +10,7 @@ from producers.redis_keys import LANES, PREFIX, stream
 
 from . import queue_config
 from .delivery.shard_queue import ring
+from .endpoint_families import Family
 from .queue_recovery import set_up_again
 from .resources import Resources
 from .store import due, shards
@@ -28,8 +29,8 @@ def ring_forgotten(resources: Resources) -> list[int]:
     count = config.shards if config else 0
     with resources.engine.begin() as connection:
         shards.sign_of_life(connection)
-        standing = resources.breaker.standing(may_probe=False)
-        to_try = _with_something_due(connection, resources, count) if standing.may_try else set()
+        families = resources.breaker.standings(may_probe=None).may_try
+        to_try = _with_something_due(connection, resources, count, families) if families else set()
         paused = shards.paused(connection)
     with client.pipeline(transaction=False) as lengths:
         for shard in range(count):
@@ -40,11 +41,13 @@ def ring_forgotten(resources: Resources) -> list[int]:
     return [shard for shard in sorted((busy | to_try) - paused) if ring(client, shard)]
 
 
-def _with_something_due(connection: sa.Connection, resources: Resources, count: int) -> set[int]:
+def _with_something_due(
+    connection: sa.Connection, resources: Resources, count: int, families: frozenset[Family]
+) -> set[int]:
     began = time.monotonic()
     sweeps = {(shard, lane): resources.tick_sweeps[shard, lane] for shard in range(count) for lane in LANES}
     starts = {place: sweep.start(began) for place, sweep in sweeps.items()}
-    found = due.firsts(connection, starts)
+    found = due.firsts(connection, starts, families)
     ended = time.monotonic()
     for place, seen in found.items():
         sweeps[place].looked(starts[place], seen, began, ended)

@@ -84,6 +84,9 @@ class Troubled:
 
 Meaning = Accepted | Refused | Denied | Troubled
 
+#: A Retry-After that comes with anything but the API's own JSON, such as a proxy's error page, is believed up to so many seconds.
+MAX_FOREIGN_RETRY_AFTER_S = 300.0
+
 _REFUSALS_OF_ONE = {400, 404, 413, 422}
 _REFUSALS_OF_BATCH = {400, 413}
 #: v1 endpoints whose success has no documented body.
@@ -104,7 +107,10 @@ def meaning(request: Request, answer: Answer | NoAnswer) -> Meaning:
     refusals = _REFUSALS_OF_BATCH if request.size > 1 else _REFUSALS_OF_ONE
     if status in refusals and (refusal := _refusal(answer)):
         return Refused(refusal)
-    return Troubled(_said(answer), status, retry_after_s(answer.retry_after, answer.date))
+    wait_s = retry_after_s(answer.retry_after, answer.date)
+    if wait_s is not None and not isinstance(_json(answer.body), dict):
+        wait_s = min(wait_s, MAX_FOREIGN_RETRY_AFTER_S)
+    return Troubled(_said(answer), status, wait_s)
 
 
 def retry_after_s(header: str | None, date: str | None = None) -> float | None:

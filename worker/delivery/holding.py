@@ -74,12 +74,12 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
             # for us would take the shard from its holder.
             if not queue.claimed():
                 return None
-            takeover = shards.take_over(connection, queue.shard)
+            takeover = shards.take_over(connection, queue.shard, queue.claim_id)
     except BaseException:
         queue.drop_claim()
         raise
     if takeover.paused:
-        queue.drop_claim()
+        queue.drop_claim(unable=True)
         return None
     try:
         count = queue.take(takeover.fence)
@@ -93,7 +93,7 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
         sender=resources.sender,
         executor=resources.executor,
         rules=resources.rules,
-        possible_since=takeover.possible_since,
+        takeover=takeover,
         sweeps={lane: resources.sweeps[queue.shard, lane] for lane in LANES},
     )
 

@@ -41,6 +41,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Operate": {
         "pause": ("worker.ops.operating:pause", "Stop delivery; callers go on enqueueing."),
         "resume": ("worker.ops.operating:resume", "Let delivery go on."),
+        "probe": ("worker.ops.probe:probe", "Try at once whether delivery is possible again."),
         "drain": ("worker.ops.draining:drain", "Wait until everything enqueued is delivered."),
         "reshard": ("worker.ops.resharding:reshard", "Change the queue's number of shards."),
         "ledger": ("worker.ops.ledger:ledger", "Look after the idempotency ledger."),

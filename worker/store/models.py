@@ -45,6 +45,8 @@ class Shard(Base):
     shard: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     #: Counts holders; a holder whose number is not here any more settles nothing.
     fence: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    #: The lease token of the latest holder: after a failover that lost commits, Postgres can give a fence out twice.
+    holder: Mapped[str | None] = mapped_column(Text)
     next_position: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
     paused_at: Mapped[datetime | None] = mapped_column(Moment)
 
@@ -105,6 +107,8 @@ class BacklogRow(Base):
     keys: Mapped[list[str]] = mapped_column(ARRAY(Text))
     shards: Mapped[list[int]] = mapped_column(ARRAY(Integer))
     operation: Mapped[str] = mapped_column(Text)
+    #: The endpoints that deliver it; see `worker.endpoint_families`.
+    family: Mapped[str] = mapped_column(String(10), server_default=text("'v2'"))
     source: Mapped[str | None] = mapped_column(Text)
     idempotency_key: Mapped[str | None] = mapped_column(Text)
     trace: Mapped[str | None] = mapped_column(Text)
@@ -127,7 +131,14 @@ class BacklogRow(Base):
 
     __table_args__ = (
         Index(None, "shard", "lane", "key", "position"),
-        Index("ix_trackrelay_backlog_due", "shard", "lane", "position", postgresql_where=text("due_at IS NOT NULL")),
+        Index(
+            "ix_trackrelay_backlog_due",
+            "shard",
+            "lane",
+            "family",
+            "position",
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
         Index("ix_trackrelay_backlog_two_keys", "due_at", postgresql_where=text("parts > 1 AND due_at IS NOT NULL")),
         Index("ix_trackrelay_backlog_behind", "shard", "key", postgresql_where=text("behind IS NOT NULL")),
         Index(None, "idempotency_key", postgresql_where=text("idempotency_key IS NOT NULL")),

@@ -15,6 +15,7 @@ from tests.worker.delivery.in_process import (
     BUSY,
     FakeApi,
     Worker,
+    close_breakers,
     hold_with_mortals,
     make_due,
     people_of,
@@ -120,7 +121,7 @@ def test_what_kills_its_worker_out_of_the_backlog_ends_as_a_dead_letter_too(
     assert road.backlog_size() == len(people) + 1
     api.answers = lambda request, documents: None
     probe_now(road.redis)
-    road.redis.hset("trackrelay:breaker", "state", "closed")
+    close_breakers(road.redis)
 
     class Killed(BaseException):
         pass
@@ -245,7 +246,7 @@ def test_a_broken_document_in_the_backlog_does_not_stop_its_shard(road: Road, ap
     with road.engine.begin() as connection:
         connection.execute(sa.text("UPDATE trackrelay_backlog SET body = '{}' WHERE job_id = :id"), {"id": bad})
     api.answers = lambda request, documents: None
-    worker.breaker.delivered(1)
+    close_breakers(road.redis)
     worker.hold(SHARD)
     assert road.ledger_ids() == {fine}
     assert road.dead(bad).reason == "rejected"

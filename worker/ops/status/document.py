@@ -54,7 +54,18 @@ def _redis(now: Snapshot, side: RedisSide) -> dict[str, Any]:
             "message": side.breaker.message or None,
             "since": moment(side.breaker.since or None) if side.breaker.state != "closed" else None,
             "until": moment(side.breaker.until or None) if side.breaker.state != "closed" else None,
-            "last_success": moment(side.breaker.last_success or None),
+            "last_success": moment(side.shared_breaker.last_success or None),
+            "families": {
+                breaker.family: {
+                    "state": breaker.state,
+                    "reason": breaker.reason or None,
+                    "message": breaker.message or None,
+                    "since": moment(breaker.since or None) if breaker.state != "closed" else None,
+                    "until": moment(breaker.until or None) if breaker.state != "closed" else None,
+                    "last_success": moment(breaker.last_success or None),
+                }
+                for breaker in side.breakers
+            },
         },
         "budget": {"requests_per_second": now.settings.requests_per_second, "now": round(side.rate, 1)},
         "beat": {"seen": moment(side.beat), "age_s": _age(now, side.beat)},

@@ -9,6 +9,7 @@ from typing import Literal
 from producers.append import MEMORY_MARK
 
 from ...delivery.intake import MAX_DELIVERIES
+from ...endpoint_families import DELIVERS
 from ..words import ago, count, duration, listed
 from .redis_side import BreakerLook, RedisSide
 from .snapshot import Snapshot
@@ -74,8 +75,8 @@ def _delivery(now: Snapshot) -> Iterator[Hint]:
         return
     if not now.redis.alive and now.redis.config:
         yield _no_worker(now)
-    if now.redis.breaker.state != "closed":
-        yield _breaker(now.redis.breaker, now)
+    for breaker in now.redis.stopped:
+        yield _breaker(breaker, now)
     yield from _singles(now, now.redis)
 
 
@@ -120,7 +121,8 @@ _STOPPED = {
 def _breaker(breaker: BreakerLook, now: Snapshot) -> Hint:
     what, then, command = _STOPPED.get(breaker.reason, ("Delivery has stopped", "", ""))
     said = ": ".join(filter(None, (what, breaker.message)))
-    since = f" Delivery stopped {ago(now.now - breaker.since)};" if breaker.since else ""
+    whose = f" of {DELIVERS[breaker.family]}" if breaker.family else ""
+    since = f" Delivery{whose} stopped {ago(now.now - breaker.since)};" if breaker.since else ""
     text = f"{said[:1].upper()}{said[1:]}.{since} {next_try(breaker, now.now)}. {then}"
     return Hint("wrong" if breaker.state == "halted" else "warning", text, command)
 
@@ -185,7 +187,7 @@ def _paused(now: Snapshot, shards: list[int]) -> Hint:
 
 
 def _stuck(now: Snapshot, redis: RedisSide) -> Iterator[Hint]:
-    if redis.breaker.state != "closed" or not redis.alive or redis.moving or now.postgres is None:
+    if redis.is_stopped or not redis.alive or redis.moving or now.postgres is None:
         return
     stuck = [
         str(shard.number)

@@ -13,6 +13,7 @@ from producers.redis_keys import LANES, MOVING, PREFIX, QUEUE_KEY, Lane, bell, l
 
 from ... import queue_config, queue_length
 from ...delivery.scripts import GROUP
+from ...endpoint_families import Family
 from ...queue_config import QueueConfig
 from ...signs_of_life import BEAT_KEY, WORKER_KEY, WORKERS_KEY
 from .sampling import Sample, sample
@@ -65,7 +66,7 @@ class ShardLook:
 
 @dataclass(frozen=True, slots=True)
 class BreakerLook:
-    """The breaker. All times are unix seconds; 0: never."""
+    """One breaker. All times are unix seconds; 0: never."""
 
     state: str = "closed"
     reason: str = ""
@@ -76,6 +77,8 @@ class BreakerLook:
     last_success: float = 0.0
     #: Failed requests in a row.
     failures: int = 0
+    #: The endpoint family whose breaker it is; None: the one that all share.
+    family: Family | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,10 @@ class RedisSide:
     config: QueueConfig | None
     memory: Memory
     shards: list[ShardLook] = field(default_factory=list)
-    breaker: BreakerLook = field(default_factory=BreakerLook)
+    #: The breaker of credentials, region and workspace. Its last success is anybody's.
+    shared_breaker: BreakerLook = field(default_factory=BreakerLook)
+    #: The breakers of the endpoint families.
+    breakers: list[BreakerLook] = field(default_factory=list)
     #: Requests a second that the fleet may make now, given what is configured here.
     rate: float = 0.0
     #: Jobs delivered in each of the last minutes, the current one first.
@@ -131,6 +137,28 @@ class RedisSide:
     moving: str = ""
     #: What the beginnings of the streams hold.
     sample: Sample = field(default_factory=Sample)
+
+    @property
+    def stopped(self) -> list[BreakerLook]:
+        """The breakers that are not closed; only the shared one if it stops everything."""
+        if self.shared_breaker.state != "closed":
+            return [self.shared_breaker]
+        return [breaker for breaker in self.breakers if breaker.state != "closed"]
+
+    @property
+    def breaker(self) -> BreakerLook:
+        """The breaker that matters most: of those that are not closed a halted one, else v2's, else the first."""
+        rank = {None: 0, Family.V2: 1}
+        return min(
+            self.stopped,
+            key=lambda each: (each.state != "halted", rank.get(each.family, 2)),
+            default=self.shared_breaker,
+        )
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing, or nothing of what most jobs are, is delivered."""
+        return any(breaker.family in (None, Family.V2) for breaker in self.stopped)
 
     @property
     def queued(self) -> int:
@@ -151,14 +179,15 @@ class RedisSide:
 def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
     """How things stand in Redis."""
     config = queue_config.read(client)
-    now, info, breaker, budget, beat, calls, moving = _facts(client)
+    now, info, breakers, budget, beat, calls, moving = _facts(client)
     shards = _shards(client, config.shards if config else 0)
     return RedisSide(
         now=now,
         config=config,
         memory=Memory(int(info["used_memory"]), int(info.get("maxmemory", 0)), str(info.get("maxmemory_policy", ""))),
         shards=shards,
-        breaker=breaker,
+        shared_breaker=breakers[0],
+        breakers=breakers[1:],
         rate=_rate(budget, requests_per_second, now),
         delivered=_delivered(client, now),
         beat=float(beat) if beat else None,
@@ -169,20 +198,23 @@ def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
     )
 
 
-def _facts(client: redis.Redis) -> tuple[float, dict[str, Any], BreakerLook, Any, Any, int, str]:
+def _facts(client: redis.Redis) -> tuple[float, dict[str, Any], list[BreakerLook], Any, Any, int, str]:
     with client.pipeline(transaction=False) as asked:
         asked.time()
         asked.info("memory")
-        asked.hgetall(PREFIX + "breaker")
         asked.hmget(PREFIX + "budget", ["at", "rate"])
         asked.get(BEAT_KEY)
         asked.llen(QUEUE_KEY)
         asked.get(MOVING)
-        time, info, breaker, budget, beat, calls, moving = asked.execute()
-    return time[0] + time[1] / 1e6, info, _breaker(breaker), budget, beat, int(calls), (moving or b"").decode()
+        asked.hgetall(PREFIX + "breaker")
+        for family in Family:
+            asked.hgetall(f"{PREFIX}breaker:{family}")
+        time, info, budget, beat, calls, moving, *found = asked.execute()
+    breakers = [_breaker(values, family) for values, family in zip(found, (None, *Family), strict=True)]
+    return time[0] + time[1] / 1e6, info, breakers, budget, beat, int(calls), (moving or b"").decode()
 
 
-def _breaker(values: dict[bytes, bytes]) -> BreakerLook:
+def _breaker(values: dict[bytes, bytes], family: Family | None) -> BreakerLook:
     def text(name: bytes) -> str:
         return values.get(name, b"").decode(errors="replace")
 
@@ -197,6 +229,7 @@ def _breaker(values: dict[bytes, bytes]) -> BreakerLook:
         since=seconds(b"since_ms"),
         last_success=seconds(b"last_success_ms"),
         failures=int(values.get(b"failures") or 0),
+        family=family,
     )
 
 

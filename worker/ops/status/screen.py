@@ -11,10 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ...endpoint_families import DELIVERS
 from ...store.reading.overview import Overview
 from ..words import ago, count, duration, size
 from .hints import Hint, Severity, next_try
-from .redis_side import RedisSide, ShardLook
+from .redis_side import BreakerLook, RedisSide, ShardLook
 from .snapshot import Snapshot
 from .verdict import last_minute, verdict
 
@@ -33,6 +34,7 @@ _WHY = {
     "breaker": "delivery had stopped when it came",
     "halted": "delivery was halted when it came",
     "failed": "its request failed; it is tried again",
+    "rate_limited": "Customer.io said that requests come too fast; it is tried again",
     "isolated": "shared what may have killed its worker: now by itself",
     "late": "its shard changed hands",
     "round_over": "its turn was over before it could be sent",
@@ -113,14 +115,23 @@ def _delivery(now: Snapshot, side: RedisSide) -> RenderableType:
 
 
 def _breaker(now: Snapshot, side: RedisSide) -> Text:
-    breaker = side.breaker
-    last = f"last success {ago(now.now - breaker.last_success)}" if breaker.last_success else "no success yet"
-    if breaker.state == "closed":
-        failing = f"; {count(breaker.failures, 'request')} failed since" if breaker.failures else ""
+    last_success = side.shared_breaker.last_success
+    last = f"last success {ago(now.now - last_success)}" if last_success else "no success yet"
+    if not side.stopped:
+        failures = sum(breaker.failures for breaker in side.breakers)
+        failing = f"; {count(failures, 'request')} failed since" if failures else ""
         return Text(f"closed, requests pass; {last}{failing}")
+    lines = [_stopped(breaker, now) for breaker in side.stopped]
+    if side.shared_breaker.state == "closed" and len(lines) < len(side.breakers):
+        lines.append(Text("closed for everything else"))
+    return Text("\n").join([*lines[:-1], lines[-1] + f"; {last}"])
+
+
+def _stopped(breaker: BreakerLook, now: Snapshot) -> Text:
+    whose = f" for {DELIVERS[breaker.family]}" if breaker.family else ""
     return Text.assemble(
         (breaker.state, "bold red" if breaker.state == "halted" else "bold yellow"),
-        f" ({breaker.reason}), {next_try(breaker, now.now)}; {last}",
+        f"{whose} ({breaker.reason}), {next_try(breaker, now.now)}",
     )
 
 

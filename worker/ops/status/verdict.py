@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..words import count, duration
+from ...endpoint_families import DELIVERS
+from ..words import count, duration, listed
 from .snapshot import Snapshot
 
 
@@ -25,14 +26,17 @@ def verdict(now: Snapshot) -> Verdict:
     waits = _waits(now)
     if not now.redis.alive:
         return Verdict("stopped", f"Nothing is delivered: no worker runs. {waits}")
-    if now.redis.breaker.state == "halted":
+    if now.redis.is_stopped and now.redis.breaker.state == "halted":
         return Verdict("stopped", f"Delivery is halted until somebody corrects what is wrong. {waits}")
     if now.postgres.paused and len(now.postgres.paused) == now.postgres.shards:
-        stopped = " Before that it had stopped because of Customer.io." if now.redis.breaker.state != "closed" else ""
+        stopped = " Before that it had stopped because of Customer.io." if now.redis.is_stopped else ""
         return Verdict("paused", f"Delivery is paused.{stopped} {waits}")
-    if now.redis.breaker.state != "closed":
+    if now.redis.is_stopped:
         return Verdict("stopped", f"Delivery has stopped because of Customer.io, and goes on by itself. {waits}")
     recent = last_minute(now)
+    if families := [breaker.family for breaker in now.redis.stopped if breaker.family]:
+        impaired = listed([DELIVERS[family] for family in families])
+        return Verdict("delivering", f"Delivering, but not {impaired}: Customer.io has a problem there. {waits}")
     if not recent and not now.undelivered:
         return Verdict("idle", "All is delivered, and nothing is coming in.")
     return Verdict("delivering", f"Delivering: {count(recent, 'job')} in the last minute. {waits}{_takes(now, recent)}")

@@ -120,3 +120,21 @@ def test_it_tells_what_it_can_when_a_store_is_away(
 
 def test_watching_goes_with_nothing_that_ends(run: CommandLine) -> None:
     assert run("status", "--watch", "--json").code == 2
+
+
+def test_one_family_that_is_down_is_named_and_the_rest_is_delivering(working_road: Road, run: CommandLine) -> None:
+    working_road.sandbox.add_fault(kind="status", status=503, match={"path": "/api/v1/forms"})
+    form = working_road.producer.submit_form("f", "42", {"a": "1"})
+    working_road.wait_waiting(form)
+    wait_until(lambda: working_road.breaker("forms").get("state") == "open", 30, "the breaker of forms to open")
+    working_road.wait_delivered([working_road.producer.track("7", "greeted")])
+
+    now, screen = run("status", "--json").json, run("status").out
+
+    assert now["state"] == "delivering"
+    assert now["breaker"]["families"]["forms"]["state"] == "open"
+    assert now["breaker"]["families"]["v2"]["state"] == "closed"
+    assert "Delivering, but not forms: Customer.io has a problem there." in screen
+    assert "All is delivered" not in screen
+    assert "open for forms (outage)" in screen
+    assert run("status", "--fail-if", "breaker=open").code == 1
