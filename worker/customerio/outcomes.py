@@ -84,7 +84,7 @@ class Troubled:
 
 Meaning = Accepted | Refused | Denied | Troubled
 
-#: A Retry-After that comes with anything but the API's own JSON, such as a proxy's error page, is believed up to so many seconds.
+#: A Retry-After that comes with anything but the API's documented errors, such as a proxy's page, is believed up to so many seconds.
 MAX_FOREIGN_RETRY_AFTER_S = 300.0
 
 _REFUSALS_OF_ONE = {400, 404, 413, 422}
@@ -108,7 +108,7 @@ def meaning(request: Request, answer: Answer | NoAnswer) -> Meaning:
     if status in refusals and (refusal := _refusal(answer)):
         return Refused(refusal)
     wait_s = retry_after_s(answer.retry_after, answer.date)
-    if wait_s is not None and not isinstance(_json(answer.body), dict):
+    if wait_s is not None and _refusal(answer) is None:
         wait_s = min(wait_s, MAX_FOREIGN_RETRY_AFTER_S)
     return Troubled(_said(answer), status, wait_s)
 

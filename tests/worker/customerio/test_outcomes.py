@@ -113,6 +113,16 @@ def test_only_429_says_too_fast_and_a_wait_is_taken_from_any() -> None:
     assert (dated.too_fast, dated.retry_after_s) == (False, 120.0)
 
 
+@pytest.mark.parametrize("body", [b"<html>maintenance</html>", b"", b'{"message": "maintenance"}', b"[]"])
+def test_a_wait_asked_for_by_an_answer_that_is_not_the_apis_own_is_bounded(body: bytes) -> None:
+    foreign = of(BATCH, 503, body, "86400")
+    own = of(BATCH, 503, {"errors": [{"reason": "busy", "message": "maintenance"}]}, "86400")
+    assert isinstance(foreign, Troubled)
+    assert isinstance(own, Troubled)
+    assert foreign.retry_after_s == 300
+    assert own.retry_after_s == 86_400
+
+
 @pytest.mark.parametrize(
     ("until", "seconds"),
     [
