@@ -21,6 +21,7 @@ from producers import ConfigurationError, InvalidOperation, operations
 from producers.django.database_urls import url_of
 from producers.environment import environment
 from tests.support import django_project
+from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
 from worker.settings import load as load_worker
 
@@ -255,7 +256,7 @@ def test_a_project_without_users_can_do_without_django_s(tmp_path: Path) -> None
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
         check=False,
     )
     assert run.returncode == 0, run.stderr

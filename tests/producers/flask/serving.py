@@ -31,7 +31,7 @@ class Server:
     def __init__(self, port: int) -> None:
         self.port = port
 
-    def get(self, path: str, cookie: str | None = None, timeout: float = 20) -> Answer:
+    def get(self, path: str, cookie: str | None = None, timeout: float = 200) -> Answer:
         """One request, on a connection of its own, until the whole answer is there."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:

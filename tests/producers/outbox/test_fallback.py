@@ -15,7 +15,7 @@ import producers
 from producers import ConfigurationError, Producer, QueueUnavailable, aio
 from producers.outbox import fallback, table
 from producers.outbox.fallback import MAX_KEYS, Unrelayed
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from worker.ops.servers import ValkeyProcess
 from worker.queue_config import set_up
 
@@ -257,7 +257,7 @@ def test_many_wait_for_room_and_do_not_fall_back(
     many.join(0.7)
     assert (many.is_alive(), rows()) == (True, [])
     queue.delete(*queue.scan_iter("trackrelay:*", _type="stream"))
-    many.join(10)
+    many.join(patient(10))
     assert (queued(queue), rows()) == (1, [])
 
 

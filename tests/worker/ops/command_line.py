@@ -10,6 +10,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
+from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
 from worker.ops.cli import trackrelay
 
@@ -66,7 +67,7 @@ class CommandLine:
             input=input,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=patient(60),
             check=False,
         )
         return Answer(done.returncode, done.stdout, done.stderr)

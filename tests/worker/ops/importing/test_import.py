@@ -16,7 +16,7 @@ import pytest
 
 from producers.job import decode_entry
 from tests.support.road import Road
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 from tests.worker.ops.command_line import CommandLine
 from worker.ops.importing import json_lines
@@ -255,7 +255,7 @@ def test_an_interrupted_import_says_where_and_a_second_run_completes_it(
     )
     wait_until(lambda: road.stream_length() > 1000, 60, "the import to begin")
     os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=patient(30))
 
     assert process.returncode == 1
     assert "stopped after line" in errors
