@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from producers import limits
 
-from ..customerio.requests import segment_endpoint
+from ..customerio.requests import UnsendableDocument, segment_endpoint
 from ..job import SINGLES, Job
 
 #: One large integration caps a batch at so many operations; the published limit is in bytes.
@@ -76,7 +76,7 @@ def _route_of_operation(operation: str) -> Route:
 def _segment_of(job: Job) -> str:
     try:
         return segment_endpoint(job.body)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except UnsendableDocument:
         # Whoever builds its request says what is wrong with it; here it must not hold up all the others.
         return f"unsendable {job.id}"
 

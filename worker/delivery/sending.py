@@ -142,7 +142,7 @@ class _Sending:
             case "v2":
                 return requests.batch(bodies)
             case "segment":
-                return _segment(bodies)
+                return requests.segment(bodies)
         return requests.single(jobs[0].operation, bodies[0])
 
     def _learn(self, jobs: Sequence[Job], request: requests.Request, answer: Answer | NoAnswer) -> list[Result]:
@@ -243,13 +243,6 @@ class _Sending:
         if was_closed:
             log.info("delivery goes on")
             self._sender._on_recovery()
-
-
-def _segment(bodies: Sequence[bytes]) -> requests.Request:
-    try:
-        return requests.segment(bodies)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise requests.UnsendableDocument(f"it names no segment or person: {type(error).__name__}: {error}") from error
 
 
 def _of_another_key(ready: Sequence[Job], key: str) -> Job | None:
