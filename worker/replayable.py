@@ -74,7 +74,7 @@ def prepare(
         CannotReplay: it is in no state for it, has no document, or would not pass the checks.
     """
     _check_state(letter, wanted)
-    before = None if letter.body is None else msgspec.json.decode(letter.body)
+    before = letter.document
     operation, after = _repaired(letter, before, wanted.repair)
     keys = tuple(hasher.stored(key) for key in operation.keys)
     if before is not None and wanted.repair:

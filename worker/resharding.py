@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import msgspec
 import redis
 import sqlalchemy as sa
 
 from producers.document import check
 from producers.errors import InvalidOperation
+from producers.json_values import NotJsonError, decode_json
 from producers.keys import shard_of
 from producers.redis_keys import CONFIG, MOVING, PREFIX, lease
 
@@ -247,6 +247,6 @@ def shards_of(row: BacklogKeys, count: int, hasher: KeyHasher) -> list[int]:
 
 def _keys_of_document(row: BacklogKeys) -> tuple[str, ...]:
     try:
-        return check(msgspec.json.decode(row.body), id=row.job_id).keys
-    except (InvalidOperation, msgspec.DecodeError):
+        return check(decode_json(row.body), id=row.job_id).keys
+    except (InvalidOperation, NotJsonError):
         return ()

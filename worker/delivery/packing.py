@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from producers import limits
 
-from ..customerio.requests import segment_endpoint
+from ..customerio.requests import UnsendableDocument, segment_endpoint
 from ..endpoint_families import Family
 from ..job import SINGLES, Job
 
@@ -82,7 +82,7 @@ def _route_of_operation(operation: str) -> Route:
 def _segment_of(job: Job) -> str:
     try:
         return segment_endpoint(job.body)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except UnsendableDocument:
         # Whoever builds its request says what is wrong with it; here it must not hold up all the others.
         return f"unsendable {job.id}"
 

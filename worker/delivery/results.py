@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..customerio.outcomes import Refusal
@@ -100,7 +100,15 @@ def settlement_of(results: Sequence[Result], *, now: float, max_attempts: int, f
 
 
 def _rejected(job: Job, refusal: Refusal, now: float) -> Death:
-    event = {"at": now, "what": "rejected", "status": refusal.status, "error": refusal.message, "field": refusal.field}
+    event: dict[str, Any] = {
+        "at": now,
+        "what": "rejected",
+        "status": refusal.status,
+        "error": refusal.message,
+        "field": refusal.field,
+    }
+    if refusal.errors:
+        event["errors"] = [asdict(each) for each in refusal.errors]
     return Death(
         job=job.with_(attempts=job.attempts + 1),
         reason="rejected",

@@ -150,7 +150,7 @@ class _Sending:
             case "v2":
                 return requests.batch(bodies)
             case "segment":
-                return _segment(bodies)
+                return requests.segment(bodies)
         return requests.single(jobs[0].operation, bodies[0])
 
     def _learn(self, jobs: Sequence[Job], request: requests.Request, answer: Answer | NoAnswer) -> list[Result]:
@@ -261,13 +261,6 @@ class _Sending:
         if was_closed:
             log.info("delivery goes on", family=self._family)
             self._sender._on_recovery(self._family)
-
-
-def _segment(bodies: Sequence[bytes]) -> requests.Request:
-    try:
-        return requests.segment(bodies)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise requests.UnsendableDocument(f"it names no segment or person: {type(error).__name__}: {error}") from error
 
 
 def _known_bad(jobs: Sequence[Job], standing: Standing) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
 from django import forms
+
+from producers.json_values import NotJsonError, decode_json
 
 from ..ops.dead_letters.editing import TEMPLATE
 from ..ops.dead_letters.texts import document_of
@@ -86,8 +87,8 @@ class RepairForm(_ActingForm):
 
     def clean_document(self) -> dict[str, Any]:
         try:
-            document = msgspec.json.decode(self.cleaned_data["document"])
-        except msgspec.DecodeError as error:
+            document = decode_json(self.cleaned_data["document"])
+        except NotJsonError as error:
             raise forms.ValidationError(f"This is not JSON: {error}") from None
         if not isinstance(document, dict):
             raise forms.ValidationError("The document must be a JSON object: {…}")

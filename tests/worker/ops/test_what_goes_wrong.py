@@ -201,6 +201,7 @@ def test_a_retention_nobody_could_prune_by_is_refused(road: Road, run: CommandLi
 
 def test_an_operation_that_is_not_utf_8_is_said(road: Road, run: CommandLine) -> None:
     assert "not JSON" in run("enqueue", "-", input=b"\xff").err
+    assert "nested deeper" in run("enqueue", "-", input=b'{"a":' * 1_000 + b"1" + b"}" * 1_000).only_line()
 
 
 def test_a_wrong_region_is_said_by_check(

@@ -17,7 +17,7 @@ from ..failures import CommandFailed
 from ..output import print_json, stdout
 from ..stores import Stores
 from .hints import hints
-from .texts import as_json, clock, document_of, when
+from .texts import as_json, clock, document_of, found_of, when
 
 
 def show_letter(stores: Stores, id: str, as_document: bool) -> None:
@@ -43,8 +43,9 @@ def _print(console: Console, letter: Letter) -> None:
     if document is not None:
         text = json.dumps(document, indent=2, ensure_ascii=False)
         _section(console, "Document", Syntax(text, "json", background_color="default", word_wrap=True))
-    if letter.raw is not None:
-        _section(console, "Stream entry, as it was found", Text(letter.raw.decode(errors="replace"), overflow="fold"))
+    if letter.found is not None:
+        what = "Stream entry" if letter.raw is not None else "Document"
+        _section(console, f"{what}, as it was found", Text(found_of(letter), overflow="fold"))
     _section(console, "History, oldest first", _history(letter))
     _section(console, "What to do", _what_to_do(letter))
 

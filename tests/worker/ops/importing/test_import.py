@@ -230,6 +230,15 @@ def test_a_line_without_end_is_refused_without_being_held(tmp_path: Path) -> Non
     assert most < 6_000_000
 
 
+def test_lines_that_no_parser_takes_are_refused_by_themselves(tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    hostile = [b"[" * 1_500, b'{"a":' * 1_000 + b"1" + b"}" * 1_000, b"9" * 5_000, b'{"a":1e400}', b'{"a":"\\ud800"}']
+    file.write_bytes(b"\n".join([*hostile, b'{"fine": 1}']))
+    with file.open("rb") as opened:
+        found = list(json_lines.read(opened, "lines.jsonl"))
+    assert [line.problem is None for line in found] == [False] * 5 + [True]
+
+
 def test_memory_does_not_grow_with_the_number_of_lines() -> None:
     identity = Identity()
     tracemalloc.start()
