@@ -85,6 +85,10 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
         count = queue.take(takeover.fence)
     except LeaseLost:
         return None
+    if count != takeover.shards:
+        # The tick says so: delivered under another number of shards, jobs would lose their order.
+        queue.leave("quiet")
+        return None
     return Delivery(
         queue=queue,
         engine=resources.engine,

@@ -9,6 +9,7 @@ from typing import Literal
 from producers.append import MEMORY_MARK
 
 from ...delivery.intake import MAX_DELIVERIES
+from ...queue_agreement import DIFFERS
 from ..words import ago, count, duration, listed
 from .redis_side import BreakerLook, RedisSide
 from .snapshot import Snapshot
@@ -170,7 +171,7 @@ def _moving(redis: RedisSide) -> Iterator[Hint]:
             "more, it was interrupted: run it again.",
             f"trackrelay reshard {redis.config.shards}",
         )
-    elif redis.moving:
+    elif redis.moving and redis.moving != DIFFERS:
         yield Hint("note", "The number of shards is being changed; delivery goes on when that is done.")
 
 
