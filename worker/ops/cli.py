@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "resume": ("worker.ops.operating:resume", "Let delivery go on."),
         "drain": ("worker.ops.draining:drain", "Wait until everything enqueued is delivered."),
         "reshard": ("worker.ops.resharding:reshard", "Change the queue's number of shards."),
+        "incidents": ("worker.ops.incidents:incidents", "List and acknowledge losses of jobs."),
         "ledger": ("worker.ops.ledger:ledger", "Look after the idempotency ledger."),
     },
     "Try out": {

@@ -12,10 +12,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...queue_agreement import difference
 from ...queue_config import QueueConfig
 from ...settings import Settings
-from ...store import migrating, queue_record
+from ...store import incidents, migrating, queue_record
 from ...store.models import Base
 from ...store.reading.database import Server, missing_privileges, server
 from ..failures import explain, place
+from ..losses import ACKNOWLEDGE, describe
 from ..words import duration, listed
 from .finding import Finding
 from .redis import CLOCK_S
@@ -68,6 +69,9 @@ def _tables(connection: sa.Connection, queue: QueueLook) -> Iterator[Finding]:
     if missing := missing_privileges(connection, sorted(Base.metadata.tables)):
         text = f"the user of TRACKRELAY_DATABASE_URL may not read and write {listed(missing)}: grant it that"
         yield Finding(AREA, "privileges", "wrong", text)
+    for incident in incidents.unacknowledged(connection):
+        text = f"{describe(incident)}. `{ACKNOWLEDGE} {incident.id}` acknowledges it"
+        yield Finding(AREA, "lost jobs", "wrong", text)
     record = queue_record.read(connection)
     if not record.shards:
         yield Finding(AREA, "shards", "wrong", "the database knows no shards: run `trackrelay migrate`")

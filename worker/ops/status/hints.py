@@ -10,6 +10,7 @@ from producers.append import MEMORY_MARK
 
 from ...delivery.intake import MAX_DELIVERIES
 from ...queue_agreement import DIFFERS
+from ..losses import ACKNOWLEDGE, describe
 from ..words import ago, count, duration, listed
 from .redis_side import BreakerLook, RedisSide
 from .snapshot import Snapshot
@@ -41,6 +42,7 @@ def hints(now: Snapshot) -> list[Hint]:
     """Everything worth doing something about, worst first."""
     found = [
         *_stores(now),
+        *_lost(now),
         *_delivery(now),
         *_shards(now),
         *_outbox(now),
@@ -63,6 +65,11 @@ def _stores(now: Snapshot) -> Iterator[Hint]:
         yield Hint("note", "Applications get QueueUnavailable until Redis is back; what it already has waits there.")
     if now.postgres is None and now.redis and now.redis.queued:
         yield Hint("note", "Nothing is delivered while Postgres is away; jobs wait in Redis, and none is lost.")
+
+
+def _lost(now: Snapshot) -> Iterator[Hint]:
+    for incident in now.postgres.incidents if now.postgres else []:
+        yield Hint("wrong", f"{describe(incident)}.", f"{ACKNOWLEDGE} {incident.id}")
 
 
 def _problem(problem: str) -> Hint:
