@@ -25,6 +25,7 @@ from .settings import Settings, settings
 from .store import migrating
 from .store.engine import make_engine
 from .tasks import describe
+from .workspace_guard import note_refusal
 
 log = structlog.get_logger("trackrelay.start")
 
@@ -100,6 +101,10 @@ def _credentials(configured: Settings) -> None:
         log.error("delivery halted", message=verdict.message)
         client = connect(configured)
         try:
+            if configured.environment_id:
+                # Each process guards itself: those whose credentials are good go on.
+                note_refusal(client, verdict.message)
+                return
             Breaker(client, probe_s=30).halt(HALTS[verdict.problem or "denied"], verdict.message)
         except (RedisError, OSError) as error:
             log.error("Redis cannot be reached; delivery begins when it can", error=describe(error))

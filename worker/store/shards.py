@@ -15,6 +15,7 @@ SIGN_OF_LIFE_S = 30
 _TAKE_OVER = sa.text("""
     UPDATE trackrelay_shards SET fence = fence + 1 WHERE shard = :shard
     RETURNING fence, paused_at IS NOT NULL AS paused, (SELECT count(*) FROM trackrelay_shards) AS shards,
+        (SELECT value #>> '{}' FROM trackrelay_state WHERE name = 'key_hash_fingerprint') AS fingerprint,
         (SELECT extract(epoch FROM updated_at) FROM trackrelay_state WHERE name = 'possible_since') AS possible_since,
         (SELECT extract(epoch FROM now() - updated_at) FROM trackrelay_state WHERE name = 'workers_seen') AS unseen_s
 """)
@@ -62,6 +63,8 @@ class Takeover:
     paused: bool
     #: How many shards the database has.
     shards: int
+    #: Of the secret that stored keys are hashed with; None: no worker has run yet.
+    fingerprint: str | None
     #: Unix seconds: the last moment at which delivery became possible again. Age counts from no earlier.
     possible_since: float
 
@@ -84,7 +87,7 @@ def take_over(connection: sa.Connection, shard: int) -> Takeover:
     if row.unseen_s is None or row.unseen_s > SIGN_OF_LIFE_S:
         sign_of_life(connection)
         possible_since = float(connection.execute(_POSSIBLE_SINCE).scalar() or 0)
-    return Takeover(row.fence, row.paused, row.shards, possible_since)
+    return Takeover(row.fence, row.paused, row.shards, row.fingerprint, possible_since)
 
 
 def sign_of_life(connection: sa.Connection) -> None:

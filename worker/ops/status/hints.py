@@ -84,6 +84,9 @@ def _delivery(now: Snapshot) -> Iterator[Hint]:
         yield _no_worker(now)
     if now.redis.breaker.state != "closed":
         yield _breaker(now.redis.breaker, now)
+    for message, processes in now.redis.refusing.items():
+        who = f"process {processes[0]} delivers" if len(processes) == 1 else f"processes {listed(processes)} deliver"
+        yield Hint("wrong", f"Worker {who} nothing: {message}. {_CORRECTED}", "trackrelay check")
     yield from _singles(now, now.redis)
 
 
