@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,6 +30,7 @@ from .settings import Settings, settings
 from .store import shards, state
 from .store.engine import engine
 from .store.sweep import Sweep
+from .workspace_guard import Pair, WorkspaceGuard
 
 log = structlog.get_logger("trackrelay.worker")
 
@@ -49,6 +51,8 @@ class Resources:
     executor: Executor
     hasher: KeyHasher
     rules: Rules
+    #: None: nothing is guarded.
+    guard: WorkspaceGuard | None = None
     #: By shard and lane: how far this process's holders have come in the backlog, and its ticks.
     sweeps: defaultdict[tuple[int, Lane], Sweep] = field(default_factory=lambda: defaultdict(Sweep))
     tick_sweeps: defaultdict[tuple[int, Lane], Sweep] = field(default_factory=lambda: defaultdict(Sweep))
@@ -73,13 +77,15 @@ def _of_process(pid: int) -> Resources:
     client = connect(configured)
     timeout_s = configured.request_timeout.total_seconds()
     credentials = Credentials(configured)
-    api = TrackApi(configured.base_url, timeout_s, credentials)
+    asking = TrackApi(configured.base_url, timeout_s, credentials)
+    guard = WorkspaceGuard(credentials, configured.environment_id, asker(configured))
+    api = TrackApi(configured.base_url, timeout_s, guard)
     breaker = Breaker(client, probe_s=2 * timeout_s + GRACE_S)
     database = engine()
 
     def account() -> Verdict:
         credentials.refresh()
-        return ask_region(api, configured)
+        return ask_region(asking, configured)
 
     def on_recovery(family: Family | None) -> None:
         with database.begin() as connection:
@@ -100,6 +106,7 @@ def _of_process(pid: int) -> Resources:
             max_attempts=configured.max_attempts,
             merge_delay_s=configured.merge_delay.total_seconds(),
         ),
+        guard=guard,
     )
 
 
@@ -113,6 +120,18 @@ def ask_region(api: TrackApi, configured: Settings) -> Verdict:
         environment_id=configured.environment_id,
         unset=unset(api.credentials()),
     )
+
+
+def asker(configured: Settings) -> Callable[[Pair], Verdict]:
+    """A function that asks the region endpoint about a pair of credentials; one thread may call it at a time."""
+    asked: list[Pair] = [("", "")]
+    api = TrackApi(configured.base_url, configured.request_timeout.total_seconds(), lambda: asked[0])
+
+    def ask(pair: Pair) -> Verdict:
+        asked[0] = pair
+        return ask_region(api, configured)
+
+    return ask
 
 
 def _key_hash_secret(configured: Settings, database: sa.Engine) -> bytes:

@@ -14,8 +14,10 @@ from producers.redis_keys import LANES
 
 from ..pool_process import is_ending
 from ..resources import Resources
-from ..store import shards
-from ..store.shards import FenceLost
+from ..store import hash_secret, shards
+from ..store.hash_secret import HashSecretChangedError
+from ..store.shards import FenceLost, Takeover
+from ..workspace_guard import note_refusal
 from .intake import NewerFormat
 from .loop import Delivery
 from .pace import LeaseGone
@@ -78,12 +80,16 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
     except BaseException:
         queue.drop_claim()
         raise
-    if takeover.paused:
+    if takeover.paused or not _may_hash(takeover, resources):
         queue.drop_claim(unable=True)
         return None
     try:
         count = queue.take(takeover.fence)
     except LeaseLost:
+        return None
+    if count != takeover.shards:
+        # The tick says so: delivered under another number of shards, jobs would lose their order.
+        queue.leave("quiet")
         return None
     return Delivery(
         queue=queue,
@@ -96,6 +102,25 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
         takeover=takeover,
         sweeps={lane: resources.sweeps[queue.shard, lane] for lane in LANES},
     )
+
+
+def _may_hash(takeover: Takeover, resources: Resources) -> bool:
+    """Whether this process hashes keys as the stored ones are hashed."""
+    if takeover.fingerprint == resources.hasher.fingerprint:
+        return True
+    try:
+        with resources.engine.begin() as connection:
+            changed = hash_secret.admit(connection, resources.hasher.fingerprint)
+    except HashSecretChangedError as refusal:
+        _say_once(str(refusal))
+        note_refusal(resources.redis, str(refusal))
+        return False
+    if changed:
+        log.warning(
+            "the secret that keys are hashed with was changed; earlier ledger rows are not found by email any more"
+        )
+    # A change passes every holder, this one too.
+    return not changed
 
 
 def _deliver(delivery: Delivery, queue: ShardQueue, slice_s: float) -> None:

@@ -44,6 +44,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "probe": ("worker.ops.probe:probe", "Try at once whether delivery is possible again."),
         "drain": ("worker.ops.draining:drain", "Wait until everything enqueued is delivered."),
         "reshard": ("worker.ops.resharding:reshard", "Change the queue's number of shards."),
+        "incidents": ("worker.ops.incidents:incidents", "List and acknowledge losses of jobs."),
         "ledger": ("worker.ops.ledger:ledger", "Look after the idempotency ledger."),
     },
     "Try out": {

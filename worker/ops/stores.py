@@ -14,8 +14,9 @@ from producers.connections import connection_options
 
 from ..keys import KeyHasher
 from ..settings import Settings, load
-from ..store import state
+from ..store import hash_secret, state
 from ..store.engine import make_engine
+from ..store.hash_secret import HashSecretChangedError
 
 if TYPE_CHECKING:
     from .outbox import Outbox
@@ -35,11 +36,17 @@ class Stores:
     outbox: Outbox | None = None
 
     def hasher(self) -> KeyHasher:
-        """Turns keys into what the stores have instead of them."""
-        if secret := self.settings.key_hash_secret.get_secret_value():
-            return KeyHasher(secret.encode())
+        """Turns keys into what the stores have instead of them.
+
+        Raises:
+            HashSecretChangedError: the stores have keys that were hashed with another secret.
+        """
         with self.engine.connect() as connection:
-            return KeyHasher(state.key_hash_secret(connection))
+            secret = self.settings.key_hash_secret.get_secret_value().encode() or state.key_hash_secret(connection)
+            hasher = KeyHasher(secret)
+            if hash_secret.in_force(connection) not in (None, hasher.fingerprint):
+                raise HashSecretChangedError
+            return hasher
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ from ..delivery.intake import refuse_unstorable
 from ..failpoints import failpoint
 from ..job import Job
 from ..queue_config import QueueConfig
-from ..store import dead_letters
+from ..store import dead_letters, incidents
 from ..store.dead_letters import Death
 from ..store.settled import settled
 from .queue import RelayQueue
@@ -63,6 +64,16 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """What the relay asks those who keep Redis and Postgres agreed on the queue."""
+
+    #: Compare both and return the queue's set-up, or None if there is none; raises if they differ.
+    config: Callable[[], QueueConfig | None]
+    #: Give the queue another generation than the given one, whose latest entries Redis has lost.
+    replace_generation: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
 class _Ready:
     row: Row
     entry: Entry
@@ -73,16 +84,14 @@ class Relay:
 
     Args:
         stores: where the worker keeps ledger, backlog and dead letters.
-        set_up_again: called when Redis has lost the queue; returns its set-up, or None if it may not be made.
+        agreement: asked when Redis has no queue, or another than before.
     """
 
-    def __init__(
-        self, rows: Rows, queue: RelayQueue, stores: sa.Engine, set_up_again: Callable[[], QueueConfig | None]
-    ) -> None:
+    def __init__(self, rows: Rows, queue: RelayQueue, stores: sa.Engine, agreement: Agreement) -> None:
         self._rows = rows
         self._queue = queue
         self._stores = stores
-        self._set_up_again = set_up_again
+        self._agreement = agreement
         self._config: QueueConfig | None = None
         self._start_over()
 
@@ -94,10 +103,12 @@ class Relay:
             QueueGone: there is no queue.
             NewerRow: the next row is a newer version's.
         """
-        config = self._queue.config() or self._set_up_again()
-        if config is None:
-            raise QueueGone("the queue was never set up in this Redis: run `trackrelay migrate`")
-        if self._config is None or config.generation != self._config.generation:
+        config = self._queue.config()
+        if config is None or self._config is None or config.generation != self._config.generation:
+            # It may be another environment's queue: nothing goes there before Postgres knows it.
+            config = self._agreement.config()
+            if config is None:
+                raise QueueGone("the queue was never set up in this Redis: run `trackrelay migrate`")
             self._start_over()
         self._config = config
         try:
@@ -105,7 +116,7 @@ class Relay:
         except GenerationDiffers as differs:
             if differs.actual is None:
                 log.error("Redis has lost its latest entries; what has not arrived is relayed again")
-                self._queue.new_generation(config.generation)
+                self._agreement.replace_generation(config.generation)
             return Look(more=True)
         except (QueueNotSetUp, ShardsDiffer):
             return Look(more=True)  # it has changed since a moment ago
@@ -141,6 +152,7 @@ class Relay:
             appended = self._queue.append([each.entry for each in ready], lane, config, self._remembered)
             failpoint("after_relay_append")
             self._mark(config, [each.row for each in ready], appended.turn, appended.places)
+            self._note_again([each.row for each in ready])
             self._remembered = max(self._remembered, appended.turn)
             self._unconfirmed = True
             relayed += len(ready)
@@ -160,6 +172,14 @@ class Relay:
                 for row, place in zip(rows, places, strict=True)
             ]
         )
+
+    def _note_again(self, rows: Sequence[Row]) -> None:
+        # What was in a lost queue and goes again is not lost.
+        again = Counter(row.generation for row in rows if row.generation is not None)
+        if again:
+            with self._stores.begin() as connection:
+                for generation, jobs in again.items():
+                    incidents.note_relayed_again(connection, generation, jobs)
 
     def _without_arrived(self, rows: list[Row]) -> list[Row]:
         # Of what went into a queue that is gone, most has arrived.

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     DateTime,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -59,6 +60,36 @@ class State(Base):
     name: Mapped[str] = mapped_column(String(50), primary_key=True)
     value: Mapped[Any] = mapped_column(JSONB)
     updated_at: Mapped[datetime] = mapped_column(Moment, server_default=text("now()"))
+
+
+class IncidentRow(Base):
+    """A loss of jobs, kept until somebody acknowledges it and after."""
+
+    __tablename__ = "trackrelay_incidents"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    #: An `incidents.Kind`.
+    kind: Mapped[str] = mapped_column(Text)
+    #: The generation of the queue that lost jobs.
+    generation: Mapped[str] = mapped_column(Text)
+    #: When the queue's content was last known, and when the loss was noticed.
+    since: Mapped[datetime | None] = mapped_column(Moment)
+    until: Mapped[datetime] = mapped_column(Moment)
+    #: Up to this moment a holder may still settle what it had in hand.
+    count_until: Mapped[datetime] = mapped_column(Moment)
+    #: What the streams held when it was last known.
+    streams: Mapped[Any] = mapped_column(JSONB, nullable=True)
+    #: How many of those were settled afterwards, at least and at most.
+    settled_low: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    settled_high: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    #: How many of those an outbox still had.
+    relayed_again: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    at_least: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    #: None: not known.
+    at_most: Mapped[int | None] = mapped_column(BigInteger)
+    counted_at: Mapped[datetime | None] = mapped_column(Moment)
+    acknowledged_at: Mapped[datetime | None] = mapped_column(Moment)
+    acknowledged_by: Mapped[str | None] = mapped_column(Text)
 
 
 class LedgerRow(Base):

@@ -19,6 +19,8 @@ SIGN_OF_LIFE_S = 30
 _TAKE_OVER = sa.text("""
     UPDATE trackrelay_shards SET fence = fence + 1, holder = :holder WHERE shard = :shard
     RETURNING fence, paused_at IS NOT NULL AS paused, extract(epoch FROM now()) AS now,
+        (SELECT count(*) FROM trackrelay_shards) AS shards,
+        (SELECT value #>> '{}' FROM trackrelay_state WHERE name = 'key_hash_fingerprint') AS fingerprint,
         (SELECT json_object_agg(name, extract(epoch FROM updated_at)) FROM trackrelay_state
             WHERE name LIKE 'possible_since%') AS possible_since,
         (SELECT extract(epoch FROM now() - updated_at) FROM trackrelay_state WHERE name = 'workers_seen') AS unseen_s
@@ -68,6 +70,10 @@ class Takeover:
 
     fence: int
     paused: bool
+    #: How many shards the database has.
+    shards: int
+    #: Of the secret that stored keys are hashed with; None: no worker has run yet.
+    fingerprint: str | None
     #: Unix seconds: the last moment at which delivery became possible again, for all families and for single ones.
     possible_since: Mapping[str, float]
     #: Unix seconds by Postgres' clock when the shard was taken over.
@@ -102,7 +108,7 @@ def take_over(connection: sa.Connection, shard: int, holder: str | None = None) 
     if row.unseen_s is None or row.unseen_s > SIGN_OF_LIFE_S:
         sign_of_life(connection)
         possible_since[_STATE] = float(connection.execute(_POSSIBLE_SINCE).scalar() or 0)
-    return Takeover(row.fence, row.paused, possible_since, float(row.now))
+    return Takeover(row.fence, row.paused, row.shards, row.fingerprint, possible_since, float(row.now))
 
 
 def sign_of_life(connection: sa.Connection) -> None:

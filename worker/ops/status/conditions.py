@@ -62,6 +62,12 @@ MEASURES: dict[str, Measure] = {
     ),
     "dead_letters": Measure("number", "open dead letters", ("postgres",), _postgres(lambda side: side.dead("open"))),
     "backlog": Measure("number", "jobs in the backlog", ("postgres",), _postgres(lambda side: side.waiting)),
+    "lost": Measure(
+        "number",
+        "lost jobs, until somebody acknowledges them; a loss of unknown size counts as one",
+        ("postgres",),
+        _postgres(lambda side: side.lost),
+    ),
     "paused": Measure("number", "paused shards", ("postgres",), _postgres(lambda side: len(side.paused))),
     "queue": Measure("number", "jobs in the streams", ("redis",), _redis(lambda side: side.queued)),
     "pending": Measure(

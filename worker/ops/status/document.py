@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...store.reading.overview import Overview
+from ..incidents import document as document_of
 from ..output import moment
 from .hints import Hint
 from .redis_side import RedisSide
@@ -31,7 +32,7 @@ def document(now: Snapshot, what_to_do: Iterable[Hint], failed: Iterable[str]) -
 
 
 _OF_REDIS = ("queue", "delivered", "breaker", "budget", "beat", "workers", "memory")
-_OF_POSTGRES = ("backlog", "dead_letters", "paused")
+_OF_POSTGRES = ("backlog", "dead_letters", "lost", "paused")
 
 
 def _age(now: Snapshot, at: float | None) -> float | None:
@@ -119,6 +120,7 @@ def _postgres(now: Snapshot, side: Overview) -> dict[str, Any]:
             "replaying": side.dead("replaying"),
             "by_reason": {each.reason: each.jobs for each in side.dead_letters if each.state == "open"},
         },
+        "lost": {"jobs": side.lost, "incidents": [document_of(each) for each in side.incidents]},
         "paused": [{"shard": shard, "since": moment(since)} for shard, since in sorted(side.paused.items())],
     }
 

@@ -10,6 +10,8 @@ from producers.append import MEMORY_MARK
 
 from ...delivery.intake import MAX_DELIVERIES
 from ...endpoint_families import DELIVERS
+from ...queue_agreement import DIFFERS
+from ..losses import ACKNOWLEDGE, describe
 from ..words import ago, count, duration, listed
 from .redis_side import BreakerLook, RedisSide
 from .snapshot import Snapshot
@@ -41,6 +43,7 @@ def hints(now: Snapshot) -> list[Hint]:
     """Everything worth doing something about, worst first."""
     found = [
         *_stores(now),
+        *_lost(now),
         *_delivery(now),
         *_shards(now),
         *_outbox(now),
@@ -65,6 +68,11 @@ def _stores(now: Snapshot) -> Iterator[Hint]:
         yield Hint("note", "Nothing is delivered while Postgres is away; jobs wait in Redis, and none is lost.")
 
 
+def _lost(now: Snapshot) -> Iterator[Hint]:
+    for incident in now.postgres.incidents if now.postgres else []:
+        yield Hint("wrong", f"{describe(incident)}.", f"{ACKNOWLEDGE} {incident.id}")
+
+
 def _problem(problem: str) -> Hint:
     sentence = problem[:1].upper() + problem[1:]
     return Hint("wrong", sentence if sentence.endswith("?") else f"{sentence}.", "trackrelay check")
@@ -77,6 +85,9 @@ def _delivery(now: Snapshot) -> Iterator[Hint]:
         yield _no_worker(now)
     for breaker in now.redis.stopped:
         yield _breaker(breaker, now)
+    for message, processes in now.redis.refusing.items():
+        who = f"process {processes[0]} delivers" if len(processes) == 1 else f"processes {listed(processes)} deliver"
+        yield Hint("wrong", f"Worker {who} nothing: {message}. {_CORRECTED}", "trackrelay check")
     yield from _singles(now, now.redis)
 
 
@@ -172,7 +183,7 @@ def _moving(redis: RedisSide) -> Iterator[Hint]:
             "more, it was interrupted: run it again.",
             f"trackrelay reshard {redis.config.shards}",
         )
-    elif redis.moving:
+    elif redis.moving and redis.moving != DIFFERS:
         yield Hint("note", "The number of shards is being changed; delivery goes on when that is done.")
 
 

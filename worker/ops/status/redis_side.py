@@ -15,7 +15,8 @@ from ... import queue_config, queue_length
 from ...delivery.scripts import GROUP
 from ...endpoint_families import Family
 from ...queue_config import QueueConfig
-from ...signs_of_life import BEAT_KEY, WORKER_KEY, WORKERS_KEY
+from ...signs_of_life import BEAT_KEY, REFUSING_KEY, WORKER_KEY, WORKERS_KEY
+from ...workspace_guard import refusals
 from .sampling import Sample, sample
 
 #: Minutes of the counters of deliveries.
@@ -135,6 +136,8 @@ class RedisSide:
     calls: int = 0
     #: Empty, or how far a change of the number of shards has come.
     moving: str = ""
+    #: Processes of workers that deliver nothing, by why.
+    refusing: dict[str, list[str]] = field(default_factory=dict)
     #: What the beginnings of the streams hold.
     sample: Sample = field(default_factory=Sample)
 
@@ -194,6 +197,7 @@ def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
         workers=workers(client),
         calls=calls,
         moving=moving,
+        refusing=_refusing(client, now),
         sample=sample(client, [shard.number for shard in shards if shard.length]),
     )
 
@@ -212,6 +216,11 @@ def _facts(client: redis.Redis) -> tuple[float, dict[str, Any], list[BreakerLook
         time, info, budget, beat, calls, moving, *found = asked.execute()
     breakers = [_breaker(values, family) for values, family in zip(found, (None, *Family), strict=True)]
     return time[0] + time[1] / 1e6, info, breakers, budget, beat, int(calls), (moving or b"").decode()
+
+
+def _refusing(client: redis.Redis, now: float) -> dict[str, list[str]]:
+    values: Any = client.hgetall(REFUSING_KEY)
+    return refusals(values, now)
 
 
 def _breaker(values: dict[bytes, bytes], family: Family | None) -> BreakerLook:

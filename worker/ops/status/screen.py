@@ -64,7 +64,8 @@ def screen(now: Snapshot, what_to_do: Sequence[Hint]) -> RenderableType:
 
 def _headline(now: Snapshot) -> RenderableType:
     said = verdict(now)
-    colour = _COLOURS[said.state]
+    lost = now.postgres is not None and now.postgres.incidents
+    colour = "red" if lost else _COLOURS[said.state]
     at = datetime.fromtimestamp(now.now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Group(
         Text(f"trackrelay, {at}", style="dim"), Text.assemble(("● ", colour), (said.sentence, f"bold {colour}"))

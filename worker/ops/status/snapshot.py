@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from producers.errors import TrackRelayError
 
+from ...queue_agreement import difference
 from ...queue_config import QueueProblem, check_queue
 from ...settings import Settings
 from ...store import migrating
@@ -83,6 +84,8 @@ def take(stores: Stores) -> Snapshot:
     outbox, outbox_problem = _outbox(stores)
     redis, redis_problem = _redis(stores)
     postgres, postgres_problem = _postgres(stores)
+    if redis and redis.config and postgres and not redis_problem:
+        redis_problem = difference(redis.config, postgres.queue, redis.moving) or ""
     now = redis.now if redis else time.time()
     return Snapshot(stores.settings, now, redis, postgres, redis_problem, postgres_problem, outbox, outbox_problem)
 

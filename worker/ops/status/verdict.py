@@ -34,12 +34,14 @@ def verdict(now: Snapshot) -> Verdict:
     if now.redis.is_stopped:
         return Verdict("stopped", f"Delivery has stopped because of Customer.io, and goes on by itself. {waits}")
     recent = last_minute(now)
+    lost = " Jobs were lost: see below." if now.postgres.incidents else ""
     if families := [breaker.family for breaker in now.redis.stopped if breaker.family]:
         impaired = listed([DELIVERS[family] for family in families])
-        return Verdict("delivering", f"Delivering, but not {impaired}: Customer.io has a problem there. {waits}")
+        return Verdict("delivering", f"Delivering, but not {impaired}: Customer.io has a problem there. {waits}{lost}")
     if not recent and not now.undelivered:
-        return Verdict("idle", "All is delivered, and nothing is coming in.")
-    return Verdict("delivering", f"Delivering: {count(recent, 'job')} in the last minute. {waits}{_takes(now, recent)}")
+        return Verdict("idle", f"Nothing waits.{lost}" if lost else "All is delivered, and nothing is coming in.")
+    sentence = f"Delivering: {count(recent, 'job')} in the last minute. {waits}{_takes(now, recent)}{lost}"
+    return Verdict("delivering", sentence)
 
 
 def _takes(now: Snapshot, recent: int) -> str:
