@@ -144,7 +144,7 @@ class Producer(Vocabulary):
         if self.fallback is not None:
             self.fallback.write(entries, lane, error)
             return len(entries)
-        if self.settings.on_unavailable == "log" and isinstance(error, NotEnqueued):
+        if self.settings.on_unavailable == "log":
             log_lost(entries, error)
             return 0
         raise error
