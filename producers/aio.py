@@ -67,7 +67,7 @@ async def pipeline() -> AsyncIterator[Pipeline]:
 
 
 async def aclose() -> None:
-    """Close this event loop's connections."""
+    """Close the connections that are not in use; the next call opens new ones."""
     if _queue is not None:
         await _queue[1].aclose()
 
@@ -127,6 +127,8 @@ async def _append_to_backend(producer: Producer, entries: Sequence[Entry], lane:
     if producer.settings.backend != "redis":
         return producer.backend.append(entries, lane)
     if _queue is None or _queue[0] is not producer:
+        if _queue is not None:
+            await _queue[1].aclose()
         _queue = (producer, AsyncRedisQueue(producer.settings))
     return await _queue[1].append(entries, lane)
 

@@ -84,20 +84,24 @@ class RedisQueue:
         assert settings.redis_url is not None
         self._settings = settings
         self._shards = ShardCount(settings.shards)
-        self._reachability = Reachability()
+        self.reachability = Reachability()
         self._connections: Connections | None = None
         self._lock = Lock()
 
-    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+    def append(self, entries: Sequence[Entry], lane: Lane, give_up: float | None = None) -> None:
         """Append all ``entries`` or none.
+
+        Args:
+            give_up: when, by the monotonic clock, it is too late; left out, after the enqueue timeout.
 
         Raises:
             QueueUnavailable: no answer within the enqueue timeout (the entries may be there all the same).
             QueueFull: no room.
             ConfigurationError: the queue is set up differently.
         """
-        self._reachability.check(entries)
-        give_up = time.monotonic() + self._settings.enqueue_timeout
+        self.reachability.check(entries)
+        if give_up is None:
+            give_up = time.monotonic() + self._settings.enqueue_timeout
         for attempt in range(1, ATTEMPTS + 2):
             try:
                 return self._append_once(entries, lane, give_up)
@@ -107,7 +111,7 @@ class RedisQueue:
                 raise refused(error, entries) from error
             except (RedisError, OSError) as error:
                 if attempt >= ATTEMPTS or time.monotonic() >= give_up:
-                    raise self._reachability.lost(error, entries) from error
+                    raise self.reachability.lost(error, entries) from error
         raise QueueUnavailable("the queue's number of shards keeps changing", *operations_of(entries))
 
     def close(self) -> None:
