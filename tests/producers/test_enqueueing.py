@@ -367,6 +367,27 @@ def test_logging_instead_of_raising(caplog: pytest.LogCaptureFixture) -> None:
     assert "value" not in caplog.text
 
 
+def test_logging_when_redis_has_lost_the_queue(
+    queue: redis.Redis, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    producer = Producer(redis_url=redis_url, on_unavailable="log")
+    producer.track("42", "before", {})
+    queue.flushall()
+    job = producer.track("42", "after", {"secret": "value"})
+    assert f"job {job} was not enqueued: the queue was never set up in this Redis" in caplog.text
+    assert "value" not in caplog.text
+    assert producer.enqueue_many([operations.track("42", "imported")]) == 0
+    producer.close()
+
+
+async def test_coroutines_log_it_too(queue: redis.Redis, redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    aio.configure(redis_url=redis_url, on_unavailable="log")
+    queue.flushall()
+    job = await aio.track("42", "after", {})
+    assert f"job {job} was not enqueued: the queue was never set up in this Redis" in caplog.text
+    await aio.aclose()
+
+
 def test_an_error_has_every_operation_of_the_call() -> None:
     producer = Producer(redis_url="redis://127.0.0.1:1/0", enqueue_timeout=0.1)
     collected: list[str] = []

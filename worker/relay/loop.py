@@ -14,9 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from producers.errors import TrackRelayError
 
+from ..keys import KeyHasher
 from ..queue_agreement import agree
 from ..queue_config import QueueProblem
 from ..queue_recovery import replace_generation
+from ..resources import key_hash_secret
 from ..settings import Settings
 from ..tasks import describe
 from .queue import RelayQueue
@@ -128,5 +130,5 @@ def make_loop(rows: Rows, configured: Settings, client: redis.Redis, stores: sa.
         config=lambda: agree(client, stores, configured),
         replace_generation=lambda lost: replace_generation(client, stores, lost),
     )
-    relay = Relay(rows, queue, stores, agreement)
+    relay = Relay(rows, queue, stores, agreement, lambda: KeyHasher(key_hash_secret(configured, stores)))
     return Loop(relay, queue, rows.name, stop)
