@@ -33,19 +33,26 @@ OURS = frozenset(
 )
 
 
-def check(document: Document, *, id: str | None = None, idempotency_key: str | int | UUID | None = None) -> Operation:
+def check(
+    document: Document,
+    *,
+    id: str | None = None,
+    idempotency_key: str | int | UUID | None = None,
+    rules: Mapping[tuple[str, str], Rule] = RULES,
+) -> Operation:
     """Check, normalise and encode one document.
 
     Args:
         document: an operation as the Track API's v2 has it, or one of ours for what only v1 has.
         id: the job's id, a ULID; left out, it is the document's own (events), derived from the idempotency key, or new.
         idempotency_key: the caller's own name for this call: the same key is the same job.
+        rules: what is checked, by type and action.
 
     Raises:
         InvalidOperation: Customer.io would refuse it, or take it for something else.
     """
     try:
-        rule, extra = _rule_of(document)
+        rule, extra = _rule_of(document, rules)
         checked = rule.check(document)
         if extra:
             checked.document |= extra
@@ -70,13 +77,13 @@ def check(document: Document, *, id: str | None = None, idempotency_key: str | i
     )
 
 
-def _rule_of(document: Document) -> tuple[Rule, dict[str, JSON]]:
+def _rule_of(document: Document, rules: Mapping[tuple[str, str], Rule]) -> tuple[Rule, dict[str, JSON]]:
     """Return the rule for ``document``, and those of its fields that the published description leaves open."""
     if not isinstance(document, (dict, Mapping)):
         raise wrong_type(document, "an object, such as a dict")
     kind, action = document.get("type"), document.get("action")
     # Nothing but str: what is written of an Enum's member, str() or repr(), would be another text.
-    rule = RULES.get((kind, action)) if type(kind) is str and type(action) is str else None
+    rule = rules.get((kind, action)) if type(kind) is str and type(action) is str else None
     if rule is None:
         raise _unknown(kind, action)
     extra: dict[str, JSON] = {}

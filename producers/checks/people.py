@@ -109,13 +109,16 @@ def _update(value: JSON) -> JSON:
 
 def _preferences(value: JSON) -> JSON:
     # Track API, cio_subscription_preferences.
+    if value is None:
+        return value
     if not isinstance(value, dict):
         raise wrong_type(value, "an object such as {'topics': {'topic_1': True}}")
-    topics = value.get("topics", {})
+    topics = {} if value.get("topics") is None else value["topics"]
     if not isinstance(topics, dict):
         raise wrong_type(topics, "an object such as {'topic_1': True}").inside("topics")
     for topic, subscribed in topics.items():
-        if not isinstance(subscribed, bool):
+        # None and "" give the topic its default back.
+        if not isinstance(subscribed, bool) and subscribed is not None and subscribed != "":
             raise wrong_type(subscribed, "true or false").inside("topics", topic)
     return value
 

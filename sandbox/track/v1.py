@@ -152,7 +152,7 @@ def change_segment(remove: bool) -> Callable[[Request], Operation]:
 
 
 def _segment_id(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) > limits.SEGMENT_ID_MAX:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10) or not 1 <= int(text) <= limits.SEGMENT_ID_MAX:
         raise Refused("", "segment id must be an integer")
     return int(text)
 
