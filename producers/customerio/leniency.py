@@ -35,9 +35,10 @@ def is_blank(value: object) -> bool:
 
 def _identify(document: Document) -> Checked:
     """Check an identify, and let an email attribute pass as it is: Customer.io judges it."""
-    given = document.get("attributes")
+    given, identifiers = document.get("attributes"), document["identifiers"]
     email = given.get("email") if isinstance(given, Mapping) else None
-    if not isinstance(given, Mapping) or not _is_odd(email) or "email" in document.get("identifiers", ()):
+    named_by_email = isinstance(identifiers, Mapping) and "email" in identifiers
+    if not isinstance(given, Mapping) or named_by_email or not _is_odd(email):
         return people.identify(document)
     rest = {name: value for name, value in given.items() if name != "email"}
     checked = people.identify({**document, "attributes": rest})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -70,9 +70,13 @@ def read(method: str, url: str, data: Mapping[str, Any]) -> Told:
     raise CustomerIOException(f"{method} {_shown(parts.path)} is no request that can be enqueued")
 
 
-def _batch(operations: Iterable[Any] | None) -> Told:
+def _batch(operations: Any) -> Told:
+    if not isinstance(operations, list):
+        raise InvalidOperation(
+            "batch must be a list of operations", field="batch", limit="a list of operations", actual="something else"
+        )
     told = Told([])
-    for index, document in enumerate(operations or ()):
+    for index, document in enumerate(operations):
         try:
             told.operations.append(operation(document))
         except InvalidOperation as error:
