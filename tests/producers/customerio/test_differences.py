@@ -116,11 +116,11 @@ def guide() -> dict[str, Outcome]:
     return {call: outcome(call) for call in found}
 
 
-def test_each_call_that_the_guide_names_is_taken_there_and_refused_here() -> None:
+def test_each_call_that_the_guide_names_is_sent_there_and_refused_here() -> None:
     named = guide()
     assert len(named) > 10
     for call, found in named.items():
-        assert (found.sent, found.taken, bool(found.refused)) == (True, True, True), (call, found)
+        assert (found.sent, bool(found.refused)) == (True, True), (call, found)
 
 
 def test_every_call_that_is_stricter_here_is_so_for_a_reason_that_the_guide_names() -> None:
