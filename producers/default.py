@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import tzinfo
 from threading import Lock
 from typing import Any
 
 from . import people, values
+from .checks.object_types import set_object_types
 from .environment import point_out_slips
 from .errors import TrackRelayError
 from .producer import Producer
@@ -43,6 +44,7 @@ def configure(**settings: Any) -> None:
         on_invalid: ``raise``, ``log`` or ``dead_letter``: what becomes of an operation that Customer.io would refuse.
         outbox_url: the database that holds the outbox table, for ``outbox``.
         naive_timezone: what a naive datetime is taken for; left out, it is refused.
+        object_types: names of object types with their numbers in the workspace, e.g. ``{"company": 1}``.
 
     Raises:
         ConfigurationError: at the first call that enqueues, naming the setting that is wrong.
@@ -53,6 +55,7 @@ def configure(**settings: Any) -> None:
         _producer = _settings = None
     values.set_naive_timezone(_naive_timezone)
     people.let_refusals_wait(_raises_nothing)
+    set_object_types(_object_types)
 
 
 def default_producer() -> Producer:
@@ -99,6 +102,7 @@ def overridden(**settings: Any) -> Iterator[Producer]:
             _producer, _settings = kept
         values.set_naive_timezone(_naive_timezone)
         people.let_refusals_wait(_raises_nothing)
+        set_object_types(_object_types)
 
 
 def _naive_timezone() -> tzinfo | None:
@@ -114,6 +118,10 @@ def _raises_nothing() -> bool:
         return False
 
 
+def _object_types() -> Mapping[str, str]:
+    return default_settings().object_types
+
+
 def _start_afresh() -> None:
     # A forked child must not speak on its parent's connections, nor wait for a lock that a thread of the parent held.
     global _lock, _producer
@@ -123,4 +131,5 @@ def _start_afresh() -> None:
 
 values.set_naive_timezone(_naive_timezone)
 people.let_refusals_wait(_raises_nothing)
+set_object_types(_object_types)
 os.register_at_fork(after_in_child=_start_afresh)

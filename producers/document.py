@@ -11,11 +11,11 @@ from .checks.checked import Checked, Document, Rule
 from .checks.names import is_phone, plain_text, refuse_controls
 from .checks.refusal import Refusal, too_many_bytes, within, wrong_type
 from .checks.saying import WHOSE, beginning
-from .checks.text import not_one_of, refuse_unknown
+from .checks.text import not_one_of, open_fields, refuse_unknown
 from .ids import id_for, is_ulid, new_id
 from .operation import Operation
 from .refused import refused
-from .values import encoded
+from .values import JSON, encoded
 
 RULES: dict[tuple[str, str], Rule] = {
     **people.RULES,
@@ -26,21 +26,37 @@ RULES: dict[tuple[str, str], Rule] = {
     **segments.RULES,
     **forms.RULES,
 }
+#: Operations that the published description has in v1 alone, as documents of our own: it leaves no field of them open.
+OURS = frozenset(
+    (kind, action)
+    for kind, action in RULES
+    if kind in ("anonymous", "segment", "form") or (kind == "delivery" and action != "event")
+)
 
 
-def check(document: Document, *, id: str | None = None, idempotency_key: str | int | UUID | None = None) -> Operation:
+def check(
+    document: Document,
+    *,
+    id: str | None = None,
+    idempotency_key: str | int | UUID | None = None,
+    rules: Mapping[tuple[str, str], Rule] = RULES,
+) -> Operation:
     """Check, normalise and encode one document.
 
     Args:
         document: an operation as the Track API's v2 has it, or one of ours for what only v1 has.
         id: the job's id, a ULID; left out, it is the document's own (events), derived from the idempotency key, or new.
         idempotency_key: the caller's own name for this call: the same key is the same job.
+        rules: what is checked, by type and action.
 
     Raises:
         InvalidOperation: Customer.io would refuse it, or take it for something else.
     """
     try:
-        checked = _rule_of(document).check(document)
+        rule, extra = _rule_of(document, rules)
+        checked = rule.check(document)
+        if extra:
+            checked.document |= extra
         key = None if idempotency_key is None else within("idempotency_key", _idempotency_key, idempotency_key)
         job_id = within("id", _id_of, id, document, checked, key)
         if checked.carries_id:
@@ -62,20 +78,25 @@ def check(document: Document, *, id: str | None = None, idempotency_key: str | i
     )
 
 
-def _rule_of(document: Document) -> Rule:
+def _rule_of(document: Document, rules: Mapping[tuple[str, str], Rule]) -> tuple[Rule, dict[str, JSON]]:
+    """Return the rule for ``document``, and those of its fields that the published description leaves open."""
     if not isinstance(document, (dict, Mapping)):
         raise wrong_type(document, "an object, such as a dict")
     kind, action = document.get("type"), document.get("action")
     # Nothing but str: what is written of an Enum's member, str() or repr(), would be another text.
-    rule = RULES.get((kind, action)) if type(kind) is str and type(action) is str else None
+    rule = rules.get((kind, action)) if type(kind) is str and type(action) is str else None
     if rule is None:
         raise _unknown(kind, action)
+    extra: dict[str, JSON] = {}
     if not rule.required <= document.keys() <= rule.fields:
-        refuse_unknown(document, sorted(rule.fields))
+        if (kind, action) in OURS:
+            refuse_unknown(document, sorted(rule.fields))
+        else:
+            extra = open_fields(document, sorted(rule.fields))
         for missing in sorted(rule.required - document.keys()):
             problem = f"needs {missing}" if missing in WHOSE else "is missing"
             raise Refusal(problem, limit="given", actual="missing", at=(missing,))
-    return rule
+    return rule, extra
 
 
 def _unknown(kind: object, action: object) -> Refusal:

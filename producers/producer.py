@@ -13,6 +13,7 @@ from . import people, values
 from .append import Entry
 from .backends import Backend, backend_for
 from .call_counts import CallCounts, counts_of
+from .checks.object_types import set_object_types
 from .errors import ConfigurationError, GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
 from .redis_keys import Lane
@@ -60,6 +61,7 @@ class Producer(Vocabulary):
     def set_up(self) -> None:
         """Set what follows from the settings."""
         values.set_naive_timezone(self.settings.naive_timezone)
+        set_object_types(self.settings.object_types)
         if self.settings.on_invalid != "raise":
             people.let_refusals_wait(lambda: True)
         #: Of calls that enqueued nothing.

@@ -19,6 +19,7 @@ PRODUCER_NAMES = frozenset(
         "TRACKRELAY_ON_INVALID",
         "TRACKRELAY_NAIVE_TIMEZONE",
         "TRACKRELAY_OUTBOX_URL",
+        "TRACKRELAY_OBJECT_TYPES",
     }
 )
 #: Read by workers and the command line only.

@@ -15,10 +15,12 @@ from .faults.book import Entry, Traffic
 from .faults.misbehaviour import Misbehaviour, pause
 from .recording.requests import RequestRecord
 from .track import routes
-from .track.answers import Answer, json_answer, meta_error
+from .track.answers import Answer, json_answer, meta_error, v2_partly
 from .track.endpoints import REGION, Endpoint, Told
 from .track.refusal import Malformed, Refused
 from .track.request import Request, segments
+from .views.guard import Guard
+from .views.http import wrong
 from .views.routes import views
 
 _NOTHING = Told([], ())
@@ -42,6 +44,7 @@ class SandboxApp:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self._views = views(sandbox)
+        self._guard = Guard(sandbox.options.host, sandbox.options.allowed_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -49,7 +52,8 @@ class SandboxApp:
             return
         raw_path: str = scope["raw_path"].decode("latin-1")
         if raw_path.startswith("/_sandbox"):
-            await self._views(scope, receive, send)
+            objection = self._guard.objection(scope["method"], scope["headers"])
+            await (self._views if objection is None else wrong(objection, 403))(scope, receive, send)
         else:
             await self._serve(scope, raw_path, Connection(scope, receive, send))
 
@@ -153,6 +157,8 @@ def _traffic(request: Request, told: Told) -> Traffic:
 def _usual(endpoint: Endpoint, status: int, message: str) -> Answer:
     if status == 204:
         return Answer(204, b"", ())
+    if status == 207 and endpoint.is_batch:
+        return v2_partly([])
     if status < 300:
         return json_answer(status, {})
     if status in (401, 403):

@@ -44,6 +44,11 @@ def is_integer(value: object) -> bool:
     return type(value) is int
 
 
+def as_name(value: object) -> object:
+    """Return what names somebody: a number as its text, for Customer.io's own clients send numbers."""
+    return str(value) if type(value) is int and abs(value) < 2**64 else value
+
+
 def longer(text: str, limit: int) -> bool:
     """Is `text` longer than `limit` bytes in UTF-8? Counted only where it can be close."""
     length = len(text)

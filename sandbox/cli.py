@@ -12,6 +12,12 @@ from .options import DEFAULT_PORT, SandboxOptions
 @click.command(name="sandbox", context_settings={"show_default": True, "max_content_width": 110})
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", default=DEFAULT_PORT, type=click.IntRange(0, 65535), help="Port to listen on; 0: any free one.")
+@click.option(
+    "--allowed-host",
+    multiple=True,
+    metavar="NAME",
+    help="Another name by which /_sandbox/ may be asked for, beside localhost and --host. Repeatable.",
+)
 @click.option("--site-id", default="sandbox-site", help="Track API user.")
 @click.option("--api-key", default="sandbox-track-key", help="Track API key.")
 @click.option("--app-api-key", default="sandbox-app-key", help="App API key.")

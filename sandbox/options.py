@@ -17,6 +17,8 @@ class SandboxOptions:
     host: str = "127.0.0.1"
     #: 0: any free port.
     port: int = DEFAULT_PORT
+    #: Names, beside localhost and `host`, by which the control endpoints may be asked for.
+    allowed_host: tuple[str, ...] = ()
     site_id: str = "sandbox-site"
     api_key: str = "sandbox-track-key"
     app_api_key: str = "sandbox-app-key"

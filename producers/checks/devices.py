@@ -11,7 +11,9 @@ from .checked import Checked, Document, rule
 from .identifiers import of_person
 from .names import name_of
 from .refusal import Refusal, within, wrong_type
-from .text import one_of, refuse_unknown, text_of
+from .text import one_of, open_fields, text_of
+
+_FIELDS = ("token", "platform", "last_used", "attributes")
 
 
 def add(document: Document) -> Checked:
@@ -36,24 +38,29 @@ def _checked(document: Document, device: JSON) -> Checked:
 
 
 def _device(given: object) -> JSON:
-    clean = _start(given, "token", "platform", "last_used", "attributes")
+    clean = _start(given)
     assert isinstance(given, Mapping)
     clean["platform"] = within("platform", one_of, ("ios", "android"), given.get("platform"))
     if given.get("last_used") is not None:
         clean["last_used"] = within("last_used", timestamp, given["last_used"])
     if given.get("attributes") is not None:
         clean["attributes"] = within("attributes", _attributes, given["attributes"])
-    return clean
+    return _with_open_fields(clean, given, _FIELDS)
 
 
 def _token_only(given: object) -> JSON:
-    return _start(given, "token")
+    clean = _start(given)
+    assert isinstance(given, Mapping)
+    return _with_open_fields(clean, given, ("token",))
 
 
-def _start(given: object, *fields: str) -> dict[str, JSON]:
+def _with_open_fields(clean: dict[str, JSON], given: Mapping[str, object], fields: tuple[str, ...]) -> dict[str, JSON]:
+    return clean if given.keys() <= set(fields) else clean | open_fields(given, fields)
+
+
+def _start(given: object) -> dict[str, JSON]:
     if not isinstance(given, (dict, Mapping)):
         raise wrong_type(given, "an object with a token")
-    refuse_unknown(given, fields)
     return {"token": within("token", name_of, given.get("token"), limits.TOKEN_BYTES)}
 
 

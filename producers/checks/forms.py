@@ -12,7 +12,7 @@ from .refusal import Refusal, within
 from .text import text_of
 
 #: Track API, forms: ignored when sent as fields.
-_RESERVED = frozenset({"form_id", "form_name", "form_type", "form_url", "form_url_param"})
+RESERVED = frozenset({"form_id", "form_name", "form_type", "form_url", "form_url_param"})
 
 
 def submit(document: Document) -> Checked:
@@ -47,7 +47,7 @@ def _field(name: str, value: JSON, kind: str) -> str:
             limit="one identifier",
             actual="two",
         )
-    if name in _RESERVED:
+    if name in RESERVED:
         raise Refusal("has a name that Customer.io keeps for itself", limit="another name", actual=name)
     return text_of(value)
 

@@ -8,9 +8,9 @@ from ..values import JSON
 from .attributes import attributes_of
 from .identifiers import ANONYMOUS, BY_ID_EMAIL_OR_CIO_ID, of_object, of_person
 from .refusal import Refusal, within, wrong_type
-from .text import refuse_unknown
+from .text import open_fields
 
-_FIELDS = ("identifiers", "relationship_attributes")
+_FIELDS = frozenset({"identifiers", "relationship_attributes"})
 
 
 def to_objects(value: object) -> list[JSON]:
@@ -48,17 +48,20 @@ def _anonymous(identifiers: object) -> dict[str, JSON]:
 
 
 def _each(value: object, identifiers_of: Callable[[object], dict[str, JSON]]) -> list[JSON]:
+    if isinstance(value, (dict, Mapping)):
+        return [_one(value, identifiers_of)]
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise wrong_type(value, "a list of relationships")
+        raise wrong_type(value, "a list of relationships, or one")
     return [within(index, _one, each, identifiers_of) for index, each in enumerate(value)]
 
 
 def _one(relationship: object, identifiers_of: Callable[[object], dict[str, JSON]]) -> dict[str, JSON]:
     if not isinstance(relationship, (dict, Mapping)):
         raise wrong_type(relationship, "an object with identifiers and relationship_attributes")
-    refuse_unknown(relationship, _FIELDS)
     clean: dict[str, JSON] = {"identifiers": within("identifiers", identifiers_of, relationship.get("identifiers"))}
     given = relationship.get("relationship_attributes")
     if given is not None and (attributes := within("relationship_attributes", attributes_of, given)):
         clean["relationship_attributes"] = attributes
+    if not relationship.keys() <= _FIELDS:
+        clean |= open_fields(relationship, sorted(_FIELDS))
     return clean

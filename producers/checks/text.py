@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
+from typing import Any
 
-from ..values import JSON
+from ..values import JSON, json_object
 from .refusal import Refusal, kind_of, wrong_type
 
 #: What other APIs, and v1, call things.
@@ -15,6 +16,7 @@ _OTHER_NAMES = {
     "traits": "attributes",
     "event": "name",
     "relationships": "cio_relationships",
+    "id": "identifiers",
     "customer_id": "identifiers",
     "user_id": "identifiers",
     "anonymous_id": "attributes.anonymous_id",
@@ -53,16 +55,38 @@ def refuse_unknown(names: Iterable[object], known: Collection[object]) -> None:
     """Refuse a name that is none of ``known``, suggesting the nearest."""
     for name in names:
         if name not in known:
-            choices = tuple(map(str, known))
-            other = _OTHER_NAMES.get(str(name), "")
-            meant = f"; did you mean {other!r}?" if other.partition(".")[0] in choices else _did_you_mean(name, choices)
-            listed = ", ".join(choices)
-            raise Refusal(
-                f"is not known{meant or f'; there are {listed}'}",
-                limit=listed,
-                actual=str(name)[:100] or "blank",
-                at=(str(name),),
-            )
+            raise _not_known(name, tuple(map(str, known)))
+
+
+def open_fields(given: Mapping[Any, Any], known: Collection[object]) -> dict[str, JSON]:
+    """Return the fields of ``given`` that the published description leaves open.
+
+    Raises:
+        Refusal: a name looks like a slip for one of ``known``, or JSON cannot say a value.
+    """
+    choices = tuple(map(str, known))
+    unknown = {name: value for name, value in given.items() if name not in known}
+    for name in unknown:
+        if not isinstance(name, str) or not name.strip() or _meant(name, choices):
+            raise _not_known(name, choices)
+    return json_object(unknown)
+
+
+def _not_known(name: object, choices: tuple[str, ...]) -> Refusal:
+    listed = ", ".join(choices)
+    return Refusal(
+        f"is not known{_meant(name, choices) or f'; there are {listed}'}",
+        limit=listed,
+        actual=str(name)[:100] or "blank",
+        at=(str(name)[:100],),
+    )
+
+
+def _meant(name: object, choices: tuple[str, ...]) -> str:
+    other = _OTHER_NAMES.get(str(name)[:100], "")
+    if other.partition(".")[0] in choices:
+        return f"; did you mean {other!r}?"
+    return _did_you_mean(name, choices)
 
 
 def _did_you_mean(given: object, known: tuple[str, ...]) -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ..errors import InvalidOperation
 from ..operation import Operation
-from ..operations import entity
-from . import v1
+from . import taking, v1
 from .client_base import CustomerIOException
-
-log = logging.getLogger("trackrelay")
+from .leniency import operation
 
 Read: TypeAlias = Callable[..., list[Operation]]
 
@@ -64,7 +61,7 @@ def read(method: str, url: str, data: Mapping[str, Any]) -> Told:
     if parts.path.endswith("/api/v2/batch"):
         return _batch(data.get("batch"))
     if parts.path.endswith("/api/v2/entity"):
-        return Told([entity(data)])
+        return Told([operation(data)])
     for verb, path, made in _ROUTES:
         if verb == method.upper() and (match := path.fullmatch(parts.path)):
             named = {name: unquote(value) for name, value in match.groupdict().items()}
@@ -73,14 +70,18 @@ def read(method: str, url: str, data: Mapping[str, Any]) -> Told:
     raise CustomerIOException(f"{method} {_shown(parts.path)} is no request that can be enqueued")
 
 
-def _batch(operations: Iterable[Any] | None) -> Told:
+def _batch(operations: Any) -> Told:
+    if not isinstance(operations, list):
+        raise InvalidOperation(
+            "batch must be a list of operations", field="batch", limit="a list of operations", actual="something else"
+        )
     told = Told([])
-    for index, document in enumerate(operations or ()):
+    for index, document in enumerate(operations):
         try:
-            told.operations.append(entity(document))
+            told.operations.append(operation(document))
         except InvalidOperation as error:
             # As the API does: the rest of the batch is accepted, and what was not is in the answer.
-            log.warning("trackrelay: operation %d of a batch was refused: %s", index, error)
+            taking.drop(document, error, index)
             told.errors.append({"batch_index": index, "reason": "invalid", "field": error.field, "message": str(error)})
     return told
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..default import default_producer
-from ..errors import NotEnqueued
+from ..errors import InvalidOperation, NotEnqueued
 from ..operation import Operation
 from ..producer import chunks
+
+log = logging.getLogger("trackrelay")
 
 
 class Takes(Protocol):
@@ -29,6 +32,14 @@ def enqueue_through(target: Callable[[], Takes] | None) -> None:
     """
     global _target
     _target = target or default_producer
+
+
+def drop(document: Any, error: InvalidOperation, index: int) -> None:
+    """Account for an operation of a batch that was refused: the answer says so, and few callers read it.
+
+    Every refusal inside a batch comes this way.
+    """
+    log.warning("trackrelay: operation %d of a batch was refused: %s", index, error)
 
 
 def take(operations: Sequence[Operation]) -> tuple[str, ...]:

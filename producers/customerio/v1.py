@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from ..checks.forms import RESERVED
+from ..checks.refusal import Refusal
+from ..checks.text import open_fields
 from ..drafts import draft
 from ..errors import InvalidOperation
+from ..ids import is_ulid
 from ..operation import Operation
-from ..operations import entity
+from .leniency import is_blank, operation
 
 log = logging.getLogger("trackrelay")
 
@@ -38,10 +43,10 @@ def identify(data: Mapping[str, Any], person: str) -> list[Operation]:
         cio_relationships=adds,
     )
     if not deletes:
-        return [entity(made)]
+        return [operation(made)]
     # v2 has an operation of its own for that.
     undo = draft("person", person_of(person), "delete_relationships", cio_relationships=deletes)
-    return [entity(made), entity(undo)]
+    return [operation(made), operation(undo)]
 
 
 def _relationships(related: Any) -> tuple[Any, Any]:
@@ -63,7 +68,7 @@ def bare(action: str) -> Callable[..., list[Operation]]:
     """DELETE /customers/{person} and POST …/suppress, …/unsuppress: the path says it all."""
 
     def read(data: Mapping[str, Any], person: str) -> list[Operation]:
-        return [entity(draft("person", person_of(person), action))]
+        return [operation(draft("person", person_of(person), action))]
 
     return read
 
@@ -76,15 +81,23 @@ def event(data: Mapping[str, Any], person: str) -> list[Operation]:
 def anonymous_event(data: Mapping[str, Any]) -> list[Operation]:
     """POST /events: of somebody not yet known, or an invite."""
     anonymous_id = data.get("anonymous_id")
-    who = {} if anonymous_id in (None, "") else {"anonymous_id": anonymous_id}
+    who = {} if is_blank(anonymous_id) else {"anonymous_id": anonymous_id}
     return [_event("anonymous", who, data)]
 
 
 def _event(type: str, who: Mapping[str, Any], data: Mapping[str, Any]) -> Operation:
     kind = data.get("type")
     action = kind if kind in ("page", "screen") else "event"
-    fields = {"id": data.get("id"), "timestamp": data.get("timestamp"), "attributes": data.get("data")}
-    return entity(draft(type, who, action, name=data.get("name"), **fields))
+    fields = {"id": _event_id(data.get("id")), "timestamp": data.get("timestamp"), "attributes": data.get("data")}
+    return operation(draft(type, who, action, name=data.get("name"), **fields))
+
+
+def _event_id(given: Any) -> Any:
+    """Return an event's id, or None for one that Customer.io takes and ignores: the PHP client sends the person's."""
+    if given is None or (isinstance(given, str) and is_ulid(given.upper())):
+        return given
+    log.warning("trackrelay: the id of an event is no ULID and was left out: Customer.io recognises repeats by ULIDs")
+    return None
 
 
 def add_device(data: Mapping[str, Any], person: str) -> list[Operation]:
@@ -93,19 +106,21 @@ def add_device(data: Mapping[str, Any], person: str) -> list[Operation]:
     given = given if isinstance(given, dict) else {}
     device = {"token": given.get("id")} | {name: given[name] for name in _DEVICE if given.get(name) is not None}
     for name in given.keys() - {"id", *_DEVICE}:
-        # So does the API, and says nothing.
-        log.warning("trackrelay: a device has no field %r, which was left out; did you mean attributes={…}?", name)
-    return [entity(draft("person", person_of(person), "add_device", device=device))]
+        # The API takes it and says nothing.
+        log.warning("trackrelay: a device has no field %r; did you mean attributes={…}?", name)
+        with suppress(Refusal):
+            device |= open_fields({name: given[name]}, ("token", *_DEVICE))
+    return [operation(draft("person", person_of(person), "add_device", device=device))]
 
 
 def delete_device(data: Mapping[str, Any], person: str, token: str) -> list[Operation]:
     """DELETE /customers/{person}/devices/{token}."""
-    return [entity(draft("person", person_of(person), "delete_device", device={"token": token}))]
+    return [operation(draft("person", person_of(person), "delete_device", device={"token": token}))]
 
 
 def merge(data: Mapping[str, Any]) -> list[Operation]:
     """POST /merge_customers."""
-    return [entity({"type": "person", "action": "merge", **data})]
+    return [operation({"type": "person", "action": "merge", **data})]
 
 
 def segment(action: str) -> Callable[..., list[Operation]]:
@@ -113,32 +128,52 @@ def segment(action: str) -> Callable[..., list[Operation]]:
 
     def read(data: Mapping[str, Any], segment: str, id_type: str = "id") -> list[Operation]:
         ids = data.get("ids")
+        if not isinstance(ids, list) or not ids:
+            raise InvalidOperation(
+                "ids of a segment must be a list of at least one id", field="ids", limit="a list of ids", actual="none"
+            )
         made = {"type": "segment", "action": action, "identifiers": {"segment_id": segment}}
-        return [entity({**made, "person": {id_type: id}}) for id in (ids if isinstance(ids, list) else [])]
+        return [operation({**made, "person": {id_type: id}}) for id in ids if not _is_ignored(id, id_type)]
 
     return read
 
 
+def _is_ignored(id: Any, id_type: str) -> bool:
+    """Return whether Customer.io ignores ``id`` among the ids for a segment: it is blank, or of another type."""
+    return isinstance(id, str) and (is_blank(id) or (id_type == "email" and "@" not in id))
+
+
 def form(data: Mapping[str, Any], form: str) -> list[Operation]:
     """POST /forms/{form}/submit."""
-    fields = dict(data.get("data") or {})
+    given = data.get("data")
+    if not isinstance(given, dict):
+        raise InvalidOperation(
+            "data of a form must be an object", field="data", limit="an object", actual="another type"
+        )
+    fields = {name: value for name, value in given.items() if name not in RESERVED}
     person = {kind: fields.pop(kind) for kind in ("id", "email") if fields.get(kind) not in (None, "")}
     made = {"type": "form", "action": "submit", "identifiers": {"form_id": form}, "person": person}
-    return [entity({**made, "attributes": fields})]
+    return [operation({**made, "attributes": fields})]
 
 
 def metric(data: Mapping[str, Any]) -> list[Operation]:
     """POST /metrics."""
-    rest = {name: value for name, value in data.items() if name not in ("delivery_id", "metric")}
-    return [entity(draft("delivery", {"id": data.get("delivery_id")}, "metric", name=data.get("metric"), **rest))]
+    rest = {name: data.get(name) for name in ("recipient", "reason", "href", "timestamp")}
+    return [operation(draft("delivery", {"id": data.get("delivery_id")}, "metric", name=data.get("metric"), **rest))]
 
 
 def push_metric(data: Mapping[str, Any]) -> list[Operation]:
     """POST /push/events, which /metrics has superseded."""
+    if is_blank(data.get("delivery_id")) or data.get("event") is None:
+        log.warning("trackrelay: a push metric without delivery_id or event was ignored, as Customer.io ignores it")
+        return []
     told = {"delivery_id": data.get("delivery_id"), "metric": data.get("event"), "recipient": data.get("device_id")}
     return metric({**told, "timestamp": data.get("timestamp")})
 
 
 def unsubscribe(data: Mapping[str, Any], delivery: str) -> list[Operation]:
     """POST /unsubscribe/{delivery}."""
-    return [entity(draft("delivery", {"id": delivery}, "unsubscribe"))]
+    if data.get("unsubscribe") is not True:
+        log.warning("trackrelay: an unsubscribe that does not say true was ignored, as Customer.io ignores it")
+        return []
+    return [operation(draft("delivery", {"id": delivery}, "unsubscribe"))]

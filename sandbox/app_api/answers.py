@@ -25,6 +25,8 @@ def answer_app(state: State, request: Request) -> Answer:
         return _answer(state, request)
     except (BadFilter, BadPage, Malformed) as error:
         return _error(400, str(error))
+    except RecursionError:
+        return _error(400, "the filter is nested too deep")
 
 
 def _answer(state: State, request: Request) -> Answer:

@@ -33,6 +33,6 @@ def page(request: Request, items: Iterable[Any], most: int) -> Page:
 
 def _number(request: Request, name: str, default: int) -> int:
     text = request.query(name, "") or str(default)
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
         raise BadPage(f"{name} must be a number")
     return int(text)

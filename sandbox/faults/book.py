@@ -117,7 +117,7 @@ class FaultBook:
         for entry in rejecting:
             match = entry.fault.match
             if _names(match, operation) and _contains(match, body) and entry.strikes(self._chance):
-                return Refused(entry.fault.field, entry.fault.message, entry.fault.reason)
+                return Refused(entry.fault.field, entry.fault.message, entry.fault.reason, entry.fault.errors)
         return operation
 
 

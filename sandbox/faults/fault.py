@@ -12,6 +12,10 @@ Kind = Literal["status", "delay", "hang", "drip", "close_before", "close_after",
 _USUAL_STATUS = {"status": 503, "body": 200, "redirect": 307, "reject": 400}
 
 
+#: The longest that a fault delays or holds, the most errors for an operation, the longest header it sends.
+MAX_SECONDS, MAX_ERRORS, MAX_HEADER = 86_400, 100, 2_000
+
+
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which requests, or which operations in them; what is left out matches everything."""
 
@@ -35,7 +39,8 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One way to misbehave.
 
-    status        answers `status`, by default with a body in the shape the API documents; nothing takes effect
+    status        answers `status`, by default with a body in the shape the API documents; nothing takes effect.
+                  Of 207 for a batch: an empty list of errors, by which everything was accepted (say `effect`, too)
     body          answers `status` (200) with `body`, whatever it is
     redirect      answers `status` (307) and `location`
     delay         answers correctly, `seconds` late
@@ -43,7 +48,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hang          holds the request for `seconds`, or until the fault is deleted, then closes the connection
     close_before  closes the connection before anything took effect
     close_after   closes it after everything took effect, unanswered
-    reject        refuses the matching operations only: in a batch's 207, or with a 400
+    reject        refuses the matching operations only: in a batch's 207, or with a 400, with `errors` for each
     """
 
     kind: Kind
@@ -58,6 +63,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = "invalid"
     field: str = ""
     message: str = "refused by a fault of the sandbox"
+    #: reject: how many errors the answer has for each operation that is refused.
+    errors: int = 1
     match: Match = Match()
     #: The share of matches it strikes.
     rate: float = 1.0
@@ -72,6 +79,13 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"rate is {self.rate}; it is a share above 0, at most 1")
         if self.status is not None and not 200 <= self.status <= 599:
             raise ValueError(f"status is {self.status}; it is between 200 and 599")
+        if self.seconds is not None and not 0 <= self.seconds <= MAX_SECONDS:
+            raise ValueError(f"seconds is {self.seconds}; it is between 0 and {MAX_SECONDS:,}")
+        if not 1 <= self.errors <= MAX_ERRORS:
+            raise ValueError(f"errors is {self.errors}; it is between 1 and {MAX_ERRORS}")
+        for name in ("retry_after", "content_type", "location"):
+            if not _fits_a_header(getattr(self, name)):
+                raise ValueError(f"{name} must be printable ASCII of at most {MAX_HEADER:,} characters")
         if self.kind in ("delay", "drip") and self.seconds is None:
             raise ValueError(f"a fault of kind {self.kind} needs seconds")
         if self.kind == "body" and self.body is None:
@@ -81,6 +95,10 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def answered_status(self) -> int:
         """The status it answers with."""
         return self.status or _USUAL_STATUS[self.kind]
+
+
+def _fits_a_header(text: str | None) -> bool:
+    return text is None or (text.isascii() and text.isprintable() and len(text) <= MAX_HEADER)
 
 
 def fault_from(document: Any) -> Fault:

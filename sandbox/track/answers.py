@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -42,13 +42,16 @@ def meta_errors(status: int, message: str) -> Answer:
 
 def v2_errors(status: int, refused: Refused) -> Answer:
     """v2's shape for a refusal of the whole request."""
-    return json_answer(status, {"errors": [_described(refused)]})
+    return json_answer(status, {"errors": list(_described(refused))})
 
 
 def v2_partly(refused: Sequence[tuple[int, Refused]]) -> Answer:
     """v2's answer to a batch of which some operations are refused."""
-    return json_answer(207, {"errors": [{"batch_index": index, **_described(each)} for index, each in refused]})
+    errors = [{"batch_index": index, **error} for index, each in refused for error in _described(each)]
+    return json_answer(207, {"errors": errors})
 
 
-def _described(refused: Refused) -> dict[str, str]:
-    return {"reason": refused.reason, "field": refused.field, "message": refused.message}
+def _described(refused: Refused) -> Iterator[dict[str, str]]:
+    yield {"reason": refused.reason, "field": refused.field, "message": refused.message}
+    for number in range(2, refused.times + 1):
+        yield {"reason": refused.reason, "field": refused.field, "message": f"{refused.message} ({number})"}

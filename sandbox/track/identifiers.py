@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import limits
-from ..checks import is_email, is_phone, is_type_id, longer
+from ..checks import as_name, is_email, is_phone, is_type_id, longer
 from ..operations import ObjectRef, PersonRef, cio_object_ref, object_ref, person_ref
 from .refusal import Refused
 
@@ -24,8 +24,8 @@ def person(identifiers: Any, field: str = "identifiers", kinds: frozenset[str] =
     for kind, value in identifiers.items():
         if kind not in kinds:
             raise Refused(f"{field}.{kind}", f"unknown identifier, expected one of {', '.join(sorted(kinds))}")
-        _check_value(kind, value, f"{field}.{kind}")
-    return person_ref(kind, value)
+        named = _checked(kind, value, f"{field}.{kind}")
+    return person_ref(kind, named)
 
 
 def some_object(identifiers: Any, field: str = "identifiers") -> ObjectRef:
@@ -43,22 +43,23 @@ def some_object(identifiers: Any, field: str = "identifiers") -> ObjectRef:
 def _object_by_id(type_id: Any, object_id: Any, field: str) -> ObjectRef:
     if not is_type_id(type_id):
         raise Refused(f"{field}.object_type_id", "must be a string that holds an integer from 1")
-    _text(object_id, f"{field}.object_id")
+    object_id = _text(as_name(object_id), f"{field}.object_id")
     if longer(object_id, limits.OBJECT_ID_BYTES):
         raise Refused(f"{field}.object_id", f"cannot be longer than {limits.OBJECT_ID_BYTES} bytes")
     return object_ref(type_id, object_id)
 
 
-def _check_value(kind: str, value: Any, field: str) -> None:
-    _text(value, field)
+def _checked(kind: str, value: Any, field: str) -> str:
+    text = _text(value if kind in ("email", "phone") else as_name(value), field)
     if kind == "email":
-        if not is_email(value):
+        if not is_email(text):
             raise Refused(field, "is not an email address")
     elif kind == "phone":
-        if not is_phone(value):
+        if not is_phone(text):
             raise Refused(field, "must be in E.164 format")
-    elif longer(value, limits.PERSON_ID_BYTES):
+    elif longer(text, limits.PERSON_ID_BYTES):
         raise Refused(field, f"cannot be longer than {limits.PERSON_ID_BYTES} bytes")
+    return text
 
 
 def _text(value: Any, field: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 
 class Refused(Exception):
-    """One operation is refused; v2 shows all three, v1 only the message."""
+    """One operation is refused; v2 shows all three, `times` over, v1 only the message."""
 
-    def __init__(self, field: str, message: str, reason: str = "invalid") -> None:
+    def __init__(self, field: str, message: str, reason: str = "invalid", times: int = 1) -> None:
         super().__init__(message)
         self.field = field
         self.message = message
         self.reason = reason
+        self.times = times
 
 
 class Malformed(Refused):

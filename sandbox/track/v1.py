@@ -75,7 +75,7 @@ def anonymous_event(request: Request) -> Operation:
     """POST /events: somebody unknown, or an invite, which belongs to nobody and needs a recipient."""
     payload = parts.json_object(request.json())
     anonymous_id = parts.text(payload, "anonymous_id")
-    if anonymous_id:
+    if anonymous_id and anonymous_id.strip():
         return _event(payload, person_ref("anonymous_id", anonymous_id))
     event = _event(payload, None)
     if not (event.attributes or {}).get("recipient"):
@@ -152,7 +152,7 @@ def change_segment(remove: bool) -> Callable[[Request], Operation]:
 
 
 def _segment_id(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) > limits.SEGMENT_ID_MAX:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10) or not 1 <= int(text) <= limits.SEGMENT_ID_MAX:
         raise Refused("", "segment id must be an integer")
     return int(text)
 
@@ -198,8 +198,6 @@ def _form_person(fields: JsonObject) -> PersonRef:
     if len(named) != 1:
         raise Refused("", f"data must contain exactly one of id and email, got {len(named)}")
     kind, value = named[0], fields[named[0]]
-    if kind == "id" and type(value) is int:
-        value = str(value)
     return identifiers.person({kind: value}, "data")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from .. import limits
-from ..checks import is_integer, is_ulid, longer, overlong_name, overlong_value, too_large
+from ..checks import as_name, is_email, is_integer, is_ulid, longer, overlong_name, overlong_value, too_large
 from ..operations import JsonObject, PersonRef, Relationship, person_ref
 from . import v2_parts
 from .refusal import Refused
 
 EVENT_TYPES = ("event", "page", "screen")
+#: What may be a number.
+NAMES = frozenset({"anonymous_id"})
 
 
 def path_person(identifier: str) -> PersonRef:
@@ -18,8 +20,12 @@ def path_person(identifier: str) -> PersonRef:
     if not identifier.strip():
         raise Refused("", "id attribute cannot be an empty string")
     if "@" in identifier:
+        if not is_email(identifier):
+            raise Refused("", "email is not an email address")
         return person_ref("email", identifier)
     if identifier.startswith("cio_"):
+        if not identifier.removeprefix("cio_").strip():
+            raise Refused("", "cio_id attribute cannot be an empty string")
         return person_ref("cio_id", identifier.removeprefix("cio_"))
     if longer(identifier, limits.PERSON_ID_BYTES):
         raise Refused("", f"id attribute cannot be longer than {limits.PERSON_ID_BYTES} bytes")
@@ -41,6 +47,9 @@ def person_attributes(payload: JsonObject) -> JsonObject:
         raise Refused("", f"attribute name cannot be longer than {limits.ATTRIBUTE_NAME_BYTES} bytes")
     if (name := overlong_value(payload)) is not None:
         raise Refused("", f"value for attribute '{name}' cannot be longer than {limits.ATTRIBUTE_VALUE_BYTES} bytes")
+    payload = v2_parts.with_named(payload)
+    if type(payload.get("cio_subscription_preferences", {})) is not dict:
+        raise Refused("", "cio_subscription_preferences must be a hash")
     for name in ("id", "email", "anonymous_id"):
         if name in payload and payload[name] is not None and not isinstance(payload[name], str):
             raise Refused("", f"{name} attribute must be a string value")
@@ -100,11 +109,14 @@ def event_type(payload: JsonObject) -> str:
 
 
 def event_id(payload: JsonObject) -> str | None:
-    """The ULID an event is de-duplicated by, if it has one."""
-    given: str | None = payload.get("id")
+    """Return the ULID an event is de-duplicated by, if it has one."""
+    given: Any = payload.get("id")
+    if is_integer(given):
+        # The PHP client sends the person's id here; nothing is recognised by it.
+        return None
     if given is not None and not is_ulid(given):
         raise Refused("", "event id must be a valid ULID")
-    return given
+    return str(given) if given is not None else None
 
 
 def event_data(payload: JsonObject) -> JsonObject:
@@ -116,7 +128,7 @@ def event_data(payload: JsonObject) -> JsonObject:
         raise Refused("", "event data must be a hash")
     if too_large(data, limits.EVENT_DATA_BYTES):
         raise Refused("", f"event data cannot be longer than {limits.EVENT_DATA_BYTES} bytes")
-    for name in ("recipient", "from_address", "reply_to"):
+    for name in v2_parts.EVENT_TEXTS[event_type(payload)]:
         if not isinstance(data.get(name, ""), str):
             raise Refused("", f"{name} must be a string value")
     return data
@@ -124,7 +136,7 @@ def event_data(payload: JsonObject) -> JsonObject:
 
 def text(payload: JsonObject, name: str, required: bool = False) -> str | None:
     """A text that may be missing, or may not."""
-    given = payload.get(name)
+    given = as_name(payload.get(name)) if name in NAMES else payload.get(name)
     if given is None and not required:
         return None
     if not isinstance(given, str) or (required and not given.strip()):

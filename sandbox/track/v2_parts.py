@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from .. import limits
-from ..checks import is_integer, is_ulid, longer, overlong_name, overlong_value, too_large
+from ..checks import as_name, is_integer, is_ulid, longer, overlong_name, overlong_value, too_large
 from ..operations import JsonObject, PersonRef, Relationship
 from . import identifiers
 from .refusal import Refused
 
 #: The description gives types to these; everything else in an event's data is free.
-_EVENT_TEXTS = {
+EVENT_TEXTS = {
     "event": ("recipient", "from_address", "reply_to"),
     "page": ("path", "referrer", "search", "title", "url"),
     "screen": (),
@@ -26,9 +26,16 @@ def person_attributes(operation: JsonObject) -> JsonObject:
         raise Refused("attributes._update", "must be a boolean")
     if type(attributes.get("cio_subscription_preferences", {})) is not dict:
         raise Refused("attributes.cio_subscription_preferences", "must be an object")
-    if not isinstance(attributes.get("anonymous_id", ""), str):
+    attributes = with_named(attributes)
+    if not isinstance(attributes.get("anonymous_id"), str | None):
         raise Refused("attributes.anonymous_id", "must be a string value")
     return attributes
+
+
+def with_named(attributes: JsonObject) -> JsonObject:
+    """Return the attributes with a number that names the person as its text."""
+    numbers = {name: as_name(attributes[name]) for name in ("id", "anonymous_id") if type(attributes.get(name)) is int}
+    return {**attributes, **numbers} if numbers else attributes
 
 
 def object_attributes(attributes: Any, field: str = "attributes") -> JsonObject:
@@ -90,7 +97,7 @@ def event_data(operation: JsonObject) -> JsonObject:
         return {}
     if type(data) is not dict:
         raise Refused("attributes", "must be an object")
-    for name in _EVENT_TEXTS[operation["action"]]:
+    for name in EVENT_TEXTS[operation["action"]]:
         if not isinstance(data.get(name, ""), str):
             raise Refused(f"attributes.{name}", "must be a string value")
     return data

@@ -30,8 +30,9 @@ class Control:
 
     async def fault(self, request: Request) -> Response:
         """DELETE ends one fault."""
-        number = request.path_params["number"]
-        return shown({}) if self._sandbox.faults.delete(number) else wrong(f"there is no fault {number}", 404)
+        number = str(request.path_params["number"])[:20]
+        known = number.isascii() and number.isdigit() and self._sandbox.faults.delete(int(number))
+        return shown({}) if known else wrong(f"there is no fault {number}", 404)
 
     async def outage(self, request: Request) -> Response:
         """POST: nothing works until DELETE."""
@@ -54,10 +55,10 @@ class Control:
         except ValueError as error:
             return wrong(str(error))
         known = {"site_id", "api_key", "app_api_key"}
-        if not isinstance(changes, dict) or not changes.keys() <= known:
+        if not changes.keys() <= known:
             return wrong(f"credentials are an object with some of {', '.join(sorted(known))}")
         for name, value in changes.items():
-            setattr(self._sandbox.credentials, name, str(value))
+            setattr(self._sandbox.credentials, name, str(value)[:1_000])
         return shown({})
 
     async def settings(self, request: Request) -> Response:
@@ -71,7 +72,10 @@ class Control:
 
     async def delivery(self, request: Request) -> Response:
         """PUT says to whom a message went, so that an unsubscribe finds them."""
-        person = (await document(request)).get("person")
+        try:
+            person = (await document(request)).get("person")
+        except ValueError as error:
+            return wrong(str(error))
         if not isinstance(person, str):
             return wrong('say to whom it went: {"person": "id:42"}')
         self._sandbox.workspace.state.deliveries.of(request.path_params["delivery_id"]).person_key = person
@@ -83,5 +87,5 @@ class Control:
         return shown({})
 
 
-def _outage(asked: Any) -> Fault:
+def _outage(asked: dict[str, Any]) -> Fault:
     return fault_from({"kind": "status", "message": "the sandbox plays an outage", **asked})

@@ -13,6 +13,8 @@ from starlette.responses import Response
 PAGE = 1_000
 #: A page ends early when the bodies in it reach this: batches are half a megabyte each.
 PAGE_BYTES = 8_000_000
+#: No order needs more.
+BODY_BYTES = 1_000_000
 
 
 class Shown(Protocol):
@@ -38,7 +40,7 @@ def wrong(message: str, status: int = 400) -> Response:
 def number(request: Request, name: str, default: int) -> int:
     """A number in the query; anything else is the default."""
     text = request.query_params.get(name, "")
-    return int(text) if text.isdigit() else default
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 15 else default
 
 
 def page_of(request: Request, name: str, records: Iterable[Shown]) -> Response:
@@ -54,10 +56,19 @@ def page_of(request: Request, name: str, records: Iterable[Shown]) -> Response:
     return shown({name: [each.view() for each in page], "next": None})
 
 
-async def document(request: Request) -> Any:
-    """The body as JSON; an empty one is an empty object."""
-    body = await request.body()
+async def document(request: Request) -> dict[str, Any]:
+    """Return the object in the body; an empty body is an empty object. `ValueError` says what is wrong with it."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > BODY_BYTES:
+            raise ValueError(f"the body is larger than {BODY_BYTES:,} bytes")
+    body = b"".join(chunks)
     try:
-        return msgspec.json.decode(body) if body.strip() else {}
-    except msgspec.DecodeError as error:
+        asked = msgspec.json.decode(body) if body.strip() else {}
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise ValueError(f"the body is not valid JSON: {error}") from None
+    if not isinstance(asked, dict):
+        raise ValueError("the body must be an object")
+    return asked

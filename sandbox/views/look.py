@@ -23,7 +23,8 @@ class Look:
 
     async def page(self, request: Request) -> Response:
         """The page for eyes."""
-        return HTMLResponse(self._page)
+        # Nobody puts the page with its buttons under one of their own.
+        return HTMLResponse(self._page, headers={"Content-Security-Policy": "frame-ancestors 'none'"})
 
     async def latest(self, request: Request) -> Response:
         """What that page shows."""

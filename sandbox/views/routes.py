@@ -28,7 +28,7 @@ def views(sandbox: Sandbox) -> Starlette:
             Route(f"{at}/duplicates", look.duplicates),
             Route(f"{at}/summary", look.summary),
             Route(f"{at}/faults", control.faults, methods=["GET", "POST", "DELETE"]),
-            Route(f"{at}/faults/{{number:int}}", control.fault, methods=["DELETE"]),
+            Route(f"{at}/faults/{{number}}", control.fault, methods=["DELETE"]),
             Route(f"{at}/outage", control.outage, methods=["POST", "DELETE"]),
             Route(f"{at}/credentials", control.credentials, methods=["PUT"]),
             Route(f"{at}/settings", control.settings, methods=["GET", "PUT"]),

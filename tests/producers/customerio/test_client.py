@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,11 +15,13 @@ from uuid import uuid4
 
 import customerio  # type: ignore[import-untyped]
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import producers
 from producers import InvalidOperation, Operation, QueueUnavailable
 from producers.append import Entry
-from producers.customerio import CustomerIO, CustomerIOException, Regions, enqueue_through, track
+from producers.customerio import CustomerIO, CustomerIOException, Regions, enqueue_through, requests, track
 from worker.ops.servers import ports
 
 #: Connections, which the drop-in has none of.
@@ -217,6 +220,67 @@ def test_the_answer_names_the_jobs_and_reads_like_the_apis(cio: CustomerIO, enqu
 def test_a_long_batch_is_enqueued_whole(cio: CustomerIO, enqueued: list[Operation]) -> None:
     made = [{"type": "person", "action": "delete", "identifiers": {"id": str(number)}} for number in range(1_200)]
     assert len(cio.batch(made).job_ids) == len(enqueued) == 1_200
+
+
+#: What stands in for a value of a request, whatever it should be.
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["", " ", "5", "a@b.co", "identify", "person"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["id", "email", "topics", "token", "identifiers", "relationships"]), inner, max_size=2
+        )
+    ),
+    max_leaves=4,
+)
+FIELDS = st.sampled_from(
+    [
+        "type",
+        "action",
+        "identifiers",
+        "attributes",
+        "name",
+        "id",
+        "timestamp",
+        "device",
+        "cio_relationships",
+        "primary",
+        "secondary",
+        "batch",
+        "data",
+        "ids",
+        "delivery_id",
+        "metric",
+        "event",
+        "anonymous_id",
+        "email",
+        "cio_subscription_preferences",
+        "unsubscribe",
+        "_timestamp",
+    ]
+)
+PATHS = [(method, path.replace("(?P<", "").replace(">[^/]*)", "")) for method, path, _ in requests._V1]
+V2 = [("POST", "/api/v2/entity"), ("POST", "/api/v2/batch")]
+
+
+@example(("POST", "/api/v2/batch"), {"batch": 5}, {})
+@example(("POST", "/api/v2/entity"), {}, {"action": "identify", "identifiers": 5, "attributes": {"email": "x"}})
+@example(("POST", "/forms/form/submit"), {"data": "x"}, {})
+@given(
+    st.sampled_from([*PATHS, *V2]),
+    st.dictionaries(FIELDS, JUNK, max_size=4),
+    st.dictionaries(FIELDS, JUNK, max_size=4),
+)
+@settings(max_examples=300)
+def test_no_request_raises_anything_but_the_exception_that_callers_catch(
+    request: tuple[str, str], outer: dict[str, Any], inner: dict[str, Any]
+) -> None:
+    producers.configure(backend="off")
+    method, path = request
+    likely = {"type": "person", "identifiers": {"id": "5"}, **inner}
+    for body in (outer, {"device": inner}, {"data": inner}, likely, {"batch": [outer, likely]}):
+        with suppress(CustomerIOException):
+            CustomerIO("site", "key").send_request(method, f"https://track.customer.io/api/v1{path}", body)
 
 
 def test_a_request_that_cannot_be_told_later_says_so_and_names_nobody(cio: CustomerIO) -> None:

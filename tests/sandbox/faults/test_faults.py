@@ -280,3 +280,25 @@ def test_a_fault_that_means_nothing_is_refused(api: Api, fault: dict[str, Any]) 
 def test_a_fault_that_is_not_there_cannot_be_deleted(api: Api) -> None:
     with pytest.raises(SandboxError, match="there is no fault 99"):
         api.client.delete_fault(99)
+
+
+def test_an_operation_that_is_refused_may_have_several_errors(api: Api) -> None:
+    api.client.add_fault(kind="reject", match={"identifier": "id:42"}, field="attributes.plan", message="no", errors=3)
+    answer = api.batch({**PERSON, "identifiers": {"id": "1"}}, PERSON)
+    assert answer.status == 207
+    assert [(error["batch_index"], error["message"]) for error in answer.json["errors"]] == [
+        (1, "no"),
+        (1, "no (2)"),
+        (1, "no (3)"),
+    ]
+    assert [error["message"] for error in api.entity(**PERSON).json["errors"]] == ["no", "no (2)", "no (3)"]
+    assert effects(api) == [("identify", "id:1")]
+    assert api.client.summary()["rejected"] == 2
+
+
+@pytest.mark.parametrize("effect", [False, True])
+def test_a_batch_may_be_answered_with_207_and_an_empty_list(api: Api, effect: bool) -> None:
+    api.client.add_fault(kind="status", status=207, effect=effect)
+    answer = api.batch(PERSON)
+    assert (answer.status, answer.json) == (207, {"errors": []})
+    assert effects(api) == ([("identify", "id:42")] if effect else [])

@@ -1,0 +1,99 @@
+"""What the Track API takes and ignores: the drop-in takes it as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..checks import people
+from ..checks.attributes import attributes_of
+from ..checks.checked import Checked, Document
+from ..checks.names import email_address
+from ..checks.refusal import Refusal, within
+from ..document import RULES, check
+from ..operation import Operation
+
+#: Addresses in an event's data that override a campaign's own, unless they are blank.
+_OVERRIDES = frozenset({"recipient", "from_address", "reply_to"})
+
+
+def operation(document: Any) -> Operation:
+    """Return the operation of ``document``, without what the Track API ignores in it.
+
+    Raises:
+        InvalidOperation: Customer.io would refuse it, or take it for something else.
+    """
+    return check(_without_ignored(document), rules=_RULES)
+
+
+def is_blank(value: object) -> bool:
+    """Return whether ``value`` is None or text of nothing but blanks."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _identify(document: Document) -> Checked:
+    """Check an identify, and let an email attribute pass as it is: Customer.io judges it."""
+    given, identifiers = document.get("attributes"), document["identifiers"]
+    email = given.get("email") if isinstance(given, Mapping) else None
+    named_by_email = isinstance(identifiers, Mapping) and "email" in identifiers
+    if not isinstance(given, Mapping) or named_by_email or not _is_odd(email):
+        return people.identify(document)
+    rest = {name: value for name, value in given.items() if name != "email"}
+    checked = people.identify({**document, "attributes": rest})
+    kept = within("attributes", attributes_of, {"email": email})
+    checked.document["attributes"] = {**_attributes(checked), **kept}
+    return checked
+
+
+def _attributes(checked: Checked) -> dict[str, Any]:
+    """Return the attributes that ``checked`` has so far."""
+    attributes = checked.document.get("attributes")
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def _is_odd(email: object) -> bool:
+    if not isinstance(email, str) or not email:
+        return False
+    try:
+        email_address(email)
+    except Refusal:
+        return True
+    return False
+
+
+_IDENTIFY = ("person", "identify")
+_RULES = {**RULES, _IDENTIFY: msgspec.structs.replace(RULES[_IDENTIFY], check=_identify)}
+
+
+def _without_ignored(document: Any) -> Any:
+    if not isinstance(document, dict) or document.get("type") not in ("person", "anonymous"):
+        return document
+    if document.get("action") == "add_device":
+        return _changed(document, "device", lambda device: _changed(device, "attributes", _without_status))
+    if document.get("action") == "identify":
+        return _changed(document, "attributes", _without_blank_identifiers)
+    return _changed(document, "attributes", _without_blank_overrides)
+
+
+def _changed(whole: Any, name: str, change: Any) -> Any:
+    if not isinstance(whole, dict) or not isinstance(part := whole.get(name), dict):
+        return whole
+    return {**whole, name: change(part)}
+
+
+def _without_status(attributes: dict[str, Any]) -> dict[str, Any]:
+    # Track API, device_object_common: read only.
+    return {name: value for name, value in attributes.items() if name != "_last_status"}
+
+
+def _without_blank_identifiers(attributes: dict[str, Any]) -> dict[str, Any]:
+    ignored = {"anonymous_id"} if is_blank(attributes.get("anonymous_id", "?")) else set()
+    if attributes.get("id", "?") is None:
+        ignored.add("id")
+    return {name: value for name, value in attributes.items() if name not in ignored}
+
+
+def _without_blank_overrides(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name not in _OVERRIDES or not is_blank(value)}
