@@ -178,12 +178,15 @@ def counted(before: int) -> Iterator[None]:
 
 
 def log_lost(entries: Sequence[Entry], why: Exception, when: str = "", *, exc_info: bool = False) -> None:
-    """Log the id of every job of ``entries`` that was not enqueued ``when``: nobody else is told."""
-    ids = [entry.operation.id for entry in entries]
-    for start in range(0, len(ids), IDS_A_LINE):
-        line = ids[start : start + IDS_A_LINE]
-        jobs = f"job {line[0]} was" if len(line) == 1 else f"jobs {', '.join(line)} were"
-        log.error("trackrelay: %s not enqueued%s: %s", jobs, when, why, exc_info=exc_info)
+    """Log id and operation of every job of ``entries`` that was not enqueued ``when``: nobody else is told."""
+    operations = [entry.operation for entry in entries]
+    for start in range(0, len(operations), IDS_A_LINE):
+        line = operations[start : start + IDS_A_LINE]
+        ids = ", ".join(each.id for each in line)
+        jobs = f"job {ids} was" if len(line) == 1 else f"jobs {ids} were"
+        # One name for each id, in the same order.
+        names = ", ".join(each.name for each in line)
+        log.error("trackrelay: %s not enqueued%s (%s): %s", jobs, when, names, why, exc_info=exc_info)
 
 
 class Pipeline(Vocabulary):

@@ -15,9 +15,12 @@ from ..operation import Operation
 from ..producer import Producer, log_lost
 from ..redis_keys import Lane
 from ..settings import load
+from .commit_hooks import after_commit
 from .configuration import django_settings
 from .outbox import RowsBackend
-from .transactions import after_commit, open_transactions
+from .transactions import open_transactions
+
+_AFTER = " after the commit"
 
 
 class DjangoProducer(Producer):
@@ -57,7 +60,11 @@ class DjangoProducer(Producer):
 
     def _when_committed(self, entries: Sequence[Entry], act: Callable[[], int]) -> int:
         if waits := open_transactions() - self._joins:
-            after_commit(waits, functools.partial(_robustly, entries, act))
+            after_commit(
+                waits,
+                functools.partial(_robustly, entries, act),
+                functools.partial(_interrupted, entries),
+            )
             return len(entries)
         return act()
 
@@ -66,4 +73,12 @@ def _robustly(entries: Sequence[Entry], act: Callable[[], int]) -> None:
     try:
         act()
     except Exception as error:
-        log_lost(entries, error, " after the commit", exc_info=not isinstance(error, TrackRelayError))
+        log_lost(entries, error, _AFTER, exc_info=not isinstance(error, TrackRelayError))
+    except BaseException as interrupt:
+        # The queue may have them all the same: its answer is what was not waited for.
+        _interrupted(entries, interrupt)
+        raise
+
+
+def _interrupted(entries: Sequence[Entry], interrupt: BaseException) -> None:
+    log_lost(entries, InterruptedError(f"interrupted by {type(interrupt).__name__}"), _AFTER)
