@@ -200,14 +200,17 @@ def log_lost(
     exc_info: bool = False,
     counts: CallCounts | None = None,
 ) -> None:
-    """Log the id of every job of ``entries`` that was not enqueued ``when``, and count them: nobody else is told."""
+    """Log id and operation of every job of ``entries`` that was not enqueued ``when``, and count them: nobody else is told."""
     if counts is not None:
         counts.add("unavailable", [(entry.operation.name, type(why).__name__) for entry in entries])
-    ids = [entry.operation.id for entry in entries]
-    for start in range(0, len(ids), IDS_A_LINE):
-        line = ids[start : start + IDS_A_LINE]
-        jobs = f"job {line[0]} was" if len(line) == 1 else f"jobs {', '.join(line)} were"
-        log.error("trackrelay: %s not enqueued%s: %s", jobs, when, why, exc_info=exc_info)
+    operations = [entry.operation for entry in entries]
+    for start in range(0, len(operations), IDS_A_LINE):
+        line = operations[start : start + IDS_A_LINE]
+        ids = ", ".join(each.id for each in line)
+        jobs = f"job {ids} was" if len(line) == 1 else f"jobs {ids} were"
+        # One name for each id, in the same order.
+        names = ", ".join(each.name for each in line)
+        log.error("trackrelay: %s not enqueued%s (%s): %s", jobs, when, names, why, exc_info=exc_info)
 
 
 class Pipeline(Vocabulary):

@@ -17,6 +17,7 @@ from .credentials import Credentials
 from .customerio.client import TrackApi
 from .delivery.breaker import Breaker
 from .delivery.sending import HALTS
+from .destination import note_account
 from .queue_agreement import StoresDiffer, agree
 from .queue_config import QueueProblem, check_queue
 from .redis_client import connect
@@ -94,6 +95,7 @@ def _credentials(configured: Settings) -> None:
     verdict = ask_region(api, configured)
     api.close()
     if verdict.account and not verdict.problem:
+        note_account(verdict.account)
         log.info("credentials good", region=verdict.account.region, workspace=verdict.account.environment_id)
     elif verdict.problem == "unreachable":
         log.warning("Track API not reached; delivery is tried all the same", message=verdict.message)

@@ -14,9 +14,12 @@ from ..operation import Operation
 from ..producer import Producer, log_lost
 from ..redis_keys import Lane
 from ..settings import load
+from .commit_hooks import after_commit
 from .configuration import django_settings
 from .outbox import RowsBackend
-from .transactions import after_commit, open_transactions
+from .transactions import open_transactions
+
+_AFTER = " after the commit"
 
 
 class DjangoProducer(Producer):
@@ -56,7 +59,11 @@ class DjangoProducer(Producer):
 
     def _when_committed(self, entries: Sequence[Entry], act: Callable[[], int]) -> int:
         if waits := open_transactions() - self._joins:
-            after_commit(waits, functools.partial(self._robustly, entries, act))
+            after_commit(
+                waits,
+                functools.partial(self._robustly, entries, act),
+                functools.partial(self._interrupted, entries),
+            )
             return len(entries)
         return act()
 
@@ -64,5 +71,12 @@ class DjangoProducer(Producer):
         try:
             act()
         except Exception as error:
-            exc_info = not isinstance(error, TrackRelayError)
-            log_lost(entries, error, " after the commit", exc_info=exc_info, counts=self.counts)
+            log_lost(entries, error, _AFTER, exc_info=not isinstance(error, TrackRelayError), counts=self.counts)
+        except BaseException as interrupt:
+            # The queue may have them all the same: its answer is what was not waited for.
+            self._interrupted(entries, interrupt)
+            raise
+
+    def _interrupted(self, entries: Sequence[Entry], interrupt: BaseException) -> None:
+        why = InterruptedError(f"interrupted by {type(interrupt).__name__}")
+        log_lost(entries, why, _AFTER, counts=self.counts)

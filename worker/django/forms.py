@@ -15,6 +15,7 @@ from ..repairing import Repair, changes
 from ..replayable import Refused, Wanted
 from ..store.letters import Letter, State
 from .acting import Operators
+from .reading_admin import is_id
 
 #: What the command line calls what the forms have.
 _WORDS = {
@@ -54,7 +55,7 @@ class ConfirmForm(_ActingForm):
     ids = forms.CharField(widget=forms.HiddenInput)
 
     def clean_ids(self) -> list[str]:
-        return [id for id in self.cleaned_data["ids"].split(",") if id]
+        return [id for id in self.cleaned_data["ids"].split(",") if is_id(id)]
 
     def wanted(self, states: frozenset[State]) -> Wanted:
         """How they are to be replayed."""

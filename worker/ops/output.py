@@ -49,7 +49,9 @@ def moment(unix_s: float | None) -> str | None:
     """A time as JSON documents have it: ISO 8601, UTC, to the second."""
     if unix_s is None:
         return None
-    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    # A hostile entry may name a year that Python does not know.
+    known = min(max(unix_s, -62_135_596_800.0), 253_402_300_799.0)
+    return datetime.fromtimestamp(known, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def log_to_stderr() -> None:

@@ -31,7 +31,7 @@ def document(now: Snapshot, what_to_do: Iterable[Hint], failed: Iterable[str]) -
     }
 
 
-_OF_REDIS = ("queue", "delivered", "breaker", "budget", "beat", "workers", "memory")
+_OF_REDIS = ("queue", "delivered", "breaker", "budget", "beat", "delivers_to", "workers", "memory")
 _OF_POSTGRES = ("backlog", "dead_letters", "lost", "paused")
 
 
@@ -70,6 +70,14 @@ def _redis(now: Snapshot, side: RedisSide) -> dict[str, Any]:
         },
         "budget": {"requests_per_second": now.settings.requests_per_second, "now": round(side.rate, 1)},
         "beat": {"seen": moment(side.beat), "age_s": _age(now, side.beat)},
+        "delivers_to": [
+            {
+                "endpoint": each.endpoint,
+                "region": each.region or None,
+                "workspace": each.workspace or None,
+            }
+            for each in side.destinations
+        ],
         "workers": [
             {
                 "name": worker.hostname,

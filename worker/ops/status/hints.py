@@ -265,6 +265,16 @@ def _fleet(now: Snapshot) -> Iterator[Hint]:
     versions = sorted({worker.version for worker in now.redis.alive})
     if len(versions) > 1:
         yield Hint("warning", f"Workers of different versions run: {listed(versions)}. Deploy one everywhere.")
+    # A worker that could not ask at its start does not know its workspace.
+    places = {each.endpoint for each in now.redis.destinations}
+    workspaces = {each.workspace for each in now.redis.destinations} - {""}
+    if len(places) > 1 or len(workspaces) > 1:
+        places |= {f"workspace {each}" for each in workspaces}
+        yield Hint(
+            "wrong",
+            f"Workers deliver to different places: {listed(sorted(places))}. Give all of them the same CUSTOMERIO_… settings.",
+            "trackrelay check",
+        )
     gone = [each for each in now.redis.workers if not each.alive]
     if gone and now.redis.alive:
         lost = max(gone, key=lambda each: each.seen)

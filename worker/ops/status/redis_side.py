@@ -23,6 +23,8 @@ from .sampling import Sample, sample
 MINUTES = 60
 #: Seconds in which the request rate climbs back after a 429.
 RECOVERY_S = 20
+#: Characters of an address that are shown.
+MAX_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,15 @@ class BreakerLook:
     family: Family | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Destination:
+    """Where a worker delivers; what is not known is empty."""
+
+    endpoint: str
+    region: str = ""
+    workspace: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerLook:
     """A worker that runs, or that went without a word."""
@@ -95,6 +106,8 @@ class WorkerLook:
     version: str = ""
     pid: int = 0
     started: float = 0.0
+    #: Where it delivers; None if it is gone or does not tell, being older than this version.
+    destination: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +190,11 @@ class RedisSide:
     def alive(self) -> list[WorkerLook]:
         """The workers that run."""
         return [worker for worker in self.workers if worker.alive]
+
+    @property
+    def destinations(self) -> list[Destination]:
+        """Where the workers that run deliver: one, unless they are configured differently."""
+        return sorted({each.destination for each in self.alive if each.destination})
 
 
 def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
@@ -279,7 +297,14 @@ def _worker(name: str, about: bytes | None, seen: float) -> WorkerLook:
         version=str(told.get("version", "")),
         pid=int(told.get("pid", 0)),
         started=float(told.get("started", 0)),
+        destination=_destination(told),
     )
+
+
+def _destination(told: dict[str, Any]) -> Destination | None:
+    names = ("endpoint", "region", "workspace")
+    endpoint, region, workspace = (str(told.get(name, ""))[:MAX_SHOWN] for name in names)
+    return Destination(endpoint, region, workspace) if endpoint else None
 
 
 def _shards(client: redis.Redis, count: int) -> list[ShardLook]:

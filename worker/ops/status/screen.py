@@ -99,10 +99,9 @@ def _facts(rows: Iterable[tuple[str, RenderableType]]) -> RenderableType:
 
 
 def _delivery(now: Snapshot, side: RedisSide) -> RenderableType:
-    region = "" if now.settings.track_url else f" (region {now.settings.region})"
     return _facts(
         [
-            ("to", Text(f"{now.settings.base_url}{region}")),
+            *(("to" if not index else "", text) for index, text in enumerate(_destinations(side))),
             ("breaker", _breaker(now, side)),
             ("budget", _budget(now, side)),
             ("delivered", _delivered(now, side)),
@@ -113,6 +112,18 @@ def _delivery(now: Snapshot, side: RedisSide) -> RenderableType:
             ),
         ]
     )
+
+
+def _destinations(side: RedisSide) -> Iterator[Text]:
+    # As the workers tell: this process may have other settings, or none.
+    for each in side.destinations:
+        details = [f"region {each.region}" if each.region else ""]
+        details += [f"workspace {each.workspace}" if each.workspace else ""]
+        more = ", ".join(filter(None, details))
+        yield Text(each.endpoint + (f" ({more})" if more else ""))
+    if not side.destinations:
+        why = "these workers do not tell" if side.alive else "no worker runs"
+        yield Text(f"not known: {why}", style="dim")
 
 
 def _breaker(now: Snapshot, side: RedisSide) -> Text:

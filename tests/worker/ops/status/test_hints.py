@@ -1,11 +1,12 @@
 """What to do: each trouble is named, with the command that helps."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from worker.ops.status.hints import hints
-from worker.ops.status.redis_side import BreakerLook, Memory
+from worker.ops.status.redis_side import BreakerLook, Destination, Memory
 from worker.ops.status.sampling import Sample
 from worker.ops.status.verdict import verdict
 from worker.store.reading.overview import Overview
@@ -20,6 +21,29 @@ def breaker(state: str, reason: str, message: str = "503") -> BreakerLook:
 def test_when_all_is_well_there_is_nothing_to_do() -> None:
     assert hints(snapshot()) == []
     assert verdict(snapshot()).state == "idle"
+
+
+def delivering_to(*places: tuple[str, str]) -> list[Any]:
+    return [
+        replace(WORKER, hostname=f"celery@{n}", destination=Destination(endpoint, "us", workspace))
+        for n, (endpoint, workspace) in enumerate(places)
+    ]
+
+
+US, EU = "https://track.customer.io", "https://track-eu.customer.io"
+
+
+@pytest.mark.parametrize("other", [(EU, "123"), (US, "456")])
+def test_workers_that_deliver_to_different_places_are_wrong(other: tuple[str, str]) -> None:
+    workers = delivering_to((US, "123"), (US, "123"), other)
+    (hint,) = hints(snapshot(redis_side(workers=workers)))
+    assert hint.severity == "wrong"
+    assert "Workers deliver to different places" in hint.text
+    assert all(each in hint.text for each in other)
+
+
+def test_a_worker_that_does_not_know_its_workspace_is_no_other_place() -> None:
+    assert hints(snapshot(redis_side(workers=delivering_to((US, "123"), (US, ""))))) == []
 
 
 @pytest.mark.parametrize(

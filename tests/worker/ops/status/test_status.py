@@ -21,6 +21,24 @@ def test_it_shows_a_working_fleet(working_road: Road, run: CommandLine) -> None:
     assert "worker@" in answer.out
 
 
+def test_it_says_where_the_workers_deliver_whatever_this_process_is_told(working_road: Road, run: CommandLine) -> None:
+    wait_until(lambda: run("status", "--json").json["workers"], 10, "the worker to show itself")
+    elsewhere = {"CUSTOMERIO_TRACK_URL": None, "CUSTOMERIO_REGION": "eu"}
+
+    answer = run("status", **elsewhere)
+
+    assert working_road.sandbox.url in answer.out
+    assert "workspace 123" in answer.out
+    assert "track-eu.customer.io" not in answer.out
+    (place,) = run("status", "--json", **elsewhere).json["delivers_to"]
+    assert place == {"endpoint": working_road.sandbox.url, "region": "us", "workspace": "123"}
+
+
+def test_without_a_worker_it_does_not_guess_where_they_deliver(road: Road, run: CommandLine) -> None:
+    assert "not known: no worker runs" in run("status").out
+    assert run("status", "--json").json["delivers_to"] == []
+
+
 def test_the_document_has_every_number(working_road: Road, run: CommandLine) -> None:
     working_road.wait_delivered([working_road.producer.track("42", "greeted")])
     with working_road.sandbox.outage():
