@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import tzinfo
 from typing import Any, Literal, get_args
 
-from . import durations
+from . import durations, server_urls
 from .environment import environment as current_environment
 from .errors import ConfigurationError
 
@@ -50,6 +50,7 @@ def load(
     Raises:
         ConfigurationError: a value is wrong, or no queue is configured; the message names the setting.
     """
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     environment = current_environment() if environment is None else environment
     known = {field.name for field in fields(Settings)}
     for name in overrides:
@@ -96,26 +97,15 @@ def _text(variable: str, raw: Any) -> str:
     return raw
 
 
-def _url(variable: str, raw: Any) -> str:
-    text = _text(variable, raw)
-    if not text.startswith(("redis://", "rediss://", "unix://")):
-        scheme = text.split(":", 1)[0][:20] if ":" in text else "none"
-        raise ConfigurationError(f"{variable} must begin with redis://, rediss:// or unix://; its scheme is {scheme!r}")
-    return text
+def _url(check: Callable[[str], str]) -> Any:
+    def parse(variable: str, raw: Any) -> str:
+        __traceback_hide__ = True  # debug pages show the variables of a frame
+        try:
+            return check(_text(variable, raw))
+        except ValueError as error:
+            raise ConfigurationError(f"{variable} {str(error).removeprefix('it ')}") from None
 
-
-#: How the URL of an outbox's database begins.
-DATABASE_SCHEMES = ("postgres://", "postgresql://", "postgresql+", "sqlite:///", "sqlite+pysqlite:///")
-
-
-def _database_url(variable: str, raw: Any) -> str:
-    text = _text(variable, raw)
-    if not text.startswith(DATABASE_SCHEMES):
-        scheme = text.split(":", 1)[0][:20] if ":" in text else "none"
-        raise ConfigurationError(
-            f"{variable} must begin with postgresql://, postgres:// or sqlite:///; its scheme is {scheme!r}"
-        )
-    return text
+    return parse
 
 
 def _whole(low: int, high: int) -> Any:
@@ -166,7 +156,7 @@ def _zone(variable: str, raw: Any) -> tzinfo:
 
 
 _PARSERS: dict[str, Any] = {
-    "redis_url": _url,
+    "redis_url": _url(server_urls.redis_url),
     "backend": _choice(get_args(BackendName)),
     "source": _text,
     "shards": _whole(1, 1024),
@@ -174,5 +164,5 @@ _PARSERS: dict[str, Any] = {
     "enqueue_timeout": _seconds,
     "on_unavailable": _choice(get_args(OnUnavailable)),
     "naive_timezone": _zone,
-    "outbox_url": _database_url,
+    "outbox_url": _url(server_urls.outbox_url),
 }

@@ -20,6 +20,7 @@ from producers.version import __version__
 
 from .connecting import connect
 from .outcomes import Answer, NoAnswer
+from .proxies import proxy_problem
 from .requests import REGION_PATH, Request
 
 #: More of an answer than this is not read: the documented ones are small.
@@ -222,7 +223,7 @@ class TrackApi:
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if call.was_cut:
                 return NoAnswer(f"no answer within {self.timeout_s:g} s")
-            return NoAnswer(_describe(error))
+            return NoAnswer(proxy_problem(self.base_url) or _describe(error))
         finally:
             _now.call = None
             call.done()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 import click
 
 from producers.errors import ConfigurationError, TrackRelayError
+from producers.server_urls import place
 
 
 class CommandFailed(click.ClickException):
@@ -66,21 +66,6 @@ def explain(error: BaseException, *, redis_url: str | None = None, database_url:
     if isinstance(error, SQLAlchemyError):
         return _postgres(error, place(database_url or _configured("database_url")))
     return None
-
-
-def place(url: str) -> str:
-    """Where a URL leads, without whatever is secret in it: host, port and path."""
-    parts = urlsplit(url)
-    if parts.scheme.startswith("sqlite"):
-        return parts.path.removeprefix("/") or "memory"
-    if not parts.hostname:
-        return parts.path or "an unknown place"
-    try:
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        port = ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}{port}{parts.path.rstrip('/')}"
 
 
 def _configured(name: str) -> str:

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from producers.server_urls import place
+
 from ...settings import Settings
 from ...store import migrating
 from ...store.models import Base
 from ...store.reading.database import Server, missing_privileges, server, shard_rows
-from ..failures import explain, place
+from ..failures import explain
 from ..words import count, duration, listed
 from .finding import Finding
 from .redis import CLOCK_S

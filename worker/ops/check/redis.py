@@ -13,11 +13,12 @@ from redis.exceptions import RedisError
 
 from producers.append import MEMORY_MARK
 from producers.redis_keys import CONFIG
+from producers.server_urls import place
 
 from ...queue_config import QueueProblem, check_queue
 from ...queue_length import jobs_queued
 from ...settings import Settings
-from ..failures import explain, place
+from ..failures import explain
 from ..words import count, duration, size
 from .finding import Finding
 
