@@ -99,8 +99,11 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
+            from ..visible_text import visible_lines
             from .failures import failure_of
 
+            if isinstance(error, click.UsageError):
+                raise click.UsageError(visible_lines(error.format_message()), error.ctx) from None
             failure = failure_of(error)
             if failure is None:
                 raise

@@ -11,6 +11,8 @@ import click
 from producers.errors import ConfigurationError, TrackRelayError
 from producers.server_urls import place
 
+from ..visible_text import visible
+
 
 class CommandFailed(click.ClickException):
     """Something is wrong: each line of the message goes to stderr, and the exit status is 1."""
@@ -19,8 +21,8 @@ class CommandFailed(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message."""
-        for line in self.message.splitlines():
-            click.echo(f"trackrelay: {line}", err=True, file=file)
+        for line in self.message.split("\n"):
+            click.echo(f"trackrelay: {visible(line)}", err=True, file=file)
 
 
 #: Packages that come with an extra, by the name they are imported under.

@@ -11,6 +11,7 @@ from ..queue_config import QueueConfig
 from ..store import migrating
 from ..store.reading.totals import totals
 from .failures import CommandFailed
+from .output import say
 from .stores import Stores, open_stores
 from .words import count, listed
 
@@ -37,8 +38,8 @@ def _up(stores: Stores) -> None:
     before = _revision(stores.engine)
     queue_before = queue_config.read(stores.redis)
     after = setting_up.migrate(stores.engine, stores.redis, stores.settings.shards)
-    click.echo(f"Postgres: {_moved(before, _revision(stores.engine))}")
-    click.echo(f"Redis:    {_queue(queue_before, after)}")
+    say(f"Postgres: {_moved(before, _revision(stores.engine))}")
+    say(f"Redis:    {_queue(queue_before, after)}")
 
 
 def _revision(engine: sa.Engine) -> str | None:
@@ -67,9 +68,9 @@ def _down(stores: Stores, revision: str, yes: bool) -> None:
         raise CommandFailed("the database has no trackrelay tables")
     _refuse_while_in_use(stores.redis)
     if not yes:
-        click.echo(f"This takes the tables from revision {before} back to {revision}.", err=True)
+        say(f"This takes the tables from revision {before} back to {revision}.", err=True)
         if kept := _at_stake(stores.engine):
-            click.echo(f"They hold {kept}. What the older revision has no place for is lost for good.", err=True)
+            say(f"They hold {kept}. What the older revision has no place for is lost for good.", err=True)
         click.confirm("Go on?", abort=True, err=True)
     with stores.engine.connect() as connection:
         try:
@@ -77,7 +78,7 @@ def _down(stores: Stores, revision: str, yes: bool) -> None:
         except migrating.UnknownRevision as error:
             raise CommandFailed(str(error)) from None
         connection.commit()
-    click.echo(f"Postgres: {_moved(before, _revision(stores.engine)) if revision != 'base' else 'tables removed'}")
+    say(f"Postgres: {_moved(before, _revision(stores.engine)) if revision != 'base' else 'tables removed'}")
 
 
 def _refuse_while_in_use(client: redis.Redis) -> None:

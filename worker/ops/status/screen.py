@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...store.reading.overview import Overview
+from ...visible_text import visible_values
 from ..words import ago, count, duration, size
 from .hints import Hint, Severity, next_try
 from .redis_side import RedisSide, ShardLook
@@ -43,6 +44,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 def screen(now: Snapshot, what_to_do: Sequence[Hint]) -> RenderableType:
     """Everything, top down by how much it matters."""
+    now, what_to_do = visible_values(now), visible_values(list(what_to_do))
     parts: list[RenderableType] = [_headline(now)]
     if what_to_do:
         parts += [Text(), _heading("What to do"), _hints(what_to_do)]
