@@ -1,4 +1,4 @@
-"""What Redis knows of how things stand, in three round trips whatever the number of shards."""
+"""What Redis knows of how things stand, in four round trips whatever the number of shards."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from ... import queue_config, queue_length
 from ...delivery.scripts import GROUP
 from ...queue_config import QueueConfig
 from ...signs_of_life import BEAT_KEY, WORKER_KEY, WORKERS_KEY
+from .failed_calls import FailedCalls
+from .failed_calls import read as read_failed_calls
 from .sampling import Sample, sample
 
 #: Minutes of the counters of deliveries.
@@ -131,6 +133,8 @@ class RedisSide:
     moving: str = ""
     #: What the beginnings of the streams hold.
     sample: Sample = field(default_factory=Sample)
+    #: Applications' calls of the last 24 hours that enqueued nothing.
+    failed_calls: FailedCalls = field(default_factory=FailedCalls)
 
     @property
     def queued(self) -> int:
@@ -166,6 +170,7 @@ def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
         calls=calls,
         moving=moving,
         sample=sample(client, [shard.number for shard in shards if shard.length]),
+        failed_calls=read_failed_calls(client, now),
     )
 
 

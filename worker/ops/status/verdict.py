@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..words import count, duration
+from .hints import Severity, hints
 from .snapshot import Snapshot
 
 
@@ -15,9 +16,27 @@ class Verdict:
 
     state: Literal["delivering", "idle", "paused", "stopped", "unknown"]
     sentence: str
+    #: Of the worst problem beside it; None: there is none. Notes are no problems.
+    severity: Severity | None = None
 
 
 def verdict(now: Snapshot) -> Verdict:
+    """Say whether jobs get to Customer.io now, and never that all is well while anything is not."""
+    said = _delivery(now)
+    if said.state not in ("idle", "delivering"):
+        return said
+    problems = [hint.severity for hint in hints(now) if hint.severity != "note"]
+    if not problems:
+        return said
+    sentence = said.sentence.replace(_ALL_IS_WELL, "Nothing waits, and nothing is coming in.")
+    below = "1 problem is named below" if len(problems) == 1 else f"{len(problems)} problems are named below"
+    return Verdict(said.state, f"{sentence} But {below}.", problems[0])
+
+
+_ALL_IS_WELL = "All is delivered, and nothing is coming in."
+
+
+def _delivery(now: Snapshot) -> Verdict:
     """Whether jobs get to Customer.io now."""
     if now.redis is None or now.postgres is None or not now.is_complete:
         missing = [name for name, gone in (("Redis", now.redis_problem), ("Postgres", now.postgres_problem)) if gone]
@@ -34,7 +53,7 @@ def verdict(now: Snapshot) -> Verdict:
         return Verdict("stopped", f"Delivery has stopped because of Customer.io, and goes on by itself. {waits}")
     recent = last_minute(now)
     if not recent and not now.undelivered:
-        return Verdict("idle", "All is delivered, and nothing is coming in.")
+        return Verdict("idle", _ALL_IS_WELL)
     return Verdict("delivering", f"Delivering: {count(recent, 'job')} in the last minute. {waits}{_takes(now, recent)}")
 
 
