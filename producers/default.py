@@ -14,7 +14,11 @@ from .checks.object_types import set_object_types
 from .environment import point_out_slips
 from .errors import TrackRelayError
 from .producer import Producer
+from .server_urls import HiddenUrl
 from .settings import Settings, load
+
+#: Settings whose values may hold a password.
+_URLS = frozenset({"redis_url", "outbox_url"})
 
 _lock = Lock()
 _overrides: dict[str, Any] = {}
@@ -51,7 +55,11 @@ def configure(**settings: Any) -> None:
     """
     global _producer, _settings
     with _lock:
-        _overrides.update(settings)
+        # A debug page shows the variables of each frame on the way to the error that names a wrong one.
+        hidden = {
+            name: HiddenUrl(value) for name, value in settings.items() if name in _URLS and isinstance(value, str)
+        }
+        _overrides.update(settings | hidden)
         _producer = _settings = None
     values.set_naive_timezone(_naive_timezone)
     people.let_refusals_wait(_raises_nothing)

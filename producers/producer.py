@@ -52,6 +52,7 @@ class Producer(Vocabulary):
     """
 
     def __init__(self, **settings: Any) -> None:
+        __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
         self.settings: Settings = load(settings)
         self.backend: Backend = backend_for(self.settings)
         #: Takes what the queue does not, with ``on_unavailable="outbox"``.

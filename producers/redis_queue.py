@@ -28,6 +28,7 @@ from .errors import ConfigurationError, QueueFull, QueueUnavailable
 from .redis_keys import Lane
 from .refused import RefusedOperation
 from .settings import Settings
+from .tracebacks import without_frames
 
 log = logging.getLogger("trackrelay")
 
@@ -55,6 +56,7 @@ class Reachability:
 
     def lost(self, error: Exception, entries: Sequence[Entry]) -> QueueUnavailable:
         """Note that the queue is away, and say so."""
+        without_frames(error)
         self._reason = f"the queue in Redis did not answer: {type(error).__name__}: {error}"
         self._away_until = self._clock() + COOL_DOWN_S
         return QueueUnavailable(self._reason, *operations_of(entries))
@@ -79,6 +81,7 @@ class ShardCount:
 
 def refused(error: ResponseError, entries: Sequence[Entry]) -> Exception:
     """What an error answer to the append script means for the caller."""
+    without_frames(error)
     if isinstance(error, OutOfMemoryError) or "OOM" in str(error) or "maxmemory" in str(error):
         return QueueFull(f"Redis is at its maxmemory: {error}", *operations_of(entries))
     return QueueUnavailable(f"Redis refused the append script: {error}", *operations_of(entries))

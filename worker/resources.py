@@ -43,7 +43,8 @@ class Resources:
     """One process's clients and rules."""
 
     settings: Settings
-    redis: redis.Redis
+    # Older versions of redis-py show the password in a client's repr.
+    redis: redis.Redis = field(repr=False)
     engine: sa.Engine
     api: TrackApi
     breaker: Breaker

@@ -17,6 +17,7 @@ from ..append import Entry, operations_of
 from ..errors import QueueUnavailable
 from ..job import FORMAT_VERSION, decode_entry
 from ..redis_keys import Lane
+from ..tracebacks import without_frames
 from .database import make_engine
 from .outbox import insert
 from .table import table
@@ -134,7 +135,7 @@ class Fallback:
         except (SQLAlchemyError, OSError) as error:
             reason = why.args[0] if why else "the outbox holds earlier jobs of this key that were not relayed yet"
             message = f"{reason}; nor did the outbox take it: {_said(error)}"
-            raise QueueUnavailable(message, *operations_of(entries)) from error
+            raise QueueUnavailable(message, *operations_of(entries)) from without_frames(error)
         with self._lock:
             self._writes += 1
             self._unrelayed.wrote(_keys(entries), last_row)

@@ -20,6 +20,7 @@ from producers.version import __version__
 from .answer_bytes import BoundedResponse, decoded
 from .connecting import connect
 from .outcomes import Answer, NoAnswer
+from .proxies import proxy_problem
 from .requests import REGION_PATH, Request
 
 #: A longer body is no answer: the documented ones are small.
@@ -225,7 +226,7 @@ class TrackApi:
             # Of whatever type: a server can make the libraries raise more than they document, and nothing usable came back.
             if call.was_cut:
                 return NoAnswer(f"no answer within {self.timeout_s:g} s")
-            return NoAnswer(_describe(error))
+            return NoAnswer(proxy_problem(self.base_url) or _describe(error))
         finally:
             _now.call = None
             call.done()

@@ -11,7 +11,10 @@ from typing import Any
 try:
     import click
 except ModuleNotFoundError:
-    sys.exit("trackrelay: the command line comes with the worker: pip install 'trackrelay[worker]'")
+    sys.exit(
+        "trackrelay: the command line needs the package click: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run "
+        "workers too"
+    )
 
 from producers.setting_names import slips
 from producers.version import __version__
@@ -101,8 +104,11 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
+            from ..visible_text import visible_lines
             from .failures import failure_of
 
+            if isinstance(error, click.UsageError):
+                raise click.UsageError(visible_lines(error.format_message()), error.ctx) from None
             failure = failure_of(error)
             if failure is None:
                 raise

@@ -13,6 +13,7 @@ from ..resharding import CannotReshard, Resharding
 from ..store import migrating, queue_record
 from ..store.reading.totals import totals
 from .failures import CommandFailed
+from .output import say
 from .stores import Stores, open_stores
 from .words import count, listed
 
@@ -53,8 +54,8 @@ def _up(stores: Stores) -> None:
         stores.settings.shards,
         request_timeout_s=stores.settings.request_timeout.total_seconds(),
     )
-    click.echo(f"Postgres: {_moved(before, _revision(stores.engine))}")
-    click.echo(f"Redis:    {_queue(queue_before, after)}")
+    say(f"Postgres: {_moved(before, _revision(stores.engine))}")
+    say(f"Redis:    {_queue(queue_before, after)}")
 
 
 def _adopt(stores: Stores, yes: bool) -> None:
@@ -101,9 +102,9 @@ def _down(stores: Stores, revision: str, yes: bool) -> None:
         raise CommandFailed("the database has no trackrelay tables")
     _refuse_while_in_use(stores.redis)
     if not yes:
-        click.echo(f"This takes the tables from revision {before} back to {revision}.", err=True)
+        say(f"This takes the tables from revision {before} back to {revision}.", err=True)
         if kept := _at_stake(stores.engine):
-            click.echo(f"They hold {kept}. What the older revision has no place for is lost for good.", err=True)
+            say(f"They hold {kept}. What the older revision has no place for is lost for good.", err=True)
         click.confirm("Go on?", abort=True, err=True)
     with stores.engine.connect() as connection:
         try:
@@ -111,7 +112,7 @@ def _down(stores: Stores, revision: str, yes: bool) -> None:
         except migrating.UnknownRevision as error:
             raise CommandFailed(str(error)) from None
         connection.commit()
-    click.echo(f"Postgres: {_moved(before, _revision(stores.engine)) if revision != 'base' else 'tables removed'}")
+    say(f"Postgres: {_moved(before, _revision(stores.engine)) if revision != 'base' else 'tables removed'}")
 
 
 def _refuse_while_in_use(client: redis.Redis) -> None:

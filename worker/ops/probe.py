@@ -16,8 +16,8 @@ from ..delivery.breaker import Breaker, probe_now
 from ..delivery.pace import GRACE_S
 from ..delivery.shard_queue import ring
 from ..endpoint_families import DELIVERS, Family
-from ..store.printing import plain
-from .output import stderr
+from ..visible_text import visible
+from .output import say, stderr
 from .stores import open_stores
 from .words import duration
 
@@ -40,13 +40,13 @@ def probe(no_wait: bool) -> None:
         longest = stores.settings.request_timeout.total_seconds() + 2 * GRACE_S
         stopped = probe_now(stores.redis)
         if not stopped:
-            click.echo("Nothing to try: delivery is not stopped.")
+            say("Nothing to try: delivery is not stopped.")
             return
         config = queue_config.read(stores.redis)
         for shard in range(config.shards if config else 0):
             ring(stores.redis, shard)
         if no_wait:
-            click.echo(f"The next attempt is due now: {', '.join(_name(family) for family in stopped)}.")
+            say(f"The next attempt is due now: {', '.join(_name(family) for family in stopped)}.")
             return
         failed = [family for family in stopped if not _report(stores.redis, breaker, family, stopped, longest)]
     if failed:
@@ -62,18 +62,16 @@ def _report(
             standings = breaker.standings(may_probe=None)
             standing = standings.shared if family is None else standings.families[family]
             if standing.state == "closed":
-                click.echo(f"{_name(family)}: delivery goes on.")
+                say(f"{_name(family)}: delivery goes on.")
                 return True
             if standing.wait_s > _MOVED_S:
                 key = f"{PREFIX}breaker:{family}" if family else f"{PREFIX}breaker"
                 said: Any = client.hget(key, "message") or b""
-                message = plain(said.decode(errors="replace"))
-                click.echo(
-                    f"{_name(family)}: still {standing.state}: {message}; next attempt in {duration(standing.wait_s)}"
-                )
+                message = visible(said.decode(errors="replace"))
+                say(f"{_name(family)}: still {standing.state}: {message}; next attempt in {duration(standing.wait_s)}")
                 return False
             time.sleep(_POLL_S)
-    click.echo(
+    say(
         f"{_name(family)}: nobody tried within {duration(longest)}: no worker runs, or no job waits for it; the next job is the attempt."
     )
     return False

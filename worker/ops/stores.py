@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import redis
@@ -30,7 +30,8 @@ class Stores:
     """The settings, and clients that connect when they are first used."""
 
     settings: Settings
-    redis: redis.Redis
+    # Older versions of redis-py show the password in a client's repr.
+    redis: redis.Redis = field(repr=False)
     engine: sa.Engine
     #: None: TRACKRELAY_OUTBOX_URL is not set.
     outbox: Outbox | None = None

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from producers.server_urls import place
+
 from ...queue_agreement import difference
 from ...queue_config import QueueConfig
 from ...settings import Settings
 from ...store import incidents, migrating, queue_record
 from ...store.models import Base
 from ...store.reading.database import Server, missing_privileges, server
-from ..failures import explain, place
+from ..failures import explain
 from ..losses import ACKNOWLEDGE, describe
 from ..words import duration, listed
 from .finding import Finding

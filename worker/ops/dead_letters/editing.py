@@ -16,6 +16,7 @@ from ...replayable import Kind, Wanted
 from ...replaying import Replayer
 from ...store import letters
 from ...store.letters import Letter
+from ...visible_text import visible_lines
 from ..failures import CommandFailed
 from ..output import stderr
 from ..stores import Stores
@@ -48,7 +49,7 @@ def _edit(replayer: Replayer, letter: Letter, wanted: Wanted) -> Repair:
     if letter.found is not None:
         console.print(f"What was found: {found_of(letter)}", overflow="fold")
     before = document_of(letter)
-    text = json.dumps(TEMPLATE if before is None else before, indent=2, ensure_ascii=False) + "\n"
+    text = visible_lines(json.dumps(TEMPLATE if before is None else before, indent=2, ensure_ascii=False)) + "\n"
     while True:
         text = _from_editor(text)
         problem, document = _read(text)

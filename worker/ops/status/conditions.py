@@ -79,6 +79,18 @@ MEASURES: dict[str, Measure] = {
     "workers": Measure("number", "workers", ("redis",), _redis(lambda side: len(side.alive))),
     "delivered": Measure("number", "jobs delivered in the last minute", ("redis",), last_minute),
     "memory": Measure("percent", "use of Redis' maxmemory", ("redis",), _redis(lambda side: side.memory.share * 100)),
+    "refused": Measure(
+        "number",
+        "calls refused in the last 24 hours",
+        ("redis",),
+        _redis(lambda side: side.failed_calls.count("refused")),
+    ),
+    "unavailable": Measure(
+        "number",
+        "calls of the last 24 hours that were only logged",
+        ("redis",),
+        _redis(lambda side: side.failed_calls.count("unavailable")),
+    ),
     "breaker": Measure("state", "breaker", ("redis",), _redis(lambda side: side.breaker.state)),
 }
 

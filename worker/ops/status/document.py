@@ -8,6 +8,7 @@ from typing import Any
 from ...store.reading.overview import Overview
 from ..incidents import document as document_of
 from ..output import moment
+from .failed_calls import KINDS, FailedCalls, Kind
 from .hints import Hint
 from .redis_side import RedisSide
 from .snapshot import Snapshot
@@ -31,7 +32,7 @@ def document(now: Snapshot, what_to_do: Iterable[Hint], failed: Iterable[str]) -
     }
 
 
-_OF_REDIS = ("queue", "delivered", "breaker", "budget", "beat", "delivers_to", "workers", "memory")
+_OF_REDIS = ("queue", "delivered", "breaker", "budget", "beat", "delivers_to", "workers", "memory", "calls")
 _OF_POSTGRES = ("backlog", "dead_letters", "lost", "paused")
 
 
@@ -91,7 +92,24 @@ def _redis(now: Snapshot, side: RedisSide) -> dict[str, Any]:
             }
             for worker in side.workers
         ],
+        "calls": {kind: _calls(side.failed_calls, kind) for kind in KINDS},
         "memory": {"used": side.memory.used, "limit": side.memory.limit or None, "policy": side.memory.policy},
+    }
+
+
+def _calls(failed: FailedCalls, kind: Kind) -> dict[str, Any]:
+    why = "field" if kind == "refused" else "reason"
+    return {
+        "last_24_hours": failed.count(kind),
+        "by": [
+            {
+                "source": each.source or None,
+                "operation": each.operation or None,
+                why: each.field or None,
+                "calls": each.calls,
+            }
+            for each in failed.of(kind)
+        ],
     }
 
 

@@ -13,6 +13,7 @@ from ...endpoint_families import DELIVERS
 from ...queue_agreement import DIFFERS
 from ..losses import ACKNOWLEDGE, describe
 from ..words import ago, count, duration, listed
+from .failed_calls import named
 from .redis_side import BreakerLook, RedisSide
 from .snapshot import Snapshot
 
@@ -48,6 +49,7 @@ def hints(now: Snapshot) -> list[Hint]:
         *_shards(now),
         *_outbox(now),
         *_memory(now),
+        *_calls(now),
         *_dead_letters(now),
         *_fleet(now),
     ]
@@ -243,6 +245,26 @@ def _memory(now: Snapshot) -> Iterator[Hint]:
     if now.redis.queued >= now.settings.max_queue_length:
         limit = f"{now.settings.max_queue_length:,}"
         yield Hint("wrong", f"The queue is full ({limit} jobs): applications get QueueFull.", "trackrelay drain")
+
+
+def _calls(now: Snapshot) -> Iterator[Hint]:
+    if now.redis is None:
+        return
+    calls = now.redis.failed_calls
+    if number := calls.count("unavailable"):
+        yield Hint(
+            "wrong",
+            f"{count(number, 'call')} of the last 24 hours enqueued nothing and {'was' if number == 1 else 'were'} only logged, "
+            f"as the queue could not be reached: {named(calls.unavailable)}. The applications' logs name each job. "
+            "TRACKRELAY_ON_UNAVAILABLE=outbox loses none.",
+        )
+    if number := calls.count("refused"):
+        yield Hint(
+            "warning",
+            f"{count(number, 'call')} of the last 24 hours {'was' if number == 1 else 'were'} refused, as Customer.io would "
+            f"not take {'it' if number == 1 else 'them'}: {named(calls.refused)}. Correct these calls; "
+            "TRACKRELAY_ON_INVALID=dead_letter keeps what they say until then.",
+        )
 
 
 def _dead_letters(now: Snapshot) -> Iterator[Hint]:

@@ -1,4 +1,4 @@
-"""What Redis knows of how things stand, in three round trips whatever the number of shards."""
+"""What Redis knows of how things stand, in four round trips whatever the number of shards."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from ...endpoint_families import Family
 from ...queue_config import QueueConfig
 from ...signs_of_life import BEAT_KEY, REFUSING_KEY, WORKER_KEY, WORKERS_KEY
 from ...workspace_guard import refusals
+from .failed_calls import FailedCalls
+from .failed_calls import read as read_failed_calls
 from .sampling import Sample, sample
 
 #: Minutes of the counters of deliveries.
@@ -153,6 +155,8 @@ class RedisSide:
     refusing: dict[str, list[str]] = field(default_factory=dict)
     #: What the beginnings of the streams hold.
     sample: Sample = field(default_factory=Sample)
+    #: Applications' calls of the last 24 hours that enqueued nothing.
+    failed_calls: FailedCalls = field(default_factory=FailedCalls)
 
     @property
     def stopped(self) -> list[BreakerLook]:
@@ -217,6 +221,7 @@ def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
         moving=moving,
         refusing=_refusing(client, now),
         sample=sample(client, [shard.number for shard in shards if shard.length]),
+        failed_calls=read_failed_calls(client, now),
     )
 
 

@@ -13,7 +13,9 @@ from rich.text import Text
 
 from ...endpoint_families import DELIVERS
 from ...store.reading.overview import Overview
+from ...visible_text import visible_values
 from ..words import ago, count, duration, size
+from .failed_calls import KINDS, Kind
 from .hints import Hint, Severity, next_try
 from .redis_side import BreakerLook, RedisSide, ShardLook
 from .snapshot import Snapshot
@@ -24,9 +26,13 @@ if TYPE_CHECKING:
 
 #: More shards than this are shown only if there is something to say of them.
 SHARDS_SHOWN = 16
+#: Kinds of failed calls, by source, operation and field, that are shown of each.
+CALLS_SHOWN = 5
+_CALLS: dict[Kind, str] = {"refused": "refused", "unavailable": "only logged"}
 #: Minutes whose deliveries are drawn, the current one last.
 MINUTES_SHOWN = 60
 _COLOURS = {"delivering": "green", "idle": "green", "paused": "yellow", "stopped": "red", "unknown": "red"}
+_SEVERE: dict[str | None, str] = {"wrong": "red", "warning": "yellow"}
 _MARKS: dict[Severity, tuple[str, str]] = {"wrong": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
 _WHY = {
     "key_waits": "behind an earlier job of the same person or object",
@@ -45,6 +51,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 def screen(now: Snapshot, what_to_do: Sequence[Hint]) -> RenderableType:
     """Everything, top down by how much it matters."""
+    now, what_to_do = visible_values(now), visible_values(list(what_to_do))
     parts: list[RenderableType] = [_headline(now)]
     if what_to_do:
         parts += [Text(), _heading("What to do"), _hints(what_to_do)]
@@ -52,6 +59,8 @@ def screen(now: Snapshot, what_to_do: Sequence[Hint]) -> RenderableType:
         parts += [Text(), _heading("Delivery"), _delivery(now, now.redis)]
     if now.redis and now.redis.config:
         parts += [Text(), _heading("Queue", _queue_remark(now, now.redis)), _queue(now, now.redis)]
+    if now.redis and any(now.redis.failed_calls.of(kind) for kind in KINDS):
+        parts += [Text(), _heading("Failed calls", "of applications, in the last 24 hours"), _failed_calls(now.redis)]
     if now.outbox:
         parts += [Text(), _heading("Outbox", "what waits to be relayed into the queue"), _outbox(now, now.outbox)]
     if now.postgres:
@@ -64,8 +73,7 @@ def screen(now: Snapshot, what_to_do: Sequence[Hint]) -> RenderableType:
 
 def _headline(now: Snapshot) -> RenderableType:
     said = verdict(now)
-    lost = now.postgres is not None and now.postgres.incidents
-    colour = "red" if lost else _COLOURS[said.state]
+    colour = _SEVERE.get(said.severity, _COLOURS[said.state])
     at = datetime.fromtimestamp(now.now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Group(
         Text(f"trackrelay, {at}", style="dim"), Text.assemble(("● ", colour), (said.sentence, f"bold {colour}"))
@@ -209,6 +217,19 @@ def _holder(shard: ShardLook, paused: dict[int, float], now: Snapshot) -> Text:
     if shard.held:
         return Text("held by a worker", style="green")
     return Text("work, and no worker holds it", style="yellow") if shard.length else Text()
+
+
+def _failed_calls(side: RedisSide) -> RenderableType:
+    table = _table("calls", "", "operation", "of", "field or reason", left=("", "operation", "of", "field or reason"))
+    hidden = 0
+    for kind in KINDS:
+        calls = side.failed_calls.of(kind)
+        for each in calls[:CALLS_SHOWN]:
+            style = "red" if kind == "unavailable" else "yellow"
+            table.add_row(f"{each.calls:,}", Text(_CALLS[kind], style), each.operation, each.source, each.field)
+        hidden += sum(each.calls for each in calls[CALLS_SHOWN:])
+    others = Text(f"{count(hidden, 'other call')}; --json lists all", style="dim")
+    return Padding(Group(table, others) if hidden else table, (0, 2))
 
 
 def _number(number: int) -> Text:

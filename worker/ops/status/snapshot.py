@@ -10,13 +10,14 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from producers.errors import TrackRelayError
+from producers.server_urls import place
 
 from ...queue_agreement import difference
 from ...queue_config import QueueProblem, check_queue
 from ...settings import Settings
 from ...store import migrating
 from ...store.reading.overview import Overview, overview
-from ..failures import explain, place
+from ..failures import explain
 from ..stores import Stores
 from .redis_side import RedisSide, look
 

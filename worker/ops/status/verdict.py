@@ -7,6 +7,7 @@ from typing import Literal
 
 from ...endpoint_families import DELIVERS
 from ..words import count, duration, listed
+from .hints import Severity, hints
 from .snapshot import Snapshot
 
 
@@ -16,9 +17,29 @@ class Verdict:
 
     state: Literal["delivering", "idle", "paused", "stopped", "unknown"]
     sentence: str
+    #: Of the worst problem beside it; None: there is none. Notes are no problems.
+    severity: Severity | None = None
 
 
 def verdict(now: Snapshot) -> Verdict:
+    """Say whether jobs get to Customer.io now, and never that all is well while anything is not."""
+    said = _delivery(now)
+    if said.state not in ("idle", "delivering"):
+        return said
+    problems = [hint.severity for hint in hints(now) if hint.severity != "note"]
+    if not problems:
+        return said
+    sentence = said.sentence.replace(_ALL_IS_WELL, "Nothing waits, and nothing is coming in.")
+    below = "But 1 problem is named below." if len(problems) == 1 else f"But {len(problems)} problems are named below."
+    if now.postgres and now.postgres.incidents:
+        below = "Jobs were lost: see below."
+    return Verdict(said.state, f"{sentence} {below}", problems[0])
+
+
+_ALL_IS_WELL = "All is delivered, and nothing is coming in."
+
+
+def _delivery(now: Snapshot) -> Verdict:
     """Whether jobs get to Customer.io now."""
     if now.redis is None or now.postgres is None or not now.is_complete:
         missing = [name for name, gone in (("Redis", now.redis_problem), ("Postgres", now.postgres_problem)) if gone]
@@ -34,14 +55,12 @@ def verdict(now: Snapshot) -> Verdict:
     if now.redis.is_stopped:
         return Verdict("stopped", f"Delivery has stopped because of Customer.io, and goes on by itself. {waits}")
     recent = last_minute(now)
-    lost = " Jobs were lost: see below." if now.postgres.incidents else ""
     if families := [breaker.family for breaker in now.redis.stopped if breaker.family]:
         impaired = listed([DELIVERS[family] for family in families])
-        return Verdict("delivering", f"Delivering, but not {impaired}: Customer.io has a problem there. {waits}{lost}")
+        return Verdict("delivering", f"Delivering, but not {impaired}: Customer.io has a problem there. {waits}")
     if not recent and not now.undelivered:
-        return Verdict("idle", f"Nothing waits.{lost}" if lost else "All is delivered, and nothing is coming in.")
-    sentence = f"Delivering: {count(recent, 'job')} in the last minute. {waits}{_takes(now, recent)}{lost}"
-    return Verdict("delivering", sentence)
+        return Verdict("idle", _ALL_IS_WELL)
+    return Verdict("delivering", f"Delivering: {count(recent, 'job')} in the last minute. {waits}{_takes(now, recent)}")
 
 
 def _takes(now: Snapshot, recent: int) -> str:

@@ -1,5 +1,7 @@
 """``trackrelay status`` on real servers."""
 
+import json
+
 import pytest
 
 from producers import Person
@@ -156,3 +158,46 @@ def test_one_family_that_is_down_is_named_and_the_rest_is_delivering(working_roa
     assert "All is delivered" not in screen
     assert "open for forms (outage)" in screen
     assert run("status", "--fail-if", "breaker=open").code == 1
+
+
+def test_calls_that_enqueued_nothing_are_shown_for_a_day(road: Road, run: CommandLine) -> None:
+    hour = int(road.redis.time()[0] / 3600)  # type: ignore[index]
+    shop = json.dumps(["shop", "person.event", "attributes.total"])
+    road.redis.hset(
+        f"trackrelay:calls:refused:{hour}", mapping={shop: 3, json.dumps(["", "person.identify", "email"]): 1}
+    )
+    road.redis.hset(f"trackrelay:calls:refused:{hour - 23}", shop, 4)
+    road.redis.hset(f"trackrelay:calls:refused:{hour - 24}", shop, 100)
+    road.redis.hset(
+        f"trackrelay:calls:unavailable:{hour - 1}", json.dumps(["blog", "person.event", "QueueUnavailable"]), 2
+    )
+    # What nobody should have written hides nothing else.
+    road.redis.hset(f"trackrelay:calls:unavailable:{hour}", mapping={b"\xff[": 1, "[1, 2]": "many", "[" * 100_000: 1})
+    road.redis.set(f"trackrelay:calls:unavailable:{hour - 2}", "a string")
+
+    answer = run("status", "--json", "--fail-if", "refused>7,unavailable>3")
+
+    calls = answer.json["calls"]
+    assert calls["refused"]["last_24_hours"] == 8
+    assert calls["refused"]["by"] == [
+        {"source": "shop", "operation": "person.event", "field": "attributes.total", "calls": 7},
+        {"source": None, "operation": "person.identify", "field": "email", "calls": 1},
+    ]
+    assert calls["unavailable"]["last_24_hours"] == 4
+    assert calls["unavailable"]["by"][0] == {
+        "source": "blog",
+        "operation": "person.event",
+        "reason": "QueueUnavailable",
+        "calls": 2,
+    }
+    assert answer.lines == [
+        "refused>7: calls refused in the last 24 hours: 8",
+        "unavailable>3: calls of the last 24 hours that were only logged: 4",
+    ]
+    screen = run("status").out
+    assert "8 calls of the last 24 hours were refused" in screen
+    assert "Failed calls  of applications, in the last 24 hours" in screen
+    assert run("status", "--fail-if", "refused>8,unavailable>4").code == 0
+    checked = run("check").out
+    assert "refused calls" in checked
+    assert "calls only logged" in checked
