@@ -30,7 +30,7 @@ from worker.endpoint_families import Family
 from worker.failpoints import _planned
 from worker.keys import KeyHasher
 from worker.redis_client import connect
-from worker.resources import Resources, _key_hash_secret, ask_region
+from worker.resources import Resources, key_hash_secret, ask_region
 from worker.settings import Settings, load
 from worker.store import shards
 from worker.store.engine import make_engine
@@ -183,7 +183,7 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         breaker=breakers,
         sender=Sender(track, pace, breakers, account, on_recovery),
         executor=ThreadPoolExecutor(16),
-        hasher=KeyHasher(_key_hash_secret(configured, engine)),
+        hasher=KeyHasher(key_hash_secret(configured, engine)),
         rules=replace(given, **rules),
     )
 
