@@ -18,13 +18,15 @@ import structlog
 from producers import Producer, default
 from producers.environment import set_framework_settings
 from producers.people import recognise_people
+from sandbox import process as sandbox_process
 from sandbox.process import SandboxProcess
 from tests.description import find_description
 from tests.support import canaries, skips
 from tests.support.databases import TEMPLATE, create_database, fresh_database, migrate
 from tests.support.description_check import MISSING, is_required, violations
+from tests.support.waiting import patient
 from tests.support.worker_process import WorkerProcess
-from worker.ops.servers import PostgresProcess, ValkeyProcess, unprivileged
+from worker.ops.servers import PostgresProcess, ValkeyProcess, child, process, unprivileged
 from worker.settings import settings
 
 # Several tests run side by side: how long an example takes says nothing of the code.
@@ -36,6 +38,12 @@ hypothesis.settings.register_profile(
     "long", hypothesis.settings.get_profile("side by side"), max_examples=5_000, print_blob=True
 )
 hypothesis.settings.load_profile("side by side")
+
+# How long servers may take to start is meant for somebody who waits, and not for a run beside others. A session's
+# server that is given up fails every test after it.
+sandbox_process.START_S = patient(sandbox_process.START_S)
+process.START_TIMEOUT_S = patient(process.START_TIMEOUT_S)
+child.LEASH_TIMEOUT_S = patient(child.LEASH_TIMEOUT_S)
 
 LOGS = pytest.StashKey[list[Path]]()
 SECRETS = pytest.StashKey[dict[str, str]]()

@@ -21,8 +21,13 @@ from rich.console import Console
 
 from . import (  # noqa: F401 - each puts its scenarios on the list
     api_faults,
+    clock_faults,
     everything,
+    failovers,
+    hostile_faults,
     job_faults,
+    losses,
+    neighbours,
     operation_faults,
     outbox_faults,
     postgres_faults,

@@ -36,6 +36,8 @@ class Accounts:
     repeats_harmless: int = 0
     #: Forms, metrics, segments that arrived again: Customer.io has no id to know them by.
     repeats_without_id: int = 0
+    #: Jobs that went with a Redis that was wiped. Whether somebody was told is for the scenario to check.
+    gone: int = 0
     #: Calls that raised and were given up, and how many of those arrived all the same.
     given_up: int = 0
     given_up_arrived: int = 0
@@ -61,6 +63,7 @@ def draw(
     also_dead: Collection[str] = (),
     strangers: Collection[str] = (),
     midway: tuple[Stores, float] | None = None,
+    wiped_at: float | None = None,
 ) -> Accounts:
     """Draw the accounts.
 
@@ -72,8 +75,10 @@ def draw(
         also_dead: reasons for which any job may rightly be dead in this scenario.
         strangers: marks that arrive without having been called for in a journal.
         midway: where the jobs were when the fault ended, and the unix seconds at which that was first looked at.
+        wiped_at: unix seconds at which Redis lost everything; jobs accepted until then may be nowhere.
     """
     drawing = _Drawing(calls, stores, effects, ambiguous, frozenset(also_dead), frozenset(strangers))
+    drawing.wiped_at = wiped_at
     drawing.whereabouts()
     if midway is not None:
         drawing.midway(*midway)
@@ -105,6 +110,7 @@ class _Drawing:
         self._ambiguous = ambiguous
         self._also_dead = also_dead
         self._strangers = strangers
+        self.wiped_at: float | None = None
 
     # -- every accepted job is in exactly one place, and it is the right one
 
@@ -113,7 +119,9 @@ class _Drawing:
         accounts.jobs = len(self._accepted)
         for call in self._accepted.values():
             places = [name for name in PLACES if call.id in getattr(stores, name)]
-            if not places:
+            if not places and self._may_be_gone(call):
+                accounts.gone += 1
+            elif not places:
                 self._lost(call, "is nowhere")
             elif "ledger" in places or "dead" in places:
                 self._settled(call, places)
@@ -143,8 +151,11 @@ class _Drawing:
     def midway(self, stores: Stores, looked_at: float) -> None:
         somewhere = stores.outbox | stores.stream | stores.backlog.keys() | stores.dead.keys() | stores.ledger.keys()
         for call in self._accepted.values():
-            if call.ended < looked_at and call.id not in somewhere:
+            if call.ended < looked_at and call.id not in somewhere and not self._may_be_gone(call):
                 self._lost(call, "was nowhere when the fault ended")
+
+    def _may_be_gone(self, call: Call) -> bool:
+        return self.wiped_at is not None and call.began <= self.wiped_at
 
     # -- what the ledger calls delivered did arrive, and took effect once
 

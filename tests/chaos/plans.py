@@ -42,6 +42,8 @@ class StackPlan:
     #: Whether connections to Redis, or Postgres, go through a proxy that can break them.
     redis_proxy: bool = False
     postgres_proxy: bool = False
+    #: Whether the workers reach the Track API through a front that can be hostile (see `hostile_front.py`).
+    hostile_front: bool = False
     #: Whether the workers read the Track API key from a file.
     api_key_file: bool = False
     #: Modules the workers import besides their own.

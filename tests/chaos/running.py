@@ -163,11 +163,14 @@ def _draw(
         also_dead=scenario.also_dead,
         strangers=trial.strangers,
         midway=midway,
+        wiped_at=trial.wiped_at,
     )
     # First what the scenario itself looks at: the accounts may have a line for each job.
     own = [problem for check in trial.checks for problem in check(found, everything)]
     result.accounts.problems = [*own, *result.accounts.problems, *latest_violations(stack.sandbox.client)]
     before = {call.id for call in everything if call.told == "accepted" and call.ended <= over}
+    if trial.wiped_at is not None:
+        before &= found.ledger.keys() | found.dead.keys()
     if before <= found.ledger.keys() | found.dead.keys():
         settled = [found.ledger[id] if id in found.ledger else found.dead[id].died_at for id in before]
         result.recovery_s = max(0.0, max(settled, default=over) - over)

@@ -36,6 +36,9 @@ class Trial:
     checks: list[Check] = field(default_factory=list)
     #: Unix seconds from which recovery counts, if the fault ended before its injection did.
     over: float | None = None
+    #: Unix seconds at which Redis lost everything, where the scenario says so: what had been accepted
+    #: until then may be gone, and somebody must be told.
+    wiped_at: float | None = None
 
     def fault_is_over(self) -> None:
         """Let recovery count from here: what the scenario does from now on puts things right. The last word counts."""

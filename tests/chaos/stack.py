@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from producers.outbox import create_table
 from sandbox.process import SandboxProcess
 from tests.support.worker_process import ROOT
-from worker.ops.servers import PostgresProcess, ValkeyProcess
+from worker.ops.servers import PostgresProcess, ServerProcess, ValkeyProcess
 from worker.setting_up import migrate
 from worker.settings import sqlalchemy_url
 
 from .fleet import Fleet
+from .hostile_front import HostileFront
 from .plans import StackPlan, TrafficPlan
 from .producing import Order
 from .proxy import Proxy
@@ -47,6 +48,9 @@ class Stack:
         self.sandbox = SandboxProcess(0, **{"latency": LATENCY, **plan.sandbox})
         self.redis_proxy: Proxy | None = None
         self.postgres_proxy: Proxy | None = None
+        self.front: HostileFront | None = None
+        #: Further servers that a scenario started; ended with the others.
+        self.others: list[ServerProcess] = []
         #: The application's database, with its outbox.
         self.application: sa.Engine | None = None
         self._producers: list[subprocess.Popen[bytes]] = []
@@ -59,6 +63,8 @@ class Stack:
             self.redis_proxy = Proxy(self.valkey.port).start()
         if self.plan.postgres_proxy:
             self.postgres_proxy = Proxy(self.postgres.port).start()
+        if self.plan.hostile_front:
+            self.front = HostileFront(self.sandbox.url).start()
         #: The harness's own connections go past the proxies.
         self.redis = redis.Redis.from_url(self.valkey.url, socket_timeout=30)
         self.engine = sa.create_engine(sqlalchemy_url(self.postgres.url), poolclass=sa.NullPool)
@@ -85,7 +91,7 @@ class Stack:
         return {
             "TRACKRELAY_REDIS_URL": self.redis_url,
             "TRACKRELAY_DATABASE_URL": _through(self.postgres.url, self.postgres.port, self.postgres_proxy),
-            "CUSTOMERIO_TRACK_URL": self.sandbox.url,
+            "CUSTOMERIO_TRACK_URL": self.front.url if self.front else self.sandbox.url,
             "CUSTOMERIO_SITE_ID": self.sandbox.site_id,
             **(
                 {"CUSTOMERIO_TRACK_API_KEY_FILE": str(self.api_key_file)}
@@ -182,6 +188,8 @@ class Stack:
                 server.start()
         if api:
             self.sandbox.client.clear_faults()
+            if self.front:
+                self.front.behave()
 
     def close(self) -> None:
         """End everything."""
@@ -194,7 +202,11 @@ class Stack:
         for proxy in (self.redis_proxy, self.postgres_proxy):
             if proxy:
                 proxy.close()
+        if self.front:
+            self.front.close()
         self.sandbox.kill()
+        for server in self.others:
+            server.close()
         self.valkey.close()
         self.postgres.close()
 

@@ -105,7 +105,7 @@ def _in_streams(client: redis.Redis) -> list[str]:
         for _, fields in entries:
             try:
                 ids += [job["id"] for job in _decode(fields[b"j"])]
-            except (msgspec.DecodeError, KeyError, TypeError):
+            except (msgspec.DecodeError, KeyError, TypeError, RecursionError):
                 continue
     return ids
 

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from producers import Producer, QueueFull, QueueUnavailable, configure
+from producers.errors import QueueNotSetUp
 from producers.operation import Operation
 from producers.outbox import Outbox
 from producers.redis_keys import Lane
 
 #: What it looks like when nobody can say whether the jobs were taken.
-UNSURE = (QueueUnavailable, QueueFull, SQLAlchemyError)
+UNSURE = (QueueUnavailable, QueueFull, QueueNotSetUp, SQLAlchemyError)
 TIMEOUT_S = 5
 
 

@@ -196,3 +196,11 @@ def test_what_was_rolled_back_must_not_arrive() -> None:
 
 def test_what_nobody_called_for_is_a_problem() -> None:
     assert not accounts([call(1)], stores("ID1"), [effect(1), effect(7)]).good
+
+
+def test_what_went_with_a_wiped_redis_is_gone_and_what_came_later_is_lost() -> None:
+    early, late = call(1, began=1.0, ended=1.1), call(2, began=9.0, ended=9.1)
+    drawn = draw([[early, late]], stores(), [], {}, ambiguous=True, wiped_at=5.0)
+
+    assert (drawn.gone, drawn.lost) == (1, 1)
+    assert "ID2" in drawn.problems[0]

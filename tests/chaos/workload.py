@@ -78,6 +78,15 @@ POISONS = 6
 #: Large enough together to fill a small Redis.
 SIZABLE = {"event": 850, "identify": 100, "large": 50}
 
+#: Without what waits in two shards until both have it: half of it may be lost, and the other half waits a quarter of an hour.
+ONE_KEY = {kind: weight for kind, weight in MIXED.items() if kind not in ("join", "merge")}
+
+#: One key each, and nothing that only v1 carries: what holds such a job up is not its neighbour's form.
+EVENTS_OF_MANY = {"event": 800, "identify": 200}
+
+#: Forms and messages' metrics among events: what Customer.io knows by no id.
+WITHOUT_IDS = {"event": 600, "identify": 200, "form": 120, "metric": 80}
+
 #: Everybody says the same at the same time.
 SHARED_KEYS = {"shared_key": 1000}
 
@@ -90,6 +99,9 @@ NEW_LIVES = {"event": 400, "identify": 250, "delete": 200, "suppression": 50, "d
 MIXES = {
     "mixed": MIXED,
     "simple": EVENTS_AND_IDENTIFIES,
+    "one key": ONE_KEY,
+    "events of many": EVENTS_OF_MANY,
+    "without ids": WITHOUT_IDS,
     "poisoned": POISONED,
     "sizable": SIZABLE,
     "shared keys": SHARED_KEYS,

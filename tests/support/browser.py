@@ -13,7 +13,7 @@ import requests
 
 from worker.ops.servers import ports
 
-from .waiting import wait_until
+from .waiting import patient, wait_until
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 _ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900"]
@@ -40,6 +40,8 @@ class Browser:
         capabilities = {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}
         made = self._ask("POST", "/session", {"capabilities": capabilities})
         self._url += f"/session/{made['sessionId']}"
+        # An element may be on a page that is still on its way.
+        self._ask("POST", "/timeouts", {"implicit": int(patient(10) * 1000)})
         return self
 
     def __exit__(
@@ -49,7 +51,7 @@ class Browser:
             self._ask("DELETE", "")
         finally:
             self._driver.terminate()
-            self._driver.wait(20)
+            self._driver.wait(patient(20))
 
     def _is_ready(self) -> bool:
         try:
@@ -59,7 +61,7 @@ class Browser:
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         answer = requests.request(
-            method, self._url + path, json={} if method == "POST" and body is None else body, timeout=60
+            method, self._url + path, json={} if method == "POST" and body is None else body, timeout=patient(60)
         )
         value = answer.json()["value"]
         assert answer.ok, f"{method} {path}: {value.get('message')}"
@@ -73,6 +75,10 @@ class Browser:
     def text(self) -> str:
         """What a person reads on the page."""
         return str(self.run("return document.body.innerText"))
+
+    def wait_for(self, text: str) -> None:
+        """Wait until a person reads this on the page: one that was asked for may be on its way."""
+        wait_until(lambda: text in self.text, what=lambda: f"{text!r} on the page, which reads:\n{self.text}")
 
     @property
     def url(self) -> str:

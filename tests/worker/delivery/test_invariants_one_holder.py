@@ -35,7 +35,7 @@ def lease_to_run_out(road: Road) -> None:
 def test_a_holder_that_sleeps_longer_than_its_lease_wakes_up_to_nothing_it_could_do(
     road: Road, point: str, sent_again: int
 ) -> None:
-    settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "0.5s"}
+    settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "4s"}
     road.settings = settings
     first = road.producer.track("42", "first", {})
     with stopped_holder(road, point) as sleeper:
@@ -58,7 +58,7 @@ def test_a_holder_that_sleeps_longer_than_its_lease_wakes_up_to_nothing_it_could
 
 
 def test_what_a_holder_would_send_after_its_sleep_on_a_connection_that_stands_is_not_sent(road: Road) -> None:
-    settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "0.5s"}
+    settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "4s"}
     with road.producer.pipeline() as pipeline:
         jobs = {pipeline.track("42", "first", {}), pipeline.track("42", "large", {"text": "x" * 40_000})}
         jobs.add(pipeline.track("42", "small again", {}))
@@ -75,7 +75,7 @@ def test_what_a_holder_would_send_after_its_sleep_on_a_connection_that_stands_is
 
 
 def test_a_holder_that_sleeps_in_its_commit_is_waited_for(road: Road) -> None:
-    road.settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "0.5s"}
+    road.settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "4s"}
     job = road.producer.track("42", "first", {})
     successor = Worker(road.settings)
     with stopped_holder(road, "before_commit") as sleeper:

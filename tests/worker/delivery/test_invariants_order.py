@@ -13,6 +13,7 @@ import pytest
 from producers import Person, operations
 from producers.keys import shard_of
 from tests.support.road import Road
+from tests.support.waiting import patient
 from tests.worker.delivery.in_process import (
     BUSY,
     SHARDS,
@@ -387,7 +388,7 @@ def test_in_any_weather_with_two_workers_that_die_at_any_moment_every_key_keeps_
                 make_due(road.engine)
                 probe_now(road.redis)
         weather.calm = True
-        until = time.monotonic() + 30
+        until = time.monotonic() + patient(30)
         while (road.stream_length() or road.backlog_size()) and time.monotonic() < until:
             make_due(road.engine)
             probe_now(road.redis)

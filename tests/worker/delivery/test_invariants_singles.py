@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
@@ -9,12 +10,13 @@ import sqlalchemy as sa
 from producers import operations
 from producers.keys import shard_of
 from tests.support.road import Road
+from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, people_of
 from worker.endpoint_families import family_of_operation
 
 LATENCY_S = 0.05
-#: A second's worth of the budget, which is 100 requests.
-SECONDS = 3.0
+#: Three seconds' worth of the budget: so many requests at the most may go before what they must not hold up.
+REQUESTS = 300
 
 FILL = sa.text("""
     INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, due_at, sends, parts, keys, shards, operation, family,
@@ -51,17 +53,34 @@ def test_it_holds_up_no_other_key_of_the_backlog(
 ) -> None:
     fill(road, "anonymous.event", 0, keys, each)
     fill(road, "person.event", 10_000, 1_000)
-    worker.hold(0, SECONDS)
-    assert api.taken.count("other") == 1_000
     # And it moves on itself, but one job of a key after the other.
-    assert api.taken.count("single") >= SECONDS * (50 if keys > 1 else 5)
+    hold_until(worker, lambda: api.taken.count("single") >= (150 if keys > 1 else 15))
+    hold_until(worker, lambda: api.taken.count("other") == 1_000)
+    assert singles_before_the_last(api, "other") <= REQUESTS
+
+
+def hold_until(worker: Worker, is_done: Callable[[], bool]) -> None:
+    """Hold the shard again and again, however slow the machine is."""
+
+    def held() -> bool:
+        worker.hold(0, 1.0)
+        return is_done()
+
+    wait_until(held, 20, "the shard to be worked off so far")
+
+
+def singles_before_the_last(api: FakeApi, label: str) -> int:
+    """How many requests of v1 went before the last job that is called so."""
+    taken = api.taken
+    return taken[: len(taken) - taken[::-1].index(label)].count("single")
 
 
 def test_its_oldest_jobs_are_not_passed_over_for_ever(road: Road, api: FakeApi, worker: Worker) -> None:
     fill(road, "anonymous.event", 0, 300)
     fill(road, "person.event", 10_000, 10_000)
-    worker.hold(0, 2 * SECONDS)
-    assert api.taken.count("single") == 300
+    hold_until(worker, lambda: api.taken.count("single") == 300)
+    # Not all of the others went first.
+    assert "single" in api.taken[:5_000]
 
 
 def test_it_holds_up_no_new_jobs(road: Road, api: FakeApi, worker: Worker) -> None:
@@ -69,19 +88,18 @@ def test_it_holds_up_no_new_jobs(road: Road, api: FakeApi, worker: Worker) -> No
     with road.producer.pipeline() as pipeline:
         for person in people_of(0, 3_000):
             pipeline.track(person, "new", {})
-    worker.hold(0, SECONDS)
-    assert api.taken.count("new") == 3_000
-    assert api.taken.count("single") >= 30
+    hold_until(worker, lambda: api.taken.count("single") >= 30 and api.taken.count("new") == 3_000)
+    assert singles_before_the_last(api, "new") <= REQUESTS
 
 
 def test_in_bulk_it_does_not_delay_live_jobs(road: Road, api: FakeApi, worker: Worker) -> None:
     visitors = [f"v{number}" for number in range(20_000) if shard_of(f"anonymous:v{number}", SHARDS) == 0][:2_000]
     road.producer.enqueue_many([operations.track_anonymous(visitor, "bulk", {}) for visitor in visitors])
-    called: dict[str, float] = {}
+    called: dict[str, int] = {}
 
     def call() -> None:
         for number, person in enumerate(people_of(0, 40)):
-            called[f"live {number}"] = time.monotonic()
+            called[f"live {number}"] = len(api.sent)
             road.producer.track(person, f"live {number}", {})
             time.sleep(0.1)
 
@@ -90,7 +108,8 @@ def test_in_bulk_it_does_not_delay_live_jobs(road: Road, api: FakeApi, worker: W
     while caller.is_alive():
         worker.hold(0, 1.0)
     worker.hold(0, 1.0)
-    waited = [sent.ended - called[name] for sent in api.sent for name in sent.labels if name in called]
+    hold_until(worker, lambda: called.keys() <= set(api.taken) and api.taken.count("bulk") >= 100)
+    # In requests that went before it: a hundred are a second of the budget.
+    waited = [place - called[name] for place, sent in enumerate(api.sent) for name in sent.labels if name in called]
     assert len(waited) == len(called)
-    assert max(waited) < 1.0
-    assert api.taken.count("bulk") >= 100
+    assert max(waited) < 100

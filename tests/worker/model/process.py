@@ -15,6 +15,7 @@ import redis
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from tests.support.waiting import patient
 from tests.worker.delivery.in_process import Worker
 from worker.delivery import breaker, holding, loop, pace, results, sending, shard_queue
 from worker.delivery.sending import Sender
@@ -216,7 +217,7 @@ class Sleeper:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, args=(resources, plan), daemon=True)
         self._thread.start()
-        assert self._still.wait(30), "the holder neither slept nor ended"
+        assert self._still.wait(patient(30)), "the holder neither slept nor ended"
 
     def _run(self, resources: Resources, plan: Plan) -> None:
         here.sleep = self._sleep
@@ -230,7 +231,7 @@ class Sleeper:
     def _sleep(self) -> None:
         self.asleep = True
         self._still.set()
-        self._wake.wait(120)
+        self._wake.wait(patient(120))
         self.asleep = False
         if self._lease_ran_out:
             here.slept_s += LONG_MS / 1000
@@ -242,7 +243,7 @@ class Sleeper:
     def wake(self) -> None:
         """Let it go on to its end."""
         self._wake.set()
-        self._thread.join(30)
+        self._thread.join(patient(30))
         assert not self._thread.is_alive()
         if self._error is not None:
             raise self._error
