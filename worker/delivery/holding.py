@@ -8,7 +8,7 @@ from typing import Literal
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from producers.redis_keys import LANES
 
@@ -16,6 +16,7 @@ from ..pool_process import is_ending
 from ..resources import Resources
 from ..store import shards
 from ..store.shards import FenceLost
+from ..store.storable import is_of_the_data
 from .intake import NewerFormat
 from .loop import Delivery
 from .pace import LeaseGone
@@ -29,7 +30,6 @@ SLICE_S = 5.0
 _LOST = (LeaseLost, LeaseGone, FenceLost)
 #: Redis or Postgres failed: the entries in hand have nothing to do with it, unless it is they that Postgres does not take.
 _OUR_STORES = (RedisError, SQLAlchemyError, OSError)
-_OF_THE_DATA = (DataError, IntegrityError)
 
 
 def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
@@ -55,7 +55,7 @@ def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
         queue.leave("quiet")
     except BaseException as error:
         # Whatever it was, the successor begins with what is pending. It is not called at once: the cause may still be there.
-        if isinstance(error, _OUR_STORES) and not isinstance(error, _OF_THE_DATA):
+        if isinstance(error, _OUR_STORES) and not is_of_the_data(error):
             delivery.give_back()
         queue.leave("quiet")
         raise
