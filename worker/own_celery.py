@@ -6,6 +6,8 @@ from typing import Any
 
 from celery import Celery
 
+from .broker import Transport
+
 
 class OwnCelery(Celery):  # type: ignore[misc]
     """A Celery app whose broker, loader and result backend nothing in the environment changes.
@@ -23,7 +25,10 @@ class OwnCelery(Celery):  # type: ignore[misc]
 
     def connection_for_read(self, url: str | None = None, **kwargs: Any) -> Any:
         """A connection to our broker, whatever ``url`` says: Celery's own callers pass on what the environment says."""
-        return super().connection_for_read(self._own_url(), **kwargs)
+        connection = super().connection_for_read(self._own_url(), **kwargs)
+        if connection.transport_cls in ("redis", "rediss"):
+            connection.transport_cls = Transport
+        return connection
 
     def connection_for_write(self, url: str | None = None, **kwargs: Any) -> Any:
         """As :meth:`connection_for_read`."""
