@@ -1,6 +1,6 @@
 # Each target sets up what it needs, in .venv, on a machine that has Python 3.11 or later. ARGS='…' is passed on.
 
-.PHONY: help demo test test-matrix browser lint bench chaos setup-embedded setup-dev
+.PHONY: help demo test test-matrix browser lint bench chaos fuzz setup-embedded setup-dev
 
 help:
 	@echo "make demo    identify and event jobs on their way to a sandbox, on real servers, through an outage"
@@ -10,6 +10,7 @@ help:
 	@echo "make lint    ruff, and mypy in strict mode"
 	@echo "make bench   the benchmarks"
 	@echo "make chaos   every fault that happens in production, and what is lost, doubled or out of order; most of an hour"
+	@echo "make fuzz    random stream entries, answers and calls, a minute each; ARGS='--seconds 600 --seed 1 --only entries'"
 	@echo "ARGS='…' is passed on: make test ARGS='-k leash'"
 
 demo: setup-embedded
@@ -34,6 +35,9 @@ bench: setup-dev
 
 chaos: setup-dev
 	@.venv/bin/python -m tests.chaos $(ARGS)
+
+fuzz: setup-dev
+	@.venv/bin/python -m tests.fuzz $(ARGS)
 
 setup-embedded setup-dev:
 	@scripts/setup $(@:setup-%=%)

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
+from . import limits
 from .operation import Operation
 
 #: The stream entry's format. A worker that meets a newer one leaves it alone.
 FORMAT_VERSION = 1
+
+
+#: A merge, and an identify with an anonymous id, have two.
+MAX_KEYS = 2
+#: Characters of an operation's name.
+MAX_NAME_LENGTH = 100
+#: Characters of a source or a trace, and of a key: more than anybody needs.
+MAX_TEXT_LENGTH = 10_000
+MAX_KEY_LENGTH = 2_000
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
+_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_LENGTH)]
+_Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT_LENGTH)]
+_IdempotencyKey = Annotated[str, msgspec.Meta(max_length=limits.IDEMPOTENCY_KEY_LENGTH)]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -17,15 +33,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str
     #: ``type.action`` of the operation, e.g. ``person.event``.
-    operation: str
-    keys: tuple[str, ...]
+    operation: _Name
+    keys: Annotated[tuple[_Key, ...], msgspec.Meta(min_length=1, max_length=MAX_KEYS)]
     body: msgspec.Raw
     stamp: bool = False
     #: Which application enqueued it.
-    source: str | None = None
-    idempotency_key: str | None = None
+    source: _Text | None = None
+    idempotency_key: _IdempotencyKey | None = None
     #: W3C ``traceparent`` of the request that enqueued it.
-    trace: str | None = None
+    trace: _Text | None = None
     #: Kept for later: which workspace it is for.
     workspace: str | None = None
     #: Unix milliseconds at which an earlier store (an outbox) accepted it; 0: the stream is the first.

@@ -1,11 +1,12 @@
-"""Celery's own connection to Redis, which leaves a server that is no primary any more.
+"""Celery's own connection to Redis: it leaves a server that is no primary any more, and drops messages that are none of ours.
 
 kombu takes the refusal of a replica for an error of its channel, and keeps the connection. Made an error of the connection, it
-makes Celery connect anew.
+makes Celery connect anew. A message that cannot even be read would end the worker.
 """
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import redis
@@ -13,7 +14,13 @@ from celery.app.amqp import AMQP
 from kombu.connection import Connection
 from kombu.transport import redis as kombu_redis
 
+from producers.redis_keys import QUEUE
+
+from .celery_messages import NotOursError, checked, log_dropped
 from .redis_client import LeavesReplicas
+
+#: Where kombu turns the bytes of a message into a value.
+_DECODERS = ("kombu.utils.json", "kombu.utils.encoding")
 
 
 class _PlainConnection(LeavesReplicas, redis.Connection):
@@ -24,17 +31,41 @@ class _TLSConnection(LeavesReplicas, redis.SSLConnection):
     pass
 
 
+def _is_of_decoding(error: Exception) -> bool:
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") in _DECODERS for frame, _ in frames)
+
+
 class Channel(kombu_redis.Channel):
-    """kombu's, on connections that leave a replica."""
+    """kombu's, on connections that leave a replica; it drops what is not even JSON."""
 
     connection_class = _PlainConnection
     connection_class_ssl = _TLSConnection
 
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            if not _is_of_decoding(error):
+                raise
+            # It is taken off the list already. What remains is to look for the next one.
+            log_dropped(f"it is not JSON: {type(error).__name__}")
+            return True
+
 
 class Transport(kombu_redis.Transport):
-    """kombu's, on our channels."""
+    """kombu's, on our channels. An application's Celery in the same process keeps its own."""
 
     Channel = Channel
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        if queue == QUEUE:
+            try:
+                message = checked(message)
+            except NotOursError as error:
+                log_dropped(str(error))
+                return
+        super()._deliver(message, queue)  # type: ignore[no-untyped-call]
 
 
 class BrokerConnection(Connection):

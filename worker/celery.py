@@ -9,6 +9,7 @@ from celery import current_app, signals
 from producers.append import DELIVER_TASK
 
 from . import logs, pool_process, tasks
+from .celery_messages import PRUNE_TASK, TICK_TASK
 from .own_celery import OwnCelery
 from .relay import in_worker
 
@@ -17,8 +18,8 @@ app = OwnCelery("trackrelay", set_as_current=False)
 app.config_from_object("worker.celeryconfig")
 
 app.task(tasks.deliver, name=DELIVER_TASK)
-app.task(tasks.tick, name="trackrelay.tick")
-app.task(tasks.prune, name="trackrelay.prune")
+app.task(tasks.tick, name=TICK_TASK)
+app.task(tasks.prune, name=PRUNE_TASK)
 
 
 @signals.setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]

@@ -30,7 +30,7 @@ def ask(pipeline: Any, shard: int, lane: Lane) -> None:
 
 def length(entries: Any, beyond: Any) -> int:
     """How many jobs there are in ``entries`` entries, by what is counted beyond them. An empty stream holds none."""
-    return entries + int(beyond or 0) if entries else 0
+    return max(entries, entries + int(beyond or 0)) if entries else 0
 
 
 def lengths(client: redis.Redis, shards: int) -> dict[tuple[int, Lane], int]:

@@ -112,10 +112,10 @@ def _garbage(trial: Trial) -> None:
 @scenario("api-207-nonsense", "207 with indices that make no sense", seconds=16.0)
 def _nonsense(trial: Trial) -> None:
     errors = (
-        '{"errors": []}',
+        '{"errors": null}',
         '{"errors": [{"batch_index": 100000, "reason": "x"}]}',
         '{"errors": [{"batch_index": -1, "reason": "x"}]}',
-        '{"errors": [{"batch_index": 0, "reason": "x"}, {"batch_index": 0, "reason": "y"}]}',
+        '{"errors": [{"batch_index": 0, "reason": "x"}, {"batch_index": 100000, "reason": "y"}]}',
         '{"errors": [{"batch_index": "0"}]}',
         '{"errors": {"batch_index": 0}}',
     )

@@ -8,7 +8,7 @@ from typing import Literal
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from producers.redis_keys import LANES
 
@@ -17,6 +17,7 @@ from ..resources import Resources
 from ..store import hash_secret, shards
 from ..store.hash_secret import HashSecretChangedError
 from ..store.shards import FenceLost, Takeover
+from ..store.storable import is_of_the_data
 from ..workspace_guard import note_refusal
 from .intake import NewerFormat
 from .loop import Delivery
@@ -31,7 +32,6 @@ SLICE_S = 5.0
 _LOST = (LeaseLost, LeaseGone, FenceLost)
 #: Redis or Postgres failed: the entries in hand have nothing to do with it, unless it is they that Postgres does not take.
 _OUR_STORES = (RedisError, SQLAlchemyError, OSError)
-_OF_THE_DATA = (DataError, IntegrityError)
 
 
 def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
@@ -57,7 +57,7 @@ def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
         queue.leave("quiet")
     except BaseException as error:
         # Whatever it was, the successor begins with what is pending. It is not called at once: the cause may still be there.
-        if isinstance(error, _OUR_STORES) and not isinstance(error, _OF_THE_DATA):
+        if isinstance(error, _OUR_STORES) and not is_of_the_data(error):
             delivery.give_back()
         queue.leave("quiet")
         raise

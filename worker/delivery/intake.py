@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from producers.ids import id_for, is_ulid
 from producers.job import FORMAT_VERSION, decode_entry
 from producers.job import Job as WireJob
+from producers.json_values import MAX_DEPTH, is_deeper
 from producers.keys import shard_of
 from producers.redis_keys import Lane
 
@@ -19,14 +21,21 @@ from ..keys import KeyHasher
 from ..store.backlog import Waiting
 from ..store.dead_letters import Death
 from ..store.known import Known
+from ..store.storable import MAX_BODY_BYTES, MAX_KEY_BYTES, MAX_MS, why_no_body
 from .shard_queue import RawEntry
 
 #: An entry handed out this often, the last times alone, is what kills its workers.
 MAX_DELIVERIES = 10
 #: A stream entry's time may be ahead of the server's clock by so many seconds.
 MAX_AHEAD_S = 60.0
-#: A moment later than the year 9999 is none that Postgres' or anybody's clock shows.
-MAX_MS = 253_402_300_800_000
+#: A format's number has no more digits. One that has is not of a newer version but of nobody's.
+MAX_VERSION_DIGITS = 4
+#: Jobs in an entry; producers put 25 into one, and the identify that travels with each. More could outlast the lease.
+MAX_ENTRY_JOBS = 1_000
+#: Of an entry that cannot be decoded, as much of each field is kept.
+MAX_RAW_BYTES = 10_000_000
+#: Characters of an error's message that are kept.
+MAX_ERROR = 300
 
 
 class NewerFormat(Exception):
@@ -44,16 +53,27 @@ class Decoded:
     vanished: list[str] = field(default_factory=list)
 
 
+class _Place(NamedTuple):
+    """Where a job was read."""
+
+    shard: int
+    lane: Lane
+    entry: str
+    #: Unix seconds: when the entry was added, and the latest time that may be given to it.
+    at: float
+    latest: float
+
+
 class Decoder:
     """Turns one shard's entries into jobs."""
 
     def __init__(self, shards: int, hasher: KeyHasher) -> None:
         self._shards = shards
         # Hashing and sharding the same few keys again and again is most of what decoding would cost.
-        self._key = lru_cache(maxsize=50_000)(lambda key: (hasher.stored(key), shard_of(key, shards)))
+        self._key = lru_cache(maxsize=50_000)(lambda key: (_stored_key(key, hasher), shard_of(key, shards)))
 
     def decode(self, shard: int, lane: Lane, entries: Iterable[RawEntry], now: float = float("inf")) -> Decoded:
-        """The jobs in ``entries``, in order.
+        """Return the jobs in ``entries``, in order.
 
         Args:
             now: unix seconds by a server's clock. An entry from the future, of a clock that was wrong for a while, must not give
@@ -67,54 +87,67 @@ class Decoder:
             if entry.vanished:
                 decoded.vanished.append(entry.id)
                 continue
-            self._refuse_newer(entry, shard, lane)
             try:
+                self._refuse_newer(entry, shard, lane)
                 data = entry.data if entry.data is not None else (entry.fields or {})[b"j"]
                 wire = decode_entry(data)
-                if not wire:
-                    raise ValueError("an entry without jobs")
                 refuse_unstorable(data, wire)
                 latest = now + MAX_AHEAD_S
-                at = min(entry.at, latest)
-                decoded.jobs += [self._job(each, entry.id, at, latest, lane) for each in wire]
-            except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-                # Raised, it would stop the shard for good: the entry would be the first to be read again.
+                place = _Place(shard, lane, entry.id, min(entry.at, latest), latest)
+                jobs = [self._job(each, place) for each in wire]
+            except NewerFormat:
+                raise
+            except Exception as error:
+                # Of whatever type: raised, it would stop the shard for good, as the entry would be the first to be read again.
                 decoded.undecodable.append(self._undecodable(entry, shard, lane, f"{type(error).__name__}: {error}"))
+            else:
+                decoded.jobs += jobs
         return decoded
 
     def _refuse_newer(self, entry: RawEntry, shard: int, lane: Lane) -> None:
         version = entry.version if entry.version is not None else (entry.fields or {}).get(b"v", b"")
-        if version.isdigit() and int(version) > FORMAT_VERSION:
+        if not version.isdigit():
+            return
+        if len(version) > MAX_VERSION_DIGITS:
+            raise ValueError(f"a format of {len(version):,} digits; none has more than {MAX_VERSION_DIGITS}")
+        if int(version) > FORMAT_VERSION:
             raise NewerFormat(
                 f"shard {shard}, {lane}: entry {entry.id} has format {int(version)}, this worker knows up to "
                 f"{FORMAT_VERSION}: upgrade the workers; the shard waits"
             )
 
-    def _job(self, wire: WireJob, entry: str, entered_at: float, latest: float, lane: Lane) -> Job:
-        if not wire.keys:
-            raise ValueError("a job without keys")
+    def _job(self, wire: WireJob, place: _Place) -> Job:
         stored, shards = zip(*map(self._key, wire.keys), strict=True)
-        at = min(wire.accepted_ms / 1000, latest) if 0 < wire.accepted_ms < MAX_MS else entered_at
+        if len(stored) > 1 and stored[0] == stored[1]:
+            stored, shards = stored[:1], shards[:1]
+        if place.shard not in shards:
+            # Nobody of ours wrote it here. In the shards where its keys belong it would be looked for in vain.
+            shards = (place.shard,) * len(stored)
+        at = min(wire.accepted_ms / 1000, place.latest) if 0 < wire.accepted_ms < MAX_MS else place.at
         body = bytes(wire.body)
+        if body[:1] != b"{":
+            raise ValueError("the body of a job is not a JSON object")
         return Job(
             id=wire.id,
             operation=wire.operation,
             keys=stored,
             shards=shards,
             body=stamped(body, int(at)) if wire.stamp else body,
-            lane=lane,
+            lane=place.lane,
             enqueued_at=at,
             # Not from when an outbox accepted it: that nobody relayed it does not make it a dead letter.
-            age_from=entered_at,
+            age_from=place.at,
             source=wire.source,
             idempotency_key=wire.idempotency_key,
             trace=wire.trace,
-            entry=entry,
+            entry=place.entry,
         )
 
     def _undecodable(self, entry: RawEntry, shard: int, lane: Lane, error: str) -> Death:
         fields = entry.fields or {b"v": entry.version or b"", b"j": entry.data or b""}
-        raw = msgspec.json.encode({str(name, "latin-1"): str(value, "latin-1") for name, value in fields.items()})
+        raw = msgspec.json.encode({_latin(name): _latin(value) for name, value in fields.items()})
+        if cut := sum(max(0, len(part) - MAX_RAW_BYTES) for field in fields.items() for part in field):
+            error = f"{error[:MAX_ERROR]} (the last {cut:,} bytes of it are not kept)"
         job = Job(
             id=id_for("undecodable", f"shard:{shard}:{lane}", "", entry.id),
             operation="unknown",
@@ -126,21 +159,41 @@ class Decoder:
             age_from=entry.at,
             entry=entry.id,
         )
-        return Death(job=job, reason="undecodable", error=error, raw=raw)
+        return Death(job=job, reason="undecodable", error=error[: 2 * MAX_ERROR], raw=raw)
+
+
+def _latin(part: bytes) -> str:
+    return str(part[:MAX_RAW_BYTES], "latin-1")
+
+
+def _stored_key(key: str, hasher: KeyHasher) -> str:
+    """Return ``key`` as it is stored. Called once for each key, so that what it costs is not paid for each job."""
+    stored = hasher.stored(key)
+    if "\0" in stored:
+        raise ValueError("a NUL in a key")
+    if (size := len(stored.encode())) > MAX_KEY_BYTES:
+        raise ValueError(f"a key of {size:,} bytes; the limit is {MAX_KEY_BYTES:,}")
+    return stored
 
 
 def refuse_unstorable(data: bytes, wire: Sequence[WireJob]) -> None:
-    """Raise ValueError for JSON that decodes, and yet is text that Postgres does not keep.
+    """Raise ValueError for JSON that decodes, and yet is more than Postgres, or a request, can hold.
 
-    Nothing read together with it could be settled.
+    Nothing read together with it could be settled. Lengths of text, and how many keys there are, were checked while decoding; keys are
+    checked where they are hashed.
     """
     data.decode()
+    if not 1 <= len(wire) <= MAX_ENTRY_JOBS:
+        raise ValueError(f"an entry of {len(wire):,} jobs; it holds 1 to {MAX_ENTRY_JOBS:,}")
     may_hold_nul = b"\\u0000" in data
+    is_large = len(data) > MAX_BODY_BYTES or is_deeper(data, MAX_DEPTH)
     for job in wire:
         if not is_ulid(job.id):
             raise ValueError("a job's id is not a ULID")
         if may_hold_nul and any("\0" in text for text in (job.operation, *job.keys, *_texts(job))):
             raise ValueError("a NUL outside of the document")
+        if is_large and (why := why_no_body(bytes(job.body))):
+            raise ValueError(why)
 
 
 def _texts(job: WireJob) -> list[str]:
@@ -148,8 +201,9 @@ def _texts(job: WireJob) -> list[str]:
 
 
 def stamped(body: bytes, timestamp: int) -> bytes:
-    """The document with a timestamp at its end. It has none of its own: that is what ``stamp`` says."""
-    return b'%s,"timestamp":%d}' % (body.rstrip()[:-1], timestamp)
+    """Return the document with a timestamp at its end. It has none of its own: that is what ``stamp`` says."""
+    head = body.rstrip()[:-1].rstrip()
+    return b'%s%s"timestamp":%d}' % (head, b"" if head.endswith(b"{") else b",", timestamp)
 
 
 def drop_repeats(jobs: Sequence[Job], known: Known) -> list[Job]:

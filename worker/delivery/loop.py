@@ -20,8 +20,10 @@ from ..failpoints import failpoint
 from ..job import Job
 from ..store import due, known, ledger, settlement
 from ..store.backlog import Waiting
+from ..store.isolation import settle_apart
 from ..store.settlement import Settlement
 from ..store.shards import Takeover
+from ..store.storable import is_of_the_data
 from ..store.sweep import Sweep
 from .admission import admit
 from .breaker import Breaker, Standings
@@ -241,16 +243,17 @@ class Delivery:
             return frozenset()
         began = time.monotonic()
         due_from = None if state.has_due else state.sweep.start(began)
-        with self._engine.connect() as connection:
-            stores = known.look_up(
-                connection,
-                self._queue.shard,
-                intake.lane,
-                [job.id for job in fresh],
-                list({key for job in fresh for key in job.keys}),
-                due_from,
-                standings.may_send,
-            )
+        ids, keys = [job.id for job in fresh], list({key for job in fresh for key in job.keys})
+        try:
+            with self._engine.connect() as connection:
+                stores = known.look_up(
+                    connection, self._queue.shard, intake.lane, ids, keys, due_from, standings.may_send
+                )
+        except Exception as error:
+            if not (intake.killed_its_workers and is_of_the_data(error)):
+                raise
+            # Postgres does not even take the question, and did not before: they become dead letters without it.
+            stores = known.Known(frozenset(), frozenset(), has_due=True)
         if due_from is not None and not stores.has_due:
             state.sweep.asked(due_from, began, time.monotonic())
         state.has_due = state.has_due or stores.has_due
@@ -376,9 +379,14 @@ class Delivery:
             return
         failpoint("before_settle")
         outcome.waiting.sort(key=lambda each: order[each.job.id])
-        with self._engine.begin() as connection:
-            self.paused = settlement.settle(connection, self._holder, outcome, self._rules.merge_delay_s)
-            failpoint("before_commit")
+        try:
+            with self._engine.begin() as connection:
+                self.paused = settlement.settle(connection, self._holder, outcome, self._rules.merge_delay_s)
+                failpoint("before_commit")
+        except Exception as error:
+            if not is_of_the_data(error):
+                raise
+            self.paused = settle_apart(self._engine, self._holder, outcome, self._rules.merge_delay_s)
         failpoint("after_settle")
         for each in outcome.waiting:
             self._lanes[each.job.lane].has_due = True

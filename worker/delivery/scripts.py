@@ -57,22 +57,26 @@ if ARGV[10] == 'pending' then
   wanted = math.max(1, math.floor(wanted / 4 ^ math.max(0, deliveries - 1)))
   from = '0'
 end
-local answer, at, jobs, bytes = {'ok', deliveries}, 2, 0, 0
+local answer, at, jobs, bytes, entries_read = {'ok', deliveries}, 2, 0, 0, 0
 repeat
-  local count = math.min(100, math.max(1, math.floor((wanted - jobs) / most)))
+  -- A few first: how large they are says how many more there is room for.
+  local room = entries_read == 0 and 20 or (enough - bytes) * entries_read / math.max(1, bytes)
+  local count = math.min(100, math.max(1, math.floor(math.min(room, (wanted - jobs) / most))))
   local read = redis.call('XREADGROUP', 'GROUP', ARGV[11], ARGV[12], 'COUNT', count, 'STREAMS', stream, from)
   local entries = read and read[1][2] or {}
   for _, entry in ipairs(entries) do
     local fields, holds = entry[2], 1
     local known = fields and #fields >= 4 and fields[1] == 'v' and fields[3] == 'j'
     if known and #fields > 4 then
-      holds = tonumber(fields[5] == 'n' and fields[6] or '') or 0
-      known = #fields == 6 and holds >= 1
+      -- Up to three digits: tonumber() also takes inf, nan, 1e308 and hexadecimal, which no answer and no counter can hold.
+      holds = #fields == 6 and fields[5] == 'n' and tonumber(string.match(fields[6], '^%d%d?%d?$')) or 0
+      known = holds >= 1
     end
     answer[at + 1], answer[at + 2], answer[at + 3] = entry[1], known and fields[2], known and fields[4] or fields
     answer[at + 4] = known and holds or 1
     at, jobs = at + 4, jobs + answer[at + 4]
     if known then bytes = bytes + #fields[4] else for _, value in ipairs(fields or {}) do bytes = bytes + #value end end
+    entries_read = entries_read + 1
     if from ~= '>' then from = entry[1] end
   end
 until #entries < count or jobs + most > wanted or bytes >= enough
@@ -87,7 +91,8 @@ for i = 2, #ARGV, 2 do
   redis.call('XACK', KEYS[1], ARGV[1], ARGV[i])
   if redis.call('XDEL', KEYS[1], ARGV[i]) == 1 then fewer = fewer + ARGV[i + 1] - 1 end
 end
-if fewer > 0 then redis.call('DECRBY', KEYS[2], fewer) end
+-- An entry that was not appended by our script may have claimed more than was ever counted.
+if fewer > 0 and redis.call('DECRBY', KEYS[2], fewer) < 0 then redis.call('DEL', KEYS[2]) end
 """
 
 # Hands out jobs that were found due in the backlog, and counts that as the stream does for its entries: what keeps coming back may be

@@ -1,4 +1,4 @@
-"""Text as Postgres keeps it: without NUL, which it takes neither in text nor in jsonb."""
+"""Text as Postgres keeps it: valid Unicode without NUL, which it takes neither in text nor in jsonb."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import msgspec
 
 
 def plain(text: str | None) -> str | None:
-    """``text`` without NUL."""
-    return None if text is None else text.replace("\x00", "\ufffd")
+    """``text`` without NUL and without half characters."""
+    if text is None:
+        return None
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
 def as_json(value: Any) -> str:

@@ -45,7 +45,8 @@ class ReplayedRow:
 def entry_number(entry: str) -> int:
     """A stream entry's id (``milliseconds-sequence``) as one number, in the order of the stream."""
     milliseconds, _, sequence = entry.partition("-")
-    return (int(milliseconds) << 20) + min(int(sequence or 0), (1 << 20) - 1)
+    # Within a bigint: whoever writes entries can give them any id.
+    return (min(int(milliseconds), (1 << 43) - 1) << 20) + min(int(sequence or 0), (1 << 20) - 1)
 
 
 def make_way(connection: sa.Connection, shard: int, arriving: Sequence[Job], first_position: int) -> list[int]:

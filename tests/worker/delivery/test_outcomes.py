@@ -111,13 +111,14 @@ TROUBLES: dict[str, dict[str, Any]] = {
     "422 without the API's JSON": {"kind": "body", "status": 422, "body": '{"detail": "x"}'},
     "404 on the batch path": {"kind": "body", "status": 404, "body": "404 page not found"},
     "405 on the batch path": {"kind": "body", "status": 405, "body": ""},
-    "207 without errors": {"kind": "body", "status": 207, "body": '{"errors": []}'},
+    "207 without errors": {"kind": "body", "status": 207, "body": "{}"},
     "207 with an index outside": {"kind": "body", "status": 207, "body": '{"errors": [{"batch_index": 9}]}'},
-    "207 with an index twice": {
+    "207 with an index inside and one outside": {
         "kind": "body",
         "status": 207,
-        "body": '{"errors": [{"batch_index": 0}, {"batch_index": 0}]}',
+        "body": '{"errors": [{"batch_index": 0}, {"batch_index": 3}]}',
     },
+    "207 of a thousand brackets": {"kind": "body", "status": 207, "body": "[" * 1_500},
     "204 for a batch": {"kind": "body", "status": 204, "body": ""},
 }
 

@@ -236,7 +236,7 @@ def test_lines_that_no_parser_takes_are_refused_by_themselves(tmp_path: Path) ->
     file.write_bytes(b"\n".join([*hostile, b'{"fine": 1}']))
     with file.open("rb") as opened:
         found = list(json_lines.read(opened, "lines.jsonl"))
-    assert [line.problem is None for line in found] == [False] * 5 + [True]
+    assert [bool(line.problem) for line in found] == [True] * 5 + [False]
 
 
 def test_memory_does_not_grow_with_the_number_of_lines() -> None:
