@@ -31,6 +31,8 @@ from worker.relay.rows import Row
 from worker.relay.sql_rows import SqlRows
 from worker.setting_up import migrate
 from worker.settings import load
+from worker.store import incidents
+from worker.store.incidents import Kind
 from worker.store.settled import settled
 
 PEOPLE = 40
@@ -127,6 +129,9 @@ def test_a_failover_that_lost_the_latest_entries_is_noticed_before_anything_is_a
     in_stream = stream_jobs(road, shard)
     assert [job for index, job in enumerate(in_stream) if job not in in_stream[:index]] == jobs
     assert in_stream[2:] == jobs, "everything that had not arrived, in order"
+    with road.engine.connect() as connection:
+        (incident,) = incidents.unacknowledged(connection)
+    assert (incident.kind, incident.at_most, incident.jobs) == (Kind.ROLLED_BACK, None, 1), "direct calls may be lost"
 
 
 def test_what_has_arrived_is_not_relayed_into_the_new_queue(

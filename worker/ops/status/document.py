@@ -31,7 +31,7 @@ def document(now: Snapshot, what_to_do: Iterable[Hint], failed: Iterable[str]) -
     }
 
 
-_OF_REDIS = ("queue", "delivered", "breaker", "budget", "beat", "workers", "memory")
+_OF_REDIS = ("queue", "delivered", "breaker", "budget", "beat", "workers", "refusing", "memory")
 _OF_POSTGRES = ("backlog", "dead_letters", "lost", "paused")
 
 
@@ -72,6 +72,7 @@ def _redis(now: Snapshot, side: RedisSide) -> dict[str, Any]:
             }
             for worker in side.workers
         ],
+        "refusing": [{"message": message, "processes": names} for message, names in side.refusing.items()],
         "memory": {"used": side.memory.used, "limit": side.memory.limit or None, "policy": side.memory.policy},
     }
 
