@@ -48,14 +48,18 @@ def tick() -> None:
 
 def _refuses() -> bool:
     """Whether this process may not send anything: its credentials are of another workspace than they should be."""
-    from .workspace_guard import note_refusal
+    from .workspace_guard import note_refusal, others_deliver
 
-    guard = resources().guard
-    message = guard.refusal() if guard else ""
-    if message:
-        _say_once(message)
-        note_refusal(resources().redis, message)
-    return bool(message)
+    own = resources()
+    verdict = own.guard.refusal() if own.guard else None
+    if verdict is None:
+        return False
+    if verdict.problem == "unreachable" and not others_deliver(own.redis):
+        # An outage: this process sends nothing, and moves what comes out of Redis and into the backlog like any other.
+        return False
+    _say_once(verdict.message)
+    note_refusal(own.redis, verdict.message)
+    return True
 
 
 @lru_cache(maxsize=16)

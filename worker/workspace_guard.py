@@ -15,6 +15,8 @@ from typing import Any
 
 import redis
 
+from producers.redis_keys import PREFIX
+
 from .customerio.region import Verdict
 from .delivery.pace import Closed
 from .signs_of_life import REFUSING_KEY
@@ -24,11 +26,20 @@ AGAIN_S = 5.0
 #: A refusal older than this is not shown any more, seconds.
 SHOWN_S = 60.0
 
+#: A delivery so long ago says that other processes deliver, seconds.
+OTHERS_S = 60.0
+
+_GOOD = Verdict()
+
 Pair = tuple[str, str]
 
 
 class WrongWorkspaceError(Closed):
-    """The credentials are not known to belong to the workspace that the setting names; nothing was sent."""
+    """The credentials do not belong to the workspace that the setting names; nothing was sent."""
+
+
+class UnverifiedError(OSError):
+    """Nobody could say which workspace the credentials belong to; nothing was sent. An outage like any other."""
 
 
 class WorkspaceGuard:
@@ -55,41 +66,48 @@ class WorkspaceGuard:
         self._lock = Lock()
         self._good: Pair | None = None
         self._refused: Pair | None = None
-        self._message = ""
+        self._verdict = Verdict()
         self._ask_again_at = 0.0
 
     def __call__(self) -> Pair:
         """Return the pair in force, for the next request.
 
         Raises:
-            WrongWorkspaceError: it is not known to be good.
+            WrongWorkspaceError: it belongs elsewhere.
+            UnverifiedError: the region endpoint did not answer.
         """
         pair = self._credentials()
-        if self._is_on and pair != self._good and (message := self._examine(pair)):
-            raise WrongWorkspaceError(message)
+        verdict = self._examine(pair)
+        if verdict.problem == "unreachable":
+            raise UnverifiedError(f"the workspace of the credentials is not known: {verdict.message}")
+        if verdict.problem:
+            raise WrongWorkspaceError(verdict.message)
         return pair
 
-    def refusal(self) -> str:
-        """Say why nothing may be sent with the pair in force; empty: it may."""
-        try:
-            self()
-        except WrongWorkspaceError as refusal:
-            return str(refusal)
-        return ""
+    def refusal(self) -> Verdict | None:
+        """Return why nothing may be sent with the pair in force; None: it may."""
+        verdict = self._examine(self._credentials())
+        return verdict if verdict.problem else None
 
-    def _examine(self, pair: Pair) -> str:
+    def _examine(self, pair: Pair) -> Verdict:
+        if not self._is_on or pair == self._good:
+            return _GOOD
         with self._lock:
             if pair == self._good:
-                return ""
-            if pair == self._refused and self._clock() < self._ask_again_at:
-                return self._message
-            verdict = self._ask(pair)
-            if not verdict.problem:
-                self._good = pair
-                return ""
-            self._refused, self._message = pair, verdict.message
-            self._ask_again_at = self._clock() + AGAIN_S
-            return self._message
+                return _GOOD
+            if pair != self._refused or self._clock() >= self._ask_again_at:
+                self._verdict = self._ask(pair)
+                self._good = self._good if self._verdict.problem else pair
+                self._refused = pair if self._verdict.problem else None
+                self._ask_again_at = self._clock() + AGAIN_S
+            return self._verdict
+
+
+def others_deliver(client: redis.Redis) -> bool:
+    """Whether anybody delivered something within the last minute."""
+    last_ms: Any = client.hget(PREFIX + "breaker", "last_success_ms")
+    seconds, _ = client.time()
+    return seconds - int(last_ms or 0) / 1000 < OTHERS_S
 
 
 def note_refusal(client: redis.Redis, message: str) -> None:

@@ -14,7 +14,7 @@ from tests.worker.delivery.conftest import road  # noqa: F401 - a fixture
 from tests.worker.delivery.in_process import people_of
 from tests.worker.ops.command_line import CommandLine
 from worker.customerio.region import Verdict
-from worker.workspace_guard import AGAIN_S, Pair, WorkspaceGuard, WrongWorkspaceError
+from worker.workspace_guard import AGAIN_S, Pair, UnverifiedError, WorkspaceGuard, WrongWorkspaceError
 
 RIGHT, OTHER = ("site", "right"), ("site", "other")
 
@@ -56,11 +56,13 @@ def test_a_pair_of_which_nothing_is_known_yet_does_not_pass() -> None:
     current, asked = [RIGHT], Asked()
     asked.verdicts[RIGHT] = Verdict(problem="unreachable", message="cannot be reached")
     guard = guard_of(current, asked)
-    assert guard.refusal() == "cannot be reached"
+    with pytest.raises(UnverifiedError, match="cannot be reached"):
+        guard()
     asked.verdicts[RIGHT] = Verdict()
-    assert guard.refusal() == "cannot be reached", "not asked again at once"
+    assert guard.refusal() is not None, "not asked again at once"
     asked.now += AGAIN_S + 1
-    assert guard.refusal() == ""
+    assert guard.refusal() is None
+    assert guard() == RIGHT
 
 
 def test_without_the_setting_nobody_is_asked() -> None:
@@ -86,6 +88,19 @@ def test_beside_a_worker_of_another_workspace_the_right_one_delivers_everything(
     second = [road.producer.track(person, "second", {}) for shard in range(4) for person in people_of(shard, 3)]
     road.wait_delivered(first + second, 120)
     assert [request for request in other.client.requests() if request["path"] != "/api/v1/accounts/region"] == []
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_that_starts_in_an_outage_empties_the_streams_all_the_same(
+    road: Road,  # noqa: F811 - a fixture
+    start_worker: Callable[..., Any],
+    sandbox: SandboxProcess,
+) -> None:
+    with sandbox.client.outage():
+        start_worker(road.settings | {"TRACKRELAY_ENVIRONMENT_ID": "123"}, pool="threads", concurrency=4)
+        job = road.producer.track("42", "seen", {})
+        road.wait_waiting(job, 60)
+    road.wait_delivered([job], 120)
 
 
 @pytest.mark.timeout(300)

@@ -25,7 +25,7 @@ def describe(incident: Incident) -> str:
 def jobs_lost(incident: Incident) -> str:
     """Say how many jobs were lost, as far as that is known."""
     at_least, at_most = incident.at_least, incident.at_most
-    if at_most is None or incident.kind is Kind.ROLLED_BACK:
+    if at_most is None:
         return "how many jobs were lost is not known"
     if at_most == 0:
         return "none of the jobs that were known to be in it is lost"

@@ -15,12 +15,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from producers.errors import TrackRelayError
 from producers.outbox.database import make_engine
 from producers.outbox.table import table
+from producers.redis_keys import relay_lease
 from producers.server_urls import place
 
 from .failures import explain_outbox
 
 #: Seconds after which a command says that the outbox's database does not answer.
 TIMEOUT_S = 5.0
+#: A relay takes rows on within a second, and another one takes its place within five: what waits for longer has no relay.
+UNRELAYED_S = 10.0
+NO_RELAY = "no relay runs: start a worker with TRACKRELAY_OUTBOX_URL, or `trackrelay relay` beside the application"
 #: Rows read in one go.
 CHUNK = 1_000
 
@@ -67,6 +71,13 @@ class Outbox:
     def place(self) -> str:
         """Where it is, without what is secret."""
         return place(self._url)
+
+    @property
+    def lease(self) -> str:
+        """The key in Redis that stands while a relay works on this outbox."""
+        from ..relay.sql_rows import outbox_name
+
+        return relay_lease(outbox_name(self._engine.url))
 
     def waiting(self, generation: str | None) -> Waiting:
         """How much is still to be relayed.

@@ -21,7 +21,7 @@ from ..queue_recovery import replace_generation
 from ..resources import key_hash_secret
 from ..settings import Settings
 from ..tasks import describe
-from .queue import RelayQueue
+from .queue import Hold, RelayQueue
 from .relay import Agreement, Look, NewerRow, QueueGone, Relay
 from .rows import Rows
 
@@ -96,7 +96,10 @@ class Loop:
         return 0.0 if relayed.more or confirmed.more else POLL_S
 
     def _hold(self) -> Look | None:
-        return Look() if self._queue.hold(self._outbox) else None
+        hold = self._queue.hold(self._outbox)
+        if hold is Hold.TAKEN:
+            self._relay.forget_appends()
+        return None if hold is Hold.OTHERS else Look()
 
     def _release(self) -> Look:
         self._queue.release(self._outbox)

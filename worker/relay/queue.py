@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -21,13 +22,22 @@ LEASE_MS = 5_000
 # Takes or renews the lease. KEYS: lease. ARGV: token, milliseconds
 _HOLD = """
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+if holder and holder ~= ARGV[1] then return 'others' end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1
+return holder and 'renewed' or 'taken'
 """
 # KEYS: lease. ARGV: token
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 EntryId: TypeAlias = tuple[int, int]
+
+
+class Hold(StrEnum):
+    """Who has the lease after asking for it."""
+
+    OTHERS = "others"
+    RENEWED = "renewed"
+    #: Ours from now on; another relay may have worked before.
+    TAKEN = "taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +123,10 @@ class RelayQueue:
             }
         )
 
-    def hold(self, outbox: str) -> bool:
-        """Take or renew the lease of ``outbox``; returns whether this relay has it."""
-        return bool(self._hold(keys=[relay_lease(outbox)], args=[self._token, LEASE_MS]))
+    def hold(self, outbox: str) -> Hold:
+        """Take or renew the lease of ``outbox``, and return who has it now."""
+        answer: Any = self._hold(keys=[relay_lease(outbox)], args=[self._token, LEASE_MS])
+        return Hold(answer.decode())
 
     def release(self, outbox: str) -> None:
         """Let another relay have the outbox at once."""

@@ -45,6 +45,8 @@ ROWS = 500
 APPEND_BYTES = 1_000_000
 #: Relayed rows whose arrival is asked about at once.
 CONFIRM_ROWS = 2_000
+#: For how long a relay relies on the number of the last append that it knows. A relay that slept for longer reads it anew.
+REMEMBERED_S = 2.0
 #: How often it is asked while rows wait for it.
 CONFIRM_S = 0.5
 
@@ -139,6 +141,10 @@ class Relay:
             return Look()
         return self._confirm(self._config)
 
+    def forget_appends(self) -> None:
+        """Read anew what was appended last: another relay may have worked since."""
+        self._remembered_until = 0.0
+
     @property
     def has_unconfirmed(self) -> bool:
         """Whether relayed rows may still be there."""
@@ -149,14 +155,18 @@ class Relay:
     def _start_over(self) -> None:
         #: Whether every row of another generation has been dealt with, so that only new ones need looking for.
         self._caught_up = False
-        self._remembered: int | None = None
+        self._remembered = 0
+        self._remembered_until = 0.0
         self._unconfirmed = True
         self._confirmed_up_to = 0
         self._confirm_at = 0.0
 
     def _relay(self, config: QueueConfig) -> Look:
-        if self._remembered is None:
-            self._remembered = self._rows.last_turn(config.generation)
+        now = time.monotonic()
+        if now >= self._remembered_until:
+            # The highest of both: the rows of our own appends may have been let go since.
+            self._remembered = max(self._remembered, self._rows.last_turn(config.generation))
+            self._remembered_until = now + REMEMBERED_S
         rows = self._rows.unrelayed(ROWS) if self._caught_up else self._rows.not_relayed_in(config.generation, ROWS)
         relayed = 0
         known = list(itertools.takewhile(lambda row: row.format <= FORMAT_VERSION, rows))

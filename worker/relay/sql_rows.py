@@ -63,9 +63,7 @@ class SqlRows:
     @cached_property
     def name(self) -> str:
         """Host, port and database, hashed."""
-        url = self._engine.url
-        place = f"{url.get_backend_name()}:{url.host}:{url.port}:{url.database}"
-        return hashlib.sha1(place.encode(), usedforsecurity=False).hexdigest()[:12]
+        return outbox_name(self._engine.url)
 
     def unrelayed(self, most: int) -> list[Row]:
         with self._engine.connect() as connection:
@@ -102,6 +100,12 @@ class SqlRows:
     def close(self) -> None:
         """Close the connection."""
         self._engine.dispose()
+
+
+def outbox_name(url: sa.URL) -> str:
+    """Name the outbox in the database that ``url`` leads to: relays of one name take turns."""
+    place = f"{url.get_backend_name()}:{url.host}:{url.port}:{url.database}"
+    return hashlib.sha1(place.encode(), usedforsecurity=False).hexdigest()[:12]
 
 
 def _parameters(mark: Mark) -> dict[str, Any]:

@@ -30,15 +30,15 @@ _NOTE = sa.text("""
 
 _OPEN = sa.text("""
     INSERT INTO trackrelay_incidents (kind, generation, since, until, count_until, streams, at_most)
-    SELECT :kind, :generation, note.updated_at, clock_timestamp(),
+    SELECT CAST(:kind AS text), CAST(:generation AS text), note.updated_at, clock_timestamp(),
         clock_timestamp() + make_interval(secs => :settling_s), note.value, CAST(note.value ->> 'jobs' AS bigint)
     FROM (SELECT 1) AS one LEFT JOIN trackrelay_state AS note
-        ON note.name = 'streams' AND note.value ->> 'generation' = :generation
+        ON note.name = 'streams' AND note.value ->> 'generation' = :generation AND :kind <> 'rolled_back'
     RETURNING id
 """)
 
 _UNCOUNTED = sa.text("""
-    SELECT id, streams, relayed_again, extract(epoch FROM count_until) AS count_until
+    SELECT id, kind, streams, relayed_again, extract(epoch FROM count_until) AS count_until
     FROM trackrelay_incidents
     WHERE streams IS NOT NULL AND (counted_at IS NULL OR counted_at < count_until) FOR UPDATE
 """)
@@ -100,7 +100,7 @@ class Kind(StrEnum):
     WIPED = "wiped"
     #: Redis had another queue than the one that Postgres knew.
     REPLACED = "replaced"
-    #: Redis had lost the latest entries of its streams, as after a failover.
+    #: Redis had lost the latest entries of its streams, as after a failover. What the last note says is still there, or not.
     ROLLED_BACK = "rolled_back"
 
 
@@ -161,6 +161,9 @@ def count_lost(connection: sa.Connection) -> None:
         # With a backlog, what was delivered may have come from there.
         low = settled.waiting_low + (0 if note["backlog"] else settled.delivered_low + settled.dead_low)
         at_least, at_most = bounds(note["jobs"], note["pending"], (low, high), row.relayed_again)
+        if row.kind == Kind.REPLACED:
+            # The other queue may be the one of before after all, as Postgres was restored from a backup.
+            at_least = 0
         values = {"low": low, "high": high, "at_least": at_least, "at_most": at_most}
         connection.execute(_COUNTED, {"id": row.id, **values})
 

@@ -1,5 +1,7 @@
 """``trackrelay migrate``."""
 
+import logging
+
 import pytest
 import redis
 
@@ -78,3 +80,11 @@ def test_tables_of_a_newer_version_are_left_as_they_are(road: Road, run: Command
 def _show_worker(client: redis.Redis) -> None:
     client.zadd(WORKERS_KEY, {"celery@somewhere": 4_000_000_000})
     client.set("trackrelay:workers:celery@somewhere", "{}")
+
+
+def test_asking_for_the_revision_logs_nothing(road: Road, caplog: pytest.LogCaptureFixture) -> None:
+    """An application that logs at INFO had two lines of Alembic's above each `status`."""
+    caplog.set_level(logging.INFO)
+    with road.engine.connect() as connection:
+        assert migrating.current(connection) == migrating.head()
+    assert [record for record in caplog.records if record.name.startswith("alembic")] == []

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from producers.outbox import Outbox, table
-from tests.support.outbox import Application, look_once
+from tests.support.outbox import Application, look_once, make_relay
 from tests.support.road import Road
 
 from .command_line import Answer, CommandLine
@@ -53,8 +53,27 @@ def test_check_says_what_waits_in_the_outbox(road: Road, application: Applicatio
 
     age(application, 600)
     state, text = outbox_findings(run("check", "--json"))["relayed"]
+    assert state == "wrong"
+    assert "the first for 10 min, and no relay runs: start a worker with TRACKRELAY_OUTBOX_URL" in text
+
+    relay = make_relay(run.settings)
+    assert relay.take()
+    state, text = outbox_findings(run("check", "--json"))["relayed"]
     assert state == "warning"
-    assert "the first for 10 min: does a worker run with TRACKRELAY_OUTBOX_URL" in text
+    assert "the first for 10 min, though a relay runs" in text
+
+
+def test_rows_without_a_relay_are_a_problem_of_status(road: Road, application: Application, run: CommandLine) -> None:
+    application.track("42")
+    assert run("status").code == 0, "a moment ago"
+    age(application, 600)
+    line = run("status").only_line()
+    assert line.startswith("outbox: 1 job waits for up to 10 min, ")
+    assert "and no relay runs" in line
+    assert run("status", "--json").json["problems"] == [line]
+    relay = make_relay(run.settings)
+    assert relay.take()
+    assert run("status").code == 0
 
 
 def test_an_outbox_without_its_table_fails_the_check(road: Road, application: Application, run: CommandLine) -> None:
@@ -173,6 +192,6 @@ def test_status_counts_what_waits_and_says_when_nobody_relays(
     assert "2 jobs wait" in now["summary"]
     (hint,) = [each for each in now["what_to_do"] if each["command"] == "trackrelay relay"]
     assert hint["severity"] == "wrong"
-    assert hint["text"].startswith("Outbox: 2 jobs wait for up to 10 min, and nobody relays.")
+    assert hint["text"].startswith("Outbox: 2 jobs wait for up to 10 min, and no relay runs")
     assert "2 jobs, the first for 10 min" in run("status").out
     assert run("status", "-q", "--fail-if", "oldest>5m").code == 1

@@ -26,10 +26,13 @@ from tests.support.waiting import wait_until
 from worker import queue_config
 from worker.ops.servers import ValkeyProcess
 from worker.queue_recovery import set_up_again
+from worker.relay.loop import Loop
 from worker.relay.rows import Row
 from worker.relay.sql_rows import SqlRows
 from worker.setting_up import migrate
 from worker.settings import load
+from worker.store import incidents
+from worker.store.incidents import Kind
 from worker.store.settled import settled
 
 PEOPLE = 40
@@ -125,6 +128,9 @@ def test_a_failover_that_lost_the_latest_entries_is_noticed_before_anything_is_a
     in_stream = stream_jobs(road, shard)
     assert [job for index, job in enumerate(in_stream) if job not in in_stream[:index]] == jobs
     assert in_stream[2:] == jobs, "everything that had not arrived, in order"
+    with road.engine.connect() as connection:
+        (incident,) = incidents.unacknowledged(connection)
+    assert (incident.kind, incident.at_most, incident.jobs) == (Kind.ROLLED_BACK, None, 1), "direct calls may be lost"
 
 
 def test_what_has_arrived_is_not_relayed_into_the_new_queue(
@@ -225,3 +231,51 @@ def test_while_redis_is_away_rows_wait_and_then_go_in_order(
     # The server of the tests keeps nothing: what was in it was relayed again, too.
     assert stream_jobs(road, shard_of("id:42", 4)) == jobs
     road.close()
+
+
+def relay_all(relay: Loop) -> None:
+    """Look until nothing is left to do at once."""
+    while relay.look() == 0:
+        pass
+
+
+def test_a_relay_that_takes_over_knows_of_appends_that_another_made_since_it_worked_last(
+    postgres_application: Application, road: Road
+) -> None:
+    """The failover loses what the other one appended: it must be missed before anything later is appended."""
+    shard = shard_of("id:42", 4)
+    earlier, later = make_relay(road.settings), make_relay(road.settings)
+    assert later.take()
+    postgres_application.track("7", "its own")
+    relay_all(later)
+    later.give_up()
+    replica = {name: road.redis.dump(name) for name in road.redis.keys("trackrelay:*")}
+    assert earlier.take()
+    first = postgres_application.track("42", "first")
+    relay_all(earlier)
+    road.redis.flushall()
+    for name, value in replica.items():
+        road.redis.restore(name, 0, value, replace=True)
+    assert later.take()
+    second = postgres_application.track("42", "second")
+    relay_all(later)
+    in_stream = stream_jobs(road, shard)
+    assert list(dict.fromkeys(in_stream)) == [first, second]
+
+
+def test_a_relay_that_slept_reads_anew_what_others_appended(postgres_application: Application, road: Road) -> None:
+    """It believes that it has the lease; another one worked meanwhile."""
+    shard = shard_of("id:42", 4)
+    other, sleeper = make_relay(road.settings), make_relay(road.settings)
+    postgres_application.track("7", "its own")
+    relay_all(sleeper)
+    replica = {name: road.redis.dump(name) for name in road.redis.keys("trackrelay:*")}
+    first = postgres_application.track("42", "first")
+    relay_all(other)
+    road.redis.flushall()
+    for name, value in replica.items():
+        road.redis.restore(name, 0, value, replace=True)
+    second = postgres_application.track("42", "second")
+    sleeper._relay._remembered_until = 0.0  # what time does
+    relay_all(sleeper)
+    assert list(dict.fromkeys(stream_jobs(road, shard))) == [first, second]

@@ -1,7 +1,8 @@
 """Jobs that are lost are told: how many, since when, until somebody acknowledges it. What an outbox still has is not lost."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from producers.redis_keys import PREFIX, stream
 from sandbox.process import SandboxProcess
 from tests.support.outbox import Application, look_once
 from tests.support.road import Road
+from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, make_due, people_of, probe_now
 from tests.worker.ops.command_line import CommandLine
 from tests.worker.relay.conftest import postgres_application  # noqa: F401 - a fixture
@@ -214,3 +216,22 @@ def test_the_bounds_of_a_loss(
     jobs: int, pending: int, settled: tuple[int, int], again: int, expected: tuple[int, int]
 ) -> None:
     assert bounds(jobs, pending, settled, again) == expected
+
+
+def test_running_workers_note_and_notice_by_themselves(
+    road: Road, run: CommandLine, start_worker: Callable[..., Any]
+) -> None:
+    assert run("pause").code == 0
+    start_worker(road.settings, pool="threads", concurrency=2)
+    enqueue(road, 9)
+
+    def noted() -> bool:
+        return any(
+            row.value["jobs"] == 9 for row in road.rows("SELECT value FROM trackrelay_state WHERE name = 'streams'")
+        )
+
+    wait_until(noted, 60, "the note")
+    road.redis.flushall()
+    wait_until(
+        lambda: [(each.at_least, each.at_most) for each in lost(road)] == [(9, 9)], 60, lambda: f"9 in {lost(road)}"
+    )

@@ -58,7 +58,7 @@ def _findings() -> Iterator[Finding]:
             queue = _queue(stores)
             yield from postgres.findings(stores.engine, stores.settings, queue)
             if stores.outbox is not None:
-                yield from outbox.findings(stores.outbox, queue.config.generation if queue.config else None)
+                yield from outbox.findings(stores.outbox, queue, lambda lease: _stands(stores, lease))
             yield from customerio.findings(stores.settings)
     except ConfigurationError:
         for area in (redis.AREA, postgres.AREA, customerio.AREA):
@@ -71,6 +71,13 @@ def _queue(stores: Stores) -> postgres.QueueLook:
         return postgres.QueueLook(queue_config.read(stores.redis), (moving or b"").decode())
     except RedisError:
         return postgres.QueueLook()
+
+
+def _stands(stores: Stores, key: str) -> bool:
+    try:
+        return bool(stores.redis.exists(key))
+    except RedisError:
+        return True  # not known; that Redis does not answer is said elsewhere
 
 
 def _document(found: Finding) -> dict[str, str]:

@@ -32,7 +32,9 @@ def document(now: Snapshot, what_to_do: Iterable[Hint], failed: Iterable[str]) -
     }
 
 
-_OF_REDIS = ("queue", "delivered", "breaker", "budget", "beat", "delivers_to", "workers", "memory", "calls")
+_OF_REDIS = (
+    "queue", "delivered", "breaker", "budget", "beat", "delivers_to", "workers", "refusing", "memory", "calls",
+)  # fmt: skip
 _OF_POSTGRES = ("backlog", "dead_letters", "lost", "paused")
 
 
@@ -93,6 +95,7 @@ def _redis(now: Snapshot, side: RedisSide) -> dict[str, Any]:
             for worker in side.workers
         ],
         "calls": {kind: _calls(side.failed_calls, kind) for kind in KINDS},
+        "refusing": [{"message": message, "processes": names} for message, names in side.refusing.items()],
         "memory": {"used": side.memory.used, "limit": side.memory.limit or None, "policy": side.memory.policy},
     }
 

@@ -63,7 +63,7 @@ def _stores(now: Snapshot) -> Iterator[Hint]:
     if now.postgres_problem:
         yield _problem(now.postgres_problem)
     if now.outbox_problem:
-        yield _problem(now.outbox_problem)
+        yield _problem(now.outbox_problem, "trackrelay relay" if now.outbox else "trackrelay check")
     if now.redis is None and now.redis_problem:
         yield Hint("note", "Applications get QueueUnavailable until Redis is back; what it already has waits there.")
     if now.postgres is None and now.redis and now.redis.queued:
@@ -75,9 +75,9 @@ def _lost(now: Snapshot) -> Iterator[Hint]:
         yield Hint("wrong", f"{describe(incident)}.", f"{ACKNOWLEDGE} {incident.id}")
 
 
-def _problem(problem: str) -> Hint:
+def _problem(problem: str, command: str = "trackrelay check") -> Hint:
     sentence = problem[:1].upper() + problem[1:]
-    return Hint("wrong", sentence if sentence.endswith("?") else f"{sentence}.", "trackrelay check")
+    return Hint("wrong", sentence if sentence.endswith("?") else f"{sentence}.", command)
 
 
 def _delivery(now: Snapshot) -> Iterator[Hint]:
@@ -219,7 +219,7 @@ def _stuck(now: Snapshot, redis: RedisSide) -> Iterator[Hint]:
 
 
 def _outbox(now: Snapshot) -> Iterator[Hint]:
-    age = now.age(now.outbox.oldest) if now.outbox else None
+    age = now.age(now.outbox.oldest) if now.outbox and not now.outbox_problem else None
     if now.outbox and age is not None and age > RELAY_S:
         wait = f"{count(now.outbox.jobs, 'job')} {'waits' if now.outbox.jobs == 1 else 'wait'}"
         yield Hint(

@@ -19,6 +19,7 @@ from ...store import migrating
 from ...store.reading.overview import Overview, overview
 from ..failures import explain
 from ..stores import Stores
+from ..words import count, duration
 from .redis_side import RedisSide, look
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def take(stores: Stores) -> Snapshot:
     if redis and redis.config and postgres and not redis_problem:
         redis_problem = difference(redis.config, postgres.queue, redis.moving) or ""
     now = redis.now if redis else time.time()
+    if outbox and redis and not outbox_problem:
+        outbox_problem = _without_relay(stores, outbox, time.time())
     return Snapshot(stores.settings, now, redis, postgres, redis_problem, postgres_problem, outbox, outbox_problem)
 
 
@@ -99,6 +102,20 @@ def _outbox(stores: Stores) -> tuple[Waiting | None, str]:
         return stores.outbox.waiting(None), ""
     except TrackRelayError as error:
         return None, str(error)
+
+
+def _without_relay(stores: Stores, waiting: Waiting, now: float) -> str:
+    from ..outbox import NO_RELAY, UNRELAYED_S
+
+    if stores.outbox is None or waiting.oldest is None or now - waiting.oldest < UNRELAYED_S:
+        return ""
+    try:
+        if stores.redis.exists(stores.outbox.lease):
+            return ""
+    except RedisError:
+        return ""
+    wait = f"{count(waiting.jobs, 'job')} {'waits' if waiting.jobs == 1 else 'wait'}"
+    return f"outbox: {wait} for up to {duration(now - waiting.oldest)}, and {NO_RELAY}"
 
 
 def _redis(stores: Stores) -> tuple[RedisSide | None, str]:
