@@ -27,6 +27,7 @@ def set_framework_settings(source: FrameworkSettings) -> None:
 
 def environment() -> dict[str, str]:
     """What is to be read in place of ``os.environ``."""
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     told = _framework_settings(os.environ)
     # A secret's file in the environment must not win over the secret in the framework's settings.
     hidden = {f"{name}_FILE" for name in told} | {name.removesuffix("_FILE") for name in told if name.endswith("_FILE")}

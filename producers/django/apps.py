@@ -19,7 +19,7 @@ class TrackRelayConfig(AppConfig):
         from .. import default
         from ..environment import set_framework_settings
         from ..people import recognise_people
-        from . import checking, signals
+        from . import checking, error_pages, signals
         from .configuration import as_environment
         from .people import person_of
         from .producer import DjangoProducer
@@ -29,6 +29,7 @@ class TrackRelayConfig(AppConfig):
         recognise_people(person_of)
         checking.register()
         signals.connect()
+        error_pages.hide_secrets()
         setting_changed.connect(_read_again, dispatch_uid="trackrelay")
 
 

@@ -60,6 +60,7 @@ def told() -> Mapping[str, Any]:
     Raises:
         ConfigurationError: it is no dict.
     """
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     given = getattr(settings, "TRACKRELAY", {})
     if not isinstance(given, Mapping):
         raise ConfigurationError(f"TRACKRELAY must be a dict; it is a {type(given).__name__}")
@@ -68,6 +69,7 @@ def told() -> Mapping[str, Any]:
 
 def django_settings() -> DjangoSettings:
     """What is only Django's, of ``settings.TRACKRELAY``."""
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     given = told()
     return DjangoSettings(**{own: given[name] for name, own in OWN.items() if name in given})
 
@@ -90,6 +92,7 @@ def as_environment(environment: Mapping[str, str]) -> dict[str, str]:
     Args:
         environment: what it says itself wins over what only follows.
     """
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     given, own = told(), django_settings()
     says = {name: as_text(given[key]) for key, name in PASSED_ON.items() if given.get(key) is not None}
     follows = {"TRACKRELAY_NAIVE_TIMEZONE": settings.TIME_ZONE}
@@ -104,4 +107,5 @@ def as_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _fallback_alias(own: DjangoSettings, given: Mapping[str, Any]) -> str | None:
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     return own.outbox_alias or (DEFAULT_DB_ALIAS if given.get("ON_UNAVAILABLE") == "outbox" else None)

@@ -20,6 +20,7 @@ _PASSED_ON = frozenset(
 
 def url_of(connection: Any) -> str:
     """The URL of the database behind ``connection``; ``""`` if it is neither PostgreSQL nor SQLite, or has no file."""
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     told = connection.settings_dict
     if connection.vendor == "sqlite":
         return _sqlite(str(told["NAME"]))
@@ -34,6 +35,7 @@ def _sqlite(name: str) -> str:
 
 
 def _postgresql(told: dict[str, Any]) -> str:
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     query = {name: value for name, value in told.get("OPTIONS", {}).items() if name in _PASSED_ON}
     host = str(told.get("HOST") or "")
     if host.startswith("/"):

@@ -53,6 +53,7 @@ def _is_chosen(name: str) -> bool:
 
 
 def _is_relay_missing(configured: Settings) -> bool:
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     # A relay shows itself by the lease on its outbox alone. False also if that cannot be known here.
     if not configured.redis_url:
         return False
