@@ -3,7 +3,11 @@
 #   docker build --tag trackrelay .
 #   docker run --rm trackrelay trackrelay --help
 
-FROM python:3.13-slim AS build
+# An exact version; a digest pins the bytes as well: --build-arg PYTHON_IMAGE=python:3.13.9-slim-trixie@sha256:…, as printed by
+#   docker buildx imagetools inspect python:3.13.9-slim-trixie --format '{{.Manifest.Digest}}'
+ARG PYTHON_IMAGE=python:3.13.9-slim-trixie
+
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY producers producers
@@ -14,11 +18,12 @@ RUN python -m venv /trackrelay \
     && /trackrelay/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[worker,sandbox]' \
     && /trackrelay/bin/pip uninstall --yes pip
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin trackrelay
 COPY --from=build /trackrelay /trackrelay
 ENV PATH=/trackrelay/bin:$PATH \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
 USER 10001
 WORKDIR /tmp
 CMD ["trackrelay", "worker"]

@@ -44,7 +44,7 @@ def run(folder: Path) -> None:
         finally:
             stack.stop()
             output.finish()
-            console.print(f"Everything is stopped. The data is in {folder}.")
+            console.print(f"Everything is stopped. {_whereabouts(stack, folder)}", soft_wrap=True)
 
 
 def _prepare(folder: Path) -> None:
@@ -54,6 +54,16 @@ def _prepare(folder: Path) -> None:
         (folder / ".gitignore").write_text("*\n")
     except OSError as error:
         raise CommandFailed(f"{folder} cannot be used: {error.strerror}; choose another with --data") from None
+
+
+def _whereabouts(stack: Stack, folder: Path) -> str:
+    place = folder.absolute()
+    if elsewhere := stack.kept_elsewhere:
+        return (
+            f"The queue stays in {place}; ledger and dead letters stay in {elsewhere}, as PostgreSQL does not run as root and "
+            f"its user may not enter {place}."
+        )
+    return f"Queue, ledger and dead letters stay in {place}."
 
 
 def _watch(stack: Stack) -> NoReturn:
@@ -76,7 +86,6 @@ def _introduce(console: Console, stack: Stack, folder: Path) -> None:
     console.print(
         "\nTry there: trackrelay check, trackrelay status, or\n"
         """  python -c 'from producers import identify; print(identify("42", {"plan": "pro"}))'\n\n"""
-        f"Ctrl-C stops everything. Queue, ledger and dead letters stay in {folder} for the next start; the\n"
-        "sandbox begins anew each time.\n",
+        f"Ctrl-C stops everything; the sandbox begins anew each time. {_whereabouts(stack, folder)}\n",
         soft_wrap=True,
     )

@@ -61,7 +61,7 @@ class Stack:
         self._said = said
         self._ports = Ports(folder)
         temporary = folder is None
-        self.redis = ValkeyProcess(folder and folder / "valkey", port=self._ports.last("valkey"))
+        self.redis = ValkeyProcess(folder and folder / "valkey", port=self._ports.last("valkey"), with_password=True)
         # What a power cut would take from a temporary folder, nobody misses.
         self.postgres = PostgresProcess(
             folder and folder / "postgres", port=self._ports.last("postgres"), durable=not temporary
@@ -69,6 +69,11 @@ class Stack:
         self.sandbox = SandboxProcess(self._ports.last("sandbox") or ports.free_port())
         self.worker: ChildProcess | None = None
         self.beat: ChildProcess | None = None
+
+    @property
+    def kept_elsewhere(self) -> Path | None:
+        """Where PostgreSQL's data is, if that is not in the folder: it does not run as root."""
+        return None if self.postgres.home == self.postgres.data_dir.resolve() else self.postgres.home
 
     @property
     def settings(self) -> dict[str, str]:

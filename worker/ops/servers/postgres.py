@@ -74,6 +74,11 @@ class PostgresProcess(ServerProcess):
         return self._password_file.read_text()
 
     @property
+    def home(self) -> Path:
+        """Where its data is once it was started: in its folder, or where that has a link to."""
+        return self._home.resolve()
+
+    @property
     def _data(self) -> Path:
         return self._home / "pgdata"
 

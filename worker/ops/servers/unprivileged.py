@@ -66,8 +66,11 @@ def reachable_home(wanted: Path) -> Path:
         return wanted.resolve()  # a link to it may itself be out of reach
     link = wanted / LINK
     kept = KEPT_FOR_ROOT / f"{wanted.name}-{hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]}"
-    if not link.is_symlink():
+    if moved := _kept_for_moved(wanted, link):
+        kept = moved
+    elif not link.is_symlink() or link.readlink() != kept:
         shutil.rmtree(kept, ignore_errors=True)  # of a folder that stood in this place before and was deleted
+        link.unlink(missing_ok=True)
         link.symlink_to(kept)
     kept.mkdir(parents=True, exist_ok=True)
     for folder in (KEPT_FOR_ROOT, kept):
@@ -75,6 +78,19 @@ def reachable_home(wanted: Path) -> Path:
     (kept / "kept-for").write_text(f"{wanted.stat().st_dev} {wanted}")
     _sweep()
     return kept
+
+
+def _kept_for_moved(wanted: Path, link: Path) -> Path | None:
+    """Where the data of a folder is that was renamed since; None if it has none, or is a copy of one that is still there."""
+    if not link.is_symlink():
+        return None
+    kept = link.readlink()
+    try:
+        before = Path((kept / "kept-for").read_text().partition(" ")[2])
+    except OSError:
+        return None
+    is_copy = before != wanted and (before / LINK).is_symlink() and (before / LINK).readlink() == kept
+    return None if is_copy or kept.parent != KEPT_FOR_ROOT else kept
 
 
 def _sweep() -> None:

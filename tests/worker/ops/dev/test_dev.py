@@ -1,6 +1,7 @@
 """`trackrelay dev` from outside: it works, it keeps what it had, and nothing outlives it."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -88,6 +89,13 @@ def test_what_was_enqueued_is_delivered_and_data_and_ports_survive_a_restart(
     code, words = first.end(signal.SIGINT)
     assert code == 0
     assert "Everything is stopped" in words
+    kept = [
+        Path(place)
+        for place in re.findall(r" stays? in ([^\s,;]+?)[.,;]?(?=\s)", words.rpartition("Everything is stopped")[2])
+    ]
+    assert any(list(place.glob("**/data/appendonlydir")) for place in kept), kept
+    assert any(list(place.glob("**/pgdata/PG_VERSION")) for place in kept), kept
+    assert re.fullmatch(r"redis://:[0-9a-f]{32}@127\.0\.0\.1:\d+/0", settings["TRACKRELAY_REDIS_URL"])
     assert "worker │ " in words
     assert not any(child.is_running() for child in children)
 

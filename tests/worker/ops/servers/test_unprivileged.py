@@ -96,6 +96,37 @@ def test_data_of_a_private_folder_that_was_deleted_does_not_come_back(
 
 
 @as_root
+def test_data_of_a_private_folder_goes_with_it_when_it_is_renamed(
+    private_dir: Path, reachable_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unprivileged, "KEPT_FOR_ROOT", reachable_dir / "kept")
+    (private_dir / "before").mkdir()
+    (unprivileged.reachable_home(private_dir / "before") / "data").touch()
+
+    (private_dir / "before").rename(private_dir / "after")
+    (private_dir / "another").mkdir()
+    unprivileged.reachable_home(private_dir / "after")
+    unprivileged.reachable_home(private_dir / "another")
+
+    assert (unprivileged.reachable_home(private_dir / "after") / "data").exists()
+    (private_dir / "before").mkdir()
+    assert not (unprivileged.reachable_home(private_dir / "before") / "data").exists()
+
+
+@as_root
+def test_a_copy_of_a_private_folder_has_data_of_its_own(
+    private_dir: Path, reachable_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unprivileged, "KEPT_FOR_ROOT", reachable_dir / "kept")
+    (private_dir / "one").mkdir()
+    first = unprivileged.reachable_home(private_dir / "one")
+    shutil.copytree(private_dir / "one", private_dir / "two", symlinks=True)
+
+    assert unprivileged.reachable_home(private_dir / "two") != first
+    assert unprivileged.reachable_home(private_dir / "one") == first
+
+
+@as_root
 def test_programs_in_a_private_folder_are_copied(private_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = binaries.postgres_package()
     for folder in (package, package.with_name(f"{package.name}.libs")):

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import psutil
 import pytest
 import redis
 
@@ -106,3 +107,17 @@ def test_a_server_that_died_by_itself_is_noticed_and_can_be_started_again(own_re
     wait_until(lambda: not own_redis.running, 5, "the server to be gone")
     own_redis.start()
     assert client_of(own_redis).ping()
+
+
+def test_with_a_password_nobody_gets_in_without_it_and_no_process_list_shows_it(tmp_path: Path) -> None:
+    with ValkeyProcess(tmp_path, with_password=True) as server:
+        stranger = redis.Redis(port=server.port)
+        with pytest.raises(redis.AuthenticationError):
+            stranger.ping()
+        client_of(server).set("kept", "yes")
+        assert len(server.password) == 32
+        assert server.password not in " ".join(psutil.Process(server.pid).cmdline())
+        assert (tmp_path / "password.conf").stat().st_mode & 0o077 == 0
+        password, url = server.password, server.url
+        server.restart()
+        assert (server.password, server.url, client_of(server).get("kept")) == (password, url, b"yes")

@@ -1,0 +1,123 @@
+"""What docker-compose.yml and the Dockerfile promise of every container, read from the files: no engine is needed."""
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import redis
+import yaml
+
+from tests.support.waiting import wait_until
+from worker.ops.servers import ports
+from worker.ops.servers.binaries import valkey_server
+from worker.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+#: Runs to its end: whether it did is what others wait for.
+ONE_SHOT = {"migrate"}
+EXACT = re.compile(r"[a-z/]+:\d+(\.\d+)+(-[a-z-]+)?(@sha256:[0-9a-f]{64})?")
+
+each_service = pytest.mark.parametrize("name", SERVICES)
+
+
+def default(value: str) -> str:
+    """What compose makes of ``${NAME:-default}`` when nothing is set."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+
+
+@each_service
+def test_no_container_has_a_privilege(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["read_only"] is True
+    assert not service.get("privileged")
+    assert service["user"] not in ("root", "0", 0)
+    assert "network_mode" not in service
+    assert "pid" not in service
+
+
+@each_service
+def test_what_a_container_writes_is_in_a_named_volume_or_in_memory(name: str) -> None:
+    service = SERVICES[name]
+    assert any(place.startswith("/tmp") for place in service["tmpfs"])
+    for volume in service.get("volumes", []):
+        assert volume.partition(":")[0] in COMPOSE["volumes"]
+
+
+@each_service
+def test_every_image_is_an_exact_version(name: str) -> None:
+    service = SERVICES[name]
+    if "build" in service:
+        assert EXACT.fullmatch(default(service["build"]["args"]["PYTHON_IMAGE"]))
+    else:
+        assert EXACT.fullmatch(default(service["image"]))
+
+
+def test_the_dockerfile_builds_on_the_image_that_compose_names_and_runs_as_nobody_special() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    (image,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", text, re.MULTILINE)
+    assert image == default(SERVICES["worker"]["build"]["args"]["PYTHON_IMAGE"])
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
+    assert re.findall(r"^USER (\S+)$", text, re.MULTILINE)[-1] == SERVICES["worker"]["user"] == "10001"
+
+
+@each_service
+def test_every_container_that_stays_has_a_health_check(name: str) -> None:
+    assert ("healthcheck" in SERVICES[name]) == (name not in ONE_SHOT)
+
+
+@each_service
+def test_ports_are_this_machine_s_alone(name: str) -> None:
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+
+
+def test_every_server_wants_a_password_that_nobody_chose_for_you() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    for name in ("REDIS_PASSWORD", "POSTGRES_PASSWORD"):
+        used = re.findall(rf"(?<!\$)\$\{{{name}([^}}]*)\}}", text)
+        assert used
+        assert set(used) == {":?set it in .env"}
+    assert "requirepass" in " ".join(SERVICES["redis"]["command"])
+    assert not [argument for argument in SERVICES["redis"]["command"] if "${" in argument]
+
+
+def test_the_workers_are_told_every_setting() -> None:
+    told = set(SERVICES["worker"]["environment"])
+    assert {str(field.alias) for field in Settings.model_fields.values()} - told == set()
+
+
+def test_the_command_of_valkey_starts_one_with_a_password(tmp_path: Path) -> None:
+    port = ports.free_port()
+    command = [part.replace("$$", "$") for part in SERVICES["redis"]["command"]]
+    command[-1] = command[-1].replace("/tmp/", f"{tmp_path}/").replace("/data", f"{tmp_path} --port {port}")
+    password = "0123456789abcdef"
+    path = f"{valkey_server().parent}:{os.defpath}"
+    with subprocess.Popen(command, env={"PATH": path, "REDIS_PASSWORD": password}, stdout=subprocess.DEVNULL) as server:
+        try:
+            client = redis.Redis(port=port, password=password)
+            wait_until(lambda: answers(client), 60.0, "Valkey to answer")
+            with pytest.raises(redis.AuthenticationError):
+                redis.Redis(port=port).ping()
+            config: Any = client.config_get("*")
+            assert (config["appendonly"], config["maxmemory-policy"]) == ("yes", "noeviction")
+            assert int(config["maxmemory"]) > 0
+            assert password not in " ".join(psutil.Process(server.pid).cmdline())
+        finally:
+            server.kill()
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        time.sleep(0.05)
+        return False
