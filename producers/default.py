@@ -9,8 +9,9 @@ from datetime import tzinfo
 from threading import Lock
 from typing import Any
 
-from . import values
+from . import people, values
 from .environment import point_out_slips
+from .errors import TrackRelayError
 from .producer import Producer
 from .settings import Settings, load
 
@@ -39,6 +40,7 @@ def configure(**settings: Any) -> None:
         max_queue_length: jobs in the queue at which callers get QueueFull.
         enqueue_timeout: seconds an enqueue may take in all; also ``"1s"`` or a timedelta.
         on_unavailable: ``raise``, ``log`` or ``outbox``: what becomes of an operation the queue did not take.
+        on_invalid: ``raise``, ``log`` or ``dead_letter``: what becomes of an operation that Customer.io would refuse.
         outbox_url: the database that holds the outbox table, for ``outbox``.
         naive_timezone: what a naive datetime is taken for; left out, it is refused.
 
@@ -50,6 +52,7 @@ def configure(**settings: Any) -> None:
         _overrides.update(settings)
         _producer = _settings = None
     values.set_naive_timezone(_naive_timezone)
+    people.let_refusals_wait(_raises_nothing)
 
 
 def default_producer() -> Producer:
@@ -95,11 +98,20 @@ def overridden(**settings: Any) -> Iterator[Producer]:
             _overrides.update(before)
             _producer, _settings = kept
         values.set_naive_timezone(_naive_timezone)
+        people.let_refusals_wait(_raises_nothing)
 
 
 def _naive_timezone() -> tzinfo | None:
     # Operations are made, and files looked through, before anything is enqueued.
     return default_settings().naive_timezone
+
+
+def _raises_nothing() -> bool:
+    # A person is made before anything is enqueued. A setting that is wrong is said at the call.
+    try:
+        return default_settings().on_invalid != "raise"
+    except TrackRelayError:
+        return False
 
 
 def _start_afresh() -> None:
@@ -110,4 +122,5 @@ def _start_afresh() -> None:
 
 
 values.set_naive_timezone(_naive_timezone)
+people.let_refusals_wait(_raises_nothing)
 os.register_at_fork(after_in_child=_start_afresh)

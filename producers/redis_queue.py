@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -10,6 +11,8 @@ from typing import Any
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from .append import (
+    MAX_INVALID,
+    MAX_INVALID_A_MINUTE,
     Entry,
     ShardsDiffer,
     append_command,
@@ -17,12 +20,16 @@ from .append import (
     is_moving,
     is_taken,
     loading_command,
+    not_kept,
     operations_of,
 )
 from .connections import Connections
 from .errors import ConfigurationError, QueueFull, QueueUnavailable
 from .redis_keys import Lane
+from .refused import RefusedOperation
 from .settings import Settings
+
+log = logging.getLogger("trackrelay")
 
 #: Shards assumed until the queue says otherwise: what ``trackrelay migrate`` sets up by default.
 DEFAULT_SHARDS = 4
@@ -77,6 +84,19 @@ def refused(error: ResponseError, entries: Sequence[Entry]) -> Exception:
     return QueueUnavailable(f"Redis refused the append script: {error}", *operations_of(entries))
 
 
+def log_not_kept(entries: Sequence[Entry], count: int) -> None:
+    """Log that of the refused operations among ``entries`` the last ``count`` are not kept."""
+    refused = [entry.operation for entry in entries if isinstance(entry.operation, RefusedOperation)]
+    for operation in refused[-count:]:
+        log.error(
+            "trackrelay: %s was refused and is not kept as a dead letter (job %s): in a minute %s are, and at most %s wait for a worker",
+            operation.name,
+            operation.id,
+            f"{MAX_INVALID_A_MINUTE:,}",
+            f"{MAX_INVALID:,}",
+        )
+
+
 class RedisQueue:
     """Appends entries to the streams. Thread-safe; connects at first use."""
 
@@ -126,6 +146,8 @@ class RedisQueue:
             reply = self._run(entries, lane, give_up)
         if not is_taken(reply):
             check_reply(reply, *operations_of(entries))
+        elif len(reply) > 1:
+            log_not_kept(entries, not_kept(reply))
 
     def _run(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> Any:
         shards, max_length = self._shards.current, self._settings.max_queue_length

@@ -13,6 +13,7 @@ from .errors import ConfigurationError
 
 BackendName = Literal["redis", "console", "memory", "off"]
 OnUnavailable = Literal["raise", "log", "outbox"]
+OnInvalid = Literal["raise", "log", "dead_letter"]
 _PREFIX = "TRACKRELAY_"
 
 
@@ -32,6 +33,8 @@ class Settings:
     #: Seconds an enqueue may take in all before it raises QueueUnavailable.
     enqueue_timeout: float = 1.0
     on_unavailable: OnUnavailable = "raise"
+    #: What becomes of an operation that Customer.io would refuse.
+    on_invalid: OnInvalid = "raise"
     #: What a naive datetime is taken for; None refuses it.
     naive_timezone: tzinfo | None = None
     #: The application's database that holds the outbox table.
@@ -173,6 +176,7 @@ _PARSERS: dict[str, Any] = {
     "max_queue_length": _whole(1, 1_000_000_000),
     "enqueue_timeout": _seconds,
     "on_unavailable": _choice(get_args(OnUnavailable)),
+    "on_invalid": _choice(get_args(OnInvalid)),
     "naive_timezone": _zone,
     "outbox_url": _database_url,
 }

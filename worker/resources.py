@@ -93,7 +93,7 @@ def _of_process(pid: int) -> Resources:
         breaker=breaker,
         sender=Sender(api, pace, breaker, account, on_recovery),
         executor=ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="trackrelay-request"),
-        hasher=KeyHasher(_key_hash_secret(configured, database)),
+        hasher=KeyHasher(key_hash_secret(configured, database)),
         rules=Rules(
             max_age_s=configured.max_age.total_seconds(),
             max_attempts=configured.max_attempts,
@@ -114,7 +114,8 @@ def ask_region(api: TrackApi, configured: Settings) -> Verdict:
     )
 
 
-def _key_hash_secret(configured: Settings, database: sa.Engine) -> bytes:
+def key_hash_secret(configured: Settings, database: sa.Engine) -> bytes:
+    """Return the secret that keys are hashed with: the configured one, or the database's own."""
     if secret := configured.key_hash_secret.get_secret_value():
         return secret.encode()
     with database.connect() as connection:

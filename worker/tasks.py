@@ -26,11 +26,13 @@ def deliver(shard: int) -> None:
 def tick() -> None:
     """Ring every shard that has work and no holder, whatever its bell says."""
     from .orphans import take_care
+    from .refused_calls import keep_refused
     from .ticking import ring_forgotten
 
     try:
         ring_forgotten(resources())
         take_care(resources())
+        keep_refused(resources())
     except (RedisError, SQLAlchemyError, OSError) as error:
         log.error("tick interrupted", error=describe(error))
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from .. import values
 from ..append import Entry
 from ..errors import TrackRelayError
 from ..operation import Operation
@@ -36,7 +35,7 @@ class DjangoProducer(Producer):
             super().__init__(**settings)
         else:
             self.settings, self.backend, self.fallback = loaded, RowsBackend(alias), None
-            values.set_naive_timezone(loaded.naive_timezone)
+            self.set_up()
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Enqueue some operations once what they tell of is committed, and return their jobs' ids at once."""
@@ -57,13 +56,13 @@ class DjangoProducer(Producer):
 
     def _when_committed(self, entries: Sequence[Entry], act: Callable[[], int]) -> int:
         if waits := open_transactions() - self._joins:
-            after_commit(waits, functools.partial(_robustly, entries, act))
+            after_commit(waits, functools.partial(self._robustly, entries, act))
             return len(entries)
         return act()
 
-
-def _robustly(entries: Sequence[Entry], act: Callable[[], int]) -> None:
-    try:
-        act()
-    except Exception as error:
-        log_lost(entries, error, " after the commit", exc_info=not isinstance(error, TrackRelayError))
+    def _robustly(self, entries: Sequence[Entry], act: Callable[[], int]) -> None:
+        try:
+            act()
+        except Exception as error:
+            exc_info = not isinstance(error, TrackRelayError)
+            log_lost(entries, error, " after the commit", exc_info=exc_info, counts=self.counts)

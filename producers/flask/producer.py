@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import values
 from ..append import Entry
 from ..operation import Operation
 from ..producer import CHUNK_OPERATIONS, Producer, log_lost
@@ -32,7 +31,7 @@ class FlaskProducer(Producer):
             super().__init__(**settings)
         else:
             self.settings, self.backend, self.fallback = loaded, RowsBackend(engine), None
-            values.set_naive_timezone(loaded.naive_timezone)
+            self.set_up()
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Enqueue some operations, all or none, and return their jobs' ids."""
@@ -57,7 +56,7 @@ class FlaskProducer(Producer):
             try:
                 self.append(chunk, "live")
             except Exception as error:
-                log_lost(chunk, error, " after the response")
+                log_lost(chunk, error, " after the response", counts=self.counts)
 
 
 class RowsBackend:

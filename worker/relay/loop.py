@@ -14,7 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from producers.errors import TrackRelayError
 
+from ..keys import KeyHasher
 from ..queue_recovery import set_up_again
+from ..resources import key_hash_secret
 from ..settings import Settings
 from ..tasks import describe
 from .queue import RelayQueue
@@ -122,5 +124,11 @@ class Loop:
 def make_loop(rows: Rows, configured: Settings, client: redis.Redis, stores: sa.Engine, stop: threading.Event) -> Loop:
     """A relay for the outbox ``rows``."""
     queue = RelayQueue(client, max_length=configured.max_queue_length)
-    relay = Relay(rows, queue, stores, lambda: set_up_again(client, stores, configured))
+    relay = Relay(
+        rows,
+        queue,
+        stores,
+        lambda: set_up_again(client, stores, configured),
+        lambda: KeyHasher(key_hash_secret(configured, stores)),
+    )
     return Loop(relay, queue, rows.name, stop)

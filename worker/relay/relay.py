@@ -20,13 +20,16 @@ from producers.append import Entry, GenerationDiffers, ShardsDiffer
 from producers.errors import QueueNotSetUp
 from producers.ids import id_for
 from producers.job import FORMAT_VERSION, decode_entry, encode_accepted
+from producers.job import Job as WireJob
 from producers.operation import Operation
 from producers.redis_keys import LANES, Lane
 
 from ..delivery.intake import refuse_unstorable
 from ..failpoints import failpoint
 from ..job import Job
+from ..keys import KeyHasher
 from ..queue_config import QueueConfig
+from ..refused_calls import death_of, is_refused
 from ..store import dead_letters
 from ..store.dead_letters import Death
 from ..store.settled import settled
@@ -74,15 +77,22 @@ class Relay:
     Args:
         stores: where the worker keeps ledger, backlog and dead letters.
         set_up_again: called when Redis has lost the queue; returns its set-up, or None if it may not be made.
+        hasher: called when a row is a refused operation; returns what its keys are stored with.
     """
 
     def __init__(
-        self, rows: Rows, queue: RelayQueue, stores: sa.Engine, set_up_again: Callable[[], QueueConfig | None]
+        self,
+        rows: Rows,
+        queue: RelayQueue,
+        stores: sa.Engine,
+        set_up_again: Callable[[], QueueConfig | None],
+        hasher: Callable[[], KeyHasher],
     ) -> None:
         self._rows = rows
         self._queue = queue
         self._stores = stores
         self._set_up_again = set_up_again
+        self._hasher = hasher
         self._config: QueueConfig | None = None
         self._start_over()
 
@@ -176,9 +186,20 @@ class Relay:
     def _ready(self, rows: Sequence[Row]) -> Iterator[_Ready]:
         for row in rows:
             try:
-                yield _Ready(row, _entry(row))
+                if (jobs := _refused(row)) is not None:
+                    self._keep(row, jobs)
+                else:
+                    yield _Ready(row, _entry(row))
             except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
                 self._bury(row, f"{type(error).__name__}: {error}")
+
+    def _keep(self, row: Row, jobs: Sequence[WireJob]) -> None:
+        hasher = self._hasher()
+        deaths = [death_of(job, row.entry.encode(), row.accepted_ms / 1000, row.lane, hasher) for job in jobs]
+        with self._stores.begin() as connection:
+            dead_letters.insert_new(connection, deaths)
+        self._rows.delete([row.id])
+        log.warning("dead letter", job=row.job_id, reason="invalid", row=row.id)
 
     def _bury(self, row: Row, error: str) -> None:
         death = _undecodable(row, self._rows.name, error)
@@ -222,6 +243,11 @@ class Relay:
             log.warning("stream entries were deleted by somebody else; their jobs are relayed again", jobs=len(lost))
             self._rows.unmark([row.id for row in lost])
         return len(arrived)
+
+
+def _refused(row: Row) -> Sequence[WireJob] | None:
+    jobs = decode_entry(row.entry.encode())
+    return jobs if is_refused(jobs) else None
 
 
 def _entry(row: Row) -> Entry:

@@ -25,7 +25,7 @@ class Letter:
     body: bytes | None
     #: The stream entry, when it could not be decoded.
     raw: bytes | None
-    #: ``rejected``, ``exhausted``, ``expired``, ``undecodable`` or ``crashed``.
+    #: ``rejected``, ``exhausted``, ``expired``, ``undecodable``, ``crashed`` or ``invalid``.
     reason: str
     error: str | None
     field: str | None

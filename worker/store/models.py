@@ -151,7 +151,7 @@ class DeadLetterRow(Base):
     body: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
     #: The stream entry's bytes, when they could not be decoded.
     raw: Mapped[bytes | None] = mapped_column(LargeBinary)
-    #: ``rejected``, ``exhausted``, ``expired``, ``undecodable`` or ``crashed``.
+    #: ``rejected``, ``exhausted``, ``expired``, ``undecodable``, ``crashed`` or ``invalid``.
     reason: Mapped[str] = mapped_column(Text)
     #: What Customer.io (or we) said.
     error: Mapped[str | None] = mapped_column(Text)
