@@ -116,7 +116,8 @@ if not counted or is_large or counted + 100000 > tonumber(ARGV[13] ~= '' and ARG
     local memory = redis.call('INFO', 'memory')
     local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
     local limit = tonumber(string.match(memory, 'maxmemory:(%d+)') or '0')
-    if limit > 0 and used + (is_large and bytes or 0) >= limit * mark then return {'memory', used, limit, ARGV[13] == '' and 'live' or 'bulk'} end
+    local wanted = used + (is_large and bytes or 0)
+    if limit > 0 and wanted >= limit * mark then return {'memory', used, limit, ARGV[13] == '' and 'live' or 'bulk'} end
     redis.call('SET', room, length, 'PX', 100)
   end
 end
