@@ -27,6 +27,8 @@ from .redis_keys import Lane
 
 #: Above this part of ``maxmemory`` nothing is accepted: what is left is the workers' room to drain.
 MEMORY_MARK = 0.75
+#: Calls of so many bytes look at the memory each time; smaller ones at what was found a tenth of a second ago at most.
+LARGE_BYTES = 32_768
 #: Imports and the like take at most this part of the queue's length and of ``maxmemory``: the rest is for live calls.
 BULK_PART = 0.5
 #: How long a bell stands when nobody renews it: after that the next enqueue rings anew.
@@ -51,6 +53,7 @@ end
 
 #: Keeps a refused operation, unless too many wait, or the minute has had too many.
 KEEP_LUA = f"""
+local LARGE_BYTES = {LARGE_BYTES}
 local function keep(prefix, format, data)
   local minute = prefix .. 'invalid:' .. math.floor(redis.call('TIME')[1] / 60)
   if redis.call('XLEN', prefix .. 'invalid') >= {MAX_INVALID} or redis.call('INCR', minute) > {MAX_INVALID_A_MINUTE} then
@@ -90,7 +93,11 @@ local first = 14 + 2 * touched
 -- The length, as counted a tenth of a second ago at most: in so short a time no Redis takes a hundred thousand entries.
 local room = prefix .. (ARGV[13] == '' and 'room' or 'room:bulk')
 local counted = tonumber(redis.call('GET', room) or '')
-if not counted or counted + 100000 > tonumber(ARGV[13] ~= '' and ARGV[13] or max_length) then
+local bytes = 0
+for i = first + 2, #ARGV, 3 do bytes = bytes + #ARGV[i] end
+-- What brings much asks each time, and counts itself: in a tenth of a second many such calls would fill a Redis.
+local is_large = bytes >= LARGE_BYTES
+if not counted or is_large or counted + 100000 > tonumber(ARGV[13] ~= '' and ARGV[13] or max_length) then
   local length = 0
   for shard = 0, tonumber(shards) - 1 do
     local bulk = prefix .. shard .. ':bulk'
@@ -105,11 +112,12 @@ if not counted or counted + 100000 > tonumber(ARGV[13] ~= '' and ARGV[13] or max
   elseif wanted > max_length then
     return {'full', wanted, max_length}
   end
-  if not counted then
+  if not counted or is_large then
     local memory = redis.call('INFO', 'memory')
     local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
     local limit = tonumber(string.match(memory, 'maxmemory:(%d+)') or '0')
-    if limit > 0 and used >= limit * mark then return {'memory', used, limit, ARGV[13] == '' and 'live' or 'bulk'} end
+    local wanted = used + (is_large and bytes or 0)
+    if limit > 0 and wanted >= limit * mark then return {'memory', used, limit, ARGV[13] == '' and 'live' or 'bulk'} end
     redis.call('SET', room, length, 'PX', 100)
   end
 end

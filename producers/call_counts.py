@@ -88,11 +88,21 @@ class CallCounts:
             return
         hour = int(time.time() / 3600)
         with self._lock:
-            for operation, field in names:
-                self._add(Counted(kind, hour, operation[:MAX_NAME], _PLACES.sub("[]", field)[:MAX_NAME]), 1)
+            for operation, where in names:
+                field = _PLACES.sub("[]", where[: 2 * MAX_NAME])[:MAX_NAME]
+                self._add(Counted(kind, hour, operation[:MAX_NAME], field), 1)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._bring, name="trackrelay-counts", daemon=True)
-                self._thread.start()
+                self._start()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._bring, name="trackrelay-counts", daemon=True)
+        try:
+            thread.start()
+        except (
+            RuntimeError
+        ):  # no more threads, or the process ends: the next call tries, or the end of the process brings them
+            return
+        self._thread = thread
 
     def _add(self, counted: Counted, number: int) -> None:
         if counted not in self._counts and len(self._counts) >= MAX_COUNTS:

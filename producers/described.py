@@ -74,16 +74,18 @@ class _Describer:
             return self._mark(f"{what}: {_short(refusal.problem)}", **shown)
 
     def _mark(self, what: str, **more: object) -> dict[str, object]:
-        self._room -= len(what) + 50
-        return {NOT_ENCODED: what, **more}
+        mark = {NOT_ENCODED: what, **more}
+        self._room -= len(msgspec.json.encode(mark))
+        return mark
 
     def _text(self, text: str) -> object:
-        if len(text) > self._room:
-            return self._mark(f"text of {len(text):,} characters, too many to be kept", text=_short(text))
         try:
-            self._room -= len(msgspec.json.encode(text))
+            size = len(text) if len(text) > self._room else len(msgspec.json.encode(text))
         except UnicodeEncodeError:
             return self._mark("text with half a surrogate pair in it", text=_short(text))
+        if size > self._room:
+            return self._mark(f"text of {len(text):,} characters, too many to be kept", text=_short(text))
+        self._room -= size
         return text
 
     def _integer(self, number: int) -> object:
@@ -113,7 +115,7 @@ class _Describer:
         else:
             name = f"<{_kind(key)}>"
         name = name[:MAX_NAME].encode(errors="replace").decode()
-        self._room -= len(name) + 3
+        self._room -= len(msgspec.json.encode(name))
         return name
 
     def _array(self, items: Iterable[Any], depth: int) -> object:

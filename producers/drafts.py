@@ -22,9 +22,9 @@ def person_identifiers(person: PersonLike) -> dict[str, Any]:
     """Who is meant, as the Track API's v2 says it; what names nobody is :class:`Unacceptable`, and refused by the gate."""
     if isinstance(person, Person):
         return person.identifiers
-    if type(person) not in PLAIN and (known := recognised(person)):
-        return known.identifiers
     try:
+        if type(person) not in PLAIN and (known := recognised(person)):
+            return known.identifiers
         return {"id": plain_id(person)}
     except InvalidOperation as error:
         return {"id": Unacceptable(person, error)}

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -106,6 +108,27 @@ def test_they_come_to_redis_by_themselves(
     wait_until(lambda: producer.counts._thread is None, 60, "the thread to end")
     producer.track("42", "")
     wait_until(lambda: sum(counts(queue).values()) == 2, 60, "the second count")
+
+
+def test_a_process_that_ends_at_once_brings_its_counts(queue: redis.Redis, redis_url: str) -> None:
+    program = "import producers\ntry:\n    producers.track('42', '')\nexcept producers.InvalidOperation:\n    pass\n"
+    environment = {**os.environ, "TRACKRELAY_REDIS_URL": redis_url, "TRACKRELAY_SOURCE": "script"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    assert counts(queue) == {("script", "person.event", "name"): 1}
+
+
+def test_a_call_is_refused_as_ever_when_no_thread_can_be_started(
+    producer: Producer, queue: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        producer.track("42", "")
+    producer.track("42", "")
+    producer.counts.flush()
+    assert counts(queue) == {("shop", "person.event", "name"): 2}
 
 
 def test_threads_count_every_call(producer: Producer, queue: redis.Redis) -> None:

@@ -33,6 +33,7 @@ from producers.described import described
 from producers.job import decode_entry
 from producers.refused import MAX_DOCUMENT_BYTES, RefusedCall, RefusedOperation
 from producers.testing import capture
+from producers.unacceptable import Unacceptable
 from producers.values import NOT_ENCODED
 
 MINUTE = "trackrelay:invalid:*"
@@ -395,11 +396,13 @@ def test_the_largest_event_is_kept_whole(keeping: Producer, queue: redis.Redis) 
         {str(number): Hostile() for number in range(100_000)},
         [[[[]] * 1000] * 1000] * 1000,
         "\x01" * 120_000,
+        {"\x01" * 400 + str(number): "\x02" * 300 for number in range(1_000)},
+        {"\x01" * 300: Unacceptable("\x01" * 100_000, InvalidOperation("\x01" * 1_000))},
     ],
-    ids=["long texts", "bytes", "objects", "empty lists", "controls"],
+    ids=["long texts", "bytes", "objects", "empty lists", "controls", "names", "refused"],
 )
 def test_what_is_kept_is_bounded(value: object) -> None:
-    assert len(described({"attributes": value}, MAX_DOCUMENT_BYTES)) < 8 * MAX_DOCUMENT_BYTES
+    assert len(described({"attributes": value}, MAX_DOCUMENT_BYTES)) < 1.6 * MAX_DOCUMENT_BYTES
 
 
 BASES: list[dict[str, Any]] = [

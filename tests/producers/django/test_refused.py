@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
 import producers
@@ -39,6 +40,12 @@ def test_what_is_refused_is_kept_when_the_transaction_commits(queued: Queued) ->
     with rolled_back():
         no_email()
     assert len(queued()) == 1
+
+
+@pytest.mark.usefixtures("keeping")
+def test_so_is_what_tells_of_nobody(queued: Queued) -> None:
+    job = producers.track(AnonymousUser(), "seen")
+    assert [(each.id, each.operation) for each in queued()] == [(job, "person.event")]
 
 
 @pytest.mark.usefixtures("keeping")

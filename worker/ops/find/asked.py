@@ -90,6 +90,6 @@ def _person_key(person: str) -> str:
             named = Person(**{_PERSON_KINDS[kind]: value})
             return key_of(named.kind, named.value)
         ((plain, value),) = person_identifiers(person).items()
+        return key_of(plain, value)
     except InvalidOperation as error:
         raise click.UsageError(f"--person: {error}. On the command line: id:…, email:…, phone:…, anonymous:…") from None
-    return key_of(plain, value)

@@ -218,7 +218,7 @@ def test_an_exported_letter_can_be_repaired_and_imported(
 
 
 @pytest.fixture
-def outbox(road: Road) -> Iterator[sa.Engine]:
+def outbox(road: Road) -> sa.Engine:
     """The application's database, which is the worker's."""
     create_table(road.engine)
     road.settings["TRACKRELAY_OUTBOX_URL"] = road.settings["TRACKRELAY_DATABASE_URL"]
