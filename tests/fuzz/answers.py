@@ -171,7 +171,7 @@ def _deliver(rng: random.Random) -> None:
         answered.append((request, answer))
         return answer
 
-    results = _sender(rng, send).send(Packed(route, jobs), 0, 1, Standing("closed"))
+    results = _sender(rng, send).send(Packed(route, jobs), 0, "1", Standing("closed"))
     assert sorted(result.job.id for result in results) == sorted(job.id for job in jobs), "not one result for each job"
     accepted = any(isinstance(meaning(*each), Accepted) for each in answered)
     for result in results:
@@ -208,10 +208,11 @@ def _sender(rng: random.Random, send: Callable[[Request, float], Any]) -> Sender
         answered=lambda *args, **options: False,
         failed=lambda *args, **options: failure,
         halt=lambda *args, **options: failure,
+        halt_refused=lambda *args, **options: failure,
     )
     api: Any = SimpleNamespace(send=send)
     problem = rng.choice((None, "denied", "region", "unreachable"))
-    return Sender(api, pace, breaker, lambda: Verdict(problem=problem, message="x"), lambda: None)
+    return Sender(api, pace, breaker, lambda: Verdict(problem=problem, message="x"), lambda family: None)
 
 
 @contextmanager

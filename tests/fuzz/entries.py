@@ -23,7 +23,17 @@ from tests.fuzz.mutations import TEXTS, encoded, mutated, shown, value
 from tests.support import hostile_entries
 from tests.support.databases import create_database, migrate
 from tests.support.hostile_entries import Fields
-from tests.worker.delivery.in_process import BUSY, OK, SHARDS, FakeApi, Worker, make_due, people_of, probe_now, refusal
+from tests.worker.delivery.in_process import (
+    BUSY,
+    OK,
+    SHARDS,
+    FakeApi,
+    Worker,
+    close_breakers,
+    make_due,
+    people_of,
+    refusal,
+)
 from worker.customerio.outcomes import Answer, NoAnswer
 from worker.customerio.requests import Request
 from worker.ops.servers import PostgresProcess, ValkeyProcess
@@ -159,8 +169,7 @@ class _Batch:
             except Exception as error:
                 raise AssertionError(f"{type(error).__name__}: {str(error)[:300]}; {self._where()}") from error
             if not self._api.is_away:
-                probe_now(self._worker.redis)
-                self._worker.breaker.delivered(1)
+                close_breakers(self._worker.redis)
                 make_due(self._worker.resources.engine)
             if hold >= 3 * self._api.is_away and self._is_settled():
                 return

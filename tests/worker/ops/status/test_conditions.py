@@ -6,6 +6,7 @@ import pytest
 from worker.ops.status.conditions import MEASURES, parse
 from worker.ops.status.failed_calls import FailedCall, FailedCalls
 from worker.ops.status.redis_side import BreakerLook, Memory
+from worker.store.incidents import Incident, Kind
 from worker.store.reading.overview import Overview
 
 from .snapshots import NOW, dead, redis_side, shard, snapshot, waits
@@ -20,7 +21,13 @@ TROUBLED = snapshot(
         delivered=[0] * 60,
         failed_calls=FailedCalls([FailedCall("shop", "person.event", "name", 12)], [FailedCall("", "", "away", 3)]),
     ),
-    Overview(backlog=[waits(5)], dead_letters=[dead(3)], paused={0: NOW}, shards=1),
+    Overview(
+        backlog=[waits(5)],
+        dead_letters=[dead(3)],
+        paused={0: NOW},
+        shards=1,
+        incidents=[Incident(1, Kind.WIPED, NOW - 60, NOW - 50, at_least=2, at_most=9)],
+    ),
 )
 
 
@@ -39,6 +46,10 @@ TROUBLED = snapshot(
         ("memory>75%", "memory>75%: use of Redis' maxmemory: 80%"),
         ("refused>0", "refused>0: calls refused in the last 24 hours: 12"),
         ("unavailable>0", "unavailable>0: calls of the last 24 hours that were only logged: 3"),
+        (
+            "lost>0",
+            "lost>0: lost jobs, until somebody acknowledges them; a loss of unknown size counts as one: 9",
+        ),
         ("breaker=halted", "breaker=halted: breaker: halted"),
         ("breaker==halted", "breaker==halted: breaker: halted"),
         ("breaker!=closed", "breaker!=closed: breaker: halted"),
