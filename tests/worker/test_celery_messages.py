@@ -14,7 +14,7 @@ from producers.redis_keys import QUEUE_KEY
 from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
-from worker import broker
+from worker import celery_messages
 from worker.celery_messages import NotOursError, checked
 from worker.setting_up import migrate
 
@@ -169,4 +169,4 @@ def test_the_tasks_that_a_worker_runs_are_those_it_takes(
         monkeypatch.setenv(name, value)
     from worker.celery import app
 
-    assert {name for name in app.tasks if name.startswith("trackrelay.")} == set(broker._ARGUMENTS)
+    assert {name for name in app.tasks if name.startswith("trackrelay.")} == set(celery_messages._ARGUMENTS)
