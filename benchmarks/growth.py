@@ -18,6 +18,7 @@ from worker.pruning import prune_ledger
 from .filling import fill_backlog, fill_ledger
 from .measured import Throughput
 from .mixes import event_attributes
+from .one_key import one_key
 from .road import CONCURRENCY, POOL, feed_and_wait, whole_road
 from .stack import Meter, Stack
 
@@ -33,10 +34,18 @@ class Sizes:
     backlog: int
     memory_jobs: int
     prunable: int
+    one_key: int
 
 
-FULL = Sizes(jobs=100_000, ledger=(1_000_000, 10_000_000), backlog=1_000_000, memory_jobs=1_000_000, prunable=1_000_000)
-QUICK = Sizes(jobs=30_000, ledger=(1_000_000,), backlog=30_000, memory_jobs=60_000, prunable=100_000)
+FULL = Sizes(
+    jobs=100_000,
+    ledger=(1_000_000, 10_000_000),
+    backlog=1_000_000,
+    memory_jobs=1_000_000,
+    prunable=1_000_000,
+    one_key=5_000,
+)
+QUICK = Sizes(jobs=30_000, ledger=(1_000_000,), backlog=30_000, memory_jobs=60_000, prunable=100_000, one_key=1_000)
 
 
 def growth(stack: Stack, sizes: Sizes, repeat: int, note: Note) -> dict[str, Any]:
@@ -62,6 +71,9 @@ def growth(stack: Stack, sizes: Sizes, repeat: int, note: Note) -> dict[str, Any
     }.items():
         # Long enough in itself; once.
         found[name] = drain()
+        note(name, found[name]["delivered_per_s"])
+    for name, mixed in {"one_key": False, "one_key_mixed": True}.items():
+        found[name] = one_key(stack, sizes.one_key, mixed=mixed)
         note(name, found[name]["delivered_per_s"])
     found["memory"] = _memory(stack, sizes.memory_jobs)
     note("memory, MB", found["memory"]["end_mb"])

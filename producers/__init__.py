@@ -33,7 +33,11 @@ def _enqueues(make: Callable[P, Operation]) -> Callable[P, str]:
     @functools.wraps(make)
     def call(*args: P.args, **kwargs: P.kwargs) -> str:
         producer = default_producer()
-        return producer.enqueue(make(*args, **kwargs))
+        try:
+            operation = make(*args, **kwargs)
+        except InvalidOperation as error:
+            return producer.take_instead(error, make, args, kwargs)[-1]
+        return producer.enqueue(operation)
 
     return call
 
@@ -42,7 +46,11 @@ def _enqueues_each(make: Callable[P, Sequence[Operation]]) -> Callable[P, list[s
     @functools.wraps(make)
     def call(*args: P.args, **kwargs: P.kwargs) -> list[str]:
         producer = default_producer()
-        return producer.enqueue_all(make(*args, **kwargs))
+        try:
+            batch = make(*args, **kwargs)
+        except InvalidOperation as error:
+            return producer.take_instead(error, make, args, kwargs)
+        return producer.enqueue_all(batch)
 
     return call
 
@@ -52,7 +60,7 @@ def enqueue(operation: Operation) -> str:
     return default_producer().enqueue(operation)
 
 
-def enqueue_many(operations: Iterable[Operation], *, on_invalid: OnInvalid = "raise") -> int:
+def enqueue_many(operations: Iterable[Operation], *, on_invalid: OnInvalid | None = None) -> int:
     """Enqueue any number of operations in the bulk lane, behind which live calls never queue; see :meth:`Producer.enqueue_many`."""
     return default_producer().enqueue_many(operations, on_invalid=on_invalid)
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from . import operations
 from .append import Entry
 from .default import configure, default_producer
 from .errors import GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
-from .producer import FULL_WAIT_S, OnInvalid, Pipeline, Producer, chunks, counted, report, valid
+from .producer import FULL_WAIT_S, OnInvalid, Pipeline, Producer, check_goes_on, chunks, counted, report, valid
 from .redis_keys import Lane
 from .redis_queue_aio import AsyncRedisQueue
+from .refusals import Refusals
 
 P = ParamSpec("P")
 _queue: tuple[Producer, AsyncRedisQueue] | None = None
@@ -39,16 +40,16 @@ async def enqueue_all(batch: Sequence[Operation], *, lane: Lane = "live") -> lis
 
 
 async def enqueue_many(
-    operations: Iterable[Operation] | AsyncIterable[Operation], *, on_invalid: OnInvalid = "raise"
+    operations: Iterable[Operation] | AsyncIterable[Operation], *, on_invalid: OnInvalid | None = None
 ) -> int:
     """Enqueue any number of operations in the bulk lane; see :meth:`producers.Producer.enqueue_many`."""
-    count = 0
+    count, refusals = 0, default_producer().refusals
     if isinstance(operations, AsyncIterable):
-        async for chunk in _chunks(_valid(aiter(operations), on_invalid)):
+        async for chunk in _chunks(_valid(aiter(operations), refusals, on_invalid)):
             with counted(count):
                 count += await _enqueue_chunk(chunk)
     else:
-        for chunk in chunks(valid(iter(operations), on_invalid)):
+        for chunk in chunks(valid(iter(operations), refusals, on_invalid)):
             with counted(count):
                 count += await _enqueue_chunk(chunk)
     return count
@@ -61,25 +62,29 @@ ASYNC_CHUNK = 100
 @asynccontextmanager
 async def pipeline() -> AsyncIterator[Pipeline]:
     """Collect operations (its functions are plain ones) and send them in one round trip when the block ends."""
-    collected = Pipeline()
+    collected = Pipeline(default_producer().refusals)
     yield collected
     await enqueue_all(collected.operations)
 
 
 async def aclose() -> None:
-    """Close this event loop's connections."""
+    """Close the connections that are not in use; the next call opens new ones."""
     if _queue is not None:
         await _queue[1].aclose()
 
 
-async def _valid(source: AsyncIterator[Operation], on_invalid: OnInvalid) -> AsyncIterator[Operation]:
+async def _valid(
+    source: AsyncIterator[Operation], refusals: Refusals, on_invalid: OnInvalid | None
+) -> AsyncIterator[Operation]:
     for index in itertools.count():
         try:
             operation = await anext(source)
         except StopAsyncIteration:
             return
         except InvalidOperation as error:
-            report(error, index, source, on_invalid)
+            for operation in report(error, index, refusals, on_invalid):
+                yield operation
+            check_goes_on(error, index, source)
         else:
             yield operation
 
@@ -127,15 +132,29 @@ async def _append_to_backend(producer: Producer, entries: Sequence[Entry], lane:
     if producer.settings.backend != "redis":
         return producer.backend.append(entries, lane)
     if _queue is None or _queue[0] is not producer:
+        if _queue is not None:
+            await _queue[1].aclose()
         _queue = (producer, AsyncRedisQueue(producer.settings))
     return await _queue[1].append(entries, lane)
+
+
+async def _enqueue_instead(
+    error: InvalidOperation, make: Callable[..., Any], arguments: Sequence[object], named: Mapping[str, object]
+) -> list[str]:
+    parts = default_producer().refusals.instead_of_call(error, make, arguments, named)
+    await enqueue_all([part for part in parts if isinstance(part, Operation)])
+    return [part.id for part in parts]
 
 
 def _enqueues(make: Callable[P, Operation]) -> Callable[P, Awaitable[str]]:
     @functools.wraps(make)
     async def call(*args: P.args, **kwargs: P.kwargs) -> str:
         default_producer()
-        return await enqueue(make(*args, **kwargs))
+        try:
+            operation = make(*args, **kwargs)
+        except InvalidOperation as error:
+            return (await _enqueue_instead(error, make, args, kwargs))[-1]
+        return await enqueue(operation)
 
     return call
 
@@ -144,7 +163,11 @@ def _enqueues_each(make: Callable[P, Sequence[Operation]]) -> Callable[P, Awaita
     @functools.wraps(make)
     async def call(*args: P.args, **kwargs: P.kwargs) -> list[str]:
         default_producer()
-        return await enqueue_all(make(*args, **kwargs))
+        try:
+            batch = make(*args, **kwargs)
+        except InvalidOperation as error:
+            return await _enqueue_instead(error, make, args, kwargs)
+        return await enqueue_all(batch)
 
     return call
 

@@ -33,6 +33,10 @@ BULK_PART = 0.5
 BELL_MS = 15_000
 #: More messages than this in Celery's queue tell nobody anything new (no worker has run for a long time).
 MAX_RINGS = 256
+#: Refused operations that wait for a worker to make dead letters of them, and those that one minute may bring: a mistake in an
+#: application must not fill Redis, nor the dead letters.
+MAX_INVALID = 1_000
+MAX_INVALID_A_MINUTE = 600
 DELIVER_TASK = "trackrelay.deliver"
 
 #: Rings a shard. Stands alone because workers and beat ring with the same words.
@@ -45,13 +49,29 @@ local function ring(prefix, queue, message, shard, unique, bell_ms, max_rings)
 end
 """
 
+#: Keeps a refused operation, unless too many wait, or the minute has had too many.
+KEEP_LUA = f"""
+local function keep(prefix, format, data)
+  local minute = prefix .. 'invalid:' .. math.floor(redis.call('TIME')[1] / 60)
+  if redis.call('XLEN', prefix .. 'invalid') >= {MAX_INVALID} or redis.call('INCR', minute) > {MAX_INVALID_A_MINUTE} then
+    return false
+  end
+  redis.call('EXPIRE', minute, 120)
+  redis.call('XADD', prefix .. 'invalid', '*', 'v', format, 'j', data)
+  return true
+end
+"""
+
 # ARGV: prefix, queue, format, shards ('' = as configured), max_length, memory_mark, bell_ms, max_rings, lane,
 #       number of shards touched, generation ('' = any), appends a relay remembers, the length from which it waits for live calls' sake
 #       ('' = it does not),
 #       then (shard, message) for each shard touched, then for each entry: its shards ('0' or '0,3'), how many jobs it holds, its bytes.
-# To a relay, which gives a generation, it answers with the append's number and where each entry lies.
+# An entry without shards is a refused operation: it goes to the stream of those, as long as that is short and the minute has few.
+# To a relay, which gives a generation, it answers with the append's number and where each entry lies; to anybody else with how many
+# refused operations it did not keep, if there are any.
 APPEND_LUA = (
     RING_LUA
+    + KEEP_LUA
     + """
 local prefix, queue, format, shards, max_length = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local mark, bell_ms, max_rings, lane, touched = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
@@ -97,7 +117,7 @@ local unique
 local answer = {'ok'}
 if relaying then answer[2] = redis.call('INCR', prefix .. 'relayed') end
 -- Nearly every entry is for one shard, and many for the same ones.
-local streams, more = {}, {}
+local streams, more, not_kept = {}, {}, 0
 for i = 14, first - 1, 2 do
   local stream = prefix .. ARGV[i] .. ':' .. lane
   streams[ARGV[i]] = stream
@@ -111,6 +131,8 @@ for i = first, #ARGV, 3 do
     more[stream] = (more[stream] or 0) + ARGV[i + 1] - 1
   elseif stream and not relaying then
     unique = redis.call('XADD', stream, '*', 'v', format, 'j', ARGV[i + 2])
+  elseif ARGV[i] == '' then
+    if not keep(prefix, format, ARGV[i + 2]) then not_kept = not_kept + 1 end
   else
     local place = ''
     for shard in string.gmatch(ARGV[i], '%d+') do
@@ -124,6 +146,7 @@ for stream, jobs in pairs(more) do redis.call('INCRBY', stream .. ':more', jobs)
 for i = 14, first - 1, 2 do
   ring(prefix, queue, ARGV[i + 1], ARGV[i], unique, bell_ms, max_rings)
 end
+if not_kept > 0 then answer[2] = not_kept end
 return answer
 """
 )
@@ -278,6 +301,11 @@ class GenerationDiffers(TrackRelayError):
 def is_taken(reply: Sequence[bytes | int]) -> bool:
     """Whether the append script's answer is a yes."""
     return reply[0] == b"ok"
+
+
+def not_kept(reply: Sequence[bytes | int]) -> int:
+    """How many refused operations the append script, which said yes to somebody who is no relay, did not keep."""
+    return int(reply[1]) if len(reply) > 1 else 0
 
 
 def is_moving(reply: Sequence[bytes | int]) -> bool:

@@ -11,6 +11,7 @@ import msgspec
 from .append import Entry
 from .operation import Operation
 from .redis_keys import Lane
+from .refused import RefusedOperation
 from .settings import Settings
 
 
@@ -30,7 +31,8 @@ class ConsoleBackend:
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
         for entry in entries:
             for job in msgspec.json.decode(entry.data):
-                print("trackrelay:", msgspec.json.encode(job["body"]).decode(), file=sys.stderr)
+                what = "trackrelay: refused:" if isinstance(entry.operation, RefusedOperation) else "trackrelay:"
+                print(what, msgspec.json.encode(job["body"]).decode(), file=sys.stderr)
 
     def close(self) -> None:
         pass
@@ -42,9 +44,15 @@ class MemoryBackend:
     def __init__(self) -> None:
         #: What was enqueued, in order.
         self.operations: list[Operation] = []
+        #: What was refused and would be kept as dead letters, in order.
+        self.refused: list[RefusedOperation] = []
 
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
-        self.operations += [entry.operation for entry in entries]
+        for entry in entries:
+            if isinstance(entry.operation, RefusedOperation):
+                self.refused.append(entry.operation)
+            else:
+                self.operations.append(entry.operation)
 
     def close(self) -> None:
         pass

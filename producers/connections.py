@@ -14,8 +14,29 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    ConnectionError,
+    MasterDownError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.retry import Retry
+
+#: What a server answers that is not, or not yet, the one to write to; the same words stand inside an error of a script.
+_NOT_PRIMARY = {ReadOnlyError: "READONLY", MasterDownError: "MASTERDOWN", ClusterDownError: "CLUSTERDOWN"}
+_NOT_PRIMARY_WORDS = (*_NOT_PRIMARY.values(), "LOADING")
+
+
+class NotPrimaryError(ConnectionError):
+    """The connection leads to a server that takes no writes: after a failover a new one reaches another server."""
+
+
+def not_primary(error: ResponseError) -> NotPrimaryError | None:
+    """Return what ``error`` says of the connection that it came on; None: nothing."""
+    word = _NOT_PRIMARY.get(type(error)) or next((word for word in _NOT_PRIMARY_WORDS if word in str(error)), None)
+    return NotPrimaryError(f"{word}: {error}") if word else None
 
 
 def connection_options(timeout_s: float) -> dict[str, Any]:
@@ -103,13 +124,19 @@ class Connections:
 
         Raises:
             ResponseError: the answer is an error.
+            NotPrimaryError: the server takes no writes, and did not carry it out; the next use connects anew.
             OSError, RedisError: there was none; whether the command was carried out is not known.
         """
         connection = self._take(give_up)
         try:
             connection.send_packed_command([command], check_health=False)
             answer = self._read(connection, disable_decoding=True)
-        except ResponseError:
+        except ResponseError as error:
+            if (failed_over := not_primary(error)) is not None:
+                connection.disconnect()
+                # The others lead to the same server, and would answer the same for ever.
+                self.close()
+                raise failed_over from error
             self._keep(connection)
             raise
         except BaseException as error:

@@ -9,11 +9,16 @@ from datetime import tzinfo
 from threading import Lock
 from typing import Any
 
-from . import values
+from . import people, values
 from .checks.object_types import set_object_types
 from .environment import point_out_slips
+from .errors import TrackRelayError
 from .producer import Producer
+from .server_urls import HiddenUrl
 from .settings import Settings, load
+
+#: Settings whose values may hold a password.
+_URLS = frozenset({"redis_url", "outbox_url"})
 
 _lock = Lock()
 _overrides: dict[str, Any] = {}
@@ -40,6 +45,7 @@ def configure(**settings: Any) -> None:
         max_queue_length: jobs in the queue at which callers get QueueFull.
         enqueue_timeout: seconds an enqueue may take in all; also ``"1s"`` or a timedelta.
         on_unavailable: ``raise``, ``log`` or ``outbox``: what becomes of an operation the queue did not take.
+        on_invalid: ``raise``, ``log`` or ``dead_letter``: what becomes of an operation that Customer.io would refuse.
         outbox_url: the database that holds the outbox table, for ``outbox``.
         naive_timezone: what a naive datetime is taken for; left out, it is refused.
         object_types: names of object types with their numbers in the workspace, e.g. ``{"company": 1}``.
@@ -49,9 +55,14 @@ def configure(**settings: Any) -> None:
     """
     global _producer, _settings
     with _lock:
-        _overrides.update(settings)
+        # A debug page shows the variables of each frame on the way to the error that names a wrong one.
+        hidden = {
+            name: HiddenUrl(value) for name, value in settings.items() if name in _URLS and isinstance(value, str)
+        }
+        _overrides.update(settings | hidden)
         _producer = _settings = None
     values.set_naive_timezone(_naive_timezone)
+    people.let_refusals_wait(_raises_nothing)
     set_object_types(_object_types)
 
 
@@ -98,12 +109,21 @@ def overridden(**settings: Any) -> Iterator[Producer]:
             _overrides.update(before)
             _producer, _settings = kept
         values.set_naive_timezone(_naive_timezone)
+        people.let_refusals_wait(_raises_nothing)
         set_object_types(_object_types)
 
 
 def _naive_timezone() -> tzinfo | None:
     # Operations are made, and files looked through, before anything is enqueued.
     return default_settings().naive_timezone
+
+
+def _raises_nothing() -> bool:
+    # A person is made before anything is enqueued. A setting that is wrong is said at the call.
+    try:
+        return default_settings().on_invalid != "raise"
+    except TrackRelayError:
+        return False
 
 
 def _object_types() -> Mapping[str, str]:
@@ -118,5 +138,6 @@ def _start_afresh() -> None:
 
 
 values.set_naive_timezone(_naive_timezone)
+people.let_refusals_wait(_raises_nothing)
 set_object_types(_object_types)
 os.register_at_fork(after_in_child=_start_afresh)

@@ -14,6 +14,7 @@ from .checks.saying import WHOSE, beginning
 from .checks.text import not_one_of, open_fields, refuse_unknown
 from .ids import id_for, is_ulid, new_id
 from .operation import Operation
+from .refused import refused
 from .values import JSON, encoded
 
 RULES: dict[tuple[str, str], Rule] = {
@@ -64,7 +65,7 @@ def check(
         if not limits.fits_v2(len(body), stamp=checked.stamp):
             _check_large(checked, len(body))
     except Refusal as refusal:
-        raise refusal.error(beginning(document, refusal.path)) from None
+        raise refused(document, refusal.error(beginning(document, refusal.path)), idempotency_key) from None
     return Operation(
         id=job_id,
         type=str(document["type"]),

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from .errors import InvalidOperation
 from .people import PLAIN, ObjectRef, Person, PersonLike, plain_id, recognised
+from .unacceptable import Unacceptable
 
 Attributes: TypeAlias = Mapping[str, Any]
 #: An object a person belongs to, alone or with the relationship's attributes.
@@ -17,25 +18,29 @@ ToPerson: TypeAlias = PersonLike | tuple[PersonLike, Attributes]
 Others: TypeAlias = ToObject | ToPerson | Iterable[ToObject] | Iterable[ToPerson]
 
 
-def person_identifiers(person: PersonLike) -> dict[str, str]:
-    """Who is meant, as the Track API's v2 says it."""
+def person_identifiers(person: PersonLike) -> dict[str, Any]:
+    """Who is meant, as the Track API's v2 says it; what names nobody is :class:`Unacceptable`, and refused by the gate."""
     if isinstance(person, Person):
         return person.identifiers
     if type(person) not in PLAIN and (known := recognised(person)):
         return known.identifiers
-    return {"id": plain_id(person)}
+    try:
+        return {"id": plain_id(person)}
+    except InvalidOperation as error:
+        return {"id": Unacceptable(person, error)}
 
 
-def object_identifiers(obj: ObjectRef) -> dict[str, str]:
-    """What is meant, as the Track API's v2 says it."""
-    if not isinstance(obj, ObjectRef):
-        raise InvalidOperation(
-            f"an object is named by ObjectRef(type_id, object_id), not by {type(obj).__name__}",
-            field="identifiers",
-            limit="an ObjectRef",
-            actual=type(obj).__name__,
-        )
-    return obj.identifiers
+def object_identifiers(obj: ObjectRef) -> dict[str, Any]:
+    """What is meant, as the Track API's v2 says it; what names nothing is :class:`Unacceptable`, and refused by the gate."""
+    if isinstance(obj, ObjectRef):
+        return obj.identifiers
+    error = InvalidOperation(
+        f"an object is named by ObjectRef(type_id, object_id), not by {type(obj).__name__}",
+        field="identifiers",
+        limit="an ObjectRef",
+        actual=type(obj).__name__,
+    )
+    return {"object_id": Unacceptable(obj, error)}
 
 
 def draft(type: str, identifiers: Mapping[str, object], action: str, **fields: object) -> dict[str, Any]:
@@ -58,12 +63,13 @@ def identify_attributes(attributes: Attributes | None, anonymous_id: object, upd
         made["_update"] = True
     if anonymous_id is not None:
         if str(made.get("anonymous_id", anonymous_id)) != str(anonymous_id):
-            raise InvalidOperation(
+            error = InvalidOperation(
                 "attribute 'anonymous_id' contradicts the anonymous_id in the call",
                 field="attributes.anonymous_id",
                 limit="the same anonymous_id or none",
                 actual="another one",
             )
+            anonymous_id = Unacceptable([made["anonymous_id"], anonymous_id], error)
         made["anonymous_id"] = anonymous_id
     return made
 

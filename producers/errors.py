@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .operation import Operation
+    from .refused import RefusedDraft
 
 
 class TrackRelayError(Exception):
@@ -35,6 +36,12 @@ class InvalidOperation(TrackRelayError, ValueError):
         self.field = field
         self.limit = limit
         self.actual = actual
+        #: What the call would have enqueued, in order: operations, and in the places of those that were refused what was passed.
+        self.parts: tuple[Operation | RefusedDraft, ...] = ()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # What was passed may be anything, and stays in this process.
+        return type(self), self.args, {**self.__dict__, "parts": ()}
 
 
 class GeneratorEnded(InvalidOperation):

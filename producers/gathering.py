@@ -41,11 +41,11 @@ class _Group:
 def gathered(entries: Iterable[Placed]) -> Iterator[Placed]:
     """The same jobs in fewer entries, in the same order within each shard.
 
-    A job with keys in two shards keeps an entry to itself: each shard has the whole of it.
+    A job with keys in two shards keeps an entry to itself: each shard has the whole of it. So does a refused operation, which is in none.
     """
     groups: dict[int, _Group] = {}
     for entry in entries:
-        if len(entry.shards) > 1:
+        if len(entry.shards) != 1:
             yield from [groups.pop(shard).in_one(shard) for shard in entry.shards if shard in groups]
             yield entry
             continue

@@ -64,8 +64,12 @@ def decode_entry(data: bytes) -> tuple[Job, ...]:
 
     Raises:
         msgspec.DecodeError: the bytes are not an entry of this format.
+        UnicodeDecodeError: some of its text is not UTF-8.
     """
-    return _decoder.decode(data)
+    try:
+        return _decoder.decode(data)
+    except RecursionError:
+        raise msgspec.DecodeError("lists and objects are nested too deep") from None
 
 
 def encode_accepted(jobs: Sequence[Job], accepted_ms: int) -> bytes:

@@ -31,6 +31,7 @@ from .errors import InvalidOperation
 from .ids import companion_id
 from .operation import Operation
 from .people import ObjectRef, PersonLike
+from .refused import RefusedDraft
 from .values import Timestamp
 
 IdempotencyKey: TypeAlias = str | int | UUID | None
@@ -353,18 +354,22 @@ def _event(
     event = check(made, idempotency_key=idempotency_key)
     if person_attributes is None:
         return event
-    if type == "anonymous":
-        raise InvalidOperation(
-            "person_attributes needs a known person; an anonymous one has no attributes yet",
-            field="person_attributes",
-            limit="a known person",
-            actual="an anonymous person",
-        )
     # With the event's own time, so that an old event never overwrites what is newer.
     companion = draft("person", who, "identify", timestamp=timestamp, attributes=person_attributes)
-    return msgspec.structs.replace(
-        event, companion=check(companion, id=companion_id(event.id), idempotency_key=event.idempotency_key)
-    )
+    try:
+        if type == "anonymous":
+            raise InvalidOperation(
+                "person_attributes needs a known person; an anonymous one has no attributes yet",
+                field="person_attributes",
+                limit="a known person",
+                actual="an anonymous person",
+            )
+        checked = check(companion, id=companion_id(event.id), idempotency_key=event.idempotency_key)
+    except InvalidOperation as error:
+        # They belong together: neither goes ahead of the other.
+        error.parts = (RefusedDraft(companion, idempotency_key), RefusedDraft(made, idempotency_key))
+        raise
+    return msgspec.structs.replace(event, companion=checked)
 
 
 def _relate(
@@ -383,7 +388,18 @@ def _segment(
     action: str, segment_id: int | str, people: PersonLike | Iterable[PersonLike], idempotency_key: IdempotencyKey
 ) -> tuple[Operation, ...]:
     segment = {"segment_id": segment_id}
-    return tuple(
-        check(draft("segment", segment, action, person=person_identifiers(person)), idempotency_key=idempotency_key)
-        for person in several(people)
-    )
+    made: list[Operation] = []
+    parts: list[Operation | RefusedDraft] = []
+    refusal: InvalidOperation | None = None
+    for person in several(people):
+        document = draft("segment", segment, action, person=person_identifiers(person))
+        try:
+            made.append(check(document, idempotency_key=idempotency_key))
+            parts.append(made[-1])
+        except InvalidOperation as error:
+            refusal = refusal or error
+            parts += error.parts
+    if refusal is not None:
+        refusal.parts = tuple(parts)
+        raise refusal
+    return tuple(made)

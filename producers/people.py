@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 from uuid import UUID
 
 from .checks import identifiers
@@ -11,6 +11,7 @@ from .checks.names import name_of
 from .checks.refusal import Refusal
 from .errors import InvalidOperation
 from .keys import key_of, object_key
+from .unacceptable import Unacceptable
 
 IdentifierKind: TypeAlias = Literal["id", "email", "phone", "cio_id", "anonymous_id"]
 
@@ -27,6 +28,22 @@ class _Frozen:
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is immutable")
+
+
+_wait_for_the_call: Callable[[], bool] | None = None
+
+
+def let_refusals_wait(wait: Callable[[], bool] | None) -> None:
+    """Let the call that a Person or an ObjectRef is made for refuse it, if ``wait`` says so when it is made; None: at once.
+
+    An application that wants no refusal raised has it made as an argument of the call, where nobody else could catch it.
+    """
+    global _wait_for_the_call
+    _wait_for_the_call = wait
+
+
+def _waits_for_the_call() -> bool:
+    return _wait_for_the_call is not None and _wait_for_the_call()
 
 
 class Person(_Frozen):
@@ -58,13 +75,26 @@ class Person(_Frozen):
         cio_id: str | None = None,
         anonymous_id: str | int | UUID | None = None,
     ) -> None:
-        given = {"id": id, "email": email, "phone": phone, "cio_id": cio_id, "anonymous_id": anonymous_id}
+        given: dict[str, Any] = {
+            "id": id,
+            "email": email,
+            "phone": phone,
+            "cio_id": cio_id,
+            "anonymous_id": anonymous_id,
+        }
+        kind: Any
+        value: Any
         try:
             kind, value = identifiers.of_person(
                 {kind: value for kind, value in given.items() if value is not None}, identifiers.ANYBODY
             )
         except Refusal as refusal:
-            raise _error(refusal, "a Person") from None
+            error = _error(refusal, "a Person")
+            if not _waits_for_the_call():
+                raise error from None
+            given = {kind: value for kind, value in given.items() if value is not None}
+            kind = next(iter(given), "id")
+            value = Unacceptable(given[kind] if len(given) == 1 else given, error)
         _set(self, "kind", kind)
         _set(self, "value", value)
 
@@ -175,11 +205,16 @@ class ObjectRef(_Frozen):
         *,
         cio_object_id: str | None = None,
     ) -> None:
-        given = {"object_type_id": type_id, "object_id": object_id, "cio_object_id": cio_object_id}
+        clean: dict[str, Any]
+        given: dict[str, Any] = {"object_type_id": type_id, "object_id": object_id, "cio_object_id": cio_object_id}
         try:
             clean = identifiers.of_object({name: value for name, value in given.items() if value is not None})
         except Refusal as refusal:
-            raise _error(refusal, "an ObjectRef") from None
+            error = _error(refusal, "an ObjectRef")
+            if not _waits_for_the_call():
+                raise error from None
+            given = {name: value for name, value in given.items() if value is not None}
+            clean = {"cio_object_id": Unacceptable(given, error)}
         _set(self, "type_id", clean.get("object_type_id"))
         _set(self, "object_id", clean.get("object_id"))
         _set(self, "cio_object_id", clean.get("cio_object_id"))

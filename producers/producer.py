@@ -7,15 +7,17 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from . import values
+from . import people, values
 from .append import Entry
 from .backends import Backend, backend_for
+from .call_counts import CallCounts, counts_of
 from .checks.object_types import set_object_types
 from .errors import ConfigurationError, GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
 from .redis_keys import Lane
+from .refusals import Mode, Refusals
 from .settings import Settings, load
 from .trace import current_traceparent
 from .vocabulary import Vocabulary
@@ -35,7 +37,8 @@ FULL_WAIT_S = 0.5
 #: Jobs that one line of the log names: what collects logs cuts long ones.
 IDS_A_LINE = 100
 
-OnInvalid = Literal["raise"] | Callable[[int, InvalidOperation], None]
+#: What enqueue_many() does with an operation that is refused.
+OnInvalid = Mode | Callable[[int, InvalidOperation], None]
 
 
 class Producer(Vocabulary):
@@ -49,12 +52,22 @@ class Producer(Vocabulary):
     """
 
     def __init__(self, **settings: Any) -> None:
+        __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
         self.settings: Settings = load(settings)
         self.backend: Backend = backend_for(self.settings)
         #: Takes what the queue does not, with ``on_unavailable="outbox"``.
         self.fallback = fallback_for(self.settings)
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Set what follows from the settings."""
         values.set_naive_timezone(self.settings.naive_timezone)
         set_object_types(self.settings.object_types)
+        if self.settings.on_invalid != "raise":
+            people.let_refusals_wait(lambda: True)
+        #: Of calls that enqueued nothing.
+        self.counts = counts_of(self.settings)
+        self.refusals = Refusals(self.settings.on_invalid, self.counts)
 
     def enqueue(self, operation: Operation, *, lane: Lane = "live") -> str:
         """Enqueue one operation and return its job's id. Enqueueing the same value again delivers it once."""
@@ -95,7 +108,7 @@ class Producer(Vocabulary):
         """What :mod:`producers.aio` awaits to enqueue ``batch``, and gets how many were; None: it goes to the queue by itself."""
         return None
 
-    def enqueue_many(self, operations: Iterable[Operation], *, on_invalid: OnInvalid = "raise") -> int:
+    def enqueue_many(self, operations: Iterable[Operation], *, on_invalid: OnInvalid | None = None) -> int:
         """Enqueue any number of operations in the bulk lane, in constant memory, waiting while the queue is half full.
 
         The other half is for live calls: of TRACKRELAY_MAX_QUEUE_LENGTH, and of Redis' ``maxmemory``.
@@ -103,18 +116,19 @@ class Producer(Vocabulary):
         Args:
             operations: an iterator of any length. It may raise InvalidOperation while it is being drawn from only if it
                 can go on afterwards (a generator cannot; ``map(entity, documents)`` can).
-            on_invalid: ``"raise"``, or a function called with the index and the error of each operation that is refused.
+            on_invalid: ``"raise"``, ``"log"``, ``"dead_letter"``, or a function called with the index and the error of each operation
+                that is refused; left out, as the setting says.
 
         Returns:
-            how many were enqueued. With ``on_unavailable="log"`` the others are in the log.
+            how many were enqueued, those kept as dead letters among them. With ``on_unavailable="log"`` the others are in the log.
 
         Raises:
             QueueUnavailable: with the operations that were sent last, and how many were enqueued before them.
-            InvalidOperation: an operation was refused. With an ``on_invalid`` that is a function: by a generator, which that has
+            InvalidOperation: an operation was refused. With another ``on_invalid`` than ``"raise"``: by a generator, which that has
                 ended; what came before it is enqueued.
         """
         count = 0
-        for chunk in chunks(valid(iter(operations), on_invalid)):
+        for chunk in chunks(valid(iter(operations), self.refusals, on_invalid)):
             with counted(count):
                 count += self.take_chunk(self.entries(chunk))
         return count
@@ -126,7 +140,7 @@ class Producer(Vocabulary):
     @contextmanager
     def pipeline(self) -> Iterator[Pipeline]:
         """Collect operations and send them in one round trip, all or none, when the block ends without an error."""
-        pipeline = Pipeline()
+        pipeline = Pipeline(self.refusals)
         yield pipeline
         self.enqueue_all(pipeline.operations)
 
@@ -146,8 +160,8 @@ class Producer(Vocabulary):
         if self.fallback is not None:
             self.fallback.write(entries, lane, error)
             return len(entries)
-        if self.settings.on_unavailable == "log" and isinstance(error, NotEnqueued):
-            log_lost(entries, error)
+        if self.settings.on_unavailable == "log":
+            log_lost(entries, error, counts=self.counts)
             return 0
         raise error
 
@@ -179,20 +193,33 @@ def counted(before: int) -> Iterator[None]:
         raise
 
 
-def log_lost(entries: Sequence[Entry], why: Exception, when: str = "", *, exc_info: bool = False) -> None:
-    """Log the id of every job of ``entries`` that was not enqueued ``when``: nobody else is told."""
-    ids = [entry.operation.id for entry in entries]
-    for start in range(0, len(ids), IDS_A_LINE):
-        line = ids[start : start + IDS_A_LINE]
-        jobs = f"job {line[0]} was" if len(line) == 1 else f"jobs {', '.join(line)} were"
-        log.error("trackrelay: %s not enqueued%s: %s", jobs, when, why, exc_info=exc_info)
+def log_lost(
+    entries: Sequence[Entry],
+    why: Exception,
+    when: str = "",
+    *,
+    exc_info: bool = False,
+    counts: CallCounts | None = None,
+) -> None:
+    """Log id and operation of every job of ``entries`` that was not enqueued ``when``, and count them: nobody else is told."""
+    if counts is not None:
+        counts.add("unavailable", [(entry.operation.name, type(why).__name__) for entry in entries])
+    operations = [entry.operation for entry in entries]
+    for start in range(0, len(operations), IDS_A_LINE):
+        line = operations[start : start + IDS_A_LINE]
+        ids = ", ".join(each.id for each in line)
+        jobs = f"job {ids} was" if len(line) == 1 else f"jobs {ids} were"
+        # One name for each id, in the same order.
+        names = ", ".join(each.name for each in line)
+        log.error("trackrelay: %s not enqueued%s (%s): %s", jobs, when, names, why, exc_info=exc_info)
 
 
 class Pipeline(Vocabulary):
     """Operations waiting to be sent together. Has every function of the vocabulary; each returns the job's id."""
 
-    def __init__(self) -> None:
+    def __init__(self, refusals: Refusals | None = None) -> None:
         self.operations: list[Operation] = []
+        self.refusals = refusals or Refusals()
 
     def take(self, batch: Sequence[Operation]) -> list[str]:
         """Add operations and return their jobs' ids."""
@@ -200,8 +227,8 @@ class Pipeline(Vocabulary):
         return [operation.id for operation in batch]
 
 
-def valid(source: Iterator[Operation], on_invalid: OnInvalid) -> Iterator[Operation]:
-    """The operations of ``source``, those refused while being made left out if ``on_invalid`` takes them.
+def valid(source: Iterator[Operation], refusals: Refusals, on_invalid: OnInvalid | None) -> Iterator[Operation]:
+    """The operations of ``source``; of those refused while being made, what ``on_invalid`` leaves.
 
     Raises:
         GeneratorEnded: ``on_invalid`` took one, but nothing can follow it.
@@ -212,19 +239,23 @@ def valid(source: Iterator[Operation], on_invalid: OnInvalid) -> Iterator[Operat
         except StopIteration:
             return
         except InvalidOperation as error:
-            report(error, index, source, on_invalid)
+            yield from report(error, index, refusals, on_invalid)
+            check_goes_on(error, index, source)
         else:
             yield operation
 
 
-def report(
-    error: InvalidOperation, index: int, source: Iterator[Operation] | AsyncIterator[Operation], on_invalid: OnInvalid
-) -> None:
-    """Tell ``on_invalid`` of the operation that ``source`` could not make, and see whether others can follow."""
-    if on_invalid == "raise":
-        raise error
-    on_invalid(index, error)
-    # It would look as if it had come to its end.
+def report(error: InvalidOperation, index: int, refusals: Refusals, on_invalid: OnInvalid | None) -> list[Operation]:
+    """Tell ``on_invalid`` of an operation that was refused while being made; returns what is enqueued instead."""
+    if callable(on_invalid):
+        refusals.count(error)
+        on_invalid(index, error)
+        return []
+    return [part for part in refusals.instead(error, on_invalid) if isinstance(part, Operation)]
+
+
+def check_goes_on(error: InvalidOperation, index: int, source: Iterator[Operation] | AsyncIterator[Operation]) -> None:
+    """Raise GeneratorEnded if nothing can follow what ``source`` could not make: it would look as if it had come to its end."""
     if isinstance(source, Generator | AsyncGenerator):
         raise GeneratorEnded(
             f"operation {index:,} was refused inside a generator, which that ends: the {index:,} before it are enqueued, "

@@ -16,6 +16,8 @@ ROOM = PREFIX + "room"
 MOVING = PREFIX + "moving"
 #: Counts the appends of relays: Redis has lost some if a relay remembers more.
 RELAYED = PREFIX + "relayed"
+#: Stream of operations that were refused at the call, until a worker has made dead letters of them.
+INVALID = PREFIX + "invalid"
 #: What Celery's own keys and channels begin with (its ``global_keyprefix``).
 CELERY_PREFIX = PREFIX + "celery:"
 #: The one Celery queue, without and with its prefix.
@@ -36,6 +38,11 @@ def more(shard: int, lane: Lane) -> str:
 def handed_out(shard: int, lane: Lane) -> str:
     """Hash: how often jobs out of the backlog have been in a holder's hands without being settled."""
     return f"{PREFIX}{shard}:{lane}:handed"
+
+
+def calls(kind: str, hour: int) -> str:
+    """Hash: how many calls of a kind (``refused``, ``unavailable``) enqueued nothing in a unix hour, by source, operation and field."""
+    return f"{PREFIX}calls:{kind}:{hour}"
 
 
 def bell(shard: int) -> str:

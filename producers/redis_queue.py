@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -10,6 +11,8 @@ from typing import Any
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from .append import (
+    MAX_INVALID,
+    MAX_INVALID_A_MINUTE,
     Entry,
     ShardsDiffer,
     append_command,
@@ -17,12 +20,17 @@ from .append import (
     is_moving,
     is_taken,
     loading_command,
+    not_kept,
     operations_of,
 )
 from .connections import Connections
 from .errors import ConfigurationError, QueueFull, QueueUnavailable
 from .redis_keys import Lane
+from .refused import RefusedOperation
 from .settings import Settings
+from .tracebacks import without_frames
+
+log = logging.getLogger("trackrelay")
 
 #: Shards assumed until the queue says otherwise: what ``trackrelay migrate`` sets up by default.
 DEFAULT_SHARDS = 4
@@ -48,6 +56,7 @@ class Reachability:
 
     def lost(self, error: Exception, entries: Sequence[Entry]) -> QueueUnavailable:
         """Note that the queue is away, and say so."""
+        without_frames(error)
         self._reason = f"the queue in Redis did not answer: {type(error).__name__}: {error}"
         self._away_until = self._clock() + COOL_DOWN_S
         return QueueUnavailable(self._reason, *operations_of(entries))
@@ -72,9 +81,23 @@ class ShardCount:
 
 def refused(error: ResponseError, entries: Sequence[Entry]) -> Exception:
     """What an error answer to the append script means for the caller."""
+    without_frames(error)
     if isinstance(error, OutOfMemoryError) or "OOM" in str(error) or "maxmemory" in str(error):
         return QueueFull(f"Redis is at its maxmemory: {error}", *operations_of(entries))
     return QueueUnavailable(f"Redis refused the append script: {error}", *operations_of(entries))
+
+
+def log_not_kept(entries: Sequence[Entry], count: int) -> None:
+    """Log that of the refused operations among ``entries`` the last ``count`` are not kept."""
+    refused = [entry.operation for entry in entries if isinstance(entry.operation, RefusedOperation)]
+    for operation in refused[-count:]:
+        log.error(
+            "trackrelay: %s was refused and is not kept as a dead letter (job %s): in a minute %s are, and at most %s wait for a worker",
+            operation.name,
+            operation.id,
+            f"{MAX_INVALID_A_MINUTE:,}",
+            f"{MAX_INVALID:,}",
+        )
 
 
 class RedisQueue:
@@ -84,20 +107,24 @@ class RedisQueue:
         assert settings.redis_url is not None
         self._settings = settings
         self._shards = ShardCount(settings.shards)
-        self._reachability = Reachability()
+        self.reachability = Reachability()
         self._connections: Connections | None = None
         self._lock = Lock()
 
-    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+    def append(self, entries: Sequence[Entry], lane: Lane, give_up: float | None = None) -> None:
         """Append all ``entries`` or none.
+
+        Args:
+            give_up: when, by the monotonic clock, it is too late; left out, after the enqueue timeout.
 
         Raises:
             QueueUnavailable: no answer within the enqueue timeout (the entries may be there all the same).
             QueueFull: no room.
             ConfigurationError: the queue is set up differently.
         """
-        self._reachability.check(entries)
-        give_up = time.monotonic() + self._settings.enqueue_timeout
+        self.reachability.check(entries)
+        if give_up is None:
+            give_up = time.monotonic() + self._settings.enqueue_timeout
         for attempt in range(1, ATTEMPTS + 2):
             try:
                 return self._append_once(entries, lane, give_up)
@@ -107,7 +134,7 @@ class RedisQueue:
                 raise refused(error, entries) from error
             except (RedisError, OSError) as error:
                 if attempt >= ATTEMPTS or time.monotonic() >= give_up:
-                    raise self._reachability.lost(error, entries) from error
+                    raise self.reachability.lost(error, entries) from error
         raise QueueUnavailable("the queue's number of shards keeps changing", *operations_of(entries))
 
     def close(self) -> None:
@@ -122,6 +149,8 @@ class RedisQueue:
             reply = self._run(entries, lane, give_up)
         if not is_taken(reply):
             check_reply(reply, *operations_of(entries))
+        elif len(reply) > 1:
+            log_not_kept(entries, not_kept(reply))
 
     def _run(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> Any:
         shards, max_length = self._shards.current, self._settings.max_queue_length

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import tzinfo
 from typing import Any, Literal, get_args
 
-from . import durations
+from . import durations, server_urls
 from .checks.object_types import is_number
 from .environment import environment as current_environment
 from .errors import ConfigurationError
 
 BackendName = Literal["redis", "console", "memory", "off"]
 OnUnavailable = Literal["raise", "log", "outbox"]
+OnInvalid = Literal["raise", "log", "dead_letter"]
 _PREFIX = "TRACKRELAY_"
 
 
@@ -33,6 +34,8 @@ class Settings:
     #: Seconds an enqueue may take in all before it raises QueueUnavailable.
     enqueue_timeout: float = 1.0
     on_unavailable: OnUnavailable = "raise"
+    #: What becomes of an operation that Customer.io would refuse.
+    on_invalid: OnInvalid = "raise"
     #: What a naive datetime is taken for; None refuses it.
     naive_timezone: tzinfo | None = None
     #: The application's database that holds the outbox table.
@@ -53,6 +56,7 @@ def load(
     Raises:
         ConfigurationError: a value is wrong, or no queue is configured; the message names the setting.
     """
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     environment = current_environment() if environment is None else environment
     known = {each.name for each in fields(Settings)}
     for name in overrides:
@@ -99,26 +103,15 @@ def _text(variable: str, raw: Any) -> str:
     return raw
 
 
-def _url(variable: str, raw: Any) -> str:
-    text = _text(variable, raw)
-    if not text.startswith(("redis://", "rediss://", "unix://")):
-        scheme = text.split(":", 1)[0][:20] if ":" in text else "none"
-        raise ConfigurationError(f"{variable} must begin with redis://, rediss:// or unix://; its scheme is {scheme!r}")
-    return text
+def _url(check: Callable[[str], str]) -> Any:
+    def parse(variable: str, raw: Any) -> str:
+        __traceback_hide__ = True  # debug pages show the variables of a frame
+        try:
+            return check(_text(variable, raw))
+        except ValueError as error:
+            raise ConfigurationError(f"{variable} {str(error).removeprefix('it ')}") from None
 
-
-#: How the URL of an outbox's database begins.
-DATABASE_SCHEMES = ("postgres://", "postgresql://", "postgresql+", "sqlite:///", "sqlite+pysqlite:///")
-
-
-def _database_url(variable: str, raw: Any) -> str:
-    text = _text(variable, raw)
-    if not text.startswith(DATABASE_SCHEMES):
-        scheme = text.split(":", 1)[0][:20] if ":" in text else "none"
-        raise ConfigurationError(
-            f"{variable} must begin with postgresql://, postgres:// or sqlite:///; its scheme is {scheme!r}"
-        )
-    return text
+    return parse
 
 
 def _whole(low: int, high: int) -> Any:
@@ -188,14 +181,15 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 
 
 _PARSERS: dict[str, Any] = {
-    "redis_url": _url,
+    "redis_url": _url(server_urls.redis_url),
     "backend": _choice(get_args(BackendName)),
     "source": _text,
     "shards": _whole(1, 1024),
     "max_queue_length": _whole(1, 1_000_000_000),
     "enqueue_timeout": _seconds,
     "on_unavailable": _choice(get_args(OnUnavailable)),
+    "on_invalid": _choice(get_args(OnInvalid)),
     "naive_timezone": _zone,
-    "outbox_url": _database_url,
+    "outbox_url": _url(server_urls.outbox_url),
     "object_types": _numbers_by_name,
 }

@@ -29,6 +29,9 @@ _NUMBERS = (int, float)
 _LEAST, _MOST = -limits.SECONDS_MAX, limits.SECONDS_MAX
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
+#: The name in an object that stands for what could not be encoded when an operation was refused and kept as a dead letter.
+NOT_ENCODED = "trackrelay:not_encoded"
+
 _naive_timezone: tzinfo | Callable[[], tzinfo | None] | None = None
 
 
@@ -122,6 +125,15 @@ def _json(value: object, depth: int, room: list[int]) -> JSON:
     return _uncommon(value, depth, room)
 
 
+def scalar(value: object) -> JSON:
+    """Return ``value``, which is neither text nor holds others, as JSON has it.
+
+    Raises:
+        Refusal: JSON cannot say it.
+    """
+    return _json(value, limits.DEPTH, [limits.VALUES])
+
+
 def _uncommon(value: object, depth: int, room: list[int]) -> JSON:
     if isinstance(value, Enum):
         return _json(value.value, depth, room)
@@ -146,6 +158,10 @@ def _uncommon(value: object, depth: int, room: list[int]) -> JSON:
 
 def _object(mapping: Mapping[object, object], depth: int, room: list[int]) -> dict[str, JSON]:
     _enter(mapping, depth, room)
+    if NOT_ENCODED in mapping:
+        raise Refusal(
+            "was not kept when its call was refused: put a value there", limit="a value", actual="a description"
+        )
     clean: dict[str, JSON] = {}
     key: object = None
     try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Concatenate, ParamSpec
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec
 
 from . import operations
+from .errors import InvalidOperation
 from .operation import Operation
+from .refusals import Refusals
 
 P = ParamSpec("P")
 
@@ -15,7 +17,11 @@ P = ParamSpec("P")
 def _taken(make: Callable[P, Operation]) -> Callable[Concatenate[Vocabulary, P], str]:
     @functools.wraps(make)
     def method(self: Vocabulary, /, *args: P.args, **kwargs: P.kwargs) -> str:
-        return self.take((make(*args, **kwargs),))[0]
+        try:
+            operation = make(*args, **kwargs)
+        except InvalidOperation as error:
+            return self.take_instead(error, make, args, kwargs)[-1]
+        return self.take((operation,))[0]
 
     return method
 
@@ -23,7 +29,11 @@ def _taken(make: Callable[P, Operation]) -> Callable[Concatenate[Vocabulary, P],
 def _all_taken(make: Callable[P, Sequence[Operation]]) -> Callable[Concatenate[Vocabulary, P], list[str]]:
     @functools.wraps(make)
     def method(self: Vocabulary, /, *args: P.args, **kwargs: P.kwargs) -> list[str]:
-        return self.take(make(*args, **kwargs))
+        try:
+            batch = make(*args, **kwargs)
+        except InvalidOperation as error:
+            return self.take_instead(error, make, args, kwargs)
+        return self.take(batch)
 
     return method
 
@@ -31,9 +41,29 @@ def _all_taken(make: Callable[P, Sequence[Operation]]) -> Callable[Concatenate[V
 class Vocabulary:
     """Has a method for every operation; each makes it, hands it to :meth:`take` and returns its job's id (or ids)."""
 
+    #: What becomes of refused calls.
+    refusals = Refusals()
+
     def take(self, batch: Sequence[Operation]) -> list[str]:
         """Take operations; returns their jobs' ids."""
         raise NotImplementedError
+
+    def take_instead(
+        self,
+        error: InvalidOperation,
+        make: Callable[..., Any],
+        arguments: Sequence[object],
+        named: Mapping[str, object],
+    ) -> list[str]:
+        """Take what ``on_invalid`` leaves of the refused call of ``make``; returns the ids of all of it.
+
+        Raises:
+            InvalidOperation: ``error``, if that is what it says.
+        """
+        parts = self.refusals.instead_of_call(error, make, arguments, named)
+        if kept := [part for part in parts if isinstance(part, Operation)]:
+            self.take(kept)
+        return [part.id for part in parts]
 
     identify = _taken(operations.identify)
     track = _taken(operations.track)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from producers.environment import set_framework_settings
 from producers.people import recognise_people
 from sandbox.process import SandboxProcess
 from tests.description import find_description
-from tests.support import canaries
+from tests.support import canaries, skips
 from tests.support.databases import TEMPLATE, create_database, fresh_database, migrate
 from tests.support.description_check import MISSING, is_required, violations
 from tests.support.worker_process import WorkerProcess
@@ -227,6 +228,9 @@ def start_worker(worker_log: Callable[[str], Path]) -> Iterator[StartWorker]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell's background job ignores SIGINT, and so would every program that a test starts and interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if is_required() and find_description() is None:
         raise pytest.UsageError(MISSING)
     config.stash[LOGS] = []
@@ -244,12 +248,20 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    if skips.is_strict() and _unexpected_skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     stash = session.config.stash
     stash[LEAKS] += map(str, canaries.leaks(stash[LOGS], stash[SECRETS]))
     if hasattr(session.config, "workeroutput"):  # pytest-xdist: one of several processes, whose finds are told below
         session.config.workeroutput["leaks"] = stash[LEAKS]
     elif stash[LEAKS]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _unexpected_skips(config: pytest.Config) -> list[str]:
+    """Where reports come together: not in one of pytest-xdist's processes."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return skips.unexpected(reporter.stats.get("skipped", ())) if reporter else []
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -261,5 +273,8 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for leak in config.stash[LEAKS]:
         terminalreporter.write_line(f"SECRET LOGGED: {leak}", red=True)
+    if skips.is_strict():
+        for skip in _unexpected_skips(config):
+            terminalreporter.write_line(f"SKIPPED AND NOT EXPECTED: {skip}", red=True)
     if find_description() is None:
         terminalreporter.write_line(f"REQUESTS NOT CHECKED: {MISSING}", yellow=True)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from producers import limits
 from producers.redis_keys import Lane
+
+from .endpoint_families import Family, family_of_operation
 
 #: Operations after which nothing may be sent for their keys before they are settled.
 BARRIERS = frozenset({"person.merge", "person.delete", "person.suppress", "person.unsuppress"})
@@ -41,6 +44,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     failed_at: float = 0.0
     #: It was a dead letter.
     replayed: bool = False
+
+    @property
+    def family(self) -> Family:
+        """Which endpoints deliver it: an event too large for v2 goes to v1."""
+        family = family_of_operation(self.operation)
+        return Family.V1_EVENTS if family is Family.V2 and len(self.body) > limits.OPERATION_BYTES else family
 
     @property
     def is_barrier(self) -> bool:

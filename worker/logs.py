@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import Any
+from collections.abc import MutableMapping
+from typing import Any, TextIO
 
 import structlog
 
 from .settings import Settings
+from .visible_text import visible, visible_lines
 
 _shared: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -47,12 +50,38 @@ def configure(settings: Settings | None = None, *, to_stderr: bool = True) -> No
     )
 
 
+def terminal_renderers(*, colors: bool = True) -> list[Any]:
+    """The last processors of lines that a person reads: nothing in them steers the terminal but our own colours."""
+    return [
+        _visible_line,
+        structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_visible_traceback, pad_event_to=24),
+    ]
+
+
+def _visible_line(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {visible(name): _visible_entry(name, value) for name, value in line.items()}
+
+
+def _visible_entry(name: str, value: Any) -> Any:
+    if name == "exc_info":
+        return value
+    # The console's renderer shows what is no text by its repr, which may not escape everything either.
+    text = value if isinstance(value, str) else repr(value)
+    safe = visible_lines(text) if name in ("event", "exception", "stack") else visible(text)
+    return value if safe == text else safe
+
+
+def _visible_traceback(stream: TextIO, exc_info: Any) -> None:
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    stream.write(visible_lines(written.getvalue()))
+
+
 def _formatter(as_json: bool) -> logging.Formatter:
     if as_json:
         renderers: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        plain = structlog.dev.plain_traceback
-        renderers = [structlog.dev.ConsoleRenderer(exception_formatter=plain, pad_event_to=24)]
+        renderers = terminal_renderers()
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],

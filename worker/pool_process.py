@@ -12,8 +12,6 @@ import signal
 from types import FrameType
 from typing import Any
 
-from billiard.process import current_process
-
 #: How long an idle process waits for its parent to end it, before it ends by itself: a parent that ends coldly says no word.
 FAREWELL_S = 1.0
 
@@ -31,7 +29,7 @@ def begin() -> None:
 
 def is_child() -> bool:
     """Whether this process is of a pool. The solo pool says of the worker itself that it begins."""
-    return bool(current_process().name != "MainProcess")
+    return bool(_current_process().name != "MainProcess")
 
 
 def begin_task() -> None:
@@ -62,7 +60,7 @@ def end_task() -> None:
 def _takes_no_more() -> bool:
     # The pool's loop writes the result, finds that there is nothing to read from any more, and ends as usual.
     try:
-        current_process()._target.inq._reader.close()
+        _current_process()._target.inq._reader.close()
     except (AttributeError, OSError):
         return False
     return True
@@ -92,3 +90,10 @@ def _end_unless_at_work(signum: int, frame: FrameType | None) -> None:
     if not _at_work:
         signal.signal(signal.SIGTERM, _otherwise)
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _current_process() -> Any:
+    # At the call: commands that prune run without Celery, which brings billiard.
+    from billiard.process import current_process
+
+    return current_process()

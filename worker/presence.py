@@ -18,6 +18,7 @@ from producers.append import MAX_RINGS, celery_message
 from producers.redis_keys import PREFIX, QUEUE_KEY
 from producers.version import __version__
 
+from .destination import destination
 from .pruning import PRUNE_S
 from .redis_client import connect
 from .settings import settings
@@ -68,7 +69,9 @@ def stop() -> None:
 
 
 def _run(about: dict[str, str | int]) -> None:
-    client = connect(settings())
+    configured = settings()
+    client = connect(configured)
+    about = {**about, **destination(configured)}
     send = client.register_script(_SEND)
     quiet = False
     while not _stopped.is_set():

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from producers.redis_keys import LANES, Lane, more, stream
+
+from .delivery.scripts import GROUP
+from .store.incidents import Streams
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLook:
+    """What the queue holds at one moment."""
+
+    streams: Streams
+    #: The shards with anything in a stream.
+    busy: frozenset[int]
 
 
 def ask(pipeline: Any, shard: int, lane: Lane) -> None:
@@ -33,3 +46,29 @@ def lengths(client: redis.Redis, shards: int) -> dict[tuple[int, Lane], int]:
 def jobs_queued(client: redis.Redis, shards: int) -> int:
     """The jobs in all of the streams."""
     return sum(lengths(client, shards).values())
+
+
+def look(client: redis.Redis, shards: int) -> QueueLook:
+    """What the streams of ``shards`` shards hold, all at one moment."""
+    places = [(shard, lane) for shard in range(shards) for lane in LANES]
+    with client.pipeline(transaction=True) as asked:
+        for shard, lane in places:
+            ask(asked, shard, lane)
+            asked.xpending(stream(shard, lane), GROUP)
+        asked.time()
+        # A stream that no worker has held yet has no group, and nothing in it is pending.
+        *answers, (seconds, microseconds) = asked.execute(raise_on_error=False)
+    jobs = pending = 0
+    busy = set()
+    for index, (shard, _) in enumerate(places):
+        entries, beyond, in_hand = answers[3 * index : 3 * index + 3]
+        if isinstance(entries, Exception):
+            raise entries
+        held = length(entries, beyond)
+        jobs += held
+        if entries:
+            busy.add(shard)
+        if held and not isinstance(in_hand, Exception):
+            # Known of the entries: of their jobs it is the like part, rounded up.
+            pending += -(-held * int(in_hand["pending"]) // entries)
+    return QueueLook(Streams(jobs, pending, seconds + microseconds / 1e6), frozenset(busy))

@@ -1,6 +1,7 @@
 """Redis lost everything (a FLUSHALL, an empty replacement): the queue is set up again from what Postgres knows of it.
 
-What was in a stream and in no outbox is gone. Everything else goes on by itself.
+What was in a stream and in no outbox is gone, and recorded as an incident. Everything else goes on by itself. A new generation
+is recorded in Postgres before it is written in Redis, so that a crash in between leaves nothing that looks like another queue.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from . import queue_config
 from .delivery.pace import GRACE_S
 from .queue_config import QueueConfig
 from .settings import Settings
-from .store import shards
+from .store import incidents, queue_record
+from .store.incidents import Kind
 
 log = structlog.get_logger("trackrelay.worker")
 
@@ -31,6 +33,10 @@ for shard = 0, tonumber(ARGV[4]) - 1 do
 end
 return 1
 """
+# KEYS: config. ARGV: the generation that lost entries, another one
+_REPLACE = """
+if redis.call('HGET', KEYS[1], 'generation') == ARGV[1] then redis.call('HSET', KEYS[1], 'generation', ARGV[2]) end
+"""
 
 
 def set_up_again(client: redis.Redis, engine: sa.Engine, configured: Settings) -> QueueConfig | None:
@@ -38,16 +44,51 @@ def set_up_again(client: redis.Redis, engine: sa.Engine, configured: Settings) -
 
     Where Postgres knows of no shards, nothing was ever set up: that is left to ``trackrelay migrate``.
     """
-    with engine.connect() as connection:
-        count, held = shards.extent(connection)
-    if not count:
-        return queue_config.read(client)
-    quarantine_s = configured.request_timeout.total_seconds() + GRACE_S if held else 0.001
-    arguments: list[str | int] = [PREFIX, new_id(), FORMAT_VERSION, count, int(quarantine_s * 1000)]
+    return recover(client, engine, configured.request_timeout.total_seconds())
+
+
+def recover(client: redis.Redis, engine: sa.Engine, request_timeout_s: float) -> QueueConfig | None:
+    """Do the same; a holder's request takes ``request_timeout_s`` at the most."""
+    with engine.begin() as connection:
+        record = queue_record.lock(connection)
+        if not record.shards or queue_config.read(client) is not None:
+            return queue_config.read(client)
+        settling_s = request_timeout_s + GRACE_S if record.held else 0.0
+        generation = record.generation if record.pending else new_id()
+        if not record.pending:
+            incidents.open_incident(connection, Kind.WIPED, record.generation, settling_s)
+            queue_record.write(connection, generation, FORMAT_VERSION, pending=True)
+    quarantine_ms = max(1, int(settling_s * 1000))
+    arguments: list[str | int] = [PREFIX, generation, FORMAT_VERSION, record.shards, quarantine_ms]
     if client.register_script(_SET_UP)(keys=[CONFIG], args=arguments):
         log.error(
-            "Redis has lost the queue; it was set up again, and what an outbox still has is relayed again",
-            shards=count,
-            delivery_resumes_in_s=quarantine_s,
+            "Redis has lost the queue; it was set up again, and what an outbox still has is relayed again; "
+            "`trackrelay status` says how many jobs were lost",
+            shards=record.shards,
+            delivery_resumes_in_s=settling_s,
         )
+    with engine.begin() as connection:
+        queue_record.confirm(connection, generation)
     return queue_config.read(client)
+
+
+def replace_generation(client: redis.Redis, engine: sa.Engine, lost: str) -> None:
+    """Give the queue another generation than ``lost``, whose latest entries Redis has lost.
+
+    Every relay then goes back to what it cannot be sure of.
+    """
+    with engine.begin() as connection:
+        record = queue_record.lock(connection)
+        generation = record.generation
+        if record.generation in ("", lost):
+            generation = new_id()
+            incidents.open_incident(connection, Kind.ROLLED_BACK, lost, 0.0)
+            queue_record.write(connection, generation, FORMAT_VERSION, pending=True)
+    put_generation(client, lost, generation)
+    with engine.begin() as connection:
+        queue_record.confirm(connection, generation)
+
+
+def put_generation(client: redis.Redis, lost: str, generation: str) -> None:
+    """Write ``generation`` in Redis where ``lost`` stands."""
+    client.eval(_REPLACE, 1, CONFIG, lost, generation)

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from producers.json_values import NotJsonError, decode_json
+
 #: Steps into a document: names of fields, and places in lists.
 Path = tuple[str | int, ...]
 
@@ -42,8 +44,8 @@ def parse_path(text: str) -> Path:
 
 def _unquoted(quoted: str, text: str) -> str:
     try:
-        return msgspec.json.decode(quoted, type=str)
-    except msgspec.DecodeError:
+        return str(decode_json(quoted))
+    except NotJsonError:
         raise BadRepair(f"{text!r}: {quoted} is no JSON text") from None
 
 
@@ -104,8 +106,8 @@ def _assignment(text: str) -> tuple[Path, Any]:
     if not separator:
         raise BadRepair(f"{text!r} has no value; write {text}=VALUE")
     try:
-        return parse_path(path.strip()), msgspec.json.decode(value)
-    except msgspec.DecodeError:
+        return parse_path(path.strip()), decode_json(value)
+    except NotJsonError:
         return parse_path(path.strip()), value
 
 

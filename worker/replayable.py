@@ -74,17 +74,18 @@ def prepare(
         CannotReplay: it is in no state for it, has no document, or would not pass the checks.
     """
     _check_state(letter, wanted)
-    before = None if letter.body is None else msgspec.json.decode(letter.body)
+    before = letter.document
     operation, after = _repaired(letter, before, wanted.repair)
     keys = tuple(hasher.stored(key) for key in operation.keys)
-    if before is not None and wanted.repair:
+    # A refused operation was never in the queue: it has no place in anybody's order that another key could break.
+    if before is not None and wanted.repair and letter.reason != "invalid":
         _check_same(letter, before, operation, keys, hasher)
     job = Job(
         id=letter.id,
         operation=operation.name,
         keys=keys,
         shards=tuple(shard_of(key, queue_shards) for key in operation.keys),
-        body=_body(letter, operation) if wanted.repair else letter.body or b"",
+        body=_body(letter, operation) if wanted.repair or letter.reason == "invalid" else letter.body or b"",
         lane="bulk",
         enqueued_at=letter.enqueued_at,
         age_from=now,
@@ -117,11 +118,32 @@ def _repaired(letter: Letter, before: dict[str, Any] | None, repair: Repair) -> 
         )
     try:
         after = repair.apply(before)
-        return check(after, id=letter.id, idempotency_key=letter.idempotency_key), after
+        return check(_own(letter, after), id=letter.id, idempotency_key=letter.idempotency_key), after
     except BadRepair as error:
         raise CannotReplay("repair", str(error)) from None
     except InvalidOperation as error:
         raise CannotReplay("invalid", str(error)) from None
+
+
+def _own(letter: Letter, document: dict[str, Any]) -> dict[str, Any]:
+    # The id that the caller gave a refused event may be another job's by now.
+    return {name: value for name, value in document.items() if name != "id" or letter.reason != "invalid"}
+
+
+def same_call(letter: Letter, wanted: Wanted) -> str | None:
+    """Return the id of the job that a refused call would have been, by its idempotency key or its own id; None: it has neither.
+
+    ``letter`` can be replayed as ``wanted``.
+    """
+    if letter.reason != "invalid" or (letter.body is None and wanted.repair.document is None):
+        return None
+    document = wanted.repair.apply(None if letter.body is None else msgspec.json.decode(letter.body))
+    if letter.idempotency_key is None and "id" not in document:
+        return None
+    try:
+        return check(document, idempotency_key=letter.idempotency_key).id
+    except InvalidOperation:
+        return None  # its own id is none
 
 
 def _check_same(letter: Letter, before: Any, operation: Operation, keys: Sequence[str], hasher: KeyHasher) -> None:

@@ -17,7 +17,7 @@ from producers.redis_keys import MOVING
 from .delivery.shard_queue import last_entries, ring
 from .keys import KeyHasher
 from .queue_config import QueueProblem, check_queue
-from .replayable import CannotReplay, Refused, Wanted, happened_at, prepare, superseded_by
+from .replayable import CannotReplay, Refused, Wanted, happened_at, prepare, same_call, superseded_by
 from .store import letters, replaying, shards
 from .store.replaying import Replay
 
@@ -153,7 +153,8 @@ class Replayer:
                 refused.append(why.refused(letter))
                 continue
             event = {"at": now, "what": "replayed", **self._by, "reason": letter.reason, "died_at": letter.died_at}
-            ready.append(Replay(letter=letter, job=job, event=event | ({"changes": changes} if changes else {})))
+            event |= {"changes": changes} if changes else {}
+            ready.append(Replay(letter=letter, job=job, event=event, same_call=same_call(letter, wanted)))
         return ready, refused
 
     def _lock(

@@ -12,13 +12,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-import msgspec
 import redis
 import sqlalchemy as sa
 
 from producers.document import check
 from producers.errors import InvalidOperation
+from producers.json_values import NotJsonError, decode_json
 from producers.keys import shard_of
 from producers.redis_keys import CONFIG, MOVING, PREFIX, lease
 
@@ -30,11 +31,13 @@ from .delivery.pace import GRACE_S
 from .delivery.shard_queue import LEASE_MS, LeaseLost, ring
 from .failpoints import failpoint
 from .keys import KeyHasher, is_hashed
+from .queue_agreement import difference, resume_delivery
 from .queue_config import QueueConfig
 from .queue_length import jobs_queued
 from .settings import Settings
-from .store import shards
+from .store import incidents, queue_record, shards
 from .store.alone import alone
+from .store.incidents import Kind
 from .store.layout import BacklogKeys, lay_out
 from .store.shards import FenceLost
 
@@ -119,12 +122,40 @@ class Resharding:
         """
         with self._alone():
             config = queue_config.check_queue(self._client, None)
+            self._refuse_if_stores_differ(config)
             if self._client.get(MOVING) == b"layout":
                 self._lay_out(config.shards)
             if config.shards != target:
                 self._change(config.shards, target)
                 self._lay_out(target)
             return queue_config.check_queue(self._client, target)
+
+    def adopt(self) -> QueueConfig:
+        """Make the queue that is in Redis the one that belongs to this database, and return it.
+
+        The backlog gets the shards that the queue has. What Postgres knew of another queue is recorded as lost.
+
+        Raises:
+            CannotReshard: a worker does not let go, or somebody else is at it.
+            QueueProblem: there is no queue.
+        """
+        with self._alone():
+            config = queue_config.check_queue(self._client, None)
+            with self._engine.connect() as connection:
+                record = queue_record.read(connection)
+            if difference(config, record) is None:
+                return config
+            if record.shards != config.shards:
+                self._client.set(MOVING, "layout")
+                self._wait_until_released(max(config.shards, record.shards))
+                self._lay_out(config.shards)
+            with self._engine.begin() as connection:
+                record = queue_record.lock(connection)
+                if record.generation not in ("", config.generation):
+                    incidents.open_incident(connection, Kind.REPLACED, record.generation, 0.0)
+                queue_record.write(connection, config.generation, config.format)
+            resume_delivery(self._client)
+            return config
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -177,14 +208,24 @@ class Resharding:
         for shard in range(before):
             ring(self._client, shard)
 
+    def _refuse_if_stores_differ(self, config: QueueConfig) -> None:
+        moving: Any = self._client.get(MOVING) or b""
+        with self._engine.connect() as connection:
+            record = queue_record.read(connection)
+        if problem := difference(config, record, moving.decode()):
+            raise CannotReshard(problem)
+
     def _wait_for_holders(self, before: int) -> None:
+        self._wait_until_released(before, lambda: self._renew("drain", MOVING_MS))
+
+    def _wait_until_released(self, before: int, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._say("waiting for requests that are on their way")
         longest = self._settings.request_timeout.total_seconds() + 2 * GRACE_S + LEASE_MS / 1000 + 5
         until = time.monotonic() + longest
         while held := [shard for shard in range(before) if self._client.exists(lease(shard))]:
             if time.monotonic() > until:
                 raise CannotReshard(f"a worker does not let go of shard {held[0]}: see its log")
-            self._renew("drain", MOVING_MS)
+            meanwhile()
             time.sleep(_POLL_S)
 
     def _empty_while_open(self, before: int) -> None:
@@ -247,6 +288,6 @@ def shards_of(row: BacklogKeys, count: int, hasher: KeyHasher) -> list[int]:
 
 def _keys_of_document(row: BacklogKeys) -> tuple[str, ...]:
     try:
-        return check(msgspec.json.decode(row.body), id=row.job_id).keys
-    except (InvalidOperation, msgspec.DecodeError):
+        return check(decode_json(row.body), id=row.job_id).keys
+    except (InvalidOperation, NotJsonError):
         return ()

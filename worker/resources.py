@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,12 +23,14 @@ from .delivery.intake import Decoder
 from .delivery.loop import Rules
 from .delivery.pace import GRACE_S, Pace
 from .delivery.sending import Sender
+from .endpoint_families import Family
 from .keys import KeyHasher
 from .redis_client import connect
 from .settings import Settings, settings
 from .store import shards, state
 from .store.engine import engine
 from .store.sweep import Sweep
+from .workspace_guard import Pair, WorkspaceGuard
 
 log = structlog.get_logger("trackrelay.worker")
 
@@ -40,7 +43,8 @@ class Resources:
     """One process's clients and rules."""
 
     settings: Settings
-    redis: redis.Redis
+    # Older versions of redis-py show the password in a client's repr.
+    redis: redis.Redis = field(repr=False)
     engine: sa.Engine
     api: TrackApi
     breaker: Breaker
@@ -48,6 +52,8 @@ class Resources:
     executor: Executor
     hasher: KeyHasher
     rules: Rules
+    #: None: nothing is guarded.
+    guard: WorkspaceGuard | None = None
     #: By shard and lane: how far this process's holders have come in the backlog, and its ticks.
     sweeps: defaultdict[tuple[int, Lane], Sweep] = field(default_factory=lambda: defaultdict(Sweep))
     tick_sweeps: defaultdict[tuple[int, Lane], Sweep] = field(default_factory=lambda: defaultdict(Sweep))
@@ -72,17 +78,19 @@ def _of_process(pid: int) -> Resources:
     client = connect(configured)
     timeout_s = configured.request_timeout.total_seconds()
     credentials = Credentials(configured)
-    api = TrackApi(configured.base_url, timeout_s, credentials)
+    asking = TrackApi(configured.base_url, timeout_s, credentials)
+    guard = WorkspaceGuard(credentials, configured.environment_id, asker(configured))
+    api = TrackApi(configured.base_url, timeout_s, guard)
     breaker = Breaker(client, probe_s=2 * timeout_s + GRACE_S)
     database = engine()
 
     def account() -> Verdict:
         credentials.refresh()
-        return ask_region(api, configured)
+        return ask_region(asking, configured)
 
-    def on_recovery() -> None:
+    def on_recovery(family: Family | None) -> None:
         with database.begin() as connection:
-            shards.possible_again(connection)
+            shards.possible_again(connection, family)
 
     pace = Pace(client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s)
     return Resources(
@@ -93,12 +101,13 @@ def _of_process(pid: int) -> Resources:
         breaker=breaker,
         sender=Sender(api, pace, breaker, account, on_recovery),
         executor=ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="trackrelay-request"),
-        hasher=KeyHasher(_key_hash_secret(configured, database)),
+        hasher=KeyHasher(key_hash_secret(configured, database)),
         rules=Rules(
             max_age_s=configured.max_age.total_seconds(),
             max_attempts=configured.max_attempts,
             merge_delay_s=configured.merge_delay.total_seconds(),
         ),
+        guard=guard,
     )
 
 
@@ -114,7 +123,20 @@ def ask_region(api: TrackApi, configured: Settings) -> Verdict:
     )
 
 
-def _key_hash_secret(configured: Settings, database: sa.Engine) -> bytes:
+def asker(configured: Settings) -> Callable[[Pair], Verdict]:
+    """A function that asks the region endpoint about a pair of credentials; one thread may call it at a time."""
+    asked: list[Pair] = [("", "")]
+    api = TrackApi(configured.base_url, configured.request_timeout.total_seconds(), lambda: asked[0])
+
+    def ask(pair: Pair) -> Verdict:
+        asked[0] = pair
+        return ask_region(api, configured)
+
+    return ask
+
+
+def key_hash_secret(configured: Settings, database: sa.Engine) -> bytes:
+    """Return the secret that keys are hashed with: the configured one, or the database's own."""
     if secret := configured.key_hash_secret.get_secret_value():
         return secret.encode()
     with database.connect() as connection:

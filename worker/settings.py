@@ -13,12 +13,11 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, Validat
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from producers import durations
+from producers import durations, server_urls
 from producers.default import overrides
 from producers.environment import environment as current_environment
 from producers.errors import ConfigurationError
 from producers.setting_names import SECRET_NAMES
-from producers.settings import DATABASE_SCHEMES
 
 #: The kind of error whose value is not quoted.
 _UNSHOWN = "unshown"
@@ -75,21 +74,17 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: SecretStr) -> SecretStr:
-        return SecretStr(sqlalchemy_url(value.get_secret_value()))
+        return SecretStr(server_urls.postgres_url(value.get_secret_value()))
 
     @field_validator("outbox_url")
     @classmethod
     def _database(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value() and not value.get_secret_value().startswith(DATABASE_SCHEMES):
-            raise ValueError("it must begin with postgresql://, postgres:// or sqlite:///")
-        return value
+        return SecretStr(server_urls.outbox_url(value.get_secret_value())) if value.get_secret_value() else value
 
     @field_validator("redis_url")
     @classmethod
     def _redis(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("it must begin with redis://, rediss:// or unix://")
-        return value
+        return SecretStr(server_urls.redis_url(value.get_secret_value()))
 
     # Each with its own setting, so that one run names all that is wrong. What is compared with stands above it.
 
@@ -141,21 +136,25 @@ class Settings(BaseSettings):
 
 
 def sqlalchemy_url(url: str) -> str:
-    """The URL in the form SQLAlchemy wants; ``postgres://``, ``postgresql://`` and ``postgresql+psycopg://`` are accepted."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
-        raise ValueError("it must begin with postgresql://, postgres:// or postgresql+psycopg://")
-    return f"postgresql+psycopg://{rest}"
+    """Return the URL in the form SQLAlchemy wants."""
+    return server_urls.postgres_url(url)
 
 
 def _check_url(url: str, allow_http: bool) -> None:
     if not url:
         return
-    parts = urlsplit(url)
-    if parts.username or parts.password:
+    # An unencoded password makes everything before the "@" unfit to be read, let alone to be quoted.
+    if "@" in url:
         raise PydanticCustomError(
             _UNSHOWN, "it must not contain credentials; set CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY"
         )
+    try:
+        server_urls.web_url(url)
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise PydanticCustomError(_UNSHOWN, "{problem}", {"problem": str(error)}) from None
+    if parts.query:
+        raise PydanticCustomError(_UNSHOWN, "it must not have a query ('?'): requests add paths to it")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"it must be an https:// URL; it is {url!r}")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_http:
@@ -174,6 +173,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     Raises:
         ConfigurationError: with one line for each setting that is missing or wrong.
     """
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     values: dict[str, Any] = _with_files(current_environment() if environment is None else environment)
     values |= {f"TRACKRELAY_{name.upper()}": value for name, value in overrides().items()}
     try:

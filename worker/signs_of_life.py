@@ -9,3 +9,5 @@ BEAT_KEY = PREFIX + "beat"
 WORKER_KEY = PREFIX + "workers:"
 #: Sorted set: every worker that did not say goodbye, by when it was last heard of. Spares ``status`` a scan of all keys.
 WORKERS_KEY = PREFIX + "workers"
+#: Hash: by host and process, why it delivers nothing.
+REFUSING_KEY = PREFIX + "refusing"

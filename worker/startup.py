@@ -17,14 +17,16 @@ from .credentials import Credentials
 from .customerio.client import TrackApi
 from .delivery.breaker import Breaker
 from .delivery.sending import HALTS
-from .queue_config import QueueProblem, check_queue, read
-from .queue_recovery import set_up_again
+from .destination import note_account
+from .queue_agreement import StoresDiffer, agree
+from .queue_config import QueueProblem, check_queue
 from .redis_client import connect
 from .resources import ask_region
 from .settings import Settings, settings
 from .store import migrating
 from .store.engine import make_engine
 from .tasks import describe
+from .workspace_guard import note_refusal
 
 log = structlog.get_logger("trackrelay.start")
 
@@ -63,8 +65,7 @@ def _database(configured: Settings) -> list[str]:
 def _queue(configured: Settings) -> list[str]:
     client = connect(configured)
     try:
-        if read(client) is None:
-            _set_up_again(client, configured)
+        _agree(client, configured)
         check_queue(client, configured.shards)
         return []
     except QueueProblem as problem:
@@ -76,10 +77,13 @@ def _queue(configured: Settings) -> list[str]:
         client.close()
 
 
-def _set_up_again(client: redis.Redis, configured: Settings) -> None:
+def _agree(client: redis.Redis, configured: Settings) -> None:
     engine = make_engine(configured, pool_size=1)
     try:
-        set_up_again(client, engine, configured)
+        agree(client, engine, configured)
+    except StoresDiffer as differ:
+        # Not fatal: the ticks look again, and delivery begins once somebody has mended it.
+        log.error("delivery stopped", message=str(differ))
     except SQLAlchemyError:
         return  # it was said already
     finally:
@@ -91,6 +95,7 @@ def _credentials(configured: Settings) -> None:
     verdict = ask_region(api, configured)
     api.close()
     if verdict.account and not verdict.problem:
+        note_account(verdict.account)
         log.info("credentials good", region=verdict.account.region, workspace=verdict.account.environment_id)
     elif verdict.problem == "unreachable":
         log.warning("Track API not reached; delivery is tried all the same", message=verdict.message)
@@ -98,6 +103,10 @@ def _credentials(configured: Settings) -> None:
         log.error("delivery halted", message=verdict.message)
         client = connect(configured)
         try:
+            if configured.environment_id:
+                # Each process guards itself: those whose credentials are good go on.
+                note_refusal(client, verdict.message)
+                return
             Breaker(client, probe_s=30).halt(HALTS[verdict.problem or "denied"], verdict.message)
         except (RedisError, OSError) as error:
             log.error("Redis cannot be reached; delivery begins when it can", error=describe(error))

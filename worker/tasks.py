@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from functools import lru_cache
+
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
@@ -10,6 +13,9 @@ from .resources import resources
 
 log = structlog.get_logger("trackrelay.worker")
 
+#: How long a process that may not deliver waits before it passes on what it was told.
+PAUSE_S = 0.5
+
 
 def deliver(shard: int) -> None:
     """Hold a shard for a few seconds and deliver what it has: the one that is named, or one that waits for longer."""
@@ -17,6 +23,8 @@ def deliver(shard: int) -> None:
     from .delivery.shard_queue import fairest
 
     try:
+        if _refuses():
+            return _leave_to_others(shard)
         hold(fairest(resources().redis, shard), resources())
     except (RedisError, SQLAlchemyError, OSError) as error:
         # Redis or Postgres is away: nothing was lost, and the next tick tries again.
@@ -26,13 +34,41 @@ def deliver(shard: int) -> None:
 def tick() -> None:
     """Ring every shard that has work and no holder, whatever its bell says."""
     from .orphans import take_care
+    from .refused_calls import keep_refused
     from .ticking import ring_forgotten
 
     try:
+        _refuses()
         ring_forgotten(resources())
         take_care(resources())
+        keep_refused(resources())
     except (RedisError, SQLAlchemyError, OSError) as error:
         log.error("tick interrupted", error=describe(error))
+
+
+def _refuses() -> bool:
+    """Whether this process may not send anything: its credentials are of another workspace than they should be."""
+    from .workspace_guard import note_refusal
+
+    guard = resources().guard
+    message = guard.refusal() if guard else ""
+    if message:
+        _say_once(message)
+        note_refusal(resources().redis, message)
+    return bool(message)
+
+
+@lru_cache(maxsize=16)
+def _say_once(message: str) -> None:
+    log.error("this worker delivers nothing", message=message)
+
+
+def _leave_to_others(shard: int) -> None:
+    from .delivery.shard_queue import ring
+
+    # A process that sends nothing is always idle. Without a pause it would take every message of the others.
+    time.sleep(PAUSE_S)
+    ring(resources().redis, shard)
 
 
 def prune() -> None:

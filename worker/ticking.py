@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 import sqlalchemy as sa
+import structlog
 
-from producers.redis_keys import LANES, PREFIX, stream
+from producers.redis_keys import LANES, PREFIX
 
-from . import queue_config
+from . import queue_length
 from .delivery.shard_queue import ring
-from .queue_recovery import set_up_again
+from .endpoint_families import Family
+from .queue_agreement import StoresDiffer, agree, resume_delivery, stop_delivery
+from .queue_config import QueueConfig
 from .resources import Resources
-from .store import due, shards
+from .store import due, incidents, shards
+
+log = structlog.get_logger("trackrelay.worker")
 
 #: How often the fleet ticks, however many beats and workers do.
 TICK_S = 1.0
@@ -24,27 +30,45 @@ def ring_forgotten(resources: Resources) -> list[int]:
     client = resources.redis
     if not client.set(TICK_KEY, int(time.time()), nx=True, px=int(TICK_S * 800)):
         return []
-    config = queue_config.read(client) or set_up_again(client, resources.engine, resources.settings)
-    count = config.shards if config else 0
+    config = _agreed(resources)
+    if config is None:
+        return []
     with resources.engine.begin() as connection:
         shards.sign_of_life(connection)
-        standing = resources.breaker.standing(may_probe=False)
-        to_try = _with_something_due(connection, resources, count) if standing.may_try else set()
+        families = resources.breaker.standings(may_probe=None).may_try
+        to_try = _with_something_due(connection, resources, config.shards, families) if families else set()
         paused = shards.paused(connection)
-    with client.pipeline(transaction=False) as lengths:
-        for shard in range(count):
-            for lane in LANES:
-                lengths.xlen(stream(shard, lane))
-        found = lengths.execute()
-    busy = {shard for shard in range(count) if any(found[len(LANES) * shard : len(LANES) * (shard + 1)])}
-    return [shard for shard in sorted((busy | to_try) - paused) if ring(client, shard)]
+        # What the streams hold is noted in the transaction that began before they were looked at.
+        found = queue_length.look(client, config.shards)
+        incidents.note_streams(connection, config.generation, found.streams)
+        incidents.count_lost(connection)
+    return [shard for shard in sorted((found.busy | to_try) - paused) if ring(client, shard)]
 
 
-def _with_something_due(connection: sa.Connection, resources: Resources, count: int) -> set[int]:
+def _agreed(resources: Resources) -> QueueConfig | None:
+    try:
+        config = agree(resources.redis, resources.engine, resources.settings)
+    except StoresDiffer as differ:
+        stop_delivery(resources.redis)
+        _say_once(str(differ))
+        return None
+    resume_delivery(resources.redis)
+    _say_once.cache_clear()
+    return config
+
+
+@lru_cache(maxsize=16)
+def _say_once(message: str) -> None:
+    log.error("delivery stopped", message=message)
+
+
+def _with_something_due(
+    connection: sa.Connection, resources: Resources, count: int, families: frozenset[Family]
+) -> set[int]:
     began = time.monotonic()
     sweeps = {(shard, lane): resources.tick_sweeps[shard, lane] for shard in range(count) for lane in LANES}
     starts = {place: sweep.start(began) for place, sweep in sweeps.items()}
-    found = due.firsts(connection, starts)
+    found = due.firsts(connection, starts, families)
     ended = time.monotonic()
     for place, seen in found.items():
         sweeps[place].looked(starts[place], seen, began, ended)

@@ -33,7 +33,7 @@ def home() -> ResponseReturnValue:
 def product(sku: str) -> ResponseReturnValue:
     """One product."""
     name, price = PRODUCTS.get(sku) or flask.abort(404)
-    # Waits for the response: who looks around waits for nothing, and a queue that is away changes nothing for them.
+    # Waits for the end of the request; a queue that is away does not break the page.
     track(visitor(), "product_viewed", {"sku": sku, "price": price})
     return flask.render_template("product.html", sku=sku, name=name, price=price, account=current_account())
 

@@ -22,6 +22,7 @@ from ..errors import ConfigurationError
 from ..settings import Settings, from_environment, load
 from .configuration import DjangoSettings, django_settings, told, unknown_names
 from .database_urls import place_of, url_of
+from .deployment_checks import choices
 from .people import user_model
 from .visitors import cookie
 
@@ -61,7 +62,12 @@ def production_is_right(**_: object) -> list[checks.CheckMessage]:
         configured = load({}, needs_queue=False)
     except (ConfigurationError, ImproperlyConfigured):
         return []
-    return [*_nothing_is_sent(configured), *_nobody_signs(configured), *_cookie_in_the_clear()]
+    return [
+        *_nothing_is_sent(configured),
+        *_nobody_signs(configured),
+        *_cookie_in_the_clear(),
+        *choices(configured),
+    ]
 
 
 def _unknown() -> Iterator[checks.CheckMessage]:

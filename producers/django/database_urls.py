@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
+from ..server_urls import postgres_url
+
 #: What libpq takes in a URL as Django takes it in OPTIONS.
 _PASSED_ON = frozenset(
     {
@@ -49,8 +51,12 @@ _THIS_MACHINE = {"", "localhost", "127.0.0.1", "::1"}
 
 
 def place_of(url: str) -> str:
-    """Where a PostgreSQL is, without what is secret: host, port and database, the same however this machine is called."""
-    parts = urlsplit(url)
+    """Where a PostgreSQL is, without what is secret: host, port and database, the same however this machine is called.
+
+    Raises:
+        ValueError: it is no URL of a PostgreSQL.
+    """
+    parts = urlsplit(postgres_url(url))
     host = parts.hostname or parse_qs(parts.query).get("host", [""])[0]
     host = "localhost" if host in _THIS_MACHINE or host.startswith("/") else host
     return f"{host}:{parts.port or 5432}/{unquote(parts.path[1:])}"

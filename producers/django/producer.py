@@ -8,17 +8,18 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from .. import values
 from ..append import Entry
-from ..checks.object_types import set_object_types
 from ..errors import TrackRelayError
 from ..operation import Operation
 from ..producer import Producer, log_lost
 from ..redis_keys import Lane
 from ..settings import load
+from .commit_hooks import after_commit
 from .configuration import django_settings
 from .outbox import RowsBackend
-from .transactions import after_commit, open_transactions
+from .transactions import open_transactions
+
+_AFTER = " after the commit"
 
 
 class DjangoProducer(Producer):
@@ -37,8 +38,7 @@ class DjangoProducer(Producer):
             super().__init__(**settings)
         else:
             self.settings, self.backend, self.fallback = loaded, RowsBackend(alias), None
-            values.set_naive_timezone(loaded.naive_timezone)
-            set_object_types(loaded.object_types)
+            self.set_up()
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Enqueue some operations once what they tell of is committed, and return their jobs' ids at once."""
@@ -59,13 +59,24 @@ class DjangoProducer(Producer):
 
     def _when_committed(self, entries: Sequence[Entry], act: Callable[[], int]) -> int:
         if waits := open_transactions() - self._joins:
-            after_commit(waits, functools.partial(_robustly, entries, act))
+            after_commit(
+                waits,
+                functools.partial(self._robustly, entries, act),
+                functools.partial(self._interrupted, entries),
+            )
             return len(entries)
         return act()
 
+    def _robustly(self, entries: Sequence[Entry], act: Callable[[], int]) -> None:
+        try:
+            act()
+        except Exception as error:
+            log_lost(entries, error, _AFTER, exc_info=not isinstance(error, TrackRelayError), counts=self.counts)
+        except BaseException as interrupt:
+            # The queue may have them all the same: its answer is what was not waited for.
+            self._interrupted(entries, interrupt)
+            raise
 
-def _robustly(entries: Sequence[Entry], act: Callable[[], int]) -> None:
-    try:
-        act()
-    except Exception as error:
-        log_lost(entries, error, " after the commit", exc_info=not isinstance(error, TrackRelayError))
+    def _interrupted(self, entries: Sequence[Entry], interrupt: BaseException) -> None:
+        why = InterruptedError(f"interrupted by {type(interrupt).__name__}")
+        log_lost(entries, why, _AFTER, counts=self.counts)

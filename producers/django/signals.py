@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.db import DatabaseError
 from django.db.models import Model
 from django.db.models.signals import post_save
 from django.utils.module_loading import import_string
@@ -69,6 +70,12 @@ def _identify(user: Any, own: DjangoSettings, anonymous_id: str | None = None) -
     except TrackRelayError as error:
         job = getattr(error, "job_id", None)
         log.error("trackrelay: a user was not identified%s: %s", f" (job {job})" if job else "", error)
+    except DatabaseError:
+        # The transaction around the login is lost anyway; its own error says why.
+        raise
+    except Exception:
+        # The project's own functions say who a user is and what is told of them.
+        log.exception("trackrelay: a user was not identified")
 
 
 def attributes_of(user: Any, own: DjangoSettings | None = None) -> Mapping[str, Any]:

@@ -6,8 +6,8 @@
         app = Flask(__name__)
         relay.init_app(app)       # settings: app.config["TRACKRELAY_REDIS_URL"] …
 
-The functions of :mod:`producers` then read the application's settings, and enqueue after the response; ``flask trackrelay`` is the whole
-command line. What is only Flask's is here.
+The functions of :mod:`producers` then read the application's settings, and enqueue at the end of the request;
+``flask trackrelay`` is the whole command line. What is only Flask's is here.
 """
 
 try:

@@ -42,6 +42,6 @@ def _command_line() -> Any:
         return importlib.import_module("worker.ops.cli").trackrelay
     except ModuleNotFoundError as error:
         raise click.ClickException(
-            f"the command line comes with the worker, and {error.name} is missing: pip install 'trackrelay[worker]' "
+            f"the command line needs {error.name}: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run workers too "
             "(a worker.py of your own in this folder hides it: use `trackrelay`)"
         ) from None

@@ -14,8 +14,8 @@ from ..environment import set_framework_settings
 from ..errors import ConfigurationError
 from ..people import PersonLike
 from . import command
-from .after_response import AfterResponse
 from .configuration import as_environment, unknown_names, wrong_cookie
+from .deferred_jobs import JobSender
 from .producer import FlaskProducer
 from .visitors import EXTENSION, remember_visitor
 
@@ -35,10 +35,13 @@ class TrackRelay:
         app: the application; left out, call :meth:`init_app`.
         db: Flask-SQLAlchemy's ``SQLAlchemy()``: everything goes by way of the outbox in its default database. The table is put into
             ``db.metadata``, for ``db.create_all()`` and Flask-Migrate.
+        after_response: enqueue when the server is done with the response, so that nobody waits for the queue. A visitor's next
+            request can then overtake this one: its jobs arrive out of order.
     """
 
-    def __init__(self, app: flask.Flask | None = None, *, db: Any = None) -> None:
+    def __init__(self, app: flask.Flask | None = None, *, db: Any = None, after_response: bool = False) -> None:
         self._db = db
+        self._after_response = after_response
         self._who: WhoIsIt = _nobody
         if db is not None:
             from ..outbox import table
@@ -52,7 +55,9 @@ class TrackRelay:
         """Serve ``app``. Its settings are read at the first call that needs them; nothing connects before."""
         app.extensions[EXTENSION] = self
         app.after_request(remember_visitor)
-        app.wsgi_app = AfterResponse(app.wsgi_app, lambda: app.testing)  # type: ignore[method-assign]
+        # Test clients close a response late or never.
+        after_response = lambda: self._after_response and not app.testing  # noqa: E731
+        app.wsgi_app = JobSender(app.wsgi_app, after_response)  # type: ignore[method-assign]
         told = functools.partial(self._settings, app)
         app.cli.add_command(command.command(told))
         set_framework_settings(lambda _: as_environment(app.config))

@@ -1,4 +1,4 @@
-"""The producer of a Flask application: enqueues after the response."""
+"""The producer of a Flask application: enqueues at the end of the request."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import values
 from ..append import Entry
-from ..checks.object_types import set_object_types
 from ..operation import Operation
 from ..producer import CHUNK_OPERATIONS, Producer, log_lost
 from ..redis_keys import Lane
 from ..settings import load
-from .after_response import waiting
+from .deferred_jobs import deferred_jobs
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+_WHEN = " at the end of the request"
+
 
 class FlaskProducer(Producer):
-    """In a request, takes operations and lets them wait for its response; anywhere else, enqueues them at once.
+    """In a request, takes operations and lets them wait for its end; anywhere else, enqueues them at once.
 
     Args:
         engine: gives the application's database, if it has the outbox: all operations then go that way.
@@ -33,33 +33,37 @@ class FlaskProducer(Producer):
             super().__init__(**settings)
         else:
             self.settings, self.backend, self.fallback = loaded, RowsBackend(engine), None
-            values.set_naive_timezone(loaded.naive_timezone)
-            set_object_types(loaded.object_types)
+            self.set_up()
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Enqueue some operations, all or none, and return their jobs' ids."""
         # Nothing has to be waited for where nothing is far away: console, memory, off.
-        if lane == "live" and self.settings.backend == "redis" and (later := waiting()) is not None:
+        if lane == "live" and self.settings.backend == "redis" and (later := deferred_jobs()) is not None:
             later.add(self.entries(batch), self.send_later)
             return [operation.id for operation in batch]
         return super().enqueue_all(batch, lane=lane)
 
     def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int] | None:
         """What coroutines await."""
-        if lane == "live" and waiting() is not None:
+        if lane == "live" and deferred_jobs() is not None:
             return _done(len(self.enqueue_all(batch)))
         if isinstance(self.backend, RowsBackend):
             return asyncio.to_thread(self.append, self.entries(batch), lane)
         return None
 
     def send_later(self, entries: Sequence[Entry]) -> None:
-        """Enqueue what waited for a response. What goes wrong is logged with the jobs' ids: there is nobody left to tell."""
+        """Enqueue what waited. Log what goes wrong with the jobs' ids: the view has returned."""
         for start in range(0, len(entries), CHUNK_OPERATIONS):
             chunk = entries[start : start + CHUNK_OPERATIONS]
             try:
                 self.append(chunk, "live")
             except Exception as error:
-                log_lost(chunk, error, " after the response")
+                log_lost(chunk, error, _WHEN, counts=self.counts)
+            except BaseException as interrupt:
+                # The queue may have this chunk all the same: its answer is what was not waited for.
+                why = InterruptedError(f"interrupted by {type(interrupt).__name__}")
+                log_lost(entries[start:], why, _WHEN, counts=self.counts)
+                raise
 
 
 class RowsBackend:

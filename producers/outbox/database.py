@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from .. import server_urls
 from ..errors import ConfigurationError
 
 _DRIVERS = ("psycopg", "psycopg2")
@@ -47,6 +48,11 @@ def make_engine(url: str, *, timeout_s: float, pool_size: int = 2) -> sa.Engine:
 
 
 def _parsed(url: str) -> sa.URL:
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
+    try:
+        url = server_urls.outbox_url(url)
+    except ValueError as error:
+        raise ConfigurationError(f"TRACKRELAY_OUTBOX_URL {str(error).removeprefix('it ')}") from None
     scheme, _, rest = url.partition("://")
     kind, _, driver = scheme.partition("+")
     if kind == "sqlite" and driver in ("", "pysqlite"):

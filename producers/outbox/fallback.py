@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -16,9 +17,12 @@ from ..append import Entry, operations_of
 from ..errors import QueueUnavailable
 from ..job import FORMAT_VERSION, decode_entry
 from ..redis_keys import Lane
+from ..tracebacks import without_frames
 from .database import make_engine
 from .outbox import insert
 from .table import table
+
+T = TypeVar("T")
 
 #: How often a producer that keeps back a key looks whether its rows have been relayed.
 LOOK_S = 0.2
@@ -53,6 +57,10 @@ class Seen:
     rows: Sequence[tuple[int, list[str] | None]] = ()
     #: If there were too many to be read, the last row there is.
     last: int | None = None
+
+
+class ReadOnlySessionError(OSError):
+    """The database takes no writes on this connection: after a failover a new one reaches another server."""
 
 
 class Unrelayed:
@@ -123,14 +131,11 @@ class Fallback:
             QueueUnavailable: the outbox did not take them either.
         """
         try:
-            with self._connections().begin() as connection:
-                self._bound(connection)
-                insert(connection, entries, lane)
-                last_row = connection.execute(_LAST).scalar_one()
+            last_row = self._writable(lambda: self._insert(entries, lane))
         except (SQLAlchemyError, OSError) as error:
             reason = why.args[0] if why else "the outbox holds earlier jobs of this key that were not relayed yet"
             message = f"{reason}; nor did the outbox take it: {_said(error)}"
-            raise QueueUnavailable(message, *operations_of(entries)) from error
+            raise QueueUnavailable(message, *operations_of(entries)) from without_frames(error)
         with self._lock:
             self._writes += 1
             self._unrelayed.wrote(_keys(entries), last_row)
@@ -138,6 +143,20 @@ class Fallback:
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+    def _insert(self, entries: Sequence[Entry], lane: Lane) -> int:
+        with self._connections().begin() as connection:
+            self._bound(connection)
+            insert(connection, entries, lane)
+            return int(connection.execute(_LAST).scalar_one())
+
+    def _writable(self, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except ReadOnlySessionError:
+            # The others lead to the same server, which a failover has made a standby: they would stay read-only for ever.
+            self._engine.dispose()
+            return act()
 
     def _begin(self) -> None:
         # A process before this one may have left rows: nobody goes ahead of the first look. A database that is away now
@@ -156,7 +175,7 @@ class Fallback:
             self._look_at = time.monotonic() + TROUBLE_S
             writes, read_to = self._writes, self._read_to
         try:
-            seen = self._read(read_to)
+            seen = self._writable(lambda: self._read(read_to))
         except (SQLAlchemyError, OSError):
             return
         with self._lock:
@@ -200,9 +219,11 @@ class Fallback:
     def _bound(self, connection: sa.Connection) -> None:
         if connection.dialect.name == "postgresql":
             statement = sa.text(
-                "SELECT set_config('statement_timeout', :ms, true), set_config('lock_timeout', :ms, true)"
+                "SELECT set_config('statement_timeout', :ms, true), set_config('lock_timeout', :ms, true), "
+                "current_setting('transaction_read_only')"
             )
-            connection.execute(statement, {"ms": str(self._timeout_ms)})
+            if connection.execute(statement, {"ms": str(self._timeout_ms)}).one()[2] == "on":
+                raise ReadOnlySessionError("the outbox's database takes no writes: the session is read-only")
 
 
 def _keys(entries: Sequence[Entry]) -> list[str]:

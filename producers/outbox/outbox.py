@@ -10,11 +10,13 @@ from sqlalchemy.orm import Session, scoped_session
 
 from .. import values
 from ..append import Entry
+from ..call_counts import counts_of
 from ..checks.object_types import set_object_types
 from ..default import default_producer, default_settings
 from ..job import FORMAT_VERSION
 from ..operation import Operation
 from ..redis_keys import Lane
+from ..refusals import Refusals
 from ..trace import current_traceparent
 from ..vocabulary import Vocabulary
 from .table import table
@@ -42,6 +44,7 @@ class Outbox(Vocabulary):
         self._transaction = transaction
         self._settings = default_settings()
         self._source = source or self._settings.source
+        self.refusals = Refusals(self._settings.on_invalid, counts_of(self._settings))
         values.set_naive_timezone(self._settings.naive_timezone)
         set_object_types(self._settings.object_types)
 

@@ -11,6 +11,7 @@ from ..backends import MemoryBackend
 from ..default import overridden
 from ..producer import Producer
 from ..redis_keys import Lane
+from ..refused import RefusedOperation
 from .captured import Captured
 from .delivering import Delivers
 
@@ -67,4 +68,5 @@ class CapturingBackend(MemoryBackend):
         super().append(entries, lane)
         if self._deliver_to is not None:
             for entry in entries:
-                self._deliver_to.deliver(entry.operation)
+                if not isinstance(entry.operation, RefusedOperation):
+                    self._deliver_to.deliver(entry.operation)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from tests.support.waiting import patient
+
 from . import (
     api_faults,
     job_faults,
@@ -154,8 +156,8 @@ def _hurt(trial: Trial, acts: tuple[Act, ...], most_pause_s: float) -> None:
     ),
     seconds=20.0,
     jobs=3_000,
-    # Beside other tests everything takes longer, but all of it stays under three minutes (see `test_short.py`).
-    bound_s=75.0,
+    # It runs beside other tests, on machines that do other things too.
+    bound_s=patient(75.0),
     on_request=True,
 )
 def _short(trial: Trial) -> None:

@@ -24,8 +24,12 @@ from .taking import IntoQueue
 
 #: Load before the first fault, and after the last.
 BEFORE_S, AFTER_S = 2.0, 2.0
-#: How long producers that a fault has held up may take to make the calls they are behind with.
+#: Producers that a fault has held up are given up when they have made no call for so long.
 CATCH_UP_S = 60.0
+#: Jobs a second that are delivered once the faults are over, beside what a scenario's own bound is for: leases that run
+#: out, retries that fall due. Measured: 51,000 mixed jobs, through restarts, at 200/s on two cores at load 14; a
+#: seventh of them takes a request each, of which 100 a second are allowed.
+DRAINED_A_SECOND = 100.0
 #: Starting and ending everything, recovery, accounts: what a scenario takes besides its faults, on an idle machine of two cores.
 BESIDES_S = 11.0
 POLL_S = 0.2
@@ -118,13 +122,21 @@ def _run(scenario: Scenario, stack: Stack, result: Result, seed: int, seconds: f
     _wait_for_calls(stack, result.wanted)
     stack.stop_producing()
     own.close()
-    _wait_until_nothing_waits(stack, time.time() + scenario.bound_s)
+    left = sum(stores.waiting(stack.redis, stack.engine, stack.application))
+    _wait_until_nothing_waits(stack, time.time() + bound_s(scenario, left))
     _draw(scenario, stack, trial, result, over, (midway, looked_at))
 
 
+def bound_s(scenario: Scenario, left: int) -> float:
+    """Return within which time everything must be delivered, if so many jobs are left when the faults are over."""
+    return scenario.bound_s + left / DRAINED_A_SECOND
+
+
 def _wait_for_calls(stack: Stack, wanted: int) -> None:
-    deadline = time.monotonic() + CATCH_UP_S
-    while sum(map(count, stack.journals)) < wanted and time.monotonic() < deadline:
+    made, deadline = 0, time.monotonic() + CATCH_UP_S
+    while (now := sum(map(count, stack.journals))) < wanted and time.monotonic() < deadline:
+        if now > made:
+            made, deadline = now, time.monotonic() + CATCH_UP_S
         time.sleep(POLL_S)
 
 
@@ -152,9 +164,9 @@ def _draw(
         strangers=trial.strangers,
         midway=midway,
     )
-    result.accounts.problems += latest_violations(stack.sandbox.client)
-    for check in trial.checks:
-        result.accounts.problems += check(found, everything)
+    # First what the scenario itself looks at: the accounts may have a line for each job.
+    own = [problem for check in trial.checks for problem in check(found, everything)]
+    result.accounts.problems = [*own, *result.accounts.problems, *latest_violations(stack.sandbox.client)]
     before = {call.id for call in everything if call.told == "accepted" and call.ended <= over}
     if before <= found.ledger.keys() | found.dead.keys():
         settled = [found.ledger[id] if id in found.ledger else found.dead[id].died_at for id in before]

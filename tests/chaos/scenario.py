@@ -78,7 +78,8 @@ class Scenario:
     inject: Act
     #: How long faults are injected, unless the command line says otherwise.
     seconds: float = 12.0
-    #: Within which everything must be delivered once the fault is over.
+    #: Within which everything must be delivered once the fault is over, beside the time that what is left
+    #: then takes to be delivered at all (see `running.DRAINED_A_SECOND`).
     bound_s: float = 60.0
     #: Whether a worker may be left not knowing what took effect: then what has no id at Customer.io may arrive again.
     ambiguous: bool = True

@@ -158,7 +158,7 @@ class Stack:
         """All there are."""
         return sorted(self.folder.glob("*.journal"))
 
-    def stop_producing(self, timeout_s: float = 60.0) -> None:
+    def stop_producing(self, timeout_s: float = 180.0) -> None:
         """Take the load off, and wait until the last call is answered; raises if a producer failed."""
         for producer in self._producers:
             assert producer.stdin is not None

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from tests.chaos import __main__ as command_line
 from tests.chaos import published
 from tests.chaos.accounts import Accounts
-from tests.chaos.running import Result
+from tests.chaos.running import Result, bound_s
 from tests.chaos.scenario import SCENARIOS, Scenario
 from tests.chaos.table import cells, rows
 
@@ -123,3 +123,8 @@ def test_the_whole_of_it_has_more_than_two_hundred_thousand_jobs_and_ends_within
     assert sum(scenario.seconds + command_line.BESIDES_S for scenario in chosen) <= 45 * 60
     assert "job-million" in SCENARIOS
     assert not any(scenario.on_request for scenario in chosen)
+
+
+def test_the_time_for_recovery_grows_with_what_is_left_to_be_delivered() -> None:
+    assert bound_s(SCENARIO, 0) == SCENARIO.bound_s
+    assert bound_s(SCENARIO, 50_000) == SCENARIO.bound_s + 500

@@ -53,6 +53,8 @@ def log_out(request: HttpRequest) -> HttpResponse:
 
 def check_out(request: HttpRequest) -> HttpResponse:
     """An order and five calls about it, in one transaction."""
+    if request.GET.get("hook") == "raises":
+        transaction.on_commit(_fail)
     with transaction.atomic():
         jobs = _order("A-1")
         if "fail" in request.GET:
@@ -68,6 +70,10 @@ async def check_out_async(request: HttpRequest) -> HttpResponse:
             return _order("A-2")
 
     return JsonResponse({"jobs": await sync_to_async(order)()})
+
+
+def _fail() -> None:
+    raise RuntimeError("a hook of another library failed")
 
 
 def _order(number: str) -> list[Any]:

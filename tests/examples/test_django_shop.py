@@ -18,7 +18,7 @@ import requests
 from sandbox.client import SandboxClient
 from sandbox.process import SandboxProcess
 from tests.support.road import Road
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
 from worker.ops.servers import ports
 from worker.setting_up import migrate
@@ -39,7 +39,7 @@ def manage(*arguments: str, **settings: str) -> tuple[list[str], dict[str, Any]]
 
 def run(*arguments: str, **settings: str) -> str:
     command, options = manage(*arguments, **settings)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(120), check=False, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
@@ -165,7 +165,7 @@ class Started:
 
     def ended(self) -> tuple[int, str]:
         """Its exit code and its last words."""
-        words, _ = self.process.communicate(timeout=60)
+        words, _ = self.process.communicate(timeout=patient(60))
         assert not [child for child in self.children if child.is_running()]
         return self.process.returncode, words
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.process import SandboxProcess
 from tests.support.road import Road
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
 from worker.setting_up import migrate
 
@@ -28,7 +28,7 @@ def manage(road: Road, *arguments: str) -> str:
         cwd=SHOP,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=patient(150),
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

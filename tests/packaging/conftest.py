@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.environment import Environment
+from tests.support.waiting import patient
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +19,7 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     # Without isolation: the build requirements are installed and pinned like everything else, nothing is downloaded.
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(100), check=False)
     assert done.returncode == 0, f"the build failed:\n{done.stdout}\n{done.stderr}"
     return folder
 

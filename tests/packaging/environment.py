@@ -12,6 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.support.waiting import patient
 from tests.support.worker_process import clean_environment
 
 
@@ -22,7 +23,7 @@ class Environment:
     folder: Path
 
     @classmethod
-    def make(cls, folder: Path, wheel: Path, extra: str) -> "Environment":
+    def make(cls, folder: Path, wheel: Path, extra: str) -> "Environment":  # one, or several with commas between
         """Makes the environment, installs the wheel by pip, and puts the dependencies it declares beside it.
 
         The dependencies are not downloaded again: those of the tests' own environment are linked, found by following
@@ -32,10 +33,11 @@ class Environment:
         venv.create(folder / "venv", with_pip=False, symlinks=True)
         made = cls(folder)
         install = [sys.executable, "-m", "pip", "--python", str(made.python), "install", "--quiet", "--no-input"]
-        subprocess.run([*install, "--no-index", "--no-deps", str(wheel)], check=True, timeout=60)
+        subprocess.run([*install, "--no-index", "--no-deps", str(wheel)], check=True, timeout=patient(60))
         (installed,) = Distribution.discover(name="trackrelay", path=[str(made.site_packages)])
-        for dependency in _closure(installed, extra):
-            _link(dependency, made.site_packages)
+        for each in extra.split(","):
+            for dependency in _closure(installed, each):
+                _link(dependency, made.site_packages)
         made.elsewhere.mkdir()
         return made
 
@@ -63,7 +65,7 @@ class Environment:
             env=clean_environment() | dict(settings or {}),
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=patient(90),
             check=False,
         )
 

@@ -1,6 +1,7 @@
 """What is built and installed does what the clone does."""
 
 import json
+import re
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -61,8 +62,48 @@ def test_the_base_install_brings_three_packages(environment: Environments) -> No
 def test_the_base_install_says_what_the_command_line_needs(environment: Environments) -> None:
     done = environment("").run("trackrelay", "--help")
     assert done.returncode != 0
-    assert "pip install 'trackrelay[worker]'" in done.stderr
+    assert "pip install 'trackrelay[ops]', or 'trackrelay[worker]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_command_line_and_the_admin_need_no_celery(
+    environment: Environments, empty_database_url: str, redis_url: str
+) -> None:
+    ops = environment("ops,django")
+    assert not [path.name for path in ops.site_packages.iterdir() if path.name.startswith(("celery", "kombu"))]
+    settings = {"TRACKRELAY_DATABASE_URL": empty_database_url, "TRACKRELAY_REDIS_URL": redis_url}
+
+    imported = ops.run(
+        "python", "-c", SET_UP_DJANGO + IMPORT_ALL, "worker.ops worker.django", "ops.demo ops.dev .servers.family"
+    )
+    assert imported.returncode == 0, imported.stderr
+    migrated = ops.run("trackrelay", "migrate", settings=settings)
+    assert migrated.returncode == 0, migrated.stderr
+    pruned = ops.run("trackrelay", "ledger", "prune", settings=settings)
+    assert pruned.returncode == 0, pruned.stderr
+    shown = ops.run("trackrelay", "status", settings=settings)
+    assert (shown.returncode, "no worker runs" in shown.stdout) == (0, True), shown.stderr
+    for command in ("worker", "beat"):
+        refused = ops.run("trackrelay", command, settings=settings)
+        assert refused.stderr == "trackrelay: this command needs the package celery: pip install 'trackrelay[worker]'\n"
+
+
+def test_django_s_admin_says_which_extra_it_needs(environment: Environments) -> None:
+    done = environment("django").run("python", "-c", SET_UP_DJANGO, "", "")
+    assert done.stderr.splitlines()[-1].startswith(
+        "django.core.exceptions.ImproperlyConfigured: worker.django needs sqlalchemy, "
+    )
+    assert "pip install 'trackrelay[ops]'" in done.stderr
+
+
+def test_with_click_alone_a_command_says_which_extra_it_needs(environment: Environments) -> None:
+    # Flask brings click, and so the console script gets further than its first line.
+    for command in ("status", "migrate", "check", "worker", "sandbox"):
+        done = environment("flask").run("trackrelay", command)
+        assert done.returncode == 1
+        assert re.fullmatch(
+            r"trackrelay: this command needs the package \w+: pip install 'trackrelay\[\w+\]'\n", done.stderr
+        )
 
 
 def test_every_module_of_the_worker_is_importable_with_the_worker_s_extra(environment: Environments) -> None:
@@ -145,6 +186,13 @@ def test_the_demo_plays_from_an_installation(environment: Environments) -> None:
 EMBEDDED = ".servers.family ops.demo ops.dev"
 #: What needs a framework, pytest, or the sandbox.
 ELSEWHERE = ".django producers.flask producers.testing.pytest_plugin worker.testing"
+SET_UP_DJANGO = """
+import django
+from django.conf import settings
+apps = ["admin", "auth", "contenttypes", "messages", "sessions"]
+settings.configure(INSTALLED_APPS=[*(f"django.contrib.{app}" for app in apps), "producers.django", "worker.django"])
+django.setup()
+"""
 IMPORT_ALL = """
 import importlib, pkgutil, sys
 packages, leave_out = sys.argv[1].split(), sys.argv[2].split()

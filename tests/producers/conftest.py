@@ -21,7 +21,7 @@ def queue(redis_url: str) -> Iterator[redis.Redis]:
 @pytest.fixture
 def producer(queue: redis.Redis, redis_url: str) -> Iterator[Producer]:
     """A producer of that queue."""
-    producer = Producer(redis_url=redis_url)
+    producer = Producer(redis_url=redis_url, enqueue_timeout=30)
     yield producer
     producer.close()
 

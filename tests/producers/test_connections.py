@@ -18,13 +18,14 @@ from producers.commands import command, packed
 from producers.connections import Connections
 from producers.redis_queue_aio import AsyncRedisQueue
 from producers.settings import load
+from tests.support.waiting import patient
 
 PING = command(1, packed(["PING"]))
 
 
 @contextmanager
 def server_that_says(*pieces: bytes, pause_s: float = 0.0) -> Iterator[str]:
-    """A server that answers the first command with these pieces, and says nothing more."""
+    """A server that answers the first command with these pieces, says nothing more, and waits to be left."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -40,25 +41,35 @@ def server_that_says(*pieces: bytes, pause_s: float = 0.0) -> Iterator[str]:
                         connection.sendall(piece)
                     except OSError:
                         return
+                with suppress(OSError):
+                    while connection.recv(65536):
+                        continue
 
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"redis://127.0.0.1:{listening.getsockname()[1]}/0"
-        thread.join(10)
+        thread.join(patient(10))
 
 
 @contextmanager
-def server_that_takes_its_time(pause_s: float) -> Iterator[str]:
-    """A server that answers what a new connection asks, each after a pause, and never a script."""
+def server_that_takes_its_time(pause_s: float) -> Iterator[tuple[str, list[str]]]:
+    """A server that answers what a new connection asks, each after a pause, and never a script.
+
+    Gives its URL, and what it was asked: `connection`, `script`.
+    """
+    asked: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor() as threads:
 
         def serve(connection: socket.socket) -> None:
+            asked.append("connection")
             with connection:
                 while b"EVAL" not in (received := connection.recv(65536)) and received:
                     for _ in range(sum(map(received.count, (b"AUTH", b"SETINFO", b"SELECT")))):
                         time.sleep(pause_s)
                         with suppress(OSError):
                             connection.sendall(b"+OK\r\n")
+                if received:
+                    asked.append("script")
                 with suppress(OSError):
                     while received:
                         received = connection.recv(65536)
@@ -70,7 +81,7 @@ def server_that_takes_its_time(pause_s: float) -> Iterator[str]:
 
         threads.submit(accept)
         try:
-            yield f"redis://:password@127.0.0.1:{listening.getsockname()[1]}/1?protocol=2"
+            yield f"redis://:password@127.0.0.1:{listening.getsockname()[1]}/1?protocol=2", asked
         finally:
             listening.shutdown(socket.SHUT_RDWR)
 
@@ -87,46 +98,50 @@ def address_that_says_nothing() -> Iterator[int]:
 
 
 def test_all_that_a_new_connection_takes_is_part_of_the_call_s_time() -> None:
-    with server_that_takes_its_time(0.35) as url:
+    with server_that_takes_its_time(0.35) as (url, asked):
         producer = Producer(redis_url=url, enqueue_timeout=1.0)
         began = time.monotonic()
         with pytest.raises(QueueUnavailable):
             producer.track("42", "seen", {})
-        assert 0.5 <= time.monotonic() - began < 1.3
+        assert time.monotonic() - began >= 0.5
+    # Each answer came within the time, but all of them together did not.
+    assert asked == ["connection"]
 
 
 async def test_so_it_is_for_coroutines() -> None:
-    with server_that_takes_its_time(0.35) as url:
+    with server_that_takes_its_time(0.35) as (url, asked):
         queue = AsyncRedisQueue(load({"redis_url": url, "enqueue_timeout": 1.0}))
         began = time.monotonic()
         try:
             with pytest.raises(QueueUnavailable):
                 await queue.append([Entry.of(operations.track("42", "seen"), source=None, trace=None)], "live")
-            assert 0.5 <= time.monotonic() - began < 1.3
+            assert time.monotonic() - began >= 0.5
         finally:
             await queue.aclose()
+    assert asked == ["connection"]
 
 
 def test_several_addresses_that_say_nothing_share_the_call_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with address_that_says_nothing() as port:
         one = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [one] * 4)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [one] * 400)
         producer = Producer(redis_url=f"redis://several:{port}/0", enqueue_timeout=0.5)
         began = time.monotonic()
         with pytest.raises(QueueUnavailable):
             producer.track("42", "seen", {})
-        assert 0.25 <= time.monotonic() - began < 0.8
+        # One after the other they would take 200 s.
+        assert 0.25 <= time.monotonic() - began < 50
 
 
 def test_a_connection_made_late_in_a_call_has_its_time_in_the_next(redis_url: str) -> None:
-    connections = Connections(redis_url, 1.0)
-    assert connections.exchange(PING, time.monotonic() + 0.2) == b"PONG"
-    assert connections._idle[0]._sock.gettimeout() == 1.0
+    connections = Connections(redis_url, 30.0)
+    assert connections.exchange(PING, time.monotonic() + 20.0) == b"PONG"
+    assert connections._idle[0]._sock.gettimeout() == 30.0
     connections.close()
 
 
 def test_a_connection_is_kept_for_the_next_command(queue: redis.Redis, redis_url: str) -> None:
-    connections = Connections(redis_url, 1.0)
+    connections = Connections(redis_url, 30.0)
     before = queue.info("clients")["connected_clients"]
     for _ in range(10):
         assert connections.exchange(PING) == b"PONG"
@@ -172,27 +187,24 @@ def test_an_explicit_producer_survives_a_fork(producer: Producer, queue: redis.R
 
 def test_an_answer_may_come_in_pieces() -> None:
     with server_that_says(b"*2\r\n$2\r", b"\nok\r\n:1", b"2\r\n", pause_s=0.05) as url:
-        assert Connections(url, 1.0).exchange(PING) == [b"ok", 12]
+        assert Connections(url, 30.0).exchange(PING) == [b"ok", 12]
 
 
 def test_what_is_no_answer_ends_the_connection() -> None:
     with server_that_says(b"HTTP/1.1 400 Bad Request\r\n") as url:
-        connections = Connections(url, 1.0)
+        connections = Connections(url, 30.0)
         with pytest.raises(redis.RedisError):
             connections.exchange(PING)
         assert not connections._idle
 
 
 def test_an_answer_that_does_not_come_is_not_waited_for() -> None:
-    with server_that_says() as url:
-        started = time.monotonic()
-        with pytest.raises(redis.RedisError):
-            Connections(url, 0.3).exchange(PING)
-        assert time.monotonic() - started < 2
+    with server_that_says() as url, pytest.raises(redis.TimeoutError):
+        Connections(url, 0.3).exchange(PING)
 
 
 def test_an_answer_that_is_an_error_leaves_the_connection_as_good_as_it_was(redis_url: str) -> None:
-    connections = Connections(redis_url, 1.0)
+    connections = Connections(redis_url, 30.0)
     with pytest.raises(redis.exceptions.NoScriptError):
         connections.exchange(command(3, packed(["EVALSHA", "0" * 40, 0])))
     assert len(connections._idle) == 1

@@ -41,7 +41,7 @@ class Api:
         raw: bytes | None = None,
         auth: str | None = "",
         content_type: str | None = "application/json",
-        timeout: float = 10,
+        timeout: float = 60,
     ) -> Answer:
         """Send one request; `auth=None` sends it without credentials, `raw` sends a body as it is."""
         body = raw if raw is not None or document is None else json.dumps(document).encode()

@@ -19,7 +19,7 @@ from worker.settings import load
 from worker.store.engine import make_engine
 
 from .road import Road
-from .waiting import wait_until
+from .waiting import patient, wait_until
 from .worker_process import ROOT, clean_environment
 
 
@@ -95,7 +95,7 @@ class RelayProcess:
         return self.log.read_text()
 
     def wait(self, timeout: float = 60.0) -> int:
-        return self.process.wait(timeout)
+        return self.process.wait(patient(timeout))
 
     def terminate(self, timeout: float = 30.0) -> int:
         self.process.send_signal(signal.SIGTERM)

@@ -7,10 +7,12 @@ import requests
 
 from sandbox import SandboxProcess
 from tests.description import find_description
-from tests.support import description_check
+from tests.support import description_check, skips
 from tests.support.canaries import CANARY_API_KEY, leaks
 from tests.support.description_check import latest_violations, violations
 from tests.support.waiting import wait_until
+
+pytest_plugins = ["pytester"]
 
 
 def test_a_secret_in_a_log_is_found_with_its_line(tmp_path: Path) -> None:
@@ -66,5 +68,34 @@ def test_waiting_gives_the_answer_and_says_what_it_waited_for_in_vain() -> None:
     def never() -> None:
         raise AssertionError("still 3 left")
 
-    with pytest.raises(AssertionError, match=r"waited 0\.1 s for the queue to be empty; .*: still 3 left"):
-        wait_until(never, 0.1, "the queue to be empty")
+    with pytest.raises(AssertionError, match=r"waited \S+ s for the queue to be empty; .*: still 3 left"):
+        wait_until(never, 0.02, "the queue to be empty")
+
+
+def test_a_test_that_is_skipped_for_an_unknown_reason_fails_a_strict_run(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+        from tests.support import skips
+        def pytest_sessionfinish(session):
+            stats = session.config.pluginmanager.get_plugin("terminalreporter").stats
+            for each in skips.unexpected(stats.get("skipped", ())):
+                print("UNEXPECTED", each)
+        """
+    )
+    pytester.makepyfile(
+        f"""
+        import pytest
+        def test_one(): pytest.skip({skips.EXPECTED[0]!r})
+        @pytest.mark.skip(reason={skips.EXPECTED[1]!r})
+        def test_two(): pass
+        def test_three(): pytest.skip("nobody knows why")
+        """
+    )
+    said = [
+        line
+        for line in pytester.runpytest("-o", "asyncio_default_fixture_loop_scope=function").outlines
+        if "UNEXPECTED" in line
+    ]
+    assert len(said) == 1
+    assert "test_three: nobody knows why" in said[0]

@@ -10,7 +10,7 @@ from typing import Self
 
 from worker.ops.servers import ChildProcess
 
-from .waiting import wait_until
+from .waiting import patient, wait_until
 
 ROOT = Path(__file__).parents[2]
 READY = re.compile(rb"\bready\b")
@@ -64,7 +64,7 @@ class WorkerProcess:
                 env=clean_environment() | self.settings,
                 cwd=self.cwd,
                 output=output.fileno(),
-                farewell=[(signal.SIGTERM, 20.0)],
+                farewell=[(signal.SIGTERM, patient(20.0))],
             ).start()
         if ready_within is not None:
             wait_until(self._is_ready, ready_within, lambda: f"the worker to be ready; its log:\n{self.output}")
@@ -97,7 +97,8 @@ class WorkerProcess:
         return self.log.read_bytes()[self._log_start :].decode(errors="replace") if self.log.exists() else ""
 
     def wait(self, timeout: float) -> int:
-        """Waits for it to end by itself and returns its exit code."""
+        """Waits for it to end by itself and returns its exit code; see `patient` for `timeout`."""
+        timeout = patient(timeout)
         assert self.child.wait(timeout), f"the worker still ran after {timeout:g} s"
         code = self.child.exit_code
         assert code is not None
@@ -108,7 +109,7 @@ class WorkerProcess:
         self.child.send(signal.SIGTERM)
 
     def stop(self) -> None:
-        """Warm shutdown; killed if that takes longer than twenty seconds."""
+        """Warm shutdown; killed if that takes longer than it may."""
         if self._child is not None:
             self._child.stop()
 

@@ -172,11 +172,12 @@ def test_a_pool_process_told_alone_ends_in_the_midst_of_work_and_another_goes_on
     jobs = [road.producer.track("42", "seen", {"n": 0})]
     road.wait_delivered(jobs, timeout=20)
     child.terminate()
-    told = time.monotonic()
-    while child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < told + 10, "it goes on"
+
+    def ended() -> bool:
         jobs.append(road.producer.track("42", "seen", {"n": len(jobs)}))
-        time.sleep(0.02)
+        return not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+    wait_until(ended, 10, "the pool process to end")
     road.wait_delivered(jobs, timeout=20)
     assert road.sandbox.duplicates() == {}
     assert "Traceback" not in worker.output
@@ -187,11 +188,12 @@ def test_the_solo_pool_ends_warmly_in_the_midst_of_work(road: Road, start_worker
     jobs = [road.producer.track("42", "seen", {"n": 0})]
     road.wait_delivered(jobs, timeout=20)
     worker.term()
-    told = time.monotonic()
-    while worker.running:
-        assert time.monotonic() < told + 15, "it goes on"
+
+    def ended() -> bool:
         jobs.append(road.producer.track("42", "seen", {"n": len(jobs)}))
-        time.sleep(0.02)
+        return not worker.running
+
+    wait_until(ended, 15, "the worker to end")
     assert worker.exit_code == 0
     start_worker(road.settings, name="next")
     road.wait_delivered(jobs, timeout=20)

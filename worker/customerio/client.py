@@ -11,18 +11,19 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
-import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from producers.version import __version__
 
+from .answer_bytes import BoundedResponse, decoded
 from .connecting import connect
 from .outcomes import Answer, NoAnswer
+from .proxies import proxy_problem
 from .requests import REGION_PATH, Request
 
-#: More of an answer than this is not read: the documented ones are small.
+#: A longer body is no answer: the documented ones are small.
 MAX_ANSWER_BYTES = 4_000_000
 POOL_SIZE = 32
 
@@ -146,11 +147,11 @@ class _Watched:
 
 
 class _HTTPConnection(_Watched, HTTPConnection):
-    pass
+    response_class = BoundedResponse
 
 
 class _HTTPSConnection(_Watched, HTTPSConnection):
-    pass
+    response_class = BoundedResponse
 
 
 class _HTTPPool(HTTPConnectionPool):
@@ -191,6 +192,8 @@ class TrackApi:
         self._watchdog = Watchdog()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"trackrelay/{__version__}"
+        # The answers are small, and a few compressed bytes can become gigabytes.
+        self._session.headers["Accept-Encoding"] = "identity"
         adapter = _Adapter(pool_connections=4, pool_maxsize=POOL_SIZE, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -219,35 +222,41 @@ class TrackApi:
             return self._exchange(method, path, body, call)
         except TooLate:
             raise
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        except Exception as error:
+            # Of whatever type: a server can make the libraries raise more than they document, and nothing usable came back.
             if call.was_cut:
                 return NoAnswer(f"no answer within {self.timeout_s:g} s")
-            return NoAnswer(_describe(error))
+            return NoAnswer(proxy_problem(self.base_url) or _describe(error))
         finally:
             _now.call = None
             call.done()
 
     def _exchange(self, method: str, path: str, body: bytes | None, call: Call) -> Answer | NoAnswer:
-        with self._session.request(
-            method,
-            self.base_url + path,
-            data=body,
-            headers={"Content-Type": "application/json"} if body is not None else None,
-            auth=self.credentials(),
-            timeout=self.timeout_s,
-            allow_redirects=False,
-            stream=True,
-        ) as response:
+        url = self.base_url + path
+        content_type = {"Content-Type": "application/json"} if body is not None else None
+        prepared = self._session.prepare_request(
+            requests.Request(method, url, data=body, headers=content_type, auth=self.credentials())
+        )
+        environment: dict[str, Any] = {**self._session.merge_environment_settings(url, {}, True, None, None)}
+        # Not by the session's own `send`: it keeps cookies, and follows a redirect far enough to read its body whole.
+        with self._session.get_adapter(url).send(prepared, timeout=self.timeout_s, **environment) as response:
             answer = bytearray()
-            for chunk in response.iter_content(65536):
+            for chunk in response.raw.stream(65536, decode_content=False):
                 answer += chunk
                 if len(answer) > MAX_ANSWER_BYTES:
-                    return NoAnswer(f"an answer of more than {MAX_ANSWER_BYTES:,} bytes")
+                    return _too_long()
             # The end of a body without a length looks the same as a socket that was cut.
             if call.was_cut:
                 return NoAnswer(f"no whole answer within {self.timeout_s:g} s")
             headers = response.headers
-            return Answer(response.status_code, bytes(answer), headers.get("Retry-After"), headers.get("Date"))
+            content = decoded(bytes(answer), headers.get("Content-Encoding"), MAX_ANSWER_BYTES)
+            if content is None:
+                return _too_long()
+            return Answer(response.status_code, content, headers.get("Retry-After"), headers.get("Date"))
+
+
+def _too_long() -> NoAnswer:
+    return NoAnswer(f"an answer of more than {MAX_ANSWER_BYTES:,} bytes")
 
 
 def _describe(error: Exception) -> str:

@@ -5,15 +5,27 @@ Delivered needs the documented body. Whatever is not listed here is the endpoint
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import msgspec
+from producers.json_values import NotJsonError, decode_json
 
 from .requests import Request
+
+#: As much of one error's words as is kept.
+MAX_WORDS = 500
+#: Errors of one operation that are kept; further ones are only counted.
+MAX_ERRORS = 20
+#: As much of all their words together as is kept.
+MAX_MESSAGE = 4_000
+#: A header of more characters is neither a number of seconds nor a date.
+_MAX_HEADER = 100
+
+_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +48,26 @@ class NoAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that Customer.io found wrong with an operation, in its words."""
+
+    message: str
+    reason: str | None = None
+    field: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Why Customer.io refused an operation, in its words."""
 
+    #: Of several errors, all of them: ``attributes.a: too long; attributes.b: too long``.
     message: str
     status: int
+    #: Of the first error.
     reason: str | None = None
     field: str | None = None
+    #: Each of several errors, up to ``MAX_ERRORS``; empty if there is only one.
+    errors: tuple[FieldError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +109,9 @@ class Troubled:
 
 Meaning = Accepted | Refused | Denied | Troubled
 
+#: A Retry-After that comes with anything but the API's documented errors, such as a proxy's page, is believed up to so many seconds.
+MAX_FOREIGN_RETRY_AFTER_S = 300.0
+
 _REFUSALS_OF_ONE = {400, 404, 413, 422}
 _REFUSALS_OF_BATCH = {400, 413}
 #: v1 endpoints whose success has no documented body.
@@ -104,7 +132,10 @@ def meaning(request: Request, answer: Answer | NoAnswer) -> Meaning:
     refusals = _REFUSALS_OF_BATCH if request.size > 1 else _REFUSALS_OF_ONE
     if status in refusals and (refusal := _refusal(answer)):
         return Refused(refusal)
-    return Troubled(_said(answer), status, retry_after_s(answer.retry_after, answer.date))
+    wait_s = retry_after_s(answer.retry_after, answer.date)
+    if wait_s is not None and _refusal(answer) is None:
+        wait_s = min(wait_s, MAX_FOREIGN_RETRY_AFTER_S)
+    return Troubled(_said(answer), status, wait_s)
 
 
 def retry_after_s(header: str | None, date: str | None = None) -> float | None:
@@ -112,20 +143,25 @@ def retry_after_s(header: str | None, date: str | None = None) -> float | None:
 
     A moment, which HTTP allows too, counts from the answer's own ``date``: a worker's clock may be minutes off the endpoint's.
     """
-    try:
-        seconds = float(header) if header else -1.0
-    except ValueError:
-        until, answered = _moment(header), _moment(date)
-        seconds = (until - answered).total_seconds() if until and answered else -1.0
-    return seconds if 0 <= seconds < float("inf") else None
-
-
-def _moment(header: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(header or "")
-    except (ValueError, OverflowError):
+    if not header or len(header) > _MAX_HEADER:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if _SECONDS.fullmatch(header.strip(" \t")):
+        return float(header)
+    until, answered = _moment(header), _moment(date)
+    if until is None or answered is None or until < answered:
+        return None
+    return until - answered
+
+
+def _moment(header: str | None) -> float | None:
+    """Return the unix seconds in a header. Python's parser raises more than ValueError for what is no date."""
+    if not header or len(header) > _MAX_HEADER:
+        return None
+    try:
+        moment = parsedate_to_datetime(header)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
+        return None
 
 
 def _is_success(request: Request, answer: Answer) -> bool:
@@ -141,15 +177,16 @@ def _is_success(request: Request, answer: Answer) -> bool:
 def _partly_accepted(request: Request, answer: Answer) -> Meaning:
     document = _json(answer.body)
     errors = document.get("errors") if isinstance(document, dict) else None
-    if not isinstance(errors, list) or not errors:
+    if not isinstance(errors, list):
         return Troubled(f"207 without errors: {_said(answer)}", 207)
-    refused: dict[int, Refusal] = {}
+    found: dict[int, list[Mapping[str, Any]]] = {}
     for error in errors:
         index = error.get("batch_index") if isinstance(error, dict) else None
-        if type(index) is not int or not 0 <= index < request.size or index in refused:
-            return Troubled(f"207 with an index that makes no sense: {index!r} of {request.size}", 207)
-        refused[index] = _v2_refusal(error, 207)
-    return Accepted(refused)
+        if type(index) is not int or not 0 <= index < request.size:
+            shown = f"{index:,}" if type(index) is int and abs(index) < 1e15 else type(index).__name__
+            return Troubled(f"207 with an index that makes no sense: {shown} of {request.size:,}", 207)
+        found.setdefault(index, []).append(error)
+    return Accepted({index: _v2_refusal(of, 207) for index, of in found.items()})
 
 
 def _refusal(answer: Answer) -> Refusal | None:
@@ -157,28 +194,48 @@ def _refusal(answer: Answer) -> Refusal | None:
     if not isinstance(document, dict):
         return None
     errors = document.get("errors")
-    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
-        return _v2_refusal(errors[0], answer.status)
+    found = [each for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
+    if found:
+        return _v2_refusal(found, answer.status)
     meta = document.get("meta")
     if not isinstance(meta, dict):
         return None
     said = meta.get("errors", meta.get("error"))
     words = [word for word in (said if isinstance(said, list) else [said]) if isinstance(word, str) and word]
-    return Refusal("; ".join(words), answer.status) if words else None
+    if not words:
+        return None
+    return _refusal_of([FieldError(word[:MAX_WORDS]) for word in words[:MAX_ERRORS]], answer.status, len(words))
 
 
-def _v2_refusal(error: Mapping[str, Any], status: int) -> Refusal:
+def _v2_refusal(errors: Sequence[Mapping[str, Any]], status: int) -> Refusal:
+    return _refusal_of([_field_error(error) for error in errors[:MAX_ERRORS]], status, len(errors))
+
+
+def _field_error(error: Mapping[str, Any]) -> FieldError:
     def text(name: str) -> str | None:
         value = error.get(name)
-        return value[:500] if isinstance(value, str) and value else None
+        return value[:MAX_WORDS] if isinstance(value, str) and value else None
 
-    return Refusal(text("message") or text("reason") or "no reason given", status, text("reason"), text("field"))
+    return FieldError(text("message") or text("reason") or "no reason given", text("reason"), text("field"))
+
+
+def _refusal_of(errors: Sequence[FieldError], status: int, count: int) -> Refusal:
+    """Return one refusal of an operation for all of its errors: ``errors``, the first of ``count``."""
+    first, distinct = errors[0], tuple(dict.fromkeys(errors))
+    if len(distinct) == 1 and count == len(errors):
+        return Refusal(first.message, status, first.reason, first.field)
+    message = "; ".join(f"{each.field}: {each.message}" if each.field else each.message for each in distinct)
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[:MAX_MESSAGE]}…"
+    if count > len(errors):
+        message += f"; and {count - len(errors):,} more"
+    return Refusal(message, status, first.reason, first.field, distinct)
 
 
 def _json(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return decode_json(body)
+    except NotJsonError:
         return None
 
 

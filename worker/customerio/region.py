@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
+from producers.json_values import NotJsonError, decode_json
 
 from .outcomes import Answer, NoAnswer
 
 #: Where the credentials are found.
 WHERE = "in Customer.io, Settings → Workspace Settings → API Credentials → Track API"
+
+#: What names a workspace. It is shown and logged, so nothing else is taken for a name.
+_ENVIRONMENT_ID = re.compile(r"[A-Za-z0-9_-]{0,100}")
 
 Problem = Literal["unreachable", "denied", "region", "workspace"]
 
@@ -101,10 +105,18 @@ def judge(
 
 
 def _account(answer: Answer) -> Account | None:
+    if answer.status != 200:
+        return None
     try:
-        document = msgspec.json.decode(answer.body)
-        if answer.status == 200 and document["region"] in ("us", "eu"):
-            return Account(document["region"], str(document.get("environment_id", "")))
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-        pass
-    return None
+        document = decode_json(answer.body)
+    except NotJsonError:
+        return None
+    if not isinstance(document, dict) or document.get("region") not in ("us", "eu"):
+        return None
+    named = document.get("environment_id")
+    if named is None:
+        return Account(document["region"], "")
+    if isinstance(named, bool) or not isinstance(named, int | str) or (isinstance(named, int) and abs(named) > 2**63):
+        return None
+    environment_id = str(named)
+    return Account(document["region"], environment_id) if _ENVIRONMENT_ID.fullmatch(environment_id) else None

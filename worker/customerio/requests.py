@@ -9,11 +9,17 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from producers.json_values import decode_json
+from producers.limits import SEGMENT_ID
+
 Kind = Literal["batch", "entity", "v1"]
 
 BATCH_PATH = "/api/v2/batch"
 ENTITY_PATH = "/api/v2/entity"
 REGION_PATH = "/api/v1/accounts/region"
+#: Every name we accept is at most 1,000 bytes, three characters each when percent-encoded. Servers refuse longer paths with pages of their
+#: own, which would look like the endpoint's trouble.
+MAX_PATH_SEGMENT = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,40 +45,68 @@ def batch(bodies: Sequence[bytes]) -> Request:
 
 
 def segment_endpoint(body: bytes) -> str:
-    """The path and query of a segment operation: those with the same one can be gathered in one request."""
-    document = msgspec.json.decode(body)
-    kind, _ = _identifier(document["person"])
-    verb = {"add": "add_customers", "remove": "remove_customers"}[document["action"]]
-    return f"/api/v1/segments/{_segment(document)}/{verb}?{urlencode({'id_type': kind})}"
+    """Return the path and query of a segment operation: those with the same one can be gathered in one request.
+
+    Raises:
+        UnsendableDocument: it names no segment, no person or nothing to do.
+    """
+    return _segment_member(body)[0]
 
 
 def segment(bodies: Sequence[bytes]) -> Request:
-    """Segment operations with the same endpoint in one request of up to 1,000 ids."""
-    ids = [_identifier(msgspec.json.decode(body)["person"])[1] for body in bodies]
-    return Request("v1", segment_endpoint(bodies[0]), msgspec.json.encode({"ids": ids}), len(bodies))
+    """Return segment operations with the same endpoint in one request of up to 1,000 ids.
+
+    Raises:
+        UnsendableDocument: one of them names no segment, no person or nothing to do.
+    """
+    members = [_segment_member(body) for body in bodies]
+    return Request("v1", members[0][0], msgspec.json.encode({"ids": [id for _, id in members]}), len(bodies))
+
+
+def _segment_member(body: bytes) -> tuple[str, str]:
+    try:
+        document = decode_json(body)
+        kind, value = _identifier(document["person"])
+        verb = {"add": "add_customers", "remove": "remove_customers"}[document["action"]]
+        path = f"/api/v1/segments/{_segment(document)}/{verb}?{urlencode({'id_type': kind})}"
+    except _NOT_A_DOCUMENT as error:
+        raise UnsendableDocument(f"it names no segment or person: {_brief(error)}") from None
+    return path, value
 
 
 def single(operation: str, body: bytes) -> Request:
-    """The v1 request for one operation that v2 cannot carry.
+    """Return the v1 request for one operation that v2 cannot carry.
 
     Raises:
         UnsendableDocument: no v1 endpoint takes it.
     """
-    document = msgspec.json.decode(body)
     try:
-        path, payload = _SINGLES[operation](document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UnsendableDocument(f"{operation} has no v1 request: {type(error).__name__}: {error}") from error
-    return Request("v1", path, msgspec.json.encode(payload), 1)
+        path, payload = _SINGLES[operation](decode_json(body))
+        return Request("v1", path, msgspec.json.encode(payload), 1)
+    except _NOT_A_DOCUMENT as error:
+        raise UnsendableDocument(f"{operation[:100]} has no v1 request: {_brief(error)}") from None
+
+
+#: What the functions below raise for a document of another shape.
+_NOT_A_DOCUMENT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:200]}"
 
 
 def _identifier(person: dict[str, str]) -> tuple[str, str]:
     ((kind, value),) = person.items()
+    if not isinstance(value, str):
+        raise TypeError(f"{kind[:100]} is not text")
     return kind, value
 
 
 def _segment(document: dict[str, Any]) -> int:
-    return int(document["identifiers"]["segment_id"])
+    number = int(document["identifiers"]["segment_id"])
+    if not 0 <= number <= SEGMENT_ID:
+        raise ValueError(f"a segment's id is at most {SEGMENT_ID}")
+    return number
 
 
 def path_segment(value: str) -> str:
@@ -83,7 +117,10 @@ def path_segment(value: str) -> str:
     """
     if value in ("", ".", ".."):
         raise ValueError(f"{value!r} cannot stand in a path")
-    return quote(value, safe="")
+    segment = quote(value, safe="")
+    if len(segment) > MAX_PATH_SEGMENT:
+        raise ValueError(f"{len(segment):,} characters cannot stand in a path: {MAX_PATH_SEGMENT:,} at most")
+    return segment
 
 
 def _event(document: dict[str, Any]) -> dict[str, Any]:

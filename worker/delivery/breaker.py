@@ -1,9 +1,14 @@
-"""The breaker: the fleet's one clock while the endpoint has a problem, and what lets a single probe through."""
+"""The breakers: one for each endpoint family, and one they share for what concerns the credentials.
+
+While an endpoint family has a problem, its breaker is the fleet's one clock, and lets a single probe through. Other families go on.
+Wrong credentials, a wrong region or a wrong workspace halt them all.
+"""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -11,6 +16,7 @@ import redis
 
 from producers.redis_keys import PREFIX
 
+from ..endpoint_families import ALL_FAMILIES, Family
 from . import scripts
 
 #: Failed requests in a row, fleet-wide, with no success in between, before delivery stops.
@@ -28,7 +34,7 @@ Reason = Literal["outage", "rate_limited", "credentials", "region", "workspace",
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand. ``probe``: the time is up and the caller holds the token of the one probe."""
+    """How one breaker stands. ``probe``: the time is up and the caller holds the token of the one probe."""
 
     state: Literal["closed", "open", "halted", "probe"]
     reason: str = ""
@@ -36,9 +42,9 @@ class Standing:
     words: str = ""
     #: The key of the last probe's job: the next one is of another.
     probe_key: str = ""
-    #: Unix seconds of the last request that delivered something, fleet-wide.
+    #: Unix seconds of the last request of the family that delivered something, fleet-wide.
     last_success: float = 0.0
-    #: Unix seconds at which delivery last became possible again.
+    #: Unix seconds since which Redis knows that delivery has been possible; 0: it does not know.
     recovered: float = 0.0
     #: Seconds until the next probe; 0 or less: now.
     wait_s: float = 0.0
@@ -49,11 +55,51 @@ class Standing:
         return self.state in ("closed", "probe") or self.wait_s <= 0
 
 
+_CLOSED = Standing("closed")
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """How all breakers stood at one moment."""
+
+    #: The breaker of credentials, region and workspace.
+    shared: Standing = _CLOSED
+    families: Mapping[Family, Standing] = field(default_factory=dict)
+    #: Unix seconds by Redis' clock.
+    now: float = 0.0
+
+    def of(self, family: Family) -> Standing:
+        """Return what holds for ``family``: its own breaker, unless the shared one stops everything."""
+        return self.shared if self.shared.state != "closed" else self.families.get(family, _CLOSED)
+
+    @property
+    def worst(self) -> Standing:
+        """The breaker that stops the most: the shared one, else one that is halted, else one that is open."""
+        stopped = [each for each in (self.shared, *self.families.values()) if each.state != "closed"]
+        return min(stopped, key=lambda each: each.state != "halted", default=self.shared)
+
+    @property
+    def may_send(self) -> frozenset[Family]:
+        """The families of which something may be sent now, if only a probe."""
+        return frozenset(family for family in ALL_FAMILIES if self.of(family).state in ("closed", "probe"))
+
+    @property
+    def may_try(self) -> frozenset[Family]:
+        """The families of which a holder may send something now, or may take a probe's token."""
+        return frozenset(family for family in ALL_FAMILIES if self.of(family).may_try)
+
+    @property
+    def probing(self) -> frozenset[Family]:
+        """The families whose probe's token the caller holds."""
+        return frozenset(family for family, standing in self.families.items() if standing.state == "probe")
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What a failure led to."""
 
     opened: bool
+    #: Unix seconds of the last request of the same family that delivered something.
     last_success: float
     #: Seconds until the next probe; 0 while closed.
     wait_s: float
@@ -62,7 +108,7 @@ class Failure:
 
 
 class Breaker:
-    """Shared by all workers, in Redis."""
+    """All breakers, shared by all workers, in Redis."""
 
     def __init__(self, client: redis.Redis, probe_s: float) -> None:
         self._client = client
@@ -71,62 +117,110 @@ class Breaker:
         self._success = client.register_script(scripts.SUCCESS)
         self._failure = client.register_script(scripts.FAILURE)
 
-    def standing(self, *, may_probe: bool = True) -> Standing:
-        """How things stand now; takes the probe's token if its time has come and ``may_probe``."""
-        unique = uuid4().hex if may_probe else ""
-        answer: Any = self._standing(args=[PREFIX, unique, self._probe_ms])
-        state, left, reason, words, probe_key, last_success, recovered = answer
-        return Standing(
-            _text(state),
-            _text(reason),
-            _text(words),
-            _text(probe_key),
-            last_success / 1000,
-            recovered / 1000,
-            left / 1000,
-        )
+    def standings(self, *, may_probe: Collection[Family] | None = ALL_FAMILIES) -> Standings:
+        """Return how things stand now; take the tokens of probes whose time has come.
 
-    def probing(self, key: str) -> None:
+        Args:
+            may_probe: families whose probe's token may be taken; None: nor that of the shared breaker.
+        """
+        unique = "" if may_probe is None else uuid4().hex
+        flags = [value for family in Family for value in (family.value, "1" if family in (may_probe or ()) else "0")]
+        now, *values = self._standing(args=[PREFIX, unique, self._probe_ms, *flags])
+        shared, *of_families = (_standing(values[at : at + 7]) for at in range(0, len(values), 7))
+        return Standings(shared, dict(zip(Family, of_families, strict=True)), now / 1000)
+
+    def probing(self, family: Family, key: str) -> None:
         """Note whose job the probe carries."""
-        self._client.hset(PREFIX + "breaker", "probe_key", key)
+        self._client.hset(f"{PREFIX}breaker:{family}", "probe_key", key)
 
-    def release_probe(self) -> None:
-        """Give the probe's token back unused."""
+    def release_probes(self, families: Collection[Family]) -> None:
+        """Give the tokens of probes back unused."""
+        if families:
+            self._client.delete(*(f"{PREFIX}probe:{family}" for family in families))
+
+    def release_shared_probe(self) -> None:
+        """Give the token of the shared breaker's probe back unused."""
         self._client.delete(PREFIX + "probe")
 
-    def delivered(self, operations: int) -> bool:
-        """A request delivered something. Returns whether delivery had been impossible before."""
-        return bool(self._success(args=[PREFIX, "delivered", operations, 3_600_000]))
+    def delivered(self, family: Family, operations: int) -> bool:
+        """Note a request that delivered something. Returns whether delivery had been impossible before."""
+        return bool(self._success(args=[PREFIX, family, "delivered", operations, 3_600_000]))
 
-    def answered(self) -> bool:
-        """The endpoint answered as documented, though it delivered nothing. Returns whether delivery had been impossible."""
-        return bool(self._success(args=[PREFIX, "answered", 0, 0]))
+    def answered(self, family: Family) -> bool:
+        """Note a documented answer that delivered nothing. Returns whether delivery had been impossible before."""
+        return bool(self._success(args=[PREFIX, family, "answered", 0, 0]))
+
+    def resumed(self) -> bool:
+        """Note that the region endpoint agrees to the credentials. Returns whether delivery had been halted."""
+        return bool(self._success(args=[PREFIX, "", "resumed", 0, 0]))
 
     def failed(
-        self, message: str, *, rate_limited: bool = False, retry_after_s: float | None = None, probing: bool = False
+        self,
+        family: Family,
+        message: str,
+        *,
+        rate_limited: bool = False,
+        retry_after_s: float | None = None,
+        probing: bool = False,
     ) -> Failure:
-        """A request, perhaps the probe, met the endpoint's problem."""
+        """Note a request, perhaps the probe, that met a problem of the family's endpoints."""
         reason: Reason = "rate_limited" if rate_limited else "outage"
         at_once = rate_limited or retry_after_s is not None
         wait_ms = min(retry_after_s or 0.0, MAX_RETRY_AFTER_S) * 1000
         how = "open" if at_once else "count"
-        return self._note(how, reason, message, retry_after_ms=wait_ms, probing=probing)
+        return self._note(family, how, reason, message, retry_after_ms=wait_ms, probing=probing)
 
-    def halt(self, reason: Reason, message: str, *, words: str = "") -> Failure:
-        """Delivery stops for all until the endpoint agrees again."""
-        return self._note("halted", reason, message, retry_after_ms=HALTED_MS, words=words)
+    def halt(self, reason: Reason, message: str) -> Failure:
+        """Stop delivery for all families until the region endpoint agrees again."""
+        return self._note(None, "halted", reason, message, retry_after_ms=HALTED_MS)
+
+    def halt_refused(self, family: Family, message: str, words: str) -> Failure:
+        """Stop delivery for a family whose endpoint refuses everything in the same ``words``."""
+        return self._note(family, "halted", "refused", message, retry_after_ms=HALTED_MS, words=words)
 
     def _note(
-        self, how: str, reason: Reason, message: str, *, retry_after_ms: float, words: str = "", probing: bool = False
+        self,
+        family: Family | None,
+        how: str,
+        reason: Reason,
+        message: str,
+        *,
+        retry_after_ms: float,
+        words: str = "",
+        probing: bool = False,
     ) -> Failure:
         result: Any = self._failure(
             args=[
-                PREFIX, how, THRESHOLD, random.random(), BASE_MS, CAP_MS, int(retry_after_ms), reason, message[:500],
-                words, "probe" if probing else "",
+                PREFIX, f":{family}" if family else "", how, THRESHOLD, random.random(), BASE_MS, CAP_MS,
+                int(retry_after_ms), reason, message[:500], words, "probe" if probing else "",
             ]
         )  # fmt: skip
         state, last_success, wait_ms, now_ms = result
         return Failure(_text(state) == "opened", last_success / 1000, wait_ms / 1000, now_ms / 1000)
+
+
+def probe_now(client: redis.Redis) -> list[Family | None]:
+    """Let every breaker that is not closed be probed at once, whatever the endpoint asked for.
+
+    Returns:
+        the families whose breakers those are; None stands for the shared one.
+    """
+    names = ["", *(f":{family}" for family in Family)]
+    found: Any = client.register_script(scripts.PROBE_NOW)(args=[PREFIX, *names])
+    return [Family(name[1:].decode()) if name else None for name in found]
+
+
+def _standing(values: list[Any]) -> Standing:
+    state, left, reason, words, probe_key, last_success, recovered = values
+    return Standing(
+        _text(state),
+        _text(reason),
+        _text(words),
+        _text(probe_key),
+        last_success / 1000,
+        recovered / 1000,
+        left / 1000,
+    )
 
 
 def _text(value: Any) -> Any:

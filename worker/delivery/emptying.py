@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,9 +11,11 @@ import sqlalchemy as sa
 
 from producers.redis_keys import LANES, stream
 
+from ..endpoint_families import ALL_FAMILIES, Family
+from ..job import Job
 from ..store import shards
 from ..store.sweep import Sweep
-from .breaker import Breaker, Standing
+from .breaker import Breaker, Standing, Standings
 from .intake import Decoder
 from .loop import Delivery, Rules
 from .sending import Sender
@@ -55,7 +57,7 @@ def _hold(queue: _ShardToEmpty, engine: sa.Engine, decoder: Decoder, rules: Rule
         shards.lock(connection, [queue.shard])
         if not queue.claimed():
             raise LeaseLost(f"shard {queue.shard}")
-        takeover = shards.take_over(connection, queue.shard)
+        takeover = shards.take_over(connection, queue.shard, queue.claim_id)
     queue.take(takeover.fence)
     return Delivery(
         queue=queue,
@@ -65,7 +67,7 @@ def _hold(queue: _ShardToEmpty, engine: sa.Engine, decoder: Decoder, rules: Rule
         sender=_SendsNothing(),
         executor=_NO_THREADS,
         rules=rules,
-        possible_since=takeover.possible_since,
+        takeover=takeover,
         sweeps={lane: Sweep() for lane in LANES},
     )
 
@@ -75,7 +77,7 @@ class _ShardToEmpty(ShardQueue):
 
     def claim(self) -> bool:
         """Claim the lease if nobody has it."""
-        return bool(self._run(_CLAIM, self._claim, LEASE_MS))
+        return bool(self._run(_CLAIM, self.claim_id, LEASE_MS))
 
 
 class _Shut(Breaker):
@@ -84,9 +86,9 @@ class _Shut(Breaker):
     def __init__(self) -> None:
         return
 
-    def standing(self, *, may_probe: bool = True) -> Standing:
+    def standings(self, *, may_probe: Collection[Family] | None = ALL_FAMILIES) -> Standings:
         """Open, for good."""
-        return Standing("open", wait_s=float("inf"))
+        return Standings(shared=Standing("open", wait_s=float("inf")))
 
 
 class _SendsNothing(Sender):
@@ -95,11 +97,15 @@ class _SendsNothing(Sender):
     def __init__(self) -> None:
         return
 
-    def ask(self, standing: Standing) -> Standing:
+    def ask(self, standings: Standings) -> Standings:
         """Nobody is asked."""
-        return standing
+        return standings
 
-    def nothing_to_probe(self, standing: Standing) -> None:
+    def choose_probes(self, ready: Sequence[Job], standings: Standings) -> dict[Family, Job]:
+        """Nothing is sent, a probe neither."""
+        return {}
+
+    def nothing_to_probe(self, standings: Standings) -> None:
         """There never is anything."""
 
 

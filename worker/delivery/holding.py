@@ -14,8 +14,10 @@ from producers.redis_keys import LANES
 
 from ..pool_process import is_ending
 from ..resources import Resources
-from ..store import shards
-from ..store.shards import FenceLost
+from ..store import hash_secret, shards
+from ..store.hash_secret import HashSecretChangedError
+from ..store.shards import FenceLost, Takeover
+from ..workspace_guard import note_refusal
 from .intake import NewerFormat
 from .loop import Delivery
 from .pace import LeaseGone
@@ -74,16 +76,20 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
             # for us would take the shard from its holder.
             if not queue.claimed():
                 return None
-            takeover = shards.take_over(connection, queue.shard)
+            takeover = shards.take_over(connection, queue.shard, queue.claim_id)
     except BaseException:
         queue.drop_claim()
         raise
-    if takeover.paused:
-        queue.drop_claim()
+    if takeover.paused or not _may_hash(takeover, resources):
+        queue.drop_claim(unable=True)
         return None
     try:
         count = queue.take(takeover.fence)
     except LeaseLost:
+        return None
+    if count != takeover.shards:
+        # The tick says so: delivered under another number of shards, jobs would lose their order.
+        queue.leave("quiet")
         return None
     return Delivery(
         queue=queue,
@@ -93,9 +99,28 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
         sender=resources.sender,
         executor=resources.executor,
         rules=resources.rules,
-        possible_since=takeover.possible_since,
+        takeover=takeover,
         sweeps={lane: resources.sweeps[queue.shard, lane] for lane in LANES},
     )
+
+
+def _may_hash(takeover: Takeover, resources: Resources) -> bool:
+    """Whether this process hashes keys as the stored ones are hashed."""
+    if takeover.fingerprint == resources.hasher.fingerprint:
+        return True
+    try:
+        with resources.engine.begin() as connection:
+            changed = hash_secret.admit(connection, resources.hasher.fingerprint)
+    except HashSecretChangedError as refusal:
+        _say_once(str(refusal))
+        note_refusal(resources.redis, str(refusal))
+        return False
+    if changed:
+        log.warning(
+            "the secret that keys are hashed with was changed; earlier ledger rows are not found by email any more"
+        )
+    # A change passes every holder, this one too.
+    return not changed
 
 
 def _deliver(delivery: Delivery, queue: ShardQueue, slice_s: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -23,6 +23,8 @@ from .shard_queue import RawEntry
 
 #: An entry handed out this often, the last times alone, is what kills its workers.
 MAX_DELIVERIES = 10
+#: A stream entry's time may be ahead of the server's clock by so many seconds.
+MAX_AHEAD_S = 60.0
 #: A moment later than the year 9999 is none that Postgres' or anybody's clock shows.
 MAX_MS = 253_402_300_800_000
 
@@ -50,8 +52,12 @@ class Decoder:
         # Hashing and sharding the same few keys again and again is most of what decoding would cost.
         self._key = lru_cache(maxsize=50_000)(lambda key: (hasher.stored(key), shard_of(key, shards)))
 
-    def decode(self, shard: int, lane: Lane, entries: Iterable[RawEntry]) -> Decoded:
+    def decode(self, shard: int, lane: Lane, entries: Iterable[RawEntry], now: float = float("inf")) -> Decoded:
         """The jobs in ``entries``, in order.
+
+        Args:
+            now: unix seconds by a server's clock. An entry from the future, of a clock that was wrong for a while, must not give
+                its time to what comes after it: an identify with a later timestamp would win over those for as long.
 
         Raises:
             NewerFormat: an entry is of a newer format; none of the read is to be touched.
@@ -68,8 +74,9 @@ class Decoder:
                 if not wire:
                     raise ValueError("an entry without jobs")
                 refuse_unstorable(data, wire)
-                at = entry.at
-                decoded.jobs += [self._job(each, entry.id, at, lane) for each in wire]
+                latest = now + MAX_AHEAD_S
+                at = min(entry.at, latest)
+                decoded.jobs += [self._job(each, entry.id, at, latest, lane) for each in wire]
             except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
                 # Raised, it would stop the shard for good: the entry would be the first to be read again.
                 decoded.undecodable.append(self._undecodable(entry, shard, lane, f"{type(error).__name__}: {error}"))
@@ -83,11 +90,11 @@ class Decoder:
                 f"{FORMAT_VERSION}: upgrade the workers; the shard waits"
             )
 
-    def _job(self, wire: WireJob, entry: str, entered_at: float, lane: Lane) -> Job:
+    def _job(self, wire: WireJob, entry: str, entered_at: float, latest: float, lane: Lane) -> Job:
         if not wire.keys:
             raise ValueError("a job without keys")
         stored, shards = zip(*map(self._key, wire.keys), strict=True)
-        at = wire.accepted_ms / 1000 if 0 < wire.accepted_ms < MAX_MS else entered_at
+        at = min(wire.accepted_ms / 1000, latest) if 0 < wire.accepted_ms < MAX_MS else entered_at
         body = bytes(wire.body)
         return Job(
             id=wire.id,
@@ -196,15 +203,23 @@ def crashed(job: Job, deliveries: int) -> Death:
     return Death(job=job, reason="crashed", error=error)
 
 
-def expired(jobs: Sequence[Job], now: float, max_age_s: float, possible_since: float) -> tuple[list[Job], list[Death]]:
+def expired(
+    jobs: Sequence[Job], now: float, max_age_s: float, possible_since: Callable[[Job], float | None]
+) -> tuple[list[Job], list[Death]]:
     """Split ``jobs`` in those that may still be delivered and those that are too old.
 
     Age counts from enqueueing, from the last replay, or from when delivery became possible again, whichever is latest.
+
+    Args:
+        now: unix seconds by the clock of a server, never by a worker's own.
+        possible_since: since when a job's delivery has been possible, in unix seconds; None if that is not known, and then it
+            does not expire.
     """
     young: list[Job] = []
     deaths: list[Death] = []
     for job in jobs:
-        age = now - max(job.age_from, possible_since)
+        since = possible_since(job)
+        age = now - max(job.age_from, since) if since is not None else 0.0
         if age <= max_age_s:
             young.append(job)
             continue

@@ -15,13 +15,16 @@ from redis.exceptions import RedisError
 
 from producers.redis_keys import Lane
 
+from ..endpoint_families import ALL_FAMILIES, Family
 from ..failpoints import failpoint
 from ..job import Job
 from ..store import due, known, ledger, settlement
 from ..store.backlog import Waiting
 from ..store.settlement import Settlement
+from ..store.shards import Takeover
 from ..store.sweep import Sweep
-from .breaker import Breaker, Standing
+from .admission import admit
+from .breaker import Breaker, Standings
 from .intake import MAX_DELIVERIES, Decoder, crashed, drop_repeats, expired, keep_back
 from .log_lines import log_settlement
 from .packing import Packed, Wave, pack, unblocked
@@ -40,6 +43,8 @@ ROUND_BYTES = 2_000_000
 ROUND_S = 2.0
 #: … and after so long none for what only v1 carries, a job at a time: live jobs wait for a round's end, and there is always a next one.
 SINGLES_S = 0.3
+#: So long a holder leaves the probes of a family to others after it found no job for one.
+PROBE_REST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,11 @@ class Intake:
     aside: Settlement = field(default_factory=Settlement)
 
     @property
+    def was_unsettled(self) -> bool:
+        """Whether some of it was handed out before and not settled: it may have been sent already."""
+        return bool(self.read.deliveries or self.handed.most_deliveries)
+
+    @property
     def killed_its_workers(self) -> int:
         """How often what is in hand was handed out, if that is more often than anything that does not kill its workers."""
         deliveries = max(self.read.deliveries, self.handed.deliveries)
@@ -80,7 +90,7 @@ class Delivery:
     """One shard, held by this worker, for a few seconds.
 
     Args:
-        possible_since: unix seconds of the last moment at which delivery became possible again, as Postgres knows it.
+        takeover: what Postgres said when the shard was taken over.
         sweeps: how far looking through the lanes' backlogs has come.
     """
 
@@ -93,7 +103,7 @@ class Delivery:
         sender: Sender,
         executor: Executor,
         rules: Rules,
-        possible_since: float,
+        takeover: Takeover,
         sweeps: Mapping[Lane, Sweep],
     ) -> None:
         self._queue = queue
@@ -103,10 +113,13 @@ class Delivery:
         self._sender = sender
         self._executor = executor
         self._rules = rules
-        self._possible_since = possible_since
-        self._holder = settlement.Holder(queue.shard, queue.fence)
+        self._takeover = takeover
+        self._clock = _ServerClock(takeover.now)
+        self._holder = settlement.Holder(queue.shard, queue.fence, queue.claim_id)
         self._lanes: dict[Lane, _LaneState] = {lane: _LaneState(sweep) for lane, sweep in sweeps.items()}
         self._in_hand: Intake | None = None
+        #: Families of whose probes this shard had no job, and until when it leaves those probes to others (``time.monotonic()``).
+        self._no_probe_until: dict[Family, float] = {}
         self.paused = False
 
     def round(self, lane: Lane) -> bool:
@@ -115,27 +128,44 @@ class Delivery:
         Raises:
             LeaseLost, LeaseGone, FenceLost: the shard is another worker's; whatever was in hand is its to settle.
         """
-        standing = self._sender.ask(self._breaker.standing())
+        standings = self._sender.ask(self._breaker.standings(may_probe=self._may_probe()))
         try:
-            return self._round(lane, standing)
+            return self._round(lane, standings)
         except BaseException:
             # The probe's token would stand until it expires, and nobody could find out that delivery is possible again.
             with suppress(RedisError):
-                self._sender.nothing_to_probe(standing)
+                self._sender.nothing_to_probe(standings)
             raise
 
-    def _round(self, lane: Lane, standing: Standing) -> bool:
-        intake = self._read(lane, standing)
+    def _may_probe(self) -> frozenset[Family]:
+        if not self._no_probe_until:
+            return ALL_FAMILIES
+        now = time.monotonic()
+        return frozenset(family for family in ALL_FAMILIES if now > self._no_probe_until.get(family, 0.0))
+
+    def _round(self, lane: Lane, standings: Standings) -> bool:
+        intake = self._read(lane, standings)
         if not intake.read.entries and not intake.jobs:
-            self._sender.nothing_to_probe(standing)
+            self._leave_probes(standings)
             return False
         failpoint("after_read")
-        waiting_keys = self._drop_repeats(intake)
-        ready = self._keep_back(intake, waiting_keys, standing)
+        waiting_keys = self._drop_repeats(intake, standings)
+        ready = self._keep_back(intake, waiting_keys, standings)
+        if ready and intake.was_unsettled:
+            self._prove_writable()
         waves = pack(ready)
-        self._send_and_settle(waves, intake, standing)
+        self._send_and_settle(waves, intake, standings)
         self._acknowledge(intake)
-        return True
+        return bool(ready or intake.read.entries or intake.aside)
+
+    def _leave_probes(self, standings: Standings) -> None:
+        self._no_probe_until |= dict.fromkeys(standings.probing, time.monotonic() + PROBE_REST_S)
+        self._sender.nothing_to_probe(standings)
+
+    def _prove_writable(self) -> None:
+        # What was sent before and has no id at Customer.io is sent again only if it can be settled this time.
+        with self._engine.begin() as connection:
+            settlement.prove_writable(connection, self._holder)
 
     def give_back(self) -> None:
         """The round in hand ends here, but this process lives: that its entries were handed out is not counted against them."""
@@ -145,7 +175,7 @@ class Delivery:
 
     # -- 1: the due backlog, then the stream; before anything new, what an earlier holder left pending
 
-    def _read(self, lane: Lane, standing: Standing) -> Intake:
+    def _read(self, lane: Lane, standings: Standings) -> Intake:
         state = self._lanes[lane]
         intake = Intake(lane)
         if state.pending:
@@ -154,8 +184,13 @@ class Delivery:
                 self._take(read, intake)
                 return intake
             state.pending = False
-        may_try = standing.state in ("closed", "probe")
-        if state.has_due and may_try:
+        may_send = standings.may_send
+        if standings.probing or not may_send <= state.families:
+            # A family may be tried again: what waits for it may stand below where the last look ended.
+            state.has_due = True
+            state.sweep.rewind()
+        state.families = may_send
+        if state.has_due and may_send:
             self._look(intake, ROUND_JOBS // 2 if state.stream_has_work else ROUND_JOBS)
             if intake.handed.deliveries:
                 # They came back from a holder that did not settle them: if it is they that kill, then nothing beside them.
@@ -163,8 +198,8 @@ class Delivery:
         read = self._queue.read(lane, max(1, ROUND_JOBS - len(intake.jobs)), ROUND_BYTES, pending=False)
         state.stream_has_work = bool(read.entries)
         self._take(read, intake)
-        if state.has_due and may_try and not read.entries and not intake.jobs:
-            # Something may be due below where the look began. Nobody goes without having seen.
+        if state.has_due and may_send and not read.entries and not intake.jobs:
+            # Look from the beginning once before leaving: something may be due below where the last look began.
             state.sweep.rewind()
             self._look(intake, ROUND_JOBS)
         return intake
@@ -174,7 +209,7 @@ class Delivery:
         began = time.monotonic()
         start = state.sweep.start(began)
         with self._engine.connect() as connection:
-            found = due.look(connection, self._queue.shard, intake.lane, most, start)
+            found = due.look(connection, self._queue.shard, intake.lane, most, start, state.families)
         # Only a look from the beginning can tell that nothing is.
         state.has_due = bool(found.jobs) or start > 0
         self._take_due(found.jobs, intake)
@@ -190,7 +225,7 @@ class Delivery:
     def _take(self, read: Read, intake: Intake) -> None:
         intake.read = read
         self._in_hand = intake
-        decoded = self._decoder.decode(self._queue.shard, intake.lane, read.entries)
+        decoded = self._decoder.decode(self._queue.shard, intake.lane, read.entries, self._clock.now())
         intake.aside.dead += decoded.undecodable
         for entry in decoded.vanished:
             log.warning("a stream entry was deleted by somebody else", shard=self._queue.shard, entry=entry)
@@ -198,7 +233,7 @@ class Delivery:
 
     # -- 2: repeats: known to ledger, backlog or open dead letters, or twice in this read
 
-    def _drop_repeats(self, intake: Intake) -> frozenset[str]:
+    def _drop_repeats(self, intake: Intake, standings: Standings) -> frozenset[str]:
         self._drop_delivered_replays(intake)
         fresh = [job for job in intake.jobs if not job.from_backlog]
         state = self._lanes[intake.lane]
@@ -214,6 +249,7 @@ class Delivery:
                 [job.id for job in fresh],
                 list({key for job in fresh for key in job.keys}),
                 due_from,
+                standings.may_send,
             )
         if due_from is not None and not stores.has_due:
             state.sweep.asked(due_from, began, time.monotonic())
@@ -232,42 +268,51 @@ class Delivery:
 
     # -- 3: what must wait: behind its key, for its second shard, or because delivery is impossible
 
-    def _keep_back(self, intake: Intake, waiting_keys: frozenset[str], standing: Standing) -> list[Job]:
+    def _keep_back(self, intake: Intake, waiting_keys: frozenset[str], standings: Standings) -> list[Job]:
         if intake.killed_its_workers:
             intake.aside.dead += [crashed(job, intake.killed_its_workers) for job in intake.jobs]
-            self._sender.nothing_to_probe(standing)
+            self._sender.nothing_to_probe(standings)
             return []
         kept = keep_back(intake.jobs, waiting_keys)
         intake.aside.waiting += kept.waiting
         if intake.must_part:
             # In the backlog each of them is handed out, and counted, by itself.
             intake.aside.waiting += [Waiting(job=job, reason="isolated") for job in kept.ready]
-            self._sender.nothing_to_probe(standing)
+            self._sender.nothing_to_probe(standings)
             return []
-        if standing.state == "closed":
-            return [suspect(job, standing.last_success) for job in self._drop_expired(kept.ready, intake, standing)]
-        probe = self._sender.choose_probe(kept.ready, standing)
-        reason = "halted" if standing.state == "halted" else "breaker"
-        intake.aside.waiting += [
-            Waiting(job=job, reason=reason) for job in kept.ready if job is not probe and not job.from_backlog
+        if len(standings.may_send) < len(ALL_FAMILIES) or standings.probing:
+            probes = self._sender.choose_probes(kept.ready, standings)
+            self._no_probe_until |= dict.fromkeys(standings.probing - probes.keys(), time.monotonic() + PROBE_REST_S)
+            admission = admit(kept.ready, standings, probes)
+            intake.aside.waiting += admission.waiting
+            kept.ready = admission.ready
+        return [
+            suspect(job, standing.last_success) if (standing := standings.of(job.family)).state == "closed" else job
+            for job in self._drop_expired(kept.ready, intake, standings)
         ]
-        return [probe] if probe else []
 
-    def _drop_expired(self, ready: list[Job], intake: Intake, standing: Standing) -> list[Job]:
-        possible_since = max(self._possible_since, standing.recovered)
-        young, dead = expired(ready, time.time(), self._rules.max_age_s, possible_since)
+    def _drop_expired(self, ready: list[Job], intake: Intake, standings: Standings) -> list[Job]:
+        def possible_since(job: Job) -> float | None:
+            standing = standings.of(job.family)
+            if standing.state != "closed" or not standing.recovered:
+                return None
+            return max(self._takeover.family_possible_since(job.family), standing.recovered)
+
+        # Both servers must find it too old: the clock of one of them may have jumped.
+        now = min(standings.now, self._clock.now())
+        young, dead = expired(ready, now, self._rules.max_age_s, possible_since)
         intake.aside.dead += dead
         return young
 
     # -- 4 to 6: send wave by wave, and settle each in one commit
 
-    def _send_and_settle(self, waves: list[Wave], intake: Intake, standing: Standing) -> None:
+    def _send_and_settle(self, waves: list[Wave], intake: Intake, standings: Standings) -> None:
         order = {job.id: index for index, job in enumerate(intake.jobs)}
         began = time.monotonic()
         blocked: set[str] = set()
         results: list[Result] = []
         for index, wave in enumerate(waves[:-1]):
-            sent = self._send(wave, blocked, standing, began)
+            sent = self._send(wave, blocked, standings, began)
             blocked |= blocked_keys(sent)
             results += sent
             if time.monotonic() > began + ROUND_S:
@@ -277,7 +322,7 @@ class Delivery:
                 self._settle(self._settlement(results), order)
                 results = []
         # What was kept back may stand behind a job that fails in the last wave, so it is settled no sooner than that one.
-        results += self._send(waves[-1], blocked, standing, began) if waves else []
+        results += self._send(waves[-1], blocked, standings, began) if waves else []
         self._settle_the_rest(results, [], intake, order)
 
     def _settle_the_rest(
@@ -290,7 +335,7 @@ class Delivery:
         last.dead += intake.aside.dead
         self._settle(last, order)
 
-    def _send(self, wave: Wave, blocked: set[str], standing: Standing, began: float) -> list[Result]:
+    def _send(self, wave: Wave, blocked: set[str], standings: Standings, began: float) -> list[Result]:
         results: list[Result] = []
         requests: list[Packed] = []
         for packed in wave:
@@ -298,13 +343,13 @@ class Delivery:
             results += [Untried(job, "key_waits") for job in held]
             if packed.jobs:
                 requests.append(packed)
-        return results + self._send_side_by_side(requests, standing, began)
+        return results + self._send_side_by_side(requests, standings, began)
 
-    def _send_side_by_side(self, requests: Sequence[Packed], standing: Standing, began: float) -> list[Result]:
+    def _send_side_by_side(self, requests: Sequence[Packed], standings: Standings, began: float) -> list[Result]:
         def send(packed: Packed) -> list[Result]:
             if time.monotonic() > began + (SINGLES_S if packed.route == "single" else ROUND_S):
                 return [Untried(job, "round_over") for job in packed.jobs]
-            return self._sender.send(packed, self._queue.shard, self._queue.fence, standing)
+            return self._sender.send(packed, self._queue.shard, self._queue.token, standings.of(packed.family))
 
         if len(requests) <= 1:
             return [result for packed in requests for result in send(packed)]
@@ -322,7 +367,9 @@ class Delivery:
         raise errors[0]
 
     def _settlement(self, results: Sequence[Result]) -> Settlement:
-        return settlement_of(results, now=time.time(), max_attempts=self._rules.max_attempts, fraction=random.random())
+        return settlement_of(
+            results, now=self._clock.now(), max_attempts=self._rules.max_attempts, fraction=random.random()
+        )
 
     def _settle(self, outcome: Settlement, order: dict[str, int]) -> None:
         if not outcome:
@@ -354,9 +401,22 @@ def _in_this_thread(call: Callable[[Packed], list[Result]], packed: Packed) -> F
     return future
 
 
+class _ServerClock:
+    """Postgres' clock, without asking it again and again: a worker's own clock may be days off."""
+
+    def __init__(self, now: float) -> None:
+        self._offset = now - time.monotonic()
+
+    def now(self) -> float:
+        """Return unix seconds."""
+        return self._offset + time.monotonic()
+
+
 @dataclass(slots=True)
 class _LaneState:
     sweep: Sweep
+    #: Those of which something could be sent in the last read.
+    families: frozenset[Family] = ALL_FAMILIES
     pending: bool = True
     has_due: bool = True
     stream_has_work: bool = True

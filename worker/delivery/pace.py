@@ -10,6 +10,7 @@ import redis
 
 from producers.redis_keys import PREFIX
 
+from ..endpoint_families import Family
 from . import scripts
 
 #: A request must leave within so many seconds of its permission.
@@ -44,8 +45,12 @@ class Pace:
         self._rate = requests_per_second
         self._lease_ms = int((timeout_s + GRACE_S) * 1000)
 
-    def wait(self, shard: int, fence: int, weight: Weight, *, probing: bool = False) -> Permit:
+    def wait(self, shard: int, token: str, family: Family, weight: Weight, *, probing: bool = False) -> Permit:
         """Wait for room in the budget.
+
+        Args:
+            token: the lease's.
+            family: of the request's endpoint; its breaker must be closed, unless this is the probe.
 
         Raises:
             LeaseGone: the lease was lost meanwhile.
@@ -57,10 +62,11 @@ class Pace:
             arguments: list[str | int | float] = [
                 PREFIX,
                 shard,
-                fence,
+                token,
                 self._lease_ms,
                 self._rate,
                 weight,
+                family,
                 "probe" if probing else "",
             ]
             answer: Any = self._permit(args=arguments)

@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple
 
 from producers import limits
 
-from ..customerio.requests import segment_endpoint
+from ..customerio.requests import UnsendableDocument, segment_endpoint
+from ..endpoint_families import Family
 from ..job import SINGLES, Job
 
 #: One large integration caps a batch at so many operations; the published limit is in bytes.
@@ -41,6 +42,11 @@ class Packed:
     room: int = MAX_OPERATIONS
     #: The path that segment jobs have in common.
     endpoint: str = ""
+
+    @property
+    def family(self) -> Family:
+        """Whose breaker its request depends on: all of its jobs are of one family."""
+        return self.jobs[0].family
 
     def takes(self, job: Job, route: Route, endpoint: str) -> bool:
         """Whether ``job`` still fits."""
@@ -76,7 +82,7 @@ def _route_of_operation(operation: str) -> Route:
 def _segment_of(job: Job) -> str:
     try:
         return segment_endpoint(job.body)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except UnsendableDocument:
         # Whoever builds its request says what is wrong with it; here it must not hold up all the others.
         return f"unsendable {job.id}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..customerio.outcomes import Refusal
@@ -39,12 +39,17 @@ class Failed:
     status: int | None
     #: How many jobs the request carried.
     together: int
-    #: Unix seconds of the last request, of anybody, that delivered something.
+    #: Unix seconds of the last request of the same endpoint family, by anybody, that delivered something.
     last_success: float
     #: When it failed, by the same clock: a worker's own may be minutes off, and count an outage against its jobs.
     at: float = 0.0
     #: The endpoint says that it is this request's problem and not its own (a 403 with good credentials).
     its_own: bool = False
+
+    @property
+    def rate_limited(self) -> bool:
+        """Whether the endpoint said that requests come too fast, which says nothing against any job."""
+        return self.status == 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,15 @@ def settlement_of(results: Sequence[Result], *, now: float, max_attempts: int, f
 
 
 def _rejected(job: Job, refusal: Refusal, now: float) -> Death:
-    event = {"at": now, "what": "rejected", "status": refusal.status, "error": refusal.message, "field": refusal.field}
+    event: dict[str, Any] = {
+        "at": now,
+        "what": "rejected",
+        "status": refusal.status,
+        "error": refusal.message,
+        "field": refusal.field,
+    }
+    if refusal.errors:
+        event["errors"] = [asdict(each) for each in refusal.errors]
     return Death(
         job=job.with_(attempts=job.attempts + 1),
         reason="rejected",
@@ -108,6 +121,11 @@ def _rejected(job: Job, refusal: Refusal, now: float) -> Death:
 
 def _add_failed(settlement: Settlement, failed: Failed, now: float, max_attempts: int, fraction: float) -> None:
     job = failed.job
+    if failed.rate_limited:
+        if not job.from_backlog:
+            waiting = Waiting(job=job, reason="rate_limited", error=failed.error, status=failed.status)
+            settlement.waiting.append(waiting)
+        return None
     others_succeeded = failed.last_success > job.failed_at > 0
     if failed.together == 1 and (failed.its_own or others_succeeded):
         return _count_attempt(settlement, failed, now, max_attempts, fraction)

@@ -1,4 +1,4 @@
-"""What happens in Redis in one step. Every script that reads or renews first compares the holder's number."""
+"""What happens in Redis in one step. Every script that reads or renews first compares the holder's lease token."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ if redis.call('EXISTS', ARGV[1] .. 'moving') == 1 then return 0 end
 return redis.call('SET', ARGV[1] .. ARGV[2] .. ':lease', ARGV[3], 'NX', 'PX', ARGV[4]) and 1 or 0
 """
 
-# ARGV: prefix, shard, claim
+# With milliseconds, the shard cannot be worked on for now (it is paused): no message for another shard is spent on it.
+# ARGV: prefix, shard, claim, milliseconds or 0
 DROP_CLAIM = """
 local lease = ARGV[1] .. ARGV[2] .. ':lease'
 if redis.call('GET', lease) == ARGV[3] then redis.call('DEL', lease) end
+if tonumber(ARGV[4]) > 0 then redis.call('SET', ARGV[1] .. ARGV[2] .. ':unable', '1', 'PX', ARGV[4]) end
 """
 
-# Turns a claim into a lease, once Postgres has given it a number.
-# Returns the queue's number of shards, or -1. ARGV: prefix, shard, claim, fence, milliseconds, group
+# Turns a claim into a lease, once Postgres has given it a fence.
+# Returns the queue's number of shards, or -1. ARGV: prefix, shard, claim, token, milliseconds, group
 TAKE = """
 local base = ARGV[1] .. ARGV[2]
 if redis.call('GET', base .. ':lease') ~= ARGV[3] then return -1 end
@@ -40,7 +42,7 @@ return tonumber(redis.call('HGET', ARGV[1] .. 'config', 'shards') or 0)
 # the first one was handed out, the fewer come with it, until it is alone.
 # Answers flatly, four values an entry, for nested answers take long to read: its id, its format, its jobs and how many they are. Of an
 # entry of another shape the format is nil, and its fields stand in place of the jobs, or nil if somebody has deleted it.
-# ARGV: prefix, shard, fence, lease ms, bell ms, lane, jobs, bytes, most jobs an entry holds, 'new' or 'pending', group, consumer
+# ARGV: prefix, shard, token, lease ms, bell ms, lane, jobs, bytes, most jobs an entry holds, 'new' or 'pending', group, consumer
 READ = """
 local base = ARGV[1] .. ARGV[2]
 if redis.call('GET', base .. ':lease') ~= ARGV[3] then return {'lost'} end
@@ -89,23 +91,26 @@ if fewer > 0 then redis.call('DECRBY', KEYS[2], fewer) end
 """
 
 # Hands out jobs that were found due in the backlog, and counts that as the stream does for its entries: what keeps coming back may be
-# what kills its workers. Returns how many of them, from the first on, and how often the first had been handed out before.
-# ARGV: prefix, shard, fence, lease ms, lane, milliseconds to remember, then their ids
+# what kills its workers. Returns how many of them, from the first on, how often the first had been handed out before, and the highest
+# such count among them.
+# ARGV: prefix, shard, token, lease ms, lane, milliseconds to remember, then their ids
 HAND_OUT = """
 local base, before = ARGV[1] .. ARGV[2], 6
-if redis.call('GET', base .. ':lease') ~= ARGV[3] then return {-1, 0} end
+if redis.call('GET', base .. ':lease') ~= ARGV[3] then return {-1, 0, 0} end
 redis.call('PEXPIRE', base .. ':lease', ARGV[4])
 local handed = base .. ':' .. ARGV[5] .. ':handed'
 local deliveries = tonumber(redis.call('HGET', handed, ARGV[before + 1]) or 0)
 local count = math.max(1, math.floor((#ARGV - before) / 4 ^ math.max(0, deliveries - 1)))
-for i = before + 1, before + count do redis.call('HINCRBY', handed, ARGV[i], 1) end
+local highest = 0
+for i = before + 1, before + count do highest = math.max(highest, redis.call('HINCRBY', handed, ARGV[i], 1) - 1) end
 redis.call('PEXPIRE', handed, ARGV[6])
-return {count, deliveries}
+return {count, deliveries, highest}
 """
 
 # Nothing unread and nothing pending (acknowledged entries are deleted, so: nothing there): lease and bell go together.
-# Otherwise 'work' — or, if it must leave all the same, it rings for its successor.
-# ARGV: prefix, shard, fence, 'go on' | 'ring' | 'quiet', queue, message, bell ms, max rings, unique
+# Otherwise 'work' — or, if it must leave all the same, it rings for its successor. A shard that is left quietly could not be
+# worked on: for a moment, no message for another shard is spent on it.
+# ARGV: prefix, shard, token, 'go on' | 'ring' | 'quiet', queue, message, bell ms, max rings, unique, milliseconds
 LEAVE = (
     RING_LUA
     + """
@@ -114,7 +119,10 @@ if redis.call('GET', base .. ':lease') ~= ARGV[3] then return 'lost' end
 local length = redis.call('XLEN', base .. ':live') + redis.call('XLEN', base .. ':bulk')
 if length > 0 and ARGV[4] == 'go on' then return 'work' end
 redis.call('DEL', base .. ':lease')
-if ARGV[4] == 'quiet' then return 'left' end
+if ARGV[4] == 'quiet' then
+  redis.call('SET', base .. ':unable', '1', 'PX', ARGV[10])
+  return 'left'
+end
 redis.call('DEL', base .. ':bell')
 if ARGV[4] == 'ring' then
   redis.call('SET', base .. ':left', redis.call('TIME')[1], 'PX', 60000)
@@ -126,6 +134,8 @@ return 'left'
 
 # Which shard a message that names one is best spent on: of those that have work and no holder the one that was left the longest ago, or
 # never. While there are fewer places than shards, messages pile up, and one shard's would be read again before another's is once.
+# A shard that could not be worked on a moment ago (paused, halted for a newer format, failing) is passed over: it would stay the one
+# that was left the longest ago, and take every message.
 # ARGV: prefix, shard
 FAIREST = """
 local left = tonumber(redis.call('GET', ARGV[1] .. ARGV[2] .. ':left') or 0)
@@ -133,7 +143,8 @@ local fairest = tonumber(ARGV[2])
 if left == 0 then return fairest end
 for shard = 0, tonumber(redis.call('HGET', ARGV[1] .. 'config', 'shards') or 0) - 1 do
   local base = ARGV[1] .. shard
-  if redis.call('EXISTS', base .. ':lease') == 0 and redis.call('XLEN', base .. ':live') + redis.call('XLEN', base .. ':bulk') > 0 then
+  if redis.call('EXISTS', base .. ':lease', base .. ':unable') == 0
+      and redis.call('XLEN', base .. ':live') + redis.call('XLEN', base .. ':bulk') > 0 then
     local since = tonumber(redis.call('GET', base .. ':left') or 0)
     if since < left then fairest, left = shard, since end
   end
@@ -156,13 +167,17 @@ return 1
 # One request's permission: the lease is still ours and outlasts the request, the breaker lets it pass, the budget has room.
 # Singles leave part of the budget to batches, and let one go first that waits. But a quarter of it is theirs: many shards' small
 # batches could use it up for good. After a 429 the rate climbs back in twenty seconds.
-# ARGV: prefix, shard, fence, lease ms, requests a second, 'batch' or 'single', 'probe' or ''
+# ARGV: prefix, shard, token, lease ms, requests a second, 'batch' or 'single', endpoint family, 'probe' or ''
 PERMIT = """
 local base, budget = ARGV[1] .. ARGV[2], ARGV[1] .. 'budget'
 if redis.call('GET', base .. ':lease') ~= ARGV[3] then return {'lost', 0} end
 redis.call('PEXPIRE', base .. ':lease', ARGV[4])
-local state = redis.call('HGET', ARGV[1] .. 'breaker', 'state')
-if state and state ~= 'closed' and ARGV[7] ~= 'probe' then return {'closed', 0} end
+if ARGV[8] ~= 'probe' then
+  for _, breaker in ipairs({'breaker', 'breaker:' .. ARGV[7]}) do
+    local state = redis.call('HGET', ARGV[1] .. breaker, 'state')
+    if state and state ~= 'closed' then return {'closed', 0} end
+  end
+end
 local full = tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
@@ -199,72 +214,109 @@ redis.call('HSET', ARGV[1] .. 'budget', 'rate', tostring(math.max(1, rate / 2)),
 redis.call('PEXPIRE', ARGV[1] .. 'budget', 60000)
 """
 
-# A request succeeded ('delivered') or was at least answered properly ('answered'). Says whether delivery had been impossible before.
-# ARGV: prefix, 'delivered' or 'answered', operations, minute's key lifetime ms
+# A request of a family succeeded ('delivered') or was at least answered properly ('answered'), or the region endpoint agrees to the
+# credentials ('resumed'). Ends what had stopped delivery, and returns whether anything had. The first success that Redis knows of is
+# also the moment since which delivery is known to be possible: Redis may have lost what it knew of an outage.
+# ARGV: prefix, family or '', 'delivered', 'answered' or 'resumed', operations, minute's key lifetime ms
 SUCCESS = """
-local breaker = ARGV[1] .. 'breaker'
 local time = redis.call('TIME')
-if ARGV[2] == 'delivered' then
-  redis.call('HSET', breaker, 'last_success_ms', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local names = {'breaker'}
+if ARGV[2] ~= '' then names[2] = 'breaker:' .. ARGV[2] end
+if ARGV[3] == 'delivered' then
+  for _, name in ipairs(names) do redis.call('HSET', ARGV[1] .. name, 'last_success_ms', now) end
+  redis.call('HSETNX', ARGV[1] .. names[#names], 'recovered_ms', now)
   local minute = ARGV[1] .. 'delivered:' .. math.floor(time[1] / 60)
-  redis.call('INCRBY', minute, ARGV[3])
-  redis.call('PEXPIRE', minute, ARGV[4])
+  redis.call('INCRBY', minute, ARGV[4])
+  redis.call('PEXPIRE', minute, ARGV[5])
 end
-local state, failures, asked, until_ms = unpack(redis.call('HMGET', breaker, 'state', 'failures', 'asked_ms', 'until_ms'))
-if failures and failures ~= '0' then redis.call('HSET', breaker, 'failures', 0) end
--- A request that was on its way already when the endpoint asked to be left alone (Retry-After) does not end that.
-local alone_until = math.min(tonumber(asked or 0), tonumber(until_ms or 0))
-if state and state ~= 'closed' and time[1] * 1000 + math.floor(time[2] / 1000) >= alone_until then
-  redis.call('HSET', breaker, 'state', 'closed', 'reason', '', 'message', '', 'until_ms', 0, 'words', '',
-    'recovered_ms', time[1] * 1000)
-  redis.call('DEL', ARGV[1] .. 'probe')
-  return 1
+local ended = 0
+for _, name in ipairs(names) do
+  local breaker = ARGV[1] .. name
+  local state, failures, asked, until_ms = unpack(redis.call('HMGET', breaker, 'state', 'failures', 'asked_ms', 'until_ms'))
+  if failures and failures ~= '0' then redis.call('HSET', breaker, 'failures', 0) end
+  -- A request that was on its way already when the endpoint asked to be left alone (Retry-After) does not end that.
+  local alone_until = math.min(tonumber(asked or 0), tonumber(until_ms or 0))
+  if state and state ~= 'closed' and now >= alone_until then
+    redis.call('HSET', breaker, 'state', 'closed', 'reason', '', 'message', '', 'until_ms', 0, 'words', '', 'recovered_ms', now)
+    redis.call('DEL', ARGV[1] .. 'probe' .. string.sub(name, 8))
+    ended = 1
+  end
 end
-return 0
+return ended
 """
 
 # A request failed in a way that is the endpoint's problem. After a few in a row, or at once if it asked for that, the breaker opens, for an
-# exponentially growing time with full jitter, never shorter than Retry-After. Says when anything succeeded last, and what time it is.
-# ARGV: prefix, 'open' or 'halted' or 'count', threshold, jitter 0..1, base ms, cap ms, retry-after ms, reason, message, words,
-#       'probe' or ''
+# exponentially growing time with full jitter, never shorter than Retry-After. Says when anything of the family succeeded last, and what
+# time it is.
+# ARGV: prefix, ':family' or '' for all of them, 'open' or 'halted' or 'count', threshold, jitter 0..1, base ms, cap ms, retry-after ms,
+#       reason, message, words, 'probe' or ''
 FAILURE = """
-local breaker = ARGV[1] .. 'breaker'
+local breaker, probe = ARGV[1] .. 'breaker' .. ARGV[2], ARGV[1] .. 'probe' .. ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local old = redis.call('HMGET', breaker, 'state', 'until_ms', 'last_success_ms', 'since_ms', 'asked_ms')
-local was_closed, probing = not old[1] or old[1] == 'closed', ARGV[11] == 'probe'
+local was_closed, probing = not old[1] or old[1] == 'closed', ARGV[12] == 'probe'
 local last_success = tonumber(old[3] or 0)
-local asked_ms = math.max(tonumber(old[5] or 0), now + math.floor(tonumber(ARGV[7])))
-if ARGV[2] == 'open' then redis.call('HSET', breaker, 'asked_ms', asked_ms) end
+local asked_ms = math.max(tonumber(old[5] or 0), now + math.floor(tonumber(ARGV[8])))
+if ARGV[3] == 'open' then redis.call('HSET', breaker, 'asked_ms', asked_ms) end
 -- Requests that were on their way together when the breaker opened say the same thing once: only the probe's failure makes the wait
 -- grow. And an outage does not make forgotten why delivery is halted.
-if not was_closed and ARGV[2] ~= 'halted' and (not probing or old[1] == 'halted') then
-  local until_ms = math.max(tonumber(old[2] or 0), ARGV[2] == 'open' and asked_ms or 0, probing and now + tonumber(ARGV[6]) / 2 or 0)
+if not was_closed and ARGV[3] ~= 'halted' and (not probing or old[1] == 'halted') then
+  local until_ms = math.max(tonumber(old[2] or 0), ARGV[3] == 'open' and asked_ms or 0, probing and now + tonumber(ARGV[7]) / 2 or 0)
   redis.call('HSET', breaker, 'until_ms', until_ms)
-  if probing then redis.call('DEL', ARGV[1] .. 'probe') end
+  if probing then redis.call('DEL', probe) end
   return {'open', last_success, math.max(0, until_ms - now), now}
 end
 local failures = redis.call('HINCRBY', breaker, 'failures', 1)
-if was_closed and ARGV[2] == 'count' and failures < tonumber(ARGV[3]) then return {'closed', last_success, 0, now} end
-local times = math.max(0, math.min(30, failures - (ARGV[2] == 'count' and tonumber(ARGV[3]) or 1)))
-local wait = math.max(100, tonumber(ARGV[4]) * math.min(tonumber(ARGV[6]), tonumber(ARGV[5]) * 2 ^ times), tonumber(ARGV[7]))
+if was_closed and ARGV[3] == 'count' and failures < tonumber(ARGV[4]) then return {'closed', last_success, 0, now} end
+local times = math.max(0, math.min(30, failures - (ARGV[3] == 'count' and tonumber(ARGV[4]) or 1)))
+local wait = math.max(100, tonumber(ARGV[5]) * math.min(tonumber(ARGV[7]), tonumber(ARGV[6]) * 2 ^ times), tonumber(ARGV[8]))
 local until_ms = math.max(tonumber(old[2] or 0), now + math.floor(wait))
-local state = ARGV[2] == 'count' and 'open' or ARGV[2]
-redis.call('HSET', breaker, 'state', state, 'until_ms', until_ms, 'reason', ARGV[8], 'message', ARGV[9], 'words', ARGV[10],
+local state = ARGV[3] == 'count' and 'open' or ARGV[3]
+redis.call('HSET', breaker, 'state', state, 'until_ms', until_ms, 'reason', ARGV[9], 'message', ARGV[10], 'words', ARGV[11],
   'since_ms', was_closed and now or (old[4] or now))
-redis.call('DEL', ARGV[1] .. 'probe')
+redis.call('DEL', probe)
 return {was_closed and 'opened' or 'open', last_success, until_ms - now, now}
 """
 
-# How things stand, and, once the time is up, the one probe's token. ARGV: prefix, unique, milliseconds a probe may take
+# The state of the breaker that all families share, then of each family's; and, where the time is up, the token of the one probe.
+# Answers flatly: the time, then for each breaker its state, milliseconds left, reason, words, the last probe's key, when anything
+# succeeded last, and when it recovered last.
+# ARGV: prefix, unique or '', milliseconds a probe may take, then for each family its name and 1 if its probe may be taken
 STANDING = """
-local breaker = ARGV[1] .. 'breaker'
-local all = redis.call('HMGET', breaker, 'state', 'until_ms', 'reason', 'words', 'probe_key', 'last_success_ms', 'recovered_ms')
-local last_success, recovered = tonumber(all[6] or 0), tonumber(all[7] or 0)
-if not all[1] or all[1] == 'closed' then return {'closed', 0, '', '', '', last_success, recovered} end
 local time = redis.call('TIME')
-local left = tonumber(all[2] or 0) - (time[1] * 1000 + math.floor(time[2] / 1000))
-local state = all[1]
-if left <= 0 and ARGV[2] ~= '' and redis.call('SET', ARGV[1] .. 'probe', ARGV[2], 'NX', 'PX', ARGV[3]) then state = 'probe' end
-return {state, left, all[3] or '', all[4] or '', all[5] or '', last_success, recovered}
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local answer = {now}
+for i = 2, #ARGV, 2 do
+  local name = i == 2 and '' or ':' .. ARGV[i]
+  local all = redis.call('HMGET', ARGV[1] .. 'breaker' .. name, 'state', 'until_ms', 'reason', 'words', 'probe_key',
+    'last_success_ms', 'recovered_ms')
+  local state, left = all[1] or 'closed', 0
+  if state ~= 'closed' then
+    left = tonumber(all[2] or 0) - now
+    local may_probe = ARGV[2] ~= '' and (i == 2 or (ARGV[i + 1] == '1' and answer[2] == 'closed'))
+    if left <= 0 and may_probe and redis.call('SET', ARGV[1] .. 'probe' .. name, ARGV[2], 'NX', 'PX', ARGV[3]) then state = 'probe' end
+  end
+  local at = #answer
+  answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 4] = state, left, all[3] or '', all[4] or ''
+  answer[at + 5], answer[at + 6], answer[at + 7] = all[5] or '', tonumber(all[6] or 0), tonumber(all[7] or 0)
+end
+return answer
+"""
+
+# An operator wants every breaker that is not closed probed now, whatever the endpoint asked for. Returns the names of those breakers.
+# ARGV: prefix, then the names of breakers: '' for the shared one, ':family' for the others
+PROBE_NOW = """
+local found = {}
+for i = 2, #ARGV do
+  local breaker = ARGV[1] .. 'breaker' .. ARGV[i]
+  local state = redis.call('HGET', breaker, 'state')
+  if state and state ~= 'closed' then
+    redis.call('HSET', breaker, 'until_ms', 0, 'asked_ms', 0)
+    redis.call('DEL', ARGV[1] .. 'probe' .. ARGV[i])
+    found[#found + 1] = ARGV[i]
+  end
+end
+return found
 """

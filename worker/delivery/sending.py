@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,9 +15,11 @@ from ..customerio import requests
 from ..customerio.client import TooLate, TrackApi
 from ..customerio.outcomes import Accepted, Answer, Denied, NoAnswer, Refusal, Refused, Troubled, meaning
 from ..customerio.region import Verdict
+from ..endpoint_families import Family
 from ..failpoints import failpoint
 from ..job import Job
-from .breaker import Breaker, Reason, Standing
+from .admission import choose_probes
+from .breaker import Breaker, Reason, Standing, Standings
 from .pace import Closed, LeaseGone, Pace, Weight
 from .packing import Packed, Route
 from .results import Delivered, Failed, Rejected, Result, Untried
@@ -36,7 +37,7 @@ class Sender:
 
     Args:
         account: asks the region endpoint whether the credentials are good for this region and workspace.
-        on_recovery: called when delivery has become possible again.
+        on_recovery: called with the family of which delivery has become possible again; None: all of them.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Sender:
         pace: Pace,
         breaker: Breaker,
         account: Callable[[], Verdict],
-        on_recovery: Callable[[], None],
+        on_recovery: Callable[[Family | None], None],
     ) -> None:
         self._api = api
         self._pace = pace
@@ -53,52 +54,58 @@ class Sender:
         self._account = account
         self._on_recovery = on_recovery
 
-    def ask(self, standing: Standing) -> Standing:
-        """What stands when the probe's time has come: halted delivery first asks the region endpoint."""
-        if standing.state != "probe" or standing.reason not in ("credentials", "region", "workspace"):
-            return standing
+    def ask(self, standings: Standings) -> Standings:
+        """Ask the region endpoint about the credentials when halted delivery may be tried again."""
+        if standings.shared.state != "probe":
+            return standings
         verdict = self._account()
         if verdict.problem:
             self._breaker.halt(HALTS.get(verdict.problem, "credentials"), verdict.message)
-            return replace(standing, state="halted")
-        if self._breaker.answered():
+            return replace(standings, shared=replace(standings.shared, state="halted"))
+        if self._breaker.resumed():
             log.info("delivery goes on")
-            self._on_recovery()
-        return self._breaker.standing(may_probe=False)
+            self._on_recovery(None)
+        return self._breaker.standings(may_probe=None)
 
-    def choose_probe(self, ready: Sequence[Job], standing: Standing) -> Job | None:
-        """The one job that is tried to see whether delivery is possible again; not of the last probe's key if there is a choice."""
-        if standing.state != "probe":
-            return None
-        chosen = _of_another_key(ready, standing.probe_key)
-        if chosen is None:
-            self._breaker.release_probe()
-            return None
-        self._breaker.probing(chosen.keys[0])
-        return chosen
+    def choose_probes(self, ready: Sequence[Job], standings: Standings) -> dict[Family, Job]:
+        """Choose the jobs that are sent to see whether delivery is possible again, one for each family whose probe is ours.
 
-    def nothing_to_probe(self, standing: Standing) -> None:
-        """Leave the probe to a shard that has a job for it."""
-        if standing.state == "probe":
-            self._breaker.release_probe()
+        The tokens of families for which there is no job are given back, for a shard that has one.
+        """
+        probes = choose_probes(ready, standings)
+        self._breaker.release_probes(standings.probing - probes.keys())
+        for family, job in probes.items():
+            self._breaker.probing(family, job.keys[0])
+        return probes
 
-    def send(self, packed: Packed, shard: int, fence: int, standing: Standing) -> list[Result]:
+    def nothing_to_probe(self, standings: Standings) -> None:
+        """Leave the probes to a shard that has jobs for them."""
+        self._breaker.release_probes(standings.probing)
+        if standings.shared.state == "probe":
+            self._breaker.release_shared_probe()
+
+    def send(self, packed: Packed, shard: int, token: str, standing: Standing) -> list[Result]:
         """Send ``packed``; a result for each of its jobs, in order.
+
+        Args:
+            token: the lease's.
+            standing: of the breaker that the request depends on.
 
         Raises:
             LeaseGone: the shard is another holder's now; nothing more was sent.
         """
-        return _Sending(self, packed.route, shard, fence, standing).run(packed.jobs)
+        return _Sending(self, packed, shard, token, standing).run(packed.jobs)
 
 
 class _Sending:
     """One packed request, and the smaller ones it may fall into."""
 
-    def __init__(self, sender: Sender, route: Route, shard: int, fence: int, standing: Standing) -> None:
+    def __init__(self, sender: Sender, packed: Packed, shard: int, token: str, standing: Standing) -> None:
         self._sender = sender
-        self._route = route
+        self._route: Route = packed.route
+        self._family = packed.family
         self._shard = shard
-        self._fence = fence
+        self._token = token
         self._standing = standing
         self._words: set[str] = set()
         self._refused_alone = 0
@@ -120,7 +127,8 @@ class _Sending:
         weight: Weight = "batch" if self._route == "v2" else "single"
         try:
             request = self._request(jobs)
-            permit = self._sender._pace.wait(self._shard, self._fence, weight, probing=self._standing.state == "probe")
+            probing = self._standing.state == "probe"
+            permit = self._sender._pace.wait(self._shard, self._token, self._family, weight, probing=probing)
             failpoint("before_send")
             started = time.monotonic()
             answer = self._sender._api.send(request, permit.send_until)
@@ -142,7 +150,7 @@ class _Sending:
             case "v2":
                 return requests.batch(bodies)
             case "segment":
-                return _segment(bodies)
+                return requests.segment(bodies)
         return requests.single(jobs[0].operation, bodies[0])
 
     def _learn(self, jobs: Sequence[Job], request: requests.Request, answer: Answer | NoAnswer) -> list[Result]:
@@ -189,7 +197,7 @@ class _Sending:
         try:
             # A 207 that refuses everything still says that the endpoint works.
             breaker = self._sender._breaker
-            self._recovered(breaker.delivered(delivered) if delivered else breaker.answered())
+            self._recovered(breaker.delivered(self._family, delivered) if delivered else breaker.answered(self._family))
         except (RedisError, SQLAlchemyError, OSError) as error:
             # What Customer.io took must be written down, whatever else fails: not everything has an id that it would know again.
             log.error("a success could not be noted", error=type(error).__name__)
@@ -198,16 +206,16 @@ class _Sending:
     def _refused_one(self, job: Job, refusal: Refusal) -> list[Result]:
         if self._standing.state == "probe" and self._standing.words == refusal.message:
             # Still the same words that stopped delivery: not this job's fault.
-            self._halt("refused", f"everything is refused: {refusal.message}", words=refusal.message)
+            self._halt_family(f"everything is refused: {refusal.message}", refusal.message)
             return [Untried(job, "halted", refusal.message)]
         self._refused_alone += 1
         self._words.add(refusal.message)
-        self._recovered(self._sender._breaker.answered())
+        self._recovered(self._sender._breaker.answered(self._family))
         return [Rejected(job, refusal)]
 
     def _halt_refused(self, jobs: Sequence[Job]) -> list[Result]:
         (words,) = self._words
-        self._halt("refused", f"every operation of a batch was refused in the same words: {words}", words=words)
+        self._halt_family(f"every operation of a batch was refused in the same words: {words}", words)
         return [Failed(job, words, 400, len(jobs), self._standing.last_success) for job in jobs]
 
     def _denied(self, jobs: Sequence[Job], status: int, error: str) -> list[Result]:
@@ -217,50 +225,42 @@ class _Sending:
         if verdict.problem:
             self._halt(HALTS[verdict.problem], verdict.message)
             return [Untried(job, "halted", verdict.message) for job in jobs]
-        self._recovered(self._sender._breaker.answered())
+        self._recovered(self._sender._breaker.answered(self._family))
         said = f"{error}, though the credentials are good"
-        return [Failed(job, said, status, len(jobs), time.time(), its_own=True) for job in jobs]
+        return [Failed(job, said, status, len(jobs), self._standing.last_success, its_own=True) for job in jobs]
 
     def _troubled(self, jobs: Sequence[Job], trouble: Troubled) -> list[Result]:
         if trouble.too_fast:
             self._sender._pace.slow_down()
         probing = self._standing.state == "probe"
         failure = self._sender._breaker.failed(
-            trouble.error, rate_limited=trouble.too_fast, retry_after_s=trouble.retry_after_s, probing=probing
+            self._family,
+            trouble.error,
+            rate_limited=trouble.too_fast,
+            retry_after_s=trouble.retry_after_s,
+            probing=probing,
         )
         if failure.opened:
-            log.warning("delivery stops", error=trouble.error, next_probe_s=round(failure.wait_s, 1))
+            log.warning(
+                "delivery stops", family=self._family, error=trouble.error, next_probe_s=round(failure.wait_s, 1)
+            )
         if probing:
             # That a probe fails says nothing against its job, whoever succeeded before the outage.
             return [Untried(job, "breaker", trouble.error) for job in jobs]
         return [Failed(job, trouble.error, trouble.status, len(jobs), failure.last_success, failure.at) for job in jobs]
 
-    def _halt(self, reason: Reason, message: str, words: str = "") -> None:
-        if self._sender._breaker.halt(reason, message, words=words).opened or self._standing.state != "probe":
+    def _halt(self, reason: Reason, message: str) -> None:
+        if self._sender._breaker.halt(reason, message).opened or self._standing.state != "probe":
             log.error("delivery halted", reason=reason, message=message)
+
+    def _halt_family(self, message: str, words: str) -> None:
+        if self._sender._breaker.halt_refused(self._family, message, words).opened or self._standing.state != "probe":
+            log.error("delivery halted", family=self._family, reason="refused", message=message)
 
     def _recovered(self, was_closed: bool) -> None:
         if was_closed:
-            log.info("delivery goes on")
-            self._sender._on_recovery()
-
-
-def _segment(bodies: Sequence[bytes]) -> requests.Request:
-    try:
-        return requests.segment(bodies)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise requests.UnsendableDocument(f"it names no segment or person: {type(error).__name__}: {error}") from error
-
-
-def _of_another_key(ready: Sequence[Job], key: str) -> Job | None:
-    passed_over: set[str] = set()
-    firsts: list[Job] = []
-    for job in ready:
-        if passed_over.isdisjoint(job.keys):
-            firsts.append(job)
-        passed_over.update(job.keys)
-    # Any of them: always the foremost, and two that can never succeed would be tried in turn for ever.
-    return random.choice([job for job in firsts if key not in job.keys] or firsts) if firsts else None
+            log.info("delivery goes on", family=self._family)
+            self._sender._on_recovery(self._family)
 
 
 def _known_bad(jobs: Sequence[Job], standing: Standing) -> bool:

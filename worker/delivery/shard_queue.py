@@ -20,6 +20,8 @@ from . import scripts
 LEASE_MS = 6_000
 #: Handed out so often, an entry comes (nearly) alone: see the script that reads.
 ALONE = 5
+#: How long a shard that could not be worked on (paused, halted, failing) takes no messages meant for others.
+UNABLE_MS = 3_000
 #: How long it is remembered that a job out of the backlog was handed out.
 HANDED_MS = 86_400_000
 
@@ -67,6 +69,8 @@ class HandedOut:
     jobs: tuple[str, ...] = ()
     #: How often the first of them had been handed out before, and was not settled.
     deliveries: int = 0
+    #: The highest such number among them.
+    most_deliveries: int = 0
 
 
 class ShardQueue:
@@ -75,12 +79,14 @@ class ShardQueue:
     def __init__(self, client: redis.Redis, shard: int) -> None:
         self._client = client
         self.shard = shard
-        self._claim = uuid4().hex
+        self.claim_id = uuid4().hex
         self.fence = 0
+        #: What the lease holds. No other lease ever had the same, even if Postgres forgets a fence and gives it out again.
+        self.token = ""
 
     def claim(self) -> bool:
         """Claim the lease if nobody has it; a claim becomes a lease with :meth:`take`."""
-        return bool(self._run(scripts.CLAIM, self._claim, LEASE_MS))
+        return bool(self._run(scripts.CLAIM, self.claim_id, LEASE_MS))
 
     def take(self, fence: int) -> int:
         """Turn the claim into a lease under the number Postgres gave; returns how many shards the queue has.
@@ -89,18 +95,23 @@ class ShardQueue:
             LeaseLost: the claim ran out meanwhile.
         """
         self.fence = fence
-        shards = int(self._run(scripts.TAKE, self._claim, fence, LEASE_MS, scripts.GROUP))
+        self.token = f"{fence}:{self.claim_id}"
+        shards = int(self._run(scripts.TAKE, self.claim_id, self.token, LEASE_MS, scripts.GROUP))
         if shards < 0:
             raise LeaseLost(f"shard {self.shard}")
         return shards
 
-    def drop_claim(self) -> None:
-        """Give up a claim that did not become a lease."""
-        self._run(scripts.DROP_CLAIM, self._claim)
+    def drop_claim(self, *, unable: bool = False) -> None:
+        """Give up a claim that did not become a lease.
+
+        Args:
+            unable: the shard cannot be worked on for now, so messages for other shards are not to be spent on it.
+        """
+        self._run(scripts.DROP_CLAIM, self.claim_id, UNABLE_MS if unable else 0)
 
     def claimed(self) -> bool:
         """Whether the claim still stands."""
-        return bool(self._client.get(lease(self.shard)) == self._claim.encode())
+        return bool(self._client.get(lease(self.shard)) == self.claim_id.encode())
 
     def read(self, lane: Lane, jobs: int, size_bytes: int, *, pending: bool) -> Read:
         """Read entries, new ones or those an earlier holder left: of up to ``jobs`` jobs, of ``size_bytes`` bytes or hardly more.
@@ -109,7 +120,7 @@ class ShardQueue:
             LeaseLost: the lease is not ours any more; nothing was read.
         """
         answer: Any = self._run(
-            scripts.READ, self.fence, LEASE_MS, BELL_MS, lane, jobs, size_bytes, ENTRY_JOBS if lane == "bulk" else 1,
+            scripts.READ, self.token, LEASE_MS, BELL_MS, lane, jobs, size_bytes, ENTRY_JOBS if lane == "bulk" else 1,
             "pending" if pending else "new", scripts.GROUP, scripts.CONSUMER,
         )  # fmt: skip
         if answer[0] == b"lost":
@@ -123,10 +134,10 @@ class ShardQueue:
         Raises:
             LeaseLost: the lease is not ours any more; nothing was noted.
         """
-        count, deliveries = self._run(scripts.HAND_OUT, self.fence, LEASE_MS, lane, HANDED_MS, *jobs)
+        count, deliveries, most = self._run(scripts.HAND_OUT, self.token, LEASE_MS, lane, HANDED_MS, *jobs)
         if count < 0:
             raise LeaseLost(f"shard {self.shard}")
-        return HandedOut(tuple(jobs[:count]), deliveries)
+        return HandedOut(tuple(jobs[:count]), deliveries, most)
 
     def give_back(self, lane: Lane, read: Read, handed: HandedOut) -> None:
         """Not count a hand-out as one that killed its holder: it gave up alive.
@@ -160,8 +171,9 @@ class ShardQueue:
     def leave(self, how: Literal["go on", "ring", "quiet"]) -> Literal["left", "work", "lost"]:
         """Leave the shard: ``go on`` only if it is empty; ``ring`` for a successor; ``quiet`` without telling anybody."""
         answer: Any = self._run(
-            scripts.LEAVE, self.fence, how, QUEUE_KEY, deliver_message(self.shard), BELL_MS, MAX_RINGS, uuid4().hex
-        )
+            scripts.LEAVE, self.token, how, QUEUE_KEY, deliver_message(self.shard), BELL_MS, MAX_RINGS, uuid4().hex,
+            UNABLE_MS,
+        )  # fmt: skip
         return answer.decode()  # type: ignore[no-any-return]
 
     def _run(self, script: str, *arguments: str | int) -> Any:

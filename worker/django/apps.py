@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
+
+#: What the admin and the command line need first.
+_NEEDED = ("sqlalchemy", "psycopg", "pydantic_settings", "structlog")
 
 
 class TrackRelayOpsConfig(AppConfig):
@@ -11,3 +17,11 @@ class TrackRelayOpsConfig(AppConfig):
     name = "worker.django"
     label = "trackrelay_ops"
     verbose_name = "trackrelay"
+
+    def __init__(self, app_name: str, app_module: object) -> None:
+        if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+            raise ImproperlyConfigured(
+                f"worker.django needs {', '.join(missing)}: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run "
+                "workers too"
+            )
+        super().__init__(app_name, app_module)

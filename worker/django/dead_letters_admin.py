@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE
+from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, StreamingHttpResponse
@@ -27,7 +28,7 @@ from . import showing
 from .acting import CannotAct, Operators, acting
 from .forms import ConfirmForm, RepairForm, in_the_admin
 from .models import DeadLetter
-from .reading_admin import ReadingAdmin
+from .reading_admin import ReadingAdmin, is_id
 
 #: More at once are for the command line, which says how far it is.
 MOST = 5_000
@@ -89,7 +90,9 @@ class DeadLetterAdmin(ReadingAdmin):
         return self._may(request, "repair") and self._may(request, "replay")
 
     def _demand(self, request: Any, what: str) -> None:
-        if not getattr(self, f"has_{what}_permission")(request):
+        # Each of these pages shows what is in a letter, or why it died.
+        may_act = getattr(self, f"has_{what}_permission")(request)
+        if not (may_act and self.has_view_permission(request)):
             raise PermissionDenied
 
     # -- pages
@@ -111,13 +114,13 @@ class DeadLetterAdmin(ReadingAdmin):
             return queryset.defer("body", "raw", "history")
         return queryset
 
-    def change_view(self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        may = {
-            f"may_{what}": getattr(self, f"has_{what}_permission")(request) for what in ("replay", "repair", "discard")
-        }
-        state = self.get_queryset(request).filter(pk=object_id).values_list("state", flat=True).first()
-        more = {**may, "is_open": state == "open", "is_replayable": state in REPLAYABLE}
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **more})
+    def render_change_form(self, request: Any, context: Any, *args: Any, obj: Any = None, **kwargs: Any) -> Any:
+        """Add what this member of staff may do with the letter."""
+        for what in ("replay", "repair", "discard"):
+            context[f"may_{what}"] = getattr(self, f"has_{what}_permission")(request)
+        state = getattr(obj, "state", None)
+        context |= {"is_open": state == "open", "is_replayable": state in REPLAYABLE}
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
     @admin.display(description="state", ordering="state")
     def shown_state(self, letter: DeadLetter) -> str:
@@ -174,7 +177,7 @@ class DeadLetterAdmin(ReadingAdmin):
 
     def _act(self, request: Any, what: str) -> Any:
         form = ConfirmForm(request.POST if request.method == "POST" else request.GET)
-        if not form.is_valid():
+        if not form.is_valid() or not form.cleaned_data["ids"]:
             return redirect(self._list())
         ids: list[str] = form.cleaned_data["ids"]
         if request.method != "POST":
@@ -243,6 +246,9 @@ class DeadLetterAdmin(ReadingAdmin):
     def repair_view(self, request: Any, id: str) -> Any:
         """Change a dead letter's document, see what the checks say of it, and replay it."""
         self._demand(request, "repair")
+        id = unquote(id)
+        if not is_id(id):
+            raise Http404("there is no dead letter with such an id")
         try:
             with acting(request.user, request.POST.get("note", "")) as operators:
                 letter = operators.letter(id)
@@ -275,7 +281,7 @@ class DeadLetterAdmin(ReadingAdmin):
         return reverse(f"{self.admin_site.name}:trackrelay_ops_deadletter_changelist")
 
     def _letter(self, id: str) -> str:
-        return reverse(f"{self.admin_site.name}:trackrelay_ops_deadletter_change", args=(id,))
+        return reverse(f"{self.admin_site.name}:trackrelay_ops_deadletter_change", args=(quote(id),))
 
     def _log(self, request: Any, ids: list[str], message: str) -> None:
         letters = DeadLetter.objects.using(django_settings().database).only("job_id").filter(pk__in=ids)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
 from django import forms
+
+from producers.json_values import NotJsonError, decode_json
 
 from ..ops.dead_letters.editing import TEMPLATE
 from ..ops.dead_letters.texts import document_of
@@ -14,6 +15,7 @@ from ..repairing import Repair, changes
 from ..replayable import Refused, Wanted
 from ..store.letters import Letter, State
 from .acting import Operators
+from .reading_admin import is_id
 
 #: What the command line calls what the forms have.
 _WORDS = {
@@ -53,7 +55,7 @@ class ConfirmForm(_ActingForm):
     ids = forms.CharField(widget=forms.HiddenInput)
 
     def clean_ids(self) -> list[str]:
-        return [id for id in self.cleaned_data["ids"].split(",") if id]
+        return [id for id in self.cleaned_data["ids"].split(",") if is_id(id)]
 
     def wanted(self, states: frozenset[State]) -> Wanted:
         """How they are to be replayed."""
@@ -86,8 +88,8 @@ class RepairForm(_ActingForm):
 
     def clean_document(self) -> dict[str, Any]:
         try:
-            document = msgspec.json.decode(self.cleaned_data["document"])
-        except msgspec.DecodeError as error:
+            document = decode_json(self.cleaned_data["document"])
+        except NotJsonError as error:
             raise forms.ValidationError(f"This is not JSON: {error}") from None
         if not isinstance(document, dict):
             raise forms.ValidationError("The document must be a JSON object: {…}")

@@ -14,6 +14,15 @@ class Document(models.JSONField):
         return super().from_db_value(value, expression, connection) if isinstance(value, str) else value
 
 
+class Moment(models.DateTimeField):
+    """A column of moments, read within the years that Python knows: a hostile entry may name any."""
+
+    def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
+        """Bound the column where it is read."""
+        first, last = "'0001-01-03 00:00+00'", "'9999-12-29 00:00+00'"
+        return f"LEAST(GREATEST({sql}, {first}), {last})", params
+
+
 class _Job(models.Model):
     job_id = models.CharField("id", max_length=26, primary_key=True)
     key = models.TextField(help_text="Whose order holds. Made of an email, a phone or an anonymous id, it is a hash.")
@@ -27,7 +36,7 @@ class _Job(models.Model):
     error = models.TextField("what was said", null=True)
     status = models.SmallIntegerField("HTTP status", null=True)
     attempts = models.SmallIntegerField(help_text="Those that counted against it; an outage does not.")
-    enqueued_at = models.DateTimeField("enqueued")
+    enqueued_at = Moment("enqueued")
     history = Document()
 
     class Meta:
@@ -45,8 +54,8 @@ class DeadLetter(_Job):
     raw = models.BinaryField(null=True)
     field = models.TextField(null=True)
     state = models.CharField(max_length=10)
-    died_at = models.DateTimeField("died")
-    updated_at = models.DateTimeField("last changed")
+    died_at = Moment("died")
+    updated_at = Moment("last changed")
 
     class Meta(_Job.Meta):
         abstract = False
@@ -66,8 +75,8 @@ class Waiting(_Job):
 
     shard = models.IntegerField()
     position = models.BigIntegerField()
-    due_at = models.DateTimeField("due", null=True, help_text="Empty: an earlier job of its key comes first.")
-    since = models.DateTimeField("waiting since")
+    due_at = Moment("due", null=True, help_text="Empty: an earlier job of its key comes first.")
+    since = Moment("waiting since")
     replayed = models.BooleanField(help_text="It was a dead letter.")
 
     class Meta(_Job.Meta):

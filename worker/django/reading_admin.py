@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db import DatabaseError
-from django.db.models import Q
+from django.db import DatabaseError, DataError
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
 from django.shortcuts import redirect
 
 from producers.django.configuration import django_settings
@@ -16,6 +18,13 @@ from .acting import CannotAct, acting
 
 #: What somebody may have meant who searches for a word.
 _KINDS = ("id", "email", "phone", "cio_id", "anonymous", "object")
+#: The longest id that a job can have.
+MAX_ID = 26
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` can be the id of a job."""
+    return 0 < len(text) <= MAX_ID and text.isprintable()
 
 
 class ReadingAdmin(admin.ModelAdmin):
@@ -29,7 +38,8 @@ class ReadingAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: Any) -> Any:
         """From the database that TRACKRELAY["DATABASE"] names, whatever routers say."""
-        return self.model._default_manager.using(django_settings().database).order_by(*self.ordering)
+        # Documents are large; and the driver decodes them as it reads the row, which fails for what no parser takes.
+        return self.model._default_manager.using(django_settings().database).order_by(*self.ordering).defer("body")
 
     def has_add_permission(self, request: Any) -> bool:
         return False
@@ -40,9 +50,34 @@ class ReadingAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
         return False
 
+    def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
+        """Allow what the filters beside the list ask for; other lookups mean nothing here, or fail."""
+        asked = lookup.removesuffix("__isnull").removesuffix("__exact").removesuffix("__in")
+        shown = {getattr(each, "parameter_name", each) for each in self.list_filter}
+        return asked in shown or lookup in ("died_at__gte", "died_at__lt")
+
     def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
+        show = super().changelist_view
+        return self._shown(request, lambda: show(request, extra_context))
+
+    def change_view(self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        show = super().change_view
+        return self._shown(request, lambda: show(request, object_id, form_url, extra_context))
+
+    def history_view(self, request: Any, object_id: str, extra_context: Any = None) -> Any:
+        show = super().history_view
+        return self._shown(request, lambda: show(request, object_id, extra_context))
+
+    def get_object(self, request: Any, object_id: str, from_field: Any = None) -> Any:
+        """Return None for what cannot be an id, before the database refuses it."""
+        return super().get_object(request, object_id, from_field) if is_id(object_id) else None
+
+    def _shown(self, request: Any, show: Callable[[], Any]) -> Any:
         try:
-            return super().changelist_view(request, extra_context)
+            return show()
+        except DataError:
+            self.message_user(request, "This address means nothing here.", messages.ERROR)
+            return redirect(f"{self.admin_site.name}:index")
         except DatabaseError as error:
             alias = django_settings().database
             said = str(error).strip().splitlines()[0]
@@ -76,7 +111,10 @@ class ReadingAdmin(admin.ModelAdmin):
 
     @admin.display(description="document")
     def shown_document(self, job: Any) -> str:
-        return showing.raw(job.raw) if getattr(job, "raw", None) else showing.document(job.body)
+        if getattr(job, "raw", None):
+            return showing.raw(job.raw)
+        rows = self.model._default_manager.using(django_settings().database).filter(pk=job.pk)
+        return showing.document(rows.values_list(Cast("body", TextField()), flat=True).first())
 
     @admin.display(description="history")
     def shown_history(self, job: Any) -> str:

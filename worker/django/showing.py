@@ -12,8 +12,12 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from producers.json_values import NotJsonError, decode_json
+
 #: A longer one is cut where many are listed.
 SHORT = 90
+#: What could not be decoded is shown up to here.
+MAX_FOUND = 20_000
 _COLOURS = {
     "open": "#ba2121",
     "replaying": "#9a6700",
@@ -31,16 +35,24 @@ def state(name: str) -> SafeString:
     )
 
 
-def document(value: Any) -> SafeString:
-    """A document, indented."""
-    if value is None:
+def document(text: str | None) -> SafeString:
+    """A document's JSON, indented; as it is where it cannot be decoded."""
+    if text is None:
         return mark_safe("<em>none: its stream entry could not be decoded</em>")
-    return _preformatted(json.dumps(value, indent=2, ensure_ascii=False))
+    try:
+        return _preformatted(json.dumps(decode_json(text), indent=2, ensure_ascii=False))
+    except NotJsonError:
+        return _found(text)
 
 
 def raw(value: bytes | memoryview | None) -> SafeString:
     """A stream entry as it was found: nothing of it could be decoded."""
-    return _preformatted(bytes(value or b"").decode(errors="replace"))
+    return _found(bytes(value or b"").decode(errors="replace"))
+
+
+def _found(text: str) -> SafeString:
+    more = f"… ({len(text):,} characters)" if len(text) > MAX_FOUND else ""
+    return _preformatted(text[:MAX_FOUND] + more)
 
 
 def _preformatted(text: str) -> SafeString:

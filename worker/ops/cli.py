@@ -11,7 +11,10 @@ from typing import Any
 try:
     import click
 except ModuleNotFoundError:
-    sys.exit("trackrelay: the command line comes with the worker: pip install 'trackrelay[worker]'")
+    sys.exit(
+        "trackrelay: the command line needs the package click: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run "
+        "workers too"
+    )
 
 from producers.setting_names import slips
 from producers.version import __version__
@@ -41,8 +44,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Operate": {
         "pause": ("worker.ops.operating:pause", "Stop delivery; callers go on enqueueing."),
         "resume": ("worker.ops.operating:resume", "Let delivery go on."),
+        "probe": ("worker.ops.probe:probe", "Try at once whether delivery is possible again."),
         "drain": ("worker.ops.draining:drain", "Wait until everything enqueued is delivered."),
         "reshard": ("worker.ops.resharding:reshard", "Change the queue's number of shards."),
+        "incidents": ("worker.ops.incidents:incidents", "List and acknowledge losses of jobs."),
         "ledger": ("worker.ops.ledger:ledger", "Look after the idempotency ledger."),
     },
     "Try out": {
@@ -99,8 +104,11 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
+            from ..visible_text import visible_lines
             from .failures import failure_of
 
+            if isinstance(error, click.UsageError):
+                raise click.UsageError(visible_lines(error.format_message()), error.ctx) from None
             failure = failure_of(error)
             if failure is None:
                 raise

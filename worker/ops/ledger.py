@@ -11,7 +11,7 @@ from ..settings import Settings
 from ..store.reading.totals import prunable
 from .draining import Duration
 from .failures import CommandFailed
-from .output import stderr
+from .output import say, stderr
 from .stores import open_stores
 from .words import count, duration
 
@@ -36,11 +36,11 @@ def prune(older_than: timedelta | None, dry_run: bool) -> None:
         if dry_run:
             with stores.engine.connect() as connection:
                 number = prunable(connection, retention, longer)
-            click.echo(f"{count(number, 'ledger row')} {words} would be deleted.")
+            say(f"{count(number, 'ledger row')} {words} would be deleted.")
             return
         with stderr().status("Pruning …"):
             number = prune_ledger(stores.engine, retention, longer)
-        click.echo(f"{count(number, 'ledger row')} {words} deleted.")
+        say(f"{count(number, 'ledger row')} {words} deleted.")
 
 
 def _retention(settings: Settings, asked: timedelta | None) -> timedelta:

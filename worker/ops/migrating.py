@@ -7,21 +7,33 @@ import redis
 import sqlalchemy as sa
 
 from .. import queue_config, setting_up
+from ..queue_agreement import difference
 from ..queue_config import QueueConfig
-from ..store import migrating
+from ..resharding import CannotReshard, Resharding
+from ..store import migrating, queue_record
 from ..store.reading.totals import totals
 from .failures import CommandFailed
+from .output import say
 from .stores import Stores, open_stores
 from .words import count, listed
 
 
 @click.command()
 @click.option("--down", metavar="REVISION", help="Take the tables back to REVISION; `base` removes them all.")
-@click.option("--yes", is_flag=True, help="With --down: do not ask.")
-def migrate(down: str | None, yes: bool) -> None:
+@click.option(
+    "--adopt",
+    is_flag=True,
+    help="If Redis and Postgres know different queues: make the one in Redis this database's. Only if they belong together.",
+)
+@click.option("--yes", is_flag=True, help="With --down or --adopt: do not ask.")
+def migrate(down: str | None, adopt: bool, yes: bool) -> None:
     """Make the tables in Postgres and the queue in Redis, or bring them up to date. Can be run again at any time."""
+    if adopt and down is not None:
+        raise click.UsageError("--adopt and --down exclude each other")
     with open_stores() as stores:
         sa.event.listen(stores.engine, "begin", _take_your_time)
+        if adopt:
+            _adopt(stores, yes)
         if down is None:
             _up(stores)
         else:
@@ -36,9 +48,32 @@ def _take_your_time(connection: sa.Connection) -> None:
 def _up(stores: Stores) -> None:
     before = _revision(stores.engine)
     queue_before = queue_config.read(stores.redis)
-    after = setting_up.migrate(stores.engine, stores.redis, stores.settings.shards)
-    click.echo(f"Postgres: {_moved(before, _revision(stores.engine))}")
-    click.echo(f"Redis:    {_queue(queue_before, after)}")
+    after = setting_up.migrate(
+        stores.engine,
+        stores.redis,
+        stores.settings.shards,
+        request_timeout_s=stores.settings.request_timeout.total_seconds(),
+    )
+    say(f"Postgres: {_moved(before, _revision(stores.engine))}")
+    say(f"Redis:    {_queue(queue_before, after)}")
+
+
+def _adopt(stores: Stores, yes: bool) -> None:
+    setting_up.upgrade_tables(stores.engine)
+    config = queue_config.check_queue(stores.redis, stores.settings.shards)
+    with stores.engine.connect() as connection:
+        record = queue_record.read(connection)
+    problem = difference(config, record)
+    if problem is None:
+        return
+    if not yes:
+        click.echo(f"{problem[:1].upper()}{problem[1:]}.", err=True)
+        click.confirm("Do they belong together?", abort=True, err=True)
+    try:
+        Resharding(stores.engine, stores.redis, stores.settings, stores.hasher()).adopt()
+    except CannotReshard as why:
+        raise CommandFailed(f"the queue was not adopted: {why}") from None
+    click.echo(f"Adopted:  the queue in Redis, {count(config.shards, 'shard')}, with what waits in Postgres")
 
 
 def _revision(engine: sa.Engine) -> str | None:
@@ -67,9 +102,9 @@ def _down(stores: Stores, revision: str, yes: bool) -> None:
         raise CommandFailed("the database has no trackrelay tables")
     _refuse_while_in_use(stores.redis)
     if not yes:
-        click.echo(f"This takes the tables from revision {before} back to {revision}.", err=True)
+        say(f"This takes the tables from revision {before} back to {revision}.", err=True)
         if kept := _at_stake(stores.engine):
-            click.echo(f"They hold {kept}. What the older revision has no place for is lost for good.", err=True)
+            say(f"They hold {kept}. What the older revision has no place for is lost for good.", err=True)
         click.confirm("Go on?", abort=True, err=True)
     with stores.engine.connect() as connection:
         try:
@@ -77,7 +112,7 @@ def _down(stores: Stores, revision: str, yes: bool) -> None:
         except migrating.UnknownRevision as error:
             raise CommandFailed(str(error)) from None
         connection.commit()
-    click.echo(f"Postgres: {_moved(before, _revision(stores.engine)) if revision != 'base' else 'tables removed'}")
+    say(f"Postgres: {_moved(before, _revision(stores.engine)) if revision != 'base' else 'tables removed'}")
 
 
 def _refuse_while_in_use(client: redis.Redis) -> None:

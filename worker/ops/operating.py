@@ -15,7 +15,7 @@ from ..delivery.pace import GRACE_S
 from ..delivery.shard_queue import ring
 from ..store import shards
 from .failures import CommandFailed, explain
-from .output import stderr
+from .output import say, stderr
 from .stores import Stores, open_stores
 from .words import MOST, duration, listed
 
@@ -40,7 +40,7 @@ def pause(shard: tuple[int, ...], no_wait: bool) -> None:
                     f"paused {_named(paused)}, but whether a request is still on its way is not known: "
                     f"{explain(error) or 'interrupted'}; `trackrelay resume` lets delivery go on"
                 ) from None
-        click.echo(f"Paused: {_named(paused)}. `trackrelay resume` lets delivery go on.")
+        say(f"Paused: {_named(paused)}. `trackrelay resume` lets delivery go on.")
 
 
 @click.command()
@@ -53,8 +53,8 @@ def resume(shard: tuple[int, ...]) -> None:
             for number in resumed:
                 ring(stores.redis, number)
         except RedisError as error:
-            click.echo(f"trackrelay: {explain(error)}", err=True)
-        click.echo(f"Resumed: {_named(resumed)}.")
+            say(f"trackrelay: {explain(error)}", err=True)
+        say(f"Resumed: {_named(resumed)}.")
 
 
 def _set_paused(stores: Stores, wanted: Sequence[int], paused: bool) -> list[int]:

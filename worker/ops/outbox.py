@@ -15,8 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from producers.errors import TrackRelayError
 from producers.outbox.database import make_engine
 from producers.outbox.table import table
+from producers.server_urls import place
 
-from .failures import explain_outbox, place
+from .failures import explain_outbox
 
 #: Seconds after which a command says that the outbox's database does not answer.
 TIMEOUT_S = 5.0

@@ -12,6 +12,7 @@ import click
 from ..relay.loop import Loop, make_loop
 from ..relay.queue import LEASE_MS
 from .failures import CommandFailed
+from .output import say
 from .stores import Stores, open_stores
 from .words import count
 
@@ -61,7 +62,7 @@ def _once(loop: Loop) -> None:
     give_up = time.monotonic() + ONCE_WAIT_S
     while not loop.take():
         if time.monotonic() > give_up:
-            click.echo("trackrelay: another relay is at work on this outbox, and relays what is committed", err=True)
+            say("trackrelay: another relay is at work on this outbox, and relays what is committed", err=True)
             return
         time.sleep(0.2)
     try:
@@ -72,4 +73,4 @@ def _once(loop: Loop) -> None:
     if loop.done.trouble:
         raise CommandFailed("\n".join(dict.fromkeys(loop.done.trouble.values())))
     done = loop.done
-    click.echo(f"{count(done.relayed, 'job')} relayed; {count(done.confirmed, 'earlier one')} arrived and let go")
+    say(f"{count(done.relayed, 'job')} relayed; {count(done.confirmed, 'earlier one')} arrived and let go")

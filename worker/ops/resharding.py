@@ -13,7 +13,7 @@ from ..queue_config import QueueConfig
 from ..resharding import CannotReshard, Resharding
 from ..settings import Settings
 from .failures import CommandFailed
-from .output import stderr
+from .output import say, stderr
 from .stores import Stores, open_stores
 from .words import count, duration
 
@@ -32,13 +32,13 @@ def reshard(shards: int, yes: bool) -> None:
         before = queue_config.check_queue(stores.redis, None)
         _refuse_setting(stores.settings, shards)
         if before.shards == shards and not stores.redis.exists(MOVING):
-            click.echo(f"The queue has {count(shards, 'shard')} already.")
+            say(f"The queue has {count(shards, 'shard')} already.")
             return
         _ask(before, shards, yes)
         started = time.monotonic()
         after = _reshard(stores, shards)
         took = duration(time.monotonic() - started)
-        click.echo(f"The queue has {count(after.shards, 'shard')}; it had {before.shards}. Took {took}.")
+        say(f"The queue has {count(after.shards, 'shard')}; it had {before.shards}. Took {took}.")
 
 
 def _refuse_setting(configured: Settings, shards: int) -> None:
@@ -52,7 +52,7 @@ def _refuse_setting(configured: Settings, shards: int) -> None:
 def _ask(before: QueueConfig, shards: int, yes: bool) -> None:
     if yes:
         return
-    click.echo(
+    say(
         f"The queue has {count(before.shards, 'shard')}; it will have {shards}. Delivery pauses while what waits is moved.\n"
         "Applications that set TRACKRELAY_SHARDS will refuse to enqueue: is it left out everywhere?",
         err=True,
@@ -64,13 +64,13 @@ def _reshard(stores: Stores, shards: int) -> QueueConfig:
     console = stderr()
     with console.status("resharding") as status:
 
-        def say(what: str) -> None:
+        def report(what: str) -> None:
             status.update(what)
             if not console.is_terminal:
-                click.echo(f"trackrelay: {what}", err=True)
+                say(f"trackrelay: {what}", err=True)
 
         try:
-            return Resharding(stores.engine, stores.redis, stores.settings, stores.hasher(), say).run(shards)
+            return Resharding(stores.engine, stores.redis, stores.settings, stores.hasher(), report).run(shards)
         except CannotReshard as why:
             raise CommandFailed(f"the number of shards was not changed: {why}") from None
         except KeyboardInterrupt:

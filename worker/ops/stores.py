@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import redis
@@ -14,8 +14,9 @@ from producers.connections import connection_options
 
 from ..keys import KeyHasher
 from ..settings import Settings, load
-from ..store import state
+from ..store import hash_secret, state
 from ..store.engine import make_engine
+from ..store.hash_secret import HashSecretChangedError
 
 if TYPE_CHECKING:
     from .outbox import Outbox
@@ -29,17 +30,24 @@ class Stores:
     """The settings, and clients that connect when they are first used."""
 
     settings: Settings
-    redis: redis.Redis
+    # Older versions of redis-py show the password in a client's repr.
+    redis: redis.Redis = field(repr=False)
     engine: sa.Engine
     #: None: TRACKRELAY_OUTBOX_URL is not set.
     outbox: Outbox | None = None
 
     def hasher(self) -> KeyHasher:
-        """Turns keys into what the stores have instead of them."""
-        if secret := self.settings.key_hash_secret.get_secret_value():
-            return KeyHasher(secret.encode())
+        """Turns keys into what the stores have instead of them.
+
+        Raises:
+            HashSecretChangedError: the stores have keys that were hashed with another secret.
+        """
         with self.engine.connect() as connection:
-            return KeyHasher(state.key_hash_secret(connection))
+            secret = self.settings.key_hash_secret.get_secret_value().encode() or state.key_hash_secret(connection)
+            hasher = KeyHasher(secret)
+            if hash_secret.in_force(connection) not in (None, hasher.fingerprint):
+                raise HashSecretChangedError
+            return hasher
 
 
 @contextmanager

@@ -14,11 +14,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from producers.errors import TrackRelayError
 
-from ..queue_recovery import set_up_again
+from ..keys import KeyHasher
+from ..queue_agreement import agree
+from ..queue_config import QueueProblem
+from ..queue_recovery import replace_generation
+from ..resources import key_hash_secret
 from ..settings import Settings
 from ..tasks import describe
 from .queue import RelayQueue
-from .relay import Look, NewerRow, QueueGone, Relay
+from .relay import Agreement, Look, NewerRow, QueueGone, Relay
 from .rows import Rows
 
 log = structlog.get_logger("trackrelay.relay")
@@ -30,7 +34,7 @@ STANDBY_S = 1.0
 #: How long it waits after something went wrong.
 TROUBLE_S = 1.0
 
-_EXPECTED = (RedisError, SQLAlchemyError, OSError, TrackRelayError, NewerRow, QueueGone)
+_EXPECTED = (RedisError, SQLAlchemyError, OSError, TrackRelayError, NewerRow, QueueGone, QueueProblem)
 
 
 @dataclass(slots=True)
@@ -122,5 +126,9 @@ class Loop:
 def make_loop(rows: Rows, configured: Settings, client: redis.Redis, stores: sa.Engine, stop: threading.Event) -> Loop:
     """A relay for the outbox ``rows``."""
     queue = RelayQueue(client, max_length=configured.max_queue_length)
-    relay = Relay(rows, queue, stores, lambda: set_up_again(client, stores, configured))
+    agreement = Agreement(
+        config=lambda: agree(client, stores, configured),
+        replace_generation=lambda lost: replace_generation(client, stores, lost),
+    )
+    relay = Relay(rows, queue, stores, agreement, lambda: KeyHasher(key_hash_secret(configured, stores)))
     return Loop(relay, queue, rows.name, stop)

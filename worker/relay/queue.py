@@ -10,8 +10,7 @@ from uuid import uuid4
 import redis
 
 from producers.append import APPEND_LUA, Entry, append_arguments, check_reply
-from producers.ids import new_id
-from producers.redis_keys import CONFIG, Lane, relay_lease, stream
+from producers.redis_keys import Lane, relay_lease, stream
 
 from .. import queue_config
 from ..queue_config import QueueConfig
@@ -28,11 +27,6 @@ return 1
 """
 # KEYS: lease. ARGV: token
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
-# KEYS: config. ARGV: the generation that lost entries, another one
-_REPLACE = """
-if redis.call('HGET', KEYS[1], 'generation') == ARGV[1] then redis.call('HSET', KEYS[1], 'generation', ARGV[2]) end
-"""
-
 EntryId: TypeAlias = tuple[int, int]
 
 
@@ -78,7 +72,6 @@ class RelayQueue:
         self._append = client.register_script(APPEND_LUA)
         self._hold = client.register_script(_HOLD)
         self._release = client.register_script(_RELEASE)
-        self._replace = client.register_script(_REPLACE)
 
     def config(self) -> QueueConfig | None:
         """The queue's set-up, or None if there is none."""
@@ -119,10 +112,6 @@ class RelayQueue:
                 for name, entries in zip(names, found, strict=True)
             }
         )
-
-    def new_generation(self, lost: str) -> None:
-        """Give the queue another generation than ``lost``, so that every relay goes back to what it cannot be sure of."""
-        self._replace(keys=[CONFIG], args=[lost, new_id()])
 
     def hold(self, outbox: str) -> bool:
         """Take or renew the lease of ``outbox``; returns whether this relay has it."""

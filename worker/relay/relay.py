@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,14 +21,17 @@ from producers.append import Entry, GenerationDiffers, ShardsDiffer
 from producers.errors import QueueNotSetUp
 from producers.ids import id_for
 from producers.job import FORMAT_VERSION, decode_entry, encode_accepted
+from producers.job import Job as WireJob
 from producers.operation import Operation
 from producers.redis_keys import LANES, Lane
 
 from ..delivery.intake import refuse_unstorable
 from ..failpoints import failpoint
 from ..job import Job
+from ..keys import KeyHasher
 from ..queue_config import QueueConfig
-from ..store import dead_letters
+from ..refused_calls import death_of, is_refused
+from ..store import dead_letters, incidents
 from ..store.dead_letters import Death
 from ..store.settled import settled
 from .queue import RelayQueue
@@ -63,6 +67,16 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """What the relay asks those who keep Redis and Postgres agreed on the queue."""
+
+    #: Compare both and return the queue's set-up, or None if there is none; raises if they differ.
+    config: Callable[[], QueueConfig | None]
+    #: Give the queue another generation than the given one, whose latest entries Redis has lost.
+    replace_generation: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
 class _Ready:
     row: Row
     entry: Entry
@@ -73,16 +87,23 @@ class Relay:
 
     Args:
         stores: where the worker keeps ledger, backlog and dead letters.
-        set_up_again: called when Redis has lost the queue; returns its set-up, or None if it may not be made.
+        agreement: asked when Redis has no queue, or another than before.
+        hasher: called when a row is a refused operation; returns what its keys are stored with.
     """
 
     def __init__(
-        self, rows: Rows, queue: RelayQueue, stores: sa.Engine, set_up_again: Callable[[], QueueConfig | None]
+        self,
+        rows: Rows,
+        queue: RelayQueue,
+        stores: sa.Engine,
+        agreement: Agreement,
+        hasher: Callable[[], KeyHasher],
     ) -> None:
         self._rows = rows
         self._queue = queue
         self._stores = stores
-        self._set_up_again = set_up_again
+        self._agreement = agreement
+        self._hasher = hasher
         self._config: QueueConfig | None = None
         self._start_over()
 
@@ -94,10 +115,12 @@ class Relay:
             QueueGone: there is no queue.
             NewerRow: the next row is a newer version's.
         """
-        config = self._queue.config() or self._set_up_again()
-        if config is None:
-            raise QueueGone("the queue was never set up in this Redis: run `trackrelay migrate`")
-        if self._config is None or config.generation != self._config.generation:
+        config = self._queue.config()
+        if config is None or self._config is None or config.generation != self._config.generation:
+            # It may be another environment's queue: nothing goes there before Postgres knows it.
+            config = self._agreement.config()
+            if config is None:
+                raise QueueGone("the queue was never set up in this Redis: run `trackrelay migrate`")
             self._start_over()
         self._config = config
         try:
@@ -105,7 +128,7 @@ class Relay:
         except GenerationDiffers as differs:
             if differs.actual is None:
                 log.error("Redis has lost its latest entries; what has not arrived is relayed again")
-                self._queue.new_generation(config.generation)
+                self._agreement.replace_generation(config.generation)
             return Look(more=True)
         except (QueueNotSetUp, ShardsDiffer):
             return Look(more=True)  # it has changed since a moment ago
@@ -141,6 +164,7 @@ class Relay:
             appended = self._queue.append([each.entry for each in ready], lane, config, self._remembered)
             failpoint("after_relay_append")
             self._mark(config, [each.row for each in ready], appended.turn, appended.places)
+            self._note_again([each.row for each in ready])
             self._remembered = max(self._remembered, appended.turn)
             self._unconfirmed = True
             relayed += len(ready)
@@ -161,6 +185,14 @@ class Relay:
             ]
         )
 
+    def _note_again(self, rows: Sequence[Row]) -> None:
+        # What was in a lost queue and goes again is not lost.
+        again = Counter(row.generation for row in rows if row.generation is not None)
+        if again:
+            with self._stores.begin() as connection:
+                for generation, jobs in again.items():
+                    incidents.note_relayed_again(connection, generation, jobs)
+
     def _without_arrived(self, rows: list[Row]) -> list[Row]:
         # Of what went into a queue that is gone, most has arrived.
         before = [row for row in rows if row.generation is not None]
@@ -176,9 +208,20 @@ class Relay:
     def _ready(self, rows: Sequence[Row]) -> Iterator[_Ready]:
         for row in rows:
             try:
-                yield _Ready(row, _entry(row))
+                if (jobs := _refused(row)) is not None:
+                    self._keep(row, jobs)
+                else:
+                    yield _Ready(row, _entry(row))
             except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
                 self._bury(row, f"{type(error).__name__}: {error}")
+
+    def _keep(self, row: Row, jobs: Sequence[WireJob]) -> None:
+        hasher = self._hasher()
+        deaths = [death_of(job, row.entry.encode(), row.accepted_ms / 1000, row.lane, hasher) for job in jobs]
+        with self._stores.begin() as connection:
+            dead_letters.insert_new(connection, deaths)
+        self._rows.delete([row.id])
+        log.warning("dead letter", job=row.job_id, reason="invalid", row=row.id)
 
     def _bury(self, row: Row, error: str) -> None:
         death = _undecodable(row, self._rows.name, error)
@@ -222,6 +265,11 @@ class Relay:
             log.warning("stream entries were deleted by somebody else; their jobs are relayed again", jobs=len(lost))
             self._rows.unmark([row.id for row in lost])
         return len(arrived)
+
+
+def _refused(row: Row) -> Sequence[WireJob] | None:
+    jobs = decode_entry(row.entry.encode())
+    return jobs if is_refused(jobs) else None
 
 
 def _entry(row: Row) -> Entry:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from producers.outbox.database import make_engine
 from producers.outbox.table import table
 
+from ..store.engine import leave_replicas
 from .rows import Mark, Relayed, Row
 
 #: Seconds to connect, or to wait for SQLite's one writer.
@@ -57,6 +58,7 @@ class SqlRows:
 
     def __init__(self, url: str) -> None:
         self._engine = make_engine(url, timeout_s=TIMEOUT_S, pool_size=1)
+        leave_replicas(self._engine)
 
     @cached_property
     def name(self) -> str:

@@ -21,22 +21,22 @@ Place = tuple[int, str, str]
 
 _INSERT = sa.text("""
     INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, not_before, sends, parts, keys, shards, operation,
-        source, idempotency_key, trace, body, enqueued_at, age_from, since, reason, error, status, attempts, max_batch,
+        family, source, idempotency_key, trace, body, enqueued_at, age_from, since, reason, error, status, attempts, max_batch,
         failed_at, replayed, behind, history)
     SELECT job_id, key, shard, lane, position, to_timestamp(not_before), sends, parts,
-        CAST(keys AS text[]), CAST(shards AS int[]), operation, source, idempotency_key, trace, CAST(body AS json),
+        CAST(keys AS text[]), CAST(shards AS int[]), operation, family, source, idempotency_key, trace, CAST(body AS json),
         to_timestamp(enqueued_at), to_timestamp(age_from), now(), reason, error, status, attempts, max_batch,
         to_timestamp(nullif(failed_at, 0)), replayed, behind, CAST(history AS jsonb)
     FROM unnest(
         CAST(:job_id AS text[]), CAST(:key AS text[]), CAST(:shard AS int[]), CAST(:lane AS text[]),
         CAST(:position AS bigint[]), CAST(:not_before AS float8[]), CAST(:sends AS bool[]), CAST(:parts AS int[]),
-        CAST(:keys AS text[]), CAST(:shards AS text[]), CAST(:operation AS text[]), CAST(:source AS text[]),
-        CAST(:idempotency_key AS text[]), CAST(:trace AS text[]), CAST(:body AS text[]), CAST(:enqueued_at AS float8[]),
-        CAST(:age_from AS float8[]), CAST(:reason AS text[]), CAST(:error AS text[]), CAST(:status AS int[]),
-        CAST(:attempts AS int[]), CAST(:max_batch AS int[]), CAST(:failed_at AS float8[]), CAST(:replayed AS bool[]),
-        CAST(:behind AS bigint[]), CAST(:history AS text[])
-    ) AS row (job_id, key, shard, lane, position, not_before, sends, parts, keys, shards, operation, source,
-        idempotency_key, trace, body, enqueued_at, age_from, reason, error, status, attempts, max_batch, failed_at,
+        CAST(:keys AS text[]), CAST(:shards AS text[]), CAST(:operation AS text[]), CAST(:family AS text[]),
+        CAST(:source AS text[]), CAST(:idempotency_key AS text[]), CAST(:trace AS text[]), CAST(:body AS text[]),
+        CAST(:enqueued_at AS float8[]), CAST(:age_from AS float8[]), CAST(:reason AS text[]),
+        CAST(:error AS text[]), CAST(:status AS int[]), CAST(:attempts AS int[]), CAST(:max_batch AS int[]),
+        CAST(:failed_at AS float8[]), CAST(:replayed AS bool[]), CAST(:behind AS bigint[]), CAST(:history AS text[])
+    ) AS row (job_id, key, shard, lane, position, not_before, sends, parts, keys, shards, operation, family,
+        source, idempotency_key, trace, body, enqueued_at, age_from, reason, error, status, attempts, max_batch, failed_at,
         replayed, behind, history)
     -- The holders of a two-key job's shards may have looked it up in the same moment. The first to come here says in which lane it waits;
     -- and if it was settled meanwhile, as a repeat with another second key, no part of it is left behind.
@@ -132,6 +132,7 @@ def _columns(shard: int, rows: Sequence[tuple[int, int, Waiting]]) -> dict[str, 
         "keys": text_array([text_array(job.keys) for job in jobs]),
         "shards": text_array([number_array(job.shards) for job in jobs]),
         "operation": text_array([job.operation for job in jobs]),
+        "family": text_array([job.family for job in jobs]),
         "source": text_array([job.source for job in jobs]),
         "idempotency_key": text_array([job.idempotency_key for job in jobs]),
         "trace": text_array([job.trace for job in jobs]),

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from ..job import Job
 from .printing import as_json, plain
 
-Reason = Literal["rejected", "exhausted", "expired", "undecodable", "crashed"]
+Reason = Literal["rejected", "exhausted", "expired", "undecodable", "crashed", "invalid"]
 
 # A job that was replayed and failed again is the same dead letter, with more history.
 _INSERT = sa.text("""
@@ -38,6 +38,9 @@ _INSERT = sa.text("""
         history = trackrelay_dead_letters.history || excluded.history
 """)
 
+# Of an operation that was refused at the call: it was never a job before, and is not opened again when its entry is read again.
+_INSERT_NEW = sa.text(_INSERT.text.partition("ON CONFLICT")[0] + "ON CONFLICT (job_id) DO NOTHING RETURNING job_id")
+
 _DELIVERED = sa.text("""
     UPDATE trackrelay_dead_letters SET state = 'delivered', updated_at = now(),
         history = history || jsonb_build_array(jsonb_build_object('at', extract(epoch FROM now()), 'what', 'delivered'))
@@ -62,34 +65,39 @@ class Death:
 
 def insert(connection: sa.Connection, deaths: Sequence[Death]) -> None:
     """Keep jobs as dead letters."""
+    if deaths:
+        connection.execute(_INSERT, _parameters(deaths))
+
+
+def insert_new(connection: sa.Connection, deaths: Sequence[Death]) -> frozenset[str]:
+    """Keep what was no job before as dead letters; those that are there already stay as they are. Returns the ids of the new ones."""
     if not deaths:
-        return
+        return frozenset()
+    return frozenset(row.job_id for row in connection.execute(_INSERT_NEW, _parameters(deaths)))
+
+
+def _parameters(deaths: Sequence[Death]) -> dict[str, Any]:
     in_order = sorted(deaths, key=lambda death: death.job.id)
     jobs = [death.job for death in in_order]
-    connection.execute(
-        _INSERT,
-        {
-            "job_id": [job.id for job in jobs],
-            "key": [job.keys[0] for job in jobs],
-            "other_key": [job.keys[1] if len(job.keys) > 1 else None for job in jobs],
-            "operation": [job.operation for job in jobs],
-            "source": [job.source for job in jobs],
-            "idempotency_key": [job.idempotency_key for job in jobs],
-            "trace": [job.trace for job in jobs],
-            "lane": [job.lane for job in jobs],
-            "body": [
-                job.body.decode() if death.raw is None else None for job, death in zip(jobs, in_order, strict=True)
-            ],
-            "raw": [death.raw for death in in_order],
-            "reason": [death.reason for death in in_order],
-            "error": [plain(death.error) for death in in_order],
-            "field": [plain(death.field) for death in in_order],
-            "status": [death.status for death in in_order],
-            "attempts": [job.attempts for job in jobs],
-            "enqueued_at": [job.enqueued_at for job in jobs],
-            "history": [as_json(death.history) for death in in_order],
-        },
-    )
+    return {
+        "job_id": [job.id for job in jobs],
+        "key": [job.keys[0] for job in jobs],
+        "other_key": [job.keys[1] if len(job.keys) > 1 else None for job in jobs],
+        "operation": [job.operation for job in jobs],
+        "source": [job.source for job in jobs],
+        "idempotency_key": [job.idempotency_key for job in jobs],
+        "trace": [job.trace for job in jobs],
+        "lane": [job.lane for job in jobs],
+        "body": [job.body.decode() if death.raw is None else None for job, death in zip(jobs, in_order, strict=True)],
+        "raw": [death.raw for death in in_order],
+        "reason": [death.reason for death in in_order],
+        "error": [plain(death.error) for death in in_order],
+        "field": [plain(death.field) for death in in_order],
+        "status": [death.status for death in in_order],
+        "attempts": [job.attempts for job in jobs],
+        "enqueued_at": [job.enqueued_at for job in jobs],
+        "history": [as_json(death.history) for death in in_order],
+    }
 
 
 # Open ones stay until somebody looks at them: only what was delivered or discarded is forgotten.

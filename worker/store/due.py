@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from producers.redis_keys import Lane
 
-from ..job import SINGLES, Job
+from ..endpoint_families import ALL_FAMILIES, Family
+from ..job import Job
 from .arrays import number_array, text_array
 from .sweep import Seen
 
@@ -35,19 +36,24 @@ _TRYABLE = """due_at IS NOT NULL AND due_at <= now() AND (parts = 1 OR sends AND
     SELECT CASE WHEN count(*) = count(*) FILTER (WHERE o.due_at <= now()) THEN count(*) ELSE 0 END
     FROM trackrelay_backlog o WHERE o.job_id = b.job_id))"""
 
-# What only v1 carries, a request for each; but for events that are too large for v2.
-_SINGLE = "operation LIKE ANY(CAST(:singles AS text[]))"
+#: Families whose requests carry several jobs, and those with a request for each job.
+_BATCHED = (Family.V2, Family.SEGMENTS)
+_SINGLE = (Family.V1_EVENTS, Family.FORMS, Family.METRICS)
 
 _LOOK = sa.text(f"""
     WITH others AS (
-        SELECT key, position FROM trackrelay_backlog b
-        WHERE shard = :shard AND lane = :lane AND position >= CAST(:start AS bigint) AND {_TRYABLE} AND NOT {_SINGLE}
+        SELECT key, position FROM unnest(CAST(:batched AS text[])) AS wanted (family) CROSS JOIN LATERAL (
+            SELECT key, position FROM trackrelay_backlog b
+            WHERE shard = :shard AND lane = :lane AND b.family = wanted.family AND position >= CAST(:start AS bigint) AND {_TRYABLE}
+            ORDER BY position LIMIT :most) first
         ORDER BY position LIMIT :most),
     -- No further than that: where there are none, everything would be looked through for them.
     singles AS (
-        SELECT key, position FROM trackrelay_backlog b
-        WHERE shard = :shard AND lane = :lane AND position >= CAST(:start AS bigint) AND {_TRYABLE} AND {_SINGLE}
-            AND position <= (SELECT CASE WHEN count(*) < :most THEN {2**63 - 1} ELSE max(position) END FROM others)
+        SELECT key, position FROM unnest(CAST(:single AS text[])) AS wanted (family) CROSS JOIN LATERAL (
+            SELECT key, position FROM trackrelay_backlog b
+            WHERE shard = :shard AND lane = :lane AND b.family = wanted.family AND position >= CAST(:start AS bigint) AND {_TRYABLE}
+                AND position <= (SELECT CASE WHEN count(*) < :most THEN {2**63 - 1} ELSE max(position) END FROM others)
+            ORDER BY position LIMIT :single_keys) first
         ORDER BY position LIMIT :single_keys),
     firsts AS (
         SELECT key, position, least(:rows_a_key, greatest(:run, 1 + 2 * :most / (SELECT count(*) FROM others))) AS run FROM others
@@ -77,9 +83,10 @@ _FIRSTS = sa.text(f"""
     FROM unnest(CAST(:shards AS int[]), CAST(:lanes AS text[]), CAST(:starts AS bigint[])) AS asked (shard, lane, start)
     JOIN trackrelay_shards s ON s.shard = asked.shard AND s.paused_at IS NULL
     LEFT JOIN LATERAL (
-        SELECT position FROM trackrelay_backlog b
-        WHERE b.shard = s.shard AND b.lane = asked.lane AND b.position >= asked.start AND {_TRYABLE}
-        ORDER BY position LIMIT 1) due ON true
+        SELECT min(first.position) AS position FROM unnest(CAST(:families AS text[])) AS wanted (family) CROSS JOIN LATERAL (
+            SELECT position FROM trackrelay_backlog b
+            WHERE b.shard = s.shard AND b.lane = asked.lane AND b.family = wanted.family AND b.position >= asked.start AND {_TRYABLE}
+            ORDER BY position LIMIT 1) first) due ON true
 """)
 
 
@@ -91,14 +98,27 @@ class Look:
     seen: Seen
 
 
-def look(connection: sa.Connection, shard: int, lane: Lane, most: int, start: int = 0) -> Look:
-    """Jobs that may be tried now, in order: due firsts from position ``start`` on and what follows them, at most ``most``."""
-    found = connection.execute(_LOOK, _values(shard, lane, most, start)).all()
+def look(
+    connection: sa.Connection,
+    shard: int,
+    lane: Lane,
+    most: int,
+    start: int = 0,
+    families: frozenset[Family] = ALL_FAMILIES,
+) -> Look:
+    """Jobs that may be tried now, in order: due firsts from position ``start`` on and what follows them, at most ``most``.
+
+    Args:
+        families: those of which something may be sent. The first job of each key is of one of them; what follows it need not be.
+    """
+    found = connection.execute(_LOOK, _values(shard, lane, most, start, families)).all()
     rows = [row for row in found if row.job_id is not None]
     return Look(list(_in_reach(rows, lane)), _seen(rows, found[0].next_position))
 
 
-def _values(shard: int, lane: Lane, most: int, start: int) -> dict[str, Any]:
+def _values(
+    shard: int, lane: Lane, most: int, start: int, families: frozenset[Family] = ALL_FAMILIES
+) -> dict[str, Any]:
     return {
         "shard": shard,
         "lane": lane,
@@ -106,7 +126,8 @@ def _values(shard: int, lane: Lane, most: int, start: int) -> dict[str, Any]:
         "start": start,
         "run": RUN,
         "rows_a_key": min(ROWS_A_KEY, most),
-        "singles": text_array([f"{beginning}%" for beginning in SINGLES]),
+        "batched": text_array([family for family in _BATCHED if family in families]),
+        "single": text_array([family for family in _SINGLE if family in families]),
         "single_keys": SINGLE_KEYS,
         "single_run": SINGLE_RUN,
         "max_bytes": MAX_BYTES,
@@ -159,11 +180,25 @@ def _job(row: Any, lane: Lane) -> Job:
     )
 
 
-def firsts(connection: sa.Connection, starts: Mapping[tuple[int, Lane], int]) -> dict[tuple[int, Lane], Seen]:
-    """The first row to try from a position on, for each lane of a shard in ``starts`` that is not paused."""
+def firsts(
+    connection: sa.Connection,
+    starts: Mapping[tuple[int, Lane], int],
+    families: frozenset[Family] = ALL_FAMILIES,
+) -> dict[tuple[int, Lane], Seen]:
+    """The first row to try from a position on, for each lane of a shard in ``starts`` that is not paused.
+
+    Args:
+        families: those of which something may be sent.
+    """
     asked = [(shard, lane, start) for (shard, lane), start in starts.items()]
     shards, lanes, positions = zip(*asked, strict=True) if asked else ((), (), ())
     rows = connection.execute(
-        _FIRSTS, {"shards": number_array(shards), "lanes": text_array(lanes), "starts": number_array(positions)}
+        _FIRSTS,
+        {
+            "shards": number_array(shards),
+            "lanes": text_array(lanes),
+            "starts": number_array(positions),
+            "families": text_array(sorted(families)),
+        },
     )
     return {(row.shard, row.lane): Seen(row.position, row.position, row.next_position) for row in rows}

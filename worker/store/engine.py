@@ -28,6 +28,9 @@ _BOUNDS = {
 }
 _SET_BOUNDS = "; ".join(f"SET LOCAL {name} = {milliseconds}" for name, milliseconds in _BOUNDS.items())
 _STATEMENT_TIMEOUT = "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'"
+#: Answers of a server, or of what stands before it, that another connection may not get: a session that became read-only when its
+#: server was demoted (25006) stays so for as long as it lives, and one that is being shut down or started takes nothing.
+_LEAVE = ("25006", "57P", "08")
 #: Marks a connection whose session does not know the bounds.
 _UNBOUNDED = "trackrelay_unbounded"
 
@@ -58,7 +61,19 @@ def make_engine(configured: Settings, *, pool_size: int = 10) -> sa.Engine:
     sa.event.listen(engine, "do_connect", _connect)
     sa.event.listen(engine, "connect", _look_at_bounds)
     sa.event.listen(engine, "begin", _bound)
+    leave_replicas(engine)
     return engine
+
+
+def leave_replicas(engine: sa.Engine) -> None:
+    """Drop every pooled connection once a server says that it takes no writes, or that it goes away."""
+    sa.event.listen(engine, "handle_error", _leave)
+
+
+def _leave(context: sa.engine.ExceptionContext) -> None:
+    state = str(getattr(context.original_exception, "sqlstate", None) or "")
+    if state.startswith(_LEAVE):
+        context.is_disconnect = True
 
 
 def _connect(dialect: Any, _: object, arguments: Any, options: dict[str, Any]) -> Any:

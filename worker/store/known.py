@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from producers.redis_keys import Lane
 
+from ..endpoint_families import ALL_FAMILIES, Family
 from .arrays import text_array
 
 # Of a job of two keys that was enqueued in both lanes, one lane's parts count in every shard: it is known here if the other shard has it in
@@ -30,10 +31,12 @@ _KNOWN = sa.text("""
         ORDER BY position LIMIT 1) found
     UNION ALL
     SELECT 'due', '' FROM (
-        SELECT 1 FROM trackrelay_backlog b
-        WHERE b.shard = :shard AND b.lane = :lane AND b.position >= CAST(:due_from AS bigint)
-            AND b.due_at IS NOT NULL AND b.due_at <= now()
-        ORDER BY position LIMIT 1) due
+        SELECT 1 FROM unnest(CAST(:families AS text[])) AS wanted (family) CROSS JOIN LATERAL (
+            SELECT 1 FROM trackrelay_backlog b
+            WHERE b.shard = :shard AND b.lane = :lane AND b.family = wanted.family
+                AND b.position >= CAST(:due_from AS bigint) AND b.due_at IS NOT NULL AND b.due_at <= now()
+            ORDER BY position LIMIT 1) first
+        LIMIT 1) due
 """)
 
 
@@ -56,17 +59,26 @@ def look_up(
     ids: Sequence[str],
     keys: Sequence[str],
     due_from: int | None = 0,
+    families: frozenset[Family] = ALL_FAMILIES,
 ) -> Known:
     """Ask ledger, backlog and dead letters about ``ids``, and the lane's backlog about ``keys`` (as stored).
 
     Args:
         due_from: the position from which on to see whether anything is due; None: it is not asked.
+        families: those of which something may be sent: what is due is one of theirs.
     """
     if not ids:
         return Known(frozenset(), frozenset())
     rows = connection.execute(
         _KNOWN,
-        {"ids": text_array(ids), "keys": text_array(keys), "shard": shard, "lane": lane, "due_from": due_from},
+        {
+            "ids": text_array(ids),
+            "keys": text_array(keys),
+            "shard": shard,
+            "lane": lane,
+            "due_from": due_from,
+            "families": text_array(sorted(families)),
+        },
     ).all()
     return Known(
         jobs=frozenset(row.name for row in rows if row.what == "job"),

@@ -22,6 +22,12 @@ _INSERT = sa.text("""
     ON CONFLICT (id) DO NOTHING
 """)
 
+_PROVE_INSERT = sa.text("""
+    INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts)
+    VALUES (:id, 'proof', 'proof', now(), now(), 0) ON CONFLICT (id) DO NOTHING
+""")
+_PROVE_DELETE = sa.text("DELETE FROM trackrelay_ledger WHERE id = :id")
+
 _AMONG = sa.text("SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))")
 
 # Deletes and suppressions stay until no dead letter can be replayed past them, however long somebody lets it lie.
@@ -64,6 +70,13 @@ def record(connection: sa.Connection, jobs: Sequence[Job]) -> None:
             "attempts": number_array([job.attempts + 1 for job in in_order]),
         },
     )
+
+
+def prove_writable(connection: sa.Connection, shard: int) -> None:
+    """Insert a row and delete it again. Nobody else sees it; a disk that is full or a lock on the table fails it."""
+    row = {"id": f"proof-{shard}"}
+    connection.execute(_PROVE_INSERT, row)
+    connection.execute(_PROVE_DELETE, row)
 
 
 def prune(connection: sa.Connection, retention: timedelta, dead_letter_retention: timedelta) -> int:

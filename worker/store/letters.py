@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from producers.json_values import NotJsonError, decode_json
+
 State = Literal["open", "replaying", "delivered", "discarded"]
 STATES: tuple[State, ...] = ("open", "replaying", "delivered", "discarded")
 
@@ -25,7 +27,7 @@ class Letter:
     body: bytes | None
     #: The stream entry, when it could not be decoded.
     raw: bytes | None
-    #: ``rejected``, ``exhausted``, ``expired``, ``undecodable`` or ``crashed``.
+    #: ``rejected``, ``exhausted``, ``expired``, ``undecodable``, ``crashed`` or ``invalid``.
     reason: str
     error: str | None
     field: str | None
@@ -42,6 +44,24 @@ class Letter:
     history: tuple[dict[str, Any], ...]
     #: Changes whenever anything of it does.
     version: str
+
+    @property
+    def document(self) -> dict[str, Any] | None:
+        """The document; None when there is none, or one that cannot be decoded: its bytes are then in :attr:`found`."""
+        if self.body is None:
+            return None
+        try:
+            document = decode_json(self.body)
+        except NotJsonError:
+            return None
+        return document if isinstance(document, dict) else None
+
+    @property
+    def found(self) -> str | None:
+        """What was found in place of a document, as text."""
+        if self.raw is not None:
+            return self.raw.decode(errors="replace")
+        return self.body.decode(errors="replace") if self.body is not None and self.document is None else None
 
     @property
     def first_died_at(self) -> float:

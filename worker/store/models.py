@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     DateTime,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -45,6 +46,8 @@ class Shard(Base):
     shard: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     #: Counts holders; a holder whose number is not here any more settles nothing.
     fence: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    #: The lease token of the latest holder: after a failover that lost commits, Postgres can give a fence out twice.
+    holder: Mapped[str | None] = mapped_column(Text)
     next_position: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
     paused_at: Mapped[datetime | None] = mapped_column(Moment)
 
@@ -57,6 +60,36 @@ class State(Base):
     name: Mapped[str] = mapped_column(String(50), primary_key=True)
     value: Mapped[Any] = mapped_column(JSONB)
     updated_at: Mapped[datetime] = mapped_column(Moment, server_default=text("now()"))
+
+
+class IncidentRow(Base):
+    """A loss of jobs, kept until somebody acknowledges it and after."""
+
+    __tablename__ = "trackrelay_incidents"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    #: An `incidents.Kind`.
+    kind: Mapped[str] = mapped_column(Text)
+    #: The generation of the queue that lost jobs.
+    generation: Mapped[str] = mapped_column(Text)
+    #: When the queue's content was last known, and when the loss was noticed.
+    since: Mapped[datetime | None] = mapped_column(Moment)
+    until: Mapped[datetime] = mapped_column(Moment)
+    #: Up to this moment a holder may still settle what it had in hand.
+    count_until: Mapped[datetime] = mapped_column(Moment)
+    #: What the streams held when it was last known.
+    streams: Mapped[Any] = mapped_column(JSONB, nullable=True)
+    #: How many of those were settled afterwards, at least and at most.
+    settled_low: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    settled_high: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    #: How many of those an outbox still had.
+    relayed_again: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    at_least: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    #: None: not known.
+    at_most: Mapped[int | None] = mapped_column(BigInteger)
+    counted_at: Mapped[datetime | None] = mapped_column(Moment)
+    acknowledged_at: Mapped[datetime | None] = mapped_column(Moment)
+    acknowledged_by: Mapped[str | None] = mapped_column(Text)
 
 
 class LedgerRow(Base):
@@ -105,6 +138,8 @@ class BacklogRow(Base):
     keys: Mapped[list[str]] = mapped_column(ARRAY(Text))
     shards: Mapped[list[int]] = mapped_column(ARRAY(Integer))
     operation: Mapped[str] = mapped_column(Text)
+    #: The endpoints that deliver it; see `worker.endpoint_families`.
+    family: Mapped[str] = mapped_column(String(10), server_default=text("'v2'"))
     source: Mapped[str | None] = mapped_column(Text)
     idempotency_key: Mapped[str | None] = mapped_column(Text)
     trace: Mapped[str | None] = mapped_column(Text)
@@ -127,7 +162,14 @@ class BacklogRow(Base):
 
     __table_args__ = (
         Index(None, "shard", "lane", "key", "position"),
-        Index("ix_trackrelay_backlog_due", "shard", "lane", "position", postgresql_where=text("due_at IS NOT NULL")),
+        Index(
+            "ix_trackrelay_backlog_due",
+            "shard",
+            "lane",
+            "family",
+            "position",
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
         Index("ix_trackrelay_backlog_two_keys", "due_at", postgresql_where=text("parts > 1 AND due_at IS NOT NULL")),
         Index("ix_trackrelay_backlog_behind", "shard", "key", postgresql_where=text("behind IS NOT NULL")),
         Index(None, "idempotency_key", postgresql_where=text("idempotency_key IS NOT NULL")),
@@ -151,7 +193,7 @@ class DeadLetterRow(Base):
     body: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
     #: The stream entry's bytes, when they could not be decoded.
     raw: Mapped[bytes | None] = mapped_column(LargeBinary)
-    #: ``rejected``, ``exhausted``, ``expired``, ``undecodable`` or ``crashed``.
+    #: ``rejected``, ``exhausted``, ``expired``, ``undecodable``, ``crashed`` or ``invalid``.
     reason: Mapped[str] = mapped_column(Text)
     #: What Customer.io (or we) said.
     error: Mapped[str | None] = mapped_column(Text)

@@ -111,6 +111,13 @@ class Replay:
     job: Job
     #: What the letter's history gets: who, when, what was changed.
     event: Mapping[str, Any]
+    #: The id of the job that the same call, made again and not refused, would be.
+    same_call: str | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids under which its operation may have been delivered."""
+        return (self.letter.id,) if self.same_call is None else (self.letter.id, self.same_call)
 
 
 def superseded(connection: sa.Connection, replays: Sequence[Replay]) -> dict[str, Superseded]:
@@ -129,9 +136,9 @@ def superseded(connection: sa.Connection, replays: Sequence[Replay]) -> dict[str
         },
     ).all()
     found = {(row.letter, row.kind): _later_job(row) for row in rows}
-    ids = [each.letter.id for each in replays]
-    delivered = ledger.among(connection, ids)
-    waiting = {row.job_id for row in connection.execute(_WAITING_IDS, {"ids": text_array(ids)})}
+    letter_of = {id: each.letter.id for each in replays for id in each.ids}
+    delivered = {letter_of[id] for id in ledger.among(connection, list(letter_of))}
+    waiting = {letter_of[row.job_id] for row in connection.execute(_WAITING_IDS, {"ids": text_array(list(letter_of))})}
     return {
         id: Superseded(found.get((id, "removal")), found.get((id, "job")), id in delivered, id in waiting)
         for id in {letter for letter, _ in found} | delivered | waiting

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -28,10 +28,22 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who settles: the shard, and the number under which it was taken over."""
+    """Who settles: the shard, and the fence and token under which it was taken over."""
 
     shard: int
     fence: int
+    token: str | None = None
+
+    def must_hold(self, locked: Mapping[int, shards.LockedShard]) -> shards.LockedShard:
+        """Return the shard's locked row.
+
+        Raises:
+            FenceLost: another worker took the shard over.
+        """
+        own = locked.get(self.shard)
+        if own is None or (own.fence, own.holder) != (self.fence, self.token):
+            raise shards.FenceLost(f"shard {self.shard} was taken over")
+        return own
 
 
 def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, merge_delay_s: float) -> bool:
@@ -50,10 +62,7 @@ def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, me
     elsewhere = backlog.shards_of(connection, [job.id for job in gone if len(job.keys) > 1])
     concerned = (*gone, *(each.job for each in arriving))
     locked = shards.lock(connection, [holder.shard, *elsewhere, *(shard for job in concerned for shard in job.shards)])
-    own = locked.get(holder.shard)
-    if own is None or own.fence != holder.fence:
-        raise shards.FenceLost(f"shard {holder.shard} was taken over")
-
+    own = holder.must_hold(locked)
     ledger.record(connection, settlement.delivered)
     _bury(connection, settlement.dead)
     dead_letters.mark_delivered(connection, [job.id for job in settlement.delivered if job.replayed])
@@ -66,6 +75,19 @@ def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, me
         shards.set_next_position(connection, holder.shard, following)
     backlog.promote(connection, _arrived(holder.shard, [each.job for each in arriving]) | left, merge_delay_s)
     return own.paused
+
+
+def prove_writable(connection: sa.Connection, holder: Holder) -> None:
+    """Write to the ledger and take it back, as a settlement would write. The caller commits.
+
+    What has no id at Customer.io would be sent again for nothing, again and again, while no settlement can be written.
+
+    Raises:
+        FenceLost: another worker took the shard over.
+        SQLAlchemyError: nothing can be settled now.
+    """
+    holder.must_hold(shards.lock(connection, [holder.shard]))
+    ledger.prove_writable(connection, holder.shard)
 
 
 def _bury(connection: sa.Connection, dead: Sequence[Death]) -> None:

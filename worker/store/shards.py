@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from ..endpoint_families import Family
+
+#: The row of the state table that says since when delivery has been possible; a family's own has its name behind a colon.
+_STATE = "possible_since"
 #: Without a sign of any worker for this long, delivery counts as having been impossible.
 WORKERS_GONE_S = 300
 #: How often a sign of life is worth a write.
 SIGN_OF_LIFE_S = 30
 
 _TAKE_OVER = sa.text("""
-    UPDATE trackrelay_shards SET fence = fence + 1 WHERE shard = :shard
-    RETURNING fence, paused_at IS NOT NULL AS paused,
-        (SELECT extract(epoch FROM updated_at) FROM trackrelay_state WHERE name = 'possible_since') AS possible_since,
+    UPDATE trackrelay_shards SET fence = fence + 1, holder = :holder WHERE shard = :shard
+    RETURNING fence, paused_at IS NOT NULL AS paused, extract(epoch FROM now()) AS now,
+        (SELECT count(*) FROM trackrelay_shards) AS shards,
+        (SELECT value #>> '{}' FROM trackrelay_state WHERE name = 'key_hash_fingerprint') AS fingerprint,
+        (SELECT json_object_agg(name, extract(epoch FROM updated_at)) FROM trackrelay_state
+            WHERE name LIKE 'possible_since%') AS possible_since,
         (SELECT extract(epoch FROM now() - updated_at) FROM trackrelay_state WHERE name = 'workers_seen') AS unseen_s
 """)
 
 _LOCK = sa.text("""
-    SELECT shard, fence, next_position, paused_at IS NOT NULL AS paused FROM trackrelay_shards
+    SELECT shard, fence, holder, next_position, paused_at IS NOT NULL AS paused FROM trackrelay_shards
     WHERE shard = ANY(CAST(:shards AS int[])) ORDER BY shard FOR UPDATE
 """)
 
@@ -35,7 +42,10 @@ _SIGN_OF_LIFE = sa.text("""
         AND (SELECT updated_at FROM before) < now() - make_interval(secs => :gone_s)
 """)
 
-_POSSIBLE_AGAIN = sa.text("UPDATE trackrelay_state SET updated_at = now() WHERE name = 'possible_since'")
+_POSSIBLE_AGAIN = sa.text("""
+    INSERT INTO trackrelay_state (name, value, updated_at) VALUES (:name, to_jsonb(CAST('' AS text)), now())
+    ON CONFLICT (name) DO UPDATE SET updated_at = now()
+""")
 _POSSIBLE_SINCE = sa.text("SELECT extract(epoch FROM updated_at) FROM trackrelay_state WHERE name = 'possible_since'")
 
 
@@ -60,8 +70,18 @@ class Takeover:
 
     fence: int
     paused: bool
-    #: Unix seconds: the last moment at which delivery became possible again. Age counts from no earlier.
-    possible_since: float
+    #: How many shards the database has.
+    shards: int
+    #: Of the secret that stored keys are hashed with; None: no worker has run yet.
+    fingerprint: str | None
+    #: Unix seconds: the last moment at which delivery became possible again, for all families and for single ones.
+    possible_since: Mapping[str, float]
+    #: Unix seconds by Postgres' clock when the shard was taken over.
+    now: float
+
+    def family_possible_since(self, family: Family) -> float:
+        """Return the last moment at which delivery of ``family`` became possible again, in unix seconds."""
+        return max(self.possible_since.get(name, 0.0) for name in (_STATE, f"{_STATE}:{family}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +89,26 @@ class LockedShard:
     """A shard's row, held until the end of the transaction."""
 
     fence: int
+    #: Which holder the fence was given to: a Postgres that lost its latest commits in a failover can give it out again.
+    holder: str | None
     next_position: int
     paused: bool
 
 
-def take_over(connection: sa.Connection, shard: int) -> Takeover:
-    """Become the shard's holder: every earlier one settles nothing from now on."""
-    row = connection.execute(_TAKE_OVER, {"shard": shard}).one_or_none()
+def take_over(connection: sa.Connection, shard: int, holder: str | None = None) -> Takeover:
+    """Become the shard's holder: every earlier one settles nothing from now on.
+
+    Args:
+        holder: what no other takeover ever used.
+    """
+    row = connection.execute(_TAKE_OVER, {"shard": shard, "holder": holder}).one_or_none()
     if row is None:
         raise ShardMissing(f"the database knows no shard {shard}: run `trackrelay migrate`")
-    possible_since = float(row.possible_since or 0)
+    possible_since = {name: float(at) for name, at in (row.possible_since or {}).items()}
     if row.unseen_s is None or row.unseen_s > SIGN_OF_LIFE_S:
         sign_of_life(connection)
-        possible_since = float(connection.execute(_POSSIBLE_SINCE).scalar() or 0)
-    return Takeover(row.fence, row.paused, possible_since)
+        possible_since[_STATE] = float(connection.execute(_POSSIBLE_SINCE).scalar() or 0)
+    return Takeover(row.fence, row.paused, row.shards, row.fingerprint, possible_since, float(row.now))
 
 
 def sign_of_life(connection: sa.Connection) -> None:
@@ -90,15 +116,19 @@ def sign_of_life(connection: sa.Connection) -> None:
     connection.execute(_SIGN_OF_LIFE, {"gone_s": WORKERS_GONE_S, "often_s": SIGN_OF_LIFE_S})
 
 
-def possible_again(connection: sa.Connection) -> None:
-    """Note that delivery has just become possible again: the age of every job counts from now."""
-    connection.execute(_POSSIBLE_AGAIN)
+def possible_again(connection: sa.Connection, family: Family | None = None) -> None:
+    """Note that delivery of ``family`` has just become possible again: the age of its jobs counts from now.
+
+    Args:
+        family: None: all families.
+    """
+    connection.execute(_POSSIBLE_AGAIN, {"name": f"{_STATE}:{family}" if family else _STATE})
 
 
 def lock(connection: sa.Connection, shards: Sequence[int]) -> dict[int, LockedShard]:
     """Lock the shards' rows, always in the same order."""
     rows = connection.execute(_LOCK, {"shards": sorted(set(shards))})
-    return {row.shard: LockedShard(row.fence, row.next_position, row.paused) for row in rows}
+    return {row.shard: LockedShard(row.fence, row.holder, row.next_position, row.paused) for row in rows}
 
 
 def set_next_position(connection: sa.Connection, shard: int, position: int) -> None:

@@ -20,7 +20,7 @@ from examples.flask_app import shop
 from producers import Person, Producer, default, environment
 from producers.testing import Captured, capture
 from sandbox.client import SandboxClient
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
 from worker.testing import DeliveringSandbox
 
@@ -176,7 +176,7 @@ def running() -> Iterator[tuple[Browser, SandboxClient]]:
     addresses = re.findall(r"http://127\.0\.0\.1:\d+", said)
     yield Browser(addresses[0]), SandboxClient(addresses[1])
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=patient(60))
     assert process.returncode == 0
 
 

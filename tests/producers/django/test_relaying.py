@@ -17,6 +17,7 @@ from sandbox.process import SandboxProcess
 from tests.support import django_project
 from tests.support.outbox import look_once
 from tests.support.road import Road
+from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
 from worker.setting_up import migrate
 
@@ -72,7 +73,7 @@ def test_a_process_killed_around_the_commit_leaves_order_and_event_or_neither(
         [sys.executable, "-c", CRASH, shop_url, moment],
         env={**clean_environment(), "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
-        timeout=60,
+        timeout=patient(60),
         check=False,
     )
     assert died.returncode == -signal.SIGKILL

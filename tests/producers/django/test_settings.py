@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import redis
 import sqlalchemy as sa
 from django.core import checks
 from django.core.management import call_command
@@ -21,7 +22,9 @@ from producers import ConfigurationError, InvalidOperation, operations
 from producers.django.database_urls import url_of
 from producers.environment import environment
 from tests.support import django_project
+from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
+from worker.relay.queue import RelayQueue
 from worker.settings import load as load_worker
 
 
@@ -125,7 +128,13 @@ def test_without_any_setting_the_first_call_names_what_is_missing() -> None:
         producers.track("42", "seen")
 
 
-GOOD = {"REDIS_URL": "redis://h/0", "SOURCE": "shop", "ANONYMOUS_COOKIE": {"SECURE": True}}
+GOOD = {
+    # Nothing listens there, and it takes no look at a name server to know it.
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "SOURCE": "shop",
+    "ANONYMOUS_COOKIE": {"SECURE": True},
+    "ON_UNAVAILABLE": "log",
+}
 
 
 @pytest.mark.parametrize(
@@ -215,12 +224,49 @@ def test_trackrelay_must_be_a_dict() -> None:
         ({"ANONYMOUS_COOKIE": {}}, ["trackrelay.W103"]),
         ({"ANONYMOUS_COOKIE": {"MAX_AGE_S": "a year"}}, ["trackrelay.E009"]),
         ({"ANONYMOUS_COOKIE": ["SECURE"]}, ["trackrelay.E009"]),
+        ({"ON_UNAVAILABLE": None}, ["trackrelay.W104"]),
+        ({"ON_UNAVAILABLE": "raise"}, []),
+        ({"ON_UNAVAILABLE": None, "OUTBOX": True}, []),
+        ({"ON_UNAVAILABLE": None, "BACKEND": "off"}, ["trackrelay.W101"]),
     ],
 )
-def test_check_deploy_says_what_is_wrong_in_production_only(told: dict[str, Any], ids: list[str]) -> None:
+def test_check_deploy_says_what_is_wrong_in_production_only(
+    told: dict[str, Any], ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKRELAY_ON_INVALID", "log")
     with django_project.connected(**{**GOOD, **told}):
         found = [each.id for each in checks.run_checks(include_deployment_checks=True)]
     assert sorted(id for id in found if id.startswith("trackrelay.")) == sorted(ids)
+
+
+def deployment_warnings(**told: Any) -> list[str]:
+    with django_project.connected(**{**GOOD, **told}):
+        found = [each.id for each in checks.run_checks(include_deployment_checks=True)]
+    return [id for id in found if id in {"trackrelay.W104", "trackrelay.W105", "trackrelay.W106"}]
+
+
+def test_check_deploy_warns_until_it_is_chosen_what_becomes_of_a_refused_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("TRACKRELAY_ON_INVALID", raising=False)
+    assert deployment_warnings() == ["trackrelay.W105"]
+    assert deployment_warnings(ON_INVALID="dead_letter") == []
+    monkeypatch.setenv("TRACKRELAY_ON_INVALID", "raise")
+    assert deployment_warnings() == []
+
+
+@pytest.mark.parametrize("told", [{"OUTBOX": True}, {"ON_UNAVAILABLE": "outbox"}], ids=str)
+def test_check_deploy_warns_of_an_outbox_that_no_relay_reads(
+    told: dict[str, Any], shop_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKRELAY_ON_INVALID", "log")
+    assert deployment_warnings(**told, REDIS_URL=redis_url) == ["trackrelay.W106"]
+    assert deployment_warnings(REDIS_URL=redis_url) == []
+
+    client = redis.Redis.from_url(redis_url)
+    assert RelayQueue(client, max_length=1_000).hold("0123456789ab")
+    client.close()
+    assert deployment_warnings(**told, REDIS_URL=redis_url) == []
 
 
 def test_there_are_no_migrations_to_make(shop_url: str, lite_url: str) -> None:
@@ -260,7 +306,7 @@ def test_a_project_without_users_can_do_without_django_s(tmp_path: Path) -> None
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
         check=False,
     )
     assert run.returncode == 0, run.stderr

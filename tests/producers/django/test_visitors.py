@@ -157,3 +157,17 @@ def test_nobody_is_kept_from_logging_in_by_a_queue_that_is_away(ada: Any, caplog
     with django_project.connected(REDIS_URL="redis://127.0.0.1:1/0", IDENTIFY_ON_LOGIN=True):
         assert Client().get("/log-in/?name=ada").status_code == 200
     assert "a user was not identified (job " in caplog.text
+
+
+def test_nobody_is_kept_from_logging_in_by_a_function_of_the_project_that_fails(
+    ada: Any, caplog: pytest.LogCaptureFixture, queued: Queued
+) -> None:
+    broken = {"IDENTIFY_FIELDS": f"{__name__}.broken_fields", "IDENTIFY_ON_LOGIN": True}
+    with django_project.connected(REDIS_URL="redis://127.0.0.1:1/0", **broken):
+        assert Client().get("/log-in/?name=ada").status_code == 200
+    assert "a user was not identified" in caplog.text
+
+
+def broken_fields(user: Any) -> dict[str, Any]:
+    """Fail, as a project's function may."""
+    return {"plan": user.subscription.plan}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import flask
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 
 class Answer(NamedTuple):
@@ -31,7 +31,7 @@ class Server:
     def __init__(self, port: int) -> None:
         self.port = port
 
-    def get(self, path: str, cookie: str | None = None, timeout: float = 20) -> Answer:
+    def get(self, path: str, cookie: str | None = None, timeout: float = 200) -> Answer:
         """One request, on a connection of its own, until the whole answer is there."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
@@ -42,10 +42,42 @@ class Server:
             connection.close()
 
 
+class Browser:
+    """Asks one application over two connections in turn, which it keeps."""
+
+    def __init__(self, port: int) -> None:
+        self._connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=60) for _ in "12"]
+
+    def get(self, path: str) -> Answer:
+        """One request, until the whole answer is there."""
+        self._connections.reverse()
+        connection = self._connections[0]
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read(), answer.getheaders())
+
+    def close(self) -> None:
+        """Close the connections."""
+        for each in self._connections:
+            each.close()
+
+
+class KeepAlive(WSGIRequestHandler):
+    """Keeps connections, and streams in chunks."""
+
+    protocol_version = "HTTP/1.1"
+    # A server in production writes to no terminal for each request, and sends small answers at once.
+    disable_nagle_algorithm = True
+
+    def log_request(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
-def serving(app: flask.Flask) -> Iterator[Server]:
-    """The application on a port of this machine, a thread for each request."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+def serving(app: flask.Flask, *, keep_alive: bool = False) -> Iterator[Server]:
+    """The application on a port of this machine, a thread for each connection."""
+    handler = KeepAlive if keep_alive else None
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

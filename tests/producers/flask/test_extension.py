@@ -20,7 +20,7 @@ from producers.default import default_producer
 from producers.flask import TrackRelay, anonymous_id, forget_visitor, identify_visitor, visitor
 from producers.testing import Captured, capture
 from sandbox.process import SandboxProcess
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
 
 relay = TrackRelay()
@@ -249,4 +249,4 @@ def test_flask_trackrelay_worker_delivers(
         wait_until(lambda: [event["id"] for event in sandbox.client.events()] == [job], 40, log.read_text)
     finally:
         worker.terminate()
-        worker.wait(30)
+        worker.wait(patient(30))

@@ -15,7 +15,7 @@ import producers
 from producers import ConfigurationError, Producer, QueueUnavailable, aio
 from producers.outbox import fallback, table
 from producers.outbox.fallback import MAX_KEYS, Unrelayed
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from worker.ops.servers import ValkeyProcess
 from worker.queue_config import set_up
 
@@ -112,6 +112,31 @@ def test_a_full_queue_and_one_that_was_never_set_up_are_such_cases_too(
         jobs.append(producer.track("3", "one too many", {}))
         assert queued(client) == 1
     assert [row.job_id for row in rows()] == jobs
+
+
+def test_a_queue_that_redis_has_lost_is_such_a_case_too(producer: Producer, queue: redis.Redis, rows: Rows) -> None:
+    producer.track("42", "before", {})
+    queue.flushall()
+    jobs = [producer.track("42", "after", {}) for _ in range(2)]
+    assert [row.job_id for row in rows()] == jobs
+
+
+def test_a_session_that_has_become_read_only_is_replaced(
+    producer: Producer, own_redis: ValkeyProcess, engine: sa.Engine, rows: Rows
+) -> None:
+    if engine.dialect.name != "postgresql":
+        pytest.skip("only a server fails over")
+    own_redis.kill()
+    read_only = sa.text(f'ALTER DATABASE "{engine.url.database}" SET default_transaction_read_only = on')
+    writable = sa.text(f'ALTER DATABASE "{engine.url.database}" RESET default_transaction_read_only')
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
+        admin.execute(read_only)
+        # Its sessions begin while the server takes no writes, as those to a primary that became a standby go on.
+        with pytest.raises(QueueUnavailable, match=r"nor did the outbox.*read-only"):
+            producer.track("42", "while there is no primary", {})
+        admin.execute(writable)
+    job = producer.track("42", "after", {})
+    assert [row.job_id for row in rows()] == [job]
 
 
 def test_if_the_outbox_does_not_take_it_either_both_reasons_are_named(own_redis: ValkeyProcess, tmp_path: Any) -> None:
@@ -257,7 +282,7 @@ def test_many_wait_for_room_and_do_not_fall_back(
     many.join(0.7)
     assert (many.is_alive(), rows()) == (True, [])
     queue.delete(*queue.scan_iter("trackrelay:*", _type="stream"))
-    many.join(10)
+    many.join(patient(10))
     assert (queued(queue), rows()) == (1, [])
 
 

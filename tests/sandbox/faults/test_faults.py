@@ -13,6 +13,7 @@ import pytest
 
 from sandbox.client import SandboxError
 from tests.sandbox.api import Answer, Api
+from tests.support.waiting import patient, wait_until
 
 PERSON: dict[str, Any] = {"type": "person", "action": "identify", "identifiers": {"id": "42"}}
 EVENT: dict[str, Any] = {**PERSON, "action": "event", "name": "bought"}
@@ -82,24 +83,24 @@ def test_what_a_delayed_client_gave_up_on_takes_effect_all_the_same(api: Api) ->
     api.client.add_fault(kind="delay", seconds=0.3)
     with pytest.raises(TimeoutError):
         api.call("POST", "/api/v2/entity", PERSON, timeout=0.1)
-    deadline = time.monotonic() + 5
-    while not effects(api) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: effects(api))
     assert effects(api) == [("identify", "id:42")]
 
 
 def test_a_drip_sends_the_right_answer_byte_by_byte(api: Api) -> None:
-    api.client.add_fault(kind="drip", seconds=0.5)
-    connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=10)
+    api.client.add_fault(kind="drip", seconds=2.0)
+    connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=patient(10))
     headers = {"Authorization": api.auth, "Content-Type": "application/json"}
+    began = time.monotonic()
     connection.request("POST", "/api/v2/batch", b'{"batch": []}', headers)
     answer = connection.getresponse()
     times = []
     while answer.read(1):
         times.append(time.monotonic())
     connection.close()
-    assert times[-1] - times[0] >= 0.4
-    assert sum(late - early > 0.01 for early, late in pairwise(times)) > 10
+    assert times[-1] - began >= 1.6
+    # Byte by byte; a busy machine may read some of them together.
+    assert sum(late - early > 0.01 for early, late in pairwise(times)) > 3
     api.client.clear_faults()
     api.client.add_fault(kind="drip", seconds=0.1)
     assert api.batch(PERSON).json == {}
@@ -132,7 +133,7 @@ def test_deleting_a_fault_lets_go_whom_it_holds(api: Api) -> None:
     assert held.is_alive()
     assert api.client.summary()["concurrent"] == 1
     api.client.delete_fault(number)
-    held.join(5)
+    held.join(patient(5))
     assert failures
     assert api.batch(PERSON).status == 200
 

@@ -18,20 +18,20 @@ from worker.customerio.requests import single
 from .silence import dripping, not_accepting
 
 TIMEOUT_S = 1.5
-#: For the threads of a machine that does other things too.
-TOLERANCE_S = 1.0
+#: A request that does not end by its deadline takes as long as this for each address, or for ever.
+FOR_EVER_S = 300.0
 
 #: The beginning of a TLS record of 16 kB, whose bytes then come one by one.
 TLS_RECORD = b"\x16\x03\x03\x40\x00"
 
 
-def asked(url: str, send_within_s: float = float("inf")) -> Answer | NoAnswer:
-    """What becomes of a request to `url`, which must end in time."""
-    api = TrackApi(url, TIMEOUT_S, lambda: ("site", "key"))
+def asked(url: str, send_within_s: float = float("inf"), timeout_s: float = TIMEOUT_S) -> Answer | NoAnswer:
+    """What becomes of a request to `url`, which must end long before it would end without a deadline."""
+    api = TrackApi(url, timeout_s, lambda: ("site", "key"))
     started = time.monotonic()
     answer = api.send(single("person.event", operations.track("42", "seen").body), started + send_within_s)
     api.close()
-    assert time.monotonic() - started < TIMEOUT_S + TOLERANCE_S
+    assert time.monotonic() - started < FOR_EVER_S / 4
     return answer
 
 
@@ -58,7 +58,7 @@ def silent_port() -> Iterator[int]:
 
 
 def test_several_addresses_that_do_not_accept_take_no_longer_than_one(resolves_to: Any, silent_port: int) -> None:
-    resolves_to(silent_port, silent_port, silent_port)
+    resolves_to(*[silent_port] * int(FOR_EVER_S / TIMEOUT_S))
 
     assert isinstance(asked("http://several.test"), NoAnswer)
 
@@ -66,14 +66,15 @@ def test_several_addresses_that_do_not_accept_take_no_longer_than_one(resolves_t
 def test_an_address_that_does_not_accept_leaves_time_for_the_next(
     resolves_to: Any, silent_port: int, sandbox: SandboxProcess
 ) -> None:
-    resolves_to(silent_port, urlsplit(sandbox.url).port)
+    # The silent one's share of the time is a twentieth: what is left is enough on the busiest machine.
+    resolves_to(silent_port, *[urlsplit(sandbox.url).port] * 19)
 
-    assert isinstance(asked("http://several.test", send_within_s=1.0), Answer)
+    assert isinstance(asked("http://several.test", send_within_s=20.0, timeout_s=30.0), Answer)
 
 
 def test_a_name_that_is_not_found_in_time_ends_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(4 * TIMEOUT_S))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(FOR_EVER_S))
     try:
         answer = asked("http://slow.test")
     finally:

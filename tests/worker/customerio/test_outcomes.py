@@ -8,16 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.customerio.outcomes import (
+    MAX_ERRORS,
     Accepted,
     Answer,
     Denied,
+    FieldError,
     Meaning,
     NoAnswer,
+    Refusal,
     Refused,
     Troubled,
     meaning,
     retry_after_s,
 )
+from worker.customerio.region import judge
 from worker.customerio.requests import Request
 
 ONE = Request("entity", "/api/v2/entity", b"{}", 1)
@@ -68,11 +72,15 @@ def of(request: Request, status: int, body: Any = None, retry_after: str | None 
         (ONE, 204, None, Troubled),
         (FORM, 204, b"surprise", Troubled),
         (ONE, 207, PARTLY, Troubled),
-        (BATCH, 207, {"errors": []}, Troubled),
+        (BATCH, 207, {"errors": []}, Accepted),
+        (BATCH, 207, {}, Troubled),
+        (BATCH, 207, {"errors": {}}, Troubled),
         (BATCH, 207, {"errors": [{"batch_index": 3}]}, Troubled),
         (BATCH, 207, {"errors": [{"batch_index": -1}]}, Troubled),
         (BATCH, 207, {"errors": [{"batch_index": True}]}, Troubled),
-        (BATCH, 207, {"errors": [{"batch_index": 1}, {"batch_index": 1}]}, Troubled),
+        (BATCH, 207, {"errors": [{"batch_index": 1}, {"batch_index": 1}]}, Accepted),
+        (BATCH, 207, {"errors": [{"batch_index": 1}, {"batch_index": 4}]}, Troubled),
+        (BATCH, 207, {"errors": [{"batch_index": 1}, {"batch_index": [[]]}]}, Troubled),
         (BATCH, 207, {"errors": [{}]}, Troubled),
         (BATCH, 207, b"<html>", Troubled),
         (BATCH, 201, {}, Troubled),
@@ -89,6 +97,57 @@ def test_a_207_names_what_was_refused_and_why() -> None:
     assert isinstance(answer, Accepted)
     refusal = answer.refused[1]
     assert (refusal.message, refusal.reason, refusal.field) == ("too long", "invalid", "name")
+
+
+def test_a_207_without_errors_says_that_all_is_accepted() -> None:
+    assert of(BATCH, 207, {"errors": []}) == Accepted({})
+
+
+TWO_ERRORS = [
+    {"reason": "invalid", "field": "attributes.a", "message": "too long"},
+    {"reason": "required", "field": "attributes.b", "message": "is missing"},
+]
+BOTH = (FieldError("too long", "invalid", "attributes.a"), FieldError("is missing", "required", "attributes.b"))
+
+
+def test_several_errors_of_one_operation_are_one_refusal_with_all_of_them() -> None:
+    other = {"batch_index": 0, "reason": "invalid", "field": "name", "message": "blank"}
+    errors = [{"batch_index": 2, **TWO_ERRORS[0]}, other, {"batch_index": 2, **TWO_ERRORS[1]}]
+    answer = of(BATCH, 207, {"errors": errors})
+    assert isinstance(answer, Accepted)
+    assert answer.refused[2] == Refusal(
+        "attributes.a: too long; attributes.b: is missing", 207, "invalid", "attributes.a", BOTH
+    )
+    assert answer.refused[0] == Refusal("blank", 207, "invalid", "name")
+    assert answer.refused.keys() == {0, 2}
+
+
+def test_a_400_with_several_errors_keeps_all_of_them() -> None:
+    answer = of(ONE, 400, {"errors": TWO_ERRORS})
+    assert isinstance(answer, Refused)
+    assert answer.refusal.errors == BOTH
+    assert answer.refusal.message == "attributes.a: too long; attributes.b: is missing"
+    v1 = of(ONE, 400, {"meta": {"errors": ["too long", "is missing"]}})
+    assert isinstance(v1, Refused)
+    assert v1.refusal.message == "too long; is missing"
+    assert v1.refusal.errors == (FieldError("too long"), FieldError("is missing"))
+
+
+def test_the_same_error_twice_is_one() -> None:
+    errors = [{"batch_index": 1, **TWO_ERRORS[0]}] * 2
+    answer = of(BATCH, 207, {"errors": errors})
+    assert isinstance(answer, Accepted)
+    assert answer.refused[1] == Refusal("too long", 207, "invalid", "attributes.a")
+
+
+def test_what_is_kept_of_many_errors_is_bounded() -> None:
+    errors = [{"batch_index": 1, "field": f"f{n}", "message": "x" * 3000, "reason": "y" * 3000} for n in range(1000)]
+    for answer in (of(BATCH, 207, {"errors": errors}), of(ONE, 400, {"errors": errors})):
+        refusal = answer.refused[1] if isinstance(answer, Accepted) else answer.refusal  # type: ignore[union-attr]
+        assert len(refusal.errors) == MAX_ERRORS
+        assert len(repr(refusal)) < 50_000
+        assert len(refusal.message) < 5_000
+        assert refusal.message.endswith("and 980 more")
 
 
 @pytest.mark.parametrize("body", [V1_ERRORS, MERGE_ERROR])
@@ -111,6 +170,16 @@ def test_only_429_says_too_fast_and_a_wait_is_taken_from_any() -> None:
     assert (slow.too_fast, slow.retry_after_s) == (True, 7.0)
     assert (away.too_fast, away.retry_after_s) == (False, 1.5)
     assert (dated.too_fast, dated.retry_after_s) == (False, 120.0)
+
+
+@pytest.mark.parametrize("body", [b"<html>maintenance</html>", b"", b'{"message": "maintenance"}', b"[]"])
+def test_a_wait_asked_for_by_an_answer_that_is_not_the_apis_own_is_bounded(body: bytes) -> None:
+    foreign = of(BATCH, 503, body, "86400")
+    own = of(BATCH, 503, {"errors": [{"reason": "busy", "message": "maintenance"}]}, "86400")
+    assert isinstance(foreign, Troubled)
+    assert isinstance(own, Troubled)
+    assert foreign.retry_after_s == 300
+    assert own.retry_after_s == 86_400
 
 
 @pytest.mark.parametrize(
@@ -141,6 +210,9 @@ def test_without_the_answers_clock_a_moment_says_nothing(date: str | None) -> No
         "Wed, 99 Oct 2026 07:30:00 GMT",
         "Wed, 21 Oct 99999999999999999999 07:30:00 GMT",
         "Wed, 21 Oct 2026 07:30:00 +99999999999999999999",
+        *("1e9", "0x10", "1_000", "\u0661", "9" * 100_000, "Mon, 1 Jan 2024 00.00.00 +", ", , , ,", "\x00", "::::"),
+        "Mon, 01 Jan 0001 00:00:00 +2359",
+        "Wed, 21 Oct 2026 25:61:61 GMT",
     ],
 )
 def test_a_wait_that_makes_no_sense_is_no_wait(header: str | None) -> None:
@@ -162,3 +234,49 @@ def test_garbage_is_never_taken_for_an_acceptance_or_a_refusal(request_: Request
     answer = meaning(request_, Answer(status, body))
     if not isinstance(document, dict) and body:
         assert isinstance(answer, Troubled | Denied)
+
+
+#: Bodies that something on the way to their meaning does not survive, if it is not told to.
+HOSTILE_BODIES = [
+    b"[" * 1_500,
+    b"[" * 100_000,
+    b"[" * 1_000 + b"]" * 1_000,
+    b'{"errors":[{"batch_index":0,"message":"x"}],"a":' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    b'{"a":' * 1_000 + b"1" + b"}" * 1_000,
+    b"9" * 5_000,
+    b'{"errors":[{"batch_index":%s}]}' % (b"9" * 5_000),
+    b'{"errors":[{"batch_index":%s}]}' % (b"[" * 150 + b"]" * 150),
+    b'{"errors":[{"batch_index":"%s"}]}' % (b"x" * 100_000),
+    b'{"errors":[{"batch_index":1e400}]}',
+    b'{"errors":[{"batch_index":0,"reason":"\\u0000","message":"\\ud800"}]}',
+    b'{"errors":[{"batch_index":0,"message":{"a":["b"]},"field":5}]}',
+    b'{"meta":{"errors":["\xff"]}}',
+    b'{"meta":{"errors":[1,null,["x"]]}}',
+    b'{"meta":{"errors":[%s]}}' % b",".join([b'"word"'] * 100_000),
+    b'{"errors":{"a":1}}',
+    *(b"null", b"", b"NaN", b"\xef\xbb\xbf{}", b"[1]", b'"us"', b"\x00", b"1" * 1_000_000),
+    b'{"region":["us"],"environment_id":1}',
+    b'{"region":"us","environment_id":%s}' % (b"9" * 4_000),
+    b'{"region":"us","environment_id":"\\u001b[2J<b>"}',
+    b'{"region":"us","environment_id":{"a":1}}',
+]
+
+
+@pytest.mark.parametrize("request_", [ONE, BATCH, FORM, METRIC, SEGMENT], ids=lambda request: request.path)
+def test_whatever_an_answer_holds_it_has_a_meaning_of_bounded_size(request_: Request) -> None:
+    for status in (0, 100, 200, 204, 207, 302, 400, 401, 404, 413, 429, 500, 999):
+        for body in HOSTILE_BODIES:
+            found = meaning(request_, Answer(status, body, "9" * 10_000, ANSWERED))
+            assert len(repr(found)) < 100_000
+            # What nobody can read is never taken for an acceptance of all, nor for a refusal.
+            if isinstance(found, Accepted) and not found.refused:
+                assert body == b"" or body.startswith(b"{")
+            if isinstance(found, Refused):
+                assert b"errors" in body
+
+
+def test_whatever_the_region_endpoint_answers_is_a_verdict() -> None:
+    for body in HOSTILE_BODIES:
+        verdict = judge(Answer(200, body), base_url="x", region="us", own_url=False, environment_id="5")
+        assert verdict.problem == "unreachable"
+        assert len(verdict.message) < 300

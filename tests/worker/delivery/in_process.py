@@ -21,15 +21,16 @@ from worker.customerio.client import TooLate, TrackApi
 from worker.customerio.outcomes import Answer, NoAnswer
 from worker.customerio.region import Verdict
 from worker.customerio.requests import Request
-from worker.delivery import holding, loop, sending
+from worker.delivery import breaker, holding, loop, sending
 from worker.delivery.breaker import Breaker
 from worker.delivery.loop import Rules
 from worker.delivery.pace import GRACE_S, Pace
 from worker.delivery.sending import Sender
+from worker.endpoint_families import Family
 from worker.failpoints import _planned
 from worker.keys import KeyHasher
 from worker.redis_client import connect
-from worker.resources import Resources, ask_region
+from worker.resources import Resources, key_hash_secret, ask_region
 from worker.settings import Settings, load
 from worker.store import shards
 from worker.store.engine import make_engine
@@ -161,11 +162,11 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
     timeout_s = configured.request_timeout.total_seconds()
     secrets = (configured.site_id.get_secret_value(), configured.track_api_key.get_secret_value())
     track: Any = api or TrackApi(configured.base_url, timeout_s, lambda: secrets)
-    breaker = Breaker(client, probe_s=2 * timeout_s + GRACE_S)
+    breakers = Breaker(client, probe_s=2 * timeout_s + GRACE_S)
 
-    def on_recovery() -> None:
+    def on_recovery(family: Family | None) -> None:
         with engine.begin() as connection:
-            shards.possible_again(connection)
+            shards.possible_again(connection, family)
 
     pace = Pace(client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s)
     account = (lambda: api.verdict) if api else (lambda: ask_region(track, configured))
@@ -179,10 +180,10 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         redis=client,
         engine=engine,
         api=track,
-        breaker=breaker,
-        sender=Sender(track, pace, breaker, account, on_recovery),
+        breaker=breakers,
+        sender=Sender(track, pace, breakers, account, on_recovery),
         executor=ThreadPoolExecutor(16),
-        hasher=KeyHasher(b"a secret of the tests"),
+        hasher=KeyHasher(key_hash_secret(configured, engine)),
         rules=replace(given, **rules),
     )
 
@@ -245,9 +246,16 @@ def make_due(engine: sa.Engine) -> None:
 
 
 def probe_now(client: redis.Redis) -> None:
-    """What time does to an open breaker."""
-    client.hset("trackrelay:breaker", mapping={"until_ms": 0, "asked_ms": 0})
-    client.delete("trackrelay:probe")
+    """What time does to breakers that are not closed."""
+    breaker.probe_now(client)
+
+
+def close_breakers(client: redis.Redis) -> None:
+    """What a success of every family does to breakers."""
+    for name in ("breaker", *(f"breaker:{family}" for family in Family)):
+        if client.exists(f"trackrelay:{name}"):
+            client.hset(f"trackrelay:{name}", mapping={"state": "closed", "recovered_ms": 1})
+            client.delete(f"trackrelay:{name.replace('breaker', 'probe')}")
 
 
 def shard_of_person(person: str) -> int:

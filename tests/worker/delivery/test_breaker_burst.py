@@ -3,12 +3,13 @@
 import redis
 
 from worker.delivery.breaker import BASE_MS, Breaker
+from worker.endpoint_families import Family
 
 
 def test_requests_that_fail_together_do_not_make_the_wait_grow(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         breaker = Breaker(client, probe_s=30)
-        waits = [breaker.failed("503").wait_s for _ in range(30)]
+        waits = [breaker.failed(Family.V2, "503").wait_s for _ in range(30)]
     assert waits[2] > 0
     assert max(waits) <= BASE_MS / 1000
 
@@ -17,7 +18,7 @@ def test_a_retry_after_among_them_is_honoured(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         breaker = Breaker(client, probe_s=30)
         for _ in range(3):
-            breaker.failed("503")
-        assert 19 < breaker.failed("429", rate_limited=True, retry_after_s=20).wait_s <= 20
-        assert 19 < breaker.failed("503").wait_s <= 20
-        assert 19 < breaker.standing(may_probe=False).wait_s <= 20
+            breaker.failed(Family.V2, "503")
+        assert 19 < breaker.failed(Family.V2, "429", rate_limited=True, retry_after_s=20).wait_s <= 20
+        assert 19 < breaker.failed(Family.V2, "503").wait_s <= 20
+        assert 19 < breaker.standings(may_probe=None).of(Family.V2).wait_s <= 20

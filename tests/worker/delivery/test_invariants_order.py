@@ -27,6 +27,7 @@ from tests.worker.delivery.in_process import (
 )
 from worker.customerio.outcomes import Answer, NoAnswer
 from worker.delivery import loop, sending
+from worker.endpoint_families import Family
 from worker.replayable import Wanted
 from worker.replaying import Replayer
 from worker.store import known
@@ -119,7 +120,7 @@ def test_what_is_moved_to_the_backlog_untried_keeps_its_order_around_a_merge(
     road: Road, api: FakeApi, worker: Worker
 ) -> None:
     one, two = in_two_shards()
-    worker.breaker.failed("away", retry_after_s=60)
+    worker.breaker.failed(Family.V2, "away", retry_after_s=60)
     with road.producer.pipeline() as pipeline:
         for who in (one, two):
             pipeline.track(who, f"{who} before", {})

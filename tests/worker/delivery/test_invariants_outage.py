@@ -15,6 +15,7 @@ from tests.worker.delivery.in_process import (
     BUSY,
     FakeApi,
     Worker,
+    close_breakers,
     make_due,
     people_of,
     probe_now,
@@ -26,6 +27,7 @@ from worker.customerio.outcomes import Answer, NoAnswer
 from worker.customerio.region import Verdict
 from worker.delivery import loop
 from worker.delivery.breaker import Breaker
+from worker.endpoint_families import Family
 from worker.store import shards
 
 SHARD = shard_of_person("42")
@@ -89,8 +91,7 @@ def test_a_worker_whose_clock_is_late_counts_no_outage_against_its_jobs(
     job = road.producer.track("42", "fails alone", {})
     for _ in range(5):
         worker.hold(SHARD)
-        road.redis.delete("trackrelay:probe")
-        road.redis.hset("trackrelay:breaker", "state", "closed")
+        close_breakers(road.redis)
         make_due(road.engine)
     assert len(api.sent) > 3
     assert road.waiting(job).attempts == 0
@@ -131,7 +132,7 @@ def test_two_keys_that_can_never_succeed_do_not_keep_delivery_stopped(road: Road
 def test_the_probes_token_is_given_back_when_the_round_breaks_off(
     road: Road, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker.breaker.halt("refused", "for a test")
+    worker.breaker.halt_refused(Family.V2, "for a test", "no")
     probe_now(road.redis)
     road.producer.track("42", "seen", {})
 
@@ -142,7 +143,7 @@ def test_the_probes_token_is_given_back_when_the_round_breaks_off(
         patched.setattr(loop, "failpoint", breaks)
         with pytest.raises(OSError, match="after_read"):
             worker.hold(SHARD)
-    assert not road.redis.exists("trackrelay:probe")
+    assert not road.redis.exists("trackrelay:probe:v2")
     worker.hold(SHARD)
     assert api.taken == ["seen"]
 
@@ -150,7 +151,7 @@ def test_the_probes_token_is_given_back_when_the_round_breaks_off(
 def test_while_the_breaker_is_open_the_stream_is_moved_to_the_backlog_untried(
     road: Road, api: FakeApi, worker: Worker
 ) -> None:
-    worker.breaker.failed("away", retry_after_s=60)
+    worker.breaker.failed(Family.V2, "away", retry_after_s=60)
     jobs = [road.producer.track("42", f"{number}", {}) for number in range(20)]
     worker.work()
     assert not api.sent
@@ -162,9 +163,9 @@ def test_while_the_breaker_is_open_the_stream_is_moved_to_the_backlog_untried(
 
 
 def test_retry_after_is_kept_whoever_succeeds_meanwhile(breaker: Breaker) -> None:
-    breaker.failed("slower", rate_limited=True, retry_after_s=30)
-    assert not breaker.delivered(5)  # was on its way already
-    standing = breaker.standing()
+    breaker.failed(Family.V2, "slower", rate_limited=True, retry_after_s=30)
+    assert not breaker.delivered(Family.V2, 5)  # was on its way already
+    standing = breaker.standings().of(Family.V2)
     assert standing.state == "open"
     assert 25 < standing.wait_s <= 30
     assert standing.last_success > 0
@@ -172,50 +173,50 @@ def test_retry_after_is_kept_whoever_succeeds_meanwhile(breaker: Breaker) -> Non
 
 def test_without_retry_after_a_success_ends_an_outage(breaker: Breaker) -> None:
     for _ in range(3):
-        breaker.failed("503")
-    assert breaker.standing(may_probe=False).state == "open"
-    assert breaker.delivered(1)
-    assert breaker.standing().state == "closed"
+        breaker.failed(Family.V2, "503")
+    assert breaker.standings(may_probe=None).of(Family.V2).state == "open"
+    assert breaker.delivered(Family.V2, 1)
+    assert breaker.standings().of(Family.V2).state == "closed"
 
 
 def test_requests_that_were_on_their_way_together_do_not_make_the_wait_grow(
     breaker: Breaker, client: redis.Redis
 ) -> None:
     for _ in range(40):
-        breaker.failed("503")
-    assert breaker.standing(may_probe=False).wait_s <= 1.0
+        breaker.failed(Family.V2, "503")
+    assert breaker.standings(may_probe=None).of(Family.V2).wait_s <= 1.0
     waits = []
     for _ in range(12):
         probe_now(client)
-        assert breaker.standing().state == "probe"
-        waits.append(breaker.failed("503", probing=True).wait_s)
+        assert breaker.standings().of(Family.V2).state == "probe"
+        waits.append(breaker.failed(Family.V2, "503", probing=True).wait_s)
     assert max(waits) > 2.0
     assert max(waits) <= 30.0
 
 
 def test_a_late_failure_leaves_the_probes_token_alone(breaker: Breaker, client: redis.Redis) -> None:
     for _ in range(3):
-        breaker.failed("503")
+        breaker.failed(Family.V2, "503")
     probe_now(client)
-    assert breaker.standing().state == "probe"
-    breaker.failed("503")
-    assert breaker.standing().state == "open"
+    assert breaker.standings().of(Family.V2).state == "probe"
+    breaker.failed(Family.V2, "503")
+    assert breaker.standings().of(Family.V2).state == "open"
 
 
 def test_a_probe_of_which_nobody_hears_again_makes_room_for_another(client: redis.Redis) -> None:
     killed, others = Breaker(client, probe_s=0.5), Breaker(client, probe_s=0.5)
-    killed.failed("away", retry_after_s=0.0)
+    killed.failed(Family.V2, "away", retry_after_s=0.0)
     probe_now(client)
-    assert killed.standing().state == "probe"
-    assert others.standing().state == "open"
-    wait_until(lambda: others.standing().state == "probe", 10, "the token to expire")
+    assert killed.standings().of(Family.V2).state == "probe"
+    assert others.standings().of(Family.V2).state == "open"
+    wait_until(lambda: others.standings().of(Family.V2).state == "probe", 10, "the token to expire")
 
 
 @pytest.mark.parametrize("probing", [False, True])
 def test_an_outage_does_not_make_forgotten_why_delivery_is_halted(breaker: Breaker, probing: bool) -> None:
-    breaker.halt("refused", "everything is refused", words="no")
-    breaker.failed("timeout", probing=probing)
-    standing = breaker.standing(may_probe=False)
+    breaker.halt_refused(Family.V2, "everything is refused", "no")
+    breaker.failed(Family.V2, "timeout", probing=probing)
+    standing = breaker.standings(may_probe=None).of(Family.V2)
     assert (standing.state, standing.reason, standing.words) == ("halted", "refused", "no")
     assert standing.wait_s > 10
 
@@ -260,14 +261,14 @@ def test_what_was_too_old_before_the_outage_and_could_have_been_delivered_is_not
     job = road.producer.track("42", "bad", {})
     worker.hold(SHARD, 0.0001)
     age(road, "4 days")
-    worker.breaker.delivered(1)
-    road.redis.hset("trackrelay:breaker", "recovered_ms", 0)
+    worker.breaker.delivered(Family.V2, 1)
+    road.redis.hset("trackrelay:breaker:v2", "recovered_ms", 1)
     worker.hold(SHARD)
     assert road.dead(job).reason == "expired"
 
 
 def test_age_counts_from_a_resume_and_from_when_workers_came_back(road: Road, api: FakeApi, worker: Worker) -> None:
-    worker.breaker.failed("away", retry_after_s=60)
+    worker.breaker.failed(Family.V2, "away", retry_after_s=60)
     job = road.producer.track("42", "old", {})
     worker.hold(SHARD)
     age(road, "4 days")
@@ -277,7 +278,7 @@ def test_age_counts_from_a_resume_and_from_when_workers_came_back(road: Road, ap
         )
         shards.sign_of_life(connection)
     probe_now(road.redis)
-    road.redis.hset("trackrelay:breaker", "state", "closed")
+    close_breakers(road.redis)
     worker.hold(SHARD)
     assert road.ledger_ids() == {job}
 
@@ -333,4 +334,4 @@ def test_a_job_of_nobody_is_everybodys_probe(road: Road, api: FakeApi, worker: W
     probe_now(road.redis)
     worker.work()
     assert road.ledger_ids() == {job}
-    assert road.breaker()["state"] == "closed"
+    assert road.breaker("forms")["state"] == "closed"

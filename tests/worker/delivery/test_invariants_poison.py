@@ -5,6 +5,7 @@ import signal
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
@@ -15,6 +16,7 @@ from tests.worker.delivery.in_process import (
     BUSY,
     FakeApi,
     Worker,
+    close_breakers,
     hold_with_mortals,
     make_due,
     people_of,
@@ -120,7 +122,7 @@ def test_what_kills_its_worker_out_of_the_backlog_ends_as_a_dead_letter_too(
     assert road.backlog_size() == len(people) + 1
     api.answers = lambda request, documents: None
     probe_now(road.redis)
-    road.redis.hset("trackrelay:breaker", "state", "closed")
+    close_breakers(road.redis)
 
     class Killed(BaseException):
         pass
@@ -245,7 +247,7 @@ def test_a_broken_document_in_the_backlog_does_not_stop_its_shard(road: Road, ap
     with road.engine.begin() as connection:
         connection.execute(sa.text("UPDATE trackrelay_backlog SET body = '{}' WHERE job_id = :id"), {"id": bad})
     api.answers = lambda request, documents: None
-    worker.breaker.delivered(1)
+    close_breakers(road.redis)
     worker.hold(SHARD)
     assert road.ledger_ids() == {fine}
     assert road.dead(bad).reason == "rejected"
@@ -259,3 +261,49 @@ def test_a_poison_form_harms_no_other_of_the_same_person(road: Road, api: FakeAp
     worker.hold(SHARD)
     assert road.dead_ids() == {bad}
     assert road.ledger_ids() == {good}
+
+
+def test_several_errors_of_one_operation_are_one_dead_letter_with_all_of_them_and_no_outage(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    first = {"reason": "invalid", "field": "attributes.a", "message": "too long"}
+    second = {"reason": "required", "field": "attributes.b", "message": "is missing"}
+
+    def refuse_bad(request: Any, documents: list[Any]) -> Answer | None:
+        bad = [index for index, document in enumerate(documents) if document["name"] == "bad"]
+        errors = [{"batch_index": index, **error} for error in (first, second) for index in bad]
+        return Answer(207, msgspec.json.encode({"errors": errors})) if bad and request.kind == "batch" else None
+
+    api.answers = refuse_bad
+    people = people_of(SHARD, 20)
+    jobs = enqueue(road, people, people[7])
+    worker.hold(SHARD)
+    assert road.ledger_ids() == set(jobs.values()) - {jobs[people[7]]}
+    letter = road.dead(jobs[people[7]])
+    assert (letter.reason, letter.status, letter.field) == ("rejected", 207, "attributes.a")
+    assert letter.error == "attributes.a: too long; attributes.b: is missing"
+    assert letter.history[0]["errors"] == [first, second]
+    assert len(api.sent) == 1
+    assert road.breaker().get("state", "closed") == "closed"
+    assert road.breaker().get("failures", "0") == "0"
+
+
+def test_an_answer_of_a_thousand_brackets_is_an_outage_and_harms_no_job(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
+    api.answers = lambda request, documents: Answer(200, b"[" * 1_500)
+    job = road.producer.track("42", "seen", {})
+    for _ in range(12):
+        probe_now(road.redis)
+        worker.hold(SHARD)
+    assert road.waiting(job).reason in ("failed", "breaker")
+    assert road.breaker()["state"] == "open"
+    api.answers = lambda request, documents: None
+
+    def is_delivered() -> bool:
+        probe_now(road.redis)
+        make_due(road.engine)
+        return job in road.ledger_ids()
+
+    worker.work_off(is_delivered)
+    assert not road.dead_ids()

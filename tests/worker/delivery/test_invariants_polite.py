@@ -11,6 +11,7 @@ from producers import Person
 from tests.support.road import Road
 from tests.worker.delivery.in_process import FakeApi, Worker, people_of
 from worker.delivery.pace import Closed, Pace
+from worker.endpoint_families import Family
 
 
 def flood(road: Road, people: list[str]) -> set[str]:
@@ -73,7 +74,7 @@ def compete(pace: Pace, batches: int, singles: int, seconds: float) -> tuple[flo
     def send(weight: str) -> None:
         while time.monotonic() < until:
             try:
-                pace.wait(0, 1, weight)  # type: ignore[arg-type]
+                pace.wait(0, "1", Family.V2, weight)  # type: ignore[arg-type]
             except Closed:
                 continue
             with lock:
@@ -108,8 +109,8 @@ def test_a_budget_smaller_than_the_patience_is_no_reason_to_spin(
 ) -> None:
     monkeypatch.setattr("worker.delivery.pace.MAX_WAIT_S", 1.0)
     slow = pace(0.1)
-    slow.wait(0, 1, "batch")
+    slow.wait(0, "1", Family.V2, "batch")
     began = time.monotonic()
     with pytest.raises(Closed):
-        slow.wait(0, 1, "batch")
+        slow.wait(0, "1", Family.V2, "batch")
     assert time.monotonic() - began > 0.9

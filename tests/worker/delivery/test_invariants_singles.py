@@ -10,16 +10,18 @@ from producers import operations
 from producers.keys import shard_of
 from tests.support.road import Road
 from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, people_of
+from worker.endpoint_families import family_of_operation
 
 LATENCY_S = 0.05
 #: A second's worth of the budget, which is 100 requests.
 SECONDS = 3.0
 
 FILL = sa.text("""
-    INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, due_at, sends, parts, keys, shards, operation, body,
-        enqueued_at, age_from, since, reason, attempts, max_batch, replayed, history)
+    INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, due_at, sends, parts, keys, shards, operation, family,
+        body, enqueued_at, age_from, since, reason, attempts, max_batch, replayed, history)
     SELECT lpad((:first + n)::text, 26, '0'), :prefix || n / :each, 0, 'live', :first + n,
         CASE WHEN n % :each = 0 THEN now() END, true, 1, ARRAY[:prefix || n / :each], ARRAY[0], CAST(:operation AS text),
+        :family,
         json_build_object('type', 'anonymous', 'action', 'event', 'identifiers', json_build_object('anonymous_id', (n / :each)::text),
             'name', CAST(:name AS text)),
         now(), now(), now(), 'breaker', 0, 1000, false, '[]'
@@ -37,6 +39,7 @@ def fill(road: Road, operation: str, first: int, keys: int, each: int = 1) -> No
     """What an outage leaves of so many keys, `each` jobs of each, from a position on."""
     prefix, name = ("anonymous:", "single") if operation.startswith("anonymous.") else ("id:", "other")
     values = {"first": first, "keys": keys, "each": each, "prefix": prefix, "operation": operation, "name": name}
+    values["family"] = family_of_operation(operation)
     with road.engine.begin() as connection:
         connection.execute(FILL, values)
         connection.exec_driver_sql("UPDATE trackrelay_shards SET next_position = 100000 WHERE shard = 0")

@@ -57,6 +57,13 @@ def test_an_attempt_counts_when_the_job_failed_alone_and_somebody_succeeded_sinc
     assert [event["what"] for event in waiting.history] == ["failed"]
 
 
+def test_a_429_counts_against_nobody_and_rewrites_nothing_in_the_backlog() -> None:
+    failed_before = job(entry=None, failed_at=900.0, attempts=2)
+    assert not settle(Failed(failed_before, "429", 429, together=1, last_success=950.0))
+    (waiting,) = settle(Failed(job(), "429", 429, together=10, last_success=950.0)).waiting
+    assert (waiting.reason, waiting.job) == ("rate_limited", job())
+
+
 def test_the_last_counted_attempt_ends_as_a_dead_letter() -> None:
     failed_before = job(entry=None, failed_at=900.0, attempts=2)
     (death,) = settle(Failed(failed_before, "500", 500, together=1, last_success=950.0)).dead

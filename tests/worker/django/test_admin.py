@@ -251,6 +251,21 @@ def test_each_permission_allows_its_own_action_only(refusing: Road, letter: str,
     assert client.post(f"{LIST}discard/", {"ids": letter}).status_code == 403
 
 
+def test_whoever_may_act_but_not_look_sees_nothing_of_a_letter(
+    refusing: Road, letter: str, log_in: Callable[..., Client]
+) -> None:
+    client = log_in("replay", "repair", "discard", "export")
+    pages = [f"{LIST}{letter}/repair/", f"{LIST}replay/?ids={letter}", f"{LIST}discard/?ids={letter}"]
+    for page in (*pages, LIST, f"{LIST}{letter}/change/"):
+        answer = client.get(page)
+        assert answer.status_code == 403, page
+        assert "platinum" not in answer.content.decode()
+    for page in pages:
+        assert client.post(page, {"ids": letter, "document": "{}"}).status_code == 403
+    assert client.post(LIST, {"action": "export", "_selected_action": [letter]}).status_code == 403
+    assert refusing.dead(letter).state == "open"
+
+
 def test_strangers_see_nothing(letter: str, project: None) -> None:
     for place in (LIST, BACKLOG, f"{LIST}replay/", f"{LIST}{letter}/repair/"):
         assert Client().get(place).status_code == 302

@@ -15,7 +15,7 @@ from django.test.testcases import LiveServerThread
 
 from tests.support.browser import Browser
 from tests.support.road import Road
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -26,7 +26,7 @@ def site(project: None) -> Iterator[str]:
     server = LiveServerThread("127.0.0.1", StaticFilesHandler)
     server.daemon = True
     server.start()
-    server.is_ready.wait(20)
+    server.is_ready.wait(patient(20))
     if server.error:
         raise server.error
     yield f"http://127.0.0.1:{server.port}"

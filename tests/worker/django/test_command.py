@@ -14,6 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.support.road import Road
+from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
 
 PROJECT = """
@@ -41,7 +42,7 @@ def manage(road: Road, tmp_path: Path) -> Any:
         }
         command = [sys.executable, str(tmp_path / "manage.py"), *arguments]
         return subprocess.run(
-            command, check=False, env=environment, capture_output=True, text=True, timeout=60, cwd=tmp_path
+            command, check=False, env=environment, capture_output=True, text=True, timeout=patient(60), cwd=tmp_path
         )
 
     return run

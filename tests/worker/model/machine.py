@@ -20,6 +20,7 @@ from tests.worker.model.process import POINTS, Fault, Plan, Sleeper, hold
 from tests.worker.model.said import Replayed
 from tests.worker.model.world import World
 from worker.customerio.region import Verdict
+from worker.endpoint_families import Family
 from worker.replayable import Wanted
 from worker.resharding import CannotReshard, Resharding
 
@@ -227,12 +228,12 @@ class Road(RuleBasedStateMachine):
             self.world.backoffs_pass()
         probe_now(self.world.redis)
 
-    @rule(state=st.sampled_from(("open", "halted")))
-    def delivery_becomes_impossible(self, state: str) -> None:
-        """Others met an outage, or wrong credentials."""
+    @rule(state=st.sampled_from(("open", "halted")), family=st.sampled_from(list(Family)))
+    def delivery_becomes_impossible(self, state: str, family: Family) -> None:
+        """Others met an outage of an endpoint family, or wrong credentials."""
         breaker = self.world.processes[0].breaker
         if state == "open":
-            breaker.failed("away", retry_after_s=3600)
+            breaker.failed(family, "away", retry_after_s=3600)
         else:
             breaker.halt("credentials", "wrong key")
 

@@ -9,6 +9,7 @@ from tests.worker.delivery.in_process import probe_now
 from tests.worker.model.process import Fault, Plan, Sleeper, hold
 from tests.worker.model.world import World
 from worker import orphans
+from worker.endpoint_families import Family
 from worker.replayable import Wanted
 
 #: Of the two shards, those of the person and of the anonymous id are different ones.
@@ -108,7 +109,7 @@ def test_a_discarded_letter_is_not_replayed_while_its_job_waits_again(anew: Worl
     said = operations.track(PERSON, "said", {}, idempotency_key="k")
     discarded(anew, said)
     anew.producer.enqueue(said)
-    anew.processes[0].breaker.failed("away", retry_after_s=3600)
+    anew.processes[0].breaker.failed(Family.V2, "away", retry_after_s=3600)
     hold(anew.processes[0], OF_PERSON, Plan())
     ((refused,),) = (outcome.refused for outcome in anew.replayer.replay([said.id], DISCARDED))
     assert "enqueued again" in refused.why
@@ -136,7 +137,7 @@ def test_a_part_that_comes_while_its_other_half_is_taken_for_left_over_is_no_sec
 ) -> None:
     before = operations.track(PERSON, "before", {})
     said = join()
-    anew.processes[0].breaker.failed("away", retry_after_s=3600)
+    anew.processes[0].breaker.failed(Family.V2, "away", retry_after_s=3600)
     anew.producer.enqueue(before)
     anew.producer.enqueue(said)
     hold(anew.processes[0], OF_ANONYMOUS, Plan())  # and the other shard's holder is slow

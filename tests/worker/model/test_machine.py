@@ -15,7 +15,7 @@ from tests.worker.model.world import World
 LONG = settings.default.max_examples > 100
 
 
-@pytest.mark.timeout(0 if LONG else 240)
+@pytest.mark.timeout(0 if LONG else 900)
 def test_nothing_that_can_happen_loses_repeats_or_reorders_anything(world: World) -> None:
     class InThisWorld(Road):
         pass

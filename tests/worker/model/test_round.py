@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.worker.model.process import Inline
 from worker.customerio.outcomes import Refusal
-from worker.delivery.breaker import Standing
+from worker.delivery.breaker import Standing, Standings
 from worker.delivery.intake import keep_back
 from worker.delivery.loop import Delivery, Intake, Rules
 from worker.delivery.packing import MAX_V2_BYTES, Packed, pack
@@ -61,7 +61,7 @@ class Fates:
         #: Jobs in the order in which they were tried.
         self.tried: list[Job] = []
 
-    def send(self, packed: Packed, shard: int, fence: int, standing: Standing) -> list[Result]:
+    def send(self, packed: Packed, shard: int, token: str, standing: Standing) -> list[Result]:
         """As `Sender.send`."""
         fate = self._draw(st.sampled_from(FATES))
         if fate == "untried":
@@ -87,7 +87,8 @@ class Round(Delivery):
     """A holder that writes down what it would settle."""
 
     def __init__(self, fates: Fates) -> None:
-        self._queue: Any = SimpleNamespace(shard=0, fence=1)
+        self._queue: Any = SimpleNamespace(shard=0, token="1")
+        self._clock: Any = SimpleNamespace(now=lambda: 0.0)
         self._executor = Inline()
         self._sender: Any = fates
         self._rules = Rules(max_age_s=1e9, max_attempts=3, merge_delay_s=0.0)
@@ -110,7 +111,7 @@ def test_whatever_each_request_comes_to_no_job_passes_one_of_its_keys_that_waits
     intake = Intake("live", jobs=list(jobs), read=Read())
     kept = keep_back(jobs, waiting_keys)
     intake.aside.waiting += kept.waiting
-    round._send_and_settle(pack(kept.ready), intake, Standing("closed"))
+    round._send_and_settle(pack(kept.ready), intake, Standings())
     settled = [
         *(job.id for job in round.settled.delivered),
         *(death.job.id for death in round.settled.dead),

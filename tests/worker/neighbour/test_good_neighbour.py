@@ -11,7 +11,7 @@ import redis
 import sqlalchemy as sa
 
 from tests.support.road import Road
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 from worker.ops.servers import ChildProcess
 from worker.setting_up import migrate
@@ -49,7 +49,7 @@ def call(redis_url: str, code: str) -> str:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
     ).stdout
 
 
@@ -78,7 +78,7 @@ def test_our_shutdown_leaves_their_worker_running(
         env=clean_environment() | road.settings,
         check=False,
         capture_output=True,
-        timeout=60,
+        timeout=patient(60),
     )
     wait_until(lambda: not ours.running, 20, "our worker to end")
     assert somebody.running
@@ -208,6 +208,6 @@ def django(url: str, *arguments: str) -> str:
 
 
 def run(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=patient(90))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

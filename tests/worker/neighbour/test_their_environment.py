@@ -11,7 +11,7 @@ import redis
 
 from producers.redis_keys import QUEUE_KEY
 from tests.support.road import Road
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
 from worker.ops.servers import ChildProcess, ValkeyProcess
 
@@ -91,5 +91,5 @@ def celery(road: Road, environment: dict[str, str], *arguments: str) -> subproce
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=patient(60),
     )

@@ -1,8 +1,13 @@
 """The command line, as a user has it."""
 
+import fcntl
 import json
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +15,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
+from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
 from worker.ops.cli import trackrelay
 
@@ -66,7 +72,31 @@ class CommandLine:
             input=input,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=patient(60),
             check=False,
         )
         return Answer(done.returncode, done.stdout, done.stderr)
+
+    def terminal(self, *arguments: str, size: tuple[int, int] = (40, 120), **changes: str) -> str:
+        """What a terminal gets from the console script: everything, as it was written."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+        child = subprocess.Popen(
+            [str(Path(sys.executable).with_name("trackrelay")), *arguments],
+            env=clean_environment() | {"TERM": "xterm-256color"} | self.settings | changes,
+            cwd=ROOT,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        written = bytearray()
+        try:
+            while chunk := os.read(ours, 65_536):
+                written += chunk
+        except OSError:
+            pass  # how a terminal says that nobody has it open any more
+        finally:
+            os.close(ours)
+            child.wait(60)
+        return written.decode(errors="surrogateescape")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.road import Road
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 
 from .command_line import CommandLine
@@ -54,7 +54,7 @@ def test_a_worker_delivers_beside_an_application_with_a_worker_of_its_own(road: 
     road.wait_delivered([road.producer.track("42", "greeted")], timeout=40)
 
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(30) == 0
+    assert worker.wait(patient(30)) == 0
 
 
 def test_a_beat_shows_itself(road: Road, run: CommandLine, start: Start) -> None:

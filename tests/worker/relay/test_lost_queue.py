@@ -35,7 +35,6 @@ from worker.store.settled import settled
 PEOPLE = 40
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_flushall_in_the_middle_of_thousands_of_jobs_loses_and_reorders_nothing(
     postgres_application: Application, road: Road, start_worker: Callable[..., Any], pool: str

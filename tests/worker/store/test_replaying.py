@@ -14,7 +14,7 @@ from producers import operations
 from producers.keys import shard_of
 from producers.operation import Operation
 from producers.redis_keys import QUEUE_KEY
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from worker.job import Job
 from worker.keys import KeyHasher
 from worker.replayable import Wanted
@@ -322,7 +322,7 @@ def test_two_who_replay_the_same_letters_replay_each_once(stores: Stores) -> Non
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(patient(30))
     assert sum(tally.replayed for tally in tallies) == 200
     assert len(stores.backlog()) == 200
     assert {len(stores.letter(id).history) for id in ids} == {2}
@@ -346,7 +346,7 @@ def test_a_replay_waits_for_a_holder_that_is_settling(stores: Stores) -> None:
         threading.Thread(target=replay).start()
         wait_until(lambda: stores.rows("SELECT 1 FROM pg_locks WHERE NOT granted"), what="the replay to wait")
         assert not done.is_set()
-    assert done.wait(10)
+    assert done.wait(patient(10))
     assert [each.kind for each in tallies[0].refused] == ["removed"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from redis.exceptions import RedisError
@@ -13,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from producers.errors import ConfigurationError
+from producers.redis_keys import MOVING
 
 from ... import queue_config
-from ...queue_config import QueueConfig
 from ..failures import CommandFailed
 from ..output import print_json, show
 from ..stores import Stores, open_stores
@@ -55,20 +56,21 @@ def _findings() -> Iterator[Finding]:
         with open_stores() as stores:
             yield from redis.findings(stores.redis, stores.settings)
             queue = _queue(stores)
-            yield from postgres.findings(stores.engine, stores.settings, queue.shards if queue else None)
+            yield from postgres.findings(stores.engine, stores.settings, queue)
             if stores.outbox is not None:
-                yield from outbox.findings(stores.outbox, queue.generation if queue else None)
+                yield from outbox.findings(stores.outbox, queue.config.generation if queue.config else None)
             yield from customerio.findings(stores.settings)
     except ConfigurationError:
         for area in (redis.AREA, postgres.AREA, customerio.AREA):
             yield Finding(area, "reached", "skipped", "not tried: correct the settings first")
 
 
-def _queue(stores: Stores) -> QueueConfig | None:
+def _queue(stores: Stores) -> postgres.QueueLook:
     try:
-        return queue_config.read(stores.redis)
+        moving: Any = stores.redis.get(MOVING)
+        return postgres.QueueLook(queue_config.read(stores.redis), (moving or b"").decode())
     except RedisError:
-        return None
+        return postgres.QueueLook()
 
 
 def _document(found: Finding) -> dict[str, str]:

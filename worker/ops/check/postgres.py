@@ -4,27 +4,42 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from producers.server_urls import place
+
+from ...queue_agreement import difference
+from ...queue_config import QueueConfig
 from ...settings import Settings
-from ...store import migrating
+from ...store import incidents, migrating, queue_record
 from ...store.models import Base
-from ...store.reading.database import Server, missing_privileges, server, shard_rows
-from ..failures import explain, place
-from ..words import count, duration, listed
+from ...store.reading.database import Server, missing_privileges, server
+from ..failures import explain
+from ..losses import ACKNOWLEDGE, describe
+from ..words import duration, listed
 from .finding import Finding
 from .redis import CLOCK_S
 
 AREA = "Postgres"
 
 
-def findings(engine: sa.Engine, settings: Settings, queue_shards: int | None) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True)
+class QueueLook:
+    """The queue in Redis, as far as that is known."""
+
+    config: QueueConfig | None = None
+    #: How far a change of the number of shards has come.
+    moving: str = ""
+
+
+def findings(engine: sa.Engine, settings: Settings, queue: QueueLook) -> Iterator[Finding]:
     """Everything about Postgres.
 
     Args:
-        queue_shards: how many shards the queue in Redis has, if that is known.
+        queue: what Redis says of the queue.
     """
     url = settings.database_url.get_secret_value()
     try:
@@ -32,7 +47,7 @@ def findings(engine: sa.Engine, settings: Settings, queue_shards: int | None) ->
             about = server(connection)
             yield Finding(AREA, "reached", "ok", f"PostgreSQL {about.version} at {place(url)}")
             yield from _server(about)
-            yield from _tables(connection, queue_shards)
+            yield from _tables(connection, queue)
     except SQLAlchemyError as error:
         yield Finding(AREA, "reached", "wrong", explain(error, database_url=url) or str(error))
 
@@ -48,7 +63,7 @@ def _server(about: Server) -> Iterator[Finding]:
         yield Finding(AREA, "clock", "warning", text)
 
 
-def _tables(connection: sa.Connection, queue_shards: int | None) -> Iterator[Finding]:
+def _tables(connection: sa.Connection, queue: QueueLook) -> Iterator[Finding]:
     if problem := migrating.problem(connection):
         yield Finding(AREA, "tables", "wrong", problem)
         return
@@ -56,7 +71,11 @@ def _tables(connection: sa.Connection, queue_shards: int | None) -> Iterator[Fin
     if missing := missing_privileges(connection, sorted(Base.metadata.tables)):
         text = f"the user of TRACKRELAY_DATABASE_URL may not read and write {listed(missing)}: grant it that"
         yield Finding(AREA, "privileges", "wrong", text)
-    rows = shard_rows(connection)
-    if queue_shards is not None and rows < queue_shards:
-        text = f"the queue has {count(queue_shards, 'shard')}, the database knows {rows}: run `trackrelay migrate`"
-        yield Finding(AREA, "shards", "wrong", text)
+    for incident in incidents.unacknowledged(connection):
+        text = f"{describe(incident)}. `{ACKNOWLEDGE} {incident.id}` acknowledges it"
+        yield Finding(AREA, "lost jobs", "wrong", text)
+    record = queue_record.read(connection)
+    if not record.shards:
+        yield Finding(AREA, "shards", "wrong", "the database knows no shards: run `trackrelay migrate`")
+    elif queue.config and (differs := difference(queue.config, record, queue.moving)):
+        yield Finding(AREA, "queue", "wrong", differs)

@@ -13,11 +13,13 @@ from redis.exceptions import RedisError
 
 from producers.append import MEMORY_MARK
 from producers.redis_keys import CONFIG
+from producers.server_urls import place
 
 from ...queue_config import QueueProblem, check_queue
 from ...queue_length import jobs_queued
 from ...settings import Settings
-from ..failures import explain, place
+from ..failures import explain
+from ..status import failed_calls
 from ..words import count, duration, size
 from .finding import Finding
 
@@ -127,6 +129,19 @@ def _rounded(number: float) -> int:
     return int(round(number, -digits))
 
 
+def _calls(client: client_library.Redis) -> Iterator[Finding]:
+    failed = failed_calls.read(client, time.time())
+    if calls := failed.refused:
+        text = f"{failed.count('refused'):,} in the last 24 hours, which Customer.io would not take: {failed_calls.named(calls)}"
+        yield Finding(AREA, "refused calls", "warning", text)
+    if calls := failed.unavailable:
+        text = (
+            f"{failed.count('unavailable'):,} in the last 24 hours, whose jobs are nowhere but in the applications' logs: "
+            f"{failed_calls.named(calls)}"
+        )
+        yield Finding(AREA, "calls only logged", "warning", text)
+
+
 def _queue(client: client_library.Redis, settings: Settings) -> Iterator[Finding]:
     # Everything of ours goes by scripts: a user who may not run them is found out here.
     client.eval("return redis.call('EXISTS', ARGV[1])", 0, CONFIG)
@@ -135,6 +150,7 @@ def _queue(client: client_library.Redis, settings: Settings) -> Iterator[Finding
     except QueueProblem as problem:
         yield Finding(AREA, "queue", "wrong", str(problem))
         return
+    yield from _calls(client)
     jobs = jobs_queued(client, config.shards)
     yield Finding(
         AREA, "queue", "ok", f"{count(config.shards, 'shard')}, format {config.format}; {count(jobs, 'job')} in it"

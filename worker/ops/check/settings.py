@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 
+from producers.server_urls import place
 from producers.setting_names import SECRET_NAMES, unknown_names
 
 from ...settings import Settings
-from ..failures import place, wrong_settings
+from ..failures import wrong_settings
 from .finding import Finding
 
 AREA = "Settings"

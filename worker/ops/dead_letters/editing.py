@@ -8,17 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 import click
-import msgspec
+
+from producers.json_values import NotJsonError, decode_json
 
 from ...repairing import Repair
 from ...replayable import Kind, Wanted
 from ...replaying import Replayer
 from ...store import letters
 from ...store.letters import Letter
+from ...visible_text import visible_lines
 from ..failures import CommandFailed
 from ..output import stderr
 from ..stores import Stores
-from .texts import document_of, why
+from .texts import document_of, found_of, why
 
 #: What the editor begins with when there is no document.
 TEMPLATE = {"type": "person", "identifiers": {"id": "…"}, "action": "identify", "attributes": {}}
@@ -44,10 +46,10 @@ def _edit(replayer: Replayer, letter: Letter, wanted: Wanted) -> Repair:
         raise CommandFailed(f"{letter.id}: {refusal}")
     console = stderr()
     console.print(f"{letter.id}: {why(letter)}")
-    if letter.raw is not None:
-        console.print(f"Its stream entry: {letter.raw.decode(errors='replace')}", overflow="fold")
+    if letter.found is not None:
+        console.print(f"What was found: {found_of(letter)}", overflow="fold")
     before = document_of(letter)
-    text = json.dumps(TEMPLATE if before is None else before, indent=2, ensure_ascii=False) + "\n"
+    text = visible_lines(json.dumps(TEMPLATE if before is None else before, indent=2, ensure_ascii=False)) + "\n"
     while True:
         text = _from_editor(text)
         problem, document = _read(text)
@@ -74,8 +76,8 @@ def _from_editor(text: str) -> str:
 
 def _read(text: str) -> tuple[str | None, dict[str, Any] | None]:
     try:
-        document = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+        document = decode_json(text)
+    except NotJsonError as error:
         return f"This is not JSON: {error}", None
     if not isinstance(document, dict):
         return "The document must be a JSON object", None

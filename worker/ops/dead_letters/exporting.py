@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from ...replaying import CHUNK
 from ...store import letters
 from ...store.letters import Filters, Letter
+from ...visible_text import visible_lines
 from ..failures import CommandFailed
 from ..output import stderr
 from ..stores import Stores
@@ -58,7 +59,7 @@ def _write(engine: sa.Engine, ids: Sequence[str], file: IO[str]) -> None:
             with engine.connect() as connection:
                 found = letters.load(connection, ids[start : start + CHUNK])
             for number, letter in enumerate(found, start + 1):
-                file.write(json.dumps(line(number, letter), ensure_ascii=False) + "\n")
+                file.write(visible_lines(json.dumps(line(number, letter), ensure_ascii=False)) + "\n")
             advance(CHUNK)
 
 

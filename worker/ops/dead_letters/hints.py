@@ -25,6 +25,12 @@ def _of_reason(letter: Letter) -> list[tuple[str, str]]:
             edit = ("Change the document in your editor, and replay it:", f"{_replay(letter)} --edit")
             again = ("If it was Customer.io's set-up that was wrong, and is not any more:", _replay(letter))
             return [*_repair_field(letter), edit, again]
+        case "invalid":
+            edit = (
+                "It was refused at the call. Change the document in your editor, and send it:",
+                f"{_replay(letter)} --edit",
+            )
+            return [*_repair_field(letter), edit]
         case "exhausted":
             return [
                 (
@@ -57,7 +63,7 @@ def _repair_field(letter: Letter) -> list[tuple[str, str]]:
         path = parse_path(letter.field or "")
     except BadRepair:
         return []
-    if path[0] in ("identifiers", "type", "action"):
+    if path[0] in ("identifiers", "type", "action") and letter.reason != "invalid":
         return []
     change = (
         f"Put something else into {letter.field}, and replay it:",

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ...store import letters
 from ...store.letters import Filters, Letter
+from ...visible_text import visible_values
 from ..output import print_json, stdout
 from ..stores import Stores
 from ..words import ago
@@ -29,7 +30,7 @@ def list_letters(stores: Stores, chosen: Filters, limit: int, as_document: bool)
     if not found:
         console.print("No dead letters." if chosen == Filters(states=("open",)) else "No dead letter matches.")
         return
-    _print(console, found, one_state=len(chosen.states) == 1)
+    _print(console, visible_values(found), one_state=len(chosen.states) == 1)
     more = f" The latest {len(found):,} are shown; --limit shows more." if total > len(found) else ""
     console.print(f"{summary(counts)}.{more}")
     console.print(f"Everything about one: trackrelay dead-letters show {found[0].id}", style="dim")

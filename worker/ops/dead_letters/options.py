@@ -18,7 +18,7 @@ from ...settings import parse_duration
 from ...store.letters import STATES, Filters, State
 from ..key_given import key_given
 
-REASONS = ("rejected", "exhausted", "expired", "undecodable", "crashed")
+REASONS = ("rejected", "exhausted", "expired", "undecodable", "crashed", "invalid")
 _KINDS = {"id": "id", "email": "email", "phone": "phone", "cio_id": "cio_id", "anonymous": "anonymous_id"}
 
 

@@ -13,11 +13,12 @@ from rich.text import Text
 
 from ...store import letters
 from ...store.letters import Letter
+from ...visible_text import visible, visible_lines, visible_values
 from ..failures import CommandFailed
 from ..output import print_json, stdout
 from ..stores import Stores
 from .hints import hints
-from .texts import as_json, clock, document_of, when
+from .texts import as_json, clock, document_of, found_of, when
 
 
 def show_letter(stores: Stores, id: str, as_document: bool) -> None:
@@ -32,7 +33,7 @@ def show_letter(stores: Stores, id: str, as_document: bool) -> None:
     if as_document:
         print_json(as_json(letter))
     else:
-        _print(stdout(), letter)
+        _print(stdout(), visible_values(letter))
 
 
 def _print(console: Console, letter: Letter) -> None:
@@ -41,10 +42,11 @@ def _print(console: Console, letter: Letter) -> None:
     _section(console, "What was said", _said(letter))
     document = document_of(letter)
     if document is not None:
-        text = json.dumps(document, indent=2, ensure_ascii=False)
+        text = visible_lines(json.dumps(document, indent=2, ensure_ascii=False))
         _section(console, "Document", Syntax(text, "json", background_color="default", word_wrap=True))
-    if letter.raw is not None:
-        _section(console, "Stream entry, as it was found", Text(letter.raw.decode(errors="replace"), overflow="fold"))
+    if letter.found is not None:
+        what = "Stream entry" if letter.raw is not None else "Document"
+        _section(console, f"{what}, as it was found", Text(visible(found_of(letter)), overflow="fold"))
     _section(console, "History, oldest first", _history(letter))
     _section(console, "What to do", _what_to_do(letter))
 

@@ -8,17 +8,26 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from ...replayable import Refused
 from ...store.letters import Count, Letter
 from ..output import moment
 from ..words import ago, count, listed
 
+#: What was found in place of a document is shown to people up to here.
+_MAX_SHOWN = 10_000
+
 
 def document_of(letter: Letter) -> Any:
-    """The letter's document; None if it has none."""
-    return None if letter.body is None else msgspec.json.decode(letter.body)
+    """Return the letter's document; None if it has none that can be decoded."""
+    return letter.document
+
+
+def found_of(letter: Letter) -> str:
+    """Return what was found in place of a document, cut where nobody reads on."""
+    found = letter.found or ""
+    if len(found) <= _MAX_SHOWN:
+        return found
+    return f"{found[:_MAX_SHOWN]}… ({len(found):,} characters; `dead-letters show --json` has all of them)"
 
 
 def why(letter: Letter) -> str:
@@ -82,7 +91,7 @@ def as_json(letter: Letter) -> dict[str, Any]:
         "died_at": moment(letter.died_at),
         "updated_at": moment(letter.updated_at),
         "document": document_of(letter),
-        "raw": None if letter.raw is None else letter.raw.decode(errors="replace"),
+        "raw": letter.found,
         "history": [_event(event) for event in letter.history],
     }
 

@@ -78,7 +78,7 @@ class Gauge:
             counted = totals(connection)
             states = letters.counts(connection, Filters(states=("open", "replaying")))
         dead = {state: sum(each.letters for each in states if each.state == state) for state in ("open", "replaying")}
-        standing = self._breaker.standing(may_probe=False)
+        standing = self._breaker.standings(may_probe=None).worst
         return Numbers(
             enqueued=len(self._journal.accepted),
             in_streams=in_streams,

@@ -7,6 +7,8 @@ import re
 import threading
 from typing import IO
 
+from ...visible_text import visible_lines
+
 _COLOURS = ("36", "35", "33", "32", "34")
 #: The time is enough: whoever reads this sits in front of it.
 _MOMENT = re.compile(r"(?<!\d)\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d)\.\d+Z")
@@ -52,7 +54,11 @@ class Merged:
         return f"\x1b[{_COLOURS[number % len(_COLOURS)]}m{text}\x1b[0m" if self._in_colour else text
 
     def _clean(self, line: str) -> str:
-        return _MOMENT.sub(r"\1", line if self._in_colour else _ANSI.sub("", line), count=1)
+        # A child's colours pass; what else steers a terminal was in somebody's data.
+        parts = _ANSI.split(line)
+        colours = [*_ANSI.findall(line), ""] if self._in_colour else [""] * len(parts)
+        safe = "".join(visible_lines(part) + colour for part, colour in zip(parts, colours, strict=True))
+        return _MOMENT.sub(r"\1", safe, count=1)
 
     def _write(self, line: str) -> None:
         with self._writing:

@@ -10,6 +10,7 @@ from producers.default import overrides
 from producers.producer import Producer
 
 from ..failures import CommandFailed
+from ..output import say
 from .document import BadDocument, operation_of, parsed
 
 
@@ -29,6 +30,6 @@ def enqueue(operation: str, idempotency_key: str | None) -> None:
         raise CommandFailed(str(error)) from None
     producer = Producer(**{**overrides(), "on_unavailable": "raise"})
     try:
-        click.echo(producer.enqueue(made))
+        say(producer.enqueue(made))
     finally:
         producer.close()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from producers.document import check
 from producers.errors import InvalidOperation
+from producers.json_values import NotJsonError, decode_json
 from producers.operation import Operation
 
 
@@ -26,8 +25,8 @@ def parsed(text: str | bytes) -> dict[str, Any]:
         BadDocument: it is something else.
     """
     try:
-        document = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+        document = decode_json(text)
+    except NotJsonError as error:
         raise BadDocument(f"not JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadDocument(

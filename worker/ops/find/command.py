@@ -16,8 +16,9 @@ from producers.errors import TrackRelayError
 from ... import queue_config
 from ...keys import KeyHasher
 from ...store.reading.search import Place, Trace, search
+from ...visible_text import visible, visible_values
 from ..failures import CommandFailed, explain
-from ..output import moment, print_json, show
+from ..output import moment, print_json, say, show
 from ..stores import Stores, open_stores
 from ..words import MOST, count, duration
 from .asked import Asked, asked
@@ -66,9 +67,9 @@ def find(
     if as_json:
         print_json(_document(shown(jobs, limit), search))
     elif jobs:
-        show(screen(wanted.words, jobs, search.totals(), time.time(), limit=limit))
+        show(screen(visible(wanted.words), visible_values(jobs), search.totals(), time.time(), limit=limit))
     for remark in search.remarks():
-        click.echo(f"trackrelay: {remark}", err=True)
+        say(f"trackrelay: {remark}", err=True)
     if search.problems or not jobs:
         raise CommandFailed("\n".join(search.problems or [search.nothing()]))
 

@@ -14,7 +14,7 @@ import click
 from producers.errors import QueueUnavailable
 
 from ..failures import CommandFailed
-from ..output import print_json, stderr
+from ..output import print_json, say, stderr
 from ..words import count
 from . import csv_rows, json_lines
 from .appending import Appender
@@ -160,9 +160,9 @@ class _Run:
             rejects = f"{count(rejected, 'line')} rejected"
             if self._dry_run:
                 valid = count(self._survey.lines - rejected, "valid operation")
-                click.echo(f"{valid}, {rejects}; nothing was enqueued.")
+                say(f"{valid}, {rejects}; nothing was enqueued.")
             else:
-                click.echo(f"{count(done.progress.enqueued, 'operation')} enqueued, {rejects}.")
+                say(f"{count(done.progress.enqueued, 'operation')} enqueued, {rejects}.")
         if not self._source.is_repeatable or self._dry_run:
             show_ages(stderr(), self._survey)
         if rejected:

@@ -62,6 +62,12 @@ MEASURES: dict[str, Measure] = {
     ),
     "dead_letters": Measure("number", "open dead letters", ("postgres",), _postgres(lambda side: side.dead("open"))),
     "backlog": Measure("number", "jobs in the backlog", ("postgres",), _postgres(lambda side: side.waiting)),
+    "lost": Measure(
+        "number",
+        "lost jobs, until somebody acknowledges them; a loss of unknown size counts as one",
+        ("postgres",),
+        _postgres(lambda side: side.lost),
+    ),
     "paused": Measure("number", "paused shards", ("postgres",), _postgres(lambda side: len(side.paused))),
     "queue": Measure("number", "jobs in the streams", ("redis",), _redis(lambda side: side.queued)),
     "pending": Measure(
@@ -73,6 +79,18 @@ MEASURES: dict[str, Measure] = {
     "workers": Measure("number", "workers", ("redis",), _redis(lambda side: len(side.alive))),
     "delivered": Measure("number", "jobs delivered in the last minute", ("redis",), last_minute),
     "memory": Measure("percent", "use of Redis' maxmemory", ("redis",), _redis(lambda side: side.memory.share * 100)),
+    "refused": Measure(
+        "number",
+        "calls refused in the last 24 hours",
+        ("redis",),
+        _redis(lambda side: side.failed_calls.count("refused")),
+    ),
+    "unavailable": Measure(
+        "number",
+        "calls of the last 24 hours that were only logged",
+        ("redis",),
+        _redis(lambda side: side.failed_calls.count("unavailable")),
+    ),
     "breaker": Measure("state", "breaker", ("redis",), _redis(lambda side: side.breaker.state)),
 }
 

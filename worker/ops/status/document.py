@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...store.reading.overview import Overview
+from ..incidents import document as document_of
 from ..output import moment
+from .failed_calls import KINDS, FailedCalls, Kind
 from .hints import Hint
 from .redis_side import RedisSide
 from .snapshot import Snapshot
@@ -30,8 +32,8 @@ def document(now: Snapshot, what_to_do: Iterable[Hint], failed: Iterable[str]) -
     }
 
 
-_OF_REDIS = ("queue", "delivered", "breaker", "budget", "beat", "workers", "memory")
-_OF_POSTGRES = ("backlog", "dead_letters", "paused")
+_OF_REDIS = ("queue", "delivered", "breaker", "budget", "beat", "delivers_to", "workers", "memory", "calls")
+_OF_POSTGRES = ("backlog", "dead_letters", "lost", "paused")
 
 
 def _age(now: Snapshot, at: float | None) -> float | None:
@@ -54,10 +56,29 @@ def _redis(now: Snapshot, side: RedisSide) -> dict[str, Any]:
             "message": side.breaker.message or None,
             "since": moment(side.breaker.since or None) if side.breaker.state != "closed" else None,
             "until": moment(side.breaker.until or None) if side.breaker.state != "closed" else None,
-            "last_success": moment(side.breaker.last_success or None),
+            "last_success": moment(side.shared_breaker.last_success or None),
+            "families": {
+                breaker.family: {
+                    "state": breaker.state,
+                    "reason": breaker.reason or None,
+                    "message": breaker.message or None,
+                    "since": moment(breaker.since or None) if breaker.state != "closed" else None,
+                    "until": moment(breaker.until or None) if breaker.state != "closed" else None,
+                    "last_success": moment(breaker.last_success or None),
+                }
+                for breaker in side.breakers
+            },
         },
         "budget": {"requests_per_second": now.settings.requests_per_second, "now": round(side.rate, 1)},
         "beat": {"seen": moment(side.beat), "age_s": _age(now, side.beat)},
+        "delivers_to": [
+            {
+                "endpoint": each.endpoint,
+                "region": each.region or None,
+                "workspace": each.workspace or None,
+            }
+            for each in side.destinations
+        ],
         "workers": [
             {
                 "name": worker.hostname,
@@ -71,7 +92,24 @@ def _redis(now: Snapshot, side: RedisSide) -> dict[str, Any]:
             }
             for worker in side.workers
         ],
+        "calls": {kind: _calls(side.failed_calls, kind) for kind in KINDS},
         "memory": {"used": side.memory.used, "limit": side.memory.limit or None, "policy": side.memory.policy},
+    }
+
+
+def _calls(failed: FailedCalls, kind: Kind) -> dict[str, Any]:
+    why = "field" if kind == "refused" else "reason"
+    return {
+        "last_24_hours": failed.count(kind),
+        "by": [
+            {
+                "source": each.source or None,
+                "operation": each.operation or None,
+                why: each.field or None,
+                "calls": each.calls,
+            }
+            for each in failed.of(kind)
+        ],
     }
 
 
@@ -108,6 +146,7 @@ def _postgres(now: Snapshot, side: Overview) -> dict[str, Any]:
             "replaying": side.dead("replaying"),
             "by_reason": {each.reason: each.jobs for each in side.dead_letters if each.state == "open"},
         },
+        "lost": {"jobs": side.lost, "incidents": [document_of(each) for each in side.incidents]},
         "paused": [{"shard": shard, "since": moment(since)} for shard, since in sorted(side.paused.items())],
     }
 

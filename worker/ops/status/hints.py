@@ -9,7 +9,11 @@ from typing import Literal
 from producers.append import MEMORY_MARK
 
 from ...delivery.intake import MAX_DELIVERIES
+from ...endpoint_families import DELIVERS
+from ...queue_agreement import DIFFERS
+from ..losses import ACKNOWLEDGE, describe
 from ..words import ago, count, duration, listed
+from .failed_calls import named
 from .redis_side import BreakerLook, RedisSide
 from .snapshot import Snapshot
 
@@ -40,10 +44,12 @@ def hints(now: Snapshot) -> list[Hint]:
     """Everything worth doing something about, worst first."""
     found = [
         *_stores(now),
+        *_lost(now),
         *_delivery(now),
         *_shards(now),
         *_outbox(now),
         *_memory(now),
+        *_calls(now),
         *_dead_letters(now),
         *_fleet(now),
     ]
@@ -64,6 +70,11 @@ def _stores(now: Snapshot) -> Iterator[Hint]:
         yield Hint("note", "Nothing is delivered while Postgres is away; jobs wait in Redis, and none is lost.")
 
 
+def _lost(now: Snapshot) -> Iterator[Hint]:
+    for incident in now.postgres.incidents if now.postgres else []:
+        yield Hint("wrong", f"{describe(incident)}.", f"{ACKNOWLEDGE} {incident.id}")
+
+
 def _problem(problem: str) -> Hint:
     sentence = problem[:1].upper() + problem[1:]
     return Hint("wrong", sentence if sentence.endswith("?") else f"{sentence}.", "trackrelay check")
@@ -74,8 +85,11 @@ def _delivery(now: Snapshot) -> Iterator[Hint]:
         return
     if not now.redis.alive and now.redis.config:
         yield _no_worker(now)
-    if now.redis.breaker.state != "closed":
-        yield _breaker(now.redis.breaker, now)
+    for breaker in now.redis.stopped:
+        yield _breaker(breaker, now)
+    for message, processes in now.redis.refusing.items():
+        who = f"process {processes[0]} delivers" if len(processes) == 1 else f"processes {listed(processes)} deliver"
+        yield Hint("wrong", f"Worker {who} nothing: {message}. {_CORRECTED}", "trackrelay check")
     yield from _singles(now, now.redis)
 
 
@@ -120,7 +134,8 @@ _STOPPED = {
 def _breaker(breaker: BreakerLook, now: Snapshot) -> Hint:
     what, then, command = _STOPPED.get(breaker.reason, ("Delivery has stopped", "", ""))
     said = ": ".join(filter(None, (what, breaker.message)))
-    since = f" Delivery stopped {ago(now.now - breaker.since)};" if breaker.since else ""
+    whose = f" of {DELIVERS[breaker.family]}" if breaker.family else ""
+    since = f" Delivery{whose} stopped {ago(now.now - breaker.since)};" if breaker.since else ""
     text = f"{said[:1].upper()}{said[1:]}.{since} {next_try(breaker, now.now)}. {then}"
     return Hint("wrong" if breaker.state == "halted" else "warning", text, command)
 
@@ -170,7 +185,7 @@ def _moving(redis: RedisSide) -> Iterator[Hint]:
             "more, it was interrupted: run it again.",
             f"trackrelay reshard {redis.config.shards}",
         )
-    elif redis.moving:
+    elif redis.moving and redis.moving != DIFFERS:
         yield Hint("note", "The number of shards is being changed; delivery goes on when that is done.")
 
 
@@ -185,7 +200,7 @@ def _paused(now: Snapshot, shards: list[int]) -> Hint:
 
 
 def _stuck(now: Snapshot, redis: RedisSide) -> Iterator[Hint]:
-    if redis.breaker.state != "closed" or not redis.alive or redis.moving or now.postgres is None:
+    if redis.is_stopped or not redis.alive or redis.moving or now.postgres is None:
         return
     stuck = [
         str(shard.number)
@@ -232,6 +247,26 @@ def _memory(now: Snapshot) -> Iterator[Hint]:
         yield Hint("wrong", f"The queue is full ({limit} jobs): applications get QueueFull.", "trackrelay drain")
 
 
+def _calls(now: Snapshot) -> Iterator[Hint]:
+    if now.redis is None:
+        return
+    calls = now.redis.failed_calls
+    if number := calls.count("unavailable"):
+        yield Hint(
+            "wrong",
+            f"{count(number, 'call')} of the last 24 hours enqueued nothing and {'was' if number == 1 else 'were'} only logged, "
+            f"as the queue could not be reached: {named(calls.unavailable)}. The applications' logs name each job. "
+            "TRACKRELAY_ON_UNAVAILABLE=outbox loses none.",
+        )
+    if number := calls.count("refused"):
+        yield Hint(
+            "warning",
+            f"{count(number, 'call')} of the last 24 hours {'was' if number == 1 else 'were'} refused, as Customer.io would "
+            f"not take {'it' if number == 1 else 'them'}: {named(calls.refused)}. Correct these calls; "
+            "TRACKRELAY_ON_INVALID=dead_letter keeps what they say until then.",
+        )
+
+
 def _dead_letters(now: Snapshot) -> Iterator[Hint]:
     dead = [each for each in (now.postgres.dead_letters if now.postgres else []) if each.state == "open"]
     if not dead or now.postgres is None:
@@ -252,6 +287,16 @@ def _fleet(now: Snapshot) -> Iterator[Hint]:
     versions = sorted({worker.version for worker in now.redis.alive})
     if len(versions) > 1:
         yield Hint("warning", f"Workers of different versions run: {listed(versions)}. Deploy one everywhere.")
+    # A worker that could not ask at its start does not know its workspace.
+    places = {each.endpoint for each in now.redis.destinations}
+    workspaces = {each.workspace for each in now.redis.destinations} - {""}
+    if len(places) > 1 or len(workspaces) > 1:
+        places |= {f"workspace {each}" for each in workspaces}
+        yield Hint(
+            "wrong",
+            f"Workers deliver to different places: {listed(sorted(places))}. Give all of them the same CUSTOMERIO_… settings.",
+            "trackrelay check",
+        )
     gone = [each for each in now.redis.workers if not each.alive]
     if gone and now.redis.alive:
         lost = max(gone, key=lambda each: each.seen)

@@ -1,4 +1,4 @@
-"""What Redis knows of how things stand, in three round trips whatever the number of shards."""
+"""What Redis knows of how things stand, in four round trips whatever the number of shards."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from producers.redis_keys import LANES, MOVING, PREFIX, QUEUE_KEY, Lane, bell, l
 
 from ... import queue_config, queue_length
 from ...delivery.scripts import GROUP
+from ...endpoint_families import Family
 from ...queue_config import QueueConfig
-from ...signs_of_life import BEAT_KEY, WORKER_KEY, WORKERS_KEY
+from ...signs_of_life import BEAT_KEY, REFUSING_KEY, WORKER_KEY, WORKERS_KEY
+from ...workspace_guard import refusals
+from .failed_calls import FailedCalls
+from .failed_calls import read as read_failed_calls
 from .sampling import Sample, sample
 
 #: Minutes of the counters of deliveries.
 MINUTES = 60
 #: Seconds in which the request rate climbs back after a 429.
 RECOVERY_S = 20
+#: Characters of an address that are shown.
+MAX_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class ShardLook:
 
 @dataclass(frozen=True, slots=True)
 class BreakerLook:
-    """The breaker. All times are unix seconds; 0: never."""
+    """One breaker. All times are unix seconds; 0: never."""
 
     state: str = "closed"
     reason: str = ""
@@ -76,6 +82,17 @@ class BreakerLook:
     last_success: float = 0.0
     #: Failed requests in a row.
     failures: int = 0
+    #: The endpoint family whose breaker it is; None: the one that all share.
+    family: Family | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Destination:
+    """Where a worker delivers; what is not known is empty."""
+
+    endpoint: str
+    region: str = ""
+    workspace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +108,8 @@ class WorkerLook:
     version: str = ""
     pid: int = 0
     started: float = 0.0
+    #: Where it delivers; None if it is gone or does not tell, being older than this version.
+    destination: Destination | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +136,10 @@ class RedisSide:
     config: QueueConfig | None
     memory: Memory
     shards: list[ShardLook] = field(default_factory=list)
-    breaker: BreakerLook = field(default_factory=BreakerLook)
+    #: The breaker of credentials, region and workspace. Its last success is anybody's.
+    shared_breaker: BreakerLook = field(default_factory=BreakerLook)
+    #: The breakers of the endpoint families.
+    breakers: list[BreakerLook] = field(default_factory=list)
     #: Requests a second that the fleet may make now, given what is configured here.
     rate: float = 0.0
     #: Jobs delivered in each of the last minutes, the current one first.
@@ -129,8 +151,34 @@ class RedisSide:
     calls: int = 0
     #: Empty, or how far a change of the number of shards has come.
     moving: str = ""
+    #: Processes of workers that deliver nothing, by why.
+    refusing: dict[str, list[str]] = field(default_factory=dict)
     #: What the beginnings of the streams hold.
     sample: Sample = field(default_factory=Sample)
+    #: Applications' calls of the last 24 hours that enqueued nothing.
+    failed_calls: FailedCalls = field(default_factory=FailedCalls)
+
+    @property
+    def stopped(self) -> list[BreakerLook]:
+        """The breakers that are not closed; only the shared one if it stops everything."""
+        if self.shared_breaker.state != "closed":
+            return [self.shared_breaker]
+        return [breaker for breaker in self.breakers if breaker.state != "closed"]
+
+    @property
+    def breaker(self) -> BreakerLook:
+        """The breaker that matters most: of those that are not closed a halted one, else v2's, else the first."""
+        rank = {None: 0, Family.V2: 1}
+        return min(
+            self.stopped,
+            key=lambda each: (each.state != "halted", rank.get(each.family, 2)),
+            default=self.shared_breaker,
+        )
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing, or nothing of what most jobs are, is delivered."""
+        return any(breaker.family in (None, Family.V2) for breaker in self.stopped)
 
     @property
     def queued(self) -> int:
@@ -147,42 +195,58 @@ class RedisSide:
         """The workers that run."""
         return [worker for worker in self.workers if worker.alive]
 
+    @property
+    def destinations(self) -> list[Destination]:
+        """Where the workers that run deliver: one, unless they are configured differently."""
+        return sorted({each.destination for each in self.alive if each.destination})
+
 
 def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
     """How things stand in Redis."""
     config = queue_config.read(client)
-    now, info, breaker, budget, beat, calls, moving = _facts(client)
+    now, info, breakers, budget, beat, calls, moving = _facts(client)
     shards = _shards(client, config.shards if config else 0)
     return RedisSide(
         now=now,
         config=config,
         memory=Memory(int(info["used_memory"]), int(info.get("maxmemory", 0)), str(info.get("maxmemory_policy", ""))),
         shards=shards,
-        breaker=breaker,
+        shared_breaker=breakers[0],
+        breakers=breakers[1:],
         rate=_rate(budget, requests_per_second, now),
         delivered=_delivered(client, now),
         beat=float(beat) if beat else None,
         workers=workers(client),
         calls=calls,
         moving=moving,
+        refusing=_refusing(client, now),
         sample=sample(client, [shard.number for shard in shards if shard.length]),
+        failed_calls=read_failed_calls(client, now),
     )
 
 
-def _facts(client: redis.Redis) -> tuple[float, dict[str, Any], BreakerLook, Any, Any, int, str]:
+def _facts(client: redis.Redis) -> tuple[float, dict[str, Any], list[BreakerLook], Any, Any, int, str]:
     with client.pipeline(transaction=False) as asked:
         asked.time()
         asked.info("memory")
-        asked.hgetall(PREFIX + "breaker")
         asked.hmget(PREFIX + "budget", ["at", "rate"])
         asked.get(BEAT_KEY)
         asked.llen(QUEUE_KEY)
         asked.get(MOVING)
-        time, info, breaker, budget, beat, calls, moving = asked.execute()
-    return time[0] + time[1] / 1e6, info, _breaker(breaker), budget, beat, int(calls), (moving or b"").decode()
+        asked.hgetall(PREFIX + "breaker")
+        for family in Family:
+            asked.hgetall(f"{PREFIX}breaker:{family}")
+        time, info, budget, beat, calls, moving, *found = asked.execute()
+    breakers = [_breaker(values, family) for values, family in zip(found, (None, *Family), strict=True)]
+    return time[0] + time[1] / 1e6, info, breakers, budget, beat, int(calls), (moving or b"").decode()
 
 
-def _breaker(values: dict[bytes, bytes]) -> BreakerLook:
+def _refusing(client: redis.Redis, now: float) -> dict[str, list[str]]:
+    values: Any = client.hgetall(REFUSING_KEY)
+    return refusals(values, now)
+
+
+def _breaker(values: dict[bytes, bytes], family: Family | None) -> BreakerLook:
     def text(name: bytes) -> str:
         return values.get(name, b"").decode(errors="replace")
 
@@ -197,6 +261,7 @@ def _breaker(values: dict[bytes, bytes]) -> BreakerLook:
         since=seconds(b"since_ms"),
         last_success=seconds(b"last_success_ms"),
         failures=int(values.get(b"failures") or 0),
+        family=family,
     )
 
 
@@ -237,7 +302,14 @@ def _worker(name: str, about: bytes | None, seen: float) -> WorkerLook:
         version=str(told.get("version", "")),
         pid=int(told.get("pid", 0)),
         started=float(told.get("started", 0)),
+        destination=_destination(told),
     )
+
+
+def _destination(told: dict[str, Any]) -> Destination | None:
+    names = ("endpoint", "region", "workspace")
+    endpoint, region, workspace = (str(told.get(name, ""))[:MAX_SHOWN] for name in names)
+    return Destination(endpoint, region, workspace) if endpoint else None
 
 
 def _shards(client: redis.Redis, count: int) -> list[ShardLook]:

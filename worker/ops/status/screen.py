@@ -11,10 +11,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ...endpoint_families import DELIVERS
 from ...store.reading.overview import Overview
+from ...visible_text import visible_values
 from ..words import ago, count, duration, size
+from .failed_calls import KINDS, Kind
 from .hints import Hint, Severity, next_try
-from .redis_side import RedisSide, ShardLook
+from .redis_side import BreakerLook, RedisSide, ShardLook
 from .snapshot import Snapshot
 from .verdict import last_minute, verdict
 
@@ -23,9 +26,13 @@ if TYPE_CHECKING:
 
 #: More shards than this are shown only if there is something to say of them.
 SHARDS_SHOWN = 16
+#: Kinds of failed calls, by source, operation and field, that are shown of each.
+CALLS_SHOWN = 5
+_CALLS: dict[Kind, str] = {"refused": "refused", "unavailable": "only logged"}
 #: Minutes whose deliveries are drawn, the current one last.
 MINUTES_SHOWN = 60
 _COLOURS = {"delivering": "green", "idle": "green", "paused": "yellow", "stopped": "red", "unknown": "red"}
+_SEVERE: dict[str | None, str] = {"wrong": "red", "warning": "yellow"}
 _MARKS: dict[Severity, tuple[str, str]] = {"wrong": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
 _WHY = {
     "key_waits": "behind an earlier job of the same person or object",
@@ -33,6 +40,7 @@ _WHY = {
     "breaker": "delivery had stopped when it came",
     "halted": "delivery was halted when it came",
     "failed": "its request failed; it is tried again",
+    "rate_limited": "Customer.io said that requests come too fast; it is tried again",
     "isolated": "shared what may have killed its worker: now by itself",
     "late": "its shard changed hands",
     "round_over": "its turn was over before it could be sent",
@@ -43,6 +51,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 def screen(now: Snapshot, what_to_do: Sequence[Hint]) -> RenderableType:
     """Everything, top down by how much it matters."""
+    now, what_to_do = visible_values(now), visible_values(list(what_to_do))
     parts: list[RenderableType] = [_headline(now)]
     if what_to_do:
         parts += [Text(), _heading("What to do"), _hints(what_to_do)]
@@ -50,6 +59,8 @@ def screen(now: Snapshot, what_to_do: Sequence[Hint]) -> RenderableType:
         parts += [Text(), _heading("Delivery"), _delivery(now, now.redis)]
     if now.redis and now.redis.config:
         parts += [Text(), _heading("Queue", _queue_remark(now, now.redis)), _queue(now, now.redis)]
+    if now.redis and any(now.redis.failed_calls.of(kind) for kind in KINDS):
+        parts += [Text(), _heading("Failed calls", "of applications, in the last 24 hours"), _failed_calls(now.redis)]
     if now.outbox:
         parts += [Text(), _heading("Outbox", "what waits to be relayed into the queue"), _outbox(now, now.outbox)]
     if now.postgres:
@@ -62,7 +73,7 @@ def screen(now: Snapshot, what_to_do: Sequence[Hint]) -> RenderableType:
 
 def _headline(now: Snapshot) -> RenderableType:
     said = verdict(now)
-    colour = _COLOURS[said.state]
+    colour = _SEVERE.get(said.severity, _COLOURS[said.state])
     at = datetime.fromtimestamp(now.now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Group(
         Text(f"trackrelay, {at}", style="dim"), Text.assemble(("● ", colour), (said.sentence, f"bold {colour}"))
@@ -96,10 +107,9 @@ def _facts(rows: Iterable[tuple[str, RenderableType]]) -> RenderableType:
 
 
 def _delivery(now: Snapshot, side: RedisSide) -> RenderableType:
-    region = "" if now.settings.track_url else f" (region {now.settings.region})"
     return _facts(
         [
-            ("to", Text(f"{now.settings.base_url}{region}")),
+            *(("to" if not index else "", text) for index, text in enumerate(_destinations(side))),
             ("breaker", _breaker(now, side)),
             ("budget", _budget(now, side)),
             ("delivered", _delivered(now, side)),
@@ -112,15 +122,36 @@ def _delivery(now: Snapshot, side: RedisSide) -> RenderableType:
     )
 
 
+def _destinations(side: RedisSide) -> Iterator[Text]:
+    # As the workers tell: this process may have other settings, or none.
+    for each in side.destinations:
+        details = [f"region {each.region}" if each.region else ""]
+        details += [f"workspace {each.workspace}" if each.workspace else ""]
+        more = ", ".join(filter(None, details))
+        yield Text(each.endpoint + (f" ({more})" if more else ""))
+    if not side.destinations:
+        why = "these workers do not tell" if side.alive else "no worker runs"
+        yield Text(f"not known: {why}", style="dim")
+
+
 def _breaker(now: Snapshot, side: RedisSide) -> Text:
-    breaker = side.breaker
-    last = f"last success {ago(now.now - breaker.last_success)}" if breaker.last_success else "no success yet"
-    if breaker.state == "closed":
-        failing = f"; {count(breaker.failures, 'request')} failed since" if breaker.failures else ""
+    last_success = side.shared_breaker.last_success
+    last = f"last success {ago(now.now - last_success)}" if last_success else "no success yet"
+    if not side.stopped:
+        failures = sum(breaker.failures for breaker in side.breakers)
+        failing = f"; {count(failures, 'request')} failed since" if failures else ""
         return Text(f"closed, requests pass; {last}{failing}")
+    lines = [_stopped(breaker, now) for breaker in side.stopped]
+    if side.shared_breaker.state == "closed" and len(lines) < len(side.breakers):
+        lines.append(Text("closed for everything else"))
+    return Text("\n").join([*lines[:-1], lines[-1] + f"; {last}"])
+
+
+def _stopped(breaker: BreakerLook, now: Snapshot) -> Text:
+    whose = f" for {DELIVERS[breaker.family]}" if breaker.family else ""
     return Text.assemble(
         (breaker.state, "bold red" if breaker.state == "halted" else "bold yellow"),
-        f" ({breaker.reason}), {next_try(breaker, now.now)}; {last}",
+        f"{whose} ({breaker.reason}), {next_try(breaker, now.now)}",
     )
 
 
@@ -186,6 +217,19 @@ def _holder(shard: ShardLook, paused: dict[int, float], now: Snapshot) -> Text:
     if shard.held:
         return Text("held by a worker", style="green")
     return Text("work, and no worker holds it", style="yellow") if shard.length else Text()
+
+
+def _failed_calls(side: RedisSide) -> RenderableType:
+    table = _table("calls", "", "operation", "of", "field or reason", left=("", "operation", "of", "field or reason"))
+    hidden = 0
+    for kind in KINDS:
+        calls = side.failed_calls.of(kind)
+        for each in calls[:CALLS_SHOWN]:
+            style = "red" if kind == "unavailable" else "yellow"
+            table.add_row(f"{each.calls:,}", Text(_CALLS[kind], style), each.operation, each.source, each.field)
+        hidden += sum(each.calls for each in calls[CALLS_SHOWN:])
+    others = Text(f"{count(hidden, 'other call')}; --json lists all", style="dim")
+    return Padding(Group(table, others) if hidden else table, (0, 2))
 
 
 def _number(number: int) -> Text:

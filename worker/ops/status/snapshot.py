@@ -10,12 +10,14 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from producers.errors import TrackRelayError
+from producers.server_urls import place
 
+from ...queue_agreement import difference
 from ...queue_config import QueueProblem, check_queue
 from ...settings import Settings
 from ...store import migrating
 from ...store.reading.overview import Overview, overview
-from ..failures import explain, place
+from ..failures import explain
 from ..stores import Stores
 from .redis_side import RedisSide, look
 
@@ -83,6 +85,8 @@ def take(stores: Stores) -> Snapshot:
     outbox, outbox_problem = _outbox(stores)
     redis, redis_problem = _redis(stores)
     postgres, postgres_problem = _postgres(stores)
+    if redis and redis.config and postgres and not redis_problem:
+        redis_problem = difference(redis.config, postgres.queue, redis.moving) or ""
     now = redis.now if redis else time.time()
     return Snapshot(stores.settings, now, redis, postgres, redis_problem, postgres_problem, outbox, outbox_problem)
 

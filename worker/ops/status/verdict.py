@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..words import count, duration
+from ...endpoint_families import DELIVERS
+from ..words import count, duration, listed
+from .hints import Severity, hints
 from .snapshot import Snapshot
 
 
@@ -15,9 +17,29 @@ class Verdict:
 
     state: Literal["delivering", "idle", "paused", "stopped", "unknown"]
     sentence: str
+    #: Of the worst problem beside it; None: there is none. Notes are no problems.
+    severity: Severity | None = None
 
 
 def verdict(now: Snapshot) -> Verdict:
+    """Say whether jobs get to Customer.io now, and never that all is well while anything is not."""
+    said = _delivery(now)
+    if said.state not in ("idle", "delivering"):
+        return said
+    problems = [hint.severity for hint in hints(now) if hint.severity != "note"]
+    if not problems:
+        return said
+    sentence = said.sentence.replace(_ALL_IS_WELL, "Nothing waits, and nothing is coming in.")
+    below = "But 1 problem is named below." if len(problems) == 1 else f"But {len(problems)} problems are named below."
+    if now.postgres and now.postgres.incidents:
+        below = "Jobs were lost: see below."
+    return Verdict(said.state, f"{sentence} {below}", problems[0])
+
+
+_ALL_IS_WELL = "All is delivered, and nothing is coming in."
+
+
+def _delivery(now: Snapshot) -> Verdict:
     """Whether jobs get to Customer.io now."""
     if now.redis is None or now.postgres is None or not now.is_complete:
         missing = [name for name, gone in (("Redis", now.redis_problem), ("Postgres", now.postgres_problem)) if gone]
@@ -25,16 +47,19 @@ def verdict(now: Snapshot) -> Verdict:
     waits = _waits(now)
     if not now.redis.alive:
         return Verdict("stopped", f"Nothing is delivered: no worker runs. {waits}")
-    if now.redis.breaker.state == "halted":
+    if now.redis.is_stopped and now.redis.breaker.state == "halted":
         return Verdict("stopped", f"Delivery is halted until somebody corrects what is wrong. {waits}")
     if now.postgres.paused and len(now.postgres.paused) == now.postgres.shards:
-        stopped = " Before that it had stopped because of Customer.io." if now.redis.breaker.state != "closed" else ""
+        stopped = " Before that it had stopped because of Customer.io." if now.redis.is_stopped else ""
         return Verdict("paused", f"Delivery is paused.{stopped} {waits}")
-    if now.redis.breaker.state != "closed":
+    if now.redis.is_stopped:
         return Verdict("stopped", f"Delivery has stopped because of Customer.io, and goes on by itself. {waits}")
     recent = last_minute(now)
+    if families := [breaker.family for breaker in now.redis.stopped if breaker.family]:
+        impaired = listed([DELIVERS[family] for family in families])
+        return Verdict("delivering", f"Delivering, but not {impaired}: Customer.io has a problem there. {waits}")
     if not recent and not now.undelivered:
-        return Verdict("idle", "All is delivered, and nothing is coming in.")
+        return Verdict("idle", _ALL_IS_WELL)
     return Verdict("delivering", f"Delivering: {count(recent, 'job')} in the last minute. {waits}{_takes(now, recent)}")
 
 

@@ -17,7 +17,6 @@ _PRIVILEGES = sa.text("""
         OR NOT (has_table_privilege(quote_ident(name), 'SELECT') AND has_table_privilege(quote_ident(name), 'INSERT')
                 AND has_table_privilege(quote_ident(name), 'UPDATE') AND has_table_privilege(quote_ident(name), 'DELETE'))
 """)
-_SHARD_ROWS = sa.text("SELECT count(*) FROM trackrelay_shards")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,3 @@ def server(connection: sa.Connection) -> Server:
 def missing_privileges(connection: sa.Connection, tables: Sequence[str]) -> list[str]:
     """The tables among ``tables`` that we may not read and write."""
     return [row.name for row in connection.execute(_PRIVILEGES, {"tables": list(tables)})]
-
-
-def shard_rows(connection: sa.Connection) -> int:
-    """How many shards the database knows."""
-    return int(connection.execute(_SHARD_ROWS).scalar_one())

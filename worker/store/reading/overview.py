@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from ...job import SINGLES
+from .. import incidents, queue_record
+from ..incidents import Incident
+from ..queue_record import NO_RECORD, QueueRecord
 
 #: A count that takes longer is not worth waiting for when something is wrong.
 TIMEOUT_MS = 10_000
@@ -74,6 +77,10 @@ class Overview:
     paused: dict[int, float] = field(default_factory=dict)
     #: How many shards have a row.
     shards: int = 0
+    #: What is recorded of the queue in Redis.
+    queue: QueueRecord = NO_RECORD
+    #: Losses of jobs that nobody has acknowledged.
+    incidents: list[Incident] = field(default_factory=list)
 
     @property
     def waiting(self) -> int:
@@ -84,6 +91,11 @@ class Overview:
     def oldest(self) -> float | None:
         """When the oldest job of the backlog was enqueued."""
         return min((each.oldest for each in self.backlog), default=None)
+
+    @property
+    def lost(self) -> int:
+        """Jobs that were lost, as a health check counts them."""
+        return sum(each.jobs for each in self.incidents)
 
     def dead(self, state: str) -> int:
         """Dead letters in ``state``."""
@@ -105,4 +117,6 @@ def overview(connection: sa.Connection) -> Overview:
         ],
         paused={row.shard: float(row.paused) for row in rows if row.paused is not None},
         shards=len(rows),
+        queue=queue_record.read(connection),
+        incidents=incidents.unacknowledged(connection),
     )

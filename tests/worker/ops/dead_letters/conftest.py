@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.road import Road
+from tests.support.waiting import patient
 from tests.worker.delivery.in_process import Worker
 from tests.worker.ops.command_line import CommandLine
 
@@ -33,7 +34,7 @@ def delivering(road: Road) -> Iterator[Road]:
     thread.start()
     yield road
     stopped.set()
-    thread.join(20)
+    thread.join(patient(20))
     worker.close()
 
 

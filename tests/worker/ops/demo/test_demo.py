@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.support.description_check import violations
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 from tests.worker.ops.command_line import CommandLine
 from worker.ops.demo.play import Play
@@ -57,7 +57,7 @@ def test_the_last_line_says_what_was_found_and_nothing_is_left_behind(tmp_path: 
         lines.append(child.stdout.readline())
     children = psutil.Process(child.pid).children(recursive=True)
     lines += child.stdout.readlines()
-    assert child.wait(60) == 0
+    assert child.wait(patient(60)) == 0
     assert "lost=0 duplicates=0 out_of_order=0" in lines[-1]
     assert len(children) >= 5
     wait_until(lambda: not any(each.is_running() for each in children))

@@ -14,7 +14,7 @@ import pytest
 from producers import Producer
 from sandbox.client import SandboxClient
 from tests.support.description_check import violations
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 
 TRACKRELAY = str(Path(sys.executable).with_name("trackrelay"))
@@ -54,7 +54,7 @@ class Dev:
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal; the exit code and its last words."""
         self.process.send_signal(number)
-        words, _ = self.process.communicate(timeout=40)
+        words, _ = self.process.communicate(timeout=patient(40))
         return self.process.returncode, words
 
 
@@ -114,7 +114,7 @@ def test_when_a_part_of_it_ends_it_says_which_and_stops(start: Callable[[], Dev]
     dev = start().wait_until_ready()
     (valkey,) = [child for child in dev.children() if child.name() == "valkey-server"]
     valkey.kill()
-    words, _ = dev.process.communicate(timeout=40)
+    words, _ = dev.process.communicate(timeout=patient(40))
     assert dev.process.returncode == 1
     assert "Valkey ended by itself" in words
     # The worker may say at length what it thinks of that; we do not.
@@ -130,7 +130,7 @@ def test_its_settings_are_its_owners_alone_and_a_second_one_on_the_same_data_lea
     assert f"export TRACKRELAY_REDIS_URL={first.settings['TRACKRELAY_REDIS_URL']}" in file.read_text()
     assert (tmp_path / "data" / ".gitignore").read_text() == "*\n"
     second = start()
-    words, _ = second.process.communicate(timeout=40)
+    words, _ = second.process.communicate(timeout=patient(40))
     assert second.process.returncode == 1
     assert "another Valkey is running on" in words or "another PostgreSQL is running on" in words
     assert "Traceback" not in words

@@ -16,7 +16,7 @@ import pytest
 
 from producers.job import decode_entry
 from tests.support.road import Road
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 from tests.worker.ops.command_line import CommandLine
 from worker.ops.importing import json_lines
@@ -230,6 +230,15 @@ def test_a_line_without_end_is_refused_without_being_held(tmp_path: Path) -> Non
     assert most < 6_000_000
 
 
+def test_lines_that_no_parser_takes_are_refused_by_themselves(tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    hostile = [b"[" * 1_500, b'{"a":' * 1_000 + b"1" + b"}" * 1_000, b"9" * 5_000, b'{"a":1e400}', b'{"a":"\\ud800"}']
+    file.write_bytes(b"\n".join([*hostile, b'{"fine": 1}']))
+    with file.open("rb") as opened:
+        found = list(json_lines.read(opened, "lines.jsonl"))
+    assert [line.problem is None for line in found] == [False] * 5 + [True]
+
+
 def test_memory_does_not_grow_with_the_number_of_lines() -> None:
     identity = Identity()
     tracemalloc.start()
@@ -255,7 +264,7 @@ def test_an_interrupted_import_says_where_and_a_second_run_completes_it(
     )
     wait_until(lambda: road.stream_length() > 1000, 60, "the import to begin")
     os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=patient(30))
 
     assert process.returncode == 1
     assert "stopped after line" in errors

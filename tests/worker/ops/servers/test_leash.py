@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.support.canaries import CANARY_API_KEY
-from tests.support.waiting import wait_until
+from tests.support.waiting import patient, wait_until
 from worker.ops.servers import ChildProcess
 
 BOTH = "[ValkeyProcess().start(), PostgresProcess(durable=False).start()]"
@@ -52,14 +52,14 @@ def assert_all_gone(pids: list[int], folders: list[Path], timeout: float = 10) -
 def test_servers_end_with_a_process_ended_by_a_signal(number: signal.Signals) -> None:
     process, pids, folders = run(BOTH if number == signal.SIGKILL else VALKEY)
     process.send_signal(number)
-    process.wait(10)
+    process.wait(patient(10))
     assert_all_gone(pids, folders)
 
 
 @pytest.mark.parametrize("exit_", ["sys.exit()", "import os; os._exit(3)", "raise SystemError"])
 def test_servers_end_with_a_process_that_ends_without_stopping_them(exit_: str) -> None:
     process, pids, folders = run(VALKEY, finally_=exit_)
-    process.wait(20)
+    process.wait(patient(20))
     assert_all_gone(pids, folders)
 
 
@@ -68,7 +68,7 @@ def test_servers_end_although_a_forked_child_of_the_process_lives_on() -> None:
     process, pids, folders = run(VALKEY, then="import os\nif os.fork() == 0: time.sleep(20); os._exit(0)")
     child = next(c for c in psutil.Process(process.pid).children() if is_fork(c))
     process.kill()
-    process.wait(10)
+    process.wait(patient(10))
     assert_all_gone(pids, folders)
     assert child.is_running()
     child.kill()
@@ -81,14 +81,14 @@ def is_fork(process: psutil.Process) -> bool:
 def test_paused_servers_end_too() -> None:
     process, pids, folders = run(then="for server in servers: server.pause()")
     process.kill()
-    process.wait(10)
+    process.wait(patient(10))
     assert_all_gone(pids, folders, timeout=25)
 
 
 def test_a_process_group_killed_as_a_whole_takes_its_servers_along() -> None:
     process, pids, folders = run(VALKEY, own_group=True)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
+    process.wait(patient(10))
     assert_all_gone(pids, folders)
 
 
@@ -110,6 +110,6 @@ def test_what_a_child_is_told_in_its_environment_cannot_be_read_off_its_leash(tm
 def test_a_program_that_cannot_be_run_is_named(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as output:
         child = ChildProcess("x", ["/nonexistent/program"], env={}, cwd=tmp_path, output=output.fileno()).start()
-    assert child.wait(10)
+    assert child.wait(patient(10))
     assert child.exit_code == 127
     assert "cannot run /nonexistent/program: [Errno 2] No such file" in (tmp_path / "log").read_text()

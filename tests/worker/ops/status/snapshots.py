@@ -39,12 +39,14 @@ def redis_side(**changes: Any) -> RedisSide:
         "config": QueueConfig(1, 1, "generation"),
         "memory": Memory(10_000_000, 100_000_000, "noeviction"),
         "shards": [shard()],
-        "breaker": BreakerLook(last_success=NOW - 2),
+        "shared_breaker": BreakerLook(last_success=NOW - 2),
         "rate": 100.0,
         "delivered": [0] * 60,
         "beat": NOW - 1,
         "workers": [WORKER],
     }
+    if breaker := changes.pop("breaker", None):
+        changes["shared_breaker"] = breaker
     return RedisSide(**(well | changes))
 
 

@@ -4,6 +4,7 @@ import click
 import pytest
 
 from worker.ops.status.conditions import MEASURES, parse
+from worker.ops.status.failed_calls import FailedCall, FailedCalls
 from worker.ops.status.redis_side import BreakerLook, Memory
 from worker.store.reading.overview import Overview
 
@@ -17,6 +18,7 @@ TROUBLED = snapshot(
         workers=[],
         beat=NOW - 200,
         delivered=[0] * 60,
+        failed_calls=FailedCalls([FailedCall("shop", "person.event", "name", 12)], [FailedCall("", "", "away", 3)]),
     ),
     Overview(backlog=[waits(5)], dead_letters=[dead(3)], paused={0: NOW}, shards=1),
 )
@@ -35,6 +37,8 @@ TROUBLED = snapshot(
         ("paused!=0", "paused!=0: paused shards: 1"),
         ("delivered<1", "delivered<1: jobs delivered in the last minute: 0"),
         ("memory>75%", "memory>75%: use of Redis' maxmemory: 80%"),
+        ("refused>0", "refused>0: calls refused in the last 24 hours: 12"),
+        ("unavailable>0", "unavailable>0: calls of the last 24 hours that were only logged: 3"),
         ("breaker=halted", "breaker=halted: breaker: halted"),
         ("breaker==halted", "breaker==halted: breaker: halted"),
         ("breaker!=closed", "breaker!=closed: breaker: halted"),

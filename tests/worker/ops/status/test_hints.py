@@ -1,11 +1,13 @@
 """What to do: each trouble is named, with the command that helps."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from worker.ops.status.failed_calls import FailedCall, FailedCalls
 from worker.ops.status.hints import hints
-from worker.ops.status.redis_side import BreakerLook, Memory
+from worker.ops.status.redis_side import BreakerLook, Destination, Memory
 from worker.ops.status.sampling import Sample
 from worker.ops.status.verdict import verdict
 from worker.store.reading.overview import Overview
@@ -20,6 +22,29 @@ def breaker(state: str, reason: str, message: str = "503") -> BreakerLook:
 def test_when_all_is_well_there_is_nothing_to_do() -> None:
     assert hints(snapshot()) == []
     assert verdict(snapshot()).state == "idle"
+
+
+def delivering_to(*places: tuple[str, str]) -> list[Any]:
+    return [
+        replace(WORKER, hostname=f"celery@{n}", destination=Destination(endpoint, "us", workspace))
+        for n, (endpoint, workspace) in enumerate(places)
+    ]
+
+
+US, EU = "https://track.customer.io", "https://track-eu.customer.io"
+
+
+@pytest.mark.parametrize("other", [(EU, "123"), (US, "456")])
+def test_workers_that_deliver_to_different_places_are_wrong(other: tuple[str, str]) -> None:
+    workers = delivering_to((US, "123"), (US, "123"), other)
+    (hint,) = hints(snapshot(redis_side(workers=workers)))
+    assert hint.severity == "wrong"
+    assert "Workers deliver to different places" in hint.text
+    assert all(each in hint.text for each in other)
+
+
+def test_a_worker_that_does_not_know_its_workspace_is_no_other_place() -> None:
+    assert hints(snapshot(redis_side(workers=delivering_to((US, "123"), (US, ""))))) == []
 
 
 @pytest.mark.parametrize(
@@ -159,3 +184,48 @@ def test_the_last_minute_is_reckoned_from_two_counters() -> None:
 def test_what_waits_is_said_with_its_age() -> None:
     now = snapshot(redis_side(shards=[shard(live=2, age=5, held=True)]), Overview(backlog=[waits(3, age=75)], shards=1))
     assert verdict(now).sentence.endswith("5 jobs wait, the oldest for 1 min 15 s.")
+
+
+@pytest.mark.parametrize("recent", [0, 250])
+@pytest.mark.parametrize(
+    ("changes", "severity"),
+    [
+        (
+            {"redis": redis_side(failed_calls=FailedCalls([FailedCall("shop", "person.event", "name", 2)], []))},
+            "warning",
+        ),
+        ({"redis": redis_side(failed_calls=FailedCalls([], [FailedCall("", "person.event", "away", 2)]))}, "wrong"),
+        ({"redis": redis_side(memory=Memory(95, 100, "noeviction"))}, "wrong"),
+        ({"redis": redis_side(memory=Memory(1, 100, "allkeys-lru"))}, "wrong"),
+        ({"postgres": Overview(shards=1, dead_letters=[dead(3)])}, "warning"),
+        ({"postgres": Overview(shards=2, paused={0: NOW})}, "warning"),
+        ({"outbox_problem": "the application's database at db cannot be reached"}, "wrong"),
+    ],
+)
+def test_no_verdict_says_that_all_is_well_beside_a_problem(changes: dict[str, Any], severity: str, recent: int) -> None:
+    now = snapshot(**changes)
+    assert now.redis is not None
+    now.redis.delivered[:2] = [recent, 0]
+
+    said = verdict(now)
+
+    assert said.severity == severity
+    assert "All is delivered" not in said.sentence
+    assert said.sentence.endswith("But 1 problem is named below.")
+    now.redis.delivered[:2] = [0, 0]
+
+
+def test_all_is_well_only_if_it_is() -> None:
+    assert verdict(snapshot()).sentence == "All is delivered, and nothing is coming in."
+    assert verdict(snapshot()).severity is None
+
+
+def test_failed_calls_are_named_with_the_most_frequent_first() -> None:
+    refused = [FailedCall("shop", f"person.{name}", "identifiers.email", 9 - name) for name in range(5)]
+    (hint,) = hints(snapshot(redis_side(failed_calls=FailedCalls(refused, []))))
+
+    assert hint.severity == "warning"
+    assert "35 calls of the last 24 hours were refused" in hint.text
+    assert "9 person.0 of shop (identifiers.email), 8 person.1 of shop" in hint.text
+    assert "and 11 others" in hint.text
+    assert "TRACKRELAY_ON_INVALID=dead_letter" in hint.text

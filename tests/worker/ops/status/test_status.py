@@ -1,5 +1,7 @@
 """``trackrelay status`` on real servers."""
 
+import json
+
 import pytest
 
 from producers import Person
@@ -19,6 +21,24 @@ def test_it_shows_a_working_fleet(working_road: Road, run: CommandLine) -> None:
     assert "Delivering: 20 jobs in the last minute. Nothing waits." in answer.out
     assert "closed, requests pass; last success" in answer.out
     assert "worker@" in answer.out
+
+
+def test_it_says_where_the_workers_deliver_whatever_this_process_is_told(working_road: Road, run: CommandLine) -> None:
+    wait_until(lambda: run("status", "--json").json["workers"], 10, "the worker to show itself")
+    elsewhere = {"CUSTOMERIO_TRACK_URL": None, "CUSTOMERIO_REGION": "eu"}
+
+    answer = run("status", **elsewhere)
+
+    assert working_road.sandbox.url in answer.out
+    assert "workspace 123" in answer.out
+    assert "track-eu.customer.io" not in answer.out
+    (place,) = run("status", "--json", **elsewhere).json["delivers_to"]
+    assert place == {"endpoint": working_road.sandbox.url, "region": "us", "workspace": "123"}
+
+
+def test_without_a_worker_it_does_not_guess_where_they_deliver(road: Road, run: CommandLine) -> None:
+    assert "not known: no worker runs" in run("status").out
+    assert run("status", "--json").json["delivers_to"] == []
 
 
 def test_the_document_has_every_number(working_road: Road, run: CommandLine) -> None:
@@ -120,3 +140,64 @@ def test_it_tells_what_it_can_when_a_store_is_away(
 
 def test_watching_goes_with_nothing_that_ends(run: CommandLine) -> None:
     assert run("status", "--watch", "--json").code == 2
+
+
+def test_one_family_that_is_down_is_named_and_the_rest_is_delivering(working_road: Road, run: CommandLine) -> None:
+    working_road.sandbox.add_fault(kind="status", status=503, match={"path": "/api/v1/forms"})
+    form = working_road.producer.submit_form("f", "42", {"a": "1"})
+    working_road.wait_waiting(form)
+    wait_until(lambda: working_road.breaker("forms").get("state") == "open", 30, "the breaker of forms to open")
+    working_road.wait_delivered([working_road.producer.track("7", "greeted")])
+
+    now, screen = run("status", "--json").json, run("status").out
+
+    assert now["state"] == "delivering"
+    assert now["breaker"]["families"]["forms"]["state"] == "open"
+    assert now["breaker"]["families"]["v2"]["state"] == "closed"
+    assert "Delivering, but not forms: Customer.io has a problem there." in screen
+    assert "All is delivered" not in screen
+    assert "open for forms (outage)" in screen
+    assert run("status", "--fail-if", "breaker=open").code == 1
+
+
+def test_calls_that_enqueued_nothing_are_shown_for_a_day(road: Road, run: CommandLine) -> None:
+    hour = int(road.redis.time()[0] / 3600)  # type: ignore[index]
+    shop = json.dumps(["shop", "person.event", "attributes.total"])
+    road.redis.hset(
+        f"trackrelay:calls:refused:{hour}", mapping={shop: 3, json.dumps(["", "person.identify", "email"]): 1}
+    )
+    road.redis.hset(f"trackrelay:calls:refused:{hour - 23}", shop, 4)
+    road.redis.hset(f"trackrelay:calls:refused:{hour - 24}", shop, 100)
+    road.redis.hset(
+        f"trackrelay:calls:unavailable:{hour - 1}", json.dumps(["blog", "person.event", "QueueUnavailable"]), 2
+    )
+    # What nobody should have written hides nothing else.
+    road.redis.hset(f"trackrelay:calls:unavailable:{hour}", mapping={b"\xff[": 1, "[1, 2]": "many", "[" * 100_000: 1})
+    road.redis.set(f"trackrelay:calls:unavailable:{hour - 2}", "a string")
+
+    answer = run("status", "--json", "--fail-if", "refused>7,unavailable>3")
+
+    calls = answer.json["calls"]
+    assert calls["refused"]["last_24_hours"] == 8
+    assert calls["refused"]["by"] == [
+        {"source": "shop", "operation": "person.event", "field": "attributes.total", "calls": 7},
+        {"source": None, "operation": "person.identify", "field": "email", "calls": 1},
+    ]
+    assert calls["unavailable"]["last_24_hours"] == 4
+    assert calls["unavailable"]["by"][0] == {
+        "source": "blog",
+        "operation": "person.event",
+        "reason": "QueueUnavailable",
+        "calls": 2,
+    }
+    assert answer.lines == [
+        "refused>7: calls refused in the last 24 hours: 8",
+        "unavailable>3: calls of the last 24 hours that were only logged: 4",
+    ]
+    screen = run("status").out
+    assert "8 calls of the last 24 hours were refused" in screen
+    assert "Failed calls  of applications, in the last 24 hours" in screen
+    assert run("status", "--fail-if", "refused>8,unavailable>4").code == 0
+    checked = run("check").out
+    assert "refused calls" in checked
+    assert "calls only logged" in checked

@@ -1,0 +1,74 @@
+"""What ``manage.py check --deploy`` says of a project's choices for the day when something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.core import checks
+
+from ..environment import environment
+from ..redis_keys import relay_lease
+from ..settings import Settings, from_environment
+from .configuration import django_settings, told
+
+#: Keys of Redis that are looked through for a relay; beyond them it is not known whether one runs.
+MAX_KEYS = 2_000_000
+_KEYS_A_CALL = 10_000
+#: Seconds for each answer of Redis: a deployment does not wait for one that is away.
+_TIMEOUT_S = 2.0
+
+
+def choices(configured: Settings) -> Iterator[checks.CheckMessage]:
+    """Yield a warning for each choice that nobody made, and for an outbox that nobody reads."""
+    if configured.backend != "redis":
+        return
+    own = django_settings()
+    # With the outbox a call needs no queue.
+    if not own.outbox_alias and not _is_chosen("ON_UNAVAILABLE"):
+        yield checks.Warning(
+            "While the queue is away, every call outside a transaction raises QueueUnavailable.",
+            hint='Choose "ON_UNAVAILABLE" in TRACKRELAY: "log" where the page matters more than the event, "outbox" '
+            'where no event may be lost, "raise" where your code catches it.',
+            id="trackrelay.W104",
+        )
+    if not _is_chosen("ON_INVALID"):
+        yield checks.Warning(
+            "A call that Customer.io would refuse raises InvalidOperation, in production too.",
+            hint='Choose "ON_INVALID" in TRACKRELAY: "dead_letter" keeps the call for a repair, "log" drops it with a '
+            'line, "raise" is right where your code catches it.',
+            id="trackrelay.W105",
+        )
+    if (own.outbox_alias or configured.on_unavailable == "outbox") and _is_relay_missing(configured):
+        yield checks.Warning(
+            "The outbox is on, but no relay runs that takes its rows to the queue.",
+            hint="Run `manage.py trackrelay relay`, or give the workers TRACKRELAY_OUTBOX_URL: they do not read the "
+            "settings of this project. Silence this if the relay starts later.",
+            id="trackrelay.W106",
+        )
+
+
+def _is_chosen(name: str) -> bool:
+    value = told().get(name)
+    return value is not None or bool(from_environment(f"TRACKRELAY_{name}", environment()))
+
+
+def _is_relay_missing(configured: Settings) -> bool:
+    # A relay shows itself by the lease on its outbox alone. False also if that cannot be known here.
+    if not configured.redis_url:
+        return False
+    import redis
+
+    client = redis.Redis.from_url(configured.redis_url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
+    try:
+        cursor = 0
+        for _ in range(0, MAX_KEYS, _KEYS_A_CALL):
+            cursor, found = client.scan(cursor, match=relay_lease("*"), count=_KEYS_A_CALL)
+            if found:
+                return False
+            if not cursor:
+                return True
+    except (redis.RedisError, OSError, ValueError):
+        return False
+    finally:
+        client.close()
+    return False

@@ -1,0 +1,16 @@
+"""Tracebacks of drivers: they hold passwords in their frames, which debug pages and error trackers show."""
+
+from __future__ import annotations
+
+
+def without_frames(error: BaseException) -> BaseException:
+    """Take the tracebacks off ``error`` and what caused it, and return it. Types and messages stay."""
+    seen: set[int] = set()
+    rest: list[BaseException | None] = [error]
+    while rest:
+        each = rest.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            rest += [each.__cause__, each.__context__]
+    return error

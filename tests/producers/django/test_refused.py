@@ -1,0 +1,70 @@
+"""What is refused in a Django project with ``ON_INVALID``: no view fails, and it is kept when the transaction around it commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from django.db import transaction
+
+import producers
+from producers import Person, aio
+from producers.django.models import OutboxRow
+from producers.job import decode_entry
+from tests.support import django_project
+from tests.support.django_project import rolled_back
+
+Queued = Callable[[], list[Any]]
+
+
+@pytest.fixture
+def keeping(shop_url: str, lite_url: str, queue: redis.Redis, redis_url: str) -> Iterator[None]:
+    """The project without an outbox, which keeps what is refused."""
+    with django_project.connected(REDIS_URL=redis_url, SOURCE="shop", ON_INVALID="dead_letter"):
+        yield
+
+
+def no_email() -> str:
+    return producers.identify(Person(email=""), {"plan": "pro"})
+
+
+@pytest.mark.usefixtures("keeping")
+def test_what_is_refused_is_kept_when_the_transaction_commits(queued: Queued) -> None:
+    with transaction.atomic():
+        job = no_email()
+        assert queued() == []
+    assert [(each.id, each.operation, each.keys) for each in queued()] == [(job, "person.identify", ())]
+    with rolled_back():
+        no_email()
+    assert len(queued()) == 1
+
+
+@pytest.mark.usefixtures("keeping")
+async def test_an_asynchronous_view_keeps_it_too(queued: Queued) -> None:
+    job = await aio.identify(Person(email=""), {"plan": "pro"})
+    assert [each.id for each in queued()] == [job]
+
+
+def test_with_an_outbox_it_is_a_row_of_the_transaction(shop_url: str, lite_url: str) -> None:
+    with django_project.connected(OUTBOX=True, SOURCE="shop", ON_INVALID="dead_letter"):
+        with rolled_back():
+            no_email()
+        with transaction.atomic():
+            job = no_email()
+        (row,) = OutboxRow.objects.all()
+        assert row.job_id == job
+        assert [each.keys for each in decode_entry(row.entry.encode())] == [()]
+
+
+@pytest.mark.parametrize("on_invalid", ["log", "raise"])
+def test_the_setting_says_what_becomes_of_it(
+    shop_url: str, lite_url: str, redis_url: str, on_invalid: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with django_project.connected(REDIS_URL=redis_url, ON_INVALID=on_invalid):
+        if on_invalid == "raise":
+            with pytest.raises(producers.InvalidOperation):
+                no_email()
+        else:
+            assert no_email() in caplog.text

@@ -1,0 +1,169 @@
+"""Calls that enqueued nothing are counted, and no call waits for it."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from producers import InvalidOperation, Producer, call_counts, operations
+from producers.call_counts import MAX_COUNTS, OTHERS, CallCounts
+from producers.outbox import Outbox
+from tests.support.waiting import wait_until
+from worker.ops.servers import ValkeyProcess
+from worker.queue_config import set_up
+
+
+@pytest.fixture(autouse=True)
+def _fresh_counts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Counts of this test's own, which nobody brings to Redis but the test."""
+    monkeypatch.setattr(call_counts, "FLUSH_S", 3600.0)
+    call_counts._counts.cache_clear()
+    yield
+    call_counts._counts.cache_clear()
+
+
+@pytest.fixture
+def producer(queue: redis.Redis, redis_url: str) -> Iterator[Producer]:
+    """An application that logs what is refused."""
+    producer = Producer(redis_url=redis_url, source="shop", on_invalid="log")
+    yield producer
+    producer.close()
+
+
+def counts(client: redis.Redis, kind: str = "refused") -> dict[tuple[str, ...], int]:
+    """What Redis has, of all hours."""
+    found: dict[tuple[str, ...], int] = {}
+    for key in client.scan_iter(f"trackrelay:calls:{kind}:*"):
+        hour = int(key.rsplit(b":", 1)[1])
+        assert abs(hour - time.time() / 3600) < 2
+        assert 48 * 3600 < client.ttl(key) <= 49 * 3600
+        found |= {tuple(json.loads(field)): int(count) for field, count in client.hgetall(key).items()}
+    return found
+
+
+def test_refused_calls_are_counted_by_source_operation_and_field(producer: Producer, queue: redis.Redis) -> None:
+    producer.track("42", "")
+    producer.track("42", "")
+    producer.identify("42", {"plan": float("nan")})
+    producer.identify("42", {"lines": [1, 2, {"price": float("nan")}]})
+    producer.add_to_segment(7, ["1", "", ""])
+    assert producer.counts.flush()
+    assert counts(queue) == {
+        ("shop", "person.event", "name"): 2,
+        ("shop", "person.identify", "attributes.plan"): 1,
+        ("shop", "person.identify", "attributes.lines[].price"): 1,
+        ("shop", "segment.add", "identifiers.id"): 2,
+    }
+    producer.track("42", "")
+    producer.counts.flush()
+    assert counts(queue)["shop", "person.event", "name"] == 3
+
+
+@pytest.mark.parametrize("on_invalid", ["raise", "dead_letter"])
+def test_so_are_those_that_raise_or_are_kept(queue: redis.Redis, redis_url: str, on_invalid: str) -> None:
+    producer = Producer(redis_url=redis_url, on_invalid=on_invalid)
+    for refused in (lambda: producer.track("42", ""), lambda: producer.enqueue_many(map(operations.track, "4", [""]))):
+        try:
+            refused()
+        except InvalidOperation:
+            assert on_invalid == "raise"
+    producer.enqueue_many(map(operations.track, "4", [""]), on_invalid=lambda index, error: None)
+    producer.counts.flush()
+    assert counts(queue) == {("", "person.event", "name"): 3}
+    producer.close()
+
+
+def test_calls_that_were_only_logged_are_counted_once_redis_is_back(own_redis: ValkeyProcess) -> None:
+    producer = Producer(redis_url=own_redis.url, source="shop", on_unavailable="log", enqueue_timeout=0.5)
+    with redis.Redis.from_url(own_redis.url) as client:
+        producer.track("42", "never set up")
+        set_up(client, 4)
+    own_redis.kill()
+    producer.track("42", "away")
+    producer.track("42", "away")
+    assert not producer.counts.flush()
+    own_redis.start()
+    assert producer.counts.flush()
+    with redis.Redis.from_url(own_redis.url) as client:
+        assert counts(client, "unavailable") == {
+            ("shop", "person.event", "QueueNotSetUp"): 1,
+            ("shop", "person.event", "QueueUnavailable"): 2,
+        }
+    producer.close()
+
+
+def test_they_come_to_redis_by_themselves(
+    producer: Producer, queue: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_counts, "FLUSH_S", 0.01)
+    producer.track("42", "")
+    wait_until(lambda: counts(queue), 60, "the count")
+    wait_until(lambda: producer.counts._thread is None, 60, "the thread to end")
+    producer.track("42", "")
+    wait_until(lambda: sum(counts(queue).values()) == 2, 60, "the second count")
+
+
+def test_threads_count_every_call(producer: Producer, queue: redis.Redis) -> None:
+    def refuse() -> None:
+        for _ in range(100):
+            producer.track("42", "")
+
+    threads = [threading.Thread(target=refuse) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+        producer.counts.flush()
+    for thread in threads:
+        thread.join()
+    producer.counts.flush()
+    assert counts(queue) == {("shop", "person.event", "name"): 800}
+
+
+def test_a_forked_child_counts_its_own_calls(producer: Producer, queue: redis.Redis) -> None:
+    producer.track("42", "")
+    if (child := os.fork()) == 0:
+        try:
+            producer.track("42", "")
+            producer.identify("", {})
+            assert producer.counts.flush()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert sum(counts(queue).values()) == 2
+    producer.counts.flush()
+    assert sum(counts(queue).values()) == 3
+
+
+def test_different_fields_are_bounded_here_and_in_redis(queue: redis.Redis, redis_url: str) -> None:
+    counted = CallCounts(redis_url, "shop")
+    for start in (0, 2 * MAX_COUNTS):
+        counted.add("refused", [("person.event", f"attributes.{start + n}" + "x" * 500) for n in range(2 * MAX_COUNTS)])
+        assert counted.flush()
+    found = counts(queue)
+    assert len(found) <= MAX_COUNTS + 1
+    assert sum(found.values()) == 4 * MAX_COUNTS
+    assert found["shop", "person.event", OTHERS] >= 3 * MAX_COUNTS - 1
+    assert all(len(part) <= 100 for field in found for part in field)
+
+
+def test_where_there_is_no_redis_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    producer = Producer(backend="memory", on_invalid="log")
+    producer.track("42", "")
+    assert producer.counts.flush()
+    assert producer.counts._thread is None
+
+
+def test_the_outbox_counts_too(queue: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKRELAY_REDIS_URL", redis_url)
+    monkeypatch.setenv("TRACKRELAY_ON_INVALID", "log")
+    nothing: Any = None
+    outbox = Outbox(nothing)
+    outbox.track("42", "")
+    assert outbox.refusals._counts is not None
+    outbox.refusals._counts.flush()
+    assert counts(queue) == {("", "person.event", "name"): 1}

@@ -1,0 +1,146 @@
+"""URLs with passwords: read alike by every library, and never shown, whatever is in the password."""
+
+import random
+import re
+import string
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+import redis
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu.utils.url import parse_url
+
+from producers import server_urls
+from producers.errors import ConfigurationError
+from producers.settings import load
+
+#: What breaks URLs, between letters by which a leak is found.
+SPECIAL = "/#?@%:[]&;,+=!'\"\\ ()<>{}|^`~$*"
+
+
+@st.composite
+def passwords(draw: st.DrawFn) -> str:
+    """A password of several pieces, each long enough to be found anywhere, with special characters between them."""
+    seed = draw(st.integers(0, 2**32))
+    source = random.Random(seed)
+    pieces = ["".join(source.choices(string.ascii_letters + string.digits, k=8)) for _ in range(4)]
+    between = [draw(st.text(SPECIAL, min_size=1, max_size=3)) for _ in range(3)]
+    return "".join(piece + special for piece, special in zip(pieces, [*between, ""], strict=True))
+
+
+def pieces(password: str) -> list[str]:
+    """The parts of a password that must not be found anywhere."""
+    return [piece for piece in re.split(r"[^A-Za-z0-9]+", password) if len(piece) == 8]
+
+
+def shown(check: Callable[[str], str], url: str) -> str:
+    """Everything that is said about a URL: what is wrong with it, or how it looks in a debug page."""
+    try:
+        checked = check(url)
+    except ValueError as error:
+        return f"{error} {error!r}"
+    return f"{checked!r} {server_urls.place(checked)}"
+
+
+WHERE = ["host:6379/0", "host", "host:port/0", "host:99999/0", "[::1]:6379/1", "[::1/0", "ho st/0", "", "host/db?x=1"]
+SCHEMES = ["redis", "rediss", "unix", "http", "postgres", "postgresql", "postgresql+psycopg", "mysql", ""]
+
+
+@given(passwords(), st.booleans(), st.sampled_from(SCHEMES), st.sampled_from(["", "app"]), st.sampled_from(WHERE))
+def test_no_password_is_shown_of_any_url(password: str, encoded: bool, scheme: str, user: str, where: str) -> None:
+    url = f"{scheme}://{user}:{quote(password, safe='') if encoded else password}@{where}"
+
+    for check in (server_urls.redis_url, server_urls.postgres_url, server_urls.outbox_url):
+        said = shown(check, url) + server_urls.place(url)
+        assert not [piece for piece in pieces(password) if piece in said], (url, said)
+
+
+@given(passwords(), st.booleans(), st.sampled_from(WHERE))
+def test_no_password_is_shown_by_a_producer(password: str, encoded: bool, where: str) -> None:
+    written = quote(password, safe="") if encoded else password
+    said = ""
+    try:
+        settings = load({"redis_url": f"redis://:{written}@{where}", "outbox_url": f"postgresql://u:{written}@{where}"})
+        said = f"{settings!r} {settings}"
+    except ConfigurationError as error:
+        said = f"{error}"
+
+    named = ("TRACKRELAY_REDIS_URL ", "TRACKRELAY_OUTBOX_URL ", "Settings(")
+    assert all(line.startswith(named) for line in said.splitlines())
+    assert not [piece for piece in pieces(password) if piece in said], said
+
+
+@given(passwords())
+def test_an_encoded_password_arrives_at_every_library(password: str) -> None:
+    url = server_urls.redis_url(f"redis://us%3Aer:{quote(password, safe='')}@host:6380/3")
+    database = server_urls.postgres_url(f"postgres://us%3Aer:{quote(password, safe='')}@host:5433/db?sslmode=require")
+
+    pool = redis.ConnectionPool.from_url(url)
+    told = parse_url(url)
+    parsed = sa.make_url(database)
+    assert pool.connection_kwargs["password"] == told["password"] == parsed.password == password
+    assert pool.connection_kwargs["username"] == told["userid"] == parsed.username == "us:er"
+    assert (pool.connection_kwargs["host"], pool.connection_kwargs["port"]) == ("host", 6380)
+    assert (told["hostname"], told["port"], told["virtual_host"]) == ("host", 6380, "3")
+    assert (parsed.host, parsed.port, parsed.database) == ("host", 5433, "db")
+    assert dict(parsed.query) == {"sslmode": "require"}
+
+
+@given(passwords())
+def test_a_password_as_it_is_arrives_or_the_setting_is_named(password: str) -> None:
+    told = {"redis_url": f"redis://:{password}@host/0", "outbox_url": f"postgresql://u:{password}@host/db"}
+    if re.search("[/?#]", password):
+        with pytest.raises(ConfigurationError, match=r"(?s)REDIS_URL .*OUTBOX_URL ") as error:
+            load(told)
+        assert str(error.value).count("percent-encode '/', '?'") == 2
+        return
+    settings = load(told)
+    assert settings.redis_url is not None
+    assert settings.outbox_url is not None
+    expected = sa.make_url(settings.outbox_url).password
+    assert redis.ConnectionPool.from_url(settings.redis_url).connection_kwargs["password"] == expected
+    if "%" not in password:
+        assert expected == password
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://:a/b@host/0", "it has an '@' behind the host: percent-encode '/', '?', '#' and '@'"),
+        ("redis://:a/b", "it has a port that is not a number"),
+        ("redis://host:0/0", "it has a port that is not a number from 1 to 65535"),
+        ("redis://host:65536", "it has a port that is not a number from 1 to 65535"),
+        ("redis://:12/34", "it names a port and no host"),
+        ("redis://secret@host", "it names a user and no password"),
+        ("redis://host/cache", "it must have the number of a database behind the host"),
+        ("redis://host/0#x", "it has a '#'"),
+        ("redis://ho st/0", "it has a host with a character that no host has"),
+        ("redis://:a\nb@host/0", "it holds a control character"),
+        ("redis://:a\udcffb@host/0", "it holds a control character or bytes that are not UTF-8"),
+        ("unix://run/redis.sock", "it must hold the path of the socket"),
+        ("host:6379", "it must begin with redis://, rediss:// or unix://; it has no scheme"),
+        ("http://host", "its scheme is 'http'"),
+        ("redis://\u2100host/0", "it has a host with a character that no host has"),
+    ],
+)
+def test_what_is_wrong_with_a_redis_url_is_said(url: str, said: str) -> None:
+    with pytest.raises(ValueError, match=r"^it ") as error:
+        server_urls.redis_url(url)
+    assert said in str(error.value)
+
+
+def test_several_hosts_of_a_database_are_written_in_the_query() -> None:
+    with pytest.raises(ValueError, match="several hosts"):
+        server_urls.postgres_url("postgresql://u:p@a:5432,b:5432/db")
+
+    url = server_urls.postgres_url("postgresql://u:p@/db?host=a:5432&host=b:5432")
+    assert sa.make_url(url).query["host"] == ("a:5432", "b:5432")
+    assert server_urls.place(url) == "a:5432,b:5432/db"
+
+
+@pytest.mark.parametrize("url", ["sqlite:////tmp/an@odd#name.db", "sqlite+pysqlite:///app.db"])
+def test_a_file_is_no_server_and_may_have_any_name(url: str) -> None:
+    assert server_urls.outbox_url(url) == url

@@ -1,0 +1,33 @@
+"""Skipped tests that nobody expected: a test that does not run tells nothing, and nobody reads the list of those."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+
+import pytest
+
+#: Set to `1`: a test that is skipped for another reason than these fails the run.
+ENVIRONMENT = "TESTS_MUST_RUN"
+EXPECTED = (
+    "is about being root, and this run is not",
+    "SQLite has one writer: whoever begins second waits before it has begun",
+)
+_PREFIX = re.compile(r"^Skipped: ")
+
+
+def is_strict() -> bool:
+    """Whether an unexpected skip fails the run."""
+    return os.environ.get(ENVIRONMENT) == "1"
+
+
+def unexpected(reports: Iterable[pytest.TestReport | pytest.CollectReport]) -> list[str]:
+    """Return a line for each skipped test whose reason is not expected."""
+    found = ((report.nodeid, _reason(report)) for report in reports)
+    return [f"{test}: {reason}" for test, reason in found if reason not in EXPECTED]
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    where = report.longrepr
+    return _PREFIX.sub("", where[2] if isinstance(where, tuple) else str(where))

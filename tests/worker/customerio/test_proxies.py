@@ -1,0 +1,45 @@
+"""A proxy with a password in its URL: whatever is wrong with it, the answer names the setting and not the password."""
+
+import re
+
+import pytest
+
+from worker.customerio.client import NoAnswer, TrackApi
+
+PASSWORD = "Xw3kPz8Lq"
+#: Nobody listens on the port, so that no request leaves this machine.
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        (f"http://me:{PASSWORD}@{NOWHERE}", "Connection refused"),
+        (f"http://me:{PASSWORD}/x@{NOWHERE}", "{}: it has an '@' behind the host"),
+        (f"http://me:{PASSWORD}?x@{NOWHERE}", "{}: it has an '@' behind the host"),
+        (f"http://me:{PASSWORD}#x@{NOWHERE}", "{}: it has an '@' behind the host"),
+        (f"http://me:{PASSWORD}[x@{NOWHERE}", "{}: it has a bracket in user or password"),
+        (f"http://me:{PASSWORD}@x@{NOWHERE}", "Connection refused"),
+        (f"http://me:{PASSWORD}%zz@{NOWHERE}", "Connection refused"),
+        (f"http://me:{PASSWORD}@127.0.0.1:port", "{}: it has a port that is not a number"),
+        (f"me:{PASSWORD}/x@{NOWHERE}", "{}: it has an '@' behind the host"),
+        (f"http://me:{PASSWORD}", "{}: it has a port that is not a number"),
+        (f"ftp://me:{PASSWORD}@{NOWHERE}", "{}: it must begin with http:// or https://; its scheme is 'ftp'"),
+    ],
+)
+def test_what_is_wrong_with_a_proxy_is_said_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, said: str
+) -> None:
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv(variable, proxy)
+    api = TrackApi("https://track.customer.io", 5.0, lambda: ("site", "key"))
+
+    answer = api.region()
+    api.close()
+
+    assert isinstance(answer, NoAnswer)
+    assert said.format(variable) in answer.error
+    assert not re.search(PASSWORD, answer.error, re.IGNORECASE)

@@ -1,0 +1,259 @@
+"""Operations that were refused at the call: from the application into the dead letters, repaired, replayed, delivered."""
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+import producers
+from producers import Person, Producer, operations
+from producers.ids import new_id
+from producers.outbox import Outbox, create_table
+from producers.values import NOT_ENCODED
+from tests.support.canaries import CANARY_EMAIL
+from tests.support.road import Road
+from tests.support.waiting import wait_until
+from tests.worker.delivery.in_process import Worker
+from tests.worker.ops.command_line import CommandLine
+from worker import refused_calls
+from worker.failpoints import FailpointError
+from worker.refused_calls import keep_refused
+
+
+@pytest.fixture
+def shop(road: Road) -> Iterator[Producer]:
+    """An application that keeps what is refused."""
+    producers.configure(redis_url=road.settings["TRACKRELAY_REDIS_URL"], source="shop", on_invalid="dead_letter")
+    producer = producers.default.default_producer()
+    yield producer
+    producer.close()
+
+
+@pytest.fixture
+def worker(road: Road) -> Iterator[Worker]:
+    """A worker in this process, which ticks when the test says so."""
+    worker = Worker(road.settings)
+    yield worker
+    worker.close()
+
+
+def ordered(shop: Producer, **more: Any) -> str:
+    return shop.track("42", "ordered", {"total": float("nan"), "plan": "pro"}, **more)
+
+
+def invalid(road: Road) -> list[str]:
+    return [row.job_id for row in road.rows("SELECT job_id FROM trackrelay_dead_letters WHERE reason = 'invalid'")]
+
+
+def test_a_worker_makes_dead_letters_of_them(shop: Producer, road: Road, start_worker: Any) -> None:
+    job = ordered(shop, idempotency_key="A-1")
+    start_worker(road.settings, pool="threads", concurrency=4)
+    letter = road.wait_dead(job)
+    assert (letter.reason, letter.state, letter.operation, letter.key) == ("invalid", "open", "person.event", "id:42")
+    assert (letter.source, letter.idempotency_key, letter.attempts) == ("shop", "A-1", 0)
+    assert letter.field == "attributes.total"
+    assert "which JSON does not have" in letter.error
+    assert letter.body["attributes"] == {"total": {NOT_ENCODED: "the number nan"}, "plan": "pro"}
+    wait_until(lambda: road.redis.xlen("trackrelay:invalid") == 0, 30)
+
+
+def test_keys_of_emails_are_stored_as_hashes(shop: Producer, road: Road, worker: Worker) -> None:
+    job = shop.track(Person(email=CANARY_EMAIL), "", {})
+    assert keep_refused(worker.resources) == 1
+    assert road.dead(job).key.startswith("email:#")
+
+
+def test_a_crash_after_the_commit_makes_no_second_letter_and_opens_none_again(
+    shop: Producer, road: Road, worker: Worker, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ordered(shop)
+
+    def crash(point: str) -> None:
+        raise FailpointError(point)
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr(refused_calls, "failpoint", crash)
+        with pytest.raises(FailpointError):
+            keep_refused(worker.resources)
+    assert (road.dead(job).state, road.redis.xlen("trackrelay:invalid")) == ("open", 1)
+    assert run("dead-letters", "discard", "--id", job, "--yes").code == 0
+    assert keep_refused(worker.resources) == 1
+    assert [event["what"] for event in road.dead(job).history] == ["invalid", "discarded"]
+    assert road.dead(job).state == "discarded"
+
+
+def test_many_are_kept_in_several_reads(shop: Producer, road: Road, worker: Worker) -> None:
+    with shop.pipeline() as pipeline:
+        jobs = [pipeline.track(str(number), "") for number in range(2 * refused_calls.CHUNK + 1)]
+    assert keep_refused(worker.resources) == len(jobs)
+    assert sorted(invalid(road)) == sorted(jobs)
+    assert road.redis.xlen("trackrelay:invalid") == 0
+
+
+def refused_entry(**call: Any) -> str:
+    body = {"document": {}, "error": "", **call}
+    return json.dumps([{"id": new_id(), "operation": "person.event", "keys": [], "body": body}])
+
+
+def test_whatever_is_in_the_stream_stands_in_nobody_s_way(shop: Producer, road: Road, worker: Worker) -> None:
+    nul = '[{"id":"01M8NHK5SEG0000000000000AD","operation":"a\\u0000.b","keys":[],"body":{"document":1,"error":""}}]'
+    hostile: list[Any] = [
+        {"v": 1},
+        {"v": 1, "j": b"\xff"},
+        {"v": 1, "j": "[]"},
+        {"v": "9" * 5_000, "j": "[]"},
+        {"v": 1, "j": '[{"id":"x","operation":"a.b","keys":[],"body":{}}]'},
+        {"v": 1, "j": nul},
+        # No index of Postgres' takes such a key.
+        {"v": 1, "j": refused_entry(keys=[f"id:{random.randbytes(20_000).hex()}"])},
+    ]
+    for fields in hostile:
+        road.redis.xadd("trackrelay:invalid", fields)
+    road.redis.xadd("trackrelay:invalid", {"v": 2, "j": "a newer version's"})
+    job = ordered(shop)
+    keep_refused(worker.resources)
+    assert road.dead(job).reason == "invalid"
+    assert [fields[b"v"] for _, fields in road.redis.xrange("trackrelay:invalid")] == [b"2"]
+    assert len(road.rows("SELECT 1 FROM trackrelay_dead_letters WHERE reason = 'undecodable'")) == len(hostile)
+
+
+def test_a_letter_says_what_to_do_and_is_refused_in_the_words_of_the_call_until_it_is_repaired(
+    shop: Producer, road: Road, worker: Worker, run: CommandLine
+) -> None:
+    job = shop.identify(Person(email=""), {"plan": "pro"})
+    keep_refused(worker.resources)
+    listed = run("dead-letters", "list", "--reason", "invalid")
+    assert "invalid: identifiers.email: the email of a Person is not an email address: blank" in listed.out
+    shown = run("dead-letters", "show", job).out
+    assert f"trackrelay replay --id {job} --set identifiers.email=VALUE" in shown
+    assert "allowed: an email address; it was blank" in shown
+    unrepaired = run("replay", "--id", job, "--yes")
+    assert unrepaired.code == 1
+    assert "cannot be replayed" in unrepaired.out
+
+    wrong = run("replay", "--id", job, "--set", "identifiers.email=nobody", "--yes")
+    with pytest.raises(producers.InvalidOperation) as words:
+        operations.entity({"type": "person", "action": "identify", "identifiers": {"email": "nobody"}})
+    assert str(words.value) in " ".join(wrong.out.split())
+    assert road.dead(job).state == "open"
+
+
+def test_a_repaired_letter_is_delivered_under_its_id(
+    shop: Producer, delivering: Road, worker: Worker, run: CommandLine
+) -> None:
+    job = ordered(shop)
+    keep_refused(worker.resources)
+    done = run("replay", "--id", job, "--set", "attributes.total=5", "--yes")
+    assert done.code == 0, done
+    delivering.wait_delivered([job])
+    (effect,) = delivering.effects("id:42")
+    assert (effect["id"], effect["attributes"]) == (job, {"total": 5, "plan": "pro"})
+    row = wait_until(lambda: (row := delivering.dead(job)).state == "delivered" and row)
+    assert [event["what"] for event in row.history] == ["invalid", "replayed", "delivered"]
+
+
+def test_an_identify_that_is_repaired_for_somebody_else_takes_the_time_of_its_call(
+    shop: Producer, delivering: Road, worker: Worker, run: CommandLine
+) -> None:
+    job = shop.identify(Person(email=""), {"plan": "pro"})
+    keep_refused(worker.resources)
+    assert run("replay", "--id", job, "--unset", "identifiers.email", "--set", 'identifiers.id="42"', "--yes").code == 0
+    delivering.wait_delivered([job])
+    assert delivering.delivered(job).key == "id:42"
+    row = delivering.dead(job)
+    assert row.body["timestamp"] == int(row.enqueued_at.timestamp())
+
+
+def test_what_the_same_call_has_delivered_meanwhile_is_not_sent_again(
+    shop: Producer, delivering: Road, worker: Worker, run: CommandLine
+) -> None:
+    refused = ordered(shop, idempotency_key="A-1")
+    keep_refused(worker.resources)
+    valid = shop.track("42", "ordered", {"total": 5, "plan": "pro"}, idempotency_key="A-1")
+    delivering.wait_delivered([valid])
+    done = run("replay", "--id", refused, "--set", "attributes.total=5", "--yes")
+    assert done.code == 1
+    assert "delivered meanwhile" in " ".join(done.out.split())
+    other = shop.track("42", "shipped", {"total": float("nan")}, idempotency_key="A-1")
+    keep_refused(worker.resources)
+    assert run("replay", "--id", other, "--set", "attributes.total=5", "--yes").code == 0
+    delivering.wait_delivered([other])
+
+
+def test_a_refused_call_never_hides_a_valid_one_of_its_key(shop: Producer, delivering: Road, worker: Worker) -> None:
+    ordered(shop, idempotency_key="A-1")
+    keep_refused(worker.resources)
+    delivering.wait_delivered([shop.track("42", "ordered", {"total": 5}, idempotency_key="A-1")])
+
+
+def test_an_event_with_an_id_of_its_own_is_replayed_under_the_letter_s(
+    shop: Producer, delivering: Road, worker: Worker, run: CommandLine
+) -> None:
+    own = operations.track("42", "seen").id
+    document = {"type": "person", "action": "event", "identifiers": {"id": "42"}, "name": "", "id": own}
+    refused = shop.entity(document)
+    keep_refused(worker.resources)
+    assert run("replay", "--id", refused, "--set", "name=seen", "--yes").code == 0
+    delivering.wait_delivered([refused])
+    assert delivering.effects("id:42")[0]["id"] == refused
+
+
+def test_an_exported_letter_can_be_repaired_and_imported(
+    shop: Producer, road: Road, worker: Worker, run: CommandLine
+) -> None:
+    job = shop.track("42", "ordered", {"total": float("nan")})
+    keep_refused(worker.resources)
+    exported = run("dead-letters", "export", "-o", "-")
+    line = json.loads(exported.out)
+    assert line["operation"]["name"] == "ordered"
+    assert line["dead_letter"]["id"] == job
+    with pytest.raises(producers.InvalidOperation):
+        operations.entity({name: value for name, value in line["operation"].items() if name != "idempotency_key"})
+
+
+# ── by way of an outbox ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def outbox(road: Road) -> Iterator[sa.Engine]:
+    """The application's database, which is the worker's."""
+    create_table(road.engine)
+    road.settings["TRACKRELAY_OUTBOX_URL"] = road.settings["TRACKRELAY_DATABASE_URL"]
+    return road.engine
+
+
+def test_in_a_transaction_they_are_kept_when_it_commits(
+    shop: Producer, road: Road, outbox: sa.Engine, start_worker: Any
+) -> None:
+    with outbox.connect() as connection:
+        lost = Outbox(connection).track("42", "")
+        connection.rollback()
+    with outbox.begin() as connection:
+        refused = Outbox(connection).track(Person(email=CANARY_EMAIL), "")
+        good = Outbox(connection).track("42", "seen")
+    start_worker(road.settings, pool="threads", concurrency=4)
+    road.wait_delivered([good], 60)
+    letter = road.wait_dead(refused, 60)
+    assert (letter.reason, letter.source) == ("invalid", "shop")
+    assert letter.key.startswith("email:#")
+    assert road.dead(lost) is None
+    wait_until(lambda: not road.rows("SELECT 1 FROM trackrelay_outbox"), 60, "an empty outbox")
+
+
+def test_when_redis_is_away_they_go_the_way_of_the_others(road: Road, outbox: sa.Engine, start_worker: Any) -> None:
+    away = Producer(
+        redis_url="redis://127.0.0.1:1/0",
+        on_invalid="dead_letter",
+        on_unavailable="outbox",
+        outbox_url=road.settings["TRACKRELAY_OUTBOX_URL"],
+        enqueue_timeout=5,
+    )
+    refused = away.track("42", "")
+    good = away.track("42", "seen")
+    start_worker(road.settings, pool="threads", concurrency=4)
+    assert road.wait_dead(refused, 60).reason == "invalid"
+    road.wait_delivered([good], 60)
+    away.close()

@@ -1,0 +1,77 @@
+"""The bytes of an answer: how many are read off the connection, and what compressed ones become."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import zlib
+from typing import Any
+
+#: Bytes read for one answer, with status line, headers, interim answers, sizes of chunks and trailers. The libraries bound
+#: some of these, and each by itself.
+MAX_WIRE_BYTES = 5_000_000
+
+#: Interim answers (100 to 199) that may come before the answer.
+MAX_INTERIM = 100
+
+#: zlib's `wbits` for each encoding.
+_ENCODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 47}
+
+
+class BoundedResponse(http.client.HTTPResponse):
+    """A response that ends with an error once it is longer than ``MAX_WIRE_BYTES``.
+
+    It passes over every interim answer; Python's own does so for 100 only, and takes a 103 for the answer.
+    """
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        if isinstance(self.fp, io.BufferedReader):
+            self.fp = io.BufferedReader(_Counted(self.fp.detach()))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INTERIM):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200 or status == http.client.SWITCHING_PROTOCOLS:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException(f"more than {MAX_INTERIM} interim answers")
+
+
+class _Counted(io.RawIOBase):
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self._left = MAX_WIRE_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self._left <= 0:
+            raise http.client.HTTPException(f"an answer of more than {MAX_WIRE_BYTES:,} bytes")
+        count: int | None = self._raw.readinto(buffer)
+        self._left -= count or 0
+        return count
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def decoded(body: bytes, encoding: str | None, max_bytes: int) -> bytes | None:
+    """Return the body behind its Content-Encoding; None if it is longer than ``max_bytes``.
+
+    We ask for no encoding, but a proxy may compress all the same. What is encoded in any other way, or more than once, stays as it is.
+
+    Raises:
+        zlib.error: it is not what the header says.
+    """
+    wbits = _ENCODINGS.get((encoding or "").strip().lower())
+    if wbits is None or not body:
+        return body
+    content = zlib.decompressobj(wbits).decompress(body, max_bytes + 1)
+    return content if len(content) <= max_bytes else None

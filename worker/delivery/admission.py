@@ -1,0 +1,61 @@
+"""Which of the jobs that are ready may be sent while the breakers of some endpoint families are open. Pure."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..endpoint_families import Family
+from ..job import Job
+from ..store.backlog import Waiting
+from .breaker import Standings
+
+
+@dataclass(slots=True)
+class Admission:
+    """What may be sent now, and what must wait."""
+
+    ready: list[Job] = field(default_factory=list)
+    #: New jobs, which go to the backlog. Those that came out of it stay there as they are.
+    waiting: list[Waiting] = field(default_factory=list)
+
+
+def choose_probes(jobs: Sequence[Job], standings: Standings) -> dict[Family, Job]:
+    """Choose one job for each family that may send a probe: the first of its keys, at random.
+
+    Where there is a choice, the probe is not of the key of the probe before it. At random, because two jobs that can never succeed
+    would otherwise be tried in turn for ever.
+    """
+    candidates: dict[Family, list[Job]] = {family: [] for family in standings.probing}
+    if not candidates:
+        return {}
+    seen: set[str] = set()
+    for job in jobs:
+        if seen.isdisjoint(job.keys) and job.family in candidates:
+            candidates[job.family].append(job)
+        seen.update(job.keys)
+    return {
+        family: random.choice([job for job in found if standings.of(family).probe_key not in job.keys] or found)
+        for family, found in candidates.items()
+        if found
+    }
+
+
+def admit(jobs: Sequence[Job], standings: Standings, probes: Mapping[Family, Job]) -> Admission:
+    """Split ``jobs``, given in order, into those that may be sent and those that wait for their family or behind their key."""
+    admission = Admission()
+    blocked: set[str] = set()
+    for job in jobs:
+        state = standings.of(job.family).state
+        if not blocked.isdisjoint(job.keys):
+            reason = "key_waits"
+        elif state == "closed" or probes.get(job.family) is job:
+            admission.ready.append(job)
+            continue
+        else:
+            reason = "halted" if state == "halted" else "breaker"
+        blocked.update(job.keys)
+        if not job.from_backlog:
+            admission.waiting.append(Waiting(job=job, reason=reason))
+    return admission

@@ -1,0 +1,109 @@
+"""TRACKRELAY_ENVIRONMENT_ID guards each pair of credentials that a process reads, before its first request is sent.
+
+The guard is the process's own: a worker with another workspace's key sends nothing and takes no shard, and the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import redis
+
+from .customerio.region import Verdict
+from .delivery.pace import Closed
+from .signs_of_life import REFUSING_KEY
+
+#: How often credentials that are not known to be good are asked about again, seconds.
+AGAIN_S = 5.0
+#: A refusal older than this is not shown any more, seconds.
+SHOWN_S = 60.0
+
+Pair = tuple[str, str]
+
+
+class WrongWorkspaceError(Closed):
+    """The credentials are not known to belong to the workspace that the setting names; nothing was sent."""
+
+
+class WorkspaceGuard:
+    """Lets only credentials pass that are known to belong to the right workspace. Threads may share it.
+
+    Args:
+        credentials: gives the pair in force.
+        environment_id: the workspace it must belong to; empty: any.
+        ask: asks the region endpoint about a pair.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        credentials: Callable[[], Pair],
+        environment_id: str,
+        ask: Callable[[Pair], Verdict],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._credentials = credentials
+        self._is_on = bool(environment_id)
+        self._ask = ask
+        self._clock = clock
+        self._lock = Lock()
+        self._good: Pair | None = None
+        self._refused: Pair | None = None
+        self._message = ""
+        self._ask_again_at = 0.0
+
+    def __call__(self) -> Pair:
+        """Return the pair in force, for the next request.
+
+        Raises:
+            WrongWorkspaceError: it is not known to be good.
+        """
+        pair = self._credentials()
+        if self._is_on and pair != self._good and (message := self._examine(pair)):
+            raise WrongWorkspaceError(message)
+        return pair
+
+    def refusal(self) -> str:
+        """Say why nothing may be sent with the pair in force; empty: it may."""
+        try:
+            self()
+        except WrongWorkspaceError as refusal:
+            return str(refusal)
+        return ""
+
+    def _examine(self, pair: Pair) -> str:
+        with self._lock:
+            if pair == self._good:
+                return ""
+            if pair == self._refused and self._clock() < self._ask_again_at:
+                return self._message
+            verdict = self._ask(pair)
+            if not verdict.problem:
+                self._good = pair
+                return ""
+            self._refused, self._message = pair, verdict.message
+            self._ask_again_at = self._clock() + AGAIN_S
+            return self._message
+
+
+def note_refusal(client: redis.Redis, message: str) -> None:
+    """Let ``status`` know that this process delivers nothing, and why."""
+    about = json.dumps({"message": message[:500], "at": time.time()})
+    client.hset(REFUSING_KEY, f"{socket.gethostname()}:{os.getpid()}", about)
+    client.expire(REFUSING_KEY, int(SHOWN_S))
+
+
+def refusals(values: dict[bytes, bytes], now: float) -> dict[str, list[str]]:
+    """The processes that refused lately, by what they say."""
+    found: dict[str, list[str]] = {}
+    for process, about in sorted(values.items()):
+        told: dict[str, Any] = json.loads(about)
+        if now - told["at"] < SHOWN_S:
+            found.setdefault(told["message"], []).append(process.decode())
+    return found
