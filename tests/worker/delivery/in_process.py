@@ -30,7 +30,7 @@ from worker.endpoint_families import Family
 from worker.failpoints import _planned
 from worker.keys import KeyHasher
 from worker.redis_client import connect
-from worker.resources import Resources, key_hash_secret, ask_region
+from worker.resources import Resources, ask_region, key_hash_secret
 from worker.settings import Settings, load
 from worker.store import shards
 from worker.store.engine import make_engine
