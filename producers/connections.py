@@ -17,6 +17,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
+from .errors import ConfigurationError
+
 
 def connection_options(timeout_s: float) -> dict[str, Any]:
     """redis-py options that keep a command within ``timeout_s`` and never send it twice unasked."""
@@ -86,7 +88,14 @@ class Connections:
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
-        pool = redis.ConnectionPool.from_url(url, **(connection_options(timeout_s) | {"protocol": 2}))
+        try:
+            pool = redis.ConnectionPool.from_url(url, **(connection_options(timeout_s) | {"protocol": 2}))
+            pool.make_connection()
+        except Exception as error:
+            # Without its words: they quote what it takes for the port, which can be a password.
+            raise ConfigurationError(
+                f"TRACKRELAY_REDIS_URL has a part or an option that redis-py cannot use ({type(error).__name__})"
+            ) from None
         self._make: Any = type("ConnectionInTime", (InTime, pool.connection_class), {})
         self._options = pool.connection_kwargs
         # Not InTime's: what was connected in time needs no more looking at the clock.

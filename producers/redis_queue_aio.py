@@ -24,7 +24,7 @@ from .append import (
     is_taken,
     operations_of,
 )
-from .connections import connection_options
+from .connections import Connections, connection_options
 from .errors import QueueUnavailable
 from .redis_keys import Lane
 from .redis_queue import ATTEMPTS, MOVING_WAIT_S, Reachability, ShardCount, refused
@@ -36,6 +36,8 @@ class AsyncRedisQueue:
 
     def __init__(self, settings: Settings) -> None:
         assert settings.redis_url is not None
+        # Connects to nothing, and says what is wrong with the URL.
+        Connections(settings.redis_url, settings.enqueue_timeout)
         self._settings = settings
         self._shards = ShardCount(settings.shards)
         self._reachability = Reachability()

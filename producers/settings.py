@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Any, Literal, get_args
 
 from . import durations
+from .checks.refusal import class_name, cut
 from .environment import environment as current_environment
 from .errors import ConfigurationError
 
@@ -54,7 +55,9 @@ def load(
     known = {field.name for field in fields(Settings)}
     for name in overrides:
         if name not in known:
-            raise ConfigurationError(f"configure() has no setting {name!r}; it knows {', '.join(sorted(known))}")
+            raise ConfigurationError(
+                f"configure() has no setting {cut(repr(name), 100)}; it knows {', '.join(sorted(known))}"
+            )
     values: dict[str, Any] = {}
     wrong: list[str] = []
     for name in (field.name for field in fields(Settings)):
@@ -65,6 +68,8 @@ def load(
                 values[name] = _PARSERS[name](variable, raw)
         except ConfigurationError as error:
             wrong.append(str(error))
+        except Exception as error:  # by the value's own code
+            wrong.append(f"{variable} cannot be read: looking at it raised {class_name(error)}")
     if wrong:
         raise ConfigurationError("\n".join(wrong))
     if needs_queue and not values.get("redis_url") and values.get("backend", "redis") == "redis":
@@ -118,16 +123,20 @@ def _database_url(variable: str, raw: Any) -> str:
     return text
 
 
+def _shown(raw: Any) -> str:
+    if isinstance(raw, int) and raw.bit_length() > 64:
+        return f"a number of {raw.bit_length():,} bits"
+    return cut(repr(raw), 100)
+
+
 def _whole(low: int, high: int) -> Any:
     def parse(variable: str, raw: Any) -> int:
         try:
-            value = int(str(raw))
+            value = int(raw) if isinstance(raw, int) else int(str(raw))
         except ValueError:
-            raise ConfigurationError(
-                f"{variable} must be a whole number from {low} to {high:,}; it is {raw!r}"
-            ) from None
+            value = low - 1
         if isinstance(raw, bool) or not low <= value <= high:
-            raise ConfigurationError(f"{variable} must be a whole number from {low} to {high:,}; it is {raw!r}")
+            raise ConfigurationError(f"{variable} must be a whole number from {low} to {high:,}; it is {_shown(raw)}")
         return value
 
     return parse
@@ -136,19 +145,19 @@ def _whole(low: int, high: int) -> Any:
 def _seconds(variable: str, raw: Any) -> float:
     try:
         value = durations.seconds(raw)
-    except ValueError:
+    except (ValueError, OverflowError):
         value = -1.0
     if not 0.01 <= value <= 60:
         raise ConfigurationError(
-            f"{variable} must be a number of seconds from 0.01 to 60, or a duration such as 1s; it is {raw!r}"
+            f"{variable} must be a number of seconds from 0.01 to 60, or a duration such as 1s; it is {_shown(raw)}"
         )
     return value
 
 
 def _choice(choices: tuple[str, ...]) -> Any:
     def parse(variable: str, raw: Any) -> str:
-        if raw not in choices:
-            raise ConfigurationError(f"{variable} must be one of {', '.join(choices)}; it is {raw!r}")
+        if not isinstance(raw, str) or raw not in choices:
+            raise ConfigurationError(f"{variable} must be one of {', '.join(choices)}; it is {_shown(raw)}")
         return str(raw)
 
     return parse
@@ -162,7 +171,9 @@ def _zone(variable: str, raw: Any) -> tzinfo:
     try:
         return ZoneInfo(raw)
     except (KeyError, ValueError, OSError, TypeError):
-        raise ConfigurationError(f"{variable} must name a time zone such as Europe/Berlin; it is {raw!r}") from None
+        raise ConfigurationError(
+            f"{variable} must name a time zone such as Europe/Berlin; it is {_shown(raw)}"
+        ) from None
 
 
 _PARSERS: dict[str, Any] = {
