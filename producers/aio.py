@@ -12,9 +12,10 @@ from typing import ParamSpec
 from . import operations
 from .append import Entry
 from .default import configure, default_producer
+from .document import checked_again
 from .errors import GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
-from .producer import FULL_WAIT_S, OnInvalid, Pipeline, Producer, chunks, counted, report, valid
+from .producer import FULL_WAIT_S, OnInvalid, Pipeline, Producer, chunks, counted, iterator_of, report, valid
 from .redis_keys import Lane
 from .redis_queue_aio import AsyncRedisQueue
 
@@ -48,7 +49,7 @@ async def enqueue_many(
             with counted(count):
                 count += await _enqueue_chunk(chunk)
     else:
-        for chunk in chunks(valid(iter(operations), on_invalid)):
+        for chunk in chunks(valid(iterator_of(operations), on_invalid)):
             with counted(count):
                 count += await _enqueue_chunk(chunk)
     return count
@@ -81,7 +82,12 @@ async def _valid(source: AsyncIterator[Operation], on_invalid: OnInvalid) -> Asy
         except InvalidOperation as error:
             report(error, index, source, on_invalid)
         else:
-            yield operation
+            try:
+                operation = checked_again(operation)
+            except InvalidOperation as error:
+                report(error, index, None, on_invalid)
+            else:
+                yield operation
 
 
 async def _chunks(source: AsyncIterator[Operation]) -> AsyncIterator[list[Operation]]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from itertools import islice
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from . import limits
 from .checks import deliveries, devices, events, forms, objects, people, segments
 from .checks.checked import Checked, Document, Rule
 from .checks.names import is_phone, plain_text, refuse_controls
-from .checks.refusal import Refusal, too_many_bytes, within, wrong_type
+from .checks.refusal import Refusal, refusal_for, too_many_bytes, within, wrong_type
 from .checks.saying import WHOSE, beginning
+from .checks.stand_ins import resolved
 from .checks.text import not_one_of, refuse_unknown
 from .ids import id_for, is_ulid, new_id
 from .operation import Operation
-from .values import encoded
+from .values import encoded, mapping_of
 
 RULES: dict[tuple[str, str], Rule] = {
     **people.RULES,
@@ -39,6 +43,8 @@ def check(document: Document, *, id: str | None = None, idempotency_key: str | i
         InvalidOperation: Customer.io would refuse it, or take it for something else.
     """
     try:
+        if type(document) is not dict:
+            document = _read_once(document)
         checked = _rule_of(document).check(document)
         key = None if idempotency_key is None else within("idempotency_key", _idempotency_key, idempotency_key)
         job_id = within("id", _id_of, id, document, checked, key)
@@ -47,8 +53,9 @@ def check(document: Document, *, id: str | None = None, idempotency_key: str | i
         body = encoded(checked.document)
         if not limits.fits_v2(len(body), stamp=checked.stamp):
             _check_large(checked, len(body))
-    except Refusal as refusal:
-        raise refusal.error(beginning(document, refusal.path)) from None
+    except Exception as error:
+        refusal = refusal_for(error)
+        raise refusal.error(_beginning(document, refusal)) from refusal.__cause__
     return Operation(
         id=job_id,
         type=str(document["type"]),
@@ -58,12 +65,67 @@ def check(document: Document, *, id: str | None = None, idempotency_key: str | i
         body=body,
         stamp=checked.stamp,
         idempotency_key=key,
+        seal=body,
     )
 
 
+def checked_again(operation: object) -> Operation:
+    """Return ``operation`` if the builders made it; else what its body describes, checked as if it came from them.
+
+    Raises:
+        InvalidOperation: it is no operation, its body would be refused, or it says of itself what its body does not.
+    """
+    if type(operation) is not Operation:
+        raise wrong_type(operation, "an operation that producers.operations made").error("what is enqueued")
+    companion = operation.companion
+    if operation.seal is not operation.body or operation.seal is None:
+        operation = _described_by(operation)
+    if companion is not None:
+        operation = _with_companion(operation, checked_again(companion))
+    return operation
+
+
+def _described_by(operation: Operation) -> Operation:
+    described: object
+    try:
+        described = msgspec.json.decode(operation.body)
+    except Exception as error:
+        refusal = Refusal("is not JSON", limit="JSON", actual="something else", at=("body",))
+        raise refusal.error("the body of an operation") from error
+    made = check(described, id=operation.id, idempotency_key=operation.idempotency_key)  # type: ignore[arg-type]
+    for field in ("id", "type", "action", "keys", "stamp"):
+        if getattr(operation, field) != getattr(made, field):
+            refusal = Refusal(
+                "is not what its body says", limit="what the body says", actual="something else", at=(field,)
+            )
+            raise refusal.error(f"the {field} of an operation")
+    return made
+
+
+def _with_companion(event: Operation, companion: Operation) -> Operation:
+    if companion is event.companion:
+        return event
+    if companion.name != "person.identify" or companion.keys[:1] != event.keys or companion.companion is not None:
+        refusal = Refusal(
+            "is not an identify of the same person", limit="an identify", actual="something else", at=("companion",)
+        )
+        raise refusal.error("the companion of an operation")
+    return msgspec.structs.replace(event, companion=companion)
+
+
+def _read_once(document: object) -> dict[Any, Any]:
+    # A mapping of somebody's own can answer differently each time, or without end. No operation has as many fields.
+    return dict(islice(mapping_of(document, "an object, such as a dict").items(), 100))
+
+
+def _beginning(document: object, refusal: Refusal) -> str:
+    try:
+        return beginning(document, refusal.path)
+    except Exception:
+        return "an operation"
+
+
 def _rule_of(document: Document) -> Rule:
-    if not isinstance(document, (dict, Mapping)):
-        raise wrong_type(document, "an object, such as a dict")
     kind, action = document.get("type"), document.get("action")
     # Nothing but str: what is written of an Enum's member, str() or repr(), would be another text.
     rule = RULES.get((kind, action)) if type(kind) is str and type(action) is str else None
@@ -109,9 +171,10 @@ def _id_of(given: str | None, document: Document, checked: Checked, idempotency_
 
 
 def _ulid(id: object) -> str:
-    if not isinstance(id, str) or not is_ulid(id.upper()):
+    id = resolved(id)
+    if not isinstance(id, str) or not is_ulid(id := str.__str__(id).upper()):
         raise Refusal("is not a ULID", limit="a ULID: 26 letters and digits", actual="something else")
-    return id.upper()
+    return id
 
 
 def _check_large(checked: Checked, size: int) -> None:

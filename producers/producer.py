@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import values
 from .append import Entry
 from .backends import Backend, backend_for
+from .checks.refusal import kind_of
+from .document import checked_again
 from .errors import ConfigurationError, GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
 from .redis_keys import Lane
@@ -112,7 +114,7 @@ class Producer(Vocabulary):
                 ended; what came before it is enqueued.
         """
         count = 0
-        for chunk in chunks(valid(iter(operations), on_invalid)):
+        for chunk in chunks(valid(iterator_of(operations), on_invalid)):
             with counted(count):
                 count += self.take_chunk(self.entries(chunk))
         return count
@@ -212,13 +214,38 @@ def valid(source: Iterator[Operation], on_invalid: OnInvalid) -> Iterator[Operat
         except InvalidOperation as error:
             report(error, index, source, on_invalid)
         else:
-            yield operation
+            try:
+                operation = checked_again(operation)
+            except InvalidOperation as error:
+                report(error, index, None, on_invalid)
+            else:
+                yield operation
+
+
+def iterator_of(operations: object) -> Iterator[Operation]:
+    """The iterator of what enqueue_many() was given."""
+    if not isinstance(operations, Iterable):
+        kind = kind_of(operations)
+        raise InvalidOperation(
+            f"enqueue_many() takes an iterable of operations, not {kind}",
+            field="operations",
+            limit="an iterable of operations",
+            actual=kind,
+        )
+    return iter(operations)
 
 
 def report(
-    error: InvalidOperation, index: int, source: Iterator[Operation] | AsyncIterator[Operation], on_invalid: OnInvalid
+    error: InvalidOperation,
+    index: int,
+    source: Iterator[Operation] | AsyncIterator[Operation] | None,
+    on_invalid: OnInvalid,
 ) -> None:
-    """Tell ``on_invalid`` of the operation that ``source`` could not make, and see whether others can follow."""
+    """Tell ``on_invalid`` of a refused operation, and see whether others can follow.
+
+    Args:
+        source: what could not make the operation; None: it made what is no operation, and can go on.
+    """
     if on_invalid == "raise":
         raise error
     on_invalid(index, error)

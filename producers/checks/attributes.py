@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from .. import limits
-from ..values import JSON, encoded, json_object
+from ..values import JSON, Room, encoded, json_object
 from .names import size
 from .refusal import Refusal, too_many_bytes, within
 
@@ -14,14 +14,14 @@ _SHORT_NAME = limits.ATTRIBUTE_NAME_BYTES // 4
 _SHORT_VALUE = limits.ATTRIBUTE_VALUE_BYTES // 4
 
 
-def attributes_of(value: object) -> dict[str, JSON]:
+def attributes_of(value: object, room: Room | None = None) -> dict[str, JSON]:
     """The attributes in ``value``, as JSON has them and within Customer.io's limits.
 
     Raises:
         Refusal: not a mapping, more than 300, a name or a value too long, or what
             :func:`~producers.values.json_object` refuses.
     """
-    clean = json_object(value, "an object of attributes, such as a dict")
+    clean = json_object(value, "an object of attributes, such as a dict", room)
     _refuse_too_many(clean)
     for name, member in clean.items():
         if not name or len(name) > _SHORT_NAME:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from .. import limits
 from ..keys import key_of
-from ..values import JSON, json_object, timestamp
+from ..values import JSON, json_object, mapping_of, timestamp
 from .checked import Checked, Document, rule
 from .identifiers import of_person
 from .names import name_of
-from .refusal import Refusal, within, wrong_type
+from .refusal import Refusal, within
 from .text import one_of, refuse_unknown, text_of
 
 
@@ -36,8 +36,8 @@ def _checked(document: Document, device: JSON) -> Checked:
 
 
 def _device(given: object) -> JSON:
+    given = mapping_of(given, "an object with a token")
     clean = _start(given, "token", "platform", "last_used", "attributes")
-    assert isinstance(given, Mapping)
     clean["platform"] = within("platform", one_of, ("ios", "android"), given.get("platform"))
     if given.get("last_used") is not None:
         clean["last_used"] = within("last_used", timestamp, given["last_used"])
@@ -47,12 +47,10 @@ def _device(given: object) -> JSON:
 
 
 def _token_only(given: object) -> JSON:
-    return _start(given, "token")
+    return _start(mapping_of(given, "an object with a token"), "token")
 
 
-def _start(given: object, *fields: str) -> dict[str, JSON]:
-    if not isinstance(given, (dict, Mapping)):
-        raise wrong_type(given, "an object with a token")
+def _start(given: Mapping[object, object], *fields: str) -> dict[str, JSON]:
     refuse_unknown(given, fields)
     return {"token": within("token", name_of, given.get("token"), limits.TOKEN_BYTES)}
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable
 from enum import Enum
 
 from ..values import JSON
-from .refusal import Refusal, kind_of, wrong_type
+from .refusal import Refusal, brief, kind_of, wrong_type
+from .stand_ins import resolved
 
 #: What other APIs, and v1, call things.
 _OTHER_NAMES = {
@@ -35,18 +36,22 @@ def text_of(value: JSON) -> str:
 
 def one_of(choices: tuple[str, ...], value: object) -> str:
     """``value``, which must be one of ``choices``."""
+    value = resolved(value)
     if isinstance(value, Enum):
         value = value.value
-    if isinstance(value, str) and value in choices:
-        return str.__str__(value)
+    if isinstance(value, str) and (text := str.__str__(value)) in choices:
+        return text
     raise not_one_of(choices, value)
 
 
 def not_one_of(choices: tuple[str, ...], value: object) -> Refusal:
     """The refusal of a ``value`` that is none of ``choices``."""
-    given = repr(str.__str__(value)[:40]) if type(value) is str else kind_of(value)
+    text = str.__str__(value) if isinstance(value, str) else ""
+    given = repr(value[:40]) if type(value) is str else kind_of(value)
     known = ", ".join(choices)
-    return Refusal(f"is {given}; Customer.io takes {known}{_did_you_mean(value, choices)}", limit=known, actual=given)
+    return Refusal(
+        f"is {given}; Customer.io takes {known}{_did_you_mean(text or given, choices)}", limit=known, actual=given
+    )
 
 
 def refuse_unknown(names: Iterable[object], known: Collection[object]) -> None:
@@ -54,19 +59,20 @@ def refuse_unknown(names: Iterable[object], known: Collection[object]) -> None:
     for name in names:
         if name not in known:
             choices = tuple(map(str, known))
-            other = _OTHER_NAMES.get(str(name), "")
-            meant = f"; did you mean {other!r}?" if other.partition(".")[0] in choices else _did_you_mean(name, choices)
+            text = str.__str__(name) if isinstance(name, str) else brief(name)
+            other = _OTHER_NAMES.get(text, "")
+            meant = f"; did you mean {other!r}?" if other.partition(".")[0] in choices else _did_you_mean(text, choices)
             listed = ", ".join(choices)
             raise Refusal(
                 f"is not known{meant or f'; there are {listed}'}",
                 limit=listed,
-                actual=str(name)[:100] or "blank",
-                at=(str(name),),
+                actual=text[:100] or "blank",
+                at=(text,),
             )
 
 
-def _did_you_mean(given: object, known: tuple[str, ...]) -> str:
+def _did_you_mean(given: str, known: tuple[str, ...]) -> str:
     from difflib import get_close_matches  # only to word an error
 
-    found = get_close_matches(str(given).lower()[:100], known, n=1)
+    found = get_close_matches(given[:100].lower().strip("'"), known, n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
