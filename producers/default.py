@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import tzinfo
 from threading import Lock
 from typing import Any
 
 from . import values
+from .checks.object_types import set_object_types
 from .environment import point_out_slips
 from .producer import Producer
 from .settings import Settings, load
@@ -41,6 +42,7 @@ def configure(**settings: Any) -> None:
         on_unavailable: ``raise``, ``log`` or ``outbox``: what becomes of an operation the queue did not take.
         outbox_url: the database that holds the outbox table, for ``outbox``.
         naive_timezone: what a naive datetime is taken for; left out, it is refused.
+        object_types: names of object types with their numbers in the workspace, e.g. ``{"company": 1}``.
 
     Raises:
         ConfigurationError: at the first call that enqueues, naming the setting that is wrong.
@@ -50,6 +52,7 @@ def configure(**settings: Any) -> None:
         _overrides.update(settings)
         _producer = _settings = None
     values.set_naive_timezone(_naive_timezone)
+    set_object_types(_object_types)
 
 
 def default_producer() -> Producer:
@@ -95,11 +98,16 @@ def overridden(**settings: Any) -> Iterator[Producer]:
             _overrides.update(before)
             _producer, _settings = kept
         values.set_naive_timezone(_naive_timezone)
+        set_object_types(_object_types)
 
 
 def _naive_timezone() -> tzinfo | None:
     # Operations are made, and files looked through, before anything is enqueued.
     return default_settings().naive_timezone
+
+
+def _object_types() -> Mapping[str, str]:
+    return default_settings().object_types
 
 
 def _start_afresh() -> None:
@@ -110,4 +118,5 @@ def _start_afresh() -> None:
 
 
 values.set_naive_timezone(_naive_timezone)
+set_object_types(_object_types)
 os.register_at_fork(after_in_child=_start_afresh)

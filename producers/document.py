@@ -15,10 +15,10 @@ from .checks.names import is_phone, plain_text, refuse_controls
 from .checks.refusal import Refusal, refusal_for, too_many_bytes, within, wrong_type
 from .checks.saying import WHOSE, beginning
 from .checks.stand_ins import resolved
-from .checks.text import not_one_of, refuse_unknown
+from .checks.text import not_one_of, open_fields, refuse_unknown
 from .ids import id_for, is_ulid, new_id
 from .operation import Operation
-from .values import encoded, mapping_of
+from .values import JSON, encoded, mapping_of
 
 RULES: dict[tuple[str, str], Rule] = {
     **people.RULES,
@@ -29,6 +29,12 @@ RULES: dict[tuple[str, str], Rule] = {
     **segments.RULES,
     **forms.RULES,
 }
+#: Operations that the published description has in v1 alone, as documents of our own: it leaves no field of them open.
+OURS = frozenset(
+    (kind, action)
+    for kind, action in RULES
+    if kind in ("anonymous", "segment", "form") or (kind == "delivery" and action != "event")
+)
 
 
 def check(document: Document, *, id: str | None = None, idempotency_key: str | int | UUID | None = None) -> Operation:
@@ -45,7 +51,10 @@ def check(document: Document, *, id: str | None = None, idempotency_key: str | i
     try:
         if type(document) is not dict:
             document = _read_once(document)
-        checked = _rule_of(document).check(document)
+        rule, extra = _rule_of(document)
+        checked = rule.check(document)
+        if extra:
+            checked.document |= extra
         key = None if idempotency_key is None else within("idempotency_key", _idempotency_key, idempotency_key)
         job_id = within("id", _id_of, id, document, checked, key)
         if checked.carries_id:
@@ -114,8 +123,8 @@ def _with_companion(event: Operation, companion: Operation) -> Operation:
 
 
 def _read_once(document: object) -> dict[Any, Any]:
-    # A mapping of somebody's own can answer differently each time, or without end. No operation has as many fields.
-    return dict(islice(mapping_of(document, "an object, such as a dict").items(), 100))
+    # A mapping of somebody's own can answer differently each time, or without end.
+    return dict(islice(mapping_of(document, "an object, such as a dict").items(), limits.VALUES))
 
 
 def _beginning(document: object, refusal: Refusal) -> str:
@@ -125,18 +134,23 @@ def _beginning(document: object, refusal: Refusal) -> str:
         return "an operation"
 
 
-def _rule_of(document: Document) -> Rule:
+def _rule_of(document: Document) -> tuple[Rule, dict[str, JSON]]:
+    """Return the rule for ``document``, and those of its fields that the published description leaves open."""
     kind, action = document.get("type"), document.get("action")
     # Nothing but str: what is written of an Enum's member, str() or repr(), would be another text.
     rule = RULES.get((kind, action)) if type(kind) is str and type(action) is str else None
     if rule is None:
         raise _unknown(kind, action)
+    extra: dict[str, JSON] = {}
     if not rule.required <= document.keys() <= rule.fields:
-        refuse_unknown(document, sorted(rule.fields))
+        if (kind, action) in OURS:
+            refuse_unknown(document, sorted(rule.fields))
+        else:
+            extra = open_fields(document, sorted(rule.fields))
         for missing in sorted(rule.required - document.keys()):
             problem = f"needs {missing}" if missing in WHOSE else "is missing"
             raise Refusal(problem, limit="given", actual="missing", at=(missing,))
-    return rule
+    return rule, extra
 
 
 def _unknown(kind: object, action: object) -> Refusal:

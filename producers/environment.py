@@ -55,4 +55,6 @@ def as_text(value: Any) -> str:
         return f"{value.total_seconds():f}s"
     if isinstance(value, tzinfo):
         return str(getattr(value, "key", value))
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={member}" for name, member in value.items())
     return str(value)

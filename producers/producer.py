@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import values
 from .append import Entry
 from .backends import Backend, backend_for
+from .checks.object_types import set_object_types
 from .checks.refusal import kind_of
 from .document import checked_again
 from .errors import ConfigurationError, GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
@@ -55,6 +56,7 @@ class Producer(Vocabulary):
         #: Takes what the queue does not, with ``on_unavailable="outbox"``.
         self.fallback = fallback_for(self.settings)
         values.set_naive_timezone(self.settings.naive_timezone)
+        set_object_types(self.settings.object_types)
 
     def enqueue(self, operation: Operation, *, lane: Lane = "live") -> str:
         """Enqueue one operation and return its job's id. Enqueueing the same value again delivers it once."""

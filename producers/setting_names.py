@@ -18,6 +18,7 @@ PRODUCER_NAMES = frozenset(
         "TRACKRELAY_ON_UNAVAILABLE",
         "TRACKRELAY_NAIVE_TIMEZONE",
         "TRACKRELAY_OUTBOX_URL",
+        "TRACKRELAY_OBJECT_TYPES",
     }
 )
 #: Read by workers and the command line only.

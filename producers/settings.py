@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import tzinfo
 from typing import Any, Literal, get_args
 
 from . import durations
+from .checks.object_types import is_number
 from .checks.refusal import class_name, cut
 from .environment import environment as current_environment
 from .errors import ConfigurationError
@@ -37,6 +38,8 @@ class Settings:
     naive_timezone: tzinfo | None = None
     #: The application's database that holds the outbox table.
     outbox_url: str | None = None
+    #: Names of object types, and the numbers that the workspace has for them.
+    object_types: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(
@@ -52,7 +55,7 @@ def load(
         ConfigurationError: a value is wrong, or no queue is configured; the message names the setting.
     """
     environment = current_environment() if environment is None else environment
-    known = {field.name for field in fields(Settings)}
+    known = {each.name for each in fields(Settings)}
     for name in overrides:
         if name not in known:
             raise ConfigurationError(
@@ -60,7 +63,7 @@ def load(
             )
     values: dict[str, Any] = {}
     wrong: list[str] = []
-    for name in (field.name for field in fields(Settings)):
+    for name in (each.name for each in fields(Settings)):
         variable = _PREFIX + name.upper()
         try:
             raw = overrides[name] if name in overrides else from_environment(variable, environment)
@@ -176,6 +179,25 @@ def _zone(variable: str, raw: Any) -> tzinfo:
         ) from None
 
 
+def _numbers_by_name(variable: str, raw: Any) -> dict[str, str]:
+    given = raw.items() if isinstance(raw, Mapping) else _pairs(_text(variable, raw))
+    types: dict[str, str] = {}
+    for name, number in ((str(name).strip(), str(number).strip()) for name, number in given):
+        if not name or name.isdigit() or not is_number(number) or name in types:
+            raise ConfigurationError(
+                f"{variable} must be names with whole numbers from 1, each name once, such as product=1,company=2; "
+                f"it has {f'{name}={number}'[:60]!r}"
+            )
+        types[name] = number
+    return types
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for pair in text.split(","):
+        name, _, number = pair.partition("=")
+        yield name, number
+
+
 _PARSERS: dict[str, Any] = {
     "redis_url": _url,
     "backend": _choice(get_args(BackendName)),
@@ -186,4 +208,5 @@ _PARSERS: dict[str, Any] = {
     "on_unavailable": _choice(get_args(OnUnavailable)),
     "naive_timezone": _zone,
     "outbox_url": _database_url,
+    "object_types": _numbers_by_name,
 }

@@ -11,7 +11,9 @@ from .checked import Checked, Document, rule
 from .identifiers import of_person
 from .names import name_of
 from .refusal import Refusal, within
-from .text import one_of, refuse_unknown, text_of
+from .text import one_of, open_fields, text_of
+
+_FIELDS = ("token", "platform", "last_used", "attributes")
 
 
 def add(document: Document) -> Checked:
@@ -37,21 +39,27 @@ def _checked(document: Document, device: JSON) -> Checked:
 
 def _device(given: object) -> JSON:
     given = mapping_of(given, "an object with a token")
-    clean = _start(given, "token", "platform", "last_used", "attributes")
+    clean = _start(given)
     clean["platform"] = within("platform", one_of, ("ios", "android"), given.get("platform"))
     if given.get("last_used") is not None:
         clean["last_used"] = within("last_used", timestamp, given["last_used"])
     if given.get("attributes") is not None:
         clean["attributes"] = within("attributes", _attributes, given["attributes"])
-    return clean
+    return _with_open_fields(clean, given, _FIELDS)
 
 
 def _token_only(given: object) -> JSON:
-    return _start(mapping_of(given, "an object with a token"), "token")
+    given = mapping_of(given, "an object with a token")
+    return _with_open_fields(_start(given), given, ("token",))
 
 
-def _start(given: Mapping[object, object], *fields: str) -> dict[str, JSON]:
-    refuse_unknown(given, fields)
+def _with_open_fields(
+    clean: dict[str, JSON], given: Mapping[object, object], fields: tuple[str, ...]
+) -> dict[str, JSON]:
+    return clean if given.keys() <= set(fields) else clean | open_fields(given, fields)
+
+
+def _start(given: Mapping[object, object]) -> dict[str, JSON]:
     return {"token": within("token", name_of, given.get("token"), limits.TOKEN_BYTES)}
 
 

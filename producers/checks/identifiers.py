@@ -8,6 +8,7 @@ from itertools import islice
 from .. import limits
 from ..values import mapping_of
 from .names import email, name_of, phone, text_in
+from .object_types import object_type_id
 from .refusal import Refusal, brief, refusal_for, within
 
 #: Track API, person_common.
@@ -30,16 +31,6 @@ def cio_id(value: object) -> str:
 def anonymous_id(value: object) -> str:
     """``value`` as the id of somebody not yet known."""
     return name_of(value, limits.ANONYMOUS_ID_BYTES)
-
-
-def object_type_id(value: object) -> str:
-    """``value`` as an object's type: a whole number from 1, as text."""
-    text = name_of(value)
-    if not (text.isascii() and text.isdigit()) or text.startswith("0"):
-        raise Refusal(
-            "is not a whole number from 1, such as '1'", limit="a whole number from 1", actual="something else"
-        )
-    return text
 
 
 #: How each identifier of a person is checked.

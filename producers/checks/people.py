@@ -20,13 +20,14 @@ def identify(document: Document) -> Checked:
     checked = Checked(clean, (key_of(kind, value),))
     if (when := document.get("timestamp")) is not None:
         clean["timestamp"] = within("timestamp", timestamp, when)
-    else:
-        checked.stamp = True
     given = document.get("attributes")
     if given is not None and (attributes := within("attributes", _attributes, given, kind, value)):
         clean["attributes"] = attributes
+        if "_timestamp" in attributes:
+            within("attributes", within, "_timestamp", _take_timestamp, clean, attributes)
         if isinstance(anonymous := attributes.get("anonymous_id"), str):
             checked.keys += (key_of("anonymous_id", anonymous),)
+    checked.stamp = "timestamp" not in clean
     given = document.get("cio_relationships")
     if given is not None and (made := within("cio_relationships", to_objects, given)):
         clean["cio_relationships"] = made
@@ -79,6 +80,18 @@ def _attributes(given: object, kind: str, value: str) -> dict[str, JSON]:
     return attributes
 
 
+def _take_timestamp(clean: dict[str, JSON], attributes: dict[str, JSON]) -> None:
+    """Move v1's ``_timestamp``, which it has among the attributes, to where v2 has it."""
+    given = attributes.pop("_timestamp")
+    if not attributes:
+        del clean["attributes"]
+    if given is None:
+        return
+    when = timestamp(given)
+    if clean.setdefault("timestamp", when) != when:
+        raise Refusal("contradicts the timestamp of the call", limit="the same time or none", actual="another time")
+
+
 def _email(value: JSON) -> JSON:
     # None or "" takes the address away.
     return value if value is None or value == "" else email_address(value)
@@ -121,7 +134,6 @@ _MEANINGFUL: Mapping[str, Callable[[JSON], JSON]] = {
     "anonymous_id": _anonymous_id,
     "cio_subscription_preferences": _preferences,
     "_update": _update,
-    "_timestamp": _said_otherwise("the timestamp of the call"),
     "cio_relationships": _said_otherwise("the relationships of the call"),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .. import limits
 from ..values import JSON, Room, mapping_of, whole_room
@@ -10,9 +10,9 @@ from .attributes import attributes_of
 from .identifiers import ANONYMOUS, BY_ID_EMAIL_OR_CIO_ID, of_object, of_person
 from .refusal import Refusal, within, wrong_type
 from .stand_ins import resolved
-from .text import refuse_unknown
+from .text import open_fields
 
-_FIELDS = ("identifiers", "relationship_attributes")
+_FIELDS = frozenset({"identifiers", "relationship_attributes"})
 
 
 def to_objects(value: object) -> list[JSON]:
@@ -51,10 +51,12 @@ def _anonymous(identifiers: object) -> dict[str, JSON]:
 
 def _each(value: object, identifiers_of: Callable[[object], dict[str, JSON]]) -> list[JSON]:
     value = resolved(value)
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise wrong_type(value, "a list of relationships")
     # One room for all: each is small, and together they can be large.
     room = whole_room()
+    if isinstance(value, (dict, Mapping)):
+        return [_one(value, identifiers_of, room)]
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        raise wrong_type(value, "a list of relationships, or one")
     made: list[JSON] = []
     for index, each in enumerate(value):
         if index == limits.RELATIONSHIPS:
@@ -75,9 +77,10 @@ def too_many_relationships() -> Refusal:
 def _one(relationship: object, identifiers_of: Callable[[object], dict[str, JSON]], room: Room) -> dict[str, JSON]:
     if type(relationship) is not dict:
         relationship = mapping_of(relationship, "an object with identifiers and relationship_attributes")
-    refuse_unknown(relationship, _FIELDS)
     clean: dict[str, JSON] = {"identifiers": within("identifiers", identifiers_of, relationship.get("identifiers"))}
     given = relationship.get("relationship_attributes")
     if given is not None and (attributes := within("relationship_attributes", attributes_of, given, room)):
         clean["relationship_attributes"] = attributes
+    if not relationship.keys() <= _FIELDS:
+        clean |= open_fields(relationship, sorted(_FIELDS), room)
     return clean

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
+from itertools import islice
+from typing import Any
 
-from ..values import JSON
+from .. import limits
+from ..values import JSON, Room, json_object
 from .refusal import Refusal, brief, kind_of, wrong_type
 from .stand_ins import resolved
 
@@ -16,6 +19,7 @@ _OTHER_NAMES = {
     "traits": "attributes",
     "event": "name",
     "relationships": "cio_relationships",
+    "id": "identifiers",
     "customer_id": "identifiers",
     "user_id": "identifiers",
     "anonymous_id": "attributes.anonymous_id",
@@ -58,17 +62,46 @@ def refuse_unknown(names: Iterable[object], known: Collection[object]) -> None:
     """Refuse a name that is none of ``known``, suggesting the nearest."""
     for name in names:
         if name not in known:
-            choices = tuple(map(str, known))
-            text = str.__str__(name) if isinstance(name, str) else brief(name)
-            other = _OTHER_NAMES.get(text, "")
-            meant = f"; did you mean {other!r}?" if other.partition(".")[0] in choices else _did_you_mean(text, choices)
-            listed = ", ".join(choices)
-            raise Refusal(
-                f"is not known{meant or f'; there are {listed}'}",
-                limit=listed,
-                actual=text[:100] or "blank",
-                at=(text,),
-            )
+            raise _not_known(_text(name), tuple(map(str, known)))
+
+
+def open_fields(given: Mapping[Any, Any], known: Collection[object], room: Room | None = None) -> dict[str, JSON]:
+    """Return the fields of ``given`` that the published description leaves open.
+
+    Args:
+        room: of the whole document, if this is a part of it.
+
+    Raises:
+        Refusal: a name looks like a slip for one of ``known``, or JSON cannot say a value.
+    """
+    choices = tuple(map(str, known))
+    unknown = {name: value for name, value in islice(given.items(), limits.VALUES) if name not in known}
+    for name in unknown:
+        text = _text(name)
+        if not isinstance(name, str) or not text.strip() or _meant(text, choices):
+            raise _not_known(text, choices)
+    return json_object(unknown, room=room)
+
+
+def _text(name: object) -> str:
+    return str.__str__(name) if isinstance(name, str) else brief(name)
+
+
+def _not_known(name: str, choices: tuple[str, ...]) -> Refusal:
+    listed = ", ".join(choices)
+    return Refusal(
+        f"is not known{_meant(name, choices) or f'; there are {listed}'}",
+        limit=listed,
+        actual=name[:100] or "blank",
+        at=(name,),
+    )
+
+
+def _meant(name: str, choices: tuple[str, ...]) -> str:
+    other = _OTHER_NAMES.get(name, "")
+    if other.partition(".")[0] in choices:
+        return f"; did you mean {other!r}?"
+    return _did_you_mean(name, choices)
 
 
 def _did_you_mean(given: str, known: tuple[str, ...]) -> str:

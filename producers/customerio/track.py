@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -147,11 +148,22 @@ class CustomerIO:
     # ── several, and anything ────────────────────────────────────────────────────────────────────────────────────────
 
     def batch(self, operations: Any) -> Answer:
-        """Operations of the API's v2. What of them would be refused is in the answer's ``errors``, as with the API."""
+        """Enqueue operations of the API's v2. Those it would refuse are in the answer's ``errors``, as with the API.
+
+        Args:
+            operations: a list of them, or the whole body of the request: ``{"batch": […]}``.
+        """
+        if isinstance(operations, Mapping):
+            operations = operations.get("batch")
         if not operations:
             raise CustomerIOException("operations cannot be empty in batch")
-        port = "" if self.port == 443 else f":{self.port}"
-        return self.send_request("POST", f"https://{self.host}{port}/api/v2/batch", {"batch": operations})
+        return self.send_request("POST", self._v2_address("batch"), {"batch": operations})
+
+    def entity(self, operation: Any = None, **fields: Any) -> Answer:
+        """Enqueue one operation of the API's v2, a dict or keyword arguments. The official client has no such method."""
+        if not (operation or fields):
+            raise CustomerIOException("operation cannot be empty in entity")
+        return self.send_request("POST", self._v2_address("entity"), {**(operation or {}), **fields})
 
     def send_request(self, method: str, url: str, data: Any) -> Answer:
         """Enqueue what a request to the Track API would say. Everything above goes this way.
@@ -174,6 +186,10 @@ class CustomerIO:
         self.host = self.host.partition("://")[2] or self.host
         port = "" if self.port == 443 else f":{self.port}"
         self.base_url = f"https://{self.host.strip('/')}{port}/{self.url_prefix.strip('/')}"
+
+    def _v2_address(self, endpoint: str) -> str:
+        port = "" if self.port == 443 else f":{self.port}"
+        return f"https://{self.host}{port}/api/v2/{endpoint}"
 
     def get_customer_query_string(self, customer_id: Any) -> str:
         """Where a person is."""

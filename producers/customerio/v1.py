@@ -8,6 +8,7 @@ from typing import Any
 
 from ..drafts import draft
 from ..errors import InvalidOperation
+from ..ids import is_ulid
 from ..operation import Operation
 from ..operations import entity
 
@@ -83,18 +84,26 @@ def anonymous_event(data: Mapping[str, Any]) -> list[Operation]:
 def _event(type: str, who: Mapping[str, Any], data: Mapping[str, Any]) -> Operation:
     kind = data.get("type")
     action = kind if kind in ("page", "screen") else "event"
-    fields = {"id": data.get("id"), "timestamp": data.get("timestamp"), "attributes": data.get("data")}
+    fields = {"id": _event_id(data.get("id")), "timestamp": data.get("timestamp"), "attributes": data.get("data")}
     return entity(draft(type, who, action, name=data.get("name"), **fields))
+
+
+def _event_id(given: Any) -> Any:
+    """Return an event's id, or None for one that Customer.io takes and ignores: the PHP client sends the person's."""
+    if given is None or (isinstance(given, str) and is_ulid(given.upper())):
+        return given
+    log.warning("trackrelay: the id of an event is no ULID and was left out: Customer.io recognises repeats by ULIDs")
+    return None
 
 
 def add_device(data: Mapping[str, Any], person: str) -> list[Operation]:
     """PUT /customers/{person}/devices."""
     given = data.get("device")
     given = given if isinstance(given, dict) else {}
-    device = {"token": given.get("id")} | {name: given[name] for name in _DEVICE if given.get(name) is not None}
+    device = {"token": given.get("id")} | {name: given[name] for name in given if name != "id"}
     for name in given.keys() - {"id", *_DEVICE}:
-        # So does the API, and says nothing.
-        log.warning("trackrelay: a device has no field %r, which was left out; did you mean attributes={…}?", name)
+        # The API takes it and says nothing.
+        log.warning("trackrelay: a device has no field %r; did you mean attributes={…}?", name)
     return [entity(draft("person", person_of(person), "add_device", device=device))]
 
 

@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 
 from .. import values
 from ..append import Entry
+from ..checks.object_types import set_object_types
 from ..errors import TrackRelayError
 from ..operation import Operation
 from ..producer import Producer, log_lost
@@ -37,6 +38,7 @@ class DjangoProducer(Producer):
         else:
             self.settings, self.backend, self.fallback = loaded, RowsBackend(alias), None
             values.set_naive_timezone(loaded.naive_timezone)
+            set_object_types(loaded.object_types)
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Enqueue some operations once what they tell of is committed, and return their jobs' ids at once."""

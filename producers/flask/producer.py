@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import values
 from ..append import Entry
+from ..checks.object_types import set_object_types
 from ..operation import Operation
 from ..producer import CHUNK_OPERATIONS, Producer, log_lost
 from ..redis_keys import Lane
@@ -33,6 +34,7 @@ class FlaskProducer(Producer):
         else:
             self.settings, self.backend, self.fallback = loaded, RowsBackend(engine), None
             values.set_naive_timezone(loaded.naive_timezone)
+            set_object_types(loaded.object_types)
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Enqueue some operations, all or none, and return their jobs' ids."""

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from .. import values
 from ..append import Entry
+from ..checks.object_types import set_object_types
 from ..default import default_producer, default_settings
 from ..job import FORMAT_VERSION
 from ..operation import Operation
@@ -42,6 +43,7 @@ class Outbox(Vocabulary):
         self._settings = default_settings()
         self._source = source or self._settings.source
         values.set_naive_timezone(self._settings.naive_timezone)
+        set_object_types(self._settings.object_types)
 
     def enqueue(self, operation: Operation, *, lane: Lane = "live") -> str:
         """Write one operation and return its job's id. Writing the same value again delivers it once."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import producers
-from producers import ConfigurationError, InvalidOperation, Producer, aio, operations
+from producers import ConfigurationError, InvalidOperation, ObjectRef, Producer, aio, operations
 from producers.backends import MemoryBackend
 from producers.default import overridden
 
@@ -44,6 +44,11 @@ def test_no_queue_and_no_backend_is_an_error_that_names_both(monkeypatch: pytest
         ({"redis_url": "http://x"}, "TRACKRELAY_REDIS_URL must begin with redis://"),
         ({"enqueue_timeout": "soon"}, "TRACKRELAY_ENQUEUE_TIMEOUT must be a number of seconds"),
         ({"naive_timezone": "Mars/Olympus"}, "TRACKRELAY_NAIVE_TIMEZONE must name a time zone"),
+        ({"object_types": "product"}, "TRACKRELAY_OBJECT_TYPES must be names with whole numbers .* it has 'product='"),
+        ({"object_types": "product=1,product=2"}, "TRACKRELAY_OBJECT_TYPES .* it has 'product=2'"),
+        ({"object_types": {"product": 0}}, "TRACKRELAY_OBJECT_TYPES .* it has 'product=0'"),
+        ({"object_types": {"7": 1}}, "TRACKRELAY_OBJECT_TYPES .* it has '7=1'"),
+        ({"object_types": 1}, "TRACKRELAY_OBJECT_TYPES must be text, not int"),
         ({"colour": "red"}, r"configure\(\) has no setting 'colour'"),
     ],
 )
@@ -108,6 +113,17 @@ def test_a_zone_for_naive_datetimes_counts_before_anything_is_enqueued(monkeypat
     producers.configure()
     with pytest.raises(InvalidOperation, match="naive"):
         operations.track("42", "seen", timestamp=noon)
+
+
+def test_names_of_object_types_count_before_anything_is_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKRELAY_OBJECT_TYPES", "product=1, company = 2")
+    producers.configure()
+    assert ObjectRef("company", "acme") == ObjectRef(2, "acme")
+    with overridden(backend="off", object_types={"company": 3}):
+        assert ObjectRef("company", "acme").type_id == "3"
+    assert ObjectRef("company", "acme").type_id == "2"
+    Producer(backend="off", object_types={"course": "4"})
+    assert ObjectRef("course", "latin").key == "object:4:latin"
 
 
 @pytest.mark.parametrize("said", [0.5, "0.5", "0.5s", " 0.5 s ", timedelta(milliseconds=500)])

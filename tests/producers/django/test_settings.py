@@ -73,6 +73,11 @@ def test_a_duration_may_be_a_timedelta() -> None:
     assert settings(REDIS_URL="redis://h/0", ENQUEUE_TIMEOUT=timedelta(seconds=1.5)).enqueue_timeout == 1.5
 
 
+def test_names_of_object_types_may_be_a_dict() -> None:
+    said = settings(REDIS_URL="redis://h/0", OBJECT_TYPES={"product": 1, "company": "2"})
+    assert said.object_types == {"product": "1", "company": "2"}
+
+
 def postgresql(**told: Any) -> Any:
     """A connection of Django's, as far as its settings go."""
     return SimpleNamespace(vendor="postgresql", settings_dict={"NAME": "", **told})

@@ -15,7 +15,7 @@ import flask
 import pytest
 
 import producers
-from producers import ConfigurationError, Person, track
+from producers import ConfigurationError, ObjectRef, Person, track
 from producers.default import default_producer
 from producers.flask import TrackRelay, anonymous_id, forget_visitor, identify_visitor, visitor
 from producers.testing import Captured, capture
@@ -75,6 +75,12 @@ def test_settings_come_from_configure_then_the_application_then_the_environment(
     producers.configure(source="configured")
     settings = default_producer().settings
     assert (settings.source, settings.enqueue_timeout, settings.backend) == ("configured", 2.0, "off")
+
+
+@pytest.mark.parametrize("said", [{"company": 2}, "company=2"])
+def test_an_application_names_its_object_types(said: Any) -> None:
+    create_app(TRACKRELAY_BACKEND="off", TRACKRELAY_OBJECT_TYPES=said)
+    assert ObjectRef("company", "acme").type_id == "2"
 
 
 def test_a_wrong_setting_raises_at_the_first_call_and_not_before() -> None:

@@ -50,9 +50,9 @@ ID = "01HWTP00000000000000000000"
         (EVENT | {"nme": "y"}, "nme", "'nme' of event 'x' of person id:42 is not known; did you mean 'name'?"),
         (EVENT | {"data": {}}, "data", "'data' of event 'x' of person id:42 is not known; did you mean 'attributes'?"),
         (
-            EVENT | {"wholly": 1},
+            {"type": "delivery", "identifiers": {"id": "d"}, "action": "unsubscribe", "wholly": 1},
             "wholly",
-            "'wholly' of event 'x' of person id:42 is not known; there are action, attributes, id, identifiers, name, timestamp, type",
+            "'wholly' of a delivery's unsubscribe is not known; there are action, identifiers, type",
         ),
         (
             {"type": "person", "identifiers": {"id": "42"}, "action": "identify", "anonymous_id": "c"},

@@ -497,7 +497,7 @@ def test_a_segment_gets_a_job_a_person() -> None:
         (lambda: ops.identify("42", {"email": "ada"}), "attributes.email"),
         (lambda: ops.identify("42", {"email": 7}), "attributes.email"),
         (lambda: ops.identify("42", {"_update": "yes"}), "attributes._update"),
-        (lambda: ops.identify("42", {"_timestamp": 1}), "attributes._timestamp"),
+        (lambda: ops.identify("42", {"_timestamp": -1}), "attributes._timestamp"),
         (lambda: ops.identify("42", {"cio_relationships": []}), "attributes.cio_relationships"),
         (
             lambda: ops.identify("42", {"cio_subscription_preferences": {"topics": {"topic_1": 1}}}),
