@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Set, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set, Sized
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
@@ -29,6 +29,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBERS = (int, float)
 # Numbers that are what they seem to be, under whatever name: no milliseconds, no NaN.
 _LEAST, _MOST = -limits.SECONDS_MAX, limits.SECONDS_MAX
+_VALUES, _CHARACTERS, _DEPTH = limits.VALUES, limits.CHARACTERS, limits.DEPTH
+_FEW_VALUES_LEFT = _VALUES - 100
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 _naive_timezone: tzinfo | Callable[[], tzinfo | None] | None = None
@@ -139,7 +141,7 @@ def json_object(value: object, takes: str = "an object, such as a dict", room: R
     """
     if type(value) is not dict:
         value = mapping_of(value, takes)
-    return _object(value, 1, room or [limits.VALUES, limits.CHARACTERS])
+    return _object(value, 1, room or [_VALUES, _CHARACTERS])
 
 
 def mapping_of(value: object, takes: str) -> Mapping[object, object]:
@@ -202,11 +204,18 @@ def _counted(text: str, room: Room) -> str:
 
 
 def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[str, JSON]:
-    if depth > limits.DEPTH:
+    if depth > _DEPTH:
         raise _too_deep()
-    count = _enter(mapping, room)
-    # What is no dict can go on for ever, whatever it says of its length.
-    members = mapping.items() if type(mapping) is dict else islice(mapping.items(), count + 1)
+    if type(mapping) is dict:
+        count = len(mapping)
+        members: Iterable[tuple[object, object]] = mapping.items()
+    else:
+        # It can go on for ever, whatever it says of its length.
+        count = _length(mapping)
+        members = islice(mapping.items(), count + 1)
+    room[0] -= count
+    if room[0] < 0:
+        raise _too_many()
     characters = 0
     clean: dict[str, JSON] = {}
     key: object = None
@@ -227,8 +236,8 @@ def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[st
     except Exception as error:
         refusal = refusal_for(error).inside(key if type(key) is str else brief(key))
         raise refusal from refusal.__cause__
-    if depth > 1:
-        # No name stands twice in one object: only in many of them can names be more than what the caller holds.
+    if depth > 1 and room[0] < _FEW_VALUES_LEFT:
+        # No name stands twice in one object: only in many of them are names much more than what the caller holds.
         characters += sum(map(len, clean))
     room[1] -= characters
     if room[1] < 0:
@@ -245,9 +254,12 @@ def _member(key: object) -> str:
 
 
 def _array(items: Collection[object], depth: int, room: Room) -> list[JSON]:
-    if depth > limits.DEPTH:
+    if depth > _DEPTH:
         raise _too_deep()
-    count = _enter(items, room)
+    count = len(items) if type(items) is list else _length(items)
+    room[0] -= count
+    if room[0] < 0:
+        raise _too_many()
     characters = 0
     clean: list[JSON] = []
     try:
@@ -269,15 +281,15 @@ def _array(items: Collection[object], depth: int, room: Room) -> list[JSON]:
     return clean
 
 
-def _enter(container: Sized, room: Room) -> int:
+def _length(container: Sized) -> int:
     try:
-        count = len(container)
+        return len(container)
     except OverflowError:
-        count = limits.VALUES + 1
-    room[0] -= count
-    if room[0] < 0:
-        raise Refusal(f"has more than {limits.VALUES:,} values in it", limit=f"{limits.VALUES:,} values", actual="more")
-    return count
+        return limits.VALUES + 1
+
+
+def _too_many() -> Refusal:
+    return Refusal(f"has more than {limits.VALUES:,} values in it", limit=f"{limits.VALUES:,} values", actual="more")
 
 
 def _too_deep() -> Refusal:
