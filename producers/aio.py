@@ -11,6 +11,7 @@ from typing import ParamSpec
 
 from . import operations
 from .append import Entry
+from .cautions import caution_about_times
 from .default import configure, default_producer
 from .document import checked_again
 from .errors import GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
@@ -114,6 +115,8 @@ async def _enqueue_chunk(chunk: list[Operation]) -> int:
 
 
 async def _append(producer: Producer, entries: Sequence[Entry], lane: Lane, *, wait: bool = False) -> int:
+    if lane == "live":
+        caution_about_times(entries)
     fallback = producer.fallback
     if fallback is not None and await asyncio.to_thread(fallback.must_take, entries):
         await asyncio.to_thread(fallback.write, entries, lane)

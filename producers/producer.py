@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import values
 from .append import Entry
 from .backends import Backend, backend_for
+from .cautions import caution_about_times
 from .checks.object_types import set_object_types
 from .checks.refusal import kind_of
 from .document import checked_again
@@ -77,6 +78,8 @@ class Producer(Vocabulary):
         Returns:
             how many were enqueued: all of them, or none if that they were not was logged.
         """
+        if lane == "live":
+            caution_about_times(entries)
         if self.fallback is not None and self.fallback.must_take(entries):
             self.fallback.write(entries, lane)
             return len(entries)

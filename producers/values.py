@@ -27,6 +27,7 @@ _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBERS = (int, float)
+_TIMES = (int, float, datetime)
 # Numbers that are what they seem to be, under whatever name: no milliseconds, no NaN.
 _LEAST, _MOST = -limits.SECONDS_MAX, limits.SECONDS_MAX
 _VALUES, _CHARACTERS, _DEPTH = limits.VALUES, limits.CHARACTERS, limits.DEPTH
@@ -52,7 +53,7 @@ def timestamp(value: object) -> int:
     Raises:
         Refusal: it is milliseconds, a naive datetime, text, or outside the years 1990 to 2099.
     """
-    if is_disguised(value):
+    if type(value) not in _TIMES:
         value = resolved(value)
     if isinstance(value, date):
         seconds = instant(value)
@@ -146,8 +147,7 @@ def json_object(value: object, takes: str = "an object, such as a dict", room: R
 
 def mapping_of(value: object, takes: str) -> Mapping[object, object]:
     """``value``, or what it stands for, which must be a mapping."""
-    if is_disguised(value):
-        value = resolved(value)
+    value = resolved(value)
     if not isinstance(value, Mapping):
         raise wrong_type(value, takes)
     return value
@@ -248,6 +248,7 @@ def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[st
 
 
 def _member(key: object) -> str:
+    key = resolved(key)
     if isinstance(key, str | int | UUID | Enum) and not isinstance(key, bool):
         return plain_text(key)
     raise Refusal(f"is named by {kind_of(key)}; names are text", limit="text", actual=kind_of(key))

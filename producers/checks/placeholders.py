@@ -34,10 +34,9 @@ def refuse_placeholder(text: str) -> None:
 
     Compared by case: ``null`` is what programs write, ``Null`` is a surname.
     """
-    stripped = text.strip()
-    if (why := _MISSING.get(stripped)) is not None:
+    if (why := _MISSING.get(text)) is not None:
         raise Refusal(
-            f"is {stripped!r}, which names nobody: {why}", limit="an identifier", actual=f"the placeholder {stripped!r}"
+            f"is {text!r}, which names nobody: {why}", limit="an identifier", actual=f"the placeholder {text!r}"
         )
     if "{" in text and _TEMPLATE.search(text):
         raise Refusal(
