@@ -11,9 +11,10 @@ import msgspec
 from . import limits
 from .checks import deliveries, devices, events, forms, objects, people, segments
 from .checks.checked import Checked, Document, Rule
-from .checks.names import is_phone, plain_text, refuse_controls, text_in
+from .checks.names import is_phone, plain_text, refuse_controls
 from .checks.refusal import Refusal, refusal_for, too_many_bytes, within, wrong_type
 from .checks.saying import WHOSE, beginning
+from .checks.stand_ins import resolved
 from .checks.text import not_one_of, open_fields, refuse_unknown
 from .ids import id_for, is_ulid, new_id
 from .operation import Operation
@@ -86,10 +87,14 @@ def checked_again(operation: object) -> Operation:
     if type(operation) is not Operation:
         raise wrong_type(operation, "an operation that producers.operations made").error("what is enqueued")
     companion = operation.companion
-    if not is_checked(operation):
-        operation = _described_by(operation)
-    if companion is not None:
-        operation = _with_companion(operation, checked_again(companion))
+    try:
+        if not is_checked(operation):
+            operation = _described_by(operation)
+        if companion is not None:
+            operation = _with_companion(operation, checked_again(companion))
+    except Exception as error:
+        refusal = refusal_for(error)
+        raise refusal.error("an operation") from refusal.__cause__
     return operation
 
 
@@ -190,8 +195,8 @@ def _id_of(given: str | None, document: Document, checked: Checked, idempotency_
 
 def _ulid(id: object) -> str:
     if type(id) is not str:
-        id = text_in(id, "a ULID")
-    if not is_ulid(id := id.upper()):
+        id = resolved(id)
+    if not isinstance(id, str) or not is_ulid(id := str.__str__(id).upper()):
         raise Refusal("is not a ULID", limit="a ULID: 26 letters and digits", actual="something else")
     return id
 

@@ -99,7 +99,12 @@ def relationships(others: Others, attributes: Attributes | None = None) -> list[
     if type(others) is tuple and not others:
         return []
     # One more than can be: the gate says so.
-    return [_relationship(other, attributes) for other in several(others, limits.RELATIONSHIPS + 1)]
+    each = several(others, limits.RELATIONSHIPS + 1)
+    try:
+        return [_relationship(other, attributes) for other in each]
+    except Exception as error:
+        refusal = refusal_for(error).inside("cio_relationships")
+        raise refusal.error("the relationships") from refusal.__cause__
 
 
 def several(given: Any, limit: int) -> list[Any]:

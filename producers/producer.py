@@ -229,15 +229,16 @@ def valid(source: Iterator[Operation], on_invalid: OnInvalid) -> Iterator[Operat
 
 def iterator_of(operations: object) -> Iterator[Operation]:
     """The iterator of what enqueue_many() was given."""
-    if not isinstance(operations, Iterable):
+    try:
+        return iter(operations)  # type: ignore[call-overload, no-any-return]
+    except TypeError:
         kind = kind_of(operations)
         raise InvalidOperation(
             f"enqueue_many() takes an iterable of operations, not {kind}",
             field="operations",
             limit="an iterable of operations",
             actual=kind,
-        )
-    return iter(operations)
+        ) from None
 
 
 def report(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from typing import Any, Literal, get_args
 
 from . import durations
 from .checks.object_types import is_number
-from .checks.refusal import class_name, cut
+from .checks.refusal import class_name, cut, kind_of
 from .environment import environment as current_environment
 from .errors import ConfigurationError
 
@@ -100,7 +100,7 @@ def from_environment(variable: str, environment: Mapping[str, str]) -> str | Non
 
 def _text(variable: str, raw: Any) -> str:
     if not isinstance(raw, str):
-        raise ConfigurationError(f"{variable} must be text, not {type(raw).__name__}")
+        raise ConfigurationError(f"{variable} must be text, not {class_name(raw)}")
     return raw
 
 
@@ -127,15 +127,18 @@ def _database_url(variable: str, raw: Any) -> str:
 
 
 def _shown(raw: Any) -> str:
-    if isinstance(raw, int) and raw.bit_length() > 64:
-        return f"a number of {raw.bit_length():,} bits"
-    return cut(repr(raw), 100)
+    if isinstance(raw, str):
+        return repr(cut(str.__str__(raw), 100))
+    if type(raw) in (int, float, bool) and (type(raw) is not int or raw.bit_length() <= 64):
+        return repr(raw)
+    # Of anything else the repr can be gigabytes.
+    return kind_of(raw)
 
 
 def _whole(low: int, high: int) -> Any:
     def parse(variable: str, raw: Any) -> int:
         try:
-            value = int(raw) if isinstance(raw, int) else int(str(raw))
+            value = int(raw) if isinstance(raw, int | str) else low - 1
         except ValueError:
             value = low - 1
         if isinstance(raw, bool) or not low <= value <= high:
@@ -147,7 +150,7 @@ def _whole(low: int, high: int) -> Any:
 
 def _seconds(variable: str, raw: Any) -> float:
     try:
-        value = durations.seconds(raw)
+        value = durations.seconds(raw) if isinstance(raw, str | int | float | timedelta) else -1.0
     except (ValueError, OverflowError):
         value = -1.0
     if not 0.01 <= value <= 60:

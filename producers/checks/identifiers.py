@@ -91,5 +91,8 @@ def _choice(allowed: frozenset[str]) -> str:
 
 
 def _listed(names: Iterable[object]) -> str:
-    listed = [name if type(name) is str and len(name) <= 20 else brief(name) for name in islice(names, 5)]
+    listed = [
+        name if type(name) is str and len(name) <= 20 and name.isprintable() else brief(name)
+        for name in islice(names, 5)
+    ]
     return " and ".join(listed) or "none"

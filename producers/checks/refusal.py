@@ -47,10 +47,10 @@ class Refusal(Exception):
     def error(self, beginning: str) -> InvalidOperation:
         """What the caller sees; ``beginning`` begins the sentence."""
         return InvalidOperation(
-            cut(f"{beginning} {self.problem}", MAX_MESSAGE_CHARACTERS),
+            cut(printable(f"{beginning} {self.problem}"), MAX_MESSAGE_CHARACTERS),
             field=cut(written(self.path), MAX_FIELD_CHARACTERS) or "operation",
             limit=cut(self.limit, MAX_WORDS_CHARACTERS),
-            actual=cut(self.actual, MAX_WORDS_CHARACTERS),
+            actual=cut(printable(self.actual), MAX_WORDS_CHARACTERS),
         )
 
 
@@ -61,7 +61,9 @@ def cut(text: str, limit: int) -> str:
 
 def printable(text: str) -> str:
     """Return ``text`` with escapes in place of what a terminal would obey, or UTF-8 cannot encode."""
-    return text if text.isprintable() else repr(text)[1:-1]
+    if text.isprintable():
+        return text
+    return "".join([each if each.isprintable() else each.encode("unicode_escape").decode() for each in text])
 
 
 def refusal_for(error: Exception) -> Refusal:
