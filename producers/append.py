@@ -212,8 +212,8 @@ class Entry:
     def of(cls, operation: Operation, *, source: str | None, trace: str | None) -> Entry:
         if (
             type(operation) is not Operation
-            or operation.seal is None
-            or operation.seal is not operation.body
+            or (seal := operation.seal) is None
+            or seal is not operation.body
             or (operation.companion is not None and not is_checked(operation.companion))
         ):
             operation = checked_again(operation)

@@ -18,6 +18,7 @@ from . import limits
 
 if TYPE_CHECKING:
     from .append import Entry
+    from .operation import Operation
 
 log = logging.getLogger("trackrelay")
 
@@ -42,12 +43,10 @@ class Caution(StrEnum):
     FUTURE_EVENT = "event %r has a timestamp in the future"
 
 
-class _Timed(msgspec.Struct):
+class _Named(msgspec.Struct):
     name: str = ""
-    timestamp: int = 0
 
 
-_decode = msgspec.json.Decoder(_Timed).decode
 _said: dict[Caution, set[str]] = {caution: set() for caution in Caution}
 
 
@@ -63,15 +62,16 @@ def caution_about(caution: Caution, name: str) -> None:
 
 def caution_about_times(entries: Iterable[Entry]) -> None:
     """Write about live events whose own timestamps are too old or in the future."""
+    now = time.time()
     for entry in entries:
-        operation = entry.operation
-        if not operation.stamp and operation.action in _EVENTS:
-            event = _decode(operation.body)
-            age = time.time() - event.timestamp
-            if age > CAMPAIGN_WINDOW_S:
-                caution_about(Caution.OLD_EVENT, event.name)
-            elif age < -CLOCK_TOLERANCE_S:
-                caution_about(Caution.FUTURE_EVENT, event.name)
+        when = entry.operation.timestamp
+        if when is not None and not now - CAMPAIGN_WINDOW_S <= when <= now + CLOCK_TOLERANCE_S:
+            _caution_about_time(entry.operation, Caution.OLD_EVENT if when < now else Caution.FUTURE_EVENT)
+
+
+def _caution_about_time(operation: Operation, caution: Caution) -> None:
+    if operation.action in _EVENTS:
+        caution_about(caution, msgspec.json.decode(operation.body, type=_Named).name)
 
 
 def forget() -> None:

@@ -88,6 +88,7 @@ def check(
         body=body,
         stamp=checked.stamp,
         idempotency_key=key,
+        timestamp=None if checked.stamp else checked.document.get("timestamp"),  # type: ignore[arg-type]
         seal=body,
     )
 
@@ -212,7 +213,8 @@ def _id_of(given: str | None, document: Document, checked: Checked, idempotency_
 def _ulid(id: object) -> str:
     if type(id) is not str:
         id = resolved(id)
-    if not isinstance(id, str) or not is_ulid(id := str.__str__(id).upper()):
+        id = str.__str__(id) if isinstance(id, str) else ""
+    if not is_ulid(id := id.upper()):
         raise Refusal("is not a ULID", limit="a ULID: 26 letters and digits", actual="something else")
     return id
 

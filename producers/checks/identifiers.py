@@ -70,7 +70,8 @@ def of_person(identifiers: object, allowed: frozenset[str] = KNOWN) -> tuple[str
         raise Refusal(
             f"cannot be named by {brief(kind)} here; Customer.io takes {choice}", limit=choice, actual=brief(kind)
         )
-    kind = str(kind)
+    if type(kind) is not str:
+        kind = str(kind)
     try:
         return kind, PERSON[kind](value)
     except Exception as error:
