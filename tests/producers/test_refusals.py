@@ -31,7 +31,7 @@ from producers import (
 )
 from producers.described import described
 from producers.job import decode_entry
-from producers.refused import MAX_DOCUMENT_BYTES, RefusedCall, RefusedOperation
+from producers.refused import MAX_DOCUMENT_BYTES, RefusedCall, RefusedOperation, decode_refused
 from producers.testing import capture
 from producers.unacceptable import Unacceptable
 from producers.values import NOT_ENCODED
@@ -51,7 +51,7 @@ class Kept:
     """An entry in the stream of refused operations."""
 
     def __init__(self, entry: bytes) -> None:
-        (self.job,) = decode_entry(entry)
+        (self.job,) = decode_refused(entry)
         self.call = msgspec.json.decode(self.job.body, type=RefusedCall)
         self.document: Any = json.loads(bytes(self.call.document))
 
