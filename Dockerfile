@@ -9,14 +9,17 @@ ARG PYTHON_IMAGE=python:3.13.9-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY requirements requirements
+RUN python -m venv /trackrelay \
+    && /trackrelay/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes \
+        -r requirements/build.txt -r requirements/worker.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY producers producers
 COPY worker worker
 COPY sandbox sandbox
 COPY migrations migrations
-RUN python -m venv /trackrelay \
-    && /trackrelay/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[worker,sandbox]' \
-    && /trackrelay/bin/pip uninstall --yes pip
+RUN /trackrelay/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation '.[worker,sandbox]' \
+    && /trackrelay/bin/pip uninstall --yes hatchling editables pip
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin trackrelay

@@ -9,7 +9,7 @@ help:
 	@echo "make browser the Django admin in Chromium; needs chromium and chromedriver"
 	@echo "make lint    ruff, and mypy in strict mode"
 	@echo "make bench   the benchmarks"
-	@echo "make chaos   every fault that happens in production, and what is lost, doubled or out of order; most of an hour"
+	@echo "make chaos   every fault that happens in production, and what is lost, doubled or out of order; an hour"
 	@echo "make fuzz    random stream entries, answers and calls, a minute each; ARGS='--seconds 600 --seed 1 --only entries'"
 	@echo "ARGS='…' is passed on: make test ARGS='-k leash'"
 

@@ -11,10 +11,23 @@ from typing import Any, ParamSpec
 
 from . import operations
 from .append import Entry
+from .cautions import caution_about_times
 from .default import configure, default_producer
+from .document import checked_again
 from .errors import GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
-from .producer import FULL_WAIT_S, OnInvalid, Pipeline, Producer, check_goes_on, chunks, counted, report, valid
+from .producer import (
+    FULL_WAIT_S,
+    OnInvalid,
+    Pipeline,
+    Producer,
+    check_goes_on,
+    chunks,
+    counted,
+    iterator_of,
+    report,
+    valid,
+)
 from .redis_keys import Lane
 from .redis_queue_aio import AsyncRedisQueue
 from .refusals import Refusals
@@ -49,7 +62,7 @@ async def enqueue_many(
             with counted(count):
                 count += await _enqueue_chunk(chunk)
     else:
-        for chunk in chunks(valid(iter(operations), refusals, on_invalid)):
+        for chunk in chunks(valid(iterator_of(operations), refusals, on_invalid)):
             with counted(count):
                 count += await _enqueue_chunk(chunk)
     return count
@@ -86,7 +99,13 @@ async def _valid(
                 yield operation
             check_goes_on(error, index, source)
         else:
-            yield operation
+            try:
+                operation = checked_again(operation)
+            except InvalidOperation as error:
+                for instead in report(error, index, refusals, on_invalid):
+                    yield instead
+            else:
+                yield operation
 
 
 async def _chunks(source: AsyncIterator[Operation]) -> AsyncIterator[list[Operation]]:
@@ -113,6 +132,8 @@ async def _enqueue_chunk(chunk: list[Operation]) -> int:
 
 
 async def _append(producer: Producer, entries: Sequence[Entry], lane: Lane, *, wait: bool = False) -> int:
+    if lane == "live":
+        caution_about_times(entries)
     fallback = producer.fallback
     if fallback is not None and await asyncio.to_thread(fallback.must_take, entries):
         await asyncio.to_thread(fallback.write, entries, lane)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from . import commands, redis_keys
+from .document import checked_again, is_checked
 from .errors import ConfigurationError, QueueFull, QueueNotSetUp, QueueUnavailable, TrackRelayError
 from .gathering import Placed, gathered
 from .job import FORMAT_VERSION, encode_entry
@@ -209,6 +210,13 @@ class Entry:
 
     @classmethod
     def of(cls, operation: Operation, *, source: str | None, trace: str | None) -> Entry:
+        if (
+            type(operation) is not Operation
+            or (seal := operation.seal) is None
+            or seal is not operation.body
+            or (operation.companion is not None and not is_checked(operation.companion))
+        ):
+            operation = checked_again(operation)
         return cls(operation, encode_entry(operation, source=source, trace=trace))
 
 

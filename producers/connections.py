@@ -24,6 +24,8 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
+from .errors import ConfigurationError
+
 #: What a server answers that is not, or not yet, the one to write to; the same words stand inside an error of a script.
 _NOT_PRIMARY = {ReadOnlyError: "READONLY", MasterDownError: "MASTERDOWN", ClusterDownError: "CLUSTERDOWN"}
 _NOT_PRIMARY_WORDS = (*_NOT_PRIMARY.values(), "LOADING")
@@ -107,7 +109,14 @@ class Connections:
     """
 
     def __init__(self, url: str, timeout_s: float) -> None:
-        pool = redis.ConnectionPool.from_url(url, **(connection_options(timeout_s) | {"protocol": 2}))
+        try:
+            pool = redis.ConnectionPool.from_url(url, **(connection_options(timeout_s) | {"protocol": 2}))
+            pool.make_connection()
+        except Exception as error:
+            # Without its words: they quote what it takes for the port, which can be a password.
+            raise ConfigurationError(
+                f"TRACKRELAY_REDIS_URL has a part or an option that redis-py cannot use ({type(error).__name__})"
+            ) from None
         self._make: Any = type("ConnectionInTime", (InTime, pool.connection_class), {})
         self._options = pool.connection_kwargs
         # Not InTime's: what was connected in time needs no more looking at the clock.

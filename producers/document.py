@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from . import limits
 from .checks import deliveries, devices, events, forms, objects, people, segments
 from .checks.checked import Checked, Document, Rule
 from .checks.names import is_phone, plain_text, refuse_controls
-from .checks.refusal import Refusal, too_many_bytes, within, wrong_type
+from .checks.refusal import Refusal, refusal_for, too_many_bytes, within, wrong_type
 from .checks.saying import WHOSE, beginning
+from .checks.stand_ins import resolved
 from .checks.text import not_one_of, open_fields, refuse_unknown
+from .errors import InvalidOperation
 from .ids import id_for, is_ulid, new_id
 from .operation import Operation
-from .refused import refused
-from .values import JSON, encoded
+from .refused import RefusedOperation, refused
+from .values import JSON, encoded, mapping_of
 
 RULES: dict[tuple[str, str], Rule] = {
     **people.RULES,
@@ -53,6 +59,8 @@ def check(
         InvalidOperation: Customer.io would refuse it, or take it for something else.
     """
     try:
+        if type(document) is not dict:
+            document = _read_once(document)
         rule, extra = _rule_of(document, rules)
         checked = rule.check(document)
         if extra:
@@ -64,8 +72,13 @@ def check(
         body = encoded(checked.document)
         if not limits.fits_v2(len(body), stamp=checked.stamp):
             _check_large(checked, len(body))
-    except Refusal as refusal:
-        raise refused(document, refusal.error(beginning(document, refusal.path)), idempotency_key) from None
+    except InvalidOperation as error:
+        # What was refused before the document was made stands in it.
+        raise refused(document, error, idempotency_key) from None
+    except Exception as error:
+        refusal = refusal_for(error)
+        invalid = refusal.error(_beginning(document, refusal))
+        raise refused(document, invalid, idempotency_key) from refusal.__cause__
     return Operation(
         id=job_id,
         type=str(document["type"]),
@@ -75,13 +88,80 @@ def check(
         body=body,
         stamp=checked.stamp,
         idempotency_key=key,
+        timestamp=None if checked.stamp else checked.document.get("timestamp"),  # type: ignore[arg-type]
+        seal=body,
     )
+
+
+def checked_again(operation: object) -> Operation:
+    """Return ``operation`` if the builders made it; else what its body describes, checked as if it came from them.
+
+    Raises:
+        InvalidOperation: it is no operation, its body would be refused, or it says of itself what its body does not.
+    """
+    if type(operation) is RefusedOperation:
+        return operation  # it goes to the dead letters, which take anything
+    if type(operation) is not Operation:
+        raise wrong_type(operation, "an operation that producers.operations made").error("what is enqueued")
+    companion = operation.companion
+    try:
+        if not is_checked(operation):
+            operation = _described_by(operation)
+        if companion is not None:
+            operation = _with_companion(operation, checked_again(companion))
+    except Exception as error:
+        refusal = refusal_for(error)
+        raise refusal.error("an operation") from refusal.__cause__
+    return operation
+
+
+def is_checked(operation: Operation) -> bool:
+    """Whether the builders made ``operation``, but for its companion."""
+    return type(operation) is Operation and operation.seal is operation.body is not None
+
+
+def _described_by(operation: Operation) -> Operation:
+    described: object
+    try:
+        described = msgspec.json.decode(operation.body)
+    except Exception as error:
+        refusal = Refusal("is not JSON", limit="JSON", actual="something else", at=("body",))
+        raise refusal.error("the body of an operation") from error
+    made = check(described, id=operation.id, idempotency_key=operation.idempotency_key)  # type: ignore[arg-type]
+    for field in ("id", "type", "action", "keys", "stamp"):
+        if getattr(operation, field) != getattr(made, field):
+            refusal = Refusal(
+                "is not what its body says", limit="what the body says", actual="something else", at=(field,)
+            )
+            raise refusal.error(f"the {field} of an operation")
+    return made
+
+
+def _with_companion(event: Operation, companion: Operation) -> Operation:
+    if companion is event.companion:
+        return event
+    if companion.name != "person.identify" or companion.keys[:1] != event.keys or companion.companion is not None:
+        refusal = Refusal(
+            "is not an identify of the same person", limit="an identify", actual="something else", at=("companion",)
+        )
+        raise refusal.error("the companion of an operation")
+    return msgspec.structs.replace(event, companion=companion)
+
+
+def _read_once(document: object) -> dict[Any, Any]:
+    # A mapping of somebody's own can answer differently each time, or without end.
+    return dict(islice(mapping_of(document, "an object, such as a dict").items(), limits.VALUES))
+
+
+def _beginning(document: object, refusal: Refusal) -> str:
+    try:
+        return beginning(document, refusal.path)
+    except Exception:
+        return "an operation"
 
 
 def _rule_of(document: Document, rules: Mapping[tuple[str, str], Rule]) -> tuple[Rule, dict[str, JSON]]:
     """Return the rule for ``document``, and those of its fields that the published description leaves open."""
-    if not isinstance(document, (dict, Mapping)):
-        raise wrong_type(document, "an object, such as a dict")
     kind, action = document.get("type"), document.get("action")
     # Nothing but str: what is written of an Enum's member, str() or repr(), would be another text.
     rule = rules.get((kind, action)) if type(kind) is str and type(action) is str else None
@@ -131,9 +211,12 @@ def _id_of(given: str | None, document: Document, checked: Checked, idempotency_
 
 
 def _ulid(id: object) -> str:
-    if not isinstance(id, str) or not is_ulid(id.upper()):
+    if type(id) is not str:
+        id = resolved(id)
+        id = str.__str__(id) if isinstance(id, str) else ""
+    if not is_ulid(id := id.upper()):
         raise Refusal("is not a ULID", limit="a ULID: 26 letters and digits", actual="something else")
-    return id.upper()
+    return id
 
 
 def _check_large(checked: Checked, size: int) -> None:

@@ -56,12 +56,13 @@ def encode_entry(
     operation: Operation, *, source: str | None = None, trace: str | None = None, accepted_ms: int = 0
 ) -> bytes:
     """The stream entry for ``operation``: a JSON list of jobs, its companion first."""
-    operations: Sequence[Operation] = (operation.companion, operation) if operation.companion else (operation,)
+    companion = operation.companion
+    operations: Sequence[Operation] = (operation,) if companion is None else (companion, operation)
     return _encoder.encode(
         [
             Job(
                 id=each.id,
-                operation=each.name,
+                operation=f"{each.type}.{each.action}",
                 keys=each.keys,
                 body=msgspec.Raw(each.body),
                 stamp=each.stamp,

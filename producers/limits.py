@@ -39,6 +39,17 @@ SECONDS_MAX = 100_000_000_000
 DEPTH = 32
 #: No document within the limits has as many values: each takes two bytes of JSON or more.
 VALUES = EVENT_DATA_BYTES
+#: Ours: characters of a document's texts together, at which it is refused before it is encoded. Ten times of what can
+#: be within the limits, so that up to here an error can name the exact size.
+CHARACTERS = 10 * EVENT_DATA_BYTES
+#: Ours: no operation within 32,000 bytes has as many relationships.
+RELATIONSHIPS = 1_000
+#: Ours: people that one call puts into a segment, each by an operation. ``enqueue_many`` takes any number.
+PEOPLE = 100_000
+#: Ours: 1990 and the end of 2099. What lies outside is a duration, a date written as a number, or a mistake.
+TIMESTAMP_MIN, TIMESTAMP_MAX = 631_152_000, 4_102_444_799
+#: Ours: integers of more bits are no name, and Python refuses to write the largest ones.
+NAME_BITS = 4_096
 #: Ours: the ledger's column.
 IDEMPOTENCY_KEY_LENGTH = 255
 

@@ -27,6 +27,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     #: The identify that is delivered just ahead of this event (``person_attributes=``) and travels with it.
     companion: Operation | None = None
+    #: When it happened, in unix seconds, if the document says so.
+    timestamp: int | None = None
+    #: The very body that was checked. An operation of anybody's own making has none, and is checked when it is enqueued.
+    seal: bytes | None = None
+
+    def __repr__(self) -> str:
+        # Without the body: it says what people do.
+        return f"<Operation {self.name} {self.id}>"
 
     @property
     def name(self) -> str:

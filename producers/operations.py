@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from . import limits
 from .document import check
 from .drafts import (
     Attributes,
@@ -20,6 +21,7 @@ from .drafts import (
     ToPerson,
     draft,
     identify_attributes,
+    is_object,
     object_identifiers,
     person_identifiers,
     several,
@@ -379,8 +381,10 @@ def _relate(
     attributes: Attributes | None,
     idempotency_key: IdempotencyKey,
 ) -> Operation:
-    type = "object" if isinstance(subject, ObjectRef) else "person"
-    whose = subject.identifiers if isinstance(subject, ObjectRef) else person_identifiers(subject)
+    if is_object(subject):
+        type, whose = "object", subject.identifiers
+    else:
+        type, whose = "person", person_identifiers(subject)  # type: ignore[arg-type]
     return check(draft(type, whose, action, cio_relationships=to(others, attributes)), idempotency_key=idempotency_key)
 
 
@@ -388,10 +392,18 @@ def _segment(
     action: str, segment_id: int | str, people: PersonLike | Iterable[PersonLike], idempotency_key: IdempotencyKey
 ) -> tuple[Operation, ...]:
     segment = {"segment_id": segment_id}
+    everybody = several(people, limits.PEOPLE + 1)
+    if len(everybody) > limits.PEOPLE:
+        raise InvalidOperation(
+            f"the people are more than {limits.PEOPLE:,}; call it for some at a time",
+            field="people",
+            limit=f"{limits.PEOPLE:,} people",
+            actual=f"more than {limits.PEOPLE:,}",
+        )
     made: list[Operation] = []
     parts: list[Operation | RefusedDraft] = []
     refusal: InvalidOperation | None = None
-    for person in several(people):
+    for person in everybody:
         document = draft("segment", segment, action, person=person_identifiers(person))
         try:
             made.append(check(document, idempotency_key=idempotency_key))

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from .checks import identifiers
 from .checks.names import name_of
-from .checks.refusal import Refusal
+from .checks.refusal import Refusal, refusal_for
+from .checks.stand_ins import resolved
 from .errors import InvalidOperation
 from .keys import key_of, object_key
 from .unacceptable import Unacceptable
@@ -88,10 +89,11 @@ class Person(_Frozen):
             kind, value = identifiers.of_person(
                 {kind: value for kind, value in given.items() if value is not None}, identifiers.ANYBODY
             )
-        except Refusal as refusal:
+        except Exception as problem:
+            refusal = refusal_for(problem)
             error = _error(refusal, "a Person")
             if not _waits_for_the_call():
-                raise error from None
+                raise error from refusal.__cause__
             given = {kind: value for kind, value in given.items() if value is not None}
             kind = next(iter(given), "id")
             value = Unacceptable(given[kind] if len(given) == 1 else given, error)
@@ -105,13 +107,12 @@ class Person(_Frozen):
         Raises:
             InvalidOperation: a plain value that is no id, or has the shape of an email or a cio_id.
         """
-        if isinstance(value, Person):
-            return value
-        if type(value) not in PLAIN and (known := recognised(value)):
-            return known
+        someone = value if type(value) in PLAIN else behind(value)
+        if isinstance(someone, Person):
+            return someone
         person = cls.__new__(cls)
         _set(person, "kind", "id")
-        _set(person, "value", plain_id(value))
+        _set(person, "value", plain_id(someone))
         return person
 
     @property
@@ -160,6 +161,21 @@ def recognised(value: object) -> Person | None:
     return _recognise(value) if _recognise else None
 
 
+def behind(value: object) -> object:
+    """The Person that ``value`` is, or is a framework's user for; else the value that it is or stands for.
+
+    Raises:
+        InvalidOperation: its own code raised.
+    """
+    if type(value) is Person:
+        return value
+    try:
+        return recognised(value) or resolved(value)
+    except Exception as error:
+        refusal = refusal_for(error).inside("identifiers")
+        raise refusal.error("the person") from refusal.__cause__
+
+
 def plain_id(value: object) -> str:
     """``value``, given in place of a Person, as that person's id.
 
@@ -172,8 +188,9 @@ def plain_id(value: object) -> str:
             raise _ambiguous("looks like an email address", "Person(email=…)")
         if text.startswith("cio_"):
             raise _ambiguous("starts with 'cio_'", "Person(cio_id=…)")
-    except Refusal as refusal:
-        raise refusal.inside("identifiers", "id").error("a person's id") from None
+    except Exception as error:
+        refusal = refusal_for(error).inside("identifiers", "id")
+        raise refusal.error("a person's id") from refusal.__cause__
     return text
 
 
@@ -209,10 +226,11 @@ class ObjectRef(_Frozen):
         given: dict[str, Any] = {"object_type_id": type_id, "object_id": object_id, "cio_object_id": cio_object_id}
         try:
             clean = identifiers.of_object({name: value for name, value in given.items() if value is not None})
-        except Refusal as refusal:
+        except Exception as problem:
+            refusal = refusal_for(problem)
             error = _error(refusal, "an ObjectRef")
             if not _waits_for_the_call():
-                raise error from None
+                raise error from refusal.__cause__
             given = {name: value for name, value in given.items() if value is not None}
             clean = {"cio_object_id": Unacceptable(given, error)}
         _set(self, "type_id", clean.get("object_type_id"))

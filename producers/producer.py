@@ -13,7 +13,10 @@ from . import people, values
 from .append import Entry
 from .backends import Backend, backend_for
 from .call_counts import CallCounts, counts_of
+from .cautions import caution_about_times
 from .checks.object_types import set_object_types
+from .checks.refusal import kind_of
+from .document import checked_again
 from .errors import ConfigurationError, GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
 from .operation import Operation
 from .redis_keys import Lane
@@ -88,6 +91,9 @@ class Producer(Vocabulary):
         Returns:
             how many were enqueued: all of them, or none if that they were not was logged.
         """
+        # Most calls bring one operation, which takes the queue's time.
+        if lane == "live" and (len(entries) != 1 or not entries[0].operation.stamp):
+            caution_about_times(entries)
         if self.fallback is not None and self.fallback.must_take(entries):
             self.fallback.write(entries, lane)
             return len(entries)
@@ -128,7 +134,7 @@ class Producer(Vocabulary):
                 ended; what came before it is enqueued.
         """
         count = 0
-        for chunk in chunks(valid(iter(operations), self.refusals, on_invalid)):
+        for chunk in chunks(valid(iterator_of(operations), self.refusals, on_invalid)):
             with counted(count):
                 count += self.take_chunk(self.entries(chunk))
         return count
@@ -242,7 +248,26 @@ def valid(source: Iterator[Operation], refusals: Refusals, on_invalid: OnInvalid
             yield from report(error, index, refusals, on_invalid)
             check_goes_on(error, index, source)
         else:
-            yield operation
+            try:
+                operation = checked_again(operation)
+            except InvalidOperation as error:
+                yield from report(error, index, refusals, on_invalid)
+            else:
+                yield operation
+
+
+def iterator_of(operations: object) -> Iterator[Operation]:
+    """The iterator of what enqueue_many() was given."""
+    try:
+        return iter(operations)  # type: ignore[call-overload, no-any-return]
+    except TypeError:
+        kind = kind_of(operations)
+        raise InvalidOperation(
+            f"enqueue_many() takes an iterable of operations, not {kind}",
+            field="operations",
+            limit="an iterable of operations",
+            actual=kind,
+        ) from None
 
 
 def report(error: InvalidOperation, index: int, refusals: Refusals, on_invalid: OnInvalid | None) -> list[Operation]:

@@ -128,7 +128,11 @@ def refused(document: object, error: InvalidOperation, idempotency_key: object =
         error: what the checks say; an :class:`Unacceptable` in the document has said something earlier.
     """
     error = next((each.error for each in _unacceptable(document)), error)
-    error.parts = (RefusedDraft(document, idempotency_key),)
+    try:
+        part = RefusedDraft(document, idempotency_key)
+    except Exception:  # by a value's own code, while it was looked at
+        part = RefusedDraft(None)
+    error.parts = (part,)
     return error
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from typing import Any, Literal, get_args
 
 from . import durations, server_urls
 from .checks.object_types import is_number
+from .checks.refusal import class_name, cut, kind_of
 from .environment import environment as current_environment
 from .errors import ConfigurationError
 
@@ -61,7 +62,9 @@ def load(
     known = {each.name for each in fields(Settings)}
     for name in overrides:
         if name not in known:
-            raise ConfigurationError(f"configure() has no setting {name!r}; it knows {', '.join(sorted(known))}")
+            raise ConfigurationError(
+                f"configure() has no setting {cut(repr(name), 100)}; it knows {', '.join(sorted(known))}"
+            )
     values: dict[str, Any] = {}
     wrong: list[str] = []
     for name in (each.name for each in fields(Settings)):
@@ -72,6 +75,8 @@ def load(
                 values[name] = _PARSERS[name](variable, raw)
         except ConfigurationError as error:
             wrong.append(str(error))
+        except Exception as error:  # by the value's own code
+            wrong.append(f"{variable} cannot be read: looking at it raised {class_name(error)}")
     if wrong:
         raise ConfigurationError("\n".join(wrong))
     if needs_queue and not values.get("redis_url") and values.get("backend", "redis") == "redis":
@@ -99,7 +104,7 @@ def from_environment(variable: str, environment: Mapping[str, str]) -> str | Non
 
 def _text(variable: str, raw: Any) -> str:
     if not isinstance(raw, str):
-        raise ConfigurationError(f"{variable} must be text, not {type(raw).__name__}")
+        raise ConfigurationError(f"{variable} must be text, not {class_name(raw)}")
     return raw
 
 
@@ -114,16 +119,23 @@ def _url(check: Callable[[str], str]) -> Any:
     return parse
 
 
+def _shown(raw: Any) -> str:
+    if isinstance(raw, str):
+        return repr(cut(str.__str__(raw), 100))
+    if type(raw) in (int, float, bool) and (type(raw) is not int or raw.bit_length() <= 64):
+        return repr(raw)
+    # Of anything else the repr can be gigabytes.
+    return kind_of(raw)
+
+
 def _whole(low: int, high: int) -> Any:
     def parse(variable: str, raw: Any) -> int:
         try:
-            value = int(str(raw))
+            value = int(raw) if isinstance(raw, int | str) else low - 1
         except ValueError:
-            raise ConfigurationError(
-                f"{variable} must be a whole number from {low} to {high:,}; it is {raw!r}"
-            ) from None
+            value = low - 1
         if isinstance(raw, bool) or not low <= value <= high:
-            raise ConfigurationError(f"{variable} must be a whole number from {low} to {high:,}; it is {raw!r}")
+            raise ConfigurationError(f"{variable} must be a whole number from {low} to {high:,}; it is {_shown(raw)}")
         return value
 
     return parse
@@ -131,20 +143,20 @@ def _whole(low: int, high: int) -> Any:
 
 def _seconds(variable: str, raw: Any) -> float:
     try:
-        value = durations.seconds(raw)
-    except ValueError:
+        value = durations.seconds(raw) if isinstance(raw, str | int | float | timedelta) else -1.0
+    except (ValueError, OverflowError):
         value = -1.0
     if not 0.01 <= value <= 60:
         raise ConfigurationError(
-            f"{variable} must be a number of seconds from 0.01 to 60, or a duration such as 1s; it is {raw!r}"
+            f"{variable} must be a number of seconds from 0.01 to 60, or a duration such as 1s; it is {_shown(raw)}"
         )
     return value
 
 
 def _choice(choices: tuple[str, ...]) -> Any:
     def parse(variable: str, raw: Any) -> str:
-        if raw not in choices:
-            raise ConfigurationError(f"{variable} must be one of {', '.join(choices)}; it is {raw!r}")
+        if not isinstance(raw, str) or raw not in choices:
+            raise ConfigurationError(f"{variable} must be one of {', '.join(choices)}; it is {_shown(raw)}")
         return str(raw)
 
     return parse
@@ -158,7 +170,9 @@ def _zone(variable: str, raw: Any) -> tzinfo:
     try:
         return ZoneInfo(raw)
     except (KeyError, ValueError, OSError, TypeError):
-        raise ConfigurationError(f"{variable} must name a time zone such as Europe/Berlin; it is {raw!r}") from None
+        raise ConfigurationError(
+            f"{variable} must name a time zone such as Europe/Berlin; it is {_shown(raw)}"
+        ) from None
 
 
 def _numbers_by_name(variable: str, raw: Any) -> dict[str, str]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from datetime import UTC, date, datetime, tzinfo
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set, Sized
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
+from itertools import islice
 from math import floor, isfinite, nan
 from numbers import Integral, Real
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
 
 from . import limits
 from .checks.names import plain_text, refuse_surrogates
-from .checks.refusal import Refusal, kind_of, within, wrong_type
+from .checks.refusal import Refusal, brief, kind_of, refusal_for, within, wrong_type
+from .checks.stand_ins import is_disguised, resolved
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 #: When something happened: unix seconds, an aware datetime, or a date (its midnight in UTC).
@@ -25,8 +27,11 @@ _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBERS = (int, float)
+_TIMES = (int, float, datetime)
 # Numbers that are what they seem to be, under whatever name: no milliseconds, no NaN.
 _LEAST, _MOST = -limits.SECONDS_MAX, limits.SECONDS_MAX
+_VALUES, _CHARACTERS, _DEPTH = limits.VALUES, limits.CHARACTERS, limits.DEPTH
+_FEW_VALUES_LEFT = _VALUES - 100
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 #: The name in an object that stands for what could not be encoded when an operation was refused and kept as a dead letter.
@@ -49,26 +54,37 @@ def timestamp(value: object) -> int:
     """``value`` as the unix seconds at which something happened; parts of a second are dropped.
 
     Raises:
-        Refusal: it is milliseconds, a naive datetime, text, before 1970.
+        Refusal: it is milliseconds, a naive datetime, text, or outside the years 1990 to 2099.
     """
+    if type(value) not in _TIMES:
+        value = resolved(value)
     if isinstance(value, date):
         seconds = instant(value)
     elif isinstance(value, Real | Decimal) and not isinstance(value, bool):
-        number = _number(value)
+        number = number_of(value)
         _refuse_milliseconds(number)
         seconds = floor(number)
     else:
         raise wrong_type(value, "unix seconds or an aware datetime")
-    if seconds < 0:
-        raise Refusal("is before 1970", limit="unix seconds", actual=str(seconds))
+    if not limits.TIMESTAMP_MIN <= seconds <= limits.TIMESTAMP_MAX:
+        raise _implausible(seconds)
     return seconds
+
+
+def _implausible(seconds: int) -> Refusal:
+    side = "before 1990" if seconds < limits.TIMESTAMP_MIN else "after 2099"
+    return Refusal(
+        f"is {seconds:,}, in unix seconds a time {side}: most likely it is something else than unix seconds",
+        limit="unix seconds from 1990 to 2099",
+        actual=f"{seconds:,}",
+    )
 
 
 def instant(value: date) -> int:
     """The unix seconds of a datetime, or of the midnight in UTC with which a date begins."""
     if not isinstance(value, datetime):
         return (value.toordinal() - _EPOCH_DAY) * 86_400
-    if value.tzinfo is None or value.utcoffset() is None:
+    if value.tzinfo is None or _offset_of(value) is None:
         zone = _naive_timezone() if callable(_naive_timezone) else _naive_timezone
         if zone is None:
             raise Refusal(
@@ -83,6 +99,16 @@ def instant(value: date) -> int:
     return floor((value - _EPOCH).total_seconds())
 
 
+def _offset_of(value: datetime) -> timedelta | None:
+    try:
+        return value.utcoffset()
+    except Exception as error:
+        # A tzinfo is anybody's code, and Python refuses offsets of a day or more.
+        raise Refusal(
+            "has a time zone that gives it no offset", limit="an aware datetime", actual="a time zone that fails"
+        ) from error
+
+
 def _refuse_milliseconds(number: int | float) -> None:
     if abs(number) > limits.SECONDS_MAX:
         raise Refusal(
@@ -95,29 +121,50 @@ def _refuse_milliseconds(number: int | float) -> None:
 # ── anything ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def json_object(value: object, takes: str = "an object, such as a dict") -> dict[str, JSON]:
+#: How many values and how many characters a document may still have. Counted before anything is encoded: a small
+#: value that contains another many times over can stand for gigabytes. A list, because nothing is made faster.
+Room: TypeAlias = list[int]
+
+
+def whole_room() -> Room:
+    """The room of a whole document."""
+    return [limits.VALUES, limits.CHARACTERS]
+
+
+def json_object(value: object, takes: str = "an object, such as a dict", room: Room | None = None) -> dict[str, JSON]:
     """``value``, which must be a mapping, as JSON has it: times as unix seconds, Decimals as numbers, UUIDs as text,
     Enums as their values, sets (sorted) and tuples as lists, int and UUID keys as text.
 
     Args:
         takes: what is taken in its place, for the message.
+        room: of the whole document, if this is a part of it.
 
     Raises:
         Refusal: JSON cannot say it, or would say something else: bytes, NaN, integers beyond 64 bits, naive datetimes,
-            milliseconds under a name that ends in ``_at``, circular or too deep values.
+            milliseconds under a name that ends in ``_at``, circular or too deep values; or it is larger than any document.
     """
-    if not isinstance(value, (dict, Mapping)):
+    if type(value) is not dict:
+        value = mapping_of(value, takes)
+    return _object(value, 1, room or [_VALUES, _CHARACTERS])
+
+
+def mapping_of(value: object, takes: str) -> Mapping[object, object]:
+    """``value``, or what it stands for, which must be a mapping."""
+    value = resolved(value)
+    if not isinstance(value, Mapping):
         raise wrong_type(value, takes)
-    return _object(value, 1, [limits.VALUES])
+    return value
 
 
-def _json(value: object, depth: int, room: list[int]) -> JSON:
+def _json(value: object, depth: int, room: Room) -> JSON:
     # The common types first, by identity: this runs for every value of every operation, on the web request.
     cls = type(value)
-    if cls is str or cls is bool or value is None:
+    if cls is str:
+        return _counted(value, room)  # type: ignore[arg-type]
+    if cls is bool or value is None:
         return value  # type: ignore[return-value]
     if cls is int or cls is float:
-        return _number(value)
+        return number_of(value)
     if cls is dict:
         return _object(value, depth + 1, room)  # type: ignore[arg-type]
     if cls is list or cls is tuple:
@@ -131,16 +178,18 @@ def scalar(value: object) -> JSON:
     Raises:
         Refusal: JSON cannot say it.
     """
-    return _json(value, limits.DEPTH, [limits.VALUES])
+    return _json(value, _DEPTH, [_VALUES, _CHARACTERS])
 
 
-def _uncommon(value: object, depth: int, room: list[int]) -> JSON:
+def _uncommon(value: object, depth: int, room: Room) -> JSON:
+    if is_disguised(value) and (real := resolved(value)) is not value:
+        return _json(real, depth, room)
     if isinstance(value, Enum):
         return _json(value.value, depth, room)
     if isinstance(value, str):
-        return str.__str__(value)
+        return _counted(str.__str__(value), room)
     if isinstance(value, Real | Decimal):
-        return _number(value)
+        return number_of(value)
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, date):
@@ -153,77 +202,136 @@ def _uncommon(value: object, depth: int, room: list[int]) -> JSON:
         return sorted(_array(value, depth + 1, room), key=encoded)
     if isinstance(value, Sequence):
         return _array(value, depth + 1, room)
+    # Text that is translated when it is used claims no other class, and is no other's.
+    if (real := resolved(value)) is not value:
+        return _json(real, depth, room)
     raise Refusal(f"is {kind_of(value)}, which JSON does not have", limit="what JSON has", actual=kind_of(value))
 
 
-def _object(mapping: Mapping[object, object], depth: int, room: list[int]) -> dict[str, JSON]:
-    _enter(mapping, depth, room)
-    if NOT_ENCODED in mapping:
-        raise Refusal(
-            "was not kept when its call was refused: put a value there", limit="a value", actual="a description"
-        )
+def _counted(text: str, room: Room) -> str:
+    room[1] -= len(text)
+    if room[1] < 0:
+        raise _too_long()
+    return text
+
+
+def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[str, JSON]:
+    if depth > _DEPTH:
+        raise _too_deep()
+    if type(mapping) is dict:
+        if NOT_ENCODED in mapping:
+            raise Refusal(
+                "was not kept when its call was refused: put a value there", limit="a value", actual="a description"
+            )
+        count = len(mapping)
+        members: Iterable[tuple[object, object]] = mapping.items()
+    else:
+        # It can go on for ever, whatever it says of its length.
+        count = _length(mapping)
+        members = islice(mapping.items(), count + 1)
+    room[0] -= count
+    if room[0] < 0:
+        raise _too_many()
+    characters = 0
     clean: dict[str, JSON] = {}
     key: object = None
     try:
-        for key, value in mapping.items():
+        for key, value in members:
             name = key if type(key) is str else _member(key)
             cls = type(value)
-            if cls is str or cls is bool or value is None or (cls in _NUMBERS and _LEAST <= value <= _MOST):  # type: ignore[operator]
+            if cls is str:
+                characters += len(value)  # type: ignore[arg-type]
+                clean[name] = value  # type: ignore[assignment]
+            elif cls is bool or value is None or (cls in _NUMBERS and _LEAST <= value <= _MOST):  # type: ignore[operator]
                 clean[name] = value  # type: ignore[assignment]
             else:
                 clean[name] = made = _json(value, depth, room)
                 # What a date made is seconds, however far away: only a number can be milliseconds.
                 if name.endswith("_at") and type(made) in _NUMBERS and not isinstance(value, date):
                     _refuse_milliseconds(made)  # type: ignore[arg-type]
-    except Refusal as refusal:
-        raise refusal.inside(str(key)) from None
-    if len(clean) != len(mapping):
+    except Exception as error:
+        refusal = refusal_for(error).inside(key if type(key) is str else brief(key))
+        raise refusal from refusal.__cause__
+    if depth > 1 and room[0] < _FEW_VALUES_LEFT:
+        # No name stands twice in one object: only in many of them are names much more than what the caller holds.
+        characters += sum(map(len, clean))
+    room[1] -= characters
+    if room[1] < 0:
+        raise _too_long()
+    if len(clean) != count:
         raise Refusal("has two names that are the same text", limit="each name once", actual="a name twice")
     return clean
 
 
 def _member(key: object) -> str:
+    key = resolved(key)
     if isinstance(key, str | int | UUID | Enum) and not isinstance(key, bool):
         return plain_text(key)
     raise Refusal(f"is named by {kind_of(key)}; names are text", limit="text", actual=kind_of(key))
 
 
-def _array(items: Collection[object], depth: int, room: list[int]) -> list[JSON]:
-    _enter(items, depth, room)
+def _array(items: Collection[object], depth: int, room: Room) -> list[JSON]:
+    if depth > _DEPTH:
+        raise _too_deep()
+    count = len(items) if type(items) is list else _length(items)
+    room[0] -= count
+    if room[0] < 0:
+        raise _too_many()
+    characters = 0
     clean: list[JSON] = []
     try:
-        for item in items:
+        for item in items if type(items) is list else islice(items, count):
             cls = type(item)
-            if cls is str or cls is bool or item is None:
+            if cls is str:
+                characters += len(item)  # type: ignore[arg-type]
+                clean.append(item)  # type: ignore[arg-type]
+            elif cls is bool or item is None:
                 clean.append(item)  # type: ignore[arg-type]
             else:
                 clean.append(_json(item, depth, room))
-    except Refusal as refusal:
-        raise refusal.inside(len(clean)) from None
+    except Exception as error:
+        refusal = refusal_for(error).inside(len(clean))
+        raise refusal from refusal.__cause__
+    room[1] -= characters
+    if room[1] < 0:
+        raise _too_long()
     return clean
 
 
-def _enter(container: Collection[object], depth: int, room: list[int]) -> None:
-    if depth > limits.DEPTH:
-        raise Refusal(
-            f"is nested more than {limits.DEPTH} deep, or contains itself",
-            limit=f"{limits.DEPTH} levels",
-            actual="more",
-        )
-    # Counted as we go: a small value that contains another many times over can stand for gigabytes.
-    room[0] -= len(container)
-    if room[0] < 0:
-        raise Refusal(f"has more than {limits.VALUES:,} values in it", limit=f"{limits.VALUES:,} values", actual="more")
+def _length(container: Sized) -> int:
+    try:
+        return len(container)
+    except OverflowError:
+        return limits.VALUES + 1
 
 
-def _number(value: object) -> int | float:
+def _too_many() -> Refusal:
+    return Refusal(f"has more than {limits.VALUES:,} values in it", limit=f"{limits.VALUES:,} values", actual="more")
+
+
+def _too_deep() -> Refusal:
+    return Refusal(
+        f"is nested more than {limits.DEPTH} deep, or contains itself", limit=f"{limits.DEPTH} levels", actual="more"
+    )
+
+
+def _too_long() -> Refusal:
+    return Refusal(
+        f"has more than {limits.CHARACTERS:,} characters in it; Customer.io takes {limits.EVENT_DATA_BYTES:,} bytes at most",
+        limit=f"{limits.EVENT_DATA_BYTES:,} bytes",
+        actual=f"more than {limits.CHARACTERS:,} characters",
+    )
+
+
+def number_of(value: object) -> int | float:
+    """``value``, a number, as JSON has it: finite, an integer of 64 bits at most."""
     cls = type(value)
     if cls is int or cls is float:
         number: int | float = value  # type: ignore[assignment]
     elif isinstance(value, Decimal):
         number = _of_decimal(value)
     else:
-        number = int(value) if isinstance(value, Integral) else float(value)  # type: ignore[arg-type]
+        number = _of_other(value)
     if isinstance(number, float):
         if not isfinite(number):
             raise Refusal(f"is {number}, which JSON does not have", limit="a finite number", actual=str(number))
@@ -234,6 +342,15 @@ def _number(value: object) -> int | float:
             actual=f"{number.bit_length()} bits",
         )
     return number
+
+
+def _of_other(value: Any) -> int | float:
+    if isinstance(value, Integral):
+        return int(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise Refusal("is a number too large for JSON", limit="a 64-bit number", actual="a larger one") from None
 
 
 def _of_decimal(value: Decimal) -> int | float:

@@ -49,6 +49,28 @@ def as_name(value: object) -> object:
     return str(value) if type(value) is int and abs(value) < 2**64 else value
 
 
+def wrong_preferences(preferences: Any) -> str | None:
+    """Return what is wrong with `cio_subscription_preferences`; None: nothing. An empty topic has its default."""
+    if preferences is None:
+        return None
+    if type(preferences) is not dict:
+        return "must be an object"
+    topics = preferences.get("topics")
+    if topics is None:
+        return None
+    if type(topics) is not dict:
+        return "must have an object of topics"
+    if any(type(wanted) is not bool and wanted not in (None, "") for wanted in topics.values()):
+        return "must have true or false for each topic"
+    return None
+
+
+def wrong_keywords(data: Mapping[str, Any]) -> bool:
+    """Return whether the keywords of a page are anything but a list of texts."""
+    keywords = data.get("keywords", [])
+    return type(keywords) is not list or not all(isinstance(each, str) for each in keywords)
+
+
 def longer(text: str, limit: int) -> bool:
     """Is `text` longer than `limit` bytes in UTF-8? Counted only where it can be close."""
     length = len(text)

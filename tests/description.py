@@ -25,6 +25,8 @@ _PERSON = {"id", "email", "phone", "cio_id"}
 _PLAIN_PERSON = {"id", "email", "cio_id"}
 _OBJECT = {"object_type_id", "object_id"}
 _CIO_OBJECT = {"cio_object_id"}
+#: Actions that the description gives relationships.
+_RELATING = ("identify", "identify_anonymous", "add_relationships", "delete_relationships")
 _OPERATION_BYTES, _BATCH_BYTES = 32_000, 500_000
 _METHODS = ("get", "put", "post", "delete")
 
@@ -241,7 +243,7 @@ def _identifier_violations(where: str, operation: Any) -> Iterator[str]:
         yield from _object_named(f"{where}.identifiers", operation.get("identifiers"))
     elif kind == "delivery":
         yield from _named_by(f"{where}.identifiers", operation.get("identifiers"), {"id"})
-    relationships = operation.get("cio_relationships")
+    relationships = operation.get("cio_relationships") if action in _RELATING else None
     for index, each in enumerate(relationships if isinstance(relationships, list) else ()):
         there = f"{where}.cio_relationships[{index}].identifiers"
         named = each.get("identifiers") if isinstance(each, dict) else None

@@ -7,6 +7,7 @@ import sys
 from producers.errors import ConfigurationError
 from producers.redis_keys import CELERY_PREFIX, QUEUE
 
+from .redis_client import broker_url_of
 from .settings import settings
 
 try:
@@ -14,7 +15,7 @@ try:
 except ConfigurationError as error:
     sys.exit(f"trackrelay: {error}")
 
-broker_url = _settings.redis_url.get_secret_value()
+broker_url = broker_url_of(_settings.redis_url.get_secret_value())
 broker_transport_options = {
     "global_keyprefix": CELERY_PREFIX,
     # One list instead of four: priorities are not used.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 import redis
 from redis.exceptions import BusyLoadingError, ConnectionError, MasterDownError, ReadOnlyError, ResponseError
@@ -65,3 +66,12 @@ def connect(configured: Settings) -> redis.Redis:
     members = {"on_demoted": staticmethod(drop_idle)}
     pool.connection_class = type("Connection", (LeavesReplicas, pool.connection_class), members)
     return redis.Redis.from_pool(pool)
+
+
+def broker_url_of(url: str) -> str:
+    """Return the URL in Celery's form, which has another name for a Unix socket and for the number of its database."""
+    scheme, _, rest = str(url).partition("://")
+    if scheme != "unix":
+        return str(url)
+    where, _, query = rest.partition("?")
+    return f"redis+socket://{where}?virtual_host={parse_qs(query).get('db', ['0'])[0]}"

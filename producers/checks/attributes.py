@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 
 from .. import limits
-from ..values import JSON, encoded, json_object
+from ..cautions import Caution, caution_about
+from ..values import JSON, Room, encoded, json_object
 from .names import size
 from .refusal import Refusal, too_many_bytes, within
 
 # As many characters are within the limit whatever they are: UTF-8 takes four bytes at most.
 _SHORT_NAME = limits.ATTRIBUTE_NAME_BYTES // 4
+_NUMBERS = (int, float)
+_FIRST, _LAST = limits.TIMESTAMP_MIN, limits.TIMESTAMP_MAX
 _SHORT_VALUE = limits.ATTRIBUTE_VALUE_BYTES // 4
 
 
-def attributes_of(value: object) -> dict[str, JSON]:
+def attributes_of(value: object, room: Room | None = None) -> dict[str, JSON]:
     """The attributes in ``value``, as JSON has them and within Customer.io's limits.
 
     Raises:
         Refusal: not a mapping, more than 300, a name or a value too long, or what
             :func:`~producers.values.json_object` refuses.
     """
-    clean = json_object(value, "an object of attributes, such as a dict")
+    clean = json_object(value, "an object of attributes, such as a dict", room)
     _refuse_too_many(clean)
     for name, member in clean.items():
         if not name or len(name) > _SHORT_NAME:
@@ -31,6 +35,8 @@ def attributes_of(value: object) -> dict[str, JSON]:
                 within(name, _check_size, size(member))
         elif type(member) is dict or type(member) is list:
             within(name, _check_encoded, member)
+        elif type(member) in _NUMBERS and name[-3:] == "_at" and not _FIRST <= member <= _LAST:  # type: ignore[operator]
+            _caution_about_time(name, value)
     return clean
 
 
@@ -56,6 +62,12 @@ def refuse_other_identifier(
             at=(kind,),
         )
     attributes[kind] = identifier
+
+
+def _caution_about_time(name: str, given: object) -> None:
+    # What is given as a date can be any. A number that means one so old or so far is most likely something else.
+    if isinstance(given, Mapping) and not isinstance(given.get(name), date):
+        caution_about(Caution.TIME, name)
 
 
 def _refuse_too_many(attributes: Mapping[str, JSON]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 from .. import limits
 from ..keys import key_of
-from ..values import JSON, json_object, timestamp
+from ..values import JSON, json_object, number_of, timestamp
 from .checked import Checked, Document, rule
-from .names import name_of
-from .refusal import Refusal, within, wrong_type
+from .names import name_of, size, text_in
+from .refusal import Refusal, too_many_bytes, within
+from .stand_ins import resolved
 from .text import one_of
 
 #: Track API, delivery_operations.
@@ -51,7 +53,8 @@ def unsubscribe(document: Document) -> Checked:
 
 def identifier_of(identifiers: object, name: str) -> str:
     """The one identifier, called ``name``, of a delivery or a form."""
-    if not isinstance(identifiers, (dict, Mapping)) or list(identifiers) != [name]:
+    identifiers = resolved(identifiers)
+    if not isinstance(identifiers, (dict, Mapping)) or list(islice(identifiers, 2)) != [name]:
         raise Refusal(f"must be {{{name!r}: …}}", limit=name, actual="something else")
     return within(name, name_of, identifiers[name], limits.TOKEN_BYTES)
 
@@ -70,15 +73,18 @@ def _with_device_token(given: object) -> dict[str, JSON]:
 
 def _recipient(value: object) -> JSON:
     # Track API, metrics: the phone number an SMS went to is an integer.
+    value = resolved(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)
+        return number_of(int(value))
     return _text(value)
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise wrong_type(value, "text")
-    return str.__str__(value)
+    text = text_in(value, "text")
+    if len(text) > limits.OPERATION_BYTES:
+        # Before it is encoded: nothing with it in it would fit.
+        raise too_many_bytes(size(text), limits.OPERATION_BYTES)
+    return text
 
 
 RULES = {

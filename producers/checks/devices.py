@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from .. import limits
 from ..keys import key_of
-from ..values import JSON, json_object, timestamp
+from ..values import JSON, json_object, mapping_of, timestamp
 from .checked import Checked, Document, rule
 from .identifiers import of_person
 from .names import name_of
-from .refusal import Refusal, within, wrong_type
+from .refusal import Refusal, within
 from .text import one_of, open_fields, text_of
 
 _FIELDS = ("token", "platform", "last_used", "attributes")
@@ -38,8 +38,8 @@ def _checked(document: Document, device: JSON) -> Checked:
 
 
 def _device(given: object) -> JSON:
+    given = mapping_of(given, "an object with a token")
     clean = _start(given)
-    assert isinstance(given, Mapping)
     clean["platform"] = within("platform", one_of, ("ios", "android"), given.get("platform"))
     if given.get("last_used") is not None:
         clean["last_used"] = within("last_used", timestamp, given["last_used"])
@@ -49,18 +49,17 @@ def _device(given: object) -> JSON:
 
 
 def _token_only(given: object) -> JSON:
-    clean = _start(given)
-    assert isinstance(given, Mapping)
-    return _with_open_fields(clean, given, ("token",))
+    given = mapping_of(given, "an object with a token")
+    return _with_open_fields(_start(given), given, ("token",))
 
 
-def _with_open_fields(clean: dict[str, JSON], given: Mapping[str, object], fields: tuple[str, ...]) -> dict[str, JSON]:
+def _with_open_fields(
+    clean: dict[str, JSON], given: Mapping[object, object], fields: tuple[str, ...]
+) -> dict[str, JSON]:
     return clean if given.keys() <= set(fields) else clean | open_fields(given, fields)
 
 
-def _start(given: object) -> dict[str, JSON]:
-    if not isinstance(given, (dict, Mapping)):
-        raise wrong_type(given, "an object with a token")
+def _start(given: Mapping[object, object]) -> dict[str, JSON]:
     return {"token": within("token", name_of, given.get("token"), limits.TOKEN_BYTES)}
 
 

@@ -9,7 +9,7 @@ from ..keys import key_of
 from ..values import JSON, json_object, timestamp
 from .checked import Checked, Document, rule
 from .identifiers import ANONYMOUS, KNOWN, of_person
-from .names import email_address, refuse_controls, size
+from .names import email_address, refuse_controls, size, text_in
 from .refusal import Refusal, too_many_bytes, within, wrong_type
 
 _SHORT_NAME = limits.EVENT_NAME_BYTES // 4
@@ -52,9 +52,7 @@ def _event(document: Document, named_by: frozenset[str] | None) -> Checked:
 
 def event_name(value: object) -> str:
     """``value`` as an event's name: trimmed, as Customer.io does and campaigns need it."""
-    if not isinstance(value, str):
-        raise wrong_type(value, "text")
-    name = str.__str__(value).strip()
+    name = (value if type(value) is str else text_in(value, "text")).strip()
     if not name:
         raise Refusal("is blank", limit="not blank", actual="blank")
     if len(name) > _SHORT_NAME and size(name) > limits.EVENT_NAME_BYTES:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from .. import limits
-from .names import email, name_of, phone
+from ..values import mapping_of
+from .names import email, name_of, phone, text_in
 from .object_types import object_type_id
-from .refusal import Refusal, within, wrong_type
+from .refusal import Refusal, brief, refusal_for, within
 
 #: Track API, person_common.
 KNOWN = frozenset({"id", "email", "phone", "cio_id"})
@@ -23,9 +25,7 @@ _OBJECT = "object_type_id and object_id, or cio_object_id alone"
 
 def cio_id(value: object) -> str:
     """``value`` as Customer.io's id for a person, without the ``cio_`` that v1's paths put before it."""
-    if not isinstance(value, str):
-        raise wrong_type(value, "text")
-    return name_of(value.removeprefix("cio_"))
+    return name_of(text_in(value, "text").removeprefix("cio_"))
 
 
 def anonymous_id(value: object) -> str:
@@ -55,8 +55,8 @@ def of_person(identifiers: object, allowed: frozenset[str] = KNOWN) -> tuple[str
     Raises:
         Refusal: none, more than one, or one that is not ``allowed`` or malformed.
     """
-    if not isinstance(identifiers, (dict, Mapping)):
-        raise wrong_type(identifiers, "an object with one identifier")
+    if type(identifiers) is not dict:
+        identifiers = mapping_of(identifiers, "an object with one identifier")
     if len(identifiers) != 1:
         choice = _choice(allowed)
         raise Refusal(
@@ -67,20 +67,24 @@ def of_person(identifiers: object, allowed: frozenset[str] = KNOWN) -> tuple[str
     ((kind, value),) = identifiers.items()
     if kind not in allowed:
         choice = _choice(allowed)
-        raise Refusal(f"cannot be named by {kind!r} here; Customer.io takes {choice}", limit=choice, actual=str(kind))
+        raise Refusal(
+            f"cannot be named by {brief(kind)} here; Customer.io takes {choice}", limit=choice, actual=brief(kind)
+        )
+    if type(kind) is not str:
+        kind = str(kind)
     try:
         return kind, PERSON[kind](value)
-    except Refusal as refusal:
-        raise refusal.inside(kind) from None
+    except Exception as error:
+        refusal = refusal_for(error).inside(kind)
+        raise refusal from refusal.__cause__
 
 
 def of_object(identifiers: object) -> dict[str, str]:
     """The identifiers of an object: its type and id, or Customer.io's own id for it."""
-    if not isinstance(identifiers, (dict, Mapping)):
-        raise wrong_type(identifiers, f"an object with {_OBJECT}")
-    if identifiers.keys() not in ({"object_type_id", "object_id"}, {"cio_object_id"}):
-        raise Refusal(f"needs {_OBJECT}; it has {_listed(identifiers)}", limit=_OBJECT, actual=_listed(identifiers))
-    return {name: within(name, OBJECT[name], value) for name, value in identifiers.items()}
+    given = dict(islice(mapping_of(identifiers, f"an object with {_OBJECT}").items(), 3))
+    if given.keys() not in ({"object_type_id", "object_id"}, {"cio_object_id"}):
+        raise Refusal(f"needs {_OBJECT}; it has {_listed(given)}", limit=_OBJECT, actual=_listed(given))
+    return {str(name): within(str(name), OBJECT[str(name)], value) for name, value in given.items()}
 
 
 def _choice(allowed: frozenset[str]) -> str:
@@ -88,4 +92,8 @@ def _choice(allowed: frozenset[str]) -> str:
 
 
 def _listed(names: Iterable[object]) -> str:
-    return " and ".join(map(str, names)) or "none"
+    listed = [
+        name if type(name) is str and len(name) <= 20 and name.isprintable() else brief(name)
+        for name in islice(names, 5)
+    ]
+    return " and ".join(listed) or "none"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from enum import Enum
 from numbers import Integral
+from unicodedata import normalize
 from uuid import UUID
 
 from .. import limits
+from .placeholders import NOT_NAMES, refuse_placeholder
 from .refusal import Refusal, too_many_bytes, wrong_type
+from .stand_ins import resolved
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -29,10 +32,16 @@ def name_of(value: object, max_bytes: int = limits.ID_BYTES) -> str:
 
     Raises:
         Refusal: it is something else, blank, too long, ``.`` or ``..`` (which name another endpoint in a v1 path), or
-            has control characters in it.
+            has control characters in it; or it is what is written for a value that is not there.
     """
-    # At most four bytes a character, so within every limit.
-    if type(value) is str and 2 < len(value) <= 37 and value.isprintable() and not value.isspace():
+    # At most four bytes a character, so within every limit. What is blank, and would be printable, is among NOT_NAMES.
+    if (
+        type(value) is str
+        and 2 < len(value) <= 37
+        and value.isprintable()
+        and value not in NOT_NAMES
+        and "{" not in value
+    ):
         return value
     text = plain_text(value)
     if not text.strip():
@@ -41,11 +50,15 @@ def name_of(value: object, max_bytes: int = limits.ID_BYTES) -> str:
         raise Refusal(f"is {text!r}, which is a path and not a name", limit="neither '.' nor '..'", actual=repr(text))
     if size(text) > max_bytes:
         raise too_many_bytes(size(text), max_bytes)
+    refuse_placeholder(text)
     return refuse_controls(text)
 
 
 def plain_text(value: object) -> str:
     """``value``, a str, an int or a UUID, as text."""
+    if type(value) is str:
+        return value
+    value = resolved(value)
     if isinstance(value, Enum):
         return plain_text(value.value)
     if isinstance(value, str):
@@ -53,8 +66,32 @@ def plain_text(value: object) -> str:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, Integral) and not isinstance(value, bool):
-        return str(int(value))
+        return _digits(int(value))
     raise wrong_type(value, "text, a whole number or a UUID")
+
+
+def _digits(number: int) -> str:
+    if number.bit_length() > limits.NAME_BITS:
+        raise Refusal(
+            f"is a whole number of {number.bit_length():,} bits",
+            limit=f"{limits.NAME_BITS:,} bits",
+            actual=f"{number.bit_length():,} bits",
+        )
+    return str(number)
+
+
+def text_in(value: object, takes: str) -> str:
+    """``value`` as text, if it is text or stands for it.
+
+    Args:
+        takes: what is taken in its place, for the message.
+    """
+    if type(value) is str:
+        return value
+    value = resolved(value)
+    if not isinstance(value, str):
+        raise wrong_type(value, takes)
+    return str.__str__(value)
 
 
 def refuse_controls(text: str) -> str:
@@ -76,20 +113,26 @@ def refuse_surrogates(text: str) -> str:
 
 
 def email(value: object) -> str:
-    """``value`` as an email address that identifies somebody: trimmed and lower-cased, as they are compared."""
-    return email_address(value).lower()
+    """``value`` as an email address that identifies somebody: trimmed, lower-cased and in Unicode's form NFC.
+
+    Customer.io compares addresses without regard to case, and a letter with an accent can be written in two ways.
+    """
+    text = email_address(value).lower()
+    # Some letters fall apart when they are lower-cased.
+    return text if text.isascii() else normalize("NFC", text)
 
 
 def email_address(value: object) -> str:
-    """``value`` as an email address, trimmed."""
-    if not isinstance(value, str):
-        raise wrong_type(value, "an email address")
-    text = str.__str__(value).strip()
+    """``value`` as an email address: trimmed, in Unicode's form NFC."""
+    text = text_in(value, "an email address").strip()
+    if not text.isascii() and len(text) <= limits.EMAIL_BYTES:
+        text = normalize("NFC", text)
     if size(text) > limits.EMAIL_BYTES:
         raise too_many_bytes(size(text), limits.EMAIL_BYTES)
     if not _EMAIL.fullmatch(text):
         wrong = _what_is_wrong(text)
         raise Refusal(f"is not an email address: {wrong}", limit="an email address", actual=wrong)
+    refuse_placeholder(text)
     return refuse_controls(text)
 
 
@@ -109,9 +152,7 @@ def _what_is_wrong(text: str) -> str:
 
 def phone(value: object) -> str:
     """``value`` as a phone number that identifies somebody: E.164, trimmed."""
-    if not isinstance(value, str):
-        raise wrong_type(value, "a phone number such as +14155552671")
-    text = str.__str__(value).strip()
+    text = text_in(value, "a phone number such as +14155552671").strip()
     if not is_phone(text):
         raise Refusal(
             "is not a phone number as Customer.io takes them: + and up to 15 digits, nothing else",

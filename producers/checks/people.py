@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ..cautions import Caution, caution_about
 from ..keys import key_of
 from ..values import JSON, timestamp
 from .attributes import attributes_of, refuse_other_identifier
 from .checked import Checked, Document, rule
 from .identifiers import BY_ID_EMAIL_OR_CIO_ID, PERSON, anonymous_id, of_person
-from .names import email_address, name_of
+from .names import email_address, is_phone, name_of
 from .refusal import Refusal, within, wrong_type
 from .relationships import at_least_one, to_objects
 
@@ -74,7 +75,9 @@ def _attributes(given: object, kind: str, value: str) -> dict[str, JSON]:
     if kind in attributes:
         hint = "to change an identifier, name the person by Person(cio_id=…)"
         refuse_other_identifier(attributes, kind, value, PERSON[kind], hint)
-    if not _MEANINGFUL.keys().isdisjoint(attributes):
+    if not _LOOKED_AT.isdisjoint(attributes):
+        for name in _PHONES & attributes.keys():
+            caution_about_phone(name, attributes[name])
         for name in _MEANINGFUL.keys() & attributes.keys():
             attributes[name] = within(name, _MEANINGFUL[name], attributes[name])
     return attributes
@@ -130,6 +133,12 @@ def _said_otherwise(how: str) -> Callable[[JSON], JSON]:
     return refuse
 
 
+def caution_about_phone(name: str, value: JSON) -> None:
+    """Write about a phone number that Customer.io cannot use. It takes the attribute all the same."""
+    if isinstance(value, str) and value.strip() and not is_phone(value.strip()):
+        caution_about(Caution.PHONE, name)
+
+
 #: Attributes that mean something to Customer.io.
 _MEANINGFUL: Mapping[str, Callable[[JSON], JSON]] = {
     "email": _email,
@@ -139,6 +148,10 @@ _MEANINGFUL: Mapping[str, Callable[[JSON], JSON]] = {
     "_update": _update,
     "cio_relationships": _said_otherwise("the relationships of the call"),
 }
+
+#: What attributes that hold phone numbers are called.
+_PHONES = frozenset({"phone", "phone_number", "mobile", "mobile_phone", "mobile_number", "cell_phone", "phoneNumber"})
+_LOOKED_AT = _PHONES | _MEANINGFUL.keys()
 
 RULES = {
     ("person", "identify"): rule(identify, "identifiers", "timestamp attributes cio_relationships"),

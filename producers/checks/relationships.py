@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ..values import JSON
+from .. import limits
+from ..values import JSON, Room, mapping_of, whole_room
 from .attributes import attributes_of
 from .identifiers import ANONYMOUS, BY_ID_EMAIL_OR_CIO_ID, of_object, of_person
 from .refusal import Refusal, within, wrong_type
+from .stand_ins import resolved
 from .text import open_fields
 
 _FIELDS = frozenset({"identifiers", "relationship_attributes"})
@@ -48,20 +50,37 @@ def _anonymous(identifiers: object) -> dict[str, JSON]:
 
 
 def _each(value: object, identifiers_of: Callable[[object], dict[str, JSON]]) -> list[JSON]:
+    value = resolved(value)
+    # One room for all: each is small, and together they can be large.
+    room = whole_room()
     if isinstance(value, (dict, Mapping)):
-        return [_one(value, identifiers_of)]
+        return [_one(value, identifiers_of, room)]
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise wrong_type(value, "a list of relationships, or one")
-    return [within(index, _one, each, identifiers_of) for index, each in enumerate(value)]
+    made: list[JSON] = []
+    for index, each in enumerate(value):
+        if index == limits.RELATIONSHIPS:
+            raise too_many_relationships()
+        made.append(within(index, _one, each, identifiers_of, room))
+    return made
 
 
-def _one(relationship: object, identifiers_of: Callable[[object], dict[str, JSON]]) -> dict[str, JSON]:
-    if not isinstance(relationship, (dict, Mapping)):
-        raise wrong_type(relationship, "an object with identifiers and relationship_attributes")
+def too_many_relationships() -> Refusal:
+    """The refusal of more relationships than any operation can hold."""
+    return Refusal(
+        f"are more than {limits.RELATIONSHIPS:,}; no operation within {limits.OPERATION_BYTES:,} bytes has as many",
+        limit=f"{limits.OPERATION_BYTES:,} bytes",
+        actual=f"more than {limits.RELATIONSHIPS:,}",
+    )
+
+
+def _one(relationship: object, identifiers_of: Callable[[object], dict[str, JSON]], room: Room) -> dict[str, JSON]:
+    if type(relationship) is not dict:
+        relationship = mapping_of(relationship, "an object with identifiers and relationship_attributes")
     clean: dict[str, JSON] = {"identifiers": within("identifiers", identifiers_of, relationship.get("identifiers"))}
     given = relationship.get("relationship_attributes")
-    if given is not None and (attributes := within("relationship_attributes", attributes_of, given)):
+    if given is not None and (attributes := within("relationship_attributes", attributes_of, given, room)):
         clean["relationship_attributes"] = attributes
     if not relationship.keys() <= _FIELDS:
-        clean |= open_fields(relationship, sorted(_FIELDS))
+        clean |= open_fields(relationship, sorted(_FIELDS), room)
     return clean

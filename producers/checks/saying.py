@@ -19,13 +19,18 @@ def beginning(document: object, path: tuple[str | int, ...]) -> str:
     ``attribute 'bio' of person id:42``."""
     if not isinstance(document, (dict, Mapping)):
         return "an operation"
-    type, action = document.get("type"), document.get("action")
+    type, action = _word(document.get("type")), _word(document.get("action"))
     whose = _whose(document, type, action)
     if len(path) == 1 and path[0] in WHOSE:
         return whose
     if not path:
         return whose if action in _EVENTS else f"the {action} of {whose}"
     return f"{_part(path, type, action)} of {whose}"
+
+
+def _word(value: object) -> str:
+    # What is no action can be anything, of any length.
+    return str.__str__(value) if isinstance(value, str) and len(value) <= 40 else "operation"
 
 
 def _part(path: tuple[str | int, ...], type: object, action: object) -> str:

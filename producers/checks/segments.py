@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 from .. import limits
 from ..keys import key_of
@@ -10,6 +11,7 @@ from ..values import JSON
 from .checked import Checked, Document, rule
 from .identifiers import BY_ID_EMAIL_OR_CIO_ID, of_person
 from .refusal import Refusal, within
+from .stand_ins import resolved
 
 
 def membership(document: Document) -> Checked:
@@ -26,8 +28,9 @@ def membership(document: Document) -> Checked:
 
 
 def _segment_id(identifiers: object) -> int:
-    only = isinstance(identifiers, (dict, Mapping)) and list(identifiers) == ["segment_id"]
-    given = identifiers["segment_id"] if only else None  # type: ignore[index]
+    identifiers = resolved(identifiers)
+    only = isinstance(identifiers, (dict, Mapping)) and list(islice(identifiers, 2)) == ["segment_id"]
+    given = resolved(identifiers["segment_id"] if only else None)  # type: ignore[index]
     if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) <= 10:
         given = int(given)
     if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= limits.SEGMENT_ID:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,9 @@ from ..checks.checked import Checked, Document
 from ..checks.names import email_address
 from ..checks.refusal import Refusal, within
 from ..document import RULES, check
+from ..errors import InvalidOperation
 from ..operation import Operation
+from ..refused import RefusedDraft
 
 #: Addresses in an event's data that override a campaign's own, unless they are blank.
 _OVERRIDES = frozenset({"recipient", "from_address", "reply_to"})
@@ -26,6 +28,28 @@ def operation(document: Any) -> Operation:
         InvalidOperation: Customer.io would refuse it, or take it for something else.
     """
     return check(_without_ignored(document), rules=_RULES)
+
+
+def operations(documents: Sequence[Any]) -> list[Operation]:
+    """Return the operations of all ``documents``.
+
+    Raises:
+        InvalidOperation: the first refusal, with the parts that all documents make.
+    """
+    made: list[Operation] = []
+    parts: list[Operation | RefusedDraft] = []
+    first: InvalidOperation | None = None
+    for document in documents:
+        try:
+            made.append(operation(document))
+            parts.append(made[-1])
+        except InvalidOperation as error:
+            first = first or error
+            parts += error.parts
+    if first is not None:
+        first.parts = tuple(parts)
+        raise first
+    return made
 
 
 def is_blank(value: object) -> bool:

@@ -81,7 +81,7 @@ def _batch(operations: Any) -> Told:
             told.operations.append(operation(document))
         except InvalidOperation as error:
             # As the API does: the rest of the batch is accepted, and what was not is in the answer.
-            taking.drop(document, error, index)
+            told.operations.extend(taking.instead_in_batch(error, index))
             told.errors.append({"batch_index": index, "reason": "invalid", "field": error.field, "message": str(error)})
     return told
 

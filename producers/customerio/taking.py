@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..default import default_producer
 from ..errors import InvalidOperation, NotEnqueued
 from ..operation import Operation
 from ..producer import chunks
+from ..refusals import Refusals
+from ..refused import RefusedDraft
 
 log = logging.getLogger("trackrelay")
 
@@ -34,12 +36,29 @@ def enqueue_through(target: Callable[[], Takes] | None) -> None:
     _target = target or default_producer
 
 
-def drop(document: Any, error: InvalidOperation, index: int) -> None:
-    """Account for an operation of a batch that was refused: the answer says so, and few callers read it.
+def instead(error: InvalidOperation) -> list[Operation | RefusedDraft]:
+    """Return what is enqueued instead of a refused request, as ``on_invalid`` says, and count the refusal.
 
-    Every refusal inside a batch comes this way.
+    Raises:
+        InvalidOperation: ``error``, if that is what it says.
     """
-    log.warning("trackrelay: operation %d of a batch was refused: %s", index, error)
+    refusals = getattr(_target(), "refusals", None)
+    return (refusals if isinstance(refusals, Refusals) else Refusals()).instead(error)
+
+
+def instead_in_batch(error: InvalidOperation, index: int) -> list[Operation]:
+    """Return what is enqueued instead of a refused operation of a batch, whose answer has the error in any case."""
+    try:
+        return [part for part in instead(error) if isinstance(part, Operation)]
+    except InvalidOperation:
+        # Without the message, which may show a value.
+        log.warning(
+            "trackrelay: operation %d of a batch was refused and is not enqueued: field %s; allowed: %s",
+            index,
+            error.field or "operation",
+            error.limit,
+        )
+        return []
 
 
 def take(operations: Sequence[Operation]) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from ..errors import TrackRelayError
+from ..errors import InvalidOperation, TrackRelayError
+from ..operation import Operation
+from ..refused import RefusedDraft
 from . import requests, taking
 from .answer import Answer
 from .cleaning import as_sent, clean, whole_seconds
@@ -172,7 +174,11 @@ class CustomerIO:
             CustomerIOException: it would be refused, cannot be enqueued, or the queue did not take it.
         """
         try:
-            told = requests.read(method, url, as_sent(data))
+            sent = as_sent(data)
+            try:
+                told = requests.read(method, url, sent)
+            except InvalidOperation as error:
+                return _instead(error, method, url, sent)
             return Answer(taking.take(told.operations), tuple(told.errors))
         except CustomerIOException:
             raise
@@ -223,6 +229,16 @@ class CustomerIO:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _instead(error: InvalidOperation, method: str, url: str, sent: Any) -> Answer:
+    """Enqueue what ``on_invalid`` leaves of a refused request, or raise."""
+    if not error.parts:
+        call = {"call": f"{method} {urlsplit(url).path}", "arguments": [sent]}
+        error.parts = (RefusedDraft(call),)
+    parts = taking.instead(error)
+    taking.take([part for part in parts if isinstance(part, Operation)])
+    return Answer(tuple(part.id for part in parts))
 
 
 def _require(value: Any, what: str, method: str = "") -> None:

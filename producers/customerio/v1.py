@@ -14,7 +14,7 @@ from ..drafts import draft
 from ..errors import InvalidOperation
 from ..ids import is_ulid
 from ..operation import Operation
-from .leniency import is_blank, operation
+from .leniency import is_blank, operation, operations
 
 log = logging.getLogger("trackrelay")
 
@@ -46,7 +46,7 @@ def identify(data: Mapping[str, Any], person: str) -> list[Operation]:
         return [operation(made)]
     # v2 has an operation of its own for that.
     undo = draft("person", person_of(person), "delete_relationships", cio_relationships=deletes)
-    return [operation(made), operation(undo)]
+    return operations([made, undo])
 
 
 def _relationships(related: Any) -> tuple[Any, Any]:
@@ -133,7 +133,7 @@ def segment(action: str) -> Callable[..., list[Operation]]:
                 "ids of a segment must be a list of at least one id", field="ids", limit="a list of ids", actual="none"
             )
         made = {"type": "segment", "action": action, "identifiers": {"segment_id": segment}}
-        return [operation({**made, "person": {id_type: id}}) for id in ids if not _is_ignored(id, id_type)]
+        return operations([{**made, "person": {id_type: id}} for id in ids if not _is_ignored(id, id_type)])
 
     return read
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, scoped_session
 from .. import values
 from ..append import Entry
 from ..call_counts import counts_of
+from ..cautions import caution_about_times
 from ..checks.object_types import set_object_types
 from ..default import default_producer, default_settings
 from ..job import FORMAT_VERSION
@@ -56,6 +57,8 @@ class Outbox(Vocabulary):
         """Write some operations, in order, and return their jobs' ids."""
         trace = current_traceparent()
         entries = [Entry.of(operation, source=self._source, trace=trace) for operation in batch]
+        if lane == "live":
+            caution_about_times(entries)
         if self._settings.backend != "redis":
             default_producer().backend.append(entries, lane)
         elif entries:

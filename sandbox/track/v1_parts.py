@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from .. import limits
-from ..checks import as_name, is_email, is_integer, is_ulid, longer, overlong_name, overlong_value, too_large
+from ..checks import (
+    as_name,
+    is_email,
+    is_integer,
+    is_ulid,
+    longer,
+    overlong_name,
+    overlong_value,
+    too_large,
+    wrong_keywords,
+    wrong_preferences,
+)
 from ..operations import JsonObject, PersonRef, Relationship, person_ref
 from . import v2_parts
 from .refusal import Refused
@@ -48,8 +59,8 @@ def person_attributes(payload: JsonObject) -> JsonObject:
     if (name := overlong_value(payload)) is not None:
         raise Refused("", f"value for attribute '{name}' cannot be longer than {limits.ATTRIBUTE_VALUE_BYTES} bytes")
     payload = v2_parts.with_named(payload)
-    if type(payload.get("cio_subscription_preferences", {})) is not dict:
-        raise Refused("", "cio_subscription_preferences must be a hash")
+    if wrong := wrong_preferences(payload.get("cio_subscription_preferences")):
+        raise Refused("", f"cio_subscription_preferences {wrong}")
     for name in ("id", "email", "anonymous_id"):
         if name in payload and payload[name] is not None and not isinstance(payload[name], str):
             raise Refused("", f"{name} attribute must be a string value")
@@ -131,6 +142,8 @@ def event_data(payload: JsonObject) -> JsonObject:
     for name in v2_parts.EVENT_TEXTS[event_type(payload)]:
         if not isinstance(data.get(name, ""), str):
             raise Refused("", f"{name} must be a string value")
+    if event_type(payload) == "page" and wrong_keywords(data):
+        raise Refused("", "keywords must be a list of strings")
     return data
 
 

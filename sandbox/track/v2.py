@@ -170,6 +170,8 @@ def _delivery(o: JsonObject) -> ReportMetric:
     given = o.get("identifiers")
     if type(given) is not dict or not isinstance(given.get("id"), str) or not given["id"].strip():
         raise Refused("identifiers.id", "a delivery id must be present", "required")
+    if len(given) != 1:
+        raise Refused("identifiers", f"exactly one identifier is required, got {len(given)}")
     if o.get("name") not in DELIVERY_METRICS:
         raise Refused("name", f"must be one of {', '.join(DELIVERY_METRICS)}")
     attributes = o.get("attributes")

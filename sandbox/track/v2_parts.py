@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from .. import limits
-from ..checks import as_name, is_integer, is_ulid, longer, overlong_name, overlong_value, too_large
+from ..checks import (
+    as_name,
+    is_integer,
+    is_ulid,
+    longer,
+    overlong_name,
+    overlong_value,
+    too_large,
+    wrong_keywords,
+    wrong_preferences,
+)
 from ..operations import JsonObject, PersonRef, Relationship
 from . import identifiers
 from .refusal import Refused
@@ -24,8 +34,8 @@ def person_attributes(operation: JsonObject) -> JsonObject:
     attributes = _measured(operation.get("attributes"), "attributes")
     if type(attributes.get("_update", False)) is not bool:
         raise Refused("attributes._update", "must be a boolean")
-    if type(attributes.get("cio_subscription_preferences", {})) is not dict:
-        raise Refused("attributes.cio_subscription_preferences", "must be an object")
+    if wrong := wrong_preferences(attributes.get("cio_subscription_preferences")):
+        raise Refused("attributes.cio_subscription_preferences", wrong)
     attributes = with_named(attributes)
     if not isinstance(attributes.get("anonymous_id"), str | None):
         raise Refused("attributes.anonymous_id", "must be a string value")
@@ -100,6 +110,8 @@ def event_data(operation: JsonObject) -> JsonObject:
     for name in EVENT_TEXTS[operation["action"]]:
         if not isinstance(data.get(name, ""), str):
             raise Refused(f"attributes.{name}", "must be a string value")
+    if operation["action"] == "page" and wrong_keywords(data):
+        raise Refused("attributes.keywords", "must be a list of strings")
     return data
 
 

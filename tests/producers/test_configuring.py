@@ -1,12 +1,13 @@
 """What a producer is told: its backend, its settings, and what is wrong with them."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 import producers
-from producers import ConfigurationError, InvalidOperation, ObjectRef, Producer, operations
+from producers import ConfigurationError, InvalidOperation, ObjectRef, Producer, aio, operations
 from producers.backends import MemoryBackend
 from producers.default import overridden
 
@@ -54,6 +55,49 @@ def test_no_queue_and_no_backend_is_an_error_that_names_both(monkeypatch: pytest
 def test_a_wrong_setting_is_named(setting: dict[str, str], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         Producer(**({"redis_url": "redis://x"} | setting))
+
+
+class Unreadable:
+    def __repr__(self) -> str:
+        raise RuntimeError("a secret")
+
+    __str__ = __repr__
+
+
+UNUSABLE = [10**5000, -(10**400), Unreadable(), "9" * 5000, [], float("nan"), "1e400s", b"\xff"]
+
+
+@pytest.mark.parametrize("value", UNUSABLE, ids=range(len(UNUSABLE)))
+@pytest.mark.parametrize("setting", ["shards", "max_queue_length", "enqueue_timeout", "backend", "naive_timezone"])
+def test_so_is_one_of_any_value_in_a_few_words(setting: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"TRACKRELAY_{setting.upper()}") as caught:
+        Producer(**({"redis_url": "redis://x"} | {setting: value}))
+    assert len(str(caught.value)) < 300
+    assert "a secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:sEcReT#pw@127.0.0.1:6379/0",
+        "redis://:sEcReT/pw@127.0.0.1:6379/0",
+        "redis://:sEcReT@127.0.0.1:99999/0",
+        "redis://:sEcReT@[::1:6379/0",
+        "redis://:sEcReT@127.0.0.1:6379/0?no_such_option=1",
+        "redis://:sEcReT@127.0.0.1:6379/0?socket_timeout=soon",
+        "rediss://:sEcReT@127.0.0.1:6379/0?ssl_cert_reqs=perhaps",
+    ],
+)
+def test_a_wrong_redis_url_is_a_wrong_setting_and_its_password_is_not_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="TRACKRELAY_REDIS_URL") as caught:
+        Producer(redis_url=url).track("42", "seen")
+    assert "sEcReT" not in str(caught.value)
+    with (
+        overridden(redis_url=url, backend="redis"),
+        pytest.raises(ConfigurationError, match="TRACKRELAY_REDIS_URL") as caught,
+    ):
+        asyncio.run(aio.track("42", "seen"))
+    assert "sEcReT" not in str(caught.value)
 
 
 def test_a_zone_for_naive_datetimes_counts_before_anything_is_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import http.client
 import itertools
 import socket
 import threading
@@ -265,4 +266,8 @@ def _describe(error: Exception) -> str:
         error = cause
     if isinstance(error, TimeoutError):
         return "the connection timed out"
-    return f"{type(error).__name__}: {error}"[:300]
+    if type(error) is http.client.BadStatusLine:
+        # Its message is what the endpoint sent: it may echo what it was sent, and terminals obey some of it.
+        return "the answer does not begin like HTTP"
+    said = f"{type(error).__name__}: {error}"[:300]
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in said)

@@ -33,7 +33,7 @@ MAX_VERSION_DIGITS = 4
 #: Jobs in an entry; producers put 25 into one, and the identify that travels with each. More could outlast the lease.
 MAX_ENTRY_JOBS = 1_000
 #: Of an entry that cannot be decoded, as much of each field is kept.
-MAX_RAW_BYTES = 10_000_000
+MAX_RAW_BYTES = 1_000_000
 #: Characters of an error's message that are kept.
 MAX_ERROR = 300
 

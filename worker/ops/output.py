@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable
@@ -75,6 +76,8 @@ def moment(unix_s: float | None) -> str | None:
 
 def log_to_stderr() -> None:
     """Log lines of commands go to stderr, unless the surrounding application has settled that already."""
+    # Alembic logs at INFO each time somebody asks for the revision; an application's logging may pass that on.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     if not structlog.is_configured():
         structlog.configure(
             processors=[

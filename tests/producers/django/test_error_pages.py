@@ -40,7 +40,10 @@ def test_settings_and_environment_are_shown_without_what_is_secret(debug: bool) 
     "wrong",
     [
         {},
+        {"ENQUEUE_TIMEOUT": "soon"},
+        {"REDIS_URL": f"http://:{PASSWORD}@h/0"},
         {"OUTBOX": "nowhere"},
+        {"ON_UNAVAILABLE": "outbox"},
         {"PERSON": "no_such_attribute"},
     ],
     ids=str,

@@ -165,7 +165,7 @@ def test_a_small_value_that_stands_for_gigabytes_is_refused_at_once() -> None:
     value: Any = ["x" * 1000]
     for _ in range(28):
         value = [value, value]
-    assert refused(value).actual == "more"
+    assert refused(value).actual.startswith("more")
 
 
 def test_two_sets_of_the_same_things_are_sent_alike() -> None:
@@ -173,10 +173,24 @@ def test_two_sets_of_the_same_things_are_sent_alike() -> None:
     assert made_of(set(words)) == made_of(frozenset(words[::-1])) == sorted(words)
 
 
-@pytest.mark.parametrize("seconds", [0, 1, 1714564800, limits.SECONDS_MAX])
+@pytest.mark.parametrize("seconds", [limits.TIMESTAMP_MIN, 1714564800, limits.TIMESTAMP_MAX])
 def test_seconds_are_taken_where_times_belong(seconds: int) -> None:
     made = document_of(operations.track("42", "x", {"paid_at": seconds}, timestamp=seconds))
     assert made["timestamp"] == made["attributes"]["paid_at"] == seconds
+
+
+@pytest.mark.parametrize("seconds", [0, 1, -1, 1_714_564, 20240501, limits.TIMESTAMP_MAX + 1, limits.SECONDS_MAX])
+def test_a_time_before_1990_or_after_2099_is_when_nothing_happened(seconds: int) -> None:
+    for call in (
+        lambda: operations.track("42", "x", timestamp=seconds),
+        lambda: operations.identify("42", timestamp=seconds),
+        lambda: operations.report_metric("d", "opened", timestamp=seconds),
+    ):
+        error = refusal_of(call)
+        assert error.field == "timestamp"
+        assert "most likely it is something else than unix seconds" in str(error)
+    made = document_of(operations.track("42", "x", {"paid_at": seconds, "born": date(1871, 3, 5)}))
+    assert made["attributes"]["paid_at"] == seconds
 
 
 @pytest.mark.parametrize(

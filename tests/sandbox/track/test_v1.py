@@ -17,7 +17,12 @@ ULID = "01J9ZQ0V8Z3Y6M4T2K1C5W7XBN"
     [
         (CUSTOMER, {"id": 4.2}, "id attribute must be a string value"),
         (CUSTOMER, {"id": True}, "id attribute must be a string value"),
-        (CUSTOMER, {"cio_subscription_preferences": "none"}, "cio_subscription_preferences must be a hash"),
+        (CUSTOMER, {"cio_subscription_preferences": "none"}, "cio_subscription_preferences must be an object"),
+        (
+            CUSTOMER,
+            {"cio_subscription_preferences": {"topics": {"topic_1": 1}}},
+            "cio_subscription_preferences must have true",
+        ),
         ("/api/v1/customers/a%40b%40c.de", {}, "email is not an email address"),
         ("/api/v1/customers/%40", {}, "email is not an email address"),
         ("/api/v1/customers/cio_", {}, "cio_id attribute cannot be an empty string"),
@@ -61,6 +66,11 @@ def test_a_put_is_refused_in_words(api: Api, path: str, document: Any, words: st
         (f"{CUSTOMER}/events", {"name": "a", "id": "not a ulid"}, "event id must be a valid ULID"),
         (f"{CUSTOMER}/events", {"name": "a", "id": "8" + ULID[1:]}, "event id must be a valid ULID"),
         (f"{CUSTOMER}/events", {"name": "a", "type": "page", "data": {"title": 7}}, "title must be a string value"),
+        (
+            f"{CUSTOMER}/events",
+            {"name": "a", "type": "page", "data": {"keywords": "b"}},
+            "keywords must be a list of strings",
+        ),
         (f"{CUSTOMER}/events", {"name": "a", "timestamp": 1.5}, "timestamp must be an integer"),
         ("/api/v1/events", {"name": "a"}, "an event without anonymous_id must have a recipient in its data"),
         ("/api/v1/events", {"anonymous_id": 5.5, "name": "a"}, "anonymous_id must be a string value"),

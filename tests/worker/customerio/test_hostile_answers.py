@@ -37,6 +37,7 @@ def test_what_is_no_answer_is_the_endpoints_problem(say: hostile.Says) -> None:
         tracemalloc.stop()
     assert isinstance(answer, NoAnswer)
     assert len(answer.error) < 400
+    assert answer.error.isprintable()
     assert isinstance(meaning(REQUEST, answer), Troubled)
     assert peak < MAX_MEMORY
     # What the system's buffers hold was sent too.

@@ -106,6 +106,7 @@ def test_no_repr_of_settings_or_stores_shows_a_password(password: str, encoded: 
         assert not found(password, shown), shown
 
 
+GREETED = '{"type": "person", "action": "event", "identifiers": {"id": "42"}, "name": "greeted"}'
 PASSWORD = "Wq8:;,@%zz[Rt5mKd"
 
 
@@ -140,7 +141,7 @@ def test_a_worker_with_a_password_works_and_logs_none(
     assert line("migrate").code == 0
 
     worker = start_worker(told, arguments=["-l", "debug"])
-    line("enqueue", '{"type": "person", "action": "event", "identifiers": {"id": "42"}, "name": "greeted"}')
+    assert line("enqueue", GREETED).code == 0
     drained = line("drain", "--timeout", "60s")
 
     assert drained.code == 0, drained
@@ -156,3 +157,22 @@ def test_celery_is_not_started_with_a_url_that_two_libraries_read_differently(
     assert answer.code == 1
     assert "TRACKRELAY_REDIS_URL: it has an '@' behind the host" in answer.err
     assert not [piece for piece in ("Wq8", "Rt5mKd") if piece in answer.out + answer.err]
+
+
+def test_a_worker_reaches_its_redis_by_a_socket_too(
+    worker_settings: dict[str, str], reachable_dir: Path, start_worker: Callable[..., WorkerProcess]
+) -> None:
+    socket = reachable_dir / "redis.sock"
+    with ValkeyProcess(config={"unixsocket": str(socket), "requirepass": ""}) as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("requirepass", PASSWORD)
+        told = {**worker_settings, "TRACKRELAY_REDIS_URL": f"unix://:{quote(PASSWORD, safe='')}@{socket}?db=1"}
+        line = CommandLine(told)
+        assert line("migrate").code == 0
+        worker = start_worker(told)
+        assert line("enqueue", GREETED).code == 0
+        drained = line("drain", "--timeout", "60s")
+        worker.kill()
+
+    assert drained.code == 0, drained
+    assert not [piece for piece in ("Wq8", "Rt5mKd") if piece in worker.output]

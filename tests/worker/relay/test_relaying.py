@@ -128,7 +128,7 @@ def test_two_relays_take_turns_and_one_takes_over_from_the_other_at_once(
 ) -> None:
     monkeypatch.setattr("worker.relay.queue.LEASE_MS", 3_600_000)  # it does not run out by itself
     relays = [make_relay(road.settings) for _ in range(2)]
-    threads = [threading.Thread(target=relay.run) for relay in relays]
+    threads = [threading.Thread(target=relay.run, daemon=True) for relay in relays]
     for thread in threads:
         thread.start()
     made = events(600, 5)

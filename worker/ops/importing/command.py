@@ -23,7 +23,7 @@ from .identity import Identity
 from .line import Line
 from .options import csv_options, delimiter_of
 from .rejects import Rejects, default_path
-from .running import Import
+from .running import Import, checked
 from .screen import Bar, bar, show_ages, show_survey
 from .source import Source
 from .survey import Survey
@@ -34,7 +34,7 @@ from .survey import Survey
 @csv_options
 @click.option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Default: FILE.rejects.jsonl")
 @click.option("--run", default="", metavar="NAME", help="Send again what an earlier run (of another name) has sent.")
-@click.option("--dry-run", is_flag=True, help="Check every line and enqueue nothing.")
+@click.option("--dry-run", is_flag=True, help="Check every line, enqueue nothing; write the rejects file.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="What came of it, as one JSON document on stdout.")
 def import_(
@@ -60,8 +60,8 @@ def import_(
     reading = _Reading(source, columns, delimiter_of(file, delimiter))
     if source.is_repeatable and not dry_run:
         _ask(source, reading, yes)
-    path = rejects or (None if dry_run else default_path(source.name))
-    if path is not None and path.resolve() == Path(file).resolve():
+    path = rejects or default_path(source.name)
+    if path.resolve() == Path(file).resolve():
         raise click.UsageError("--rejects names the file that is imported: it would be overwritten")
     _Run(source, reading, Rejects(path), run, dry_run).go(as_json)
 
@@ -86,17 +86,19 @@ class _Reading:
 
 
 def _ask(source: Source, reading: _Reading, yes: bool) -> None:
-    survey = Survey(time.time())
+    survey, refused = Survey(time.time()), Rejects(None)
     console = stderr()
     with source.opened() as file, bar(console, "Looking", source) as shown:
         for line in reading.lines(file):
-            survey.add(line.document)
+            checked(line, survey, refused)
             if survey.lines % 5000 == 0:
                 shown.moved(survey.lines)
-    show_survey(console, source, survey)
-    # Without a terminal nobody can answer; whoever runs it from a script has decided.
-    if survey.lines and not yes and sys.stdin.isatty():
-        click.confirm("Enqueue them?", abort=True, err=True)
+    show_survey(console, source, survey, refused.first)
+    # Without a terminal nobody can answer: a script has decided.
+    valid = survey.operations.total()
+    if valid and not yes and sys.stdin.isatty():
+        without = f", without {count(survey.refused, 'refused line')}" if survey.refused else ""
+        click.confirm(f"Enqueue {count(valid, 'operation')}{without}?", abort=True, err=True)
 
 
 class _Run:
@@ -159,7 +161,7 @@ class _Run:
         else:
             rejects = f"{count(rejected, 'line')} rejected"
             if self._dry_run:
-                valid = count(self._survey.lines - rejected, "valid operation")
+                valid = count(self._survey.operations.total(), "valid operation")
                 say(f"{valid}, {rejects}; nothing was enqueued.")
             else:
                 say(f"{count(done.progress.enqueued, 'operation')} enqueued, {rejects}.")

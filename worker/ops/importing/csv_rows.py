@@ -5,10 +5,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
+from functools import partial
 from typing import Any, BinaryIO, Literal
 
 import click
+
+from producers.errors import InvalidOperation
+from producers.people import plain_id
 
 from .line import Line
 from .source import as_text
@@ -24,8 +28,9 @@ class Columns:
     kind: Literal["identify", "event"]
     #: Names the person.
     id: str
-    #: Which identifier that is: ``id``, ``email``, ``phone``, ``cio_id`` or, for events, ``anonymous_id``.
-    id_type: str = "id"
+    #: Which identifier that is: ``id``, ``email``, ``phone``, ``cio_id`` or, for events, ``anonymous_id``. None: an id,
+    #: unless it looks like something else.
+    id_type: str | None = None
     #: The events' name, or the column that has it.
     name: str | None = None
     name_column: str | None = None
@@ -38,6 +43,8 @@ class Columns:
     numbers: tuple[str, ...] = ()
     booleans: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
+    #: What a time without a zone means; None: what TRACKRELAY_NAIVE_TIMEZONE says, or nothing.
+    naive_timezone: tzinfo | None = None
 
     @property
     def special(self) -> set[str]:
@@ -102,20 +109,34 @@ def _line(number: int, header: list[str], cells: list[str], columns: Columns) ->
 
 
 def _document(row: dict[str, str], columns: Columns) -> dict[str, Any]:
-    anonymous = columns.id_type == "anonymous_id"
     document: dict[str, Any] = {
-        "type": "anonymous" if anonymous else "person",
+        "type": "anonymous" if columns.id_type == "anonymous_id" else "person",
         "action": columns.kind,
-        "identifiers": {columns.id_type: row[columns.id].strip()},
+        "identifiers": _identifiers(row[columns.id].strip(), columns),
         "attributes": _attributes(row, columns),
     }
     if columns.kind == "event":
         document["name"] = row[columns.name_column] if columns.name_column else columns.name
     if columns.timestamp and row[columns.timestamp].strip():
-        document["timestamp"] = _converted(row, columns.timestamp, _time)
+        document["timestamp"] = _converted(row, columns.timestamp, partial(_time, columns.naive_timezone))
     if columns.idempotency_key and row[columns.idempotency_key].strip():
         document["idempotency_key"] = row[columns.idempotency_key].strip()
     return document
+
+
+def _identifiers(cell: str, columns: Columns) -> dict[str, str]:
+    if columns.id_type is not None:
+        return {columns.id_type: cell}
+    try:
+        return {"id": plain_id(cell)}
+    except InvalidOperation:
+        if "@" not in cell and not cell.startswith("cio_"):
+            return {"id": cell}  # the checks say what is wrong with it
+    meant = "email" if "@" in cell else "cio_id"
+    raise _BadCell(
+        f"column {columns.id!r} holds what looks like a person's {meant}: say --id-type {meant}, or --id-type id "
+        "if it is your id for the person"
+    )
 
 
 def _attributes(row: dict[str, str], columns: Columns) -> dict[str, Any]:
@@ -129,7 +150,7 @@ def _kind(name: str, columns: Columns) -> Callable[[str], Any]:
         return _number
     if name in columns.booleans:
         return _boolean
-    return _time if name in columns.times else str
+    return partial(_time, columns.naive_timezone) if name in columns.times else str
 
 
 def _converted(row: dict[str, str], name: str, convert: Callable[[str], Any]) -> Any:
@@ -160,7 +181,7 @@ def _boolean(cell: str) -> bool:
     return known[cell.lower()]
 
 
-def _time(cell: str) -> int | float | datetime:
+def _time(naive_timezone: tzinfo | None, cell: str) -> int | float | datetime:
     try:
         return _number(cell)
     except ValueError:
@@ -169,5 +190,7 @@ def _time(cell: str) -> int | float | datetime:
         moment = datetime.fromisoformat(cell)
     except ValueError:
         raise ValueError(f"{cell[:50]!r} is no time: unix seconds, or ISO 8601 such as 2026-01-31T12:00:00Z") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=naive_timezone)
     # One without a zone is left to the checks, which know whether TRACKRELAY_NAIVE_TIMEZONE says what it means.
     return moment if moment.tzinfo is None else int(moment.timestamp())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from datetime import tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -16,9 +18,7 @@ _OPTIONS = [
     click.option(
         "--id-type",
         type=click.Choice(["id", "email", "phone", "cio_id", "anonymous_id"]),
-        default="id",
-        show_default=True,
-        help="CSV: what stands there.",
+        help="CSV: what stands there. Default: an id, and no row whose id looks like an email or a cio_id.",
     ),
     click.option("--name", metavar="NAME", help="CSV: the events' name."),
     click.option("--name-column", metavar="COLUMN", help="CSV: … or the column it stands in."),
@@ -29,6 +29,12 @@ _OPTIONS = [
     click.option("--number", multiple=True, metavar="COLUMN", help="CSV: holds numbers, not text. Repeatable."),
     click.option("--boolean", multiple=True, metavar="COLUMN", help="CSV: holds true or false. Repeatable."),
     click.option("--time", multiple=True, metavar="COLUMN", help="CSV: holds times, sent as unix seconds. Repeatable."),
+    click.option(
+        "--naive-timezone",
+        metavar="ZONE",
+        callback=lambda _context, _option, given: _zone(given),
+        help="CSV: what a time without a zone means, such as Europe/Berlin. Default: TRACKRELAY_NAIVE_TIMEZONE.",
+    ),
     click.option("--delimiter", metavar="CHARACTER", help="CSV: default: a comma, in .tsv a tab."),
 ]
 
@@ -39,7 +45,8 @@ def csv_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_columns(**given: Any) -> Any:
         names = ("kind", "id_column", "id_type", "name", "name_column", "timestamp_column", "idempotency_column")
-        taken = {name: given.pop(name) for name in (*names, "only", "skip", "number", "boolean", "time")}
+        several = ("only", "skip", "number", "boolean", "time", "naive_timezone")
+        taken = {name: given.pop(name) for name in (*names, *several)}
         return command(columns=_columns(taken), **given)
 
     for option in reversed(_OPTIONS):
@@ -49,7 +56,7 @@ def csv_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _columns(given: dict[str, Any]) -> Columns | None:
     if given["kind"] is None:
-        if lost := [name for name, value in given.items() if value and name != "id_type"]:
+        if lost := [name for name, value in given.items() if value]:
             raise click.UsageError(f"--{lost[0].replace('_', '-')} is for CSV: say --as identify or --as event")
         return None
     if given["id_column"] is None:
@@ -68,7 +75,17 @@ def _columns(given: dict[str, Any]) -> Columns | None:
         numbers=given["number"],
         booleans=given["boolean"],
         times=given["time"],
+        naive_timezone=given["naive_timezone"],
     )
+
+
+def _zone(given: str | None) -> tzinfo | None:
+    if given is None:
+        return None
+    try:
+        return ZoneInfo(given)
+    except (KeyError, ValueError, OSError):
+        raise click.BadParameter(f"{given[:50]!r} is no time zone such as Europe/Berlin") from None
 
 
 def _check_kind(given: dict[str, Any]) -> None:

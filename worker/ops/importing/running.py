@@ -62,19 +62,28 @@ class Import:
     def _operations(self, lines: Iterable[Line]) -> Iterator[Operation]:
         for line in lines:
             self.progress.read = line.number
-            self._survey.add(line.document)
-            operation = self._operation(line)
+            operation = checked(line, self._survey, self._rejects, self._identity)
             if operation is not None:
                 yield operation
 
-    def _operation(self, line: Line) -> Operation | None:
-        if line.document is None:
-            self._rejects.add(line, line.problem)
-            return None
-        try:
-            if line.document.get("idempotency_key") is not None:
-                return operation_of(line.document)
-            return operation_of(line.document, idempotency_key=self._identity.key_of(line.document))
-        except BadDocument as error:
-            self._rejects.add(line, str(error), error.field)
-            return None
+
+def checked(line: Line, survey: Survey, rejects: Rejects, identity: Identity | None = None) -> Operation | None:
+    """Return the operation that ``line`` describes, and count it; None if it is refused.
+
+    Args:
+        identity: names a line that brings no idempotency key; left out, nothing is named.
+    """
+    if line.document is None:
+        survey.refuse()
+        rejects.add(line, line.problem)
+        return None
+    try:
+        unnamed = identity is not None and line.document.get("idempotency_key") is None
+        key = identity.key_of(line.document) if identity is not None and unnamed else None
+        operation = operation_of(line.document, idempotency_key=key)
+    except BadDocument as error:
+        survey.refuse()
+        rejects.add(line, str(error), error.field)
+        return None
+    survey.add(line.document)
+    return operation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -43,13 +43,19 @@ def bar(console: Console, what: str, source: Source) -> Iterator[Bar]:
         yield Bar(progress, task, source)
 
 
-def show_survey(console: Console, source: Source, survey: Survey) -> None:
-    """Say what the file holds, and what its events may do."""
+def show_survey(console: Console, source: Source, survey: Survey, refused: Sequence[str]) -> None:
+    """Say what will be enqueued, what will be refused, and what the events may do.
+
+    Args:
+        refused: why the first lines are.
+    """
     parts = [f"{number:,} {name}" for name, number in survey.operations.most_common()]
-    if unreadable := survey.lines - survey.operations.total():
-        parts.append(f"{unreadable:,} that cannot be read")
+    if survey.refused:
+        parts.append(f"{survey.refused:,} refused")
     operations = ", ".join(parts)
     console.print(Text(f"{source.name}: {count(survey.lines, 'line')}{': ' if operations else ''}{operations}"))
+    for reason in refused:
+        console.print(Text(f"  {reason}"))
     show_ages(console, survey)
 
 

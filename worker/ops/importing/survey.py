@@ -22,17 +22,23 @@ class Survey:
 
     now: float
     lines: int = 0
+    #: Lines that are refused: no operations, or such as Customer.io would refuse.
+    refused: int = 0
+    #: The operations that are not.
     operations: Counter[str] = field(default_factory=Counter)
     #: Events that may trigger campaigns: younger than 72 hours, or without a time of their own.
     young: int = 0
     #: Events that will not.
     old: int = 0
 
-    def add(self, document: dict[str, Any] | None) -> None:
-        """Count one line."""
+    def refuse(self) -> None:
+        """Count one line that is refused."""
         self.lines += 1
-        if document is None:
-            return
+        self.refused += 1
+
+    def add(self, document: dict[str, Any]) -> None:
+        """Count one line that becomes an operation."""
+        self.lines += 1
         kind, action = document.get("type"), document.get("action")
         self.operations[f"{kind}.{action}"] += 1
         if kind in ("person", "anonymous") and action in _EVENTS:

@@ -11,7 +11,7 @@ from tests.worker.delivery.in_process import Worker
 from tests.worker.ops.command_line import CommandLine
 
 PLAN = {"field": "attributes.plan", "message": "there is no such plan"}
-#: What `in_process` hashes keys with.
+#: What the worker and the commands hash keys with.
 SECRET = "a secret of the tests"
 
 
@@ -24,7 +24,7 @@ def run(run: CommandLine) -> CommandLine:
 @pytest.fixture
 def delivering(road: Road) -> Iterator[Road]:
     """Whatever is enqueued is delivered at once."""
-    worker, stopped = Worker(road.settings), threading.Event()
+    worker, stopped = Worker({**road.settings, "TRACKRELAY_KEY_HASH_SECRET": SECRET}), threading.Event()
 
     def work() -> None:
         while not stopped.wait(0.01):

@@ -170,3 +170,52 @@ def test_options_that_do_not_go_together_are_said(
 
     assert answer.code == 2
     assert words in answer.err
+
+
+PEOPLE = "who,plan\njoe@example.com,pro\n42,free\ncio_03000001,pro\n"
+
+
+def test_a_column_of_addresses_makes_nobody_called_an_address(road: Road, run: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE)
+    said = (str(file), "--as", "identify", "--id-column", "who")
+
+    answer = run("import", *said)
+
+    assert answer.out == "1 operation enqueued, 2 lines rejected.\n"
+    assert answer.lines[:2] == [
+        "line 2: column 'who' holds what looks like a person's email: say --id-type email, or --id-type id if it is your "
+        "id for the person",
+        "line 4: column 'who' holds what looks like a person's cio_id: say --id-type cio_id, or --id-type id if it is "
+        "your id for the person",
+    ]
+    assert run("import", *said, "--id-type", "id").out == "3 operations enqueued, 0 lines rejected.\n"
+
+
+def test_a_time_without_a_zone_means_what_the_command_says(road: Road, run: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text("who,at,due\n42,2026-07-01T12:00,2026-07-02 12:00\n43,2026-07-01T12:00Z,\n")
+    said = (str(file), "--as", "event", "--name", "ordered", "--id-column", "who", "--timestamp-column", "at")
+
+    assert "naive datetime" in run("import", *said, "--time", "due").lines[0]
+    answer = run(
+        "import", *said, "--time", "due", "--naive-timezone", "Europe/Berlin", "--rejects", str(tmp_path / "bad")
+    )
+
+    assert answer.out == "2 operations enqueued, 0 lines rejected.\n"
+    bodies = {
+        job.keys[0]: msgspec.json.decode(job.body)
+        for shard in range(4)
+        for _, fields in road.redis.xrange(f"trackrelay:{shard}:bulk")
+        for job in decode_entry(fields[b"j"])
+    }
+    assert (bodies["id:42"]["timestamp"], bodies["id:42"]["attributes"]["due"]) == (1_782_900_000, 1_782_986_400)
+    assert bodies["id:43"]["timestamp"] == 1_782_907_200
+
+
+def test_a_zone_that_is_none_is_said(run: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE)
+    answer = run("import", str(file), "--as", "identify", "--id-column", "who", "--naive-timezone", "Mars/Olympus")
+    assert answer.code == 2
+    assert "'Mars/Olympus' is no time zone such as Europe/Berlin" in answer.err

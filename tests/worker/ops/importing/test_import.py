@@ -166,7 +166,9 @@ def test_a_rejects_file_that_may_be_under_repair_is_never_overwritten(road: Road
 
 def test_how_many_events_may_trigger_campaigns_is_said_first(road: Road, run: CommandLine, lines: Any) -> None:
     now = int(time.time())
-    file = lines(event(1), event(2, timestamp=now - 3600), event(3, timestamp=now - 73 * 3600), event(4, timestamp=1))
+    file = lines(
+        event(1), event(2, timestamp=now - 3600), event(3, timestamp=now - 73 * 3600), event(4, timestamp=10**9)
+    )
 
     answer = run("import", file)
 
@@ -175,7 +177,22 @@ def test_how_many_events_may_trigger_campaigns_is_said_first(road: Road, run: Co
     assert "2 events older than 72 hours: will not" in answer.err
 
 
-def test_a_dry_run_checks_everything_and_leaves_nothing(road: Road, run: CommandLine, lines: Any) -> None:
+def test_what_will_be_enqueued_and_refused_is_said_first(road: Road, run: CommandLine, lines: Any) -> None:
+    file = lines(
+        event(1), {"type": "person", "action": "identify", "identifiers": {"id": "null"}}, event(2, ""), "{oops"
+    )
+
+    answer = run("import", file)
+
+    first, second, third, fourth = answer.err.splitlines()[:4]
+    assert first == f"{file}: 4 lines: 1 person.event, 3 refused"
+    assert second.startswith("  line 2: the id of a person is 'null', which names nobody")
+    assert third.startswith("  line 3: the name of event of person id:2 is blank")
+    assert fourth.startswith("  line 4: not JSON")
+    assert answer.out == "1 operation enqueued, 3 lines rejected.\n"
+
+
+def test_a_dry_run_checks_everything_and_enqueues_nothing(road: Road, run: CommandLine, lines: Any) -> None:
     file = lines(event(1), "{oops")
 
     answer = run("import", file, "--dry-run")
@@ -184,7 +201,8 @@ def test_a_dry_run_checks_everything_and_leaves_nothing(road: Road, run: Command
     assert answer.out == "1 valid operation, 1 line rejected; nothing was enqueued.\n"
     assert answer.lines[0].startswith("line 2: not JSON")
     assert jobs(road) == []
-    assert [path.name for path in Path(file).parent.iterdir()] == ["events.jsonl"]
+    rejected = msgspec.json.decode(Path(f"{file}.rejects.jsonl").read_bytes())
+    assert (rejected["line"], rejected["text"]) == (2, "{oops")
 
 
 def test_stdin_is_read_to_its_end(road: Road, run: CommandLine) -> None:

@@ -1,6 +1,7 @@
 """``trackrelay status`` on real servers."""
 
 import json
+import logging
 
 import pytest
 
@@ -201,3 +202,13 @@ def test_calls_that_enqueued_nothing_are_shown_for_a_day(road: Road, run: Comman
     checked = run("check").out
     assert "refused calls" in checked
     assert "calls only logged" in checked
+
+
+def test_alembic_s_lines_stay_out_of_it_whatever_the_application_logs(
+    road: Road, run: CommandLine, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("alembic").setLevel(logging.NOTSET)
+    with caplog.at_level(logging.DEBUG):
+        assert run("status").code == 0
+
+    assert not [record.name for record in caplog.records if record.name.startswith("alembic")]
