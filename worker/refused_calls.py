@@ -66,7 +66,8 @@ def death_of(job: RefusedJob, data: bytes, at: float, lane: Lane, hasher: KeyHas
     return Death(
         job=Job(
             id=job.id,
-            operation=job.operation,
+            # Of a call whose type and action are not known, a dot is left.
+            operation=job.operation.removesuffix("."),
             keys=keys or ("unknown",),
             shards=(0,),
             body=bytes(call.document),
