@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -13,14 +13,15 @@ from .checks.refusal import Refusal
 from .described import described
 from .errors import InvalidOperation
 from .ids import id_for, is_ulid, new_id
+from .job import Job
 from .keys import key_of, object_key
 from .operation import Operation
 from .unacceptable import Unacceptable
 
 #: Bytes of JSON that are kept of what was passed: room for the largest event, and for what is wrong with it.
 MAX_DOCUMENT_BYTES = 128_000
-#: Characters of a name of an operation, a key and a field …
-MAX_NAME = 200
+#: Characters of a name of an operation, and of a field …
+MAX_NAME = 100
 #: … and of a message.
 MAX_MESSAGE = 1_000
 
@@ -46,6 +47,29 @@ class RefusedCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     actual: str = ""
     #: Whose operation it is, as far as that can be told.
     keys: tuple[str, ...] = ()
+
+
+class RefusedJob(Job, frozen=True, kw_only=True, omit_defaults=True):
+    """One refused operation as it lies in its stream, or in an outbox."""
+
+    #: None, which tells it from a job. Its body is a RefusedCall.
+    keys: Annotated[tuple[str, ...], msgspec.Meta(max_length=0)]
+
+
+_jobs = msgspec.json.Decoder(tuple[RefusedJob, ...])
+
+
+def decode_refused(data: bytes) -> tuple[RefusedJob, ...]:
+    """Return the refused operations of one entry.
+
+    Raises:
+        msgspec.DecodeError: the bytes are no such entry.
+        UnicodeDecodeError: some of its text is not UTF-8.
+    """
+    try:
+        return _jobs.decode(data)
+    except RecursionError:
+        raise msgspec.DecodeError("lists and objects are nested too deep") from None
 
 
 class RefusedDraft:

@@ -10,10 +10,9 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from producers.ids import id_for
-from producers.job import FORMAT_VERSION, decode_entry
-from producers.job import Job as WireJob
+from producers.job import FORMAT_VERSION
 from producers.redis_keys import INVALID, Lane
-from producers.refused import RefusedCall
+from producers.refused import RefusedCall, RefusedJob, decode_refused
 
 from .delivery.intake import refuse_unstorable
 from .failpoints import failpoint
@@ -50,12 +49,7 @@ def keep_refused(resources: Resources) -> int:
     return done
 
 
-def is_refused(jobs: Sequence[WireJob]) -> bool:
-    """Whether an entry holds refused operations: they have no keys."""
-    return bool(jobs) and not any(job.keys for job in jobs)
-
-
-def death_of(job: WireJob, data: bytes, at: float, lane: Lane, hasher: KeyHasher) -> Death:
+def death_of(job: RefusedJob, data: bytes, at: float, lane: Lane, hasher: KeyHasher) -> Death:
     """Return the dead letter of the refused operation in an entry.
 
     Args:
@@ -72,7 +66,8 @@ def death_of(job: WireJob, data: bytes, at: float, lane: Lane, hasher: KeyHasher
     return Death(
         job=Job(
             id=job.id,
-            operation=job.operation,
+            # Of a call whose type and action are not known, a dot is left.
+            operation=job.operation.removesuffix("."),
             keys=keys or ("unknown",),
             shards=(0,),
             body=bytes(call.document),
@@ -108,9 +103,7 @@ def _death(hasher: KeyHasher, entry: bytes, fields: dict[bytes, bytes]) -> Death
     at = int(entry.partition(b"-")[0]) / 1000
     try:
         data = fields[b"j"]
-        (job,) = decode_entry(data)
-        if not is_refused([job]):
-            raise ValueError("no refused operation")
+        (job,) = decode_refused(data)
         return death_of(job, data, at, "live", hasher)
     except _UNREADABLE as error:
         return _undecodable(entry.decode(), fields, at, f"{type(error).__name__}: {error}")

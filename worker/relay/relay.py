@@ -21,16 +21,16 @@ from producers.append import Entry, GenerationDiffers, ShardsDiffer
 from producers.errors import QueueNotSetUp
 from producers.ids import id_for
 from producers.job import FORMAT_VERSION, decode_entry, encode_accepted
-from producers.job import Job as WireJob
 from producers.operation import Operation
 from producers.redis_keys import LANES, Lane
+from producers.refused import decode_refused
 
 from ..delivery.intake import refuse_unstorable
 from ..failpoints import failpoint
 from ..job import Job
 from ..keys import KeyHasher
 from ..queue_config import QueueConfig
-from ..refused_calls import death_of, is_refused
+from ..refused_calls import death_of
 from ..store import dead_letters, incidents
 from ..store.dead_letters import Death
 from ..store.settled import settled
@@ -49,6 +49,8 @@ CONFIRM_ROWS = 2_000
 REMEMBERED_S = 2.0
 #: How often it is asked while rows wait for it.
 CONFIRM_S = 0.5
+
+_UNREADABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
 
 
 class NewerRow(Exception):
@@ -218,20 +220,25 @@ class Relay:
     def _ready(self, rows: Sequence[Row]) -> Iterator[_Ready]:
         for row in rows:
             try:
-                if (jobs := _refused(row)) is not None:
-                    self._keep(row, jobs)
-                else:
-                    yield _Ready(row, _entry(row))
-            except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
-                self._bury(row, f"{type(error).__name__}: {error}")
+                yield _Ready(row, _entry(row))
+            except _UNREADABLE as error:
+                if not self._keep_refused(row):
+                    self._bury(row, f"{type(error).__name__}: {error}")
 
-    def _keep(self, row: Row, jobs: Sequence[WireJob]) -> None:
-        hasher = self._hasher()
-        deaths = [death_of(job, row.entry.encode(), row.accepted_ms / 1000, row.lane, hasher) for job in jobs]
+    def _keep_refused(self, row: Row) -> bool:
+        data = row.entry.encode()
+        try:
+            jobs, hasher = decode_refused(data), self._hasher()
+            deaths = [death_of(job, data, row.accepted_ms / 1000, row.lane, hasher) for job in jobs]
+        except _UNREADABLE:
+            return False
+        if not deaths:
+            return False
         with self._stores.begin() as connection:
             dead_letters.insert_new(connection, deaths)
         self._rows.delete([row.id])
         log.warning("dead letter", job=row.job_id, reason="invalid", row=row.id)
+        return True
 
     def _bury(self, row: Row, error: str) -> None:
         death = _undecodable(row, self._rows.name, error)
@@ -275,11 +282,6 @@ class Relay:
             log.warning("stream entries were deleted by somebody else; their jobs are relayed again", jobs=len(lost))
             self._rows.unmark([row.id for row in lost])
         return len(arrived)
-
-
-def _refused(row: Row) -> Sequence[WireJob] | None:
-    jobs = decode_entry(row.entry.encode())
-    return jobs if is_refused(jobs) else None
 
 
 def _entry(row: Row) -> Entry:

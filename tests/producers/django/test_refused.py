@@ -13,11 +13,22 @@ from django.db import transaction
 import producers
 from producers import Person, aio
 from producers.django.models import OutboxRow
-from producers.job import decode_entry
+from producers.refused import decode_refused
 from tests.support import django_project
 from tests.support.django_project import rolled_back
 
-Queued = Callable[[], list[Any]]
+Kept = Callable[[], list[Any]]
+
+
+@pytest.fixture
+def kept(queue: redis.Redis) -> Kept:
+    """The refused operations in the queue."""
+
+    def read() -> list[Any]:
+        entries = [fields[b"j"] for _, fields in queue.xrange("trackrelay:invalid")]
+        return [job for entry in entries for job in decode_refused(entry)]
+
+    return read
 
 
 @pytest.fixture
@@ -32,26 +43,26 @@ def no_email() -> str:
 
 
 @pytest.mark.usefixtures("keeping")
-def test_what_is_refused_is_kept_when_the_transaction_commits(queued: Queued) -> None:
+def test_what_is_refused_is_kept_when_the_transaction_commits(kept: Kept) -> None:
     with transaction.atomic():
         job = no_email()
-        assert queued() == []
-    assert [(each.id, each.operation, each.keys) for each in queued()] == [(job, "person.identify", ())]
+        assert kept() == []
+    assert [(each.id, each.operation, each.keys) for each in kept()] == [(job, "person.identify", ())]
     with rolled_back():
         no_email()
-    assert len(queued()) == 1
+    assert len(kept()) == 1
 
 
 @pytest.mark.usefixtures("keeping")
-def test_so_is_what_tells_of_nobody(queued: Queued) -> None:
+def test_so_is_what_tells_of_nobody(kept: Kept) -> None:
     job = producers.track(AnonymousUser(), "seen")
-    assert [(each.id, each.operation) for each in queued()] == [(job, "person.event")]
+    assert [(each.id, each.operation) for each in kept()] == [(job, "person.event")]
 
 
 @pytest.mark.usefixtures("keeping")
-async def test_an_asynchronous_view_keeps_it_too(queued: Queued) -> None:
+async def test_an_asynchronous_view_keeps_it_too(kept: Kept) -> None:
     job = await aio.identify(Person(email=""), {"plan": "pro"})
-    assert [each.id for each in queued()] == [job]
+    assert [each.id for each in kept()] == [job]
 
 
 def test_with_an_outbox_it_is_a_row_of_the_transaction(shop_url: str, lite_url: str) -> None:
@@ -62,7 +73,7 @@ def test_with_an_outbox_it_is_a_row_of_the_transaction(shop_url: str, lite_url: 
             job = no_email()
         (row,) = OutboxRow.objects.all()
         assert row.job_id == job
-        assert [each.keys for each in decode_entry(row.entry.encode())] == [()]
+        assert [each.id for each in decode_refused(row.entry.encode())] == [job]
 
 
 @pytest.mark.parametrize("on_invalid", ["log", "raise"])

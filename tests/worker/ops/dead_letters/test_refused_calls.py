@@ -18,6 +18,7 @@ from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import Worker
 from tests.worker.ops.command_line import CommandLine
+from tests.worker.ops.dead_letters.conftest import SECRET
 from worker import refused_calls
 from worker.failpoints import FailpointError
 from worker.refused_calls import keep_refused
@@ -35,7 +36,7 @@ def shop(road: Road) -> Iterator[Producer]:
 @pytest.fixture
 def worker(road: Road) -> Iterator[Worker]:
     """A worker in this process, which ticks when the test says so."""
-    worker = Worker(road.settings)
+    worker = Worker({**road.settings, "TRACKRELAY_KEY_HASH_SECRET": SECRET})
     yield worker
     worker.close()
 
