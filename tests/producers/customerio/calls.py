@@ -27,7 +27,7 @@ NAMES: dict[str, Any] = {"NOW": NOW, "WHEN": datetime(2023, 11, 14, tzinfo=UTC),
 _IDENTIFIERS = [
     "5", "5.5", "True", "' 5 '", "'  '", "'a' * 151", "'user@localhost'", "'a@b@example.com'", "'Ünï@example.com'", "'cio_'", "'cio_03ff'",
     "'+4915112345678'", "'x\\n'", "'.'", "'..'", "0", "-1", "[1]", "'a b@example.com'", "'Ada <ada@example.com>'", "b'x'", "'x' * 250 + '@example.com'",
-    "'@'", "'ü' * 80", "'a/b?c'", "'%2e'",
+    "'@'", "'ü' * 80", "'a/b?c'", "'%2e'", "'undefined'", "'null'", "'None'", "'{identifier}'", "'[object Object]'", "float('nan')",
 ]
 _ATTRIBUTES = {
     "email": ["None", "''", "' '", "'x'", "'user@localhost'", "'a@b@example.com'", "'A@Example.com '", "'x' * 300 + '@example.com'", "'x' * 1500", "7", "['a']"],
@@ -57,8 +57,8 @@ _DATA = [
     "{'seen_at': NOW * 1000}", "{'': 1}", "{'x': {'': 1}}", "{5: 1}", "{None: 1}", "{'d': nested(40)}", "{'list': [None, [1]]}", "[]", "'x'",
 ]
 _IDS = ["'order-7'", repr(ULID), repr(ULID.lower()), "7", "''", "True"]
-_TIMES = ["NOW", "NOW * 1000", "str(NOW * 1000)", "str(NOW)", "NOW + 0.5", "float('inf')", "float('nan')", "True", "-1", "'x'", "WHEN", "datetime(1960, 1, 1)", "0"]
-_ANONYMOUS = ["''", "' '", "None", "7", "7.5", "'x' * 300", "'x' * 1500", "True", "['a']", "'a\\n'", "{}"]
+_TIMES = ["NOW", "NOW * 1000", "str(NOW * 1000)", "str(NOW)", "NOW + 0.5", "float('inf')", "float('nan')", "True", "-1", "'x'", "WHEN", "datetime(1960, 1, 1)", "0", "1", "99_999_999_999"]
+_ANONYMOUS = ["''", "' '", "None", "7", "7.5", "'x' * 300", "'x' * 1500", "True", "['a']", "'a\\n'", "{}", "'undefined'"]
 _PLATFORMS = ["'ios'", "'IOS'", "'web'", "5"]
 _DEVICE = [
     "primary=True", "attribute={'a': 'b'}", "device_os='17'", "attributes=None", "attributes=[]", "attributes={'a': 1}", "attributes={'a': None}",
