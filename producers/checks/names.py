@@ -117,7 +117,12 @@ def email(value: object) -> str:
 
     Customer.io compares addresses without regard to case, and a letter with an accent can be written in two ways.
     """
-    text = email_address(value).lower()
+    return compared_email(email_address(value))
+
+
+def compared_email(text: str) -> str:
+    """An address in the one form in which addresses are compared."""
+    text = text.strip().lower()
     # Some letters fall apart when they are lower-cased.
     return text if text.isascii() else normalize("NFC", text)
 

@@ -11,6 +11,7 @@ from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 from django.shortcuts import redirect
 
+from producers.checks.names import compared_email
 from producers.django.configuration import django_settings
 
 from . import showing
@@ -101,7 +102,7 @@ class ReadingAdmin(admin.ModelAdmin):
         return queryset.filter(meant), False
 
     def _keys(self, request: Any, term: str) -> list[str]:
-        keys = [term, *(f"{kind}:{term}" for kind in _KINDS), f"email:{term.lower()}"]
+        keys = [term, *(f"{kind}:{term}" for kind in _KINDS), f"email:{compared_email(term)}"]
         try:
             with acting(request.user) as operators:
                 return list(dict.fromkeys([*keys, *operators.stored_keys(keys)]))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from producers.checks.names import compared_email
 from producers.keys import KINDS
 
 from ..keys import is_hashed
 
 
 def key_given(key: str) -> str:
-    """``key`` as the stores know it, or hash it: an email in small letters.
+    """``key`` as the stores know it, or hash it: an email as emails are compared.
 
     Raises:
         click.BadParameter: no job can have it.
@@ -20,4 +21,4 @@ def key_given(key: str) -> str:
         raise click.BadParameter(
             f"{key!r} is no key such as id:42, email:ada@example.com or object:1:acme", param_hint="--key"
         )
-    return f"email:{value.strip().lower()}" if kind == "email" and not is_hashed(key) else key
+    return f"email:{compared_email(value)}" if kind == "email" and not is_hashed(key) else key
