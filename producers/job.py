@@ -34,8 +34,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     #: ``type.action`` of the operation, e.g. ``person.event``.
     operation: _Name
-    #: None only if the operation was refused at the call, and nobody knows whose it is.
-    keys: Annotated[tuple[_Key, ...], msgspec.Meta(max_length=MAX_KEYS)]
+    keys: Annotated[tuple[_Key, ...], msgspec.Meta(min_length=1, max_length=MAX_KEYS)]
     body: msgspec.Raw
     stamp: bool = False
     #: Which application enqueued it.

@@ -117,8 +117,6 @@ class Decoder:
             )
 
     def _job(self, wire: WireJob, place: _Place) -> Job:
-        if not wire.keys:
-            raise ValueError("a job without keys")
         stored, shards = zip(*map(self._key, wire.keys), strict=True)
         if len(stored) > 1 and stored[0] == stored[1]:
             stored, shards = stored[:1], shards[:1]
