@@ -6,6 +6,7 @@ import pytest
 from worker.ops.status.conditions import MEASURES, parse
 from worker.ops.status.failed_calls import FailedCall, FailedCalls
 from worker.ops.status.redis_side import BreakerLook, Memory
+from worker.store.incidents import Incident, Kind
 from worker.store.reading.overview import Overview
 
 from .snapshots import NOW, dead, redis_side, shard, snapshot, waits
@@ -20,7 +21,16 @@ TROUBLED = snapshot(
         delivered=[0] * 60,
         failed_calls=FailedCalls([FailedCall("shop", "person.event", "name", 12)], [FailedCall("", "", "away", 3)]),
     ),
-    Overview(backlog=[waits(5)], dead_letters=[dead(3)], paused={0: NOW}, shards=1),
+    Overview(
+        backlog=[waits(5)],
+        dead_letters=[dead(3)],
+        paused={0: NOW},
+        shards=1,
+        incidents=[
+            Incident(1, Kind.WIPED, NOW - 60, NOW - 59, at_least=2, at_most=4),
+            Incident(2, Kind.ROLLED_BACK, None, NOW - 9, at_least=0, at_most=None),
+        ],
+    ),
 )
 
 
@@ -34,6 +44,10 @@ TROUBLED = snapshot(
         ("queue > 6", "queue > 6: jobs in the streams: 7"),
         ("pending>1", "pending>1: jobs read and not settled: 2"),
         ("workers<1", "workers<1: workers: 0"),
+        (
+            "lost>0",
+            "lost>0: lost jobs, until somebody acknowledges them; a loss of unknown size counts as one: 5",
+        ),
         ("paused!=0", "paused!=0: paused shards: 1"),
         ("delivered<1", "delivered<1: jobs delivered in the last minute: 0"),
         ("memory>75%", "memory>75%: use of Redis' maxmemory: 80%"),
@@ -63,6 +77,7 @@ def test_there_is_a_test_for_every_measure() -> None:
         "backlog>0",
         "queue>0",
         "workers<1",
+        "lost>0",
         "paused>0",
         "memory>75",
         "breaker!=closed",
