@@ -26,7 +26,10 @@ TROUBLED = snapshot(
         dead_letters=[dead(3)],
         paused={0: NOW},
         shards=1,
-        incidents=[Incident(1, Kind.WIPED, NOW - 60, NOW - 50, at_least=2, at_most=9)],
+        incidents=[
+            Incident(1, Kind.WIPED, NOW - 60, NOW - 59, at_least=2, at_most=4),
+            Incident(2, Kind.ROLLED_BACK, None, NOW - 9, at_least=0, at_most=None),
+        ],
     ),
 )
 
@@ -41,15 +44,15 @@ TROUBLED = snapshot(
         ("queue > 6", "queue > 6: jobs in the streams: 7"),
         ("pending>1", "pending>1: jobs read and not settled: 2"),
         ("workers<1", "workers<1: workers: 0"),
+        (
+            "lost>0",
+            "lost>0: lost jobs, until somebody acknowledges them; a loss of unknown size counts as one: 5",
+        ),
         ("paused!=0", "paused!=0: paused shards: 1"),
         ("delivered<1", "delivered<1: jobs delivered in the last minute: 0"),
         ("memory>75%", "memory>75%: use of Redis' maxmemory: 80%"),
         ("refused>0", "refused>0: calls refused in the last 24 hours: 12"),
         ("unavailable>0", "unavailable>0: calls of the last 24 hours that were only logged: 3"),
-        (
-            "lost>0",
-            "lost>0: lost jobs, until somebody acknowledges them; a loss of unknown size counts as one: 9",
-        ),
         ("breaker=halted", "breaker=halted: breaker: halted"),
         ("breaker==halted", "breaker==halted: breaker: halted"),
         ("breaker!=closed", "breaker!=closed: breaker: halted"),
@@ -74,6 +77,7 @@ def test_there_is_a_test_for_every_measure() -> None:
         "backlog>0",
         "queue>0",
         "workers<1",
+        "lost>0",
         "paused>0",
         "memory>75",
         "breaker!=closed",
