@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from producers import operations
 from tests.support import hostile_entries
 from tests.support.road import Road
+from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import BUSY, OK, FakeApi, Worker, make_due, people_of, probe_now, refusal
 from worker.customerio.outcomes import Answer, NoAnswer
 from worker.customerio.requests import Request
@@ -72,15 +73,19 @@ def test_no_entry_holds_up_the_jobs_beside_it(road: Road, api: RawApi, worker: W
         # A few at a time: what is too large for one read would say nothing of what comes after it.
         if number % 25 == 24:
             worker.hold(SHARD)
-    for _ in range(40):
+
+    def is_settled() -> bool:
         worker.hold(SHARD)
         if outage and road.stream_length() == 0:
+            # Each family of endpoints finds out by itself that the outage is over.
             api.is_away = False
             probe_now(road.redis)
             make_due(road.engine)
-        if road.stream_length() == road.backlog_size() == 0:
-            break
-    assert (road.stream_length(), road.backlog_size()) == (0, 0)
+        return road.stream_length() == road.backlog_size() == 0
+
+    wait_until(
+        is_settled, 120, lambda: f"streams ({road.stream_length()}) and backlog ({road.backlog_size()}) to be empty"
+    )
     assert set(expected) <= road.ledger_ids()
     assert api.healthy == [f"healthy {number}" for number in range(len(cases))]
     reasons = {row.reason for row in road.rows("SELECT DISTINCT reason FROM trackrelay_dead_letters")}
