@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -120,8 +120,8 @@ class Delivery:
         self._holder = settlement.Holder(queue.shard, queue.fence, queue.claim_id)
         self._lanes: dict[Lane, _LaneState] = {lane: _LaneState(sweep) for lane, sweep in sweeps.items()}
         self._in_hand: Intake | None = None
-        #: Families of whose probes this shard had no job, and until when it leaves those probes to others (``time.monotonic()``).
-        self._no_probe_until: dict[Family, float] = {}
+        #: Families for whose probes a lane had no job, and until when it leaves those probes to others (``time.monotonic()``).
+        self._no_probe_until: dict[tuple[Lane, Family], float] = {}
         self.paused = False
 
     def round(self, lane: Lane) -> bool:
@@ -130,7 +130,7 @@ class Delivery:
         Raises:
             LeaseLost, LeaseGone, FenceLost: the shard is another worker's; whatever was in hand is its to settle.
         """
-        standings = self._sender.ask(self._breaker.standings(may_probe=self._may_probe()))
+        standings = self._sender.ask(self._breaker.standings(may_probe=self._may_probe(lane)))
         try:
             return self._round(lane, standings)
         except BaseException:
@@ -139,16 +139,17 @@ class Delivery:
                 self._sender.nothing_to_probe(standings)
             raise
 
-    def _may_probe(self) -> frozenset[Family]:
+    def _may_probe(self, lane: Lane) -> frozenset[Family]:
         if not self._no_probe_until:
             return ALL_FAMILIES
         now = time.monotonic()
-        return frozenset(family for family in ALL_FAMILIES if now > self._no_probe_until.get(family, 0.0))
+        return frozenset(family for family in ALL_FAMILIES if now > self._no_probe_until.get((lane, family), 0.0))
 
     def _round(self, lane: Lane, standings: Standings) -> bool:
         intake = self._read(lane, standings)
         if not intake.read.entries and not intake.jobs:
-            self._leave_probes(standings)
+            self._rest(lane, standings.probing)
+            self._sender.nothing_to_probe(standings)
             return False
         failpoint("after_read")
         waiting_keys = self._drop_repeats(intake, standings)
@@ -160,9 +161,9 @@ class Delivery:
         self._acknowledge(intake)
         return bool(ready or intake.read.entries or intake.aside)
 
-    def _leave_probes(self, standings: Standings) -> None:
-        self._no_probe_until |= dict.fromkeys(standings.probing, time.monotonic() + PROBE_REST_S)
-        self._sender.nothing_to_probe(standings)
+    def _rest(self, lane: Lane, families: Iterable[Family]) -> None:
+        until = time.monotonic() + PROBE_REST_S
+        self._no_probe_until |= {(lane, family): until for family in families}
 
     def _prove_writable(self) -> None:
         # What was sent before and has no id at Customer.io is sent again only if it can be settled this time.
@@ -285,7 +286,7 @@ class Delivery:
             return []
         if len(standings.may_send) < len(ALL_FAMILIES) or standings.probing:
             probes = self._sender.choose_probes(kept.ready, standings)
-            self._no_probe_until |= dict.fromkeys(standings.probing - probes.keys(), time.monotonic() + PROBE_REST_S)
+            self._rest(intake.lane, standings.probing - probes.keys())
             admission = admit(kept.ready, standings, probes)
             intake.aside.waiting += admission.waiting
             kept.ready = admission.ready

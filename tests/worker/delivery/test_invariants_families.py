@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from producers import Person
+from producers import Person, operations
 from tests.support.road import Road
 from tests.worker.delivery.in_process import (
     BUSY,
@@ -168,6 +168,20 @@ def test_a_shard_without_a_forms_job_leaves_the_probe_to_one_that_has_one(
     assert not road.redis.exists("trackrelay:probe:forms")
     worker.hold(0, 0.1)
     assert form in road.ledger_ids()
+
+
+def test_a_probe_is_found_in_the_bulk_lane_too(road: Road, api: FakeApi, worker: Worker) -> None:
+    api.answers = lambda request, documents: BUSY
+    (person,) = people_of(0, 1)
+    road.producer.enqueue_many([operations.track(person, "bulk", {})])
+    for _ in range(4):
+        worker.hold(0, 0.05)
+        make_due(road.engine)
+    assert road.breaker()["state"] == "open"
+    api.answers = lambda request, documents: None
+    probe_now(road.redis)
+    worker.hold(0, 0.05)
+    assert api.taken == ["bulk"]
 
 
 def test_an_operator_can_probe_at_once_whatever_the_endpoint_asked_for(
