@@ -9,7 +9,6 @@ from uuid import UUID
 import msgspec
 
 from .checks.identifiers import ANYBODY, of_object, of_person
-from .checks.refusal import Refusal
 from .described import described
 from .errors import InvalidOperation
 from .ids import id_for, is_ulid, new_id
@@ -138,11 +137,15 @@ def refused(document: object, error: InvalidOperation, idempotency_key: object =
 
 def _unacceptable(value: object, depth: int = 0) -> Iterator[Unacceptable]:
     # Where callers' drafts have one: among identifiers, of relationships too, and as the attribute anonymous_id.
-    if isinstance(value, Unacceptable):
+    # By their own types: a value of the caller's can say that it is of another, or raise when it is asked.
+    if type(value) is Unacceptable:
         yield value
     elif type(value) is dict and depth < 4:
         for name, member in value.items():
-            yield from _unacceptable(_member(member, "anonymous_id") if name == "attributes" else member, depth + 1)
+            if type(name) is not str or name != "attributes":
+                yield from _unacceptable(member, depth + 1)
+            elif type(member) is dict:
+                yield from _unacceptable(member.get("anonymous_id"), depth + 1)
     elif type(value) is list:
         for item in value:
             yield from _unacceptable(item, depth + 1)
@@ -170,7 +173,7 @@ def _keys(document: object) -> tuple[str, ...]:
                 found.append(object_key(of_object(identifiers)))
             else:
                 found.append(key_of(*of_person(identifiers, ANYBODY)))
-        except (Refusal, InvalidOperation):
+        except Exception:  # refused, or by the value's own code
             continue
     return tuple(dict.fromkeys(found))[:2]
 

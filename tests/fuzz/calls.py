@@ -17,9 +17,10 @@ from producers import InvalidOperation, ObjectRef, Operation, Person, Producer, 
 from producers.append import Entry
 from producers.document import check
 from producers.ids import is_ulid
-from producers.job import decode_entry
+from producers.job import decode_entry, encode_entry
 from producers.keys import KINDS, shard_of
 from producers.redis_keys import Lane
+from producers.refused import RefusedDraft, decode_refused
 from tests.support.description_check import description
 from tests.support.nasty_values import NUMBERS, TEXTS, TIMES, Draw, mutated, nasty
 from worker.customerio.requests import Request, batch, segment, single
@@ -27,6 +28,8 @@ from worker.customerio.requests import Request, batch, segment, single
 NAME = "calls"
 
 MAX_MESSAGE_CHARACTERS = 1_000
+#: Of a refused call: what was passed, and the refusal.
+MAX_KEPT_BYTES = 140_000
 #: More than a case can need, and much less than what its values stand for.
 MAX_GROWTH_BYTES = 400_000_000
 #: One case of so many is held against Customer.io's description, which takes a hundred times as long as the call.
@@ -65,13 +68,30 @@ def try_case(seed: int, producer: Producer, taken: _Taken) -> None:
     try:
         result = call(**arguments)
     except TrackRelayError as error:
-        wrong = _wrong_error(error)
+        wrong = _wrong_error(error) or _wrong_kept(error)
     except Exception as error:
         wrong = f"raised {type(error).__name__}: {str(error)[:200]}"
     else:
         wrong = _wrong_result(result, taken.entries, rng)
     if wrong:
         raise AssertionError(f"case {seed}, {name}({_shown(arguments)}): {wrong}")
+
+
+def _wrong_kept(error: TrackRelayError) -> str:
+    """Say what is wrong with the form in which a refused call is kept, with ``on_invalid="dead_letter"``."""
+    if not isinstance(error, InvalidOperation):
+        return ""
+    for part in error.parts:
+        if not isinstance(part, RefusedDraft):
+            continue
+        try:
+            body = part.kept(error).body
+            decode_refused(encode_entry(part.kept(error)))
+        except Exception as raised:
+            return f"cannot be kept: {type(raised).__name__}: {str(raised)[:200]}"
+        if len(body) > MAX_KEPT_BYTES:
+            return f"is kept in {len(body):,} bytes"
+    return ""
 
 
 class _Taken:

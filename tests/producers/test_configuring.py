@@ -92,10 +92,8 @@ def test_a_wrong_redis_url_is_a_wrong_setting_and_its_password_is_not_shown(url:
     with pytest.raises(ConfigurationError, match="TRACKRELAY_REDIS_URL") as caught:
         Producer(redis_url=url).track("42", "seen")
     assert "sEcReT" not in str(caught.value)
-    with (
-        overridden(redis_url=url, backend="redis"),
-        pytest.raises(ConfigurationError, match="TRACKRELAY_REDIS_URL") as caught,
-    ):
+    producers.configure(redis_url=url, backend="redis")
+    with pytest.raises(ConfigurationError, match="TRACKRELAY_REDIS_URL") as caught:
         asyncio.run(aio.track("42", "seen"))
     assert "sEcReT" not in str(caught.value)
 

@@ -374,7 +374,7 @@ def test_logging_when_redis_has_lost_the_queue(
     producer.track("42", "before", {})
     queue.flushall()
     job = producer.track("42", "after", {"secret": "value"})
-    assert f"job {job} was not enqueued: the queue was never set up in this Redis" in caplog.text
+    assert f"job {job} was not enqueued (person.event): the queue was never set up in this Redis" in caplog.text
     assert "value" not in caplog.text
     assert producer.enqueue_many([operations.track("42", "imported")]) == 0
     producer.close()
@@ -384,7 +384,7 @@ async def test_coroutines_log_it_too(queue: redis.Redis, redis_url: str, caplog:
     aio.configure(redis_url=redis_url, on_unavailable="log")
     queue.flushall()
     job = await aio.track("42", "after", {})
-    assert f"job {job} was not enqueued: the queue was never set up in this Redis" in caplog.text
+    assert f"job {job} was not enqueued (person.event): the queue was never set up in this Redis" in caplog.text
     await aio.aclose()
 
 

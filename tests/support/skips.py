@@ -11,6 +11,7 @@ import pytest
 #: Set to `1`: a test that is skipped for another reason than these fails the run.
 ENVIRONMENT = "TESTS_MUST_RUN"
 EXPECTED = (
+    "only a server fails over",
     "is about being root, and this run is not",
     "SQLite has one writer: whoever begins second waits before it has begun",
 )

@@ -8,6 +8,7 @@ from tests.support.road import Road
 from worker.ops.check import path, settings
 from worker.ops.check.finding import Finding
 from worker.ops.check.redis import _eviction, _kind, _memory, _persistence
+from worker.store import migrating
 
 from .command_line import Answer, CommandLine
 
@@ -28,7 +29,7 @@ def test_everything_is_shown_as_it_should_be(road: Road, run: CommandLine) -> No
         "noeviction",
         "append-only file on",
         "4 shards, format 1",
-        "revision 0002",
+        f"revision {migrating.head()}",
         "workspace 123",
     ):
         assert words in answer.out
