@@ -12,7 +12,7 @@ from .checks.identifiers import ANYBODY, of_object, of_person
 from .described import described
 from .errors import InvalidOperation
 from .ids import id_for, is_ulid, new_id
-from .job import Job
+from .job import MAX_NAME_LENGTH, Job
 from .keys import key_of, object_key
 from .operation import Operation
 from .unacceptable import Unacceptable
@@ -159,7 +159,8 @@ def _name(document: object) -> str:
     kind, action = _member(document, "type"), _member(document, "action")
     if type(kind) is not str or type(action) is not str or not (kind.isidentifier() and action.isidentifier()):
         return "unknown"
-    return f"{kind}.{action}"[:MAX_NAME]
+    # As much as an entry takes; a dot at its end is for a job of which there is no action.
+    return f"{kind}.{action}"[: MAX_NAME_LENGTH - 1]
 
 
 def _keys(document: object) -> tuple[str, ...]:
