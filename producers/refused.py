@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
+from . import limits
 from .checks.identifiers import ANYBODY, of_object, of_person
 from .described import described
 from .errors import InvalidOperation
@@ -17,6 +19,8 @@ from .keys import key_of, object_key
 from .operation import Operation
 from .unacceptable import Unacceptable
 
+#: No kind of operation has as many identifiers.
+_MAX_IDENTIFIERS = 10
 #: Bytes of JSON that are kept of what was passed: room for the largest event, and for what is wrong with it.
 MAX_DOCUMENT_BYTES = 128_000
 #: Characters of a name of an operation, and of a field …
@@ -135,20 +139,22 @@ def refused(document: object, error: InvalidOperation, idempotency_key: object =
     return error
 
 
-def _unacceptable(value: object, depth: int = 0) -> Iterator[Unacceptable]:
-    # Where callers' drafts have one: among identifiers, of relationships too, and as the attribute anonymous_id.
-    # By their own types: a value of the caller's can say that it is of another, or raise when it is asked.
-    if type(value) is Unacceptable:
-        yield value
-    elif type(value) is dict and depth < 4:
-        for name, member in value.items():
-            if type(name) is not str or name != "attributes":
-                yield from _unacceptable(member, depth + 1)
-            elif type(member) is dict:
-                yield from _unacceptable(member.get("anonymous_id"), depth + 1)
-    elif type(value) is list:
-        for item in value:
-            yield from _unacceptable(item, depth + 1)
+def _unacceptable(document: object) -> Iterator[Unacceptable]:
+    # Where callers' drafts have one: among identifiers, of relationships too, and as the attribute anonymous_id. By their own types,
+    # and no more than there can be: a value of the caller's can say that it is of another, raise when it is asked, or be endless.
+    if type(document) is not dict:
+        return
+    found = [document.get(name) for name in ("identifiers", "person", "primary", "secondary")]
+    if type(relationships := document.get("cio_relationships")) is list:
+        each = islice(relationships, limits.RELATIONSHIPS + 1)
+        found += [other.get("identifiers") for other in each if type(other) is dict]
+    if type(attributes := document.get("attributes")) is dict:
+        found.append({"anonymous_id": attributes.get("anonymous_id")})
+    for identifiers in found:
+        if type(identifiers) is dict:
+            yield from (
+                value for value in islice(identifiers.values(), _MAX_IDENTIFIERS) if type(value) is Unacceptable
+            )
 
 
 def _member(document: object, name: str) -> Any:
