@@ -290,20 +290,21 @@ class Delivery:
             admission = admit(kept.ready, standings, probes)
             intake.aside.waiting += admission.waiting
             kept.ready = admission.ready
-        return [
-            suspect(job, standing.last_success) if (standing := standings.of(job.family)).state == "closed" else job
-            for job in self._drop_expired(kept.ready, intake, standings)
-        ]
+        young = self._drop_expired(kept.ready, intake, standings)
+        return [_suspected(job, standings) if job.failed_at else job for job in young]
 
     def _drop_expired(self, ready: list[Job], intake: Intake, standings: Standings) -> list[Job]:
+        # Both servers must find a job too old: the clock of one of them may have jumped.
+        now = min(standings.now, self._clock.now())
+        if not ready or now - min(job.age_from for job in ready) <= self._rules.max_age_s:
+            return ready
+
         def possible_since(job: Job) -> float | None:
             standing = standings.of(job.family)
             if standing.state != "closed" or not standing.recovered:
                 return None
             return max(self._takeover.family_possible_since(job.family), standing.recovered)
 
-        # Both servers must find it too old: the clock of one of them may have jumped.
-        now = min(standings.now, self._clock.now())
         young, dead = expired(ready, now, self._rules.max_age_s, possible_since)
         intake.aside.dead += dead
         return young
@@ -399,6 +400,11 @@ class Delivery:
         self._queue.acknowledge(intake.lane, intake.read.entries, intake.handed.jobs)
         self._in_hand = None
         failpoint("after_acknowledge")
+
+
+def _suspected(job: Job, standings: Standings) -> Job:
+    standing = standings.of(job.family)
+    return suspect(job, standing.last_success) if standing.state == "closed" else job
 
 
 def _in_this_thread(call: Callable[[Packed], list[Result]], packed: Packed) -> Future[list[Result]]:
