@@ -7,13 +7,13 @@ import msgspec
 from producers import limits
 from producers.redis_keys import Lane
 
-from .endpoint_families import Family, family_of_operation
+from .endpoint_families import PREFIXES, Family, family_of_operation
 
 #: Operations after which nothing may be sent for their keys before they are settled.
 BARRIERS = frozenset({"person.merge", "person.delete", "person.suppress", "person.unsuppress"})
 
 #: Beginnings of the names of operations that the Track API's v2 cannot carry: each job needs a request of its own.
-SINGLES = ("anonymous.", "form.", "delivery.metric", "delivery.unsubscribe")
+SINGLES = tuple(prefix for family in (Family.V1_EVENTS, Family.FORMS, Family.METRICS) for prefix in PREFIXES[family])
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
