@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from producers import Operation, Person, operations
+from trackrelay import Operation, Person, operations
 
 from .filling import fill_backlog
 from .latency import call_at_a_rate, event, waited_ms, warmed_up

@@ -6,7 +6,7 @@ import itertools
 import sys
 import time
 
-from producers import Producer
+from trackrelay import Producer
 
 from .latency import event
 

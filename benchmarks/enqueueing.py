@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from producers import Producer, operations
-from producers.commands import command, packed
-from producers.connections import Connections
+from trackrelay import Producer, operations
+from trackrelay.commands import command, packed
+from trackrelay.connections import Connections
 
 from .measured import percentiles
 from .mixes import event_attributes, events
@@ -52,7 +52,7 @@ def call_costs(stack: Stack, calls: int) -> dict[str, Any]:
         "making_us": percentiles(
             [_timed(lambda: operations.track("42", "order_completed", DATA)) for _ in range(calls)]
         ),
-        "import_ms": round(_import_ms("import producers") - _import_ms("pass"), 1),
+        "import_ms": round(_import_ms("import trackrelay") - _import_ms("pass"), 1),
     }
     producer.close()
     return costs | _under_load(stack, calls)

@@ -8,7 +8,7 @@ import time
 
 import redis
 
-from producers import Producer
+from trackrelay import Producer
 
 from .mixes import MIXES
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from producers import Operation, Producer, operations
+from trackrelay import Operation, Producer, operations
 
 from .measured import percentiles
 from .road import CONCURRENCY, POOL

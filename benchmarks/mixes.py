@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from producers import Operation, Person, operations
+from trackrelay import Operation, Person, operations
 
 #: How many people the traffic is about.
 PEOPLE = 10_000

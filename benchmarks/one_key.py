@@ -6,7 +6,7 @@ import time
 from contextlib import closing
 from typing import Any
 
-from producers import Person, Producer, operations
+from trackrelay import Person, Producer, operations
 
 from .road import CONCURRENCY, POOL
 from .stack import Stack

@@ -84,7 +84,7 @@ def enqueueing(results: Results) -> str:
     return (
         f"{table}\n\n`pipeline()` of a hundred: {costs['pipeline_us_per_call']:,.0f} µs a call. `enqueue_many()`: "
         f"{costs['enqueue_many_per_s']:,} a second; `.delay()`: {costs['delay_per_s']:,} a second. Making the operation, "
-        f"every check included, is {costs['making_us']['p50']:,.0f} µs of a call; `import producers` takes "
+        f"every check included, is {costs['making_us']['p50']:,.0f} µs of a call; `import trackrelay` takes "
         f"{costs['import_ms']:,.0f} ms."
     )
 

@@ -17,14 +17,14 @@ import click
 import msgspec
 import sqlalchemy as sa
 
-from producers import operations
-from producers.ids import new_id
-from producers.keys import shard_of
-from producers.redis_keys import LANES
-from worker.job import Job
-from worker.store import due, known, settlement, shards
-from worker.store.backlog import Waiting
-from worker.store.settlement import Settlement
+from trackrelay import operations
+from trackrelay.ids import new_id
+from trackrelay.keys import shard_of
+from trackrelay.redis_keys import LANES
+from trackrelay.worker.job import Job
+from trackrelay.worker.store import due, known, settlement, shards
+from trackrelay.worker.store.backlog import Waiting
+from trackrelay.worker.store.settlement import Settlement
 
 from .documents import between_markers
 from .filling import fill_backlog, fill_ledger

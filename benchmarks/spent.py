@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import click
 
-from producers import Producer, operations
-from producers.append import append_command
-from producers.commands import command, packed
-from producers.connections import Connections
+from trackrelay import Producer, operations
+from trackrelay.append import append_command
+from trackrelay.commands import command, packed
+from trackrelay.connections import Connections
 
 from .stack import Meter, Stack, wait_for
 

@@ -17,11 +17,11 @@ import psutil
 import redis
 import sqlalchemy as sa
 
-from sandbox import SandboxProcess
-from worker.ops.servers import ChildProcess, PostgresProcess, ValkeyProcess
-from worker.queue_length import jobs_queued
-from worker.setting_up import migrate
-from worker.settings import sqlalchemy_url
+from trackrelay.sandbox import SandboxProcess
+from trackrelay.worker.ops.servers import ChildProcess, PostgresProcess, ValkeyProcess
+from trackrelay.worker.queue_length import jobs_queued
+from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.settings import sqlalchemy_url
 
 ROOT = Path(__file__).parents[1]
 LATENCY_S = 0.05

@@ -12,6 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import ParamSpec
 
+if __name__ == "producers":
+    # In a clone, `from producers import track` imports the folder by its own name.
+    from trackrelay.folder_names import use_package
+
+    use_package(__name__)
+
 from . import operations
 from .default import configure, default_producer
 from .errors import (
@@ -56,7 +62,7 @@ def _enqueues_each(make: Callable[P, Sequence[Operation]]) -> Callable[P, list[s
 
 
 def enqueue(operation: Operation) -> str:
-    """Enqueue an operation made by :mod:`producers.operations`, or taken from an error, and return its job's id."""
+    """Enqueue an operation made by :mod:`trackrelay.operations`, or taken from an error, and return its job's id."""
     return default_producer().enqueue(operation)
 
 

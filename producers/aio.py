@@ -1,4 +1,4 @@
-"""The same names as :mod:`producers`, as coroutines."""
+"""The same names as :mod:`trackrelay`, as coroutines."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def enqueue_all(batch: Sequence[Operation], *, lane: Lane = "live") -> lis
 async def enqueue_many(
     operations: Iterable[Operation] | AsyncIterable[Operation], *, on_invalid: OnInvalid | None = None
 ) -> int:
-    """Enqueue any number of operations in the bulk lane; see :meth:`producers.Producer.enqueue_many`."""
+    """Enqueue any number of operations in the bulk lane; see :meth:`trackrelay.Producer.enqueue_many`."""
     count, refusals = 0, default_producer().refusals
     if isinstance(operations, AsyncIterable):
         async for chunk in _chunks(_valid(aiter(operations), refusals, on_invalid)):

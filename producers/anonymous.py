@@ -1,6 +1,6 @@
 """Visitors nobody knows yet: the id in their cookie, by which what they did becomes theirs once they say who they are.
 
-Without a framework: those of :mod:`producers.django` and :mod:`producers.flask` hand it the cookie and set what it asks for.
+Without a framework: those of :mod:`trackrelay.django` and :mod:`trackrelay.flask` hand it the cookie and set what it asks for.
 """
 
 from __future__ import annotations

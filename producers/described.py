@@ -28,7 +28,7 @@ MAX_BITS = 4_096
 def described(value: object, max_bytes: int) -> bytes:
     """Return ``value`` as JSON of about ``max_bytes`` at most.
 
-    An object with the name :data:`producers.values.NOT_ENCODED` stands for what JSON cannot say, for what was refused, and for what
+    An object with the name :data:`trackrelay.values.NOT_ENCODED` stands for what JSON cannot say, for what was refused, and for what
     has no room; the checks refuse it wherever it stands.
     """
     return msgspec.json.encode(_Describer(max_bytes).describe(value, 1))

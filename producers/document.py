@@ -102,7 +102,7 @@ def checked_again(operation: object) -> Operation:
     if type(operation) is RefusedOperation:
         return operation  # it goes to the dead letters, which take anything
     if type(operation) is not Operation:
-        raise wrong_type(operation, "an operation that producers.operations made").error("what is enqueued")
+        raise wrong_type(operation, "an operation that trackrelay.operations made").error("what is enqueued")
     companion = operation.companion
     try:
         if not is_checked(operation):

@@ -8,7 +8,7 @@ import msgspec
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One checked operation, with the id it keeps through retries, crashes, replays and repeated calls.
 
-    Made by the functions of :mod:`producers.operations`; enqueueing the same value twice delivers it once.
+    Made by the functions of :mod:`trackrelay.operations`; enqueueing the same value twice delivers it once.
     """
 
     #: ULID. For an event it is the event's own id, which Customer.io de-duplicates by.

@@ -1,7 +1,7 @@
 """The vocabulary: each function makes one checked operation, and none of them enqueues it.
 
 All take ``idempotency_key=``: the caller's own name for the call, 1 to 255 characters; the same key is the same job.
-All raise :class:`~producers.InvalidOperation`, with field, limit and actual, for what Customer.io would refuse.
+All raise :class:`~trackrelay.InvalidOperation`, with field, limit and actual, for what Customer.io would refuse.
 """
 
 from __future__ import annotations

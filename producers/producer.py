@@ -48,10 +48,10 @@ class Producer(Vocabulary):
     """Enqueues to one queue. Thread-safe, fork-safe, asleep until first used.
 
     Args:
-        settings: as for :func:`producers.configure`; what is not given comes from the environment.
+        settings: as for :func:`trackrelay.configure`; what is not given comes from the environment.
 
     Each method of the vocabulary (``identify``, ``track`` …) returns the job's id and raises
-    :class:`~producers.InvalidOperation`, :class:`~producers.QueueUnavailable` or :class:`~producers.QueueFull`.
+    :class:`~trackrelay.InvalidOperation`, :class:`~trackrelay.QueueUnavailable` or :class:`~trackrelay.QueueFull`.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -111,7 +111,7 @@ class Producer(Vocabulary):
         return self.enqueue_all(batch)
 
     def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int] | None:
-        """What :mod:`producers.aio` awaits to enqueue ``batch``, and gets how many were; None: it goes to the queue by itself."""
+        """What :mod:`trackrelay.aio` awaits to enqueue ``batch``, and gets how many were; None: it goes to the queue by itself."""
         return None
 
     def enqueue_many(self, operations: Iterable[Operation], *, on_invalid: OnInvalid | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The queue in Redis, for coroutines: what :mod:`producers.redis_queue` does, in a few threads of our own.
+"""The queue in Redis, for coroutines: what :mod:`trackrelay.redis_queue` does, in a few threads of our own.
 
 A connection of asyncio's belongs to one event loop. Where each request has a loop of its own, as under WSGI, every request would
 leave one behind. Those of threads serve every loop, so that there are never more of them than threads.
@@ -32,7 +32,7 @@ class AsyncRedisQueue:
         self._queue = RedisQueue(settings)
 
     async def append(self, entries: Sequence[Entry], lane: Lane) -> None:
-        """Append all ``entries`` or none; raises as :meth:`producers.redis_queue.RedisQueue.append`."""
+        """Append all ``entries`` or none; raises as :meth:`trackrelay.redis_queue.RedisQueue.append`."""
         reachability = self._queue.reachability
         reachability.check(entries)
         give_up = time.monotonic() + self._timeout_s

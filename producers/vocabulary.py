@@ -1,4 +1,4 @@
-"""The functions of :mod:`producers.operations` as methods, for whatever takes operations."""
+"""The functions of :mod:`trackrelay.operations` as methods, for whatever takes operations."""
 
 from __future__ import annotations
 

@@ -3,6 +3,12 @@
 An independent reading of Customer.io's published description: it shares no code with what sends to it.
 """
 
+if __name__ == "sandbox":
+    # In a clone, `python -m sandbox` and `from sandbox import …` import the folder by its own name.
+    from trackrelay.folder_names import use_package
+
+    use_package(__name__)
+
 from .client import SandboxClient
 from .process import SandboxProcess
 

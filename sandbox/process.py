@@ -71,7 +71,7 @@ class SandboxProcess:
         """Start it, afresh if it runs, and wait until it listens; `SandboxNotStarted` says what it said instead."""
         self.kill()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "sandbox", *self.options.arguments()],
+            [sys.executable, "-P", "-m", "trackrelay.sandbox", *self.options.arguments()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -136,7 +136,7 @@ class SandboxProcess:
 
 
 def _environment() -> dict[str, str]:
-    """The child must find this very package, wherever it is started."""
-    here = str(Path(__file__).resolve().parent.parent)
+    """Return an environment in which the child imports this very package, in whatever folder it starts."""
+    here = str(Path(__file__).parents[2])
     before = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{before}" if before else here}

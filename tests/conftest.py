@@ -15,19 +15,19 @@ import pytest
 import redis
 import structlog
 
-from producers import Producer, default
-from producers.environment import set_framework_settings
-from producers.people import recognise_people
-from sandbox import process as sandbox_process
-from sandbox.process import SandboxProcess
 from tests.description import find_description
 from tests.support import canaries, skips
 from tests.support.databases import TEMPLATE, create_database, fresh_database, migrate
 from tests.support.description_check import MISSING, is_required, violations
 from tests.support.waiting import patient
 from tests.support.worker_process import WorkerProcess
-from worker.ops.servers import PostgresProcess, ValkeyProcess, child, process, unprivileged
-from worker.settings import settings
+from trackrelay import Producer, default
+from trackrelay.environment import set_framework_settings
+from trackrelay.people import recognise_people
+from trackrelay.sandbox import process as sandbox_process
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.ops.servers import PostgresProcess, ValkeyProcess, child, process, unprivileged
+from trackrelay.worker.settings import settings
 
 # Several tests run side by side: how long an example takes says nothing of the code.
 hypothesis.settings.register_profile(

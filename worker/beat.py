@@ -1,4 +1,4 @@
-"""The scheduler behind ``celery -A worker beat``: keeps no file, and stops adding to a queue that nobody empties."""
+"""The scheduler behind ``celery -A trackrelay beat``: keeps no file, and stops adding to a queue that nobody empties."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 from celery.beat import Scheduler
 
-from producers.append import MAX_RINGS
-from producers.redis_keys import QUEUE_KEY
-from producers.setting_names import unknown_names
+from trackrelay.append import MAX_RINGS
+from trackrelay.redis_keys import QUEUE_KEY
+from trackrelay.setting_names import unknown_names
 
 from .redis_client import connect
 from .settings import settings

@@ -14,7 +14,7 @@ from celery.app.amqp import AMQP
 from kombu.connection import Connection
 from kombu.transport import redis as kombu_redis
 
-from producers.redis_keys import QUEUE
+from trackrelay.redis_keys import QUEUE
 
 from .celery_messages import NotOursError, checked, log_dropped
 from .redis_client import LeavesReplicas

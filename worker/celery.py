@@ -1,4 +1,4 @@
-"""The Celery app. ``celery -A worker worker`` and ``celery -A worker beat`` find it here."""
+"""The Celery app. ``celery -A trackrelay worker`` and ``celery -A trackrelay beat`` find it here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import current_app, signals
 
-from producers.append import DELIVER_TASK
+from trackrelay.append import DELIVER_TASK
 
 from . import logs, pool_process, tasks
 from .celery_messages import PRUNE_TASK, TICK_TASK
@@ -15,7 +15,7 @@ from .relay import in_worker
 
 # Not the process's current app: an application's own Celery, in the same process, keeps its shared tasks.
 app = OwnCelery("trackrelay", set_as_current=False)
-app.config_from_object("worker.celeryconfig")
+app.config_from_object("trackrelay.worker.celeryconfig")
 
 app.task(tasks.deliver, name=DELIVER_TASK)
 app.task(tasks.tick, name=TICK_TASK)

@@ -13,9 +13,9 @@ from typing import Any
 
 import structlog
 
-from producers.append import DELIVER_TASK
-from producers.json_values import NotJsonError, decode_json
-from producers.redis_keys import QUEUE
+from trackrelay.append import DELIVER_TASK
+from trackrelay.json_values import NotJsonError, decode_json
+from trackrelay.redis_keys import QUEUE
 
 log = structlog.get_logger("trackrelay.worker")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from producers.errors import ConfigurationError
-from producers.redis_keys import CELERY_PREFIX, QUEUE
+from trackrelay.errors import ConfigurationError
+from trackrelay.redis_keys import CELERY_PREFIX, QUEUE
 
 from .redis_client import broker_url_of
 from .settings import settings
@@ -48,7 +48,7 @@ event_exchange = "trackrelay.celeryev"
 event_queue_prefix = "trackrelay.celeryev"
 enable_utc = True
 timezone = "UTC"
-beat_scheduler = "worker.beat:BoundedScheduler"
+beat_scheduler = "trackrelay.worker.beat:BoundedScheduler"
 beat_max_loop_interval = 1
 beat_schedule = {
     "trackrelay-tick": {"task": "trackrelay.tick", "schedule": 1.0, "options": {"expires": 5}},

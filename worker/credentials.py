@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from threading import Lock
 
-from producers.errors import ConfigurationError
+from trackrelay.errors import ConfigurationError
 
 from .settings import Settings, load, settings
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from producers import limits
-from producers.redis_keys import Lane
+from trackrelay import limits
+from trackrelay.redis_keys import Lane
 
 from .endpoint_families import PREFIXES, Family, family_of_operation
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from hashlib import blake2b
 
-from producers.keys import is_private
+from trackrelay.keys import is_private
 
 _HASHED = re.compile(r"[a-z_]+:#[0-9a-f]{24}")
 

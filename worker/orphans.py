@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from producers.redis_keys import PREFIX, stream
+from trackrelay.redis_keys import PREFIX, stream
 
 from .resources import Resources
 from .store import orphans

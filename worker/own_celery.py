@@ -17,7 +17,7 @@ class OwnCelery(Celery):  # type: ignore[misc]
     #: Which Celery would otherwise take from CELERY_RESULT_BACKEND. No task of ours has a result.
     backend_cls = "disabled"
     #: Makes connections that leave a Redis which is no primary any more.
-    amqp_cls = "worker.broker:BrokerAMQP"
+    amqp_cls = "trackrelay.worker.broker:BrokerAMQP"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # No fix-ups: Celery's for Django puts the current folder first on the path and loads the application.

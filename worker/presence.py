@@ -14,9 +14,9 @@ import redis
 import structlog
 from redis.exceptions import RedisError
 
-from producers.append import MAX_RINGS, celery_message
-from producers.redis_keys import PREFIX, QUEUE_KEY
-from producers.version import __version__
+from trackrelay.append import MAX_RINGS, celery_message
+from trackrelay.redis_keys import PREFIX, QUEUE_KEY
+from trackrelay.version import __version__
 
 from .destination import destination
 from .pruning import PRUNE_S

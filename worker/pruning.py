@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from producers.redis_keys import PREFIX
+from trackrelay.redis_keys import PREFIX
 
 from .pool_process import is_ending
 from .resources import Resources

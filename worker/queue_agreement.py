@@ -13,8 +13,8 @@ import redis
 import sqlalchemy as sa
 import structlog
 
-from producers.job import FORMAT_VERSION
-from producers.redis_keys import CONFIG, MOVING, PREFIX
+from trackrelay.job import FORMAT_VERSION
+from trackrelay.redis_keys import CONFIG, MOVING, PREFIX
 
 from . import queue_config
 from .delivery.pace import GRACE_S

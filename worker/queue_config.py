@@ -7,10 +7,10 @@ from typing import Any
 
 import redis
 
-from producers.ids import new_id
-from producers.job import FORMAT_VERSION
-from producers.redis_keys import CONFIG
-from producers.redis_queue import DEFAULT_SHARDS
+from trackrelay.ids import new_id
+from trackrelay.job import FORMAT_VERSION
+from trackrelay.redis_keys import CONFIG
+from trackrelay.redis_queue import DEFAULT_SHARDS
 
 
 class QueueProblem(Exception):

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from producers.redis_keys import LANES, Lane, more, stream
+from trackrelay.redis_keys import LANES, Lane, more, stream
 
 from .delivery.scripts import GROUP
 from .store.incidents import Streams

@@ -10,9 +10,9 @@ import redis
 import sqlalchemy as sa
 import structlog
 
-from producers.ids import new_id
-from producers.job import FORMAT_VERSION
-from producers.redis_keys import CONFIG, PREFIX
+from trackrelay.ids import new_id
+from trackrelay.job import FORMAT_VERSION
+from trackrelay.redis_keys import CONFIG, PREFIX
 
 from . import queue_config
 from .delivery.pace import GRACE_S

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import redis
 from redis.exceptions import BusyLoadingError, ConnectionError, MasterDownError, ReadOnlyError, ResponseError
 
-from producers.connections import connection_options
+from trackrelay.connections import connection_options
 
 from .settings import Settings
 

@@ -9,10 +9,10 @@ import msgspec
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from producers.ids import id_for
-from producers.job import FORMAT_VERSION
-from producers.redis_keys import INVALID, Lane
-from producers.refused import RefusedCall, RefusedJob, decode_refused
+from trackrelay.ids import id_for
+from trackrelay.job import FORMAT_VERSION
+from trackrelay.redis_keys import INVALID, Lane
+from trackrelay.refused import RefusedCall, RefusedJob, decode_refused
 
 from .delivery.intake import refuse_unstorable
 from .failpoints import failpoint

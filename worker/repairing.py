@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from producers.json_values import NotJsonError, decode_json
+from trackrelay.json_values import NotJsonError, decode_json
 
 #: Steps into a document: names of fields, and places in lists.
 Path = tuple[str | int, ...]

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from producers.document import check
-from producers.errors import InvalidOperation
-from producers.keys import shard_of
-from producers.operation import Operation
+from trackrelay.document import check
+from trackrelay.errors import InvalidOperation
+from trackrelay.keys import shard_of
+from trackrelay.operation import Operation
 
 from .delivery.intake import stamped
 from .job import Job

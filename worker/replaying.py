@@ -12,7 +12,7 @@ import redis
 import sqlalchemy as sa
 from redis.exceptions import RedisError
 
-from producers.redis_keys import MOVING
+from trackrelay.redis_keys import MOVING
 
 from .delivery.shard_queue import last_entries, ring
 from .keys import KeyHasher

@@ -17,11 +17,11 @@ from typing import Any
 import redis
 import sqlalchemy as sa
 
-from producers.document import check
-from producers.errors import InvalidOperation
-from producers.json_values import NotJsonError, decode_json
-from producers.keys import shard_of
-from producers.redis_keys import CONFIG, MOVING, PREFIX, lease
+from trackrelay.document import check
+from trackrelay.errors import InvalidOperation
+from trackrelay.json_values import NotJsonError, decode_json
+from trackrelay.keys import shard_of
+from trackrelay.redis_keys import CONFIG, MOVING, PREFIX, lease
 
 from . import queue_config
 from .delivery.emptying import empty

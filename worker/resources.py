@@ -13,7 +13,7 @@ import redis
 import sqlalchemy as sa
 import structlog
 
-from producers.redis_keys import Lane
+from trackrelay.redis_keys import Lane
 
 from .credentials import Credentials, unset
 from .customerio.client import TrackApi

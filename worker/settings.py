@@ -13,11 +13,11 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, Validat
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from producers import durations, server_urls
-from producers.default import overrides
-from producers.environment import environment as current_environment
-from producers.errors import ConfigurationError
-from producers.setting_names import SECRET_NAMES
+from trackrelay import durations, server_urls
+from trackrelay.default import overrides
+from trackrelay.environment import environment as current_environment
+from trackrelay.errors import ConfigurationError
+from trackrelay.setting_names import SECRET_NAMES
 
 #: The kind of error whose value is not quoted.
 _UNSHOWN = "unshown"
@@ -165,7 +165,7 @@ def _check_url(url: str, allow_http: bool) -> None:
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of ``environment``, with what ``producers.configure()`` was told on top.
+    """The settings of ``environment``, with what ``trackrelay.configure()`` was told on top.
 
     Args:
         environment: left out, the process's, with a framework's settings on top.

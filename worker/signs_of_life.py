@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from producers.redis_keys import PREFIX
+from trackrelay.redis_keys import PREFIX
 
 #: When the last beat showed itself: ``status`` reads it.
 BEAT_KEY = PREFIX + "beat"

@@ -11,7 +11,7 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from producers.setting_names import unknown_names
+from trackrelay.setting_names import unknown_names
 
 from .credentials import Credentials
 from .customerio.client import TrackApi

@@ -1,4 +1,4 @@
-"""For the tests of an application: a sandbox in the same process, to which :func:`producers.testing.capture` delivers."""
+"""For the tests of an application: a sandbox in the same process, to which :func:`trackrelay.testing.capture` delivers."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import Any
 
 import msgspec
 
-from producers import limits
-from producers.operation import Operation
-from producers.testing import DeliveryRefused
+from trackrelay import limits
+from trackrelay.operation import Operation
+from trackrelay.testing import DeliveryRefused
 
 from .customerio import requests
 from .customerio.requests import Request
 
 try:
-    from sandbox.in_process import InProcessSandbox
+    from trackrelay.sandbox.in_process import InProcessSandbox
 except ModuleNotFoundError as error:
-    raise ImportError(f"worker.testing needs {error.name}: pip install 'trackrelay[worker,sandbox]'") from error
+    raise ImportError(
+        f"trackrelay.worker.testing needs {error.name}: pip install 'trackrelay[worker,sandbox]'"
+    ) from error
 
 _V1_ONLY = ("anonymous", "form", "delivery.metric", "delivery.unsubscribe")
 
@@ -26,7 +28,7 @@ class DeliveringSandbox(InProcessSandbox):
     """A sandbox for ``capture(deliver_to=…)``: it knows people, merges, suppression, anonymous events, as Customer.io does.
 
     Args:
-        options: fields of ``sandbox.options.SandboxOptions``, e.g. ``event_merging=False``.
+        options: fields of ``trackrelay.sandbox.options.SandboxOptions``, e.g. ``event_merging=False``.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import sqlalchemy as sa
 import structlog
 
-from producers.redis_keys import LANES, PREFIX
+from trackrelay.redis_keys import LANES, PREFIX
 
 from . import queue_length
 from .delivery.shard_queue import ring

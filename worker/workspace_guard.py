@@ -15,7 +15,7 @@ from typing import Any
 
 import redis
 
-from producers.redis_keys import PREFIX
+from trackrelay.redis_keys import PREFIX
 
 from .customerio.region import Verdict
 from .delivery.pace import Closed

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from worker.ops.dev.ending import like_ctrl_c
-from worker.ops.dev.merged import Merged
-from worker.ops.dev.stack import Stack
-from worker.ops.servers import ChildProcess, ServerError, ports
+from trackrelay.worker.ops.dev.ending import like_ctrl_c
+from trackrelay.worker.ops.dev.merged import Merged
+from trackrelay.worker.ops.dev.stack import Stack
+from trackrelay.worker.ops.servers import ChildProcess, ServerError, ports
 
 HERE = Path(__file__).resolve().parent
 PORT = 8000

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from werkzeug.serving import make_server
 
-from worker.ops.dev.ending import like_ctrl_c
-from worker.ops.dev.stack import Stack
-from worker.ops.servers import ports
+from trackrelay.worker.ops.dev.ending import like_ctrl_c
+from trackrelay.worker.ops.dev.stack import Stack
+from trackrelay.worker.ops.servers import ports
 
 from .shop import create_app
 

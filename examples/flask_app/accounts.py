@@ -6,7 +6,7 @@ import flask
 import sqlalchemy as sa
 from flask.typing import ResponseReturnValue
 
-from producers.flask import forget_visitor, identify_visitor
+from trackrelay.flask import forget_visitor, identify_visitor
 
 from .current import current_account, logged_in_account
 from .models import Account

@@ -7,8 +7,8 @@ from decimal import Decimal
 import flask
 from flask.typing import ResponseReturnValue
 
-from producers import page, track
-from producers.flask import visitor
+from trackrelay import page, track
+from trackrelay.flask import visitor
 
 from .current import current_account
 

@@ -7,7 +7,7 @@ from typing import Any
 import flask
 from flask_sqlalchemy import SQLAlchemy
 
-from producers.flask import TrackRelay
+from trackrelay.flask import TrackRelay
 
 db = SQLAlchemy()
 # With the database: everything goes by way of the outbox, so nothing is lost while Redis is away, and one person's

@@ -1,1 +1,1 @@
-"""What Customer.io takes, one module a kind of operation; the gate they stand in is :mod:`producers.document`."""
+"""What Customer.io takes, one module a kind of operation; the gate they stand in is :mod:`trackrelay.document`."""

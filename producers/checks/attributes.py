@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date
 
-from .. import limits
-from ..cautions import Caution, caution_about
-from ..values import JSON, Room, encoded, json_object
+from trackrelay import limits
+from trackrelay.cautions import Caution, caution_about
+from trackrelay.values import JSON, Room, encoded, json_object
+
 from .names import size
 from .refusal import Refusal, too_many_bytes, within
 
@@ -23,7 +24,7 @@ def attributes_of(value: object, room: Room | None = None) -> dict[str, JSON]:
 
     Raises:
         Refusal: not a mapping, more than 300, a name or a value too long, or what
-            :func:`~producers.values.json_object` refuses.
+            :func:`~trackrelay.values.json_object` refuses.
     """
     clean = json_object(value, "an object of attributes, such as a dict", room)
     _refuse_too_many(clean)

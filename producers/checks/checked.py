@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from ..values import JSON
+from trackrelay.values import JSON
 
 #: An operation as somebody wrote it down.
 Document: TypeAlias = Mapping[str, Any]

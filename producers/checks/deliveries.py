@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
-from .. import limits
-from ..keys import key_of
-from ..values import JSON, json_object, number_of, timestamp
+from trackrelay import limits
+from trackrelay.keys import key_of
+from trackrelay.values import JSON, json_object, number_of, timestamp
+
 from .checked import Checked, Document, rule
 from .names import name_of, size, text_in
 from .refusal import Refusal, too_many_bytes, within

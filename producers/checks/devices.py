@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .. import limits
-from ..keys import key_of
-from ..values import JSON, json_object, mapping_of, timestamp
+from trackrelay import limits
+from trackrelay.keys import key_of
+from trackrelay.values import JSON, json_object, mapping_of, timestamp
+
 from .checked import Checked, Document, rule
 from .identifiers import of_person
 from .names import name_of

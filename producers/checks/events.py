@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from .. import limits
-from ..keys import key_of
-from ..values import JSON, json_object, timestamp
+from trackrelay import limits
+from trackrelay.keys import key_of
+from trackrelay.values import JSON, json_object, timestamp
+
 from .checked import Checked, Document, rule
 from .identifiers import ANONYMOUS, KNOWN, of_person
 from .names import email_address, refuse_controls, size, text_in

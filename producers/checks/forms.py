@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..keys import key_of
-from ..values import JSON, json_object
+from trackrelay.keys import key_of
+from trackrelay.values import JSON, json_object
+
 from .attributes import refuse_other_identifier
 from .checked import Checked, Document, rule
 from .deliveries import identifier_of

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from .. import limits
-from ..values import mapping_of
+from trackrelay import limits
+from trackrelay.values import mapping_of
+
 from .names import email, name_of, phone, text_in
 from .object_types import object_type_id
 from .refusal import Refusal, brief, refusal_for, within

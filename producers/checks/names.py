@@ -8,7 +8,8 @@ from numbers import Integral
 from unicodedata import normalize
 from uuid import UUID
 
-from .. import limits
+from trackrelay import limits
+
 from .placeholders import NOT_NAMES, refuse_placeholder
 from .refusal import Refusal, too_many_bytes, wrong_type
 from .stand_ins import resolved

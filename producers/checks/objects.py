@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..keys import object_key
-from ..values import JSON
+from trackrelay.keys import object_key
+from trackrelay.values import JSON
+
 from .attributes import attributes_of, refuse_other_identifier
 from .checked import Checked, Document, rule
 from .identifiers import OBJECT, anonymous_id, of_object

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ..cautions import Caution, caution_about
-from ..keys import key_of
-from ..values import JSON, timestamp
+from trackrelay.cautions import Caution, caution_about
+from trackrelay.keys import key_of
+from trackrelay.values import JSON, timestamp
+
 from .attributes import attributes_of, refuse_other_identifier
 from .checked import Checked, Document, rule
 from .identifiers import BY_ID_EMAIL_OR_CIO_ID, PERSON, anonymous_id, of_person

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
-from ..errors import InvalidOperation, TrackRelayError
+from trackrelay.errors import InvalidOperation, TrackRelayError
 
 #: Errors are read by people and stored in logs: what they say of hostile values is bounded.
 MAX_MESSAGE_CHARACTERS = 900

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from .. import limits
-from ..values import JSON, Room, mapping_of, whole_room
+from trackrelay import limits
+from trackrelay.values import JSON, Room, mapping_of, whole_room
+
 from .attributes import attributes_of
 from .identifiers import ANONYMOUS, BY_ID_EMAIL_OR_CIO_ID, of_object, of_person
 from .refusal import Refusal, within, wrong_type

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..keys import key_of, object_key, shown
+from trackrelay.keys import key_of, object_key, shown
+
 from .identifiers import ANYBODY, of_object, of_person
 from .refusal import Refusal, written
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
-from .. import limits
-from ..keys import key_of
-from ..values import JSON
+from trackrelay import limits
+from trackrelay.keys import key_of
+from trackrelay.values import JSON
+
 from .checked import Checked, Document, rule
 from .identifiers import BY_ID_EMAIL_OR_CIO_ID, of_person
 from .refusal import Refusal, within

@@ -7,8 +7,9 @@ from enum import Enum
 from itertools import islice
 from typing import Any
 
-from .. import limits
-from ..values import JSON, Room, json_object
+from trackrelay import limits
+from trackrelay.values import JSON, Room, json_object
+
 from .refusal import Refusal, brief, kind_of, wrong_type
 from .stand_ins import resolved
 

@@ -2,7 +2,7 @@
 
 A project that uses the official client changes its import and nothing else::
 
-    from producers.customerio import CustomerIO, Regions, CustomerIOException
+    from trackrelay.customerio import CustomerIO, Regions, CustomerIOException
 
 The credentials, region, host and retries given to ``CustomerIO`` are kept and not used: the worker has its own. What is not about
 the Track API (``APIClient``, ``SendEmailRequest`` …) comes from the official package where that is installed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import (
+from trackrelay.errors import (
     ConfigurationError,
     InvalidOperation,
     NotEnqueued,
@@ -12,6 +12,7 @@ from ..errors import (
     QueueUnavailable,
     TrackRelayError,
 )
+
 from . import official
 
 

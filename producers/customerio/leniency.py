@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from ..checks import people
-from ..checks.attributes import attributes_of
-from ..checks.checked import Checked, Document
-from ..checks.names import email_address
-from ..checks.refusal import Refusal, within
-from ..document import RULES, check
-from ..errors import InvalidOperation
-from ..operation import Operation
-from ..refused import RefusedDraft
+from trackrelay.checks import people
+from trackrelay.checks.attributes import attributes_of
+from trackrelay.checks.checked import Checked, Document
+from trackrelay.checks.names import email_address
+from trackrelay.checks.refusal import Refusal, within
+from trackrelay.document import RULES, check
+from trackrelay.errors import InvalidOperation
+from trackrelay.operation import Operation
+from trackrelay.refused import RefusedDraft
 
 #: Addresses in an event's data that override a campaign's own, unless they are blank.
 _OVERRIDES = frozenset({"recipient", "from_address", "reply_to"})

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ..errors import InvalidOperation
-from ..operation import Operation
+from trackrelay.errors import InvalidOperation
+from trackrelay.operation import Operation
+
 from . import taking, v1
 from .client_base import CustomerIOException
 from .leniency import operation

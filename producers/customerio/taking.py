@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from ..default import default_producer
-from ..errors import InvalidOperation, NotEnqueued
-from ..operation import Operation
-from ..producer import chunks
-from ..refusals import Refusals
-from ..refused import RefusedDraft
+from trackrelay.default import default_producer
+from trackrelay.errors import InvalidOperation, NotEnqueued
+from trackrelay.operation import Operation
+from trackrelay.producer import chunks
+from trackrelay.refusals import Refusals
+from trackrelay.refused import RefusedDraft
 
 log = logging.getLogger("trackrelay")
 
@@ -30,7 +30,7 @@ def enqueue_through(target: Callable[[], Takes] | None) -> None:
     """Say what takes the operations of every client from now on.
 
     Args:
-        target: asked at each call, e.g. ``lambda: Outbox(db.session)``; None: the producer that ``producers.track`` uses.
+        target: asked at each call, e.g. ``lambda: Outbox(db.session)``; None: the producer that ``trackrelay.track`` uses.
     """
     global _target
     _target = target or default_producer

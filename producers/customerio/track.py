@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-from ..errors import InvalidOperation, TrackRelayError
-from ..operation import Operation
-from ..refused import RefusedDraft
+from trackrelay.errors import InvalidOperation, TrackRelayError
+from trackrelay.operation import Operation
+from trackrelay.refused import RefusedDraft
+
 from . import requests, taking
 from .answer import Answer
 from .cleaning import as_sent, clean, whole_seconds
@@ -32,8 +33,8 @@ class CustomerIO:
 
     What is named by a plain identifier is told by its shape, as the Track API's v1 does: with an ``@`` an email, with
     ``cio_`` a cio_id, anything else an id. Every method raises :class:`CustomerIOException` for what Customer.io would
-    refuse and for a queue that cannot be reached; it is an :class:`~producers.InvalidOperation`,
-    :class:`~producers.QueueUnavailable` or :class:`~producers.QueueFull` as well.
+    refuse and for a queue that cannot be reached; it is an :class:`~trackrelay.InvalidOperation`,
+    :class:`~trackrelay.QueueUnavailable` or :class:`~trackrelay.QueueFull` as well.
     """
 
     def __init__(

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from ..checks.forms import RESERVED
-from ..checks.refusal import Refusal
-from ..checks.text import open_fields
-from ..drafts import draft
-from ..errors import InvalidOperation
-from ..ids import is_ulid
-from ..operation import Operation
+from trackrelay.checks.forms import RESERVED
+from trackrelay.checks.refusal import Refusal
+from trackrelay.checks.text import open_fields
+from trackrelay.drafts import draft
+from trackrelay.errors import InvalidOperation
+from trackrelay.ids import is_ulid
+from trackrelay.operation import Operation
+
 from .leniency import is_blank, operation, operations
 
 log = logging.getLogger("trackrelay")

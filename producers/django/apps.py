@@ -7,18 +7,19 @@ from django.core.signals import setting_changed
 
 
 class TrackRelayConfig(AppConfig):
-    """Connects :mod:`producers` with this project: its settings, its transactions, its users."""
+    """Connects :mod:`trackrelay` with this project: its settings, its transactions, its users."""
 
-    name = "producers.django"
+    name = "trackrelay.django"
     label = "trackrelay"
     verbose_name = "trackrelay"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Called by Django when every model is there. Reads no settings yet: a wrong one is for the checks to say."""
-        from .. import default
-        from ..environment import set_framework_settings
-        from ..people import recognise_people
+        from trackrelay import default
+        from trackrelay.environment import set_framework_settings
+        from trackrelay.people import recognise_people
+
         from . import checking, error_pages, signals
         from .configuration import as_environment
         from .people import person_of
@@ -36,6 +37,6 @@ class TrackRelayConfig(AppConfig):
 def _read_again(*, setting: str, **_: object) -> None:
     # A test that overrides settings means those of the next call.
     if setting in ("TRACKRELAY", "TIME_ZONE", "DATABASES"):
-        from ..default import configure
+        from trackrelay.default import configure
 
         configure()

@@ -16,17 +16,18 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from ..anonymous import AnonymousCookie
-from ..environment import environment
-from ..errors import ConfigurationError
-from ..settings import Settings, from_environment, load
+from trackrelay.anonymous import AnonymousCookie
+from trackrelay.environment import environment
+from trackrelay.errors import ConfigurationError
+from trackrelay.settings import Settings, from_environment, load
+
 from .configuration import DjangoSettings, django_settings, told, unknown_names
 from .database_urls import place_of, url_of
 from .deployment_checks import choices
 from .people import user_model
 from .visitors import cookie
 
-VISITORS = "producers.django.middleware.VisitorMiddleware"
+VISITORS = "trackrelay.django.middleware.VisitorMiddleware"
 #: Where a queue is said to be none of an application's business.
 _NO_QUEUE = 'or set "BACKEND" to "console", "memory" or "off" to run without one'
 
@@ -120,7 +121,7 @@ def _database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
 
 def _one_database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
     # Whoever has neither the admin nor an alias leaves the workers' database to the workers.
-    if own.database not in connections or not ("DATABASE" in told() or apps.is_installed("worker.django")):
+    if own.database not in connections or not ("DATABASE" in told() or apps.is_installed("trackrelay.worker.django")):
         return
     try:
         said = from_environment("TRACKRELAY_DATABASE_URL", environment())

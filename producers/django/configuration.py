@@ -10,9 +10,10 @@ from typing import Any
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from ..environment import as_text
-from ..errors import ConfigurationError
-from ..setting_names import ALL_NAMES, SECRET_NAMES
+from trackrelay.environment import as_text
+from trackrelay.errors import ConfigurationError
+from trackrelay.setting_names import ALL_NAMES, SECRET_NAMES
+
 from .database_urls import url_of
 
 CUSTOMERIO_NAMES = {name for name in SECRET_NAMES if name.startswith("CUSTOMERIO_")} | {
@@ -38,7 +39,7 @@ class DjangoSettings:
     identify_on_login: bool = False
     #: Identify a user who was saved.
     identify_on_save: bool = False
-    #: What is different about the cookie: the fields of :class:`producers.anonymous.AnonymousCookie`, in capitals.
+    #: What is different about the cookie: the fields of :class:`trackrelay.anonymous.AnonymousCookie`, in capitals.
     anonymous_cookie: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from django.core import checks
 
-from ..environment import environment
-from ..redis_keys import relay_lease
-from ..settings import Settings, from_environment
+from trackrelay.environment import environment
+from trackrelay.redis_keys import relay_lease
+from trackrelay.settings import Settings, from_environment
+
 from .configuration import django_settings, told
 
 #: Keys of Redis that are looked through for a relay; beyond them it is not known whether one runs.

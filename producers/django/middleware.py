@@ -8,7 +8,8 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.utils.cache import patch_vary_headers
 
-from ..anonymous import Visitor
+from trackrelay.anonymous import Visitor
+
 from .visitors import ATTRIBUTE, cookie
 
 

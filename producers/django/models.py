@@ -1,4 +1,4 @@
-"""The outbox's table, as :mod:`producers.outbox` has it: the relay reads one whoever made it."""
+"""The outbox's table, as :mod:`trackrelay.outbox` has it: the relay reads one whoever made it."""
 
 from __future__ import annotations
 

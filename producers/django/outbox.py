@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from django.db import connections
 
-from ..append import Entry
-from ..job import FORMAT_VERSION
-from ..redis_keys import Lane
+from trackrelay.append import Entry
+from trackrelay.job import FORMAT_VERSION
+from trackrelay.redis_keys import Lane
 
 
 class RowsBackend:

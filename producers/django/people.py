@@ -10,8 +10,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model
 from django.utils.module_loading import import_string
 
-from ..errors import InvalidOperation
-from ..people import Person
+from trackrelay.errors import InvalidOperation
+from trackrelay.people import Person
+
 from .configuration import django_settings
 
 
@@ -32,7 +33,7 @@ def person_of(value: object) -> Person | None:
     """
     # request.user is lazy: whatever is behind it decides.
     if _is_anonymous(value):
-        raise _nobody("an anonymous user: producers.django.visitor(request) names whoever it is", "an anonymous user")
+        raise _nobody("an anonymous user: trackrelay.django.visitor(request) names whoever it is", "an anonymous user")
     setting = django_settings().person
     if "." in setting:
         return Person.of(import_string(setting)(value)) if isinstance(value, Model) else None

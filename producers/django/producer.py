@@ -8,12 +8,13 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from ..append import Entry
-from ..errors import TrackRelayError
-from ..operation import Operation
-from ..producer import Producer, log_lost
-from ..redis_keys import Lane
-from ..settings import load
+from trackrelay.append import Entry
+from trackrelay.errors import TrackRelayError
+from trackrelay.operation import Operation
+from trackrelay.producer import Producer, log_lost
+from trackrelay.redis_keys import Lane
+from trackrelay.settings import load
+
 from .commit_hooks import after_commit
 from .configuration import django_settings
 from .outbox import RowsBackend

@@ -12,8 +12,9 @@ from django.db.models import Model
 from django.db.models.signals import post_save
 from django.utils.module_loading import import_string
 
-from ..anonymous import Visitor
-from ..errors import TrackRelayError
+from trackrelay.anonymous import Visitor
+from trackrelay.errors import TrackRelayError
+
 from .configuration import DjangoSettings, django_settings
 from .people import user_model
 from .visitors import ATTRIBUTE
@@ -62,7 +63,7 @@ def _is_user(model: type[Model]) -> bool:
 
 
 def _identify(user: Any, own: DjangoSettings, anonymous_id: str | None = None) -> None:
-    from .. import identify
+    from trackrelay import identify
 
     # Nobody asked for it where it happens: it must not keep anybody from logging in.
     try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..anonymous import AnonymousCookie, Visitor
-from ..errors import ConfigurationError
-from ..people import Person, PersonLike
+from trackrelay.anonymous import AnonymousCookie, Visitor
+from trackrelay.errors import ConfigurationError
+from trackrelay.people import Person, PersonLike
+
 from .configuration import django_settings
 
 #: Where the middleware leaves it.
@@ -32,7 +33,7 @@ def visitor_of(request: Any) -> Visitor:
     found = getattr(request, ATTRIBUTE, None)
     if not isinstance(found, Visitor):
         raise ConfigurationError(
-            'anonymous visitors need "producers.django.middleware.VisitorMiddleware" in MIDDLEWARE'
+            'anonymous visitors need "trackrelay.django.middleware.VisitorMiddleware" in MIDDLEWARE'
         )
     return found
 
@@ -74,11 +75,11 @@ def identify_visitor(
 
     Args:
         person: who: a user, an id, or ``Person(email=…)``.
-        attributes, arguments: as for :func:`producers.identify`.
+        attributes, arguments: as for :func:`trackrelay.identify`.
 
     Returns:
         the job's id.
     """
-    from .. import identify
+    from trackrelay import identify
 
     return identify(person, attributes, anonymous_id=visitor_of(request).known_id, **arguments)

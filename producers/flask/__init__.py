@@ -6,7 +6,7 @@
         app = Flask(__name__)
         relay.init_app(app)       # settings: app.config["TRACKRELAY_REDIS_URL"] …
 
-The functions of :mod:`producers` then read the application's settings, and enqueue at the end of the request;
+The functions of :mod:`trackrelay` then read the application's settings, and enqueue at the end of the request;
 ``flask trackrelay`` is the whole command line. What is only Flask's is here.
 """
 
@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "flask":
         raise
-    message = "producers.flask needs Flask: pip install 'trackrelay[flask]'"
+    message = "trackrelay.flask needs Flask: pip install 'trackrelay[flask]'"
     raise ModuleNotFoundError(message, name="flask") from None
 
 from .extension import TrackRelay

@@ -39,9 +39,8 @@ def command(settings: Callable[[], Mapping[str, str]]) -> click.Command:
 def _command_line() -> Any:
     # At the call: an application is installed without the worker.
     try:
-        return importlib.import_module("worker.ops.cli").trackrelay
+        return importlib.import_module("trackrelay.worker.ops.cli").trackrelay
     except ModuleNotFoundError as error:
         raise click.ClickException(
-            f"the command line needs {error.name}: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run workers too "
-            "(a worker.py of your own in this folder hides it: use `trackrelay`)"
+            f"the command line needs {error.name}: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run workers too"
         ) from None

@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from ..anonymous import AnonymousCookie
-from ..environment import as_text
-from ..errors import ConfigurationError
-from ..setting_names import ALL_NAMES, SECRET_NAMES
+from trackrelay.anonymous import AnonymousCookie
+from trackrelay.environment import as_text
+from trackrelay.errors import ConfigurationError
+from trackrelay.setting_names import ALL_NAMES, SECRET_NAMES
 
 #: Read here and nowhere else: what is different about the cookie, a dict of the fields of ``AnonymousCookie``.
 COOKIE = "TRACKRELAY_ANONYMOUS_COOKIE"

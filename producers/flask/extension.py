@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import flask
 
-from ..default import produce_with
-from ..environment import set_framework_settings
-from ..errors import ConfigurationError
-from ..people import PersonLike
+from trackrelay.default import produce_with
+from trackrelay.environment import set_framework_settings
+from trackrelay.errors import ConfigurationError
+from trackrelay.people import PersonLike
+
 from . import command
 from .configuration import as_environment, unknown_names, wrong_cookie
 from .deferred_jobs import JobSender
@@ -22,14 +23,14 @@ from .visitors import EXTENSION, remember_visitor
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-    from ..outbox import Outbox
+    from trackrelay.outbox import Outbox
 
 WhoIsIt = Callable[[], PersonLike | None]
 F = TypeVar("F", bound=WhoIsIt)
 
 
 class TrackRelay:
-    """Makes the functions of :mod:`producers` those of a Flask application. One application a process: the last one.
+    """Makes the functions of :mod:`trackrelay` those of a Flask application. One application a process: the last one.
 
     Args:
         app: the application; left out, call :meth:`init_app`.
@@ -44,7 +45,7 @@ class TrackRelay:
         self._after_response = after_response
         self._who: WhoIsIt = _nobody
         if db is not None:
-            from ..outbox import table
+            from trackrelay.outbox import table
 
             if table.name not in db.metadata.tables:
                 table.to_metadata(db.metadata)
@@ -71,7 +72,7 @@ class TrackRelay:
     def person_loader(self, who: F) -> F:
         """Say who is logged in: a decorator for a function that returns a person, or their id, or None for nobody.
 
-        It is called in a request, by :func:`producers.flask.visitor`.
+        It is called in a request, by :func:`trackrelay.flask.visitor`.
         """
         self._who = who
         return who
@@ -89,7 +90,7 @@ class TrackRelay:
         """
         if self._db is None:
             raise ConfigurationError("the outbox needs the database: TrackRelay(db=db), with Flask-SQLAlchemy's db")
-        from ..outbox import Outbox
+        from trackrelay.outbox import Outbox
 
         return Outbox(self._db.session)
 

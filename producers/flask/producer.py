@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..append import Entry
-from ..operation import Operation
-from ..producer import CHUNK_OPERATIONS, Producer, log_lost
-from ..redis_keys import Lane
-from ..settings import load
+from trackrelay.append import Entry
+from trackrelay.operation import Operation
+from trackrelay.producer import CHUNK_OPERATIONS, Producer, log_lost
+from trackrelay.redis_keys import Lane
+from trackrelay.settings import load
+
 from .deferred_jobs import deferred_jobs
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class FlaskProducer(Producer):
 
     Args:
         engine: gives the application's database, if it has the outbox: all operations then go that way.
-        settings: as for :func:`producers.configure`.
+        settings: as for :func:`trackrelay.configure`.
     """
 
     def __init__(self, engine: Callable[[], sa.Engine] | None, **settings: Any) -> None:
@@ -74,7 +75,7 @@ class RowsBackend:
 
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
         """Write ``entries`` in order. What the database refuses is raised as SQLAlchemy raises it."""
-        from ..outbox.outbox import insert
+        from trackrelay.outbox.outbox import insert
 
         with self._engine().begin() as connection:
             insert(connection, entries, lane)

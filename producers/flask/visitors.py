@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 
-from ..anonymous import Visitor
-from ..errors import ConfigurationError
-from ..people import Person, PersonLike
+from trackrelay.anonymous import Visitor
+from trackrelay.errors import ConfigurationError
+from trackrelay.people import Person, PersonLike
+
 from .configuration import cookie_of
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ def identify_visitor(person: PersonLike, attributes: Mapping[str, Any] | None = 
 
     Args:
         person: who: their id, or ``Person(email=…)``.
-        attributes, arguments: as for :func:`producers.identify`; ``through=`` an outbox, to have it in a transaction.
+        attributes, arguments: as for :func:`trackrelay.identify`; ``through=`` an outbox, to have it in a transaction.
 
     Returns:
         the job's id.
     """
-    import producers
+    import trackrelay
 
-    through = arguments.pop("through", producers)
+    through = arguments.pop("through", trackrelay)
     job_id: str = through.identify(person, attributes, anonymous_id=_visitor().known_id, **arguments)
     return job_id
 

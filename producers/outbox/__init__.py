@@ -15,7 +15,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "sqlalchemy":
         raise
-    message = "producers.outbox needs SQLAlchemy: pip install 'trackrelay[outbox]'"
+    message = "trackrelay.outbox needs SQLAlchemy: pip install 'trackrelay[outbox]'"
     raise ModuleNotFoundError(message, name="sqlalchemy") from None
 
 from .outbox import Outbox

@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from .. import server_urls
-from ..errors import ConfigurationError
+from trackrelay import server_urls
+from trackrelay.errors import ConfigurationError
 
 _DRIVERS = ("psycopg", "psycopg2")
 

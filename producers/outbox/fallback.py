@@ -13,11 +13,12 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..append import Entry, operations_of
-from ..errors import QueueUnavailable
-from ..job import FORMAT_VERSION, decode_entry
-from ..redis_keys import Lane
-from ..tracebacks import without_frames
+from trackrelay.append import Entry, operations_of
+from trackrelay.errors import QueueUnavailable
+from trackrelay.job import FORMAT_VERSION, decode_entry
+from trackrelay.redis_keys import Lane
+from trackrelay.tracebacks import without_frames
+
 from .database import make_engine
 from .outbox import insert
 from .table import table

@@ -8,18 +8,19 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, scoped_session
 
-from .. import values
-from ..append import Entry
-from ..call_counts import counts_of
-from ..cautions import caution_about_times
-from ..checks.object_types import set_object_types
-from ..default import default_producer, default_settings
-from ..job import FORMAT_VERSION
-from ..operation import Operation
-from ..redis_keys import Lane
-from ..refusals import Refusals
-from ..trace import current_traceparent
-from ..vocabulary import Vocabulary
+from trackrelay import values
+from trackrelay.append import Entry
+from trackrelay.call_counts import counts_of
+from trackrelay.cautions import caution_about_times
+from trackrelay.checks.object_types import set_object_types
+from trackrelay.default import default_producer, default_settings
+from trackrelay.job import FORMAT_VERSION
+from trackrelay.operation import Operation
+from trackrelay.redis_keys import Lane
+from trackrelay.refusals import Refusals
+from trackrelay.trace import current_traceparent
+from trackrelay.vocabulary import Vocabulary
+
 from .table import table
 
 #: What has a transaction of its own: a session, Flask-SQLAlchemy's ``db.session``, a connection.
@@ -37,7 +38,7 @@ class Outbox(Vocabulary):
         source: which application this is; left out, as configured.
 
     Each method of the vocabulary (``identify``, ``track`` …) returns the job's id and raises
-    :class:`~producers.InvalidOperation`; what the database refuses is raised as SQLAlchemy raises it. With a
+    :class:`~trackrelay.InvalidOperation`; what the database refuses is raised as SQLAlchemy raises it. With a
     ``TRACKRELAY_BACKEND`` other than ``redis`` no row is written: the operation goes there at once.
     """
 

@@ -4,7 +4,7 @@
         client.post("/checkout")
     captured.assert_tracked("42", "order_completed", total=129.5)
 
-For pytest there is a fixture, ``captured_operations``: ``pytest_plugins = ["producers.testing.pytest_plugin"]`` in ``conftest.py``.
+For pytest there is a fixture, ``captured_operations``: ``pytest_plugins = ["trackrelay.testing.pytest_plugin"]`` in ``conftest.py``.
 """
 
 from .captured import Captured, CapturedOperation

@@ -9,11 +9,12 @@ from typing import Any, overload
 
 import msgspec
 
-from ..drafts import person_identifiers
-from ..keys import key_of
-from ..operation import Operation
-from ..people import ObjectRef, PersonLike
-from ..values import JSON, json_object
+from trackrelay.drafts import person_identifiers
+from trackrelay.keys import key_of
+from trackrelay.operation import Operation
+from trackrelay.people import ObjectRef, PersonLike
+from trackrelay.values import JSON, json_object
+
 from . import saying
 
 EVENTS = ("event", "page", "screen")

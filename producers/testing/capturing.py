@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from .. import backends
-from ..append import Entry
-from ..backends import MemoryBackend
-from ..default import overridden
-from ..producer import Producer
-from ..redis_keys import Lane
-from ..refused import RefusedOperation
+from trackrelay import backends
+from trackrelay.append import Entry
+from trackrelay.backends import MemoryBackend
+from trackrelay.default import overridden
+from trackrelay.producer import Producer
+from trackrelay.redis_keys import Lane
+from trackrelay.refused import RefusedOperation
+
 from .captured import Captured
 from .delivering import Delivers
 
 
 @contextmanager
 def capture(*producers: Producer, deliver_to: Delivers | None = None) -> Iterator[Captured]:
-    """Inside, nothing goes to Redis, and what is enqueued is kept: by ``producers.track`` and the others, by an outbox,
+    """Inside, nothing goes to Redis, and what is enqueued is kept: by ``trackrelay.track`` and the others, by an outbox,
     by a framework's extension. Every check runs.
 
     Args:
-        producers: explicit instances of :class:`~producers.Producer` to capture as well.
-        deliver_to: a sandbox, see :class:`worker.testing.DeliveringSandbox`, which gets every operation at once.
+        producers: explicit instances of :class:`~trackrelay.Producer` to capture as well.
+        deliver_to: a sandbox, see :class:`trackrelay.worker.testing.DeliveringSandbox`, which gets every operation at once.
 
     Raises:
         DeliveryRefused: at the end, if the sandbox refused something.

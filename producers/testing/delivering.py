@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..operation import Operation
+from trackrelay.operation import Operation
 
 
 class DeliveryRefused(AssertionError):
@@ -12,7 +12,7 @@ class DeliveryRefused(AssertionError):
 
 
 class Delivers(Protocol):
-    """Takes operations, each by itself, in order; ``worker.testing.DeliveringSandbox`` is one."""
+    """Takes operations, each by itself, in order; ``trackrelay.worker.testing.DeliveringSandbox`` is one."""
 
     def deliver(self, operation: Operation) -> None:
         """Take ``operation``, what goes with it first."""

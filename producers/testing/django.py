@@ -29,7 +29,7 @@ class CapturingTestCase(TestCase):  # type: ignore[misc]
         database which the test case names in ``databases``.
 
         Args:
-            deliver_to: a sandbox, see :class:`worker.testing.DeliveringSandbox`, which gets every operation.
+            deliver_to: a sandbox, see :class:`trackrelay.worker.testing.DeliveringSandbox`, which gets every operation.
 
         Raises:
             DeliveryRefused: at the end, if the sandbox refused something.

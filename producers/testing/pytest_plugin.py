@@ -12,6 +12,6 @@ from .capturing import capture
 
 @pytest.fixture
 def captured_operations() -> Iterator[Captured]:
-    """What the test enqueues, which goes nowhere else; see :class:`producers.testing.Captured`."""
+    """What the test enqueues, which goes nowhere else; see :class:`trackrelay.testing.Captured`."""
     with capture() as captured:
         yield captured

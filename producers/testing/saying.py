@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..values import JSON
+from trackrelay.values import JSON
 
 if TYPE_CHECKING:
     from .captured import CapturedOperation

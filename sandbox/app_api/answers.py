@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..operations import object_ref, person_ref
-from ..track.answers import Answer, json_answer
-from ..track.refusal import Malformed
-from ..track.request import Request
-from ..workspace.objects import Object
-from ..workspace.people import Person
-from ..workspace.state import State
+from trackrelay.sandbox.operations import object_ref, person_ref
+from trackrelay.sandbox.track.answers import Answer, json_answer
+from trackrelay.sandbox.track.refusal import Malformed
+from trackrelay.sandbox.track.request import Request
+from trackrelay.sandbox.workspace.objects import Object
+from trackrelay.sandbox.workspace.people import Person
+from trackrelay.sandbox.workspace.state import State
+
 from .filters import BadFilter, Subject, compile_filter
 from .paging import BadPage, page
 from .texts import text

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from ..track.request import Request
+from trackrelay.sandbox.track.request import Request
 
 T = TypeVar("T")
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ..operations import Operation
-from ..track.refusal import Refused
+from trackrelay.sandbox.operations import Operation
+from trackrelay.sandbox.track.refusal import Refused
+
 from .fault import Fault, Match
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from ..connection import Connection
-from ..track.answers import Answer, Headers
+from trackrelay.sandbox.connection import Connection
+from trackrelay.sandbox.track.answers import Answer, Headers
+
 from .book import Entry
 from .fault import Fault
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from ..operations import Operation
-from ..workspace.outcome import Outcome
+from trackrelay.sandbox.operations import Operation
+from trackrelay.sandbox.workspace.outcome import Outcome
+
 from .log import Log
 
 _decode = msgspec.json.Decoder().decode

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .. import limits
-from ..operations import DeletePerson, Operation, Suppress, Unsuppress
+from trackrelay.sandbox import limits
+from trackrelay.sandbox.operations import DeletePerson, Operation, Suppress, Unsuppress
+
 from . import v1, v2
 from .answers import NO_CONTENT, OK, Answer, meta_error, meta_errors, v2_errors, v2_partly
 from .refusal import Malformed, Refused

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import limits
-from ..checks import as_name, is_email, is_phone, is_type_id, longer
-from ..operations import ObjectRef, PersonRef, cio_object_ref, object_ref, person_ref
+from trackrelay.sandbox import limits
+from trackrelay.sandbox.checks import as_name, is_email, is_phone, is_type_id, longer
+from trackrelay.sandbox.operations import ObjectRef, PersonRef, cio_object_ref, object_ref, person_ref
+
 from .refusal import Refused
 
 PERSON_KINDS = frozenset({"id", "email", "phone", "cio_id"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import limits
-from ..operations import (
+from trackrelay.sandbox import limits
+from trackrelay.sandbox.operations import (
     AddDevice,
     ChangeSegment,
     DeleteDevice,
@@ -24,6 +24,7 @@ from ..operations import (
     Unsuppress,
     person_ref,
 )
+
 from . import identifiers, v2_parts
 from . import v1_parts as parts
 from .refusal import Refused

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import limits
-from ..checks import (
+from trackrelay.sandbox import limits
+from trackrelay.sandbox.checks import (
     as_name,
     is_email,
     is_integer,
@@ -17,7 +17,8 @@ from ..checks import (
     wrong_keywords,
     wrong_preferences,
 )
-from ..operations import JsonObject, PersonRef, Relationship, person_ref
+from trackrelay.sandbox.operations import JsonObject, PersonRef, Relationship, person_ref
+
 from . import v2_parts
 from .refusal import Refused
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..operations import (
+from trackrelay.sandbox.operations import (
     AddDevice,
     DeleteDevice,
     DeleteObject,
@@ -23,6 +23,7 @@ from ..operations import (
     Unsuppress,
     person_ref,
 )
+
 from . import identifiers
 from . import v2_parts as parts
 from .refusal import Refused

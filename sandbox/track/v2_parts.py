@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import limits
-from ..checks import (
+from trackrelay.sandbox import limits
+from trackrelay.sandbox.checks import (
     as_name,
     is_integer,
     is_ulid,
@@ -16,7 +16,8 @@ from ..checks import (
     wrong_keywords,
     wrong_preferences,
 )
-from ..operations import JsonObject, PersonRef, Relationship
+from trackrelay.sandbox.operations import JsonObject, PersonRef, Relationship
+
 from . import identifiers
 from .refusal import Refused
 

@@ -8,8 +8,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..core import Sandbox
-from ..faults.fault import Fault, fault_from
+from trackrelay.sandbox.core import Sandbox
+from trackrelay.sandbox.faults.fault import Fault, fault_from
+
 from .http import document, shown, wrong
 
 

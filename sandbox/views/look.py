@@ -9,7 +9,8 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from ..core import Sandbox
+from trackrelay.sandbox.core import Sandbox
+
 from .http import PAGE, number, page_of, shown, wrong
 from .shapes import object_line, others, person_line, person_page
 

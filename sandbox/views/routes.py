@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from ..core import Sandbox
+from trackrelay.sandbox.core import Sandbox
+
 from .control import Control
 from .look import Look
 

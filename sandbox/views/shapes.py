@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..workspace.objects import Object
-from ..workspace.people import Person
-from ..workspace.state import State
+from trackrelay.sandbox.workspace.objects import Object
+from trackrelay.sandbox.workspace.people import Person
+from trackrelay.sandbox.workspace.state import State
 
 #: Of a person's events, the newest.
 SHOWN_EVENTS = 100

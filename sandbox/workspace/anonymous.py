@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from .. import limits
-from ..operations import JsonObject
+from trackrelay.sandbox import limits
+from trackrelay.sandbox.operations import JsonObject
+
 from .people import StoredEvent
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import limits
-from ..operations import JsonObject
+from trackrelay.sandbox import limits
+from trackrelay.sandbox.operations import JsonObject
 
 _PREFERENCES = "cio_subscription_preferences"
 

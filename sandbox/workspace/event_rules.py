@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..operations import Event, ReportMetric, Unsubscribe
+from trackrelay.sandbox.operations import Event, ReportMetric, Unsubscribe
+
 from .outcome import DONE, DUPLICATE, SUPPRESSED, UNKNOWN_CIO_ID, Outcome
 from .people import StoredEvent
 from .state import Arrival, State

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checks import is_email, is_phone
-from ..operations import Identify, JsonObject, PersonRef, person_ref
+from trackrelay.sandbox.checks import is_email, is_phone
+from trackrelay.sandbox.operations import Identify, JsonObject, PersonRef, person_ref
+
 from .people import IDENTIFIERS, People, Person
 from .settings import Settings
 from .suppression import Suppressions

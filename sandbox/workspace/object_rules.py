@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ..operations import ChangeSegment, DeleteObject, IdentifyObject, PersonRef, RelateObject, Relationship
+from trackrelay.sandbox.operations import (
+    ChangeSegment,
+    DeleteObject,
+    IdentifyObject,
+    PersonRef,
+    RelateObject,
+    Relationship,
+)
+
 from .attributes import update_plain
 from .objects import Object
 from .outcome import DONE, UNKNOWN_CIO_OBJECT, Outcome, done

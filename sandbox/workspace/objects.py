@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from ..operations import JsonObject, ObjectRef
+from trackrelay.sandbox.operations import JsonObject, ObjectRef
+
 from .attributes import update_plain
 from .people import Person
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from ..operations import JsonObject, PersonRef, person_ref
+from trackrelay.sandbox.operations import JsonObject, PersonRef, person_ref
+
 from .attributes import TimedAttributes
 
 #: In the order in which they are tried to find somebody by what an identify carries.

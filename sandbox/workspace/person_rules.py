@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .. import limits
-from ..operations import (
+from trackrelay.sandbox import limits
+from trackrelay.sandbox.operations import (
     AddDevice,
     DeleteDevice,
     DeletePerson,
@@ -17,6 +17,7 @@ from ..operations import (
     Unsuppress,
     person_ref,
 )
+
 from .outcome import (
     DONE,
     NO_PRIMARY,

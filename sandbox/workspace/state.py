@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 
 import msgspec
 
-from ..operations import PersonRef
+from trackrelay.sandbox.operations import PersonRef
+
 from .anonymous import Anonymous
 from .deliveries import Deliveries
 from .identification import Identification

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from .. import operations
-from ..operations import Operation
+from trackrelay.sandbox import operations
+from trackrelay.sandbox.operations import Operation
+
 from . import event_rules, object_rules, person_rules
 from .outcome import Outcome
 from .settings import Settings

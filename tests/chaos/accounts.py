@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sandbox.client import Effect
+from trackrelay.sandbox.client import Effect
 
 from . import marks
 from .calls import Call

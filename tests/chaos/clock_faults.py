@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from producers import operations as make
-from producers.job import encode_entry
-from producers.keys import shard_of
-from producers.redis_keys import stream
+from trackrelay import operations as make
+from trackrelay.job import encode_entry
+from trackrelay.keys import shard_of
+from trackrelay.redis_keys import stream
 
 from . import api_faults, marks, stores
 from .calls import Call

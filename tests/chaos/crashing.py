@@ -6,9 +6,9 @@ import os
 import signal
 from collections.abc import Sequence
 
-from worker.delivery import loop
-from worker.delivery.packing import Wave
-from worker.job import Job
+from trackrelay.worker.delivery import loop
+from trackrelay.worker.delivery.packing import Wave
+from trackrelay.worker.job import Job
 
 #: The name of the event.
 KILLS = "kills-its-worker"

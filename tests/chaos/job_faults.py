@@ -10,8 +10,8 @@ from typing import Any
 
 import redis
 
-from producers import operations as make
-from producers.redis_keys import stream
+from trackrelay import operations as make
+from trackrelay.redis_keys import stream
 
 from . import api_faults, marks
 from .calls import Call

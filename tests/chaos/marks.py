@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox.client import Effect
+from trackrelay.sandbox.client import Effect
 
 
 def numbered(number: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from producers import operations as make
-from producers.keys import shard_of
+from trackrelay import operations as make
+from trackrelay.keys import shard_of
 
 from . import marks
 from .calls import Call

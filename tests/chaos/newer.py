@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from producers.job import FORMAT_VERSION
-from worker.delivery import intake
+from trackrelay.job import FORMAT_VERSION
+from trackrelay.worker.delivery import intake
 
 #: What it writes into the stream.
 NEXT_FORMAT = FORMAT_VERSION + 1

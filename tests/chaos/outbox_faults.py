@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import redis
 
-from producers import Producer
-from producers import operations as make
-from producers.outbox.fallback import CALM_S
-from worker.relay.queue import LEASE_MS
+from trackrelay import Producer
+from trackrelay import operations as make
+from trackrelay.outbox.fallback import CALM_S
+from trackrelay.worker.relay.queue import LEASE_MS
 
 from . import marks, postgres_faults, redis_faults, worker_faults
 from .caller import Caller

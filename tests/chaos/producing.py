@@ -73,7 +73,7 @@ def _produce(order: Order) -> None:
 
 
 def _taker(order: Order) -> Taker:
-    from producers import Producer
+    from trackrelay import Producer
 
     from .taking import IntoOutbox, IntoQueue
 

@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from producers.redis_keys import MOVING
+from trackrelay.redis_keys import MOVING
 
 from .operation_faults import COMMAND_TIMEOUT_S, begin, trackrelay
 from .scenario import Trial, scenario

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from producers import Producer
-from sandbox.client import Effect
 from tests.support.description_check import latest_violations
+from trackrelay import Producer
+from trackrelay.sandbox.client import Effect
 
 from . import stores
 from .accounts import Accounts, draw

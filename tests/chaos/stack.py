@@ -12,12 +12,12 @@ import psycopg
 import redis
 import sqlalchemy as sa
 
-from producers.outbox import create_table
-from sandbox.process import SandboxProcess
 from tests.support.worker_process import ROOT
-from worker.ops.servers import PostgresProcess, ServerProcess, ValkeyProcess
-from worker.setting_up import migrate
-from worker.settings import sqlalchemy_url
+from trackrelay.outbox import create_table
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.ops.servers import PostgresProcess, ServerProcess, ValkeyProcess
+from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.settings import sqlalchemy_url
 
 from .fleet import Fleet
 from .hostile_front import HostileFront

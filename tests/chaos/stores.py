@@ -9,7 +9,7 @@ import msgspec
 import redis
 import sqlalchemy as sa
 
-from sandbox.client import Effect, SandboxClient
+from trackrelay.sandbox.client import Effect, SandboxClient
 
 _decode = msgspec.json.Decoder().decode
 

@@ -8,11 +8,11 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from producers import Producer, QueueFull, QueueUnavailable, configure
-from producers.errors import QueueNotSetUp
-from producers.operation import Operation
-from producers.outbox import Outbox
-from producers.redis_keys import Lane
+from trackrelay import Producer, QueueFull, QueueUnavailable, configure
+from trackrelay.errors import QueueNotSetUp
+from trackrelay.operation import Operation
+from trackrelay.outbox import Outbox
+from trackrelay.redis_keys import Lane
 
 #: What it looks like when nobody can say whether the jobs were taken.
 UNSURE = (QueueUnavailable, QueueFull, QueueNotSetUp, SQLAlchemyError)

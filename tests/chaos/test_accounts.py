@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.client import Effect
 from tests.chaos.accounts import Accounts, draw
 from tests.chaos.calls import Call
 from tests.chaos.stores import Dead, Stores
+from trackrelay.sandbox.client import Effect
 
 
 def call(number: int, *, operation: str = "person.event", key: str = "id:1", **changes: Any) -> Call:

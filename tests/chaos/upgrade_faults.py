@@ -10,12 +10,12 @@ from itertools import pairwise
 import psycopg
 from psycopg import sql
 
-from producers import operations as make
-from producers.job import FORMAT_VERSION, encode_entry
-from producers.keys import shard_of
-from producers.redis_keys import stream
 from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess
+from trackrelay import operations as make
+from trackrelay.job import FORMAT_VERSION, encode_entry
+from trackrelay.keys import shard_of
+from trackrelay.redis_keys import stream
 
 from . import marks
 from .calls import Call, Journal

@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from producers import ObjectRef, Person
-from producers import operations as make
-from producers.operation import Operation
-from producers.redis_keys import Lane
+from trackrelay import ObjectRef, Person
+from trackrelay import operations as make
+from trackrelay.operation import Operation
+from trackrelay.redis_keys import Lane
 
 from . import marks
 from .calls import Fate

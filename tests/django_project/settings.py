@@ -18,8 +18,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "producers.django",
-    "worker.django",
+    "trackrelay.django",
+    "trackrelay.worker.django",
     "tests.django_project.shop",
 ]
 MIDDLEWARE = [
@@ -28,7 +28,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "producers.django.middleware.VisitorMiddleware",
+    "trackrelay.django.middleware.VisitorMiddleware",
 ]
 TEMPLATES = [
     {

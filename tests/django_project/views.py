@@ -9,8 +9,8 @@ from django.contrib.auth import get_user_model, login, logout
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from producers import Person, aio, track
-from producers.django import identify_visitor, visitor
+from trackrelay import Person, aio, track
+from trackrelay.django import identify_visitor, visitor
 
 from .shop.models import Order
 

@@ -15,13 +15,13 @@ import psutil
 import pytest
 import requests
 
-from sandbox.client import SandboxClient
-from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
-from worker.ops.servers import ports
-from worker.setting_up import migrate
+from trackrelay.sandbox.client import SandboxClient
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.ops.servers import ports
+from trackrelay.worker.setting_up import migrate
 
 SHOP = ROOT / "examples" / "django_shop"
 

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
-from worker.setting_up import migrate
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.setting_up import migrate
 
 SHOP = ROOT / "examples" / "oscar_shop"
 

@@ -12,14 +12,14 @@ from typing import Any
 import structlog
 
 from tests.fuzz.mutations import encoded, mutated, shown, value
-from worker.customerio.outcomes import Accepted, Answer, Denied, NoAnswer, Refused, Troubled, meaning
-from worker.customerio.region import Verdict, judge
-from worker.customerio.requests import Request
-from worker.delivery.breaker import Failure, Standing
-from worker.delivery.packing import Packed
-from worker.delivery.results import Delivered, Failed, Rejected, Untried
-from worker.delivery.sending import Sender
-from worker.job import Job
+from trackrelay.worker.customerio.outcomes import Accepted, Answer, Denied, NoAnswer, Refused, Troubled, meaning
+from trackrelay.worker.customerio.region import Verdict, judge
+from trackrelay.worker.customerio.requests import Request
+from trackrelay.worker.delivery.breaker import Failure, Standing
+from trackrelay.worker.delivery.packing import Packed
+from trackrelay.worker.delivery.results import Delivered, Failed, Rejected, Untried
+from trackrelay.worker.delivery.sending import Sender
+from trackrelay.worker.job import Job
 
 NAME = "answers"
 

@@ -13,17 +13,17 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from producers import InvalidOperation, ObjectRef, Operation, Person, Producer, TrackRelayError, operations, values
-from producers.append import Entry
-from producers.document import check
-from producers.ids import is_ulid
-from producers.job import decode_entry, encode_entry
-from producers.keys import KINDS, shard_of
-from producers.redis_keys import Lane
-from producers.refused import RefusedDraft, decode_refused
 from tests.support.description_check import description
 from tests.support.nasty_values import NUMBERS, TEXTS, TIMES, Draw, mutated, nasty
-from worker.customerio.requests import Request, batch, segment, single
+from trackrelay import InvalidOperation, ObjectRef, Operation, Person, Producer, TrackRelayError, operations, values
+from trackrelay.append import Entry
+from trackrelay.document import check
+from trackrelay.ids import is_ulid
+from trackrelay.job import decode_entry, encode_entry
+from trackrelay.keys import KINDS, shard_of
+from trackrelay.redis_keys import Lane
+from trackrelay.refused import RefusedDraft, decode_refused
+from trackrelay.worker.customerio.requests import Request, batch, segment, single
 
 NAME = "calls"
 

@@ -15,10 +15,6 @@ import psutil
 import sqlalchemy as sa
 import structlog
 
-from producers import operations
-from producers.ids import new_id
-from producers.job import encode_entry
-from producers.redis_keys import LANES, more, stream
 from tests.fuzz.mutations import TEXTS, encoded, mutated, shown, value
 from tests.support import hostile_entries
 from tests.support.databases import create_database, migrate
@@ -34,10 +30,14 @@ from tests.worker.delivery.in_process import (
     people_of,
     refusal,
 )
-from worker.customerio.outcomes import Answer, NoAnswer
-from worker.customerio.requests import Request
-from worker.ops.servers import PostgresProcess, ValkeyProcess
-from worker.setting_up import migrate as migrate_queue
+from trackrelay import operations
+from trackrelay.ids import new_id
+from trackrelay.job import encode_entry
+from trackrelay.redis_keys import LANES, more, stream
+from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
+from trackrelay.worker.customerio.requests import Request
+from trackrelay.worker.ops.servers import PostgresProcess, ValkeyProcess
+from trackrelay.worker.setting_up import migrate as migrate_queue
 
 NAME = "entries"
 

@@ -57,11 +57,14 @@ class Environment:
         version = sysconfig.get_python_version()
         return self.folder / "venv" / "lib" / f"python{version}" / "site-packages"
 
-    def run(self, *command: str, settings: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-        """Runs one of its programs."""
+    def run(
+        self, *command: str, settings: Mapping[str, str] | None = None, cwd: Path | None = None, text: str | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run one of its programs, in an empty folder if no other is given, with ``text`` on its stdin."""
         return subprocess.run(
             [str(self.folder / "venv" / "bin" / command[0]), *command[1:]],
-            cwd=self.elsewhere,
+            cwd=cwd or self.elsewhere,
+            input=text,
             env=clean_environment() | dict(settings or {}),
             capture_output=True,
             text=True,

@@ -13,9 +13,9 @@ import redis
 import yaml
 
 from tests.support.waiting import wait_until
-from worker.ops.servers import ports
-from worker.ops.servers.binaries import valkey_server
-from worker.settings import Settings
+from trackrelay.worker.ops.servers import ports
+from trackrelay.worker.ops.servers.binaries import valkey_server
+from trackrelay.worker.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -7,23 +7,24 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox import SandboxProcess
 from tests.packaging.environment import Environment
 from tests.support.waiting import wait_until
+from trackrelay.sandbox import SandboxProcess
 
 Environments = Callable[[str], Environment]
 
 
-def test_the_wheel_holds_our_three_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_one_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (metadata,) = [archive.read(name).decode() for name in names if name.endswith("/METADATA")]
 
     top_level = {name.split("/")[0] for name in names}
-    assert {name for name in top_level if not name.endswith(".dist-info")} == {"producers", "worker", "sandbox"}
-    assert {f"{package}/py.typed" for package in ("producers", "worker", "sandbox")} <= set(names)
-    assert "worker/migrations/env.py" in names
-    assert not [name for name in names if name.startswith("migrations") or "test" in Path(name).parts]
+    assert {name for name in top_level if not name.endswith(".dist-info")} == {"trackrelay"}
+    assert {f"trackrelay/{part}py.typed" for part in ("", "worker/", "sandbox/")} <= set(names)
+    assert "trackrelay/migrations/env.py" in names
+    assert len(names) == len(set(names))
+    assert not [name for name in names if "test" in Path(name).parts]
     assert "License-Expression: MIT" in metadata
 
 
@@ -39,13 +40,13 @@ def test_the_source_distribution_holds_what_the_wheel_is_built_from(distribution
 def test_the_base_install_is_enough_to_enqueue(environment: Environments, redis_url: str) -> None:
     base = environment("")
     set_up = environment("worker").run(
-        "python", "-c", "import sys, redis; from worker.queue_config import set_up;"
+        "python", "-c", "import sys, redis; from trackrelay.worker.queue_config import set_up;"
         "set_up(redis.Redis.from_url(sys.argv[1]), 4)", redis_url,
     )  # fmt: skip
     assert set_up.returncode == 0, set_up.stderr
 
     done = base.run(
-        "python", "-c", "from producers import track; print(track('42', 'order_completed', {'total': 129.5}))",
+        "python", "-c", "from trackrelay import track; print(track('42', 'order_completed', {'total': 129.5}))",
         settings={"TRACKRELAY_REDIS_URL": redis_url},
     )  # fmt: skip
 
@@ -74,7 +75,11 @@ def test_the_command_line_and_the_admin_need_no_celery(
     settings = {"TRACKRELAY_DATABASE_URL": empty_database_url, "TRACKRELAY_REDIS_URL": redis_url}
 
     imported = ops.run(
-        "python", "-c", SET_UP_DJANGO + IMPORT_ALL, "worker.ops worker.django", "ops.demo ops.dev .servers.family"
+        "python",
+        "-c",
+        SET_UP_DJANGO + IMPORT_ALL,
+        "trackrelay.worker.ops trackrelay.worker.django",
+        "ops.demo ops.dev .servers.family",
     )
     assert imported.returncode == 0, imported.stderr
     migrated = ops.run("trackrelay", "migrate", settings=settings)
@@ -91,7 +96,7 @@ def test_the_command_line_and_the_admin_need_no_celery(
 def test_django_s_admin_says_which_extra_it_needs(environment: Environments) -> None:
     done = environment("django").run("python", "-c", SET_UP_DJANGO, "", "")
     assert done.stderr.splitlines()[-1].startswith(
-        "django.core.exceptions.ImproperlyConfigured: worker.django needs sqlalchemy, "
+        "django.core.exceptions.ImproperlyConfigured: trackrelay.worker.django needs sqlalchemy, "
     )
     assert "pip install 'trackrelay[ops]'" in done.stderr
 
@@ -112,20 +117,20 @@ def test_every_module_of_the_worker_is_importable_with_the_worker_s_extra(enviro
         "TRACKRELAY_DATABASE_URL": "postgresql://127.0.0.1:1/x",
     }
     done = environment("worker").run(
-        "python", "-c", IMPORT_ALL, "producers worker", f"{EMBEDDED} {ELSEWHERE}", settings=settings
+        "python", "-c", IMPORT_ALL, "trackrelay", f"{EMBEDDED} {ELSEWHERE} trackrelay.sandbox", settings=settings
     )
     assert done.returncode == 0, done.stderr
 
 
 def test_what_is_flask_s_is_importable_with_flask_s_extra_and_says_so_without(environment: Environments) -> None:
-    done = environment("flask").run("python", "-c", IMPORT_ALL, "producers.flask", "")
+    done = environment("flask").run("python", "-c", IMPORT_ALL, "trackrelay.flask", "")
     assert done.returncode == 0, done.stderr
-    missing = environment("").run("python", "-c", "import producers.flask")
+    missing = environment("").run("python", "-c", "import trackrelay.flask")
     assert "pip install 'trackrelay[flask]'" in missing.stderr
 
 
 def test_every_module_of_the_sandbox_is_importable_with_the_sandbox_s_extra(environment: Environments) -> None:
-    done = environment("sandbox").run("python", "-c", IMPORT_ALL, "sandbox", "")
+    done = environment("sandbox").run("python", "-c", IMPORT_ALL, "trackrelay.sandbox", "")
     assert done.returncode == 0, done.stderr
 
 
@@ -140,7 +145,7 @@ def test_the_worker_s_extra_has_the_command_line_and_the_migrations(
     migrated = worker.run("trackrelay", "migrate", settings=settings)
     assert migrated.returncode == 0, migrated.stderr
 
-    found = worker.run("python", "-c", "from worker.store.migrating import *; print(migrations_folder())")
+    found = worker.run("python", "-c", "from trackrelay.worker.store.migrating import *; print(migrations_folder())")
     assert Path(found.stdout.strip()).is_relative_to(worker.site_packages), found.stderr
 
 
@@ -156,11 +161,38 @@ def test_an_installed_worker_delivers(
 
     start_worker(worker_settings, python=installed.python, cwd=installed.elsewhere)
     sent = environment("").run(
-        "python", "-c", "from producers import track; track('42', 'order_completed')", settings=worker_settings
+        "python", "-c", "from trackrelay import track; track('42', 'order_completed')", settings=worker_settings
     )
     assert sent.returncode == 0, sent.stderr
 
     wait_until(lambda: list(sandbox.client.events()), 20, "the event to arrive")
+
+
+def test_files_in_the_application_s_folder_hide_nothing_of_ours(
+    environment: Environments,
+    worker_settings: dict[str, str],
+    sandbox: SandboxProcess,
+    start_worker: Callable[..., object],
+    tmp_path: Path,
+) -> None:
+    """An application may call its own modules what our folders are called in the repository."""
+    installed = environment("worker")
+    for name in ("worker", "producers", "sandbox", "migrations", "celery", "tasks", "settings", "operations"):
+        (tmp_path / f"{name}.py").write_text(f"raise RuntimeError('{name}.py of the application was imported')\n")
+    migrated = installed.run("trackrelay", "migrate", settings=worker_settings, cwd=tmp_path)
+    assert migrated.returncode == 0, migrated.stderr
+
+    start_worker(worker_settings, python=installed.python, cwd=tmp_path, as_script=True)
+    enqueued = installed.run("trackrelay", "enqueue", "-", settings=worker_settings, cwd=tmp_path, text=EVENT)
+    assert enqueued.returncode == 0, enqueued.stderr
+
+    wait_until(lambda: list(sandbox.client.events()), 20, "the event to arrive")
+
+
+def test_modules_with_our_folders_names_are_the_application_s(environment: Environments) -> None:
+    installed = environment("worker")
+    done = installed.run("python", "-c", "import trackrelay.worker, importlib.util as u; print(u.find_spec('worker'))")
+    assert done.stdout == "None\n", done.stderr
 
 
 def test_without_the_embedded_servers_one_is_told_how_to_get_them(environment: Environments) -> None:
@@ -182,15 +214,16 @@ def test_the_demo_plays_from_an_installation(environment: Environments) -> None:
     assert found["lost"] == found["duplicates"] == found["out_of_order"] == found["unexpected"] == 0
 
 
+EVENT = '{"type": "person", "identifiers": {"id": "42"}, "action": "event", "name": "order_completed"}'
 #: What needs the embedded servers, or the sandbox: all of it stands behind commands that say so.
 EMBEDDED = ".servers.family ops.demo ops.dev"
 #: What needs a framework, pytest, or the sandbox.
-ELSEWHERE = ".django producers.flask producers.testing.pytest_plugin worker.testing"
+ELSEWHERE = ".django trackrelay.flask trackrelay.testing.pytest_plugin trackrelay.worker.testing"
 SET_UP_DJANGO = """
 import django
 from django.conf import settings
 apps = ["admin", "auth", "contenttypes", "messages", "sessions"]
-settings.configure(INSTALLED_APPS=[*(f"django.contrib.{app}" for app in apps), "producers.django", "worker.django"])
+settings.configure(INSTALLED_APPS=[*(f"django.contrib.{app}" for app in apps), "trackrelay.django", "trackrelay.worker.django"])
 django.setup()
 """
 IMPORT_ALL = """
@@ -205,7 +238,7 @@ for package in packages:
 
 START_SERVERS = """
 import psycopg, redis
-from worker.ops.servers import PostgresProcess, ValkeyProcess
+from trackrelay.worker.ops.servers import PostgresProcess, ValkeyProcess
 with ValkeyProcess() as valkey, PostgresProcess(durable=False) as postgres:
     print(redis.Redis.from_url(valkey.url).echo("pong"))
     with psycopg.connect(postgres.url) as connection:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from producers import Producer
-from worker.queue_config import set_up
+from trackrelay import Producer
+from trackrelay.worker.queue_config import set_up
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from producers import ConfigurationError, Person
-from producers.anonymous import AnonymousCookie, Visitor, anonymous_id_in
+from trackrelay import ConfigurationError, Person
+from trackrelay.anonymous import AnonymousCookie, Visitor, anonymous_id_in
 
 UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import redis
 
-from producers import InvalidOperation, Producer, call_counts, operations
-from producers.call_counts import MAX_COUNTS, OTHERS, CallCounts
-from producers.outbox import Outbox
 from tests.support.waiting import wait_until
-from worker.ops.servers import ValkeyProcess
-from worker.queue_config import set_up
+from trackrelay import InvalidOperation, Producer, call_counts, operations
+from trackrelay.call_counts import MAX_COUNTS, OTHERS, CallCounts
+from trackrelay.outbox import Outbox
+from trackrelay.worker.ops.servers import ValkeyProcess
+from trackrelay.worker.queue_config import set_up
 
 
 @pytest.fixture(autouse=True)
@@ -113,8 +113,8 @@ def test_they_come_to_redis_by_themselves(
 def test_a_process_that_ends_at_once_brings_its_counts(queue: redis.Redis, redis_url: str) -> None:
     # The time that bringing them may take is not what is tested: the machine may be busy.
     program = (
-        "import producers\nproducers.call_counts.TIMEOUT_S = 60\n"
-        "try:\n    producers.track('42', '')\nexcept producers.InvalidOperation:\n    pass\n"
+        "import trackrelay\ntrackrelay.call_counts.TIMEOUT_S = 60\n"
+        "try:\n    trackrelay.track('42', '')\nexcept trackrelay.InvalidOperation:\n    pass\n"
     )
     environment = {**os.environ, "TRACKRELAY_REDIS_URL": redis_url, "TRACKRELAY_SOURCE": "script"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)

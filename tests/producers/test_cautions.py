@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from producers import Producer, aio, cautions, operations
-from producers.default import overridden
+from trackrelay import Producer, aio, cautions, operations
+from trackrelay.default import overridden
 
 NOW = 1_800_000_000
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-import producers
-from producers import ConfigurationError, InvalidOperation, ObjectRef, Producer, aio, operations
-from producers.backends import MemoryBackend
-from producers.default import overridden
+import trackrelay
+from trackrelay import ConfigurationError, InvalidOperation, ObjectRef, Producer, aio, operations
+from trackrelay.backends import MemoryBackend
+from trackrelay.default import overridden
 
 
 @pytest.mark.parametrize("backend", ["console", "memory", "off"])
@@ -92,7 +92,7 @@ def test_a_wrong_redis_url_is_a_wrong_setting_and_its_password_is_not_shown(url:
     with pytest.raises(ConfigurationError, match="TRACKRELAY_REDIS_URL") as caught:
         Producer(redis_url=url).track("42", "seen")
     assert "sEcReT" not in str(caught.value)
-    producers.configure(redis_url=url, backend="redis")
+    trackrelay.configure(redis_url=url, backend="redis")
     with pytest.raises(ConfigurationError, match="TRACKRELAY_REDIS_URL") as caught:
         asyncio.run(aio.track("42", "seen"))
     assert "sEcReT" not in str(caught.value)
@@ -102,20 +102,20 @@ def test_a_zone_for_naive_datetimes_counts_before_anything_is_enqueued(monkeypat
     monkeypatch.delenv("TRACKRELAY_REDIS_URL", raising=False)
     monkeypatch.setenv("TRACKRELAY_NAIVE_TIMEZONE", "Europe/Berlin")
     noon = datetime(2026, 7, 1, 12)
-    producers.configure()
+    trackrelay.configure()
     assert b'"timestamp":1782900000' in operations.track("42", "seen", timestamp=noon).body
     with overridden(backend="off", naive_timezone="America/New_York"):
         assert b'"timestamp":1782921600' in operations.track("42", "seen", timestamp=noon).body
     assert b'"timestamp":1782900000' in operations.track("42", "seen", timestamp=noon).body
     monkeypatch.delenv("TRACKRELAY_NAIVE_TIMEZONE")
-    producers.configure()
+    trackrelay.configure()
     with pytest.raises(InvalidOperation, match="naive"):
         operations.track("42", "seen", timestamp=noon)
 
 
 def test_names_of_object_types_count_before_anything_is_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACKRELAY_OBJECT_TYPES", "product=1, company = 2")
-    producers.configure()
+    trackrelay.configure()
     assert ObjectRef("company", "acme") == ObjectRef(2, "acme")
     with overridden(backend="off", object_types={"company": 3}):
         assert ObjectRef("company", "acme").type_id == "3"

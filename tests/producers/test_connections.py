@@ -12,13 +12,13 @@ import pytest
 import redis
 import redis.exceptions
 
-from producers import Producer, QueueUnavailable, operations
-from producers.append import Entry
-from producers.commands import command, packed
-from producers.connections import Connections
-from producers.redis_queue_aio import AsyncRedisQueue
-from producers.settings import load
 from tests.support.waiting import patient
+from trackrelay import Producer, QueueUnavailable, operations
+from trackrelay.append import Entry
+from trackrelay.commands import command, packed
+from trackrelay.connections import Connections
+from trackrelay.redis_queue_aio import AsyncRedisQueue
+from trackrelay.settings import load
 
 PING = command(1, packed(["PING"]))
 

@@ -9,10 +9,10 @@ import pytest
 import redis
 from asgiref.sync import async_to_sync
 
-import producers
-from producers import QueueUnavailable, aio
-from producers.redis_queue_aio import MAX_CONNECTIONS
+import trackrelay
 from tests.support.waiting import wait_until
+from trackrelay import QueueUnavailable, aio
+from trackrelay.redis_queue_aio import MAX_CONNECTIONS
 
 #: Not what is tested; a slow machine must not make a call fail.
 TIMEOUT_S = 60.0
@@ -21,7 +21,7 @@ TIMEOUT_S = 60.0
 @pytest.fixture
 def connections(queue: redis.Redis, redis_url: str) -> Iterator["Connections"]:
     """The connections to the queue of the module-level functions."""
-    producers.configure(redis_url=redis_url, enqueue_timeout=TIMEOUT_S)
+    trackrelay.configure(redis_url=redis_url, enqueue_timeout=TIMEOUT_S)
     yield Connections(queue)
     asyncio.run(aio.aclose())
 
@@ -75,14 +75,14 @@ async def test_a_burst_waits_for_a_connection(connections: Connections, queue: r
 async def test_a_call_that_gets_no_connection_in_its_time_was_not_enqueued_and_says_nothing_bad_of_redis(
     queue: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    producers.configure(redis_url=redis_url, enqueue_timeout=0.05)
+    trackrelay.configure(redis_url=redis_url, enqueue_timeout=0.05)
     hold, held = threading.Event(), threading.Semaphore(0)
 
     def occupy() -> None:
         held.release()
         hold.wait(TIMEOUT_S)
 
-    from producers import redis_queue_aio
+    from trackrelay import redis_queue_aio
 
     for _ in range(MAX_CONNECTIONS):
         redis_queue_aio._threads.submit(occupy)
@@ -90,7 +90,7 @@ async def test_a_call_that_gets_no_connection_in_its_time_was_not_enqueued_and_s
     with pytest.raises(QueueUnavailable, match="connections to the queue were in use") as error:
         await aio.track("42", "seen", {})
     hold.set()
-    producers.configure(enqueue_timeout=TIMEOUT_S)
+    trackrelay.configure(enqueue_timeout=TIMEOUT_S)
     assert error.value.operation is not None
     await aio.enqueue(error.value.operation)
     assert sum(queue.xlen(name) for name in queue.scan_iter("trackrelay:*", _type="stream")) == 1

@@ -18,8 +18,9 @@ import msgspec
 import pytest
 import redis
 
-import producers
-from producers import (
+import trackrelay
+from tests.support.waiting import patient, wait_until
+from trackrelay import (
     ConfigurationError,
     InvalidOperation,
     Operation,
@@ -29,17 +30,16 @@ from producers import (
     aio,
     operations,
 )
-from producers.backends import MemoryBackend
-from producers.connections import Connections
-from producers.default import default_producer
-from producers.job import Job, decode_entry
-from producers.keys import shard_of
-from producers.producer import CHUNK_OPERATIONS
-from tests.support.waiting import patient, wait_until
-from worker.delivery.scripts import ACKNOWLEDGE
-from worker.ops.servers import ValkeyProcess
-from worker.queue_config import set_up
-from worker.queue_length import jobs_queued
+from trackrelay.backends import MemoryBackend
+from trackrelay.connections import Connections
+from trackrelay.default import default_producer
+from trackrelay.job import Job, decode_entry
+from trackrelay.keys import shard_of
+from trackrelay.producer import CHUNK_OPERATIONS
+from trackrelay.worker.delivery.scripts import ACKNOWLEDGE
+from trackrelay.worker.ops.servers import ValkeyProcess
+from trackrelay.worker.queue_config import set_up
+from trackrelay.worker.queue_length import jobs_queued
 
 Entries = Callable[[], dict[str, list[bytes]]]
 
@@ -339,7 +339,7 @@ def test_a_queue_that_is_away_raises_within_the_bound_and_then_at_once(
         return exchange(self, command, give_up)
 
     monkeypatch.setattr(Connections, "exchange", counted)
-    monkeypatch.setattr("producers.redis_queue.COOL_DOWN_S", 3600.0)
+    monkeypatch.setattr("trackrelay.redis_queue.COOL_DOWN_S", 3600.0)
     with pytest.raises(QueueUnavailable) as error:
         producer.track("42", "during", {})
     # Tried at most once more, and both share the time of one call.
@@ -470,27 +470,27 @@ def test_threads_share_a_producer(producer: Producer, entries: Entries) -> None:
 
 
 def test_a_forked_child_uses_a_connection_of_its_own(queue: redis.Redis, redis_url: str, entries: Entries) -> None:
-    producers.configure(redis_url=redis_url, backend="redis")
+    trackrelay.configure(redis_url=redis_url, backend="redis")
     try:
-        producers.track("42", "parent", {})
+        trackrelay.track("42", "parent", {})
         children = []
         for _ in range(4):
             if (child := os.fork()) == 0:
                 for _ in range(20):
-                    producers.track("42", "child", {})
+                    trackrelay.track("42", "child", {})
                 os._exit(0)
             children.append(child)
         for _ in range(20):
-            producers.track("42", "parent", {})
+            trackrelay.track("42", "parent", {})
         assert all(os.waitpid(child, 0)[1] == 0 for child in children)
     finally:
-        producers.configure(backend="off")
+        trackrelay.configure(backend="off")
     assert sum(map(len, entries().values())) == 1 + 4 * 20 + 20
 
 
 def test_importing_producers_is_cheap_and_connects_to_nothing() -> None:
     code = (
-        "import sys; before = set(sys.modules); import producers;"
+        "import sys; before = set(sys.modules); import trackrelay;"
         "print(sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
     environment = {"PATH": os.environ["PATH"], "TRACKRELAY_REDIS_URL": "not a url at all"}
@@ -519,7 +519,7 @@ async def test_coroutines_enqueue_the_same(queue: redis.Redis, redis_url: str, e
 def test_the_trace_of_the_request_travels_with_its_job(
     producer: Producer, entries: Entries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("producers.producer.current_traceparent", lambda: "00-" + "1" * 32 + "-" + "2" * 16 + "-01")
+    monkeypatch.setattr("trackrelay.producer.current_traceparent", lambda: "00-" + "1" * 32 + "-" + "2" * 16 + "-01")
     producer.track("42", "seen", {})
     ((entry,),) = entries().values()
     assert msgspec.json.decode(entry)[0]["trace"].startswith("00-1")

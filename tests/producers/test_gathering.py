@@ -6,13 +6,13 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers import Producer, operations
-from producers.gathering import ENTRY_BYTES, ENTRY_JOBS, Placed, gathered
-from producers.job import Job, decode_entry, encode_entry
-from producers.keys import shard_of
-from producers.operation import Operation
-from producers.redis_keys import Lane, stream
-from worker.queue_length import jobs_queued, lengths
+from trackrelay import Producer, operations
+from trackrelay.gathering import ENTRY_BYTES, ENTRY_JOBS, Placed, gathered
+from trackrelay.job import Job, decode_entry, encode_entry
+from trackrelay.keys import shard_of
+from trackrelay.operation import Operation
+from trackrelay.redis_keys import Lane, stream
+from trackrelay.worker.queue_length import jobs_queued, lengths
 
 SHARDS = 4
 

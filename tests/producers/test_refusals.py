@@ -17,8 +17,8 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-import producers
-from producers import (
+import trackrelay
+from trackrelay import (
     ConfigurationError,
     InvalidOperation,
     ObjectRef,
@@ -29,12 +29,12 @@ from producers import (
     append,
     operations,
 )
-from producers.described import described
-from producers.job import decode_entry
-from producers.refused import MAX_DOCUMENT_BYTES, RefusedCall, RefusedOperation, decode_refused
-from producers.testing import capture
-from producers.unacceptable import Unacceptable
-from producers.values import NOT_ENCODED
+from trackrelay.described import described
+from trackrelay.job import decode_entry
+from trackrelay.refused import MAX_DOCUMENT_BYTES, RefusedCall, RefusedOperation, decode_refused
+from trackrelay.testing import capture
+from trackrelay.unacceptable import Unacceptable
+from trackrelay.values import NOT_ENCODED
 
 MINUTE = "trackrelay:invalid:*"
 
@@ -42,9 +42,9 @@ MINUTE = "trackrelay:invalid:*"
 @pytest.fixture
 def keeping(queue: redis.Redis, redis_url: str) -> Iterator[Producer]:
     """A producer that keeps what is refused; so do the module-level functions."""
-    producers.configure(redis_url=redis_url, on_invalid="dead_letter", source="shop")
-    yield producers.default.default_producer()
-    producers.default.default_producer().close()
+    trackrelay.configure(redis_url=redis_url, on_invalid="dead_letter", source="shop")
+    yield trackrelay.default.default_producer()
+    trackrelay.default.default_producer().close()
 
 
 class Kept:
@@ -107,10 +107,10 @@ def test_of_a_call_for_several_people_only_the_refused_are_left_out(
 
 
 def test_people_and_objects_are_refused_where_they_are_made_and_else_by_their_call(keeping: Producer) -> None:
-    assert producers.identify(Person(email=""), {})
+    assert trackrelay.identify(Person(email=""), {})
     with pytest.raises(InvalidOperation, match="email of a Person is not an email address: blank"):
         _ = Person(email="").key
-    producers.configure(on_invalid="raise")
+    trackrelay.configure(on_invalid="raise")
     with pytest.raises(InvalidOperation, match="email of a Person is not an email address: blank"):
         Person(email="")
     with pytest.raises(InvalidOperation):
@@ -129,7 +129,7 @@ def test_an_error_can_be_copied_to_another_process_whatever_was_passed() -> None
 
 
 def test_what_is_refused_is_kept_with_the_refusal(keeping: Producer, queue: redis.Redis) -> None:
-    job = producers.track("42", "ordered", {"id": 7, "paid_at": 1_700_000_000_000}, idempotency_key="A-1")
+    job = trackrelay.track("42", "ordered", {"id": 7, "paid_at": 1_700_000_000_000}, idempotency_key="A-1")
     (entry,) = kept(queue)
     assert (entry.job.id, entry.job.operation, entry.job.source) == (job, "person.event", "shop")
     assert (entry.job.keys, entry.call.keys, entry.job.idempotency_key) == ((), ("id:42",), "A-1")
@@ -151,23 +151,23 @@ def test_what_is_refused_is_kept_with_the_refusal(keeping: Producer, queue: redi
 @pytest.mark.parametrize(
     ("call", "operation", "field"),
     [
-        (lambda: producers.identify(Person(email=""), {"plan": "pro"}), "person.identify", "identifiers.email"),
-        (lambda: producers.identify(Person(email=None), {"plan": "pro"}), "person.identify", "identifiers"),
-        (lambda: producers.identify(Person(id="1", email="a@b.example"), {}), "person.identify", "identifiers"),
-        (lambda: producers.track("joe@example.com", "seen"), "person.event", "identifiers.id"),
-        (lambda: producers.track(None, "seen"), "person.event", "identifiers.id"),  # type: ignore[arg-type]
-        (lambda: producers.merge(primary="1", secondary=""), "person.merge", "identifiers.id"),
+        (lambda: trackrelay.identify(Person(email=""), {"plan": "pro"}), "person.identify", "identifiers.email"),
+        (lambda: trackrelay.identify(Person(email=None), {"plan": "pro"}), "person.identify", "identifiers"),
+        (lambda: trackrelay.identify(Person(id="1", email="a@b.example"), {}), "person.identify", "identifiers"),
+        (lambda: trackrelay.track("joe@example.com", "seen"), "person.event", "identifiers.id"),
+        (lambda: trackrelay.track(None, "seen"), "person.event", "identifiers.id"),  # type: ignore[arg-type]
+        (lambda: trackrelay.merge(primary="1", secondary=""), "person.merge", "identifiers.id"),
         (
-            lambda: producers.identify("1", {"anonymous_id": "b"}, anonymous_id="a"),
+            lambda: trackrelay.identify("1", {"anonymous_id": "b"}, anonymous_id="a"),
             "person.identify",
             "attributes.anonymous_id",
         ),
-        (lambda: producers.identify_object("acme"), "object.identify", "identifiers"),  # type: ignore[arg-type]
-        (lambda: producers.identify_object(ObjectRef("x", "acme")), "object.identify", "identifiers.object_type_id"),
-        (lambda: producers.add_relationships("1", [ObjectRef("x", "a")]), "person.add_relationships", "identifiers"),
-        (lambda: producers.submit_form("f", "", {}), "form.submit", "identifiers.id"),
-        (lambda: producers.entity({"type": "person"}), "unknown", "action"),
-        (lambda: producers.entity(17), "unknown", "operation"),  # type: ignore[arg-type]
+        (lambda: trackrelay.identify_object("acme"), "object.identify", "identifiers"),  # type: ignore[arg-type]
+        (lambda: trackrelay.identify_object(ObjectRef("x", "acme")), "object.identify", "identifiers.object_type_id"),
+        (lambda: trackrelay.add_relationships("1", [ObjectRef("x", "a")]), "person.add_relationships", "identifiers"),
+        (lambda: trackrelay.submit_form("f", "", {}), "form.submit", "identifiers.id"),
+        (lambda: trackrelay.entity({"type": "person"}), "unknown", "action"),
+        (lambda: trackrelay.entity(17), "unknown", "operation"),  # type: ignore[arg-type]
     ],
 )
 def test_whatever_is_refused_is_kept(
@@ -182,7 +182,7 @@ def test_whatever_is_refused_is_kept(
 
 
 def test_people_who_cannot_be_put_into_a_segment_keep_nobody_else_out(keeping: Producer, queue: redis.Redis) -> None:
-    jobs = producers.add_to_segment(7, (person for person in ("1", "", "3")))
+    jobs = trackrelay.add_to_segment(7, (person for person in ("1", "", "3")))
     assert sorted(enqueued(queue)) == sorted([jobs[0], jobs[2]])
     assert [entry.job.id for entry in kept(queue)] == [jobs[1]]
 
@@ -190,7 +190,7 @@ def test_people_who_cannot_be_put_into_a_segment_keep_nobody_else_out(keeping: P
 def test_an_event_whose_person_attributes_are_refused_is_kept_together_with_them(
     keeping: Producer, queue: redis.Redis
 ) -> None:
-    job = producers.track("42", "ordered", {"total": 5}, person_attributes={"email": "nobody"})
+    job = trackrelay.track("42", "ordered", {"total": 5}, person_attributes={"email": "nobody"})
     identify, event = kept(queue)
     assert (identify.job.operation, event.job.operation) == ("person.identify", "person.event")
     assert event.job.id == job != identify.job.id
@@ -203,14 +203,14 @@ def test_refused_operations_of_a_pipeline_go_with_the_others_or_not_at_all(
     keeping: Producer, queue: redis.Redis
 ) -> None:
     def fail() -> None:
-        with producers.pipeline() as pipeline:
+        with trackrelay.pipeline() as pipeline:
             pipeline.track("42", "")
             raise LookupError
 
     with pytest.raises(LookupError):
         fail()
     assert kept(queue) == []
-    with producers.pipeline() as pipeline:
+    with trackrelay.pipeline() as pipeline:
         refused = pipeline.track("42", "")
         good = pipeline.track("42", "seen")
     assert [entry.job.id for entry in kept(queue)] == [refused]
@@ -223,19 +223,19 @@ def documents() -> list[dict[str, Any]]:
 
 
 def test_many_are_kept_as_the_setting_or_the_call_says(keeping: Producer, queue: redis.Redis) -> None:
-    assert producers.enqueue_many(map(operations.entity, documents())) == 3
+    assert trackrelay.enqueue_many(map(operations.entity, documents())) == 3
     assert (len(enqueued(queue)), len(kept(queue))) == (2, 1)
     with pytest.raises(InvalidOperation):
-        producers.enqueue_many(map(operations.entity, documents()), on_invalid="raise")
+        trackrelay.enqueue_many(map(operations.entity, documents()), on_invalid="raise")
     assert len(kept(queue)) == 1
     refused: list[int] = []
-    taken = producers.enqueue_many(map(operations.entity, documents()), on_invalid=lambda at, _: refused.append(at))
+    taken = trackrelay.enqueue_many(map(operations.entity, documents()), on_invalid=lambda at, _: refused.append(at))
     assert (taken, refused, len(kept(queue))) == (2, [1], 1)
 
 
 def test_many_of_a_generator_are_kept_until_it_is_ended(keeping: Producer, queue: redis.Redis) -> None:
     with pytest.raises(InvalidOperation, match="inside a generator"):
-        producers.enqueue_many(operations.entity(document) for document in documents())
+        trackrelay.enqueue_many(operations.entity(document) for document in documents())
     assert (len(enqueued(queue)), len(kept(queue))) == (1, 1)
 
 
@@ -263,11 +263,11 @@ def test_a_producer_of_its_own_keeps_them_too(queue: redis.Redis, redis_url: str
 
 def test_a_call_that_is_repeated_under_its_key_is_one_dead_letter_and_no_valid_call_s_id(keeping: Producer) -> None:
     with capture() as captured:
-        producers.configure(on_invalid="dead_letter")
-        first = producers.track("42", "ordered", {"at": float("nan")}, idempotency_key="A-1")
-        assert producers.track("42", "ordered", {"at": float("inf")}, idempotency_key="A-1") == first
-        other = producers.track("43", "ordered", {"at": float("nan")}, idempotency_key="A-1")
-        valid = producers.track("42", "ordered", {"at": 5}, idempotency_key="A-1")
+        trackrelay.configure(on_invalid="dead_letter")
+        first = trackrelay.track("42", "ordered", {"at": float("nan")}, idempotency_key="A-1")
+        assert trackrelay.track("42", "ordered", {"at": float("inf")}, idempotency_key="A-1") == first
+        other = trackrelay.track("43", "ordered", {"at": float("nan")}, idempotency_key="A-1")
+        valid = trackrelay.track("42", "ordered", {"at": 5}, idempotency_key="A-1")
     assert len({first, other, valid}) == 3
     assert [each.id for each in captured] == [valid]
 
@@ -305,7 +305,7 @@ def test_beyond_the_limits_they_are_only_logged(
         for _ in range(append.MAX_INVALID - 1):
             queue.xadd("trackrelay:invalid", {"v": 1, "j": "[]"})
     before = queue.xlen("trackrelay:invalid")
-    with producers.pipeline() as pipeline:
+    with trackrelay.pipeline() as pipeline:
         jobs = [pipeline.track("42", "") for _ in range(3)]
         good = pipeline.track("42", "seen")
     after = queue.xlen("trackrelay:invalid")
@@ -371,7 +371,7 @@ def circular() -> list[Any]:
 def test_what_json_cannot_say_is_described(
     keeping: Producer, queue: redis.Redis, value: object, described_as: object
 ) -> None:
-    producers.track("42", "ordered", {"value": value, "wrong": float("nan"), "total": 5})
+    trackrelay.track("42", "ordered", {"value": value, "wrong": float("nan"), "total": 5})
     (entry,) = kept(queue)
     found = entry.document["attributes"]["value"]
     if isinstance(described_as, str) and not isinstance(value, UUID):
@@ -383,7 +383,7 @@ def test_what_json_cannot_say_is_described(
 
 def test_the_largest_event_is_kept_whole(keeping: Producer, queue: redis.Redis) -> None:
     data = {f"item {number}": ["x" * 500, number, None] for number in range(190)}
-    producers.track("42", "ordered", data, timestamp="yesterday")  # type: ignore[arg-type]
+    trackrelay.track("42", "ordered", data, timestamp="yesterday")  # type: ignore[arg-type]
     (entry,) = kept(queue)
     assert entry.document["attributes"] == data
 

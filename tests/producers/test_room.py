@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from producers import Producer, QueueFull
-from producers.append import MEMORY_MARK
-from worker.ops.servers import ValkeyProcess
-from worker.queue_config import set_up
+from trackrelay import Producer, QueueFull
+from trackrelay.append import MEMORY_MARK
+from trackrelay.worker.ops.servers import ValkeyProcess
+from trackrelay.worker.queue_config import set_up
 
 MAXMEMORY = 48 * 2**20
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.utils.url import parse_url
 
-from producers import server_urls
-from producers.errors import ConfigurationError
-from producers.settings import load
+from trackrelay import server_urls
+from trackrelay.errors import ConfigurationError
+from trackrelay.settings import load
 
 #: What breaks URLs, between letters by which a leak is found.
 SPECIAL = "/#?@%:[]&;,+=!'\"\\ ()<>{}|^`~$*"

@@ -6,9 +6,9 @@ import warnings
 
 import pytest
 
-import producers
-from producers import environment
-from producers.outbox import Outbox
+import trackrelay
+from trackrelay import environment
+from trackrelay.outbox import Outbox
 
 
 @pytest.fixture(autouse=True)
@@ -17,16 +17,16 @@ def a_slip_and_a_service_link(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACKRELAY_BACKEND", "memory")
     monkeypatch.setenv("TRACKRELAY_SUORCE", "shop")
     monkeypatch.setenv("TRACKRELAY_PORT_6379_TCP_ADDR", "10.0.0.1")
-    producers.configure()
+    trackrelay.configure()
 
 
 def test_the_first_call_points_it_out_once_in_a_process() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        producers.track("42", "seen")
-        producers.track("42", "seen")
-        producers.configure(source="shop")
-        producers.track("42", "seen")
+        trackrelay.track("42", "seen")
+        trackrelay.track("42", "seen")
+        trackrelay.configure(source="shop")
+        trackrelay.track("42", "seen")
 
     assert [str(each.message) for each in caught] == [
         "trackrelay: nobody reads TRACKRELAY_SUORCE; did you mean TRACKRELAY_SOURCE?"
@@ -41,4 +41,4 @@ def test_so_does_an_outbox_that_needs_no_queue() -> None:
 def test_importing_and_configuring_say_nothing() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        producers.configure(source="shop")
+        trackrelay.configure(source="shop")

@@ -7,7 +7,7 @@ import http.client
 import json
 from typing import Any, NamedTuple
 
-from sandbox import SandboxClient, SandboxProcess
+from trackrelay.sandbox import SandboxClient, SandboxProcess
 
 
 class Answer(NamedTuple):

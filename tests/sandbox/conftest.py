@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox import SandboxProcess
 from tests.description import Description, find_description
 from tests.sandbox.api import Api
+from trackrelay.sandbox import SandboxProcess
 
 
 @pytest.fixture(scope="session")

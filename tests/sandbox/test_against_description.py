@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sandbox.in_process import InProcessSandbox
 from tests.description import Description
 from tests.sandbox.test_examples import examples
+from trackrelay.sandbox.in_process import InProcessSandbox
 
 PATH = "/api/v2/entity"
 OPERATIONS = 300

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from sandbox.cli import sandbox
-from sandbox.options import SandboxOptions, random_failure, seconds
+from trackrelay.sandbox.cli import sandbox
+from trackrelay.sandbox.options import SandboxOptions, random_failure, seconds
 
 
 def test_help_names_every_option() -> None:

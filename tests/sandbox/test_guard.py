@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from sandbox import SandboxProcess
-from sandbox.views.guard import Guard
 from tests.sandbox.api import Api
+from trackrelay.sandbox import SandboxProcess
+from trackrelay.sandbox.views.guard import Guard
 
 PERSON = {"type": "person", "action": "identify", "identifiers": {"id": "42"}}
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import SandboxProcess
-from sandbox.process import SandboxNotStarted
 from tests.sandbox.api import Api
 from tests.support.waiting import patient
+from trackrelay.sandbox import SandboxProcess
+from trackrelay.sandbox.process import SandboxNotStarted
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +45,7 @@ def test_it_restarts_on_the_same_port_knowing_nothing() -> None:
 
 
 def test_it_stops_at_once_though_somebody_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sandbox.process.STOP_S", patient(5))
+    monkeypatch.setattr("trackrelay.sandbox.process.STOP_S", patient(5))
     with SandboxProcess() as server:
         server.client.add_fault(kind="hang")
         connection = subprocess.Popen(
@@ -75,7 +75,7 @@ def test_a_killed_one_is_not_reachable_and_can_be_started_again() -> None:
 
 def test_it_dies_with_the_program_that_started_it() -> None:
     code = (
-        "import os, time; from sandbox import SandboxProcess\n"
+        "import os, time; from trackrelay.sandbox import SandboxProcess\n"
         "s = SandboxProcess().start(); print(s.pid, flush=True)\n"
         # A fork keeps the pipe to the sandbox open beyond its parent's end.
         "if os.fork() == 0: os.close(1); time.sleep(60)\n"

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import requests
 
-from worker.ops.servers import ports
+from trackrelay.worker.ops.servers import ports
 
 from .waiting import patient, wait_until
 

@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from worker.ops.servers import PostgresProcess
+from trackrelay.worker.ops.servers import PostgresProcess
 
 TEMPLATE = "migrated"
 
@@ -36,7 +36,7 @@ def create_database(server: PostgresProcess, name: str, template: str = "templat
 
 def migrate(url: str) -> None:
     """Brings a database to the newest revision, as `trackrelay migrate` does."""
-    from worker.store import migrating  # late: tests that need no database do not need it either
+    from trackrelay.worker.store import migrating  # late: tests that need no database do not need it either
 
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=sa.NullPool)
     with engine.begin() as connection:

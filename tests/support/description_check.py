@@ -10,8 +10,8 @@ with TRACK_API_DESCRIPTION_REQUIRED=1 its absence is an error.
 import os
 from functools import cache
 
-from sandbox.client import RequestRecord, SandboxClient
 from tests.description import BESIDE, ENVIRONMENT, Description, find_description
+from trackrelay.sandbox.client import RequestRecord, SandboxClient
 
 REQUIRED = "TRACK_API_DESCRIPTION_REQUIRED"
 MISSING = (

@@ -17,10 +17,10 @@ from django.db import connections, transaction
 from django.test import override_settings
 from django.test.utils import setup_test_environment
 
-from producers import Producer, default
-from producers.environment import set_framework_settings
-from producers.people import recognise_people
 from tests.support.databases_told import told_of
+from trackrelay import Producer, default
+from trackrelay.environment import set_framework_settings
+from trackrelay.people import recognise_people
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django_project.settings")
 _zone = os.environ.get("TZ")

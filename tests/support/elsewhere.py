@@ -2,10 +2,10 @@
 
 import os
 
-from worker.settings import TRACK_URLS
+from trackrelay.worker.settings import TRACK_URLS
 
 TRACK_URLS["us"] = os.environ["TESTS_US_TRACK_URL"]
 
-from worker.celery import app  # noqa: E402
+from trackrelay.worker.celery import app  # noqa: E402
 
 __all__ = ["app"]

@@ -17,7 +17,7 @@ from uuid import UUID
 from django.utils.functional import SimpleLazyObject, lazystr
 from werkzeug.local import LocalProxy
 
-from producers import ObjectRef, Person, operations
+from trackrelay import ObjectRef, Person, operations
 
 Draw = Callable[[random.Random], Any]
 

@@ -6,11 +6,11 @@ from typing import Any
 import redis
 import sqlalchemy as sa
 
-from producers import Producer
-from sandbox.client import Effect, SandboxClient
-from worker import queue_config
-from worker.queue_length import jobs_queued
-from worker.settings import sqlalchemy_url
+from trackrelay import Producer
+from trackrelay.sandbox.client import Effect, SandboxClient
+from trackrelay.worker import queue_config
+from trackrelay.worker.queue_length import jobs_queued
+from trackrelay.worker.settings import sqlalchemy_url
 
 from .waiting import wait_until
 

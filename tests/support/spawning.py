@@ -1,5 +1,5 @@
 """Our Celery app, for ``celery -A tests.support.spawning worker``: its pool processes are started anew and not forked."""
 
-from worker.celery import app
+from trackrelay.worker.celery import app
 
 app.conf.worker_pool_start_method = "spawn"

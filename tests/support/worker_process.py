@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from worker.ops.servers import ChildProcess
+from trackrelay.worker.ops.servers import ChildProcess
 
 from .waiting import patient, wait_until
 
@@ -21,7 +21,7 @@ class WorkerEnded(Exception):
 
 
 class WorkerProcess:
-    """`celery -A worker worker` with the given settings and none of this process's own.
+    """`celery -A trackrelay worker` with the given settings and none of this process's own.
 
     Arguments:
         settings: its environment variables by name, on top of what the system needs.
@@ -30,6 +30,8 @@ class WorkerProcess:
         arguments: further arguments for Celery.
         cwd: folder it is started in.
         python: interpreter that runs it.
+        app: what Celery is told to run.
+        as_script: start as the `celery` script does, which does not search the current folder first.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class WorkerProcess:
         arguments: Sequence[str] = (),
         cwd: Path = ROOT,
         python: Path | str = sys.executable,
+        app: str = "trackrelay",
+        as_script: bool = False,
     ) -> None:
         self.settings = dict(settings)
         self.log = log
         self.command = [
-            *(str(python), "-m", "celery", "-A", "worker", "worker"),
+            *(str(python), *(["-P"] if as_script else []), "-m", "celery", "-A", app, "worker"),
             *(f"--pool={pool}", f"--concurrency={concurrency}", f"--hostname={name}@%h", *arguments),
         ]
         self.cwd = cwd

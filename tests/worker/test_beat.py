@@ -3,8 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
-from worker.beat import BoundedScheduler
-from worker.celery import app
+from trackrelay.worker.beat import BoundedScheduler
+from trackrelay.worker.celery import app
 
 
 def test_a_beat_points_out_a_misspelt_setting(worker_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from producers.append import deliver_message
-from producers.redis_keys import QUEUE_KEY
-from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
-from worker import celery_messages
-from worker.celery_messages import NotOursError, checked
-from worker.setting_up import migrate
+from trackrelay.append import deliver_message
+from trackrelay.redis_keys import QUEUE_KEY
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker import celery_messages
+from trackrelay.worker.celery_messages import NotOursError, checked
+from trackrelay.worker.setting_up import migrate
 
 SECRET = "something-private"
 
@@ -167,6 +167,6 @@ def test_the_tasks_that_a_worker_runs_are_those_it_takes(
 ) -> None:
     for name, value in worker_settings.items():
         monkeypatch.setenv(name, value)
-    from worker.celery import app
+    from trackrelay.worker.celery import app
 
     assert {name for name in app.tasks if name.startswith("trackrelay.")} == set(celery_messages._ARGUMENTS)

@@ -12,18 +12,18 @@ import sqlalchemy as sa
 from psycopg import sql
 from redis.exceptions import ConnectionError, ResponseError
 
-from sandbox.process import SandboxProcess
 from tests.chaos.proxy import Proxy
 from tests.support.outbox import Application, make_relay
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import people_of
 from tests.worker.relay.conftest import postgres_application  # noqa: F401 - a fixture
-from worker.ops.servers import PostgresProcess, ValkeyProcess
-from worker.redis_client import connect, is_demoted
-from worker.setting_up import migrate
-from worker.settings import load
-from worker.store.engine import make_engine
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.ops.servers import PostgresProcess, ValkeyProcess
+from trackrelay.worker.redis_client import connect, is_demoted
+from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.settings import load
+from trackrelay.worker.store.engine import make_engine
 
 
 @dataclass

@@ -14,18 +14,18 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from producers import Person
-from producers.append import DELIVER_TASK
-from producers.keys import shard_of
-from producers.redis_keys import CELERY_PREFIX, QUEUE_KEY
-from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.support.worker_process import ROOT, WorkerProcess, clean_environment
 from tests.worker.delivery.in_process import Worker
-from worker.ops.servers import ChildProcess
-from worker.pruning import prune_all
-from worker.setting_up import migrate
+from trackrelay import Person
+from trackrelay.append import DELIVER_TASK
+from trackrelay.keys import shard_of
+from trackrelay.redis_keys import CELERY_PREFIX, QUEUE_KEY
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.ops.servers import ChildProcess
+from trackrelay.worker.pruning import prune_all
+from trackrelay.worker.setting_up import migrate
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_the_procfile_delivers_a_job_enqueued_from_another_process(
         ).start()
     try:
         wait_until(lambda: road.redis.exists("trackrelay:beat"), 40, lambda: f"beat; log:\n{log.read_text()}")
-        code = "from producers import track; print(track('42', 'seen', {}))"
+        code = "from trackrelay import track; print(track('42', 'seen', {}))"
         job = subprocess.run(
             [sys.executable, "-c", code], env=environment, cwd=ROOT, check=True, capture_output=True, text=True
         ).stdout.strip()

@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from producers import Person, operations
-from producers.keys import shard_of
-from producers.operation import Operation
-from worker.keys import KeyHasher
-from worker.repairing import Repair
-from worker.replayable import CannotReplay, Wanted, carries_its_time, happened_at, prepare, superseded_by
-from worker.store.letters import Letter
-from worker.store.replaying import Later, Superseded
+from trackrelay import Person, operations
+from trackrelay.keys import shard_of
+from trackrelay.operation import Operation
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.repairing import Repair
+from trackrelay.worker.replayable import CannotReplay, Wanted, carries_its_time, happened_at, prepare, superseded_by
+from trackrelay.worker.store.letters import Letter
+from trackrelay.worker.store.replaying import Later, Superseded
 
 HASHER = KeyHasher(b"secret")
 NOW = 1_800_000_000.0

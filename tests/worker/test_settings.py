@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from producers.errors import ConfigurationError
-from producers.setting_names import WORKER_NAMES, unknown_names
-from producers.settings import load as load_producers
-from worker.settings import Settings, load
+from trackrelay.errors import ConfigurationError
+from trackrelay.setting_names import WORKER_NAMES, unknown_names
+from trackrelay.settings import load as load_producers
+from trackrelay.worker.settings import Settings, load
 
 GOOD = {"TRACKRELAY_REDIS_URL": "redis://x:6379/0", "TRACKRELAY_DATABASE_URL": "postgresql://u:p@x/db"}
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess
-from worker.setting_up import migrate
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.setting_up import migrate
 
 PASSWORD = "canary-password-1f4e"
 AWAY = "Connection refused"

@@ -10,8 +10,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker import logs
-from worker.visible_text import visible, visible_lines, visible_values
+from trackrelay.worker import logs
+from trackrelay.worker.visible_text import visible, visible_lines, visible_values
 
 HOSTILE = {
     "clear the screen": "\x1b[2J",

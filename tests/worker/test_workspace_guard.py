@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from producers.redis_keys import QUEUE_KEY
-from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.conftest import road  # noqa: F401 - a fixture
 from tests.worker.delivery.in_process import people_of
 from tests.worker.ops.command_line import CommandLine
-from worker.customerio.region import Verdict
-from worker.workspace_guard import AGAIN_S, Pair, UnverifiedError, WorkspaceGuard, WrongWorkspaceError
+from trackrelay.redis_keys import QUEUE_KEY
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.customerio.region import Verdict
+from trackrelay.worker.workspace_guard import AGAIN_S, Pair, UnverifiedError, WorkspaceGuard, WrongWorkspaceError
 
 RIGHT, OTHER = ("site", "right"), ("site", "other")
 

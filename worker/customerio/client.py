@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from producers.version import __version__
+from trackrelay.version import __version__
 
 from .answer_bytes import BoundedResponse, decoded
 from .connecting import connect

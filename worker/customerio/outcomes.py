@@ -12,7 +12,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from producers.json_values import NotJsonError, decode_json
+from trackrelay.json_values import NotJsonError, decode_json
 
 from .requests import Request
 

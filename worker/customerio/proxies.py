@@ -6,7 +6,7 @@ import os
 
 from requests.utils import get_environ_proxies, select_proxy
 
-from producers.server_urls import web_url
+from trackrelay.server_urls import web_url
 
 _VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 

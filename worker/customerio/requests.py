@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from producers.json_values import decode_json
-from producers.limits import SEGMENT_ID
+from trackrelay.json_values import decode_json
+from trackrelay.limits import SEGMENT_ID
 
 Kind = Literal["batch", "entity", "v1"]
 

@@ -6,9 +6,10 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..endpoint_families import Family
-from ..job import Job
-from ..store.backlog import Waiting
+from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.job import Job
+from trackrelay.worker.store.backlog import Waiting
+
 from .breaker import Standings
 
 

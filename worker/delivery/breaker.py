@@ -14,9 +14,9 @@ from uuid import uuid4
 
 import redis
 
-from producers.redis_keys import PREFIX
+from trackrelay.redis_keys import PREFIX
+from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 
-from ..endpoint_families import ALL_FAMILIES, Family
 from . import scripts
 
 #: Failed requests in a row, fleet-wide, with no success in between, before delivery stops.

@@ -9,12 +9,12 @@ from typing import Any
 import redis
 import sqlalchemy as sa
 
-from producers.redis_keys import LANES, stream
+from trackrelay.redis_keys import LANES, stream
+from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
+from trackrelay.worker.job import Job
+from trackrelay.worker.store import shards
+from trackrelay.worker.store.sweep import Sweep
 
-from ..endpoint_families import ALL_FAMILIES, Family
-from ..job import Job
-from ..store import shards
-from ..store.sweep import Sweep
 from .breaker import Breaker, Standing, Standings
 from .intake import Decoder
 from .loop import Delivery, Rules

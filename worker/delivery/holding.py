@@ -10,15 +10,15 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from producers.redis_keys import LANES
+from trackrelay.redis_keys import LANES
+from trackrelay.worker.pool_process import is_ending
+from trackrelay.worker.resources import Resources
+from trackrelay.worker.store import hash_secret, shards
+from trackrelay.worker.store.hash_secret import HashSecretChangedError
+from trackrelay.worker.store.shards import FenceLost, Takeover
+from trackrelay.worker.store.storable import is_of_the_data
+from trackrelay.worker.workspace_guard import note_refusal
 
-from ..pool_process import is_ending
-from ..resources import Resources
-from ..store import hash_secret, shards
-from ..store.hash_secret import HashSecretChangedError
-from ..store.shards import FenceLost, Takeover
-from ..store.storable import is_of_the_data
-from ..workspace_guard import note_refusal
 from .intake import NewerFormat
 from .loop import Delivery
 from .pace import LeaseGone

@@ -9,19 +9,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from producers.ids import id_for, is_ulid
-from producers.job import FORMAT_VERSION, decode_entry
-from producers.job import Job as WireJob
-from producers.json_values import MAX_DEPTH, is_deeper
-from producers.keys import shard_of
-from producers.redis_keys import Lane
+from trackrelay.ids import id_for, is_ulid
+from trackrelay.job import FORMAT_VERSION, decode_entry
+from trackrelay.job import Job as WireJob
+from trackrelay.json_values import MAX_DEPTH, is_deeper
+from trackrelay.keys import shard_of
+from trackrelay.redis_keys import Lane
+from trackrelay.worker.job import Job
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.store.backlog import Waiting
+from trackrelay.worker.store.dead_letters import Death
+from trackrelay.worker.store.known import Known
+from trackrelay.worker.store.storable import MAX_BODY_BYTES, MAX_KEY_BYTES, MAX_MS, why_no_body
 
-from ..job import Job
-from ..keys import KeyHasher
-from ..store.backlog import Waiting
-from ..store.dead_letters import Death
-from ..store.known import Known
-from ..store.storable import MAX_BODY_BYTES, MAX_KEY_BYTES, MAX_MS, why_no_body
 from .shard_queue import RawEntry
 
 #: An entry handed out this often, the last times alone, is what kills its workers.

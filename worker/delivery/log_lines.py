@@ -6,7 +6,7 @@ from collections import Counter
 
 import structlog
 
-from ..store.settlement import Settlement
+from trackrelay.worker.store.settlement import Settlement
 
 log = structlog.get_logger("trackrelay.delivery")
 

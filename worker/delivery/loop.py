@@ -13,18 +13,18 @@ import sqlalchemy as sa
 import structlog
 from redis.exceptions import RedisError
 
-from producers.redis_keys import Lane
+from trackrelay.redis_keys import Lane
+from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
+from trackrelay.worker.failpoints import failpoint
+from trackrelay.worker.job import Job
+from trackrelay.worker.store import due, known, ledger, settlement
+from trackrelay.worker.store.backlog import Waiting
+from trackrelay.worker.store.isolation import settle_apart
+from trackrelay.worker.store.settlement import Settlement
+from trackrelay.worker.store.shards import Takeover
+from trackrelay.worker.store.storable import is_of_the_data
+from trackrelay.worker.store.sweep import Sweep
 
-from ..endpoint_families import ALL_FAMILIES, Family
-from ..failpoints import failpoint
-from ..job import Job
-from ..store import due, known, ledger, settlement
-from ..store.backlog import Waiting
-from ..store.isolation import settle_apart
-from ..store.settlement import Settlement
-from ..store.shards import Takeover
-from ..store.storable import is_of_the_data
-from ..store.sweep import Sweep
 from .admission import admit
 from .breaker import Breaker, Standings
 from .intake import MAX_DELIVERIES, Decoder, crashed, drop_repeats, expired, keep_back

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import redis
 
-from producers.redis_keys import PREFIX
+from trackrelay.redis_keys import PREFIX
+from trackrelay.worker.endpoint_families import Family
 
-from ..endpoint_families import Family
 from . import scripts
 
 #: A request must leave within so many seconds of its permission.

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from producers import limits
-
-from ..customerio.requests import UnsendableDocument, segment_endpoint
-from ..endpoint_families import Family
-from ..job import SINGLES, Job
+from trackrelay import limits
+from trackrelay.worker.customerio.requests import UnsendableDocument, segment_endpoint
+from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.job import SINGLES, Job
 
 #: One large integration caps a batch at so many operations; the published limit is in bytes.
 MAX_OPERATIONS = 1000

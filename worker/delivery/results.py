@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..customerio.outcomes import Refusal
-from ..job import Job
-from ..store.backlog import Waiting
-from ..store.dead_letters import Death
-from ..store.settlement import Settlement
+from trackrelay.worker.customerio.outcomes import Refusal
+from trackrelay.worker.job import Job
+from trackrelay.worker.store.backlog import Waiting
+from trackrelay.worker.store.dead_letters import Death
+from trackrelay.worker.store.settlement import Settlement
+
 from .backoff import full_jitter
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from producers.append import RING_LUA
+from trackrelay.append import RING_LUA
 
 #: The consumer group, and the one consumer in it: the next holder works off what an earlier one left pending.
 GROUP = "trackrelay"

@@ -11,13 +11,23 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..customerio import requests
-from ..customerio.client import TooLate, TrackApi
-from ..customerio.outcomes import Accepted, Answer, Denied, NoAnswer, Refusal, Refused, Troubled, meaning
-from ..customerio.region import Verdict
-from ..endpoint_families import Family
-from ..failpoints import failpoint
-from ..job import Job
+from trackrelay.worker.customerio import requests
+from trackrelay.worker.customerio.client import TooLate, TrackApi
+from trackrelay.worker.customerio.outcomes import (
+    Accepted,
+    Answer,
+    Denied,
+    NoAnswer,
+    Refusal,
+    Refused,
+    Troubled,
+    meaning,
+)
+from trackrelay.worker.customerio.region import Verdict
+from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.failpoints import failpoint
+from trackrelay.worker.job import Job
+
 from .admission import choose_probes
 from .breaker import Breaker, Reason, Standing, Standings
 from .pace import Closed, LeaseGone, Pace, Weight

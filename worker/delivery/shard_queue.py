@@ -9,12 +9,12 @@ from uuid import uuid4
 
 import redis
 
-from producers.append import BELL_MS, MAX_RINGS, deliver_message
-from producers.gathering import ENTRY_JOBS
-from producers.redis_keys import PREFIX, QUEUE_KEY, Lane, handed_out, lease, more, stream
+from trackrelay.append import BELL_MS, MAX_RINGS, deliver_message
+from trackrelay.gathering import ENTRY_JOBS
+from trackrelay.redis_keys import PREFIX, QUEUE_KEY, Lane, handed_out, lease, more, stream
+from trackrelay.worker.store.replay_order import entry_number
+from trackrelay.worker.store.storable import MAX_MS
 
-from ..store.replay_order import entry_number
-from ..store.storable import MAX_MS
 from . import scripts
 
 #: How long a holder that shows no sign of life keeps its shard when it has no request under way.

@@ -1,4 +1,4 @@
 """trackrelay's operators at home in Django: ``manage.py trackrelay …``, and dead letters and backlog in the admin.
 
-Put ``"worker.django"`` into ``INSTALLED_APPS`` beside ``"producers.django"``. Nothing here starts Celery.
+Put ``"trackrelay.worker.django"`` into ``INSTALLED_APPS`` beside ``"trackrelay.django"``. Nothing here starts Celery.
 """

@@ -11,16 +11,15 @@ import sqlalchemy as sa
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from producers.errors import TrackRelayError
-
-from ..ops.failures import explain
-from ..ops.stores import Stores, open_stores
-from ..queue_config import QueueProblem
-from ..replayable import Wanted
-from ..replaying import Replayer, Tally
-from ..store import letters
-from ..store.letters import Filters, Letter
-from ..store.shards import ShardMissing
+from trackrelay.errors import TrackRelayError
+from trackrelay.worker.ops.failures import explain
+from trackrelay.worker.ops.stores import Stores, open_stores
+from trackrelay.worker.queue_config import QueueProblem
+from trackrelay.worker.replayable import Wanted
+from trackrelay.worker.replaying import Replayer, Tally
+from trackrelay.worker.store import letters
+from trackrelay.worker.store.letters import Filters, Letter
+from trackrelay.worker.store.shards import ShardMissing
 
 
 class CannotAct(Exception):

@@ -14,14 +14,14 @@ _NEEDED = ("sqlalchemy", "psycopg", "pydantic_settings", "structlog")
 class TrackRelayOpsConfig(AppConfig):
     """The command line and the admin."""
 
-    name = "worker.django"
+    name = "trackrelay.worker.django"
     label = "trackrelay_ops"
     verbose_name = "trackrelay"
 
     def __init__(self, app_name: str, app_module: object) -> None:
         if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
             raise ImproperlyConfigured(
-                f"worker.django needs {', '.join(missing)}: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run "
+                f"trackrelay.worker.django needs {', '.join(missing)}: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run "
                 "workers too"
             )
         super().__init__(app_name, app_module)

@@ -17,13 +17,13 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from producers.django.configuration import django_settings
+from trackrelay.django.configuration import django_settings
+from trackrelay.worker.ops.dead_letters.exporting import line
+from trackrelay.worker.ops.dead_letters.texts import campaigns
+from trackrelay.worker.ops.words import count
+from trackrelay.worker.replayable import Refused, Wanted
+from trackrelay.worker.store.letters import State
 
-from ..ops.dead_letters.exporting import line
-from ..ops.dead_letters.texts import campaigns
-from ..ops.words import count
-from ..replayable import Refused, Wanted
-from ..store.letters import State
 from . import showing
 from .acting import CannotAct, Operators, acting
 from .forms import ConfirmForm, RepairForm, in_the_admin

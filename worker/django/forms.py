@@ -7,13 +7,13 @@ from typing import Any
 
 from django import forms
 
-from producers.json_values import NotJsonError, decode_json
+from trackrelay.json_values import NotJsonError, decode_json
+from trackrelay.worker.ops.dead_letters.editing import TEMPLATE
+from trackrelay.worker.ops.dead_letters.texts import document_of
+from trackrelay.worker.repairing import Repair, changes
+from trackrelay.worker.replayable import Refused, Wanted
+from trackrelay.worker.store.letters import Letter, State
 
-from ..ops.dead_letters.editing import TEMPLATE
-from ..ops.dead_letters.texts import document_of
-from ..repairing import Repair, changes
-from ..replayable import Refused, Wanted
-from ..store.letters import Letter, State
 from .acting import Operators
 from .reading_admin import is_id
 

@@ -11,8 +11,8 @@ from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 from django.shortcuts import redirect
 
-from producers.checks.names import compared_email
-from producers.django.configuration import django_settings
+from trackrelay.checks.names import compared_email
+from trackrelay.django.configuration import django_settings
 
 from . import showing
 from .acting import CannotAct, acting

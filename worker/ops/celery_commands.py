@@ -1,4 +1,4 @@
-"""``trackrelay worker`` and ``trackrelay beat``: what ``celery -A worker …`` does, but without putting the current folder first.
+"""``trackrelay worker`` and ``trackrelay beat``: what ``celery -A trackrelay …`` does, but without putting the current folder first.
 
 An application may have a ``worker.py`` of its own beside its ``manage.py``; here it does not hide ours.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ..own_celery import OwnCelery
+    from trackrelay.worker.own_celery import OwnCelery
 
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
 
@@ -39,15 +39,15 @@ def _run(command: str, arguments: tuple[str, ...]) -> None:
 
 
 def _app() -> OwnCelery:
-    from ..settings import settings
+    from trackrelay.worker.settings import settings
 
     settings()  # a wrong one is said in our words, before Celery says anything
-    from ..celery import app
+    from trackrelay.worker.celery import app
 
     return app
 
 
 def _app_without_settings() -> OwnCelery:
-    from ..own_celery import OwnCelery
+    from trackrelay.worker.own_celery import OwnCelery
 
     return OwnCelery("trackrelay", set_as_current=False)

@@ -16,47 +16,56 @@ except ModuleNotFoundError:
         "workers too"
     )
 
-from producers.setting_names import slips
-from producers.version import __version__
+from trackrelay.setting_names import slips
+from trackrelay.version import __version__
 
 #: Where each command is, and what it does, in the order in which help lists them.
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Set up": {
-        "migrate": ("worker.ops.migrating:migrate", "Make or update the tables in Postgres and the queue in Redis."),
-        "check": ("worker.ops.check.command:check", "Say what is configured, reached and migrated, and what is wrong."),
-        "relay": ("worker.ops.relaying:relay", "Take an application's outbox on into the queue."),
-        "worker": ("worker.ops.celery_commands:worker", "Run a worker; takes what `celery worker` takes."),
-        "beat": ("worker.ops.celery_commands:beat", "Run the scheduler; takes what `celery beat` takes."),
+        "migrate": (
+            "trackrelay.worker.ops.migrating:migrate",
+            "Make or update the tables in Postgres and the queue in Redis.",
+        ),
+        "check": (
+            "trackrelay.worker.ops.check.command:check",
+            "Say what is configured, reached and migrated, and what is wrong.",
+        ),
+        "relay": ("trackrelay.worker.ops.relaying:relay", "Take an application's outbox on into the queue."),
+        "worker": ("trackrelay.worker.ops.celery_commands:worker", "Run a worker; takes what `celery worker` takes."),
+        "beat": ("trackrelay.worker.ops.celery_commands:beat", "Run the scheduler; takes what `celery beat` takes."),
     },
     "Look": {
-        "status": ("worker.ops.status.command:status", "Say what is going on, and what to do about it."),
-        "find": ("worker.ops.find.command:find", "Say where a job or a person's jobs are, and what became of them."),
+        "status": ("trackrelay.worker.ops.status.command:status", "Say what is going on, and what to do about it."),
+        "find": (
+            "trackrelay.worker.ops.find.command:find",
+            "Say where a job or a person's jobs are, and what became of them.",
+        ),
         "dead-letters": (
-            "worker.ops.dead_letters.command:dead_letters",
+            "trackrelay.worker.ops.dead_letters.command:dead_letters",
             "List, show, repair, replay, discard, export.",
         ),
     },
     "Send": {
-        "enqueue": ("worker.ops.enqueueing.command:enqueue", "Enqueue one operation."),
-        "import": ("worker.ops.importing.command:import_", "Enqueue the lines of a file, JSON or CSV."),
-        "replay": ("worker.ops.dead_letters.command:replay", "Send dead letters again."),
+        "enqueue": ("trackrelay.worker.ops.enqueueing.command:enqueue", "Enqueue one operation."),
+        "import": ("trackrelay.worker.ops.importing.command:import_", "Enqueue the lines of a file, JSON or CSV."),
+        "replay": ("trackrelay.worker.ops.dead_letters.command:replay", "Send dead letters again."),
     },
     "Operate": {
-        "pause": ("worker.ops.operating:pause", "Stop delivery; callers go on enqueueing."),
-        "resume": ("worker.ops.operating:resume", "Let delivery go on."),
-        "probe": ("worker.ops.probe:probe", "Try at once whether delivery is possible again."),
-        "drain": ("worker.ops.draining:drain", "Wait until everything enqueued is delivered."),
-        "reshard": ("worker.ops.resharding:reshard", "Change the queue's number of shards."),
-        "incidents": ("worker.ops.incidents:incidents", "List and acknowledge losses of jobs."),
-        "ledger": ("worker.ops.ledger:ledger", "Look after the idempotency ledger."),
+        "pause": ("trackrelay.worker.ops.operating:pause", "Stop delivery; callers go on enqueueing."),
+        "resume": ("trackrelay.worker.ops.operating:resume", "Let delivery go on."),
+        "probe": ("trackrelay.worker.ops.probe:probe", "Try at once whether delivery is possible again."),
+        "drain": ("trackrelay.worker.ops.draining:drain", "Wait until everything enqueued is delivered."),
+        "reshard": ("trackrelay.worker.ops.resharding:reshard", "Change the queue's number of shards."),
+        "incidents": ("trackrelay.worker.ops.incidents:incidents", "List and acknowledge losses of jobs."),
+        "ledger": ("trackrelay.worker.ops.ledger:ledger", "Look after the idempotency ledger."),
     },
     "Try out": {
         "demo": (
-            "worker.ops.demo.command:demo",
+            "trackrelay.worker.ops.demo.command:demo",
             "Watch a small shop's traffic survive an outage, on embedded servers.",
         ),
-        "dev": ("worker.ops.dev.command:dev", "Run the whole stack in this terminal, on embedded servers."),
-        "sandbox": ("sandbox.cli:sandbox", "Run a Track API and App API in memory."),
+        "dev": ("trackrelay.worker.ops.dev.command:dev", "Run the whole stack in this terminal, on embedded servers."),
+        "sandbox": ("trackrelay.sandbox.cli:sandbox", "Run a Track API and App API in memory."),
     },
 }
 #: What points out misspelt settings itself: as findings, or in its log.
@@ -104,7 +113,8 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            from ..visible_text import visible_lines
+            from trackrelay.worker.visible_text import visible_lines
+
             from .failures import failure_of
 
             if isinstance(error, click.UsageError):

@@ -10,11 +10,12 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .. import queue_config
-from ..queue_config import QueueProblem
-from ..queue_length import jobs_queued
-from ..settings import parse_duration
-from ..store.reading.totals import backlog_size
+from trackrelay.worker import queue_config
+from trackrelay.worker.queue_config import QueueProblem
+from trackrelay.worker.queue_length import jobs_queued
+from trackrelay.worker.settings import parse_duration
+from trackrelay.worker.store.reading.totals import backlog_size
+
 from .failures import CommandFailed
 from .output import say, stderr
 from .status.hints import hints

@@ -8,10 +8,9 @@ from typing import IO, Any
 
 import click
 
-from producers.errors import ConfigurationError, TrackRelayError
-from producers.server_urls import place
-
-from ..visible_text import visible
+from trackrelay.errors import ConfigurationError, TrackRelayError
+from trackrelay.server_urls import place
+from trackrelay.worker.visible_text import visible
 
 
 class CommandFailed(click.ClickException):
@@ -71,8 +70,8 @@ def explain(error: BaseException, *, redis_url: str | None = None, database_url:
     from redis.exceptions import RedisError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from ..queue_config import QueueProblem
-    from ..store.shards import ShardMissing
+    from trackrelay.worker.queue_config import QueueProblem
+    from trackrelay.worker.store.shards import ShardMissing
 
     if isinstance(error, QueueProblem | ShardMissing):
         return str(error)
@@ -84,7 +83,7 @@ def explain(error: BaseException, *, redis_url: str | None = None, database_url:
 
 
 def _configured(name: str) -> str:
-    from ..settings import load
+    from trackrelay.worker.settings import load
 
     try:
         return str(getattr(load(), name).get_secret_value())
@@ -184,11 +183,10 @@ def _reason(said: str) -> str:
 
 def wrong_settings(environment: Mapping[str, str]) -> list[str]:
     """One line for each setting in ``environment`` that a worker or a producer would refuse."""
-    from producers.default import overrides
-    from producers.setting_names import PRODUCER_NAMES
-    from producers.settings import load as load_producers
-
-    from ..settings import load as load_workers
+    from trackrelay.default import overrides
+    from trackrelay.setting_names import PRODUCER_NAMES
+    from trackrelay.settings import load as load_producers
+    from trackrelay.worker.settings import load as load_workers
 
     lines: list[str] = []
     try:

@@ -8,7 +8,8 @@ import socket
 
 import click
 
-from ..store import incidents as store
+from trackrelay.worker.store import incidents as store
+
 from .failures import CommandFailed
 from .losses import describe
 from .output import moment, print_json

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from producers.checks.names import compared_email
-from producers.keys import KINDS
-
-from ..keys import is_hashed
+from trackrelay.checks.names import compared_email
+from trackrelay.keys import KINDS
+from trackrelay.worker.keys import is_hashed
 
 
 def key_given(key: str) -> str:

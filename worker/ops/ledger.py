@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import click
 
-from ..pruning import prune_ledger
-from ..settings import Settings
-from ..store.reading.totals import prunable
+from trackrelay.worker.pruning import prune_ledger
+from trackrelay.worker.settings import Settings
+from trackrelay.worker.store.reading.totals import prunable
+
 from .draining import Duration
 from .failures import CommandFailed
 from .output import say, stderr

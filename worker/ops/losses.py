@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ..store.incidents import Incident, Kind
+from trackrelay.worker.store.incidents import Incident, Kind
+
 from .words import count, duration
 
 #: The command that acknowledges losses.

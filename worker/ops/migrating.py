@@ -6,12 +6,13 @@ import click
 import redis
 import sqlalchemy as sa
 
-from .. import queue_config, setting_up
-from ..queue_agreement import difference
-from ..queue_config import QueueConfig
-from ..resharding import CannotReshard, Resharding
-from ..store import migrating, queue_record
-from ..store.reading.totals import totals
+from trackrelay.worker import queue_config, setting_up
+from trackrelay.worker.queue_agreement import difference
+from trackrelay.worker.queue_config import QueueConfig
+from trackrelay.worker.resharding import CannotReshard, Resharding
+from trackrelay.worker.store import migrating, queue_record
+from trackrelay.worker.store.reading.totals import totals
+
 from .failures import CommandFailed
 from .output import say
 from .stores import Stores, open_stores

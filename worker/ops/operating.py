@@ -9,11 +9,11 @@ import click
 import redis
 from redis.exceptions import RedisError
 
-from producers.redis_keys import lease
+from trackrelay.redis_keys import lease
+from trackrelay.worker.delivery.pace import GRACE_S
+from trackrelay.worker.delivery.shard_queue import ring
+from trackrelay.worker.store import shards
 
-from ..delivery.pace import GRACE_S
-from ..delivery.shard_queue import ring
-from ..store import shards
 from .failures import CommandFailed, explain
 from .output import say, stderr
 from .stores import Stores, open_stores

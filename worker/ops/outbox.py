@@ -12,11 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from producers.errors import TrackRelayError
-from producers.outbox.database import make_engine
-from producers.outbox.table import table
-from producers.redis_keys import relay_lease
-from producers.server_urls import place
+from trackrelay.errors import TrackRelayError
+from trackrelay.outbox.database import make_engine
+from trackrelay.outbox.table import table
+from trackrelay.redis_keys import relay_lease
+from trackrelay.server_urls import place
 
 from .failures import explain_outbox
 
@@ -75,7 +75,7 @@ class Outbox:
     @property
     def lease(self) -> str:
         """The key in Redis that stands while a relay works on this outbox."""
-        from ..relay.sql_rows import outbox_name
+        from trackrelay.worker.relay.sql_rows import outbox_name
 
         return relay_lease(outbox_name(self._engine.url))
 

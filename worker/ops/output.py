@@ -15,8 +15,8 @@ import structlog
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from ..logs import terminal_renderers
-from ..visible_text import visible_lines
+from trackrelay.worker.logs import terminal_renderers
+from trackrelay.worker.visible_text import visible_lines
 
 #: Width of what goes into a file or a pipe, where nobody's window is a limit.
 PIPE_WIDTH = 140

@@ -9,14 +9,14 @@ from typing import Any
 import click
 import redis
 
-from producers.redis_keys import PREFIX
+from trackrelay.redis_keys import PREFIX
+from trackrelay.worker import queue_config
+from trackrelay.worker.delivery.breaker import Breaker, probe_now
+from trackrelay.worker.delivery.pace import GRACE_S
+from trackrelay.worker.delivery.shard_queue import ring
+from trackrelay.worker.endpoint_families import DELIVERS, Family
+from trackrelay.worker.visible_text import visible
 
-from .. import queue_config
-from ..delivery.breaker import Breaker, probe_now
-from ..delivery.pace import GRACE_S
-from ..delivery.shard_queue import ring
-from ..endpoint_families import DELIVERS, Family
-from ..visible_text import visible
 from .output import say, stderr
 from .stores import open_stores
 from .words import duration

@@ -9,8 +9,9 @@ from types import FrameType
 
 import click
 
-from ..relay.loop import Loop, make_loop
-from ..relay.queue import LEASE_MS
+from trackrelay.worker.relay.loop import Loop, make_loop
+from trackrelay.worker.relay.queue import LEASE_MS
+
 from .failures import CommandFailed
 from .output import say
 from .stores import Stores, open_stores
@@ -31,7 +32,7 @@ def relay(once: bool) -> None:
         url = stores.settings.outbox_url.get_secret_value()
         if not url:
             raise CommandFailed("TRACKRELAY_OUTBOX_URL: it is not set")
-        from ..relay.sql_rows import SqlRows
+        from trackrelay.worker.relay.sql_rows import SqlRows
 
         if stores.outbox is not None:
             stores.outbox.check_file()
@@ -46,7 +47,7 @@ def relay(once: bool) -> None:
 
 
 def _until_stopped(loop: Loop, stores: Stores, stop: threading.Event) -> None:
-    from ..logs import configure
+    from trackrelay.worker.logs import configure
 
     configure(stores.settings)
 

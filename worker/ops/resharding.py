@@ -6,12 +6,12 @@ import time
 
 import click
 
-from producers.redis_keys import MOVING
+from trackrelay.redis_keys import MOVING
+from trackrelay.worker import queue_config
+from trackrelay.worker.queue_config import QueueConfig
+from trackrelay.worker.resharding import CannotReshard, Resharding
+from trackrelay.worker.settings import Settings
 
-from .. import queue_config
-from ..queue_config import QueueConfig
-from ..resharding import CannotReshard, Resharding
-from ..settings import Settings
 from .failures import CommandFailed
 from .output import say, stderr
 from .stores import Stores, open_stores

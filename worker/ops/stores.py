@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import redis
 import sqlalchemy as sa
 
-from producers.connections import connection_options
-
-from ..keys import KeyHasher
-from ..settings import Settings, load
-from ..store import hash_secret, state
-from ..store.engine import make_engine
-from ..store.hash_secret import HashSecretChangedError
+from trackrelay.connections import connection_options
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.settings import Settings, load
+from trackrelay.worker.store import hash_secret, state
+from trackrelay.worker.store.engine import make_engine
+from trackrelay.worker.store.hash_secret import HashSecretChangedError
 
 if TYPE_CHECKING:
     from .outbox import Outbox

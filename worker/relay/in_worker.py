@@ -10,8 +10,8 @@ import os
 import threading
 from dataclasses import dataclass
 
-from ..redis_client import connect
-from ..settings import Settings, settings
+from trackrelay.worker.redis_client import connect
+from trackrelay.worker.settings import Settings, settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ def stop(wait_s: float = 2.0) -> None:
 
 
 def _run(configured: Settings, stop: threading.Event) -> None:
-    from ..store.engine import engine
+    from trackrelay.worker.store.engine import engine
+
     from .loop import make_loop
     from .sql_rows import SqlRows
 

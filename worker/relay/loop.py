@@ -12,15 +12,15 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from producers.errors import TrackRelayError
+from trackrelay.errors import TrackRelayError
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.queue_agreement import agree
+from trackrelay.worker.queue_config import QueueProblem
+from trackrelay.worker.queue_recovery import replace_generation
+from trackrelay.worker.resources import key_hash_secret
+from trackrelay.worker.settings import Settings
+from trackrelay.worker.tasks import describe
 
-from ..keys import KeyHasher
-from ..queue_agreement import agree
-from ..queue_config import QueueProblem
-from ..queue_recovery import replace_generation
-from ..resources import key_hash_secret
-from ..settings import Settings
-from ..tasks import describe
 from .queue import Hold, RelayQueue
 from .relay import Agreement, Look, NewerRow, QueueGone, Relay
 from .rows import Rows

@@ -10,11 +10,10 @@ from uuid import uuid4
 
 import redis
 
-from producers.append import APPEND_LUA, Entry, append_arguments, check_reply
-from producers.redis_keys import Lane, relay_lease, stream
-
-from .. import queue_config
-from ..queue_config import QueueConfig
+from trackrelay.append import APPEND_LUA, Entry, append_arguments, check_reply
+from trackrelay.redis_keys import Lane, relay_lease, stream
+from trackrelay.worker import queue_config
+from trackrelay.worker.queue_config import QueueConfig
 
 #: A relay that shows no sign of life for so long is replaced by another.
 LEASE_MS = 5_000

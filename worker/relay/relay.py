@@ -17,23 +17,23 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
-from producers.append import Entry, GenerationDiffers, ShardsDiffer
-from producers.errors import QueueNotSetUp
-from producers.ids import id_for
-from producers.job import FORMAT_VERSION, decode_entry, encode_accepted
-from producers.operation import Operation
-from producers.redis_keys import LANES, Lane
-from producers.refused import decode_refused
+from trackrelay.append import Entry, GenerationDiffers, ShardsDiffer
+from trackrelay.errors import QueueNotSetUp
+from trackrelay.ids import id_for
+from trackrelay.job import FORMAT_VERSION, decode_entry, encode_accepted
+from trackrelay.operation import Operation
+from trackrelay.redis_keys import LANES, Lane
+from trackrelay.refused import decode_refused
+from trackrelay.worker.delivery.intake import refuse_unstorable
+from trackrelay.worker.failpoints import failpoint
+from trackrelay.worker.job import Job
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.queue_config import QueueConfig
+from trackrelay.worker.refused_calls import death_of
+from trackrelay.worker.store import dead_letters, incidents
+from trackrelay.worker.store.dead_letters import Death
+from trackrelay.worker.store.settled import settled
 
-from ..delivery.intake import refuse_unstorable
-from ..failpoints import failpoint
-from ..job import Job
-from ..keys import KeyHasher
-from ..queue_config import QueueConfig
-from ..refused_calls import death_of
-from ..store import dead_letters, incidents
-from ..store.dead_letters import Death
-from ..store.settled import settled
 from .queue import RelayQueue
 from .rows import Mark, Relayed, Row, Rows
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from producers.redis_keys import Lane
+from trackrelay.redis_keys import Lane
 
 
 @dataclass(frozen=True, slots=True)

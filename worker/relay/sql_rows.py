@@ -9,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from producers.outbox.database import make_engine
-from producers.outbox.table import table
+from trackrelay.outbox.database import make_engine
+from trackrelay.outbox.table import table
+from trackrelay.worker.store.engine import leave_replicas
 
-from ..store.engine import leave_replicas
 from .rows import Mark, Relayed, Row
 
 #: Seconds to connect, or to wait for SQLite's one writer.

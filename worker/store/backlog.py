@@ -12,7 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ..job import Job
+from trackrelay.worker.job import Job
+
 from .arrays import bool_array, number_array, text_array
 from .printing import as_json, plain
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from ..job import Job
+from trackrelay.worker.job import Job
+
 from .printing import as_json, plain
 
 Reason = Literal["rejected", "exhausted", "expired", "undecodable", "crashed", "invalid"]

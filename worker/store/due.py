@@ -8,10 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from producers.redis_keys import Lane
+from trackrelay.redis_keys import Lane
+from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
+from trackrelay.worker.job import Job
 
-from ..endpoint_families import ALL_FAMILIES, Family
-from ..job import Job
 from .arrays import number_array, text_array
 from .sweep import Seen
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ..settings import Settings, settings
+from trackrelay.worker.settings import Settings, settings
 
 #: A statement that takes longer is not waited for: whoever holds the lock, delivery must come round again.
 STATEMENT_TIMEOUT_MS = 30_000

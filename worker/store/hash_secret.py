@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from producers.errors import TrackRelayError
+from trackrelay.errors import TrackRelayError
 
 #: What Postgres remembers of the secret.
 FINGERPRINT = "key_hash_fingerprint"

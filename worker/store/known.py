@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from producers.redis_keys import Lane
+from trackrelay.redis_keys import Lane
+from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 
-from ..endpoint_families import ALL_FAMILIES, Family
 from .arrays import text_array
 
 # Of a job of two keys that was enqueued in both lanes, one lane's parts count in every shard: it is known here if the other shard has it in

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from ..job import Job
+from trackrelay.worker.job import Job
+
 from .arrays import number_array, text_array
 
 _INSERT = sa.text("""

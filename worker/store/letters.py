@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from producers.json_values import NotJsonError, decode_json
+from trackrelay.json_values import NotJsonError, decode_json
 
 State = Literal["open", "replaying", "delivered", "discarded"]
 STATES: tuple[State, ...] = ("open", "replaying", "delivered", "discarded")

@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
-import worker
+import trackrelay
 
 from .models import VERSION_TABLE
 
@@ -23,12 +23,8 @@ class UnknownRevision(Exception):
 
 
 def migrations_folder() -> Path:
-    """Where the migrations are: in the wheel under ``worker/``, in a clone beside it."""
-    package = Path(worker.__file__).parent
-    for folder in (package / "migrations", package.parent / "migrations"):
-        if (folder / "env.py").is_file():
-            return folder
-    raise FileNotFoundError(f"the migrations are neither in {package} nor beside it")
+    """Return the folder of the migrations."""
+    return Path(trackrelay.__file__).parent / "migrations"
 
 
 def head() -> str:

@@ -138,7 +138,7 @@ class BacklogRow(Base):
     keys: Mapped[list[str]] = mapped_column(ARRAY(Text))
     shards: Mapped[list[int]] = mapped_column(ARRAY(Integer))
     operation: Mapped[str] = mapped_column(Text)
-    #: The endpoints that deliver it; see `worker.endpoint_families`.
+    #: The endpoints that deliver it; see `trackrelay.worker.endpoint_families`.
     family: Mapped[str] = mapped_column(String(10), server_default=text("'v2'"))
     source: Mapped[str | None] = mapped_column(Text)
     idempotency_key: Mapped[str | None] = mapped_column(Text)

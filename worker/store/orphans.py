@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from producers.redis_keys import Lane
+from trackrelay.redis_keys import Lane
 
 from . import backlog, shards
 from .arrays import text_array

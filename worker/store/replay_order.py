@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from ..job import Job
+from trackrelay.worker.job import Job
 
 _MAY_STEP_BACK = sa.text("""
     SELECT job_id, key, behind FROM trackrelay_backlog

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from ..job import Job
+from trackrelay.worker.job import Job
+
 from . import backlog, ledger, shards
 from .arrays import text_array
 from .backlog import Waiting

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from ..job import Job
+from trackrelay.worker.job import Job
+
 from . import backlog, dead_letters, ledger, replay_order, shards
 from .backlog import Waiting
 from .dead_letters import Death

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from ..endpoint_families import Family
+from trackrelay.worker.endpoint_families import Family
 
 #: The row of the state table that says since when delivery has been possible; a family's own has its name behind a colon.
 _STATE = "possible_since"

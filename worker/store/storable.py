@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
-from producers import limits
-from producers.ids import is_ulid
-from producers.job import MAX_KEYS, MAX_NAME_LENGTH, MAX_TEXT_LENGTH
-from producers.json_values import MAX_DEPTH, is_deeper
+from trackrelay import limits
+from trackrelay.ids import is_ulid
+from trackrelay.job import MAX_KEYS, MAX_NAME_LENGTH, MAX_TEXT_LENGTH
+from trackrelay.json_values import MAX_DEPTH, is_deeper
+from trackrelay.worker.job import Job
 
-from ..job import Job
 from .printing import plain
 
 #: A row of a B-tree index is at most 2,704 bytes, and a key stands in one together with a job's id or a position.

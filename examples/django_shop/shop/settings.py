@@ -13,8 +13,8 @@ ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
 ROOT_URLCONF = "shop.urls"
 INSTALLED_APPS = [
     "shop",
-    "producers.django",  # enqueues
-    "worker.django",  # manage.py trackrelay, and the admin of dead letters
+    "trackrelay.django",  # enqueues
+    "trackrelay.worker.django",  # manage.py trackrelay, and the admin of dead letters
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -29,7 +29,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "producers.django.middleware.VisitorMiddleware",  # who is browsing, before anybody knows their name
+    "trackrelay.django.middleware.VisitorMiddleware",  # who is browsing, before anybody knows their name
 ]
 TEMPLATES = [
     {

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import TestCase, override_settings
 
-from producers.default import default_producer
+from trackrelay.default import default_producer
 
 from .models import Order, Product
 

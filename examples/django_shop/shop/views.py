@@ -13,8 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from producers import identify, suppress, track
-from producers.django import identify_visitor, visitor
+from trackrelay import identify, suppress, track
+from trackrelay.django import identify_visitor, visitor
 
 from .customers import attributes
 from .forms import ProfileForm, SignUpForm

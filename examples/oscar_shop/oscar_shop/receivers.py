@@ -11,8 +11,8 @@ from oscar.apps.catalogue.signals import product_viewed
 from oscar.apps.customer.signals import user_registered
 from oscar.apps.order.signals import order_placed
 
-from producers import Person, track
-from producers.django import identify_visitor, visitor
+from trackrelay import Person, track
+from trackrelay.django import identify_visitor, visitor
 
 
 @receiver(product_viewed)

@@ -16,7 +16,7 @@ ROOT_URLCONF = "oscar_shop.urls"
 SITE_ID = 1
 INSTALLED_APPS = [
     "oscar_shop",
-    "producers.django",
+    "trackrelay.django",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -67,7 +67,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.contrib.flatpages.middleware.FlatpageFallbackMiddleware",
-    "producers.django.middleware.VisitorMiddleware",
+    "trackrelay.django.middleware.VisitorMiddleware",
     "oscar.apps.basket.middleware.BasketMiddleware",
 ]
 TEMPLATES = [

@@ -17,12 +17,12 @@ import pytest
 from flask.testing import FlaskClient
 
 from examples.flask_app import shop
-from producers import Person, Producer, default, environment
-from producers.testing import Captured, capture
-from sandbox.client import SandboxClient
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
-from worker.testing import DeliveringSandbox
+from trackrelay import Person, Producer, default, environment
+from trackrelay.sandbox.client import SandboxClient
+from trackrelay.testing import Captured, capture
+from trackrelay.worker.testing import DeliveringSandbox
 
 ADA = {"name": "Ada", "email": "Ada@example.com", "wants_news": "on"}
 

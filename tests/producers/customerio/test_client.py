@@ -18,11 +18,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import producers
-from producers import InvalidOperation, Operation, QueueUnavailable
-from producers.append import Entry
-from producers.customerio import CustomerIO, CustomerIOException, Regions, enqueue_through, requests, track
-from worker.ops.servers import ports
+import trackrelay
+from trackrelay import InvalidOperation, Operation, QueueUnavailable
+from trackrelay.append import Entry
+from trackrelay.customerio import CustomerIO, CustomerIOException, Regions, enqueue_through, requests, track
+from trackrelay.worker.ops.servers import ports
 
 #: Connections, which the drop-in has none of.
 WITHOUT_COUNTERPART = {"http"}
@@ -31,8 +31,8 @@ WITHOUT_COUNTERPART = {"http"}
 @pytest.fixture
 def enqueued() -> list[Operation]:
     """What was enqueued."""
-    producers.configure(backend="memory")
-    return producers.default.default_producer().backend.operations  # type: ignore[attr-defined,no-any-return]
+    trackrelay.configure(backend="memory")
+    return trackrelay.default.default_producer().backend.operations  # type: ignore[attr-defined,no-any-return]
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def test_every_method_of_the_installed_official_client_is_there_with_the_same_pa
 
 def test_everything_the_official_package_exports_can_be_imported_from_here() -> None:
     for name in customerio.__all__:
-        assert getattr(producers.customerio, name) is not None
+        assert getattr(trackrelay.customerio, name) is not None
     for module in ("constants", "regions", "client_base", "track"):
         theirs, ours = (
-            __import__(f"{package}.{module}", fromlist=["x"]) for package in ("customerio", "producers.customerio")
+            __import__(f"{package}.{module}", fromlist=["x"]) for package in ("customerio", "trackrelay.customerio")
         )
         their_own = [name for name, value in vars(theirs).items() if "customerio" in getattr(value, "__module__", "")]
         missing = {name for name in their_own if not name.startswith("_") and not hasattr(ours, name)}
@@ -71,9 +71,9 @@ def test_everything_the_official_package_exports_can_be_imported_from_here() -> 
 def test_what_is_shared_is_the_official_packages_own() -> None:
     assert CustomerIOException is customerio.CustomerIOException
     assert Regions is customerio.Regions
-    assert producers.customerio.APIClient is customerio.APIClient
+    assert trackrelay.customerio.APIClient is customerio.APIClient
     with pytest.raises(ImportError, match="nonsense"):
-        from producers.customerio import nonsense  # noqa: F401
+        from trackrelay.customerio import nonsense  # noqa: F401
 
 
 WITHOUT = """
@@ -83,15 +83,15 @@ class Hidden:
         if name == "customerio":
             raise ModuleNotFoundError("No module named 'customerio'", name=name)
 sys.meta_path.insert(0, Hidden())
-from worker.ops.servers import ports
-from producers.customerio import CustomerIO, CustomerIOException, Regions
+from trackrelay.worker.ops.servers import ports
+from trackrelay.customerio import CustomerIO, CustomerIOException, Regions
 CustomerIO("site", "key", region=Regions.EU)
 try:
     CustomerIO(region="eu")
 except CustomerIOException as error:
     print(error)
 try:
-    from producers.customerio import APIClient
+    from trackrelay.customerio import APIClient
 except ImportError as error:
     print(error)
 assert "requests" not in sys.modules
@@ -164,7 +164,7 @@ def test_what_customerio_would_refuse_raises_at_the_call_and_says_which_limit(ci
 
 
 def test_a_queue_that_is_away_raises_the_exception_that_callers_catch() -> None:
-    producers.configure(redis_url=f"redis://127.0.0.1:{ports.free_port()}/0")
+    trackrelay.configure(redis_url=f"redis://127.0.0.1:{ports.free_port()}/0")
     with pytest.raises(CustomerIOException) as raised:
         CustomerIO("site", "key").track("1", "seen")
     assert isinstance(raised.value, QueueUnavailable)
@@ -181,7 +181,7 @@ def test_the_exception_has_all_of_a_batch_that_is_not_enqueued(
             raise QueueUnavailable("gone", entries[0].operation)
         taken.append(len(entries))
 
-    monkeypatch.setattr(producers.default.default_producer().backend, "append", append)
+    monkeypatch.setattr(trackrelay.default.default_producer().backend, "append", append)
     event = {"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": "seen"}
     with pytest.raises(CustomerIOException, match=r"gone \(700 jobs, after 500 that were enqueued\)$") as raised:
         cio.batch([event] * 1_200)
@@ -275,7 +275,7 @@ V2 = [("POST", "/api/v2/entity"), ("POST", "/api/v2/batch")]
 def test_no_request_raises_anything_but_the_exception_that_callers_catch(
     request: tuple[str, str], outer: dict[str, Any], inner: dict[str, Any]
 ) -> None:
-    producers.configure(backend="off")
+    trackrelay.configure(backend="off")
     method, path = request
     likely = {"type": "person", "identifiers": {"id": "5"}, **inner}
     for body in (outer, {"device": inner}, {"data": inner}, likely, {"batch": [outer, likely]}):
@@ -289,7 +289,7 @@ def test_a_request_that_cannot_be_told_later_says_so_and_names_nobody(cio: Custo
 
 
 def test_operations_can_be_sent_another_way(cio: CustomerIO, enqueued: list[Operation]) -> None:
-    pipeline = producers.Pipeline()
+    pipeline = trackrelay.Pipeline()
     pipeline.enqueue_all = pipeline.take  # type: ignore[attr-defined]
     enqueue_through(lambda: pipeline)  # type: ignore[arg-type,return-value]
     try:

@@ -13,11 +13,11 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 
-import producers
-from producers import InvalidOperation
-from producers.customerio import CustomerIO
-from sandbox.in_process import InProcessSandbox
+import trackrelay
 from tests.producers.customerio.calls import NAMES, calls
+from trackrelay import InvalidOperation
+from trackrelay.customerio import CustomerIO
+from trackrelay.sandbox.in_process import InProcessSandbox
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "migrating-from-customerio.md"
 SECTION = "## Taken there, refused here"
@@ -53,9 +53,9 @@ class Outcome(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def _queue() -> Iterator[None]:
-    producers.configure(backend="memory")
+    trackrelay.configure(backend="memory")
     yield
-    producers.configure()
+    trackrelay.configure()
 
 
 def outcome(call: str) -> Outcome:
@@ -158,7 +158,7 @@ def test_what_the_api_takes_and_ignores_is_taken_here_too(call: str) -> None:
     found = outcome(call)
     assert found.sent
     assert found.refused is None
-    (operation,) = producers.default.default_producer().backend.operations  # type: ignore[attr-defined]
+    (operation,) = trackrelay.default.default_producer().backend.operations  # type: ignore[attr-defined]
     assert not re.search(rb"anonymous_id|order-7|_last_status|form_name|more|recipient\":\"\"", operation.body)
 
 
@@ -166,12 +166,12 @@ def test_what_the_api_takes_and_ignores_is_taken_here_too(call: str) -> None:
 def test_an_unsubscribe_that_does_not_say_true_unsubscribes_nobody(body: str) -> None:
     call = f"cio.send_request('POST', 'https://track.customer.io/unsubscribe/d1', {body})"
     assert outcome(call) == Outcome(sent=True, taken=True, refused=None)
-    assert producers.default.default_producer().backend.operations == []  # type: ignore[attr-defined]
+    assert trackrelay.default.default_producer().backend.operations == []  # type: ignore[attr-defined]
 
 
 def test_an_email_that_is_no_address_reaches_customerio_beside_the_other_attributes() -> None:
     CustomerIO("site", "key").identify("5", email="not yet known", plan="pro")
-    (operation,) = producers.default.default_producer().backend.operations  # type: ignore[attr-defined]
+    (operation,) = trackrelay.default.default_producer().backend.operations  # type: ignore[attr-defined]
     assert json.loads(operation.body)["attributes"] == {"plan": "pro", "email": "not yet known"}
     assert operation.stamp
     with pytest.raises(customerio.CustomerIOException, match="1,000"):

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import redis
 
-import producers
-from producers.customerio import CustomerIO, CustomerIOException, enqueue_through
-from producers.job import decode_entry
+import trackrelay
+from trackrelay.customerio import CustomerIO, CustomerIOException, enqueue_through
+from trackrelay.job import decode_entry
 
 GOOD = {"type": "person", "identifiers": {"id": "5"}, "action": "event", "name": "seen"}
 BAD = GOOD | {"name": " "}
@@ -24,13 +24,13 @@ def client(redis_url: str, queue: redis.Redis) -> Iterator[Callable[[str], Custo
     """Gives a client whose queue is real, and which does with refusals what it is told."""
 
     def made(on_invalid: str) -> CustomerIO:
-        producers.configure(redis_url=redis_url, on_invalid=on_invalid, source="shop")
+        trackrelay.configure(redis_url=redis_url, on_invalid=on_invalid, source="shop")
         return CustomerIO("site", "key")
 
     yield made
     # What is counted in this process belongs to this test.
-    producers.default.default_producer().counts.flush()
-    producers.default.default_producer().close()
+    trackrelay.default.default_producer().counts.flush()
+    trackrelay.default.default_producer().close()
 
 
 def kept(queue: redis.Redis) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def enqueued(queue: redis.Redis) -> list[str]:
 
 def counted(queue: redis.Redis) -> dict[tuple[str, ...], int]:
     """How many refusals were counted, by source, operation and field."""
-    assert producers.default.default_producer().counts.flush()
+    assert trackrelay.default.default_producer().counts.flush()
     return {
         tuple(json.loads(field)): int(count)
         for key in queue.scan_iter(COUNTS)
@@ -126,7 +126,7 @@ def test_who_cannot_be_put_into_a_segment_keeps_nobody_else_out(
 
 
 def test_another_target_decides_for_itself(client: Callable[[str], CustomerIO], queue: redis.Redis) -> None:
-    cio, other = client("raise"), producers.Producer(backend="memory", on_invalid="dead_letter")
+    cio, other = client("raise"), trackrelay.Producer(backend="memory", on_invalid="dead_letter")
     enqueue_through(lambda: other)
     try:
         assert len(cio.track("5", " ").job_ids) == 1

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-import producers
-from producers import ObjectRef, Person, operations
-from producers.customerio import CustomerIO
-from producers.operation import Operation
+import trackrelay
+from trackrelay import ObjectRef, Person, operations
+from trackrelay.customerio import CustomerIO
+from trackrelay.operation import Operation
 
 WHEN = 1_700_000_000
 
@@ -292,8 +292,8 @@ EXAMPLES = [
 @pytest.fixture
 def enqueued() -> list[Operation]:
     """What was enqueued."""
-    producers.configure(backend="memory", object_types="product=1, company=2")
-    return producers.default.default_producer().backend.operations  # type: ignore[attr-defined,no-any-return]
+    trackrelay.configure(backend="memory", object_types="product=1, company=2")
+    return trackrelay.default.default_producer().backend.operations  # type: ignore[attr-defined,no-any-return]
 
 
 def sent(operation: Operation) -> dict[str, Any]:
@@ -320,14 +320,14 @@ def test_the_drop_ins_entity_takes_keyword_arguments_too(enqueued: list[Operatio
 
 def test_an_unnumbered_type_of_object_is_refused_and_the_setting_named(enqueued: list[Operation]) -> None:
     with pytest.raises(
-        producers.InvalidOperation, match=r"'produkt'.*TRACKRELAY_OBJECT_TYPES.*mean 'product'"
+        trackrelay.InvalidOperation, match=r"'produkt'.*TRACKRELAY_OBJECT_TYPES.*mean 'product'"
     ) as raised:
         operations.entity(LAMP | {"identifiers": {"object_type_id": "produkt", "object_id": "LAMP-9"}})
     assert raised.value.field == "identifiers.object_type_id"
-    with pytest.raises(producers.InvalidOperation, match="TRACKRELAY_OBJECT_TYPES; it has company, product"):
+    with pytest.raises(trackrelay.InvalidOperation, match="TRACKRELAY_OBJECT_TYPES; it has company, product"):
         ObjectRef("warehouse", "north")
-    producers.configure(object_types={})
-    with pytest.raises(producers.InvalidOperation, match="TRACKRELAY_OBJECT_TYPES, which is not set"):
+    trackrelay.configure(object_types={})
+    with pytest.raises(trackrelay.InvalidOperation, match="TRACKRELAY_OBJECT_TYPES, which is not set"):
         CustomerIO("site", "key").entity(LAMP)
 
 
@@ -336,10 +336,10 @@ def test_a_time_among_the_attributes_contradicts_another_in_the_call(enqueued: l
     assert (sent(same), same.stamp) == (person("identify", timestamp=WHEN), False)
     none = operations.identify("7", {"_timestamp": None, "plan": "basic"})
     assert (sent(none), none.stamp) == (person("identify", attributes={"plan": "basic"}), True)
-    with pytest.raises(producers.InvalidOperation, match=r"_timestamp.*contradicts the timestamp") as raised:
+    with pytest.raises(trackrelay.InvalidOperation, match=r"_timestamp.*contradicts the timestamp") as raised:
         operations.identify("7", {"_timestamp": WHEN}, timestamp=WHEN + 1)
     assert raised.value.field == "attributes._timestamp"
-    with pytest.raises(producers.InvalidOperation, match="milliseconds"):
+    with pytest.raises(trackrelay.InvalidOperation, match="milliseconds"):
         operations.identify("7", {"_timestamp": WHEN * 1000})
 
 
@@ -381,6 +381,6 @@ def test_fields_that_the_description_leaves_open_are_kept(document: dict[str, An
     ],
 )
 def test_a_field_that_looks_like_a_slip_is_refused(document: dict[str, Any], field: str) -> None:
-    with pytest.raises(producers.InvalidOperation) as raised:
+    with pytest.raises(trackrelay.InvalidOperation) as raised:
         operations.entity(document)
     assert raised.value.field == field

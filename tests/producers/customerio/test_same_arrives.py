@@ -11,13 +11,13 @@ from typing import Any
 import customerio  # type: ignore[import-untyped]
 import pytest
 
-import producers
-import producers.customerio
-from sandbox.client import Effect, SandboxClient
-from sandbox.process import SandboxProcess
+import trackrelay
+import trackrelay.customerio
 from tests.producers.customerio import official
 from tests.support import canaries
 from tests.support.road import Road
+from trackrelay.sandbox.client import Effect, SandboxClient
+from trackrelay.sandbox.process import SandboxProcess
 
 #: A time nearer than this was taken from the clock: one of the snippets asks it what was an hour ago.
 RECENT_S = 2 * 3_600
@@ -35,11 +35,11 @@ RELATED = {"identifiers": {"object_type_id": "1", "object_id": "acme"}}
 @pytest.fixture
 def road(worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]) -> Iterator[Road]:
     """A road with a worker, which `producers` enqueues to."""
-    from worker.setting_up import migrate
+    from trackrelay.worker.setting_up import migrate
 
     road = Road(worker_settings | {"TRACKRELAY_MERGE_DELAY": "0s"}, sandbox.client)
     migrate(road.engine, road.redis, 4)
-    producers.configure(redis_url=worker_settings["TRACKRELAY_REDIS_URL"])
+    trackrelay.configure(redis_url=worker_settings["TRACKRELAY_REDIS_URL"])
     start_worker(road.settings, pool="threads", concurrency=4)
     yield road
     road.close()
@@ -90,7 +90,7 @@ def both(road: Road, sandbox: SandboxProcess, act: Callable[[Any], Any]) -> tupl
         act(customerio)
     told = seen(road.sandbox), people(road.sandbox), road.sandbox.objects() and "objects"
     road.sandbox.reset()
-    act(producers.customerio)
+    act(trackrelay.customerio)
     road.wait_settled()
     return told, (seen(road.sandbox), people(road.sandbox), road.sandbox.objects() and "objects")
 
@@ -176,12 +176,12 @@ def test_segments_and_forms_that_were_sent_by_hand_arrive_the_same(road: Road, s
     with official.pointed_at(sandbox):
         by_official = act_and_wait(customerio)
     road.sandbox.reset()
-    assert act_and_wait(producers.customerio) == by_official
+    assert act_and_wait(trackrelay.customerio) == by_official
     assert by_official[1] == {"7": ["id:1"]}
 
 
 def test_a_moment_is_what_the_official_client_makes_of_it(road: Road) -> None:
-    cio = producers.customerio.CustomerIO("site", "key")
+    cio = trackrelay.customerio.CustomerIO("site", "key")
     answer = cio.track("5", "bought", timestamp=datetime(2026, 1, 1, tzinfo=UTC))
     road.wait_delivered(answer.job_ids)
     (event,) = road.sandbox.events()

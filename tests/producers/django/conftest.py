@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import redis
 
-from producers.job import decode_entry
 from tests.support import django_project
 from tests.support.django_databases import django_template, lite_template, lite_url, shop_url
+from trackrelay.job import decode_entry
 
 __all__ = ["django_template", "lite_template", "lite_url", "shop_url"]
 

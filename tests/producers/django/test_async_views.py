@@ -12,7 +12,7 @@ from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-import producers
+import trackrelay
 from tests.support import django_project
 
 REQUESTS, CLIENTS = 1_000, 4
@@ -20,16 +20,16 @@ REQUESTS, CLIENTS = 1_000, 4
 MAX_CONNECTIONS = 20
 
 
-@pytest.fixture(params=["producers.django", "producers alone"])
+@pytest.fixture(params=["trackrelay.django", "producers alone"])
 def connected(
     request: pytest.FixtureRequest, queue: redis.Redis, redis_url: str, shop_url: str, lite_url: str
 ) -> Iterator[None]:
     """The project, with our application or with the functions of `producers` alone."""
-    if request.param == "producers.django":
+    if request.param == "trackrelay.django":
         with django_project.connected(REDIS_URL=redis_url, ENQUEUE_TIMEOUT=30):
             yield
     else:
-        producers.configure(redis_url=redis_url, enqueue_timeout=30)
+        trackrelay.configure(redis_url=redis_url, enqueue_timeout=30)
         yield
 
 

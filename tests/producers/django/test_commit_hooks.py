@@ -13,10 +13,10 @@ import pytest
 from django.db import connections, transaction
 from django.test import Client, TestCase
 
-import producers
-from producers.default import default_producer
+import trackrelay
 from tests.django_project.shop.models import Order
 from tests.support.django_project import rolled_back
+from trackrelay.default import default_producer
 
 pytestmark = pytest.mark.usefixtures("project")
 Queued = Callable[[], list[Any]]
@@ -38,7 +38,7 @@ def fail() -> None:
 def register(ran: list[str], name: str) -> None:
     """Register a hook: ``ours`` tells of an event, the others are another library's."""
     if name == "ours":
-        producers.track("42", "seen")
+        trackrelay.track("42", "seen")
     elif name == "theirs":
         transaction.on_commit(lambda: ran.append("theirs"))
     else:
@@ -86,11 +86,11 @@ def test_a_savepoint_that_is_rolled_back_still_takes_its_jobs_along(queued: Queu
     @transaction.atomic
     def commit() -> None:
         transaction.on_commit(fail)
-        jobs.append(producers.track("42", "before"))
+        jobs.append(trackrelay.track("42", "before"))
         with rolled_back():
-            producers.track("42", "inside")
+            trackrelay.track("42", "inside")
         with transaction.atomic():
-            jobs.append(producers.track("42", "kept"))
+            jobs.append(trackrelay.track("42", "kept"))
 
     with pytest.raises(HookError):
         commit()
@@ -106,7 +106,7 @@ def test_hooks_of_either_database_fail_and_the_job_follows_its_commits(
     @transaction.atomic(using=inner)
     def commit() -> None:
         transaction.on_commit(fail, using=failing)
-        producers.track("42", "seen")
+        trackrelay.track("42", "seen")
 
     with pytest.raises(HookError):
         commit()
@@ -119,7 +119,7 @@ def test_a_connection_that_is_used_again_loses_nothing_either(queued: Queued) ->
     def commit(*, hook_fails: bool, fails: bool = False) -> None:
         if hook_fails:
             transaction.on_commit(fail)
-        producers.track("42", "seen")
+        trackrelay.track("42", "seen")
         if fails:
             raise LookupError
 
@@ -146,8 +146,8 @@ def test_a_hook_that_tells_of_something_itself_comes_after_the_calls_in_the_tran
     queued: Queued,
 ) -> None:
     with transaction.atomic():
-        transaction.on_commit(lambda: producers.identify("42", {"plan": "pro"}))
-        producers.track("42", "seen")
+        transaction.on_commit(lambda: trackrelay.identify("42", {"plan": "pro"}))
+        trackrelay.track("42", "seen")
     assert [job.operation for job in queued()] == ["person.event", "person.identify"]
 
 
@@ -165,8 +165,8 @@ class TestWhenOurHookFails:
         ran: list[str] = []
         self.break_queue(monkeypatch, RuntimeError("a bug"))
         with transaction.atomic():
-            event = producers.track("42", "seen")
-            person = producers.identify("42", {"plan": "pro"})
+            event = trackrelay.track("42", "seen")
+            person = trackrelay.identify("42", {"plan": "pro"})
             register(ran, "theirs")
         assert self.named(caplog) == {event: "person.event", person: "person.identify"}
         assert ran == ["theirs"]
@@ -176,7 +176,7 @@ class TestWhenOurHookFails:
     ) -> None:
         self.break_queue(monkeypatch, Interrupt())
         with pytest.raises(Interrupt), transaction.atomic():
-            jobs = [producers.track("42", "seen") for _ in range(3)]
+            jobs = [trackrelay.track("42", "seen") for _ in range(3)]
         assert list(self.named(caplog)) == jobs
 
     def test_a_log_that_fails_does_not_fail_the_commit(self, queued: Queued, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +190,7 @@ class TestWhenOurHookFails:
         try:
             with transaction.atomic():
                 Order.objects.create(number="A-1")
-                producers.track("42", "seen")
+                trackrelay.track("42", "seen")
         finally:
             logging.getLogger("trackrelay").removeHandler(broken)
         assert Order.objects.count() == 1
@@ -219,7 +219,7 @@ def test_in_a_test_case_hooks_are_captured_in_the_order_of_their_registration(
             with self.captureOnCommitCallbacks(execute=True) as callbacks:
                 transaction.on_commit(lambda: None)
                 with transaction.atomic():
-                    producers.track("42", "captured")
+                    trackrelay.track("42", "captured")
                 transaction.on_commit(lambda: None)
             assert len(callbacks) == 3
             assert len(queued()) == 1

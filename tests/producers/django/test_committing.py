@@ -14,27 +14,27 @@ from asgiref.sync import async_to_sync
 from django.db import connections, transaction
 from django.test import AsyncClient, Client, TestCase
 
-import producers
-from producers import InvalidOperation, QueueUnavailable, aio, operations
-from producers.testing.django import CapturingTestCase
+import trackrelay
 from tests.django_project.shop.models import Order
 from tests.support import django_project
 from tests.support.django_project import rolled_back
-from worker.ops.servers import ValkeyProcess
+from trackrelay import InvalidOperation, QueueUnavailable, aio, operations
+from trackrelay.testing.django import CapturingTestCase
+from trackrelay.worker.ops.servers import ValkeyProcess
 
 pytestmark = pytest.mark.usefixtures("project")
 Queued = Callable[[], list[Any]]
 
 
 def test_outside_a_transaction_a_job_leaves_at_once(queued: Queued) -> None:
-    job = producers.track("42", "seen")
+    job = trackrelay.track("42", "seen")
     assert [each.id for each in queued()] == [job]
     assert queued()[0].source == "shop"
 
 
 def test_a_job_waits_for_the_commit_and_its_id_does_not(queued: Queued) -> None:
     with transaction.atomic():
-        job = producers.track("42", "seen")
+        job = trackrelay.track("42", "seen")
         assert len(job) == 26
         assert queued() == []
     assert [each.id for each in queued()] == [job]
@@ -42,33 +42,33 @@ def test_a_job_waits_for_the_commit_and_its_id_does_not(queued: Queued) -> None:
 
 def test_nothing_leaves_after_a_rollback(queued: Queued) -> None:
     with rolled_back():
-        producers.track("42", "seen")
-        producers.identify("42", {"plan": "pro"})
+        trackrelay.track("42", "seen")
+        trackrelay.identify("42", {"plan": "pro"})
     assert queued() == []
 
 
 def test_what_was_said_inside_a_savepoint_goes_with_it(queued: Queued) -> None:
     with transaction.atomic():
-        before = producers.track("42", "before")
+        before = trackrelay.track("42", "before")
         with rolled_back():
-            producers.track("42", "inside")
+            trackrelay.track("42", "inside")
         with transaction.atomic():
-            kept = producers.track("42", "kept")
-        after = producers.track("42", "after")
+            kept = trackrelay.track("42", "kept")
+        after = trackrelay.track("42", "after")
     assert [job.id for job in queued()] == [before, kept, after]
 
 
 def test_a_nested_block_waits_for_the_outermost(queued: Queued) -> None:
     with transaction.atomic():
         with transaction.atomic():
-            producers.track("42", "seen")
+            trackrelay.track("42", "seen")
         assert queued() == []
     assert len(queued()) == 1
 
 
 def test_what_customerio_would_refuse_is_said_at_the_call() -> None:
     with transaction.atomic(), pytest.raises(InvalidOperation):
-        producers.track("42", "")
+        trackrelay.track("42", "")
 
 
 @pytest.mark.parametrize("inner_fails", [False, True])
@@ -81,7 +81,7 @@ def test_transactions_on_two_databases_must_both_be_committed(
         with transaction.atomic(using=outer):
             try:
                 with transaction.atomic(using=inner):
-                    producers.track("42", "seen")
+                    trackrelay.track("42", "seen")
                     if inner_fails:
                         raise LookupError
             except LookupError:
@@ -96,10 +96,10 @@ def test_transactions_on_two_databases_must_both_be_committed(
 
 def test_a_pipeline_and_many_operations_wait_as_well(queued: Queued) -> None:
     with transaction.atomic():
-        with producers.pipeline() as pipeline:
+        with trackrelay.pipeline() as pipeline:
             pipeline.identify("42", {"plan": "pro"})
             pipeline.track("42", "seen")
-        assert producers.enqueue_many(operations.track(str(n), "imported") for n in range(3)) == 3
+        assert trackrelay.enqueue_many(operations.track(str(n), "imported") for n in range(3)) == 3
         assert queued() == []
     assert len(queued()) == 5
 
@@ -110,7 +110,7 @@ def test_somebody_who_commits_by_hand_is_told_that_django_knows_no_moment_to_wai
     connection.set_autocommit(False)
     try:
         with pytest.raises(transaction.TransactionManagementError):
-            producers.track("42", "seen")
+            trackrelay.track("42", "seen")
     finally:
         connection.rollback()
         connection.set_autocommit(True)
@@ -144,10 +144,10 @@ def test_in_a_test_case_of_django_callbacks_are_captured_as_ever(queued: Queued)
 
         def runTest(self) -> None:
             with self.captureOnCommitCallbacks(execute=True):
-                producers.track("42", "captured")
+                trackrelay.track("42", "captured")
                 assert queued() == []
             assert len(queued()) == 1
-            producers.track("42", "never committed")
+            trackrelay.track("42", "never committed")
 
     result = unittest.TestResult()
     unittest.TestSuite([Case()]).run(result)
@@ -162,9 +162,9 @@ def test_our_test_case_captures_what_waits_for_a_commit(queued: Queued) -> None:
         def runTest(self) -> None:
             with self.capture_operations() as captured:
                 with transaction.atomic():
-                    producers.track("42", "kept", {"n": 1})
+                    trackrelay.track("42", "kept", {"n": 1})
                 with django_project.rolled_back():
-                    producers.track("42", "rolled back")
+                    trackrelay.track("42", "rolled back")
                 assert len(captured) == 0
             captured.assert_tracked("42", "kept", n=1)
             assert len(captured) == 1
@@ -182,12 +182,12 @@ def test_our_test_case_captures_what_is_said_in_transactions_of_any_of_its_datab
         def runTest(self) -> None:
             with self.capture_operations() as captured:
                 with transaction.atomic(using="lite"):
-                    producers.track("42", "in the other one")
+                    trackrelay.track("42", "in the other one")
                 with transaction.atomic(), transaction.atomic(using="lite"):
-                    producers.track("42", "in both")
+                    trackrelay.track("42", "in both")
                 with django_project.rolled_back("lite"):
-                    producers.track("42", "rolled back")
-                transaction.on_commit(lambda: producers.track("42", "in a hook"), using="lite")
+                    trackrelay.track("42", "rolled back")
+                transaction.on_commit(lambda: trackrelay.track("42", "in a hook"), using="lite")
             assert {event.name for event in captured.events} == {"in the other one", "in both", "in a hook"}
 
     result = unittest.TestResult()
@@ -236,7 +236,7 @@ class TestWithRedisAway:
 
     def test_outside_a_transaction_the_caller_is_told(self) -> None:
         with pytest.raises(QueueUnavailable) as told:
-            producers.track("42", "seen")
+            trackrelay.track("42", "seen")
         assert told.value.job_id
 
 
@@ -246,6 +246,6 @@ def test_an_unexpected_error_after_the_commit_is_no_500(
     def fail(*_: object) -> None:
         raise RuntimeError("a bug of ours")
 
-    monkeypatch.setattr(producers.default.default_producer().backend, "append", fail)
+    monkeypatch.setattr(trackrelay.default.default_producer().backend, "append", fail)
     assert Client().get("/check-out/").status_code == 200
     assert "a bug of ours" in caplog.text

@@ -8,10 +8,10 @@ import pytest
 import redis
 from django.views.debug import ExceptionReporter
 
-import producers
-from producers import TrackRelayError
+import trackrelay
 from tests.support import django_project
-from worker.ops.servers import ValkeyProcess
+from trackrelay import TrackRelayError
+from trackrelay.worker.ops.servers import ValkeyProcess
 
 PASSWORD = "Hq7vTz2Lkw"
 
@@ -42,9 +42,9 @@ def variables(traceback: TracebackType | None, error: BaseException) -> list[tup
 )
 def test_the_debug_page_shows_no_password(urls: dict[str, str]) -> None:
     with django_project.connected(REDIS_URL="redis://h/0"):
-        producers.configure(**urls)
+        trackrelay.configure(**urls)
         try:
-            producers.default.default_producer().track("42", "seen")
+            trackrelay.default.default_producer().track("42", "seen")
         except TrackRelayError as error:
             shown = variables(sys.exc_info()[2], error)
         else:
@@ -59,9 +59,9 @@ def test_nor_when_redis_refuses_the_password(own_redis: ValkeyProcess) -> None:
     with redis.Redis.from_url(own_redis.url) as client:
         client.config_set("requirepass", "another")
     with django_project.connected(REDIS_URL="redis://h/0"):
-        producers.configure(redis_url=f"redis://:{PASSWORD}@{own_redis.url.removeprefix('redis://')}")
+        trackrelay.configure(redis_url=f"redis://:{PASSWORD}@{own_redis.url.removeprefix('redis://')}")
         with pytest.raises(TrackRelayError, match=r"WRONGPASS|invalid") as caught:
-            producers.default.default_producer().track("42", "seen")
+            trackrelay.default.default_producer().track("42", "seen")
 
     shown = variables(caught.tb, caught.value)
     assert shown

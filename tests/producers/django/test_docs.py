@@ -14,13 +14,13 @@ from django.db.models.signals import post_save
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from producers.django import visitor
-from producers.django.middleware import VisitorMiddleware
-from producers.testing import capture
 from tests.django_project.shop.models import Order
 from tests.support import django_project
 from tests.support.docs_code import code_blocks
-from worker.testing import DeliveringSandbox
+from trackrelay.django import visitor
+from trackrelay.django.middleware import VisitorMiddleware
+from trackrelay.testing import capture
+from trackrelay.worker.testing import DeliveringSandbox
 
 
 class Customer(models.Model):
@@ -58,7 +58,7 @@ def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 def test_customers_who_are_no_users_are_people(crm: ModuleType) -> None:
     with django_project.connected(BACKEND="memory", PERSON="crm.customerio.person"), capture() as captured:
-        from producers import track
+        from trackrelay import track
 
         customer = Customer(pk=7, name="Ada", email="ada@example.com")
         track(customer, "order_completed")
@@ -75,7 +75,7 @@ def test_customers_who_are_no_users_are_people(crm: ModuleType) -> None:
 def test_an_order_and_its_event_are_there_together_or_neither_is(shop_url: str, lite_url: str) -> None:
     place_order = code_with("def place_order(order)")["place_order"]
     with django_project.connected(OUTBOX=True):
-        from producers.django.models import OutboxRow
+        from trackrelay.django.models import OutboxRow
 
         place_order(FailingOrder(number="A-1", customer_id="42"))
         assert (Order.objects.count(), OutboxRow.objects.count()) == (1, 1)
@@ -106,7 +106,7 @@ def test_a_guest_who_registers_later_is_one_person_with_all_of_the_history(shop_
     user = get_user_model()(pk=42, username="ada", email="ada@example.com")
 
     with django_project.connected(BACKEND="memory"), capture(deliver_to=customer_io):
-        from producers import track
+        from trackrelay import track
 
         browser.visit(lambda request: track(visitor(request), "product_viewed"))
         browser.visit(lambda request: views["order_as_guest"](request, form_of(order)))

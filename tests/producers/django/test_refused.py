@@ -10,12 +10,12 @@ import redis
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 
-import producers
-from producers import Person, aio
-from producers.django.models import OutboxRow
-from producers.refused import decode_refused
+import trackrelay
 from tests.support import django_project
 from tests.support.django_project import rolled_back
+from trackrelay import Person, aio
+from trackrelay.django.models import OutboxRow
+from trackrelay.refused import decode_refused
 
 Kept = Callable[[], list[Any]]
 
@@ -39,7 +39,7 @@ def keeping(shop_url: str, lite_url: str, queue: redis.Redis, redis_url: str) ->
 
 
 def no_email() -> str:
-    return producers.identify(Person(email=""), {"plan": "pro"})
+    return trackrelay.identify(Person(email=""), {"plan": "pro"})
 
 
 @pytest.mark.usefixtures("keeping")
@@ -55,7 +55,7 @@ def test_what_is_refused_is_kept_when_the_transaction_commits(kept: Kept) -> Non
 
 @pytest.mark.usefixtures("keeping")
 def test_so_is_what_tells_of_nobody(kept: Kept) -> None:
-    job = producers.track(AnonymousUser(), "seen")
+    job = trackrelay.track(AnonymousUser(), "seen")
     assert [(each.id, each.operation) for each in kept()] == [(job, "person.event")]
 
 
@@ -82,7 +82,7 @@ def test_the_setting_says_what_becomes_of_it(
 ) -> None:
     with django_project.connected(REDIS_URL=redis_url, ON_INVALID=on_invalid):
         if on_invalid == "raise":
-            with pytest.raises(producers.InvalidOperation):
+            with pytest.raises(trackrelay.InvalidOperation):
                 no_email()
         else:
             assert no_email() in caplog.text

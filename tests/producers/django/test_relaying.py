@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-import producers
-from producers.django.models import OutboxRow
-from sandbox.process import SandboxProcess
+import trackrelay
 from tests.support import django_project
 from tests.support.outbox import look_once
 from tests.support.road import Road
 from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
-from worker.setting_up import migrate
+from trackrelay.django.models import OutboxRow
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.setting_up import migrate
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def test_rows_of_django_are_relayed_in_order_and_delivered(
 ) -> None:
     with django_project.connected(OUTBOX=alias):
         with transaction.atomic(using=alias):
-            jobs = [producers.track("42", "seen", {"n": n}) for n in range(20)]
+            jobs = [trackrelay.track("42", "seen", {"n": n}) for n in range(20)]
         with django_project.rolled_back(alias):
-            producers.track("42", "never", {})
+            trackrelay.track("42", "never", {})
         done = look_once({**road.settings, "TRACKRELAY_OUTBOX_URL": shop_url if alias == "default" else lite_url})
         assert (done.relayed, done.trouble) == (20, {})
         assert {row.generation is not None for row in OutboxRow.objects.using(alias)} == {True}
@@ -51,14 +51,14 @@ def test_rows_of_django_are_relayed_in_order_and_delivered(
 CRASH = """
 import os, signal, sys
 from tests.support import django_project
-import producers
+import trackrelay
 from django.db import transaction
 from tests.django_project.shop.models import Order
 django_project.use("default", sys.argv[1])
 with django_project.connected(OUTBOX=True):
     with transaction.atomic():
         Order.objects.create(number="A-1")
-        producers.track("42", "order_completed", {"number": "A-1"})
+        trackrelay.track("42", "order_completed", {"number": "A-1"})
         if sys.argv[2] == "before":
             os.kill(os.getpid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)

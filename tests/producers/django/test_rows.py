@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from django.db import transaction
 from django.test import AsyncClient
 
-import producers
-from producers import aio, outbox
-from producers.django.models import OutboxRow
-from producers.job import decode_entry
+import trackrelay
 from tests.django_project.shop.models import Order
 from tests.support import django_project
 from tests.support.django_project import rolled_back
+from trackrelay import aio, outbox
+from trackrelay.django.models import OutboxRow
+from trackrelay.job import decode_entry
 
 ALIASES = ["default", "lite"]
 
@@ -36,7 +36,7 @@ def rows(alias: str) -> list[OutboxRow]:
 def test_a_job_is_a_row_that_commits_with_the_order(alias: str) -> None:
     with transaction.atomic(using=alias):
         Order.objects.using(alias).create(number="A-1")
-        job = producers.track("42", "order_completed", {"number": "A-1"}, person_attributes={"orders_count": 7})
+        job = trackrelay.track("42", "order_completed", {"number": "A-1"}, person_attributes={"orders_count": 7})
         assert [row.job_id for row in rows(alias)] == [job]
     (row,) = rows(alias)
     assert (row.job_id, row.lane, row.format, row.generation) == (job, "live", 1, None)
@@ -47,34 +47,34 @@ def test_a_job_is_a_row_that_commits_with_the_order(alias: str) -> None:
 
 def test_a_rollback_takes_the_rows_with_it_a_savepoint_s_as_well(alias: str) -> None:
     with transaction.atomic(using=alias):
-        kept = producers.track("42", "kept")
+        kept = trackrelay.track("42", "kept")
         with rolled_back(alias):
-            producers.track("42", "inside")
+            trackrelay.track("42", "inside")
     with rolled_back(alias):
-        producers.track("42", "seen")
+        trackrelay.track("42", "seen")
     assert [row.job_id for row in rows(alias)] == [kept]
 
 
 def test_outside_a_transaction_a_row_is_written_at_once(alias: str) -> None:
-    producers.track("42", "seen")
-    producers.enqueue_many(producers.operations.track(str(n), "imported") for n in range(3))
+    trackrelay.track("42", "seen")
+    trackrelay.enqueue_many(trackrelay.operations.track(str(n), "imported") for n in range(3))
     assert [row.lane for row in rows(alias)] == ["live", "bulk", "bulk", "bulk"]
 
 
 def test_a_row_waits_for_a_transaction_on_another_database(alias: str) -> None:
     (other,) = set(ALIASES) - {alias}
     with rolled_back(other):
-        producers.track("42", "lost")
+        trackrelay.track("42", "lost")
     with transaction.atomic(using=other):
-        producers.track("42", "kept")
+        trackrelay.track("42", "kept")
         assert rows(alias) == []
     assert len(rows(alias)) == 1
 
 
 def test_the_moment_of_the_call_is_the_database_s_own(alias: str) -> None:
     with transaction.atomic(using=alias):
-        producers.track("42", "first")
-        producers.track("42", "second")
+        trackrelay.track("42", "first")
+        trackrelay.track("42", "second")
     first, second = rows(alias)
     assert 1_700_000_000_000 < first.accepted_ms <= second.accepted_ms
 
@@ -94,12 +94,12 @@ async def test_asynchronous_views_write_rows(alias: str) -> None:
 def test_with_another_backend_no_row_is_written_and_a_rollback_is_still_one(shop_url: str, backend: str) -> None:
     with django_project.connected(OUTBOX=True, BACKEND=backend):
         with rolled_back():
-            producers.track("42", "lost")
+            trackrelay.track("42", "lost")
         with transaction.atomic():
-            producers.track("42", "kept")
+            trackrelay.track("42", "kept")
         assert OutboxRow.objects.count() == 0
         if backend == "memory":
-            assert len(producers.default.default_producer().backend.operations) == 1  # type: ignore[attr-defined]
+            assert len(trackrelay.default.default_producer().backend.operations) == 1  # type: ignore[attr-defined]
 
 
 Layout = dict[str, tuple[str, bool]]

@@ -17,20 +17,20 @@ from django.core import checks
 from django.core.management import call_command
 from django.test import override_settings
 
-import producers
-from producers import ConfigurationError, InvalidOperation, operations
-from producers.django.database_urls import url_of
-from producers.environment import environment
+import trackrelay
 from tests.support import django_project
 from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
-from worker.relay.queue import RelayQueue
-from worker.settings import load as load_worker
+from trackrelay import ConfigurationError, InvalidOperation, operations
+from trackrelay.django.database_urls import url_of
+from trackrelay.environment import environment
+from trackrelay.worker.relay.queue import RelayQueue
+from trackrelay.worker.settings import load as load_worker
 
 
 def settings(**told: Any) -> Any:
     with django_project.connected(**told):
-        return producers.default.default_producer().settings
+        return trackrelay.default.default_producer().settings
 
 
 def test_configure_wins_over_django_and_django_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,8 +39,8 @@ def test_configure_wins_over_django_and_django_over_the_environment(monkeypatch:
     assert settings().source == "environment"
     assert settings(SOURCE="django").source == "django"
     with django_project.connected(SOURCE="django"):
-        producers.configure(source="configured")
-        assert producers.default.default_producer().settings.source == "configured"
+        trackrelay.configure(source="configured")
+        assert trackrelay.default.default_producer().settings.source == "configured"
 
 
 def test_a_secret_s_file_in_the_environment_does_not_win_over_django(
@@ -117,15 +117,15 @@ def test_a_naive_datetime_is_one_of_django_s_time_zone() -> None:
     naive = datetime(2026, 7, 1, 12)
     with django_project.connected(BACKEND="memory"):
         assert b'"timestamp":1782900000' in operations.track("42", "seen", timestamp=naive).body
-    producers.configure(backend="off")
+    trackrelay.configure(backend="off")
     with pytest.raises(InvalidOperation):
-        producers.track("42", "seen", timestamp=naive)
+        trackrelay.track("42", "seen", timestamp=naive)
 
 
 @override_settings(TRACKRELAY={})
 def test_without_any_setting_the_first_call_names_what_is_missing() -> None:
     with django_project.connected(), pytest.raises(ConfigurationError, match="TRACKRELAY_REDIS_URL"):
-        producers.track("42", "seen")
+        trackrelay.track("42", "seen")
 
 
 GOOD = {
@@ -202,7 +202,7 @@ def test_without_an_alias_and_the_admin_the_workers_database_is_none_of_django_s
 ) -> None:
     monkeypatch.setenv("TRACKRELAY_DATABASE_URL", "postgresql://db.example/shop")
     django_project.use("default", "postgresql://app@127.0.0.1:5432/shop")
-    monkeypatch.setattr("producers.django.checking.apps.is_installed", lambda name: False)
+    monkeypatch.setattr("trackrelay.django.checking.apps.is_installed", lambda name: False)
     with django_project.connected(**GOOD):
         assert checks.run_checks(tags=["trackrelay"]) == []
 
@@ -278,24 +278,24 @@ WITHOUT_USERS = """
 import django
 from django.conf import settings
 settings.configure(
-    INSTALLED_APPS=["producers.django"],
+    INSTALLED_APPS=["trackrelay.django"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     TRACKRELAY={"BACKEND": "memory", "OUTBOX": True, "PERSON": "uuid", "IDENTIFY_ON_SAVE": True, "IDENTIFY_FIELDS": ["email"]},
 )
 django.setup()
 from django.core.management import call_command
-import producers
-from producers.django.models import OutboxRow
+import trackrelay
+from trackrelay.django.models import OutboxRow
 call_command("migrate", verbosity=0)
 call_command("check", fail_level="WARNING")
-producers.track("42", "seen")
+trackrelay.track("42", "seen")
 row = OutboxRow(job_id="x", lane="live", format=1, entry="{}", accepted_ms=1)
 row.save()
 try:
-    producers.track(row, "seen")
-except producers.InvalidOperation:
+    trackrelay.track(row, "seen")
+except trackrelay.InvalidOperation:
     print("refused")
-print(len(producers.default.default_producer().backend.operations))
+print(len(trackrelay.default.default_producer().backend.operations))
 """
 
 

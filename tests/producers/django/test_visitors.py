@@ -13,10 +13,10 @@ from django.contrib.auth.models import AnonymousUser
 from django.test import AsyncClient, Client, RequestFactory
 from django.utils.functional import SimpleLazyObject
 
-import producers
-from producers import InvalidOperation, Person
-from producers.django import anonymous_id
+import trackrelay
 from tests.support import django_project
+from trackrelay import InvalidOperation, Person
+from trackrelay.django import anonymous_id
 
 pytestmark = pytest.mark.usefixtures("project")
 Queued = Callable[[], list[Any]]
@@ -33,7 +33,7 @@ def said() -> Iterator[list[Any]]:
     """What was said, in order, of a project that identifies its users."""
     told = {"IDENTIFY_FIELDS": ["email", "first_name"], "IDENTIFY_ON_LOGIN": True, "IDENTIFY_ON_SAVE": True}
     with django_project.connected(BACKEND="memory", **told):
-        yield producers.default.default_producer().backend.operations  # type: ignore[attr-defined]
+        yield trackrelay.default.default_producer().backend.operations  # type: ignore[attr-defined]
 
 
 def documents(said: list[Any]) -> list[dict[str, Any]]:
@@ -44,9 +44,9 @@ def documents(said: list[Any]) -> list[dict[str, Any]]:
 
 
 def test_a_user_is_the_person_with_their_primary_key(ada: Any, queued: Queued) -> None:
-    producers.track(ada, "seen")
-    producers.identify(SimpleLazyObject(lambda: ada), {"plan": "pro"})
-    producers.add_to_segment(7, [ada])
+    trackrelay.track(ada, "seen")
+    trackrelay.identify(SimpleLazyObject(lambda: ada), {"plan": "pro"})
+    trackrelay.add_to_segment(7, [ada])
     assert {job.keys for job in queued()} == {(f"id:{ada.pk}",)}
     assert Person.of(ada) == Person(id=ada.pk)
 
@@ -64,14 +64,14 @@ def by_email(user: Any) -> Person:
 
 def test_an_anonymous_or_unsaved_user_is_refused_and_told_what_to_do() -> None:
     with pytest.raises(InvalidOperation, match=r"visitor\(request\)"):
-        producers.track(AnonymousUser(), "seen")  # type: ignore[arg-type]
+        trackrelay.track(AnonymousUser(), "seen")  # type: ignore[arg-type]
     with pytest.raises(InvalidOperation, match="was it saved"):
-        producers.track(get_user_model()(username="ada"), "seen")
+        trackrelay.track(get_user_model()(username="ada"), "seen")
 
 
 def test_what_is_no_user_is_refused_as_ever() -> None:
     with pytest.raises(InvalidOperation):
-        producers.track(SimpleNamespace(pk=42), "seen")  # type: ignore[arg-type]
+        trackrelay.track(SimpleNamespace(pk=42), "seen")  # type: ignore[arg-type]
 
 
 # -- visitors
@@ -128,7 +128,7 @@ def test_whoever_comes_after_a_logout_is_somebody_else(ada: Any) -> None:
 
 
 def test_without_the_middleware_it_is_named() -> None:
-    with pytest.raises(producers.ConfigurationError, match="VisitorMiddleware"):
+    with pytest.raises(trackrelay.ConfigurationError, match="VisitorMiddleware"):
         anonymous_id(RequestFactory().get("/"))
 
 

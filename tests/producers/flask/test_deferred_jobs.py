@@ -12,16 +12,16 @@ import pytest
 import redis
 from werkzeug.test import EnvironBuilder
 
-import producers
-from producers import ConfigurationError, QueueUnavailable, aio, track
-from producers.customerio import CustomerIO
-from producers.flask import TrackRelay
-from producers.testing import capture
+import trackrelay
 from tests.producers.flask.serving import serving
 from tests.support.canaries import CANARY_EVENT_DATA
 from tests.support.waiting import patient, wait_until
-from worker.ops.servers import ValkeyProcess
-from worker.queue_config import set_up
+from trackrelay import ConfigurationError, QueueUnavailable, aio, track
+from trackrelay.customerio import CustomerIO
+from trackrelay.flask import TrackRelay
+from trackrelay.testing import capture
+from trackrelay.worker.ops.servers import ValkeyProcess
+from trackrelay.worker.queue_config import set_up
 
 Entries = Callable[[], dict[str, list[bytes]]]
 
@@ -272,7 +272,7 @@ def test_without_a_queue_the_first_call_says_which_setting_is_missing(caplog: py
         assert server.get("/five").status == 500
     assert "TRACKRELAY_REDIS_URL" in caplog.text
     with pytest.raises(ConfigurationError):
-        producers.track("42", "seen")
+        trackrelay.track("42", "seen")
 
 
 def test_a_job_carries_the_trace_of_its_request_however_late_it_leaves(
@@ -280,7 +280,7 @@ def test_a_job_carries_the_trace_of_its_request_however_late_it_leaves(
 ) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     monkeypatch.setattr(
-        "producers.producer.current_traceparent", lambda: trace if flask.has_request_context() else None
+        "trackrelay.producer.current_traceparent", lambda: trace if flask.has_request_context() else None
     )
     with serving(app) as server:
         server.get("/drop-in")

@@ -14,14 +14,14 @@ from typing import Any
 import flask
 import pytest
 
-import producers
-from producers import ConfigurationError, ObjectRef, Person, track
-from producers.default import default_producer
-from producers.flask import TrackRelay, anonymous_id, forget_visitor, identify_visitor, visitor
-from producers.testing import Captured, capture
-from sandbox.process import SandboxProcess
+import trackrelay
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
+from trackrelay import ConfigurationError, ObjectRef, Person, track
+from trackrelay.default import default_producer
+from trackrelay.flask import TrackRelay, anonymous_id, forget_visitor, identify_visitor, visitor
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.testing import Captured, capture
 
 relay = TrackRelay()
 
@@ -72,7 +72,7 @@ def test_settings_come_from_configure_then_the_application_then_the_environment(
     monkeypatch.setenv("TRACKRELAY_SOURCE", "environment")
     monkeypatch.setenv("TRACKRELAY_ENQUEUE_TIMEOUT", "3")
     create_app(TRACKRELAY_SOURCE="application", TRACKRELAY_ENQUEUE_TIMEOUT=timedelta(seconds=2), TRACKRELAY_SHARDS=None)
-    producers.configure(source="configured")
+    trackrelay.configure(source="configured")
     settings = default_producer().settings
     assert (settings.source, settings.enqueue_timeout, settings.backend) == ("configured", 2.0, "off")
 
@@ -185,7 +185,7 @@ def test_without_an_anonymous_past_only_the_person_is_identified(captured: Captu
 
 def test_the_extension_brings_neither_worker_nor_sqlalchemy_along() -> None:
     script = (
-        "import producers.flask, sys; print(*sorted({'worker', 'celery', 'sqlalchemy', 'redis'} & sys.modules.keys()))"
+        "import trackrelay.flask, sys; print(*sorted({'worker', 'celery', 'sqlalchemy', 'redis'} & sys.modules.keys()))"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""
@@ -194,7 +194,7 @@ def test_the_extension_brings_neither_worker_nor_sqlalchemy_along() -> None:
 APP = """
 import os
 from flask import Flask
-from producers.flask import TrackRelay
+from trackrelay.flask import TrackRelay
 
 def create_app():
     app = Flask(__name__)
@@ -245,7 +245,7 @@ def test_flask_trackrelay_worker_delivers(
     with log.open("wb") as output:
         worker = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=output, stderr=output)
     try:
-        job = producers.Producer(redis_url=worker_settings["TRACKRELAY_REDIS_URL"]).track("42", "seen")
+        job = trackrelay.Producer(redis_url=worker_settings["TRACKRELAY_REDIS_URL"]).track("42", "seen")
         wait_until(lambda: [event["id"] for event in sandbox.client.events()] == [job], 40, log.read_text)
     finally:
         worker.terminate()

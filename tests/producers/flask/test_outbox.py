@@ -14,12 +14,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask_sqlalchemy import SQLAlchemy
 
-from producers import ConfigurationError, InvalidOperation, aio, track
-from producers.flask import TrackRelay
-from producers.outbox import table
 from tests.producers.flask.serving import serving
 from tests.support.outbox import look_once
 from tests.support.waiting import wait_until
+from trackrelay import ConfigurationError, InvalidOperation, aio, track
+from trackrelay.flask import TrackRelay
+from trackrelay.outbox import table
 
 Rows = Callable[[], list[Any]]
 
@@ -131,9 +131,9 @@ def test_after_a_crash_between_commit_and_relay_the_relay_takes_it_on(
     job = app.test_client().get("/order").text
     client = redis.Redis.from_url(worker_settings["TRACKRELAY_REDIS_URL"])
     assert client.dbsize() == 0
-    from worker.setting_up import migrate
-    from worker.settings import load
-    from worker.store.engine import make_engine
+    from trackrelay.worker.setting_up import migrate
+    from trackrelay.worker.settings import load
+    from trackrelay.worker.store.engine import make_engine
 
     configured = load(worker_settings)
     engine = make_engine(configured, pool_size=1)

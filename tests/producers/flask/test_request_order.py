@@ -12,11 +12,11 @@ import redis
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 
-from producers import track
-from producers.flask import TrackRelay
-from producers.job import decode_entry
-from producers.outbox import table
 from tests.producers.flask.serving import Browser, serving
+from trackrelay import track
+from trackrelay.flask import TrackRelay
+from trackrelay.job import decode_entry
+from trackrelay.outbox import table
 
 #: How often each visitor clicks, and how many visitors there are at a time.
 CLICKS, VISITORS = 100, 3

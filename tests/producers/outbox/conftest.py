@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import producers
-from producers.outbox import create_table, table
+import trackrelay
+from trackrelay.outbox import create_table, table
 
 
 @pytest.fixture(params=["postgresql", "sqlite"])
@@ -44,9 +44,9 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An application that has told us nothing."""
     for name in ("TRACKRELAY_REDIS_URL", "TRACKRELAY_BACKEND", "TRACKRELAY_OUTBOX_URL"):
         monkeypatch.delenv(name, raising=False)
-    before = producers.default.overrides()
-    producers.default._overrides.clear()
-    producers.configure()
+    before = trackrelay.default.overrides()
+    trackrelay.default._overrides.clear()
+    trackrelay.configure()
     yield
-    producers.default._overrides.clear()
-    producers.configure(**before)
+    trackrelay.default._overrides.clear()
+    trackrelay.configure(**before)

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from producers.alembic import include_object
-from producers.outbox import table
+from trackrelay.alembic import include_object
+from trackrelay.outbox import table
 
 OTHERS = ("trackrelay_ledger", "trackrelay_alembic_version", "forgotten")
 

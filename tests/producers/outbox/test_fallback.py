@@ -11,13 +11,13 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-import producers
-from producers import ConfigurationError, Producer, QueueUnavailable, aio
-from producers.outbox import fallback, table
-from producers.outbox.fallback import MAX_KEYS, Unrelayed
+import trackrelay
 from tests.support.waiting import patient, wait_until
-from worker.ops.servers import ValkeyProcess
-from worker.queue_config import set_up
+from trackrelay import ConfigurationError, Producer, QueueUnavailable, aio
+from trackrelay.outbox import fallback, table
+from trackrelay.outbox.fallback import MAX_KEYS, Unrelayed
+from trackrelay.worker.ops.servers import ValkeyProcess
+from trackrelay.worker.queue_config import set_up
 
 Rows = Callable[[], list[Any]]
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -241,7 +241,7 @@ def test_rows_whose_keys_are_not_known_keep_back_everybody(
 
 def test_coroutines_fall_back_as_well(own_redis: ValkeyProcess, engine: sa.Engine, outbox_url: str, rows: Rows) -> None:
     own_redis.kill()
-    producers.configure(redis_url=own_redis.url, on_unavailable="outbox", outbox_url=outbox_url, enqueue_timeout=0.5)
+    trackrelay.configure(redis_url=own_redis.url, on_unavailable="outbox", outbox_url=outbox_url, enqueue_timeout=0.5)
 
     async def enqueue() -> list[str]:
         jobs = [await aio.track("42", "seen", {}), await aio.track("42", "seen", {})]
@@ -253,7 +253,7 @@ def test_coroutines_fall_back_as_well(own_redis: ValkeyProcess, engine: sa.Engin
 
 def test_many_fall_back_as_well(producer: Producer, own_redis: ValkeyProcess, rows: Rows) -> None:
     own_redis.kill()
-    assert producer.enqueue_many(producers.operations.track(str(n), "imported") for n in range(600)) == 600
+    assert producer.enqueue_many(trackrelay.operations.track(str(n), "imported") for n in range(600)) == 600
     assert [row.lane for row in rows()] == ["bulk"] * 600
 
 
@@ -261,10 +261,10 @@ def test_many_of_coroutines_fall_back_as_well(
     own_redis: ValkeyProcess, engine: sa.Engine, outbox_url: str, rows: Rows
 ) -> None:
     own_redis.kill()
-    producers.configure(redis_url=own_redis.url, on_unavailable="outbox", outbox_url=outbox_url, enqueue_timeout=0.5)
+    trackrelay.configure(redis_url=own_redis.url, on_unavailable="outbox", outbox_url=outbox_url, enqueue_timeout=0.5)
 
     async def enqueue() -> int:
-        count = await aio.enqueue_many(producers.operations.track(str(n), "imported") for n in range(600))
+        count = await aio.enqueue_many(trackrelay.operations.track(str(n), "imported") for n in range(600))
         await aio.aclose()
         return count
 
@@ -277,7 +277,7 @@ def test_many_wait_for_room_and_do_not_fall_back(
 ) -> None:
     producer = make_producer(own_redis.url, outbox_url, max_queue_length=2)
     producer.track("1", "live")
-    many = threading.Thread(target=producer.enqueue_many, args=([producers.operations.track("2", "imported")],))
+    many = threading.Thread(target=producer.enqueue_many, args=([trackrelay.operations.track("2", "imported")],))
     many.start()
     many.join(0.7)
     assert (many.is_alive(), rows()) == (True, [])

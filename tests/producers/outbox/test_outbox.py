@@ -11,12 +11,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-import producers
-from producers import InvalidOperation, Person, operations
-from producers.backends import MemoryBackend
-from producers.default import default_producer
-from producers.job import decode_entry
-from producers.outbox import Outbox, create_table, metadata, table
+import trackrelay
+from trackrelay import InvalidOperation, Person, operations
+from trackrelay.backends import MemoryBackend
+from trackrelay.default import default_producer
+from trackrelay.job import decode_entry
+from trackrelay.outbox import Outbox, create_table, metadata, table
 
 Rows = Callable[[], list[Any]]
 
@@ -24,7 +24,7 @@ Rows = Callable[[], list[Any]]
 def names(rows: Rows) -> list[str]:
     """The event names of the committed rows, in order."""
     bodies = [bytes(decode_entry(row.entry.encode())[-1].body) for row in rows()]
-    return [str(producers.job.msgspec.json.decode(body).get("name")) for body in bodies]
+    return [str(trackrelay.job.msgspec.json.decode(body).get("name")) for body in bodies]
 
 
 def test_a_job_commits_with_the_transaction(engine: sa.Engine, rows: Rows) -> None:
@@ -177,7 +177,7 @@ def test_the_applications_own_migrations_make_the_table(engine: sa.Engine, outbo
 
 
 def test_with_another_backend_no_row_is_written(engine: sa.Engine, rows: Rows) -> None:
-    producers.configure(backend="memory")
+    trackrelay.configure(backend="memory")
     with engine.begin() as connection:
         Outbox(connection).track("42", "seen", {})
         with pytest.raises(InvalidOperation):
@@ -197,7 +197,7 @@ def test_other_databases_are_refused() -> None:
 
 
 def test_producers_alone_do_not_import_sqlalchemy() -> None:
-    code = "import producers, producers.aio, sys; sys.exit('sqlalchemy' in sys.modules)"
+    code = "import trackrelay, trackrelay.aio, sys; sys.exit('sqlalchemy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -205,9 +205,9 @@ def test_without_sqlalchemy_the_error_names_the_extra() -> None:
     code = """
 import sys
 sys.modules["sqlalchemy"] = None
-from producers import ConfigurationError, Producer
+from trackrelay import ConfigurationError, Producer
 try:
-    import producers.outbox
+    import trackrelay.outbox
 except ModuleNotFoundError as error:
     assert "pip install 'trackrelay[outbox]'" in str(error), error
 try:

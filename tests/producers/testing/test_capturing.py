@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-import producers
-from producers import InvalidOperation, ObjectRef, Person, Producer, aio, identify, suppress, track, track_anonymous
-from producers.outbox import Outbox
-from producers.testing import Captured, DeliveryRefused, capture
-from worker.testing import DeliveringSandbox
+import trackrelay
+from trackrelay import InvalidOperation, ObjectRef, Person, Producer, aio, identify, suppress, track, track_anonymous
+from trackrelay.outbox import Outbox
+from trackrelay.testing import Captured, DeliveryRefused, capture
+from trackrelay.worker.testing import DeliveringSandbox
 
 
 def test_operations_are_captured_without_redis_and_in_order() -> None:
@@ -36,13 +36,13 @@ def test_what_customerio_would_refuse_still_raises() -> None:
 
 
 def test_afterwards_everything_is_as_before(redis_url: str) -> None:
-    producers.configure(redis_url=redis_url, source="before")
-    before = producers.default.default_producer()
+    trackrelay.configure(redis_url=redis_url, source="before")
+    before = trackrelay.default.default_producer()
     with capture():
-        producers.configure(source="inside")
+        trackrelay.configure(source="inside")
         track("42", "seen")
-    assert producers.default.default_producer() is before
-    assert producers.default.overrides() == {"redis_url": redis_url, "source": "before"}
+    assert trackrelay.default.default_producer() is before
+    assert trackrelay.default.overrides() == {"redis_url": redis_url, "source": "before"}
 
 
 def test_captures_nest_and_what_is_inside_stays_inside() -> None:
@@ -61,7 +61,7 @@ def test_coroutines_outboxes_pipelines_and_explicit_producers_are_captured_too()
         asyncio.run(aio.track("1", "by coroutine"))
         with sa.create_engine("sqlite://").begin() as connection:
             Outbox(connection).track("1", "by outbox")
-        with producers.pipeline() as pipeline:
+        with trackrelay.pipeline() as pipeline:
             pipeline.track("1", "by pipeline")
         own.track("1", "by its own producer")
     names = [each.name for each in captured.events]
@@ -82,7 +82,7 @@ def test_who_is_meant_is_said_as_to_track() -> None:
         track(Person(email="Ada@Example.com"), "seen")
         track_anonymous("anonymous-0001", "looked")
         identify("42", {"email": "ada@example.com"}, anonymous_id="anonymous-0001")
-        producers.identify_object(ObjectRef("1", "acme"), {"plan": "pro"})
+        trackrelay.identify_object(ObjectRef("1", "acme"), {"plan": "pro"})
         suppress("42")
     captured.assert_tracked(Person(email="ada@example.com"), "seen")
     captured.assert_tracked(Person(anonymous_id="anonymous-0001"), "looked")
@@ -141,11 +141,11 @@ def test_delivered_in_process_people_are_as_customerio_would_have_them() -> None
         track_anonymous("anonymous-0001", "looked", {"sku": "a"})
         identify("42", {"email": "ada@example.com"}, anonymous_id="anonymous-0001")
         track("42", "bought", {"pad": "x" * 40_000}, person_attributes={"orders": 1})
-        producers.add_to_segment(7, ["42"])
-        producers.submit_form("contact", Person(email="ada@example.com"), {"topic": "hello"})
-        producers.report_metric("d1", "opened")
+        trackrelay.add_to_segment(7, ["42"])
+        trackrelay.submit_form("contact", Person(email="ada@example.com"), {"topic": "hello"})
+        trackrelay.report_metric("d1", "opened")
         identify("43", {"plan": "pro"})
-        producers.merge(primary="42", secondary="43")
+        trackrelay.merge(primary="42", secondary="43")
         suppress("44")
         track("44", "swallowed")
     person = sandbox.person("email:ada@example.com")
@@ -165,9 +165,9 @@ def test_what_the_sandbox_refuses_fails_the_test() -> None:
         track("42", "seen")
 
 
-CONFTEST = 'pytest_plugins = ["producers.testing.pytest_plugin"]\n'
+CONFTEST = 'pytest_plugins = ["trackrelay.testing.pytest_plugin"]\n'
 SUITE = """
-from producers import track
+from trackrelay import track
 
 def test_captured(captured_operations):
     track("42", "bought", {"total": 1})

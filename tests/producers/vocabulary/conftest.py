@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from producers import cautions
+from trackrelay import cautions
 
 
 @pytest.fixture(autouse=True)

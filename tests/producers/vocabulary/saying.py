@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from producers.errors import InvalidOperation
-from producers.operation import Operation
+from trackrelay.errors import InvalidOperation
+from trackrelay.operation import Operation
 
 
 def refusal_of(call: Callable[[], object]) -> InvalidOperation:

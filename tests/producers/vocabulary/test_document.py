@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers import document, operations
-from producers.errors import InvalidOperation
-from producers.ids import new_id
 from tests.producers.vocabulary.saying import document_of, refusal_of
+from trackrelay import document, operations
+from trackrelay.errors import InvalidOperation
+from trackrelay.ids import new_id
 
 EVENT = {"type": "person", "identifiers": {"id": "42"}, "action": "event", "name": "x"}
 

@@ -11,10 +11,10 @@ from unittest import mock
 
 import pytest
 
-import producers
-from producers import InvalidOperation, ObjectRef, Operation, Person, Producer, operations
-from producers.operation import Operation as OperationType
+import trackrelay
 from tests.producers.vocabulary.saying import refusal_of
+from trackrelay import InvalidOperation, ObjectRef, Operation, Person, Producer, operations
+from trackrelay.operation import Operation as OperationType
 
 HUGE = 10**5000
 WORDS = "x" * 1_000_000
@@ -125,7 +125,7 @@ NASTY: dict[str, Any] = {
     "something disguised as a time": mock.Mock(spec=datetime),
     "a list of 100,001": [0] * 100_001,
     "a generator": (number for number in range(3)),
-    "a module": producers,
+    "a module": trackrelay,
     "a class": Raises,
     "a surrogate": "\ud800",
     "bytes": b"\xff",
@@ -343,7 +343,7 @@ def test_refused_ones_among_many_are_reported_and_the_others_enqueued() -> None:
 
 def test_an_operation_that_was_checked_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     operation = operations.track("42", "seen", person_attributes={"plan": "pro"}, timestamp=datetime.now(UTC))
-    monkeypatch.setattr("producers.document.check", mock.Mock(side_effect=AssertionError))
+    monkeypatch.setattr("trackrelay.document.check", mock.Mock(side_effect=AssertionError))
     assert Producer(backend="memory").enqueue(operation) == operation.id
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers import InvalidOperation, ObjectRef, Person, operations
-from producers.checks.names import email
 from tests.producers.vocabulary.saying import document_of, refusal_of
+from trackrelay import InvalidOperation, ObjectRef, Person, operations
+from trackrelay.checks.names import email
 
 COMPOSED, DECOMPOSED = "jos\u00e9@example.com", "jose\u0301@example.com"
 

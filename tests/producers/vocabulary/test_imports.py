@@ -9,9 +9,9 @@ PACKAGE = Path(__file__).parents[3] / "producers"
 SCRIPT = """
 import sys, types
 # The package without what its __init__ brings along: this is about the vocabulary alone.
-package = sys.modules["producers"] = types.ModuleType("producers")
+package = sys.modules["trackrelay"] = types.ModuleType("trackrelay")
 package.__path__ = [sys.argv[1]]
-import producers.operations
+import trackrelay.operations
 print(*sorted({"asyncio", "celery", "difflib", "hashlib", "pydantic", "redis", "ulid", "urllib"} & sys.modules.keys()))
 """
 

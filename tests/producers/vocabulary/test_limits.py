@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from producers import limits, operations
-from producers.people import ObjectRef, Person
 from tests.producers.vocabulary.saying import refusal_of
+from trackrelay import limits, operations
+from trackrelay.people import ObjectRef, Person
 
 Call = Callable[[int], Any]
 

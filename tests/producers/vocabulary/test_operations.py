@@ -10,13 +10,13 @@ from uuid import UUID
 
 import pytest
 
-from producers import operations as ops
-from producers.ids import companion_id
-from producers.operation import Operation
-from producers.people import ObjectRef, Person
 from tests.description import Description
 from tests.producers.vocabulary.saying import document_of, refusal_of
 from tests.support.description_check import description
+from trackrelay import operations as ops
+from trackrelay.ids import companion_id
+from trackrelay.operation import Operation
+from trackrelay.people import ObjectRef, Person
 
 ADA = {"email": "ada@example.com"}
 ACME = {"object_type_id": "1", "object_id": "acme"}

@@ -14,8 +14,8 @@ import pytest
 from django.utils.functional import SimpleLazyObject, lazy, lazystr
 from werkzeug.local import LocalProxy
 
-from producers import InvalidOperation, ObjectRef, Person, operations
 from tests.producers.vocabulary.saying import document_of, refusal_of
+from trackrelay import InvalidOperation, ObjectRef, Person, operations
 
 SOME_UUID = UUID("2f1cbd1d-5d5c-4c26-8b5e-0a1d1bb7f8f0")
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -110,7 +110,7 @@ def test_what_stands_for_nothing_at_the_moment_is_refused() -> None:
 
 def test_neither_package_is_imported_to_ask() -> None:
     asked = (
-        "import sys; from producers import operations; operations.track(42, 'seen', {'a': [1.5]}); "
+        "import sys; from trackrelay import operations; operations.track(42, 'seen', {'a': [1.5]}); "
         "print([name for name in sys.modules if name.partition('.')[0] in ('django', 'werkzeug')])"
     )
     ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)

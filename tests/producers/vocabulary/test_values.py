@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers import limits, operations, values
-from producers.errors import InvalidOperation
 from tests.producers.vocabulary.saying import document_of, refusal_of
+from trackrelay import limits, operations, values
+from trackrelay.errors import InvalidOperation
 
 SOME_UUID = UUID("2f1cbd1d-5d5c-4c26-8b5e-0a1d1bb7f8f0")
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.client import SandboxError
 from tests.sandbox.api import Answer, Api
 from tests.support.waiting import patient, wait_until
+from trackrelay.sandbox.client import SandboxError
 
 PERSON: dict[str, Any] = {"type": "person", "action": "identify", "identifiers": {"id": "42"}}
 EVENT: dict[str, Any] = {**PERSON, "action": "event", "name": "bought"}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sandbox import SandboxProcess
-from sandbox.client import SandboxError
 from tests.sandbox.api import Api
+from trackrelay.sandbox import SandboxProcess
+from trackrelay.sandbox.client import SandboxError
 
 PERSON: dict[str, Any] = {"type": "person", "action": "identify", "identifiers": {"id": "42"}}
 

@@ -8,14 +8,14 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sandbox.core import Sandbox
-from sandbox.faults.book import Traffic
-from sandbox.options import SandboxOptions
-from sandbox.track.endpoints import ENDPOINTS, Endpoint
-from sandbox.track.refusal import Malformed
-from sandbox.track.request import Request, segments
-from sandbox.views.http import shown
-from sandbox.views.shapes import object_line, others, person_page
+from trackrelay.sandbox.core import Sandbox
+from trackrelay.sandbox.faults.book import Traffic
+from trackrelay.sandbox.options import SandboxOptions
+from trackrelay.sandbox.track.endpoints import ENDPOINTS, Endpoint
+from trackrelay.sandbox.track.refusal import Malformed
+from trackrelay.sandbox.track.request import Request, segments
+from trackrelay.sandbox.views.http import shown
+from trackrelay.sandbox.views.shapes import object_line, others, person_page
 
 # fmt: off
 WORDS = [

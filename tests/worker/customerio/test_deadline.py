@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from producers import operations
-from sandbox.process import SandboxProcess
-from worker.customerio.client import TrackApi
-from worker.customerio.outcomes import Answer, NoAnswer
-from worker.customerio.requests import single
+from trackrelay import operations
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.customerio.client import TrackApi
+from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
+from trackrelay.worker.customerio.requests import single
 
 from .silence import dripping, not_accepting
 

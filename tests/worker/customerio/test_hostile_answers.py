@@ -4,10 +4,10 @@ import tracemalloc
 
 import pytest
 
-from producers import operations
-from worker.customerio.client import TrackApi
-from worker.customerio.outcomes import Accepted, Answer, Denied, NoAnswer, Troubled, meaning
-from worker.customerio.requests import batch
+from trackrelay import operations
+from trackrelay.worker.customerio.client import TrackApi
+from trackrelay.worker.customerio.outcomes import Accepted, Answer, Denied, NoAnswer, Troubled, meaning
+from trackrelay.worker.customerio.requests import batch
 
 from . import hostile
 from .hostile import Hostile, answering

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.customerio.outcomes import (
+from trackrelay.worker.customerio.outcomes import (
     MAX_ERRORS,
     Accepted,
     Answer,
@@ -21,8 +21,8 @@ from worker.customerio.outcomes import (
     meaning,
     retry_after_s,
 )
-from worker.customerio.region import judge
-from worker.customerio.requests import Request
+from trackrelay.worker.customerio.region import judge
+from trackrelay.worker.customerio.requests import Request
 
 ONE = Request("entity", "/api/v2/entity", b"{}", 1)
 BATCH = Request("batch", "/api/v2/batch", b"{}", 3)

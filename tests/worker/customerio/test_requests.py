@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from producers import Person, operations
-from worker.customerio.requests import UnsendableDocument, batch, path_segment, segment, single
+from trackrelay import Person, operations
+from trackrelay.worker.customerio.requests import UnsendableDocument, batch, path_segment, segment, single
 
 
 def large(person: Person) -> bytes:

@@ -15,25 +15,25 @@ import msgspec
 import redis
 import sqlalchemy as sa
 
-from producers.keys import shard_of
 from tests.support.waiting import wait_until
-from worker.customerio.client import TooLate, TrackApi
-from worker.customerio.outcomes import Answer, NoAnswer
-from worker.customerio.region import Verdict
-from worker.customerio.requests import Request
-from worker.delivery import breaker, holding, loop, sending
-from worker.delivery.breaker import Breaker
-from worker.delivery.loop import Rules
-from worker.delivery.pace import GRACE_S, Pace
-from worker.delivery.sending import Sender
-from worker.endpoint_families import Family
-from worker.failpoints import _planned
-from worker.keys import KeyHasher
-from worker.redis_client import connect
-from worker.resources import Resources, ask_region, key_hash_secret
-from worker.settings import Settings, load
-from worker.store import shards
-from worker.store.engine import make_engine
+from trackrelay.keys import shard_of
+from trackrelay.worker.customerio.client import TooLate, TrackApi
+from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
+from trackrelay.worker.customerio.region import Verdict
+from trackrelay.worker.customerio.requests import Request
+from trackrelay.worker.delivery import breaker, holding, loop, sending
+from trackrelay.worker.delivery.breaker import Breaker
+from trackrelay.worker.delivery.loop import Rules
+from trackrelay.worker.delivery.pace import GRACE_S, Pace
+from trackrelay.worker.delivery.sending import Sender
+from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.failpoints import _planned
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.redis_client import connect
+from trackrelay.worker.resources import Resources, ask_region, key_hash_secret
+from trackrelay.worker.settings import Settings, load
+from trackrelay.worker.store import shards
+from trackrelay.worker.store.engine import make_engine
 
 SHARDS = 4
 OK = Answer(200, b"{}")
@@ -150,7 +150,7 @@ class Worker:
 
 
 def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any]) -> Resources:
-    """As `worker.resources` makes them, but for the stand-in, and a patience with locks that tests can wait for."""
+    """As `trackrelay.worker.resources` makes them, but for the stand-in, and a patience with locks that tests can wait for."""
     client = connect(configured)
     engine = make_engine(configured)
 

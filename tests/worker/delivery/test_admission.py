@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.delivery.admission import admit, choose_probes
-from worker.delivery.breaker import Standing, Standings
-from worker.endpoint_families import Family
-from worker.job import Job
+from trackrelay.worker.delivery.admission import admit, choose_probes
+from trackrelay.worker.delivery.breaker import Standing, Standings
+from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.job import Job
 
 OPERATIONS = {
     "person.event": Family.V2,

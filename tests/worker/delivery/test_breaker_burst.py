@@ -2,8 +2,8 @@
 
 import redis
 
-from worker.delivery.breaker import BASE_MS, Breaker
-from worker.endpoint_families import Family
+from trackrelay.worker.delivery.breaker import BASE_MS, Breaker
+from trackrelay.worker.endpoint_families import Family
 
 
 def test_requests_that_fail_together_do_not_make_the_wait_grow(redis_url: str) -> None:

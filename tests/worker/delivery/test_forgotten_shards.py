@@ -6,10 +6,10 @@ import pytest
 
 from tests.support.road import Road
 from tests.worker.delivery.in_process import BUSY, SHARDS, FakeApi, Worker, make_due, people_of, shard_of_person
-from worker.delivery import loop
-from worker.delivery.shard_queue import ShardQueue, fairest
-from worker.store import shards
-from worker.ticking import TICK_KEY, ring_forgotten
+from trackrelay.worker.delivery import loop
+from trackrelay.worker.delivery.shard_queue import ShardQueue, fairest
+from trackrelay.worker.store import shards
+from trackrelay.worker.ticking import TICK_KEY, ring_forgotten
 
 SHARD = shard_of_person("42")
 

@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from producers.job import FORMAT_VERSION
-from producers.keys import shard_of
 from tests.support.road import Road
 from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker
+from trackrelay.job import FORMAT_VERSION
+from trackrelay.keys import shard_of
 
 #: Entries as 0.1.0 writes them. Never to be changed: a new format gets lines of its own.
 FORMAT_1 = {

@@ -9,15 +9,15 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from producers import operations
 from tests.support import hostile_entries
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import BUSY, OK, FakeApi, Worker, make_due, people_of, probe_now, refusal
-from worker.customerio.outcomes import Answer, NoAnswer
-from worker.customerio.requests import Request
-from worker.delivery import intake, loop
-from worker.store import settlement
+from trackrelay import operations
+from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
+from trackrelay.worker.customerio.requests import Request
+from trackrelay.worker.delivery import intake, loop
+from trackrelay.worker.store import settlement
 
 SHARD = 0
 NAMES = re.compile(rb'"name":"(healthy [^"]*)"')

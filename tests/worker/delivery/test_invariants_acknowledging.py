@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from redis.exceptions import RedisError
 from sqlalchemy.exc import OperationalError
 
-from producers import Person
 from tests.support.road import Road
 from tests.worker.delivery.in_process import (
     BUSY,
@@ -22,11 +21,12 @@ from tests.worker.delivery.in_process import (
     people_of,
     shard_of_person,
 )
-from worker.delivery import intake, loop
-from worker.delivery.breaker import Breaker
-from worker.delivery.pace import Pace
-from worker.delivery.shard_queue import ShardQueue
-from worker.store import known
+from trackrelay import Person
+from trackrelay.worker.delivery import intake, loop
+from trackrelay.worker.delivery.breaker import Breaker
+from trackrelay.worker.delivery.pace import Pace
+from trackrelay.worker.delivery.shard_queue import ShardQueue
+from trackrelay.worker.store import known
 
 SHARD = shard_of_person("42")
 #: More often than any entry may be handed out before it counts as one that kills its workers.

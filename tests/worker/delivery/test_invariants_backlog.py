@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tests.support.road import Road
 from tests.worker.delivery.in_process import FakeApi, Worker, people_of
-from worker.store import backlog, due, known, shards
+from trackrelay.worker.store import backlog, due, known, shards
 
 ROWS = 20_000
 

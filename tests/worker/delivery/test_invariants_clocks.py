@@ -10,11 +10,11 @@ import pytest
 
 from tests.support.road import Road
 from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, expire_lease, people_of, probe_now, shard_of_person
-from worker.delivery import loop
-from worker.delivery.shard_queue import LeaseLost, ShardQueue
-from worker.store import settlement, shards
-from worker.store.settlement import Holder, Settlement
-from worker.ticking import ring_forgotten
+from trackrelay.worker.delivery import loop
+from trackrelay.worker.delivery.shard_queue import LeaseLost, ShardQueue
+from trackrelay.worker.store import settlement, shards
+from trackrelay.worker.store.settlement import Holder, Settlement
+from trackrelay.worker.ticking import ring_forgotten
 
 DAY_S = 86_400
 SHARD = shard_of_person("42")

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from producers import Person, operations
 from tests.support.road import Road
 from tests.worker.delivery.in_process import (
     BUSY,
@@ -19,9 +18,10 @@ from tests.worker.delivery.in_process import (
     probe_now,
     shard_of_person,
 )
-from worker.customerio.outcomes import Answer, NoAnswer
-from worker.customerio.requests import Request
-from worker.endpoint_families import Family, family_of_operation
+from trackrelay import Person, operations
+from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
+from trackrelay.worker.customerio.requests import Request
+from trackrelay.worker.endpoint_families import Family, family_of_operation
 
 
 def forms_answer(answer: Answer | NoAnswer) -> Any:

@@ -13,8 +13,8 @@ from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import FakeApi, Worker, make_due, people_of
 from tests.worker.delivery.test_forgotten_shards import tick
 from tests.worker.delivery.test_invariants_backlog import FILL
-from worker.store import backlog, due, known, shards, sweep
-from worker.store.sweep import Seen
+from trackrelay.worker.store import backlog, due, known, shards, sweep
+from trackrelay.worker.store.sweep import Seen
 
 DEAD = 12_000
 ROWS = 15_000

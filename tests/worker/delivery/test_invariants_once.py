@@ -3,9 +3,9 @@
 import multiprocessing
 from typing import Any
 
-from producers import Person, Producer, operations
 from tests.support.road import Road
 from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, make_due, probe_now, refusal, shard_of_person
+from trackrelay import Person, Producer, operations
 
 SHARD = shard_of_person("42")
 

@@ -11,10 +11,10 @@ from sqlalchemy.exc import OperationalError
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import Worker, child_holding, end_of, shard_of_person, state_of
-from worker.delivery import holding
-from worker.delivery.shard_queue import ShardQueue
-from worker.store import settlement, shards
-from worker.store.settlement import Holder, Settlement
+from trackrelay.worker.delivery import holding
+from trackrelay.worker.delivery.shard_queue import ShardQueue
+from trackrelay.worker.store import settlement, shards
+from trackrelay.worker.store.settlement import Holder, Settlement
 
 SHARD = shard_of_person("42")
 

@@ -10,8 +10,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from producers import Person, operations
-from producers.keys import shard_of
 from tests.support.road import Road
 from tests.support.waiting import patient
 from tests.worker.delivery.in_process import (
@@ -26,12 +24,14 @@ from tests.worker.delivery.in_process import (
     refusal,
     shard_of_person,
 )
-from worker.customerio.outcomes import Answer, NoAnswer
-from worker.delivery import loop, sending
-from worker.endpoint_families import Family
-from worker.replayable import Wanted
-from worker.replaying import Replayer
-from worker.store import known
+from trackrelay import Person, operations
+from trackrelay.keys import shard_of
+from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
+from trackrelay.worker.delivery import loop, sending
+from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.replayable import Wanted
+from trackrelay.worker.replaying import Replayer
+from trackrelay.worker.store import known
 
 SHARD = shard_of_person("42")
 LARGE = "x" * 40_000

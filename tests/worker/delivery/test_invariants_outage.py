@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import redis
 
-from producers import Person
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import (
@@ -22,13 +21,14 @@ from tests.worker.delivery.in_process import (
     refusal,
     shard_of_person,
 )
-from worker.customerio.client import TooLate
-from worker.customerio.outcomes import Answer, NoAnswer
-from worker.customerio.region import Verdict
-from worker.delivery import loop
-from worker.delivery.breaker import Breaker
-from worker.endpoint_families import Family
-from worker.store import shards
+from trackrelay import Person
+from trackrelay.worker.customerio.client import TooLate
+from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
+from trackrelay.worker.customerio.region import Verdict
+from trackrelay.worker.delivery import loop
+from trackrelay.worker.delivery.breaker import Breaker
+from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.store import shards
 
 SHARD = shard_of_person("42")
 

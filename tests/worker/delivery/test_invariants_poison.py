@@ -10,7 +10,6 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from producers import Person
 from tests.support.road import Road
 from tests.worker.delivery.in_process import (
     BUSY,
@@ -24,9 +23,10 @@ from tests.worker.delivery.in_process import (
     refusal,
     shard_of_person,
 )
-from worker.customerio.outcomes import Answer, NoAnswer
-from worker.delivery import loop
-from worker.delivery.packing import pack
+from trackrelay import Person
+from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
+from trackrelay.worker.delivery import loop
+from trackrelay.worker.delivery.packing import pack
 
 SHARD = shard_of_person("42")
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from producers import Person
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import FakeApi, Worker, people_of
-from worker.delivery.pace import Closed, Pace
-from worker.endpoint_families import Family
+from trackrelay import Person
+from trackrelay.worker.delivery.pace import Closed, Pace
+from trackrelay.worker.endpoint_families import Family
 
 
 def flood(road: Road, people: list[str]) -> set[str]:
@@ -114,7 +114,7 @@ def test_what_nobody_else_wants_is_theirs_who_want_it(pace: Callable[[float], Pa
 def test_a_budget_smaller_than_the_patience_is_no_reason_to_spin(
     pace: Callable[[float], Pace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.delivery.pace.MAX_WAIT_S", 1.0)
+    monkeypatch.setattr("trackrelay.worker.delivery.pace.MAX_WAIT_S", 1.0)
     slow = pace(0.1)
     slow.wait(0, "1", Family.V2, "batch")
     began = time.monotonic()

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from producers import operations
-from producers.keys import shard_of
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, people_of
-from worker.endpoint_families import family_of_operation
+from trackrelay import operations
+from trackrelay.keys import shard_of
+from trackrelay.worker.endpoint_families import family_of_operation
 
 LATENCY_S = 0.05
 #: Three seconds' worth of the budget: so many requests at the most may go before what they must not hold up.

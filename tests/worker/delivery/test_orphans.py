@@ -3,13 +3,13 @@
 import pytest
 import sqlalchemy as sa
 
-from producers import operations
-from producers.keys import shard_of
 from tests.support.road import Road
 from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, refusal, shard_of_person
-from worker.orphans import take_care
-from worker.replaying import Replayer
-from worker.store import known
+from trackrelay import operations
+from trackrelay.keys import shard_of
+from trackrelay.worker.orphans import take_care
+from trackrelay.worker.replaying import Replayer
+from trackrelay.worker.store import known
 
 SHARD = shard_of_person("42")
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from producers import Person, operations
 from tests.support.canaries import CANARY_ATTRIBUTE, CANARY_EMAIL, CANARY_EVENT_DATA
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import probe_now
+from trackrelay import Person, operations
 
 BATCH = "/api/v2/batch"
 SUFFIX = {"content_type": "application/json"}

@@ -6,8 +6,16 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.delivery.packing import MAX_BATCH_BYTES, MAX_OPERATIONS, MAX_SEGMENT_IDS, MAX_V2_BYTES, Wave, pack, route_of
-from worker.job import Job
+from trackrelay.worker.delivery.packing import (
+    MAX_BATCH_BYTES,
+    MAX_OPERATIONS,
+    MAX_SEGMENT_IDS,
+    MAX_V2_BYTES,
+    Wave,
+    pack,
+    route_of,
+)
+from trackrelay.worker.job import Job
 
 
 def job(

@@ -4,11 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.customerio.outcomes import Refusal
-from worker.delivery.backoff import JOB_CAP_S, full_jitter
-from worker.delivery.results import Delivered, Failed, Rejected, Result, Untried, blocked_keys, settlement_of, suspect
-from worker.job import Job
-from worker.store.settlement import Settlement
+from trackrelay.worker.customerio.outcomes import Refusal
+from trackrelay.worker.delivery.backoff import JOB_CAP_S, full_jitter
+from trackrelay.worker.delivery.results import (
+    Delivered,
+    Failed,
+    Rejected,
+    Result,
+    Untried,
+    blocked_keys,
+    settlement_of,
+    suspect,
+)
+from trackrelay.worker.job import Job
+from trackrelay.worker.store.settlement import Settlement
 
 NOW = 1000.0
 

@@ -9,9 +9,9 @@ import pytest
 import redis.connection
 import sqlalchemy as sa
 
-from producers import Producer
 from tests.support.road import Road
 from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, make_due, people_of, probe_now
+from trackrelay import Producer
 
 #: Jobs that one request carries, and one read takes.
 FEW, MANY = 10, 1000

@@ -6,10 +6,6 @@ from typing import Any
 
 import pytest
 
-from producers import operations
-from producers.append import Entry
-from producers.gathering import ENTRY_JOBS
-from producers.redis_keys import more, stream
 from tests.support.road import Road
 from tests.worker.delivery.in_process import (
     FakeApi,
@@ -19,10 +15,14 @@ from tests.worker.delivery.in_process import (
     shard_of_person,
 )
 from tests.worker.ops.command_line import CommandLine
-from worker.delivery import loop
-from worker.delivery.loop import ROUND_BYTES, ROUND_JOBS
-from worker.delivery.packing import pack
-from worker.delivery.shard_queue import ShardQueue
+from trackrelay import operations
+from trackrelay.append import Entry
+from trackrelay.gathering import ENTRY_JOBS
+from trackrelay.redis_keys import more, stream
+from trackrelay.worker.delivery import loop
+from trackrelay.worker.delivery.loop import ROUND_BYTES, ROUND_JOBS
+from trackrelay.worker.delivery.packing import pack
+from trackrelay.worker.delivery.shard_queue import ShardQueue
 
 SHARD = shard_of_person("42")
 

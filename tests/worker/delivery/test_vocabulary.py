@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from producers import ObjectRef, Person, Producer
 from tests.support.canaries import CANARY_ANONYMOUS_ID, CANARY_ATTRIBUTE, CANARY_EMAIL, CANARY_EVENT_DATA, CANARY_PHONE
 from tests.support.road import Road
+from trackrelay import ObjectRef, Person, Producer
 
 ACME = ObjectRef("1", "acme")
 NOW = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)

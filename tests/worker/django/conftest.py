@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.test import Client
 
-from sandbox.process import SandboxProcess
 from tests.support import django_project
 from tests.support.django_databases import django_template, shop_url
 from tests.support.road import Road
 from tests.worker.ops.dead_letters.conftest import SECRET, delivering, letter, refusing
-from worker.setting_up import migrate
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.setting_up import migrate
 
 __all__ = ["delivering", "django_template", "letter", "refusing", "shop_url"]
 

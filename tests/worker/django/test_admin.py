@@ -10,10 +10,10 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from producers import Person
 from tests.support.canaries import CANARY_EMAIL
 from tests.support.road import Road
 from tests.support.waiting import wait_until
+from trackrelay import Person
 
 LIST = "/admin/trackrelay_ops/deadletter/"
 BACKLOG = "/admin/trackrelay_ops/waiting/"

@@ -3,10 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from producers.operation import Operation
 from tests.worker.model.said import Call
 from tests.worker.model.world import MAX_ATTEMPTS, Seen, World
-from worker.delivery.intake import MAX_DELIVERIES
+from trackrelay.operation import Operation
+from trackrelay.worker.delivery.intake import MAX_DELIVERIES
 
 
 @dataclass(frozen=True)

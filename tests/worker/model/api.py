@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from tests.worker.model.process import Clock, here
-from worker.customerio.client import TooLate
-from worker.customerio.outcomes import Answer, NoAnswer
-from worker.customerio.region import Verdict
-from worker.customerio.requests import Request
-from worker.job import Job
+from trackrelay.worker.customerio.client import TooLate
+from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
+from trackrelay.worker.customerio.region import Verdict
+from trackrelay.worker.customerio.requests import Request
+from trackrelay.worker.job import Job
 
 #: What a request may be answered. "fine": what its jobs deserve. Those of the second line hide that it took effect.
 ANSWERS = (

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from sqlalchemy.exc import OperationalError
 
-from producers import operations
-from producers.operation import Operation
-from producers.people import Person
 from tests.worker.delivery.in_process import probe_now
 from tests.worker.model.accounts import Accounts
 from tests.worker.model.api import ANSWERS
 from tests.worker.model.process import POINTS, Fault, Plan, Sleeper, hold
 from tests.worker.model.said import Replayed
 from tests.worker.model.world import World
-from worker.customerio.region import Verdict
-from worker.endpoint_families import Family
-from worker.replayable import Wanted
-from worker.resharding import CannotReshard, Resharding
+from trackrelay import operations
+from trackrelay.operation import Operation
+from trackrelay.people import Person
+from trackrelay.worker.customerio.region import Verdict
+from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.replayable import Wanted
+from trackrelay.worker.resharding import CannotReshard, Resharding
 
 #: Few, so that they meet: two of one shard, one of the other, and an anonymous id in each.
 PEOPLE = ("p0", "p1", "p4")

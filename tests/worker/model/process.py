@@ -17,10 +17,10 @@ from sqlalchemy.exc import OperationalError
 
 from tests.support.waiting import patient
 from tests.worker.delivery.in_process import Worker
-from worker.delivery import breaker, holding, loop, pace, results, sending, shard_queue
-from worker.delivery.sending import Sender
-from worker.job import Job
-from worker.resources import Resources
+from trackrelay.worker.delivery import breaker, holding, loop, pace, results, sending, shard_queue
+from trackrelay.worker.delivery.sending import Sender
+from trackrelay.worker.job import Job
+from trackrelay.worker.resources import Resources
 
 #: Every failpoint of a round, in the order of the road.
 POINTS = (
@@ -81,7 +81,7 @@ here = _Here()
 
 
 def reach(point: str) -> None:
-    """Stands in for `worker.failpoints.failpoint`."""
+    """Stands in for `trackrelay.worker.failpoints.failpoint`."""
     here.seen[point] += 1
     fault = here.plan.fault
     if fault is None or (fault.point, fault.nth) != (point, here.seen[point]):

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from producers import Person, operations
 from tests.worker.delivery.in_process import probe_now
 from tests.worker.model.process import Fault, Plan, Sleeper, hold
 from tests.worker.model.world import World
-from worker import orphans
-from worker.endpoint_families import Family
-from worker.replayable import Wanted
+from trackrelay import Person, operations
+from trackrelay.worker import orphans
+from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.replayable import Wanted
 
 #: Of the two shards, those of the person and of the anonymous id are different ones.
 PERSON, ANONYMOUS, ANONYMOUS_BESIDE = "p0", "a4", "a0"

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.worker.model.process import Inline
-from worker.customerio.outcomes import Refusal
-from worker.delivery.breaker import Standing, Standings
-from worker.delivery.intake import keep_back
-from worker.delivery.loop import Delivery, Intake, Rules
-from worker.delivery.packing import MAX_V2_BYTES, Packed, pack
-from worker.delivery.results import Delivered, Failed, Rejected, Result, Untried
-from worker.delivery.shard_queue import Read
-from worker.job import Job
-from worker.store.settlement import Settlement
+from trackrelay.worker.customerio.outcomes import Refusal
+from trackrelay.worker.delivery.breaker import Standing, Standings
+from trackrelay.worker.delivery.intake import keep_back
+from trackrelay.worker.delivery.loop import Delivery, Intake, Rules
+from trackrelay.worker.delivery.packing import MAX_V2_BYTES, Packed, pack
+from trackrelay.worker.delivery.results import Delivered, Failed, Rejected, Result, Untried
+from trackrelay.worker.delivery.shard_queue import Read
+from trackrelay.worker.job import Job
+from trackrelay.worker.store.settlement import Settlement
 
 OPERATIONS = (
     "person.event",

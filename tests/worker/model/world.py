@@ -7,19 +7,19 @@ from typing import Any
 import redis
 import sqlalchemy as sa
 
-from producers import Producer
-from producers.job import decode_entry
-from producers.keys import shard_of
-from producers.redis_keys import LANES, lease, stream
 from tests.worker.delivery.in_process import Worker
 from tests.worker.model.api import AnythingApi
 from tests.worker.model.process import mortal
 from tests.worker.model.said import Said
-from worker import orphans, queue_config
-from worker.job import Job
-from worker.replaying import Replayer
-from worker.settings import sqlalchemy_url
-from worker.store import shards, state
+from trackrelay import Producer
+from trackrelay.job import decode_entry
+from trackrelay.keys import shard_of
+from trackrelay.redis_keys import LANES, lease, stream
+from trackrelay.worker import orphans, queue_config
+from trackrelay.worker.job import Job
+from trackrelay.worker.replaying import Replayer
+from trackrelay.worker.settings import sqlalchemy_url
+from trackrelay.worker.store import shards, state
 
 SHARDS = 2
 MAX_ATTEMPTS = 3

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.process import SandboxProcess
 from tests.support.road import Road
-from worker.setting_up import migrate
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.setting_up import migrate
 
 
 @pytest.fixture

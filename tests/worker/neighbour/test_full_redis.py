@@ -11,7 +11,7 @@ import redis
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.support.worker_process import ROOT, clean_environment
-from worker.ops.servers import ChildProcess
+from trackrelay.worker.ops.servers import ChildProcess
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
@@ -22,7 +22,7 @@ def test_workers_outlive_a_redis_at_its_maxmemory_and_go_on_by_themselves(
     with worker_log("beat").open("ab") as output:
         beat = ChildProcess(
             "beat",
-            [sys.executable, "-m", "celery", "-A", "worker", "beat"],
+            [sys.executable, "-m", "celery", "-A", "trackrelay", "beat"],
             env=clean_environment() | road.settings,
             cwd=ROOT,
             output=output.fileno(),

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from tests.support.road import Road
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
-from worker.ops.servers import ChildProcess
-from worker.setting_up import migrate
-from worker.settings import sqlalchemy_url
+from trackrelay.worker.ops.servers import ChildProcess
+from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.settings import sqlalchemy_url
 
 HERE = Path(__file__).parent
 
@@ -74,7 +74,7 @@ def test_our_shutdown_leaves_their_worker_running(
 ) -> None:
     ours = start_worker(road.settings)
     subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "worker", "control", "shutdown"],
+        [sys.executable, "-m", "celery", "-A", "trackrelay", "control", "shutdown"],
         env=clean_environment() | road.settings,
         check=False,
         capture_output=True,
@@ -97,7 +97,7 @@ def test_an_applications_shared_tasks_stay_with_its_own_app(redis_url: str, data
     code = (
         "from celery import Celery, shared_task, current_app\n"
         "theirs = Celery('theirs')\n"
-        "import worker.celery\n"
+        "import trackrelay.worker.celery\n"
         "@shared_task(name='theirs.add')\ndef add(): pass\n"
         "print(current_app.main, add.app.main)"
     )
@@ -129,7 +129,7 @@ def test_their_migrations_and_ours_live_in_one_database(
     assert all(name.startswith("trackrelay_") for name in ours)
 
     # Neither takes the other's tables for leftovers of its own.
-    from worker.store.migrating import downgrade
+    from trackrelay.worker.store.migrating import downgrade
 
     with engine.connect() as connection:
         downgrade(connection, "base")
@@ -167,7 +167,7 @@ def test_our_tables_are_what_our_models_say(database_url: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
-    from worker.store.models import VERSION_TABLE, Base
+    from trackrelay.worker.store.models import VERSION_TABLE, Base
 
     engine = sa.create_engine(sqlalchemy_url(database_url))
     with engine.connect() as connection:

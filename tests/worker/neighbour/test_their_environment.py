@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import redis
 
-from producers.redis_keys import QUEUE_KEY
 from tests.support.road import Road
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
-from worker.ops.servers import ChildProcess, ValkeyProcess
+from trackrelay.redis_keys import QUEUE_KEY
+from trackrelay.worker.ops.servers import ChildProcess, ValkeyProcess
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_worker_listens_at_our_queue_whatever_broker_its_command_line_names(
     with worker_log("worker").open("ab") as output:
         worker = ChildProcess(
             "the worker",
-            [sys.executable, "-m", "celery", "-A", "worker", "-b", own_redis.url, "worker", "--concurrency=1"],
+            [sys.executable, "-m", "celery", "-A", "trackrelay", "-b", own_redis.url, "worker", "--concurrency=1"],
             env=clean_environment() | road.settings,
             cwd=ROOT,
             output=output.fileno(),
@@ -71,7 +71,7 @@ def test_a_beat_sends_to_our_queue_whatever_broker_the_environment_names(
     with worker_log("beat").open("ab") as output:
         beat = ChildProcess(
             "beat",
-            [sys.executable, "-m", "celery", "-A", "worker", "beat"],
+            [sys.executable, "-m", "celery", "-A", "trackrelay", "beat"],
             env=clean_environment() | road.settings | their_environment,
             cwd=ROOT,
             output=output.fileno(),
@@ -85,7 +85,7 @@ def test_a_beat_sends_to_our_queue_whatever_broker_the_environment_names(
 
 def celery(road: Road, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "celery", "-A", "worker", *arguments],
+        [sys.executable, "-m", "celery", "-A", "trackrelay", *arguments],
         env=clean_environment() | road.settings | environment,
         cwd=ROOT,
         check=False,

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.process import SandboxProcess
 from tests.support.road import Road
-from worker.setting_up import migrate
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.setting_up import migrate
 
 from .command_line import CommandLine
 

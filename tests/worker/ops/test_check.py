@@ -1,14 +1,11 @@
 """``trackrelay check``."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.road import Road
-from worker.ops.check import path, settings
-from worker.ops.check.finding import Finding
-from worker.ops.check.redis import _eviction, _kind, _memory, _persistence
-from worker.store import migrating
+from trackrelay.worker.ops.check import settings
+from trackrelay.worker.ops.check.redis import _eviction, _kind, _memory, _persistence
+from trackrelay.worker.store import migrating
 
 from .command_line import Answer, CommandLine
 
@@ -167,34 +164,3 @@ def test_what_cannot_work_is_refused(info: dict[str, object], names: list[str]) 
     found = list(_kind(info))
     assert [each.name for each in found] == names
     assert all(each.state == "wrong" for each in found)
-
-
-def _paths(folder: Path, pythonpath: str = "") -> list[Finding]:
-    return [each for each in path.findings({"PYTHONPATH": pythonpath}, folder) if each.state != "ok"]
-
-
-def test_a_module_that_hides_ours_is_named(tmp_path: Path) -> None:
-    (tmp_path / "worker.py").touch()
-    (tmp_path / "producers").mkdir()
-    (tmp_path / "producers" / "__init__.py").touch()
-    (tmp_path / "sandbox").mkdir()  # no package: gives way to ours
-
-    found = {each.name: each for each in _paths(tmp_path)}
-
-    assert {name: each.state for name, each in found.items()} == {"worker": "warning", "producers": "wrong"}
-    assert str(tmp_path / "worker.py") in found["worker"].text
-    assert "use `trackrelay worker`" in found["worker"].text
-
-
-def test_a_module_on_pythonpath_that_hides_ours_is_wrong(tmp_path: Path) -> None:
-    (tmp_path / "lib").mkdir()
-    (tmp_path / "lib" / "sandbox.py").touch()
-
-    (found,) = _paths(tmp_path, str(tmp_path / "lib"))
-
-    assert (found.state, found.name) == ("wrong", "sandbox")
-
-
-def test_our_own_clone_hides_nothing() -> None:
-    clone = Path(__file__).parents[3]
-    assert _paths(clone, str(clone)) == []

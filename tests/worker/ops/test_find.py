@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from producers import Person, operations
-from producers.gathering import ENTRY_JOBS
 from tests.support import canaries
 from tests.support.road import Road
-from worker.keys import KeyHasher
-from worker.store import state
+from trackrelay import Person, operations
+from trackrelay.gathering import ENTRY_JOBS
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.store import state
 
 from .command_line import CommandLine
 
@@ -150,7 +150,7 @@ def test_a_secret_from_the_settings_hashes_as_the_workers_do(
 
 
 def test_an_objects_and_a_merges_jobs_are_found_by_each_key(working_road: Road, run: CommandLine) -> None:
-    from producers import ObjectRef
+    from trackrelay import ObjectRef
 
     company = working_road.producer.identify_object(ObjectRef(1, "acme"), {"plan": "pro"})
     merge = working_road.producer.merge(primary="1", secondary="2")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from producers.ids import new_id
 from tests.support import hostile_entries
 from tests.support.road import Road
 from tests.worker.ops.command_line import CommandLine
+from trackrelay.ids import new_id
 
 
 @pytest.fixture

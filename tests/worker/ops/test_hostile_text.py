@@ -9,10 +9,10 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from producers import Producer, operations
-from producers.ids import new_id
 from tests.support.road import Road
-from worker.store.models import BacklogRow, Base, DeadLetterRow, LedgerRow
+from trackrelay import Producer, operations
+from trackrelay.ids import new_id
+from trackrelay.worker.store.models import BacklogRow, Base, DeadLetterRow, LedgerRow
 
 from .command_line import CommandLine
 

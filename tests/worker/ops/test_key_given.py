@@ -2,8 +2,8 @@
 
 import pytest
 
-from producers import Person
-from worker.ops.key_given import key_given
+from trackrelay import Person
+from trackrelay.worker.ops.key_given import key_given
 
 
 @pytest.mark.parametrize("typed", ["jos\u00e9@example.com", "jose\u0301@example.com", " JOSE\u0301@Example.com "])

@@ -6,8 +6,8 @@ import pytest
 import redis
 
 from tests.support.road import Road
-from worker.signs_of_life import WORKERS_KEY
-from worker.store import migrating
+from trackrelay.worker.signs_of_life import WORKERS_KEY
+from trackrelay.worker.store import migrating
 
 from .command_line import CommandLine
 

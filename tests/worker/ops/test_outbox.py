@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from producers.outbox import Outbox, table
 from tests.support.outbox import Application, look_once, make_relay
 from tests.support.road import Road
+from trackrelay.outbox import Outbox, table
 
 from .command_line import Answer, CommandLine
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.support.road import Road
-from worker.delivery.breaker import Breaker
-from worker.endpoint_families import Family
+from trackrelay.worker.delivery.breaker import Breaker
+from trackrelay.worker.endpoint_families import Family
 
 from .command_line import CommandLine
 

@@ -12,12 +12,12 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers.errors import ConfigurationError
 from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess
-from worker.ops.servers import ValkeyProcess
-from worker.ops.stores import open_stores
-from worker.settings import load
+from trackrelay.errors import ConfigurationError
+from trackrelay.worker.ops.servers import ValkeyProcess
+from trackrelay.worker.ops.stores import open_stores
+from trackrelay.worker.settings import load
 
 from .command_line import CommandLine
 

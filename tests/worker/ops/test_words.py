@@ -2,8 +2,8 @@
 
 import pytest
 
-from producers.server_urls import place
-from worker.ops.words import ago, count, duration, listed, size
+from trackrelay.server_urls import place
+from trackrelay.worker.ops.words import ago, count, duration, listed, size
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.process import SandboxProcess
 from tests.support.outbox import Application, RelayProcess
 from tests.support.road import Road
-from worker.setting_up import migrate
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.setting_up import migrate
 
 SHARDS = 4
 

@@ -6,10 +6,10 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from producers.outbox import Outbox
 from tests.support.outbox import Application, make_relay, stream_jobs
 from tests.support.road import Road
 from tests.support.waiting import wait_until
+from trackrelay.outbox import Outbox
 
 WRITERS, TRANSACTIONS, RELAYS = 4, 60, 3
 

@@ -1,12 +1,12 @@
 """A job across shards of which Redis lost one part, while the outbox still has it."""
 
-from producers import operations
-from producers.keys import shard_of
 from tests.support.outbox import Application, look_once
 from tests.support.road import Road
 from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, expire_lease, make_due
-from worker.orphans import take_care
-from worker.queue_recovery import set_up_again
+from trackrelay import operations
+from trackrelay.keys import shard_of
+from trackrelay.worker.orphans import take_care
+from trackrelay.worker.queue_recovery import set_up_again
 
 
 def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_has_it(

@@ -8,10 +8,6 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from producers import operations
-from producers.errors import QueueNotSetUp
-from producers.keys import shard_of
-from producers.redis_keys import RELAYED
 from tests.support.outbox import (
     Application,
     assert_once_and_in_order,
@@ -23,17 +19,21 @@ from tests.support.outbox import (
 )
 from tests.support.road import Road
 from tests.support.waiting import wait_until
-from worker import queue_config
-from worker.ops.servers import ValkeyProcess
-from worker.queue_recovery import set_up_again
-from worker.relay.loop import Loop
-from worker.relay.rows import Row
-from worker.relay.sql_rows import SqlRows
-from worker.setting_up import migrate
-from worker.settings import load
-from worker.store import incidents
-from worker.store.incidents import Kind
-from worker.store.settled import settled
+from trackrelay import operations
+from trackrelay.errors import QueueNotSetUp
+from trackrelay.keys import shard_of
+from trackrelay.redis_keys import RELAYED
+from trackrelay.worker import queue_config
+from trackrelay.worker.ops.servers import ValkeyProcess
+from trackrelay.worker.queue_recovery import set_up_again
+from trackrelay.worker.relay.loop import Loop
+from trackrelay.worker.relay.rows import Row
+from trackrelay.worker.relay.sql_rows import SqlRows
+from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.settings import load
+from trackrelay.worker.store import incidents
+from trackrelay.worker.store.incidents import Kind
+from trackrelay.worker.store.settled import settled
 
 PEOPLE = 40
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from producers import Person
-from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, make_due, probe_now
 from tests.worker.ops.command_line import CommandLine
-from worker.setting_up import migrate
+from trackrelay import Person
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.setting_up import migrate
 
 ADA = Person(email="ada@example.com")
 

@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from producers import operations
-from producers.redis_keys import PREFIX, stream
-from sandbox.process import SandboxProcess
 from tests.support.outbox import Application, look_once
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, make_due, people_of, probe_now
 from tests.worker.ops.command_line import CommandLine
 from tests.worker.relay.conftest import postgres_application  # noqa: F401 - a fixture
-from worker.setting_up import migrate
-from worker.store import incidents
-from worker.store.incidents import Incident, bounds
-from worker.ticking import TICK_KEY, ring_forgotten
+from trackrelay import operations
+from trackrelay.redis_keys import PREFIX, stream
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.store import incidents
+from trackrelay.worker.store.incidents import Incident, bounds
+from trackrelay.worker.ticking import TICK_KEY, ring_forgotten
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from worker.pruning import prune_ledger
-from worker.settings import sqlalchemy_url
+from trackrelay.worker.pruning import prune_ledger
+from trackrelay.worker.settings import sqlalchemy_url
 
 DAY = timedelta(days=1)
 

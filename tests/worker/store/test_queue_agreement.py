@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 import structlog
 
-from producers.redis_keys import CONFIG, MOVING
-from sandbox.process import SandboxProcess
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, make_due, probe_now
 from tests.worker.ops.command_line import CommandLine
-from worker import queue_config
-from worker.resharding import Resharding
-from worker.setting_up import migrate
-from worker.store import queue_record
-from worker.ticking import TICK_KEY, ring_forgotten
+from trackrelay.redis_keys import CONFIG, MOVING
+from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.worker import queue_config
+from trackrelay.worker.resharding import Resharding
+from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.store import queue_record
+from trackrelay.worker.ticking import TICK_KEY, ring_forgotten
 
 PEOPLE = [f"p{number}" for number in range(24)]
 

@@ -10,22 +10,22 @@ import redis
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from producers import operations
-from producers.keys import shard_of
-from producers.operation import Operation
-from producers.redis_keys import QUEUE_KEY
 from tests.support.waiting import patient, wait_until
-from worker.job import Job
-from worker.keys import KeyHasher
-from worker.replayable import Wanted
-from worker.replaying import CHUNK, Replayer, Tally
-from worker.setting_up import migrate
-from worker.settings import sqlalchemy_url
-from worker.store import dead_letters, ledger, letters, settlement, shards
-from worker.store.backlog import Waiting
-from worker.store.dead_letters import Death
-from worker.store.letters import Filters, Letter
-from worker.store.settlement import Holder, Settlement
+from trackrelay import operations
+from trackrelay.keys import shard_of
+from trackrelay.operation import Operation
+from trackrelay.redis_keys import QUEUE_KEY
+from trackrelay.worker.job import Job
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.replayable import Wanted
+from trackrelay.worker.replaying import CHUNK, Replayer, Tally
+from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.settings import sqlalchemy_url
+from trackrelay.worker.store import dead_letters, ledger, letters, settlement, shards
+from trackrelay.worker.store.backlog import Waiting
+from trackrelay.worker.store.dead_letters import Death
+from trackrelay.worker.store.letters import Filters, Letter
+from trackrelay.worker.store.settlement import Holder, Settlement
 
 SHARDS = 4
 THEN = 1_790_000_000.0
@@ -373,7 +373,7 @@ def test_a_discarded_letter_can_be_replayed_by_those_who_say_so(stores: Stores) 
 
 
 def test_a_document_with_a_nul_in_it_is_repaired_and_replayed(stores: Stores) -> None:
-    from worker.repairing import Repair
+    from trackrelay.worker.repairing import Repair
 
     (id,) = stores.bury(operations.track("42", "a", {"text": "x\x00y", "path": "C:\\u0000"}))
     assert stores.replay(id, repair=Repair.parse(("attributes.text=z",))).replayed == 1

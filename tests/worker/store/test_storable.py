@@ -7,14 +7,14 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers.ids import new_id
 from tests.support.hostile_entries import _NOISE as NOISE
-from worker.job import Job
-from worker.store import settlement, shards
-from worker.store.backlog import Waiting
-from worker.store.dead_letters import Death
-from worker.store.settlement import Holder, Settlement
-from worker.store.storable import MAX_MS, as_bytes, brief, is_of_the_data, stripped, why_unstorable
+from trackrelay.ids import new_id
+from trackrelay.worker.job import Job
+from trackrelay.worker.store import settlement, shards
+from trackrelay.worker.store.backlog import Waiting
+from trackrelay.worker.store.dead_letters import Death
+from trackrelay.worker.store.settlement import Holder, Settlement
+from trackrelay.worker.store.storable import MAX_MS, as_bytes, brief, is_of_the_data, stripped, why_unstorable
 
 
 def job(**changes: Any) -> Job:
@@ -68,7 +68,7 @@ def test_what_is_left_of_any_job_can_be_held(changes: dict[str, Any]) -> None:
 @pytest.fixture(scope="module")
 def engine(postgres_server: Any, migrated_template: str) -> Any:
     from tests.support.databases import fresh_database
-    from worker.settings import sqlalchemy_url
+    from trackrelay.worker.settings import sqlalchemy_url
 
     with fresh_database(postgres_server, migrated_template) as url:
         engine = sa.create_engine(sqlalchemy_url(url))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import migrations, models
 
-import worker.django.models
+from trackrelay.worker.django.models import Document
 
 
 class Migration(migrations.Migration):
@@ -28,13 +28,13 @@ class Migration(migrations.Migration):
                 ("source", models.TextField(null=True)),
                 ("idempotency_key", models.TextField(null=True)),
                 ("trace", models.TextField(null=True)),
-                ("body", worker.django.models.Document(null=True)),
+                ("body", Document(null=True)),
                 ("reason", models.TextField()),
                 ("error", models.TextField(null=True, verbose_name="what was said")),
                 ("status", models.SmallIntegerField(null=True, verbose_name="HTTP status")),
                 ("attempts", models.SmallIntegerField(help_text="Those that counted against it; an outage does not.")),
                 ("enqueued_at", models.DateTimeField(verbose_name="enqueued")),
-                ("history", worker.django.models.Document()),
+                ("history", Document()),
                 ("other_key", models.TextField(null=True)),
                 ("raw", models.BinaryField(null=True)),
                 ("field", models.TextField(null=True)),
@@ -71,13 +71,13 @@ class Migration(migrations.Migration):
                 ("source", models.TextField(null=True)),
                 ("idempotency_key", models.TextField(null=True)),
                 ("trace", models.TextField(null=True)),
-                ("body", worker.django.models.Document(null=True)),
+                ("body", Document(null=True)),
                 ("reason", models.TextField()),
                 ("error", models.TextField(null=True, verbose_name="what was said")),
                 ("status", models.SmallIntegerField(null=True, verbose_name="HTTP status")),
                 ("attempts", models.SmallIntegerField(help_text="Those that counted against it; an outage does not.")),
                 ("enqueued_at", models.DateTimeField(verbose_name="enqueued")),
-                ("history", worker.django.models.Document()),
+                ("history", Document()),
                 ("shard", models.IntegerField()),
                 ("position", models.BigIntegerField()),
                 (

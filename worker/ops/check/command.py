@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,15 +12,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from producers.errors import ConfigurationError
-from producers.redis_keys import MOVING
+from trackrelay.errors import ConfigurationError
+from trackrelay.redis_keys import MOVING
+from trackrelay.worker import queue_config
+from trackrelay.worker.ops.failures import CommandFailed
+from trackrelay.worker.ops.output import print_json, show
+from trackrelay.worker.ops.stores import Stores, open_stores
+from trackrelay.worker.ops.words import count
 
-from ... import queue_config
-from ..failures import CommandFailed
-from ..output import print_json, show
-from ..stores import Stores, open_stores
-from ..words import count
-from . import customerio, outbox, path, postgres, redis, settings
+from . import customerio, outbox, postgres, redis, settings
 from .finding import Finding, State
 
 _MARKS: dict[State, tuple[str, str]] = {
@@ -51,7 +50,6 @@ def check(as_json: bool) -> None:
 
 def _findings() -> Iterator[Finding]:
     yield from settings.findings(os.environ)
-    yield from path.findings(os.environ, Path.cwd())
     try:
         with open_stores() as stores:
             yield from redis.findings(stores.redis, stores.settings)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import requests
 
-from ...credentials import Credentials, unset
-from ...customerio.client import TrackApi
-from ...customerio.region import WHERE
-from ...resources import ask_region
-from ...settings import Settings
+from trackrelay.worker.credentials import Credentials, unset
+from trackrelay.worker.customerio.client import TrackApi
+from trackrelay.worker.customerio.region import WHERE
+from trackrelay.worker.resources import ask_region
+from trackrelay.worker.settings import Settings
+
 from .finding import Finding
 
 AREA = "Customer.io"

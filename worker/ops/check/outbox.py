@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from producers.errors import TrackRelayError
+from trackrelay.errors import TrackRelayError
+from trackrelay.worker.ops.outbox import NO_RELAY, UNRELAYED_S, Outbox, Waiting
+from trackrelay.worker.ops.words import count, duration
 
-from ..outbox import NO_RELAY, UNRELAYED_S, Outbox, Waiting
-from ..words import count, duration
 from .finding import Finding
 from .postgres import QueueLook
 

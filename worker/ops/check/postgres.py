@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from producers.server_urls import place
+from trackrelay.server_urls import place
+from trackrelay.worker.ops.failures import explain
+from trackrelay.worker.ops.losses import ACKNOWLEDGE, describe
+from trackrelay.worker.ops.words import duration, listed
+from trackrelay.worker.queue_agreement import difference
+from trackrelay.worker.queue_config import QueueConfig
+from trackrelay.worker.settings import Settings
+from trackrelay.worker.store import incidents, migrating, queue_record
+from trackrelay.worker.store.models import Base
+from trackrelay.worker.store.reading.database import Server, missing_privileges, server
 
-from ...queue_agreement import difference
-from ...queue_config import QueueConfig
-from ...settings import Settings
-from ...store import incidents, migrating, queue_record
-from ...store.models import Base
-from ...store.reading.database import Server, missing_privileges, server
-from ..failures import explain
-from ..losses import ACKNOWLEDGE, describe
-from ..words import duration, listed
 from .finding import Finding
 from .redis import CLOCK_S
 

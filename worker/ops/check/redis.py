@@ -11,16 +11,16 @@ from typing import Any
 import redis as client_library
 from redis.exceptions import RedisError
 
-from producers.append import MEMORY_MARK
-from producers.redis_keys import CONFIG
-from producers.server_urls import place
+from trackrelay.append import MEMORY_MARK
+from trackrelay.redis_keys import CONFIG
+from trackrelay.server_urls import place
+from trackrelay.worker.ops.failures import explain
+from trackrelay.worker.ops.status import failed_calls
+from trackrelay.worker.ops.words import count, duration, size
+from trackrelay.worker.queue_config import QueueProblem, check_queue
+from trackrelay.worker.queue_length import jobs_queued
+from trackrelay.worker.settings import Settings
 
-from ...queue_config import QueueProblem, check_queue
-from ...queue_length import jobs_queued
-from ...settings import Settings
-from ..failures import explain
-from ..status import failed_calls
-from ..words import count, duration, size
 from .finding import Finding
 
 AREA = "Redis"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 
-from producers.server_urls import place
-from producers.setting_names import SECRET_NAMES, unknown_names
+from trackrelay.server_urls import place
+from trackrelay.setting_names import SECRET_NAMES, unknown_names
+from trackrelay.worker.ops.failures import wrong_settings
+from trackrelay.worker.settings import Settings
 
-from ...settings import Settings
-from ..failures import wrong_settings
 from .finding import Finding
 
 AREA = "Settings"
@@ -34,7 +34,7 @@ def findings(environment: Mapping[str, str]) -> list[Finding]:
 
 
 def _known() -> set[str]:
-    from producers.setting_names import ALL_NAMES
+    from trackrelay.setting_names import ALL_NAMES
 
     aliases = {str(field.alias) for field in Settings.model_fields.values()}
     return aliases | ALL_NAMES

@@ -6,8 +6,8 @@ import getpass
 import os
 import socket
 
-from ...replaying import Replayer
-from ..stores import Stores
+from trackrelay.worker.ops.stores import Stores
+from trackrelay.worker.replaying import Replayer
 
 
 def replayer(stores: Stores, note: str | None) -> Replayer:

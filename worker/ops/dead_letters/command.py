@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from ...keys import KeyHasher
-from ...repairing import BadRepair, Repair
-from ...replayable import Wanted
-from ...store.letters import Filters
-from ..stores import open_stores
-from ..words import MOST
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.ops.stores import open_stores
+from trackrelay.worker.ops.words import MOST
+from trackrelay.worker.repairing import BadRepair, Repair
+from trackrelay.worker.replayable import Wanted
+from trackrelay.worker.store.letters import Filters
+
 from .options import filters
 
 Chosen = Callable[[KeyHasher], Filters]

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import click
 
-from ...store import letters
-from ...store.letters import Filters
-from ..failures import CommandFailed
-from ..output import print_json, stderr, stdout
-from ..stores import Stores
-from ..words import count
+from trackrelay.worker.ops.failures import CommandFailed
+from trackrelay.worker.ops.output import print_json, stderr, stdout
+from trackrelay.worker.ops.stores import Stores
+from trackrelay.worker.ops.words import count
+from trackrelay.worker.store import letters
+from trackrelay.worker.store.letters import Filters
+
 from .acting import replayer
 from .options import missed
 from .progress import progress

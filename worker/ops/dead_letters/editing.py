@@ -9,17 +9,17 @@ from typing import Any
 
 import click
 
-from producers.json_values import NotJsonError, decode_json
+from trackrelay.json_values import NotJsonError, decode_json
+from trackrelay.worker.ops.failures import CommandFailed
+from trackrelay.worker.ops.output import stderr
+from trackrelay.worker.ops.stores import Stores
+from trackrelay.worker.repairing import Repair
+from trackrelay.worker.replayable import Kind, Wanted
+from trackrelay.worker.replaying import Replayer
+from trackrelay.worker.store import letters
+from trackrelay.worker.store.letters import Letter
+from trackrelay.worker.visible_text import visible_lines
 
-from ...repairing import Repair
-from ...replayable import Kind, Wanted
-from ...replaying import Replayer
-from ...store import letters
-from ...store.letters import Letter
-from ...visible_text import visible_lines
-from ..failures import CommandFailed
-from ..output import stderr
-from ..stores import Stores
 from .texts import document_of, found_of, why
 
 #: What the editor begins with when there is no document.

@@ -10,14 +10,15 @@ from typing import IO, Any
 
 import sqlalchemy as sa
 
-from ...replaying import CHUNK
-from ...store import letters
-from ...store.letters import Filters, Letter
-from ...visible_text import visible_lines
-from ..failures import CommandFailed
-from ..output import stderr
-from ..stores import Stores
-from ..words import count
+from trackrelay.worker.ops.failures import CommandFailed
+from trackrelay.worker.ops.output import stderr
+from trackrelay.worker.ops.stores import Stores
+from trackrelay.worker.ops.words import count
+from trackrelay.worker.replaying import CHUNK
+from trackrelay.worker.store import letters
+from trackrelay.worker.store.letters import Filters, Letter
+from trackrelay.worker.visible_text import visible_lines
+
 from .discarding import discard_all
 from .progress import progress
 from .texts import as_json, document_of, why

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...repairing import BadRepair, parse_path
-from ...store.letters import Letter
+from trackrelay.worker.repairing import BadRepair, parse_path
+from trackrelay.worker.store.letters import Letter
 
 
 def hints(letter: Letter) -> list[tuple[str, str]]:

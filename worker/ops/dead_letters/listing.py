@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from ...store import letters
-from ...store.letters import Filters, Letter
-from ...visible_text import visible_values
-from ..output import print_json, stdout
-from ..stores import Stores
-from ..words import ago
+from trackrelay.worker.ops.output import print_json, stdout
+from trackrelay.worker.ops.stores import Stores
+from trackrelay.worker.ops.words import ago
+from trackrelay.worker.store import letters
+from trackrelay.worker.store.letters import Filters, Letter
+from trackrelay.worker.visible_text import visible_values
+
 from .texts import as_json, summary, why
 
 

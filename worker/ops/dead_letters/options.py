@@ -10,13 +10,12 @@ from typing import Any
 
 import click
 
-from producers.errors import InvalidOperation
-from producers.people import Person
-
-from ...keys import KeyHasher, is_hashed
-from ...settings import parse_duration
-from ...store.letters import STATES, Filters, State
-from ..key_given import key_given
+from trackrelay.errors import InvalidOperation
+from trackrelay.people import Person
+from trackrelay.worker.keys import KeyHasher, is_hashed
+from trackrelay.worker.ops.key_given import key_given
+from trackrelay.worker.settings import parse_duration
+from trackrelay.worker.store.letters import STATES, Filters, State
 
 REASONS = ("rejected", "exhausted", "expired", "undecodable", "crashed", "invalid")
 _KINDS = {"id": "id", "email": "email", "phone": "phone", "cio_id": "cio_id", "anonymous": "anonymous_id"}

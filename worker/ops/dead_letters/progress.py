@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ...replaying import CHUNK
-from ..output import stderr
+from trackrelay.worker.ops.output import stderr
+from trackrelay.worker.replaying import CHUNK
 
 
 @contextmanager

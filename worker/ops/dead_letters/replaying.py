@@ -11,14 +11,15 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from ...replayable import Refused, Wanted
-from ...replaying import Outcome, Tally
-from ...store import letters
-from ...store.letters import Filters
-from ..failures import CommandFailed
-from ..output import print_json, stderr, stdout
-from ..stores import Stores
-from ..words import count
+from trackrelay.worker.ops.failures import CommandFailed
+from trackrelay.worker.ops.output import print_json, stderr, stdout
+from trackrelay.worker.ops.stores import Stores
+from trackrelay.worker.ops.words import count
+from trackrelay.worker.replayable import Refused, Wanted
+from trackrelay.worker.replaying import Outcome, Tally
+from trackrelay.worker.store import letters
+from trackrelay.worker.store.letters import Filters
+
 from .acting import replayer
 from .editing import edited
 from .options import missed

@@ -11,12 +11,13 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from ...store import letters
-from ...store.letters import Letter
-from ...visible_text import visible, visible_lines, visible_values
-from ..failures import CommandFailed
-from ..output import print_json, stdout
-from ..stores import Stores
+from trackrelay.worker.ops.failures import CommandFailed
+from trackrelay.worker.ops.output import print_json, stdout
+from trackrelay.worker.ops.stores import Stores
+from trackrelay.worker.store import letters
+from trackrelay.worker.store.letters import Letter
+from trackrelay.worker.visible_text import visible, visible_lines, visible_values
+
 from .hints import hints
 from .texts import as_json, clock, document_of, found_of, when
 

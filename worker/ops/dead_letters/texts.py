@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from ...replayable import Refused
-from ...store.letters import Count, Letter
-from ..output import moment
-from ..words import ago, count, listed
+from trackrelay.worker.ops.output import moment
+from trackrelay.worker.ops.words import ago, count, listed
+from trackrelay.worker.replayable import Refused
+from trackrelay.worker.store.letters import Count, Letter
 
 #: What was found in place of a document is shown to people up to here.
 _MAX_SHOWN = 10_000

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sandbox.client import Effect
+from trackrelay.sandbox.client import Effect
 
 #: What one operation says; two that say the same have the same.
 Fingerprint = tuple[str, ...]

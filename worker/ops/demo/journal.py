@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from producers.append import Entry
-from producers.backends import Backend
-from producers.operation import Operation
-from producers.redis_keys import Lane
+from trackrelay.append import Entry
+from trackrelay.backends import Backend
+from trackrelay.operation import Operation
+from trackrelay.redis_keys import Lane
 
 
 @dataclass(frozen=True, slots=True)

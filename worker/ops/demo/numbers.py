@@ -9,13 +9,14 @@ from typing import Any
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from ...delivery.breaker import Breaker
-from ...queue_config import read
-from ...queue_length import jobs_queued
-from ...store import letters
-from ...store.letters import Filters
-from ...store.reading.totals import totals
-from ..stores import Stores
+from trackrelay.worker.delivery.breaker import Breaker
+from trackrelay.worker.ops.stores import Stores
+from trackrelay.worker.queue_config import read
+from trackrelay.worker.queue_length import jobs_queued
+from trackrelay.worker.store import letters
+from trackrelay.worker.store.letters import Filters
+from trackrelay.worker.store.reading.totals import totals
+
 from .journal import Journal
 
 POLL_S = 0.2

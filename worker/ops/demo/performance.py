@@ -14,13 +14,14 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ...settings import load
-from ..dev.ending import like_ctrl_c
-from ..dev.stack import Stack
-from ..failures import CommandFailed
-from ..output import print_json, stderr, stdout
-from ..servers import ServerError
-from ..stores import open_stores
+from trackrelay.worker.ops.dev.ending import like_ctrl_c
+from trackrelay.worker.ops.dev.stack import Stack
+from trackrelay.worker.ops.failures import CommandFailed
+from trackrelay.worker.ops.output import print_json, stderr, stdout
+from trackrelay.worker.ops.servers import ServerError
+from trackrelay.worker.ops.stores import open_stores
+from trackrelay.worker.settings import load
+
 from .play import Play
 from .stage import Terminal
 from .verdict import Verdict

@@ -9,17 +9,17 @@ from typing import Any
 
 import msgspec
 
-from producers import InvalidOperation, Producer
-from sandbox.client import SandboxClient
+from trackrelay import InvalidOperation, Producer
+from trackrelay.sandbox.client import SandboxClient
+from trackrelay.worker.ops.stores import Stores
+from trackrelay.worker.ops.waiting import wait_until
+from trackrelay.worker.ops.words import count
+from trackrelay.worker.replayable import Wanted
+from trackrelay.worker.replaying import Replayer, Tally
+from trackrelay.worker.store import letters
+from trackrelay.worker.store.letters import Filters, Letter
+from trackrelay.worker.store.replaying import Replay
 
-from ...replayable import Wanted
-from ...replaying import Replayer, Tally
-from ...store import letters
-from ...store.letters import Filters, Letter
-from ...store.replaying import Replay
-from ..stores import Stores
-from ..waiting import wait_until
-from ..words import count
 from . import fingerprints
 from .journal import Journal
 from .numbers import Gauge, Numbers

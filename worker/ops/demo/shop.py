@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from producers import ObjectRef, Person, Producer, operations
-from producers.operation import Operation
+from trackrelay import ObjectRef, Person, Producer, operations
+from trackrelay.operation import Operation
 
 #: One call, or a few that belong together.
 Step = Callable[[Producer], object]

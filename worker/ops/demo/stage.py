@@ -12,7 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..words import count
+from trackrelay.worker.ops.words import count
+
 from .numbers import Gauge, Numbers
 
 #: Bars are so wide.

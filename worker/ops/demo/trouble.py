@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sandbox.client import SandboxClient
+from trackrelay.sandbox.client import SandboxClient
+from trackrelay.worker.repairing import Repair
 
-from ...repairing import Repair
 from .shop import BAD_COUPON, BAD_TIER, BAD_TOKEN
 
 

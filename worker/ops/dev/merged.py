@@ -7,7 +7,7 @@ import re
 import threading
 from typing import IO
 
-from ...visible_text import visible_lines
+from trackrelay.worker.visible_text import visible_lines
 
 _COLOURS = ("36", "35", "33", "32", "34")
 #: The time is enough: whoever reads this sits in front of it.

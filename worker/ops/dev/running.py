@@ -11,9 +11,10 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from ..failures import CommandFailed
-from ..output import stdout
-from ..servers import ServerError
+from trackrelay.worker.ops.failures import CommandFailed
+from trackrelay.worker.ops.output import stdout
+from trackrelay.worker.ops.servers import ServerError
+
 from .ending import like_ctrl_c
 from .merged import Merged
 from .stack import Stack
@@ -85,7 +86,7 @@ def _introduce(console: Console, stack: Stack, folder: Path) -> None:
         console.print(f"  {line}", soft_wrap=True, style="cyan")
     console.print(
         "\nTry there: trackrelay check, trackrelay status, or\n"
-        """  python -c 'from producers import identify; print(identify("42", {"plan": "pro"}))'\n\n"""
+        """  python -c 'from trackrelay import identify; print(identify("42", {"plan": "pro"}))'\n\n"""
         f"Ctrl-C stops everything; the sandbox begins anew each time. {_whereabouts(stack, folder)}\n",
         soft_wrap=True,
     )

@@ -12,15 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from sandbox.process import SandboxNotStarted, SandboxProcess
-
-from ...redis_client import connect
-from ...setting_up import migrate
-from ...settings import load
-from ...signs_of_life import WORKER_KEY
-from ...store.engine import make_engine
-from ..servers import ChildProcess, PostgresProcess, ServerError, ValkeyProcess, ports
-from ..waiting import wait_until
+import trackrelay
+from trackrelay.sandbox.process import SandboxNotStarted, SandboxProcess
+from trackrelay.worker.ops.servers import ChildProcess, PostgresProcess, ServerError, ValkeyProcess, ports
+from trackrelay.worker.ops.waiting import wait_until
+from trackrelay.worker.redis_client import connect
+from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.settings import load
+from trackrelay.worker.signs_of_life import WORKER_KEY
+from trackrelay.worker.store.engine import make_engine
 
 #: A worker that is not ready by then will not be.
 READY_S = 60.0
@@ -159,7 +159,7 @@ class Stack:
             return ChildProcess(
                 f"the {command}",
                 # Not the current folder first: there may be a worker.py in it. Quiet: without the banner.
-                [sys.executable, "-P", "-m", "celery", "-q", "-A", "worker", command, *arguments],
+                [sys.executable, "-P", "-m", "celery", "-q", "-A", "trackrelay", command, *arguments],
                 env=_environment() | self.settings,
                 cwd=Path.cwd(),
                 output=descriptor,
@@ -210,7 +210,7 @@ class Ports:
 
 def _environment() -> dict[str, str]:
     # Nothing of ours that is set in this terminal: the stack says itself what it is told.
-    here = str(Path(__file__).resolve().parents[3])
+    here = str(Path(trackrelay.__file__).parent.parent)
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     # On the machine of somebody who is root, Celery's warning about that helps nobody.

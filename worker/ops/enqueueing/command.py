@@ -6,11 +6,11 @@ import sys
 
 import click
 
-from producers.default import overrides
-from producers.producer import Producer
+from trackrelay.default import overrides
+from trackrelay.producer import Producer
+from trackrelay.worker.ops.failures import CommandFailed
+from trackrelay.worker.ops.output import say
 
-from ..failures import CommandFailed
-from ..output import say
 from .document import BadDocument, operation_of, parsed
 
 

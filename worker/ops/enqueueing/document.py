@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from producers.document import check
-from producers.errors import InvalidOperation
-from producers.json_values import NotJsonError, decode_json
-from producers.operation import Operation
+from trackrelay.document import check
+from trackrelay.errors import InvalidOperation
+from trackrelay.json_values import NotJsonError, decode_json
+from trackrelay.operation import Operation
 
 
 class BadDocument(Exception):

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 import click
 
-from producers.drafts import person_identifiers
-from producers.errors import InvalidOperation
-from producers.ids import companion_id, is_ulid
-from producers.keys import key_of
-from producers.people import Person
-
-from ...keys import KeyHasher, is_hashed
-from ...store.reading.search import Wanted
-from ..key_given import key_given
+from trackrelay.drafts import person_identifiers
+from trackrelay.errors import InvalidOperation
+from trackrelay.ids import companion_id, is_ulid
+from trackrelay.keys import key_of
+from trackrelay.people import Person
+from trackrelay.worker.keys import KeyHasher, is_hashed
+from trackrelay.worker.ops.key_given import key_given
+from trackrelay.worker.store.reading.search import Wanted
 
 _PERSON_KINDS = {
     "id": "id",

@@ -11,16 +11,16 @@ import click
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from producers.errors import TrackRelayError
+from trackrelay.errors import TrackRelayError
+from trackrelay.worker import queue_config
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.ops.failures import CommandFailed, explain
+from trackrelay.worker.ops.output import moment, print_json, say, show
+from trackrelay.worker.ops.stores import Stores, open_stores
+from trackrelay.worker.ops.words import MOST, count, duration
+from trackrelay.worker.store.reading.search import Place, Trace, search
+from trackrelay.worker.visible_text import visible, visible_values
 
-from ... import queue_config
-from ...keys import KeyHasher
-from ...store.reading.search import Place, Trace, search
-from ...visible_text import visible, visible_values
-from ..failures import CommandFailed, explain
-from ..output import moment, print_json, say, show
-from ..stores import Stores, open_stores
-from ..words import MOST, count, duration
 from .asked import Asked, asked
 from .found import FoundJob, by_job, shown
 from .screen import screen

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ...store.reading.search import Trace
+from trackrelay.worker.store.reading.search import Trace
 
 _ORDER = ("stream", "backlog", "dead_letters", "ledger", "outbox")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ...keys import KeyHasher
-from ...store.reading.search import Trace
-from ..outbox import Outbox, WaitingRow
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.ops.outbox import Outbox, WaitingRow
+from trackrelay.worker.store.reading.search import Trace
+
 from .asked import Asked
 from .matching import Matcher
 

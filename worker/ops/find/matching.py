@@ -6,11 +6,11 @@ from itertools import zip_longest
 
 import msgspec
 
-from producers.ids import companion_id, is_ulid
-from producers.job import Job, decode_entry
-from producers.keys import shown
+from trackrelay.ids import companion_id, is_ulid
+from trackrelay.job import Job, decode_entry
+from trackrelay.keys import shown
+from trackrelay.worker.keys import KeyHasher
 
-from ...keys import KeyHasher
 from .asked import Asked
 
 

@@ -12,8 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ...store.reading.search import Place, Trace
-from ..words import ago, count, duration
+from trackrelay.worker.ops.words import ago, count, duration
+from trackrelay.worker.store.reading.search import Place, Trace
+
 from .found import FoundJob, shown
 
 #: Up to so many jobs are shown in full.

@@ -8,14 +8,14 @@ from typing import Any
 
 import redis
 
-from producers.job import Job
-from producers.keys import shard_of
-from producers.redis_keys import LANES, Lane, stream
+from trackrelay.job import Job
+from trackrelay.keys import shard_of
+from trackrelay.redis_keys import LANES, Lane, stream
+from trackrelay.worker import queue_config
+from trackrelay.worker.delivery.scripts import GROUP
+from trackrelay.worker.keys import KeyHasher
+from trackrelay.worker.store.reading.search import Trace
 
-from ... import queue_config
-from ...delivery.scripts import GROUP
-from ...keys import KeyHasher
-from ...store.reading.search import Trace
 from .asked import Asked
 from .matching import Matcher
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from producers.default import overrides
-from producers.errors import QueueFull, QueueUnavailable
-from producers.operation import Operation
-from producers.producer import Producer
+from trackrelay.default import overrides
+from trackrelay.errors import QueueFull, QueueUnavailable
+from trackrelay.operation import Operation
+from trackrelay.producer import Producer
 
 #: How long to wait between two looks at a queue that is full or away.
 WAIT_S = 0.5

@@ -11,11 +11,11 @@ from typing import Any, BinaryIO
 
 import click
 
-from producers.errors import QueueUnavailable
+from trackrelay.errors import QueueUnavailable
+from trackrelay.worker.ops.failures import CommandFailed
+from trackrelay.worker.ops.output import print_json, say, stderr
+from trackrelay.worker.ops.words import count
 
-from ..failures import CommandFailed
-from ..output import print_json, say, stderr
-from ..words import count
 from . import csv_rows, json_lines
 from .appending import Appender
 from .csv_rows import Columns

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Literal
 
 import click
 
-from producers.errors import InvalidOperation
-from producers.people import plain_id
+from trackrelay.errors import InvalidOperation
+from trackrelay.people import plain_id
 
 from .line import Line
 from .source import as_text

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from ..enqueueing.document import BadDocument, parsed
-from ..failures import CommandFailed
+from trackrelay.worker.ops.enqueueing.document import BadDocument, parsed
+from trackrelay.worker.ops.failures import CommandFailed
+
 from .line import Line
 
 #: No operation is longer; a longer line is refused without being held in memory.

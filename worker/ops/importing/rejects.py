@@ -12,7 +12,8 @@ from typing import IO, Any
 
 import msgspec
 
-from ..failures import CommandFailed
+from trackrelay.worker.ops.failures import CommandFailed
+
 from .line import Line
 
 _encode = msgspec.json.Encoder().encode

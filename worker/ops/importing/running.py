@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from producers.operation import Operation
-from producers.producer import chunks
+from trackrelay.operation import Operation
+from trackrelay.producer import chunks
+from trackrelay.worker.ops.enqueueing.document import BadDocument, operation_of
 
-from ..enqueueing.document import BadDocument, operation_of
 from .identity import Identity
 from .line import Line
 from .rejects import Rejects

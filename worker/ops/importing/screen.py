@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ..words import count
+from trackrelay.worker.ops.words import count
+
 from .source import Source
 from .survey import Survey
 

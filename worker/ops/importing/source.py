@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from ..failures import CommandFailed
+from trackrelay.worker.ops.failures import CommandFailed
 
 
 class Source:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ...replaying import CAMPAIGN_WINDOW_S
+from trackrelay.worker.replaying import CAMPAIGN_WINDOW_S
 
 _EVENTS = {"event", "page", "screen"}
 

@@ -7,9 +7,10 @@ import time
 import click
 from rich.live import Live
 
-from ..failures import CommandFailed
-from ..output import print_json, show, stdout
-from ..stores import Stores, open_stores
+from trackrelay.worker.ops.failures import CommandFailed
+from trackrelay.worker.ops.output import print_json, show, stdout
+from trackrelay.worker.ops.stores import Stores, open_stores
+
 from .conditions import MEASURES, Condition, parse
 from .document import document
 from .hints import hints

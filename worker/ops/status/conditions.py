@@ -12,8 +12,9 @@ from typing import Any
 
 import click
 
-from ...settings import parse_duration
-from ..words import duration
+from trackrelay.worker.ops.words import duration
+from trackrelay.worker.settings import parse_duration
+
 from .snapshot import Snapshot
 from .verdict import last_minute
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ...store.reading.overview import Overview
-from ..incidents import document as document_of
-from ..output import moment
+from trackrelay.worker.ops.incidents import document as document_of
+from trackrelay.worker.ops.output import moment
+from trackrelay.worker.store.reading.overview import Overview
+
 from .failed_calls import KINDS, FailedCalls, Kind
 from .hints import Hint
 from .redis_side import RedisSide

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import redis
 
-from producers.redis_keys import PREFIX
+from trackrelay.redis_keys import PREFIX
 
 Kind = Literal["refused", "unavailable"]
 KINDS: tuple[Kind, ...] = ("refused", "unavailable")

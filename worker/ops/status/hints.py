@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from producers.append import MEMORY_MARK
+from trackrelay.append import MEMORY_MARK
+from trackrelay.worker.delivery.intake import MAX_DELIVERIES
+from trackrelay.worker.endpoint_families import DELIVERS
+from trackrelay.worker.ops.losses import ACKNOWLEDGE, describe
+from trackrelay.worker.ops.words import ago, count, duration, listed
+from trackrelay.worker.queue_agreement import DIFFERS
 
-from ...delivery.intake import MAX_DELIVERIES
-from ...endpoint_families import DELIVERS
-from ...queue_agreement import DIFFERS
-from ..losses import ACKNOWLEDGE, describe
-from ..words import ago, count, duration, listed
 from .failed_calls import named
 from .redis_side import BreakerLook, RedisSide
 from .snapshot import Snapshot

@@ -9,14 +9,14 @@ from typing import Any
 
 import redis
 
-from producers.redis_keys import LANES, MOVING, PREFIX, QUEUE_KEY, Lane, bell, lease, stream
+from trackrelay.redis_keys import LANES, MOVING, PREFIX, QUEUE_KEY, Lane, bell, lease, stream
+from trackrelay.worker import queue_config, queue_length
+from trackrelay.worker.delivery.scripts import GROUP
+from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.queue_config import QueueConfig
+from trackrelay.worker.signs_of_life import BEAT_KEY, REFUSING_KEY, WORKER_KEY, WORKERS_KEY
+from trackrelay.worker.workspace_guard import refusals
 
-from ... import queue_config, queue_length
-from ...delivery.scripts import GROUP
-from ...endpoint_families import Family
-from ...queue_config import QueueConfig
-from ...signs_of_life import BEAT_KEY, REFUSING_KEY, WORKER_KEY, WORKERS_KEY
-from ...workspace_guard import refusals
 from .failed_calls import FailedCalls
 from .failed_calls import read as read_failed_calls
 from .sampling import Sample, sample

@@ -9,11 +9,10 @@ from typing import Any
 import msgspec
 import redis
 
-from producers.job import decode_entry
-from producers.limits import OPERATION_BYTES
-from producers.redis_keys import LANES, stream
-
-from ...job import SINGLES
+from trackrelay.job import decode_entry
+from trackrelay.limits import OPERATION_BYTES
+from trackrelay.redis_keys import LANES, stream
+from trackrelay.worker.job import SINGLES
 
 #: Entries of each stream that are looked at.
 ENTRIES = 50

@@ -11,10 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ...endpoint_families import DELIVERS
-from ...store.reading.overview import Overview
-from ...visible_text import visible_values
-from ..words import ago, count, duration, size
+from trackrelay.worker.endpoint_families import DELIVERS
+from trackrelay.worker.ops.words import ago, count, duration, size
+from trackrelay.worker.store.reading.overview import Overview
+from trackrelay.worker.visible_text import visible_values
+
 from .failed_calls import KINDS, Kind
 from .hints import Hint, Severity, next_try
 from .redis_side import BreakerLook, RedisSide, ShardLook
@@ -22,7 +23,7 @@ from .snapshot import Snapshot
 from .verdict import last_minute, verdict
 
 if TYPE_CHECKING:
-    from ..outbox import Waiting
+    from trackrelay.worker.ops.outbox import Waiting
 
 #: More shards than this are shown only if there is something to say of them.
 SHARDS_SHOWN = 16

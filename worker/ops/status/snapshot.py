@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from producers.errors import TrackRelayError
-from producers.server_urls import place
+from trackrelay.errors import TrackRelayError
+from trackrelay.server_urls import place
+from trackrelay.worker.ops.failures import explain
+from trackrelay.worker.ops.stores import Stores
+from trackrelay.worker.ops.words import count, duration
+from trackrelay.worker.queue_agreement import difference
+from trackrelay.worker.queue_config import QueueProblem, check_queue
+from trackrelay.worker.settings import Settings
+from trackrelay.worker.store import migrating
+from trackrelay.worker.store.reading.overview import Overview, overview
 
-from ...queue_agreement import difference
-from ...queue_config import QueueProblem, check_queue
-from ...settings import Settings
-from ...store import migrating
-from ...store.reading.overview import Overview, overview
-from ..failures import explain
-from ..stores import Stores
-from ..words import count, duration
 from .redis_side import RedisSide, look
 
 if TYPE_CHECKING:
-    from ..outbox import Waiting
+    from trackrelay.worker.ops.outbox import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _outbox(stores: Stores) -> tuple[Waiting | None, str]:
 
 
 def _without_relay(stores: Stores, waiting: Waiting, now: float) -> str:
-    from ..outbox import NO_RELAY, UNRELAYED_S
+    from trackrelay.worker.ops.outbox import NO_RELAY, UNRELAYED_S
 
     if stores.outbox is None or waiting.oldest is None or now - waiting.oldest < UNRELAYED_S:
         return ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...endpoint_families import DELIVERS
-from ..words import count, duration, listed
+from trackrelay.worker.endpoint_families import DELIVERS
+from trackrelay.worker.ops.words import count, duration, listed
+
 from .hints import Severity, hints
 from .snapshot import Snapshot
 

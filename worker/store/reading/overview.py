@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from ...job import SINGLES
-from .. import incidents, queue_record
-from ..incidents import Incident
-from ..queue_record import NO_RECORD, QueueRecord
+from trackrelay.worker.job import SINGLES
+from trackrelay.worker.store import incidents, queue_record
+from trackrelay.worker.store.incidents import Incident
+from trackrelay.worker.store.queue_record import NO_RECORD, QueueRecord
 
 #: A count that takes longer is not worth waiting for when something is wrong.
 TIMEOUT_MS = 10_000

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
-from ..ledger import PRUNABLE
+from trackrelay.worker.store.ledger import PRUNABLE
 
 _TOTALS = sa.text("""
     SELECT (SELECT count(*) FROM trackrelay_ledger) AS ledger,
@@ -30,7 +30,7 @@ def backlog_size(connection: sa.Connection) -> int:
 
 
 def prunable(connection: sa.Connection, retention: timedelta, dead_letter_retention: timedelta) -> int:
-    """How many ledger rows pruning would delete; see :func:`worker.store.ledger.prune`."""
+    """How many ledger rows pruning would delete; see :func:`trackrelay.worker.store.ledger.prune`."""
     longer = max(retention, dead_letter_retention) + timedelta(days=1)
     values = {"retention_s": retention.total_seconds(), "longer_s": longer.total_seconds()}
     return int(connection.execute(_PRUNABLE, values).scalar_one())

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from producers import Person, operations
-from producers.operation import Operation
-from producers.redis_keys import PREFIX
 from tests.support.canaries import CANARY_EMAIL
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.ops.command_line import CommandLine
-from worker.job import Job
-from worker.ops.dead_letters.hints import hints
-from worker.store import dead_letters, letters
-from worker.store.dead_letters import Death
+from trackrelay import Person, operations
+from trackrelay.operation import Operation
+from trackrelay.redis_keys import PREFIX
+from trackrelay.worker.job import Job
+from trackrelay.worker.ops.dead_letters.hints import hints
+from trackrelay.worker.store import dead_letters, letters
+from trackrelay.worker.store.dead_letters import Death
 
 
 def history(road: Road, id: str) -> list[str]:
@@ -299,10 +299,10 @@ def test_every_reason_has_a_hint(refusing: Road, letter: str) -> None:
 def test_an_interrupted_replay_keeps_whole_chunks_and_can_be_gone_on_with(
     road: Road, run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from worker.store import replaying as store
+    from trackrelay.worker.store import replaying as store
 
     ids = bury(road, [operations.track("42", "bought", {"n": n}) for n in range(5)])
-    monkeypatch.setattr("worker.replaying.CHUNK", 2)
+    monkeypatch.setattr("trackrelay.worker.replaying.CHUNK", 2)
     chunks = []
 
     def replay(*arguments: Any) -> frozenset[str]:

@@ -8,27 +8,27 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-import producers
-from producers import Person, Producer, operations
-from producers.ids import new_id
-from producers.outbox import Outbox, create_table
-from producers.values import NOT_ENCODED
+import trackrelay
 from tests.support.canaries import CANARY_EMAIL
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import Worker
 from tests.worker.ops.command_line import CommandLine
 from tests.worker.ops.dead_letters.conftest import SECRET
-from worker import refused_calls
-from worker.failpoints import FailpointError
-from worker.refused_calls import keep_refused
+from trackrelay import Person, Producer, operations
+from trackrelay.ids import new_id
+from trackrelay.outbox import Outbox, create_table
+from trackrelay.values import NOT_ENCODED
+from trackrelay.worker import refused_calls
+from trackrelay.worker.failpoints import FailpointError
+from trackrelay.worker.refused_calls import keep_refused
 
 
 @pytest.fixture
 def shop(road: Road) -> Iterator[Producer]:
     """An application that keeps what is refused."""
-    producers.configure(redis_url=road.settings["TRACKRELAY_REDIS_URL"], source="shop", on_invalid="dead_letter")
-    producer = producers.default.default_producer()
+    trackrelay.configure(redis_url=road.settings["TRACKRELAY_REDIS_URL"], source="shop", on_invalid="dead_letter")
+    producer = trackrelay.default.default_producer()
     yield producer
     producer.close()
 
@@ -136,7 +136,7 @@ def test_a_letter_says_what_to_do_and_is_refused_in_the_words_of_the_call_until_
     assert "cannot be replayed" in unrepaired.out
 
     wrong = run("replay", "--id", job, "--set", "identifiers.email=nobody", "--yes")
-    with pytest.raises(producers.InvalidOperation) as words:
+    with pytest.raises(trackrelay.InvalidOperation) as words:
         operations.entity({"type": "person", "action": "identify", "identifiers": {"email": "nobody"}})
     assert str(words.value) in " ".join(wrong.out.split())
     assert road.dead(job).state == "open"
@@ -211,7 +211,7 @@ def test_an_exported_letter_can_be_repaired_and_imported(
     line = json.loads(exported.out)
     assert line["operation"]["name"] == "ordered"
     assert line["dead_letter"]["id"] == job
-    with pytest.raises(producers.InvalidOperation):
+    with pytest.raises(trackrelay.InvalidOperation):
         operations.entity({name: value for name, value in line["operation"].items() if name != "idempotency_key"})
 
 

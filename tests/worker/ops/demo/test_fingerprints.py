@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from producers import ObjectRef, Person, operations
-from producers.operation import Operation
 from tests.support.road import Road
-from worker.ops.demo.fingerprints import of_document, of_effect
-from worker.ops.demo.shop import MISTAKES, Shop
+from trackrelay import ObjectRef, Person, operations
+from trackrelay.operation import Operation
+from trackrelay.worker.ops.demo.fingerprints import of_document, of_effect
+from trackrelay.worker.ops.demo.shop import MISTAKES, Shop
 
 ACME = ObjectRef(1, "acme")
 EVERYTHING: list[Operation] = [
@@ -81,7 +81,7 @@ def test_the_shop_makes_about_as_many_jobs_as_it_is_asked_for(jobs: int) -> None
 
 
 def test_the_mistakes_are_mistakes() -> None:
-    from producers import InvalidOperation, Producer
+    from trackrelay import InvalidOperation, Producer
 
     producer = Producer(backend="memory")
     for mistake in MISTAKES:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.ops.demo.verdict import Expected, Verdict, judge
+from trackrelay.worker.ops.demo.verdict import Expected, Verdict, judge
 
 
 def job(number: int, *keys: str, lane: str = "live", says: str = "") -> Expected:

@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from producers import Producer
-from sandbox.client import SandboxClient
 from tests.support.description_check import violations
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
+from trackrelay import Producer
+from trackrelay.sandbox.client import SandboxClient
 
 TRACKRELAY = str(Path(sys.executable).with_name("trackrelay"))
 

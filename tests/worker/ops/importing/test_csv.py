@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
-import producers
-from producers.job import decode_entry
+import trackrelay
 from tests.support.road import Road
 from tests.worker.ops.command_line import CommandLine
-from worker.ops.importing import csv_rows
-from worker.ops.importing.csv_rows import Columns
-from worker.ops.importing.line import Line
+from trackrelay.job import decode_entry
+from trackrelay.worker.ops.importing import csv_rows
+from trackrelay.worker.ops.importing.csv_rows import Columns
+from trackrelay.worker.ops.importing.line import Line
 
 
 def read(tmp_path: Path, text: str | bytes, delimiter: str = ",", **columns: Any) -> list[Line]:
@@ -138,7 +138,7 @@ def test_a_naive_time_is_refused_unless_a_zone_is_set(road: Road, run: CommandLi
 
     assert "naive" in run(*command).lines[0]
     assert run(*command, "--dry-run").code == 1
-    producers.configure()  # as in a process of its own
+    trackrelay.configure()  # as in a process of its own
     assert run(*command, "--dry-run", TRACKRELAY_NAIVE_TIMEZONE="Europe/Berlin").code == 0
     assert run(*command, TRACKRELAY_NAIVE_TIMEZONE="Europe/Berlin").code == 0
     ((_, fields),) = [entry for shard in range(4) for entry in road.redis.xrange(f"trackrelay:{shard}:bulk")]

@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from producers.job import decode_entry
 from tests.support.road import Road
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 from tests.worker.ops.command_line import CommandLine
-from worker.ops.importing import json_lines
-from worker.ops.importing.identity import Identity
+from trackrelay.job import decode_entry
+from trackrelay.worker.ops.importing import json_lines
+from trackrelay.worker.ops.importing.identity import Identity
 
 
 def event(person: int | str, name: str = "ordered", **more: Any) -> dict[str, Any]:

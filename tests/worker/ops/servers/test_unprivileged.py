@@ -8,7 +8,7 @@ import psutil
 import psycopg
 import pytest
 
-from worker.ops.servers import PostgresProcess, ServerError, binaries, postgres, unprivileged
+from trackrelay.worker.ops.servers import PostgresProcess, ServerError, binaries, postgres, unprivileged
 
 STRANGER = (4_000_123, 4_000_123)
 

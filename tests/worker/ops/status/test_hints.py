@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from worker.ops.status.failed_calls import FailedCall, FailedCalls
-from worker.ops.status.hints import hints
-from worker.ops.status.redis_side import BreakerLook, Destination, Memory
-from worker.ops.status.sampling import Sample
-from worker.ops.status.verdict import verdict
-from worker.store.reading.overview import Overview
+from trackrelay.worker.ops.status.failed_calls import FailedCall, FailedCalls
+from trackrelay.worker.ops.status.hints import hints
+from trackrelay.worker.ops.status.redis_side import BreakerLook, Destination, Memory
+from trackrelay.worker.ops.status.sampling import Sample
+from trackrelay.worker.ops.status.verdict import verdict
+from trackrelay.worker.store.reading.overview import Overview
 
 from .snapshots import GONE, NOW, WORKER, dead, redis_side, settings, shard, snapshot, waits
 
