@@ -14,7 +14,7 @@ help:
 	@echo "ARGS='…' is passed on: make test ARGS='-k leash'"
 
 demo: setup-embedded
-	@.venv/bin/python -m trackrelay.worker.ops.cli demo $(ARGS)
+	@.venv/bin/python -m trackrelay.worker.cli.main demo $(ARGS)
 
 test: setup-dev
 	@.venv/bin/python -m pytest -n 4 $(ARGS)

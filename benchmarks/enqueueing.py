@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trackrelay import Producer, operations
-from trackrelay.commands import command, packed
-from trackrelay.connections import Connections
+from trackrelay.queue.connections import Connections
+from trackrelay.queue.resp import command, packed
 
 from .measured import percentiles
 from .mixes import event_attributes, events

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from trackrelay.worker.pruning import prune_ledger
+from trackrelay.worker.maintenance.retention import prune_ledger
 
 from .filling import fill_backlog, fill_ledger
 from .measured import Throughput

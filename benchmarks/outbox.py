@@ -16,13 +16,13 @@ import sqlalchemy as sa
 
 from trackrelay import Operation, Producer, operations
 from trackrelay.outbox import Outbox, create_table
-from trackrelay.worker.ops.servers import PostgresProcess, ValkeyProcess
-from trackrelay.worker.redis_client import connect
-from trackrelay.worker.relay.loop import make_loop
-from trackrelay.worker.relay.sql_rows import SqlRows
-from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.devstack.servers import PostgresProcess, ValkeyProcess
+from trackrelay.worker.queue.bootstrap import migrate
+from trackrelay.worker.queue.redis_client import connect
+from trackrelay.worker.relay.relay_loop import make_loop
+from trackrelay.worker.relay.sql_outbox_rows import SqlRows
 from trackrelay.worker.settings import Settings
-from trackrelay.worker.store.engine import make_engine
+from trackrelay.worker.storage.engine import make_engine
 
 ORDER = sa.text("INSERT INTO shop_order (person, total) VALUES (:person, :total)")
 DATA = {"order_id": "A-1001", "total": 129.5, "pad": "x" * 300}

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import click
 
 from trackrelay import Producer, operations
-from trackrelay.append import append_command
-from trackrelay.commands import command, packed
-from trackrelay.connections import Connections
+from trackrelay.queue.append import append_command
+from trackrelay.queue.connections import Connections
+from trackrelay.queue.resp import command, packed
 
 from .stack import Meter, Stack, wait_for
 

@@ -18,9 +18,9 @@ import redis
 import sqlalchemy as sa
 
 from trackrelay.sandbox import SandboxProcess
-from trackrelay.worker.ops.servers import ChildProcess, PostgresProcess, ValkeyProcess
-from trackrelay.worker.queue_length import jobs_queued
-from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.devstack.servers import ChildProcess, PostgresProcess, ValkeyProcess
+from trackrelay.worker.queue.bootstrap import migrate
+from trackrelay.worker.queue.queue_length import jobs_queued
 from trackrelay.worker.settings import sqlalchemy_url
 
 ROOT = Path(__file__).parents[1]

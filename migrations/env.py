@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from trackrelay.worker.store.models import VERSION_TABLE, Base
+from trackrelay.worker.storage.tables import VERSION_TABLE, Base
 
 
 def is_ours(name: str | None, kind: str, parents: object) -> bool:

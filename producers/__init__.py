@@ -14,11 +14,12 @@ from typing import ParamSpec
 
 if __name__ == "producers":
     # In a clone, `from producers import track` imports the folder by its own name.
-    from trackrelay.folder_names import use_package
+    from .folder_names import use_package
 
     use_package(__name__)
 
 from . import operations
+from .calls.producer import OnInvalid, Pipeline, Producer
 from .default import configure, default_producer
 from .errors import (
     ConfigurationError,
@@ -27,9 +28,8 @@ from .errors import (
     QueueUnavailable,
     TrackRelayError,
 )
-from .operation import Operation
-from .people import ObjectRef, Person
-from .producer import OnInvalid, Pipeline, Producer
+from .operations.operation import Operation
+from .operations.refs import ObjectRef, Person
 from .version import __version__
 
 P = ParamSpec("P")

@@ -10,13 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any, ParamSpec
 
 from . import operations
-from .append import Entry
-from .cautions import caution_about_times
-from .default import configure, default_producer
-from .document import checked_again
-from .errors import GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
-from .operation import Operation
-from .producer import (
+from .calls.invalid_calls import Refusals
+from .calls.producer import (
     FULL_WAIT_S,
     OnInvalid,
     Pipeline,
@@ -28,9 +23,14 @@ from .producer import (
     report,
     valid,
 )
-from .redis_keys import Lane
-from .redis_queue_aio import AsyncRedisQueue
-from .refusals import Refusals
+from .default import configure, default_producer
+from .errors import GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
+from .operations.cautions import caution_about_times
+from .operations.operation import Operation
+from .operations.validation import checked_again
+from .queue.append import Entry
+from .queue.async_queue_client import AsyncRedisQueue
+from .queue.redis_keys import Lane
 
 P = ParamSpec("P")
 _queue: tuple[Producer, AsyncRedisQueue] | None = None

@@ -1,5 +1,5 @@
 """Let ``celery -A trackrelay worker`` and ``celery -A trackrelay beat`` find the workers' Celery app."""
 
-from trackrelay.worker.celery import app
+from .worker.celery import app
 
 __all__ = ["app"]

@@ -9,13 +9,13 @@ from datetime import tzinfo
 from threading import Lock
 from typing import Any
 
-from . import people, values
-from .checks.object_types import set_object_types
-from .environment import point_out_slips
+from .calls.producer import Producer
+from .configuration.environment import point_out_slips
+from .configuration.producer_settings import Settings, load
+from .configuration.server_urls import HiddenUrl
 from .errors import TrackRelayError
-from .producer import Producer
-from .server_urls import HiddenUrl
-from .settings import Settings, load
+from .operations import coercion, refs
+from .operations.checks.object_types import set_object_types
 
 #: Settings whose values may hold a password.
 _URLS = frozenset({"redis_url", "outbox_url"})
@@ -61,8 +61,8 @@ def configure(**settings: Any) -> None:
         }
         _overrides.update(settings | hidden)
         _producer = _settings = None
-    values.set_naive_timezone(_naive_timezone)
-    people.let_refusals_wait(_raises_nothing)
+    coercion.set_naive_timezone(_naive_timezone)
+    refs.let_refusals_wait(_raises_nothing)
     set_object_types(_object_types)
 
 
@@ -108,8 +108,8 @@ def overridden(**settings: Any) -> Iterator[Producer]:
             _overrides.clear()
             _overrides.update(before)
             _producer, _settings = kept
-        values.set_naive_timezone(_naive_timezone)
-        people.let_refusals_wait(_raises_nothing)
+        coercion.set_naive_timezone(_naive_timezone)
+        refs.let_refusals_wait(_raises_nothing)
         set_object_types(_object_types)
 
 
@@ -137,7 +137,7 @@ def _start_afresh() -> None:
     _producer = None
 
 
-values.set_naive_timezone(_naive_timezone)
-people.let_refusals_wait(_raises_nothing)
+coercion.set_naive_timezone(_naive_timezone)
+refs.let_refusals_wait(_raises_nothing)
 set_object_types(_object_types)
 os.register_at_fork(after_in_child=_start_afresh)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .operation import Operation
-    from .refused import RefusedDraft
+    from .operations.operation import Operation
+    from .operations.refused_operations import RefusedDraft
 
 
 class TrackRelayError(Exception):

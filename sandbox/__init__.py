@@ -10,6 +10,6 @@ if __name__ == "sandbox":
     use_package(__name__)
 
 from .client import SandboxClient
-from .process import SandboxProcess
+from .sandbox_process import SandboxProcess
 
 __all__ = ["SandboxClient", "SandboxProcess"]

@@ -8,20 +8,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from .app_api.answers import answer_app
+from .app_api.app_answers import answer_app
 from .connection import Connection, Receive, Scope, Send, TooLarge
 from .core import Sandbox
-from .faults.book import Entry, Traffic
+from .faults.fault_book import Entry, Traffic
 from .faults.misbehaviour import Misbehaviour, pause
-from .recording.requests import RequestRecord
-from .track import routes
-from .track.answers import Answer, json_answer, meta_error, v2_partly
+from .recording.request_log import RequestRecord
+from .track import track_routes
 from .track.endpoints import REGION, Endpoint, Told
+from .track.parsed_request import Request, segments
 from .track.refusal import Malformed, Refused
-from .track.request import Request, segments
+from .track.track_answers import Answer, json_answer, meta_error, v2_partly
 from .views.guard import Guard
-from .views.http import wrong
-from .views.routes import views
+from .views.view_http import wrong
+from .views.view_routes import views
 
 _NOTHING = Told([], ())
 _TRACK_URLS = {"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}
@@ -103,15 +103,15 @@ class SandboxApp:
         return self.sandbox.faults.striking(_traffic(request, plan.told))
 
     def _plan(self, request: Request) -> Plan:
-        endpoint = routes.hot(request.method, request.raw_path)
+        endpoint = track_routes.hot(request.method, request.raw_path)
         if endpoint is not None:
             return self._track_plan(endpoint, request)
         request.segments = segments(request.raw_path)
         if request.segments[:1] == ("v1",):
             return Plan("/v1/…", _NOTHING, partial(self._answer_app, request), meta_error)
         try:
-            return self._track_plan(routes.find(request.method, request.segments), request)
-        except routes.Unknown as unknown:
+            return self._track_plan(track_routes.find(request.method, request.segments), request)
+        except track_routes.Unknown as unknown:
             return Plan("unknown", _NOTHING, partial(_not_found, unknown), meta_error)
 
     def _track_plan(self, endpoint: Endpoint, request: Request) -> Plan:
@@ -172,7 +172,7 @@ def _too_many(answer: Answer, retry_after: str | None) -> Answer:
     return answer._replace(headers=(*answer.headers, (b"retry-after", retry_after.encode())))
 
 
-def _not_found(unknown: routes.Unknown) -> Answer:
+def _not_found(unknown: track_routes.Unknown) -> Answer:
     if not unknown.methods:
         return meta_error(404, "not found")
     answer = meta_error(405, "method not allowed")

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from . import limits
-from .track.answers import Answer
+from . import published_limits
+from .track.track_answers import Answer
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -43,7 +43,7 @@ class Connection:
             message = await self._receive()
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
-            if size > limits.BODY_BYTES:
+            if size > published_limits.BODY_BYTES:
                 raise TooLarge
         return b"".join(chunks)
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import msgspec
 
-from .faults.book import FaultBook, Traffic
+from .faults.fault_book import FaultBook, Traffic
 from .gate import Credentials, RateLimit
 from .options import SandboxOptions, random_failure, seconds
 from .recording.counts import Counts
 from .recording.effects import Effects
-from .recording.requests import Requests
+from .recording.request_log import Requests
 from .track.endpoints import Told
 from .track.refusal import Refused
-from .workspace.outcome import DUPLICATE
-from .workspace.settings import Settings
-from .workspace.state import Arrival
+from .workspace.effect_outcome import DUPLICATE
 from .workspace.workspace import Workspace
+from .workspace.workspace_settings import Settings
+from .workspace.workspace_state import Arrival
 
 
 class Sandbox:

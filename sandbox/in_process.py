@@ -8,9 +8,9 @@ from typing import Any
 from .app import SandboxApp
 from .core import Sandbox
 from .options import SandboxOptions
-from .track.answers import Answer
-from .track.request import Request
-from .views.shapes import object_line, others, person_line, person_page
+from .track.parsed_request import Request
+from .track.track_answers import Answer
+from .views.view_shapes import object_line, others, person_line, person_page
 
 
 class InProcessSandbox:

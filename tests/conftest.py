@@ -22,11 +22,17 @@ from tests.support.description_check import MISSING, is_required, violations
 from tests.support.waiting import patient
 from tests.support.worker_process import WorkerProcess
 from trackrelay import Producer, default
-from trackrelay.environment import set_framework_settings
-from trackrelay.people import recognise_people
-from trackrelay.sandbox import process as sandbox_process
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.ops.servers import PostgresProcess, ValkeyProcess, child, process, unprivileged
+from trackrelay.configuration.environment import set_framework_settings
+from trackrelay.operations.refs import recognise_people
+from trackrelay.sandbox import sandbox_process
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.devstack.servers import (
+    PostgresProcess,
+    ValkeyProcess,
+    child_process,
+    server_process,
+    unprivileged,
+)
 from trackrelay.worker.settings import settings
 
 # Several tests run side by side: how long an example takes says nothing of the code.
@@ -42,8 +48,8 @@ hypothesis.settings.load_profile("side by side")
 # How long servers may take to start is meant for somebody who waits, and not for a run beside others. A session's
 # server that is given up fails every test after it.
 sandbox_process.START_S = patient(sandbox_process.START_S)
-process.START_TIMEOUT_S = patient(process.START_TIMEOUT_S)
-child.LEASH_TIMEOUT_S = patient(child.LEASH_TIMEOUT_S)
+server_process.START_TIMEOUT_S = patient(server_process.START_TIMEOUT_S)
+child_process.LEASH_TIMEOUT_S = patient(child_process.LEASH_TIMEOUT_S)
 
 LOGS = pytest.StashKey[list[Path]]()
 SECRETS = pytest.StashKey[dict[str, str]]()

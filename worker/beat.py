@@ -9,13 +9,13 @@ from typing import Any
 import structlog
 from celery.beat import Scheduler
 
-from trackrelay.append import MAX_RINGS
-from trackrelay.redis_keys import QUEUE_KEY
-from trackrelay.setting_names import unknown_names
+from trackrelay.configuration.setting_names import unknown_names
+from trackrelay.queue.append import MAX_RINGS
+from trackrelay.queue.redis_keys import QUEUE_KEY
 
-from .redis_client import connect
+from .maintenance.heartbeat_keys import BEAT_KEY
+from .queue.redis_client import connect
 from .settings import settings
-from .signs_of_life import BEAT_KEY
 
 log = structlog.get_logger("trackrelay.beat")
 

@@ -6,16 +6,18 @@ from typing import Any
 
 from celery import current_app, signals
 
-from trackrelay.append import DELIVER_TASK
+from trackrelay.queue.append import DELIVER_TASK
 
-from . import logs, pool_process, tasks
-from .celery_messages import PRUNE_TASK, TICK_TASK
-from .own_celery import OwnCelery
-from .relay import in_worker
+from . import tasks
+from .celery_app import graceful_shutdown
+from .celery_app.celery_class import OwnCelery
+from .celery_app.celery_messages import PRUNE_TASK, TICK_TASK
+from .relay import relay_thread
+from .telemetry import log_setup
 
 # Not the process's current app: an application's own Celery, in the same process, keeps its shared tasks.
 app = OwnCelery("trackrelay", set_as_current=False)
-app.config_from_object("trackrelay.worker.celeryconfig")
+app.config_from_object("trackrelay.worker.celery_app.celery_settings")
 
 app.task(tasks.deliver, name=DELIVER_TASK)
 app.task(tasks.tick, name=TICK_TASK)
@@ -26,7 +28,7 @@ app.task(tasks.prune, name=PRUNE_TASK)
 def _set_up_logging(**_: Any) -> None:
     from .settings import settings
 
-    logs.configure(settings())
+    log_setup.configure(settings())
 
 
 @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
@@ -35,56 +37,56 @@ def _log_from_the_start(instance: Any = None, **_: Any) -> None:
         from .settings import settings
 
         # Celery sets up logging later than our check, and than its own warning of running as root.
-        logs.configure(settings())
+        log_setup.configure(settings())
 
 
 @signals.worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _check_before_start(sender: Any = None, **_: Any) -> None:
     if getattr(sender, "app", None) is app:
-        from .startup import check
+        from .celery_app.startup_checks import check
 
         check()
-        in_worker.allow()
+        relay_thread.allow()
 
 
 @signals.worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
 def _show_and_tick(sender: Any = None, **_: Any) -> None:
     if getattr(sender, "app", None) is app:
-        from .presence import start
+        from .maintenance.heartbeat import start
 
         start(sender.hostname, type(sender.pool).__module__, int(sender.controller.concurrency or 0))
         if "prefork" not in type(sender.pool).__module__:
-            in_worker.start()
+            relay_thread.start()
 
 
 @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _begin_pool_process(**_: Any) -> None:
     # An application's own worker may have imported our app too.
-    if current_app._get_current_object() is app and pool_process.is_child():
-        pool_process.begin()
-        in_worker.allow()
-        in_worker.start()
+    if current_app._get_current_object() is app and graceful_shutdown.is_child():
+        graceful_shutdown.begin()
+        relay_thread.allow()
+        relay_thread.start()
 
 
 @signals.task_prerun.connect(weak=False)  # type: ignore[untyped-decorator]
 def _begin_task(**_: Any) -> None:
-    pool_process.begin_task()
+    graceful_shutdown.begin_task()
 
 
 @signals.task_postrun.connect(weak=False)  # type: ignore[untyped-decorator]
 def _end_task(**_: Any) -> None:
-    pool_process.end_task()
+    graceful_shutdown.end_task()
 
 
 @signals.worker_process_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
 def _end_pool_process(**_: Any) -> None:
-    pool_process.end()
-    in_worker.stop()
+    graceful_shutdown.end()
+    relay_thread.stop()
 
 
 @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
 def _stop_ticking(**_: Any) -> None:
-    from .presence import stop
+    from .maintenance.heartbeat import stop
 
     stop()
-    in_worker.stop(wait_s=0)
+    relay_thread.stop(wait_s=0)

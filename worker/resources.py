@@ -13,24 +13,24 @@ import redis
 import sqlalchemy as sa
 import structlog
 
-from trackrelay.redis_keys import Lane
+from trackrelay.queue.redis_keys import Lane
 
-from .credentials import Credentials, unset
-from .customerio.client import TrackApi
-from .customerio.region import Verdict, judge
 from .delivery.breaker import Breaker
+from .delivery.cycle import Rules
 from .delivery.intake import Decoder
-from .delivery.loop import Rules
-from .delivery.pace import GRACE_S, Pace
-from .delivery.sending import Sender
+from .delivery.rate_limiter import GRACE_S, Pace
+from .delivery.sender import Sender
+from .delivery.workspace_guard import Pair, WorkspaceGuard
 from .endpoint_families import Family
-from .keys import KeyHasher
-from .redis_client import connect
+from .queue.redis_client import connect
 from .settings import Settings, settings
-from .store import shards, state
-from .store.engine import engine
-from .store.sweep import Sweep
-from .workspace_guard import Pair, WorkspaceGuard
+from .storage import shards, state
+from .storage.engine import engine
+from .storage.key_hasher import KeyHasher
+from .storage.scan_cursor import Sweep
+from .track_api.credentials import Credentials, unset
+from .track_api.http_client import TrackApi
+from .track_api.region import Verdict, judge
 
 log = structlog.get_logger("trackrelay.worker")
 

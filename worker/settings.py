@@ -13,11 +13,11 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, Validat
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from trackrelay import durations, server_urls
+from trackrelay.configuration import durations, server_urls
+from trackrelay.configuration.environment import environment as current_environment
+from trackrelay.configuration.setting_names import SECRET_NAMES
 from trackrelay.default import overrides
-from trackrelay.environment import environment as current_environment
 from trackrelay.errors import ConfigurationError
-from trackrelay.setting_names import SECRET_NAMES
 
 #: The kind of error whose value is not quoted.
 _UNSHOWN = "unshown"

@@ -19,7 +19,7 @@ PAUSE_S = 0.5
 
 def deliver(shard: int) -> None:
     """Hold a shard for a few seconds and deliver what it has: the one that is named, or one that waits for longer."""
-    from .delivery.holding import hold
+    from .delivery.lease import hold
     from .delivery.shard_queue import fairest
 
     try:
@@ -33,9 +33,9 @@ def deliver(shard: int) -> None:
 
 def tick() -> None:
     """Ring every shard that has work and no holder, whatever its bell says."""
-    from .orphans import take_care
-    from .refused_calls import keep_refused
-    from .ticking import ring_forgotten
+    from .dead_letters.refused_calls import keep_refused
+    from .maintenance.orphan_recovery import take_care
+    from .maintenance.ticks import ring_forgotten
 
     try:
         _refuses()
@@ -48,7 +48,7 @@ def tick() -> None:
 
 def _refuses() -> bool:
     """Whether this process may not send anything: its credentials are of another workspace than they should be."""
-    from .workspace_guard import note_refusal, others_deliver
+    from .delivery.workspace_guard import note_refusal, others_deliver
 
     own = resources()
     verdict = own.guard.refusal() if own.guard else None
@@ -77,7 +77,7 @@ def _leave_to_others(shard: int) -> None:
 
 def prune() -> None:
     """Delete what has been kept long enough."""
-    from .pruning import prune_all
+    from .maintenance.retention import prune_all
 
     try:
         pruned = prune_all(resources())

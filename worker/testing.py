@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from trackrelay import limits
-from trackrelay.operation import Operation
+from trackrelay.operations import limits
+from trackrelay.operations.operation import Operation
 from trackrelay.testing import DeliveryRefused
 
-from .customerio import requests
-from .customerio.requests import Request
+from .track_api import request_builder
+from .track_api.request_builder import Request
 
 try:
     from trackrelay.sandbox.in_process import InProcessSandbox
@@ -58,11 +58,11 @@ class DeliveringSandbox(InProcessSandbox):
 def _request(operation: Operation) -> Request:
     body = _stamped(operation)
     if operation.type == "segment":
-        return requests.segment([body])
+        return request_builder.segment([body])
     fits = limits.fits_v2(len(body), stamp=False)
     if operation.type in _V1_ONLY or operation.name in _V1_ONLY or not fits:
-        return requests.single(operation.name, body)
-    return requests.batch([body])
+        return request_builder.single(operation.name, body)
+    return request_builder.batch([body])
 
 
 def _stamped(operation: Operation) -> bytes:

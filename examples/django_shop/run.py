@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from trackrelay.worker.ops.dev.ending import like_ctrl_c
-from trackrelay.worker.ops.dev.merged import Merged
-from trackrelay.worker.ops.dev.stack import Stack
-from trackrelay.worker.ops.servers import ChildProcess, ServerError, ports
+from trackrelay.worker.devstack.merged_output import Merged
+from trackrelay.worker.devstack.servers import ChildProcess, ServerError, ports
+from trackrelay.worker.devstack.stack import Stack
+from trackrelay.worker.devstack.stop_signals import like_ctrl_c
 
 HERE = Path(__file__).resolve().parent
 PORT = 8000

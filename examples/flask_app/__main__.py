@@ -9,9 +9,9 @@ from pathlib import Path
 
 from werkzeug.serving import make_server
 
-from trackrelay.worker.ops.dev.ending import like_ctrl_c
-from trackrelay.worker.ops.dev.stack import Stack
-from trackrelay.worker.ops.servers import ports
+from trackrelay.worker.devstack.servers import ports
+from trackrelay.worker.devstack.stack import Stack
+from trackrelay.worker.devstack.stop_signals import like_ctrl_c
 
 from .shop import create_app
 

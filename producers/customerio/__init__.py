@@ -10,14 +10,14 @@ the Track API (``APIClient``, ``SendEmailRequest`` …) comes from the official 
 
 from typing import Any
 
-from . import official
+from . import official_package
 from .client_base import CustomerIOException
 from .regions import Regions
-from .taking import enqueue_through
+from .submission import enqueue_through
 from .track import CustomerIO
 
 __all__ = ["CustomerIO", "CustomerIOException", "Regions", "enqueue_through"]
 
 
 def __getattr__(name: str) -> Any:
-    return official.name_of_package(name, __name__)
+    return official_package.name_of_package(name, __name__)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from . import official
+from . import official_package
 
 
 def __getattr__(name: str) -> Any:
-    return official.name_of_package(name, __name__)
+    return official_package.name_of_package(name, __name__)

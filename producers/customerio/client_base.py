@@ -13,7 +13,7 @@ from trackrelay.errors import (
     TrackRelayError,
 )
 
-from . import official
+from . import official_package
 
 
 class _CustomerIOException(Exception):
@@ -23,7 +23,7 @@ class _CustomerIOException(Exception):
 if TYPE_CHECKING:
     CustomerIOException = _CustomerIOException
 else:
-    CustomerIOException = official.shared("CustomerIOException", _CustomerIOException)
+    CustomerIOException = official_package.shared("CustomerIOException", _CustomerIOException)
 
 
 class Refused(CustomerIOException, InvalidOperation):

@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from trackrelay.checks import people
-from trackrelay.checks.attributes import attributes_of
-from trackrelay.checks.checked import Checked, Document
-from trackrelay.checks.names import email_address
-from trackrelay.checks.refusal import Refusal, within
-from trackrelay.document import RULES, check
 from trackrelay.errors import InvalidOperation
-from trackrelay.operation import Operation
-from trackrelay.refused import RefusedDraft
+from trackrelay.operations.checks import person_checks
+from trackrelay.operations.checks.attribute_checks import attributes_of
+from trackrelay.operations.checks.check_result import Checked, Document
+from trackrelay.operations.checks.name_checks import email_address
+from trackrelay.operations.checks.rejection import Refusal, within
+from trackrelay.operations.operation import Operation
+from trackrelay.operations.refused_operations import RefusedDraft
+from trackrelay.operations.validation import RULES, check
 
 #: Addresses in an event's data that override a campaign's own, unless they are blank.
 _OVERRIDES = frozenset({"recipient", "from_address", "reply_to"})
@@ -63,9 +63,9 @@ def _identify(document: Document) -> Checked:
     email = given.get("email") if isinstance(given, Mapping) else None
     named_by_email = isinstance(identifiers, Mapping) and "email" in identifiers
     if not isinstance(given, Mapping) or named_by_email or not _is_odd(email):
-        return people.identify(document)
+        return person_checks.identify(document)
     rest = {name: value for name, value in given.items() if name != "email"}
-    checked = people.identify({**document, "attributes": rest})
+    checked = person_checks.identify({**document, "attributes": rest})
     kept = within("attributes", attributes_of, {"email": email})
     checked.document["attributes"] = {**_attributes(checked), **kept}
     return checked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import official
+from . import official_package
 
 
 class _Region(NamedTuple):
@@ -21,7 +21,7 @@ class _Regions:
 if TYPE_CHECKING:
     Regions = _Regions
 else:
-    Regions = official.shared("Regions", _Regions)
+    Regions = official_package.shared("Regions", _Regions)
 
 #: What a region is.
 Region: type[Any] = type(Regions.US)

@@ -10,15 +10,15 @@ from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 from trackrelay.errors import InvalidOperation, TrackRelayError
-from trackrelay.operation import Operation
-from trackrelay.refused import RefusedDraft
+from trackrelay.operations.operation import Operation
+from trackrelay.operations.refused_operations import RefusedDraft
 
-from . import requests, taking
-from .answer import Answer
-from .cleaning import as_sent, clean, whole_seconds
+from . import request_operations, submission
 from .client_base import CustomerIOException, translated
 from .constants import CIOID, EMAIL, ID
+from .empty_response import Answer
 from .regions import Region, Regions
+from .value_cleanup import as_sent, clean, whole_seconds
 
 _site_id: Any = None
 
@@ -177,10 +177,10 @@ class CustomerIO:
         try:
             sent = as_sent(data)
             try:
-                told = requests.read(method, url, sent)
+                told = request_operations.read(method, url, sent)
             except InvalidOperation as error:
                 return _instead(error, method, url, sent)
-            return Answer(taking.take(told.operations), tuple(told.errors))
+            return Answer(submission.take(told.operations), tuple(told.errors))
         except CustomerIOException:
             raise
         except TrackRelayError as error:
@@ -237,8 +237,8 @@ def _instead(error: InvalidOperation, method: str, url: str, sent: Any) -> Answe
     if not error.parts:
         call = {"call": f"{method} {urlsplit(url).path}", "arguments": [sent]}
         error.parts = (RefusedDraft(call),)
-    parts = taking.instead(error)
-    taking.take([part for part in parts if isinstance(part, Operation)])
+    parts = submission.instead(error)
+    submission.take([part for part in parts if isinstance(part, Operation)])
     return Answer(tuple(part.id for part in parts))
 
 

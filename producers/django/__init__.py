@@ -6,6 +6,6 @@ it; take a user where they take a person; and read Django's settings. What is on
 
 from __future__ import annotations
 
-from .visitors import anonymous_id, identify_visitor, visitor
+from .django_visitors import anonymous_id, identify_visitor, visitor
 
 __all__ = ["anonymous_id", "identify_visitor", "visitor"]

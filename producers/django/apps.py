@@ -17,18 +17,18 @@ class TrackRelayConfig(AppConfig):
     def ready(self) -> None:
         """Called by Django when every model is there. Reads no settings yet: a wrong one is for the checks to say."""
         from trackrelay import default
-        from trackrelay.environment import set_framework_settings
-        from trackrelay.people import recognise_people
+        from trackrelay.configuration.environment import set_framework_settings
+        from trackrelay.operations.refs import recognise_people
 
-        from . import checking, error_pages, signals
-        from .configuration import as_environment
-        from .people import person_of
-        from .producer import DjangoProducer
+        from . import error_pages, signals, system_checks
+        from .django_producer import DjangoProducer
+        from .django_settings import as_environment
+        from .user_identity import person_of
 
         set_framework_settings(as_environment)
         default.produce_with(DjangoProducer)
         recognise_people(person_of)
-        checking.register()
+        system_checks.register()
         signals.connect()
         error_pages.hide_secrets()
         setting_changed.connect(_read_again, dispatch_uid="trackrelay")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
-from trackrelay.server_urls import postgres_url
+from trackrelay.configuration.server_urls import postgres_url
 
 #: What libpq takes in a URL as Django takes it in OPTIONS.
 _PASSED_ON = frozenset(

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from django.core import checks
 
-from trackrelay.environment import environment
-from trackrelay.redis_keys import relay_lease
-from trackrelay.settings import Settings, from_environment
+from trackrelay.configuration.environment import environment
+from trackrelay.configuration.producer_settings import Settings, from_environment
+from trackrelay.queue.redis_keys import relay_lease
 
-from .configuration import django_settings, told
+from .django_settings import django_settings, told
 
 #: Keys of Redis that are looked through for a relay; beyond them it is not known whether one runs.
 MAX_KEYS = 2_000_000

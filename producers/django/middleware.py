@@ -8,9 +8,9 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.utils.cache import patch_vary_headers
 
-from trackrelay.anonymous import Visitor
+from trackrelay.operations.anonymous_ids import Visitor
 
-from .visitors import ATTRIBUTE, cookie
+from .django_visitors import ATTRIBUTE, cookie
 
 
 class VisitorMiddleware:

@@ -12,12 +12,12 @@ from django.db.models import Model
 from django.db.models.signals import post_save
 from django.utils.module_loading import import_string
 
-from trackrelay.anonymous import Visitor
 from trackrelay.errors import TrackRelayError
+from trackrelay.operations.anonymous_ids import Visitor
 
-from .configuration import DjangoSettings, django_settings
-from .people import user_model
-from .visitors import ATTRIBUTE
+from .django_settings import DjangoSettings, django_settings
+from .django_visitors import ATTRIBUTE
+from .user_identity import user_model
 
 log = logging.getLogger("trackrelay")
 

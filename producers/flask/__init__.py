@@ -19,6 +19,6 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(message, name="flask") from None
 
 from .extension import TrackRelay
-from .visitors import anonymous_id, forget_visitor, identify_visitor, visitor
+from .flask_visitors import anonymous_id, forget_visitor, identify_visitor, visitor
 
 __all__ = ["TrackRelay", "anonymous_id", "forget_visitor", "identify_visitor", "visitor"]

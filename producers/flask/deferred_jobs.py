@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import flask
 from werkzeug.wsgi import ClosingIterator
 
-from trackrelay.append import Entry
+from trackrelay.queue.append import Entry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

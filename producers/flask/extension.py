@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import flask
 
+from trackrelay.configuration.environment import set_framework_settings
 from trackrelay.default import produce_with
-from trackrelay.environment import set_framework_settings
 from trackrelay.errors import ConfigurationError
-from trackrelay.people import PersonLike
+from trackrelay.operations.refs import PersonLike
 
-from . import command
-from .configuration import as_environment, unknown_names, wrong_cookie
+from . import flask_command
 from .deferred_jobs import JobSender
-from .producer import FlaskProducer
-from .visitors import EXTENSION, remember_visitor
+from .flask_producer import FlaskProducer
+from .flask_settings import as_environment, unknown_names, wrong_cookie
+from .flask_visitors import EXTENSION, remember_visitor
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -60,7 +60,7 @@ class TrackRelay:
         after_response = lambda: self._after_response and not app.testing  # noqa: E731
         app.wsgi_app = JobSender(app.wsgi_app, after_response)  # type: ignore[method-assign]
         told = functools.partial(self._settings, app)
-        app.cli.add_command(command.command(told))
+        app.cli.add_command(flask_command.command(told))
         set_framework_settings(lambda _: as_environment(app.config))
         produce_with(functools.partial(FlaskProducer, self._engine_of(app)))
         for name, meant in unknown_names(app.config).items():

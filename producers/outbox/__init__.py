@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
     message = "trackrelay.outbox needs SQLAlchemy: pip install 'trackrelay[outbox]'"
     raise ModuleNotFoundError(message, name="sqlalchemy") from None
 
-from .outbox import Outbox
+from .outbox_writer import Outbox
 from .table import create_table, metadata, table
 
 __all__ = ["Outbox", "create_table", "metadata", "table"]

@@ -7,8 +7,8 @@
 For pytest there is a fixture, ``captured_operations``: ``pytest_plugins = ["trackrelay.testing.pytest_plugin"]`` in ``conftest.py``.
 """
 
+from .capture_context import capture
+from .capture_delivery import Delivers, DeliveryRefused
 from .captured import Captured, CapturedOperation
-from .capturing import capture
-from .delivering import Delivers, DeliveryRefused
 
 __all__ = ["Captured", "CapturedOperation", "Delivers", "DeliveryRefused", "capture"]

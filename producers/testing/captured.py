@@ -9,13 +9,13 @@ from typing import Any, overload
 
 import msgspec
 
-from trackrelay.drafts import person_identifiers
-from trackrelay.keys import key_of
-from trackrelay.operation import Operation
-from trackrelay.people import ObjectRef, PersonLike
-from trackrelay.values import JSON, json_object
+from trackrelay.operations.coercion import JSON, json_object
+from trackrelay.operations.keys import key_of
+from trackrelay.operations.operation import Operation
+from trackrelay.operations.payloads import person_identifiers
+from trackrelay.operations.refs import ObjectRef, PersonLike
 
-from . import saying
+from . import assertion_messages
 
 EVENTS = ("event", "page", "screen")
 
@@ -159,13 +159,13 @@ class Captured(Sequence[CapturedOperation]):
         __tracebackhide__ = True
         found = [each for each in self.events if each.name == name and (person is None or each.key == _key(person))]
         if found:
-            raise AssertionError(saying.unexpected(f"event {name!r}", found, self.all))
+            raise AssertionError(assertion_messages.unexpected(f"event {name!r}", found, self.all))
 
     def assert_nothing_enqueued(self) -> None:
         """That nothing was enqueued."""
         __tracebackhide__ = True
         if self.all:
-            raise AssertionError(saying.unexpected("operation", self.all, self.all))
+            raise AssertionError(assertion_messages.unexpected("operation", self.all, self.all))
 
     def _found(
         self, what: str, about: list[CapturedOperation], expected: dict[str, JSON], times: int | None
@@ -173,9 +173,9 @@ class Captured(Sequence[CapturedOperation]):
         __tracebackhide__ = True
         if times is not None and times < 1:
             raise ValueError(f"times is {times}; that something was not enqueued is said with assert_not_tracked()")
-        met = [each for each in about if saying.differences(expected, each.attributes) == []]
+        met = [each for each in about if assertion_messages.differences(expected, each.attributes) == []]
         if not met or (times is not None and len(met) != times):
-            raise AssertionError(saying.missing(what, expected, times, met, about, self.all))
+            raise AssertionError(assertion_messages.missing(what, expected, times, met, about, self.all))
         return met[-1]
 
     # ── a sequence ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -194,7 +194,7 @@ class Captured(Sequence[CapturedOperation]):
         return self.all[index]
 
     def __repr__(self) -> str:
-        return f"<Captured: {saying.listed(self.all)}>"
+        return f"<Captured: {assertion_messages.listed(self.all)}>"
 
 
 def _key(whom: PersonLike | ObjectRef) -> str:

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from django.db import DEFAULT_DB_ALIAS
 from django.test import TestCase
 
+from .capture_context import capture
+from .capture_delivery import Delivers
 from .captured import Captured
-from .capturing import capture
-from .delivering import Delivers
 
 
 class CapturingTestCase(TestCase):  # type: ignore[misc]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from .capture_context import capture
 from .captured import Captured
-from .capturing import capture
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from .texts import text
+from .attribute_strings import text
 
 
 class Subject(NamedTuple):

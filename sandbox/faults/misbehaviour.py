@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from trackrelay.sandbox.connection import Connection
-from trackrelay.sandbox.track.answers import Answer, Headers
+from trackrelay.sandbox.track.track_answers import Answer, Headers
 
-from .book import Entry
 from .fault import Fault
+from .fault_book import Entry
 
 #: Lets the operations take effect and says how the API would answer.
 Carry = Callable[[], Answer]

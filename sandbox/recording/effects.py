@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from trackrelay.sandbox.operations import Operation
-from trackrelay.sandbox.workspace.outcome import Outcome
+from trackrelay.sandbox.parsed_operations import Operation
+from trackrelay.sandbox.workspace.effect_outcome import Outcome
 
-from .log import Log
+from .record_log import Log
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode

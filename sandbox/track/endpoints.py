@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from trackrelay.sandbox import limits
-from trackrelay.sandbox.operations import DeletePerson, Operation, Suppress, Unsuppress
+from trackrelay.sandbox import published_limits
+from trackrelay.sandbox.parsed_operations import DeletePerson, Operation, Suppress, Unsuppress
 
 from . import v1, v2
-from .answers import NO_CONTENT, OK, Answer, meta_error, meta_errors, v2_errors, v2_partly
+from .parsed_request import Request
 from .refusal import Malformed, Refused
-from .request import Request
+from .track_answers import NO_CONTENT, OK, Answer, meta_error, meta_errors, v2_errors, v2_partly
 
 
 class Told(NamedTuple):
@@ -75,8 +75,8 @@ _decode = msgspec.json.Decoder().decode
 
 def _read_batch(request: Request, most_operations: int) -> Told:
     request.require_json_type()
-    if len(request.body) >= limits.BATCH_BYTES:
-        raise Malformed("batch", f"the request must be smaller than {limits.BATCH_BYTES} bytes")
+    if len(request.body) >= published_limits.BATCH_BYTES:
+        raise Malformed("batch", f"the request must be smaller than {published_limits.BATCH_BYTES} bytes")
     try:
         sources = [bytes(raw) for raw in _batch_decoder.decode(request.body).batch]
         # All of it is decoded before any of it counts: half a batch is no batch.
@@ -95,8 +95,8 @@ def _read_entity(request: Request, _: int) -> Told:
 
 def _read(document: Any, size: int) -> Operation | Refused:
     try:
-        if size > limits.OPERATION_BYTES:
-            raise Refused("", f"an operation cannot be larger than {limits.OPERATION_BYTES} bytes")
+        if size > published_limits.OPERATION_BYTES:
+            raise Refused("", f"an operation cannot be larger than {published_limits.OPERATION_BYTES} bytes")
         return v2.parse(document)
     except Refused as refused:
         return refused

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from trackrelay.sandbox import limits
-from trackrelay.sandbox.operations import (
+from trackrelay.sandbox import published_limits
+from trackrelay.sandbox.parsed_operations import (
     AddDevice,
     ChangeSegment,
     DeleteDevice,
@@ -25,10 +25,10 @@ from trackrelay.sandbox.operations import (
     person_ref,
 )
 
-from . import identifiers, v2_parts
 from . import v1_parts as parts
+from . import v2_identifiers, v2_parts
+from .parsed_request import Request
 from .refusal import Refused
-from .request import Request
 from .v2 import DELIVERY_METRICS, identify_keys
 
 METRICS = ("bounced", "clicked", "converted", "deferred", "delivered", "dropped", "opened", "spammed")
@@ -153,7 +153,10 @@ def change_segment(remove: bool) -> Callable[[Request], Operation]:
 
 
 def _segment_id(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 10) or not 1 <= int(text) <= limits.SEGMENT_ID_MAX:
+    if (
+        not (text.isascii() and text.isdigit() and len(text) <= 10)
+        or not 1 <= int(text) <= published_limits.SEGMENT_ID_MAX
+    ):
         raise Refused("", "segment id must be an integer")
     return int(text)
 
@@ -161,11 +164,11 @@ def _segment_id(text: str) -> int:
 def _segment_people(request: Request) -> tuple[PersonRef, ...]:
     """Those named by the kind of identifier the query asks for; the others are ignored."""
     kind = request.query("id_type", "id")
-    if kind not in identifiers.PLAIN_PERSON_KINDS:
+    if kind not in v2_identifiers.PLAIN_PERSON_KINDS:
         raise Refused("", "id_type must be one of id, email, cio_id")
     ids = parts.json_object(request.json()).get("ids")
-    if type(ids) is not list or not 1 <= len(ids) <= limits.SEGMENT_IDS:
-        raise Refused("", f"ids must be a list of 1 to {limits.SEGMENT_IDS} strings")
+    if type(ids) is not list or not 1 <= len(ids) <= published_limits.SEGMENT_IDS:
+        raise Refused("", f"ids must be a list of 1 to {published_limits.SEGMENT_IDS} strings")
     if not all(isinstance(value, str) for value in ids):
         raise Refused("", "ids must be strings")
     return tuple(person_ref(kind, value) for value in ids if value.strip() and (kind != "email" or "@" in value))
@@ -199,7 +202,7 @@ def _form_person(fields: JsonObject) -> PersonRef:
     if len(named) != 1:
         raise Refused("", f"data must contain exactly one of id and email, got {len(named)}")
     kind, value = named[0], fields[named[0]]
-    return identifiers.person({kind: value}, "data")
+    return v2_identifiers.person({kind: value}, "data")
 
 
 def metric(request: Request) -> Operation:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from trackrelay.sandbox import limits
-from trackrelay.sandbox.checks import (
+from trackrelay.sandbox import published_limits
+from trackrelay.sandbox.parsed_operations import JsonObject, PersonRef, Relationship, person_ref
+from trackrelay.sandbox.shape_checks import (
     as_name,
     is_email,
     is_integer,
@@ -17,7 +18,6 @@ from trackrelay.sandbox.checks import (
     wrong_keywords,
     wrong_preferences,
 )
-from trackrelay.sandbox.operations import JsonObject, PersonRef, Relationship, person_ref
 
 from . import v2_parts
 from .refusal import Refused
@@ -39,8 +39,8 @@ def path_person(identifier: str) -> PersonRef:
         if not identifier.removeprefix("cio_").strip():
             raise Refused("", "cio_id attribute cannot be an empty string")
         return person_ref("cio_id", identifier.removeprefix("cio_"))
-    if longer(identifier, limits.PERSON_ID_BYTES):
-        raise Refused("", f"id attribute cannot be longer than {limits.PERSON_ID_BYTES} bytes")
+    if longer(identifier, published_limits.PERSON_ID_BYTES):
+        raise Refused("", f"id attribute cannot be longer than {published_limits.PERSON_ID_BYTES} bytes")
     return person_ref("id", identifier)
 
 
@@ -53,12 +53,14 @@ def json_object(payload: Any) -> JsonObject:
 
 def person_attributes(payload: JsonObject) -> JsonObject:
     """A person's attributes, within the limits."""
-    if len(payload) > limits.ATTRIBUTES:
-        raise Refused("", f"cannot identify more than {limits.ATTRIBUTES} attributes in one request")
+    if len(payload) > published_limits.ATTRIBUTES:
+        raise Refused("", f"cannot identify more than {published_limits.ATTRIBUTES} attributes in one request")
     if overlong_name(payload) is not None:
-        raise Refused("", f"attribute name cannot be longer than {limits.ATTRIBUTE_NAME_BYTES} bytes")
+        raise Refused("", f"attribute name cannot be longer than {published_limits.ATTRIBUTE_NAME_BYTES} bytes")
     if (name := overlong_value(payload)) is not None:
-        raise Refused("", f"value for attribute '{name}' cannot be longer than {limits.ATTRIBUTE_VALUE_BYTES} bytes")
+        raise Refused(
+            "", f"value for attribute '{name}' cannot be longer than {published_limits.ATTRIBUTE_VALUE_BYTES} bytes"
+        )
     payload = v2_parts.with_named(payload)
     if wrong := wrong_preferences(payload.get("cio_subscription_preferences")):
         raise Refused("", f"cio_subscription_preferences {wrong}")
@@ -107,8 +109,8 @@ def event_name(payload: JsonObject) -> str:
         raise Refused("", "name cannot be blank" if name is None else "name must be a string value")
     if not (trimmed := name.strip()):
         raise Refused("", "event name must not be blank")
-    if longer(trimmed, limits.EVENT_NAME_BYTES):
-        raise Refused("", f"event name cannot be longer than {limits.EVENT_NAME_BYTES} bytes")
+    if longer(trimmed, published_limits.EVENT_NAME_BYTES):
+        raise Refused("", f"event name cannot be longer than {published_limits.EVENT_NAME_BYTES} bytes")
     return trimmed
 
 
@@ -138,8 +140,8 @@ def event_data(payload: JsonObject) -> JsonObject:
         return {}
     if type(data) is not dict:
         raise Refused("", "event data must be a hash")
-    if too_large(data, limits.EVENT_DATA_BYTES):
-        raise Refused("", f"event data cannot be longer than {limits.EVENT_DATA_BYTES} bytes")
+    if too_large(data, published_limits.EVENT_DATA_BYTES):
+        raise Refused("", f"event data cannot be longer than {published_limits.EVENT_DATA_BYTES} bytes")
     for name in v2_parts.EVENT_TEXTS[event_type(payload)]:
         if not isinstance(data.get(name, ""), str):
             raise Refused("", f"{name} must be a string value")

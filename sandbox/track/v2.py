@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from trackrelay.sandbox.operations import (
+from trackrelay.sandbox.parsed_operations import (
     AddDevice,
     DeleteDevice,
     DeleteObject,
@@ -24,7 +24,7 @@ from trackrelay.sandbox.operations import (
     person_ref,
 )
 
-from . import identifiers
+from . import v2_identifiers
 from . import v2_parts as parts
 from .refusal import Refused
 
@@ -54,7 +54,7 @@ def _unknown(kind: Any, action: Any) -> Refused:
 
 
 def _identify(o: JsonObject) -> Identify:
-    person = identifiers.person(o.get("identifiers"))
+    person = v2_identifiers.person(o.get("identifiers"))
     attributes = parts.person_attributes(o)
     return Identify(
         type="person",
@@ -76,7 +76,7 @@ def identify_keys(key: str, attributes: JsonObject) -> tuple[str, ...]:
 
 
 def _event(o: JsonObject) -> Event:
-    person = identifiers.person(o.get("identifiers"))
+    person = v2_identifiers.person(o.get("identifiers"))
     return Event(
         type="person",
         action=o["action"],
@@ -91,14 +91,14 @@ def _event(o: JsonObject) -> Event:
 
 def _simple(kind: type[DeletePerson] | type[Suppress] | type[Unsuppress]) -> Callable[[JsonObject], Operation]:
     def read(o: JsonObject) -> Operation:
-        person = identifiers.person(o.get("identifiers"))
+        person = v2_identifiers.person(o.get("identifiers"))
         return kind(type="person", action=o["action"], keys=(person.key,), person=person)
 
     return read
 
 
 def _relate_person(o: JsonObject) -> RelatePerson:
-    person = identifiers.person(o.get("identifiers"))
+    person = v2_identifiers.person(o.get("identifiers"))
     return RelatePerson(
         type="person",
         action=o["action"],
@@ -110,7 +110,7 @@ def _relate_person(o: JsonObject) -> RelatePerson:
 
 
 def _add_device(o: JsonObject) -> AddDevice:
-    person = identifiers.person(o.get("identifiers"))
+    person = v2_identifiers.person(o.get("identifiers"))
     device = parts.device(o)
     parts.check_device(device)
     return AddDevice(
@@ -126,7 +126,7 @@ def _add_device(o: JsonObject) -> AddDevice:
 
 
 def _delete_device(o: JsonObject) -> DeleteDevice:
-    person = identifiers.person(o.get("identifiers"))
+    person = v2_identifiers.person(o.get("identifiers"))
     token = parts.device(o)["token"]
     return DeleteDevice(type="person", action="delete_device", keys=(person.key,), person=person, token=token)
 
@@ -138,7 +138,7 @@ def _merge(o: JsonObject) -> Merge:
 
 
 def _identify_object(o: JsonObject) -> IdentifyObject:
-    subject = identifiers.some_object(o.get("identifiers"))
+    subject = v2_identifiers.some_object(o.get("identifiers"))
     anonymous = o["action"] == "identify_anonymous"
     return IdentifyObject(
         type="object",
@@ -151,12 +151,12 @@ def _identify_object(o: JsonObject) -> IdentifyObject:
 
 
 def _delete_object(o: JsonObject) -> DeleteObject:
-    subject = identifiers.some_object(o.get("identifiers"))
+    subject = v2_identifiers.some_object(o.get("identifiers"))
     return DeleteObject(type="object", action="delete", keys=(subject.key,), object=subject)
 
 
 def _relate_object(o: JsonObject) -> RelateObject:
-    subject = identifiers.some_object(o.get("identifiers"))
+    subject = v2_identifiers.some_object(o.get("identifiers"))
     return RelateObject(
         type="object",
         action=o["action"],

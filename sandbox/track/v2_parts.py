@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from trackrelay.sandbox import limits
-from trackrelay.sandbox.checks import (
+from trackrelay.sandbox import published_limits
+from trackrelay.sandbox.parsed_operations import JsonObject, PersonRef, Relationship
+from trackrelay.sandbox.shape_checks import (
     as_name,
     is_integer,
     is_ulid,
@@ -16,9 +17,8 @@ from trackrelay.sandbox.checks import (
     wrong_keywords,
     wrong_preferences,
 )
-from trackrelay.sandbox.operations import JsonObject, PersonRef, Relationship
 
-from . import identifiers
+from . import v2_identifiers
 from .refusal import Refused
 
 #: The description gives types to these; everything else in an event's data is free.
@@ -52,8 +52,8 @@ def with_named(attributes: JsonObject) -> JsonObject:
 def object_attributes(attributes: Any, field: str = "attributes") -> JsonObject:
     """The attributes of an object or of a relationship, which also have a limit together."""
     measured = _measured(attributes, field)
-    if measured and too_large(measured, limits.ATTRIBUTES_BYTES):
-        raise Refused(field, f"attributes cannot be larger than {limits.ATTRIBUTES_BYTES} bytes together")
+    if measured and too_large(measured, published_limits.ATTRIBUTES_BYTES):
+        raise Refused(field, f"attributes cannot be larger than {published_limits.ATTRIBUTES_BYTES} bytes together")
     return measured
 
 
@@ -62,12 +62,16 @@ def _measured(attributes: Any, field: str) -> JsonObject:
         return {}
     if type(attributes) is not dict:
         raise Refused(field, "must be an object")
-    if len(attributes) > limits.ATTRIBUTES:
-        raise Refused(field, f"cannot identify more than {limits.ATTRIBUTES} attributes in one request")
+    if len(attributes) > published_limits.ATTRIBUTES:
+        raise Refused(field, f"cannot identify more than {published_limits.ATTRIBUTES} attributes in one request")
     if (name := overlong_name(attributes)) is not None:
-        raise Refused(field, f"property name cannot be longer than {limits.ATTRIBUTE_NAME_BYTES} bytes: {name[:40]}…")
+        raise Refused(
+            field, f"property name cannot be longer than {published_limits.ATTRIBUTE_NAME_BYTES} bytes: {name[:40]}…"
+        )
     if (name := overlong_value(attributes)) is not None:
-        raise Refused(f"{field}.{name}", f"property value cannot be longer than {limits.ATTRIBUTE_VALUE_BYTES} bytes")
+        raise Refused(
+            f"{field}.{name}", f"property value cannot be longer than {published_limits.ATTRIBUTE_VALUE_BYTES} bytes"
+        )
     return attributes
 
 
@@ -80,8 +84,8 @@ def event_name(operation: JsonObject) -> str:
         raise Refused("name", "must be a string value")
     if not (trimmed := name.strip()):
         raise Refused("name", "cannot be blank")
-    if longer(trimmed, limits.EVENT_NAME_BYTES):
-        raise Refused("name", f"cannot be longer than {limits.EVENT_NAME_BYTES} bytes")
+    if longer(trimmed, published_limits.EVENT_NAME_BYTES):
+        raise Refused("name", f"cannot be longer than {published_limits.EVENT_NAME_BYTES} bytes")
     return trimmed
 
 
@@ -119,17 +123,17 @@ def event_data(operation: JsonObject) -> JsonObject:
 def related_objects(operation: JsonObject, required: bool = False) -> tuple[Relationship, ...]:
     """The objects in `cio_relationships` of a person."""
     return tuple(
-        Relationship(identifiers.some_object(entry.get("identifiers"), f"{field}.identifiers"), _own(entry, field))
+        Relationship(v2_identifiers.some_object(entry.get("identifiers"), f"{field}.identifiers"), _own(entry, field))
         for field, entry in _entries(operation, required)
     )
 
 
 def related_people(
-    operation: JsonObject, required: bool = False, kinds: frozenset[str] = identifiers.PLAIN_PERSON_KINDS
+    operation: JsonObject, required: bool = False, kinds: frozenset[str] = v2_identifiers.PLAIN_PERSON_KINDS
 ) -> tuple[Relationship, ...]:
     """The people in `cio_relationships` of an object."""
     return tuple(
-        Relationship(identifiers.person(entry.get("identifiers"), f"{field}.identifiers", kinds), _own(entry, field))
+        Relationship(v2_identifiers.person(entry.get("identifiers"), f"{field}.identifiers", kinds), _own(entry, field))
         for field, entry in _entries(operation, required)
     )
 
@@ -139,10 +143,10 @@ def anonymous_people(operation: JsonObject) -> tuple[Relationship, ...]:
 
     The description's schema has them in `cio_relationships`, its example in a top-level `anonymous_id`; both are taken.
     """
-    related = related_people(operation, kinds=identifiers.ANONYMOUS_KINDS)
+    related = related_people(operation, kinds=v2_identifiers.ANONYMOUS_KINDS)
     if (given := operation.get("anonymous_id")) is None:
         return related
-    ref = identifiers.person({"anonymous_id": given}, "anonymous_id", identifiers.ANONYMOUS_KINDS)
+    ref = v2_identifiers.person({"anonymous_id": given}, "anonymous_id", v2_identifiers.ANONYMOUS_KINDS)
     return (*related, Relationship(ref, {}))
 
 
@@ -195,4 +199,4 @@ def check_device(device: JsonObject, field: str = "device") -> None:
 
 def merged_person(operation: JsonObject, role: str) -> PersonRef:
     """One side of a merge."""
-    return identifiers.person(operation.get(role), role, identifiers.PLAIN_PERSON_KINDS)
+    return v2_identifiers.person(operation.get(role), role, v2_identifiers.PLAIN_PERSON_KINDS)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from trackrelay.sandbox.core import Sandbox
 from trackrelay.sandbox.faults.fault import Fault, fault_from
 
-from .http import document, shown, wrong
+from .view_http import document, shown, wrong
 
 
 class Control:

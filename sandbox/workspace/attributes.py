@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from trackrelay.sandbox import limits
-from trackrelay.sandbox.operations import JsonObject
+from trackrelay.sandbox import published_limits
+from trackrelay.sandbox.parsed_operations import JsonObject
 
 _PREFERENCES = "cio_subscription_preferences"
 
@@ -28,8 +28,8 @@ class TimedAttributes:
             self.values.pop(name, None)
         elif name.startswith(f"{_PREFERENCES}."):
             self._set_within(name, value, at)
-        elif name not in self.values and len(self.values) >= limits.ATTRIBUTES:
-            return f"attribute {name} is one more than {limits.ATTRIBUTES}"
+        elif name not in self.values and len(self.values) >= published_limits.ATTRIBUTES:
+            return f"attribute {name} is one more than {published_limits.ATTRIBUTES}"
         else:
             self.values[name] = value
         times[name] = at
@@ -60,5 +60,5 @@ def update_plain(attributes: JsonObject, changes: JsonObject) -> None:
     for name, value in changes.items():
         if value is None or value == "":
             attributes.pop(name, None)
-        elif name in attributes or len(attributes) < limits.ATTRIBUTES:
+        elif name in attributes or len(attributes) < published_limits.ATTRIBUTES:
             attributes[name] = value

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from trackrelay.sandbox.operations import Event, ReportMetric, Unsubscribe
+from trackrelay.sandbox.parsed_operations import Event, ReportMetric, Unsubscribe
 
-from .outcome import DONE, DUPLICATE, SUPPRESSED, UNKNOWN_CIO_ID, Outcome
+from .effect_outcome import DONE, DUPLICATE, SUPPRESSED, UNKNOWN_CIO_ID, Outcome
 from .people import StoredEvent
-from .state import Arrival, State
+from .workspace_state import Arrival, State
 
 
 def event(state: State, op: Event, arrival: Arrival) -> Outcome:

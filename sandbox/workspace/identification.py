@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from trackrelay.sandbox.checks import is_email, is_phone
-from trackrelay.sandbox.operations import Identify, JsonObject, PersonRef, person_ref
+from trackrelay.sandbox.parsed_operations import Identify, JsonObject, PersonRef, person_ref
+from trackrelay.sandbox.shape_checks import is_email, is_phone
 
 from .people import IDENTIFIERS, People, Person
-from .settings import Settings
 from .suppression import Suppressions
+from .workspace_settings import Settings
 
 #: Handled by themselves, never stored as attributes.
 _APART = frozenset({*IDENTIFIERS, "cio_id", "anonymous_id", "_update"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trackrelay.sandbox.operations import (
+from trackrelay.sandbox.parsed_operations import (
     ChangeSegment,
     DeleteObject,
     IdentifyObject,
@@ -12,10 +12,10 @@ from trackrelay.sandbox.operations import (
 )
 
 from .attributes import update_plain
+from .effect_outcome import DONE, UNKNOWN_CIO_OBJECT, Outcome, done
 from .objects import Object
-from .outcome import DONE, UNKNOWN_CIO_OBJECT, Outcome, done
 from .person_rules import enter, leave
-from .state import Arrival, State
+from .workspace_state import Arrival, State
 
 
 def identify(state: State, op: IdentifyObject, arrival: Arrival) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from trackrelay.sandbox.operations import JsonObject, ObjectRef
+from trackrelay.sandbox.parsed_operations import JsonObject, ObjectRef
 
 from .attributes import update_plain
 from .people import Person

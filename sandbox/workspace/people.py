@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from trackrelay.sandbox.operations import JsonObject, PersonRef, person_ref
+from trackrelay.sandbox.parsed_operations import JsonObject, PersonRef, person_ref
 
 from .attributes import TimedAttributes
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trackrelay.sandbox import limits
-from trackrelay.sandbox.operations import (
+from trackrelay.sandbox import published_limits
+from trackrelay.sandbox.parsed_operations import (
     AddDevice,
     DeleteDevice,
     DeletePerson,
@@ -18,7 +18,7 @@ from trackrelay.sandbox.operations import (
     person_ref,
 )
 
-from .outcome import (
+from .effect_outcome import (
     DONE,
     NO_PRIMARY,
     NO_SECONDARY,
@@ -29,7 +29,7 @@ from .outcome import (
     done,
 )
 from .people import Device, Person
-from .state import Arrival, State
+from .workspace_state import Arrival, State
 
 
 def identify(state: State, op: Identify, arrival: Arrival) -> Outcome:
@@ -167,7 +167,7 @@ def _fold(state: State, primary: Person, secondary: Person, now: float) -> None:
         if kind not in primary.identifiers:
             state.people.give(primary, person_ref(kind, value), now)
     primary.attributes.fill_from(secondary.attributes)
-    since = now - limits.EVENT_HISTORY_S
+    since = now - published_limits.EVENT_HISTORY_S
     primary.events.extend(event for event in secondary.events if event.at >= since)
     for segment_id in segments:
         enter(state, primary, segment_id)

@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from trackrelay.sandbox import operations
-from trackrelay.sandbox.operations import Operation
+from trackrelay.sandbox import parsed_operations
+from trackrelay.sandbox.parsed_operations import Operation
 
 from . import event_rules, object_rules, person_rules
-from .outcome import Outcome
-from .settings import Settings
-from .state import Arrival, State
+from .effect_outcome import Outcome
+from .workspace_settings import Settings
+from .workspace_state import Arrival, State
 
 _RULES: Final[dict[type[Operation], Callable[[State, Any, Arrival], Outcome]]] = {
-    operations.Identify: person_rules.identify,
-    operations.Event: event_rules.event,
-    operations.DeletePerson: person_rules.delete,
-    operations.Suppress: person_rules.suppress,
-    operations.Unsuppress: person_rules.unsuppress,
-    operations.AddDevice: person_rules.add_device,
-    operations.DeleteDevice: person_rules.delete_device,
-    operations.Merge: person_rules.merge,
-    operations.RelatePerson: person_rules.relate,
-    operations.SubmitForm: person_rules.submit_form,
-    operations.IdentifyObject: object_rules.identify,
-    operations.DeleteObject: object_rules.delete,
-    operations.RelateObject: object_rules.relate,
-    operations.ChangeSegment: object_rules.change_segment,
-    operations.ReportMetric: event_rules.report_metric,
-    operations.Unsubscribe: event_rules.unsubscribe,
+    parsed_operations.Identify: person_rules.identify,
+    parsed_operations.Event: event_rules.event,
+    parsed_operations.DeletePerson: person_rules.delete,
+    parsed_operations.Suppress: person_rules.suppress,
+    parsed_operations.Unsuppress: person_rules.unsuppress,
+    parsed_operations.AddDevice: person_rules.add_device,
+    parsed_operations.DeleteDevice: person_rules.delete_device,
+    parsed_operations.Merge: person_rules.merge,
+    parsed_operations.RelatePerson: person_rules.relate,
+    parsed_operations.SubmitForm: person_rules.submit_form,
+    parsed_operations.IdentifyObject: object_rules.identify,
+    parsed_operations.DeleteObject: object_rules.delete,
+    parsed_operations.RelateObject: object_rules.relate,
+    parsed_operations.ChangeSegment: object_rules.change_segment,
+    parsed_operations.ReportMetric: event_rules.report_metric,
+    parsed_operations.Unsubscribe: event_rules.unsubscribe,
 }
 
 

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from trackrelay.operation import Operation
+from trackrelay.operations.operation import Operation
 
 from .calls import Call, Journal, Told
 from .clocks import now

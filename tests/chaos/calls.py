@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from trackrelay.redis_keys import Lane
+from trackrelay.queue.redis_keys import Lane
 
 #: ``accepted``: the call returned, or its transaction was committed. ``raised``: it did not, and was given up; the job may be there
 #: all the same. ``rolled back``: its transaction was, and the job never existed.

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 
 from trackrelay import operations as make
-from trackrelay.job import encode_entry
-from trackrelay.keys import shard_of
-from trackrelay.redis_keys import stream
+from trackrelay.operations.keys import shard_of
+from trackrelay.queue.job import encode_entry
+from trackrelay.queue.redis_keys import stream
 
 from . import api_faults, marks, stores
 from .calls import Call

@@ -6,16 +6,16 @@ import os
 import signal
 from collections.abc import Sequence
 
-from trackrelay.worker.delivery import loop
-from trackrelay.worker.delivery.packing import Wave
-from trackrelay.worker.job import Job
+from trackrelay.worker.delivery import cycle
+from trackrelay.worker.delivery.batching import Wave
+from trackrelay.worker.storage.stored_job import Job
 
 #: The name of the event.
 KILLS = "kills-its-worker"
 
 
 def _arm() -> None:
-    names = vars(loop)
+    names = vars(cycle)
     pack = names["pack"]
 
     def deadly(jobs: Sequence[Job]) -> list[Wave]:

@@ -7,7 +7,7 @@ import time
 import psycopg
 import redis
 
-from trackrelay.worker.ops.servers import ValkeyProcess
+from trackrelay.worker.devstack.servers import ValkeyProcess
 
 from .plans import StackPlan
 from .scenario import Trial, scenario

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from tests.support.worker_process import ROOT, WorkerProcess, clean_environment
-from trackrelay.worker.ops.servers import ChildProcess
+from trackrelay.worker.devstack.servers import ChildProcess
 
 from .plans import WorkerPlan
 
@@ -149,7 +149,7 @@ class Fleet:
         with (self._logs / f"relay{number}.log").open("ab") as output:
             return ChildProcess(
                 "relay",
-                [sys.executable, "-m", "trackrelay.worker.ops.cli", "relay"],
+                [sys.executable, "-m", "trackrelay.worker.cli.main", "relay"],
                 env=clean_environment() | self._settings,
                 cwd=ROOT,
                 output=output.fileno(),

@@ -10,8 +10,8 @@ from typing import Any
 
 import redis
 
-from trackrelay.ids import new_id
-from trackrelay.redis_keys import QUEUE_KEY, stream
+from trackrelay.operations.ids import new_id
+from trackrelay.queue.redis_keys import QUEUE_KEY, stream
 
 from . import api_faults, hostile_front, marks
 from .calls import Call

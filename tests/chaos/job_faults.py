@@ -11,7 +11,7 @@ from typing import Any
 import redis
 
 from trackrelay import operations as make
-from trackrelay.redis_keys import stream
+from trackrelay.queue.redis_keys import stream
 
 from . import api_faults, marks
 from .calls import Call

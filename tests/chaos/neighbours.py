@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from trackrelay import operations as make
-from trackrelay.keys import shard_of
+from trackrelay.operations.keys import shard_of
 
 from . import marks
 from .calls import Call

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trackrelay.job import FORMAT_VERSION
+from trackrelay.queue.job import FORMAT_VERSION
 from trackrelay.worker.delivery import intake
 
 #: What it writes into the stream.

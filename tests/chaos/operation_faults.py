@@ -28,7 +28,7 @@ def begin(trial: Trial, *arguments: str, failpoint: str = "") -> subprocess.Pope
     """
     failing = {"TRACKRELAY_FAILPOINT": failpoint} if failpoint else {}
     return subprocess.Popen(
-        [sys.executable, "-m", "trackrelay.worker.ops.cli", *arguments],
+        [sys.executable, "-m", "trackrelay.worker.cli.main", *arguments],
         env=clean_environment() | trial.stack.settings | failing,
         cwd=ROOT,
         stdin=subprocess.DEVNULL,

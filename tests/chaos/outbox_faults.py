@@ -13,8 +13,8 @@ import redis
 
 from trackrelay import Producer
 from trackrelay import operations as make
-from trackrelay.outbox.fallback import CALM_S
-from trackrelay.worker.relay.queue import LEASE_MS
+from trackrelay.outbox.outbox_fallback import CALM_S
+from trackrelay.worker.relay.relay_queue import LEASE_MS
 
 from . import marks, postgres_faults, redis_faults, worker_faults
 from .caller import Caller

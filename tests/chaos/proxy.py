@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal, Self
 
-from trackrelay.worker.ops.servers import ports
+from trackrelay.worker.devstack.servers import ports
 
 CHUNK = 65_536
 Side = Literal["client", "server"]

@@ -8,12 +8,12 @@ import time
 
 import psutil
 
-from trackrelay.redis_keys import MOVING
+from trackrelay.queue.redis_keys import MOVING
 
 from .operation_faults import COMMAND_TIMEOUT_S, begin, trackrelay
 from .scenario import Trial, scenario
 
-#: The steps of the command, in order (see `worker/resharding.py`).
+#: The steps of the command, in order (see `worker/queue/shard_migration.py`).
 STEPS = ("reshard_begun", "reshard_emptied", "reshard_closed", "reshard_switched", "reshard_laid_out")
 SIZES = (1, 3, 6, 8)
 

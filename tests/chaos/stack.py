@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from tests.support.worker_process import ROOT
 from trackrelay.outbox import create_table
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.ops.servers import PostgresProcess, ServerProcess, ValkeyProcess
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.devstack.servers import PostgresProcess, ServerProcess, ValkeyProcess
+from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.settings import sqlalchemy_url
 
 from .fleet import Fleet

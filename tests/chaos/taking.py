@@ -10,9 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trackrelay import Producer, QueueFull, QueueUnavailable, configure
 from trackrelay.errors import QueueNotSetUp
-from trackrelay.operation import Operation
+from trackrelay.operations.operation import Operation
 from trackrelay.outbox import Outbox
-from trackrelay.redis_keys import Lane
+from trackrelay.queue.redis_keys import Lane
 
 #: What it looks like when nobody can say whether the jobs were taken.
 UNSURE = (QueueUnavailable, QueueFull, QueueNotSetUp, SQLAlchemyError)

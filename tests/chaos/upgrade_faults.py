@@ -13,9 +13,9 @@ from psycopg import sql
 from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess
 from trackrelay import operations as make
-from trackrelay.job import FORMAT_VERSION, encode_entry
-from trackrelay.keys import shard_of
-from trackrelay.redis_keys import stream
+from trackrelay.operations.keys import shard_of
+from trackrelay.queue.job import FORMAT_VERSION, encode_entry
+from trackrelay.queue.redis_keys import stream
 
 from . import marks
 from .calls import Call, Journal

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from trackrelay import ObjectRef, Person
 from trackrelay import operations as make
-from trackrelay.operation import Operation
-from trackrelay.redis_keys import Lane
+from trackrelay.operations.operation import Operation
+from trackrelay.queue.redis_keys import Lane
 
 from . import marks
 from .calls import Fate

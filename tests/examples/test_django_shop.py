@@ -19,9 +19,9 @@ from tests.support.road import Road
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
 from trackrelay.sandbox.client import SandboxClient
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.ops.servers import ports
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.devstack.servers import ports
+from trackrelay.worker.queue.bootstrap import migrate
 
 SHOP = ROOT / "examples" / "django_shop"
 

@@ -10,8 +10,8 @@ from typing import Any
 from tests.support.road import Road
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.queue.bootstrap import migrate
 
 SHOP = ROOT / "examples" / "oscar_shop"
 

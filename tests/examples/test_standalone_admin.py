@@ -16,9 +16,9 @@ from tests.support.docs_code import code_blocks
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.support.worker_process import ROOT, clean_environment
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.ops.servers import ports
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.devstack.servers import ports
+from trackrelay.worker.queue.bootstrap import migrate
 
 PASSWORD = "only-for-this-test"
 #: A server of any kind will do.

@@ -12,14 +12,14 @@ from typing import Any
 import structlog
 
 from tests.fuzz.mutations import encoded, mutated, shown, value
-from trackrelay.worker.customerio.outcomes import Accepted, Answer, Denied, NoAnswer, Refused, Troubled, meaning
-from trackrelay.worker.customerio.region import Verdict, judge
-from trackrelay.worker.customerio.requests import Request
+from trackrelay.worker.delivery.batching import Packed
 from trackrelay.worker.delivery.breaker import Failure, Standing
-from trackrelay.worker.delivery.packing import Packed
-from trackrelay.worker.delivery.results import Delivered, Failed, Rejected, Untried
-from trackrelay.worker.delivery.sending import Sender
-from trackrelay.worker.job import Job
+from trackrelay.worker.delivery.outcomes import Delivered, Failed, Rejected, Untried
+from trackrelay.worker.delivery.sender import Sender
+from trackrelay.worker.storage.stored_job import Job
+from trackrelay.worker.track_api.region import Verdict, judge
+from trackrelay.worker.track_api.request_builder import Request
+from trackrelay.worker.track_api.responses import Accepted, Answer, Denied, NoAnswer, Refused, Troubled, meaning
 
 NAME = "answers"
 

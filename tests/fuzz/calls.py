@@ -15,15 +15,16 @@ from uuid import UUID
 
 from tests.support.description_check import description
 from tests.support.nasty_values import NUMBERS, TEXTS, TIMES, Draw, mutated, nasty
-from trackrelay import InvalidOperation, ObjectRef, Operation, Person, Producer, TrackRelayError, operations, values
-from trackrelay.append import Entry
-from trackrelay.document import check
-from trackrelay.ids import is_ulid
-from trackrelay.job import decode_entry, encode_entry
-from trackrelay.keys import KINDS, shard_of
-from trackrelay.redis_keys import Lane
-from trackrelay.refused import RefusedDraft, decode_refused
-from trackrelay.worker.customerio.requests import Request, batch, segment, single
+from trackrelay import InvalidOperation, ObjectRef, Operation, Person, Producer, TrackRelayError, operations
+from trackrelay.operations import coercion
+from trackrelay.operations.ids import is_ulid
+from trackrelay.operations.keys import KINDS, shard_of
+from trackrelay.operations.refused_operations import RefusedDraft, decode_refused
+from trackrelay.operations.validation import check
+from trackrelay.queue.append import Entry
+from trackrelay.queue.job import decode_entry, encode_entry
+from trackrelay.queue.redis_keys import Lane
+from trackrelay.worker.track_api.request_builder import Request, batch, segment, single
 
 NAME = "calls"
 
@@ -128,7 +129,7 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
-        values.set_naive_timezone(None)
+        coercion.set_naive_timezone(None)
 
 
 # ── cases ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -283,7 +284,7 @@ def _configured(**settings: Any) -> None:
     try:
         Producer(**{name: value for name, value in settings.items() if value is not None}, backend="off")
     finally:
-        values.set_naive_timezone(None)
+        coercion.set_naive_timezone(None)
 
 
 def _arguments(rng: random.Random, draws: dict[str, Draw]) -> dict[str, Any]:

@@ -31,13 +31,13 @@ from tests.worker.delivery.in_process import (
     refusal,
 )
 from trackrelay import operations
-from trackrelay.ids import new_id
-from trackrelay.job import encode_entry
-from trackrelay.redis_keys import LANES, more, stream
-from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
-from trackrelay.worker.customerio.requests import Request
-from trackrelay.worker.ops.servers import PostgresProcess, ValkeyProcess
-from trackrelay.worker.setting_up import migrate as migrate_queue
+from trackrelay.operations.ids import new_id
+from trackrelay.queue.job import encode_entry
+from trackrelay.queue.redis_keys import LANES, more, stream
+from trackrelay.worker.devstack.servers import PostgresProcess, ValkeyProcess
+from trackrelay.worker.queue.bootstrap import migrate as migrate_queue
+from trackrelay.worker.track_api.request_builder import Request
+from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
 NAME = "entries"
 

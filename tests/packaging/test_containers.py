@@ -13,8 +13,8 @@ import redis
 import yaml
 
 from tests.support.waiting import wait_until
-from trackrelay.worker.ops.servers import ports
-from trackrelay.worker.ops.servers.binaries import valkey_server
+from trackrelay.worker.devstack.servers import ports
+from trackrelay.worker.devstack.servers.binaries import valkey_server
 from trackrelay.worker.settings import Settings
 
 ROOT = Path(__file__).parents[2]

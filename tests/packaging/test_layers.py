@@ -35,9 +35,13 @@ WORKER = "trackrelay.worker"
         # `celery -A trackrelay` looks for the app there; nothing else imports that module.
         ("producers", (WORKER, "trackrelay.sandbox", "celery", "pydantic"), ("producers/celery.py",)),
         ("sandbox", ("trackrelay",), ()),
-        ("worker", (f"{WORKER}.ops", f"{WORKER}.django"), ("worker/ops/", "worker/django/")),
-        ("worker/store", (f"{WORKER}.delivery", f"{WORKER}.customerio", f"{WORKER}.tasks"), ()),
-        ("worker/customerio", (f"{WORKER}.delivery", f"{WORKER}.store", f"{WORKER}.tasks"), ()),
+        (
+            "worker",
+            (f"{WORKER}.cli", f"{WORKER}.devstack", f"{WORKER}.django"),
+            ("worker/cli/", "worker/devstack/", "worker/django/"),
+        ),
+        ("worker/storage", (f"{WORKER}.delivery", f"{WORKER}.track_api", f"{WORKER}.tasks"), ()),
+        ("worker/track_api", (f"{WORKER}.delivery", f"{WORKER}.storage", f"{WORKER}.tasks"), ()),
     ],
 )
 def test_imports_run_one_way(folder: str, forbidden: tuple[str, ...], but: tuple[str, ...]) -> None:

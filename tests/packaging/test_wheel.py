@@ -40,7 +40,7 @@ def test_the_source_distribution_holds_what_the_wheel_is_built_from(distribution
 def test_the_base_install_is_enough_to_enqueue(environment: Environments, redis_url: str) -> None:
     base = environment("")
     set_up = environment("worker").run(
-        "python", "-c", "import sys, redis; from trackrelay.worker.queue_config import set_up;"
+        "python", "-c", "import sys, redis; from trackrelay.worker.queue.queue_config import set_up;"
         "set_up(redis.Redis.from_url(sys.argv[1]), 4)", redis_url,
     )  # fmt: skip
     assert set_up.returncode == 0, set_up.stderr
@@ -78,8 +78,8 @@ def test_the_command_line_and_the_admin_need_no_celery(
         "python",
         "-c",
         SET_UP_DJANGO + IMPORT_ALL,
-        "trackrelay.worker.ops trackrelay.worker.django",
-        "ops.demo ops.dev .servers.family",
+        "trackrelay.worker.cli trackrelay.worker.django",
+        "",
     )
     assert imported.returncode == 0, imported.stderr
     migrated = ops.run("trackrelay", "migrate", settings=settings)
@@ -145,7 +145,7 @@ def test_the_worker_s_extra_has_the_command_line_and_the_migrations(
     migrated = worker.run("trackrelay", "migrate", settings=settings)
     assert migrated.returncode == 0, migrated.stderr
 
-    found = worker.run("python", "-c", "from trackrelay.worker.store.migrating import *; print(migrations_folder())")
+    found = worker.run("python", "-c", "from trackrelay.worker.storage.schema import *; print(migrations_folder())")
     assert Path(found.stdout.strip()).is_relative_to(worker.site_packages), found.stderr
 
 
@@ -216,7 +216,7 @@ def test_the_demo_plays_from_an_installation(environment: Environments) -> None:
 
 EVENT = '{"type": "person", "identifiers": {"id": "42"}, "action": "event", "name": "order_completed"}'
 #: What needs the embedded servers, or the sandbox: all of it stands behind commands that say so.
-EMBEDDED = ".servers.family ops.demo ops.dev"
+EMBEDDED = ".servers.process_tree devstack.demo devstack.stack devstack.dev_session demo_command dev_command"
 #: What needs a framework, pytest, or the sandbox.
 ELSEWHERE = ".django trackrelay.flask trackrelay.testing.pytest_plugin trackrelay.worker.testing"
 SET_UP_DJANGO = """
@@ -238,7 +238,7 @@ for package in packages:
 
 START_SERVERS = """
 import psycopg, redis
-from trackrelay.worker.ops.servers import PostgresProcess, ValkeyProcess
+from trackrelay.worker.devstack.servers import PostgresProcess, ValkeyProcess
 with ValkeyProcess() as valkey, PostgresProcess(durable=False) as postgres:
     print(redis.Redis.from_url(valkey.url).echo("pong"))
     with psycopg.connect(postgres.url) as connection:

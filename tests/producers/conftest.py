@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from trackrelay import Producer
-from trackrelay.worker.queue_config import set_up
+from trackrelay.worker.queue.queue_config import set_up
 
 
 @pytest.fixture

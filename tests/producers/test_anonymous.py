@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trackrelay import ConfigurationError, Person
-from trackrelay.anonymous import AnonymousCookie, Visitor, anonymous_id_in
+from trackrelay.operations.anonymous_ids import AnonymousCookie, Visitor, anonymous_id_in
 
 UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 

@@ -13,11 +13,12 @@ import pytest
 import redis
 
 from tests.support.waiting import wait_until
-from trackrelay import InvalidOperation, Producer, call_counts, operations
-from trackrelay.call_counts import MAX_COUNTS, OTHERS, CallCounts
+from trackrelay import InvalidOperation, Producer, operations
 from trackrelay.outbox import Outbox
-from trackrelay.worker.ops.servers import ValkeyProcess
-from trackrelay.worker.queue_config import set_up
+from trackrelay.queue import call_counts
+from trackrelay.queue.call_counts import MAX_COUNTS, OTHERS, CallCounts
+from trackrelay.worker.devstack.servers import ValkeyProcess
+from trackrelay.worker.queue.queue_config import set_up
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from trackrelay import Producer, aio, cautions, operations
+from trackrelay import Producer, aio, operations
 from trackrelay.default import overridden
+from trackrelay.operations import cautions
 
 NOW = 1_800_000_000
 

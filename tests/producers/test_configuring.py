@@ -8,7 +8,7 @@ import pytest
 
 import trackrelay
 from trackrelay import ConfigurationError, InvalidOperation, ObjectRef, Producer, aio, operations
-from trackrelay.backends import MemoryBackend
+from trackrelay.calls.backends import MemoryBackend
 from trackrelay.default import overridden
 
 

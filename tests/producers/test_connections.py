@@ -14,11 +14,11 @@ import redis.exceptions
 
 from tests.support.waiting import patient
 from trackrelay import Producer, QueueUnavailable, operations
-from trackrelay.append import Entry
-from trackrelay.commands import command, packed
-from trackrelay.connections import Connections
-from trackrelay.redis_queue_aio import AsyncRedisQueue
-from trackrelay.settings import load
+from trackrelay.configuration.producer_settings import load
+from trackrelay.queue.append import Entry
+from trackrelay.queue.async_queue_client import AsyncRedisQueue
+from trackrelay.queue.connections import Connections
+from trackrelay.queue.resp import command, packed
 
 PING = command(1, packed(["PING"]))
 

@@ -12,7 +12,7 @@ from asgiref.sync import async_to_sync
 import trackrelay
 from tests.support.waiting import wait_until
 from trackrelay import QueueUnavailable, aio
-from trackrelay.redis_queue_aio import MAX_CONNECTIONS
+from trackrelay.queue.async_queue_client import MAX_CONNECTIONS
 
 #: Not what is tested; a slow machine must not make a call fail.
 TIMEOUT_S = 60.0
@@ -82,10 +82,10 @@ async def test_a_call_that_gets_no_connection_in_its_time_was_not_enqueued_and_s
         held.release()
         hold.wait(TIMEOUT_S)
 
-    from trackrelay import redis_queue_aio
+    from trackrelay.queue import async_queue_client
 
     for _ in range(MAX_CONNECTIONS):
-        redis_queue_aio._threads.submit(occupy)
+        async_queue_client._threads.submit(occupy)
         held.acquire()
     with pytest.raises(QueueUnavailable, match="connections to the queue were in use") as error:
         await aio.track("42", "seen", {})

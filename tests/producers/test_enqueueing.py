@@ -30,16 +30,16 @@ from trackrelay import (
     aio,
     operations,
 )
-from trackrelay.backends import MemoryBackend
-from trackrelay.connections import Connections
+from trackrelay.calls.backends import MemoryBackend
+from trackrelay.calls.producer import CHUNK_OPERATIONS
 from trackrelay.default import default_producer
-from trackrelay.job import Job, decode_entry
-from trackrelay.keys import shard_of
-from trackrelay.producer import CHUNK_OPERATIONS
-from trackrelay.worker.delivery.scripts import ACKNOWLEDGE
-from trackrelay.worker.ops.servers import ValkeyProcess
-from trackrelay.worker.queue_config import set_up
-from trackrelay.worker.queue_length import jobs_queued
+from trackrelay.operations.keys import shard_of
+from trackrelay.queue.connections import Connections
+from trackrelay.queue.job import Job, decode_entry
+from trackrelay.worker.delivery.lua_scripts import ACKNOWLEDGE
+from trackrelay.worker.devstack.servers import ValkeyProcess
+from trackrelay.worker.queue.queue_config import set_up
+from trackrelay.worker.queue.queue_length import jobs_queued
 
 Entries = Callable[[], dict[str, list[bytes]]]
 
@@ -339,7 +339,7 @@ def test_a_queue_that_is_away_raises_within_the_bound_and_then_at_once(
         return exchange(self, command, give_up)
 
     monkeypatch.setattr(Connections, "exchange", counted)
-    monkeypatch.setattr("trackrelay.redis_queue.COOL_DOWN_S", 3600.0)
+    monkeypatch.setattr("trackrelay.queue.queue_client.COOL_DOWN_S", 3600.0)
     with pytest.raises(QueueUnavailable) as error:
         producer.track("42", "during", {})
     # Tried at most once more, and both share the time of one call.
@@ -519,7 +519,9 @@ async def test_coroutines_enqueue_the_same(queue: redis.Redis, redis_url: str, e
 def test_the_trace_of_the_request_travels_with_its_job(
     producer: Producer, entries: Entries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trackrelay.producer.current_traceparent", lambda: "00-" + "1" * 32 + "-" + "2" * 16 + "-01")
+    monkeypatch.setattr(
+        "trackrelay.calls.producer.current_traceparent", lambda: "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
+    )
     producer.track("42", "seen", {})
     ((entry,),) = entries().values()
     assert msgspec.json.decode(entry)[0]["trace"].startswith("00-1")

@@ -11,8 +11,8 @@ import trackrelay
 from tests.chaos.proxy import Proxy
 from tests.support.waiting import wait_until
 from trackrelay import Producer, QueueUnavailable, aio
-from trackrelay.worker.ops.servers import ValkeyProcess
-from trackrelay.worker.queue_config import set_up
+from trackrelay.worker.devstack.servers import ValkeyProcess
+from trackrelay.worker.queue.queue_config import set_up
 
 #: Not what is tested here; a slow machine must not make a call fail.
 TIMEOUT_S = 30.0
@@ -59,7 +59,7 @@ class Pair:
 
 def producers_job(entry: bytes) -> str:
     """The id of the one job in a stream entry."""
-    from trackrelay.job import decode_entry
+    from trackrelay.queue.job import decode_entry
 
     (job,) = decode_entry(entry)
     return job.id
@@ -117,7 +117,7 @@ def test_many_idle_connections_to_the_old_primary_do_not_use_up_a_call_s_attempt
 def test_while_the_address_still_leads_to_the_old_primary_the_queue_is_unavailable(
     pair: Pair, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trackrelay.redis_queue.COOL_DOWN_S", 0.0)
+    monkeypatch.setattr("trackrelay.queue.queue_client.COOL_DOWN_S", 0.0)
     producer.track("42", "before", {})
     pair.fail_over(move_address=False)
     with pytest.raises(QueueUnavailable, match="READONLY") as error:

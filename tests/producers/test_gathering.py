@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trackrelay import Producer, operations
-from trackrelay.gathering import ENTRY_BYTES, ENTRY_JOBS, Placed, gathered
-from trackrelay.job import Job, decode_entry, encode_entry
-from trackrelay.keys import shard_of
-from trackrelay.operation import Operation
-from trackrelay.redis_keys import Lane, stream
-from trackrelay.worker.queue_length import jobs_queued, lengths
+from trackrelay.operations.keys import shard_of
+from trackrelay.operations.operation import Operation
+from trackrelay.queue.coalescing import ENTRY_BYTES, ENTRY_JOBS, Placed, gathered
+from trackrelay.queue.job import Job, decode_entry, encode_entry
+from trackrelay.queue.redis_keys import Lane, stream
+from trackrelay.worker.queue.queue_length import jobs_queued, lengths
 
 SHARDS = 4
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackrelay.json_values import MAX_DEPTH, NotJsonError, decode_json, is_deeper
+from trackrelay.operations.json_values import MAX_DEPTH, NotJsonError, decode_json, is_deeper
 
 HOSTILE = [
     b"[" * 100_000,

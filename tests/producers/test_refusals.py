@@ -26,15 +26,15 @@ from trackrelay import (
     Producer,
     QueueUnavailable,
     aio,
-    append,
     operations,
 )
-from trackrelay.described import described
-from trackrelay.job import decode_entry
-from trackrelay.refused import MAX_DOCUMENT_BYTES, RefusedCall, RefusedOperation, decode_refused
+from trackrelay.operations.coercion import NOT_ENCODED
+from trackrelay.operations.description import described
+from trackrelay.operations.refused_operations import MAX_DOCUMENT_BYTES, RefusedCall, RefusedOperation, decode_refused
+from trackrelay.operations.unacceptable import Unacceptable
+from trackrelay.queue import append
+from trackrelay.queue.job import decode_entry
 from trackrelay.testing import capture
-from trackrelay.unacceptable import Unacceptable
-from trackrelay.values import NOT_ENCODED
 
 MINUTE = "trackrelay:invalid:*"
 

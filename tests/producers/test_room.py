@@ -7,9 +7,9 @@ import pytest
 import redis
 
 from trackrelay import Producer, QueueFull
-from trackrelay.append import MEMORY_MARK
-from trackrelay.worker.ops.servers import ValkeyProcess
-from trackrelay.worker.queue_config import set_up
+from trackrelay.queue.append import MEMORY_MARK
+from trackrelay.worker.devstack.servers import ValkeyProcess
+from trackrelay.worker.queue.queue_config import set_up
 
 MAXMEMORY = 48 * 2**20
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.utils.url import parse_url
 
-from trackrelay import server_urls
+from trackrelay.configuration import server_urls
+from trackrelay.configuration.producer_settings import load
 from trackrelay.errors import ConfigurationError
-from trackrelay.settings import load
 
 #: What breaks URLs, between letters by which a leak is found.
 SPECIAL = "/#?@%:[]&;,+=!'\"\\ ()<>{}|^`~$*"

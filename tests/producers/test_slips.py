@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 import trackrelay
-from trackrelay import environment
+from trackrelay.configuration import environment
 from trackrelay.outbox import Outbox
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.sandbox.api import Api
 from tests.support.waiting import patient
 from trackrelay.sandbox import SandboxProcess
-from trackrelay.sandbox.process import SandboxNotStarted
+from trackrelay.sandbox.sandbox_process import SandboxNotStarted
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +45,7 @@ def test_it_restarts_on_the_same_port_knowing_nothing() -> None:
 
 
 def test_it_stops_at_once_though_somebody_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trackrelay.sandbox.process.STOP_S", patient(5))
+    monkeypatch.setattr("trackrelay.sandbox.sandbox_process.STOP_S", patient(5))
     with SandboxProcess() as server:
         server.client.add_fault(kind="hang")
         connection = subprocess.Popen(

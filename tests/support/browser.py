@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import requests
 
-from trackrelay.worker.ops.servers import ports
+from trackrelay.worker.devstack.servers import ports
 
 from .waiting import patient, wait_until
 

@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 
-from trackrelay.worker.ops.servers import PostgresProcess
+from trackrelay.worker.devstack.servers import PostgresProcess
 
 TEMPLATE = "migrated"
 
@@ -36,11 +36,11 @@ def create_database(server: PostgresProcess, name: str, template: str = "templat
 
 def migrate(url: str) -> None:
     """Brings a database to the newest revision, as `trackrelay migrate` does."""
-    from trackrelay.worker.store import migrating  # late: tests that need no database do not need it either
+    from trackrelay.worker.storage import schema  # late: tests that need no database do not need it either
 
     engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=sa.NullPool)
     with engine.begin() as connection:
-        migrating.upgrade(connection)
+        schema.upgrade(connection)
 
 
 def _run(server: PostgresProcess, statement: sql.Composed) -> None:

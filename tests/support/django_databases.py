@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import django_project
 from tests.support.databases import create_database, fresh_database
-from trackrelay.worker.ops.servers import PostgresProcess
+from trackrelay.worker.devstack.servers import PostgresProcess
 
 TEMPLATE = "django_tables"
 _made: set[str] = set()

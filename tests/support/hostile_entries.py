@@ -6,7 +6,7 @@ import json
 import random
 from typing import Any
 
-from trackrelay.ids import new_id
+from trackrelay.operations.ids import new_id
 
 Fields = dict[bytes | str, bytes | str | int]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from trackrelay.ids import new_id
+from trackrelay.operations.ids import new_id
 
 BODIES: dict[str, str] = {
     "a list": "[]",

@@ -10,13 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from trackrelay import Operation, operations
-from trackrelay.job import decode_entry
 from trackrelay.outbox import Outbox, create_table, table
-from trackrelay.worker.redis_client import connect
-from trackrelay.worker.relay.loop import Done, Loop, make_loop
-from trackrelay.worker.relay.sql_rows import SqlRows
+from trackrelay.queue.job import decode_entry
+from trackrelay.worker.queue.redis_client import connect
+from trackrelay.worker.relay.relay_loop import Done, Loop, make_loop
+from trackrelay.worker.relay.sql_outbox_rows import SqlRows
 from trackrelay.worker.settings import load
-from trackrelay.worker.store.engine import make_engine
+from trackrelay.worker.storage.engine import make_engine
 
 from .road import Road
 from .waiting import patient, wait_until
@@ -83,7 +83,7 @@ class RelayProcess:
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "trackrelay.worker.ops.cli", "relay", *arguments],
+                [sys.executable, "-m", "trackrelay.worker.cli.main", "relay", *arguments],
                 env=clean_environment() | settings,
                 cwd=ROOT,
                 stdout=output,

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from trackrelay import Producer
 from trackrelay.sandbox.client import Effect, SandboxClient
-from trackrelay.worker import queue_config
-from trackrelay.worker.queue_length import jobs_queued
+from trackrelay.worker.queue import queue_config
+from trackrelay.worker.queue.queue_length import jobs_queued
 from trackrelay.worker.settings import sqlalchemy_url
 
 from .waiting import wait_until

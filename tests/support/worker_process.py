@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from trackrelay.worker.ops.servers import ChildProcess
+from trackrelay.worker.devstack.servers import ChildProcess
 
 from .waiting import patient, wait_until
 

@@ -11,12 +11,12 @@ import pytest
 
 from tests.support.road import Road
 from tests.support.waiting import wait_until
-from trackrelay.append import deliver_message
-from trackrelay.redis_keys import QUEUE_KEY
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker import celery_messages
-from trackrelay.worker.celery_messages import NotOursError, checked
-from trackrelay.worker.setting_up import migrate
+from trackrelay.queue.append import deliver_message
+from trackrelay.queue.redis_keys import QUEUE_KEY
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.celery_app import celery_messages
+from trackrelay.worker.celery_app.celery_messages import NotOursError, checked
+from trackrelay.worker.queue.bootstrap import migrate
 
 SECRET = "something-private"
 

@@ -18,12 +18,12 @@ from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import people_of
 from tests.worker.relay.conftest import postgres_application  # noqa: F401 - a fixture
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.ops.servers import PostgresProcess, ValkeyProcess
-from trackrelay.worker.redis_client import connect, is_demoted
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.devstack.servers import PostgresProcess, ValkeyProcess
+from trackrelay.worker.queue.bootstrap import migrate
+from trackrelay.worker.queue.redis_client import connect, is_demoted
 from trackrelay.worker.settings import load
-from trackrelay.worker.store.engine import make_engine
+from trackrelay.worker.storage.engine import make_engine
 
 
 @dataclass

@@ -19,13 +19,13 @@ from tests.support.waiting import wait_until
 from tests.support.worker_process import ROOT, WorkerProcess, clean_environment
 from tests.worker.delivery.in_process import Worker
 from trackrelay import Person
-from trackrelay.append import DELIVER_TASK
-from trackrelay.keys import shard_of
-from trackrelay.redis_keys import CELERY_PREFIX, QUEUE_KEY
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.ops.servers import ChildProcess
-from trackrelay.worker.pruning import prune_all
-from trackrelay.worker.setting_up import migrate
+from trackrelay.operations.keys import shard_of
+from trackrelay.queue.append import DELIVER_TASK
+from trackrelay.queue.redis_keys import CELERY_PREFIX, QUEUE_KEY
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.devstack.servers import ChildProcess
+from trackrelay.worker.maintenance.retention import prune_all
+from trackrelay.worker.queue.bootstrap import migrate
 
 
 @pytest.fixture

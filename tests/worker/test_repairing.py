@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackrelay.worker.repairing import BadRepair, Repair, changes, parse_path, written
+from trackrelay.worker.dead_letters.patch import BadRepair, Repair, changes, parse_path, written
 
 DOCUMENT = {
     "type": "person",

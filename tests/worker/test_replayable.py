@@ -7,13 +7,20 @@ import msgspec
 import pytest
 
 from trackrelay import Person, operations
-from trackrelay.keys import shard_of
-from trackrelay.operation import Operation
-from trackrelay.worker.keys import KeyHasher
-from trackrelay.worker.repairing import Repair
-from trackrelay.worker.replayable import CannotReplay, Wanted, carries_its_time, happened_at, prepare, superseded_by
-from trackrelay.worker.store.letters import Letter
-from trackrelay.worker.store.replaying import Later, Superseded
+from trackrelay.operations.keys import shard_of
+from trackrelay.operations.operation import Operation
+from trackrelay.worker.dead_letters.eligibility import (
+    CannotReplay,
+    Wanted,
+    carries_its_time,
+    happened_at,
+    prepare,
+    superseded_by,
+)
+from trackrelay.worker.dead_letters.patch import Repair
+from trackrelay.worker.storage.dead_letter_queries import Letter
+from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.storage.replay import Later, Superseded
 
 HASHER = KeyHasher(b"secret")
 NOW = 1_800_000_000.0

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from trackrelay.configuration.producer_settings import load as load_producers
+from trackrelay.configuration.setting_names import WORKER_NAMES, unknown_names
 from trackrelay.errors import ConfigurationError
-from trackrelay.setting_names import WORKER_NAMES, unknown_names
-from trackrelay.settings import load as load_producers
 from trackrelay.worker.settings import Settings, load
 
 GOOD = {"TRACKRELAY_REDIS_URL": "redis://x:6379/0", "TRACKRELAY_DATABASE_URL": "postgresql://u:p@x/db"}

@@ -10,8 +10,8 @@ import pytest
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.queue.bootstrap import migrate
 
 PASSWORD = "canary-password-1f4e"
 AWAY = "Connection refused"

@@ -10,8 +10,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackrelay.worker import logs
-from trackrelay.worker.visible_text import visible, visible_lines, visible_values
+from trackrelay.worker.telemetry import log_setup
+from trackrelay.worker.telemetry.visible_text import visible, visible_lines, visible_values
 
 HOSTILE = {
     "clear the screen": "\x1b[2J",
@@ -72,7 +72,7 @@ def test_no_log_line_on_a_terminal_has_more_than_our_own_colours(monkeypatch: py
     handlers, level = list(root.handlers), root.level
     everything = "".join(HOSTILE.values()).replace("\udc9b", "")
     try:
-        logs.configure()
+        log_setup.configure()
         log = structlog.get_logger("trackrelay.test")
         log.error(everything, error=everything, keys=[everything], nested={everything: everything}, **{"a\x1b[2J": 1})
         logging.getLogger("celery").error("could not do %s", everything)

@@ -11,10 +11,16 @@ from tests.support.waiting import wait_until
 from tests.worker.delivery.conftest import road  # noqa: F401 - a fixture
 from tests.worker.delivery.in_process import people_of
 from tests.worker.ops.command_line import CommandLine
-from trackrelay.redis_keys import QUEUE_KEY
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.customerio.region import Verdict
-from trackrelay.worker.workspace_guard import AGAIN_S, Pair, UnverifiedError, WorkspaceGuard, WrongWorkspaceError
+from trackrelay.queue.redis_keys import QUEUE_KEY
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.delivery.workspace_guard import (
+    AGAIN_S,
+    Pair,
+    UnverifiedError,
+    WorkspaceGuard,
+    WrongWorkspaceError,
+)
+from trackrelay.worker.track_api.region import Verdict
 
 RIGHT, OTHER = ("site", "right"), ("site", "other")
 

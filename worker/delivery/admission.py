@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.job import Job
-from trackrelay.worker.store.backlog import Waiting
+from trackrelay.worker.storage.backlog import Waiting
+from trackrelay.worker.storage.stored_job import Job
 
 from .breaker import Standings
 

@@ -14,10 +14,10 @@ from uuid import uuid4
 
 import redis
 
-from trackrelay.redis_keys import PREFIX
+from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 
-from . import scripts
+from . import lua_scripts
 
 #: Failed requests in a row, fleet-wide, with no success in between, before delivery stops.
 THRESHOLD = 3
@@ -113,9 +113,9 @@ class Breaker:
     def __init__(self, client: redis.Redis, probe_s: float) -> None:
         self._client = client
         self._probe_ms = int(probe_s * 1000)
-        self._standing = client.register_script(scripts.STANDING)
-        self._success = client.register_script(scripts.SUCCESS)
-        self._failure = client.register_script(scripts.FAILURE)
+        self._standing = client.register_script(lua_scripts.STANDING)
+        self._success = client.register_script(lua_scripts.SUCCESS)
+        self._failure = client.register_script(lua_scripts.FAILURE)
 
     def standings(self, *, may_probe: Collection[Family] | None = ALL_FAMILIES) -> Standings:
         """Return how things stand now; take the tokens of probes whose time has come.
@@ -206,7 +206,7 @@ def probe_now(client: redis.Redis) -> list[Family | None]:
         the families whose breakers those are; None stands for the shared one.
     """
     names = ["", *(f":{family}" for family in Family)]
-    found: Any = client.register_script(scripts.PROBE_NOW)(args=[PREFIX, *names])
+    found: Any = client.register_script(lua_scripts.PROBE_NOW)(args=[PREFIX, *names])
     return [Family(name[1:].decode()) if name else None for name in found]
 
 

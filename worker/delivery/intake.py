@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 import msgspec
 
-from trackrelay.ids import id_for, is_ulid
-from trackrelay.job import FORMAT_VERSION, decode_entry
-from trackrelay.job import Job as WireJob
-from trackrelay.json_values import MAX_DEPTH, is_deeper
-from trackrelay.keys import shard_of
-from trackrelay.redis_keys import Lane
-from trackrelay.worker.job import Job
-from trackrelay.worker.keys import KeyHasher
-from trackrelay.worker.store.backlog import Waiting
-from trackrelay.worker.store.dead_letters import Death
-from trackrelay.worker.store.known import Known
-from trackrelay.worker.store.storable import MAX_BODY_BYTES, MAX_KEY_BYTES, MAX_MS, why_no_body
+from trackrelay.operations.ids import id_for, is_ulid
+from trackrelay.operations.json_values import MAX_DEPTH, is_deeper
+from trackrelay.operations.keys import shard_of
+from trackrelay.queue.job import FORMAT_VERSION, decode_entry
+from trackrelay.queue.job import Job as WireJob
+from trackrelay.queue.redis_keys import Lane
+from trackrelay.worker.storage.backlog import Waiting
+from trackrelay.worker.storage.dead_letters import Death
+from trackrelay.worker.storage.duplicate_check import Known
+from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.storage.storable_jobs import MAX_BODY_BYTES, MAX_KEY_BYTES, MAX_MS, why_no_body
+from trackrelay.worker.storage.stored_job import Job
 
 from .shard_queue import RawEntry
 

@@ -9,13 +9,13 @@ from uuid import uuid4
 
 import redis
 
-from trackrelay.append import BELL_MS, MAX_RINGS, deliver_message
-from trackrelay.gathering import ENTRY_JOBS
-from trackrelay.redis_keys import PREFIX, QUEUE_KEY, Lane, handed_out, lease, more, stream
-from trackrelay.worker.store.replay_order import entry_number
-from trackrelay.worker.store.storable import MAX_MS
+from trackrelay.queue.append import BELL_MS, MAX_RINGS, deliver_message
+from trackrelay.queue.coalescing import ENTRY_JOBS
+from trackrelay.queue.redis_keys import PREFIX, QUEUE_KEY, Lane, handed_out, lease, more, stream
+from trackrelay.worker.storage.replay_positions import entry_number
+from trackrelay.worker.storage.storable_jobs import MAX_MS
 
-from . import scripts
+from . import lua_scripts
 
 #: How long a holder that shows no sign of life keeps its shard when it has no request under way.
 LEASE_MS = 6_000
@@ -88,7 +88,7 @@ class ShardQueue:
 
     def claim(self) -> bool:
         """Claim the lease if nobody has it; a claim becomes a lease with :meth:`take`."""
-        return bool(self._run(scripts.CLAIM, self.claim_id, LEASE_MS))
+        return bool(self._run(lua_scripts.CLAIM, self.claim_id, LEASE_MS))
 
     def take(self, fence: int) -> int:
         """Turn the claim into a lease under the number Postgres gave; returns how many shards the queue has.
@@ -98,7 +98,7 @@ class ShardQueue:
         """
         self.fence = fence
         self.token = f"{fence}:{self.claim_id}"
-        shards = int(self._run(scripts.TAKE, self.claim_id, self.token, LEASE_MS, scripts.GROUP))
+        shards = int(self._run(lua_scripts.TAKE, self.claim_id, self.token, LEASE_MS, lua_scripts.GROUP))
         if shards < 0:
             raise LeaseLost(f"shard {self.shard}")
         return shards
@@ -109,7 +109,7 @@ class ShardQueue:
         Args:
             unable: the shard cannot be worked on for now, so messages for other shards are not to be spent on it.
         """
-        self._run(scripts.DROP_CLAIM, self.claim_id, UNABLE_MS if unable else 0)
+        self._run(lua_scripts.DROP_CLAIM, self.claim_id, UNABLE_MS if unable else 0)
 
     def claimed(self) -> bool:
         """Whether the claim still stands."""
@@ -122,8 +122,8 @@ class ShardQueue:
             LeaseLost: the lease is not ours any more; nothing was read.
         """
         answer: Any = self._run(
-            scripts.READ, self.token, LEASE_MS, BELL_MS, lane, jobs, size_bytes, ENTRY_JOBS if lane == "bulk" else 1,
-            "pending" if pending else "new", scripts.GROUP, scripts.CONSUMER,
+            lua_scripts.READ, self.token, LEASE_MS, BELL_MS, lane, jobs, size_bytes, ENTRY_JOBS if lane == "bulk" else 1,
+            "pending" if pending else "new", lua_scripts.GROUP, lua_scripts.CONSUMER,
         )  # fmt: skip
         if answer[0] == b"lost":
             raise LeaseLost(f"shard {self.shard}")
@@ -136,7 +136,7 @@ class ShardQueue:
         Raises:
             LeaseLost: the lease is not ours any more; nothing was noted.
         """
-        count, deliveries, most = self._run(scripts.HAND_OUT, self.token, LEASE_MS, lane, HANDED_MS, *jobs)
+        count, deliveries, most = self._run(lua_scripts.HAND_OUT, self.token, LEASE_MS, lane, HANDED_MS, *jobs)
         if count < 0:
             raise LeaseLost(f"shard {self.shard}")
         return HandedOut(tuple(jobs[:count]), deliveries, most)
@@ -150,7 +150,7 @@ class ShardQueue:
         if read.entries and read.deliveries >= ALONE:
             ids: list[Any] = [entry.id for entry in read.entries]
             name = stream(self.shard, lane)
-            self._client.xclaim(name, scripts.GROUP, scripts.CONSUMER, 0, ids, retrycount=ALONE, justid=True)
+            self._client.xclaim(name, lua_scripts.GROUP, lua_scripts.CONSUMER, 0, ids, retrycount=ALONE, justid=True)
         if handed.jobs and handed.deliveries >= ALONE:
             self._client.hset(handed_out(self.shard, lane), mapping=dict.fromkeys(handed.jobs, ALONE))
 
@@ -161,11 +161,11 @@ class ShardQueue:
         name = stream(self.shard, lane)
         with self._client.pipeline(transaction=True) as transaction:
             if single := [entry.id for entry in entries if entry.jobs == 1]:
-                transaction.xack(name, scripts.GROUP, *single)
+                transaction.xack(name, lua_scripts.GROUP, *single)
                 transaction.xdel(name, *single)
             if len(single) < len(entries):
                 held = [value for entry in entries if entry.jobs > 1 for value in (entry.id, entry.jobs)]
-                transaction.eval(scripts.ACKNOWLEDGE, 2, name, more(self.shard, lane), scripts.GROUP, *held)
+                transaction.eval(lua_scripts.ACKNOWLEDGE, 2, name, more(self.shard, lane), lua_scripts.GROUP, *held)
             if handed:
                 transaction.hdel(handed_out(self.shard, lane), *handed)
             transaction.execute()
@@ -173,7 +173,7 @@ class ShardQueue:
     def leave(self, how: Literal["go on", "ring", "quiet"]) -> Literal["left", "work", "lost"]:
         """Leave the shard: ``go on`` only if it is empty; ``ring`` for a successor; ``quiet`` without telling anybody."""
         answer: Any = self._run(
-            scripts.LEAVE, self.token, how, QUEUE_KEY, deliver_message(self.shard), BELL_MS, MAX_RINGS, uuid4().hex,
+            lua_scripts.LEAVE, self.token, how, QUEUE_KEY, deliver_message(self.shard), BELL_MS, MAX_RINGS, uuid4().hex,
             UNABLE_MS,
         )  # fmt: skip
         return answer.decode()  # type: ignore[no-any-return]
@@ -205,7 +205,7 @@ def last_entries(client: redis.Redis, shards: Sequence[int], lane: Lane) -> dict
 
 def fairest(client: redis.Redis, shard: int) -> int:
     """The shard to hold for a message that names ``shard``: that one, unless another waits for a holder for longer."""
-    return int(client.register_script(scripts.FAIREST)(args=[PREFIX, shard]))
+    return int(client.register_script(lua_scripts.FAIREST)(args=[PREFIX, shard]))
 
 
 def ring(client: redis.Redis, shard: int) -> bool:
@@ -219,4 +219,4 @@ def ring(client: redis.Redis, shard: int) -> bool:
         MAX_RINGS,
         uuid4().hex,
     ]
-    return bool(client.register_script(scripts.RING)(args=arguments))
+    return bool(client.register_script(lua_scripts.RING)(args=arguments))

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.contrib import admin
 
-from . import showing
+from . import html_render
 from .dead_letters_admin import DeadLetterAdmin
 from .models import DeadLetter, Waiting
-from .reading_admin import ReadingAdmin
+from .read_only_admin import ReadingAdmin
 
 _FIRST_ROW = """NOT EXISTS (
     SELECT 1 FROM trackrelay_backlog other
@@ -33,11 +33,11 @@ class WaitingAdmin(ReadingAdmin):
 
     @admin.display(description="waiting since", ordering="since")
     def shown_since(self, job: Waiting) -> str:
-        return showing.day(job.since)
+        return html_render.day(job.since)
 
     @admin.display(description="due", ordering="due_at", empty_value="after another")
     def shown_due(self, job: Waiting) -> str | None:
-        return showing.day(job.due_at) if job.due_at else None
+        return html_render.day(job.due_at) if job.due_at else None
 
     def get_queryset(self, request: Any) -> Any:
         # A job has a row for each key, one of which may not be there yet: one of them stands for it.

@@ -17,18 +17,18 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from trackrelay.django.configuration import django_settings
-from trackrelay.worker.ops.dead_letters.exporting import line
-from trackrelay.worker.ops.dead_letters.texts import campaigns
-from trackrelay.worker.ops.words import count
-from trackrelay.worker.replayable import Refused, Wanted
-from trackrelay.worker.store.letters import State
+from trackrelay.django.django_settings import django_settings
+from trackrelay.worker.cli.common.humanize import count
+from trackrelay.worker.cli.dead_letters.dead_letter_render import campaigns
+from trackrelay.worker.cli.dead_letters.export import line
+from trackrelay.worker.dead_letters.eligibility import Refused, Wanted
+from trackrelay.worker.storage.dead_letter_queries import State
 
-from . import showing
-from .acting import CannotAct, Operators, acting
+from . import html_render
+from .actions import CannotAct, Operators, acting
 from .forms import ConfirmForm, RepairForm, in_the_admin
 from .models import DeadLetter
-from .reading_admin import ReadingAdmin, is_id
+from .read_only_admin import ReadingAdmin, is_id
 
 #: More at once are for the command line, which says how far it is.
 MOST = 5_000
@@ -124,15 +124,15 @@ class DeadLetterAdmin(ReadingAdmin):
 
     @admin.display(description="state", ordering="state")
     def shown_state(self, letter: DeadLetter) -> str:
-        return showing.state(letter.state)
+        return html_render.state(letter.state)
 
     @admin.display(description="operation of", ordering="operation")
     def shown_subject(self, letter: DeadLetter) -> str:
-        return showing.stacked(letter.operation, letter.key)
+        return html_render.stacked(letter.operation, letter.key)
 
     @admin.display(description="died", ordering="died_at")
     def shown_died(self, letter: DeadLetter) -> str:
-        return showing.day(letter.died_at)
+        return html_render.day(letter.died_at)
 
     # -- actions on a list
 
@@ -271,7 +271,7 @@ class DeadLetterAdmin(ReadingAdmin):
             "opts": self.opts,
             "letter": letter,
             "form": form,
-            "changes": [showing.change(each) for each in form.changes],
+            "changes": [html_render.change(each) for each in form.changes],
         }
         return TemplateResponse(request, "admin/trackrelay_ops/deadletter/repair.html", context)
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from django import forms
 
-from trackrelay.json_values import NotJsonError, decode_json
-from trackrelay.worker.ops.dead_letters.editing import TEMPLATE
-from trackrelay.worker.ops.dead_letters.texts import document_of
-from trackrelay.worker.repairing import Repair, changes
-from trackrelay.worker.replayable import Refused, Wanted
-from trackrelay.worker.store.letters import Letter, State
+from trackrelay.operations.json_values import NotJsonError, decode_json
+from trackrelay.worker.cli.dead_letters.dead_letter_render import document_of
+from trackrelay.worker.cli.dead_letters.editor import TEMPLATE
+from trackrelay.worker.dead_letters.eligibility import Refused, Wanted
+from trackrelay.worker.dead_letters.patch import Repair, changes
+from trackrelay.worker.storage.dead_letter_queries import Letter, State
 
-from .acting import Operators
-from .reading_admin import is_id
+from .actions import Operators
+from .read_only_admin import is_id
 
 #: What the command line calls what the forms have.
 _WORDS = {

@@ -17,25 +17,25 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
-from trackrelay.append import Entry, GenerationDiffers, ShardsDiffer
 from trackrelay.errors import QueueNotSetUp
-from trackrelay.ids import id_for
-from trackrelay.job import FORMAT_VERSION, decode_entry, encode_accepted
-from trackrelay.operation import Operation
-from trackrelay.redis_keys import LANES, Lane
-from trackrelay.refused import decode_refused
+from trackrelay.operations.ids import id_for
+from trackrelay.operations.operation import Operation
+from trackrelay.operations.refused_operations import decode_refused
+from trackrelay.queue.append import Entry, GenerationDiffers, ShardsDiffer
+from trackrelay.queue.job import FORMAT_VERSION, decode_entry, encode_accepted
+from trackrelay.queue.redis_keys import LANES, Lane
+from trackrelay.worker.dead_letters.refused_calls import death_of
 from trackrelay.worker.delivery.intake import refuse_unstorable
 from trackrelay.worker.failpoints import failpoint
-from trackrelay.worker.job import Job
-from trackrelay.worker.keys import KeyHasher
-from trackrelay.worker.queue_config import QueueConfig
-from trackrelay.worker.refused_calls import death_of
-from trackrelay.worker.store import dead_letters, incidents
-from trackrelay.worker.store.dead_letters import Death
-from trackrelay.worker.store.settled import settled
+from trackrelay.worker.queue.queue_config import QueueConfig
+from trackrelay.worker.storage import dead_letters, incident_log
+from trackrelay.worker.storage.dead_letters import Death
+from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.storage.settled_jobs import settled
+from trackrelay.worker.storage.stored_job import Job
 
-from .queue import RelayQueue
-from .rows import Mark, Relayed, Row, Rows
+from .outbox_rows import Mark, Relayed, Row, Rows
+from .relay_queue import RelayQueue
 
 log = structlog.get_logger("trackrelay.relay")
 
@@ -203,7 +203,7 @@ class Relay:
         if again:
             with self._stores.begin() as connection:
                 for generation, jobs in again.items():
-                    incidents.note_relayed_again(connection, generation, jobs)
+                    incident_log.note_relayed_again(connection, generation, jobs)
 
     def _without_arrived(self, rows: list[Row]) -> list[Row]:
         # Of what went into a queue that is gone, most has arrived.

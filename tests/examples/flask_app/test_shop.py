@@ -19,7 +19,8 @@ from flask.testing import FlaskClient
 from examples.flask_app import shop
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
-from trackrelay import Person, Producer, default, environment
+from trackrelay import Person, Producer, default
+from trackrelay.configuration import environment
 from trackrelay.sandbox.client import SandboxClient
 from trackrelay.testing import Captured, capture
 from trackrelay.worker.testing import DeliveringSandbox

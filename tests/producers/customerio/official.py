@@ -13,7 +13,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.sandbox.sandbox_process import SandboxProcess
 
 #: A bracket too many in the README of 3.2.0.
 MISPRINT = ("last_used=1514764800})", "last_used=1514764800)")

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 import trackrelay
 from trackrelay import InvalidOperation, Operation, QueueUnavailable
-from trackrelay.append import Entry
-from trackrelay.customerio import CustomerIO, CustomerIOException, Regions, enqueue_through, requests, track
-from trackrelay.worker.ops.servers import ports
+from trackrelay.customerio import CustomerIO, CustomerIOException, Regions, enqueue_through, request_operations, track
+from trackrelay.queue.append import Entry
+from trackrelay.worker.devstack.servers import ports
 
 #: Connections, which the drop-in has none of.
 WITHOUT_COUNTERPART = {"http"}
@@ -83,7 +83,7 @@ class Hidden:
         if name == "customerio":
             raise ModuleNotFoundError("No module named 'customerio'", name=name)
 sys.meta_path.insert(0, Hidden())
-from trackrelay.worker.ops.servers import ports
+from trackrelay.worker.devstack.servers import ports
 from trackrelay.customerio import CustomerIO, CustomerIOException, Regions
 CustomerIO("site", "key", region=Regions.EU)
 try:
@@ -259,7 +259,7 @@ FIELDS = st.sampled_from(
         "_timestamp",
     ]
 )
-PATHS = [(method, path.replace("(?P<", "").replace(">[^/]*)", "")) for method, path, _ in requests._V1]
+PATHS = [(method, path.replace("(?P<", "").replace(">[^/]*)", "")) for method, path, _ in request_operations._V1]
 V2 = [("POST", "/api/v2/entity"), ("POST", "/api/v2/batch")]
 
 

@@ -12,7 +12,7 @@ import redis
 
 import trackrelay
 from trackrelay.customerio import CustomerIO, CustomerIOException, enqueue_through
-from trackrelay.job import decode_entry
+from trackrelay.queue.job import decode_entry
 
 GOOD = {"type": "person", "identifiers": {"id": "5"}, "action": "event", "name": "seen"}
 BAD = GOOD | {"name": " "}

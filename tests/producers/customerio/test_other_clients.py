@@ -15,7 +15,7 @@ import pytest
 import trackrelay
 from trackrelay import ObjectRef, Person, operations
 from trackrelay.customerio import CustomerIO
-from trackrelay.operation import Operation
+from trackrelay.operations.operation import Operation
 
 WHEN = 1_700_000_000
 

@@ -17,7 +17,7 @@ from tests.producers.customerio import official
 from tests.support import canaries
 from tests.support.road import Road
 from trackrelay.sandbox.client import Effect, SandboxClient
-from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.sandbox.sandbox_process import SandboxProcess
 
 #: A time nearer than this was taken from the clock: one of the snippets asks it what was an hour ago.
 RECENT_S = 2 * 3_600
@@ -35,7 +35,7 @@ RELATED = {"identifiers": {"object_type_id": "1", "object_id": "acme"}}
 @pytest.fixture
 def road(worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]) -> Iterator[Road]:
     """A road with a worker, which `producers` enqueues to."""
-    from trackrelay.worker.setting_up import migrate
+    from trackrelay.worker.queue.bootstrap import migrate
 
     road = Road(worker_settings | {"TRACKRELAY_MERGE_DELAY": "0s"}, sandbox.client)
     migrate(road.engine, road.redis, 4)

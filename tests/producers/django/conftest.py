@@ -8,7 +8,7 @@ import redis
 
 from tests.support import django_project
 from tests.support.django_databases import django_template, lite_template, lite_url, shop_url
-from trackrelay.job import decode_entry
+from trackrelay.queue.job import decode_entry
 
 __all__ = ["django_template", "lite_template", "lite_url", "shop_url"]
 

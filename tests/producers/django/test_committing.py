@@ -20,7 +20,7 @@ from tests.support import django_project
 from tests.support.django_project import rolled_back
 from trackrelay import InvalidOperation, QueueUnavailable, aio, operations
 from trackrelay.testing.django import CapturingTestCase
-from trackrelay.worker.ops.servers import ValkeyProcess
+from trackrelay.worker.devstack.servers import ValkeyProcess
 
 pytestmark = pytest.mark.usefixtures("project")
 Queued = Callable[[], list[Any]]

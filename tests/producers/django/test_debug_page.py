@@ -11,7 +11,7 @@ from django.views.debug import ExceptionReporter
 import trackrelay
 from tests.support import django_project
 from trackrelay import TrackRelayError
-from trackrelay.worker.ops.servers import ValkeyProcess
+from trackrelay.worker.devstack.servers import ValkeyProcess
 
 PASSWORD = "Hq7vTz2Lkw"
 

@@ -15,7 +15,7 @@ from tests.support import django_project
 from tests.support.django_project import rolled_back
 from trackrelay import Person, aio
 from trackrelay.django.models import OutboxRow
-from trackrelay.refused import decode_refused
+from trackrelay.operations.refused_operations import decode_refused
 
 Kept = Callable[[], list[Any]]
 

@@ -18,8 +18,8 @@ from tests.support.road import Road
 from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
 from trackrelay.django.models import OutboxRow
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.queue.bootstrap import migrate
 
 
 @pytest.fixture

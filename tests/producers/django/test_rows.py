@@ -17,7 +17,7 @@ from tests.support import django_project
 from tests.support.django_project import rolled_back
 from trackrelay import aio, outbox
 from trackrelay.django.models import OutboxRow
-from trackrelay.job import decode_entry
+from trackrelay.queue.job import decode_entry
 
 ALIASES = ["default", "lite"]
 

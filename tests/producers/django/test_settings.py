@@ -22,9 +22,9 @@ from tests.support import django_project
 from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
 from trackrelay import ConfigurationError, InvalidOperation, operations
+from trackrelay.configuration.environment import environment
 from trackrelay.django.database_urls import url_of
-from trackrelay.environment import environment
-from trackrelay.worker.relay.queue import RelayQueue
+from trackrelay.worker.relay.relay_queue import RelayQueue
 from trackrelay.worker.settings import load as load_worker
 
 
@@ -202,7 +202,7 @@ def test_without_an_alias_and_the_admin_the_workers_database_is_none_of_django_s
 ) -> None:
     monkeypatch.setenv("TRACKRELAY_DATABASE_URL", "postgresql://db.example/shop")
     django_project.use("default", "postgresql://app@127.0.0.1:5432/shop")
-    monkeypatch.setattr("trackrelay.django.checking.apps.is_installed", lambda name: False)
+    monkeypatch.setattr("trackrelay.django.system_checks.apps.is_installed", lambda name: False)
     with django_project.connected(**GOOD):
         assert checks.run_checks(tags=["trackrelay"]) == []
 

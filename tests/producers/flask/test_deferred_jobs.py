@@ -20,8 +20,8 @@ from trackrelay import ConfigurationError, QueueUnavailable, aio, track
 from trackrelay.customerio import CustomerIO
 from trackrelay.flask import TrackRelay
 from trackrelay.testing import capture
-from trackrelay.worker.ops.servers import ValkeyProcess
-from trackrelay.worker.queue_config import set_up
+from trackrelay.worker.devstack.servers import ValkeyProcess
+from trackrelay.worker.queue.queue_config import set_up
 
 Entries = Callable[[], dict[str, list[bytes]]]
 
@@ -280,7 +280,7 @@ def test_a_job_carries_the_trace_of_its_request_however_late_it_leaves(
 ) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     monkeypatch.setattr(
-        "trackrelay.producer.current_traceparent", lambda: trace if flask.has_request_context() else None
+        "trackrelay.calls.producer.current_traceparent", lambda: trace if flask.has_request_context() else None
     )
     with serving(app) as server:
         server.get("/drop-in")

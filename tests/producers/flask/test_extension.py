@@ -20,7 +20,7 @@ from tests.support.worker_process import ROOT, clean_environment
 from trackrelay import ConfigurationError, ObjectRef, Person, track
 from trackrelay.default import default_producer
 from trackrelay.flask import TrackRelay, anonymous_id, forget_visitor, identify_visitor, visitor
-from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.sandbox.sandbox_process import SandboxProcess
 from trackrelay.testing import Captured, capture
 
 relay = TrackRelay()

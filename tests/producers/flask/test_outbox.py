@@ -131,9 +131,9 @@ def test_after_a_crash_between_commit_and_relay_the_relay_takes_it_on(
     job = app.test_client().get("/order").text
     client = redis.Redis.from_url(worker_settings["TRACKRELAY_REDIS_URL"])
     assert client.dbsize() == 0
-    from trackrelay.worker.setting_up import migrate
+    from trackrelay.worker.queue.bootstrap import migrate
     from trackrelay.worker.settings import load
-    from trackrelay.worker.store.engine import make_engine
+    from trackrelay.worker.storage.engine import make_engine
 
     configured = load(worker_settings)
     engine = make_engine(configured, pool_size=1)

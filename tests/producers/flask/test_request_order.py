@@ -15,8 +15,8 @@ from flask_sqlalchemy import SQLAlchemy
 from tests.producers.flask.serving import Browser, serving
 from trackrelay import track
 from trackrelay.flask import TrackRelay
-from trackrelay.job import decode_entry
 from trackrelay.outbox import table
+from trackrelay.queue.job import decode_entry
 
 #: How often each visitor clicks, and how many visitors there are at a time.
 CLICKS, VISITORS = 100, 3

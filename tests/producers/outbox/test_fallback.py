@@ -14,10 +14,10 @@ import sqlalchemy as sa
 import trackrelay
 from tests.support.waiting import patient, wait_until
 from trackrelay import ConfigurationError, Producer, QueueUnavailable, aio
-from trackrelay.outbox import fallback, table
-from trackrelay.outbox.fallback import MAX_KEYS, Unrelayed
-from trackrelay.worker.ops.servers import ValkeyProcess
-from trackrelay.worker.queue_config import set_up
+from trackrelay.outbox import outbox_fallback, table
+from trackrelay.outbox.outbox_fallback import MAX_KEYS, Unrelayed
+from trackrelay.worker.devstack.servers import ValkeyProcess
+from trackrelay.worker.queue.queue_config import set_up
 
 Rows = Callable[[], list[Any]]
 NOWHERE = "redis://127.0.0.1:1/0"
@@ -185,7 +185,7 @@ def test_a_process_that_noticed_no_outage_does_not_overtake_what_another_one_wro
     rows: Rows,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fallback, "CALM_S", 0.0)
+    monkeypatch.setattr(outbox_fallback, "CALM_S", 0.0)
     cut_off = make_producer(NOWHERE, outbox_url)
     producer.track("42", "before", {})
     first = cut_off.track("42", "first", {})
@@ -200,7 +200,7 @@ def test_a_process_that_noticed_no_outage_does_not_overtake_what_another_one_wro
 def test_calls_in_quick_succession_look_at_the_outbox_once(
     producer: Producer, queue: redis.Redis, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fallback, "CALM_S", 3600.0)
+    monkeypatch.setattr(outbox_fallback, "CALM_S", 3600.0)
     looks: list[str] = []
     assert producer.fallback is not None
     sa.event.listen(producer.fallback._engine, "before_cursor_execute", lambda *said: looks.append(said[2]))
@@ -220,15 +220,15 @@ def test_rows_whose_keys_are_not_known_keep_back_everybody(
     monkeypatch: pytest.MonkeyPatch,
     which: str,
 ) -> None:
-    monkeypatch.setattr(fallback, "CALM_S", 0.0)
-    monkeypatch.setattr(fallback, "LOOK_S", 0.0)
+    monkeypatch.setattr(outbox_fallback, "CALM_S", 0.0)
+    monkeypatch.setattr(outbox_fallback, "LOOK_S", 0.0)
     cut_off = make_producer(NOWHERE, outbox_url)
     if which == "a newer version's":
         cut_off.track("1", "seen", {})
         with engine.begin() as connection:
             connection.execute(sa.update(table).values(format=99))
     else:
-        monkeypatch.setattr(fallback, "LOOK_ROWS", 2)
+        monkeypatch.setattr(outbox_fallback, "LOOK_ROWS", 2)
         for number in range(3):
             cut_off.track(str(number), "seen", {})
     job = producer.track("42", "seen", {})

@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 import trackrelay
 from trackrelay import InvalidOperation, Person, operations
-from trackrelay.backends import MemoryBackend
+from trackrelay.calls.backends import MemoryBackend
 from trackrelay.default import default_producer
-from trackrelay.job import decode_entry
 from trackrelay.outbox import Outbox, create_table, metadata, table
+from trackrelay.queue.job import decode_entry
 
 Rows = Callable[[], list[Any]]
 

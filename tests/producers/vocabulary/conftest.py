@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from trackrelay import cautions
+from trackrelay.operations import cautions
 
 
 @pytest.fixture(autouse=True)

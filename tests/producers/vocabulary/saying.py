@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from trackrelay.errors import InvalidOperation
-from trackrelay.operation import Operation
+from trackrelay.operations.operation import Operation
 
 
 def refusal_of(call: Callable[[], object]) -> InvalidOperation:

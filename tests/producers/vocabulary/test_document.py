@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.producers.vocabulary.saying import document_of, refusal_of
-from trackrelay import document, operations
+from trackrelay import operations
 from trackrelay.errors import InvalidOperation
-from trackrelay.ids import new_id
+from trackrelay.operations import validation
+from trackrelay.operations.ids import new_id
 
 EVENT = {"type": "person", "identifiers": {"id": "42"}, "action": "event", "name": "x"}
 
@@ -152,11 +153,11 @@ def test_an_events_own_id_is_the_jobs() -> None:
 
 def test_a_repaired_document_keeps_its_jobs_id() -> None:
     for raw in (EVENT, EVENT | {"id": ID}, {"type": "person", "identifiers": {"id": "42"}, "action": "delete"}):
-        assert document.check(raw, id=ID, idempotency_key="k").id == ID
+        assert validation.check(raw, id=ID, idempotency_key="k").id == ID
 
 
 def test_a_document_with_another_id_than_its_job_is_refused() -> None:
-    assert refusal_of(lambda: document.check(EVENT | {"id": new_id()}, id=ID)).field == "id"
+    assert refusal_of(lambda: validation.check(EVENT | {"id": new_id()}, id=ID)).field == "id"
 
 
 def test_an_id_is_no_field_of_what_customer_io_does_not_deduplicate() -> None:
@@ -169,7 +170,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-FIELDS = sorted({field for rule in document.RULES.values() for field in rule.fields} | {"data", ""})
+FIELDS = sorted({field for rule in validation.RULES.values() for field in rule.fields} | {"data", ""})
 LIKELY = st.sampled_from(
     [
         {"id": "42"},
@@ -188,7 +189,7 @@ LIKELY = st.sampled_from(
 
 
 @settings(deadline=None)
-@given(st.sampled_from(sorted(document.RULES)), st.dictionaries(st.sampled_from(FIELDS), LIKELY | JSON))
+@given(st.sampled_from(sorted(validation.RULES)), st.dictionaries(st.sampled_from(FIELDS), LIKELY | JSON))
 def test_whatever_the_document_the_gate_answers_with_an_operation_or_a_refusal(
     kind: tuple[str, str], fields: dict[str, Any]
 ) -> None:

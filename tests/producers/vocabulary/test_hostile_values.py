@@ -14,7 +14,7 @@ import pytest
 import trackrelay
 from tests.producers.vocabulary.saying import refusal_of
 from trackrelay import InvalidOperation, ObjectRef, Operation, Person, Producer, operations
-from trackrelay.operation import Operation as OperationType
+from trackrelay.operations.operation import Operation as OperationType
 
 HUGE = 10**5000
 WORDS = "x" * 1_000_000
@@ -343,7 +343,7 @@ def test_refused_ones_among_many_are_reported_and_the_others_enqueued() -> None:
 
 def test_an_operation_that_was_checked_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     operation = operations.track("42", "seen", person_attributes={"plan": "pro"}, timestamp=datetime.now(UTC))
-    monkeypatch.setattr("trackrelay.document.check", mock.Mock(side_effect=AssertionError))
+    monkeypatch.setattr("trackrelay.operations.validation.check", mock.Mock(side_effect=AssertionError))
     assert Producer(backend="memory").enqueue(operation) == operation.id
 
 

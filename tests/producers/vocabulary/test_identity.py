@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.producers.vocabulary.saying import document_of, refusal_of
 from trackrelay import InvalidOperation, ObjectRef, Person, operations
-from trackrelay.checks.names import email
+from trackrelay.operations.checks.name_checks import email
 
 COMPOSED, DECOMPOSED = "jos\u00e9@example.com", "jose\u0301@example.com"
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ulid import ULID
 
-from trackrelay.ids import companion_id, id_for, is_ulid, new_id
+from trackrelay.operations.ids import companion_id, id_for, is_ulid, new_id
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=50)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from trackrelay.keys import is_private, shown
+from trackrelay.operations.keys import is_private, shown
 
 
 @pytest.mark.parametrize(

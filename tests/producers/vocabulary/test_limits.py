@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.producers.vocabulary.saying import refusal_of
-from trackrelay import limits, operations
-from trackrelay.people import ObjectRef, Person
+from trackrelay import operations
+from trackrelay.operations import limits
+from trackrelay.operations.refs import ObjectRef, Person
 
 Call = Callable[[int], Any]
 

@@ -14,9 +14,9 @@ from tests.description import Description
 from tests.producers.vocabulary.saying import document_of, refusal_of
 from tests.support.description_check import description
 from trackrelay import operations as ops
-from trackrelay.ids import companion_id
-from trackrelay.operation import Operation
-from trackrelay.people import ObjectRef, Person
+from trackrelay.operations.ids import companion_id
+from trackrelay.operations.operation import Operation
+from trackrelay.operations.refs import ObjectRef, Person
 
 ADA = {"email": "ada@example.com"}
 ACME = {"object_type_id": "1", "object_id": "acme"}

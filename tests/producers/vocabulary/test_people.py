@@ -10,7 +10,7 @@ import pytest
 
 from tests.producers.vocabulary.saying import refusal_of
 from trackrelay.errors import InvalidOperation
-from trackrelay.people import ObjectRef, Person
+from trackrelay.operations.refs import ObjectRef, Person
 
 SOME_UUID = UUID("2f1cbd1d-5d5c-4c26-8b5e-0a1d1bb7f8f0")
 

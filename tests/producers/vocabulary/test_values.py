@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.producers.vocabulary.saying import document_of, refusal_of
-from trackrelay import limits, operations, values
+from trackrelay import operations
 from trackrelay.errors import InvalidOperation
+from trackrelay.operations import coercion, limits
 
 SOME_UUID = UUID("2f1cbd1d-5d5c-4c26-8b5e-0a1d1bb7f8f0")
 
@@ -245,15 +246,15 @@ def test_naive_datetimes_mean_what_is_set() -> None:
     naive = datetime(2024, 5, 1, 14)
     try:
         for zone in (ZoneInfo("Europe/Berlin"), lambda: ZoneInfo("Europe/Berlin")):
-            values.set_naive_timezone(zone)
+            coercion.set_naive_timezone(zone)
             made = document_of(operations.track("42", "x", {"at": naive}, timestamp=naive))
             assert made["timestamp"] == made["attributes"]["at"] == 1714564800
             # A date has no zone to be naive about.
             assert made_of(date(2024, 5, 1)) == 1714521600
-        values.set_naive_timezone(lambda: None)
+        coercion.set_naive_timezone(lambda: None)
         assert refused(naive).actual == "a naive datetime"
     finally:
-        values.set_naive_timezone(None)
+        coercion.set_naive_timezone(None)
     assert refused(naive).actual == "a naive datetime"
 
 

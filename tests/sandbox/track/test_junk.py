@@ -9,13 +9,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trackrelay.sandbox.core import Sandbox
-from trackrelay.sandbox.faults.book import Traffic
+from trackrelay.sandbox.faults.fault_book import Traffic
 from trackrelay.sandbox.options import SandboxOptions
 from trackrelay.sandbox.track.endpoints import ENDPOINTS, Endpoint
+from trackrelay.sandbox.track.parsed_request import Request, segments
 from trackrelay.sandbox.track.refusal import Malformed
-from trackrelay.sandbox.track.request import Request, segments
-from trackrelay.sandbox.views.http import shown
-from trackrelay.sandbox.views.shapes import object_line, others, person_page
+from trackrelay.sandbox.views.view_http import shown
+from trackrelay.sandbox.views.view_shapes import object_line, others, person_page
 
 # fmt: off
 WORDS = [

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from trackrelay import operations
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.customerio.client import TrackApi
-from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
-from trackrelay.worker.customerio.requests import single
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.track_api.http_client import TrackApi
+from trackrelay.worker.track_api.request_builder import single
+from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
 from .silence import dripping, not_accepting
 

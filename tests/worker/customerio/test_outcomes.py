@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackrelay.worker.customerio.outcomes import (
+from trackrelay.worker.track_api.region import judge
+from trackrelay.worker.track_api.request_builder import Request
+from trackrelay.worker.track_api.responses import (
     MAX_ERRORS,
     Accepted,
     Answer,
@@ -21,8 +23,6 @@ from trackrelay.worker.customerio.outcomes import (
     meaning,
     retry_after_s,
 )
-from trackrelay.worker.customerio.region import judge
-from trackrelay.worker.customerio.requests import Request
 
 ONE = Request("entity", "/api/v2/entity", b"{}", 1)
 BATCH = Request("batch", "/api/v2/batch", b"{}", 3)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from trackrelay.worker.customerio.client import NoAnswer, TrackApi
+from trackrelay.worker.track_api.http_client import NoAnswer, TrackApi
 
 PASSWORD = "Xw3kPz8Lq"
 #: Nobody listens on the port, so that no request leaves this machine.

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from trackrelay import Person, operations
-from trackrelay.worker.customerio.requests import UnsendableDocument, batch, path_segment, segment, single
+from trackrelay.worker.track_api.request_builder import UnsendableDocument, batch, path_segment, segment, single
 
 
 def large(person: Person) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.road import Road
 from tests.worker.delivery.in_process import FakeApi, Worker
-from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.sandbox.sandbox_process import SandboxProcess
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def working_road(road: Road, start_worker: Callable[..., Any]) -> Road:
 
 def migrate_queue(road: Road, shards: int = 4) -> None:
     """Set up Redis and the shards' rows, as `trackrelay migrate` does."""
-    from trackrelay.worker.setting_up import migrate
+    from trackrelay.worker.queue.bootstrap import migrate
 
     migrate(road.engine, road.redis, shards)
 

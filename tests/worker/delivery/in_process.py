@@ -16,24 +16,24 @@ import redis
 import sqlalchemy as sa
 
 from tests.support.waiting import wait_until
-from trackrelay.keys import shard_of
-from trackrelay.worker.customerio.client import TooLate, TrackApi
-from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
-from trackrelay.worker.customerio.region import Verdict
-from trackrelay.worker.customerio.requests import Request
-from trackrelay.worker.delivery import breaker, holding, loop, sending
+from trackrelay.operations.keys import shard_of
+from trackrelay.worker.delivery import breaker, cycle, lease, sender
 from trackrelay.worker.delivery.breaker import Breaker
-from trackrelay.worker.delivery.loop import Rules
-from trackrelay.worker.delivery.pace import GRACE_S, Pace
-from trackrelay.worker.delivery.sending import Sender
+from trackrelay.worker.delivery.cycle import Rules
+from trackrelay.worker.delivery.rate_limiter import GRACE_S, Pace
+from trackrelay.worker.delivery.sender import Sender
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.failpoints import _planned
-from trackrelay.worker.keys import KeyHasher
-from trackrelay.worker.redis_client import connect
+from trackrelay.worker.queue.redis_client import connect
 from trackrelay.worker.resources import Resources, ask_region, key_hash_secret
 from trackrelay.worker.settings import Settings, load
-from trackrelay.worker.store import shards
-from trackrelay.worker.store.engine import make_engine
+from trackrelay.worker.storage import shards
+from trackrelay.worker.storage.engine import make_engine
+from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.track_api.http_client import TooLate, TrackApi
+from trackrelay.worker.track_api.region import Verdict
+from trackrelay.worker.track_api.request_builder import Request
+from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
 SHARDS = 4
 OK = Answer(200, b"{}")
@@ -125,7 +125,7 @@ class Worker:
 
     def hold(self, shard: int, slice_s: float = 3.0) -> None:
         """Hold a shard once."""
-        holding.hold(shard, self.resources, slice_s)
+        lease.hold(shard, self.resources, slice_s)
 
     def work(self, times: int = 1, slice_s: float = 3.0) -> None:
         """Hold each shard in turn."""
@@ -194,7 +194,7 @@ def child_holding(environment: dict[str, str], shard: int, failpoints: str) -> I
     pid = os.fork()
     if pid == 0:
         try:
-            loop.failpoint = sending.failpoint = _planned(failpoints)
+            cycle.failpoint = sender.failpoint = _planned(failpoints)
             Worker(environment).hold(shard)
         finally:
             os._exit(0)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from trackrelay.worker.delivery.admission import admit, choose_probes
 from trackrelay.worker.delivery.breaker import Standing, Standings
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.job import Job
+from trackrelay.worker.storage.stored_job import Job
 
 OPERATIONS = {
     "person.event": Family.V2,

@@ -6,10 +6,10 @@ import pytest
 
 from tests.support.road import Road
 from tests.worker.delivery.in_process import BUSY, SHARDS, FakeApi, Worker, make_due, people_of, shard_of_person
-from trackrelay.worker.delivery import loop
+from trackrelay.worker.delivery import cycle
 from trackrelay.worker.delivery.shard_queue import ShardQueue, fairest
-from trackrelay.worker.store import shards
-from trackrelay.worker.ticking import TICK_KEY, ring_forgotten
+from trackrelay.worker.maintenance.ticks import TICK_KEY, ring_forgotten
+from trackrelay.worker.storage import shards
 
 SHARD = shard_of_person("42")
 
@@ -45,7 +45,7 @@ def test_jobs_that_a_killed_holder_left_pending_are_found_once_its_lease_is_gone
         raise Killed
 
     road.producer.track("42", "pending", {})
-    monkeypatch.setattr(loop, "failpoint", killed)
+    monkeypatch.setattr(cycle, "failpoint", killed)
     monkeypatch.setattr(ShardQueue, "leave", lambda *_: "lost")
     with pytest.raises(Killed):
         worker.hold(SHARD)

@@ -5,8 +5,8 @@ import pytest
 
 from tests.support.road import Road
 from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker
-from trackrelay.job import FORMAT_VERSION
-from trackrelay.keys import shard_of
+from trackrelay.operations.keys import shard_of
+from trackrelay.queue.job import FORMAT_VERSION
 
 #: Entries as 0.1.0 writes them. Never to be changed: a new format gets lines of its own.
 FORMAT_1 = {

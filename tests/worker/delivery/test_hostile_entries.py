@@ -14,10 +14,10 @@ from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import BUSY, OK, FakeApi, Worker, make_due, people_of, probe_now, refusal
 from trackrelay import operations
-from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
-from trackrelay.worker.customerio.requests import Request
-from trackrelay.worker.delivery import intake, loop
-from trackrelay.worker.store import settlement
+from trackrelay.worker.delivery import cycle, intake
+from trackrelay.worker.storage import settlement
+from trackrelay.worker.track_api.request_builder import Request
+from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
 SHARD = 0
 NAMES = re.compile(rb'"name":"(healthy [^"]*)"')
@@ -242,11 +242,11 @@ def test_a_store_in_trouble_is_not_taken_for_data_that_it_refuses(
     def fail(*args: Any) -> bool:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(loop.settlement, "settle", fail)
+    monkeypatch.setattr(cycle.settlement, "settle", fail)
     job = healthy(road, "waits", "live")
     with pytest.raises(OSError, match="disk"):
         worker.hold(SHARD)
     monkeypatch.undo()
-    assert settlement.settle is loop.settlement.settle
+    assert settlement.settle is cycle.settlement.settle
     worker.hold(SHARD)
     assert road.ledger_ids() == {job}

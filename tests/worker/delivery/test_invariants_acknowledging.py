@@ -22,11 +22,11 @@ from tests.worker.delivery.in_process import (
     shard_of_person,
 )
 from trackrelay import Person
-from trackrelay.worker.delivery import intake, loop
+from trackrelay.worker.delivery import cycle, intake
 from trackrelay.worker.delivery.breaker import Breaker
-from trackrelay.worker.delivery.pace import Pace
+from trackrelay.worker.delivery.rate_limiter import Pace
 from trackrelay.worker.delivery.shard_queue import ShardQueue
-from trackrelay.worker.store import known
+from trackrelay.worker.storage import duplicate_check
 
 SHARD = shard_of_person("42")
 #: More often than any entry may be handed out before it counts as one that kills its workers.
@@ -84,7 +84,7 @@ def test_a_commit_of_which_nobody_learned_is_not_repeated(
             raise OperationalError("COMMIT", {}, Exception("the server closed the connection unexpectedly"))
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "failpoint", breaks)
+        patched.setattr(cycle, "failpoint", breaks)
         for shard in {SHARD, shard_of_person("7")}:
             with pytest.raises(OperationalError):
                 worker.hold(shard)
@@ -239,18 +239,18 @@ def test_what_is_too_much_for_a_slow_store_comes_in_smaller_parts(
 ) -> None:
     with road.producer.pipeline() as pipeline:
         jobs = [pipeline.track("42", str(number), {}) for number in range(100)]
-    look_up = known.look_up
+    look_up = duplicate_check.look_up
 
     def slow_for_many(connection: Any, shard: int, lane: Any, ids: Any, *asked: Any) -> Any:
         if len(ids) > 5:
             expire_lease(road.redis, shard)
         return look_up(connection, shard, lane, ids, *asked)
 
-    monkeypatch.setattr(known, "look_up", slow_for_many)
+    monkeypatch.setattr(duplicate_check, "look_up", slow_for_many)
     for _ in range(TOO_OFTEN):
         worker.hold(SHARD)
     assert api.taken[:3] == ["0", "1", "2"]
-    monkeypatch.setattr(known, "look_up", look_up)
+    monkeypatch.setattr(duplicate_check, "look_up", look_up)
     worker.work_off(lambda: road.ledger_ids() == set(jobs))
     assert api.taken == [str(number) for number in range(100)]
     assert not road.dead_ids()

@@ -10,11 +10,11 @@ import pytest
 
 from tests.support.road import Road
 from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, expire_lease, people_of, probe_now, shard_of_person
-from trackrelay.worker.delivery import loop
+from trackrelay.worker.delivery import cycle
 from trackrelay.worker.delivery.shard_queue import LeaseLost, ShardQueue
-from trackrelay.worker.store import settlement, shards
-from trackrelay.worker.store.settlement import Holder, Settlement
-from trackrelay.worker.ticking import ring_forgotten
+from trackrelay.worker.maintenance.ticks import ring_forgotten
+from trackrelay.worker.storage import settlement, shards
+from trackrelay.worker.storage.settlement import Holder, Settlement
 
 DAY_S = 86_400
 SHARD = shard_of_person("42")
@@ -39,7 +39,7 @@ def test_a_worker_whose_clock_is_days_off_expires_nothing_and_postpones_nothing(
 ) -> None:
     road.producer.track(people_of(0, 1)[0], "delivered before", {})
     worker.hold(0, 0.2)
-    monkeypatch.setattr(loop, "time", Clock(days * DAY_S))
+    monkeypatch.setattr(cycle, "time", Clock(days * DAY_S))
     jobs = {road.producer.track(person, "x", {}) for person in people_of(0, 10)}
     worker.hold(0, 0.5)
     assert jobs <= road.ledger_ids()

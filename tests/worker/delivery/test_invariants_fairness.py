@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.road import Road
 from tests.worker.delivery.in_process import Worker, people_of
-from trackrelay.job import FORMAT_VERSION
+from trackrelay.queue.job import FORMAT_VERSION
 from trackrelay.worker.delivery.shard_queue import fairest
-from trackrelay.worker.store import shards
+from trackrelay.worker.storage import shards
 
 
 def left_a_moment_ago(road: Road, shard: int) -> None:
@@ -45,7 +45,7 @@ def test_no_message_of_a_busy_shard_is_spent_on_one_that_failed(
         raise RuntimeError("of the test")
 
     with monkeypatch.context() as patched:
-        patched.setattr("trackrelay.worker.delivery.loop.pack", fails)
+        patched.setattr("trackrelay.worker.delivery.cycle.pack", fails)
         with pytest.raises(RuntimeError):
             worker.hold(2)
     left_a_moment_ago(road, 0)

@@ -19,9 +19,9 @@ from tests.worker.delivery.in_process import (
     shard_of_person,
 )
 from trackrelay import Person, operations
-from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
-from trackrelay.worker.customerio.requests import Request
 from trackrelay.worker.endpoint_families import Family, family_of_operation
+from trackrelay.worker.track_api.request_builder import Request
+from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
 
 def forms_answer(answer: Answer | NoAnswer) -> Any:

@@ -13,8 +13,8 @@ from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import FakeApi, Worker, make_due, people_of
 from tests.worker.delivery.test_forgotten_shards import tick
 from tests.worker.delivery.test_invariants_backlog import FILL
-from trackrelay.worker.store import backlog, due, known, shards, sweep
-from trackrelay.worker.store.sweep import Seen
+from trackrelay.worker.storage import backlog, due_jobs, duplicate_check, scan_cursor, shards
+from trackrelay.worker.storage.scan_cursor import Seen
 
 DEAD = 12_000
 ROWS = 15_000
@@ -36,8 +36,8 @@ def snapshot(road: Road) -> Iterator[None]:
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """No look from the beginning that is not needed, however quick this machine is."""
-    monkeypatch.setattr(sweep, "REST", 1e9)
-    monkeypatch.setattr(sweep, "LONGEST_REST_S", 1e9)
+    monkeypatch.setattr(scan_cursor, "REST", 1e9)
+    monkeypatch.setattr(scan_cursor, "LONGEST_REST_S", 1e9)
 
 
 def fill(road: Road, rows: int, keys: int, delivered: int = 0) -> None:
@@ -120,7 +120,7 @@ def test_of_a_long_queue_only_what_is_left_is_looked_at(road: Road) -> None:
     promotions = Blocks(road.engine, "SET due_at = greatest(", BY_KEY)
     with road.engine.begin() as connection:
         shards.lock(connection, [0])
-        jobs = due.look(connection, 0, "live", 1_000, DEAD).jobs
+        jobs = due_jobs.look(connection, 0, "live", 1_000, DEAD).jobs
         left = backlog.remove(connection, [job.id for job in jobs])
         backlog.promote(connection, left, 0.0)
     assert len({job.keys for job in jobs}) > 40
@@ -144,7 +144,7 @@ def test_a_look_that_takes_long_queues_says_where_the_next_one_begins(road: Road
     with road.engine.begin() as connection:
         # Ten queues, each of thirty rows that stand together.
         connection.exec_driver_sql("UPDATE trackrelay_backlog SET position = mod(position, 10) * 30 + position / 10")
-        looks = [due.look(connection, 0, "live", 20, start) for start in (0, 181, 270, 271)]
+        looks = [due_jobs.look(connection, 0, "live", 20, start) for start in (0, 181, 270, 271)]
     # Ten rows of each that fits; fourteen and what fits of the next; twenty; none.
     assert [[int(job.id) % 10 for job in look.jobs][-1:] for look in looks] == [[1], [8], [9], []]
     assert [look.seen for look in looks] == [
@@ -214,9 +214,9 @@ def test_whether_something_is_due_is_asked_from_a_position_on_or_not_at_all(road
     fill(road, 10, 10)
     with road.engine.connect() as connection:
         ids, keys = ["new"], ["id:new"]
-        assert known.look_up(connection, 0, "live", ids, keys, due_from=9).has_due
-        assert not known.look_up(connection, 0, "live", ids, keys, due_from=10).has_due
-        assert not known.look_up(connection, 0, "live", ids, keys, due_from=None).has_due
+        assert duplicate_check.look_up(connection, 0, "live", ids, keys, due_from=9).has_due
+        assert not duplicate_check.look_up(connection, 0, "live", ids, keys, due_from=10).has_due
+        assert not duplicate_check.look_up(connection, 0, "live", ids, keys, due_from=None).has_due
 
 
 def names(api: FakeApi) -> list[Any]:

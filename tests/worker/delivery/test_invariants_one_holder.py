@@ -11,10 +11,10 @@ from sqlalchemy.exc import OperationalError
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import Worker, child_holding, end_of, shard_of_person, state_of
-from trackrelay.worker.delivery import holding
+from trackrelay.worker.delivery import lease
 from trackrelay.worker.delivery.shard_queue import ShardQueue
-from trackrelay.worker.store import settlement, shards
-from trackrelay.worker.store.settlement import Holder, Settlement
+from trackrelay.worker.storage import settlement, shards
+from trackrelay.worker.storage.settlement import Holder, Settlement
 
 SHARD = shard_of_person("42")
 
@@ -98,9 +98,9 @@ def test_a_claim_that_ran_out_in_its_sleep_takes_the_shard_from_nobody(road: Roa
     assert sleeper.claim()
     worker.redis.delete(f"trackrelay:{SHARD}:lease")  # what time does
     assert holder.claim()
-    delivery = holding._take_over(holder, worker.resources)
+    delivery = lease._take_over(holder, worker.resources)
     assert delivery is not None
-    assert holding._take_over(sleeper, worker.resources) is None
+    assert lease._take_over(sleeper, worker.resources) is None
     assert delivery.round("live")
     assert road.ledger_ids() == {job}
 

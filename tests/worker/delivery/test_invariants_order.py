@@ -25,13 +25,13 @@ from tests.worker.delivery.in_process import (
     shard_of_person,
 )
 from trackrelay import Person, operations
-from trackrelay.keys import shard_of
-from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
-from trackrelay.worker.delivery import loop, sending
+from trackrelay.operations.keys import shard_of
+from trackrelay.worker.dead_letters.eligibility import Wanted
+from trackrelay.worker.dead_letters.replay_batches import Replayer
+from trackrelay.worker.delivery import cycle, sender
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.replayable import Wanted
-from trackrelay.worker.replaying import Replayer
-from trackrelay.worker.store import known
+from trackrelay.worker.storage import duplicate_check
+from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
 SHARD = shard_of_person("42")
 LARGE = "x" * 40_000
@@ -185,7 +185,7 @@ def test_a_job_across_shards_that_kills_its_workers_frees_both_keys(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "keep_back", killed)
+        patched.setattr(cycle, "keep_back", killed)
         for _ in range(12):
             try:
                 worker.hold(shard_of_person(one))
@@ -229,7 +229,7 @@ def test_nor_if_both_shards_look_them_up_in_the_same_moment(
     worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
     road.producer.enqueue_all([one, two])
     with monkeypatch.context() as a_moment_ago:
-        a_moment_ago.setattr(known, "look_up", lambda *_: known.Known(frozenset(), frozenset()))
+        a_moment_ago.setattr(duplicate_check, "look_up", lambda *_: duplicate_check.Known(frozenset(), frozenset()))
         worker.hold(SHARD)
     worker.work_off(lambda: road.ledger_ids() == {one.id, two.id}, timeout=4)
 
@@ -364,8 +364,8 @@ def test_in_any_weather_with_two_workers_that_die_at_any_moment_every_key_keeps_
         if not weather.calm and point != "before_send" and chance.random() < 0.03:
             raise Killed(point)
 
-    monkeypatch.setattr(loop, "failpoint", may_die)
-    monkeypatch.setattr(sending, "failpoint", may_die)
+    monkeypatch.setattr(cycle, "failpoint", may_die)
+    monkeypatch.setattr(sender, "failpoint", may_die)
     over = threading.Event()
 
     def work(worker: Worker) -> None:

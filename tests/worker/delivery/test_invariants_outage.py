@@ -22,13 +22,13 @@ from tests.worker.delivery.in_process import (
     shard_of_person,
 )
 from trackrelay import Person
-from trackrelay.worker.customerio.client import TooLate
-from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
-from trackrelay.worker.customerio.region import Verdict
-from trackrelay.worker.delivery import loop
+from trackrelay.worker.delivery import cycle
 from trackrelay.worker.delivery.breaker import Breaker
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.store import shards
+from trackrelay.worker.storage import shards
+from trackrelay.worker.track_api.http_client import TooLate
+from trackrelay.worker.track_api.region import Verdict
+from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
 SHARD = shard_of_person("42")
 
@@ -86,7 +86,7 @@ def test_a_worker_whose_clock_is_late_counts_no_outage_against_its_jobs(
 
     road.producer.track("42", "delivered before", {})
     worker.hold(SHARD)
-    monkeypatch.setattr(loop, "time", LateClock)
+    monkeypatch.setattr(cycle, "time", LateClock)
     api.answers = lambda request, documents: BUSY
     job = road.producer.track("42", "fails alone", {})
     for _ in range(5):
@@ -140,7 +140,7 @@ def test_the_probes_token_is_given_back_when_the_round_breaks_off(
         raise OSError(point)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "failpoint", breaks)
+        patched.setattr(cycle, "failpoint", breaks)
         with pytest.raises(OSError, match="after_read"):
             worker.hold(SHARD)
     assert not road.redis.exists("trackrelay:probe:v2")

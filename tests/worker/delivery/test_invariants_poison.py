@@ -24,9 +24,9 @@ from tests.worker.delivery.in_process import (
     shard_of_person,
 )
 from trackrelay import Person
-from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
-from trackrelay.worker.delivery import loop
-from trackrelay.worker.delivery.packing import pack
+from trackrelay.worker.delivery import cycle
+from trackrelay.worker.delivery.batching import pack
+from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
 SHARD = shard_of_person("42")
 
@@ -97,7 +97,7 @@ def test_what_kills_its_worker_ends_as_a_dead_letter_and_its_neighbours_are_deli
             os.kill(os.getpid(), signal.SIGKILL)
         return pack(jobs)
 
-    monkeypatch.setattr(loop, "pack", pack_or_die)
+    monkeypatch.setattr(cycle, "pack", pack_or_die)
     people = people_of(SHARD, 30)
     with road.producer.pipeline() as pipeline:
         jobs = [pipeline.track(person, "deadly" if person == people[11] else "fine", {}) for person in people]
@@ -132,7 +132,7 @@ def test_what_kills_its_worker_out_of_the_backlog_ends_as_a_dead_letter_too(
             raise Killed
         return pack(jobs)
 
-    monkeypatch.setattr(loop, "pack", pack_or_die)
+    monkeypatch.setattr(cycle, "pack", pack_or_die)
     for _ in range(25):
         with suppress(Killed):
             worker.hold(SHARD)

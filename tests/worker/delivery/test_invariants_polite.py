@@ -11,7 +11,7 @@ from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import FakeApi, Worker, people_of
 from trackrelay import Person
-from trackrelay.worker.delivery.pace import Closed, Pace
+from trackrelay.worker.delivery.rate_limiter import Closed, Pace
 from trackrelay.worker.endpoint_families import Family
 
 
@@ -114,7 +114,7 @@ def test_what_nobody_else_wants_is_theirs_who_want_it(pace: Callable[[float], Pa
 def test_a_budget_smaller_than_the_patience_is_no_reason_to_spin(
     pace: Callable[[float], Pace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trackrelay.worker.delivery.pace.MAX_WAIT_S", 1.0)
+    monkeypatch.setattr("trackrelay.worker.delivery.rate_limiter.MAX_WAIT_S", 1.0)
     slow = pace(0.1)
     slow.wait(0, "1", Family.V2, "batch")
     began = time.monotonic()

@@ -11,7 +11,7 @@ from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, people_of
 from trackrelay import operations
-from trackrelay.keys import shard_of
+from trackrelay.operations.keys import shard_of
 from trackrelay.worker.endpoint_families import family_of_operation
 
 LATENCY_S = 0.05

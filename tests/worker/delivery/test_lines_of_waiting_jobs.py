@@ -3,7 +3,7 @@
 from structlog.testing import capture_logs
 
 from tests.support.road import Road
-from trackrelay.worker.customerio.outcomes import Answer
+from trackrelay.worker.track_api.responses import Answer
 
 from .in_process import FakeApi, Worker, people_of
 

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from tests.support.road import Road
 from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, refusal, shard_of_person
 from trackrelay import operations
-from trackrelay.keys import shard_of
-from trackrelay.worker.orphans import take_care
-from trackrelay.worker.replaying import Replayer
-from trackrelay.worker.store import known
+from trackrelay.operations.keys import shard_of
+from trackrelay.worker.dead_letters.replay_batches import Replayer
+from trackrelay.worker.maintenance.orphan_recovery import take_care
+from trackrelay.worker.storage import duplicate_check
 
 SHARD = shard_of_person("42")
 
@@ -36,7 +36,7 @@ def test_a_part_that_was_looked_up_while_its_job_was_settled_under_another_secon
     worker.work_off(lambda: road.ledger_ids() == {job})
     road.producer.identify("42", {}, anonymous_id=second, idempotency_key="k")
     with monkeypatch.context() as a_moment_ago:
-        a_moment_ago.setattr(known, "look_up", lambda *_: known.Known(frozenset(), frozenset()))
+        a_moment_ago.setattr(duplicate_check, "look_up", lambda *_: duplicate_check.Known(frozenset(), frozenset()))
         worker.hold(shard_of(f"anonymous:{second}", SHARDS))
     assert road.backlog_size() == 0
     after = road.producer.track_anonymous(second, "after", {})

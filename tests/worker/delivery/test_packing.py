@@ -6,7 +6,7 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trackrelay.worker.delivery.packing import (
+from trackrelay.worker.delivery.batching import (
     MAX_BATCH_BYTES,
     MAX_OPERATIONS,
     MAX_SEGMENT_IDS,
@@ -15,7 +15,7 @@ from trackrelay.worker.delivery.packing import (
     pack,
     route_of,
 )
-from trackrelay.worker.job import Job
+from trackrelay.worker.storage.stored_job import Job
 
 
 def job(

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackrelay.worker.customerio.outcomes import Refusal
 from trackrelay.worker.delivery.backoff import JOB_CAP_S, full_jitter
-from trackrelay.worker.delivery.results import (
+from trackrelay.worker.delivery.outcomes import (
     Delivered,
     Failed,
     Rejected,
@@ -16,8 +15,9 @@ from trackrelay.worker.delivery.results import (
     settlement_of,
     suspect,
 )
-from trackrelay.worker.job import Job
-from trackrelay.worker.store.settlement import Settlement
+from trackrelay.worker.storage.settlement import Settlement
+from trackrelay.worker.storage.stored_job import Job
+from trackrelay.worker.track_api.responses import Refusal
 
 NOW = 1000.0
 

@@ -16,12 +16,12 @@ from tests.worker.delivery.in_process import (
 )
 from tests.worker.ops.command_line import CommandLine
 from trackrelay import operations
-from trackrelay.append import Entry
-from trackrelay.gathering import ENTRY_JOBS
-from trackrelay.redis_keys import more, stream
-from trackrelay.worker.delivery import loop
-from trackrelay.worker.delivery.loop import ROUND_BYTES, ROUND_JOBS
-from trackrelay.worker.delivery.packing import pack
+from trackrelay.queue.append import Entry
+from trackrelay.queue.coalescing import ENTRY_JOBS
+from trackrelay.queue.redis_keys import more, stream
+from trackrelay.worker.delivery import cycle
+from trackrelay.worker.delivery.batching import pack
+from trackrelay.worker.delivery.cycle import ROUND_BYTES, ROUND_JOBS
 from trackrelay.worker.delivery.shard_queue import ShardQueue
 
 SHARD = shard_of_person("42")
@@ -94,7 +94,7 @@ def test_one_that_kills_its_workers_harms_none_of_those_it_shares_an_entry_with(
             os.kill(os.getpid(), signal.SIGKILL)
         return pack(jobs)
 
-    monkeypatch.setattr(loop, "pack", pack_or_die)
+    monkeypatch.setattr(cycle, "pack", pack_or_die)
     jobs = enqueue(road, ["deadly" if number == 33 else "fine" for number in range(60)])
     hold_with_mortals(
         road.settings, road.redis, SHARD, lambda: not road.stream_length() and not road.backlog_size(), 40

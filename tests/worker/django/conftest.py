@@ -9,8 +9,8 @@ from tests.support import django_project
 from tests.support.django_databases import django_template, shop_url
 from tests.support.road import Road
 from tests.worker.ops.dead_letters.conftest import SECRET, delivering, letter, refusing
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.queue.bootstrap import migrate
 
 __all__ = ["delivering", "django_template", "letter", "refusing", "shop_url"]
 

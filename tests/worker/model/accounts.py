@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.worker.model.said import Call
 from tests.worker.model.world import MAX_ATTEMPTS, Seen, World
-from trackrelay.operation import Operation
+from trackrelay.operations.operation import Operation
 from trackrelay.worker.delivery.intake import MAX_DELIVERIES
 
 

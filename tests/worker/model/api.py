@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from tests.worker.model.process import Clock, here
-from trackrelay.worker.customerio.client import TooLate
-from trackrelay.worker.customerio.outcomes import Answer, NoAnswer
-from trackrelay.worker.customerio.region import Verdict
-from trackrelay.worker.customerio.requests import Request
-from trackrelay.worker.job import Job
+from trackrelay.worker.storage.stored_job import Job
+from trackrelay.worker.track_api.http_client import TooLate
+from trackrelay.worker.track_api.region import Verdict
+from trackrelay.worker.track_api.request_builder import Request
+from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
 #: What a request may be answered. "fine": what its jobs deserve. Those of the second line hide that it took effect.
 ANSWERS = (

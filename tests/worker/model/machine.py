@@ -17,12 +17,12 @@ from tests.worker.model.process import POINTS, Fault, Plan, Sleeper, hold
 from tests.worker.model.said import Replayed
 from tests.worker.model.world import World
 from trackrelay import operations
-from trackrelay.operation import Operation
-from trackrelay.people import Person
-from trackrelay.worker.customerio.region import Verdict
+from trackrelay.operations.operation import Operation
+from trackrelay.operations.refs import Person
+from trackrelay.worker.dead_letters.eligibility import Wanted
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.replayable import Wanted
-from trackrelay.worker.resharding import CannotReshard, Resharding
+from trackrelay.worker.queue.shard_migration import CannotReshard, Resharding
+from trackrelay.worker.track_api.region import Verdict
 
 #: Few, so that they meet: two of one shard, one of the other, and an anonymous id in each.
 PEOPLE = ("p0", "p1", "p4")

@@ -17,10 +17,10 @@ from sqlalchemy.exc import OperationalError
 
 from tests.support.waiting import patient
 from tests.worker.delivery.in_process import Worker
-from trackrelay.worker.delivery import breaker, holding, loop, pace, results, sending, shard_queue
-from trackrelay.worker.delivery.sending import Sender
-from trackrelay.worker.job import Job
+from trackrelay.worker.delivery import breaker, cycle, lease, outcomes, rate_limiter, sender, shard_queue
+from trackrelay.worker.delivery.sender import Sender
 from trackrelay.worker.resources import Resources
+from trackrelay.worker.storage.stored_job import Job
 
 #: Every failpoint of a round, in the order of the road.
 POINTS = (
@@ -147,11 +147,11 @@ def played() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Sender, "send", watched)
-        patch.setattr(loop, "failpoint", reach)
-        patch.setattr(sending, "failpoint", reach)
-        patch.setattr(sending, "time", Clock)
-        patch.setattr(pace, "time", Clock)
-        patch.setattr(results, "full_jitter", lambda *_, **__: LONG_MS / 1000)
+        patch.setattr(cycle, "failpoint", reach)
+        patch.setattr(sender, "failpoint", reach)
+        patch.setattr(sender, "time", Clock)
+        patch.setattr(rate_limiter, "time", Clock)
+        patch.setattr(outcomes, "full_jitter", lambda *_, **__: LONG_MS / 1000)
         patch.setattr(breaker, "BASE_MS", LONG_MS)
         patch.setattr(breaker, "CAP_MS", LONG_MS)
         patch.setattr(breaker, "HALTED_MS", LONG_MS)
@@ -192,13 +192,13 @@ def hold(resources: Resources, shard: int, plan: Plan) -> str:
     here.plan, here.answers, here.dead, here.slept_s = plan, list(plan.answers), False, 0.0
     here.seen.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(holding, "time", CountingClock())
-        patch.setattr(loop, "time", CountingClock())
-        patch.setattr(loop, "ROUND_JOBS", plan.most)
-        patch.setattr(loop, "ROUND_S", float(plan.patience))
-        patch.setattr(loop, "SINGLES_S", float(plan.patience))
+        patch.setattr(lease, "time", CountingClock())
+        patch.setattr(cycle, "time", CountingClock())
+        patch.setattr(cycle, "ROUND_JOBS", plan.most)
+        patch.setattr(cycle, "ROUND_S", float(plan.patience))
+        patch.setattr(cycle, "SINGLES_S", float(plan.patience))
         try:
-            holding.hold(shard, resources, plan.rounds + 0.5)
+            lease.hold(shard, resources, plan.rounds + 0.5)
         except (Killed, OperationalError, redis.RedisError) as error:
             return type(error).__name__
         finally:

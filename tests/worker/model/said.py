@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from trackrelay.worker.job import BARRIERS, Job
+from trackrelay.worker.storage.stored_job import BARRIERS, Job
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from tests.worker.delivery.in_process import probe_now
 from tests.worker.model.process import Fault, Plan, Sleeper, hold
 from tests.worker.model.world import World
 from trackrelay import Person, operations
-from trackrelay.worker import orphans
+from trackrelay.worker.dead_letters.eligibility import Wanted
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.replayable import Wanted
+from trackrelay.worker.maintenance import orphan_recovery
 
 #: Of the two shards, those of the person and of the anonymous id are different ones.
 PERSON, ANONYMOUS, ANONYMOUS_BESIDE = "p0", "a4", "a0"
@@ -141,13 +141,13 @@ def test_a_part_that_comes_while_its_other_half_is_taken_for_left_over_is_no_sec
     anew.producer.enqueue(before)
     anew.producer.enqueue(said)
     hold(anew.processes[0], OF_ANONYMOUS, Plan())  # and the other shard's holder is slow
-    have_passed = orphans._have_passed
+    have_passed = orphan_recovery._have_passed
 
     def meanwhile(*args: Any) -> bool:
         hold(anew.processes[0], OF_PERSON, Plan())
         return have_passed(*args)
 
-    monkeypatch.setattr(orphans, "_have_passed", meanwhile)
+    monkeypatch.setattr(orphan_recovery, "_have_passed", meanwhile)
     anew.backoffs_pass()
     probe_now(anew.redis)
     hold(anew.processes[0], OF_ANONYMOUS, Plan())

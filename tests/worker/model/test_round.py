@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.worker.model.process import Inline
-from trackrelay.worker.customerio.outcomes import Refusal
+from trackrelay.worker.delivery.batching import MAX_V2_BYTES, Packed, pack
 from trackrelay.worker.delivery.breaker import Standing, Standings
+from trackrelay.worker.delivery.cycle import Delivery, Intake, Rules
 from trackrelay.worker.delivery.intake import keep_back
-from trackrelay.worker.delivery.loop import Delivery, Intake, Rules
-from trackrelay.worker.delivery.packing import MAX_V2_BYTES, Packed, pack
-from trackrelay.worker.delivery.results import Delivered, Failed, Rejected, Result, Untried
+from trackrelay.worker.delivery.outcomes import Delivered, Failed, Rejected, Result, Untried
 from trackrelay.worker.delivery.shard_queue import Read
-from trackrelay.worker.job import Job
-from trackrelay.worker.store.settlement import Settlement
+from trackrelay.worker.storage.settlement import Settlement
+from trackrelay.worker.storage.stored_job import Job
+from trackrelay.worker.track_api.responses import Refusal
 
 OPERATIONS = (
     "person.event",

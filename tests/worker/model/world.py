@@ -12,14 +12,15 @@ from tests.worker.model.api import AnythingApi
 from tests.worker.model.process import mortal
 from tests.worker.model.said import Said
 from trackrelay import Producer
-from trackrelay.job import decode_entry
-from trackrelay.keys import shard_of
-from trackrelay.redis_keys import LANES, lease, stream
-from trackrelay.worker import orphans, queue_config
-from trackrelay.worker.job import Job
-from trackrelay.worker.replaying import Replayer
+from trackrelay.operations.keys import shard_of
+from trackrelay.queue.job import decode_entry
+from trackrelay.queue.redis_keys import LANES, lease, stream
+from trackrelay.worker.dead_letters.replay_batches import Replayer
+from trackrelay.worker.maintenance import orphan_recovery
+from trackrelay.worker.queue import queue_config
 from trackrelay.worker.settings import sqlalchemy_url
-from trackrelay.worker.store import shards, state
+from trackrelay.worker.storage import shards, state
+from trackrelay.worker.storage.stored_job import Job
 
 SHARDS = 2
 MAX_ATTEMPTS = 3
@@ -174,8 +175,8 @@ class World:
             connection.exec_driver_sql(
                 "UPDATE trackrelay_backlog SET due_at = now() - interval '1 hour' WHERE due_at IS NOT NULL"
             )
-        self.redis.delete(orphans._LOOKED_KEY)
-        orphans.take_care(self.processes[0])
+        self.redis.delete(orphan_recovery._LOOKED_KEY)
+        orphan_recovery.take_care(self.processes[0])
 
     def pause(self, shard: int | None, paused: bool) -> None:
         """As the commands pause and resume do."""

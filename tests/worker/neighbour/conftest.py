@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.road import Road
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.queue.bootstrap import migrate
 
 
 @pytest.fixture

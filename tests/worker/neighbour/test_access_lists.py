@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from tests.worker.ops.command_line import CommandLine
-from trackrelay.worker.ops.servers import ValkeyProcess
+from trackrelay.worker.devstack.servers import ValkeyProcess
 
 DOCS = Path(__file__).parents[3] / "docs" / "production.md"
 USERS = dict(re.findall(r"^user (\w+) (.+)$", DOCS.read_text(), re.MULTILINE))

@@ -11,7 +11,7 @@ import redis
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.support.worker_process import ROOT, clean_environment
-from trackrelay.worker.ops.servers import ChildProcess
+from trackrelay.worker.devstack.servers import ChildProcess
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])

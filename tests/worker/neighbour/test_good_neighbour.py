@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from tests.support.road import Road
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
-from trackrelay.worker.ops.servers import ChildProcess
-from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.devstack.servers import ChildProcess
+from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.settings import sqlalchemy_url
 
 HERE = Path(__file__).parent
@@ -129,7 +129,7 @@ def test_their_migrations_and_ours_live_in_one_database(
     assert all(name.startswith("trackrelay_") for name in ours)
 
     # Neither takes the other's tables for leftovers of its own.
-    from trackrelay.worker.store.migrating import downgrade
+    from trackrelay.worker.storage.schema import downgrade
 
     with engine.connect() as connection:
         downgrade(connection, "base")
@@ -167,7 +167,7 @@ def test_our_tables_are_what_our_models_say(database_url: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
-    from trackrelay.worker.store.models import VERSION_TABLE, Base
+    from trackrelay.worker.storage.tables import VERSION_TABLE, Base
 
     engine = sa.create_engine(sqlalchemy_url(database_url))
     with engine.connect() as connection:

@@ -12,8 +12,8 @@ import redis
 from tests.support.road import Road
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
-from trackrelay.redis_keys import QUEUE_KEY
-from trackrelay.worker.ops.servers import ChildProcess, ValkeyProcess
+from trackrelay.queue.redis_keys import QUEUE_KEY
+from trackrelay.worker.devstack.servers import ChildProcess, ValkeyProcess
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
-from trackrelay.worker.ops.cli import trackrelay
+from trackrelay.worker.cli.main import trackrelay
 
 
 @dataclass(frozen=True)

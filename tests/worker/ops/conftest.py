@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.support.road import Road
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.queue.bootstrap import migrate
 
 from .command_line import CommandLine
 

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.support.road import Road
-from trackrelay.worker.ops.check import settings
-from trackrelay.worker.ops.check.redis import _eviction, _kind, _memory, _persistence
-from trackrelay.worker.store import migrating
+from trackrelay.worker.cli.check import settings_check
+from trackrelay.worker.cli.check.redis_check import _eviction, _kind, _memory, _persistence
+from trackrelay.worker.storage import schema
 
 from .command_line import Answer, CommandLine
 
@@ -26,7 +26,7 @@ def test_everything_is_shown_as_it_should_be(road: Road, run: CommandLine) -> No
         "noeviction",
         "append-only file on",
         "4 shards, format 1",
-        f"revision {migrating.head()}",
+        f"revision {schema.head()}",
         "workspace 123",
     ):
         assert words in answer.out
@@ -101,7 +101,7 @@ def test_an_unknown_setting_fails_it_with_a_suggestion_and_a_service_link_does_n
 
 
 def test_every_wrong_setting_is_a_finding_of_its_own() -> None:
-    found = settings.findings(
+    found = settings_check.findings(
         {
             "TRACKRELAY_REDIS_URL": "redis://:secret@127.0.0.1/0",
             "TRACKRELAY_DATABASE_URL": "postgres://app:secret@db/app",

@@ -7,9 +7,9 @@ import pytest
 from tests.support import canaries
 from tests.support.road import Road
 from trackrelay import Person, operations
-from trackrelay.gathering import ENTRY_JOBS
-from trackrelay.worker.keys import KeyHasher
-from trackrelay.worker.store import state
+from trackrelay.queue.coalescing import ENTRY_JOBS
+from trackrelay.worker.storage import state
+from trackrelay.worker.storage.key_hasher import KeyHasher
 
 from .command_line import CommandLine
 

@@ -5,7 +5,7 @@ import pytest
 from tests.support import hostile_entries
 from tests.support.road import Road
 from tests.worker.ops.command_line import CommandLine
-from trackrelay.ids import new_id
+from trackrelay.operations.ids import new_id
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from tests.support.road import Road
 from trackrelay import Producer, operations
-from trackrelay.ids import new_id
-from trackrelay.worker.store.models import BacklogRow, Base, DeadLetterRow, LedgerRow
+from trackrelay.operations.ids import new_id
+from trackrelay.worker.storage.tables import BacklogRow, Base, DeadLetterRow, LedgerRow
 
 from .command_line import CommandLine
 

@@ -3,7 +3,7 @@
 import pytest
 
 from trackrelay import Person
-from trackrelay.worker.ops.key_given import key_given
+from trackrelay.worker.cli.common.key_argument import key_given
 
 
 @pytest.mark.parametrize("typed", ["jos\u00e9@example.com", "jose\u0301@example.com", " JOSE\u0301@Example.com "])

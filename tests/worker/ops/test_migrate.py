@@ -6,8 +6,8 @@ import pytest
 import redis
 
 from tests.support.road import Road
-from trackrelay.worker.signs_of_life import WORKERS_KEY
-from trackrelay.worker.store import migrating
+from trackrelay.worker.maintenance.heartbeat_keys import WORKERS_KEY
+from trackrelay.worker.storage import schema
 
 from .command_line import CommandLine
 
@@ -24,11 +24,11 @@ def test_it_makes_tables_and_queue_and_a_second_run_changes_nothing(empty: Comma
     second = empty("migrate")
 
     assert first.out.splitlines() == [
-        f"Postgres: tables made, revision {migrating.head()}",
+        f"Postgres: tables made, revision {schema.head()}",
         "Redis:    queue set up: 3 shards, format 1",
     ]
     assert second.out.splitlines() == [
-        f"Postgres: tables are at revision {migrating.head()} already",
+        f"Postgres: tables are at revision {schema.head()} already",
         "Redis:    the queue is set up already: 3 shards, format 1",
     ]
     assert (first.code, second.code) == (0, 0)
@@ -40,7 +40,7 @@ def test_taking_the_tables_away_is_asked_about_and_says_what_would_be_lost(road:
     declined = run("migrate", "--down", "base", input="n\n")
 
     assert declined.code == 1
-    assert f"from revision {migrating.head()} back to base" in declined.err
+    assert f"from revision {schema.head()} back to base" in declined.err
     assert run("status").code == 0
 
 
@@ -86,5 +86,5 @@ def test_asking_for_the_revision_logs_nothing(road: Road, caplog: pytest.LogCapt
     """An application that logs at INFO had two lines of Alembic's above each `status`."""
     caplog.set_level(logging.INFO)
     with road.engine.connect() as connection:
-        assert migrating.current(connection) == migrating.head()
+        assert schema.current(connection) == schema.head()
     assert [record for record in caplog.records if record.name.startswith("alembic")] == []

@@ -87,7 +87,7 @@ def test_a_pause_that_cannot_be_waited_for_is_said_to_stand(
     def held(*_: object) -> list[int]:
         raise why
 
-    monkeypatch.setattr("trackrelay.worker.ops.operating.held_shards", held)
+    monkeypatch.setattr("trackrelay.worker.cli.pause_command.held_shards", held)
     line = run("pause").only_line()
     assert line.startswith("paused shards 0, 1, 2 and 3, but whether a request is still on its way is not known: ")
     assert "`trackrelay resume`" in line
@@ -165,7 +165,7 @@ def test_an_operation_is_read_from_stdin_and_keeps_its_id_by_its_idempotency_key
 
 
 def _shard(person: int) -> int:
-    from trackrelay.keys import shard_of
+    from trackrelay.operations.keys import shard_of
 
     return shard_of(f"id:{person}", 4)
 

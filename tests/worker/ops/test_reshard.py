@@ -15,14 +15,14 @@ from tests.support.road import Road
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 from trackrelay import Person, Producer, QueueUnavailable, operations
-from trackrelay.append import Entry
-from trackrelay.keys import shard_of
-from trackrelay.redis_keys import MOVING, lease
-from trackrelay.redis_queue_aio import AsyncRedisQueue
-from trackrelay.settings import load
-from trackrelay.worker.keys import KeyHasher
-from trackrelay.worker.store import settlement, shards, state
-from trackrelay.worker.store.settlement import Holder, Settlement
+from trackrelay.configuration.producer_settings import load
+from trackrelay.operations.keys import shard_of
+from trackrelay.queue.append import Entry
+from trackrelay.queue.async_queue_client import AsyncRedisQueue
+from trackrelay.queue.redis_keys import MOVING, lease
+from trackrelay.worker.storage import settlement, shards, state
+from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.storage.settlement import Holder, Settlement
 
 from .command_line import CommandLine
 
@@ -237,7 +237,7 @@ def test_if_workers_came_back_while_it_slept_nothing_is_changed_under_them(
         if step == "reshard_emptied":
             road.redis.delete(MOVING)  # it lasts a minute
 
-    monkeypatch.setattr("trackrelay.worker.resharding.failpoint", sleep)
+    monkeypatch.setattr("trackrelay.worker.queue.shard_migration.failpoint", sleep)
     answer = run("reshard", "6", "--yes")
     assert answer.code == 1
     assert "lost what stood for the change" in answer.lines[-1]
@@ -255,7 +255,7 @@ def test_while_anybody_holds_a_shard_nothing_is_changed(
         if step == "reshard_switched":
             assert not road.redis.exists(lease(2))
 
-    monkeypatch.setattr("trackrelay.worker.resharding.failpoint", held)
+    monkeypatch.setattr("trackrelay.worker.queue.shard_migration.failpoint", held)
     assert run("reshard", "6", "--yes").code == 0
     assert shards_now(road) == (6, 6)
 

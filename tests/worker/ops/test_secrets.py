@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.support.waiting import wait_until
 from tests.support.worker_process import WorkerProcess
 from trackrelay.errors import ConfigurationError
-from trackrelay.worker.ops.servers import ValkeyProcess
-from trackrelay.worker.ops.stores import open_stores
+from trackrelay.worker.cli.common.command_stores import open_stores
+from trackrelay.worker.devstack.servers import ValkeyProcess
 from trackrelay.worker.settings import load
 
 from .command_line import CommandLine

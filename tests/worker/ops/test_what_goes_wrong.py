@@ -14,7 +14,7 @@ import pytest
 from tests.support import canaries
 from tests.support.road import Road
 from tests.support.worker_process import ROOT, clean_environment
-from trackrelay.sandbox.process import SandboxProcess
+from trackrelay.sandbox.sandbox_process import SandboxProcess
 from trackrelay.worker.settings import TRACK_URLS
 
 from .command_line import CommandLine
@@ -297,15 +297,15 @@ def test_without_the_workers_packages_the_console_script_says_what_to_install(mo
     import importlib
     import sys
 
-    import trackrelay.worker.ops.cli
+    import trackrelay.worker.cli.main
 
     monkeypatch.setitem(sys.modules, "click", None)
     try:
         with pytest.raises(SystemExit, match=r"pip install 'trackrelay\[ops\]', or 'trackrelay\[worker\]'"):
-            importlib.reload(trackrelay.worker.ops.cli)
+            importlib.reload(trackrelay.worker.cli.main)
     finally:
         monkeypatch.undo()
-        importlib.reload(trackrelay.worker.ops.cli)
+        importlib.reload(trackrelay.worker.cli.main)
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_a_missing_package_is_named_with_its_extra(
         f"        if name.partition('.')[0] == {package!r}:\n"
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Missing())\n"
-        "from trackrelay.worker.ops.cli import main\n"
+        "from trackrelay.worker.cli.main import main\n"
         "main()\n"
     )
     done = subprocess.run(
@@ -353,7 +353,7 @@ def test_a_missing_package_is_named_with_its_extra(
 def test_help_lists_every_command_without_loading_any(run: CommandLine) -> None:
     answer = run.process("--help")
 
-    from trackrelay.worker.ops.cli import COMMANDS
+    from trackrelay.worker.cli.main import COMMANDS
 
     assert answer.code == 0
     assert all(f"  {name}" in answer.out for name in COMMANDS)

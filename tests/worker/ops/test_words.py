@@ -2,8 +2,8 @@
 
 import pytest
 
-from trackrelay.server_urls import place
-from trackrelay.worker.ops.words import ago, count, duration, listed, size
+from trackrelay.configuration.server_urls import place
+from trackrelay.worker.cli.common.humanize import ago, count, duration, listed, size
 
 
 @pytest.mark.parametrize(

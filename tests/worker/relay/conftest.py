@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.outbox import Application, RelayProcess
 from tests.support.road import Road
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.queue.bootstrap import migrate
 
 SHARDS = 4
 

@@ -4,9 +4,9 @@ from tests.support.outbox import Application, look_once
 from tests.support.road import Road
 from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, expire_lease, make_due
 from trackrelay import operations
-from trackrelay.keys import shard_of
-from trackrelay.worker.orphans import take_care
-from trackrelay.worker.queue_recovery import set_up_again
+from trackrelay.operations.keys import shard_of
+from trackrelay.worker.maintenance.orphan_recovery import take_care
+from trackrelay.worker.maintenance.queue_recovery import set_up_again
 
 
 def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_has_it(

@@ -21,19 +21,19 @@ from tests.support.road import Road
 from tests.support.waiting import wait_until
 from trackrelay import operations
 from trackrelay.errors import QueueNotSetUp
-from trackrelay.keys import shard_of
-from trackrelay.redis_keys import RELAYED
-from trackrelay.worker import queue_config
-from trackrelay.worker.ops.servers import ValkeyProcess
-from trackrelay.worker.queue_recovery import set_up_again
-from trackrelay.worker.relay.loop import Loop
-from trackrelay.worker.relay.rows import Row
-from trackrelay.worker.relay.sql_rows import SqlRows
-from trackrelay.worker.setting_up import migrate
+from trackrelay.operations.keys import shard_of
+from trackrelay.queue.redis_keys import RELAYED
+from trackrelay.worker.devstack.servers import ValkeyProcess
+from trackrelay.worker.maintenance.queue_recovery import set_up_again
+from trackrelay.worker.queue import queue_config
+from trackrelay.worker.queue.bootstrap import migrate
+from trackrelay.worker.relay.outbox_rows import Row
+from trackrelay.worker.relay.relay_loop import Loop
+from trackrelay.worker.relay.sql_outbox_rows import SqlRows
 from trackrelay.worker.settings import load
-from trackrelay.worker.store import incidents
-from trackrelay.worker.store.incidents import Kind
-from trackrelay.worker.store.settled import settled
+from trackrelay.worker.storage import incident_log
+from trackrelay.worker.storage.incident_log import Kind
+from trackrelay.worker.storage.settled_jobs import settled
 
 PEOPLE = 40
 
@@ -129,7 +129,7 @@ def test_a_failover_that_lost_the_latest_entries_is_noticed_before_anything_is_a
     assert [job for index, job in enumerate(in_stream) if job not in in_stream[:index]] == jobs
     assert in_stream[2:] == jobs, "everything that had not arrived, in order"
     with road.engine.connect() as connection:
-        (incident,) = incidents.unacknowledged(connection)
+        (incident,) = incident_log.unacknowledged(connection)
     assert (incident.kind, incident.at_most, incident.jobs) == (Kind.ROLLED_BACK, None, 1), "direct calls may be lost"
 
 

@@ -21,7 +21,7 @@ from tests.support.outbox import (
 from tests.support.road import Road
 from tests.support.waiting import wait_until
 from trackrelay import Person, operations
-from trackrelay.keys import shard_of
+from trackrelay.operations.keys import shard_of
 from trackrelay.outbox import Outbox
 
 
@@ -126,7 +126,7 @@ def test_a_smaller_id_that_commits_later_is_not_skipped(postgres_application: Ap
 def test_two_relays_take_turns_and_one_takes_over_from_the_other_at_once(
     application: Application, road: Road, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trackrelay.worker.relay.queue.LEASE_MS", 3_600_000)  # it does not run out by itself
+    monkeypatch.setattr("trackrelay.worker.relay.relay_queue.LEASE_MS", 3_600_000)  # it does not run out by itself
     relays = [make_relay(road.settings) for _ in range(2)]
     threads = [threading.Thread(target=relay.run, daemon=True) for relay in relays]
     for thread in threads:

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from tests.support.road import Road
-from trackrelay.worker.setting_up import migrate
+from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.settings import load
-from trackrelay.worker.store.alone import alone
-from trackrelay.worker.store.engine import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, make_engine
+from trackrelay.worker.storage.advisory_lock import alone
+from trackrelay.worker.storage.engine import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, make_engine
 
 from .pooler import pooler
 

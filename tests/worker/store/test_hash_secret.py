@@ -9,8 +9,8 @@ from tests.support.road import Road
 from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, make_due, probe_now
 from tests.worker.ops.command_line import CommandLine
 from trackrelay import Person
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.setting_up import migrate
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.queue.bootstrap import migrate
 
 ADA = Person(email="ada@example.com")
 

@@ -13,12 +13,12 @@ from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, make_due, pe
 from tests.worker.ops.command_line import CommandLine
 from tests.worker.relay.conftest import postgres_application  # noqa: F401 - a fixture
 from trackrelay import operations
-from trackrelay.redis_keys import PREFIX, stream
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker.setting_up import migrate
-from trackrelay.worker.store import incidents
-from trackrelay.worker.store.incidents import Incident, bounds
-from trackrelay.worker.ticking import TICK_KEY, ring_forgotten
+from trackrelay.queue.redis_keys import PREFIX, stream
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.maintenance.ticks import TICK_KEY, ring_forgotten
+from trackrelay.worker.queue.bootstrap import migrate
+from trackrelay.worker.storage import incident_log
+from trackrelay.worker.storage.incident_log import Incident, bounds
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def tick(worker: Worker) -> None:
 def lost(road: Road) -> list[Incident]:
     """What nobody has acknowledged."""
     with road.engine.connect() as connection:
-        return incidents.unacknowledged(connection)
+        return incident_log.unacknowledged(connection)
 
 
 def enqueue(road: Road, count: int, shard: int = 0) -> list[str]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from trackrelay.worker.pruning import prune_ledger
+from trackrelay.worker.maintenance.retention import prune_ledger
 from trackrelay.worker.settings import sqlalchemy_url
 
 DAY = timedelta(days=1)

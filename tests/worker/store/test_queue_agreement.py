@@ -10,13 +10,13 @@ from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, make_due, probe_now
 from tests.worker.ops.command_line import CommandLine
-from trackrelay.redis_keys import CONFIG, MOVING
-from trackrelay.sandbox.process import SandboxProcess
-from trackrelay.worker import queue_config
-from trackrelay.worker.resharding import Resharding
-from trackrelay.worker.setting_up import migrate
-from trackrelay.worker.store import queue_record
-from trackrelay.worker.ticking import TICK_KEY, ring_forgotten
+from trackrelay.queue.redis_keys import CONFIG, MOVING
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.maintenance.ticks import TICK_KEY, ring_forgotten
+from trackrelay.worker.queue import queue_config
+from trackrelay.worker.queue.bootstrap import migrate
+from trackrelay.worker.queue.shard_migration import Resharding
+from trackrelay.worker.storage import queue_record
 
 PEOPLE = [f"p{number}" for number in range(24)]
 

@@ -12,20 +12,20 @@ from msgspec.structs import replace
 
 from tests.support.waiting import patient, wait_until
 from trackrelay import operations
-from trackrelay.keys import shard_of
-from trackrelay.operation import Operation
-from trackrelay.redis_keys import QUEUE_KEY
-from trackrelay.worker.job import Job
-from trackrelay.worker.keys import KeyHasher
-from trackrelay.worker.replayable import Wanted
-from trackrelay.worker.replaying import CHUNK, Replayer, Tally
-from trackrelay.worker.setting_up import migrate
+from trackrelay.operations.keys import shard_of
+from trackrelay.operations.operation import Operation
+from trackrelay.queue.redis_keys import QUEUE_KEY
+from trackrelay.worker.dead_letters.eligibility import Wanted
+from trackrelay.worker.dead_letters.replay_batches import CHUNK, Replayer, Tally
+from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.settings import sqlalchemy_url
-from trackrelay.worker.store import dead_letters, ledger, letters, settlement, shards
-from trackrelay.worker.store.backlog import Waiting
-from trackrelay.worker.store.dead_letters import Death
-from trackrelay.worker.store.letters import Filters, Letter
-from trackrelay.worker.store.settlement import Holder, Settlement
+from trackrelay.worker.storage import dead_letter_queries, dead_letters, ledger, settlement, shards
+from trackrelay.worker.storage.backlog import Waiting
+from trackrelay.worker.storage.dead_letter_queries import Filters, Letter
+from trackrelay.worker.storage.dead_letters import Death
+from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.storage.settlement import Holder, Settlement
+from trackrelay.worker.storage.stored_job import Job
 
 SHARDS = 4
 THEN = 1_790_000_000.0
@@ -79,12 +79,12 @@ class Stores:
 
     def letter(self, id: str) -> Letter:
         with self.engine.connect() as connection:
-            (found,) = letters.load(connection, [id])
+            (found,) = dead_letter_queries.load(connection, [id])
         return found
 
     def ids(self, **filters: Any) -> list[str]:
         with self.engine.connect() as connection:
-            return letters.ids(connection, Filters(**filters))
+            return dead_letter_queries.ids(connection, Filters(**filters))
 
     def replay(self, *ids: str, **wanted: Any) -> Tally:
         return self._tally(self.replayer.replay(ids, Wanted(**wanted)))
@@ -373,7 +373,7 @@ def test_a_discarded_letter_can_be_replayed_by_those_who_say_so(stores: Stores) 
 
 
 def test_a_document_with_a_nul_in_it_is_repaired_and_replayed(stores: Stores) -> None:
-    from trackrelay.worker.repairing import Repair
+    from trackrelay.worker.dead_letters.patch import Repair
 
     (id,) = stores.bury(operations.track("42", "a", {"text": "x\x00y", "path": "C:\\u0000"}))
     assert stores.replay(id, repair=Repair.parse(("attributes.text=z",))).replayed == 1
@@ -406,7 +406,7 @@ def test_letters_are_found_by_what_is_known_of_them(
     names = {a: "a", b: "b", c: "c", d: "d"}
     assert {names[id] for id in stores.ids(**filters)} == expected
     with stores.engine.connect() as connection:
-        assert sum(each.letters for each in letters.counts(connection, Filters(**filters))) == len(expected)
+        assert sum(each.letters for each in dead_letter_queries.counts(connection, Filters(**filters))) == len(expected)
 
 
 def test_round_trips_do_not_grow_with_the_chunk(stores: Stores) -> None:

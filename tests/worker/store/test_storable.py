@@ -8,13 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.hostile_entries import _NOISE as NOISE
-from trackrelay.ids import new_id
-from trackrelay.worker.job import Job
-from trackrelay.worker.store import settlement, shards
-from trackrelay.worker.store.backlog import Waiting
-from trackrelay.worker.store.dead_letters import Death
-from trackrelay.worker.store.settlement import Holder, Settlement
-from trackrelay.worker.store.storable import MAX_MS, as_bytes, brief, is_of_the_data, stripped, why_unstorable
+from trackrelay.operations.ids import new_id
+from trackrelay.worker.storage import settlement, shards
+from trackrelay.worker.storage.backlog import Waiting
+from trackrelay.worker.storage.dead_letters import Death
+from trackrelay.worker.storage.settlement import Holder, Settlement
+from trackrelay.worker.storage.storable_jobs import MAX_MS, as_bytes, brief, is_of_the_data, stripped, why_unstorable
+from trackrelay.worker.storage.stored_job import Job
 
 
 def job(**changes: Any) -> Job:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackrelay.worker.store.sweep import LONGEST_REST_S, REST, Seen, Sweep
+from trackrelay.worker.storage.scan_cursor import LONGEST_REST_S, REST, Seen, Sweep
 
 TAKES_S = 0.01
 

@@ -12,12 +12,12 @@ from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.ops.command_line import CommandLine
 from trackrelay import Person, operations
-from trackrelay.operation import Operation
-from trackrelay.redis_keys import PREFIX
-from trackrelay.worker.job import Job
-from trackrelay.worker.ops.dead_letters.hints import hints
-from trackrelay.worker.store import dead_letters, letters
-from trackrelay.worker.store.dead_letters import Death
+from trackrelay.operations.operation import Operation
+from trackrelay.queue.redis_keys import PREFIX
+from trackrelay.worker.cli.dead_letters.dead_letter_hints import hints
+from trackrelay.worker.storage import dead_letter_queries, dead_letters
+from trackrelay.worker.storage.dead_letters import Death
+from trackrelay.worker.storage.stored_job import Job
 
 
 def history(road: Road, id: str) -> list[str]:
@@ -289,7 +289,7 @@ def test_every_reason_has_a_hint(refusing: Road, letter: str) -> None:
     from dataclasses import replace
 
     with refusing.engine.connect() as connection:
-        (found,) = letters.load(connection, [letter])
+        (found,) = dead_letter_queries.load(connection, [letter])
     for reason in ("rejected", "exhausted", "expired", "undecodable", "crashed"):
         assert len(hints(replace(found, reason=reason))) >= 2
     for state in ("replaying", "delivered", "discarded"):
@@ -299,10 +299,10 @@ def test_every_reason_has_a_hint(refusing: Road, letter: str) -> None:
 def test_an_interrupted_replay_keeps_whole_chunks_and_can_be_gone_on_with(
     road: Road, run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trackrelay.worker.store import replaying as store
+    from trackrelay.worker.storage import replay as store
 
     ids = bury(road, [operations.track("42", "bought", {"n": n}) for n in range(5)])
-    monkeypatch.setattr("trackrelay.worker.replaying.CHUNK", 2)
+    monkeypatch.setattr("trackrelay.worker.dead_letters.replay_batches.CHUNK", 2)
     chunks = []
 
     def replay(*arguments: Any) -> frozenset[str]:

@@ -16,12 +16,12 @@ from tests.worker.delivery.in_process import Worker
 from tests.worker.ops.command_line import CommandLine
 from tests.worker.ops.dead_letters.conftest import SECRET
 from trackrelay import Person, Producer, operations
-from trackrelay.ids import new_id
+from trackrelay.operations.coercion import NOT_ENCODED
+from trackrelay.operations.ids import new_id
 from trackrelay.outbox import Outbox, create_table
-from trackrelay.values import NOT_ENCODED
-from trackrelay.worker import refused_calls
+from trackrelay.worker.dead_letters import refused_calls
+from trackrelay.worker.dead_letters.refused_calls import keep_refused
 from trackrelay.worker.failpoints import FailpointError
-from trackrelay.worker.refused_calls import keep_refused
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from tests.support.description_check import violations
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 from tests.worker.ops.command_line import CommandLine
-from trackrelay.worker.ops.demo.play import Play
-from trackrelay.worker.ops.demo.verdict import Verdict
-from trackrelay.worker.ops.servers import ServerError
+from trackrelay.worker.devstack.demo.demo_verdict import Verdict
+from trackrelay.worker.devstack.demo.scenario import Play
+from trackrelay.worker.devstack.servers import ServerError
 
 TRACKRELAY = str(Path(sys.executable).with_name("trackrelay"))
 SMALL = ("--jobs", "300", "--seconds", "3")
@@ -70,5 +70,5 @@ def test_a_demo_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_
     def start(self: object) -> None:
         raise ServerError("Valkey did not like it here")
 
-    monkeypatch.setattr("trackrelay.worker.ops.servers.ValkeyProcess.start", start)
+    monkeypatch.setattr("trackrelay.worker.devstack.servers.ValkeyProcess.start", start)
     assert run("demo", *SMALL).only_line() == "Valkey did not like it here"

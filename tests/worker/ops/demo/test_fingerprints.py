@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.road import Road
 from trackrelay import ObjectRef, Person, operations
-from trackrelay.operation import Operation
-from trackrelay.worker.ops.demo.fingerprints import of_document, of_effect
-from trackrelay.worker.ops.demo.shop import MISTAKES, Shop
+from trackrelay.operations.operation import Operation
+from trackrelay.worker.devstack.demo.fingerprints import of_document, of_effect
+from trackrelay.worker.devstack.demo.shop import MISTAKES, Shop
 
 ACME = ObjectRef(1, "acme")
 EVERYTHING: list[Operation] = [

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackrelay.worker.ops.demo.verdict import Expected, Verdict, judge
+from trackrelay.worker.devstack.demo.demo_verdict import Expected, Verdict, judge
 
 
 def job(number: int, *keys: str, lane: str = "live", says: str = "") -> Expected:

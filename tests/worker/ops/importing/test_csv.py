@@ -9,10 +9,10 @@ import pytest
 import trackrelay
 from tests.support.road import Road
 from tests.worker.ops.command_line import CommandLine
-from trackrelay.job import decode_entry
-from trackrelay.worker.ops.importing import csv_rows
-from trackrelay.worker.ops.importing.csv_rows import Columns
-from trackrelay.worker.ops.importing.line import Line
+from trackrelay.queue.job import decode_entry
+from trackrelay.worker.cli.file_import import csv_rows
+from trackrelay.worker.cli.file_import.csv_rows import Columns
+from trackrelay.worker.cli.file_import.line import Line
 
 
 def read(tmp_path: Path, text: str | bytes, delimiter: str = ",", **columns: Any) -> list[Line]:

@@ -18,9 +18,9 @@ from tests.support.road import Road
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 from tests.worker.ops.command_line import CommandLine
-from trackrelay.job import decode_entry
-from trackrelay.worker.ops.importing import json_lines
-from trackrelay.worker.ops.importing.identity import Identity
+from trackrelay.queue.job import decode_entry
+from trackrelay.worker.cli.file_import import json_lines
+from trackrelay.worker.cli.file_import.line_identity import Identity
 
 
 def event(person: int | str, name: str = "ordered", **more: Any) -> dict[str, Any]:

@@ -11,13 +11,13 @@ import pytest
 
 from tests.support.canaries import CANARY_API_KEY
 from tests.support.waiting import patient, wait_until
-from trackrelay.worker.ops.servers import ChildProcess
+from trackrelay.worker.devstack.servers import ChildProcess
 
 BOTH = "[ValkeyProcess().start(), PostgresProcess(durable=False).start()]"
 VALKEY = "[ValkeyProcess().start()]"
 STARTS = """
 import sys, time
-from trackrelay.worker.ops.servers import PostgresProcess, ValkeyProcess
+from trackrelay.worker.devstack.servers import PostgresProcess, ValkeyProcess
 servers = {servers}
 {then}
 print(*(f"{{server.pid}} {{server.data_dir}}" for server in servers), sep="\\n", flush=True)

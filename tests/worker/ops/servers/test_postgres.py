@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from tests.support.waiting import wait_until
-from trackrelay.worker.ops.servers import PostgresProcess, ServerError
+from trackrelay.worker.devstack.servers import PostgresProcess, ServerError
 
 
 def ask(server: PostgresProcess, question: str) -> object:

@@ -8,7 +8,7 @@ import psutil
 import psycopg
 import pytest
 
-from trackrelay.worker.ops.servers import PostgresProcess, ServerError, binaries, postgres, unprivileged
+from trackrelay.worker.devstack.servers import PostgresProcess, ServerError, binaries, postgres_server, unprivileged
 
 STRANGER = (4_000_123, 4_000_123)
 
@@ -132,7 +132,7 @@ def test_programs_in_a_private_folder_are_copied(private_dir: Path, monkeypatch:
     for folder in (package, package.with_name(f"{package.name}.libs")):
         if folder.is_dir():
             shutil.copytree(folder, private_dir / folder.name)
-    monkeypatch.setattr(postgres, "postgres_package", lambda: private_dir / package.name)
+    monkeypatch.setattr(postgres_server, "postgres_package", lambda: private_dir / package.name)
 
     with PostgresProcess(durable=False) as server:
         assert Path(psutil.Process(server.pid).exe()).is_relative_to(server.data_dir)

@@ -5,7 +5,7 @@ import pytest
 import redis
 
 from tests.support.waiting import wait_until
-from trackrelay.worker.ops.servers import ServerError, ValkeyProcess
+from trackrelay.worker.devstack.servers import ServerError, ValkeyProcess
 
 
 def client_of(server: ValkeyProcess) -> redis.Redis:
@@ -84,7 +84,7 @@ def test_a_port_that_somebody_else_took_is_left_to_them(own_redis: ValkeyProcess
 def test_a_port_that_was_asked_for_is_waited_for_and_then_the_log_is_shown(
     own_redis: ValkeyProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trackrelay.worker.ops.servers.process.PORT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("trackrelay.worker.devstack.servers.server_process.PORT_TIMEOUT_S", 0.3)
     clashing = ValkeyProcess(port=own_redis.port)
     with pytest.raises(ServerError, match="Address already in use"):
         clashing.__enter__()

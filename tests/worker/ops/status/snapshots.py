@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from trackrelay.redis_keys import LANES
-from trackrelay.worker.ops.status.redis_side import BreakerLook, LaneLook, Memory, RedisSide, ShardLook, WorkerLook
-from trackrelay.worker.ops.status.snapshot import Snapshot
-from trackrelay.worker.queue_config import QueueConfig
+from trackrelay.queue.redis_keys import LANES
+from trackrelay.worker.cli.status.redis_snapshot import BreakerLook, LaneLook, Memory, RedisSide, ShardLook, WorkerLook
+from trackrelay.worker.cli.status.snapshot import Snapshot
+from trackrelay.worker.queue.queue_config import QueueConfig
 from trackrelay.worker.settings import Settings, load
-from trackrelay.worker.store.reading.overview import Dead, Overview, Waits
+from trackrelay.worker.storage.queries.backlog_overview import Dead, Overview, Waits
 
 NOW = 1_800_000_000.0
 WORKER = WorkerLook("celery@one", True, NOW, "prefork", 4, "1.0", 12, NOW - 3600)

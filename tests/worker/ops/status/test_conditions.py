@@ -3,11 +3,11 @@
 import click
 import pytest
 
-from trackrelay.worker.ops.status.conditions import MEASURES, parse
-from trackrelay.worker.ops.status.failed_calls import FailedCall, FailedCalls
-from trackrelay.worker.ops.status.redis_side import BreakerLook, Memory
-from trackrelay.worker.store.incidents import Incident, Kind
-from trackrelay.worker.store.reading.overview import Overview
+from trackrelay.worker.cli.status.fail_conditions import MEASURES, parse
+from trackrelay.worker.cli.status.failed_calls import FailedCall, FailedCalls
+from trackrelay.worker.cli.status.redis_snapshot import BreakerLook, Memory
+from trackrelay.worker.storage.incident_log import Incident, Kind
+from trackrelay.worker.storage.queries.backlog_overview import Overview
 
 from .snapshots import NOW, dead, redis_side, shard, snapshot, waits
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from trackrelay.worker.ops.status.failed_calls import FailedCall, FailedCalls
-from trackrelay.worker.ops.status.hints import hints
-from trackrelay.worker.ops.status.redis_side import BreakerLook, Destination, Memory
-from trackrelay.worker.ops.status.sampling import Sample
-from trackrelay.worker.ops.status.verdict import verdict
-from trackrelay.worker.store.reading.overview import Overview
+from trackrelay.worker.cli.status.failed_calls import FailedCall, FailedCalls
+from trackrelay.worker.cli.status.redis_snapshot import BreakerLook, Destination, Memory
+from trackrelay.worker.cli.status.status_hints import hints
+from trackrelay.worker.cli.status.status_verdict import verdict
+from trackrelay.worker.cli.status.stream_samples import Sample
+from trackrelay.worker.storage.queries.backlog_overview import Overview
 
 from .snapshots import GONE, NOW, WORKER, dead, redis_side, settings, shard, snapshot, waits
 

@@ -9,7 +9,7 @@ from tests.support.road import Road
 from tests.support.waiting import wait_until
 from tests.worker.ops.command_line import CommandLine
 from trackrelay import Person
-from trackrelay.worker.store import shards
+from trackrelay.worker.storage import shards
 
 
 def test_it_shows_a_working_fleet(working_road: Road, run: CommandLine) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from trackrelay.environment import environment
-from trackrelay.worker.ops.cli import trackrelay
+from trackrelay.configuration.environment import environment
+from trackrelay.worker.cli.main import trackrelay
 
 
 class Command(BaseCommand):

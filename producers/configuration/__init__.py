@@ -1,0 +1,1 @@
+"""Settings of applications, and where they come from."""

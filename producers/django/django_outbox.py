@@ -1,0 +1,42 @@
+"""Jobs as rows of the application's own transaction, through Django's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import connections
+
+from trackrelay.queue.append import Entry
+from trackrelay.queue.job import FORMAT_VERSION
+from trackrelay.queue.redis_keys import Lane
+
+
+class RowsBackend:
+    """Writes a row for each entry, in whatever transaction is open; outside one, in one of its own.
+
+    Args:
+        alias: the database with the outbox.
+    """
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        """Write ``entries`` in order. What the database refuses is raised as Django raises it."""
+        from .models import MomentMs, OutboxRow
+
+        # Django 6.0.0 asks SQLite for its limits before it has connected.
+        connections[self.alias].ensure_connection()
+        OutboxRow.objects.using(self.alias).bulk_create(
+            OutboxRow(
+                job_id=entry.operation.id,
+                lane=lane,
+                format=FORMAT_VERSION,
+                entry=entry.data.decode(),
+                accepted_ms=MomentMs(),
+            )
+            for entry in entries
+        )
+
+    def close(self) -> None:
+        """The connection is Django's."""

@@ -1,0 +1,83 @@
+"""The producer of a Django project: nothing leaves before the commit, and nothing at all after a rollback."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from asgiref.sync import sync_to_async
+
+from trackrelay.calls.producer import Producer, log_lost
+from trackrelay.configuration.producer_settings import load
+from trackrelay.errors import TrackRelayError
+from trackrelay.operations.operation import Operation
+from trackrelay.queue.append import Entry
+from trackrelay.queue.redis_keys import Lane
+
+from .commit_hooks import after_commit
+from .django_outbox import RowsBackend
+from .django_settings import django_settings
+from .transactions import open_transactions
+
+_AFTER = " after the commit"
+
+
+class DjangoProducer(Producer):
+    """Enqueues when the transaction around the call is committed; with the outbox, writes rows that commit with it.
+
+    Outside any transaction it does so at once. What goes wrong after a commit is logged with the jobs' ids, and not raised: what
+    the request did is done, whatever becomes of telling Customer.io of it.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        loaded = load(settings, needs_queue=False)
+        alias = django_settings().outbox_alias if loaded.backend == "redis" else None
+        #: Whose transactions need not be waited for: the rows are part of them.
+        self._joins: frozenset[str] = frozenset({alias} if alias else ())
+        if alias is None:
+            super().__init__(**settings)
+        else:
+            self.settings, self.backend, self.fallback = loaded, RowsBackend(alias), None
+            self.set_up()
+
+    def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
+        """Enqueue some operations once what they tell of is committed, and return their jobs' ids at once."""
+        if batch:
+            entries = self.entries(batch)
+            self._when_committed(entries, functools.partial(self.append, entries, lane))
+        return [operation.id for operation in batch]
+
+    def take_chunk(self, entries: Sequence[Entry]) -> int:
+        """Enqueue some of many; inside a transaction they wait in memory for its commit."""
+        return self._when_committed(entries, functools.partial(super().take_chunk, entries))
+
+    def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int]:
+        """In the thread where this request's transactions are."""
+        if lane == "bulk":
+            return sync_to_async(self.take_chunk)(self.entries(batch))
+        return sync_to_async(lambda: len(self.enqueue_all(batch, lane=lane)))()
+
+    def _when_committed(self, entries: Sequence[Entry], act: Callable[[], int]) -> int:
+        if waits := open_transactions() - self._joins:
+            after_commit(
+                waits,
+                functools.partial(self._robustly, entries, act),
+                functools.partial(self._interrupted, entries),
+            )
+            return len(entries)
+        return act()
+
+    def _robustly(self, entries: Sequence[Entry], act: Callable[[], int]) -> None:
+        try:
+            act()
+        except Exception as error:
+            log_lost(entries, error, _AFTER, exc_info=not isinstance(error, TrackRelayError), counts=self.counts)
+        except BaseException as interrupt:
+            # The queue may have them all the same: its answer is what was not waited for.
+            self._interrupted(entries, interrupt)
+            raise
+
+    def _interrupted(self, entries: Sequence[Entry], interrupt: BaseException) -> None:
+        why = InterruptedError(f"interrupted by {type(interrupt).__name__}")
+        log_lost(entries, why, _AFTER, counts=self.counts)

@@ -1,0 +1,249 @@
+"""Django's system checks: what is wrong in ``settings.TRACKRELAY``, and what to do about it.
+
+``manage.py check`` says it, and every command that runs the checks; ``manage.py check --deploy`` says what is wrong in
+production only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from django.apps import apps
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from trackrelay.configuration.environment import environment
+from trackrelay.configuration.producer_settings import Settings, from_environment, load
+from trackrelay.errors import ConfigurationError
+from trackrelay.operations.anonymous_ids import AnonymousCookie
+
+from .database_urls import place_of, url_of
+from .deployment_checks import choices
+from .django_settings import DjangoSettings, django_settings, told, unknown_names
+from .django_visitors import cookie
+from .user_identity import user_model
+
+VISITORS = "trackrelay.django.middleware.VisitorMiddleware"
+#: Where a queue is said to be none of an application's business.
+_NO_QUEUE = 'or set "BACKEND" to "console", "memory" or "off" to run without one'
+
+
+def register() -> None:
+    """Let Django run these."""
+    checks.register(settings_are_right, "trackrelay")
+    checks.register(production_is_right, "trackrelay", deploy=True)
+
+
+def settings_are_right(**_: object) -> list[checks.CheckMessage]:
+    """What is wrong anywhere."""
+    try:
+        told()
+    except ConfigurationError as error:
+        return [checks.Error(str(error), hint='TRACKRELAY = {"REDIS_URL": "redis://…"}', id="trackrelay.E001")]
+    own = django_settings()
+    return [
+        *_unknown(),
+        *_values(),
+        *_outbox(own),
+        *_person(own),
+        *_fields(own),
+        *_cookie(),
+        *_database(own),
+        *_one_database(own),
+    ]
+
+
+def production_is_right(**_: object) -> list[checks.CheckMessage]:
+    """What is wrong where people are told things."""
+    try:
+        configured = load({}, needs_queue=False)
+    except (ConfigurationError, ImproperlyConfigured):
+        return []
+    return [
+        *_nothing_is_sent(configured),
+        *_nobody_signs(configured),
+        *_cookie_in_the_clear(),
+        *choices(configured),
+    ]
+
+
+def _unknown() -> Iterator[checks.CheckMessage]:
+    for name, meant in unknown_names().items():
+        hint = f"Did you mean {meant!r}?" if meant else "Take it out; the names are in trackrelay's table of settings."
+        yield checks.Error(f"TRACKRELAY has no setting {name!r}.", hint=hint, id="trackrelay.E002")
+
+
+def _values() -> Iterator[checks.CheckMessage]:
+    try:
+        configured = load({}, needs_queue=False)
+    except ConfigurationError as error:
+        yield checks.Error(f"{error}.", hint=_where(str(error)), id="trackrelay.E003")
+        return
+    except Exception:  # an alias that is none; said by the check of it
+        return
+    if configured.backend == "redis" and not configured.redis_url and not django_settings().outbox_alias:
+        yield checks.Warning(
+            "No queue is configured: the first call will raise.",
+            hint=f'Set "REDIS_URL" in TRACKRELAY (or TRACKRELAY_REDIS_URL in the environment), {_NO_QUEUE}.',
+            id="trackrelay.W001",
+        )
+
+
+def _where(message: str) -> str | None:
+    name = message.partition(" ")[0]
+    if not name.startswith("TRACKRELAY_"):
+        return None
+    return f'It is "{name.removeprefix("TRACKRELAY_")}" in TRACKRELAY, or {name} in the environment.'
+
+
+def _outbox(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
+    alias = own.outbox_alias
+    if alias is None:
+        return
+    if alias not in connections:
+        yield _no_such_database("OUTBOX", alias, "trackrelay.E004")
+    elif connections[alias].vendor not in ("postgresql", "sqlite"):
+        yield checks.Error(
+            f"The outbox works on PostgreSQL and SQLite; the database {alias!r} is {connections[alias].display_name}.",
+            hint='Leave "OUTBOX" out: jobs are then enqueued after the commit.',
+            id="trackrelay.E005",
+        )
+
+
+def _database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
+    if own.database not in connections:
+        yield _no_such_database("DATABASE", own.database, "trackrelay.E006")
+
+
+def _one_database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
+    # Whoever has neither the admin nor an alias leaves the workers' database to the workers.
+    if own.database not in connections or not ("DATABASE" in told() or apps.is_installed("trackrelay.worker.django")):
+        return
+    try:
+        said = from_environment("TRACKRELAY_DATABASE_URL", environment())
+        workers = place_of(said) if said else None
+    except Exception:  # an alias that is none, a file or a URL that cannot be read; said by those who need it
+        return
+    connection = connections[own.database]
+    ours = place_of(url_of(connection)) if connection.vendor == "postgresql" else connection.display_name
+    if workers and workers != ours:
+        yield checks.Warning(
+            f"The workers' database is {workers} by TRACKRELAY_DATABASE_URL; Django's alias {own.database!r} is {ours}.",
+            hint='The admin shows the one and replays in the other: let "DATABASE" in TRACKRELAY name the workers\' database, or '
+            "leave TRACKRELAY_DATABASE_URL out, which then follows from it. If both lead to one database, silence this.",
+            id="trackrelay.W003",
+        )
+
+
+def _no_such_database(setting: str, alias: object, id: str) -> checks.CheckMessage:
+    known = ", ".join(repr(name) for name in connections)
+    return checks.Error(
+        f'TRACKRELAY["{setting}"] names the database {alias!r}, which is not in DATABASES.',
+        hint=f"DATABASES has {known}.",
+        id=id,
+    )
+
+
+def _person(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
+    if not isinstance(own.person, str):
+        wrong: str | None = f"it is a {type(own.person).__name__}"
+    elif "." in own.person:
+        wrong = _not_importable(own.person)
+    else:
+        wrong = None if _user_has(own.person) else f"the user model has no attribute {own.person!r}"
+    if wrong:
+        yield checks.Error(
+            f'TRACKRELAY["PERSON"] does not say who a user is: {wrong}.',
+            hint='An attribute of the user model ("pk"), or the dotted path of a function that takes a user and returns '
+            "their id or a Person.",
+            id="trackrelay.E007",
+        )
+
+
+def _fields(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
+    chosen = own.identify_fields
+    if isinstance(chosen, str):
+        wrong = [_not_importable(chosen)] if "." in chosen else [f"{chosen!r} is no dotted path, and no list of fields"]
+    else:
+        wrong = [None if _user_has(name) else f"the user model has no attribute {name!r}" for name in chosen]
+    for each in filter(None, wrong):
+        yield checks.Error(
+            f'TRACKRELAY["IDENTIFY_FIELDS"] does not say what is told of a user: {each}.',
+            hint='A list such as ["email", "first_name"], or the dotted path of a function that takes a user and returns a dict.',
+            id="trackrelay.E008",
+        )
+    if (own.identify_on_login or own.identify_on_save) and not chosen:
+        yield checks.Warning(
+            "Users are identified without any attribute: Customer.io learns an id and no address to write to.",
+            hint='Set "IDENTIFY_FIELDS" in TRACKRELAY, such as ["email", "first_name"].',
+            id="trackrelay.W002",
+        )
+
+
+def _user_has(name: str) -> bool:
+    users = user_model()
+    if users is None:
+        return True  # nobody asks them
+    return name == "pk" or hasattr(users, name) or name in {field.name for field in users._meta.get_fields()}
+
+
+def _not_importable(path: str) -> str | None:
+    try:
+        found = import_string(path)
+    except ImportError as error:
+        return str(error)
+    return None if callable(found) else f"{path} is a {type(found).__name__}, and no function"
+
+
+def _cookie() -> Iterator[checks.CheckMessage]:
+    try:
+        cookie()
+    except ConfigurationError as error:
+        yield checks.Error(
+            f'TRACKRELAY["ANONYMOUS_COOKIE"] is wrong: {error}.',
+            hint=f"It takes {', '.join(field.name.upper() for field in fields(AnonymousCookie))}.",
+            id="trackrelay.E009",
+        )
+
+
+def _nothing_is_sent(configured: Settings) -> Iterator[checks.CheckMessage]:
+    if configured.backend != "redis":
+        yield checks.Warning(
+            f"TRACKRELAY_BACKEND is {configured.backend!r}: everything is checked, and nothing reaches Customer.io.",
+            hint='Leave "BACKEND" out in production.',
+            id="trackrelay.W101",
+        )
+    elif not configured.redis_url and not django_settings().outbox_alias:
+        yield checks.Error(
+            "No queue is configured: every call will raise.",
+            hint='Set "REDIS_URL" in TRACKRELAY, or TRACKRELAY_REDIS_URL in the environment.',
+            id="trackrelay.E101",
+        )
+
+
+def _nobody_signs(configured: Settings) -> Iterator[checks.CheckMessage]:
+    if not configured.source:
+        yield checks.Warning(
+            "Jobs do not say which application they are from.",
+            hint='Set "SOURCE" in TRACKRELAY, such as "shop": it is shown with every job, dead ones included.',
+            id="trackrelay.W102",
+        )
+
+
+def _cookie_in_the_clear() -> Iterator[checks.CheckMessage]:
+    if VISITORS not in settings.MIDDLEWARE:
+        return
+    try:
+        secure = cookie().secure
+    except ConfigurationError:
+        return  # said by the check of it
+    if secure is False or (secure is None and not (settings.SECURE_SSL_REDIRECT or settings.SESSION_COOKIE_SECURE)):
+        yield checks.Warning(
+            "The cookie of anonymous visitors is sent in the clear over http.",
+            hint='Set "ANONYMOUS_COOKIE": {"SECURE": True} in TRACKRELAY.',
+            id="trackrelay.W103",
+        )

@@ -1,0 +1,102 @@
+"""Attributes of people, objects and relationships: how many, how they are named, how long they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+
+from trackrelay.operations import limits
+from trackrelay.operations.cautions import Caution, caution_about
+from trackrelay.operations.coercion import JSON, Room, encoded, json_object
+
+from .name_checks import size
+from .rejection import Refusal, too_many_bytes, within
+
+# As many characters are within the limit whatever they are: UTF-8 takes four bytes at most.
+_SHORT_NAME = limits.ATTRIBUTE_NAME_BYTES // 4
+_NUMBERS = (int, float)
+_FIRST, _LAST = limits.TIMESTAMP_MIN, limits.TIMESTAMP_MAX
+_SHORT_VALUE = limits.ATTRIBUTE_VALUE_BYTES // 4
+
+
+def attributes_of(value: object, room: Room | None = None) -> dict[str, JSON]:
+    """The attributes in ``value``, as JSON has them and within Customer.io's limits.
+
+    Raises:
+        Refusal: not a mapping, more than 300, a name or a value too long, or what
+            :func:`~trackrelay.operations.coercion.json_object` refuses.
+    """
+    clean = json_object(value, "an object of attributes, such as a dict", room)
+    _refuse_too_many(clean)
+    for name, member in clean.items():
+        if not name or len(name) > _SHORT_NAME:
+            within(name, _check_name, name)
+        if type(member) is str:
+            if len(member) > _SHORT_VALUE:
+                within(name, _check_size, size(member))
+        elif type(member) is dict or type(member) is list:
+            within(name, _check_encoded, member)
+        elif type(member) in _NUMBERS and name[-3:] == "_at" and not _FIRST <= member <= _LAST:  # type: ignore[operator]
+            _caution_about_time(name, value)
+    return clean
+
+
+def refuse_other_identifier(
+    attributes: dict[str, JSON], kind: str, identifier: str, check: Callable[[object], str], hint: str
+) -> None:
+    """Refuse attributes that give another ``kind`` (``email`` …) than the ``identifier`` in the call: Customer.io would
+    accept the request and then fail the update. The same one is written like the identifier.
+
+    Args:
+        check: how an identifier of that kind is checked.
+        hint: how to say what was probably meant.
+    """
+    try:
+        same = check(attributes[kind]) == identifier
+    except Refusal:
+        same = False
+    if not same:
+        raise Refusal(
+            f"contradicts the {kind} in the call; {hint}",
+            limit=f"the same {kind} or none",
+            actual="another one",
+            at=(kind,),
+        )
+    attributes[kind] = identifier
+
+
+def _caution_about_time(name: str, given: object) -> None:
+    # What is given as a date can be any. A number that means one so old or so far is most likely something else.
+    if isinstance(given, Mapping) and not isinstance(given.get(name), date):
+        caution_about(Caution.TIME, name)
+
+
+def _refuse_too_many(attributes: Mapping[str, JSON]) -> None:
+    # _update is an instruction and not an attribute.
+    count = len(attributes) - ("_update" in attributes)
+    if count > limits.ATTRIBUTES:
+        raise Refusal(
+            f"are {count:,}; Customer.io takes {limits.ATTRIBUTES} in one request",
+            limit=f"{limits.ATTRIBUTES} attributes",
+            actual=f"{count:,} attributes",
+        )
+
+
+def _check_name(name: str) -> None:
+    if not name.strip():
+        raise Refusal("has a blank name", limit="a name", actual="blank")
+    if size(name) > limits.ATTRIBUTE_NAME_BYTES:
+        raise Refusal(
+            f"has a name of {size(name):,} bytes; Customer.io takes {limits.ATTRIBUTE_NAME_BYTES}",
+            limit=f"{limits.ATTRIBUTE_NAME_BYTES} bytes",
+            actual=f"{size(name):,} bytes",
+        )
+
+
+def _check_encoded(value: JSON) -> None:
+    _check_size(len(encoded(value)))
+
+
+def _check_size(length: int) -> None:
+    if length > limits.ATTRIBUTE_VALUE_BYTES:
+        raise too_many_bytes(length, limits.ATTRIBUTE_VALUE_BYTES)

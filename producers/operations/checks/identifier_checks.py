@@ -1,0 +1,100 @@
+"""Identifiers: which person or object a document names, each in the one form that Customer.io and our keys compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from trackrelay.operations import limits
+from trackrelay.operations.coercion import mapping_of
+
+from .name_checks import email, name_of, phone, text_in
+from .object_types import object_type_id
+from .rejection import Refusal, brief, refusal_for, within
+
+#: Track API, person_common.
+KNOWN = frozenset({"id", "email", "phone", "cio_id"})
+#: Track API, person_merge and v2_cio_relationships; v1's segments.
+BY_ID_EMAIL_OR_CIO_ID = frozenset({"id", "email", "cio_id"})
+#: Track API, v1's forms.
+BY_ID_OR_EMAIL = frozenset({"id", "email"})
+ANONYMOUS = frozenset({"anonymous_id"})
+ANYBODY = KNOWN | ANONYMOUS
+
+_OBJECT = "object_type_id and object_id, or cio_object_id alone"
+
+
+def cio_id(value: object) -> str:
+    """``value`` as Customer.io's id for a person, without the ``cio_`` that v1's paths put before it."""
+    return name_of(text_in(value, "text").removeprefix("cio_"))
+
+
+def anonymous_id(value: object) -> str:
+    """``value`` as the id of somebody not yet known."""
+    return name_of(value, limits.ANONYMOUS_ID_BYTES)
+
+
+#: How each identifier of a person is checked.
+PERSON: dict[str, Callable[[object], str]] = {
+    "id": name_of,
+    "email": email,
+    "phone": phone,
+    "cio_id": cio_id,
+    "anonymous_id": anonymous_id,
+}
+#: How each identifier of an object is checked.
+OBJECT: dict[str, Callable[[object], str]] = {
+    "object_type_id": object_type_id,
+    "object_id": name_of,
+    "cio_object_id": name_of,
+}
+
+
+def of_person(identifiers: object, allowed: frozenset[str] = KNOWN) -> tuple[str, str]:
+    """The kind and the value of the one identifier in ``identifiers``.
+
+    Raises:
+        Refusal: none, more than one, or one that is not ``allowed`` or malformed.
+    """
+    if type(identifiers) is not dict:
+        identifiers = mapping_of(identifiers, "an object with one identifier")
+    if len(identifiers) != 1:
+        choice = _choice(allowed)
+        raise Refusal(
+            f"needs exactly one of {choice}; it has {_listed(identifiers)}",
+            limit=f"exactly one of {choice}",
+            actual=_listed(identifiers),
+        )
+    ((kind, value),) = identifiers.items()
+    if kind not in allowed:
+        choice = _choice(allowed)
+        raise Refusal(
+            f"cannot be named by {brief(kind)} here; Customer.io takes {choice}", limit=choice, actual=brief(kind)
+        )
+    if type(kind) is not str:
+        kind = str(kind)
+    try:
+        return kind, PERSON[kind](value)
+    except Exception as error:
+        refusal = refusal_for(error).inside(kind)
+        raise refusal from refusal.__cause__
+
+
+def of_object(identifiers: object) -> dict[str, str]:
+    """The identifiers of an object: its type and id, or Customer.io's own id for it."""
+    given = dict(islice(mapping_of(identifiers, f"an object with {_OBJECT}").items(), 3))
+    if given.keys() not in ({"object_type_id", "object_id"}, {"cio_object_id"}):
+        raise Refusal(f"needs {_OBJECT}; it has {_listed(given)}", limit=_OBJECT, actual=_listed(given))
+    return {str(name): within(str(name), OBJECT[str(name)], value) for name, value in given.items()}
+
+
+def _choice(allowed: frozenset[str]) -> str:
+    return ", ".join(kind for kind in PERSON if kind in allowed)
+
+
+def _listed(names: Iterable[object]) -> str:
+    listed = [
+        name if type(name) is str and len(name) <= 20 and name.isprintable() else brief(name)
+        for name in islice(names, 5)
+    ]
+    return " and ".join(listed) or "none"

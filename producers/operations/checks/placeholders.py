@@ -1,0 +1,46 @@
+"""Placeholders: what languages and templates write where a value is missing, taken for the name of somebody."""
+
+from __future__ import annotations
+
+import re
+
+from .rejection import Refusal
+
+_MISSING = {
+    "undefined": "JavaScript writes it for a value that is not there",
+    "[object Object]": "JavaScript writes it for an object, where a field of it was meant",
+    "null": "JSON and SQL write it for a value that is not there",
+    "NULL": "SQL writes it for a value that is not there",
+    "(null)": "C and Objective-C write it for a value that is not there",
+    "None": "Python writes it for a value that is not there",
+    "nan": "Python writes it for a number that is not there",
+    "NaN": "JavaScript and pandas write it for a number that is not there",
+    "<NA>": "pandas writes it for a value that is not there",
+    "nil": "Ruby writes it for a value that is not there",
+    "<nil>": "Go writes it for a value that is not there",
+}
+_BLANKS = 40
+#: Texts that name nobody, as far as they are short: placeholders, and blanks.
+NOT_NAMES = frozenset(_MISSING) | {" " * count for count in range(_BLANKS)}
+
+# {{customer.id}} and ${user.id} anywhere; {identifier}, {} and {0} alone. A GUID in braces is none of them.
+_TEMPLATE = re.compile(
+    r"\{\{.*\}\}|[$#]\{.*\}|\A\s*\{\s*(?![0-9A-Fa-f]{32}\s*\})(?:[A-Za-z_][\w. ]*|[0-9]?)\}\s*\Z", re.DOTALL
+)
+
+
+def refuse_placeholder(text: str) -> None:
+    """Refuse ``text`` if it is a placeholder.
+
+    Compared by case: ``null`` is what programs write, ``Null`` is a surname.
+    """
+    if (why := _MISSING.get(text)) is not None:
+        raise Refusal(
+            f"is {text!r}, which names nobody: {why}", limit="an identifier", actual=f"the placeholder {text!r}"
+        )
+    if "{" in text and _TEMPLATE.search(text):
+        raise Refusal(
+            "has a template's placeholder in it, which was not filled in",
+            limit="an identifier",
+            actual="a template's placeholder",
+        )

@@ -1,0 +1,386 @@
+"""Values: what callers hand us, made into what JSON has, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set, Sized
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
+from enum import Enum
+from itertools import islice
+from math import floor, isfinite, nan
+from numbers import Integral, Real
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from . import limits
+from .checks.lazy_values import is_disguised, resolved
+from .checks.name_checks import plain_text, refuse_surrogates
+from .checks.rejection import Refusal, brief, kind_of, refusal_for, within, wrong_type
+
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
+#: When something happened: unix seconds, an aware datetime, or a date (its midnight in UTC).
+Timestamp: TypeAlias = "int | float | date"
+
+_encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBERS = (int, float)
+_TIMES = (int, float, datetime)
+# Numbers that are what they seem to be, under whatever name: no milliseconds, no NaN.
+_LEAST, _MOST = -limits.SECONDS_MAX, limits.SECONDS_MAX
+_VALUES, _CHARACTERS, _DEPTH = limits.VALUES, limits.CHARACTERS, limits.DEPTH
+_FEW_VALUES_LEFT = _VALUES - 100
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+#: The name in an object that stands for what could not be encoded when an operation was refused and kept as a dead letter.
+NOT_ENCODED = "trackrelay:not_encoded"
+
+_naive_timezone: tzinfo | Callable[[], tzinfo | None] | None = None
+
+
+def set_naive_timezone(zone: tzinfo | Callable[[], tzinfo | None] | None) -> None:
+    """Say what a naive datetime means from now on, in the whole process: a time zone, a function that is asked for one
+    when a naive datetime is met, or None to refuse them."""
+    global _naive_timezone
+    _naive_timezone = zone
+
+
+# ── times ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def timestamp(value: object) -> int:
+    """``value`` as the unix seconds at which something happened; parts of a second are dropped.
+
+    Raises:
+        Refusal: it is milliseconds, a naive datetime, text, or outside the years 1990 to 2099.
+    """
+    if type(value) not in _TIMES:
+        value = resolved(value)
+    if isinstance(value, date):
+        seconds = instant(value)
+    elif isinstance(value, Real | Decimal) and not isinstance(value, bool):
+        number = number_of(value)
+        _refuse_milliseconds(number)
+        seconds = floor(number)
+    else:
+        raise wrong_type(value, "unix seconds or an aware datetime")
+    if not limits.TIMESTAMP_MIN <= seconds <= limits.TIMESTAMP_MAX:
+        raise _implausible(seconds)
+    return seconds
+
+
+def _implausible(seconds: int) -> Refusal:
+    side = "before 1990" if seconds < limits.TIMESTAMP_MIN else "after 2099"
+    return Refusal(
+        f"is {seconds:,}, in unix seconds a time {side}: most likely it is something else than unix seconds",
+        limit="unix seconds from 1990 to 2099",
+        actual=f"{seconds:,}",
+    )
+
+
+def instant(value: date) -> int:
+    """The unix seconds of a datetime, or of the midnight in UTC with which a date begins."""
+    if not isinstance(value, datetime):
+        return (value.toordinal() - _EPOCH_DAY) * 86_400
+    if value.tzinfo is None or _offset_of(value) is None:
+        zone = _naive_timezone() if callable(_naive_timezone) else _naive_timezone
+        if zone is None:
+            raise Refusal(
+                "is a naive datetime: give it a time zone, or say with naive_timezone which one is meant",
+                limit="an aware datetime",
+                actual="a naive datetime",
+            )
+        value = value.replace(tzinfo=zone)
+    if value != value:
+        # pandas' NaT is a datetime, and none.
+        raise Refusal("is not a time", limit="an aware datetime", actual="not a time")
+    return floor((value - _EPOCH).total_seconds())
+
+
+def _offset_of(value: datetime) -> timedelta | None:
+    try:
+        return value.utcoffset()
+    except Exception as error:
+        # A tzinfo is anybody's code, and Python refuses offsets of a day or more.
+        raise Refusal(
+            "has a time zone that gives it no offset", limit="an aware datetime", actual="a time zone that fails"
+        ) from error
+
+
+def _refuse_milliseconds(number: int | float) -> None:
+    if abs(number) > limits.SECONDS_MAX:
+        raise Refusal(
+            f"is {floor(number):,}, which reads as milliseconds; Customer.io takes unix seconds",
+            limit="unix seconds",
+            actual=f"{floor(number):,}",
+        )
+
+
+# ── anything ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+#: How many values and how many characters a document may still have. Counted before anything is encoded: a small
+#: value that contains another many times over can stand for gigabytes. A list, because nothing is made faster.
+Room: TypeAlias = list[int]
+
+
+def whole_room() -> Room:
+    """The room of a whole document."""
+    return [limits.VALUES, limits.CHARACTERS]
+
+
+def json_object(value: object, takes: str = "an object, such as a dict", room: Room | None = None) -> dict[str, JSON]:
+    """``value``, which must be a mapping, as JSON has it: times as unix seconds, Decimals as numbers, UUIDs as text,
+    Enums as their values, sets (sorted) and tuples as lists, int and UUID keys as text.
+
+    Args:
+        takes: what is taken in its place, for the message.
+        room: of the whole document, if this is a part of it.
+
+    Raises:
+        Refusal: JSON cannot say it, or would say something else: bytes, NaN, integers beyond 64 bits, naive datetimes,
+            milliseconds under a name that ends in ``_at``, circular or too deep values; or it is larger than any document.
+    """
+    if type(value) is not dict:
+        value = mapping_of(value, takes)
+    return _object(value, 1, room or [_VALUES, _CHARACTERS])
+
+
+def mapping_of(value: object, takes: str) -> Mapping[object, object]:
+    """``value``, or what it stands for, which must be a mapping."""
+    value = resolved(value)
+    if not isinstance(value, Mapping):
+        raise wrong_type(value, takes)
+    return value
+
+
+def _json(value: object, depth: int, room: Room) -> JSON:
+    # The common types first, by identity: this runs for every value of every operation, on the web request.
+    cls = type(value)
+    if cls is str:
+        return _counted(value, room)  # type: ignore[arg-type]
+    if cls is bool or value is None:
+        return value  # type: ignore[return-value]
+    if cls is int or cls is float:
+        return number_of(value)
+    if cls is dict:
+        return _object(value, depth + 1, room)  # type: ignore[arg-type]
+    if cls is list or cls is tuple:
+        return _array(value, depth + 1, room)  # type: ignore[arg-type]
+    return _uncommon(value, depth, room)
+
+
+def scalar(value: object) -> JSON:
+    """Return ``value``, which is neither text nor holds others, as JSON has it.
+
+    Raises:
+        Refusal: JSON cannot say it.
+    """
+    return _json(value, _DEPTH, [_VALUES, _CHARACTERS])
+
+
+def _uncommon(value: object, depth: int, room: Room) -> JSON:
+    if is_disguised(value) and (real := resolved(value)) is not value:
+        return _json(real, depth, room)
+    if isinstance(value, Enum):
+        return _json(value.value, depth, room)
+    if isinstance(value, str):
+        return _counted(str.__str__(value), room)
+    if isinstance(value, Real | Decimal):
+        return number_of(value)
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, date):
+        return instant(value)
+    if isinstance(value, Mapping):
+        return _object(value, depth + 1, room)
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise Refusal("is bytes: decode them to text first", limit="what JSON has", actual="bytes")
+    if isinstance(value, Set):
+        return sorted(_array(value, depth + 1, room), key=encoded)
+    if isinstance(value, Sequence):
+        return _array(value, depth + 1, room)
+    # Text that is translated when it is used claims no other class, and is no other's.
+    if (real := resolved(value)) is not value:
+        return _json(real, depth, room)
+    raise Refusal(f"is {kind_of(value)}, which JSON does not have", limit="what JSON has", actual=kind_of(value))
+
+
+def _counted(text: str, room: Room) -> str:
+    room[1] -= len(text)
+    if room[1] < 0:
+        raise _too_long()
+    return text
+
+
+def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[str, JSON]:
+    if depth > _DEPTH:
+        raise _too_deep()
+    if type(mapping) is dict:
+        if NOT_ENCODED in mapping:
+            raise Refusal(
+                "was not kept when its call was refused: put a value there", limit="a value", actual="a description"
+            )
+        count = len(mapping)
+        members: Iterable[tuple[object, object]] = mapping.items()
+    else:
+        # It can go on for ever, whatever it says of its length.
+        count = _length(mapping)
+        members = islice(mapping.items(), count + 1)
+    room[0] -= count
+    if room[0] < 0:
+        raise _too_many()
+    characters = 0
+    clean: dict[str, JSON] = {}
+    key: object = None
+    try:
+        for key, value in members:
+            name = key if type(key) is str else _member(key)
+            cls = type(value)
+            if cls is str:
+                characters += len(value)  # type: ignore[arg-type]
+                clean[name] = value  # type: ignore[assignment]
+            elif cls is bool or value is None or (cls in _NUMBERS and _LEAST <= value <= _MOST):  # type: ignore[operator]
+                clean[name] = value  # type: ignore[assignment]
+            else:
+                clean[name] = made = _json(value, depth, room)
+                # What a date made is seconds, however far away: only a number can be milliseconds.
+                if name.endswith("_at") and type(made) in _NUMBERS and not isinstance(value, date):
+                    _refuse_milliseconds(made)  # type: ignore[arg-type]
+    except Exception as error:
+        refusal = refusal_for(error).inside(key if type(key) is str else brief(key))
+        raise refusal from refusal.__cause__
+    if depth > 1 and room[0] < _FEW_VALUES_LEFT:
+        # No name stands twice in one object: only in many of them are names much more than what the caller holds.
+        characters += sum(map(len, clean))
+    room[1] -= characters
+    if room[1] < 0:
+        raise _too_long()
+    if len(clean) != count:
+        raise Refusal("has two names that are the same text", limit="each name once", actual="a name twice")
+    return clean
+
+
+def _member(key: object) -> str:
+    key = resolved(key)
+    if isinstance(key, str | int | UUID | Enum) and not isinstance(key, bool):
+        return plain_text(key)
+    raise Refusal(f"is named by {kind_of(key)}; names are text", limit="text", actual=kind_of(key))
+
+
+def _array(items: Collection[object], depth: int, room: Room) -> list[JSON]:
+    if depth > _DEPTH:
+        raise _too_deep()
+    count = len(items) if type(items) is list else _length(items)
+    room[0] -= count
+    if room[0] < 0:
+        raise _too_many()
+    characters = 0
+    clean: list[JSON] = []
+    try:
+        for item in items if type(items) is list else islice(items, count):
+            cls = type(item)
+            if cls is str:
+                characters += len(item)  # type: ignore[arg-type]
+                clean.append(item)  # type: ignore[arg-type]
+            elif cls is bool or item is None:
+                clean.append(item)  # type: ignore[arg-type]
+            else:
+                clean.append(_json(item, depth, room))
+    except Exception as error:
+        refusal = refusal_for(error).inside(len(clean))
+        raise refusal from refusal.__cause__
+    room[1] -= characters
+    if room[1] < 0:
+        raise _too_long()
+    return clean
+
+
+def _length(container: Sized) -> int:
+    try:
+        return len(container)
+    except OverflowError:
+        return limits.VALUES + 1
+
+
+def _too_many() -> Refusal:
+    return Refusal(f"has more than {limits.VALUES:,} values in it", limit=f"{limits.VALUES:,} values", actual="more")
+
+
+def _too_deep() -> Refusal:
+    return Refusal(
+        f"is nested more than {limits.DEPTH} deep, or contains itself", limit=f"{limits.DEPTH} levels", actual="more"
+    )
+
+
+def _too_long() -> Refusal:
+    return Refusal(
+        f"has more than {limits.CHARACTERS:,} characters in it; Customer.io takes {limits.EVENT_DATA_BYTES:,} bytes at most",
+        limit=f"{limits.EVENT_DATA_BYTES:,} bytes",
+        actual=f"more than {limits.CHARACTERS:,} characters",
+    )
+
+
+def number_of(value: object) -> int | float:
+    """``value``, a number, as JSON has it: finite, an integer of 64 bits at most."""
+    cls = type(value)
+    if cls is int or cls is float:
+        number: int | float = value  # type: ignore[assignment]
+    elif isinstance(value, Decimal):
+        number = _of_decimal(value)
+    else:
+        number = _of_other(value)
+    if isinstance(number, float):
+        if not isfinite(number):
+            raise Refusal(f"is {number}, which JSON does not have", limit="a finite number", actual=str(number))
+    elif not limits.INTEGER_MIN <= number <= limits.INTEGER_MAX:
+        raise Refusal(
+            "is an integer beyond 64 bits: send it as text",
+            limit="a 64-bit integer",
+            actual=f"{number.bit_length()} bits",
+        )
+    return number
+
+
+def _of_other(value: Any) -> int | float:
+    if isinstance(value, Integral):
+        return int(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise Refusal("is a number too large for JSON", limit="a 64-bit number", actual="a larger one") from None
+
+
+def _of_decimal(value: Decimal) -> int | float:
+    # As the same amount would be from a float (12.50 is 12.5), but for integers that a float would round.
+    number = nan if value.is_snan() else float(value)
+    if isfinite(number) and abs(number) >= 2**53 and value.adjusted() < 30 and value == value.to_integral_value():
+        return int(value)
+    return number
+
+
+def encoded(value: JSON) -> bytes:
+    """The JSON of ``value``.
+
+    Raises:
+        Refusal: text in it cannot be encoded.
+    """
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        _refuse_surrogates_in(value)
+        raise
+
+
+def _refuse_surrogates_in(value: JSON) -> None:
+    if isinstance(value, str):
+        refuse_surrogates(value)
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            within(key, refuse_surrogates, key)
+            within(key, _refuse_surrogates_in, member)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            within(index, _refuse_surrogates_in, item)

@@ -1,0 +1,89 @@
+"""The functions of :mod:`trackrelay.operations` as methods, for whatever takes operations."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec
+
+from trackrelay import operations
+from trackrelay.calls.invalid_calls import Refusals
+from trackrelay.errors import InvalidOperation
+
+from .operation import Operation
+
+P = ParamSpec("P")
+
+
+def _taken(make: Callable[P, Operation]) -> Callable[Concatenate[Vocabulary, P], str]:
+    @functools.wraps(make)
+    def method(self: Vocabulary, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        try:
+            operation = make(*args, **kwargs)
+        except InvalidOperation as error:
+            return self.take_instead(error, make, args, kwargs)[-1]
+        return self.take((operation,))[0]
+
+    return method
+
+
+def _all_taken(make: Callable[P, Sequence[Operation]]) -> Callable[Concatenate[Vocabulary, P], list[str]]:
+    @functools.wraps(make)
+    def method(self: Vocabulary, /, *args: P.args, **kwargs: P.kwargs) -> list[str]:
+        try:
+            batch = make(*args, **kwargs)
+        except InvalidOperation as error:
+            return self.take_instead(error, make, args, kwargs)
+        return self.take(batch)
+
+    return method
+
+
+class Vocabulary:
+    """Has a method for every operation; each makes it, hands it to :meth:`take` and returns its job's id (or ids)."""
+
+    #: What becomes of refused calls.
+    refusals = Refusals()
+
+    def take(self, batch: Sequence[Operation]) -> list[str]:
+        """Take operations; returns their jobs' ids."""
+        raise NotImplementedError
+
+    def take_instead(
+        self,
+        error: InvalidOperation,
+        make: Callable[..., Any],
+        arguments: Sequence[object],
+        named: Mapping[str, object],
+    ) -> list[str]:
+        """Take what ``on_invalid`` leaves of the refused call of ``make``; returns the ids of all of it.
+
+        Raises:
+            InvalidOperation: ``error``, if that is what it says.
+        """
+        parts = self.refusals.instead_of_call(error, make, arguments, named)
+        if kept := [part for part in parts if isinstance(part, Operation)]:
+            self.take(kept)
+        return [part.id for part in parts]
+
+    identify = _taken(operations.identify)
+    track = _taken(operations.track)
+    page = _taken(operations.page)
+    screen = _taken(operations.screen)
+    track_anonymous = _taken(operations.track_anonymous)
+    delete_person = _taken(operations.delete_person)
+    suppress = _taken(operations.suppress)
+    unsuppress = _taken(operations.unsuppress)
+    merge = _taken(operations.merge)
+    add_device = _taken(operations.add_device)
+    delete_device = _taken(operations.delete_device)
+    identify_object = _taken(operations.identify_object)
+    delete_object = _taken(operations.delete_object)
+    add_relationships = _taken(operations.add_relationships)
+    delete_relationships = _taken(operations.delete_relationships)
+    add_to_segment = _all_taken(operations.add_to_segment)
+    remove_from_segment = _all_taken(operations.remove_from_segment)
+    submit_form = _taken(operations.submit_form)
+    unsubscribe = _taken(operations.unsubscribe)
+    report_metric = _taken(operations.report_metric)
+    entity = _taken(operations.entity)

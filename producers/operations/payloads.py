@@ -1,0 +1,144 @@
+"""Drafts: what callers of the vocabulary say, put together as documents for the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any, TypeAlias, TypeGuard
+
+from trackrelay.errors import InvalidOperation
+
+from . import limits
+from .checks.lazy_values import resolved
+from .checks.name_checks import plain_text
+from .checks.rejection import kind_of, refusal_for
+from .refs import PLAIN, ObjectRef, Person, PersonLike, behind, plain_id
+from .unacceptable import Unacceptable
+
+Attributes: TypeAlias = Mapping[str, Any]
+#: An object a person belongs to, alone or with the relationship's attributes.
+ToObject: TypeAlias = ObjectRef | tuple[ObjectRef, Attributes]
+#: A person who belongs to an object, alone or with the relationship's attributes.
+ToPerson: TypeAlias = PersonLike | tuple[PersonLike, Attributes]
+#: One or several of either.
+Others: TypeAlias = ToObject | ToPerson | Iterable[ToObject] | Iterable[ToPerson]
+
+
+def person_identifiers(person: PersonLike) -> dict[str, Any]:
+    """Who is meant, as the Track API's v2 says it; what names nobody is :class:`Unacceptable`, and refused by the gate."""
+    try:
+        if type(person) in PLAIN:
+            return {"id": plain_id(person)}
+        someone = behind(person)
+        if isinstance(someone, Person):
+            return someone.identifiers
+        return {"id": plain_id(someone)}
+    except InvalidOperation as error:
+        return {"id": Unacceptable(person, error)}
+
+
+def object_identifiers(obj: ObjectRef) -> dict[str, Any]:
+    """What is meant, as the Track API's v2 says it; what names nothing is :class:`Unacceptable`, and refused by the gate."""
+    if is_object(obj):
+        return obj.identifiers
+    kind = kind_of(obj)
+    error = InvalidOperation(
+        f"an object is named by ObjectRef(type_id, object_id), not by {kind}",
+        field="identifiers",
+        limit="an ObjectRef",
+        actual=kind,
+    )
+    return {"object_id": Unacceptable(obj, error)}
+
+
+def is_object(value: object) -> TypeGuard[ObjectRef]:
+    """Whether ``value`` is, or stands for, an object."""
+    try:
+        return isinstance(value, ObjectRef)
+    except Exception:  # by a stand-in that stands for nothing at the moment
+        return False
+
+
+def draft(type: str, identifiers: Mapping[str, object], action: str, **fields: object) -> dict[str, Any]:
+    """A document with those of ``fields`` that were given."""
+    made: dict[str, Any] = {"type": type, "identifiers": identifiers, "action": action}
+    for field, value in fields.items():
+        if value is not None:
+            made[field] = value
+    return made
+
+
+def identify_attributes(attributes: Attributes | None, anonymous_id: object, update_only: bool) -> Attributes | None:
+    """A person's attributes with what identify() takes beside them: Customer.io has both among the attributes."""
+    if anonymous_id is None and update_only is False:
+        return attributes
+    try:
+        if attributes is not None and not isinstance(attributes, (dict, Mapping)):
+            return attributes  # the gate says what is wrong with it
+        made = {} if attributes is None else dict(islice(attributes.items(), limits.VALUES))
+        if update_only:
+            made["_update"] = True
+    except Exception as error:
+        refusal = refusal_for(error)
+        raise refusal.error("what identify() was given") from refusal.__cause__
+    if anonymous_id is not None:
+        if "anonymous_id" in made and not _same_text(made["anonymous_id"], anonymous_id):
+            contradiction = InvalidOperation(
+                "attribute 'anonymous_id' contradicts the anonymous_id in the call",
+                field="attributes.anonymous_id",
+                limit="the same anonymous_id or none",
+                actual="another one",
+            )
+            anonymous_id = Unacceptable([made["anonymous_id"], anonymous_id], contradiction)
+        made["anonymous_id"] = anonymous_id
+    return made
+
+
+def _same_text(one: object, other: object) -> bool:
+    try:
+        return plain_text(one) == plain_text(other)
+    except Exception:  # the gate says what is wrong with it
+        return False
+
+
+def relationships(others: Others, attributes: Attributes | None = None) -> list[dict[str, Any]]:
+    """``cio_relationships`` to one or several others; ``attributes`` are of those that bring none of their own."""
+    if type(others) is tuple and not others:
+        return []
+    # One more than can be: the gate says so.
+    each = several(others, limits.RELATIONSHIPS + 1)
+    try:
+        return [_relationship(other, attributes) for other in each]
+    except Exception as error:
+        refusal = refusal_for(error).inside("cio_relationships")
+        raise refusal.error("the relationships") from refusal.__cause__
+
+
+def several(given: Any, limit: int) -> list[Any]:
+    """The first ``limit`` of ``given`` if it is several; else, like text, or one other with its attributes, it alone.
+
+    Raises:
+        InvalidOperation: its own code raised.
+    """
+    try:
+        given = resolved(given)
+        if isinstance(given, (str, bytes, Mapping)) or _is_pair(given) or not isinstance(given, Iterable):
+            return [given]
+        return list(islice(given, limit))
+    except Exception as error:
+        refusal = refusal_for(error)
+        raise refusal.error("the list that the call was given") from refusal.__cause__
+
+
+def _is_pair(given: object) -> bool:
+    return isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Mapping)
+
+
+def _relationship(other: Any, attributes: Attributes | None) -> dict[str, Any]:
+    if _is_pair(other):
+        other, attributes = other
+    identifiers = other.identifiers if is_object(other) else person_identifiers(other)
+    made: dict[str, Any] = {"identifiers": identifiers}
+    if attributes is not None:
+        made["relationship_attributes"] = attributes
+    return made

@@ -1,0 +1,204 @@
+"""Operations that were refused at the call: what was passed, and the form in which it is kept with ``on_invalid="dead_letter"``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+from trackrelay.errors import InvalidOperation
+from trackrelay.queue.job import MAX_NAME_LENGTH, Job
+
+from . import limits
+from .checks.identifier_checks import ANYBODY, of_object, of_person
+from .description import described
+from .ids import id_for, is_ulid, new_id
+from .keys import key_of, object_key
+from .operation import Operation
+from .unacceptable import Unacceptable
+
+#: No kind of operation has as many identifiers.
+_MAX_IDENTIFIERS = 10
+#: Bytes of JSON that are kept of what was passed: room for the largest event, and for what is wrong with it.
+MAX_DOCUMENT_BYTES = 128_000
+#: Characters of a name of an operation, and of a field …
+MAX_NAME = 100
+#: … and of a message.
+MAX_MESSAGE = 1_000
+
+
+class RefusedOperation(Operation, frozen=True, kw_only=True):
+    """A refused operation on its way to the dead letters. It has no keys; its body is a :class:`RefusedCall`."""
+
+    @property
+    def name(self) -> str:
+        """``type.action``; ``unknown`` if that could not be told."""
+        return f"{self.type}.{self.action}" if self.action else self.type
+
+
+class RefusedCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is kept of a refused operation."""
+
+    #: What was passed, as JSON; what JSON cannot say is described.
+    document: msgspec.Raw
+    #: The refusal: its message, and its attributes.
+    error: str
+    field: str = ""
+    limit: str = ""
+    actual: str = ""
+    #: Whose operation it is, as far as that can be told.
+    keys: tuple[str, ...] = ()
+
+
+class RefusedJob(Job, frozen=True, kw_only=True, omit_defaults=True):
+    """One refused operation as it lies in its stream, or in an outbox."""
+
+    #: None, which tells it from a job. Its body is a RefusedCall.
+    keys: Annotated[tuple[str, ...], msgspec.Meta(max_length=0)]
+
+
+_jobs = msgspec.json.Decoder(tuple[RefusedJob, ...])
+
+
+def decode_refused(data: bytes) -> tuple[RefusedJob, ...]:
+    """Return the refused operations of one entry.
+
+    Raises:
+        msgspec.DecodeError: the bytes are no such entry.
+        UnicodeDecodeError: some of its text is not UTF-8.
+    """
+    try:
+        return _jobs.decode(data)
+    except RecursionError:
+        raise msgspec.DecodeError("lists and objects are nested too deep") from None
+
+
+class RefusedDraft:
+    """An operation that was refused, as its caller passed it.
+
+    Args:
+        document: the operation, or the call's arguments if no document was made of them.
+        idempotency_key: as passed.
+    """
+
+    __slots__ = ("_document", "_idempotency_key", "_keys", "id", "name")
+
+    def __init__(self, document: object, idempotency_key: object = None) -> None:
+        self._document = document
+        self._idempotency_key = idempotency_key
+        #: ``type.action``, as far as it is known.
+        self.name = _name(document)
+        self._keys = _keys(document)
+        #: The id of the dead letter that it becomes. No valid operation has it: that one would count as a repeat.
+        self.id = self._own_id()
+
+    def kept(self, error: InvalidOperation) -> RefusedOperation:
+        """Return it in the form in which it is enqueued."""
+        kind, _, action = self.name.partition(".")
+        call = RefusedCall(
+            document=msgspec.Raw(described(self._document, MAX_DOCUMENT_BYTES)),
+            error=_text(str(error), MAX_MESSAGE),
+            field=_text(error.field, MAX_NAME),
+            limit=_text(error.limit, MAX_NAME),
+            actual=_text(error.actual, MAX_NAME),
+            keys=self._keys,
+        )
+        return RefusedOperation(
+            id=self.id,
+            type=kind,
+            action=action,
+            keys=(),
+            body=msgspec.json.encode(call),
+            idempotency_key=_idempotency_key(self._idempotency_key),
+        )
+
+    def _own_id(self) -> str:
+        if (key := _idempotency_key(self._idempotency_key)) is not None:
+            whose = "\0".join(self._keys) or described(_member(self._document, "identifiers"), 2_000).decode()
+            return id_for(f"refused {self.name}", whose, _event_name(self._document), key)
+        own = _member(self._document, "id")
+        if isinstance(own, str) and is_ulid(own.upper()):
+            return id_for("refused", "", "", own.upper())
+        return new_id()
+
+
+def refused(document: object, error: InvalidOperation, idempotency_key: object = None) -> InvalidOperation:
+    """Return the error to raise for ``document``, which has it as a part.
+
+    Args:
+        error: what the checks say; an :class:`Unacceptable` in the document has said something earlier.
+    """
+    error = next((each.error for each in _unacceptable(document)), error)
+    try:
+        part = RefusedDraft(document, idempotency_key)
+    except Exception:  # by a value's own code, while it was looked at
+        part = RefusedDraft(None)
+    error.parts = (part,)
+    return error
+
+
+def _unacceptable(document: object) -> Iterator[Unacceptable]:
+    # Where callers' drafts have one: among identifiers, of relationships too, and as the attribute anonymous_id. By their own types,
+    # and no more than there can be: a value of the caller's can say that it is of another, raise when it is asked, or be endless.
+    if type(document) is not dict:
+        return
+    found = [document.get(name) for name in ("identifiers", "person", "primary", "secondary")]
+    if type(relationships := document.get("cio_relationships")) is list:
+        each = islice(relationships, limits.RELATIONSHIPS + 1)
+        found += [other.get("identifiers") for other in each if type(other) is dict]
+    if type(attributes := document.get("attributes")) is dict:
+        found.append({"anonymous_id": attributes.get("anonymous_id")})
+    for identifiers in found:
+        if type(identifiers) is dict:
+            yield from (
+                value for value in islice(identifiers.values(), _MAX_IDENTIFIERS) if type(value) is Unacceptable
+            )
+
+
+def _member(document: object, name: str) -> Any:
+    return document.get(name) if type(document) is dict or isinstance(document, Mapping) else None
+
+
+def _name(document: object) -> str:
+    kind, action = _member(document, "type"), _member(document, "action")
+    if type(kind) is not str or type(action) is not str or not (kind.isidentifier() and action.isidentifier()):
+        return "unknown"
+    # As much as an entry takes; a dot at its end is for a job of which there is no action.
+    return f"{kind}.{action}"[: MAX_NAME_LENGTH - 1]
+
+
+def _keys(document: object) -> tuple[str, ...]:
+    found: list[str] = []
+    for name in ("identifiers", "person", "primary", "secondary"):
+        identifiers = _member(document, name)
+        if not identifiers or (name == "identifiers" and _member(document, "type") in ("form", "segment", "delivery")):
+            continue
+        try:
+            if _member(document, "type") == "object":
+                found.append(object_key(of_object(identifiers)))
+            else:
+                found.append(key_of(*of_person(identifiers, ANYBODY)))
+        except Exception:  # refused, or by the value's own code
+            continue
+    return tuple(dict.fromkeys(found))[:2]
+
+
+def _event_name(document: object) -> str:
+    name = _member(document, "name")
+    return str.__str__(name).strip()[:MAX_NAME].encode(errors="replace").decode() if type(name) is str else ""
+
+
+def _idempotency_key(given: object) -> str | None:
+    if type(given) not in (str, int, UUID):
+        return None
+    if isinstance(given, int) and given.bit_length() > MAX_MESSAGE:
+        return None
+    text = str(given).strip()
+    return text if 1 <= len(text) <= 255 and text.isprintable() else None
+
+
+def _text(text: str, most: int) -> str:
+    return text[:most].encode(errors="replace").decode()

@@ -1,0 +1,253 @@
+"""The gate: every document passes it, whoever made it, and comes out as an operation that Customer.io takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from trackrelay.errors import InvalidOperation
+
+from . import limits
+from .checks import (
+    delivery_checks,
+    device_checks,
+    event_checks,
+    form_checks,
+    object_checks,
+    person_checks,
+    segment_checks,
+)
+from .checks.check_messages import WHOSE, beginning
+from .checks.check_result import Checked, Document, Rule
+from .checks.lazy_values import resolved
+from .checks.name_checks import is_phone, plain_text, refuse_controls
+from .checks.rejection import Refusal, refusal_for, too_many_bytes, within, wrong_type
+from .checks.text_checks import not_one_of, open_fields, refuse_unknown
+from .coercion import JSON, encoded, mapping_of
+from .ids import id_for, is_ulid, new_id
+from .operation import Operation
+from .refused_operations import RefusedOperation, refused
+
+RULES: dict[tuple[str, str], Rule] = {
+    **person_checks.RULES,
+    **device_checks.RULES,
+    **event_checks.RULES,
+    **object_checks.RULES,
+    **delivery_checks.RULES,
+    **segment_checks.RULES,
+    **form_checks.RULES,
+}
+#: Operations that the published description has in v1 alone, as documents of our own: it leaves no field of them open.
+OURS = frozenset(
+    (kind, action)
+    for kind, action in RULES
+    if kind in ("anonymous", "segment", "form") or (kind == "delivery" and action != "event")
+)
+
+
+def check(
+    document: Document,
+    *,
+    id: str | None = None,
+    idempotency_key: str | int | UUID | None = None,
+    rules: Mapping[tuple[str, str], Rule] = RULES,
+) -> Operation:
+    """Check, normalise and encode one document.
+
+    Args:
+        document: an operation as the Track API's v2 has it, or one of ours for what only v1 has.
+        id: the job's id, a ULID; left out, it is the document's own (events), derived from the idempotency key, or new.
+        idempotency_key: the caller's own name for this call: the same key is the same job.
+        rules: what is checked, by type and action.
+
+    Raises:
+        InvalidOperation: Customer.io would refuse it, or take it for something else.
+    """
+    try:
+        if type(document) is not dict:
+            document = _read_once(document)
+        rule, extra = _rule_of(document, rules)
+        checked = rule.check(document)
+        if extra:
+            checked.document |= extra
+        key = None if idempotency_key is None else within("idempotency_key", _idempotency_key, idempotency_key)
+        job_id = within("id", _id_of, id, document, checked, key)
+        if checked.carries_id:
+            checked.document["id"] = job_id
+        body = encoded(checked.document)
+        if not limits.fits_v2(len(body), stamp=checked.stamp):
+            _check_large(checked, len(body))
+    except InvalidOperation as error:
+        # What was refused before the document was made stands in it.
+        raise refused(document, error, idempotency_key) from None
+    except Exception as error:
+        refusal = refusal_for(error)
+        invalid = refusal.error(_beginning(document, refusal))
+        raise refused(document, invalid, idempotency_key) from refusal.__cause__
+    return Operation(
+        id=job_id,
+        type=str(document["type"]),
+        action=str(document["action"]),
+        # An invite is nobody's, and waits for nobody.
+        keys=checked.keys or (f"anonymous:{job_id}",),
+        body=body,
+        stamp=checked.stamp,
+        idempotency_key=key,
+        timestamp=None if checked.stamp else checked.document.get("timestamp"),  # type: ignore[arg-type]
+        seal=body,
+    )
+
+
+def checked_again(operation: object) -> Operation:
+    """Return ``operation`` if the builders made it; else what its body describes, checked as if it came from them.
+
+    Raises:
+        InvalidOperation: it is no operation, its body would be refused, or it says of itself what its body does not.
+    """
+    if type(operation) is RefusedOperation:
+        return operation  # it goes to the dead letters, which take anything
+    if type(operation) is not Operation:
+        raise wrong_type(operation, "an operation that trackrelay.operations made").error("what is enqueued")
+    companion = operation.companion
+    try:
+        if not is_checked(operation):
+            operation = _described_by(operation)
+        if companion is not None:
+            operation = _with_companion(operation, checked_again(companion))
+    except Exception as error:
+        refusal = refusal_for(error)
+        raise refusal.error("an operation") from refusal.__cause__
+    return operation
+
+
+def is_checked(operation: Operation) -> bool:
+    """Whether the builders made ``operation``, but for its companion."""
+    return type(operation) is Operation and operation.seal is operation.body is not None
+
+
+def _described_by(operation: Operation) -> Operation:
+    described: object
+    try:
+        described = msgspec.json.decode(operation.body)
+    except Exception as error:
+        refusal = Refusal("is not JSON", limit="JSON", actual="something else", at=("body",))
+        raise refusal.error("the body of an operation") from error
+    made = check(described, id=operation.id, idempotency_key=operation.idempotency_key)  # type: ignore[arg-type]
+    for field in ("id", "type", "action", "keys", "stamp"):
+        if getattr(operation, field) != getattr(made, field):
+            refusal = Refusal(
+                "is not what its body says", limit="what the body says", actual="something else", at=(field,)
+            )
+            raise refusal.error(f"the {field} of an operation")
+    return made
+
+
+def _with_companion(event: Operation, companion: Operation) -> Operation:
+    if companion is event.companion:
+        return event
+    if companion.name != "person.identify" or companion.keys[:1] != event.keys or companion.companion is not None:
+        refusal = Refusal(
+            "is not an identify of the same person", limit="an identify", actual="something else", at=("companion",)
+        )
+        raise refusal.error("the companion of an operation")
+    return msgspec.structs.replace(event, companion=companion)
+
+
+def _read_once(document: object) -> dict[Any, Any]:
+    # A mapping of somebody's own can answer differently each time, or without end.
+    return dict(islice(mapping_of(document, "an object, such as a dict").items(), limits.VALUES))
+
+
+def _beginning(document: object, refusal: Refusal) -> str:
+    try:
+        return beginning(document, refusal.path)
+    except Exception:
+        return "an operation"
+
+
+def _rule_of(document: Document, rules: Mapping[tuple[str, str], Rule]) -> tuple[Rule, dict[str, JSON]]:
+    """Return the rule for ``document``, and those of its fields that the published description leaves open."""
+    kind, action = document.get("type"), document.get("action")
+    # Nothing but str: what is written of an Enum's member, str() or repr(), would be another text.
+    rule = rules.get((kind, action)) if type(kind) is str and type(action) is str else None
+    if rule is None:
+        raise _unknown(kind, action)
+    extra: dict[str, JSON] = {}
+    if not rule.required <= document.keys() <= rule.fields:
+        if (kind, action) in OURS:
+            refuse_unknown(document, sorted(rule.fields))
+        else:
+            extra = open_fields(document, sorted(rule.fields))
+        for missing in sorted(rule.required - document.keys()):
+            problem = f"needs {missing}" if missing in WHOSE else "is missing"
+            raise Refusal(problem, limit="given", actual="missing", at=(missing,))
+    return rule, extra
+
+
+def _unknown(kind: object, action: object) -> Refusal:
+    kinds = tuple(dict.fromkeys(known for known, _ in RULES))
+    if type(kind) is not str or kind not in kinds:
+        return not_one_of(kinds, kind).inside("type")
+    return not_one_of(tuple(known for of, known in RULES if of == kind), action).inside("action")
+
+
+def _idempotency_key(given: object) -> str:
+    text = plain_text(given).strip()
+    if not 1 <= len(text) <= limits.IDEMPOTENCY_KEY_LENGTH:
+        raise Refusal(
+            f"is {len(text):,} characters; it can be 1 to {limits.IDEMPOTENCY_KEY_LENGTH}",
+            limit=f"1 to {limits.IDEMPOTENCY_KEY_LENGTH} characters",
+            actual=f"{len(text):,} characters",
+        )
+    return refuse_controls(text)
+
+
+def _id_of(given: str | None, document: Document, checked: Checked, idempotency_key: str | None) -> str:
+    own = document.get("id") if checked.carries_id else None
+    if given is None and own is None:
+        if idempotency_key is None:
+            return new_id()
+        key = checked.keys[0] if checked.keys else "anonymous:"
+        return id_for(f"{document['type']}.{document['action']}", key, checked.name, idempotency_key)
+    ids = {_ulid(id) for id in (given, own) if id is not None}
+    if len(ids) > 1:
+        raise Refusal("is not the job's", limit="the job's id", actual="another one")
+    return ids.pop()
+
+
+def _ulid(id: object) -> str:
+    if type(id) is not str:
+        id = resolved(id)
+        id = str.__str__(id) if isinstance(id, str) else ""
+    if not is_ulid(id := id.upper()):
+        raise Refusal("is not a ULID", limit="a ULID: 26 letters and digits", actual="something else")
+    return id
+
+
+def _check_large(checked: Checked, size: int) -> None:
+    """Let pass what v2 cannot carry only if v1 can: what is v1's alone, and events and pages of people whom v1 would
+    not take, by the shape of their identifier, for somebody else."""
+    made = checked.document
+    if made["type"] in ("person", "object", "delivery") and (why := _not_for_v1(checked)) is not None:
+        refusal = too_many_bytes(size + (limits.STAMP_BYTES if checked.stamp else 0), limits.OPERATION_BYTES)
+        refusal.problem += why
+        raise refusal
+    length = len(encoded(made.get("attributes")))
+    if length > limits.EVENT_DATA_BYTES:
+        raise too_many_bytes(length, limits.EVENT_DATA_BYTES).inside("attributes")
+
+
+def _not_for_v1(checked: Checked) -> str | None:
+    made = checked.document
+    if made["type"] != "person" or made["action"] not in ("event", "page"):
+        return ""
+    kind, _, value = checked.keys[0].partition(":")
+    if kind == "phone":
+        return " of a person named by phone"
+    if kind == "id" and ("@" in value or value.startswith("cio_") or is_phone(value)):
+        return " of a person whose id has the shape of an email, a cio_id or a phone"
+    return None

@@ -1,0 +1,1 @@
+"""The queue in Redis as an application sees it: jobs, entries, connections."""

@@ -1,0 +1,66 @@
+"""The queue in Redis, for coroutines: what :mod:`trackrelay.queue.queue_client` does, in a few threads of our own.
+
+A connection of asyncio's belongs to one event loop. Where each request has a loop of its own, as under WSGI, every request would
+leave one behind. Those of threads serve every loop, so that there are never more of them than threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from trackrelay.configuration.producer_settings import Settings
+from trackrelay.errors import QueueUnavailable
+
+from .append import Entry, operations_of
+from .queue_client import RedisQueue
+from .redis_keys import Lane
+
+#: Appends under way at once, each on a connection of its own; further ones wait for their turn.
+MAX_CONNECTIONS = 8
+
+_threads: ThreadPoolExecutor
+
+
+class AsyncRedisQueue:
+    """Appends entries to the streams from coroutines, of any number of event loops."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout_s = settings.enqueue_timeout
+        self._queue = RedisQueue(settings)
+
+    async def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        """Append all ``entries`` or none; raises as :meth:`trackrelay.queue.queue_client.RedisQueue.append`."""
+        reachability = self._queue.reachability
+        reachability.check(entries)
+        give_up = time.monotonic() + self._timeout_s
+        call = _threads.submit(self._queue.append, entries, lane, give_up)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await asyncio.wrap_future(call)
+        except TimeoutError as error:
+            if call.cancelled():
+                # Nothing is known of Redis, so the next call may try.
+                raise QueueUnavailable(
+                    f"all {MAX_CONNECTIONS} connections to the queue were in use for {self._timeout_s:g} s",
+                    *operations_of(entries),
+                ) from error
+            raise reachability.lost(TimeoutError(f"no answer within {self._timeout_s:g} s"), entries) from error
+
+    async def aclose(self) -> None:
+        """Close the connections that are not in use."""
+        self._queue.close()
+
+
+def _start_afresh() -> None:
+    global _threads
+    _threads = ThreadPoolExecutor(MAX_CONNECTIONS, thread_name_prefix="trackrelay")
+
+
+# Starts no thread before its first use.
+_start_afresh()
+# A forked child has none of its parent's threads.
+os.register_at_fork(after_in_child=_start_afresh)

@@ -1,0 +1,173 @@
+"""The queue in Redis, as an application sees it: bounded in time, never repeating by itself, quick to say no when it is gone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+
+from trackrelay.configuration.producer_settings import Settings
+from trackrelay.configuration.tracebacks import without_frames
+from trackrelay.errors import ConfigurationError, QueueFull, QueueUnavailable
+from trackrelay.operations.refused_operations import RefusedOperation
+
+from .append import (
+    MAX_INVALID,
+    MAX_INVALID_A_MINUTE,
+    Entry,
+    ShardsDiffer,
+    append_command,
+    check_reply,
+    is_moving,
+    is_taken,
+    loading_command,
+    not_kept,
+    operations_of,
+)
+from .connections import Connections
+from .redis_keys import Lane
+
+log = logging.getLogger("trackrelay")
+
+#: Shards assumed until the queue says otherwise: what ``trackrelay migrate`` sets up by default.
+DEFAULT_SHARDS = 4
+#: After a call found the queue gone, further ones say so at once for this long: five calls in a request wait like one.
+COOL_DOWN_S = 3.0
+ATTEMPTS = 2
+#: How long to wait between two attempts while the number of shards is being changed.
+MOVING_WAIT_S = 0.02
+
+
+class Reachability:
+    """Remembers for a few seconds that the queue was away."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._away_until = 0.0
+        self._reason = ""
+
+    def check(self, entries: Sequence[Entry]) -> None:
+        """Raise at once if the queue was found away a moment ago."""
+        if self._away_until > self._clock():
+            raise QueueUnavailable(f"{self._reason} (a moment ago; not tried again yet)", *operations_of(entries))
+
+    def lost(self, error: Exception, entries: Sequence[Entry]) -> QueueUnavailable:
+        """Note that the queue is away, and say so."""
+        without_frames(error)
+        self._reason = f"the queue in Redis did not answer: {type(error).__name__}: {error}"
+        self._away_until = self._clock() + COOL_DOWN_S
+        return QueueUnavailable(self._reason, *operations_of(entries))
+
+
+class ShardCount:
+    """How many shards the queue has: as set, or else as found."""
+
+    def __init__(self, setting: int | None) -> None:
+        self._setting = setting
+        self.current = setting or DEFAULT_SHARDS
+
+    def adopt(self, differ: ShardsDiffer) -> None:
+        """Go on with the number the queue has, unless the setting insists on another."""
+        if self._setting is not None:
+            raise ConfigurationError(
+                f"TRACKRELAY_SHARDS is {self._setting}, but the queue has {differ.actual} shards: "
+                "correct the setting (or leave it out), or change the queue with `trackrelay reshard`"
+            ) from None
+        self.current = differ.actual
+
+
+def refused(error: ResponseError, entries: Sequence[Entry]) -> Exception:
+    """What an error answer to the append script means for the caller."""
+    without_frames(error)
+    if isinstance(error, OutOfMemoryError) or "OOM" in str(error) or "maxmemory" in str(error):
+        return QueueFull(f"Redis is at its maxmemory: {error}", *operations_of(entries))
+    return QueueUnavailable(f"Redis refused the append script: {error}", *operations_of(entries))
+
+
+def log_not_kept(entries: Sequence[Entry], count: int) -> None:
+    """Log that of the refused operations among ``entries`` the last ``count`` are not kept."""
+    refused = [entry.operation for entry in entries if isinstance(entry.operation, RefusedOperation)]
+    for operation in refused[-count:]:
+        log.error(
+            "trackrelay: %s was refused and is not kept as a dead letter (job %s): in a minute %s are, and at most %s wait for a worker",
+            operation.name,
+            operation.id,
+            f"{MAX_INVALID_A_MINUTE:,}",
+            f"{MAX_INVALID:,}",
+        )
+
+
+class RedisQueue:
+    """Appends entries to the streams. Thread-safe; connects at first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.redis_url is not None
+        self._settings = settings
+        self._shards = ShardCount(settings.shards)
+        self.reachability = Reachability()
+        self._connections: Connections | None = None
+        self._lock = Lock()
+
+    def append(self, entries: Sequence[Entry], lane: Lane, give_up: float | None = None) -> None:
+        """Append all ``entries`` or none.
+
+        Args:
+            give_up: when, by the monotonic clock, it is too late; left out, after the enqueue timeout.
+
+        Raises:
+            QueueUnavailable: no answer within the enqueue timeout (the entries may be there all the same).
+            QueueFull: no room.
+            ConfigurationError: the queue is set up differently.
+        """
+        self.reachability.check(entries)
+        if give_up is None:
+            give_up = time.monotonic() + self._settings.enqueue_timeout
+        for attempt in range(1, ATTEMPTS + 2):
+            try:
+                return self._append_once(entries, lane, give_up)
+            except ShardsDiffer as differ:
+                self._shards.adopt(differ)
+            except ResponseError as error:
+                raise refused(error, entries) from error
+            except (RedisError, OSError) as error:
+                if attempt >= ATTEMPTS or time.monotonic() >= give_up:
+                    raise self.reachability.lost(error, entries) from error
+        raise QueueUnavailable("the queue's number of shards keeps changing", *operations_of(entries))
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._connections is not None:
+            self._connections.close()
+
+    def _append_once(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> None:
+        reply = self._run(entries, lane, give_up)
+        while is_moving(reply) and time.monotonic() < give_up:
+            time.sleep(MOVING_WAIT_S)
+            reply = self._run(entries, lane, give_up)
+        if not is_taken(reply):
+            check_reply(reply, *operations_of(entries))
+        elif len(reply) > 1:
+            log_not_kept(entries, not_kept(reply))
+
+    def _run(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> Any:
+        shards, max_length = self._shards.current, self._settings.max_queue_length
+        connections = self._connected()
+        try:
+            command = append_command(entries, lane, shards=shards, max_length=max_length)
+            return connections.exchange(command, give_up)
+        except NoScriptError:
+            command = loading_command(entries, lane, shards=shards, max_length=max_length)
+            return connections.exchange(command, give_up)
+
+    def _connected(self) -> Connections:
+        if self._connections is None:
+            with self._lock:
+                if self._connections is None:
+                    assert self._settings.redis_url is not None
+                    timeout_s = self._settings.enqueue_timeout / ATTEMPTS
+                    self._connections = Connections(self._settings.redis_url, timeout_s)
+        return self._connections

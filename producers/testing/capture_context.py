@@ -1,0 +1,73 @@
+"""Capturing what is enqueued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from trackrelay.calls import backends
+from trackrelay.calls.backends import MemoryBackend
+from trackrelay.calls.producer import Producer
+from trackrelay.default import overridden
+from trackrelay.operations.refused_operations import RefusedOperation
+from trackrelay.queue.append import Entry
+from trackrelay.queue.redis_keys import Lane
+
+from .capture_delivery import Delivers
+from .captured import Captured
+
+
+@contextmanager
+def capture(*producers: Producer, deliver_to: Delivers | None = None) -> Iterator[Captured]:
+    """Inside, nothing goes to Redis, and what is enqueued is kept: by ``trackrelay.track`` and the others, by an outbox,
+    by a framework's extension. Every check runs.
+
+    Args:
+        producers: explicit instances of :class:`~trackrelay.Producer` to capture as well.
+        deliver_to: a sandbox, see :class:`trackrelay.worker.testing.DeliveringSandbox`, which gets every operation at once.
+
+    Raises:
+        DeliveryRefused: at the end, if the sandbox refused something.
+    """
+    backend = CapturingBackend(deliver_to)
+    with _every_memory_is(backend), overridden(backend="memory"), _into(backend, producers):
+        yield Captured(backend.operations)
+    if deliver_to is not None:
+        deliver_to.raise_if_refused()
+
+
+@contextmanager
+def _every_memory_is(backend: MemoryBackend) -> Iterator[None]:
+    # An application made inside may configure anew, and so make another producer.
+    before, backends.make_memory = backends.make_memory, lambda: backend
+    try:
+        yield
+    finally:
+        backends.make_memory = before
+
+
+@contextmanager
+def _into(backend: MemoryBackend, producers: Sequence[Producer]) -> Iterator[None]:
+    before = [(each, each.backend, each.fallback) for each in producers]
+    for each in producers:
+        each.backend, each.fallback = backend, None
+    try:
+        yield
+    finally:
+        for each, its_backend, its_fallback in before:
+            each.backend, each.fallback = its_backend, its_fallback
+
+
+class CapturingBackend(MemoryBackend):
+    """Keeps operations, and delivers them."""
+
+    def __init__(self, deliver_to: Delivers | None) -> None:
+        super().__init__()
+        self._deliver_to = deliver_to
+
+    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        super().append(entries, lane)
+        if self._deliver_to is not None:
+            for entry in entries:
+                if not isinstance(entry.operation, RefusedOperation):
+                    self._deliver_to.deliver(entry.operation)

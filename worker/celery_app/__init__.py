@@ -1,0 +1,1 @@
+"""The Celery app's parts: its class, its settings, its messages, its shutdown."""

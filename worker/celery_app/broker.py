@@ -1,0 +1,82 @@
+"""Celery's own connection to Redis: it leaves a server that is no primary any more, and drops messages that are none of ours.
+
+kombu takes the refusal of a replica for an error of its channel, and keeps the connection. Made an error of the connection, it
+makes Celery connect anew. A message that cannot even be read would end the worker.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import redis
+from celery.app.amqp import AMQP
+from kombu.connection import Connection
+from kombu.transport import redis as kombu_redis
+
+from trackrelay.queue.redis_keys import QUEUE
+from trackrelay.worker.queue.redis_client import LeavesReplicas
+
+from .celery_messages import NotOursError, checked, log_dropped
+
+#: Where kombu turns the bytes of a message into a value.
+_DECODERS = ("kombu.utils.json", "kombu.utils.encoding")
+
+
+class _PlainConnection(LeavesReplicas, redis.Connection):
+    pass
+
+
+class _TLSConnection(LeavesReplicas, redis.SSLConnection):
+    pass
+
+
+def _is_of_decoding(error: Exception) -> bool:
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") in _DECODERS for frame, _ in frames)
+
+
+class Channel(kombu_redis.Channel):
+    """kombu's, on connections that leave a replica; it drops what is not even JSON."""
+
+    connection_class = _PlainConnection
+    connection_class_ssl = _TLSConnection
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            if not _is_of_decoding(error):
+                raise
+            # It is taken off the list already. What remains is to look for the next one.
+            log_dropped(f"it is not JSON: {type(error).__name__}")
+            return True
+
+
+class Transport(kombu_redis.Transport):
+    """kombu's, on our channels. An application's Celery in the same process keeps its own."""
+
+    Channel = Channel
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        if queue == QUEUE:
+            try:
+                message = checked(message)
+            except NotOursError as error:
+                log_dropped(str(error))
+                return
+        super()._deliver(message, queue)  # type: ignore[no-untyped-call]
+
+
+class BrokerConnection(Connection):
+    """kombu's, which goes by the name that the URL gives it."""
+
+    def get_transport_cls(self) -> Any:
+        """Our transport, whatever the URL's scheme."""
+        return Transport
+
+
+class BrokerAMQP(AMQP):  # type: ignore[misc]
+    """Celery's, on our connections."""
+
+    Connection = BrokerConnection

@@ -1,0 +1,113 @@
+"""What a worker looks at before it starts: what is wrong is said in one line each, and what cannot work does not start."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import redis
+import sqlalchemy as sa
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from trackrelay.configuration.setting_names import unknown_names
+from trackrelay.worker.delivery.breaker import Breaker
+from trackrelay.worker.delivery.sender import HALTS
+from trackrelay.worker.delivery.workspace_guard import note_refusal
+from trackrelay.worker.queue.queue_agreement import StoresDiffer, agree
+from trackrelay.worker.queue.queue_config import QueueProblem, check_queue
+from trackrelay.worker.queue.redis_client import connect
+from trackrelay.worker.resources import ask_region
+from trackrelay.worker.settings import Settings, settings
+from trackrelay.worker.storage import schema
+from trackrelay.worker.storage.engine import make_engine
+from trackrelay.worker.tasks import describe
+from trackrelay.worker.track_api.credentials import Credentials
+from trackrelay.worker.track_api.destination import note_account
+from trackrelay.worker.track_api.http_client import TrackApi
+
+log = structlog.get_logger("trackrelay.start")
+
+
+def check() -> None:
+    """Look at settings, Postgres, Redis and the credentials.
+
+    Raises:
+        SystemExit: the database is not migrated, or the queue is set up differently: starting would not help.
+    """
+    configured = settings()
+    for name, meant in unknown_names(os.environ).items():
+        log.warning("unknown setting", name=name, did_you_mean=meant)
+    fatal = _database(configured) + _queue(configured)
+    for message in fatal:
+        log.error("cannot start", message=message)
+    if fatal:
+        sys.exit(1)
+    _credentials(configured)
+
+
+def _database(configured: Settings) -> list[str]:
+    engine = make_engine(configured, pool_size=1)
+    try:
+        with engine.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+            problem = schema.problem(connection)
+            return [problem] if problem else []
+    except SQLAlchemyError as error:
+        log.error("Postgres cannot be reached; delivery begins when it can", error=describe(error))
+        return []
+    finally:
+        engine.dispose()
+
+
+def _queue(configured: Settings) -> list[str]:
+    client = connect(configured)
+    try:
+        _agree(client, configured)
+        check_queue(client, configured.shards)
+        return []
+    except QueueProblem as problem:
+        return [str(problem)]
+    except (RedisError, OSError) as error:
+        log.error("Redis cannot be reached; delivery begins when it can", error=describe(error))
+        return []
+    finally:
+        client.close()
+
+
+def _agree(client: redis.Redis, configured: Settings) -> None:
+    engine = make_engine(configured, pool_size=1)
+    try:
+        agree(client, engine, configured)
+    except StoresDiffer as differ:
+        # Not fatal: the ticks look again, and delivery begins once somebody has mended it.
+        log.error("delivery stopped", message=str(differ))
+    except SQLAlchemyError:
+        return  # it was said already
+    finally:
+        engine.dispose()
+
+
+def _credentials(configured: Settings) -> None:
+    api = TrackApi(configured.base_url, configured.request_timeout.total_seconds(), Credentials(configured))
+    verdict = ask_region(api, configured)
+    api.close()
+    if verdict.account and not verdict.problem:
+        note_account(verdict.account)
+        log.info("credentials good", region=verdict.account.region, workspace=verdict.account.environment_id)
+    elif verdict.problem == "unreachable":
+        log.warning("Track API not reached; delivery is tried all the same", message=verdict.message)
+    else:
+        log.error("delivery halted", message=verdict.message)
+        client = connect(configured)
+        try:
+            if configured.environment_id:
+                # Each process guards itself: those whose credentials are good go on.
+                note_refusal(client, verdict.message)
+                return
+            Breaker(client, probe_s=30).halt(HALTS[verdict.problem or "denied"], verdict.message)
+        except (RedisError, OSError) as error:
+            log.error("Redis cannot be reached; delivery begins when it can", error=describe(error))
+        finally:
+            client.close()

@@ -1,0 +1,166 @@
+"""Repairing a dead letter's document before it is replayed: set a field, take one away, or hand in another document. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from trackrelay.operations.json_values import NotJsonError, decode_json
+
+#: Steps into a document: names of fields, and places in lists.
+Path = tuple[str | int, ...]
+
+_STEP = re.compile(r'\.?(?P<name>[^.\[\]"]+)|\[(?P<place>\d+)\]|\.?(?P<quoted>"(?:[^"\\]|\\.)*")')
+_MISSING: Any = object()
+
+
+class BadRepair(Exception):
+    """What was asked for cannot be done to this document, or means nothing."""
+
+
+def parse_path(text: str) -> Path:
+    """``attributes.plan``, ``attributes.items[0].price``; a name with a dot in it is quoted: ``attributes."a.b"``.
+
+    Raises:
+        BadRepair: it is no path.
+    """
+    steps: list[str | int] = []
+    end = 0
+    while end < len(text):
+        found = _STEP.match(text, end)
+        if found is None or (found[0].startswith(".") and not steps):
+            raise BadRepair(f'{text!r} is no path; write attributes.plan, items[0].price or attributes."a.b"')
+        name, place, quoted = found.group("name", "place", "quoted")
+        steps.append(int(place) if place else _unquoted(quoted, text) if quoted else name)
+        end = found.end()
+    if not steps:
+        raise BadRepair("a path names at least one field, such as attributes.plan")
+    return tuple(steps)
+
+
+def _unquoted(quoted: str, text: str) -> str:
+    try:
+        return str(decode_json(quoted))
+    except NotJsonError:
+        raise BadRepair(f"{text!r}: {quoted} is no JSON text") from None
+
+
+def written(path: Path) -> str:
+    """``path`` as :func:`parse_path` reads it."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            name = step if re.fullmatch(r'[^.\[\]"]+', step) else msgspec.json.encode(step).decode()
+            text += f".{name}" if text else name
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What is changed in a document; empty: nothing."""
+
+    #: Where, and the value that stands there afterwards.
+    sets: tuple[tuple[Path, Any], ...] = ()
+    unsets: tuple[Path, ...] = ()
+    #: The whole document instead, as somebody wrote it.
+    document: dict[str, Any] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.sets or self.unsets or self.document is not None)
+
+    @classmethod
+    def parse(cls, sets: tuple[str, ...] = (), unsets: tuple[str, ...] = ()) -> Repair:
+        """From ``PATH=VALUE`` and ``PATH``. A value is JSON; what is no JSON is text.
+
+        Raises:
+            BadRepair: one of them means nothing.
+        """
+        return cls(tuple(_assignment(each) for each in sets), tuple(parse_path(each) for each in unsets))
+
+    def apply(self, before: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The repaired document; ``before`` stays as it is.
+
+        Raises:
+            BadRepair: the document has no place for it, or there is none.
+        """
+        if self.document is not None:
+            return self.document
+        if before is None:
+            raise BadRepair("it could not be decoded, so there is no document to change; supply one with --edit")
+        after = msgspec.json.decode(msgspec.json.encode(before))
+        for path, value in self.sets:
+            _set(after, path, value)
+        for path in self.unsets:
+            _unset(after, path)
+        return dict(after)
+
+
+def _assignment(text: str) -> tuple[Path, Any]:
+    path, separator, value = text.partition("=")
+    if not separator:
+        raise BadRepair(f"{text!r} has no value; write {text}=VALUE")
+    try:
+        return parse_path(path.strip()), decode_json(value)
+    except NotJsonError:
+        return parse_path(path.strip()), value
+
+
+def _set(document: Any, path: Path, value: Any) -> None:
+    holder, last = _holder(document, path, make=True), path[-1]
+    if isinstance(holder, list) and isinstance(last, int) and last >= len(holder):
+        if last > len(holder):
+            raise BadRepair(f"{written(path)}: the list has {len(holder)} values")
+        holder.append(value)
+    else:
+        holder[last] = value
+
+
+def _unset(document: Any, path: Path) -> None:
+    holder, last = _holder(document, path, make=False), path[-1]
+    if isinstance(holder, dict):
+        holder.pop(last, None)
+    elif isinstance(holder, list) and isinstance(last, int) and last < len(holder):
+        del holder[last]
+
+
+def _holder(document: Any, path: Path, *, make: bool) -> Any:
+    # The object or list that the last step leads into; None when it is not there and is not to be made.
+    current = document
+    for index, step in enumerate(path[:-1], 1):
+        current = _inside(current, step, path[:index], make=make)
+        if current is _MISSING:
+            return None
+    wanted = list if isinstance(path[-1], int) else dict
+    if not isinstance(current, wanted):
+        raise BadRepair(f"{written(path[:-1])} is {_kind(current)}: nothing can be named {path[-1]!r} in it")
+    return current
+
+
+def _inside(current: Any, step: str | int, path: Path, *, make: bool) -> Any:
+    if isinstance(current, dict) and isinstance(step, str):
+        return current.setdefault(step, {}) if make else current.get(step, _MISSING)
+    if isinstance(current, list) and isinstance(step, int) and step < len(current):
+        return current[step]
+    raise BadRepair(f"{written(path)} is not there")
+
+
+def _kind(value: Any) -> str:
+    return {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}.get(
+        type(value), "a number"
+    )
+
+
+def changes(before: Any, after: Any, path: Path = ()) -> Iterator[dict[str, Any]]:
+    """What differs, for a letter's history: ``{"path", "before", "after"}``, without what is not there."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in dict.fromkeys((*before, *after)):
+            yield from changes(before.get(name, _MISSING), after.get(name, _MISSING), (*path, name))
+    elif type(before) is not type(after) or before != after:
+        values = {"before": before, "after": after}
+        yield {"path": written(path)} | {name: value for name, value in values.items() if value is not _MISSING}

@@ -1,0 +1,90 @@
+"""Before a request leaves: the lease outlasts it, the breaker lets it pass, the fleet's budget has room for it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import redis
+
+from trackrelay.queue.redis_keys import PREFIX
+from trackrelay.worker.endpoint_families import Family
+
+from . import lua_scripts
+
+#: A request must leave within so many seconds of its permission.
+GRACE_S = 2.0
+#: Nobody waits longer than this for the budget in one go: the shard is others' too.
+MAX_WAIT_S = 5.0
+
+Weight = Literal["batch", "single"]
+
+
+class Closed(Exception):
+    """Nothing may be sent now: the breaker opened, or the budget is spent for longer than it is worth waiting."""
+
+
+class LeaseGone(Exception):
+    """The shard is another holder's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Permission to send one request, good until ``send_until`` (``time.monotonic()``)."""
+
+    send_until: float
+
+
+class Pace:
+    """One request budget for the whole fleet, asked for one shard's holder."""
+
+    def __init__(self, client: redis.Redis, *, requests_per_second: float, timeout_s: float) -> None:
+        self._permit = client.register_script(lua_scripts.PERMIT)
+        self._slow_down = client.register_script(lua_scripts.SLOW_DOWN)
+        self._rate = requests_per_second
+        self._lease_ms = int((timeout_s + GRACE_S) * 1000)
+
+    def wait(self, shard: int, token: str, family: Family, weight: Weight, *, probing: bool = False) -> Permit:
+        """Wait for room in the budget.
+
+        Args:
+            token: the lease's.
+            family: of the request's endpoint; its breaker must be closed, unless this is the probe.
+
+        Raises:
+            LeaseGone: the lease was lost meanwhile.
+            Closed: the breaker is open, or the wait would be too long.
+        """
+        give_up = time.monotonic() + MAX_WAIT_S
+        while True:
+            asked_at = time.monotonic()
+            arguments: list[str | int | float] = [
+                PREFIX,
+                shard,
+                token,
+                self._lease_ms,
+                self._rate,
+                weight,
+                family,
+                "probe" if probing else "",
+            ]
+            answer: Any = self._permit(args=arguments)
+            match answer[0]:
+                case b"go":
+                    # The lease began to run when Redis was asked, not when it answered.
+                    return Permit(asked_at + GRACE_S)
+                case b"lost":
+                    raise LeaseGone(f"shard {shard}")
+                case b"closed":
+                    raise Closed("the breaker is open")
+            left_s = give_up - time.monotonic()
+            if answer[1] / 1000 > left_s:
+                # Given up at once, a holder would come back at once, and again.
+                time.sleep(max(0.0, left_s))
+                raise Closed("the request budget is spent")
+            time.sleep(answer[1] / 1000)
+
+    def slow_down(self) -> None:
+        """Halve the rate; it recovers by itself."""
+        self._slow_down(args=[PREFIX, self._rate])

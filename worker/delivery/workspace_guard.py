@@ -1,0 +1,127 @@
+"""TRACKRELAY_ENVIRONMENT_ID guards each pair of credentials that a process reads, before its first request is sent.
+
+The guard is the process's own: a worker with another workspace's key sends nothing and takes no shard, and the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import redis
+
+from trackrelay.queue.redis_keys import PREFIX
+from trackrelay.worker.maintenance.heartbeat_keys import REFUSING_KEY
+from trackrelay.worker.track_api.region import Verdict
+
+from .rate_limiter import Closed
+
+#: How often credentials that are not known to be good are asked about again, seconds.
+AGAIN_S = 5.0
+#: A refusal older than this is not shown any more, seconds.
+SHOWN_S = 60.0
+
+#: A delivery so long ago says that other processes deliver, seconds.
+OTHERS_S = 60.0
+
+_GOOD = Verdict()
+
+Pair = tuple[str, str]
+
+
+class WrongWorkspaceError(Closed):
+    """The credentials do not belong to the workspace that the setting names; nothing was sent."""
+
+
+class UnverifiedError(OSError):
+    """Nobody could say which workspace the credentials belong to; nothing was sent. An outage like any other."""
+
+
+class WorkspaceGuard:
+    """Lets only credentials pass that are known to belong to the right workspace. Threads may share it.
+
+    Args:
+        credentials: gives the pair in force.
+        environment_id: the workspace it must belong to; empty: any.
+        ask: asks the region endpoint about a pair.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        credentials: Callable[[], Pair],
+        environment_id: str,
+        ask: Callable[[Pair], Verdict],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._credentials = credentials
+        self._is_on = bool(environment_id)
+        self._ask = ask
+        self._clock = clock
+        self._lock = Lock()
+        self._good: Pair | None = None
+        self._refused: Pair | None = None
+        self._verdict = Verdict()
+        self._ask_again_at = 0.0
+
+    def __call__(self) -> Pair:
+        """Return the pair in force, for the next request.
+
+        Raises:
+            WrongWorkspaceError: it belongs elsewhere.
+            UnverifiedError: the region endpoint did not answer.
+        """
+        pair = self._credentials()
+        verdict = self._examine(pair)
+        if verdict.problem == "unreachable":
+            raise UnverifiedError(f"the workspace of the credentials is not known: {verdict.message}")
+        if verdict.problem:
+            raise WrongWorkspaceError(verdict.message)
+        return pair
+
+    def refusal(self) -> Verdict | None:
+        """Return why nothing may be sent with the pair in force; None: it may."""
+        verdict = self._examine(self._credentials())
+        return verdict if verdict.problem else None
+
+    def _examine(self, pair: Pair) -> Verdict:
+        if not self._is_on or pair == self._good:
+            return _GOOD
+        with self._lock:
+            if pair == self._good:
+                return _GOOD
+            if pair != self._refused or self._clock() >= self._ask_again_at:
+                self._verdict = self._ask(pair)
+                self._good = self._good if self._verdict.problem else pair
+                self._refused = pair if self._verdict.problem else None
+                self._ask_again_at = self._clock() + AGAIN_S
+            return self._verdict
+
+
+def others_deliver(client: redis.Redis) -> bool:
+    """Whether anybody delivered something within the last minute."""
+    last_ms: Any = client.hget(PREFIX + "breaker", "last_success_ms")
+    seconds, _ = client.time()
+    return seconds - int(last_ms or 0) / 1000 < OTHERS_S
+
+
+def note_refusal(client: redis.Redis, message: str) -> None:
+    """Let ``status`` know that this process delivers nothing, and why."""
+    about = json.dumps({"message": message[:500], "at": time.time()})
+    client.hset(REFUSING_KEY, f"{socket.gethostname()}:{os.getpid()}", about)
+    client.expire(REFUSING_KEY, int(SHOWN_S))
+
+
+def refusals(values: dict[bytes, bytes], now: float) -> dict[str, list[str]]:
+    """The processes that refused lately, by what they say."""
+    found: dict[str, list[str]] = {}
+    for process, about in sorted(values.items()):
+        told: dict[str, Any] = json.loads(about)
+        if now - told["at"] < SHOWN_S:
+            found.setdefault(told["message"], []).append(process.decode())
+    return found

@@ -1,0 +1,128 @@
+"""What both tables have in common in the admin: read from the workers' database, and never written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import DatabaseError, DataError
+from django.db.models import Q, TextField
+from django.db.models.functions import Cast
+from django.shortcuts import redirect
+
+from trackrelay.django.django_settings import django_settings
+from trackrelay.operations.checks.name_checks import compared_email
+
+from . import html_render
+from .actions import CannotAct, acting
+
+#: What somebody may have meant who searches for a word.
+_KINDS = ("id", "email", "phone", "cio_id", "anonymous", "object")
+#: The longest id that a job can have.
+MAX_ID = 26
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` can be the id of a job."""
+    return 0 < len(text) <= MAX_ID and text.isprintable()
+
+
+class ReadingAdmin(admin.ModelAdmin):
+    """Jobs, to be looked at."""
+
+    ordering: tuple[str, ...]
+    list_per_page = 50
+    show_full_result_count = False
+    search_fields = ("job_id",)
+    search_help_text = "An id, a person (42, ada@example.com, id:42), an idempotency key, or part of what was said."
+
+    def get_queryset(self, request: Any) -> Any:
+        """From the database that TRACKRELAY["DATABASE"] names, whatever routers say."""
+        # Documents are large; and the driver decodes them as it reads the row, which fails for what no parser takes.
+        return self.model._default_manager.using(django_settings().database).order_by(*self.ordering).defer("body")
+
+    def has_add_permission(self, request: Any) -> bool:
+        return False
+
+    def has_change_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
+        """Allow what the filters beside the list ask for; other lookups mean nothing here, or fail."""
+        asked = lookup.removesuffix("__isnull").removesuffix("__exact").removesuffix("__in")
+        shown = {getattr(each, "parameter_name", each) for each in self.list_filter}
+        return asked in shown or lookup in ("died_at__gte", "died_at__lt")
+
+    def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
+        show = super().changelist_view
+        return self._shown(request, lambda: show(request, extra_context))
+
+    def change_view(self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        show = super().change_view
+        return self._shown(request, lambda: show(request, object_id, form_url, extra_context))
+
+    def history_view(self, request: Any, object_id: str, extra_context: Any = None) -> Any:
+        show = super().history_view
+        return self._shown(request, lambda: show(request, object_id, extra_context))
+
+    def get_object(self, request: Any, object_id: str, from_field: Any = None) -> Any:
+        """Return None for what cannot be an id, before the database refuses it."""
+        return super().get_object(request, object_id, from_field) if is_id(object_id) else None
+
+    def _shown(self, request: Any, show: Callable[[], Any]) -> Any:
+        try:
+            return show()
+        except DataError:
+            self.message_user(request, "This address means nothing here.", messages.ERROR)
+            return redirect(f"{self.admin_site.name}:index")
+        except DatabaseError as error:
+            alias = django_settings().database
+            said = str(error).strip().splitlines()[0]
+            text = f"The database {alias!r} does not give trackrelay's tables ({said}). Made by: manage.py trackrelay migrate"
+            self.message_user(request, text, messages.ERROR)
+            return redirect(f"{self.admin_site.name}:index")
+
+    def get_search_results(self, request: Any, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """By id, by person, by idempotency key, by what was said."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        keys = self._keys(request, term)
+        # By a key of whose row another one of the same job may stand in the list.
+        of_keys = self.model._default_manager.using(django_settings().database).filter(key__in=keys).values("job_id")
+        meant = Q(job_id__in=of_keys) | Q(idempotency_key=term) | Q(error__icontains=term)
+        if any(field.name == "other_key" for field in self.model._meta.get_fields()):
+            meant |= Q(other_key__in=keys) | Q(field__icontains=term)
+        if len(term) >= 4:
+            meant |= Q(job_id__startswith=term.upper())
+        return queryset.filter(meant), False
+
+    def _keys(self, request: Any, term: str) -> list[str]:
+        keys = [term, *(f"{kind}:{term}" for kind in _KINDS), f"email:{compared_email(term)}"]
+        try:
+            with acting(request.user) as operators:
+                return list(dict.fromkeys([*keys, *operators.stored_keys(keys)]))
+        except CannotAct as why:
+            self.message_user(request, f"Private keys were not searched: {why}", messages.WARNING)
+            return keys
+
+    @admin.display(description="document")
+    def shown_document(self, job: Any) -> str:
+        if getattr(job, "raw", None):
+            return html_render.raw(job.raw)
+        rows = self.model._default_manager.using(django_settings().database).filter(pk=job.pk)
+        return html_render.document(rows.values_list(Cast("body", TextField()), flat=True).first())
+
+    @admin.display(description="history")
+    def shown_history(self, job: Any) -> str:
+        return html_render.history(job.history)
+
+    @admin.display(description="what was said", ordering="reason")
+    def why(self, job: Any) -> str:
+        field = getattr(job, "field", None)
+        said = f"{field}: {job.error}" if field and field not in (job.error or "") else job.error
+        return html_render.roomy(f"{job.reason}: {said}" if said else job.reason)

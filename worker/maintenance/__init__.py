@@ -1,0 +1,1 @@
+"""What keeps the queue running besides delivery: ticks, heartbeats, retention, recovery."""

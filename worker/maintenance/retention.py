@@ -1,0 +1,46 @@
+"""Pruning: the ledger and settled dead letters by age, in chunks that hold nobody up, when beat or any worker says so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from trackrelay.queue.redis_keys import PREFIX
+from trackrelay.worker.celery_app.graceful_shutdown import is_ending
+from trackrelay.worker.resources import Resources
+from trackrelay.worker.storage import dead_letters, ledger
+
+#: How often the fleet prunes, however many beats and workers say so.
+PRUNE_S = 600.0
+PRUNE_KEY = PREFIX + "pruned"
+
+
+def prune_all(resources: Resources) -> dict[str, int]:
+    """Delete what has been kept long enough, unless somebody did just now; returns how many rows of each."""
+    if not resources.redis.set(PRUNE_KEY, int(time.time()), nx=True, px=int(PRUNE_S * 800)):
+        return {}
+    settings = resources.settings
+    return {
+        "ledger": prune_ledger(resources.engine, settings.ledger_retention, settings.dead_letter_retention),
+        "dead_letters": _in_chunks(
+            resources.engine, lambda connection: dead_letters.prune(connection, settings.dead_letter_retention)
+        ),
+    }
+
+
+def prune_ledger(engine: sa.Engine, retention: timedelta, dead_letter_retention: timedelta) -> int:
+    """Delete ledger rows older than ``retention``, deletes and suppressions only when no dead letter is older."""
+    return _in_chunks(engine, lambda connection: ledger.prune(connection, retention, dead_letter_retention))
+
+
+def _in_chunks(engine: sa.Engine, prune: Callable[[sa.Connection], int]) -> int:
+    total = 0
+    while True:
+        with engine.begin() as connection:
+            count = prune(connection)
+        total += count
+        if count == 0 or is_ending():
+            return total

@@ -1,0 +1,1 @@
+"""The queue in Redis as workers and commands see it."""

@@ -1,0 +1,82 @@
+"""A settlement that Postgres refuses for what is in it: taken apart until only the one job that it cannot hold is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+import structlog
+
+from .backlog import Waiting
+from .dead_letters import Death
+from .settlement import Holder, Settlement, settle
+from .storable_jobs import as_bytes, brief, is_of_the_data, stripped
+
+log = structlog.get_logger("trackrelay.delivery")
+
+
+def settle_apart(engine: sa.Engine, holder: Holder, settlement: Settlement, merge_delay_s: float) -> bool:
+    """Write ``settlement`` down in several commits, in order. What cannot be held is kept as bytes in a dead letter.
+
+    A crash in between is like one before any settlement: what was written is known, the rest is still in its stream or backlog.
+
+    Returns:
+        whether the shard is paused now.
+
+    Raises:
+        FenceLost: another worker took the shard over; some of it may have been written.
+    """
+    parts = [
+        *(Settlement(delivered=[job]) for job in settlement.delivered),
+        *(Settlement(dead=[death]) for death in settlement.dead),
+        *(Settlement(waiting=[each]) for each in settlement.waiting),
+    ]
+    return _settle_parts(engine, holder, parts, merge_delay_s)
+
+
+def _settle_parts(engine: sa.Engine, holder: Holder, parts: Sequence[Settlement], merge_delay_s: float) -> bool:
+    try:
+        with engine.begin() as connection:
+            return settle(connection, holder, _joined(parts), merge_delay_s)
+    except Exception as error:
+        if not is_of_the_data(error):
+            raise
+        if len(parts) == 1:
+            return _keep_as_bytes(engine, holder, parts[0], merge_delay_s, brief(error))
+    half = len(parts) // 2
+    paused = _settle_parts(engine, holder, parts[:half], merge_delay_s)
+    return _settle_parts(engine, holder, parts[half:], merge_delay_s) or paused
+
+
+def _joined(parts: Sequence[Settlement]) -> Settlement:
+    return Settlement(
+        delivered=[job for part in parts for job in part.delivered],
+        waiting=[each for part in parts for each in part.waiting],
+        dead=[death for part in parts for death in part.dead],
+    )
+
+
+def _keep_as_bytes(engine: sa.Engine, holder: Holder, part: Settlement, merge_delay_s: float, why: str) -> bool:
+    kept = Settlement(
+        delivered=[stripped(job, holder.shard) for job in part.delivered],
+        dead=[_undecodable(each, holder.shard, why) for each in _others(part)],
+    )
+    for job in (*kept.delivered, *(death.job for death in kept.dead)):
+        log.error("job cannot be stored", shard=holder.shard, job=job.id, error=why)
+    with engine.begin() as connection:
+        return settle(connection, holder, kept, merge_delay_s)
+
+
+def _others(part: Settlement) -> list[Death | Waiting]:
+    return [*part.dead, *part.waiting]
+
+
+def _undecodable(each: Death | Waiting, shard: int, why: str) -> Death:
+    raw = each.raw if isinstance(each, Death) else None
+    was = f"it was to be a dead letter ({each.reason})" if isinstance(each, Death) else "it was to wait in the backlog"
+    return Death(
+        job=stripped(each.job, shard),
+        reason="undecodable",
+        error=f"Postgres does not hold it as it is: {why}; {was}",
+        raw=raw if raw is not None else as_bytes(each.job),
+    )

@@ -1,0 +1,89 @@
+"""The idempotency ledger: one row for each delivered job, no payload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from .pg_arrays import number_array, text_array
+from .stored_job import Job
+
+_INSERT = sa.text("""
+    INSERT INTO trackrelay_ledger
+        (id, key, other_key, operation, source, idempotency_key, enqueued_at, delivered_at, attempts)
+    SELECT id, key, other_key, operation, source, idempotency_key, to_timestamp(enqueued_at), now(), attempts
+    FROM unnest(
+        CAST(:id AS text[]), CAST(:key AS text[]), CAST(:other_key AS text[]), CAST(:operation AS text[]),
+        CAST(:source AS text[]), CAST(:idempotency_key AS text[]), CAST(:enqueued_at AS float8[]),
+        CAST(:attempts AS int[])
+    ) AS row (id, key, other_key, operation, source, idempotency_key, enqueued_at, attempts)
+    ON CONFLICT (id) DO NOTHING
+""")
+
+_PROVE_INSERT = sa.text("""
+    INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts)
+    VALUES (:id, 'proof', 'proof', now(), now(), 0) ON CONFLICT (id) DO NOTHING
+""")
+_PROVE_DELETE = sa.text("DELETE FROM trackrelay_ledger WHERE id = :id")
+
+_AMONG = sa.text("SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))")
+
+# Deletes and suppressions stay until no dead letter can be replayed past them, however long somebody lets it lie.
+PRUNABLE = """
+    delivered_at < now() - make_interval(secs => :retention_s)
+        AND (operation NOT IN ('person.delete', 'person.suppress')
+             OR delivered_at < now() - make_interval(secs => :longer_s) AND NOT EXISTS (
+                 SELECT 1 FROM trackrelay_dead_letters d
+                 WHERE d.state IN ('open', 'replaying') AND d.enqueued_at < trackrelay_ledger.delivered_at))
+"""
+
+_PRUNE = sa.text(f"""
+    WITH old AS (SELECT id FROM trackrelay_ledger WHERE {PRUNABLE} LIMIT :chunk FOR UPDATE SKIP LOCKED)
+    DELETE FROM trackrelay_ledger l USING old WHERE l.id = old.id
+""")
+
+PRUNE_CHUNK = 5_000
+
+
+def among(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
+    """Those of ``ids`` that were delivered."""
+    return frozenset(row.id for row in connection.execute(_AMONG, {"ids": text_array(ids)}))
+
+
+def record(connection: sa.Connection, jobs: Sequence[Job]) -> None:
+    """Write down that ``jobs`` were delivered. A job that is there already stays as it is."""
+    if not jobs:
+        return
+    in_order = sorted(jobs, key=lambda job: job.id)
+    connection.execute(
+        _INSERT,
+        {
+            "id": text_array([job.id for job in in_order]),
+            "key": text_array([job.keys[0] for job in in_order]),
+            "other_key": text_array([job.keys[1] if len(job.keys) > 1 else None for job in in_order]),
+            "operation": text_array([job.operation for job in in_order]),
+            "source": text_array([job.source for job in in_order]),
+            "idempotency_key": text_array([job.idempotency_key for job in in_order]),
+            "enqueued_at": number_array([job.enqueued_at for job in in_order]),
+            "attempts": number_array([job.attempts + 1 for job in in_order]),
+        },
+    )
+
+
+def prove_writable(connection: sa.Connection, shard: int) -> None:
+    """Insert a row and delete it again. Nobody else sees it; a disk that is full or a lock on the table fails it."""
+    row = {"id": f"proof-{shard}"}
+    connection.execute(_PROVE_INSERT, row)
+    connection.execute(_PROVE_DELETE, row)
+
+
+def prune(connection: sa.Connection, retention: timedelta, dead_letter_retention: timedelta) -> int:
+    """Delete one chunk of rows older than ``retention``; returns how many. Call until it is 0, committing in between."""
+    longer = max(retention, dead_letter_retention) + timedelta(days=1)
+    result = connection.execute(
+        _PRUNE,
+        {"retention_s": retention.total_seconds(), "longer_s": longer.total_seconds(), "chunk": PRUNE_CHUNK},
+    )
+    return result.rowcount

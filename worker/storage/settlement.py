@@ -1,0 +1,118 @@
+"""Settling: what became of the jobs in hand, in one commit, by the shard's holder only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from . import backlog, dead_letters, ledger, replay_positions, shards
+from .backlog import Waiting
+from .dead_letters import Death
+from .stored_job import Job
+
+
+@dataclass(slots=True)
+class Settlement:
+    """What became of the jobs of a read, each in exactly one of these."""
+
+    delivered: list[Job] = field(default_factory=list)
+    #: Not delivered yet: new in the backlog, or changed there.
+    waiting: list[Waiting] = field(default_factory=list)
+    dead: list[Death] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.delivered or self.waiting or self.dead)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who settles: the shard, and the fence and token under which it was taken over."""
+
+    shard: int
+    fence: int
+    token: str | None = None
+
+    def must_hold(self, locked: Mapping[int, shards.LockedShard]) -> shards.LockedShard:
+        """Return the shard's locked row.
+
+        Raises:
+            FenceLost: another worker took the shard over.
+        """
+        own = locked.get(self.shard)
+        if own is None or (own.fence, own.holder) != (self.fence, self.token):
+            raise shards.FenceLost(f"shard {self.shard} was taken over")
+        return own
+
+
+def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, merge_delay_s: float) -> bool:
+    """Write ``settlement`` down. The caller commits.
+
+    Returns:
+        whether the shard is paused now.
+
+    Raises:
+        FenceLost: another worker took the shard over; nothing was written.
+    """
+    settled = (*settlement.delivered, *(death.job for death in settlement.dead))
+    arriving = [each for each in settlement.waiting if not each.job.from_backlog]
+    # Of a job with two keys, another holder may have put its part in the backlog, or a part under another second key: a repeat's.
+    gone = [job for job in settled if job.from_backlog or len(job.keys) > 1]
+    elsewhere = backlog.shards_of(connection, [job.id for job in gone if len(job.keys) > 1])
+    concerned = (*gone, *(each.job for each in arriving))
+    locked = shards.lock(connection, [holder.shard, *elsewhere, *(shard for job in concerned for shard in job.shards)])
+    own = holder.must_hold(locked)
+    ledger.record(connection, settlement.delivered)
+    _bury(connection, settlement.dead)
+    dead_letters.mark_delivered(connection, [job.id for job in settlement.delivered if job.replayed])
+    left = backlog.remove(connection, [job.id for job in gone])
+    backlog.update(connection, [each for each in settlement.waiting if each.job.from_backlog])
+    if arriving:
+        jobs = [each.job for each in arriving]
+        *positions, following = replay_positions.make_way(connection, holder.shard, jobs, own.next_position)
+        backlog.insert(connection, holder.shard, arriving, positions)
+        shards.set_next_position(connection, holder.shard, following)
+    backlog.promote(connection, _arrived(holder.shard, [each.job for each in arriving]) | left, merge_delay_s)
+    return own.paused
+
+
+def prove_writable(connection: sa.Connection, holder: Holder) -> None:
+    """Write to the ledger and take it back, as a settlement would write. The caller commits.
+
+    What has no id at Customer.io would be sent again for nothing, again and again, while no settlement can be written.
+
+    Raises:
+        FenceLost: another worker took the shard over.
+        SQLAlchemyError: nothing can be settled now.
+    """
+    holder.must_hold(shards.lock(connection, [holder.shard]))
+    ledger.prove_writable(connection, holder.shard)
+
+
+def _bury(connection: sa.Connection, dead: Sequence[Death]) -> None:
+    before = backlog.histories(connection, [death.job.id for death in dead if death.job.attempts > 1])
+    dead_letters.insert(
+        connection,
+        [
+            Death(
+                job=death.job,
+                reason=death.reason,
+                error=death.error,
+                field=death.field,
+                status=death.status,
+                raw=death.raw,
+                history=(*before.get(death.job.id, ()), *death.history),
+            )
+            for death in dead
+        ],
+    )
+
+
+def _arrived(shard: int, jobs: Sequence[Job]) -> dict[backlog.Place, int]:
+    return {
+        (of_key, job.lane, key): 0
+        for job in jobs
+        for key, of_key in zip(job.keys, job.shards, strict=True)
+        if of_key == shard
+    }

@@ -1,0 +1,122 @@
+"""What Postgres can hold of a job. Whatever else arrives is kept in a form that it can."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+
+from trackrelay.operations import limits
+from trackrelay.operations.ids import is_ulid
+from trackrelay.operations.json_values import MAX_DEPTH, is_deeper
+from trackrelay.queue.job import MAX_KEYS, MAX_NAME_LENGTH, MAX_TEXT_LENGTH
+
+from .sanitize import plain
+from .stored_job import Job
+
+#: A row of a B-tree index is at most 2,704 bytes, and a key stands in one together with a job's id or a position.
+MAX_KEY_BYTES = 2_000
+#: No request can carry more: a batch is less than 500 kB.
+MAX_BODY_BYTES = 500_000
+#: Unix milliseconds of the year 3000. Postgres knows later moments, but Python and Django fail to show them.
+MAX_MS = 32_503_680_000_000
+#: The smallest integer columns hold no more.
+MAX_SMALLINT = 32_767
+
+#: Of SQLSTATE: a limit of the program was exceeded, such as the size of an index row.
+_PROGRAM_LIMIT = "54"
+
+
+def why_unstorable(job: Job) -> str | None:
+    """Return why Postgres cannot hold ``job``, or None if it can."""
+    if not is_ulid(job.id):
+        return "its id is not a ULID"
+    if not 1 <= len(job.keys) <= MAX_KEYS or len(job.shards) != len(job.keys):
+        return f"it has {len(job.keys):,} keys; a job has 1 to {MAX_KEYS}"
+    if not job.operation or not all(job.keys):
+        return "its operation or a key is empty"
+    for name, text, limit in _texts(job):
+        if text and (why := _why_no_text(text, limit)):
+            return f"its {name} {why}"
+    if not (0 <= job.enqueued_at * 1000 <= MAX_MS and 0 <= job.age_from * 1000 <= MAX_MS):
+        return "its time is in no calendar"
+    if not 0 <= job.attempts < MAX_SMALLINT:
+        return "its attempts are more than can be counted"
+    return why_no_body(job.body)
+
+
+def why_no_body(body: bytes) -> str | None:
+    """Return why ``body``, which is JSON, cannot be a job's document; None if it can."""
+    if body[:1] != b"{":
+        return "its body is not a JSON object"
+    if len(body) > MAX_BODY_BYTES:
+        return f"its body is {len(body):,} bytes; at most {MAX_BODY_BYTES:,} fit in a request"
+    if is_deeper(body, MAX_DEPTH):
+        return f"its body is nested deeper than {MAX_DEPTH} levels"
+    return None
+
+
+def _texts(job: Job) -> list[tuple[str, str | None, int]]:
+    return [
+        *(("key", key, MAX_KEY_BYTES) for key in job.keys),
+        ("operation", job.operation, 4 * MAX_NAME_LENGTH),
+        ("source", job.source, 4 * MAX_TEXT_LENGTH),
+        ("idempotency_key", job.idempotency_key, 4 * limits.IDEMPOTENCY_KEY_LENGTH),
+        ("trace", job.trace, 4 * MAX_TEXT_LENGTH),
+    ]
+
+
+def _why_no_text(text: str, max_bytes: int) -> str | None:
+    if "\0" in text:
+        return "holds a NUL"
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    return f"is {size:,} bytes; the limit is {max_bytes:,}" if size > max_bytes else None
+
+
+def is_of_the_data(error: BaseException) -> bool:
+    """Return whether a store refused what it was given. Anything else is the store's own trouble, and passes."""
+    if isinstance(error, DataError | IntegrityError | ValueError | OverflowError):
+        return True
+    if isinstance(error, DBAPIError):
+        return str(getattr(error.orig, "sqlstate", None) or "").startswith(_PROGRAM_LIMIT)
+    # What SQLAlchemy or the driver raises while it writes down a parameter.
+    return isinstance(error, StatementError) and isinstance(error.orig, ValueError | OverflowError)
+
+
+def stripped(job: Job, shard: int) -> Job:
+    """Return ``job`` as a job without anything that a store could refuse; its id stays."""
+    return job.with_(
+        operation="unknown",
+        keys=("unknown",),
+        shards=(shard,),
+        body=b"{}",
+        enqueued_at=_within(job.enqueued_at),
+        age_from=_within(job.age_from),
+        source=None,
+        idempotency_key=None,
+        trace=None,
+        attempts=min(max(job.attempts, 0), MAX_SMALLINT - 1),
+    )
+
+
+def as_bytes(job: Job) -> bytes:
+    """Return all that is known of ``job`` as JSON in ASCII, for a column of bytes."""
+    fields: dict[str, Any] = msgspec.structs.asdict(job)
+    fields["body"] = job.body.decode("latin-1")
+    return json.dumps(fields, default=str).encode()
+
+
+def brief(error: BaseException) -> str:
+    """Return what a store said when it refused something, in one line, without the statement or what it held."""
+    cause = getattr(error, "orig", None) or error
+    lines = str(cause).strip().splitlines() or [""]
+    return plain(f"{type(cause).__name__}: {lines[0]}"[:300]) or ""
+
+
+def _within(seconds: float) -> float:
+    return min(max(seconds, 0.0), MAX_MS / 1000)

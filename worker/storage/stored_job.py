@@ -1,0 +1,70 @@
+"""A job in a worker's hands: decoded from the stream or loaded from the backlog, its time fixed, its keys safe to write down."""
+
+from __future__ import annotations
+
+import msgspec
+
+from trackrelay.operations import limits
+from trackrelay.queue.redis_keys import Lane
+from trackrelay.worker.endpoint_families import PREFIXES, Family, family_of_operation
+
+#: Operations after which nothing may be sent for their keys before they are settled.
+BARRIERS = frozenset({"person.merge", "person.delete", "person.suppress", "person.unsuppress"})
+
+#: Beginnings of the names of operations that the Track API's v2 cannot carry: each job needs a request of its own.
+SINGLES = tuple(prefix for family in (Family.V1_EVENTS, Family.FORMS, Family.METRICS) for prefix in PREFIXES[family])
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One job. All times are unix seconds."""
+
+    id: str
+    operation: str
+    #: As stored and logged: keys made of emails, phones and anonymous ids are hashes.
+    keys: tuple[str, ...]
+    #: The shard of each key.
+    shards: tuple[int, ...]
+    #: The document that goes to Customer.io, its timestamp fixed.
+    body: bytes
+    lane: Lane
+    enqueued_at: float
+    #: Age counts from here: enqueueing, or the last replay.
+    age_from: float
+    source: str | None = None
+    idempotency_key: str | None = None
+    trace: str | None = None
+    #: Which stream entry it came in, or None when it came from the backlog.
+    entry: str | None = None
+    #: Attempts that counted against it.
+    attempts: int = 0
+    #: Requests that carry it hold at most this many jobs (1,000 unless it is suspected of failing a batch).
+    max_batch: int = 1000
+    #: When it last failed together with others or alone; 0: never.
+    failed_at: float = 0.0
+    #: It was a dead letter.
+    replayed: bool = False
+
+    @property
+    def family(self) -> Family:
+        """Which endpoints deliver it: an event too large for v2 goes to v1."""
+        family = family_of_operation(self.operation)
+        return Family.V1_EVENTS if family is Family.V2 and len(self.body) > limits.OPERATION_BYTES else family
+
+    @property
+    def is_barrier(self) -> bool:
+        """Whether it must be settled before anything else is sent for its keys."""
+        return self.operation in BARRIERS
+
+    @property
+    def from_backlog(self) -> bool:
+        """Whether the backlog has a row for it already."""
+        return self.entry is None
+
+    @property
+    def crosses_shards(self) -> bool:
+        """Whether its keys are in several shards, so that two holders must agree when it is due."""
+        return len(self.shards) > 1 and len(set(self.shards)) > 1
+
+    def with_(self, **changes: object) -> Job:
+        """A copy with some fields changed."""
+        return msgspec.structs.replace(self, **changes)

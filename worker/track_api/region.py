@@ -1,0 +1,122 @@
+"""Whose credentials are these? The region endpoint knows, and so decides whether delivery must stop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from trackrelay.operations.json_values import NotJsonError, decode_json
+
+from .responses import Answer, NoAnswer
+
+#: Where the credentials are found.
+WHERE = "in Customer.io, Settings → Workspace Settings → API Credentials → Track API"
+
+#: What names a workspace. It is shown and logged, so nothing else is taken for a name.
+_ENVIRONMENT_ID = re.compile(r"[A-Za-z0-9_-]{0,100}")
+
+Problem = Literal["unreachable", "denied", "region", "workspace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the region endpoint says of the credentials."""
+
+    region: str
+    environment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether delivery may go on with these credentials at this address."""
+
+    account: Account | None = None
+    problem: Problem | None = None
+    #: One sentence: what is wrong and what to do.
+    message: str = ""
+
+
+def judge(
+    answer: Answer | NoAnswer,
+    *,
+    base_url: str,
+    region: str,
+    own_url: bool,
+    environment_id: str,
+    unset: Sequence[str] = (),
+) -> Verdict:
+    """What the region endpoint's answer means for delivery.
+
+    Args:
+        answer: to ``GET /api/v1/accounts/region``.
+        base_url: where it was asked.
+        region: the configured one, ``us`` or ``eu``.
+        own_url: whether CUSTOMERIO_TRACK_URL is set, so that the region's own host does not matter.
+        environment_id: the workspace it must be, or empty.
+        unset: the credentials' settings that are empty.
+    """
+    if isinstance(answer, NoAnswer):
+        return Verdict(problem="unreachable", message=f"{base_url} cannot be reached: {answer.error}")
+    if answer.status in (401, 403) and unset:
+        are = "is" if len(unset) == 1 else "are"
+        return Verdict(problem="denied", message=f"{' and '.join(unset)} {are} not set: {WHERE}")
+    if answer.status in (401, 403):
+        return Verdict(
+            problem="denied",
+            message=f"{base_url} refuses the credentials ({answer.status}): check CUSTOMERIO_SITE_ID and "
+            "CUSTOMERIO_TRACK_API_KEY. This may be an App API key, or a key of another workspace or region "
+            f"(CUSTOMERIO_REGION is {region})",
+        )
+    if 300 <= answer.status < 400:
+        return Verdict(
+            problem="denied",
+            message=f"{base_url} redirects ({answer.status}) instead of answering: check CUSTOMERIO_REGION "
+            f"({region}) and CUSTOMERIO_TRACK_URL",
+        )
+    if answer.status == 429 or answer.status >= 500:
+        return Verdict(
+            problem="unreachable",
+            message=f"{base_url} is in trouble (status {answer.status}): an outage, or a limit; delivery goes on by itself once it is over",
+        )
+    account = _account(answer)
+    if account is None:
+        return Verdict(
+            problem="unreachable",
+            message=f"{base_url} does not answer like Customer.io's Track API (status {answer.status}): "
+            "check CUSTOMERIO_TRACK_URL, and what stands between",
+        )
+    if account.region != region and not own_url:
+        return Verdict(
+            account,
+            "region",
+            f"the credentials belong to region {account.region}, CUSTOMERIO_REGION is {region}: "
+            f"set CUSTOMERIO_REGION={account.region}",
+        )
+    if environment_id and account.environment_id != environment_id:
+        return Verdict(
+            account,
+            "workspace",
+            f"the credentials belong to workspace {account.environment_id}, TRACKRELAY_ENVIRONMENT_ID is "
+            f"{environment_id}: nothing is delivered to the wrong workspace",
+        )
+    return Verdict(account)
+
+
+def _account(answer: Answer) -> Account | None:
+    if answer.status != 200:
+        return None
+    try:
+        document = decode_json(answer.body)
+    except NotJsonError:
+        return None
+    if not isinstance(document, dict) or document.get("region") not in ("us", "eu"):
+        return None
+    named = document.get("environment_id")
+    if named is None:
+        return Account(document["region"], "")
+    if isinstance(named, bool) or not isinstance(named, int | str) or (isinstance(named, int) and abs(named) > 2**63):
+        return None
+    environment_id = str(named)
+    return Account(document["region"], environment_id) if _ENVIRONMENT_ID.fullmatch(environment_id) else None

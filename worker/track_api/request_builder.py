@@ -1,0 +1,171 @@
+"""Requests to the Track API, built from documents that are already encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from trackrelay.operations.json_values import decode_json
+from trackrelay.operations.limits import SEGMENT_ID
+
+Kind = Literal["batch", "entity", "v1"]
+
+BATCH_PATH = "/api/v2/batch"
+ENTITY_PATH = "/api/v2/entity"
+REGION_PATH = "/api/v1/accounts/region"
+#: Every name we accept is at most 1,000 bytes, three characters each when percent-encoded. Servers refuse longer paths with pages of their
+#: own, which would look like the endpoint's trouble.
+MAX_PATH_SEGMENT = 3_000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, ready to be sent."""
+
+    kind: Kind
+    path: str
+    body: bytes
+    #: How many operations it carries.
+    size: int
+
+
+class UnsendableDocument(Exception):
+    """A document that fits no request: it was changed behind the checks, or written by another version."""
+
+
+def batch(bodies: Sequence[bytes]) -> Request:
+    """Some v2 operations in one request; a single one goes by itself, so that its answer is its own."""
+    if len(bodies) == 1:
+        return Request("entity", ENTITY_PATH, bodies[0], 1)
+    return Request("batch", BATCH_PATH, b'{"batch":[' + b",".join(bodies) + b"]}", len(bodies))
+
+
+def segment_endpoint(body: bytes) -> str:
+    """Return the path and query of a segment operation: those with the same one can be gathered in one request.
+
+    Raises:
+        UnsendableDocument: it names no segment, no person or nothing to do.
+    """
+    return _segment_member(body)[0]
+
+
+def segment(bodies: Sequence[bytes]) -> Request:
+    """Return segment operations with the same endpoint in one request of up to 1,000 ids.
+
+    Raises:
+        UnsendableDocument: one of them names no segment, no person or nothing to do.
+    """
+    members = [_segment_member(body) for body in bodies]
+    return Request("v1", members[0][0], msgspec.json.encode({"ids": [id for _, id in members]}), len(bodies))
+
+
+def _segment_member(body: bytes) -> tuple[str, str]:
+    try:
+        document = decode_json(body)
+        kind, value = _identifier(document["person"])
+        verb = {"add": "add_customers", "remove": "remove_customers"}[document["action"]]
+        path = f"/api/v1/segments/{_segment(document)}/{verb}?{urlencode({'id_type': kind})}"
+    except _NOT_A_DOCUMENT as error:
+        raise UnsendableDocument(f"it names no segment or person: {_brief(error)}") from None
+    return path, value
+
+
+def single(operation: str, body: bytes) -> Request:
+    """Return the v1 request for one operation that v2 cannot carry.
+
+    Raises:
+        UnsendableDocument: no v1 endpoint takes it.
+    """
+    try:
+        path, payload = _SINGLES[operation](decode_json(body))
+        return Request("v1", path, msgspec.json.encode(payload), 1)
+    except _NOT_A_DOCUMENT as error:
+        raise UnsendableDocument(f"{operation[:100]} has no v1 request: {_brief(error)}") from None
+
+
+#: What the functions below raise for a document of another shape.
+_NOT_A_DOCUMENT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:200]}"
+
+
+def _identifier(person: dict[str, str]) -> tuple[str, str]:
+    ((kind, value),) = person.items()
+    if not isinstance(value, str):
+        raise TypeError(f"{kind[:100]} is not text")
+    return kind, value
+
+
+def _segment(document: dict[str, Any]) -> int:
+    number = int(document["identifiers"]["segment_id"])
+    if not 0 <= number <= SEGMENT_ID:
+        raise ValueError(f"a segment's id is at most {SEGMENT_ID}")
+    return number
+
+
+def path_segment(value: str) -> str:
+    """``value`` as one segment of a path. ``.`` and ``..`` would name another endpoint even when encoded.
+
+    Raises:
+        ValueError: it cannot stand in a path.
+    """
+    if value in ("", ".", ".."):
+        raise ValueError(f"{value!r} cannot stand in a path")
+    segment = quote(value, safe="")
+    if len(segment) > MAX_PATH_SEGMENT:
+        raise ValueError(f"{len(segment):,} characters cannot stand in a path: {MAX_PATH_SEGMENT:,} at most")
+    return segment
+
+
+def _event(document: dict[str, Any]) -> dict[str, Any]:
+    payload: dict[str, Any] = {
+        "name": document["name"],
+        "type": document["action"],
+        "data": document.get("attributes", {}),
+    }
+    payload |= {name: document[name] for name in ("id", "timestamp") if name in document}
+    return payload
+
+
+def _person_event(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    kind, person = _identifier(document["identifiers"])
+    # v1 tells what an identifier is by its shape: a cio_id by this beginning.
+    shaped = f"cio_{person}" if kind == "cio_id" else person
+    return f"/api/v1/customers/{path_segment(shaped)}/events", _event(document)
+
+
+def _anonymous_event(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    return "/api/v1/events", {**_event(document), **document.get("identifiers", {})}
+
+
+def _form(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    form = path_segment(document["identifiers"]["form_id"])
+    return f"/api/v1/forms/{form}/submit", {"data": {**document.get("attributes", {}), **document["person"]}}
+
+
+def _metric(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    payload = {"delivery_id": document["identifiers"]["id"], "metric": document["name"]}
+    names = ("recipient", "reason", "href", "timestamp")
+    return "/api/v1/metrics", payload | {name: document[name] for name in names if name in document}
+
+
+def _unsubscribe(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    return f"/unsubscribe/{path_segment(document['identifiers']['id'])}", {"unsubscribe": True}
+
+
+_SINGLES = {
+    "person.event": _person_event,
+    "person.page": _person_event,
+    "anonymous.event": _anonymous_event,
+    "anonymous.page": _anonymous_event,
+    "anonymous.screen": _anonymous_event,
+    "form.submit": _form,
+    "delivery.metric": _metric,
+    "delivery.unsubscribe": _unsubscribe,
+}
