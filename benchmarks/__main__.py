@@ -31,16 +31,28 @@ Results = dict[str, Any]
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Everything small, in under five minutes.")
-@click.option("--repeat", default=0, help="Runs of each; the median counts.  [default: 3, quick: 1]")
+@click.option(
+    "--repeat", default=0, help="Runs of each; the median counts.  [default: 3, quick: 1]"
+)
 @click.option("--only", type=click.Choice(PARTS), multiple=True, help="Only this part.")
-@click.option("--pages", "write_pages", is_flag=True, help="Then write the documentation's tables and chart.")
-@click.option("--json", "path", type=click.Path(path_type=Path), default=RESULTS, help="Where the figures go.")
+@click.option(
+    "--pages", "write_pages", is_flag=True, help="Then write the documentation's tables and chart."
+)
+@click.option(
+    "--json", "path", type=click.Path(path_type=Path), default=RESULTS, help="Where the figures go."
+)
 def main(quick: bool, repeat: int, only: tuple[str, ...], write_pages: bool, path: Path) -> None:
     """Measure trackrelay beside the official client. With --only, the other parts of the results stay as they were."""
     repeat = repeat or (1 if quick else 3)
     results = _begin(path, quick, repeat, bool(only))
     started = time.monotonic()
-    parts = {"throughput": _throughput, "enqueue": _enqueue, "latency": _latency, "beside": _beside, "growth": _growth}
+    parts = {
+        "throughput": _throughput,
+        "enqueue": _enqueue,
+        "latency": _latency,
+        "beside": _beside,
+        "growth": _growth,
+    }
     with Stack() as stack:
         for name, run in parts.items():
             if not only or name in only:
@@ -52,7 +64,9 @@ def main(quick: bool, repeat: int, only: tuple[str, ...], write_pages: bool, pat
     path.write_text(json.dumps(results, indent=1) + "\n")
     for target, value, met in judged(results):
         wanted = f"{'≥' if target.at_least else '≤'} {target.limit:g}"
-        click.echo(f"{target.name:24} {value:10,.2f}   {wanted:>7}   {'reached' if met else 'NOT REACHED'}")
+        click.echo(
+            f"{target.name:24} {value:10,.2f}   {wanted:>7}   {'reached' if met else 'NOT REACHED'}"
+        )
     if write_pages:
         pages.main()
 
@@ -120,7 +134,9 @@ def _contenders(stack: Stack, quick: bool) -> list[Callable[[], Throughput]]:
         contenders.append(lambda: whole_road(stack, mix, count, **options))
 
     for shards in (1, 8) if quick else (1, 2, 8):
-        road("events", mix_jobs if quick else many, pool="threads", concurrency=shards, shards=shards)
+        road(
+            "events", mix_jobs if quick else many, pool="threads", concurrency=shards, shards=shards
+        )
         if not quick and shards < 8:
             road("events", many, pool="prefork", concurrency=shards, shards=shards)
     road("events", mix_jobs if quick else many, pool="threads", concurrency=2, workers=2)
@@ -138,10 +154,16 @@ def _contenders(stack: Stack, quick: bool) -> list[Callable[[], Throughput]]:
 def _enqueue(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
     costs = results["enqueue"] = call_costs(stack, 1000 if quick else 5000)
     for name in ("track_us", "delay_us", "track_loaded_us", "delay_loaded_us"):
-        click.echo(f"  {name:16} p50 {costs[name]['p50']:7,.0f} µs, p99 {costs[name]['p99']:7,.0f} µs")
-    click.echo(f"  enqueue_many() {costs['enqueue_many_per_s']:,}/s, .delay() {costs['delay_per_s']:,}/s")
+        click.echo(
+            f"  {name:16} p50 {costs[name]['p50']:7,.0f} µs, p99 {costs[name]['p99']:7,.0f} µs"
+        )
+    click.echo(
+        f"  enqueue_many() {costs['enqueue_many_per_s']:,}/s, .delay() {costs['delay_per_s']:,}/s"
+    )
     results["ratios"] |= {
-        "enqueue_vs_delay_p50": round(costs["track_loaded_us"]["p50"] / costs["delay_loaded_us"]["p50"], 3),
+        "enqueue_vs_delay_p50": round(
+            costs["track_loaded_us"]["p50"] / costs["delay_loaded_us"]["p50"], 3
+        ),
         "enqueue_vs_delay_p50_alone": round(costs["track_us"]["p50"] / costs["delay_us"]["p50"], 3),
         "enqueue_many_vs_delay": round(costs["enqueue_many_per_s"] / costs["delay_per_s"], 1),
     }
@@ -149,7 +171,9 @@ def _enqueue(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
 
 def _latency(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
     seconds = 3 if quick else 30
-    runs = [arrival_ms(stack, rate, seconds if rate > 5 else 2 * seconds) for rate in (4, 50, 200, 500)]
+    runs = [
+        arrival_ms(stack, rate, seconds if rate > 5 else 2 * seconds) for rate in (4, 50, 200, 500)
+    ]
     for run in runs:
         click.echo(f"  at {run['rate']:>3}/s: p50 {run['p50']:.0f} ms, p99 {run['p99']:.0f} ms")
     results["latency"] = runs
@@ -167,7 +191,9 @@ def _beside(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
         half_anonymous(stack, seconds),
     ]
     for run in runs:
-        click.echo(f"  100/s beside {run['beside']}: p50 {run['p50']:.0f} ms, p99 {run['p99']:.0f} ms")
+        click.echo(
+            f"  100/s beside {run['beside']}: p50 {run['p50']:.0f} ms, p99 {run['p99']:.0f} ms"
+        )
     results["beside"] = runs
     names = ("p99_beside_import", "p99_beside_backlog", "p99_half_anonymous")
     results["latency_ms"] |= {name: run["p99"] for name, run in zip(names, runs, strict=True)}
@@ -175,12 +201,17 @@ def _beside(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
 
 def _growth(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
     found = results["growth"] = growth(
-        stack, QUICK if quick else FULL, repeat, lambda name, value: click.echo(f"  {name:26} {value:10,.0f}")
+        stack,
+        QUICK if quick else FULL,
+        repeat,
+        lambda name, value: click.echo(f"  {name:26} {value:10,.0f}"),
     )
     empty, sizes = found["empty"]["delivered_per_s"], found["sizes"]
     results["ratios"] |= {
         # A quick run fills the ledger with a tenth of that: `growth.sizes` says so.
-        "ledger_10m_vs_empty": round(found[f"ledger_{sizes['ledger'][-1]}"]["delivered_per_s"] / empty, 3),
+        "ledger_10m_vs_empty": round(
+            found[f"ledger_{sizes['ledger'][-1]}"]["delivered_per_s"] / empty, 3
+        ),
         "backlog_drain_vs_fresh": round(found["backlog"]["delivered_per_s"] / empty, 3),
     }
     memory = found["memory"]

@@ -28,18 +28,30 @@ def live_beside_an_import(stack: Stack, rows: int, seconds: float) -> dict[str, 
             called = call_at_a_rate(producer, RATE, seconds)
             still = stack.waiting()
         values = list(waited_ms(stack, called).values())
-    return percentiles(values) | {"beside": "an import", "jobs": rows, "still_waiting": still, "events": len(values)}
+    return percentiles(values) | {
+        "beside": "an import",
+        "jobs": rows,
+        "still_waiting": still,
+        "events": len(values),
+    }
 
 
 def live_beside_a_backlog(stack: Stack, rows: int, seconds: float) -> dict[str, Any]:
     """100 live events a second while a backlog of ``rows`` drains."""
     stack.fresh()
-    fill_backlog(stack.engine, rows, msgspec.json.encode(event_attributes(1)).decode(), shards=stack.shards)
+    fill_backlog(
+        stack.engine, rows, msgspec.json.encode(event_attributes(1)).decode(), shards=stack.shards
+    )
     with stack.workers(1, pool=POOL, concurrency=CONCURRENCY), warmed_up(stack) as producer:
         called = call_at_a_rate(producer, RATE, seconds)
         still = stack.has_backlog()
         values = list(waited_ms(stack, called).values())
-    return percentiles(values) | {"beside": "a backlog", "jobs": rows, "still_waiting": still, "events": len(values)}
+    return percentiles(values) | {
+        "beside": "a backlog",
+        "jobs": rows,
+        "still_waiting": still,
+        "events": len(values),
+    }
 
 
 def half_anonymous(stack: Stack, seconds: float) -> dict[str, Any]:
@@ -59,5 +71,7 @@ def half_anonymous(stack: Stack, seconds: float) -> dict[str, Any]:
 
 def _every_other_anonymous(number: int) -> Operation:
     if number % 2:
-        return operations.track(Person(anonymous_id=f"anonymous-{number % 500}"), "page_seen", {"path": "/"})
+        return operations.track(
+            Person(anonymous_id=f"anonymous-{number % 500}"), "page_seen", {"path": "/"}
+        )
     return event(number)

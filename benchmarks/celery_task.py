@@ -18,7 +18,9 @@ def _client(pid: int) -> CustomerIO:
     from .contenders import official_client
 
     return official_client(
-        os.environ["CUSTOMERIO_TRACK_URL"], os.environ["CUSTOMERIO_SITE_ID"], os.environ["CUSTOMERIO_TRACK_API_KEY"]
+        os.environ["CUSTOMERIO_TRACK_URL"],
+        os.environ["CUSTOMERIO_SITE_ID"],
+        os.environ["CUSTOMERIO_TRACK_API_KEY"],
     )
 
 

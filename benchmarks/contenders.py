@@ -24,7 +24,9 @@ BATCH_BYTES = 490_000
 class _PlainHttp(HTTPAdapter):
     """The official client speaks https only; the sandbox does not."""
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
         assert request.url is not None
         request.url = request.url.replace("https://", "http://", 1)
         return super().send(request, *args, **kwargs)
@@ -45,7 +47,12 @@ def client_loop(stack: Stack, count: int) -> Throughput:
     documents = [msgspec.json.decode(operation.body) for operation in events(count)]
     with _timed(stack) as timed:
         for document in documents:
-            client.track(document["identifiers"]["id"], document["name"], document["attributes"], id=document["id"])
+            client.track(
+                document["identifiers"]["id"],
+                document["name"],
+                document["attributes"],
+                id=document["id"],
+            )
     return timed.throughput("official client, loop", "events", count)
 
 
@@ -54,7 +61,8 @@ def batch_loop(stack: Stack, mix: str, count: int, connections: int) -> Throughp
     stack.fresh()
     batches = _batches([msgspec.json.decode(operation.body) for operation in MIXES[mix](count)])
     clients = [
-        official_client(stack.sandbox.url, stack.sandbox.site_id, stack.sandbox.api_key) for _ in range(connections)
+        official_client(stack.sandbox.url, stack.sandbox.site_id, stack.sandbox.api_key)
+        for _ in range(connections)
     ]
 
     def send(number: int) -> None:
@@ -74,13 +82,25 @@ def celery_per_call(stack: Stack, count: int, *, pool: str, concurrency: int) ->
 
     track.app.conf.broker_url = stack.valkey.url
     documents = [msgspec.json.decode(operation.body) for operation in events(count)]
-    command = ["celery", "-A", "benchmarks.celery_task", "worker", f"--pool={pool}", f"--concurrency={concurrency}"]
+    command = [
+        "celery",
+        "-A",
+        "benchmarks.celery_task",
+        "worker",
+        f"--pool={pool}",
+        f"--concurrency={concurrency}",
+    ]
     with (
         stack.process("celery", [*command, "-l", "info"], ready=b" ready.") as child,
         _timed(stack, child.pid) as timed,
     ):
         for document in documents:
-            track.delay(document["identifiers"]["id"], document["name"], document["attributes"], document["id"])
+            track.delay(
+                document["identifiers"]["id"],
+                document["name"],
+                document["attributes"],
+                document["id"],
+            )
         wait_for(lambda: stack.effects_count() >= count, 300, poll_s=0.1)
     return timed.throughput(f"Celery task a call, {pool} {concurrency}", "events", count)
 
@@ -101,7 +121,9 @@ class _Timed:
     def throughput(self, name: str, mix: str, count: int) -> Throughput:
         requests_made = self._stack.sandbox.client.summary()["requests"] - self._requests
         sandbox_cores = self._sandbox_usage.cpu_s / self._elapsed
-        return Throughput.of(name, mix, count, self._elapsed, self._usage, requests_made, sandbox_cores)
+        return Throughput.of(
+            name, mix, count, self._elapsed, self._usage, requests_made, sandbox_cores
+        )
 
 
 @contextmanager
@@ -115,7 +137,9 @@ def _batches(documents: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     batches: list[list[dict[str, Any]]] = [[]]
     size = 0
     for document in documents:
-        length = len(msgspec.json.encode(document)) + 60  # what the client's own encoder adds in blanks
+        length = (
+            len(msgspec.json.encode(document)) + 60
+        )  # what the client's own encoder adds in blanks
         if len(batches[-1]) == BATCH_OPERATIONS or size + length > BATCH_BYTES:
             batches.append([])
             size = 0

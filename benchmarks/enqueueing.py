@@ -63,7 +63,9 @@ def _under_load(stack: Stack, calls: int) -> dict[str, Any]:
     producer = Producer(redis_url=stack.valkey.url, max_queue_length=10_000_000)
     with stack.workers(1, pool=POOL, concurrency=CONCURRENCY), ExitStack() as others:
         for number in range(CALLERS):
-            others.enter_context(stack.process(f"caller{number}", ["benchmarks.caller", str(CALLS_A_SECOND)]))
+            others.enter_context(
+                stack.process(f"caller{number}", ["benchmarks.caller", str(CALLS_A_SECOND)])
+            )
         wait_for(lambda: stack.effects_count() > CALLERS * CALLS_A_SECOND, 30)
         taken = _side_by_side(stack, producer, calls)
         delivered = stack.effects_count()

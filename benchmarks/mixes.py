@@ -20,7 +20,14 @@ MANY_PEOPLE = 100_000
 
 def event_attributes(number: int) -> dict[str, Any]:
     """The data of an event that is about 400 bytes on the wire."""
-    return {"order_id": f"A-{number}", "total": 129.5, "currency": "EUR", "items": 3, "coupon": None, "note": _PAD}
+    return {
+        "order_id": f"A-{number}",
+        "total": 129.5,
+        "currency": "EUR",
+        "items": 3,
+        "coupon": None,
+        "note": _PAD,
+    }
 
 
 def events(count: int, people: int = PEOPLE) -> Iterator[Operation]:
@@ -32,7 +39,9 @@ def events(count: int, people: int = PEOPLE) -> Iterator[Operation]:
 def identifies(count: int, people: int = PEOPLE) -> Iterator[Operation]:
     """Identifies with twenty attributes."""
     for number in range(count):
-        yield operations.identify(str(number % people), {f"attribute_{n}": f"value {number} {n}" for n in range(20)})
+        yield operations.identify(
+            str(number % people), {f"attribute_{n}": f"value {number} {n}" for n in range(20)}
+        )
 
 
 def mixed(count: int, people: int = PEOPLE) -> Iterator[Operation]:
@@ -40,7 +49,9 @@ def mixed(count: int, people: int = PEOPLE) -> Iterator[Operation]:
     choose = random.Random(7)
     rest = itertools.cycle(
         [
-            lambda person: operations.page(person, "https://example.com/shop", {"referrer": "search"}),
+            lambda person: operations.page(
+                person, "https://example.com/shop", {"referrer": "search"}
+            ),
             lambda person: operations.screen(person, "home"),
             lambda person: operations.add_device(person, f"token-{person}", "ios"),
             lambda person: operations.identify_object(
@@ -62,9 +73,13 @@ def with_v1(count: int, people: int = PEOPLE) -> Iterator[Operation]:
     """95 % events, 5 % anonymous events, which only v1 carries."""
     for number in range(count):
         if number % 20 == 19:
-            yield operations.track(Person(anonymous_id=f"anonymous-{number % people}"), "page_seen", {"path": "/"})
+            yield operations.track(
+                Person(anonymous_id=f"anonymous-{number % people}"), "page_seen", {"path": "/"}
+            )
         else:
-            yield operations.track(str(number % people), "order_completed", event_attributes(number))
+            yield operations.track(
+                str(number % people), "order_completed", event_attributes(number)
+            )
 
 
 def of_many(count: int) -> Iterator[Operation]:
@@ -75,7 +90,9 @@ def of_many(count: int) -> Iterator[Operation]:
 def of_others(count: int) -> Iterator[Operation]:
     """Events of people of whom nothing waits."""
     for number in range(count):
-        yield operations.track(f"other-{number % PEOPLE}", "order_completed", event_attributes(number))
+        yield operations.track(
+            f"other-{number % PEOPLE}", "order_completed", event_attributes(number)
+        )
 
 
 MIXES: dict[str, Callable[[int], Iterator[Operation]]] = {

@@ -26,7 +26,9 @@ def one_key(stack: Stack, jobs: int, *, mixed: bool) -> dict[str, Any]:
     stack.fresh(TRACKRELAY_MERGE_DELAY=MERGE_DELAY)
     with closing(Producer(redis_url=stack.settings["TRACKRELAY_REDIS_URL"])) as producer:
         for first in range(0, jobs, 500):
-            producer.enqueue_many([_operation(number, jobs, mixed) for number in range(first, min(jobs, first + 500))])
+            producer.enqueue_many(
+                [_operation(number, jobs, mixed) for number in range(first, min(jobs, first + 500))]
+            )
     with stack.workers(1, pool=POOL, concurrency=CONCURRENCY):
         deadline = time.monotonic() + 120 + jobs / 5
         began, first = 0.0, 0

@@ -33,7 +33,11 @@ DATA = {"order_id": "A-1001", "total": 129.5, "pad": "x" * 300}
 @click.option("--rows", default=50_000, help="Rows for the relay.")
 def main(transactions: int, rows: int) -> None:
     """Measure the outbox."""
-    with PostgresProcess(durable=True) as postgres, ValkeyProcess() as valkey, tempfile.TemporaryDirectory() as folder:
+    with (
+        PostgresProcess(durable=True) as postgres,
+        ValkeyProcess() as valkey,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         settings = _settings(postgres.url, valkey.url)
         migrate(make_engine(settings), redis.Redis.from_url(valkey.url), 4)
         producer = Producer(redis_url=valkey.url, backend="redis")
@@ -59,7 +63,9 @@ def _application(url: str, journal: str = "") -> Iterator[sa.Engine]:
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql(f"PRAGMA journal_mode = {journal}")
-        connection.execute(sa.text("CREATE TABLE IF NOT EXISTS shop_order (person text, total numeric)"))
+        connection.execute(
+            sa.text("CREATE TABLE IF NOT EXISTS shop_order (person text, total numeric)")
+        )
         connection.commit()
     create_table(engine)
     yield engine
@@ -87,7 +93,9 @@ def _costs(engine: sa.Engine, producer: Producer, transactions: int) -> dict[str
 
     def fifty(connection: sa.Connection) -> None:
         order(connection)
-        Outbox(connection).enqueue_all([operations.track("42", "order_completed", DATA) for _ in range(50)])
+        Outbox(connection).enqueue_all(
+            [operations.track("42", "order_completed", DATA) for _ in range(50)]
+        )
 
     def direct(connection: sa.Connection) -> None:
         order(connection)
@@ -120,12 +128,16 @@ def _report(where: str, costs: dict[str, float]) -> None:
 def _relay(engine: sa.Engine, url: str, settings: Settings, rows: int) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("DELETE FROM trackrelay_outbox"))
-    made: list[Operation] = [operations.track(str(number % 1000), "seen", DATA) for number in range(rows)]
+    made: list[Operation] = [
+        operations.track(str(number % 1000), "seen", DATA) for number in range(rows)
+    ]
     started = time.perf_counter()
     with engine.begin() as connection:
         Outbox(connection).enqueue_all(made)
     written = time.perf_counter() - started
-    loop = make_loop(SqlRows(url), settings, connect(settings), make_engine(settings), threading.Event())
+    loop = make_loop(
+        SqlRows(url), settings, connect(settings), make_engine(settings), threading.Event()
+    )
     started = time.perf_counter()
     while loop.done.relayed < rows:
         loop.look()
@@ -136,7 +148,11 @@ def _relay(engine: sa.Engine, url: str, settings: Settings, rows: int) -> None:
         loop.look()
     confirmed = time.perf_counter() - started
     click.echo(f"\nrelay, {engine.dialect.name}: rows a second")
-    for name, seconds in (("written at once", written), ("relayed", relayed), ("let go", confirmed)):
+    for name, seconds in (
+        ("written at once", written),
+        ("relayed", relayed),
+        ("let go", confirmed),
+    ):
         click.echo(f"  {name:26} {rows / seconds:8,.0f}")
 
 

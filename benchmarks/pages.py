@@ -40,7 +40,8 @@ def said(results: Results) -> str:
         else "One run of each, so a few hundredths are noise"
     )
     again = "".join(
-        f" In part measured again on {run['date']} with `{run['command']}`." for run in results.get("again", [])
+        f" In part measured again on {run['date']} with `{run['command']}`."
+        for run in results.get("again", [])
     )
     return (
         f"Measured on {results['date']} with `{results['command']}` on {shape(results['machine'])}. "
@@ -64,7 +65,8 @@ def throughput(results: Results) -> str:
     """Every contender on every mix."""
     headings = ("", *(column.heading for column in COLUMNS))
     tables = [
-        f"**{mix}**\n\n{markdown(headings, rows)}" for mix, rows in throughput_rows(results["throughput"]).items()
+        f"**{mix}**\n\n{markdown(headings, rows)}"
+        for mix, rows in throughput_rows(results["throughput"]).items()
     ]
     return "\n\n".join(tables)
 
@@ -92,7 +94,8 @@ def enqueueing(results: Results) -> str:
 def latency(results: Results) -> str:
     """From call to arrival."""
     rows = [
-        (f"{run['rate']:g} a second" if run["rate"] > 5 else "idle", *_milliseconds(run)) for run in results["latency"]
+        (f"{run['rate']:g} a second" if run["rate"] > 5 else "idle", *_milliseconds(run))
+        for run in results["latency"]
     ]
     rows += [(f"100 a second beside {run['beside']}" if run["beside"][:4] != "half" else "100 a second, half anonymous",
               *_milliseconds(run)) for run in results["beside"]]  # fmt: skip
@@ -119,7 +122,11 @@ def growing(results: Results) -> str:
     }
     empty = found["empty"]["delivered_per_s"]
     rows = [
-        (text, f"{found[name]['delivered_per_s']:,.0f}", f"{found[name]['delivered_per_s'] / empty:.2f}")
+        (
+            text,
+            f"{found[name]['delivered_per_s']:,.0f}",
+            f"{found[name]['delivered_per_s'] / empty:.2f}",
+        )
         for name, text in names.items()
     ]
     memory = found["memory"]
@@ -133,10 +140,17 @@ def growing(results: Results) -> str:
 def in_short(results: Results) -> str:
     """The README's table: each kind of contender at its best, 400-byte events."""
     rows = [
-        (name, f"{run['delivered_per_s']:,.0f}", f"{run['cpu_s_per_10k']:.1f}", f"{run['requests_per_10k']:,.0f}")
+        (
+            name,
+            f"{run['delivered_per_s']:,.0f}",
+            f"{run['cpu_s_per_10k']:.1f}",
+            f"{run['requests_per_10k']:,.0f}",
+        )
         for name, run in _best(results).items()
     ]
-    table = markdown(("400-byte events", "delivered a second", "CPU s for 10,000", "requests for 10,000"), rows)
+    table = markdown(
+        ("400-byte events", "delivered a second", "CPU s for 10,000", "requests for 10,000"), rows
+    )
     costs = results["enqueue"]
     return (
         f"{table}\n\nA call costs the application {costs['track_loaded_us']['p50']:,.0f} µs under load, Celery's `.delay()` "
@@ -148,7 +162,9 @@ def in_short(results: Results) -> str:
 
 def picture(results: Results) -> str:
     """The same as a chart."""
-    values = [(name.replace("`", ""), run["delivered_per_s"]) for name, run in _best(results).items()]
+    values = [
+        (name.replace("`", ""), run["delivered_per_s"]) for name, run in _best(results).items()
+    ]
     return chart.bars("400-byte events delivered a second (logarithmic)", values, ours="trackrelay")
 
 

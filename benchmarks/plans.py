@@ -62,7 +62,15 @@ class Explainer:
         yield
         sa.event.remove(engine, "before_cursor_execute", self._explain)
 
-    def _explain(self, connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+    def _explain(
+        self,
+        connection: Any,
+        cursor: Any,
+        statement: str,
+        parameters: Any,
+        context: Any,
+        many: bool,
+    ) -> None:
         cursor.execute("SAVEPOINT explained")
         cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", parameters)
         lines = tuple(_ARRAY.sub("'{…}'", row[0]) for row in cursor.fetchall())
@@ -74,7 +82,9 @@ class Explainer:
 @click.option("--ledger", default=1_000_000, help="Rows in the ledger.")
 @click.option("--backlog", "waiting", default=100_000, help="Rows in the backlog.")
 @click.option("--people", default=10_000, help="Whose jobs the backlog has.")
-@click.option("--write", is_flag=True, help=f"Write them into {PAGE.name} instead of printing them.")
+@click.option(
+    "--write", is_flag=True, help=f"Write them into {PAGE.name} instead of printing them."
+)
 def main(ledger: int, waiting: int, people: int, write: bool) -> None:
     """Explain the statements of a round."""
     with Stack() as stack:
@@ -100,7 +110,9 @@ def _rounds(engine: sa.Engine, explainer: Explainer) -> None:
         explainer.what = "Taking a shard over"
         shards.take_over(connection, 0)
     with engine.begin() as connection:
-        explainer.what = f"Repeats among {ROUND:,} fresh jobs, keys that wait, whether anything is due"
+        explainer.what = (
+            f"Repeats among {ROUND:,} fresh jobs, keys that wait, whether anything is due"
+        )
         ids, keys = [job.id for job in fresh], list({key for job in fresh for key in job.keys})
         duplicate_check.look_up(connection, 0, "live", ids, keys)
     with engine.begin() as connection:
@@ -118,7 +130,10 @@ def _rounds(engine: sa.Engine, explainer: Explainer) -> None:
         settlement.settle(connection, holder, Settlement(waiting=waiting), 5.0)
     with engine.begin() as connection:
         explainer.what = "Jobs out of the backlog that failed again"
-        failed = [Waiting(job=job, reason="failed") for job in due_jobs.look(connection, 0, "live", ROUND).jobs]
+        failed = [
+            Waiting(job=job, reason="failed")
+            for job in due_jobs.look(connection, 0, "live", ROUND).jobs
+        ]
         settlement.settle(connection, holder, Settlement(waiting=failed), 5.0)
     with engine.begin() as connection:
         explainer.what = "The tick: shards with something due"
@@ -138,7 +153,11 @@ def _jobs() -> list[Job]:
 
 def _keys_of_shard(shard: int) -> Iterator[str]:
     # People of whom nothing waits, so that their jobs can be sent.
-    found = (key for number in range(1_000_000, 2_000_000) if shard_of(key := f"id:{number}", SHARDS) == shard)
+    found = (
+        key
+        for number in range(1_000_000, 2_000_000)
+        if shard_of(key := f"id:{number}", SHARDS) == shard
+    )
     for _ in range(ROUND):
         yield next(found)
 
@@ -146,7 +165,11 @@ def _keys_of_shard(shard: int) -> Iterator[str]:
 def _section(plan: Plan) -> str:
     statement = re.sub(r"%\((\w+)\)s(::\w+)?", r":\1", plan.statement).strip()
     first = " ".join(statement.split())
-    return f"\n### {plan.what}: `{first[:60].replace('`', '')}…`\n\n```\n" + "\n".join(plan.lines) + "\n```\n"
+    return (
+        f"\n### {plan.what}: `{first[:60].replace('`', '')}…`\n\n```\n"
+        + "\n".join(plan.lines)
+        + "\n```\n"
+    )
 
 
 if __name__ == "__main__":

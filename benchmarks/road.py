@@ -41,7 +41,11 @@ def feed_and_wait(
     requests_before = stack.sandbox.client.summary()["requests"]
     stack.redis.delete(BEGAN)
     with stack.process("feed", ["benchmarks.feed", mix, str(count)]) as feed:
-        meter, workers, sandbox = Meter([*pids, feed.pid]), Meter(pids), Meter([stack.sandbox.pid or 0])
+        meter, workers, sandbox = (
+            Meter([*pids, feed.pid]),
+            Meter(pids),
+            Meter([stack.sandbox.pid or 0]),
+        )
         deadline = time.monotonic() + 60 + count / 300
         while (arrived := stack.effects_count() - arrived_before) < count:
             meter.look()

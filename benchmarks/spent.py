@@ -35,7 +35,9 @@ def main(events: int) -> None:
 def _seconds(stack: Stack, events: int) -> dict[str, float]:
     with stack.workers(pool="prefork", concurrency=SHARDS) as pids:
         servers = {"valkey": stack.valkey, "postgres": stack.postgres, "sandbox": stack.sandbox}
-        meters = {"worker": Meter(pids)} | {name: Meter([server.pid or 0]) for name, server in servers.items()}
+        meters = {"worker": Meter(pids)} | {
+            name: Meter([server.pid or 0]) for name, server in servers.items()
+        }
         started = time.perf_counter()
         with stack.process("feed", ["benchmarks.feed", "events", str(events)]) as feed:
             meters["feed"] = Meter([feed.pid])

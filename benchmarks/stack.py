@@ -92,7 +92,9 @@ class Stack:
     def __enter__(self) -> Self:
         self.valkey = self._exit.enter_context(ValkeyProcess())
         self.postgres = self._exit.enter_context(PostgresProcess(durable=True))
-        self.sandbox = self._exit.enter_context(SandboxProcess(latency=f"{LATENCY_S * 1000:g}ms", bodies=False))
+        self.sandbox = self._exit.enter_context(
+            SandboxProcess(latency=f"{LATENCY_S * 1000:g}ms", bodies=False)
+        )
         self.redis = redis.Redis.from_url(self.valkey.url)
         self.settings: dict[str, str] = {}
         self.shards = 4
@@ -138,12 +140,18 @@ class Stack:
         return inherited | self.settings | {"PYTHONPATH": str(ROOT)}
 
     @contextmanager
-    def process(self, name: str, command: Sequence[str], ready: bytes = b"") -> Iterator[ChildProcess]:
+    def process(
+        self, name: str, command: Sequence[str], ready: bytes = b""
+    ) -> Iterator[ChildProcess]:
         """A child process, from when it has written ``ready`` until the block ends."""
         log = self.folder / f"{name}-{uuid4().hex[:6]}.log"
         with log.open("wb") as output:
             child = ChildProcess(
-                name, [sys.executable, "-m", *command], env=self.environment(), cwd=ROOT, output=output.fileno()
+                name,
+                [sys.executable, "-m", *command],
+                env=self.environment(),
+                cwd=ROOT,
+                output=output.fileno(),
             )
             child.start()
         try:
@@ -157,20 +165,36 @@ class Stack:
             child.kill()
 
     @contextmanager
-    def workers(self, count: int = 1, *, pool: str = "prefork", concurrency: int = 2) -> Iterator[list[int]]:
+    def workers(
+        self, count: int = 1, *, pool: str = "prefork", concurrency: int = 2
+    ) -> Iterator[list[int]]:
         """trackrelay's workers; gives their pids."""
         # They log warnings only, so that readiness is seen in Redis, where each shows itself.
         with ExitStack() as exit_:
-            command = ("celery", "-A", "worker", "worker", f"--pool={pool}", f"--concurrency={concurrency}")
+            command = (
+                "celery",
+                "-A",
+                "worker",
+                "worker",
+                f"--pool={pool}",
+                f"--concurrency={concurrency}",
+            )
             names = [f"w{number}@bench" for number in range(count)]
-            children = [exit_.enter_context(self.process("worker", [*command, f"--hostname={name}"])) for name in names]
-            wait_for(lambda: all(self.redis.exists(f"trackrelay:workers:{name}") for name in names), 30)
+            children = [
+                exit_.enter_context(self.process("worker", [*command, f"--hostname={name}"]))
+                for name in names
+            ]
+            wait_for(
+                lambda: all(self.redis.exists(f"trackrelay:workers:{name}") for name in names), 30
+            )
             yield [child.pid for child in children]
 
     def ledger_count(self) -> int:
         """Delivered jobs."""
         with self.engine.connect() as connection:
-            return int(connection.execute(sa.text("SELECT count(*) FROM trackrelay_ledger")).scalar() or 0)
+            return int(
+                connection.execute(sa.text("SELECT count(*) FROM trackrelay_ledger")).scalar() or 0
+            )
 
     def waiting(self) -> int:
         """Jobs in the streams: read or not, what is not settled is there."""
@@ -179,7 +203,10 @@ class Stack:
     def has_backlog(self) -> bool:
         """Whether anything waits in Postgres."""
         with self.engine.connect() as connection:
-            return connection.execute(sa.text("SELECT 1 FROM trackrelay_backlog LIMIT 1")).first() is not None
+            return (
+                connection.execute(sa.text("SELECT 1 FROM trackrelay_backlog LIMIT 1")).first()
+                is not None
+            )
 
     def set_up_redis_anew(self) -> None:
         """An empty queue and a sandbox that knows nobody, on the database as it is."""
@@ -192,7 +219,9 @@ class Stack:
         return self.sandbox.client.summary()["effects"]
 
 
-def wait_for(condition: object, timeout_s: float, meter: Meter | None = None, poll_s: float = 0.02) -> None:
+def wait_for(
+    condition: object, timeout_s: float, meter: Meter | None = None, poll_s: float = 0.02
+) -> None:
     """Wait until ``condition()`` is true."""
     assert callable(condition)
     deadline = time.monotonic() + timeout_s

@@ -52,7 +52,14 @@ def throughput_rows(runs: Sequence[dict[str, Any]]) -> dict[str, list[Row]]:
 
 
 def _bare(runs: Sequence[dict[str, Any]], mix: str) -> float | None:
-    return next((run["delivered_per_s"] for run in runs if run["mix"] == mix and " 1 connection" in run["name"]), None)
+    return next(
+        (
+            run["delivered_per_s"]
+            for run in runs
+            if run["mix"] == mix and " 1 connection" in run["name"]
+        ),
+        None,
+    )
 
 
 def for_terminal(rows: dict[str, list[Row]]) -> str:
@@ -64,7 +71,9 @@ def for_terminal(rows: dict[str, list[Row]]) -> str:
     for mix, of_mix in rows.items():
         lines.append(f"-- {mix} ".ljust(NAME + sum(column.width + 1 for column in COLUMNS), "-"))
         for name, *values in of_mix:
-            cells = "".join(f" {value:>{column.width}}" for value, column in zip(values, COLUMNS, strict=True))
+            cells = "".join(
+                f" {value:>{column.width}}" for value, column in zip(values, COLUMNS, strict=True)
+            )
             lines.append(f"{name:{NAME}}{cells}")
     return "\n".join(lines)
 
@@ -72,4 +81,6 @@ def for_terminal(rows: dict[str, list[Row]]) -> str:
 def markdown(headings: Row, rows: Sequence[Row]) -> str:
     """A table for a page; the first column is text, the others are numbers."""
     rule = "|---|" + "---:|" * (len(headings) - 1)
-    return "\n".join(["| " + " | ".join(headings) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)])
+    return "\n".join(
+        ["| " + " | ".join(headings) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]
+    )

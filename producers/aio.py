@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec
 
@@ -53,7 +61,9 @@ async def enqueue_all(batch: Sequence[Operation], *, lane: Lane = "live") -> lis
 
 
 async def enqueue_many(
-    operations: Iterable[Operation] | AsyncIterable[Operation], *, on_invalid: OnInvalid | None = None
+    operations: Iterable[Operation] | AsyncIterable[Operation],
+    *,
+    on_invalid: OnInvalid | None = None,
 ) -> int:
     """Enqueue any number of operations in the bulk lane; see :meth:`trackrelay.Producer.enqueue_many`."""
     count, refusals = 0, default_producer().refusals
@@ -131,7 +141,9 @@ async def _enqueue_chunk(chunk: list[Operation]) -> int:
     return await _append(producer, producer.entries(chunk), "bulk", wait=True)
 
 
-async def _append(producer: Producer, entries: Sequence[Entry], lane: Lane, *, wait: bool = False) -> int:
+async def _append(
+    producer: Producer, entries: Sequence[Entry], lane: Lane, *, wait: bool = False
+) -> int:
     if lane == "live":
         caution_about_times(entries)
     fallback = producer.fallback
@@ -160,7 +172,10 @@ async def _append_to_backend(producer: Producer, entries: Sequence[Entry], lane:
 
 
 async def _enqueue_instead(
-    error: InvalidOperation, make: Callable[..., Any], arguments: Sequence[object], named: Mapping[str, object]
+    error: InvalidOperation,
+    make: Callable[..., Any],
+    arguments: Sequence[object],
+    named: Mapping[str, object],
 ) -> list[str]:
     parts = default_producer().refusals.instead_of_call(error, make, arguments, named)
     await enqueue_all([part for part in parts if isinstance(part, Operation)])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 
-def include_object(item: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
+def include_object(
+    item: Any, name: str | None, kind: str, reflected: bool, compare_to: Any
+) -> bool:
     """As ``include_object`` of Alembic's ``context.configure`` (or Flask-Migrate's ``Migrate``): lets tables of ours alone.
 
     Without it ``alembic revision --autogenerate`` takes what ``trackrelay migrate`` made for leftovers, and drops it in the

@@ -57,7 +57,9 @@ def configure(**settings: Any) -> None:
     with _lock:
         # A debug page shows the variables of each frame on the way to the error that names a wrong one.
         hidden = {
-            name: HiddenUrl(value) for name, value in settings.items() if name in _URLS and isinstance(value, str)
+            name: HiddenUrl(value)
+            for name, value in settings.items()
+            if name in _URLS and isinstance(value, str)
         }
         _overrides.update(settings | hidden)
         _producer = _settings = None

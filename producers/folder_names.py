@@ -15,7 +15,11 @@ from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 
 #: Each folder at the top of a clone, and the package that it holds.
-FOLDERS = {"producers": "trackrelay", "worker": "trackrelay.worker", "sandbox": "trackrelay.sandbox"}
+FOLDERS = {
+    "producers": "trackrelay",
+    "worker": "trackrelay.worker",
+    "sandbox": "trackrelay.sandbox",
+}
 
 
 def use_package(folder: str) -> None:

@@ -53,7 +53,9 @@ class SandboxApp:
         raw_path: str = scope["raw_path"].decode("latin-1")
         if raw_path.startswith("/_sandbox"):
             objection = self._guard.objection(scope["method"], scope["headers"])
-            await (self._views if objection is None else wrong(objection, 403))(scope, receive, send)
+            await (self._views if objection is None else wrong(objection, 403))(
+                scope, receive, send
+            )
         else:
             await self._serve(scope, raw_path, Connection(scope, receive, send))
 
@@ -120,9 +122,13 @@ class SandboxApp:
             told = endpoint.read(request, self.sandbox.settings.batch_operations)
         except Malformed as malformed:
             refusal = partial(endpoint.refusal, 400, malformed)
-            return Plan(endpoint.template, _NOTHING, partial(self._gated, endpoint, request, refusal), usual)
+            return Plan(
+                endpoint.template, _NOTHING, partial(self._gated, endpoint, request, refusal), usual
+            )
         carry_out = partial(self._carry_out, endpoint, request, told)
-        return Plan(endpoint.template, told, partial(self._gated, endpoint, request, carry_out), usual)
+        return Plan(
+            endpoint.template, told, partial(self._gated, endpoint, request, carry_out), usual
+        )
 
     def _gated(self, endpoint: Endpoint, request: Request, inner: Callable[[], Answer]) -> Answer:
         settings = self.sandbox.settings
@@ -142,7 +148,9 @@ class SandboxApp:
     def _region(self) -> Answer:
         settings = self.sandbox.settings
         url = _TRACK_URLS[settings.region]
-        return json_answer(200, {"url": url, "region": settings.region, "environment_id": settings.environment_id})
+        return json_answer(
+            200, {"url": url, "region": settings.region, "environment_id": settings.environment_id}
+        )
 
     def _answer_app(self, request: Request) -> Answer:
         if not self.sandbox.credentials.admit_app(request.headers.get(b"authorization", b"")):
@@ -176,4 +184,6 @@ def _not_found(unknown: track_routes.Unknown) -> Answer:
     if not unknown.methods:
         return meta_error(404, "not found")
     answer = meta_error(405, "method not allowed")
-    return answer._replace(headers=(*answer.headers, (b"allow", ", ".join(unknown.methods).encode())))
+    return answer._replace(
+        headers=(*answer.headers, (b"allow", ", ".join(unknown.methods).encode()))
+    )

@@ -189,7 +189,9 @@ class SandboxClient:
     def _check_kept(self, after: int, first: str) -> None:
         kept_from = int(self._ask("GET", "summary")[first])
         if after + 1 < kept_from:
-            raise SandboxError(f"what came before {kept_from} is forgotten: start with a larger --max-effects", 410)
+            raise SandboxError(
+                f"what came before {kept_from} is forgotten: start with a larger --max-effects", 410
+            )
 
     def _pages(self, name: str, after: int | None, query: dict[str, str]) -> Iterator[Any]:
         while after is not None:
@@ -205,4 +207,6 @@ class SandboxClient:
             with self._opener.open(request, timeout=self.timeout_s) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise SandboxError(f"{method} {path}: {error.read().decode(errors='replace')}", error.code) from None
+            raise SandboxError(
+                f"{method} {path}: {error.read().decode(errors='replace')}", error.code
+            ) from None

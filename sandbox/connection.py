@@ -52,20 +52,26 @@ class Connection:
         await self._start(answer)
         await self._send({"type": "http.response.body", "body": answer.body})
 
-    async def drip(self, answer: Answer, seconds: float, pause: Callable[[float], Awaitable[None]]) -> None:
+    async def drip(
+        self, answer: Answer, seconds: float, pause: Callable[[float], Awaitable[None]]
+    ) -> None:
         """Send an answer's body byte by byte; `pause` waits between them. JSON may begin with spaces."""
         body = answer.body.rjust(DRIP_BYTES) if answer.body else b""
         await self._start(answer._replace(body=body))
         for place in range(len(body)):
             await pause(seconds / len(body))
-            await self._send({"type": "http.response.body", "body": body[place : place + 1], "more_body": True})
+            await self._send(
+                {"type": "http.response.body", "body": body[place : place + 1], "more_body": True}
+            )
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _start(self, answer: Answer) -> None:
         headers = list(answer.headers)
         if answer.status != 204:
             headers.append((b"content-length", str(len(answer.body)).encode()))
-        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await self._send(
+            {"type": "http.response.start", "status": answer.status, "headers": headers}
+        )
 
     async def close(self) -> None:
         """Close the TCP connection without a word."""

@@ -27,7 +27,9 @@ class Sandbox:
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
         self.effects = Effects(options.max_effects, options.max_body_mb * 1_000_000, options.bodies)
-        self.requests = Requests(options.max_records, options.max_body_mb * 1_000_000, options.bodies)
+        self.requests = Requests(
+            options.max_records, options.max_body_mb * 1_000_000, options.bodies
+        )
         self.counts = Counts()
         self.faults = FaultBook(options.seed)
         self.rate_limit = RateLimit()
@@ -71,7 +73,9 @@ class Sandbox:
                 refused.append((index, operation))
             else:
                 outcome = self.workspace.apply(operation, Arrival(self.effects.log.next_seq, at))
-                effect = self.effects.add(operation, outcome, at, path, sources[index] if sources else None)
+                effect = self.effects.add(
+                    operation, outcome, at, path, sources[index] if sources else None
+                )
                 self.counts.took(effect, outcome is DUPLICATE)
         self.counts.operations += len(operations)
         self.counts.rejected += len(refused)

@@ -22,7 +22,10 @@ class Credentials:
         if scheme.lower() != b"basic":
             return False
         try:
-            return base64.b64decode(encoded.strip(), validate=True) == f"{self.site_id}:{self.api_key}".encode()
+            return (
+                base64.b64decode(encoded.strip(), validate=True)
+                == f"{self.site_id}:{self.api_key}".encode()
+            )
         except binascii.Error:
             return False
 

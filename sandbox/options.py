@@ -93,5 +93,7 @@ def random_failure(text: str, retry_after: str | None) -> Fault:
     if what in ("close_before", "close_after", "hang"):
         return Fault(kind=what, rate=rate)  # type: ignore[arg-type]
     if not what.isdigit():
-        raise ValueError(f"{text!r} is not a failure; it begins with a status, close_before, close_after or hang")
+        raise ValueError(
+            f"{text!r} is not a failure; it begins with a status, close_before, close_after or hang"
+        )
     return Fault(kind="status", status=int(what), rate=rate, retry_after=retry_after)

@@ -60,7 +60,11 @@ class SandboxProcess:
     @property
     def pid(self) -> int | None:
         """The process's id while it runs."""
-        return self._process.pid if self._process is not None and self._process.poll() is None else None
+        return (
+            self._process.pid
+            if self._process is not None and self._process.poll() is None
+            else None
+        )
 
     @property
     def running(self) -> bool:
@@ -92,7 +96,9 @@ class SandboxProcess:
             late.cancel()
         if not line.startswith(_LISTENING):
             self.kill()
-            raise SandboxNotStarted(f"the sandbox did not start; its first line was {line!r}, its stderr is above")
+            raise SandboxNotStarted(
+                f"the sandbox did not start; its first line was {line!r}, its stderr is above"
+            )
         return line.removeprefix(_LISTENING).strip()
 
     def stop(self) -> None:
@@ -129,7 +135,10 @@ class SandboxProcess:
         return self.start()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Stop it."""
         self.stop()

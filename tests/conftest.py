@@ -193,7 +193,9 @@ def _check_requests(servers: list[SandboxProcess]) -> None:
         if server.pid is not None:
             server.client.clear_faults()
             found = violations(server.client)
-            assert not found, "the description of the Track API does not allow:\n" + "\n".join(found)
+            assert not found, "the description of the Track API does not allow:\n" + "\n".join(
+                found
+            )
 
 
 @pytest.fixture
@@ -211,7 +213,9 @@ def worker_settings(redis_url: str, database_url: str, sandbox: SandboxProcess) 
 
 
 @pytest.fixture
-def worker_log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def worker_log(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
     """Gives a log file a place where the end of the run looks for secrets in it."""
 
     def place(name: str) -> Path:
@@ -230,7 +234,9 @@ def start_worker(worker_log: Callable[[str], Path]) -> Iterator[StartWorker]:
     """Starts workers (arguments: see `WorkerProcess`); they are killed when the test ends, and shown if it failed."""
     workers: list[WorkerProcess] = []
 
-    def start(settings: dict[str, str], *, name: str = "worker", wait: bool = True, **options: Any) -> WorkerProcess:
+    def start(
+        settings: dict[str, str], *, name: str = "worker", wait: bool = True, **options: Any
+    ) -> WorkerProcess:
         worker = WorkerProcess(settings, log=worker_log(name), name=name, **options)
         workers.append(worker)
         return worker.start(ready_within=30.0 if wait else None)
@@ -238,7 +244,9 @@ def start_worker(worker_log: Callable[[str], Path]) -> Iterator[StartWorker]:
     yield start
     for worker in workers:
         worker.kill()
-        print(f"----- {worker.log.name} -----\n{worker.output}")  # pytest shows it only for a test that failed
+        print(
+            f"----- {worker.log.name} -----\n{worker.output}"
+        )  # pytest shows it only for a test that failed
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -262,11 +270,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if skips.is_strict() and _unexpected_skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
+    if (
+        skips.is_strict()
+        and _unexpected_skips(session.config)
+        and session.exitstatus == pytest.ExitCode.OK
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     stash = session.config.stash
     stash[LEAKS] += map(str, canaries.leaks(stash[LOGS], stash[SECRETS]))
-    if hasattr(session.config, "workeroutput"):  # pytest-xdist: one of several processes, whose finds are told below
+    if hasattr(
+        session.config, "workeroutput"
+    ):  # pytest-xdist: one of several processes, whose finds are told below
         session.config.workeroutput["leaks"] = stash[LEAKS]
     elif stash[LEAKS]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -284,7 +298,9 @@ def pytest_testnodedown(node: Any) -> None:
     node.config.stash[LEAKS] += getattr(node, "workeroutput", {}).get("leaks", [])
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     for leak in config.stash[LEAKS]:
         terminalreporter.write_line(f"SECRET LOGGED: {leak}", red=True)
     if skips.is_strict():

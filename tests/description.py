@@ -42,7 +42,11 @@ def _is_unix_seconds(value: object) -> bool:
 
 def _format_checker() -> Any:
     checker = jsonschema.FormatChecker(formats=["email"])
-    for name, check in (("ULID", _is_ulid), ("ulid", _is_ulid), ("unix timestamp", _is_unix_seconds)):
+    for name, check in (
+        ("ULID", _is_ulid),
+        ("ulid", _is_ulid),
+        ("unix timestamp", _is_unix_seconds),
+    ):
         checker.checks(name)(check)
     return checker
 
@@ -65,7 +69,9 @@ class Description:
 
     def __init__(self, path: Path) -> None:
         self.document: JsonObject = _any_for_one(json.loads(path.read_text("utf-8")))
-        self._templates = {template: tuple(template.split("/")[1:]) for template in self.document["paths"]}
+        self._templates = {
+            template: tuple(template.split("/")[1:]) for template in self.document["paths"]
+        }
         self._validators: dict[int, Any] = {}
 
     def operations(self) -> Iterator[tuple[str, str, JsonObject]]:
@@ -111,8 +117,12 @@ class Description:
             if len(parts) != len(segments):
                 continue
             pairs = list(zip(parts, segments, strict=True))
-            if all(part == segment or (part.startswith("{") and segment) for part, segment in pairs):
-                return template, {part[1:-1]: segment for part, segment in pairs if part.startswith("{")}
+            if all(
+                part == segment or (part.startswith("{") and segment) for part, segment in pairs
+            ):
+                return template, {
+                    part[1:-1]: segment for part, segment in pairs if part.startswith("{")
+                }
         return None
 
     def resolved(self, node: Any) -> Any:
@@ -129,7 +139,12 @@ class Description:
         return self.resolved(target)
 
     def _body_violations(
-        self, method: str, template: str, operation: JsonObject, body: object, content_type: str | None
+        self,
+        method: str,
+        template: str,
+        operation: JsonObject,
+        body: object,
+        content_type: str | None,
     ) -> list[str]:
         if "requestBody" not in operation:
             return [] if body in (None, b"", b"{}", {}) else [f"{method} {template} takes no body"]
@@ -146,7 +161,9 @@ class Description:
 
     def _schema_violations(self, operation: JsonObject, document: Any) -> Iterator[str]:
         if id(operation) not in self._validators:
-            schema = self.resolved(operation["requestBody"]["content"]["application/json"]["schema"])
+            schema = self.resolved(
+                operation["requestBody"]["content"]["application/json"]["schema"]
+            )
             validator = jsonschema.Draft202012Validator(schema, format_checker=_FORMATS)
             self._validators[id(operation)] = validator
         for error in self._validators[id(operation)].iter_errors(document):
@@ -156,7 +173,10 @@ class Description:
 
 def _any_for_one(node: Any) -> Any:
     if isinstance(node, dict):
-        return {("anyOf" if name == "oneOf" else name): _any_for_one(value) for name, value in node.items()}
+        return {
+            ("anyOf" if name == "oneOf" else name): _any_for_one(value)
+            for name, value in node.items()
+        }
     if isinstance(node, list):
         return [_any_for_one(value) for value in node]
     return node
@@ -176,7 +196,10 @@ def _branches(error: Any) -> list[list[Any]]:
 
 
 def _distance(errors: list[Any]) -> int:
-    return sum(min(map(_distance, branches)) if (branches := _branches(error)) else _weight(error) for error in errors)
+    return sum(
+        min(map(_distance, branches)) if (branches := _branches(error)) else _weight(error)
+        for error in errors
+    )
 
 
 def _weight(error: Any) -> int:
@@ -189,7 +212,9 @@ def _path_violations(values: Mapping[str, str], parameters: list[JsonObject]) ->
             yield f"{name} {segment!r} in the path is not percent-encoded"
         if unquote(segment) in (".", ".."):
             yield f"{name} {segment!r} in the path names another path"
-        schemas = [each["schema"] for each in parameters if each["in"] == "path" and each["name"] == name]
+        schemas = [
+            each["schema"] for each in parameters if each["in"] == "path" and each["name"] == name
+        ]
         integer = any(schema.get("type") == "integer" for schema in schemas)
         if integer and not (segment.isascii() and segment.isdigit() and int(segment) < 2**31):
             yield f"{name} {segment!r} in the path is not an integer"
@@ -250,11 +275,17 @@ def _identifier_violations(where: str, operation: Any) -> Iterator[str]:
         if kind == "person":
             yield from _object_named(there, named)
         elif kind == "object":
-            yield from _named_by(there, named, {"anonymous_id"} if action == "identify_anonymous" else _PLAIN_PERSON)
+            yield from _named_by(
+                there, named, {"anonymous_id"} if action == "identify_anonymous" else _PLAIN_PERSON
+            )
 
 
 def _named_by(where: str, identifiers: Any, allowed: set[str]) -> Iterator[str]:
-    if not isinstance(identifiers, dict) or len(identifiers) != 1 or not identifiers.keys() <= allowed:
+    if (
+        not isinstance(identifiers, dict)
+        or len(identifiers) != 1
+        or not identifiers.keys() <= allowed
+    ):
         yield f"{where} is not exactly one of {', '.join(sorted(allowed))}"
 
 

@@ -32,7 +32,9 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
             log.warning("unknown setting", name=name, did_you_mean=meant)
         super().__init__(*args, **kwargs)
 
-    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+    def apply_async(
+        self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any
+    ) -> Any:
         """Send a task unless Celery's queue is full of unread ones already."""
         try:
             self._client.set(BEAT_KEY, int(time.time()), ex=REMEMBERED_S)

@@ -54,7 +54,9 @@ def _show_and_tick(sender: Any = None, **_: Any) -> None:
     if getattr(sender, "app", None) is app:
         from .maintenance.heartbeat import start
 
-        start(sender.hostname, type(sender.pool).__module__, int(sender.controller.concurrency or 0))
+        start(
+            sender.hostname, type(sender.pool).__module__, int(sender.controller.concurrency or 0)
+        )
         if "prefork" not in type(sender.pool).__module__:
             relay_thread.start()
 

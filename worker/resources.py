@@ -56,7 +56,9 @@ class Resources:
     guard: WorkspaceGuard | None = None
     #: By shard and lane: how far this process's holders have come in the backlog, and its ticks.
     sweeps: defaultdict[tuple[int, Lane], Sweep] = field(default_factory=lambda: defaultdict(Sweep))
-    tick_sweeps: defaultdict[tuple[int, Lane], Sweep] = field(default_factory=lambda: defaultdict(Sweep))
+    tick_sweeps: defaultdict[tuple[int, Lane], Sweep] = field(
+        default_factory=lambda: defaultdict(Sweep)
+    )
 
     @lru_cache(maxsize=2)  # noqa: B019 - lives as long as the process
     def decoder(self, queue_shards: int) -> Decoder:
@@ -126,7 +128,9 @@ def ask_region(api: TrackApi, configured: Settings) -> Verdict:
 def asker(configured: Settings) -> Callable[[Pair], Verdict]:
     """A function that asks the region endpoint about a pair of credentials; one thread may call it at a time."""
     asked: list[Pair] = [("", "")]
-    api = TrackApi(configured.base_url, configured.request_timeout.total_seconds(), lambda: asked[0])
+    api = TrackApi(
+        configured.base_url, configured.request_timeout.total_seconds(), lambda: asked[0]
+    )
 
     def ask(pair: Pair) -> Verdict:
         asked[0] = pair

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -55,21 +62,31 @@ class Settings(BaseSettings):
     #: None takes what the queue was set up with; ``migrate`` sets up 4.
     shards: int | None = Field(default=None, ge=1, le=1024, alias="TRACKRELAY_SHARDS")
     max_queue_length: int = Field(default=1_000_000, ge=1, alias="TRACKRELAY_MAX_QUEUE_LENGTH")
-    requests_per_second: float = Field(default=100, gt=0, le=1000, alias="TRACKRELAY_REQUESTS_PER_SECOND")
+    requests_per_second: float = Field(
+        default=100, gt=0, le=1000, alias="TRACKRELAY_REQUESTS_PER_SECOND"
+    )
     #: One request, from the first byte sent to the last one read.
-    request_timeout: Duration = Field(default=timedelta(seconds=10), alias="TRACKRELAY_REQUEST_TIMEOUT")
+    request_timeout: Duration = Field(
+        default=timedelta(seconds=10), alias="TRACKRELAY_REQUEST_TIMEOUT"
+    )
     max_age: Duration = Field(default=timedelta(days=3), alias="TRACKRELAY_MAX_AGE")
     max_attempts: int = Field(default=10, ge=1, le=1000, alias="TRACKRELAY_MAX_ATTEMPTS")
     ledger_retention: Duration = Field(
         default=timedelta(days=30), alias="TRACKRELAY_LEDGER_RETENTION", validate_default=True
     )
-    dead_letter_retention: Duration = Field(default=timedelta(days=90), alias="TRACKRELAY_DEAD_LETTER_RETENTION")
+    dead_letter_retention: Duration = Field(
+        default=timedelta(days=90), alias="TRACKRELAY_DEAD_LETTER_RETENTION"
+    )
     #: How long after the last delivery to either of its people a merge waits (Customer.io documents the race).
     merge_delay: Duration = Field(default=timedelta(seconds=5), alias="TRACKRELAY_MERGE_DELAY")
     #: Keys made of emails, phones and anonymous ids are stored hashed with this; empty: one that ``migrate`` made.
     key_hash_secret: SecretStr = Field(default=SecretStr(""), alias="TRACKRELAY_KEY_HASH_SECRET")
-    log_format: Literal["auto", "json", "console"] = Field(default="auto", alias="TRACKRELAY_LOG_FORMAT")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", alias="TRACKRELAY_LOG_LEVEL")
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", alias="TRACKRELAY_LOG_FORMAT"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", alias="TRACKRELAY_LOG_LEVEL"
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -79,7 +96,11 @@ class Settings(BaseSettings):
     @field_validator("outbox_url")
     @classmethod
     def _database(cls, value: SecretStr) -> SecretStr:
-        return SecretStr(server_urls.outbox_url(value.get_secret_value())) if value.get_secret_value() else value
+        return (
+            SecretStr(server_urls.outbox_url(value.get_secret_value()))
+            if value.get_secret_value()
+            else value
+        )
 
     @field_validator("redis_url")
     @classmethod
@@ -146,7 +167,8 @@ def _check_url(url: str, allow_http: bool) -> None:
     # An unencoded password makes everything before the "@" unfit to be read, let alone to be quoted.
     if "@" in url:
         raise PydanticCustomError(
-            _UNSHOWN, "it must not contain credentials; set CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY"
+            _UNSHOWN,
+            "it must not contain credentials; set CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY",
         )
     try:
         server_urls.web_url(url)
@@ -154,7 +176,9 @@ def _check_url(url: str, allow_http: bool) -> None:
     except ValueError as error:
         raise PydanticCustomError(_UNSHOWN, "{problem}", {"problem": str(error)}) from None
     if parts.query:
-        raise PydanticCustomError(_UNSHOWN, "it must not have a query ('?'): requests add paths to it")
+        raise PydanticCustomError(
+            _UNSHOWN, "it must not have a query ('?'): requests add paths to it"
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"it must be an https:// URL; it is {url!r}")
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not allow_http:
@@ -174,10 +198,14 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         ConfigurationError: with one line for each setting that is missing or wrong.
     """
     __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
-    values: dict[str, Any] = _with_files(current_environment() if environment is None else environment)
+    values: dict[str, Any] = _with_files(
+        current_environment() if environment is None else environment
+    )
     values |= {f"TRACKRELAY_{name.upper()}": value for name, value in overrides().items()}
     try:
-        return Settings(**{name: value for name, value in values.items() if name in _ALIASES and value != ""})
+        return Settings(
+            **{name: value for name, value in values.items() if name in _ALIASES and value != ""}
+        )
     except ValidationError as error:
         raise ConfigurationError("\n".join(_explain(each) for each in error.errors())) from None
 
@@ -199,18 +227,24 @@ def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
                 values[name] = Path(path).read_text(encoding="utf-8").strip()
             except OSError as error:
                 reason = error.strerror
-                raise ConfigurationError(f"{name}_FILE names {path}, which cannot be read: {reason}") from None
+                raise ConfigurationError(
+                    f"{name}_FILE names {path}, which cannot be read: {reason}"
+                ) from None
     return values
 
 
 def _explain(error: Any) -> str:
     # Never the value itself: it may be a secret. Validators quote those that are not.
     name = str(error["loc"][0]) if error["loc"] else ""
-    if field := Settings.model_fields.get(name):  # what was wrong is a default, beside another setting
+    if field := Settings.model_fields.get(
+        name
+    ):  # what was wrong is a default, beside another setting
         name = str(field.alias)
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "missing":
         message = "it is not set"
-    elif name and name not in SECRET_NAMES and error["type"] != _UNSHOWN and "; it is" not in message:
+    elif (
+        name and name not in SECRET_NAMES and error["type"] != _UNSHOWN and "; it is" not in message
+    ):
         message = f"{message[:1].lower()}{message[1:]}; it is {error['input']!r}"
     return f"{name}: {message}" if name else message

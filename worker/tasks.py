@@ -90,4 +90,6 @@ def prune() -> None:
 def describe(error: Exception) -> str:
     """One line about a failure of Redis or Postgres, without the statement or its parameters."""
     cause = getattr(error, "orig", None) or error
-    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else ''}"[:300]
+    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else ''}"[
+        :300
+    ]

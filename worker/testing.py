@@ -42,7 +42,9 @@ class DeliveringSandbox(InProcessSandbox):
         request = _request(operation)
         answer = self.send("POST", request.path, request.body)
         if answer.status not in (200, 204):
-            self._refused.append(f"{operation.name} of {operation.keys[0]}: {answer.status} {answer.body.decode()}")
+            self._refused.append(
+                f"{operation.name} of {operation.keys[0]}: {answer.status} {answer.body.decode()}"
+            )
 
     def raise_if_refused(self) -> None:
         """Fail if anything was refused since the last time.
@@ -68,4 +70,6 @@ def _request(operation: Operation) -> Request:
 def _stamped(operation: Operation) -> bytes:
     if not operation.stamp:
         return operation.body
-    return msgspec.json.encode({**msgspec.json.decode(operation.body), "timestamp": int(time.time())})
+    return msgspec.json.encode(
+        {**msgspec.json.decode(operation.body), "timestamp": int(time.time())}
+    )

@@ -23,8 +23,15 @@ def main() -> None:
     """Serve until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="examples/django_shop/run", description=__doc__)
     usual = PORT if ports.is_free(PORT) else 0
-    parser.add_argument("--port", type=int, default=usual, help="where the shop listens; 0: any free port")
-    parser.add_argument("--data", type=Path, default=HERE / ".trackrelay", help="keeps data from one start to the next")
+    parser.add_argument(
+        "--port", type=int, default=usual, help="where the shop listens; 0: any free port"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=HERE / ".trackrelay",
+        help="keeps data from one start to the next",
+    )
     told = parser.parse_args()
     told.data.mkdir(exist_ok=True)
     output = Merged(sys.stdout)
@@ -61,10 +68,15 @@ def serve(folder: Path, port: int, output: Merged) -> None:
             # As in a workspace where people may change their address.
             stack.sandbox.client.settings(email_updates_with_id=True)
             children.append(start("relay", environment, output, "trackrelay", "relay"))
-            children.append(start("shop", environment, output, "runserver", "--noreload", f"127.0.0.1:{port}"))
+            children.append(
+                start("shop", environment, output, "runserver", "--noreload", f"127.0.0.1:{port}")
+            )
             print(f"\nThe shop:             http://127.0.0.1:{port}/")
             print(f"Its admin:            http://127.0.0.1:{port}/admin/ (admin, admin)")
-            print(f"What Customer.io got: {stack.sandbox.url}/_sandbox/\n\nCtrl-C stops everything.\n", flush=True)
+            print(
+                f"What Customer.io got: {stack.sandbox.url}/_sandbox/\n\nCtrl-C stops everything.\n",
+                flush=True,
+            )
             watch(stack, children)
         finally:
             for child in reversed(children):
@@ -89,7 +101,9 @@ def start(name: str, environment: dict[str, str], output: Merged, *arguments: st
     """A process that ends with this one."""
     descriptor = output.of(name)
     try:
-        return ChildProcess(f"the {name}", manage(*arguments), env=environment, cwd=HERE, output=descriptor).start()
+        return ChildProcess(
+            f"the {name}", manage(*arguments), env=environment, cwd=HERE, output=descriptor
+        ).start()
     finally:
         os.close(descriptor)
 

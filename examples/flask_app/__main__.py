@@ -33,7 +33,9 @@ def main() -> None:
     """Serve until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="examples/flask_app/run", description=__doc__)
     usual = PORT if ports.is_free(PORT) else 0
-    parser.add_argument("--port", type=int, default=usual, help="where the shop listens; 0: any free port")
+    parser.add_argument(
+        "--port", type=int, default=usual, help="where the shop listens; 0: any free port"
+    )
     port = parser.parse_args().port
     with like_ctrl_c(), tempfile.TemporaryDirectory(prefix="trackrelay-flask-") as folder:
         serve(Path(folder), port)
@@ -44,7 +46,12 @@ def serve(folder: Path, port: int) -> None:
     database = f"sqlite:///{folder / 'shop.db'}"
     log = LogFile(folder / "worker.log")
     # The worker takes the outbox on into the queue.
-    stack = Stack(None, log, settings={"TRACKRELAY_OUTBOX_URL": database}, said=lambda what: print(f"{what} …"))
+    stack = Stack(
+        None,
+        log,
+        settings={"TRACKRELAY_OUTBOX_URL": database},
+        said=lambda what: print(f"{what} …"),
+    )
     app = create_app(SQLALCHEMY_DATABASE_URI=database)
     try:
         stack.start()

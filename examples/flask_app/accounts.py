@@ -25,7 +25,9 @@ def account() -> ResponseReturnValue:
 def sign_up() -> ResponseReturnValue:
     """Become a customer: the email is learned here, so what the visitor did so far becomes theirs here."""
     form = flask.request.form
-    account = Account(email=form["email"].strip().lower(), name=form["name"], wants_news="wants_news" in form)
+    account = Account(
+        email=form["email"].strip().lower(), name=form["name"], wants_news="wants_news" in form
+    )
     db.session.add(account)
     try:
         db.session.flush()
@@ -43,7 +45,9 @@ def sign_up() -> ResponseReturnValue:
 def log_in() -> ResponseReturnValue:
     """Come back. (A real shop asks for more than an email.)"""
     email = flask.request.form["email"].strip().lower()
-    account = db.session.scalar(sa.select(Account).where(Account.email == email)) or flask.abort(404)
+    account = db.session.scalar(sa.select(Account).where(Account.email == email)) or flask.abort(
+        404
+    )
     flask.session["account"] = account.id
     identify_visitor(account.id)
     return flask.redirect(flask.url_for("accounts.account"))

@@ -25,7 +25,9 @@ class Account(db.Model):  # type: ignore[name-defined,misc]
     email: Mapped[str] = mapped_column(sa.String(200), unique=True)
     name: Mapped[str] = mapped_column(sa.String(100))
     wants_news: Mapped[bool] = mapped_column(default=False)
-    orders: Mapped[list[Order]] = relationship(back_populates="account", cascade="all, delete-orphan")
+    orders: Mapped[list[Order]] = relationship(
+        back_populates="account", cascade="all, delete-orphan"
+    )
 
     @property
     def lifetime_value(self) -> Decimal:

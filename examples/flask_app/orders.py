@@ -17,7 +17,9 @@ blueprint = flask.Blueprint("orders", __name__)
 def cart() -> ResponseReturnValue:
     """What was put into it."""
     skus = flask.session.get("cart", [])
-    return flask.render_template("cart.html", products=[PRODUCTS[sku] for sku in skus], account=current_account())
+    return flask.render_template(
+        "cart.html", products=[PRODUCTS[sku] for sku in skus], account=current_account()
+    )
 
 
 @blueprint.post("/checkout")

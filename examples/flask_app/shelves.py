@@ -35,7 +35,9 @@ def product(sku: str) -> ResponseReturnValue:
     name, price = PRODUCTS.get(sku) or flask.abort(404)
     # Waits for the end of the request; a queue that is away does not break the page.
     track(visitor(), "product_viewed", {"sku": sku, "price": price})
-    return flask.render_template("product.html", sku=sku, name=name, price=price, account=current_account())
+    return flask.render_template(
+        "product.html", sku=sku, name=name, price=price, account=current_account()
+    )
 
 
 @blueprint.post("/cart/<sku>")

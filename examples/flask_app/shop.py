@@ -22,7 +22,9 @@ def create_app(**config: Any) -> flask.Flask:
         config: settings, Flask's and ours, e.g. ``SQLALCHEMY_DATABASE_URI`` and ``TRACKRELAY_REDIS_URL``.
     """
     app = flask.Flask(__name__)
-    app.config.update({"SECRET_KEY": "only for an example", "TRACKRELAY_SOURCE": "flask-shop"} | config)
+    app.config.update(
+        {"SECRET_KEY": "only for an example", "TRACKRELAY_SOURCE": "flask-shop"} | config
+    )
     db.init_app(app)
     relay.init_app(app)
 

@@ -109,7 +109,9 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     )
-    op.create_index(op.f("ix_trackrelay_dead_letters_key"), "trackrelay_dead_letters", ["key"], unique=False)
+    op.create_index(
+        op.f("ix_trackrelay_dead_letters_key"), "trackrelay_dead_letters", ["key"], unique=False
+    )
     op.create_index(
         op.f("ix_trackrelay_dead_letters_state_reason_died_at"),
         "trackrelay_dead_letters",
@@ -144,7 +146,10 @@ def upgrade() -> None:
         postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     )
     op.create_index(
-        op.f("ix_trackrelay_ledger_key_enqueued_at"), "trackrelay_ledger", ["key", "enqueued_at"], unique=False
+        op.f("ix_trackrelay_ledger_key_enqueued_at"),
+        "trackrelay_ledger",
+        ["key", "enqueued_at"],
+        unique=False,
     )
     op.create_index(
         op.f("ix_trackrelay_ledger_other_key"),
@@ -165,7 +170,12 @@ def upgrade() -> None:
         "trackrelay_state",
         sa.Column("name", sa.String(length=50), nullable=False),
         sa.Column("value", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column(
+            "updated_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_trackrelay_state")),
     )
     # ### end Alembic commands ###
@@ -186,9 +196,16 @@ def downgrade() -> None:
         table_name="trackrelay_ledger",
         postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     )
-    op.drop_index(op.f("ix_trackrelay_ledger_delivered_at"), table_name="trackrelay_ledger", postgresql_using="brin")
+    op.drop_index(
+        op.f("ix_trackrelay_ledger_delivered_at"),
+        table_name="trackrelay_ledger",
+        postgresql_using="brin",
+    )
     op.drop_table("trackrelay_ledger")
-    op.drop_index(op.f("ix_trackrelay_dead_letters_state_reason_died_at"), table_name="trackrelay_dead_letters")
+    op.drop_index(
+        op.f("ix_trackrelay_dead_letters_state_reason_died_at"),
+        table_name="trackrelay_dead_letters",
+    )
     op.drop_index(op.f("ix_trackrelay_dead_letters_key"), table_name="trackrelay_dead_letters")
     op.drop_index(
         op.f("ix_trackrelay_dead_letters_idempotency_key"),
@@ -196,14 +213,18 @@ def downgrade() -> None:
         postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     )
     op.drop_table("trackrelay_dead_letters")
-    op.drop_index(op.f("ix_trackrelay_backlog_shard_lane_key_position"), table_name="trackrelay_backlog")
+    op.drop_index(
+        op.f("ix_trackrelay_backlog_shard_lane_key_position"), table_name="trackrelay_backlog"
+    )
     op.drop_index(
         op.f("ix_trackrelay_backlog_idempotency_key"),
         table_name="trackrelay_backlog",
         postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     )
     op.drop_index(
-        "ix_trackrelay_backlog_due", table_name="trackrelay_backlog", postgresql_where=sa.text("due_at IS NOT NULL")
+        "ix_trackrelay_backlog_due",
+        table_name="trackrelay_backlog",
+        postgresql_where=sa.text("due_at IS NOT NULL"),
     )
     op.drop_index(
         "ix_trackrelay_backlog_two_keys",

@@ -15,7 +15,10 @@ down_revision = "0002"
 
 def upgrade() -> None:
     op.add_column("trackrelay_shards", sa.Column("holder", sa.Text(), nullable=True))
-    op.add_column("trackrelay_backlog", sa.Column("family", sa.String(length=10), server_default="v2", nullable=False))
+    op.add_column(
+        "trackrelay_backlog",
+        sa.Column("family", sa.String(length=10), server_default="v2", nullable=False),
+    )
     op.execute("""
         UPDATE trackrelay_backlog SET family = CASE
             WHEN operation LIKE 'segment.%' THEN 'segments'

@@ -31,7 +31,11 @@ class ConsoleBackend:
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
         for entry in entries:
             for job in msgspec.json.decode(entry.data):
-                what = "trackrelay: refused:" if isinstance(entry.operation, RefusedOperation) else "trackrelay:"
+                what = (
+                    "trackrelay: refused:"
+                    if isinstance(entry.operation, RefusedOperation)
+                    else "trackrelay:"
+                )
                 print(what, msgspec.json.encode(job["body"]).decode(), file=sys.stderr)
 
     def close(self) -> None:

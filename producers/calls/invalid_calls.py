@@ -28,7 +28,9 @@ class Refusals:
         self._mode = mode
         self._counts = counts
 
-    def instead(self, error: InvalidOperation, mode: Mode | None = None) -> list[Operation | RefusedDraft]:
+    def instead(
+        self, error: InvalidOperation, mode: Mode | None = None
+    ) -> list[Operation | RefusedDraft]:
         """Return what is enqueued instead of what the refused call would have been, in its order.
 
         Args:
@@ -47,7 +49,9 @@ class Refusals:
         if mode == "raise":
             raise error
         if mode == "dead_letter":
-            return [part.kept(error) if isinstance(part, RefusedDraft) else part for part in error.parts]
+            return [
+                part.kept(error) if isinstance(part, RefusedDraft) else part for part in error.parts
+            ]
         for part in error.parts:
             if isinstance(part, RefusedDraft):
                 _log(part, error)
@@ -70,7 +74,9 @@ class Refusals:
         """Count what was refused."""
         if self._counts is not None:
             refused = [part.name for part in error.parts if isinstance(part, RefusedDraft)]
-            self._counts.add("refused", [(name, error.field or "operation") for name in refused or ["unknown"]])
+            self._counts.add(
+                "refused", [(name, error.field or "operation") for name in refused or ["unknown"]]
+            )
 
 
 def _log(draft: RefusedDraft, error: InvalidOperation) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +131,9 @@ class Producer(Vocabulary):
         """What :mod:`trackrelay.aio` awaits to enqueue ``batch``, and gets how many were; None: it goes to the queue by itself."""
         return None
 
-    def enqueue_many(self, operations: Iterable[Operation], *, on_invalid: OnInvalid | None = None) -> int:
+    def enqueue_many(
+        self, operations: Iterable[Operation], *, on_invalid: OnInvalid | None = None
+    ) -> int:
         """Enqueue any number of operations in the bulk lane, in constant memory, waiting while the queue is half full.
 
         The other half is for live calls: of TRACKRELAY_MAX_QUEUE_LENGTH, and of Redis' ``maxmemory``.
@@ -169,7 +180,9 @@ class Producer(Vocabulary):
         source, trace = self.settings.source, current_traceparent()
         return [Entry.of(operation, source=source, trace=trace) for operation in batch]
 
-    def not_enqueued(self, error: NotEnqueued | QueueNotSetUp, entries: Sequence[Entry], lane: Lane) -> int:
+    def not_enqueued(
+        self, error: NotEnqueued | QueueNotSetUp, entries: Sequence[Entry], lane: Lane
+    ) -> int:
         """Raise ``error``, log it, or write ``entries`` to the outbox, as ``on_unavailable`` says; returns how many are there."""
         if self.fallback is not None:
             self.fallback.write(entries, lane, error)
@@ -189,7 +202,9 @@ def fallback_for(settings: Settings) -> Fallback | None:
     if settings.on_unavailable != "outbox" or settings.backend != "redis":
         return None
     if not settings.outbox_url:
-        raise ConfigurationError("TRACKRELAY_ON_UNAVAILABLE is 'outbox', but TRACKRELAY_OUTBOX_URL is not set")
+        raise ConfigurationError(
+            "TRACKRELAY_ON_UNAVAILABLE is 'outbox', but TRACKRELAY_OUTBOX_URL is not set"
+        )
     try:
         from trackrelay.outbox.outbox_fallback import Fallback
     except ModuleNotFoundError as error:
@@ -225,7 +240,9 @@ def log_lost(
         jobs = f"job {ids} was" if len(line) == 1 else f"jobs {ids} were"
         # One name for each id, in the same order.
         names = ", ".join(each.name for each in line)
-        log.error("trackrelay: %s not enqueued%s (%s): %s", jobs, when, names, why, exc_info=exc_info)
+        log.error(
+            "trackrelay: %s not enqueued%s (%s): %s", jobs, when, names, why, exc_info=exc_info
+        )
 
 
 class Pipeline(Vocabulary):
@@ -241,7 +258,9 @@ class Pipeline(Vocabulary):
         return [operation.id for operation in batch]
 
 
-def valid(source: Iterator[Operation], refusals: Refusals, on_invalid: OnInvalid | None) -> Iterator[Operation]:
+def valid(
+    source: Iterator[Operation], refusals: Refusals, on_invalid: OnInvalid | None
+) -> Iterator[Operation]:
     """The operations of ``source``; of those refused while being made, what ``on_invalid`` leaves.
 
     Raises:
@@ -278,7 +297,9 @@ def iterator_of(operations: object) -> Iterator[Operation]:
         ) from None
 
 
-def report(error: InvalidOperation, index: int, refusals: Refusals, on_invalid: OnInvalid | None) -> list[Operation]:
+def report(
+    error: InvalidOperation, index: int, refusals: Refusals, on_invalid: OnInvalid | None
+) -> list[Operation]:
     """Tell ``on_invalid`` of an operation that was refused while being made; returns what is enqueued instead."""
     if callable(on_invalid):
         refusals.count(error)
@@ -287,7 +308,9 @@ def report(error: InvalidOperation, index: int, refusals: Refusals, on_invalid: 
     return [part for part in refusals.instead(error, on_invalid) if isinstance(part, Operation)]
 
 
-def check_goes_on(error: InvalidOperation, index: int, source: Iterator[Operation] | AsyncIterator[Operation]) -> None:
+def check_goes_on(
+    error: InvalidOperation, index: int, source: Iterator[Operation] | AsyncIterator[Operation]
+) -> None:
     """Raise GeneratorEnded if nothing can follow what ``source`` could not make: it would look as if it had come to its end."""
     if isinstance(source, Generator | AsyncGenerator):
         raise GeneratorEnded(

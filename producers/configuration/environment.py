@@ -30,7 +30,9 @@ def environment() -> dict[str, str]:
     __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     told = _framework_settings(os.environ)
     # A secret's file in the environment must not win over the secret in the framework's settings.
-    hidden = {f"{name}_FILE" for name in told} | {name.removesuffix("_FILE") for name in told if name.endswith("_FILE")}
+    hidden = {f"{name}_FILE" for name in told} | {
+        name.removesuffix("_FILE") for name in told if name.endswith("_FILE")
+    }
     return {name: value for name, value in os.environ.items() if name not in hidden} | dict(told)
 
 

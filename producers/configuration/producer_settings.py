@@ -47,7 +47,10 @@ class Settings:
 
 
 def load(
-    overrides: Mapping[str, Any], environment: Mapping[str, str] | None = None, *, needs_queue: bool = True
+    overrides: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
+    *,
+    needs_queue: bool = True,
 ) -> Settings:
     """The settings, each from the first place that has it.
 
@@ -99,7 +102,9 @@ def from_environment(variable: str, environment: Mapping[str, str]) -> str | Non
             with open(path, encoding="utf-8") as file:
                 return file.read().strip() or None
         except OSError as error:
-            raise ConfigurationError(f"{variable}_FILE names {path}, which cannot be read: {error.strerror}") from None
+            raise ConfigurationError(
+                f"{variable}_FILE names {path}, which cannot be read: {error.strerror}"
+            ) from None
     return environment.get(variable, "").strip() or None
 
 
@@ -136,7 +141,9 @@ def _whole(low: int, high: int) -> Any:
         except ValueError:
             value = low - 1
         if isinstance(raw, bool) or not low <= value <= high:
-            raise ConfigurationError(f"{variable} must be a whole number from {low} to {high:,}; it is {_shown(raw)}")
+            raise ConfigurationError(
+                f"{variable} must be a whole number from {low} to {high:,}; it is {_shown(raw)}"
+            )
         return value
 
     return parse
@@ -157,7 +164,9 @@ def _seconds(variable: str, raw: Any) -> float:
 def _choice(choices: tuple[str, ...]) -> Any:
     def parse(variable: str, raw: Any) -> str:
         if not isinstance(raw, str) or raw not in choices:
-            raise ConfigurationError(f"{variable} must be one of {', '.join(choices)}; it is {_shown(raw)}")
+            raise ConfigurationError(
+                f"{variable} must be one of {', '.join(choices)}; it is {_shown(raw)}"
+            )
         return str(raw)
 
     return parse

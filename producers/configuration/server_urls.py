@@ -64,12 +64,16 @@ def redis_url(text: str) -> HiddenUrl:
     """
     parts = _split(text, REDIS_SCHEMES, "redis://, rediss:// or unix://")
     if parts.user and parts.password is None:
-        raise ValueError("it names a user and no password; one without a user is written redis://:password@host")
+        raise ValueError(
+            "it names a user and no password; one without a user is written redis://:password@host"
+        )
     if parts.scheme == "unix":
         if parts.host or not parts.path.strip("/"):
             raise ValueError("it must hold the path of the socket, as in unix:///run/redis.sock")
     elif parts.path.strip("/") and not parts.path.strip("/").isdecimal():
-        raise ValueError("it must have the number of a database behind the host, as in redis://host:6379/0")
+        raise ValueError(
+            "it must have the number of a database behind the host, as in redis://host:6379/0"
+        )
     return parts.url()
 
 
@@ -102,11 +106,15 @@ def web_url(text: str) -> None:
     Raises:
         ValueError: as :func:`redis_url`.
     """
-    parts = _split(text, ("http", "https", "socks4", "socks4a", "socks5", "socks5h"), "http:// or https://")
+    parts = _split(
+        text, ("http", "https", "socks4", "socks4a", "socks5", "socks5h"), "http:// or https://"
+    )
     if not parts.host:
         raise ValueError("it names no host")
     if re.search(r"[\[\]]", parts.user + (parts.password or "")):
-        raise ValueError("it has a bracket in user or password: percent-encode '[' and ']', as %5B and %5D")
+        raise ValueError(
+            "it has a bracket in user or password: percent-encode '[' and ']', as %5B and %5D"
+        )
 
 
 def place(url: str) -> str:
@@ -118,11 +126,15 @@ def place(url: str) -> str:
     except ValueError:
         return "an unknown place"
     asked = parse_qs(parts.tail.partition("?")[2])
-    host = parts.host + ("" if parts.port is None else f":{parts.port}") or ",".join(asked.get("host", []))
+    host = parts.host + ("" if parts.port is None else f":{parts.port}") or ",".join(
+        asked.get("host", [])
+    )
     return f"{host}{unquote(parts.path).rstrip('/')}" or "an unknown place"
 
 
-def _split(text: str, schemes: Sequence[str] | None, expected: str, *, with_driver: bool = False) -> _Parts:
+def _split(
+    text: str, schemes: Sequence[str] | None, expected: str, *, with_driver: bool = False
+) -> _Parts:
     scheme, separator, rest = text.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
         raise ValueError(f"it must begin with {expected}; it has no scheme")
@@ -130,7 +142,9 @@ def _split(text: str, schemes: Sequence[str] | None, expected: str, *, with_driv
     if schemes is not None and known not in schemes:
         raise ValueError(f"it must begin with {expected}; its scheme is {scheme!r}")
     if _UNPRINTABLE.search(rest):
-        raise ValueError("it holds a control character or bytes that are not UTF-8: percent-encode them")
+        raise ValueError(
+            "it holds a control character or bytes that are not UTF-8: percent-encode them"
+        )
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     tail = rest[len(authority) :]
     # A host stands before the first of them: an "@" behind it means that they belong to a password.
@@ -146,8 +160,15 @@ def _split(text: str, schemes: Sequence[str] | None, expected: str, *, with_driv
     after = where[host.end() :] if host else where
     if host is None or (after and not after.startswith(":")):
         raise ValueError("it has a host with a character that no host has")
-    if after and not (after[1:].isdecimal() and after.isascii() and 0 < int(after[1:6]) < 65_536 and len(after) < 7):
-        raise ValueError(f"it has a port that is not a number from 1 to 65535 (if a password stands there: {_ENCODE})")
+    if after and not (
+        after[1:].isdecimal()
+        and after.isascii()
+        and 0 < int(after[1:6]) < 65_536
+        and len(after) < 7
+    ):
+        raise ValueError(
+            f"it has a port that is not a number from 1 to 65535 (if a password stands there: {_ENCODE})"
+        )
     if after and not host[0]:
         raise ValueError("it names a port and no host")
     parts = _Parts(scheme, user, password if colon else None, host[0], after[1:] or None, tail)

@@ -56,14 +56,20 @@ SECRET_NAMES = frozenset(
 ALL_NAMES = PRODUCER_NAMES | WORKER_NAMES | {f"{name}_FILE" for name in SECRET_NAMES}
 
 # What Kubernetes puts into every container beside a service called "trackrelay".
-_SERVICE_LINK = re.compile(r"^TRACKRELAY(_[A-Z0-9_]+)?_(PORT|SERVICE_HOST|SERVICE_PORT)(_[A-Z0-9_]+)?$")
+_SERVICE_LINK = re.compile(
+    r"^TRACKRELAY(_[A-Z0-9_]+)?_(PORT|SERVICE_HOST|SERVICE_PORT)(_[A-Z0-9_]+)?$"
+)
 
 
 def unknown_names(environment: Iterable[str]) -> dict[str, str | None]:
     """The ``TRACKRELAY_…`` names in ``environment`` that nobody reads, each with the name that may have been meant."""
     unknown = {}
     for name in environment:
-        if name.startswith("TRACKRELAY_") and name not in ALL_NAMES and not _SERVICE_LINK.match(name):
+        if (
+            name.startswith("TRACKRELAY_")
+            and name not in ALL_NAMES
+            and not _SERVICE_LINK.match(name)
+        ):
             unknown[name] = next(iter(difflib.get_close_matches(name, ALL_NAMES, n=1)), None)
     return unknown
 

@@ -50,4 +50,8 @@ def translated(error: TrackRelayError) -> CustomerIOException:
     message = str(error)
     if isinstance(error, InvalidOperation):
         return Refused(message, field=error.field, limit=error.limit, actual=error.actual)
-    return Misconfigured(message) if isinstance(error, ConfigurationError) else CustomerIOException(message)
+    return (
+        Misconfigured(message)
+        if isinstance(error, ConfigurationError)
+        else CustomerIOException(message)
+    )

@@ -95,7 +95,9 @@ def _without_ignored(document: Any) -> Any:
     if not isinstance(document, dict) or document.get("type") not in ("person", "anonymous"):
         return document
     if document.get("action") == "add_device":
-        return _changed(document, "device", lambda device: _changed(device, "attributes", _without_status))
+        return _changed(
+            document, "device", lambda device: _changed(device, "attributes", _without_status)
+        )
     if document.get("action") == "identify":
         return _changed(document, "attributes", _without_blank_identifiers)
     return _changed(document, "attributes", _without_blank_overrides)
@@ -120,4 +122,6 @@ def _without_blank_identifiers(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_blank_overrides(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name not in _OVERRIDES or not is_blank(value)}
+    return {
+        name: value for name, value in data.items() if name not in _OVERRIDES or not is_blank(value)
+    }

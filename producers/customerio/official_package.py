@@ -43,4 +43,6 @@ def name_of_package(name: str, asked_of: str) -> Any:
     try:
         return getattr(package, name)
     except AttributeError:
-        raise AttributeError(f"neither {asked_of!r} nor the official package has {name!r}") from None
+        raise AttributeError(
+            f"neither {asked_of!r} nor the official package has {name!r}"
+        ) from None

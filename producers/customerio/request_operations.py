@@ -74,7 +74,10 @@ def read(method: str, url: str, data: Mapping[str, Any]) -> Told:
 def _batch(operations: Any) -> Told:
     if not isinstance(operations, list):
         raise InvalidOperation(
-            "batch must be a list of operations", field="batch", limit="a list of operations", actual="something else"
+            "batch must be a list of operations",
+            field="batch",
+            limit="a list of operations",
+            actual="something else",
         )
     told = Told([])
     for index, document in enumerate(operations):
@@ -83,7 +86,14 @@ def _batch(operations: Any) -> Told:
         except InvalidOperation as error:
             # As the API does: the rest of the batch is accepted, and what was not is in the answer.
             told.operations.extend(submission.instead_in_batch(error, index))
-            told.errors.append({"batch_index": index, "reason": "invalid", "field": error.field, "message": str(error)})
+            told.errors.append(
+                {
+                    "batch_index": index,
+                    "reason": "invalid",
+                    "field": error.field,
+                    "message": str(error),
+                }
+            )
     return told
 
 

@@ -54,7 +54,11 @@ class CustomerIO:
         if not isinstance(region, Region):
             raise CustomerIOException("invalid region provided")
         if json_encoder is not None:
-            warnings.warn("json_encoder is not used, as in the official client", DeprecationWarning, stacklevel=2)
+            warnings.warn(
+                "json_encoder is not used, as in the official client",
+                DeprecationWarning,
+                stacklevel=2,
+            )
         _warn_of_another_workspace(site_id)
         self.site_id, self.api_key = site_id, api_key
         self.host = host or region.track_host
@@ -79,12 +83,16 @@ class CustomerIO:
     def suppress(self, customer_id: Any) -> Answer:
         """Delete a person and let nobody add them again."""
         _require(customer_id, "customer_id", "suppress")
-        return self.send_request("POST", f"{self.get_customer_query_string(customer_id)}/suppress", {})
+        return self.send_request(
+            "POST", f"{self.get_customer_query_string(customer_id)}/suppress", {}
+        )
 
     def unsuppress(self, customer_id: Any) -> Answer:
         """Let a suppressed person be added again."""
         _require(customer_id, "customer_id", "unsuppress")
-        return self.send_request("POST", f"{self.get_customer_query_string(customer_id)}/unsuppress", {})
+        return self.send_request(
+            "POST", f"{self.get_customer_query_string(customer_id)}/unsuppress", {}
+        )
 
     def merge_customers(
         self, primary_id_type: str, primary_id: Any, secondary_id_type: str, secondary_id: Any
@@ -102,10 +110,14 @@ class CustomerIO:
 
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def track(self, customer_id: Any, name: Any, data: Any = None, id: Any = None, timestamp: Any = None) -> Answer:
+    def track(
+        self, customer_id: Any, name: Any, data: Any = None, id: Any = None, timestamp: Any = None
+    ) -> Answer:
         """Something a person did."""
         _require(customer_id, "customer_id", "track")
-        return self.send_request("POST", self.get_event_query_string(customer_id), _event(name, data, id, timestamp))
+        return self.send_request(
+            "POST", self.get_event_query_string(customer_id), _event(name, data, id, timestamp)
+        )
 
     def track_anonymous(
         self, anonymous_id: Any, name: Any, data: Any = None, id: Any = None, timestamp: Any = None
@@ -136,10 +148,16 @@ class CustomerIO:
 
     def add_device(self, customer_id: Any, device_id: Any, platform: Any, **data: Any) -> Answer:
         """Add or update a device; keyword arguments: ``last_used``, ``attributes``."""
-        for value, name in ((customer_id, "customer_id"), (device_id, "device_id"), (platform, "platform")):
+        for value, name in (
+            (customer_id, "customer_id"),
+            (device_id, "device_id"),
+            (platform, "platform"),
+        ):
             _require(value, name, "add_device")
         device = {**data, "id": device_id, "platform": platform}
-        return self.send_request("PUT", self.get_device_query_string(customer_id), {"device": device})
+        return self.send_request(
+            "PUT", self.get_device_query_string(customer_id), {"device": device}
+        )
 
     def delete_device(self, customer_id: Any, device_id: Any) -> Answer:
         """Take a device away."""
@@ -166,7 +184,9 @@ class CustomerIO:
         """Enqueue one operation of the API's v2, a dict or keyword arguments. The official client has no such method."""
         if not (operation or fields):
             raise CustomerIOException("operation cannot be empty in entity")
-        return self.send_request("POST", self._v2_address("entity"), {**(operation or {}), **fields})
+        return self.send_request(
+            "POST", self._v2_address("entity"), {**(operation or {}), **fields}
+        )
 
     def send_request(self, method: str, url: str, data: Any) -> Answer:
         """Enqueue what a request to the Track API would say. Everything above goes this way.
@@ -227,7 +247,10 @@ class CustomerIO:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 

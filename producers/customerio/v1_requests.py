@@ -89,7 +89,11 @@ def anonymous_event(data: Mapping[str, Any]) -> list[Operation]:
 def _event(type: str, who: Mapping[str, Any], data: Mapping[str, Any]) -> Operation:
     kind = data.get("type")
     action = kind if kind in ("page", "screen") else "event"
-    fields = {"id": _event_id(data.get("id")), "timestamp": data.get("timestamp"), "attributes": data.get("data")}
+    fields = {
+        "id": _event_id(data.get("id")),
+        "timestamp": data.get("timestamp"),
+        "attributes": data.get("data"),
+    }
     return operation(draft(type, who, action, name=data.get("name"), **fields))
 
 
@@ -97,7 +101,9 @@ def _event_id(given: Any) -> Any:
     """Return an event's id, or None for one that Customer.io takes and ignores: the PHP client sends the person's."""
     if given is None or (isinstance(given, str) and is_ulid(given.upper())):
         return given
-    log.warning("trackrelay: the id of an event is no ULID and was left out: Customer.io recognises repeats by ULIDs")
+    log.warning(
+        "trackrelay: the id of an event is no ULID and was left out: Customer.io recognises repeats by ULIDs"
+    )
     return None
 
 
@@ -105,7 +111,9 @@ def add_device(data: Mapping[str, Any], person: str) -> list[Operation]:
     """PUT /customers/{person}/devices."""
     given = data.get("device")
     given = given if isinstance(given, dict) else {}
-    device = {"token": given.get("id")} | {name: given[name] for name in _DEVICE if given.get(name) is not None}
+    device = {"token": given.get("id")} | {
+        name: given[name] for name in _DEVICE if given.get(name) is not None
+    }
     for name in given.keys() - {"id", *_DEVICE}:
         # The API takes it and says nothing.
         log.warning("trackrelay: a device has no field %r; did you mean attributes={…}?", name)
@@ -131,10 +139,15 @@ def segment(action: str) -> Callable[..., list[Operation]]:
         ids = data.get("ids")
         if not isinstance(ids, list) or not ids:
             raise InvalidOperation(
-                "ids of a segment must be a list of at least one id", field="ids", limit="a list of ids", actual="none"
+                "ids of a segment must be a list of at least one id",
+                field="ids",
+                limit="a list of ids",
+                actual="none",
             )
         made = {"type": "segment", "action": action, "identifiers": {"segment_id": segment}}
-        return operations([{**made, "person": {id_type: id}} for id in ids if not _is_ignored(id, id_type)])
+        return operations(
+            [{**made, "person": {id_type: id}} for id in ids if not _is_ignored(id, id_type)]
+        )
 
     return read
 
@@ -149,10 +162,15 @@ def form(data: Mapping[str, Any], form: str) -> list[Operation]:
     given = data.get("data")
     if not isinstance(given, dict):
         raise InvalidOperation(
-            "data of a form must be an object", field="data", limit="an object", actual="another type"
+            "data of a form must be an object",
+            field="data",
+            limit="an object",
+            actual="another type",
         )
     fields = {name: value for name, value in given.items() if name not in RESERVED}
-    person = {kind: fields.pop(kind) for kind in ("id", "email") if fields.get(kind) not in (None, "")}
+    person = {
+        kind: fields.pop(kind) for kind in ("id", "email") if fields.get(kind) not in (None, "")
+    }
     made = {"type": "form", "action": "submit", "identifiers": {"form_id": form}, "person": person}
     return [operation({**made, "attributes": fields})]
 
@@ -160,21 +178,39 @@ def form(data: Mapping[str, Any], form: str) -> list[Operation]:
 def metric(data: Mapping[str, Any]) -> list[Operation]:
     """POST /metrics."""
     rest = {name: data.get(name) for name in ("recipient", "reason", "href", "timestamp")}
-    return [operation(draft("delivery", {"id": data.get("delivery_id")}, "metric", name=data.get("metric"), **rest))]
+    return [
+        operation(
+            draft(
+                "delivery",
+                {"id": data.get("delivery_id")},
+                "metric",
+                name=data.get("metric"),
+                **rest,
+            )
+        )
+    ]
 
 
 def push_metric(data: Mapping[str, Any]) -> list[Operation]:
     """POST /push/events, which /metrics has superseded."""
     if is_blank(data.get("delivery_id")) or data.get("event") is None:
-        log.warning("trackrelay: a push metric without delivery_id or event was ignored, as Customer.io ignores it")
+        log.warning(
+            "trackrelay: a push metric without delivery_id or event was ignored, as Customer.io ignores it"
+        )
         return []
-    told = {"delivery_id": data.get("delivery_id"), "metric": data.get("event"), "recipient": data.get("device_id")}
+    told = {
+        "delivery_id": data.get("delivery_id"),
+        "metric": data.get("event"),
+        "recipient": data.get("device_id"),
+    }
     return metric({**told, "timestamp": data.get("timestamp")})
 
 
 def unsubscribe(data: Mapping[str, Any], delivery: str) -> list[Operation]:
     """POST /unsubscribe/{delivery}."""
     if data.get("unsubscribe") is not True:
-        log.warning("trackrelay: an unsubscribe that does not say true was ignored, as Customer.io ignores it")
+        log.warning(
+            "trackrelay: an unsubscribe that does not say true was ignored, as Customer.io ignores it"
+        )
         return []
     return [operation(draft("delivery", {"id": delivery}, "unsubscribe"))]

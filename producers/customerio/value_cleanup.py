@@ -54,4 +54,6 @@ def as_sent(data: Any) -> Any:
     try:
         return json.loads(json.dumps(clean(data), allow_nan=False))
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise CustomerIOException(f"this cannot be sent as JSON: {type(error).__name__}: {error}") from error
+        raise CustomerIOException(
+            f"this cannot be sent as JSON: {type(error).__name__}: {error}"
+        ) from error

@@ -48,7 +48,9 @@ class CommitHook:
             self._act()
 
 
-def after_commit(aliases: Collection[str], act: Callable[[], None], give_up: Callable[[BaseException], None]) -> None:
+def after_commit(
+    aliases: Collection[str], act: Callable[[], None], give_up: Callable[[BaseException], None]
+) -> None:
     """Call ``act`` when the transactions of all ``aliases`` are committed.
 
     It is never called if one of them, or a savepoint around this call, is rolled back.

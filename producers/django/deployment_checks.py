@@ -39,7 +39,9 @@ def choices(configured: Settings) -> Iterator[checks.CheckMessage]:
             'line, "raise" is right where your code catches it.',
             id="trackrelay.W105",
         )
-    if (own.outbox_alias or configured.on_unavailable == "outbox") and _is_relay_missing(configured):
+    if (own.outbox_alias or configured.on_unavailable == "outbox") and _is_relay_missing(
+        configured
+    ):
         yield checks.Warning(
             "The outbox is on, but no relay runs that takes its rows to the queue.",
             hint="Run `manage.py trackrelay relay`, or give the workers TRACKRELAY_OUTBOX_URL: they do not read the "
@@ -60,7 +62,9 @@ def _is_relay_missing(configured: Settings) -> bool:
         return False
     import redis
 
-    client = redis.Redis.from_url(configured.redis_url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S)
+    client = redis.Redis.from_url(
+        configured.redis_url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+    )
     try:
         cursor = 0
         for _ in range(0, MAX_KEYS, _KEYS_A_CALL):

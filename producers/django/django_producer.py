@@ -72,7 +72,13 @@ class DjangoProducer(Producer):
         try:
             act()
         except Exception as error:
-            log_lost(entries, error, _AFTER, exc_info=not isinstance(error, TrackRelayError), counts=self.counts)
+            log_lost(
+                entries,
+                error,
+                _AFTER,
+                exc_info=not isinstance(error, TrackRelayError),
+                counts=self.counts,
+            )
         except BaseException as interrupt:
             # The queue may have them all the same: its answer is what was not waited for.
             self._interrupted(entries, interrupt)

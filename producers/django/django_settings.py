@@ -50,8 +50,11 @@ class DjangoSettings:
 
 OWN = {each.name.upper(): each.name for each in fields(DjangoSettings)}
 #: Every name that ``TRACKRELAY`` may have, and its name in the environment.
-PASSED_ON = {name.removeprefix("TRACKRELAY_"): name for name in ALL_NAMES if name.startswith("TRACKRELAY_")} | {
-    name: name for name in CUSTOMERIO_NAMES | {f"{name}_FILE" for name in CUSTOMERIO_NAMES & SECRET_NAMES}
+PASSED_ON = {
+    name.removeprefix("TRACKRELAY_"): name for name in ALL_NAMES if name.startswith("TRACKRELAY_")
+} | {
+    name: name
+    for name in CUSTOMERIO_NAMES | {f"{name}_FILE" for name in CUSTOMERIO_NAMES & SECRET_NAMES}
 }
 
 
@@ -95,7 +98,9 @@ def as_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """
     __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     given, own = told(), django_settings()
-    says = {name: as_text(given[key]) for key, name in PASSED_ON.items() if given.get(key) is not None}
+    says = {
+        name: as_text(given[key]) for key, name in PASSED_ON.items() if given.get(key) is not None
+    }
     follows = {"TRACKRELAY_NAIVE_TIMEZONE": settings.TIME_ZONE}
     if alias := _fallback_alias(own, given):
         follows["TRACKRELAY_OUTBOX_URL"] = url_of(connections[alias])
@@ -109,4 +114,6 @@ def as_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _fallback_alias(own: DjangoSettings, given: Mapping[str, Any]) -> str | None:
     __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
-    return own.outbox_alias or (DEFAULT_DB_ALIAS if given.get("ON_UNAVAILABLE") == "outbox" else None)
+    return own.outbox_alias or (
+        DEFAULT_DB_ALIAS if given.get("ON_UNAVAILABLE") == "outbox" else None
+    )

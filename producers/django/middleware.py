@@ -46,6 +46,8 @@ class VisitorMiddleware:
 
     def _remember(self, request: Any, visitor: Visitor, response: Any) -> Any:
         if visitor.must_set_cookie and visitor.known_id:
-            response.set_cookie(**self._cookie.arguments(visitor.known_id, over_https=request.is_secure()))
+            response.set_cookie(
+                **self._cookie.arguments(visitor.known_id, over_https=request.is_secure())
+            )
             patch_vary_headers(response, ("Cookie",))
         return response

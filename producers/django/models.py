@@ -15,9 +15,13 @@ class MomentMs(models.Func):
     output_field = models.BigIntegerField()
 
     def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
-        raise NotSupportedError(f"the outbox works on PostgreSQL and SQLite, not on {connection.vendor}")
+        raise NotSupportedError(
+            f"the outbox works on PostgreSQL and SQLite, not on {connection.vendor}"
+        )
 
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+    def as_postgresql(
+        self, compiler: Any, connection: Any, **context: Any
+    ) -> tuple[str, list[Any]]:
         return "CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS bigint)", []
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
@@ -48,7 +52,11 @@ class OutboxRow(models.Model):
         # Nobody has a permission on it: it is the relay's.
         default_permissions = ()
         indexes = (
-            models.Index(fields=["id"], condition=Q(generation__isnull=True), name="ix_trackrelay_outbox_unrelayed"),
+            models.Index(
+                fields=["id"],
+                condition=Q(generation__isnull=True),
+                name="ix_trackrelay_outbox_unrelayed",
+            ),
         )
 
     def __str__(self) -> str:

@@ -47,13 +47,22 @@ def logged_out(*, request: Any = None, **_: object) -> None:
 
 
 def saved(
-    *, sender: type[Model], instance: Any, raw: bool = False, update_fields: Collection[str] | None = None, **_: object
+    *,
+    sender: type[Model],
+    instance: Any,
+    raw: bool = False,
+    update_fields: Collection[str] | None = None,
+    **_: object,
 ) -> None:
     """A user was saved."""
     if raw or not _is_user(sender) or not (own := django_settings()).identify_on_save:
         return
     # A login saves last_login alone.
-    if update_fields is None or isinstance(own.identify_fields, str) or {*update_fields} & {*own.identify_fields}:
+    if (
+        update_fields is None
+        or isinstance(own.identify_fields, str)
+        or {*update_fields} & {*own.identify_fields}
+    ):
         _identify(instance, own)
 
 
@@ -70,7 +79,9 @@ def _identify(user: Any, own: DjangoSettings, anonymous_id: str | None = None) -
         identify(user, attributes_of(user, own), anonymous_id=anonymous_id)
     except TrackRelayError as error:
         job = getattr(error, "job_id", None)
-        log.error("trackrelay: a user was not identified%s: %s", f" (job {job})" if job else "", error)
+        log.error(
+            "trackrelay: a user was not identified%s: %s", f" (job {job})" if job else "", error
+        )
     except DatabaseError:
         # The transaction around the login is lost anyway; its own error says why.
         raise

@@ -43,7 +43,11 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
     try:
         told()
     except ConfigurationError as error:
-        return [checks.Error(str(error), hint='TRACKRELAY = {"REDIS_URL": "redis://…"}', id="trackrelay.E001")]
+        return [
+            checks.Error(
+                str(error), hint='TRACKRELAY = {"REDIS_URL": "redis://…"}', id="trackrelay.E001"
+            )
+        ]
     own = django_settings()
     return [
         *_unknown(),
@@ -73,7 +77,11 @@ def production_is_right(**_: object) -> list[checks.CheckMessage]:
 
 def _unknown() -> Iterator[checks.CheckMessage]:
     for name, meant in unknown_names().items():
-        hint = f"Did you mean {meant!r}?" if meant else "Take it out; the names are in trackrelay's table of settings."
+        hint = (
+            f"Did you mean {meant!r}?"
+            if meant
+            else "Take it out; the names are in trackrelay's table of settings."
+        )
         yield checks.Error(f"TRACKRELAY has no setting {name!r}.", hint=hint, id="trackrelay.E002")
 
 
@@ -85,7 +93,11 @@ def _values() -> Iterator[checks.CheckMessage]:
         return
     except Exception:  # an alias that is none; said by the check of it
         return
-    if configured.backend == "redis" and not configured.redis_url and not django_settings().outbox_alias:
+    if (
+        configured.backend == "redis"
+        and not configured.redis_url
+        and not django_settings().outbox_alias
+    ):
         yield checks.Warning(
             "No queue is configured: the first call will raise.",
             hint=f'Set "REDIS_URL" in TRACKRELAY (or TRACKRELAY_REDIS_URL in the environment), {_NO_QUEUE}.',
@@ -97,7 +109,9 @@ def _where(message: str) -> str | None:
     name = message.partition(" ")[0]
     if not name.startswith("TRACKRELAY_"):
         return None
-    return f'It is "{name.removeprefix("TRACKRELAY_")}" in TRACKRELAY, or {name} in the environment.'
+    return (
+        f'It is "{name.removeprefix("TRACKRELAY_")}" in TRACKRELAY, or {name} in the environment.'
+    )
 
 
 def _outbox(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
@@ -121,15 +135,23 @@ def _database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
 
 def _one_database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
     # Whoever has neither the admin nor an alias leaves the workers' database to the workers.
-    if own.database not in connections or not ("DATABASE" in told() or apps.is_installed("trackrelay.worker.django")):
+    if own.database not in connections or not (
+        "DATABASE" in told() or apps.is_installed("trackrelay.worker.django")
+    ):
         return
     try:
         said = from_environment("TRACKRELAY_DATABASE_URL", environment())
         workers = place_of(said) if said else None
-    except Exception:  # an alias that is none, a file or a URL that cannot be read; said by those who need it
+    except (
+        Exception
+    ):  # an alias that is none, a file or a URL that cannot be read; said by those who need it
         return
     connection = connections[own.database]
-    ours = place_of(url_of(connection)) if connection.vendor == "postgresql" else connection.display_name
+    ours = (
+        place_of(url_of(connection))
+        if connection.vendor == "postgresql"
+        else connection.display_name
+    )
     if workers and workers != ours:
         yield checks.Warning(
             f"The workers' database is {workers} by TRACKRELAY_DATABASE_URL; Django's alias {own.database!r} is {ours}.",
@@ -167,9 +189,16 @@ def _person(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
 def _fields(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
     chosen = own.identify_fields
     if isinstance(chosen, str):
-        wrong = [_not_importable(chosen)] if "." in chosen else [f"{chosen!r} is no dotted path, and no list of fields"]
+        wrong = (
+            [_not_importable(chosen)]
+            if "." in chosen
+            else [f"{chosen!r} is no dotted path, and no list of fields"]
+        )
     else:
-        wrong = [None if _user_has(name) else f"the user model has no attribute {name!r}" for name in chosen]
+        wrong = [
+            None if _user_has(name) else f"the user model has no attribute {name!r}"
+            for name in chosen
+        ]
     for each in filter(None, wrong):
         yield checks.Error(
             f'TRACKRELAY["IDENTIFY_FIELDS"] does not say what is told of a user: {each}.',
@@ -188,7 +217,11 @@ def _user_has(name: str) -> bool:
     users = user_model()
     if users is None:
         return True  # nobody asks them
-    return name == "pk" or hasattr(users, name) or name in {field.name for field in users._meta.get_fields()}
+    return (
+        name == "pk"
+        or hasattr(users, name)
+        or name in {field.name for field in users._meta.get_fields()}
+    )
 
 
 def _not_importable(path: str) -> str | None:
@@ -241,7 +274,9 @@ def _cookie_in_the_clear() -> Iterator[checks.CheckMessage]:
         secure = cookie().secure
     except ConfigurationError:
         return  # said by the check of it
-    if secure is False or (secure is None and not (settings.SECURE_SSL_REDIRECT or settings.SESSION_COOKIE_SECURE)):
+    if secure is False or (
+        secure is None and not (settings.SECURE_SSL_REDIRECT or settings.SESSION_COOKIE_SECURE)
+    ):
         yield checks.Warning(
             "The cookie of anonymous visitors is sent in the clear over http.",
             hint='Set "ANONYMOUS_COOKIE": {"SECURE": True} in TRACKRELAY.',

@@ -14,7 +14,9 @@ def open_transactions() -> frozenset[str]:
     commit: ``captureOnCommitCallbacks()`` then stands for it.
     """
     return frozenset(
-        connection.alias for connection in connections.all(initialized_only=True) if _is_in_transaction(connection)
+        connection.alias
+        for connection in connections.all(initialized_only=True)
+        if _is_in_transaction(connection)
     )
 
 

@@ -33,7 +33,10 @@ def person_of(value: object) -> Person | None:
     """
     # request.user is lazy: whatever is behind it decides.
     if _is_anonymous(value):
-        raise _nobody("an anonymous user: trackrelay.django.visitor(request) names whoever it is", "an anonymous user")
+        raise _nobody(
+            "an anonymous user: trackrelay.django.visitor(request) names whoever it is",
+            "an anonymous user",
+        )
     setting = django_settings().person
     if "." in setting:
         return Person.of(import_string(setting)(value)) if isinstance(value, Model) else None
@@ -58,4 +61,6 @@ def _by_attribute(user: Any, attribute: str) -> Person:
 
 
 def _nobody(what: str, actual: str) -> InvalidOperation:
-    return InvalidOperation(f"the person is {what}", field="identifiers", limit="a known person", actual=actual)
+    return InvalidOperation(
+        f"the person is {what}", field="identifiers", limit="a known person", actual=actual
+    )

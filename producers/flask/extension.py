@@ -40,7 +40,9 @@ class TrackRelay:
             request can then overtake this one: its jobs arrive out of order.
     """
 
-    def __init__(self, app: flask.Flask | None = None, *, db: Any = None, after_response: bool = False) -> None:
+    def __init__(
+        self, app: flask.Flask | None = None, *, db: Any = None, after_response: bool = False
+    ) -> None:
         self._db = db
         self._after_response = after_response
         self._who: WhoIsIt = _nobody
@@ -89,7 +91,9 @@ class TrackRelay:
             ConfigurationError: the extension was made without ``db``.
         """
         if self._db is None:
-            raise ConfigurationError("the outbox needs the database: TrackRelay(db=db), with Flask-SQLAlchemy's db")
+            raise ConfigurationError(
+                "the outbox needs the database: TrackRelay(db=db), with Flask-SQLAlchemy's db"
+            )
         from trackrelay.outbox import Outbox
 
         return Outbox(self._db.session)
@@ -109,7 +113,9 @@ class TrackRelay:
     def _settings(self, app: flask.Flask) -> dict[str, str]:
         told = as_environment(app.config)
         if engine := self._engine_of(app):
-            told.setdefault("TRACKRELAY_OUTBOX_URL", engine().url.render_as_string(hide_password=False))
+            told.setdefault(
+                "TRACKRELAY_OUTBOX_URL", engine().url.render_as_string(hide_password=False)
+            )
         return told
 
 

@@ -39,7 +39,11 @@ class FlaskProducer(Producer):
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Enqueue some operations, all or none, and return their jobs' ids."""
         # Nothing has to be waited for where nothing is far away: console, memory, off.
-        if lane == "live" and self.settings.backend == "redis" and (later := deferred_jobs()) is not None:
+        if (
+            lane == "live"
+            and self.settings.backend == "redis"
+            and (later := deferred_jobs()) is not None
+        ):
             later.add(self.entries(batch), self.send_later)
             return [operation.id for operation in batch]
         return super().enqueue_all(batch, lane=lane)

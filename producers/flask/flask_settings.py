@@ -27,7 +27,11 @@ PASSED_ON = ALL_NAMES | _CUSTOMERIO | {f"{name}_FILE" for name in _CUSTOMERIO & 
 
 def as_environment(config: Mapping[str, Any]) -> dict[str, str]:
     """The settings in ``config`` as the environment would have them."""
-    return {name: as_text(config[name]) for name in PASSED_ON & config.keys() if config[name] is not None}
+    return {
+        name: as_text(config[name])
+        for name in PASSED_ON & config.keys()
+        if config[name] is not None
+    }
 
 
 def unknown_names(config: Mapping[str, Any]) -> dict[str, str | None]:

@@ -37,7 +37,9 @@ def visitor() -> Person:
     return Person(anonymous_id=anonymous_id()) if who is None else Person.of(who)
 
 
-def identify_visitor(person: PersonLike, attributes: Mapping[str, Any] | None = None, **arguments: Any) -> str:
+def identify_visitor(
+    person: PersonLike, attributes: Mapping[str, Any] | None = None, **arguments: Any
+) -> str:
     """Whoever sent the request has said who they are: what they did as an anonymous visitor becomes theirs.
 
     To be called where an email address is learned: sign-up, newsletter, checkout. They keep their anonymous id until
@@ -53,7 +55,9 @@ def identify_visitor(person: PersonLike, attributes: Mapping[str, Any] | None = 
     import trackrelay
 
     through = arguments.pop("through", trackrelay)
-    job_id: str = through.identify(person, attributes, anonymous_id=_visitor().known_id, **arguments)
+    job_id: str = through.identify(
+        person, attributes, anonymous_id=_visitor().known_id, **arguments
+    )
     return job_id
 
 
@@ -91,5 +95,7 @@ def _request() -> flask.Request:
 def _extension() -> TrackRelay:
     found: TrackRelay | None = flask.current_app.extensions.get(EXTENSION)
     if found is None:
-        raise ConfigurationError("this application has no TrackRelay: call TrackRelay().init_app(app)")
+        raise ConfigurationError(
+            "this application has no TrackRelay: call TrackRelay().init_app(app)"
+        )
     return found

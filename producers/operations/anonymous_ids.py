@@ -70,9 +70,17 @@ class AnonymousCookie:
         """Raises: ConfigurationError: a value that no cookie can have, with field, limit and value."""
         limits = (
             ("NAME", "letters, digits and !#$%&'*+-.^_`|~", _matches(_NAME, self.name)),
-            ("MAX_AGE_S", "a whole number of seconds from 1", type(self.max_age_s) is int and self.max_age_s > 0),
+            (
+                "MAX_AGE_S",
+                "a whole number of seconds from 1",
+                type(self.max_age_s) is int and self.max_age_s > 0,
+            ),
             ("PATH", "a path that begins with /", _matches(_PATH, self.path)),
-            ("DOMAIN", "a host's name, or None", self.domain is None or _matches(_DOMAIN, self.domain)),
+            (
+                "DOMAIN",
+                "a host's name, or None",
+                self.domain is None or _matches(_DOMAIN, self.domain),
+            ),
             ("SECURE", "True, False or None", self.secure is None or isinstance(self.secure, bool)),
             ("HTTP_ONLY", "True or False", isinstance(self.http_only, bool)),
             ("SAME_SITE", "'Lax', 'Strict' or 'None'", self.same_site in ("Lax", "Strict", "None")),
@@ -80,7 +88,9 @@ class AnonymousCookie:
         for name, limit, is_within in limits:
             if not is_within:
                 actual = getattr(self, name.lower())
-                raise ConfigurationError(f"{name} of the anonymous cookie must be {limit}; it is {actual!r}")
+                raise ConfigurationError(
+                    f"{name} of the anonymous cookie must be {limit}; it is {actual!r}"
+                )
 
     @classmethod
     def of(cls, told: object) -> AnonymousCookie:
@@ -90,7 +100,9 @@ class AnonymousCookie:
             ConfigurationError: it is no dict, names no field, or has a value that no cookie can have.
         """
         if not isinstance(told, Mapping):
-            raise ConfigurationError(f"the anonymous cookie must be a dict of settings; it is a {type(told).__name__}")
+            raise ConfigurationError(
+                f"the anonymous cookie must be a dict of settings; it is a {type(told).__name__}"
+            )
         known = [field.name.upper() for field in fields(cls)]
         for name in told:
             if name not in known:

@@ -142,20 +142,28 @@ def track_anonymous(
 
 def delete_person(person: PersonLike, *, idempotency_key: IdempotencyKey = None) -> Operation:
     """Delete a person. Whatever is sent for the same id afterwards creates them anew."""
-    return check(draft("person", person_identifiers(person), "delete"), idempotency_key=idempotency_key)
+    return check(
+        draft("person", person_identifiers(person), "delete"), idempotency_key=idempotency_key
+    )
 
 
 def suppress(person: PersonLike, *, idempotency_key: IdempotencyKey = None) -> Operation:
     """Delete a person and let nobody add their identifier again: Customer.io swallows what is sent for it."""
-    return check(draft("person", person_identifiers(person), "suppress"), idempotency_key=idempotency_key)
+    return check(
+        draft("person", person_identifiers(person), "suppress"), idempotency_key=idempotency_key
+    )
 
 
 def unsuppress(person: PersonLike, *, idempotency_key: IdempotencyKey = None) -> Operation:
     """Let a suppressed identifier be used again."""
-    return check(draft("person", person_identifiers(person), "unsuppress"), idempotency_key=idempotency_key)
+    return check(
+        draft("person", person_identifiers(person), "unsuppress"), idempotency_key=idempotency_key
+    )
 
 
-def merge(*, primary: PersonLike, secondary: PersonLike, idempotency_key: IdempotencyKey = None) -> Operation:
+def merge(
+    *, primary: PersonLike, secondary: PersonLike, idempotency_key: IdempotencyKey = None
+) -> Operation:
     """Merge one person into another; there is no way back.
 
     Args:
@@ -188,13 +196,21 @@ def add_device(
         last_used: when the person last used it; left out, when Customer.io hears of it.
         attributes: of the device; all become text.
     """
-    device = {"token": token, "platform": platform, "last_used": last_used, "attributes": attributes}
+    device = {
+        "token": token,
+        "platform": platform,
+        "last_used": last_used,
+        "attributes": attributes,
+    }
     return check(
-        draft("person", person_identifiers(person), "add_device", device=device), idempotency_key=idempotency_key
+        draft("person", person_identifiers(person), "add_device", device=device),
+        idempotency_key=idempotency_key,
     )
 
 
-def delete_device(person: PersonLike, token: str, *, idempotency_key: IdempotencyKey = None) -> Operation:
+def delete_device(
+    person: PersonLike, token: str, *, idempotency_key: IdempotencyKey = None
+) -> Operation:
     """Take a device away from a person."""
     made = draft("person", person_identifiers(person), "delete_device", device={"token": token})
     return check(made, idempotency_key=idempotency_key)
@@ -226,7 +242,9 @@ def identify_object(
 
 def delete_object(obj: ObjectRef, *, idempotency_key: IdempotencyKey = None) -> Operation:
     """Delete an object and its relationships."""
-    return check(draft("object", object_identifiers(obj), "delete"), idempotency_key=idempotency_key)
+    return check(
+        draft("object", object_identifiers(obj), "delete"), idempotency_key=idempotency_key
+    )
 
 
 def add_relationships(
@@ -257,7 +275,10 @@ def delete_relationships(
 
 
 def add_to_segment(
-    segment_id: int | str, people: PersonLike | Iterable[PersonLike], *, idempotency_key: IdempotencyKey = None
+    segment_id: int | str,
+    people: PersonLike | Iterable[PersonLike],
+    *,
+    idempotency_key: IdempotencyKey = None,
 ) -> tuple[Operation, ...]:
     """Put people into a manual segment: an operation each, so that each is in order with what else is sent for them.
 
@@ -269,7 +290,10 @@ def add_to_segment(
 
 
 def remove_from_segment(
-    segment_id: int | str, people: PersonLike | Iterable[PersonLike], *, idempotency_key: IdempotencyKey = None
+    segment_id: int | str,
+    people: PersonLike | Iterable[PersonLike],
+    *,
+    idempotency_key: IdempotencyKey = None,
 ) -> tuple[Operation, ...]:
     """Take people out of a manual segment; arguments as for :func:`add_to_segment`."""
     return _segment("remove", segment_id, people, idempotency_key)
@@ -301,7 +325,9 @@ def submit_form(
 
 def unsubscribe(delivery_id: str, *, idempotency_key: IdempotencyKey = None) -> Operation:
     """The recipient of a delivery unsubscribed, by a page of your own."""
-    return check(draft("delivery", {"id": delivery_id}, "unsubscribe"), idempotency_key=idempotency_key)
+    return check(
+        draft("delivery", {"id": delivery_id}, "unsubscribe"), idempotency_key=idempotency_key
+    )
 
 
 def report_metric(
@@ -370,7 +396,10 @@ def _event(
         checked = check(companion, id=companion_id(event.id), idempotency_key=event.idempotency_key)
     except InvalidOperation as error:
         # They belong together: neither goes ahead of the other.
-        error.parts = (RefusedDraft(companion, idempotency_key), RefusedDraft(made, idempotency_key))
+        error.parts = (
+            RefusedDraft(companion, idempotency_key),
+            RefusedDraft(made, idempotency_key),
+        )
         raise
     return msgspec.structs.replace(event, companion=checked)
 
@@ -386,11 +415,17 @@ def _relate(
         type, whose = "object", subject.identifiers
     else:
         type, whose = "person", person_identifiers(subject)  # type: ignore[arg-type]
-    return check(draft(type, whose, action, cio_relationships=to(others, attributes)), idempotency_key=idempotency_key)
+    return check(
+        draft(type, whose, action, cio_relationships=to(others, attributes)),
+        idempotency_key=idempotency_key,
+    )
 
 
 def _segment(
-    action: str, segment_id: int | str, people: PersonLike | Iterable[PersonLike], idempotency_key: IdempotencyKey
+    action: str,
+    segment_id: int | str,
+    people: PersonLike | Iterable[PersonLike],
+    idempotency_key: IdempotencyKey,
 ) -> tuple[Operation, ...]:
     segment = {"segment_id": segment_id}
     everybody = several(people, limits.PEOPLE + 1)

@@ -58,7 +58,11 @@ def caution_about(caution: Caution, name: str) -> None:
         return
     names.add(name)
     last = "; of other names nothing more is written" if len(names) == MAX_NAMES else ""
-    log.warning(f"trackrelay: {caution} (written once for each name%s)", name[: limits.ATTRIBUTE_NAME_BYTES], last)
+    log.warning(
+        f"trackrelay: {caution} (written once for each name%s)",
+        name[: limits.ATTRIBUTE_NAME_BYTES],
+        last,
+    )
 
 
 def caution_about_times(entries: Iterable[Entry]) -> None:
@@ -67,7 +71,9 @@ def caution_about_times(entries: Iterable[Entry]) -> None:
     for entry in entries:
         when = entry.operation.timestamp
         if when is not None and not now - CAMPAIGN_WINDOW_S <= when <= now + CLOCK_TOLERANCE_S:
-            _caution_about_time(entry.operation, Caution.OLD_EVENT if when < now else Caution.FUTURE_EVENT)
+            _caution_about_time(
+                entry.operation, Caution.OLD_EVENT if when < now else Caution.FUTURE_EVENT
+            )
 
 
 def _caution_about_time(operation: Operation, caution: Caution) -> None:

@@ -105,7 +105,9 @@ def _offset_of(value: datetime) -> timedelta | None:
     except Exception as error:
         # A tzinfo is anybody's code, and Python refuses offsets of a day or more.
         raise Refusal(
-            "has a time zone that gives it no offset", limit="an aware datetime", actual="a time zone that fails"
+            "has a time zone that gives it no offset",
+            limit="an aware datetime",
+            actual="a time zone that fails",
         ) from error
 
 
@@ -131,7 +133,9 @@ def whole_room() -> Room:
     return [limits.VALUES, limits.CHARACTERS]
 
 
-def json_object(value: object, takes: str = "an object, such as a dict", room: Room | None = None) -> dict[str, JSON]:
+def json_object(
+    value: object, takes: str = "an object, such as a dict", room: Room | None = None
+) -> dict[str, JSON]:
     """``value``, which must be a mapping, as JSON has it: times as unix seconds, Decimals as numbers, UUIDs as text,
     Enums as their values, sets (sorted) and tuples as lists, int and UUID keys as text.
 
@@ -205,7 +209,11 @@ def _uncommon(value: object, depth: int, room: Room) -> JSON:
     # Text that is translated when it is used claims no other class, and is no other's.
     if (real := resolved(value)) is not value:
         return _json(real, depth, room)
-    raise Refusal(f"is {kind_of(value)}, which JSON does not have", limit="what JSON has", actual=kind_of(value))
+    raise Refusal(
+        f"is {kind_of(value)}, which JSON does not have",
+        limit="what JSON has",
+        actual=kind_of(value),
+    )
 
 
 def _counted(text: str, room: Room) -> str:
@@ -221,7 +229,9 @@ def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[st
     if type(mapping) is dict:
         if NOT_ENCODED in mapping:
             raise Refusal(
-                "was not kept when its call was refused: put a value there", limit="a value", actual="a description"
+                "was not kept when its call was refused: put a value there",
+                limit="a value",
+                actual="a description",
             )
         count = len(mapping)
         members: Iterable[tuple[object, object]] = mapping.items()
@@ -259,7 +269,9 @@ def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[st
     if room[1] < 0:
         raise _too_long()
     if len(clean) != count:
-        raise Refusal("has two names that are the same text", limit="each name once", actual="a name twice")
+        raise Refusal(
+            "has two names that are the same text", limit="each name once", actual="a name twice"
+        )
     return clean
 
 
@@ -306,12 +318,18 @@ def _length(container: Sized) -> int:
 
 
 def _too_many() -> Refusal:
-    return Refusal(f"has more than {limits.VALUES:,} values in it", limit=f"{limits.VALUES:,} values", actual="more")
+    return Refusal(
+        f"has more than {limits.VALUES:,} values in it",
+        limit=f"{limits.VALUES:,} values",
+        actual="more",
+    )
 
 
 def _too_deep() -> Refusal:
     return Refusal(
-        f"is nested more than {limits.DEPTH} deep, or contains itself", limit=f"{limits.DEPTH} levels", actual="more"
+        f"is nested more than {limits.DEPTH} deep, or contains itself",
+        limit=f"{limits.DEPTH} levels",
+        actual="more",
     )
 
 
@@ -334,7 +352,11 @@ def number_of(value: object) -> int | float:
         number = _of_other(value)
     if isinstance(number, float):
         if not isfinite(number):
-            raise Refusal(f"is {number}, which JSON does not have", limit="a finite number", actual=str(number))
+            raise Refusal(
+                f"is {number}, which JSON does not have",
+                limit="a finite number",
+                actual=str(number),
+            )
     elif not limits.INTEGER_MIN <= number <= limits.INTEGER_MAX:
         raise Refusal(
             "is an integer beyond 64 bits: send it as text",
@@ -350,13 +372,20 @@ def _of_other(value: Any) -> int | float:
     try:
         return float(value)
     except OverflowError:
-        raise Refusal("is a number too large for JSON", limit="a 64-bit number", actual="a larger one") from None
+        raise Refusal(
+            "is a number too large for JSON", limit="a 64-bit number", actual="a larger one"
+        ) from None
 
 
 def _of_decimal(value: Decimal) -> int | float:
     # As the same amount would be from a float (12.50 is 12.5), but for integers that a float would round.
     number = nan if value.is_snan() else float(value)
-    if isfinite(number) and abs(number) >= 2**53 and value.adjusted() < 30 and value == value.to_integral_value():
+    if (
+        isfinite(number)
+        and abs(number) >= 2**53
+        and value.adjusted() < 30
+        and value == value.to_integral_value()
+    ):
         return int(value)
     return number
 

@@ -49,7 +49,9 @@ class _Describer:
 
     def _of_class(self, value: Any, depth: int) -> object:
         if isinstance(value, Unacceptable):
-            return self._mark(_short(str(value.error.args[0])), value=self.describe(value.given, depth + 1))
+            return self._mark(
+                _short(str(value.error.args[0])), value=self.describe(value.given, depth + 1)
+            )
         if depth > limits.DEPTH + 2:
             return self._mark("nested too deep, or contains itself")
         if isinstance(value, Enum):
@@ -70,7 +72,11 @@ class _Describer:
             return scalar(value)
         except Refusal as refusal:
             shown = {"text": _short(value.isoformat())} if isinstance(value, date) else {}
-            what = "a naive datetime" if isinstance(value, datetime) and value.tzinfo is None else _kind(value)
+            what = (
+                "a naive datetime"
+                if isinstance(value, datetime) and value.tzinfo is None
+                else _kind(value)
+            )
             return self._mark(f"{what}: {_short(refusal.problem)}", **shown)
 
     def _mark(self, what: str, **more: object) -> dict[str, object]:
@@ -84,7 +90,9 @@ class _Describer:
         except UnicodeEncodeError:
             return self._mark("text with half a surrogate pair in it", text=_short(text))
         if size > self._room:
-            return self._mark(f"text of {len(text):,} characters, too many to be kept", text=_short(text))
+            return self._mark(
+                f"text of {len(text):,} characters, too many to be kept", text=_short(text)
+            )
         self._room -= size
         return text
 

@@ -6,7 +6,9 @@ import re
 import zlib
 
 #: What the part of a key before the colon can be.
-KINDS = frozenset({"id", "email", "phone", "cio_id", "anonymous", "object", "cio_object", "delivery"})
+KINDS = frozenset(
+    {"id", "email", "phone", "cio_id", "anonymous", "object", "cio_object", "delivery"}
+)
 
 _PREFIXES = {"anonymous_id": "anonymous", "cio_object_id": "cio_object"}
 _PHONE = re.compile(r"\+[0-9]+")
@@ -33,7 +35,11 @@ def is_private(key: str) -> bool:
     """Whether ``key`` says who somebody is to anybody who reads it: made of an email, a phone or an anonymous id, or
     an id that has the shape of one."""
     kind, _, value = key.partition(":")
-    return kind in ("email", "phone", "anonymous") or "@" in value or _PHONE.fullmatch(value) is not None
+    return (
+        kind in ("email", "phone", "anonymous")
+        or "@" in value
+        or _PHONE.fullmatch(value) is not None
+    )
 
 
 def shown(key: str) -> str:

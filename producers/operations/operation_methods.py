@@ -27,7 +27,9 @@ def _taken(make: Callable[P, Operation]) -> Callable[Concatenate[Vocabulary, P],
     return method
 
 
-def _all_taken(make: Callable[P, Sequence[Operation]]) -> Callable[Concatenate[Vocabulary, P], list[str]]:
+def _all_taken(
+    make: Callable[P, Sequence[Operation]],
+) -> Callable[Concatenate[Vocabulary, P], list[str]]:
     @functools.wraps(make)
     def method(self: Vocabulary, /, *args: P.args, **kwargs: P.kwargs) -> list[str]:
         try:

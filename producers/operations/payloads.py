@@ -59,7 +59,9 @@ def is_object(value: object) -> TypeGuard[ObjectRef]:
         return False
 
 
-def draft(type: str, identifiers: Mapping[str, object], action: str, **fields: object) -> dict[str, Any]:
+def draft(
+    type: str, identifiers: Mapping[str, object], action: str, **fields: object
+) -> dict[str, Any]:
     """A document with those of ``fields`` that were given."""
     made: dict[str, Any] = {"type": type, "identifiers": identifiers, "action": action}
     for field, value in fields.items():
@@ -68,7 +70,9 @@ def draft(type: str, identifiers: Mapping[str, object], action: str, **fields: o
     return made
 
 
-def identify_attributes(attributes: Attributes | None, anonymous_id: object, update_only: bool) -> Attributes | None:
+def identify_attributes(
+    attributes: Attributes | None, anonymous_id: object, update_only: bool
+) -> Attributes | None:
     """A person's attributes with what identify() takes beside them: Customer.io has both among the attributes."""
     if anonymous_id is None and update_only is False:
         return attributes
@@ -122,7 +126,11 @@ def several(given: Any, limit: int) -> list[Any]:
     """
     try:
         given = resolved(given)
-        if isinstance(given, (str, bytes, Mapping)) or _is_pair(given) or not isinstance(given, Iterable):
+        if (
+            isinstance(given, (str, bytes, Mapping))
+            or _is_pair(given)
+            or not isinstance(given, Iterable)
+        ):
             return [given]
         return list(islice(given, limit))
     except Exception as error:

@@ -88,7 +88,8 @@ class Person(_Frozen):
         value: Any
         try:
             kind, value = identifier_checks.of_person(
-                {kind: value for kind, value in given.items() if value is not None}, identifier_checks.ANYBODY
+                {kind: value for kind, value in given.items() if value is not None},
+                identifier_checks.ANYBODY,
             )
         except Exception as problem:
             refusal = refusal_for(problem)
@@ -196,7 +197,9 @@ def plain_id(value: object) -> str:
 
 
 def _ambiguous(what: str, meant: str) -> Refusal:
-    return Refusal(f"{what}: say {meant}, or Person(id=…) if it is your id", limit="an id", actual=what)
+    return Refusal(
+        f"{what}: say {meant}, or Person(id=…) if it is your id", limit="an id", actual=what
+    )
 
 
 class ObjectRef(_Frozen):
@@ -224,9 +227,15 @@ class ObjectRef(_Frozen):
         cio_object_id: str | None = None,
     ) -> None:
         clean: dict[str, Any]
-        given: dict[str, Any] = {"object_type_id": type_id, "object_id": object_id, "cio_object_id": cio_object_id}
+        given: dict[str, Any] = {
+            "object_type_id": type_id,
+            "object_id": object_id,
+            "cio_object_id": cio_object_id,
+        }
         try:
-            clean = identifier_checks.of_object({name: value for name, value in given.items() if value is not None})
+            clean = identifier_checks.of_object(
+                {name: value for name, value in given.items() if value is not None}
+            )
         except Exception as problem:
             refusal = refusal_for(problem)
             error = _error(refusal, "an ObjectRef")

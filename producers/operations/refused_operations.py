@@ -117,7 +117,10 @@ class RefusedDraft:
 
     def _own_id(self) -> str:
         if (key := _idempotency_key(self._idempotency_key)) is not None:
-            whose = "\0".join(self._keys) or described(_member(self._document, "identifiers"), 2_000).decode()
+            whose = (
+                "\0".join(self._keys)
+                or described(_member(self._document, "identifiers"), 2_000).decode()
+            )
             return id_for(f"refused {self.name}", whose, _event_name(self._document), key)
         own = _member(self._document, "id")
         if isinstance(own, str) and is_ulid(own.upper()):
@@ -125,7 +128,9 @@ class RefusedDraft:
         return new_id()
 
 
-def refused(document: object, error: InvalidOperation, idempotency_key: object = None) -> InvalidOperation:
+def refused(
+    document: object, error: InvalidOperation, idempotency_key: object = None
+) -> InvalidOperation:
     """Return the error to raise for ``document``, which has it as a part.
 
     Args:
@@ -154,7 +159,9 @@ def _unacceptable(document: object) -> Iterator[Unacceptable]:
     for identifiers in found:
         if type(identifiers) is dict:
             yield from (
-                value for value in islice(identifiers.values(), _MAX_IDENTIFIERS) if type(value) is Unacceptable
+                value
+                for value in islice(identifiers.values(), _MAX_IDENTIFIERS)
+                if type(value) is Unacceptable
             )
 
 
@@ -164,7 +171,11 @@ def _member(document: object, name: str) -> Any:
 
 def _name(document: object) -> str:
     kind, action = _member(document, "type"), _member(document, "action")
-    if type(kind) is not str or type(action) is not str or not (kind.isidentifier() and action.isidentifier()):
+    if (
+        type(kind) is not str
+        or type(action) is not str
+        or not (kind.isidentifier() and action.isidentifier())
+    ):
         return "unknown"
     # As much as an entry takes; a dot at its end is for a job of which there is no action.
     return f"{kind}.{action}"[: MAX_NAME_LENGTH - 1]
@@ -174,7 +185,9 @@ def _keys(document: object) -> tuple[str, ...]:
     found: list[str] = []
     for name in ("identifiers", "person", "primary", "secondary"):
         identifiers = _member(document, name)
-        if not identifiers or (name == "identifiers" and _member(document, "type") in ("form", "segment", "delivery")):
+        if not identifiers or (
+            name == "identifiers" and _member(document, "type") in ("form", "segment", "delivery")
+        ):
             continue
         try:
             if _member(document, "type") == "object":
@@ -188,7 +201,11 @@ def _keys(document: object) -> tuple[str, ...]:
 
 def _event_name(document: object) -> str:
     name = _member(document, "name")
-    return str.__str__(name).strip()[:MAX_NAME].encode(errors="replace").decode() if type(name) is str else ""
+    return (
+        str.__str__(name).strip()[:MAX_NAME].encode(errors="replace").decode()
+        if type(name) is str
+        else ""
+    )
 
 
 def _idempotency_key(given: object) -> str | None:

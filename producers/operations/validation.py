@@ -74,7 +74,11 @@ def check(
         checked = rule.check(document)
         if extra:
             checked.document |= extra
-        key = None if idempotency_key is None else within("idempotency_key", _idempotency_key, idempotency_key)
+        key = (
+            None
+            if idempotency_key is None
+            else within("idempotency_key", _idempotency_key, idempotency_key)
+        )
         job_id = within("id", _id_of, id, document, checked, key)
         if checked.carries_id:
             checked.document["id"] = job_id
@@ -111,7 +115,9 @@ def checked_again(operation: object) -> Operation:
     if type(operation) is RefusedOperation:
         return operation  # it goes to the dead letters, which take anything
     if type(operation) is not Operation:
-        raise wrong_type(operation, "an operation that trackrelay.operations made").error("what is enqueued")
+        raise wrong_type(operation, "an operation that trackrelay.operations made").error(
+            "what is enqueued"
+        )
     companion = operation.companion
     try:
         if not is_checked(operation):
@@ -140,7 +146,10 @@ def _described_by(operation: Operation) -> Operation:
     for field in ("id", "type", "action", "keys", "stamp"):
         if getattr(operation, field) != getattr(made, field):
             refusal = Refusal(
-                "is not what its body says", limit="what the body says", actual="something else", at=(field,)
+                "is not what its body says",
+                limit="what the body says",
+                actual="something else",
+                at=(field,),
             )
             raise refusal.error(f"the {field} of an operation")
     return made
@@ -149,9 +158,16 @@ def _described_by(operation: Operation) -> Operation:
 def _with_companion(event: Operation, companion: Operation) -> Operation:
     if companion is event.companion:
         return event
-    if companion.name != "person.identify" or companion.keys[:1] != event.keys or companion.companion is not None:
+    if (
+        companion.name != "person.identify"
+        or companion.keys[:1] != event.keys
+        or companion.companion is not None
+    ):
         refusal = Refusal(
-            "is not an identify of the same person", limit="an identify", actual="something else", at=("companion",)
+            "is not an identify of the same person",
+            limit="an identify",
+            actual="something else",
+            at=("companion",),
         )
         raise refusal.error("the companion of an operation")
     return msgspec.structs.replace(event, companion=companion)
@@ -169,7 +185,9 @@ def _beginning(document: object, refusal: Refusal) -> str:
         return "an operation"
 
 
-def _rule_of(document: Document, rules: Mapping[tuple[str, str], Rule]) -> tuple[Rule, dict[str, JSON]]:
+def _rule_of(
+    document: Document, rules: Mapping[tuple[str, str], Rule]
+) -> tuple[Rule, dict[str, JSON]]:
     """Return the rule for ``document``, and those of its fields that the published description leaves open."""
     kind, action = document.get("type"), document.get("action")
     # Nothing but str: what is written of an Enum's member, str() or repr(), would be another text.
@@ -206,13 +224,17 @@ def _idempotency_key(given: object) -> str:
     return refuse_controls(text)
 
 
-def _id_of(given: str | None, document: Document, checked: Checked, idempotency_key: str | None) -> str:
+def _id_of(
+    given: str | None, document: Document, checked: Checked, idempotency_key: str | None
+) -> str:
     own = document.get("id") if checked.carries_id else None
     if given is None and own is None:
         if idempotency_key is None:
             return new_id()
         key = checked.keys[0] if checked.keys else "anonymous:"
-        return id_for(f"{document['type']}.{document['action']}", key, checked.name, idempotency_key)
+        return id_for(
+            f"{document['type']}.{document['action']}", key, checked.name, idempotency_key
+        )
     ids = {_ulid(id) for id in (given, own) if id is not None}
     if len(ids) > 1:
         raise Refusal("is not the job's", limit="the job's id", actual="another one")
@@ -224,7 +246,9 @@ def _ulid(id: object) -> str:
         id = resolved(id)
         id = str.__str__(id) if isinstance(id, str) else ""
     if not is_ulid(id := id.upper()):
-        raise Refusal("is not a ULID", limit="a ULID: 26 letters and digits", actual="something else")
+        raise Refusal(
+            "is not a ULID", limit="a ULID: 26 letters and digits", actual="something else"
+        )
     return id
 
 
@@ -232,8 +256,13 @@ def _check_large(checked: Checked, size: int) -> None:
     """Let pass what v2 cannot carry only if v1 can: what is v1's alone, and events and pages of people whom v1 would
     not take, by the shape of their identifier, for somebody else."""
     made = checked.document
-    if made["type"] in ("person", "object", "delivery") and (why := _not_for_v1(checked)) is not None:
-        refusal = too_many_bytes(size + (limits.STAMP_BYTES if checked.stamp else 0), limits.OPERATION_BYTES)
+    if (
+        made["type"] in ("person", "object", "delivery")
+        and (why := _not_for_v1(checked)) is not None
+    ):
+        refusal = too_many_bytes(
+            size + (limits.STAMP_BYTES if checked.stamp else 0), limits.OPERATION_BYTES
+        )
         refusal.problem += why
         raise refusal
     length = len(encoded(made.get("attributes")))

@@ -52,7 +52,9 @@ def _parsed(url: str) -> sa.URL:
     try:
         url = server_urls.outbox_url(url)
     except ValueError as error:
-        raise ConfigurationError(f"TRACKRELAY_OUTBOX_URL {str(error).removeprefix('it ')}") from None
+        raise ConfigurationError(
+            f"TRACKRELAY_OUTBOX_URL {str(error).removeprefix('it ')}"
+        ) from None
     scheme, _, rest = url.partition("://")
     kind, _, driver = scheme.partition("+")
     if kind == "sqlite" and driver in ("", "pysqlite"):

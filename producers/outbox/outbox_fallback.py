@@ -134,7 +134,11 @@ class Fallback:
         try:
             last_row = self._writable(lambda: self._insert(entries, lane))
         except (SQLAlchemyError, OSError) as error:
-            reason = why.args[0] if why else "the outbox holds earlier jobs of this key that were not relayed yet"
+            reason = (
+                why.args[0]
+                if why
+                else "the outbox holds earlier jobs of this key that were not relayed yet"
+            )
             message = f"{reason}; nor did the outbox take it: {_said(error)}"
             raise QueueUnavailable(message, *operations_of(entries)) from without_frames(error)
         with self._lock:
@@ -224,7 +228,9 @@ class Fallback:
                 "current_setting('transaction_read_only')"
             )
             if connection.execute(statement, {"ms": str(self._timeout_ms)}).one()[2] == "on":
-                raise ReadOnlySessionError("the outbox's database takes no writes: the session is read-only")
+                raise ReadOnlySessionError(
+                    "the outbox's database takes no writes: the session is read-only"
+                )
 
 
 def _keys(entries: Sequence[Entry]) -> list[str]:

@@ -74,7 +74,12 @@ class Outbox(Vocabulary):
 def insert(transaction: Transaction, entries: Sequence[Entry], lane: Lane) -> None:
     """Write ``entries`` in order, each as a row."""
     rows = [
-        {"job_id": entry.operation.id, "lane": lane, "format": FORMAT_VERSION, "entry": entry.data.decode()}
+        {
+            "job_id": entry.operation.id,
+            "lane": lane,
+            "format": FORMAT_VERSION,
+            "entry": entry.data.decode(),
+        }
         for entry in entries
     ]
     # A list of one would take the slower road of many.

@@ -41,7 +41,12 @@ def _on_sqlite(element: moment_ms, compiler: Any, **_: Any) -> str:
 table = sa.Table(
     "trackrelay_outbox",
     metadata,
-    sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
     sa.Column("job_id", sa.String(26), nullable=False),
     sa.Column("lane", sa.String(4), nullable=False),
     # How ``entry`` is to be read: a relay leaves a newer one alone.

@@ -17,7 +17,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from trackrelay.errors import ConfigurationError, QueueFull, QueueNotSetUp, QueueUnavailable, TrackRelayError
+from trackrelay.errors import (
+    ConfigurationError,
+    QueueFull,
+    QueueNotSetUp,
+    QueueUnavailable,
+    TrackRelayError,
+)
 from trackrelay.operations.keys import shard_of
 from trackrelay.operations.operation import Operation
 from trackrelay.operations.validation import checked_again, is_checked
@@ -227,7 +233,13 @@ def operations_of(entries: Iterable[Entry]) -> list[Operation]:
 
 
 def append_arguments(
-    entries: Sequence[Entry], lane: Lane, *, shards: int, max_length: int, generation: str = "", remembered: int = 0
+    entries: Sequence[Entry],
+    lane: Lane,
+    *,
+    shards: int,
+    max_length: int,
+    generation: str = "",
+    remembered: int = 0,
 ) -> list[str | bytes | int | float]:
     """What the append script takes as ARGV for ``entries``.
 
@@ -254,12 +266,16 @@ def loading_command(entries: Sequence[Entry], lane: Lane, *, shards: int, max_le
 
 
 @lru_cache(maxsize=1024)
-def _packed_head(touched: tuple[int, ...], lane: Lane, shards: int, max_length: int) -> tuple[int, bytes]:
+def _packed_head(
+    touched: tuple[int, ...], lane: Lane, shards: int, max_length: int
+) -> tuple[int, bytes]:
     arguments = ["EVALSHA", APPEND_SHA, 0, *_head(touched, lane, shards, max_length)]
     return len(arguments), resp.packed(arguments)
 
 
-def _placed(entries: Sequence[Entry], shards: int, *, gather: bool) -> tuple[tuple[int, ...], list[str | bytes | int]]:
+def _placed(
+    entries: Sequence[Entry], shards: int, *, gather: bool
+) -> tuple[tuple[int, ...], list[str | bytes | int]]:
     touched: set[int] = set()
     tail: list[str | bytes | int] = []
     placed = (Placed(_shards_of(entry.operation, shards), entry.data) for entry in entries)
@@ -274,7 +290,12 @@ def _shards_of(operation: Operation, shards: int) -> tuple[int, ...]:
 
 
 def _head(
-    touched: Sequence[int], lane: Lane, shards: int, max_length: int, generation: str = "", remembered: int = 0
+    touched: Sequence[int],
+    lane: Lane,
+    shards: int,
+    max_length: int,
+    generation: str = "",
+    remembered: int = 0,
 ) -> list[str | bytes | int | float]:
     # A relay's rows of both lanes come one after the other: live ones must not wait behind those that would have to.
     gives_way = lane == "bulk" and not generation
@@ -310,7 +331,11 @@ class GenerationDiffers(TrackRelayError):
     """The queue was set up anew, or has lost its latest entries: what a relay counts as relayed may be gone."""
 
     def __init__(self, actual: str | None) -> None:
-        super().__init__(f"the queue has generation {actual}" if actual else "the queue has lost its latest entries")
+        super().__init__(
+            f"the queue has generation {actual}"
+            if actual
+            else "the queue has lost its latest entries"
+        )
         #: The queue's generation; None: it is the same, and yet appends are missing.
         self.actual = actual
 
@@ -348,7 +373,8 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
             return places
         case ["full", length, limit]:
             raise QueueFull(
-                f"the queue would hold {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}", *operations
+                f"the queue would hold {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}",
+                *operations,
             )
         case ["bulk full", length, limit]:
             raise QueueFull(
@@ -371,14 +397,17 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
             raise ShardsDiffer(int(actual))
         case ["moving"]:
             raise QueueUnavailable(
-                "the queue's number of shards is being changed; it takes jobs again in a moment", *operations
+                "the queue's number of shards is being changed; it takes jobs again in a moment",
+                *operations,
             )
         case ["generation", actual]:
             raise GenerationDiffers(str(actual))
         case ["behind"]:
             raise GenerationDiffers(None)
         case ["unmigrated"]:
-            raise QueueNotSetUp("the queue was never set up in this Redis: run `trackrelay migrate` once")
+            raise QueueNotSetUp(
+                "the queue was never set up in this Redis: run `trackrelay migrate` once"
+            )
         case ["format", actual]:
             raise ConfigurationError(
                 f"the queue in Redis has format {actual}, this producer writes format {FORMAT_VERSION}: "

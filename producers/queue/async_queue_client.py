@@ -48,7 +48,9 @@ class AsyncRedisQueue:
                     f"all {MAX_CONNECTIONS} connections to the queue were in use for {self._timeout_s:g} s",
                     *operations_of(entries),
                 ) from error
-            raise reachability.lost(TimeoutError(f"no answer within {self._timeout_s:g} s"), entries) from error
+            raise reachability.lost(
+                TimeoutError(f"no answer within {self._timeout_s:g} s"), entries
+            ) from error
 
     async def aclose(self) -> None:
         """Close the connections that are not in use."""

@@ -99,9 +99,7 @@ class CallCounts:
         thread = threading.Thread(target=self._bring, name="trackrelay-counts", daemon=True)
         try:
             thread.start()
-        except (
-            RuntimeError
-        ):  # no more threads, or the process ends: the next call tries, or the end of the process brings them
+        except RuntimeError:  # no more threads, or the process ends: the next call tries, or the end of the process brings them
             return
         self._thread = thread
 
@@ -118,7 +116,9 @@ class CallCounts:
             return True
         try:
             self._write(counts)
-        except Exception:  # Redis is away, full, or no replica's: they wait, and nobody is disturbed
+        except (
+            Exception
+        ):  # Redis is away, full, or no replica's: they wait, and nobody is disturbed
             with self._lock:
                 for counted, number in counts.items():
                     self._add(counted, number)
@@ -146,7 +146,11 @@ class CallCounts:
                 arguments: list[Any] = [KEPT_S, MAX_COUNTS]
                 for counted, number in counts.items():
                     if (counted.kind, counted.hour) == (kind, hour):
-                        arguments += (self._field(counted, counted.field), self._field(counted, OTHERS), number)
+                        arguments += (
+                            self._field(counted, counted.field),
+                            self._field(counted, OTHERS),
+                            number,
+                        )
                 client.eval(_ADD_LUA, 1, redis_keys.calls(kind, hour), *arguments)
 
     def _field(self, counted: Counted, field: str) -> str:

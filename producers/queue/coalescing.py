@@ -34,7 +34,11 @@ class _Group:
 
     def in_one(self, shard: int) -> Placed:
         """All of them in one entry: each is a JSON list, and so is what they make."""
-        data = self.parts[0] if len(self.parts) == 1 else b"[%s]" % b",".join([part[1:-1] for part in self.parts])
+        data = (
+            self.parts[0]
+            if len(self.parts) == 1
+            else b"[%s]" % b",".join([part[1:-1] for part in self.parts])
+        )
         return Placed((shard,), data, len(self.parts))
 
 
@@ -46,7 +50,9 @@ def gathered(entries: Iterable[Placed]) -> Iterator[Placed]:
     groups: dict[int, _Group] = {}
     for entry in entries:
         if len(entry.shards) != 1:
-            yield from [groups.pop(shard).in_one(shard) for shard in entry.shards if shard in groups]
+            yield from [
+                groups.pop(shard).in_one(shard) for shard in entry.shards if shard in groups
+            ]
             yield entry
             continue
         (shard,) = entry.shards

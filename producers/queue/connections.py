@@ -27,7 +27,11 @@ from redis.retry import Retry
 from trackrelay.errors import ConfigurationError
 
 #: What a server answers that is not, or not yet, the one to write to; the same words stand inside an error of a script.
-_NOT_PRIMARY = {ReadOnlyError: "READONLY", MasterDownError: "MASTERDOWN", ClusterDownError: "CLUSTERDOWN"}
+_NOT_PRIMARY = {
+    ReadOnlyError: "READONLY",
+    MasterDownError: "MASTERDOWN",
+    ClusterDownError: "CLUSTERDOWN",
+}
 _NOT_PRIMARY_WORDS = (*_NOT_PRIMARY.values(), "LOADING")
 
 
@@ -37,7 +41,9 @@ class NotPrimaryError(ConnectionError):
 
 def not_primary(error: ResponseError) -> NotPrimaryError | None:
     """Return what ``error`` says of the connection that it came on; None: nothing."""
-    word = _NOT_PRIMARY.get(type(error)) or next((word for word in _NOT_PRIMARY_WORDS if word in str(error)), None)
+    word = _NOT_PRIMARY.get(type(error)) or next(
+        (word for word in _NOT_PRIMARY_WORDS if word in str(error)), None
+    )
     return NotPrimaryError(f"{word}: {error}") if word else None
 
 
@@ -110,7 +116,9 @@ class Connections:
 
     def __init__(self, url: str, timeout_s: float) -> None:
         try:
-            pool = redis.ConnectionPool.from_url(url, **(connection_options(timeout_s) | {"protocol": 2}))
+            pool = redis.ConnectionPool.from_url(
+                url, **(connection_options(timeout_s) | {"protocol": 2})
+            )
             pool.make_connection()
         except Exception as error:
             # Without its words: they quote what it takes for the port, which can be a password.

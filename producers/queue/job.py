@@ -53,7 +53,11 @@ _decoder = msgspec.json.Decoder(tuple[Job, ...])
 
 
 def encode_entry(
-    operation: Operation, *, source: str | None = None, trace: str | None = None, accepted_ms: int = 0
+    operation: Operation,
+    *,
+    source: str | None = None,
+    trace: str | None = None,
+    accepted_ms: int = 0,
 ) -> bytes:
     """The stream entry for ``operation``: a JSON list of jobs, its companion first."""
     companion = operation.companion

@@ -53,7 +53,9 @@ class Reachability:
     def check(self, entries: Sequence[Entry]) -> None:
         """Raise at once if the queue was found away a moment ago."""
         if self._away_until > self._clock():
-            raise QueueUnavailable(f"{self._reason} (a moment ago; not tried again yet)", *operations_of(entries))
+            raise QueueUnavailable(
+                f"{self._reason} (a moment ago; not tried again yet)", *operations_of(entries)
+            )
 
     def lost(self, error: Exception, entries: Sequence[Entry]) -> QueueUnavailable:
         """Note that the queue is away, and say so."""
@@ -90,7 +92,9 @@ def refused(error: ResponseError, entries: Sequence[Entry]) -> Exception:
 
 def log_not_kept(entries: Sequence[Entry], count: int) -> None:
     """Log that of the refused operations among ``entries`` the last ``count`` are not kept."""
-    refused = [entry.operation for entry in entries if isinstance(entry.operation, RefusedOperation)]
+    refused = [
+        entry.operation for entry in entries if isinstance(entry.operation, RefusedOperation)
+    ]
     for operation in refused[-count:]:
         log.error(
             "trackrelay: %s was refused and is not kept as a dead letter (job %s): in a minute %s are, and at most %s wait for a worker",
@@ -136,7 +140,9 @@ class RedisQueue:
             except (RedisError, OSError) as error:
                 if attempt >= ATTEMPTS or time.monotonic() >= give_up:
                     raise self.reachability.lost(error, entries) from error
-        raise QueueUnavailable("the queue's number of shards keeps changing", *operations_of(entries))
+        raise QueueUnavailable(
+            "the queue's number of shards keeps changing", *operations_of(entries)
+        )
 
     def close(self) -> None:
         """Close the connections."""

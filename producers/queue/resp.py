@@ -12,7 +12,10 @@ Argument = str | bytes | int | float
 
 def packed(arguments: Iterable[Argument]) -> bytes:
     """The arguments of a command; before them goes their number, see :func:`command`."""
-    parts = [argument if isinstance(argument, bytes) else str(argument).encode() for argument in arguments]
+    parts = [
+        argument if isinstance(argument, bytes) else str(argument).encode()
+        for argument in arguments
+    ]
     return b"".join([b"$%d\r\n%s\r\n" % (len(part), part) for part in parts])
 
 

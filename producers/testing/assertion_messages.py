@@ -49,7 +49,9 @@ def missing(
     return f"no {wanted} was enqueued; {which} differs (- expected, + enqueued):\n{different}\n\n{listed(everything)}"
 
 
-def unexpected(what: str, found: Sequence[CapturedOperation], everything: Sequence[CapturedOperation]) -> str:
+def unexpected(
+    what: str, found: Sequence[CapturedOperation], everything: Sequence[CapturedOperation]
+) -> str:
     """The message when something is there that should not be."""
     return f"{what} was enqueued {_times(len(found))}\n\n{listed(everything)}"
 
@@ -67,7 +69,11 @@ def listed(everything: Sequence[CapturedOperation]) -> str:
 
 
 def _with(expected: Mapping[str, JSON]) -> str:
-    return " with " + ", ".join(f"{name}={_value(value)}" for name, value in expected.items()) if expected else ""
+    return (
+        " with " + ", ".join(f"{name}={_value(value)}" for name, value in expected.items())
+        if expected
+        else ""
+    )
 
 
 def _value(value: object) -> str:

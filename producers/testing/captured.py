@@ -119,7 +119,11 @@ class Captured(Sequence[CapturedOperation]):
         return self._found(what, about, _expected(data, some_data), times)
 
     def assert_identified(
-        self, person: PersonLike, attributes: Mapping[str, Any] | None = None, /, **some_attributes: Any
+        self,
+        person: PersonLike,
+        attributes: Mapping[str, Any] | None = None,
+        /,
+        **some_attributes: Any,
     ) -> CapturedOperation:
         """That a person was added or updated, with these attributes among others; returns the last that matches."""
         __tracebackhide__ = True
@@ -157,7 +161,11 @@ class Captured(Sequence[CapturedOperation]):
     def assert_not_tracked(self, name: str, person: PersonLike | None = None) -> None:
         """That no event of that name was enqueued (for that person)."""
         __tracebackhide__ = True
-        found = [each for each in self.events if each.name == name and (person is None or each.key == _key(person))]
+        found = [
+            each
+            for each in self.events
+            if each.name == name and (person is None or each.key == _key(person))
+        ]
         if found:
             raise AssertionError(assertion_messages.unexpected(f"event {name!r}", found, self.all))
 
@@ -168,14 +176,26 @@ class Captured(Sequence[CapturedOperation]):
             raise AssertionError(assertion_messages.unexpected("operation", self.all, self.all))
 
     def _found(
-        self, what: str, about: list[CapturedOperation], expected: dict[str, JSON], times: int | None
+        self,
+        what: str,
+        about: list[CapturedOperation],
+        expected: dict[str, JSON],
+        times: int | None,
     ) -> CapturedOperation:
         __tracebackhide__ = True
         if times is not None and times < 1:
-            raise ValueError(f"times is {times}; that something was not enqueued is said with assert_not_tracked()")
-        met = [each for each in about if assertion_messages.differences(expected, each.attributes) == []]
+            raise ValueError(
+                f"times is {times}; that something was not enqueued is said with assert_not_tracked()"
+            )
+        met = [
+            each
+            for each in about
+            if assertion_messages.differences(expected, each.attributes) == []
+        ]
         if not met or (times is not None and len(met) != times):
-            raise AssertionError(assertion_messages.missing(what, expected, times, met, about, self.all))
+            raise AssertionError(
+                assertion_messages.missing(what, expected, times, met, about, self.all)
+            )
         return met[-1]
 
     # ── a sequence ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -74,17 +74,27 @@ def _filter(request: Request) -> tuple[dict[str, Any], Any]:
 
 def _search_people(state: State, request: Request) -> Answer:
     _, test = _filter(request)
-    found = (each for each in state.people if test(Subject(each.all_attributes(), frozenset(each.segments))))
+    found = (
+        each
+        for each in state.people
+        if test(Subject(each.all_attributes(), frozenset(each.segments)))
+    )
     people, following = page(request, found, CUSTOMERS)
     ids = [each.identifiers["id"] for each in people if "id" in each.identifiers]
-    return json_answer(200, {"identifiers": [_named(each) for each in people], "ids": ids, "next": following})
+    return json_answer(
+        200, {"identifiers": [_named(each) for each in people], "ids": ids, "next": following}
+    )
 
 
 def _attributes(state: State, name: str, id_type: str) -> Answer:
     if id_type not in ("id", "email", "cio_id"):
         return _error(400, "id_type must be one of id, email, cio_id")
     person = state.people.find(person_ref(id_type, name).key)
-    return json_answer(200, {"customer": customer(person)}) if person else _error(404, "customer not found")
+    return (
+        json_answer(200, {"customer": customer(person)})
+        if person
+        else _error(404, "customer not found")
+    )
 
 
 def customer(person: Person) -> dict[str, Any]:
@@ -98,7 +108,12 @@ def customer(person: Person) -> dict[str, Any]:
         "timestamps": {name: int(times[name]) for name in attributes if name in times},
         "unsubscribed": person.unsubscribed,
         "devices": [
-            {"id": each.token, "platform": each.platform, "last_used": each.last_used, "attributes": each.attributes}
+            {
+                "id": each.token,
+                "platform": each.platform,
+                "last_used": each.last_used,
+                "attributes": each.attributes,
+            }
             for each in person.devices.values()
         ],
     }
@@ -116,7 +131,9 @@ def _search_objects(state: State, request: Request) -> Answer:
     )
     objects, following = page(request, found, OBJECTS)
     named = [{"cio_object_id": each.cio_object_id, "object_id": each.object_id} for each in objects]
-    return json_answer(200, {"identifiers": named, "ids": [each.object_id for each in objects], "next": following})
+    return json_answer(
+        200, {"identifiers": named, "ids": [each.object_id for each in objects], "next": following}
+    )
 
 
 def _relationships(state: State, type_id: str, object_id: str, request: Request) -> Answer:

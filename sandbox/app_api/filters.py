@@ -26,7 +26,9 @@ Test = Callable[[Subject], bool]
 def compile_filter(filter: Any) -> Test:
     """Turn a filter into a test, or raise `BadFilter`."""
     if not isinstance(filter, dict) or len(filter) != 1:
-        raise BadFilter("a filter is an object with one of and, or, not, attribute, object_attribute, segment")
+        raise BadFilter(
+            "a filter is an object with one of and, or, not, attribute, object_attribute, segment"
+        )
     [(kind, body)] = filter.items()
     try:
         return _COMPILERS[kind](body)

@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["status", "delay", "hang", "drip", "close_before", "close_after", "body", "redirect", "reject"]
+Kind = Literal[
+    "status", "delay", "hang", "drip", "close_before", "close_after", "body", "redirect", "reject"
+]
 
 #: The status of an answer when the fault does not say: by kind.
 _USUAL_STATUS = {"status": 503, "body": 200, "redirect": 307, "reject": 400}
@@ -33,7 +35,9 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def about_operations(self) -> bool:
         """Does it ask about operations, rather than about the request alone?"""
-        return any(part is not None for part in (self.type, self.action, self.name, self.identifier))
+        return any(
+            part is not None for part in (self.type, self.action, self.name, self.identifier)
+        )
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,7 +89,9 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"errors is {self.errors}; it is between 1 and {MAX_ERRORS}")
         for name in ("retry_after", "content_type", "location"):
             if not _fits_a_header(getattr(self, name)):
-                raise ValueError(f"{name} must be printable ASCII of at most {MAX_HEADER:,} characters")
+                raise ValueError(
+                    f"{name} must be printable ASCII of at most {MAX_HEADER:,} characters"
+                )
         if self.kind in ("delay", "drip") and self.seconds is None:
             raise ValueError(f"a fault of kind {self.kind} needs seconds")
         if self.kind == "body" and self.body is None:

@@ -81,7 +81,9 @@ class FaultBook:
 
     def delete_all(self, *, outages_only: bool = False) -> None:
         """Take all faults out of force."""
-        for number in [number for number, entry in self._entries.items() if entry.outage or not outages_only]:
+        for number in [
+            number for number, entry in self._entries.items() if entry.outage or not outages_only
+        ]:
             self.delete(number)
 
     def view(self) -> list[dict[str, Any]]:
@@ -110,15 +112,22 @@ class FaultBook:
         if not rejecting:
             return list(traffic.operations)
         bodies: Iterable[bytes] = sources or itertools.repeat(traffic.body)
-        return [self._reject(rejecting, each, body) for each, body in zip(traffic.operations, bodies, strict=False)]
+        return [
+            self._reject(rejecting, each, body)
+            for each, body in zip(traffic.operations, bodies, strict=False)
+        ]
 
-    def _reject(self, rejecting: list[Entry], operation: Operation | Refused, body: bytes) -> Operation | Refused:
+    def _reject(
+        self, rejecting: list[Entry], operation: Operation | Refused, body: bytes
+    ) -> Operation | Refused:
         if isinstance(operation, Refused):
             return operation
         for entry in rejecting:
             match = entry.fault.match
             if _names(match, operation) and _contains(match, body) and entry.strikes(self._chance):
-                return Refused(entry.fault.field, entry.fault.message, entry.fault.reason, entry.fault.errors)
+                return Refused(
+                    entry.fault.field, entry.fault.message, entry.fault.reason, entry.fault.errors
+                )
         return operation
 
 

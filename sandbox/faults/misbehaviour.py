@@ -20,7 +20,9 @@ Usual = Callable[[int, str], Answer]
 class Misbehaviour:
     """A struck request, and what is done to it; returns the status sent, None if there was none."""
 
-    def __init__(self, entry: Entry, connection: Connection, carry_out: Carry, usual: Usual) -> None:
+    def __init__(
+        self, entry: Entry, connection: Connection, carry_out: Carry, usual: Usual
+    ) -> None:
         self._entry = entry
         self._fault = entry.fault
         self._connection = connection
@@ -53,14 +55,21 @@ class Misbehaviour:
 
     async def _drip(self) -> int | None:
         answer = self._carry_out()
-        await self._connection.drip(answer, self._fault.seconds or 0, lambda gap: pause(self._entry, gap))
+        await self._connection.drip(
+            answer, self._fault.seconds or 0, lambda gap: pause(self._entry, gap)
+        )
         return answer.status
 
     async def _hang(self) -> None:
         if self._fault.effect:
             self._carry_out()
-        waits = {asyncio.ensure_future(self._entry.deleted.wait()), asyncio.ensure_future(self._connection.gone())}
-        _, pending = await asyncio.wait(waits, timeout=self._fault.seconds, return_when=asyncio.FIRST_COMPLETED)
+        waits = {
+            asyncio.ensure_future(self._entry.deleted.wait()),
+            asyncio.ensure_future(self._connection.gone()),
+        }
+        _, pending = await asyncio.wait(
+            waits, timeout=self._fault.seconds, return_when=asyncio.FIRST_COMPLETED
+        )
         for each in pending:
             each.cancel()
         await self._connection.close()
@@ -86,4 +95,6 @@ def faulty_answer(fault: Fault, usual: Usual) -> Answer:
     if fault.body is None:
         answer = usual(status, fault.message)
         return answer._replace(headers=answer.headers + extra)
-    return Answer(status, fault.body.encode(), ((b"content-type", fault.content_type.encode()), *extra))
+    return Answer(
+        status, fault.body.encode(), ((b"content-type", fault.content_type.encode()), *extra)
+    )

@@ -56,14 +56,27 @@ class Effects:
         self.log: Log[Effect] = Log(keep, keep_bytes)
         self._keep_bodies = keep_bodies
 
-    def add(self, op: Operation, outcome: Outcome, at: float, path: str, source: bytes | None) -> Effect:
+    def add(
+        self, op: Operation, outcome: Outcome, at: float, path: str, source: bytes | None
+    ) -> Effect:
         """Record what became of an operation; `source` is its JSON if v2 sent it."""
         body = None
         if self._keep_bodies:
             body = source if source is not None else _encode({"attributes": op.attributes})
         ignored, note = outcome
         effect = Effect(
-            self.log.next_seq, at, op.type, op.action, op.name, op.keys, op.id, path, op.timestamp, ignored, note, body
+            self.log.next_seq,
+            at,
+            op.type,
+            op.action,
+            op.name,
+            op.keys,
+            op.id,
+            path,
+            op.timestamp,
+            ignored,
+            note,
+            body,
         )
         self.log.append(effect)
         return effect

@@ -10,7 +10,14 @@ import msgspec
 from .record_log import Log
 
 #: Shown as they came. Credentials are not among them.
-SHOWN_HEADERS = (b"content-type", b"content-length", b"user-agent", b"accept-encoding", b"connection", b"expect")
+SHOWN_HEADERS = (
+    b"content-type",
+    b"content-length",
+    b"user-agent",
+    b"accept-encoding",
+    b"connection",
+    b"expect",
+)
 
 
 #: Named, for a record has a field called `bytes`.
@@ -55,7 +62,9 @@ def readable(body: bytes | None) -> Any:
 
 def shown_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     """The headers worth keeping; of the credentials only how they were sent."""
-    shown = {name.decode(): headers[name].decode("latin-1") for name in SHOWN_HEADERS if name in headers}
+    shown = {
+        name.decode(): headers[name].decode("latin-1") for name in SHOWN_HEADERS if name in headers
+    }
     if authorization := headers.get(b"authorization"):
         shown["authorization"] = authorization.partition(b" ")[0].decode("latin-1")
     return shown
@@ -69,10 +78,18 @@ class Requests:
         self._keep_bodies = keep_bodies
 
     def begin(
-        self, at: float, method: str, path: str, query: str, headers: Mapping[bytes, bytes], body: bytes
+        self,
+        at: float,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[bytes, bytes],
+        body: bytes,
     ) -> RequestRecord:
         """Record a request that has arrived."""
         kept = body if self._keep_bodies else None
-        record = RequestRecord(self.log.next_seq, at, method, path, query, shown_headers(headers), len(body), body=kept)
+        record = RequestRecord(
+            self.log.next_seq, at, method, path, query, shown_headers(headers), len(body), body=kept
+        )
         self.log.append(record)
         return record

@@ -76,7 +76,9 @@ _decode = msgspec.json.Decoder().decode
 def _read_batch(request: Request, most_operations: int) -> Told:
     request.require_json_type()
     if len(request.body) >= published_limits.BATCH_BYTES:
-        raise Malformed("batch", f"the request must be smaller than {published_limits.BATCH_BYTES} bytes")
+        raise Malformed(
+            "batch", f"the request must be smaller than {published_limits.BATCH_BYTES} bytes"
+        )
     try:
         sources = [bytes(raw) for raw in _batch_decoder.decode(request.body).batch]
         # All of it is decoded before any of it counts: half a batch is no batch.
@@ -85,7 +87,10 @@ def _read_batch(request: Request, most_operations: int) -> Told:
         raise Malformed("batch", f"the body is not a batch in valid JSON: {error}") from None
     if len(sources) > most_operations:
         raise Malformed("batch", f"a batch cannot have more than {most_operations} operations")
-    return Told([_read(document, len(source)) for document, source in zip(documents, sources, strict=True)], sources)
+    return Told(
+        [_read(document, len(source)) for document, source in zip(documents, sources, strict=True)],
+        sources,
+    )
 
 
 def _read_entity(request: Request, _: int) -> Told:
@@ -96,7 +101,9 @@ def _read_entity(request: Request, _: int) -> Told:
 def _read(document: Any, size: int) -> Operation | Refused:
     try:
         if size > published_limits.OPERATION_BYTES:
-            raise Refused("", f"an operation cannot be larger than {published_limits.OPERATION_BYTES} bytes")
+            raise Refused(
+                "", f"an operation cannot be larger than {published_limits.OPERATION_BYTES} bytes"
+            )
         return v2.parse(document)
     except Refused as refused:
         return refused

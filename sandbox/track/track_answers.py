@@ -27,7 +27,9 @@ NO_CONTENT = Answer(204, b"", ())
 
 def json_answer(status: int, document: Any, headers: Headers = ()) -> Answer:
     """An answer that carries `document`."""
-    return Answer(status, msgspec.json.encode(document), ((b"content-type", b"application/json"), *headers))
+    return Answer(
+        status, msgspec.json.encode(document), ((b"content-type", b"application/json"), *headers)
+    )
 
 
 def meta_error(status: int, message: str) -> Answer:
@@ -47,11 +49,17 @@ def v2_errors(status: int, refused: Refused) -> Answer:
 
 def v2_partly(refused: Sequence[tuple[int, Refused]]) -> Answer:
     """v2's answer to a batch of which some operations are refused."""
-    errors = [{"batch_index": index, **error} for index, each in refused for error in _described(each)]
+    errors = [
+        {"batch_index": index, **error} for index, each in refused for error in _described(each)
+    ]
     return json_answer(207, {"errors": errors})
 
 
 def _described(refused: Refused) -> Iterator[dict[str, str]]:
     yield {"reason": refused.reason, "field": refused.field, "message": refused.message}
     for number in range(2, refused.times + 1):
-        yield {"reason": refused.reason, "field": refused.field, "message": f"{refused.message} ({number})"}
+        yield {
+            "reason": refused.reason,
+            "field": refused.field,
+            "message": f"{refused.message} ({number})",
+        }

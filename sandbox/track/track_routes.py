@@ -39,4 +39,6 @@ def find(method: str, segments: Segments) -> Endpoint:
 
 
 def _fits(template: Segments, segments: Segments) -> bool:
-    return all(part == segment or part[0] == "{" for part, segment in zip(template, segments, strict=True))
+    return all(
+        part == segment or part[0] == "{" for part, segment in zip(template, segments, strict=True)
+    )

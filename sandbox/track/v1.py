@@ -31,8 +31,19 @@ from .parsed_request import Request
 from .refusal import Refused
 from .v2 import DELIVERY_METRICS, identify_keys
 
-METRICS = ("bounced", "clicked", "converted", "deferred", "delivered", "dropped", "opened", "spammed")
-RESERVED_FORM_FIELDS = frozenset({"form_id", "form_name", "form_type", "form_url", "form_url_param"})
+METRICS = (
+    "bounced",
+    "clicked",
+    "converted",
+    "deferred",
+    "delivered",
+    "dropped",
+    "opened",
+    "spammed",
+)
+RESERVED_FORM_FIELDS = frozenset(
+    {"form_id", "form_name", "form_type", "form_url", "form_url_param"}
+)
 #: Told apart from the attributes: they steer the identify.
 _IDENTIFY_CONTROLS = frozenset({"_timestamp", "_update", "cio_relationships"})
 
@@ -56,7 +67,9 @@ def identify(request: Request) -> Operation:
     )
 
 
-def simple(kind: type[DeletePerson] | type[Suppress] | type[Unsuppress], action: str) -> Callable[[Request], Operation]:
+def simple(
+    kind: type[DeletePerson] | type[Suppress] | type[Unsuppress], action: str
+) -> Callable[[Request], Operation]:
     """DELETE /customers/{identifier} and POST …/suppress, …/unsuppress: the path says it all."""
 
     def read(request: Request) -> Operation:
@@ -122,13 +135,18 @@ def delete_device(request: Request) -> Operation:
     person, token = parts.path_person(request.segments[3]), request.segments[5]
     if not token.strip():
         raise Refused("", "device id cannot be blank")
-    return DeleteDevice(type="person", action="delete_device", keys=(person.key,), person=person, token=token)
+    return DeleteDevice(
+        type="person", action="delete_device", keys=(person.key,), person=person, token=token
+    )
 
 
 def merge(request: Request) -> Operation:
     """POST /merge_customers."""
     payload = parts.json_object(request.json())
-    primary, secondary = v2_parts.merged_person(payload, "primary"), v2_parts.merged_person(payload, "secondary")
+    primary, secondary = (
+        v2_parts.merged_person(payload, "primary"),
+        v2_parts.merged_person(payload, "secondary"),
+    )
     keys = (primary.key, secondary.key)
     return Merge(type="person", action="merge", keys=keys, primary=primary, secondary=secondary)
 
@@ -171,7 +189,11 @@ def _segment_people(request: Request) -> tuple[PersonRef, ...]:
         raise Refused("", f"ids must be a list of 1 to {published_limits.SEGMENT_IDS} strings")
     if not all(isinstance(value, str) for value in ids):
         raise Refused("", "ids must be strings")
-    return tuple(person_ref(kind, value) for value in ids if value.strip() and (kind != "email" or "@" in value))
+    return tuple(
+        person_ref(kind, value)
+        for value in ids
+        if value.strip() and (kind != "email" or "@" in value)
+    )
 
 
 def submit_form(request: Request) -> Operation:

@@ -40,7 +40,9 @@ def path_person(identifier: str) -> PersonRef:
             raise Refused("", "cio_id attribute cannot be an empty string")
         return person_ref("cio_id", identifier.removeprefix("cio_"))
     if longer(identifier, published_limits.PERSON_ID_BYTES):
-        raise Refused("", f"id attribute cannot be longer than {published_limits.PERSON_ID_BYTES} bytes")
+        raise Refused(
+            "", f"id attribute cannot be longer than {published_limits.PERSON_ID_BYTES} bytes"
+        )
     return person_ref("id", identifier)
 
 
@@ -54,12 +56,18 @@ def json_object(payload: Any) -> JsonObject:
 def person_attributes(payload: JsonObject) -> JsonObject:
     """A person's attributes, within the limits."""
     if len(payload) > published_limits.ATTRIBUTES:
-        raise Refused("", f"cannot identify more than {published_limits.ATTRIBUTES} attributes in one request")
+        raise Refused(
+            "", f"cannot identify more than {published_limits.ATTRIBUTES} attributes in one request"
+        )
     if overlong_name(payload) is not None:
-        raise Refused("", f"attribute name cannot be longer than {published_limits.ATTRIBUTE_NAME_BYTES} bytes")
+        raise Refused(
+            "",
+            f"attribute name cannot be longer than {published_limits.ATTRIBUTE_NAME_BYTES} bytes",
+        )
     if (name := overlong_value(payload)) is not None:
         raise Refused(
-            "", f"value for attribute '{name}' cannot be longer than {published_limits.ATTRIBUTE_VALUE_BYTES} bytes"
+            "",
+            f"value for attribute '{name}' cannot be longer than {published_limits.ATTRIBUTE_VALUE_BYTES} bytes",
         )
     payload = v2_parts.with_named(payload)
     if wrong := wrong_preferences(payload.get("cio_subscription_preferences")):
@@ -97,7 +105,9 @@ def relationships(payload: JsonObject) -> tuple[tuple[Relationship, ...], bool]:
         raise Refused("", "cio_relationships must be a hash")
     action = given.get("action", "add_relationships")
     if action not in ("add_relationships", "delete_relationships"):
-        raise Refused("", "cio_relationships action must be add_relationships or delete_relationships")
+        raise Refused(
+            "", "cio_relationships action must be add_relationships or delete_relationships"
+        )
     related = v2_parts.related_objects({"cio_relationships": given.get("relationships")})
     return related, action == "delete_relationships"
 
@@ -110,7 +120,9 @@ def event_name(payload: JsonObject) -> str:
     if not (trimmed := name.strip()):
         raise Refused("", "event name must not be blank")
     if longer(trimmed, published_limits.EVENT_NAME_BYTES):
-        raise Refused("", f"event name cannot be longer than {published_limits.EVENT_NAME_BYTES} bytes")
+        raise Refused(
+            "", f"event name cannot be longer than {published_limits.EVENT_NAME_BYTES} bytes"
+        )
     return trimmed
 
 
@@ -141,7 +153,9 @@ def event_data(payload: JsonObject) -> JsonObject:
     if type(data) is not dict:
         raise Refused("", "event data must be a hash")
     if too_large(data, published_limits.EVENT_DATA_BYTES):
-        raise Refused("", f"event data cannot be longer than {published_limits.EVENT_DATA_BYTES} bytes")
+        raise Refused(
+            "", f"event data cannot be longer than {published_limits.EVENT_DATA_BYTES} bytes"
+        )
     for name in v2_parts.EVENT_TEXTS[event_type(payload)]:
         if not isinstance(data.get(name, ""), str):
             raise Refused("", f"{name} must be a string value")
@@ -156,5 +170,10 @@ def text(payload: JsonObject, name: str, required: bool = False) -> str | None:
     if given is None and not required:
         return None
     if not isinstance(given, str) or (required and not given.strip()):
-        raise Refused("", f"{name} attribute must be present" if given is None else f"{name} must be a string value")
+        raise Refused(
+            "",
+            f"{name} attribute must be present"
+            if given is None
+            else f"{name} must be a string value",
+        )
     return given

@@ -89,7 +89,9 @@ def _event(o: JsonObject) -> Event:
     )
 
 
-def _simple(kind: type[DeletePerson] | type[Suppress] | type[Unsuppress]) -> Callable[[JsonObject], Operation]:
+def _simple(
+    kind: type[DeletePerson] | type[Suppress] | type[Unsuppress],
+) -> Callable[[JsonObject], Operation]:
     def read(o: JsonObject) -> Operation:
         person = v2_identifiers.person(o.get("identifiers"))
         return kind(type="person", action=o["action"], keys=(person.key,), person=person)
@@ -128,7 +130,9 @@ def _add_device(o: JsonObject) -> AddDevice:
 def _delete_device(o: JsonObject) -> DeleteDevice:
     person = v2_identifiers.person(o.get("identifiers"))
     token = parts.device(o)["token"]
-    return DeleteDevice(type="person", action="delete_device", keys=(person.key,), person=person, token=token)
+    return DeleteDevice(
+        type="person", action="delete_device", keys=(person.key,), person=person, token=token
+    )
 
 
 def _merge(o: JsonObject) -> Merge:

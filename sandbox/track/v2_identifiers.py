@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from trackrelay.sandbox import published_limits
-from trackrelay.sandbox.parsed_operations import ObjectRef, PersonRef, cio_object_ref, object_ref, person_ref
+from trackrelay.sandbox.parsed_operations import (
+    ObjectRef,
+    PersonRef,
+    cio_object_ref,
+    object_ref,
+    person_ref,
+)
 from trackrelay.sandbox.shape_checks import as_name, is_email, is_phone, is_type_id, longer
 
 from .refusal import Refused
@@ -16,7 +22,9 @@ PLAIN_PERSON_KINDS = frozenset({"id", "email", "cio_id"})
 ANONYMOUS_KINDS = frozenset({"anonymous_id"})
 
 
-def person(identifiers: Any, field: str = "identifiers", kinds: frozenset[str] = PERSON_KINDS) -> PersonRef:
+def person(
+    identifiers: Any, field: str = "identifiers", kinds: frozenset[str] = PERSON_KINDS
+) -> PersonRef:
     """Read a person's one identifier."""
     if type(identifiers) is not dict:
         raise _missing_or_wrong(identifiers, field)
@@ -24,7 +32,9 @@ def person(identifiers: Any, field: str = "identifiers", kinds: frozenset[str] =
         raise Refused(field, f"exactly one identifier is required, got {len(identifiers)}")
     for kind, value in identifiers.items():
         if kind not in kinds:
-            raise Refused(f"{field}.{kind}", f"unknown identifier, expected one of {', '.join(sorted(kinds))}")
+            raise Refused(
+                f"{field}.{kind}", f"unknown identifier, expected one of {', '.join(sorted(kinds))}"
+            )
         named = _checked(kind, value, f"{field}.{kind}")
     return person_ref(kind, named)
 
@@ -38,7 +48,9 @@ def some_object(identifiers: Any, field: str = "identifiers") -> ObjectRef:
     if identifiers.keys() == {"cio_object_id"}:
         cio_object_id = _text(identifiers["cio_object_id"], f"{field}.cio_object_id")
         return cio_object_ref(cio_object_id)
-    raise Refused(field, "an object is named by object_type_id and object_id, or by cio_object_id alone")
+    raise Refused(
+        field, "an object is named by object_type_id and object_id, or by cio_object_id alone"
+    )
 
 
 def _object_by_id(type_id: Any, object_id: Any, field: str) -> ObjectRef:
@@ -46,7 +58,9 @@ def _object_by_id(type_id: Any, object_id: Any, field: str) -> ObjectRef:
         raise Refused(f"{field}.object_type_id", "must be a string that holds an integer from 1")
     object_id = _text(as_name(object_id), f"{field}.object_id")
     if longer(object_id, published_limits.OBJECT_ID_BYTES):
-        raise Refused(f"{field}.object_id", f"cannot be longer than {published_limits.OBJECT_ID_BYTES} bytes")
+        raise Refused(
+            f"{field}.object_id", f"cannot be longer than {published_limits.OBJECT_ID_BYTES} bytes"
+        )
     return object_ref(type_id, object_id)
 
 

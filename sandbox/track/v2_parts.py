@@ -45,7 +45,11 @@ def person_attributes(operation: JsonObject) -> JsonObject:
 
 def with_named(attributes: JsonObject) -> JsonObject:
     """Return the attributes with a number that names the person as its text."""
-    numbers = {name: as_name(attributes[name]) for name in ("id", "anonymous_id") if type(attributes.get(name)) is int}
+    numbers = {
+        name: as_name(attributes[name])
+        for name in ("id", "anonymous_id")
+        if type(attributes.get(name)) is int
+    }
     return {**attributes, **numbers} if numbers else attributes
 
 
@@ -53,7 +57,10 @@ def object_attributes(attributes: Any, field: str = "attributes") -> JsonObject:
     """The attributes of an object or of a relationship, which also have a limit together."""
     measured = _measured(attributes, field)
     if measured and too_large(measured, published_limits.ATTRIBUTES_BYTES):
-        raise Refused(field, f"attributes cannot be larger than {published_limits.ATTRIBUTES_BYTES} bytes together")
+        raise Refused(
+            field,
+            f"attributes cannot be larger than {published_limits.ATTRIBUTES_BYTES} bytes together",
+        )
     return measured
 
 
@@ -63,14 +70,19 @@ def _measured(attributes: Any, field: str) -> JsonObject:
     if type(attributes) is not dict:
         raise Refused(field, "must be an object")
     if len(attributes) > published_limits.ATTRIBUTES:
-        raise Refused(field, f"cannot identify more than {published_limits.ATTRIBUTES} attributes in one request")
+        raise Refused(
+            field,
+            f"cannot identify more than {published_limits.ATTRIBUTES} attributes in one request",
+        )
     if (name := overlong_name(attributes)) is not None:
         raise Refused(
-            field, f"property name cannot be longer than {published_limits.ATTRIBUTE_NAME_BYTES} bytes: {name[:40]}…"
+            field,
+            f"property name cannot be longer than {published_limits.ATTRIBUTE_NAME_BYTES} bytes: {name[:40]}…",
         )
     if (name := overlong_value(attributes)) is not None:
         raise Refused(
-            f"{field}.{name}", f"property value cannot be longer than {published_limits.ATTRIBUTE_VALUE_BYTES} bytes"
+            f"{field}.{name}",
+            f"property value cannot be longer than {published_limits.ATTRIBUTE_VALUE_BYTES} bytes",
         )
     return attributes
 
@@ -123,17 +135,25 @@ def event_data(operation: JsonObject) -> JsonObject:
 def related_objects(operation: JsonObject, required: bool = False) -> tuple[Relationship, ...]:
     """The objects in `cio_relationships` of a person."""
     return tuple(
-        Relationship(v2_identifiers.some_object(entry.get("identifiers"), f"{field}.identifiers"), _own(entry, field))
+        Relationship(
+            v2_identifiers.some_object(entry.get("identifiers"), f"{field}.identifiers"),
+            _own(entry, field),
+        )
         for field, entry in _entries(operation, required)
     )
 
 
 def related_people(
-    operation: JsonObject, required: bool = False, kinds: frozenset[str] = v2_identifiers.PLAIN_PERSON_KINDS
+    operation: JsonObject,
+    required: bool = False,
+    kinds: frozenset[str] = v2_identifiers.PLAIN_PERSON_KINDS,
 ) -> tuple[Relationship, ...]:
     """The people in `cio_relationships` of an object."""
     return tuple(
-        Relationship(v2_identifiers.person(entry.get("identifiers"), f"{field}.identifiers", kinds), _own(entry, field))
+        Relationship(
+            v2_identifiers.person(entry.get("identifiers"), f"{field}.identifiers", kinds),
+            _own(entry, field),
+        )
         for field, entry in _entries(operation, required)
     )
 
@@ -146,7 +166,9 @@ def anonymous_people(operation: JsonObject) -> tuple[Relationship, ...]:
     related = related_people(operation, kinds=v2_identifiers.ANONYMOUS_KINDS)
     if (given := operation.get("anonymous_id")) is None:
         return related
-    ref = v2_identifiers.person({"anonymous_id": given}, "anonymous_id", v2_identifiers.ANONYMOUS_KINDS)
+    ref = v2_identifiers.person(
+        {"anonymous_id": given}, "anonymous_id", v2_identifiers.ANONYMOUS_KINDS
+    )
     return (*related, Relationship(ref, {}))
 
 
@@ -165,7 +187,9 @@ def _entries(operation: JsonObject, required: bool) -> list[tuple[str, JsonObjec
 
 
 def _own(entry: JsonObject, field: str) -> JsonObject:
-    return object_attributes(entry.get("relationship_attributes"), f"{field}.relationship_attributes")
+    return object_attributes(
+        entry.get("relationship_attributes"), f"{field}.relationship_attributes"
+    )
 
 
 def device(operation: JsonObject) -> JsonObject:
@@ -177,7 +201,11 @@ def device(operation: JsonObject) -> JsonObject:
         raise Refused("device", "must be an object")
     token = given.get("token")
     if not isinstance(token, str) or not token.strip():
-        raise Refused("device.token", "must be present" if token is None else "must be a string value", "required")
+        raise Refused(
+            "device.token",
+            "must be present" if token is None else "must be a string value",
+            "required",
+        )
     return given
 
 

@@ -79,7 +79,9 @@ class Control:
             return wrong(str(error))
         if not isinstance(person, str):
             return wrong('say to whom it went: {"person": "id:42"}')
-        self._sandbox.workspace.state.deliveries.of(request.path_params["delivery_id"]).person_key = person
+        self._sandbox.workspace.state.deliveries.of(
+            request.path_params["delivery_id"]
+        ).person_key = person
         return shown({})
 
     async def reset(self, request: Request) -> Response:

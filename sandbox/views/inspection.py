@@ -25,7 +25,9 @@ class Look:
     async def page(self, request: Request) -> Response:
         """The page for eyes."""
         # Nobody puts the page with its buttons under one of their own.
-        return HTMLResponse(self._page, headers={"Content-Security-Policy": "frame-ancestors 'none'"})
+        return HTMLResponse(
+            self._page, headers={"Content-Security-Policy": "frame-ancestors 'none'"}
+        )
 
     async def latest(self, request: Request) -> Response:
         """What that page shows."""
@@ -56,7 +58,11 @@ class Look:
         key = key.lower() if key.startswith("email:") else key
         state = self._sandbox.workspace.state
         person = state.people.find(key)
-        return shown(person_page(state, person)) if person else wrong(f"there is nobody called {key}", 404)
+        return (
+            shown(person_page(state, person))
+            if person
+            else wrong(f"there is nobody called {key}", 404)
+        )
 
     async def objects(self, request: Request) -> Response:
         """All objects."""
@@ -80,16 +86,28 @@ class Look:
 
     async def requests(self, request: Request) -> Response:
         """Requests as they came in."""
-        return page_of(request, "requests", self._sandbox.requests.log.after(number(request, "after", 0)))
+        return page_of(
+            request, "requests", self._sandbox.requests.log.after(number(request, "after", 0))
+        )
 
     async def duplicates(self, request: Request) -> Response:
         """ULIDs that came more than once, and how many times too often."""
         times = self._sandbox.workspace.state.event_ids
-        return shown({"duplicates": {ulid: count - 1 for ulid, count in times.items() if count > 1}})
+        return shown(
+            {"duplicates": {ulid: count - 1 for ulid, count in times.items() if count > 1}}
+        )
 
     async def summary(self, request: Request) -> Response:
         """Counts."""
         sandbox = self._sandbox
-        state, effects, requests = sandbox.workspace.state, sandbox.effects.log, sandbox.requests.log
-        kept = {"people": len(state.people), "objects": len(state.objects), "first_effect": effects.first_seq}
+        state, effects, requests = (
+            sandbox.workspace.state,
+            sandbox.effects.log,
+            sandbox.requests.log,
+        )
+        kept = {
+            "people": len(state.people),
+            "objects": len(state.objects),
+            "first_effect": effects.first_seq,
+        }
         return shown(sandbox.counts.view() | kept | {"first_request": requests.first_seq})

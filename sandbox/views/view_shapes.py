@@ -33,7 +33,12 @@ def person_page(state: State, person: Person) -> dict[str, Any]:
     return person_line(person) | {
         "timestamps": person.attributes.times,
         "devices": [
-            {"token": each.token, "platform": each.platform, "last_used": each.last_used, "attributes": each.attributes}
+            {
+                "token": each.token,
+                "platform": each.platform,
+                "last_used": each.last_used,
+                "attributes": each.attributes,
+            }
             for each in person.devices.values()
         ],
         "relationships": [
@@ -43,7 +48,13 @@ def person_page(state: State, person: Person) -> dict[str, Any]:
         ],
         "event_count": len(person.events),
         "events": [
-            {"seq": each.seq, "timestamp": each.at, "action": each.action, "name": each.name, "id": each.id}
+            {
+                "seq": each.seq,
+                "timestamp": each.at,
+                "action": each.action,
+                "name": each.name,
+                "id": each.id,
+            }
             for each in person.events[-SHOWN_EVENTS:]
         ],
     }
@@ -73,7 +84,11 @@ def others(state: State) -> dict[str, Any]:
         },
         "forms": state.forms,
         "deliveries": {
-            delivery_id: {"metrics": each.metrics, "unsubscribed": each.unsubscribed, "person": each.person_key}
+            delivery_id: {
+                "metrics": each.metrics,
+                "unsubscribed": each.unsubscribed,
+                "person": each.person_key,
+            }
             for delivery_id, each in state.deliveries.all().items()
         },
         "suppressed": state.suppressions.all(),

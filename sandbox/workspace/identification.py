@@ -23,7 +23,9 @@ class Identification:
         self._suppressions = suppressions
         self._settings = settings
 
-    def person_for(self, ref: PersonRef, attributes: JsonObject, update_only: bool, at: float) -> Person | None:
+    def person_for(
+        self, ref: PersonRef, attributes: JsonObject, update_only: bool, at: float
+    ) -> Person | None:
         """Whom the identify is about, made if need be.
 
         If nobody has the identifier of the call but somebody has one among the attributes, it is that somebody, and
@@ -42,7 +44,9 @@ class Identification:
         """Change attributes and identifiers; returns the changes that failed, which Customer.io only shows inside."""
         failures = []
         for kind in IDENTIFIERS:
-            if kind in attributes and (failure := self._update_identifier(person, op.person, kind, attributes, at)):
+            if kind in attributes and (
+                failure := self._update_identifier(person, op.person, kind, attributes, at)
+            ):
                 failures.append(failure)
         for name, value in attributes.items():
             if name not in _APART and (failure := person.attributes.set(name, value, at)):
@@ -78,7 +82,9 @@ class Identification:
         return None
 
     def _may_change(self, by: PersonRef, kind: str) -> bool:
-        return by.kind == "cio_id" or (kind == "email" and by.kind == "id" and self._settings.email_updates_with_id)
+        return by.kind == "cio_id" or (
+            kind == "email" and by.kind == "id" and self._settings.email_updates_with_id
+        )
 
 
 def _plausible(kind: str, value: Any) -> bool:

@@ -24,7 +24,13 @@ def identify(state: State, op: IdentifyObject, arrival: Arrival) -> Outcome:
     if found is None:
         return UNKNOWN_CIO_OBJECT
     update_plain(found.attributes, op.attributes or {})
-    return done([failure for each in op.relationships if (failure := _relate(state, found, each, arrival.at))])
+    return done(
+        [
+            failure
+            for each in op.relationships
+            if (failure := _relate(state, found, each, arrival.at))
+        ]
+    )
 
 
 def delete(state: State, op: DeleteObject, arrival: Arrival) -> Outcome:
@@ -40,14 +46,26 @@ def delete(state: State, op: DeleteObject, arrival: Arrival) -> Outcome:
 
 def relate(state: State, op: RelateObject, arrival: Arrival) -> Outcome:
     """Add or remove relationships to people."""
-    found = state.objects.find(op.object.key) if op.remove else state.objects.find_or_create(op.object)
+    found = (
+        state.objects.find(op.object.key) if op.remove else state.objects.find_or_create(op.object)
+    )
     if found is None:
-        return UNKNOWN_CIO_OBJECT if op.object.type_id is None else Outcome(False, "there was no such object")
+        return (
+            UNKNOWN_CIO_OBJECT
+            if op.object.type_id is None
+            else Outcome(False, "there was no such object")
+        )
     if op.remove:
         for each in op.relationships:
             _part(state, found, each)
         return DONE
-    return done([failure for each in op.relationships if (failure := _relate(state, found, each, arrival.at))])
+    return done(
+        [
+            failure
+            for each in op.relationships
+            if (failure := _relate(state, found, each, arrival.at))
+        ]
+    )
 
 
 def _relate(state: State, found: Object, relationship: Relationship, at: float) -> str | None:

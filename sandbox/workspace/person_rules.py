@@ -42,7 +42,9 @@ def identify(state: State, op: Identify, arrival: Arrival) -> Outcome:
     if person is None:
         return UNKNOWN_CIO_ID if op.person.kind == "cio_id" else NOBODY_TO_UPDATE
     failures = state.identification.update(person, op, attributes, at)
-    if (anonymous_id := attributes.get("anonymous_id")) and not join(state, person, anonymous_id, arrival.at):
+    if (anonymous_id := attributes.get("anonymous_id")) and not join(
+        state, person, anonymous_id, arrival.at
+    ):
         failures.append("anonymous_id belongs to somebody else")
     for relationship in op.relationships:
         _relate(state, person, relationship, op.remove_relationships)
@@ -66,7 +68,9 @@ def join(state: State, person: Person, anonymous_id: str, now: float) -> bool:
 def submit_form(state: State, op: SubmitForm, arrival: Arrival) -> Outcome:
     """A form's fields are attributes of whoever filled it in."""
     state.forms[op.form_id] += 1
-    as_identify = Identify(type="person", action="identify", keys=op.keys, person=op.person, attributes=op.attributes)
+    as_identify = Identify(
+        type="person", action="identify", keys=op.keys, person=op.person, attributes=op.attributes
+    )
     return identify(state, as_identify, arrival)
 
 
@@ -123,9 +127,13 @@ def relate(state: State, op: RelatePerson, arrival: Arrival) -> Outcome:
     """Add or remove relationships to objects."""
     if state.suppressions.covers(op.person.key):
         return SUPPRESSED
-    person = state.find(op.person) if op.remove else state.people.find_or_create(op.person, arrival.at)
+    person = (
+        state.find(op.person) if op.remove else state.people.find_or_create(op.person, arrival.at)
+    )
     if person is None:
-        return UNKNOWN_CIO_ID if op.person.kind == "cio_id" else Outcome(False, "nobody to part from")
+        return (
+            UNKNOWN_CIO_ID if op.person.kind == "cio_id" else Outcome(False, "nobody to part from")
+        )
     for relationship in op.relationships:
         _relate(state, person, relationship, op.remove)
     return DONE

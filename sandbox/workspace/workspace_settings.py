@@ -29,7 +29,9 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
             raise ValueError(f"region is {self.region!r}; it is us or eu")
         if not 0 <= self.latency_s <= 3_600:
             raise ValueError(f"latency_s is {self.latency_s}; it is between 0 and 3,600")
-        if self.retry_after is not None and not (self.retry_after.isascii() and self.retry_after.isprintable()):
+        if self.retry_after is not None and not (
+            self.retry_after.isascii() and self.retry_after.isprintable()
+        ):
             raise ValueError("retry_after must be printable ASCII")
         if self.rate_limit is not None and self.rate_limit < 1:
             raise ValueError(f"rate_limit is {self.rate_limit}; it is at least 1, or null for none")

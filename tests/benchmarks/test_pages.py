@@ -29,11 +29,17 @@ def test_the_table_of_a_terminal_is_readable_at_eighty_columns() -> None:
     lines = tables.for_terminal(tables.throughput_rows(RESULTS["throughput"])).splitlines()
     assert max(map(len, lines)) <= 80
     for run in RESULTS["throughput"]:
-        assert any(line.startswith(f"{run['name']} ") and f"{run['delivered_per_s']:,.0f} " in line for line in lines)
+        assert any(
+            line.startswith(f"{run['name']} ") and f"{run['delivered_per_s']:,.0f} " in line
+            for line in lines
+        )
 
 
 def test_only_what_stands_between_the_markers_is_replaced() -> None:
     page = "before\n<!-- measured: x -->\nold\n<!-- end of x -->\nafter\n"
-    assert replaced(page, "x", "new") == "before\n<!-- measured: x -->\nnew\n<!-- end of x -->\nafter\n"
+    assert (
+        replaced(page, "x", "new")
+        == "before\n<!-- measured: x -->\nnew\n<!-- end of x -->\nafter\n"
+    )
     with pytest.raises(ValueError, match="markers"):
         replaced(page, "y", "new")

@@ -49,8 +49,12 @@ from .table import WIDTH, rows, show, show_problems
 @click.option("--jobs", type=int, help="Jobs a scenario, instead of its own number.")
 @click.option("--only", help="Scenarios by name, separated by commas; * stands for anything.")
 @click.option("--list", "list_", is_flag=True, help="Say which scenarios there are.")
-@click.option("--json", "as_json", is_flag=True, help="Write the table to stdout as a list of objects.")
-@click.option("--keep", type=click.Path(path_type=Path), help="Keep journals and logs in this folder.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Write the table to stdout as a list of objects."
+)
+@click.option(
+    "--keep", type=click.Path(path_type=Path), help="Keep journals and logs in this folder."
+)
 @click.option(
     "--docs",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -71,18 +75,24 @@ def chaos(
     chosen = list(SCENARIOS.values()) if list_ and only is None else _chosen(only)
     if list_:
         for scenario in chosen:
-            click.echo(f"{scenario.name:32}{scenario.what}{'  (on request)' if scenario.on_request else ''}")
+            click.echo(
+                f"{scenario.name:32}{scenario.what}{'  (on request)' if scenario.on_request else ''}"
+            )
         return
     if docs:
         _check_page(docs)
     stream = sys.stderr if as_json else sys.stdout
-    console = Console(file=stream, highlight=False, emoji=False, width=None if stream.isatty() else WIDTH)
+    console = Console(
+        file=stream, highlight=False, emoji=False, width=None if stream.isatty() else WIDTH
+    )
     seconds = minutes * 60 if minutes else seconds
     expected_s = sum((seconds or each.seconds) + BESIDES_S for each in chosen)
     console.print(f"seed {seed}, {len(chosen)} scenarios, about {expected_s / 60:.0f} minutes")
     began, results = time.monotonic(), []
     for number, scenario in enumerate(chosen, 1):
-        results.append(_one(scenario, seed, seconds, jobs, keep, console, f"{number}/{len(chosen)}"))
+        results.append(
+            _one(scenario, seed, seconds, jobs, keep, console, f"{number}/{len(chosen)}")
+        )
     show(results, console)
     if as_json:
         click.echo(json.dumps(rows(results), indent=1))
@@ -114,7 +124,9 @@ def _one(
         folder.mkdir(parents=True)
     result = run(scenario, seed=seed, seconds=seconds, jobs=jobs, folder=folder)
     verdict = "[green]kept[/]" if result.good else "[bold red]BROKEN[/]"
-    console.print(f"{number:>7} {scenario.name:32}{result.accounts.jobs:>9,} jobs  {result.seconds:5.0f} s  {verdict}")
+    console.print(
+        f"{number:>7} {scenario.name:32}{result.accounts.jobs:>9,} jobs  {result.seconds:5.0f} s  {verdict}"
+    )
     show_problems(result, console)
     if not result.good:
         console.print(f"  journals, arrivals and logs: {folder}")
@@ -131,7 +143,11 @@ def _check_page(page: Path) -> None:
 
 
 def _ran(seconds: float, options: dict[str, Any]) -> str:
-    said = [f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
+    said = [
+        f"--{name} {shlex.quote(str(value))}"
+        for name, value in options.items()
+        if value is not None
+    ]
     return (
         f"`make chaos ARGS='{' '.join(said)}'`, {datetime.datetime.now(datetime.UTC).date()}, "
         f"Python {platform.python_version()}, {os.cpu_count()} cores, {seconds / 60:.0f} minutes."
@@ -148,7 +164,8 @@ def _chosen(only: str | None) -> list[Scenario]:
             found = [each for each in found if not each.on_request]
         if not found:
             raise click.BadParameter(
-                f"no scenario is called {pattern!r}; --list says which there are", param_hint="--only"
+                f"no scenario is called {pattern!r}; --list says which there are",
+                param_hint="--only",
             )
         chosen += [scenario for scenario in found if scenario not in chosen]
     return chosen

@@ -77,7 +77,9 @@ def draw(
         midway: where the jobs were when the fault ended, and the unix seconds at which that was first looked at.
         wiped_at: unix seconds at which Redis lost everything; jobs accepted until then may be nowhere.
     """
-    drawing = _Drawing(calls, stores, effects, ambiguous, frozenset(also_dead), frozenset(strangers))
+    drawing = _Drawing(
+        calls, stores, effects, ambiguous, frozenset(also_dead), frozenset(strangers)
+    )
     drawing.wiped_at = wiped_at
     drawing.whereabouts()
     if midway is not None:
@@ -138,7 +140,9 @@ class _Drawing:
             letter = self._stores.dead[call.id]
             self._lost(call, f"is a dead letter: {letter.reason}: {letter.error}")
         elif "ledger" in places and call.fate == "dead":
-            self.accounts.problems.append(f"{_name(call)} was delivered, though it should have been refused")
+            self.accounts.problems.append(
+                f"{_name(call)} was delivered, though it should have been refused"
+            )
 
     def _rightly_dead(self, call: Call) -> bool:
         return call.fate == "dead" or self._stores.dead[call.id].reason in self._also_dead
@@ -149,7 +153,13 @@ class _Drawing:
     # -- at no moment is an accepted job nowhere, not even one that is found again
 
     def midway(self, stores: Stores, looked_at: float) -> None:
-        somewhere = stores.outbox | stores.stream | stores.backlog.keys() | stores.dead.keys() | stores.ledger.keys()
+        somewhere = (
+            stores.outbox
+            | stores.stream
+            | stores.backlog.keys()
+            | stores.dead.keys()
+            | stores.ledger.keys()
+        )
         for call in self._accepted.values():
             if call.ended < looked_at and call.id not in somewhere and not self._may_be_gone(call):
                 self._lost(call, "was nowhere when the fault ended")
@@ -174,14 +184,20 @@ class _Drawing:
         accounts.repeats_ignored = sum(
             1 for _, effect in self._effects if effect["ignored"] and effect["note"] == "duplicate"
         )
-        given_up = {call.id: call for call in self._all if call.told == "raised" and call.id not in self._accepted}
+        given_up = {
+            call.id: call
+            for call in self._all
+            if call.told == "raised" and call.id not in self._accepted
+        }
         accounts.given_up = len(given_up)
         accounts.given_up_arrived = sum(1 for call in given_up.values() if arrived[call.mark])
 
     def _one_mark(self, mark: str, same: Sequence[Call], arrived: int, took_effect: int) -> None:
         if same[0].told == "rolled back":
             if arrived or same[0].id in self._stores.ledger:
-                self.accounts.problems.append(f"{_name(same[0])} arrived, though its transaction was rolled back")
+                self.accounts.problems.append(
+                    f"{_name(same[0])} arrived, though its transaction was rolled back"
+                )
             return
         ids = {call.id for call in same}
         delivered = len(ids & self._stores.ledger.keys())
@@ -204,7 +220,9 @@ class _Drawing:
             self.accounts.repeats_harmless += extra
         else:
             self.accounts.duplicated += extra
-            self.accounts.problems.append(f"{_name(same[0])} took effect {took_effect} times, not {calls}")
+            self.accounts.problems.append(
+                f"{_name(same[0])} took effect {took_effect} times, not {calls}"
+            )
 
     # -- each key's effects in the order of its calls, lane by lane
 
@@ -225,17 +243,25 @@ class _Drawing:
             walk = follow(steps, walks[place])
             if walk.faults:
                 self.accounts.out_of_order += 1
-                self.accounts.problems.append(f"{place[0]} ({place[1]}): {'; '.join(walk.faults[:3])}")
+                self.accounts.problems.append(
+                    f"{place[0]} ({place[1]}): {'; '.join(walk.faults[:3])}"
+                )
             elif walk.missing and not self.accounts.lost:
                 self.accounts.lost += len(walk.missing)
-                self.accounts.problems.append(f"{place[0]} ({place[1]}): {walk.missing[0]} never arrived")
+                self.accounts.problems.append(
+                    f"{place[0]} ({place[1]}): {walk.missing[0]} never arrived"
+                )
 
     def _expected(self) -> dict[tuple[str, str], list[Step]]:
         expected: dict[tuple[str, str], list[Step]] = {}
         placed: set[str] = set()
         for journal in self._journals:
             for call in journal:
-                if call.id in placed or call.told != "accepted" or call.id not in self._stores.ledger:
+                if (
+                    call.id in placed
+                    or call.told != "accepted"
+                    or call.id not in self._stores.ledger
+                ):
                     continue
                 placed.add(call.id)
                 for key in call.keys:

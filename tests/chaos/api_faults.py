@@ -60,20 +60,35 @@ def _outage(trial: Trial) -> None:
 
 @scenario("api-5xx", "500, 502, 503 and 504 at random", ambiguous=False)
 def _errors(trial: Trial) -> None:
-    keep_up(trial, *({"kind": "status", "status": status, "rate": 0.1} for status in (500, 502, 503, 504)))
+    keep_up(
+        trial,
+        *({"kind": "status", "status": status, "rate": 0.1} for status in (500, 502, 503, 504)),
+    )
 
 
 @scenario("api-429", "429 in storms, without Retry-After", ambiguous=False, seconds=16.0)
 def _limits(trial: Trial) -> None:
-    _rotate(trial, [{"kind": "status", "status": 429}, {"kind": "status", "status": 429, "rate": 0.5}], 1.0, 4.0)
+    _rotate(
+        trial,
+        [{"kind": "status", "status": 429}, {"kind": "status", "status": 429, "rate": 0.5}],
+        1.0,
+        4.0,
+    )
 
 
 @scenario("api-429-retry-after", "429 in storms, with Retry-After", ambiguous=False, seconds=16.0)
 def _limits_with_word(trial: Trial) -> None:
-    _rotate(trial, [{"kind": "status", "status": 429, "retry_after": str(n)} for n in (1, 2, 4)], 1.0, 3.0)
+    _rotate(
+        trial,
+        [{"kind": "status", "status": 429, "retry_after": str(n)} for n in (1, 2, 4)],
+        1.0,
+        3.0,
+    )
 
 
-@scenario("api-hang", "answers that do not come before the timeout, effect or no effect", seconds=16.0)
+@scenario(
+    "api-hang", "answers that do not come before the timeout, effect or no effect", seconds=16.0
+)
 def _hang(trial: Trial) -> None:
     keep_up(
         trial,
@@ -92,10 +107,19 @@ def _close_before(trial: Trial) -> None:
     keep_up(trial, {"kind": "close_before", "rate": 0.3})
 
 
-@scenario("api-garbage", "HTML and garbage, with 200 and with 4xx, effect or no effect", seconds=25.0)
+@scenario(
+    "api-garbage", "HTML and garbage, with 200 and with 4xx, effect or no effect", seconds=25.0
+)
 def _garbage(trial: Trial) -> None:
     faults: list[dict[str, Any]] = [
-        {"kind": "body", "status": status, "body": body, "content_type": kind, "effect": effect, "rate": 0.5}
+        {
+            "kind": "body",
+            "status": status,
+            "body": body,
+            "content_type": kind,
+            "effect": effect,
+            "rate": 0.5,
+        }
         for status in (200, 400, 404, 413)
         for body, kind in (
             (HTML, "text/html"),
@@ -128,7 +152,12 @@ def _drip(trial: Trial) -> None:
     keep_up(trial, {"kind": "drip", "seconds": 8.0, "rate": 0.3})
 
 
-@scenario("api-redirect", "redirects, from everything and from the batch path alone", ambiguous=False, seconds=16.0)
+@scenario(
+    "api-redirect",
+    "redirects, from everything and from the batch path alone",
+    ambiguous=False,
+    seconds=16.0,
+)
 def _redirect(trial: Trial) -> None:
     faults: list[dict[str, Any]] = [
         {"kind": "redirect"},

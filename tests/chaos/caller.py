@@ -26,7 +26,11 @@ class Caller:
     """
 
     def __init__(
-        self, taker: Taker, journal: Journal, chance: random.Random, give_up: Callable[[], bool] = lambda: False
+        self,
+        taker: Taker,
+        journal: Journal,
+        chance: random.Random,
+        give_up: Callable[[], bool] = lambda: False,
     ) -> None:
         self._taker = taker
         self._journal = journal
@@ -44,7 +48,10 @@ class Caller:
                 told: Told = "accepted"
             except UNSURE as caught:
                 error = f"{type(caught).__name__}: {caught}"[:200]
-                if not (planned.may_give_up and self._chance.random() < 0.2) and not self._give_up():
+                if (
+                    not (planned.may_give_up and self._chance.random() < 0.2)
+                    and not self._give_up()
+                ):
                     time.sleep(PAUSE_S)
                     continue
                 told = "raised"
@@ -78,7 +85,9 @@ class Caller:
         for each in planned:
             self.make(each)
 
-    def _write(self, planned: Planned, told: Told, began: float, tries: int, error: str | None) -> None:
+    def _write(
+        self, planned: Planned, told: Told, began: float, tries: int, error: str | None
+    ) -> None:
         ended = now()
 
         def call(operation: Operation, mark: str) -> Call:
@@ -97,5 +106,7 @@ class Caller:
             )
 
         operation = planned.operation
-        companion = [call(operation.companion, planned.companion_mark)] if operation.companion else []
+        companion = (
+            [call(operation.companion, planned.companion_mark)] if operation.companion else []
+        )
         self._journal.write([*companion, call(operation, planned.mark)])

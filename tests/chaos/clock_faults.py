@@ -63,7 +63,11 @@ def _redis_clock_ahead(trial: Trial) -> None:
             if effect["action"] == "identify" and effect["timestamp"]
         ]
         future = [each for each in early if each > MOST_AHEAD_S]
-        return [f"{len(future)} identifies say that they are {max(future):,.0f} s in the future"] if future else []
+        return (
+            [f"{len(future)} identifies say that they are {max(future):,.0f} s in the future"]
+            if future
+            else []
+        )
 
     trial.checks.append(told_in_time)
 
@@ -71,7 +75,9 @@ def _redis_clock_ahead(trial: Trial) -> None:
 def _append_from_the_future(trial: Trial, shard: int, lane: str) -> None:
     """Append an identify under an id that Redis would give it in an hour: those that follow are later still."""
     people = (f"future-{lane}-{number}" for number in range(1_000))
-    person = next(each for each in people if shard_of(f"id:{each}", trial.stack.plan.shards) == shard)
+    person = next(
+        each for each in people if shard_of(f"id:{each}", trial.stack.plan.shards) == shard
+    )
     operation = make.identify(person, {"n": person})
     trial.strangers.add(marks.numbered(person))
     entry = f"{int((time.time() + AHEAD_S) * 1000)}-0"

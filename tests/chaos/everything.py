@@ -65,7 +65,9 @@ def _api(trial: Trial) -> None:
 
 
 def _reshard(trial: Trial) -> None:
-    operation_faults.attempt(trial, "reshard", str(trial.chance.choice(reshard_faults.SIZES)), "--yes")
+    operation_faults.attempt(
+        trial, "reshard", str(trial.chance.choice(reshard_faults.SIZES)), "--yes"
+    )
 
 
 OPERATORS = (operation_faults.pause_and_resume, _reshard)
@@ -131,7 +133,9 @@ def _everything_and_operators(trial: Trial) -> None:
 
 def _hurt_all(trial: Trial, kinds: Mapping[tuple[Act, ...], float]) -> None:
     # Each in a thread with chances of its own: what one does must not depend on when the others do it.
-    trials = [dataclasses.replace(trial, chance=random.Random(trial.chance.random())) for _ in kinds]
+    trials = [
+        dataclasses.replace(trial, chance=random.Random(trial.chance.random())) for _ in kinds
+    ]
     with ThreadPoolExecutor(len(kinds)) as pool:
         list(pool.map(_hurt, trials, kinds.keys(), kinds.values()))
     trial.injected += sum(each.injected for each in trials)

@@ -30,7 +30,10 @@ def _demoted(trial: Trial) -> None:
     other = ValkeyProcess(config=dict(stack.plan.redis)).start()
     stack.others.append(other)
     primary, replica = stack.valkey, other
-    clients = {server.port: redis.Redis.from_url(server.url, socket_timeout=30) for server in (primary, replica)}
+    clients = {
+        server.port: redis.Redis.from_url(server.url, socket_timeout=30)
+        for server in (primary, replica)
+    }
     _follow(clients, replica, primary)
     while trial.goes_on():
         _wait_in_step(clients, primary, replica)
@@ -60,11 +63,15 @@ def _follow(clients: dict[int, redis.Redis], server: ValkeyProcess, primary: Val
     clients[server.port].replicaof("127.0.0.1", str(primary.port))
 
 
-def _wait_in_step(clients: dict[int, redis.Redis], primary: ValkeyProcess, replica: ValkeyProcess) -> None:
+def _wait_in_step(
+    clients: dict[int, redis.Redis], primary: ValkeyProcess, replica: ValkeyProcess
+) -> None:
     deadline = time.monotonic() + SYNC_S
     while clients[replica.port].info("replication").get("master_link_status") != "up":
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the replica was not in step with {primary.port} after {SYNC_S:g} s")
+            raise TimeoutError(
+                f"the replica was not in step with {primary.port} after {SYNC_S:g} s"
+            )
         time.sleep(0.05)
 
 

@@ -32,7 +32,9 @@ class Fleet:
         include: modules the workers import besides their own.
     """
 
-    def __init__(self, settings: Mapping[str, str], logs: Path, include: Sequence[str] = ()) -> None:
+    def __init__(
+        self, settings: Mapping[str, str], logs: Path, include: Sequence[str] = ()
+    ) -> None:
         self._arguments = [f"--include={module}" for module in include]
         # Killed workers leave temporary folders behind.
         self._settings = {"TMPDIR": str(logs), **settings}
@@ -60,7 +62,9 @@ class Fleet:
     def add(self, plans: Sequence[WorkerPlan], *, wait: bool = True) -> list[WorkerProcess]:
         """Start further workers."""
         with self._lock:
-            added = [self._worker(plan, len(self.workers) + index) for index, plan in enumerate(plans)]
+            added = [
+                self._worker(plan, len(self.workers) + index) for index, plan in enumerate(plans)
+            ]
             for worker in added:
                 worker.start(ready_within=None)
             self.workers += added
@@ -100,7 +104,9 @@ class Fleet:
         self.retire(list(self.workers), kill=kill)
         self.add(plans)
 
-    def wait_ready(self, workers: Sequence[WorkerProcess] | None = None, timeout_s: float = READY_S) -> None:
+    def wait_ready(
+        self, workers: Sequence[WorkerProcess] | None = None, timeout_s: float = READY_S
+    ) -> None:
         """Wait until workers take work (again)."""
         deadline = time.monotonic() + timeout_s
         for worker in self.workers if workers is None else workers:
@@ -156,7 +162,9 @@ class Fleet:
             ).start()
 
     def _worker(self, plan: WorkerPlan, number: int) -> WorkerProcess:
-        settings = self._settings | ({"TRACKRELAY_FAILPOINT": plan.failpoint} if plan.failpoint else {})
+        settings = self._settings | (
+            {"TRACKRELAY_FAILPOINT": plan.failpoint} if plan.failpoint else {}
+        )
         if not self._workers_relay:
             settings.pop("TRACKRELAY_OUTBOX_URL", None)
         name = f"{plan.pool}{number}"

@@ -105,7 +105,10 @@ def _hostile_entries(trial: Trial) -> None:
     entries = _entries(trial)
 
     def add(trial: Trial) -> None:
-        shard, lane = trial.chance.randrange(trial.stack.plan.shards), trial.chance.choice(("live", "bulk"))
+        shard, lane = (
+            trial.chance.randrange(trial.stack.plan.shards),
+            trial.chance.choice(("live", "bulk")),
+        )
         trial.stack.redis.xadd(stream(shard, lane), dict(next(entries)))  # type: ignore[arg-type]
 
     trial.repeat(add, 0.2, 0.6)
@@ -204,9 +207,17 @@ def _words(trial: Trial) -> None:
 
 
 def _refused_and_not_given_up(stores: Stores, calls: Sequence[Call]) -> list[str]:
-    poison = [stores.dead[call.id].reason for call in calls if call.fate == "dead" and call.id in stores.dead]
+    poison = [
+        stores.dead[call.id].reason
+        for call in calls
+        if call.fate == "dead" and call.id in stores.dead
+    ]
     other = [reason for reason in poison if reason != "rejected"]
-    return [f"{len(other)} of {len(poison)} refused jobs are dead letters of reason {other[0]}"] if other else []
+    return (
+        [f"{len(other)} of {len(poison)} refused jobs are dead letters of reason {other[0]}"]
+        if other
+        else []
+    )
 
 
 @scenario(

@@ -46,7 +46,9 @@ class HostileFront:
 
     def start(self) -> Self:
         """Listen."""
-        threading.Thread(target=self._server.serve_forever, name="hostile-front", daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, name="hostile-front", daemon=True
+        ).start()
         return self
 
     def attack(self, how: Answer, rate: float = 1.0) -> None:
@@ -91,7 +93,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Ask the sandbox; its status and body."""
         connection = http.client.HTTPConnection(self.server.front.target, timeout=30)
         try:
-            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            headers = {
+                name: value for name, value in self.headers.items() if name.lower() != "host"
+            }
             connection.request(self.command, self.path, self.body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -179,7 +183,9 @@ def doubled_errors(request: _Handler) -> None:
     if status == 207:
         errors = json.loads(body)["errors"]
         more = [{**each, "field": "attributes.second", "message": "also wrong"} for each in errors]
-        body = json.dumps({"errors": [pair for both in zip(errors, more, strict=True) for pair in both]}).encode()
+        body = json.dumps(
+            {"errors": [pair for both in zip(errors, more, strict=True) for pair in both]}
+        ).encode()
     request.say(status, body)
 
 

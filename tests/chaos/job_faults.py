@@ -82,7 +82,9 @@ def add_junk(trial: Trial) -> None:
     shard = trial.chance.randrange(trial.stack.plan.shards)
     # While Redis is away there is no stream to spoil.
     with contextlib.suppress(redis.RedisError):
-        trial.stack.redis.xadd(stream(shard, trial.chance.choice(("live", "bulk"))), dict(trial.chance.choice(JUNK)))
+        trial.stack.redis.xadd(
+            stream(shard, trial.chance.choice(("live", "bulk"))), dict(trial.chance.choice(JUNK))
+        )
 
 
 @scenario("job-undecodable", "entries that nobody can decode", ambiguous=False)
@@ -91,7 +93,11 @@ def _undecodable(trial: Trial) -> None:
 
     def kept(stores: Stores, _: Sequence[Call]) -> list[str]:
         found = sum(letter.reason == "undecodable" for letter in stores.dead.values())
-        return [] if found == trial.injected else [f"{found} undecodable entries kept, not {trial.injected}"]
+        return (
+            []
+            if found == trial.injected
+            else [f"{found} undecodable entries kept, not {trial.injected}"]
+        )
 
     trial.checks.append(kept)
 
@@ -113,15 +119,21 @@ def _one_busy_person(trial: Trial) -> None:
         planned = []
         for number in range(first, min(first + 250, count)):
             for who, mark in (("busy", f"busy-{number}"), (f"calm-{number}", f"calm-{number}")):
-                planned.append(Planned(make.track(who, "looked", {"n": mark}), marks.numbered(mark)))
+                planned.append(
+                    Planned(make.track(who, "looked", {"n": mark}), marks.numbered(mark))
+                )
         trial.caller.make_together(planned)
     trial.pause(1e9)
     over = time.time()
 
     def calm_ones_went_on(stores: Stores, calls: Sequence[Call]) -> list[str]:
-        calm = [call.id for call in calls if call.mark.startswith("n:calm-") and call.told == "accepted"]
+        calm = [
+            call.id for call in calls if call.mark.startswith("n:calm-") and call.told == "accepted"
+        ]
         late = sum(stores.ledger.get(id, over + 1) > over for id in calm)
-        return [f"{late} of {len(calm)} other people's jobs waited for the busy one's"] if late else []
+        return (
+            [f"{late} of {len(calm)} other people's jobs waited for the busy one's"] if late else []
+        )
 
     trial.checks.append(calm_ones_went_on)
 
@@ -209,7 +221,9 @@ def _import(trial: Trial, count: int) -> None:
 
 def held_up(stores: Stores, calls: Sequence[Call], began: float) -> list[str]:
     """What is wrong with the live jobs that were enqueued while an import that began then was being delivered."""
-    imported = [stores.ledger.get(call.id, 0.0) for call in calls if call.mark.startswith("n:import-")]
+    imported = [
+        stores.ledger.get(call.id, 0.0) for call in calls if call.mark.startswith("n:import-")
+    ]
     until = max(imported, default=0.0)
     late = sorted(
         stores.ledger[call.id] - call.ended
@@ -221,7 +235,9 @@ def held_up(stores: Stores, calls: Sequence[Call], began: float) -> list[str]:
     nearly_all = late[int(0.99 * (len(late) - 1))]
     if nearly_all <= LIVE_LATE_S:
         return []
-    return [f"one live job in a hundred arrived {nearly_all:.1f} s late or later, the import beside it"]
+    return [
+        f"one live job in a hundred arrived {nearly_all:.1f} s late or later, the import beside it"
+    ]
 
 
 @scenario(

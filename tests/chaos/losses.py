@@ -54,7 +54,9 @@ def _disk_full(trial: Trial) -> None:
         often = {mark: arrived[mark] for mark in mine if arrived[mark] > MOST_ARRIVALS}
         if not often:
             return []
-        return [f"{len(often)} forms and metrics arrived more than twice, one of them {max(often.values())} times"]
+        return [
+            f"{len(often)} forms and metrics arrived more than twice, one of them {max(often.values())} times"
+        ]
 
     trial.checks.append(at_most_once_more)
 

@@ -54,12 +54,18 @@ def _paused_shard(trial: Trial) -> None:
     trackrelay(trial, "resume", "--shard", str(PAUSED))
     trial.fault_is_over()
     trial.checks.append(
-        lambda stores, calls: beside(stores, calls, trial.stack.plan.shards, (began, paused), (paused, resumed))
+        lambda stores, calls: beside(
+            stores, calls, trial.stack.plan.shards, (began, paused), (paused, resumed)
+        )
     )
 
 
 def beside(
-    stores: Stores, calls: Sequence[Call], shards: int, all_work: tuple[float, float], paused: tuple[float, float]
+    stores: Stores,
+    calls: Sequence[Call],
+    shards: int,
+    all_work: tuple[float, float],
+    paused: tuple[float, float],
 ) -> list[str]:
     """What is wrong with the latency of the shards that were not paused."""
     before, during = (_latencies(stores, calls, shards, *window) for window in (all_work, paused))
@@ -77,7 +83,9 @@ def _within(latencies: list[float], share: float) -> float:
     return sorted(latencies)[int(share * (len(latencies) - 1))]
 
 
-def _latencies(stores: Stores, calls: Sequence[Call], shards: int, since: float, until: float) -> list[float]:
+def _latencies(
+    stores: Stores, calls: Sequence[Call], shards: int, since: float, until: float
+) -> list[float]:
     never = time.time()
     return [
         stores.ledger.get(call.id, never) - call.ended
@@ -104,7 +112,11 @@ def _forms_down(trial: Trial) -> None:
         number = client.add_fault(kind="status", status=status, match={"path": "/api/v1/forms"})
         while trial.seconds_left() > until:
             person = f"form-{trial.injected}"
-            trial.caller.make(Planned(make.submit_form("contact", person, {"form_n": person}), marks.numbered(person)))
+            trial.caller.make(
+                Planned(
+                    make.submit_form("contact", person, {"form_n": person}), marks.numbered(person)
+                )
+            )
             trial.injected += 1
             trial.pause(1 / FORMS_A_SECOND)
         client.delete_fault(number)
@@ -117,7 +129,9 @@ def went_on(stores: Stores, calls: Sequence[Call], began: float, over: float) ->
     meanwhile = [
         call.id
         for call in calls
-        if call.told == "accepted" and call.operation != "form.submit" and began < call.ended < over - UNDER_WAY_S
+        if call.told == "accepted"
+        and call.operation != "form.submit"
+        and began < call.ended < over - UNDER_WAY_S
     ]
     if not meanwhile:
         return ["no v2 job was enqueued while forms were down"]

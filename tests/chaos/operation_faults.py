@@ -46,7 +46,9 @@ def trackrelay(trial: Trial, *arguments: str) -> str:
     finally:
         command.kill()
     if command.returncode != 0:
-        raise CommandFailed(f"trackrelay {' '.join(arguments)}: exit {command.returncode}: {err.strip()[-500:]}")
+        raise CommandFailed(
+            f"trackrelay {' '.join(arguments)}: exit {command.returncode}: {err.strip()[-500:]}"
+        )
     return out
 
 
@@ -92,7 +94,9 @@ def _two_beats(trial: Trial) -> None:
     trial.repeat(api_faults.short_outage, 1.0, 2.0)
 
 
-@scenario("operation-no-beat", "no beat, with retries due", stack=StackPlan(beats=0), ambiguous=False)
+@scenario(
+    "operation-no-beat", "no beat, with retries due", stack=StackPlan(beats=0), ambiguous=False
+)
 def _no_beat(trial: Trial) -> None:
     trial.injected += 1
     trial.repeat(api_faults.short_outage, 1.0, 2.0)

@@ -59,7 +59,9 @@ def follow(expected: Sequence[Step], arrivals: Sequence[str]) -> Walk:
         seen[to] = True
         at, farthest = to, max(farthest, to)
     if at < farthest:
-        walk.faults.append(f"{expected[at].mark} arrived last, though {expected[farthest].mark} came after it")
+        walk.faults.append(
+            f"{expected[at].mark} arrived last, though {expected[farthest].mark} came after it"
+        )
     walk.missing = [step.mark for step, there in zip(expected, seen, strict=True) if not there]
     return walk
 

@@ -56,7 +56,12 @@ def _flushall(trial: Trial) -> None:
     bound_s=90.0,
 )
 def _flushall_and_kill(trial: Trial) -> None:
-    acts = (wipe, worker_faults.kill_a_child, worker_faults.kill_a_parent, worker_faults.kill_a_child)
+    acts = (
+        wipe,
+        worker_faults.kill_a_child,
+        worker_faults.kill_a_parent,
+        worker_faults.kill_a_child,
+    )
     trial.repeat(lambda trial: trial.chance.choice(acts)(trial), 1.0, 4.0)
 
 
@@ -82,7 +87,9 @@ def _commit_lost(trial: Trial) -> None:
     stack=StackPlan(postgres_proxy=True, redis_proxy=True),
 )
 def _cut(trial: Trial) -> None:
-    trial.repeat(lambda trial: trial.chance.choice((redis_faults.cut, postgres_faults.cut))(trial), 0.2, 1.5)
+    trial.repeat(
+        lambda trial: trial.chance.choice((redis_faults.cut, postgres_faults.cut))(trial), 0.2, 1.5
+    )
 
 
 @scenario(
@@ -108,14 +115,20 @@ def _share_people(trial: Trial) -> None:
     """Two producers, of which each knows nothing of the other's calls, take turns with the same people."""
     journal = Journal(trial.stack.journal("shared"))
     producers = [_with_fallback(trial) for _ in range(2)]
-    callers = itertools.cycle([Caller(IntoQueue(each), journal, random.Random(0)) for each in producers])
+    callers = itertools.cycle(
+        [Caller(IntoQueue(each), journal, random.Random(0)) for each in producers]
+    )
     for turn in itertools.count():
         if not trial.goes_on():
             break
         caller = next(callers)
         for person in range(SHARED_PEOPLE):
             mark = f"between-{person}-{turn}"
-            caller.make(Planned(make.track(f"between-{person}", "looked", {"n": mark}), marks.numbered(mark)))
+            caller.make(
+                Planned(
+                    make.track(f"between-{person}", "looked", {"n": mark}), marks.numbered(mark)
+                )
+            )
         time.sleep(CALM_S + 0.1)
     for each in producers:
         each.close()

@@ -105,12 +105,20 @@ def _cut(trial: Trial) -> None:
     trial.repeat(cut, 0.1, 1.5)
 
 
-@scenario("postgres-commit-lost", "the connection breaks at COMMIT, before or after it happened", stack=PROXIED)
+@scenario(
+    "postgres-commit-lost",
+    "the connection breaks at COMMIT, before or after it happened",
+    stack=PROXIED,
+)
 def _commit_lost(trial: Trial) -> None:
     trial.injected += lose_commits(trial, trial.seconds_left())
 
 
-@scenario("postgres-locks", "tables and rows locked by somebody else, for up to twelve seconds", seconds=24.0)
+@scenario(
+    "postgres-locks",
+    "tables and rows locked by somebody else, for up to twelve seconds",
+    seconds=24.0,
+)
 def _locks(trial: Trial) -> None:
     trial.repeat(lock, 0.5, 2.0)
 

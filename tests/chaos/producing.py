@@ -44,7 +44,11 @@ def main() -> None:
     if order.clock_off_s or order.clock_jumps_s:
         from .clocks import misadjust
 
-        misadjust(order.clock_off_s, order.clock_jumps_s, random.Random(f"{order.seed} {order.process} clock"))
+        misadjust(
+            order.clock_off_s,
+            order.clock_jumps_s,
+            random.Random(f"{order.seed} {order.process} clock"),
+        )
     _produce(order)
 
 

@@ -38,7 +38,9 @@ class Proxy:
     def start(self) -> Self:
         """Listen."""
         ready = threading.Event()
-        threading.Thread(target=self._run, args=(ready,), name=f"proxy-{self.port}", daemon=True).start()
+        threading.Thread(
+            target=self._run, args=(ready,), name=f"proxy-{self.port}", daemon=True
+        ).start()
         ready.wait(10)
         return self
 
@@ -90,11 +92,14 @@ class Proxy:
         link = _Link(writer, server_writer)
         self._links.add(link)
         await asyncio.gather(
-            self._pump(link, reader, server_writer, "client"), self._pump(link, server_reader, writer, "server")
+            self._pump(link, reader, server_writer, "client"),
+            self._pump(link, server_reader, writer, "server"),
         )
         self._links.discard(link)
 
-    async def _pump(self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, side: Side) -> None:
+    async def _pump(
+        self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, side: Side
+    ) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while data := await reader.read(CHUNK):
                 await self._open.wait()

@@ -38,14 +38,27 @@ def publish(results: Sequence[Result], page: Path, ran: str) -> None:
 def table(results: Sequence[Result]) -> str:
     """The table as Markdown, with what each fault is, and what went wrong if anything did."""
     whats = [*(result.scenario.what for result in results), ""]
-    lines = [_line(("fault", "what is done", *COLUMNS[1:])), _line(("---", "---", *["---:"] * (len(COLUMNS) - 1)))]
-    lines += [_line((row[0], what, *row[1:])) for row, what in zip(cells(results), whats, strict=True)]
+    lines = [
+        _line(("fault", "what is done", *COLUMNS[1:])),
+        _line(("---", "---", *["---:"] * (len(COLUMNS) - 1))),
+    ]
+    lines += [
+        _line((row[0], what, *row[1:])) for row, what in zip(cells(results), whats, strict=True)
+    ]
     return "\n".join([*lines, "", REPEATS[0].upper() + REPEATS[1:], *_remarks(results)])
 
 
 def _remarks(results: Sequence[Result]) -> Iterator[str]:
-    remarks = [f"- **{each.scenario.name} BROKEN**: {problem}" for each in results for problem in each.problems]
-    remarks += [f"- {result.scenario.name}: {result.scenario.note}" for result in results if result.scenario.note]
+    remarks = [
+        f"- **{each.scenario.name} BROKEN**: {problem}"
+        for each in results
+        for problem in each.problems
+    ]
+    remarks += [
+        f"- {result.scenario.name}: {result.scenario.note}"
+        for result in results
+        if result.scenario.note
+    ]
     if remarks:
         yield ""
         yield from remarks

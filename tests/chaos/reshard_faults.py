@@ -14,11 +14,23 @@ from .operation_faults import COMMAND_TIMEOUT_S, begin, trackrelay
 from .scenario import Trial, scenario
 
 #: The steps of the command, in order (see `worker/queue/shard_migration.py`).
-STEPS = ("reshard_begun", "reshard_emptied", "reshard_closed", "reshard_switched", "reshard_laid_out")
+STEPS = (
+    "reshard_begun",
+    "reshard_emptied",
+    "reshard_closed",
+    "reshard_switched",
+    "reshard_laid_out",
+)
 SIZES = (1, 3, 6, 8)
 
 
-@scenario("operation-reshard", "the number of shards changed under load", ambiguous=False, seconds=25.0, bound_s=90.0)
+@scenario(
+    "operation-reshard",
+    "the number of shards changed under load",
+    ambiguous=False,
+    seconds=25.0,
+    bound_s=90.0,
+)
 def _reshard(trial: Trial) -> None:
     while trial.goes_on():
         reshard(trial, trial.chance.choice(SIZES))
@@ -87,4 +99,6 @@ def _expire(trial: Trial) -> None:
 
 def _every_step_was_met(trial: Trial) -> None:
     met = trial.injected
-    trial.checks.append(lambda *_: [] if met == len(STEPS) else [f"{met} of {len(STEPS)} steps were met"])
+    trial.checks.append(
+        lambda *_: [] if met == len(STEPS) else [f"{met} of {len(STEPS)} steps were met"]
+    )

@@ -58,10 +58,16 @@ class Result:
             why
             for why, empty in (
                 ("the fault never struck", not self.injected),
-                (f"only {self.calls:,} of {self.wanted:,} calls were made", self.calls < self.wanted),
+                (
+                    f"only {self.calls:,} of {self.wanted:,} calls were made",
+                    self.calls < self.wanted,
+                ),
                 ("no job was accepted", not self.accounts.jobs),
                 ("nothing arrived", not self.accounts.arrived),
-                ("no key had two jobs to be in order", not self.accounts.steps and self.scenario.ordered),
+                (
+                    "no key had two jobs to be in order",
+                    not self.accounts.steps and self.scenario.ordered,
+                ),
             )
             if empty
         ]
@@ -79,7 +85,9 @@ class Result:
         return not self.problems and self.accounts.good
 
 
-def run(scenario: Scenario, *, seed: int, seconds: float | None, jobs: int | None, folder: Path) -> Result:
+def run(
+    scenario: Scenario, *, seed: int, seconds: float | None, jobs: int | None, folder: Path
+) -> Result:
     """Run one scenario.
 
     Args:
@@ -102,12 +110,18 @@ def run(scenario: Scenario, *, seed: int, seconds: float | None, jobs: int | Non
     return result
 
 
-def _run(scenario: Scenario, stack: Stack, result: Result, seed: int, seconds: float, jobs: int | None) -> None:
+def _run(
+    scenario: Scenario, stack: Stack, result: Result, seed: int, seconds: float, jobs: int | None
+) -> None:
     # A longer run has more jobs, unless their number is given.
-    result.wanted = jobs if jobs is not None else round(scenario.jobs * max(1.0, seconds / scenario.seconds))
+    result.wanted = (
+        jobs if jobs is not None else round(scenario.jobs * max(1.0, seconds / scenario.seconds))
+    )
     own = Journal(stack.journal("own"))
     chance = random.Random(f"{seed} {scenario.name}")
-    caller = Caller(IntoQueue(Producer(redis_url=stack.redis_url, source="chaos")), own, random.Random(seed))
+    caller = Caller(
+        IntoQueue(Producer(redis_url=stack.redis_url, source="chaos")), own, random.Random(seed)
+    )
     for fault in scenario.api:
         stack.sandbox.client.add_fault(**fault)
     stack.produce(seed, scenario.traffic.rate or result.wanted / (BEFORE_S + seconds))
@@ -141,17 +155,26 @@ def _wait_for_calls(stack: Stack, wanted: int) -> None:
 
 
 def _wait_until_nothing_waits(stack: Stack, deadline: float) -> None:
-    while any(stores.waiting(stack.redis, stack.engine, stack.application)) and time.time() < deadline:
+    while (
+        any(stores.waiting(stack.redis, stack.engine, stack.application)) and time.time() < deadline
+    ):
         time.sleep(POLL_S)
 
 
 def _draw(
-    scenario: Scenario, stack: Stack, trial: Trial, result: Result, over: float, midway: tuple[Stores, float]
+    scenario: Scenario,
+    stack: Stack,
+    trial: Trial,
+    result: Result,
+    over: float,
+    midway: tuple[Stores, float],
 ) -> None:
     calls = [read(path) for path in stack.journals]
     found = stores.look(stack.redis, stack.engine, stack.application)
     arrivals = stores.arrivals(stack.sandbox.client)
-    result.injected = trial.injected + sum(int(fault["hits"]) for fault in stack.sandbox.client.faults())
+    result.injected = trial.injected + sum(
+        int(fault["hits"]) for fault in stack.sandbox.client.faults()
+    )
     everything = [call for journal in calls for call in journal]
     result.calls = len(everything)
     result.accounts = draw(
@@ -167,12 +190,18 @@ def _draw(
     )
     # First what the scenario itself looks at: the accounts may have a line for each job.
     own = [problem for check in trial.checks for problem in check(found, everything)]
-    result.accounts.problems = [*own, *result.accounts.problems, *latest_violations(stack.sandbox.client)]
+    result.accounts.problems = [
+        *own,
+        *result.accounts.problems,
+        *latest_violations(stack.sandbox.client),
+    ]
     before = {call.id for call in everything if call.told == "accepted" and call.ended <= over}
     if trial.wiped_at is not None:
         before &= found.ledger.keys() | found.dead.keys()
     if before <= found.ledger.keys() | found.dead.keys():
-        settled = [found.ledger[id] if id in found.ledger else found.dead[id].died_at for id in before]
+        settled = [
+            found.ledger[id] if id in found.ledger else found.dead[id].died_at for id in before
+        ]
         result.recovery_s = max(0.0, max(settled, default=over) - over)
     if not result.good:
         _keep(arrivals, stack.folder / "effects")

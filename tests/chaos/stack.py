@@ -58,7 +58,9 @@ class Stack:
     def start(self) -> None:
         """Start everything but the producers."""
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda server: server.start(), (self.valkey, self.postgres, self.sandbox)))
+            list(
+                pool.map(lambda server: server.start(), (self.valkey, self.postgres, self.sandbox))
+            )
         if self.plan.redis_proxy:
             self.redis_proxy = Proxy(self.valkey.port).start()
         if self.plan.postgres_proxy:
@@ -90,7 +92,9 @@ class Stack:
         """The workers' environment."""
         return {
             "TRACKRELAY_REDIS_URL": self.redis_url,
-            "TRACKRELAY_DATABASE_URL": _through(self.postgres.url, self.postgres.port, self.postgres_proxy),
+            "TRACKRELAY_DATABASE_URL": _through(
+                self.postgres.url, self.postgres.port, self.postgres_proxy
+            ),
             "CUSTOMERIO_TRACK_URL": self.front.url if self.front else self.sandbox.url,
             "CUSTOMERIO_SITE_ID": self.sandbox.site_id,
             **(
@@ -109,7 +113,9 @@ class Stack:
     def outbox_url(self) -> str:
         """The application's database as its own processes, and the relay, reach it."""
         url = self.postgres.url_of("postgres" if self.traffic.outbox == "same" else APPLICATION)
-        return _through(url, self.postgres.port, self.postgres_proxy).replace("postgresql://", "postgresql+psycopg://")
+        return _through(url, self.postgres.port, self.postgres_proxy).replace(
+            "postgresql://", "postgresql+psycopg://"
+        )
 
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:
         """A connection to Postgres that goes past the proxy."""
@@ -136,7 +142,12 @@ class Stack:
             with (self.folder / f"producer{index}.log").open("ab") as output:
                 self._producers.append(
                     subprocess.Popen(
-                        [sys.executable, "-m", "tests.chaos.producing", msgspec.json.encode(order).decode()],
+                        [
+                            sys.executable,
+                            "-m",
+                            "tests.chaos.producing",
+                            msgspec.json.encode(order).decode(),
+                        ],
                         stdin=subprocess.PIPE,
                         stdout=output,
                         stderr=output,
@@ -151,7 +162,9 @@ class Stack:
         else:
             with psycopg.connect(self.postgres.url, autocommit=True) as connection:
                 connection.execute(f"CREATE DATABASE {APPLICATION}")
-            engine = sa.create_engine(sqlalchemy_url(self.postgres.url_of(APPLICATION)), poolclass=sa.NullPool)
+            engine = sa.create_engine(
+                sqlalchemy_url(self.postgres.url_of(APPLICATION)), poolclass=sa.NullPool
+            )
         create_table(engine)
         return engine
 

@@ -64,12 +64,20 @@ def look(client: redis.Redis, engine: sa.Engine, application: sa.Engine | None =
     return Stores(outbox, stream, backlog, dead, ledger)
 
 
-def waiting(client: redis.Redis, engine: sa.Engine, application: sa.Engine | None = None) -> tuple[int, int, int]:
+def waiting(
+    client: redis.Redis, engine: sa.Engine, application: sa.Engine | None = None
+) -> tuple[int, int, int]:
     """How much is in the outbox, in the streams, and in the backlog."""
     rows = len(_in_outbox(application)) if application else 0
     entries = sum(int(client.xlen(name)) for name in _streams(client))
     with engine.connect() as connection:
-        return rows, entries, int(connection.execute(sa.text("SELECT count(*) FROM trackrelay_backlog")).scalar_one())
+        return (
+            rows,
+            entries,
+            int(
+                connection.execute(sa.text("SELECT count(*) FROM trackrelay_backlog")).scalar_one()
+            ),
+        )
 
 
 def arrivals(client: SandboxClient) -> list[Effect]:
@@ -117,4 +125,7 @@ def _dead(connection: sa.Connection) -> dict[str, Dead]:
             FROM trackrelay_dead_letters WHERE state IN ('open', 'replaying')
         """)
     )
-    return {row.job_id: Dead(row.job_id, row.reason, row.error, row.state, float(row.died_at)) for row in rows}
+    return {
+        row.job_id: Dead(row.job_id, row.reason, row.error, row.state, float(row.died_at))
+        for row in rows
+    }

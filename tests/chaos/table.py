@@ -15,7 +15,16 @@ from .running import Result
 WIDTH = 140
 #: Problems shown of each scenario.
 SHOWN = 12
-COLUMNS = ("fault", "jobs", "injected", "lost", "duplicated", "out of order", "recovery s", "repeats")
+COLUMNS = (
+    "fault",
+    "jobs",
+    "injected",
+    "lost",
+    "duplicated",
+    "out of order",
+    "recovery s",
+    "repeats",
+)
 REPEATS = (
     "repeats: events that came again and were ignored by their id / identifies and the like that came again with the time they "
     "had the first time / forms, metrics and segments, which Customer.io knows by no id."
@@ -47,7 +56,10 @@ def rows(results: Sequence[Result]) -> list[dict[str, Any]]:
 def cells(results: Sequence[Result]) -> list[list[str]]:
     """The table's rows as text, the sums last."""
     sums = (sum(numbers) for numbers in zip(*(_counts(result) for result in results), strict=True))
-    return [*(_cells(result) for result in results), ["all", *(f"{number:,}" for number in sums), "", ""]]
+    return [
+        *(_cells(result) for result in results),
+        ["all", *(f"{number:,}" for number in sums), "", ""],
+    ]
 
 
 def show(results: Sequence[Result], console: Console) -> None:
@@ -81,5 +93,7 @@ def _counts(result: Result) -> tuple[int, int, int, int, int]:
 def _cells(result: Result) -> list[str]:
     accounts = result.accounts
     recovery = "–" if result.recovery_s is None else f"{result.recovery_s:.1f}"
-    repeats = f"{accounts.repeats_ignored} / {accounts.repeats_harmless} / {accounts.repeats_without_id}"
+    repeats = (
+        f"{accounts.repeats_ignored} / {accounts.repeats_harmless} / {accounts.repeats_without_id}"
+    )
     return [result.scenario.name, *(f"{number:,}" for number in _counts(result)), recovery, repeats]

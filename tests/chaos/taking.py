@@ -43,7 +43,10 @@ class IntoOutbox:
         configure(redis_url=redis_url, source="chaos-outbox")
         self._engine = sa.create_engine(
             url,
-            connect_args={"connect_timeout": TIMEOUT_S, "options": f"-c statement_timeout={TIMEOUT_S * 1000}"},
+            connect_args={
+                "connect_timeout": TIMEOUT_S,
+                "options": f"-c statement_timeout={TIMEOUT_S * 1000}",
+            },
         )
 
     def take(self, batch: Sequence[Operation], lane: Lane) -> None:

@@ -10,7 +10,9 @@ from tests.chaos.stores import Dead, Stores
 from trackrelay.sandbox.client import Effect
 
 
-def call(number: int, *, operation: str = "person.event", key: str = "id:1", **changes: Any) -> Call:
+def call(
+    number: int, *, operation: str = "person.event", key: str = "id:1", **changes: Any
+) -> Call:
     described: dict[str, Any] = {
         "id": f"ID{number}",
         "operation": operation,
@@ -38,7 +40,9 @@ def effect(number: int, *, action: str = "event", key: str = "id:1", **changes: 
     return seen | changes  # type: ignore[no-any-return]
 
 
-def stores(ledger: str = "", dead: str = "", backlog: str = "", stream: str = "", outbox: str = "") -> Stores:
+def stores(
+    ledger: str = "", dead: str = "", backlog: str = "", stream: str = "", outbox: str = ""
+) -> Stores:
     return Stores(
         outbox=frozenset(outbox.split()),
         stream=frozenset(stream.split()),
@@ -49,7 +53,12 @@ def stores(ledger: str = "", dead: str = "", backlog: str = "", stream: str = ""
 
 
 def accounts(
-    calls: list[Call], where: Stores, effects: list[Effect], *, ambiguous: bool = True, **people: Any
+    calls: list[Call],
+    where: Stores,
+    effects: list[Effect],
+    *,
+    ambiguous: bool = True,
+    **people: Any,
 ) -> Accounts:
     return draw([calls], where, effects, people.pop("people", {}), ambiguous=ambiguous)
 
@@ -107,7 +116,11 @@ def test_a_job_that_is_settled_and_still_waits_is_doubled(place: str) -> None:
 
 
 def test_what_was_looked_at_is_counted() -> None:
-    drawn = accounts([call(1), call(2), call(3, key="id:2")], stores("ID1 ID2 ID3"), [effect(1), effect(2), effect(3)])
+    drawn = accounts(
+        [call(1), call(2), call(3, key="id:2")],
+        stores("ID1 ID2 ID3"),
+        [effect(1), effect(2), effect(3)],
+    )
 
     assert (drawn.arrived, drawn.steps) == (3, 1)
 
@@ -132,7 +145,9 @@ def test_one_call_repeated_under_another_id_is_doubled() -> None:
 
 
 def test_an_event_that_came_again_and_was_ignored_is_counted_only() -> None:
-    drawn = accounts([call(1)], stores("ID1"), [effect(1), effect(1, ignored=True, note="duplicate")])
+    drawn = accounts(
+        [call(1)], stores("ID1"), [effect(1), effect(1, ignored=True, note="duplicate")]
+    )
 
     assert drawn.good
     assert drawn.repeats_ignored == 1
@@ -182,7 +197,9 @@ def test_a_call_that_raised_may_be_there_or_not() -> None:
 
 
 def test_a_job_that_was_nowhere_for_a_while_is_lost_though_it_is_found_again() -> None:
-    drawn = draw([[call(1)]], stores("ID1"), [effect(1)], {}, ambiguous=True, midway=(stores(), 1.0))
+    drawn = draw(
+        [[call(1)]], stores("ID1"), [effect(1)], {}, ambiguous=True, midway=(stores(), 1.0)
+    )
 
     assert drawn.lost == 1
 

@@ -7,7 +7,13 @@ from tests.chaos.stores import Stores
 
 def live(number: int, at: float) -> Call:
     return Call(
-        id=f"live-{number}", operation="person.event", keys=(), mark=f"n:{number}", told="accepted", began=at, ended=at
+        id=f"live-{number}",
+        operation="person.event",
+        keys=(),
+        mark=f"n:{number}",
+        told="accepted",
+        began=at,
+        ended=at,
     )
 
 

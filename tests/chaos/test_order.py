@@ -49,7 +49,9 @@ def test_arrivals_in_the_order_of_the_calls_pass(expected: str, arrivals: str) -
         ("a D b", "a D b a D b", "a arrived again after D"),
     ],
 )
-def test_a_job_that_overtakes_or_comes_back_too_late_is_a_fault(expected: str, arrivals: str, what: str) -> None:
+def test_a_job_that_overtakes_or_comes_back_too_late_is_a_fault(
+    expected: str, arrivals: str, what: str
+) -> None:
     walk = follow(steps(expected), arrivals.split())
 
     assert what in "; ".join(walk.faults)

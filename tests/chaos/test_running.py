@@ -20,7 +20,9 @@ SCENARIO = Scenario(name="a-fault", what="something breaks", inject=lambda trial
 def result(accounts: Accounts | None = None, **changes: Any) -> Result:
     """A run in which everything was well."""
     described: dict[str, Any] = {"injected": 3, "wanted": 10, "calls": 12, "recovery_s": 1.0}
-    return Result(SCENARIO, accounts or Accounts(jobs=10, arrived=10, steps=5), **(described | changes))
+    return Result(
+        SCENARIO, accounts or Accounts(jobs=10, arrived=10, steps=5), **(described | changes)
+    )
 
 
 def test_a_run_in_which_all_was_well_is_a_pass() -> None:
@@ -39,7 +41,9 @@ def test_a_run_in_which_all_was_well_is_a_pass() -> None:
         ({"error": "TimeoutError: too slow"}, "too slow"),
     ],
 )
-def test_a_run_that_could_not_have_found_anything_is_an_error(nothing: dict[str, Any], said: str) -> None:
+def test_a_run_that_could_not_have_found_anything_is_an_error(
+    nothing: dict[str, Any], said: str
+) -> None:
     ran = result(**nothing)
 
     assert said in ran.problems[0]
@@ -62,7 +66,10 @@ def test_every_column_can_fail_the_run(column: str) -> None:
 
 
 def test_a_problem_that_is_in_no_column_fails_the_run() -> None:
-    assert command_line.exit_code([result(Accounts(jobs=10, arrived=10, steps=5, problems=["odd"]))]) == 1
+    assert (
+        command_line.exit_code([result(Accounts(jobs=10, arrived=10, steps=5, problems=["odd"]))])
+        == 1
+    )
 
 
 def test_the_table_goes_between_the_markers_of_a_page_and_can_be_made_again(tmp_path: Path) -> None:
@@ -98,7 +105,9 @@ def test_a_page_without_markers_is_refused_before_anything_runs(tmp_path: Path) 
     assert "must have the lines" in answer.output
 
 
-def test_the_run_is_json_for_programs_and_its_exit_code_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_run_is_json_for_programs_and_its_exit_code_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked: list[dict[str, Any]] = []
 
     def run(scenario: Scenario, **how: Any) -> Result:

@@ -10,7 +10,9 @@ from tests.chaos.scenario import SCENARIOS
 
 
 @pytest.mark.chaos
-def test_nothing_is_lost_doubled_or_out_of_order_through_a_little_of_everything(tmp_path: Path) -> None:
+def test_nothing_is_lost_doubled_or_out_of_order_through_a_little_of_everything(
+    tmp_path: Path,
+) -> None:
     result = run(SCENARIOS["short"], seed=7, seconds=None, jobs=None, folder=tmp_path)
 
     assert result.problems == []

@@ -32,7 +32,9 @@ NEXT_FORMAT = FORMAT_VERSION + 1
 LONGEST_PAUSE_S = 5.0
 LONGEST_FAREWELL_S = 60.0
 TABLES = ("trackrelay_ledger", "trackrelay_backlog", "trackrelay_dead_letters", "trackrelay_shards")
-NEWER = tuple(WorkerPlan(plan.pool, plan.concurrency, include=("tests.chaos.newer",)) for plan in BOTH_POOLS)
+NEWER = tuple(
+    WorkerPlan(plan.pool, plan.concurrency, include=("tests.chaos.newer",)) for plan in BOTH_POOLS
+)
 
 
 @scenario(
@@ -58,16 +60,27 @@ def _restart(worker: WorkerProcess) -> None:
     before = worker.pid
     worker.term()
     # Not until it no longer runs: the next may already stand in its place.
-    wait_until(lambda: worker.pid != before, LONGEST_FAREWELL_S, "a worker told to end to be replaced")
+    wait_until(
+        lambda: worker.pid != before, LONGEST_FAREWELL_S, "a worker told to end to be replaced"
+    )
 
 
-def _pauses(stores: Stores, calls: Sequence[Call], began: float, over: float, shards: int) -> list[str]:
+def _pauses(
+    stores: Stores, calls: Sequence[Call], began: float, over: float, shards: int
+) -> list[str]:
     moments: dict[int, list[float]] = {shard: [began, over] for shard in range(shards)}
     for call in calls:
         if call.lane == "live" and began < (at := stores.ledger.get(call.id, 0.0)) < over:
             moments[shard_of(call.keys[0], shards)].append(at)
-    longest = {shard: max(later - at for at, later in pairwise(sorted(ats))) for shard, ats in moments.items()}
-    return [f"shard {shard} stood still for {s:.1f} s" for shard, s in longest.items() if s > LONGEST_PAUSE_S]
+    longest = {
+        shard: max(later - at for at, later in pairwise(sorted(ats)))
+        for shard, ats in moments.items()
+    }
+    return [
+        f"shard {shard} stood still for {s:.1f} s"
+        for shard, s in longest.items()
+        if s > LONGEST_PAUSE_S
+    ]
 
 
 @scenario(
@@ -111,7 +124,9 @@ class _NewerApplication:
             operation = make.track(f"newer-{self._chance.randrange(20)}", "looked", {"n": number})
             began = now()
             shard = shard_of(operation.keys[0], self._shards)
-            self._redis.xadd(stream(shard, "live"), {"v": str(NEXT_FORMAT), "j": encode_entry(operation)})
+            self._redis.xadd(
+                stream(shard, "live"), {"v": str(NEXT_FORMAT), "j": encode_entry(operation)}
+            )
             self._journal.write(
                 [
                     Call(
@@ -159,4 +174,6 @@ def _add_column(trial: Trial, table: str) -> None:
     )
     with psycopg.connect(trial.stack.postgres.url, autocommit=True) as connection:
         connection.execute(statement)
-        connection.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS newer ON trackrelay_ledger (delivered_at, source)")
+        connection.execute(
+            "CREATE INDEX CONCURRENTLY IF NOT EXISTS newer ON trackrelay_ledger (delivered_at, source)"
+        )

@@ -33,7 +33,11 @@ BEYOND_LEASE_S = 8.0
 
 def kill_a_child(trial: Trial) -> None:
     """kill -9 of one pool process."""
-    children = [child for worker in trial.stack.fleet.workers for child in trial.stack.fleet.children(worker)]
+    children = [
+        child
+        for worker in trial.stack.fleet.workers
+        for child in trial.stack.fleet.children(worker)
+    ]
     if children:
         _signal(trial.chance.choice(children), signal.SIGKILL)
 
@@ -101,7 +105,9 @@ def _terminate(trial: Trial) -> None:
     trial.repeat(terminate_a_worker, 2.0, 4.0)
 
 
-@scenario("worker-freeze", "SIGSTOP of a whole worker beyond its leases, then SIGCONT", seconds=20.0)
+@scenario(
+    "worker-freeze", "SIGSTOP of a whole worker beyond its leases, then SIGCONT", seconds=20.0
+)
 def _freeze(trial: Trial) -> None:
     trial.repeat(freeze_a_worker, 0.5, 2.0)
 

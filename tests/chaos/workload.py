@@ -94,7 +94,14 @@ SHARED_KEYS = {"shared_key": 1000}
 TWO_KEYS = {"event": 350, "identify": 250, "merge": 150, "anonymous": 100, "join": 150}
 
 #: People who go and come back.
-NEW_LIVES = {"event": 400, "identify": 250, "delete": 200, "suppression": 50, "device": 50, "segment": 50}
+NEW_LIVES = {
+    "event": 400,
+    "identify": 250,
+    "delete": 200,
+    "suppression": 50,
+    "device": 50,
+    "segment": 50,
+}
 
 MIXES = {
     "mixed": MIXED,
@@ -128,7 +135,9 @@ class Workload:
         self._poisons = 0
         self._people: list[_Somebody] = []
         weights = MIXES[mix]
-        self._kinds: list[Callable[[], Iterator[Planned]]] = [getattr(self, f"_{kind}") for kind in weights]
+        self._kinds: list[Callable[[], Iterator[Planned]]] = [
+            getattr(self, f"_{kind}") for kind in weights
+        ]
         self._weights = list(weights.values())
 
     def burst(self) -> list[Planned]:
@@ -181,30 +190,40 @@ class Workload:
 
     def _event_with_attributes(self) -> Iterator[Planned]:
         number, who = self._number(), self._somebody()
-        operation = make.track(who.id, "bought", {"n": number}, person_attributes={"n": f"{number}:companion"})
+        operation = make.track(
+            who.id, "bought", {"n": number}, person_attributes={"n": f"{number}:companion"}
+        )
         yield Planned(operation, marks.numbered(number))
 
     def _repeated_with_key(self) -> Iterator[Planned]:
         number, who = self._number(), self._somebody()
         for _ in range(2):
-            operation = make.track(who.id, "paid", {"n": number}, idempotency_key=f"payment-{number}")
+            operation = make.track(
+                who.id, "paid", {"n": number}, idempotency_key=f"payment-{number}"
+            )
             yield Planned(operation, marks.numbered(number))
 
     def _shared_key(self) -> Iterator[Planned]:
         # Every producer says the same, about as often and in the same sequence: a webhook delivered to several hosts.
         self._shared += 1
         number = f"shared-{self._shared}"
-        operation = make.track(number, "ordered", {"n": number}, idempotency_key=f"order-{self._shared}")
+        operation = make.track(
+            number, "ordered", {"n": number}, idempotency_key=f"order-{self._shared}"
+        )
         yield Planned(operation, marks.numbered(number))
 
     def _anonymous(self) -> Iterator[Planned]:
         number, who = self._number(), self._somebody()
-        yield Planned(make.track_anonymous(who.anonymous_id, "visited", {"n": number}), marks.numbered(number))
+        yield Planned(
+            make.track_anonymous(who.anonymous_id, "visited", {"n": number}), marks.numbered(number)
+        )
 
     def _join(self) -> Iterator[Planned]:
         who = self._somebody()
         first, second = self._number(), self._number()
-        yield Planned(make.track_anonymous(who.anonymous_id, "visited", {"n": first}), marks.numbered(first))
+        yield Planned(
+            make.track_anonymous(who.anonymous_id, "visited", {"n": first}), marks.numbered(first)
+        )
         operation = make.identify(who.id, {"n": second}, anonymous_id=who.anonymous_id)
         yield Planned(operation, marks.numbered(second))
         who.anonymous += 1
@@ -258,7 +277,9 @@ class Workload:
 
     def _relationship(self) -> Iterator[Planned]:
         number, who = self._number(), self._somebody()
-        operation = make.add_relationships(who.id, (ObjectRef(1, f"{self._process}-company"), {"n": number}))
+        operation = make.add_relationships(
+            who.id, (ObjectRef(1, f"{self._process}-company"), {"n": number})
+        )
         yield Planned(operation, marks.numbered(number))
 
     def _object(self) -> Iterator[Planned]:
@@ -270,7 +291,9 @@ class Workload:
         # Named differently from what identifies carry: a form takes the time of its arrival, which is later than that of
         # an identify that was enqueued behind it.
         number, who = self._number(), self._somebody()
-        yield Planned(make.submit_form("contact", who.id, {"form_n": number}), marks.numbered(number))
+        yield Planned(
+            make.submit_form("contact", who.id, {"form_n": number}), marks.numbered(number)
+        )
 
     def _metric(self) -> Iterator[Planned]:
         message = f"{self._number()}-message"
@@ -288,7 +311,10 @@ class Workload:
         who = self._somebody()
         for size in (10, 40_000, 10):
             number = self._number()
-            yield Planned(make.track(who.id, "uploaded", {"n": number, "text": "y" * size}), marks.numbered(number))
+            yield Planned(
+                make.track(who.id, "uploaded", {"n": number, "text": "y" * size}),
+                marks.numbered(number),
+            )
 
     def _poison(self) -> Iterator[Planned]:
         # A few, early: one that fails alone is known for what it is only while others succeed.
@@ -297,13 +323,17 @@ class Workload:
             yield from self._event()
             return
         number, who = self._number(), self._somebody()
-        yield Planned(make.track(who.id, "poison", {"n": number}), marks.numbered(number), fate="dead")
+        yield Planned(
+            make.track(who.id, "poison", {"n": number}), marks.numbered(number), fate="dead"
+        )
         number = self._number()
         yield Planned(make.track(who.id, "after", {"n": number}), marks.numbered(number))
 
     def _bulk(self) -> Iterator[Planned]:
         number, who = self._number(), f"{self._process}-import-{self._chance.randrange(30)}"
         kind = (
-            make.identify(who, {"n": number}) if self._chance.random() < 0.5 else make.track(who, "was", {"n": number})
+            make.identify(who, {"n": number})
+            if self._chance.random() < 0.5
+            else make.track(who, "was", {"n": number})
         )
         yield Planned(kind, marks.numbered(number), lane="bulk")

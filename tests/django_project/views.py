@@ -40,7 +40,9 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 def log_in(request: HttpRequest) -> HttpResponse:
     """Logs in whoever is named."""
     login(
-        request, get_user_model().objects.get(username=request.GET["name"]), "django.contrib.auth.backends.ModelBackend"
+        request,
+        get_user_model().objects.get(username=request.GET["name"]),
+        "django.contrib.auth.backends.ModelBackend",
     )
     return HttpResponse("in")
 

@@ -39,7 +39,9 @@ def manage(*arguments: str, **settings: str) -> tuple[list[str], dict[str, Any]]
 
 def run(*arguments: str, **settings: str) -> str:
     command, options = manage(*arguments, **settings)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(120), check=False, **options)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=patient(120), check=False, **options
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
@@ -54,10 +56,14 @@ def test_its_settings_pass_the_checks_and_there_are_no_migrations_to_make() -> N
 
 
 @pytest.fixture
-def road(worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]) -> Iterator[Road]:
+def road(
+    worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]
+) -> Iterator[Road]:
     """Servers, a worker that relays the shop's outbox too."""
     url = worker_settings["TRACKRELAY_DATABASE_URL"]
-    road = Road({**worker_settings, "TRACKRELAY_OUTBOX_URL": url, "SHOP_DATABASE_URL": url}, sandbox.client)
+    road = Road(
+        {**worker_settings, "TRACKRELAY_OUTBOX_URL": url, "SHOP_DATABASE_URL": url}, sandbox.client
+    )
     migrate(road.engine, road.redis, 4)
     run("migrate", "--verbosity=0", **road.settings)
     run("fill_shop", **road.settings)
@@ -105,7 +111,9 @@ class Customer:
         """Fill in the form on `page` that goes to `path`."""
         found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.look(page))
         assert found
-        answer = self._session.post(self._shop + path, {**data, "csrfmiddlewaretoken": found[1]}, timeout=20)
+        answer = self._session.post(
+            self._shop + path, {**data, "csrfmiddlewaretoken": found[1]}, timeout=20
+        )
         answer.raise_for_status()
         return answer.text
 
@@ -115,14 +123,25 @@ def test_a_customer_s_life_arrives_at_customerio(road: Road, shop: str) -> None:
     road.sandbox.settings(email_updates_with_id=True)
     ada = Customer(shop)
     ada.look("/product/teapot/")
-    ada.send("/sign-up/", "/sign-up/", email="ada@example.com", first_name="Ada", password="correct horse")
+    ada.send(
+        "/sign-up/",
+        "/sign-up/",
+        email="ada@example.com",
+        first_name="Ada",
+        password="correct horse",
+    )
     ada.send("/product/tea/", "/cart/", sku="tea")
     assert "Your order is A-" in ada.send("/cart/", "/check-out/")
     ada.send("/profile/", "/profile/", first_name="Augusta", email="augusta@example.com")
 
     def known() -> Any:
         found = next(
-            (each for each in road.sandbox.people() if each["attributes"].get("first_name") == "Augusta"), None
+            (
+                each
+                for each in road.sandbox.people()
+                if each["attributes"].get("first_name") == "Augusta"
+            ),
+            None,
         )
         return found
 
@@ -132,11 +151,23 @@ def test_a_customer_s_life_arrives_at_customerio(road: Road, shop: str) -> None:
     assert person["attributes"]["orders_count"] == 1
     assert person["attributes"]["lifetime_value"] == 9.9
     names = [effect["name"] for effect in road.effects() if effect["action"] == "event"]
-    assert names == ["product_viewed", "signed_up", "product_viewed", "product_added", "order_completed"]
+    assert names == [
+        "product_viewed",
+        "signed_up",
+        "product_viewed",
+        "product_added",
+        "order_completed",
+    ]
 
     ada.send("/profile/", "/delete-account/")
-    wait_until(lambda: [each for each in road.effects() if each["action"] == "suppress"], 40, "the suppression")
-    wait_until(lambda: not road.rows("SELECT 1 FROM trackrelay_outbox"), 40, "the outbox to be empty")
+    wait_until(
+        lambda: [each for each in road.effects() if each["action"] == "suppress"],
+        40,
+        "the suppression",
+    )
+    wait_until(
+        lambda: not road.rows("SELECT 1 FROM trackrelay_outbox"), 40, "the outbox to be empty"
+    )
 
 
 class Started:
@@ -182,11 +213,15 @@ def started(tmp_path: Path) -> Iterator[Started]:
     example.process.communicate()
 
 
-def test_one_command_starts_it_with_everything_behind_it_and_sigterm_stops_all_of_it(started: Started) -> None:
+def test_one_command_starts_it_with_everything_behind_it_and_sigterm_stops_all_of_it(
+    started: Started,
+) -> None:
     assert not started.shop.endswith(":8000")
     wait_until(lambda: _answers(started.shop), 30, "the shop")
     Customer(started.shop).look("/product/teapot/")
-    wait_until(lambda: [each["name"] for each in started.customer_io.events()] == ["product_viewed"], 30)
+    wait_until(
+        lambda: [each["name"] for each in started.customer_io.events()] == ["product_viewed"], 30
+    )
     started.process.send_signal(signal.SIGTERM)
     code, words = started.ended()
     assert code == 0, words

@@ -39,7 +39,9 @@ def test_a_visit_to_oscar_arrives_from_the_first_look_to_the_order(
     worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]
 ) -> None:
     url = worker_settings["TRACKRELAY_DATABASE_URL"]
-    road = Road({**worker_settings, "TRACKRELAY_OUTBOX_URL": url, "SHOP_DATABASE_URL": url}, sandbox.client)
+    road = Road(
+        {**worker_settings, "TRACKRELAY_OUTBOX_URL": url, "SHOP_DATABASE_URL": url}, sandbox.client
+    )
     migrate(road.engine, road.redis, 4)
     manage(road, "migrate", "--verbosity=0", "--run-syncdb")
 

@@ -31,7 +31,9 @@ make_server("127.0.0.1", int(sys.argv[1]), application).serve_forever()
 
 
 @pytest.fixture
-def road(worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]) -> Iterator[Road]:
+def road(
+    worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]
+) -> Iterator[Road]:
     """Servers and a worker, of which the application with the admin knows two addresses."""
     road = Road(worker_settings, sandbox.client)
     migrate(road.engine, road.redis, 4)
@@ -47,7 +49,10 @@ def environment(road: Road, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "admin_site.py").write_text(code)
     return {
         **clean_environment(),
-        **{name: road.settings[name] for name in ("TRACKRELAY_DATABASE_URL", "TRACKRELAY_REDIS_URL")},
+        **{
+            name: road.settings[name]
+            for name in ("TRACKRELAY_DATABASE_URL", "TRACKRELAY_REDIS_URL")
+        },
         "ADMIN_SECRET_KEY": "only for this test, and long enough for every check of Django's",
         "ADMIN_HOSTS": "127.0.0.1",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
@@ -108,7 +113,9 @@ def log_in(site: str) -> requests.Session:
     return session
 
 
-def test_dead_letters_are_shown_and_the_command_line_works(road: Road, site: str, run: Callable[..., str]) -> None:
+def test_dead_letters_are_shown_and_the_command_line_works(
+    road: Road, site: str, run: Callable[..., str]
+) -> None:
     road.sandbox.add_fault(kind="reject", match={"name": "odd"}, message="odd is odd")
     letter = road.producer.track("42", "odd")
     road.wait_dead(letter)
@@ -116,7 +123,10 @@ def test_dead_letters_are_shown_and_the_command_line_works(road: Road, site: str
     session = log_in(site)
     listed = session.get(f"{site}/trackrelay_ops/deadletter/?q=42", timeout=60)
     assert letter in listed.text
-    assert "odd is odd" in session.get(f"{site}/trackrelay_ops/deadletter/{letter}/change/", timeout=60).text
+    assert (
+        "odd is odd"
+        in session.get(f"{site}/trackrelay_ops/deadletter/{letter}/change/", timeout=60).text
+    )
     assert session.get(f"{site}/static/admin/css/base.css", timeout=60).status_code == 200
     assert letter in run("trackrelay", "dead-letters", "list")
 

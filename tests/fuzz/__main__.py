@@ -20,7 +20,9 @@ REPORT_S = 10.0
 def fuzzers() -> dict[str, ModuleType]:
     """Return the modules that have a ``NAME`` and a ``run()``, by name."""
     names = [
-        found.name for found in pkgutil.iter_modules(tests.fuzz.__path__) if not found.name.startswith(("_", "test_"))
+        found.name
+        for found in pkgutil.iter_modules(tests.fuzz.__path__)
+        if not found.name.startswith(("_", "test_"))
     ]
     modules = [importlib.import_module(f"tests.fuzz.{name}") for name in sorted(names)]
     return {module.NAME: module for module in modules if hasattr(module, "NAME")}
@@ -40,11 +42,17 @@ def fuzz(module: ModuleType, seed: int, more: Callable[[int], bool]) -> int:
         nonlocal reported
         if (now := time.monotonic()) > reported + REPORT_S:
             reported = now
-            print(f"{module.NAME}: {tried:,} cases, {tried / (now - started) * 60:,.0f} a minute", flush=True)
+            print(
+                f"{module.NAME}: {tried:,} cases, {tried / (now - started) * 60:,.0f} a minute",
+                flush=True,
+            )
         return more(tried)
 
     tried: int = module.run(random.Random(seed), report_and_ask)
-    print(f"{module.NAME}: {tried:,} cases in {time.monotonic() - started:,.0f} s, nothing found", flush=True)
+    print(
+        f"{module.NAME}: {tried:,} cases in {time.monotonic() - started:,.0f} s, nothing found",
+        flush=True,
+    )
     return tried
 
 
@@ -52,10 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the fuzzers that are asked for, one after the other; return the exit status."""
     found = fuzzers()
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=tests.fuzz.__doc__)
-    parser.add_argument("--seed", type=int, default=None, help="repeats a run; left out, every run is another one")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="repeats a run; left out, every run is another one"
+    )
     parser.add_argument("--seconds", type=float, default=60.0, help="for each fuzzer (default: 60)")
-    parser.add_argument("--cases", type=int, default=sys.maxsize, help="for each fuzzer, if that is less")
-    parser.add_argument("--only", choices=sorted(found), action="append", help="this fuzzer; can be repeated")
+    parser.add_argument(
+        "--cases", type=int, default=sys.maxsize, help="for each fuzzer, if that is less"
+    )
+    parser.add_argument(
+        "--only", choices=sorted(found), action="append", help="this fuzzer; can be repeated"
+    )
     options = parser.parse_args(arguments)
     seed = random.SystemRandom().randrange(2**32) if options.seed is None else options.seed
     failed = False

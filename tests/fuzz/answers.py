@@ -19,7 +19,15 @@ from trackrelay.worker.delivery.sender import Sender
 from trackrelay.worker.storage.stored_job import Job
 from trackrelay.worker.track_api.region import Verdict, judge
 from trackrelay.worker.track_api.request_builder import Request
-from trackrelay.worker.track_api.responses import Accepted, Answer, Denied, NoAnswer, Refused, Troubled, meaning
+from trackrelay.worker.track_api.responses import (
+    Accepted,
+    Answer,
+    Denied,
+    NoAnswer,
+    Refused,
+    Troubled,
+    meaning,
+)
 
 NAME = "answers"
 
@@ -104,7 +112,11 @@ def _body(rng: random.Random) -> bytes:
         return mutated(rng, rng.choice(BODIES))
     if kind < 0.85:
         errors = [
-            {"batch_index": rng.choice((0, 1, 2, 3, -1, True, "1", None)), "message": value(rng), "field": value(rng)}
+            {
+                "batch_index": rng.choice((0, 1, 2, 3, -1, True, "1", None)),
+                "message": value(rng),
+                "field": value(rng),
+            }
         ]
         errors += [value(rng) for _ in range(rng.randrange(3))]
         return encoded({"errors": errors, "meta": value(rng)})
@@ -125,7 +137,9 @@ def _check(request: Request, answer: Answer) -> None:
     match found:
         case Accepted(refused):
             assert answer.status in (200, 204, 207), "an acceptance of another status"
-            assert all(0 <= index < request.size for index in refused), "a refusal of nothing that was sent"
+            assert all(0 <= index < request.size for index in refused), (
+                "a refusal of nothing that was sent"
+            )
             if answer.status == 204:
                 assert not answer.body
                 assert "/forms/" in request.path
@@ -133,7 +147,9 @@ def _check(request: Request, answer: Answer) -> None:
                 assert request.kind == "batch"
                 assert {error["batch_index"] for error in document["errors"]} == set(refused)
             else:
-                assert isinstance(document, dict) or (not answer.body and request.path.endswith("metrics"))
+                assert isinstance(document, dict) or (
+                    not answer.body and request.path.endswith("metrics")
+                )
         case Refused(refusal):
             assert answer.status in ((400, 413) if request.size > 1 else (400, 404, 413, 422))
             assert document.get("errors") or document.get("meta"), "a refusal without a word"
@@ -143,9 +159,18 @@ def _check(request: Request, answer: Answer) -> None:
         case Troubled() as trouble:
             assert trouble.retry_after_s is None or 0 <= trouble.retry_after_s < 1e16
             assert len(trouble.error) < 10_000
-    verdict = judge(answer, base_url="https://track.customer.io", region="us", own_url=False, environment_id="123")
+    verdict = judge(
+        answer,
+        base_url="https://track.customer.io",
+        region="us",
+        own_url=False,
+        environment_id="123",
+    )
     assert len(verdict.message) < 1_000
-    assert verdict.problem or (document["region"], document["environment_id"]) in (("us", 123), ("us", "123"))
+    assert verdict.problem or (document["region"], document["environment_id"]) in (
+        ("us", 123),
+        ("us", "123"),
+    )
 
 
 def _json(body: bytes) -> Any:
@@ -162,8 +187,14 @@ def _json(body: bytes) -> Any:
 def _deliver(rng: random.Random) -> None:
     """Send some jobs, each request of which is answered at random: every job has one result, and nothing is raised."""
     route = rng.choice(("v2", "v2", "segment", "single"))
-    jobs = [_job(rng, number, route) for number in range(1 if route == "single" else rng.choice((1, 2, 5, 20)))]
-    answers = [_answer(rng) if rng.random() < 0.8 else Answer(200, b"{}") for _ in range(rng.choice((1, 3)))]
+    jobs = [
+        _job(rng, number, route)
+        for number in range(1 if route == "single" else rng.choice((1, 2, 5, 20)))
+    ]
+    answers = [
+        _answer(rng) if rng.random() < 0.8 else Answer(200, b"{}")
+        for _ in range(rng.choice((1, 3)))
+    ]
     answered: list[tuple[Request, Answer | NoAnswer]] = []
 
     def send(request: Request, send_until: float) -> Answer | NoAnswer:
@@ -172,18 +203,31 @@ def _deliver(rng: random.Random) -> None:
         return answer
 
     results = _sender(rng, send).send(Packed(route, jobs), 0, "1", Standing("closed"))
-    assert sorted(result.job.id for result in results) == sorted(job.id for job in jobs), "not one result for each job"
+    assert sorted(result.job.id for result in results) == sorted(job.id for job in jobs), (
+        "not one result for each job"
+    )
     accepted = any(isinstance(meaning(*each), Accepted) for each in answered)
     for result in results:
         assert isinstance(result, Delivered | Rejected | Failed | Untried)
-        assert accepted or not isinstance(result, Delivered), "delivered, though nothing was accepted"
+        assert accepted or not isinstance(result, Delivered), (
+            "delivered, though nothing was accepted"
+        )
 
 
 def _job(rng: random.Random, number: int, route: str) -> Job:
     operation, body = {
-        "v2": ("person.event", b'{"type":"person","action":"event","identifiers":{"id":"1"},"name":"x"}'),
-        "segment": ("segment.add", b'{"action":"add","person":{"id":"1"},"identifiers":{"segment_id":7}}'),
-        "single": ("form.submit", b'{"identifiers":{"form_id":"f"},"person":{"id":"1"},"attributes":{}}'),
+        "v2": (
+            "person.event",
+            b'{"type":"person","action":"event","identifiers":{"id":"1"},"name":"x"}',
+        ),
+        "segment": (
+            "segment.add",
+            b'{"action":"add","person":{"id":"1"},"identifiers":{"segment_id":7}}',
+        ),
+        "single": (
+            "form.submit",
+            b'{"identifiers":{"form_id":"f"},"person":{"id":"1"},"attributes":{}}',
+        ),
     }[route]
     return Job(
         id=f"{number:026}",
@@ -201,7 +245,8 @@ def _job(rng: random.Random, number: int, route: str) -> Job:
 def _sender(rng: random.Random, send: Callable[[Request, float], Any]) -> Sender:
     failure = Failure(opened=False, last_success=rng.choice((0.0, 10.0)), wait_s=0.0, at=20.0)
     pace: Any = SimpleNamespace(
-        wait=lambda *args, **options: SimpleNamespace(send_until=float("inf")), slow_down=lambda *args, **options: None
+        wait=lambda *args, **options: SimpleNamespace(send_until=float("inf")),
+        slow_down=lambda *args, **options: None,
     )
     breaker: Any = SimpleNamespace(
         delivered=lambda *args, **options: False,
@@ -212,13 +257,17 @@ def _sender(rng: random.Random, send: Callable[[Request, float], Any]) -> Sender
     )
     api: Any = SimpleNamespace(send=send)
     problem = rng.choice((None, "denied", "region", "unreachable"))
-    return Sender(api, pace, breaker, lambda: Verdict(problem=problem, message="x"), lambda family: None)
+    return Sender(
+        api, pace, breaker, lambda: Verdict(problem=problem, message="x"), lambda family: None
+    )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     before = structlog.get_config()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50), cache_logger_on_first_use=False)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(50), cache_logger_on_first_use=False
+    )
     try:
         yield
     finally:

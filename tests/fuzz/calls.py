@@ -15,7 +15,15 @@ from uuid import UUID
 
 from tests.support.description_check import description
 from tests.support.nasty_values import NUMBERS, TEXTS, TIMES, Draw, mutated, nasty
-from trackrelay import InvalidOperation, ObjectRef, Operation, Person, Producer, TrackRelayError, operations
+from trackrelay import (
+    InvalidOperation,
+    ObjectRef,
+    Operation,
+    Person,
+    Producer,
+    TrackRelayError,
+    operations,
+)
 from trackrelay.operations import coercion
 from trackrelay.operations.ids import is_ulid
 from trackrelay.operations.keys import KINDS, shard_of
@@ -158,14 +166,30 @@ def _attributes(rng: random.Random) -> dict[str, Any]:
             ("address", {"city": "Berlin"}),
             ("since", datetime(2026, 1, 31, tzinfo=UTC)),
         ),
-        *(("email", "ada@example.com"), ("id", "42"), ("phone", "+4915123456789"), ("recipient", "ada@example.com")),
-        *(("bio", "x" * 990), ("title", "Home"), ("keywords", ["a"]), ("_update", True), ("anonymous_id", "visitor")),
+        *(
+            ("email", "ada@example.com"),
+            ("id", "42"),
+            ("phone", "+4915123456789"),
+            ("recipient", "ada@example.com"),
+        ),
+        *(
+            ("bio", "x" * 990),
+            ("title", "Home"),
+            ("keywords", ["a"]),
+            ("_update", True),
+            ("anonymous_id", "visitor"),
+        ),
     ]
     return dict(rng.sample(known, rng.randrange(6)))
 
 
 _person = _one_of(
-    "42", 42, UUID(int=7), Person(email="ada@example.com"), Person(phone="+4915123456789"), Person(cio_id="03")
+    "42",
+    42,
+    UUID(int=7),
+    Person(email="ada@example.com"),
+    Person(phone="+4915123456789"),
+    Person(cio_id="03"),
 )
 _plain = _one_of("42", Person(email="ada@example.com"), Person(cio_id="03"))
 _anybody: Draw = lambda rng: Person(anonymous_id="visitor") if rng.random() < 0.1 else _person(rng)  # noqa: E731
@@ -175,7 +199,13 @@ _key = _maybe(_one_of("order-1", 17, UUID(int=9)))
 _name = _one_of("bought", "seen", " padded ", "x" * 100)
 _to_objects: Draw = lambda rng: [(_object(rng), _attributes(rng)) for _ in range(rng.randrange(3))]  # noqa: E731
 _to_people: Draw = lambda rng: [(_plain(rng), _attributes(rng)) for _ in range(rng.randrange(3))]  # noqa: E731
-_event = {"person": _anybody, "name": _name, "data": _maybe(_attributes), "timestamp": _when, "idempotency_key": _key}
+_event = {
+    "person": _anybody,
+    "name": _name,
+    "data": _maybe(_attributes),
+    "timestamp": _when,
+    "idempotency_key": _key,
+}
 
 CALLS: dict[str, dict[str, Draw]] = {
     "identify": {
@@ -200,7 +230,11 @@ CALLS: dict[str, dict[str, Draw]] = {
     "delete_person": {"person": _person, "idempotency_key": _key},
     "suppress": {"person": _person, "idempotency_key": _key},
     "unsuppress": {"person": _person, "idempotency_key": _key},
-    "merge": {"primary": _plain, "secondary": _one_of("43", Person(cio_id="04")), "idempotency_key": _key},
+    "merge": {
+        "primary": _plain,
+        "secondary": _one_of("43", Person(cio_id="04")),
+        "idempotency_key": _key,
+    },
     "add_device": {
         "person": _person,
         "token": _one_of("token", "x" * 200),
@@ -209,9 +243,17 @@ CALLS: dict[str, dict[str, Draw]] = {
         "attributes": _maybe(_one_of({"os": "17", "push_enabled": True})),
     },
     "delete_device": {"person": _person, "token": _one_of("token")},
-    "identify_object": {"obj": _object, "attributes": _maybe(_attributes), "relationships": _to_people},
+    "identify_object": {
+        "obj": _object,
+        "attributes": _maybe(_attributes),
+        "relationships": _to_people,
+    },
     "delete_object": {"obj": _object},
-    "add_relationships": {"subject": _person, "others": _to_objects, "attributes": _maybe(_attributes)},
+    "add_relationships": {
+        "subject": _person,
+        "others": _to_objects,
+        "attributes": _maybe(_attributes),
+    },
     "delete_relationships": {"subject": _object, "others": _to_people},
     "add_to_segment": {
         "segment_id": _one_of(1, "7", 2**31 - 1),
@@ -275,14 +317,20 @@ def _case(rng: random.Random, producer: Producer) -> tuple[str, Callable[..., An
     if kind < 0.96:
         return "enqueue", producer.enqueue, {"operation": _operation(rng)}
     if kind < 0.99:
-        many = [_operation(rng) for _ in range(rng.randrange(4))] if rng.random() < 0.8 else rng.choice(_NOT_MANY)
+        many = (
+            [_operation(rng) for _ in range(rng.randrange(4))]
+            if rng.random() < 0.8
+            else rng.choice(_NOT_MANY)
+        )
         return "enqueue_many", producer.enqueue_many, {"operations": many}
     return "Producer", _configured, _arguments(rng, _SETTINGS)
 
 
 def _configured(**settings: Any) -> None:
     try:
-        Producer(**{name: value for name, value in settings.items() if value is not None}, backend="off")
+        Producer(
+            **{name: value for name, value in settings.items() if value is not None}, backend="off"
+        )
     finally:
         coercion.set_naive_timezone(None)
 
@@ -301,7 +349,9 @@ def _made(rng: random.Random) -> Operation:
     name = rng.choice(_NAMES)
     while True:
         try:
-            made = getattr(operations, name)(**{field: draw(rng) for field, draw in CALLS[name].items()})
+            made = getattr(operations, name)(
+                **{field: draw(rng) for field, draw in CALLS[name].items()}
+            )
         except InvalidOperation:  # some of what is valid alone contradicts the rest
             continue
         if made:
@@ -320,7 +370,9 @@ def _operation(rng: random.Random) -> Any:
     made = _made(rng)
     if rng.random() < 0.4:
         return made
-    fields = {name: getattr(made, name) for name in ("id", "type", "action", "keys", "body", "stamp")}
+    fields = {
+        name: getattr(made, name) for name in ("id", "type", "action", "keys", "body", "stamp")
+    }
     name = rng.choice(list(fields))
     way = rng.random()
     if way < 0.3:
@@ -361,7 +413,9 @@ def _wrong_result(result: Any, entries: list[Entry], rng: random.Random) -> str:
 
 def _wrong_entry(entry: Entry, rng: random.Random) -> str:
     jobs = decode_entry(entry.data)
-    if jobs[-1].id != entry.operation.id or len(jobs) != 1 + (entry.operation.companion is not None):
+    if jobs[-1].id != entry.operation.id or len(jobs) != 1 + (
+        entry.operation.companion is not None
+    ):
         return "an entry of other jobs"
     for job in jobs:
         body = bytes(job.body)
@@ -371,14 +425,20 @@ def _wrong_entry(entry: Entry, rng: random.Random) -> str:
             return f"a document that is no JSON: {error}"
         kind, _, action = job.operation.partition(".")
         wrong = _beyond_limits(document, body, kind, action)
-        if not is_ulid(job.id) or not job.keys or any(key.partition(":")[0] not in KINDS for key in job.keys):
+        if (
+            not is_ulid(job.id)
+            or not job.keys
+            or any(key.partition(":")[0] not in KINDS for key in job.keys)
+        ):
             wrong = f"an id or keys of another form: {job.id}, {job.keys}"
         if wrong:
             return f"{wrong} in {body[:300]!r}"
         shard_of(job.keys[0], 4)
         if rng.randrange(CHECKED_AGAIN) == 0 and not _is_the_same_again(document, job.id, body):
             return f"another document when it is checked again: {body[:300]!r}"
-        if rng.randrange(DESCRIBED) == 0 and (wrong := _not_described(job.operation, body, document)):
+        if rng.randrange(DESCRIBED) == 0 and (
+            wrong := _not_described(job.operation, body, document)
+        ):
             return f"{wrong} in {body[:300]!r}"
     return ""
 
@@ -405,7 +465,9 @@ def _beyond_limits(document: dict[str, Any], body: bytes, kind: str, action: str
         name = document["name"]
         if not name.strip() or len(name.encode()) > 100:
             return "an event's name"
-        if _bytes(attributes) > 100_000 or (len(body) > 32_000 and (action == "screen" and kind == "person")):
+        if _bytes(attributes) > 100_000 or (
+            len(body) > 32_000 and (action == "screen" and kind == "person")
+        ):
             return "an event's size"
     elif (
         kind not in _V1
@@ -415,7 +477,11 @@ def _beyond_limits(document: dict[str, Any], body: bytes, kind: str, action: str
         return "an operation's size"
     if not 631_152_000 <= document.get("timestamp", 1_714_564_800) < 4_102_444_800:
         return "a timestamp"
-    named = [document.get("identifiers", {}), document.get("primary", {}), document.get("person", {})]
+    named = [
+        document.get("identifiers", {}),
+        document.get("primary", {}),
+        document.get("person", {}),
+    ]
     if kind == "person" and action != "merge" and len(named[0]) != 1:
         return "identifiers"
     if any(
@@ -425,7 +491,9 @@ def _beyond_limits(document: dict[str, Any], body: bytes, kind: str, action: str
     ):
         return "a long id"
     limited = [attributes] if (kind, action) in _LIMITED else []
-    limited += [each.get("relationship_attributes", {}) for each in document.get("cio_relationships", [])]
+    limited += [
+        each.get("relationship_attributes", {}) for each in document.get("cio_relationships", [])
+    ]
     for each in limited:
         if len(each.keys() - {"_update"}) > 300:
             return "too many attributes"

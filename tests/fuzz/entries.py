@@ -95,7 +95,11 @@ def servers() -> Iterator[dict[str, str]]:
 
 
 def run(
-    rng: random.Random, more: Callable[[int], bool], *, environment: Mapping[str, str] | None = None, **context: Any
+    rng: random.Random,
+    more: Callable[[int], bool],
+    *,
+    environment: Mapping[str, str] | None = None,
+    **context: Any,
 ) -> int:
     """Try entries while ``more(tried)`` is true; return how many.
 
@@ -106,7 +110,11 @@ def run(
         with servers() as own:
             return run(rng, more, environment=own)
     api = _Api()
-    settings = {**environment, "TRACKRELAY_MERGE_DELAY": "0s", "TRACKRELAY_REQUESTS_PER_SECOND": "1000"}
+    settings = {
+        **environment,
+        "TRACKRELAY_MERGE_DELAY": "0s",
+        "TRACKRELAY_REQUESTS_PER_SECOND": "1000",
+    }
     with _quiet():
         worker = Worker(settings, api)
         try:
@@ -125,15 +133,21 @@ def _run(rng: random.Random, more: Callable[[int], bool], worker: Worker, api: _
         batch.settle()
         batch.check()
         tried += BATCH
-        grown = process.memory_info().rss - (start_bytes := start_bytes or process.memory_info().rss)
-        assert grown < MAX_GROWTH_BYTES, f"memory has grown by {grown:,} bytes after {tried:,} entries"
+        grown = process.memory_info().rss - (
+            start_bytes := start_bytes or process.memory_info().rss
+        )
+        assert grown < MAX_GROWTH_BYTES, (
+            f"memory has grown by {grown:,} bytes after {tried:,} entries"
+        )
     return tried
 
 
 class _Batch:
     """Some thousand entries of one shard's lane."""
 
-    def __init__(self, rng: random.Random, worker: Worker, api: _Api, healthy: Iterator[int]) -> None:
+    def __init__(
+        self, rng: random.Random, worker: Worker, api: _Api, healthy: Iterator[int]
+    ) -> None:
         self._rng, self._worker, self._api = rng, worker, api
         self._shard, self._lane = rng.randrange(SHARDS), rng.choice(LANES)
         self._people = people_of(self._shard, 5)
@@ -167,7 +181,9 @@ class _Batch:
             try:
                 self._worker.hold(self._shard, slice_s=20.0 if not self._api.is_away else 1.0)
             except Exception as error:
-                raise AssertionError(f"{type(error).__name__}: {str(error)[:300]}; {self._where()}") from error
+                raise AssertionError(
+                    f"{type(error).__name__}: {str(error)[:300]}; {self._where()}"
+                ) from error
             if not self._api.is_away:
                 close_breakers(self._worker.redis)
                 make_due(self._worker.resources.engine)
@@ -192,7 +208,9 @@ class _Batch:
         arrived: dict[str, list[int]] = {person: [] for person in self._people}
         for number in self._api.taken_numbers:
             arrived[whose[number]].append(number)
-        assert arrived == self._expected, f"the healthy jobs of {self._people} did not arrive once, in order"
+        assert arrived == self._expected, (
+            f"the healthy jobs of {self._people} did not arrive once, in order"
+        )
         with self._worker.resources.engine.begin() as connection:
             crashed = connection.execute(
                 sa.text("SELECT error FROM trackrelay_dead_letters WHERE reason = 'crashed'")
@@ -222,7 +240,10 @@ def entry(rng: random.Random) -> Fields:
     elif kind < 0.9:
         fields = _odd_frame(rng)
     elif kind < 0.999:
-        fields = {rng.randbytes(rng.randrange(5)): rng.randbytes(rng.randrange(30)) for _ in range(rng.randrange(1, 5))}
+        fields = {
+            rng.randbytes(rng.randrange(5)): rng.randbytes(rng.randrange(30))
+            for _ in range(rng.randrange(1, 5))
+        }
     else:
         fields = rng.choice(_known_cases())
     return fields | {"v": 1} if _is_newer(fields) else fields
@@ -242,11 +263,27 @@ def _is_newer(fields: Fields) -> bool:
 def _odd_frame(rng: random.Random) -> Fields:
     version = rng.choice((b"1", b"1", b"", b"-1", b"x", b"00001", b"9" * 5_000, b"\xff"))
     count = rng.choice(
-        (b"1", b"2", b"999", b"1000", b"inf", b"nan", b"1e308", b"-1", b"0", b"0x10", b"", b"1.5", b"\x00")
+        (
+            b"1",
+            b"2",
+            b"999",
+            b"1000",
+            b"inf",
+            b"nan",
+            b"1e308",
+            b"-1",
+            b"0",
+            b"0x10",
+            b"",
+            b"1.5",
+            b"\x00",
+        )
     )
     fields: Fields = {b"v": version, b"j": _job_bytes(rng), b"n": count}
     order = rng.sample(list(fields), rng.randrange(1, 4))
-    return {name: fields[name] for name in order} | ({rng.choice(TEXTS[1:5]): "x"} if rng.random() < 0.1 else {})
+    return {name: fields[name] for name in order} | (
+        {rng.choice(TEXTS[1:5]): "x"} if rng.random() < 0.1 else {}
+    )
 
 
 def _job_bytes(rng: random.Random, document: bytes | None = None) -> bytes:
@@ -259,11 +296,11 @@ def _job_bytes(rng: random.Random, document: bytes | None = None) -> bytes:
 def _document(rng: random.Random) -> bytes:
     kind = rng.random()
     if kind < 0.5:
-        return (
-            b'{"type":"person","identifiers":{"id":"h"},"action":"event","name":"x","attributes":{"a":[1.5,null,"y"]}}'
-        )
+        return b'{"type":"person","identifiers":{"id":"h"},"action":"event","name":"x","attributes":{"a":[1.5,null,"y"]}}'
     if kind < 0.7:
-        return b'{"type":"segment","person":{"id":"h"},"action":"add","identifiers":{"segment_id":7}}'
+        return (
+            b'{"type":"segment","person":{"id":"h"},"action":"add","identifiers":{"segment_id":7}}'
+        )
     if kind < 0.8:
         return b'{"identifiers":{"form_id":"f","id":"d"},"person":{"email":"h@example.com"},"attributes":{"a":"b"},"name":"opened"}'
     return encoded(value(rng))
@@ -296,7 +333,8 @@ def _job(rng: random.Random) -> dict[str, Any]:
 def _quiet() -> Iterator[None]:
     before = structlog.get_config()
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL), cache_logger_on_first_use=False
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+        cache_logger_on_first_use=False,
     )
     try:
         yield

@@ -7,4 +7,7 @@ from tests.fuzz.__main__ import until
 
 
 def test_random_entries_hold_up_no_healthy_job(worker_settings: dict[str, str]) -> None:
-    assert entries.run(random.Random(1), until(seconds=20, cases=100_000), environment=worker_settings) > 0
+    assert (
+        entries.run(random.Random(1), until(seconds=20, cases=100_000), environment=worker_settings)
+        > 0
+    )

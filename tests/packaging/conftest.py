@@ -19,7 +19,9 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     # Without isolation: the build requirements are installed and pinned like everything else, nothing is downloaded.
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=patient(100), check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=patient(100), check=False
+    )
     assert done.returncode == 0, f"the build failed:\n{done.stdout}\n{done.stderr}"
     return folder
 
@@ -32,13 +34,17 @@ def wheel(distributions: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Environment]:
+def environment(
+    wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Environment]:
     """Makes the environment of an extra (`""` for the base install), once."""
     made: dict[str, Environment] = {}
 
     def make(extra: str) -> Environment:
         if extra not in made:
-            made[extra] = Environment.make(tmp_path_factory.mktemp(f"environment-{extra or 'base'}"), wheel, extra)
+            made[extra] = Environment.make(
+                tmp_path_factory.mktemp(f"environment-{extra or 'base'}"), wheel, extra
+            )
         return made[extra]
 
     return make

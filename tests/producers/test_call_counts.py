@@ -45,11 +45,15 @@ def counts(client: redis.Redis, kind: str = "refused") -> dict[tuple[str, ...], 
         hour = int(key.rsplit(b":", 1)[1])
         assert abs(hour - time.time() / 3600) < 2
         assert 48 * 3600 < client.ttl(key) <= 49 * 3600
-        found |= {tuple(json.loads(field)): int(count) for field, count in client.hgetall(key).items()}
+        found |= {
+            tuple(json.loads(field)): int(count) for field, count in client.hgetall(key).items()
+        }
     return found
 
 
-def test_refused_calls_are_counted_by_source_operation_and_field(producer: Producer, queue: redis.Redis) -> None:
+def test_refused_calls_are_counted_by_source_operation_and_field(
+    producer: Producer, queue: redis.Redis
+) -> None:
     producer.track("42", "")
     producer.track("42", "")
     producer.identify("42", {"plan": float("nan")})
@@ -68,9 +72,14 @@ def test_refused_calls_are_counted_by_source_operation_and_field(producer: Produ
 
 
 @pytest.mark.parametrize("on_invalid", ["raise", "dead_letter"])
-def test_so_are_those_that_raise_or_are_kept(queue: redis.Redis, redis_url: str, on_invalid: str) -> None:
+def test_so_are_those_that_raise_or_are_kept(
+    queue: redis.Redis, redis_url: str, on_invalid: str
+) -> None:
     producer = Producer(redis_url=redis_url, on_invalid=on_invalid)
-    for refused in (lambda: producer.track("42", ""), lambda: producer.enqueue_many(map(operations.track, "4", [""]))):
+    for refused in (
+        lambda: producer.track("42", ""),
+        lambda: producer.enqueue_many(map(operations.track, "4", [""])),
+    ):
         try:
             refused()
         except InvalidOperation:
@@ -81,8 +90,12 @@ def test_so_are_those_that_raise_or_are_kept(queue: redis.Redis, redis_url: str,
     producer.close()
 
 
-def test_calls_that_were_only_logged_are_counted_once_redis_is_back(own_redis: ValkeyProcess) -> None:
-    producer = Producer(redis_url=own_redis.url, source="shop", on_unavailable="log", enqueue_timeout=0.5)
+def test_calls_that_were_only_logged_are_counted_once_redis_is_back(
+    own_redis: ValkeyProcess,
+) -> None:
+    producer = Producer(
+        redis_url=own_redis.url, source="shop", on_unavailable="log", enqueue_timeout=0.5
+    )
     with redis.Redis.from_url(own_redis.url) as client:
         producer.track("42", "never set up")
         set_up(client, 4)
@@ -170,7 +183,13 @@ def test_a_forked_child_counts_its_own_calls(producer: Producer, queue: redis.Re
 def test_different_fields_are_bounded_here_and_in_redis(queue: redis.Redis, redis_url: str) -> None:
     counted = CallCounts(redis_url, "shop")
     for start in (0, 2 * MAX_COUNTS):
-        counted.add("refused", [("person.event", f"attributes.{start + n}" + "x" * 500) for n in range(2 * MAX_COUNTS)])
+        counted.add(
+            "refused",
+            [
+                ("person.event", f"attributes.{start + n}" + "x" * 500)
+                for n in range(2 * MAX_COUNTS)
+            ],
+        )
         assert counted.flush()
     found = counts(queue)
     assert len(found) <= MAX_COUNTS + 1
@@ -186,7 +205,9 @@ def test_where_there_is_no_redis_nothing_is_counted(monkeypatch: pytest.MonkeyPa
     assert producer.counts._thread is None
 
 
-def test_the_outbox_counts_too(queue: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_outbox_counts_too(
+    queue: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TRACKRELAY_REDIS_URL", redis_url)
     monkeypatch.setenv("TRACKRELAY_ON_INVALID", "log")
     nothing: Any = None

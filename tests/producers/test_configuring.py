@@ -13,7 +13,9 @@ from trackrelay.default import overridden
 
 
 @pytest.mark.parametrize("backend", ["console", "memory", "off"])
-def test_every_backend_checks_before_it_takes(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_backend_checks_before_it_takes(
+    backend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     producer = Producer(backend=backend)
     with pytest.raises(InvalidOperation):
         producer.track("42", "", {})
@@ -30,21 +32,35 @@ def test_the_memory_backend_keeps_operations() -> None:
     assert [operation.name for operation in producer.backend.operations] == ["person.event"]
 
 
-def test_no_queue_and_no_backend_is_an_error_that_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_queue_and_no_backend_is_an_error_that_names_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("TRACKRELAY_REDIS_URL", raising=False)
-    with pytest.raises(ConfigurationError, match=r"TRACKRELAY_REDIS_URL.*TRACKRELAY_BACKEND.*console, memory or off"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"TRACKRELAY_REDIS_URL.*TRACKRELAY_BACKEND.*console, memory or off",
+    ):
         Producer()
 
 
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"shards": "many"}, "TRACKRELAY_SHARDS must be a whole number from 1 to 1,024; it is 'many'"),
-        ({"backend": "kafka"}, "TRACKRELAY_BACKEND must be one of redis, console, memory, off; it is 'kafka'"),
+        (
+            {"shards": "many"},
+            "TRACKRELAY_SHARDS must be a whole number from 1 to 1,024; it is 'many'",
+        ),
+        (
+            {"backend": "kafka"},
+            "TRACKRELAY_BACKEND must be one of redis, console, memory, off; it is 'kafka'",
+        ),
         ({"redis_url": "http://x"}, "TRACKRELAY_REDIS_URL must begin with redis://"),
         ({"enqueue_timeout": "soon"}, "TRACKRELAY_ENQUEUE_TIMEOUT must be a number of seconds"),
         ({"naive_timezone": "Mars/Olympus"}, "TRACKRELAY_NAIVE_TIMEZONE must name a time zone"),
-        ({"object_types": "product"}, "TRACKRELAY_OBJECT_TYPES must be names with whole numbers .* it has 'product='"),
+        (
+            {"object_types": "product"},
+            "TRACKRELAY_OBJECT_TYPES must be names with whole numbers .* it has 'product='",
+        ),
         ({"object_types": "product=1,product=2"}, "TRACKRELAY_OBJECT_TYPES .* it has 'product=2'"),
         ({"object_types": {"product": 0}}, "TRACKRELAY_OBJECT_TYPES .* it has 'product=0'"),
         ({"object_types": {"7": 1}}, "TRACKRELAY_OBJECT_TYPES .* it has '7=1'"),
@@ -68,7 +84,9 @@ UNUSABLE = [10**5000, -(10**400), Unreadable(), "9" * 5000, [], float("nan"), "1
 
 
 @pytest.mark.parametrize("value", UNUSABLE, ids=range(len(UNUSABLE)))
-@pytest.mark.parametrize("setting", ["shards", "max_queue_length", "enqueue_timeout", "backend", "naive_timezone"])
+@pytest.mark.parametrize(
+    "setting", ["shards", "max_queue_length", "enqueue_timeout", "backend", "naive_timezone"]
+)
 def test_so_is_one_of_any_value_in_a_few_words(setting: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"TRACKRELAY_{setting.upper()}") as caught:
         Producer(**({"redis_url": "redis://x"} | {setting: value}))
@@ -98,7 +116,9 @@ def test_a_wrong_redis_url_is_a_wrong_setting_and_its_password_is_not_shown(url:
     assert "sEcReT" not in str(caught.value)
 
 
-def test_a_zone_for_naive_datetimes_counts_before_anything_is_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zone_for_naive_datetimes_counts_before_anything_is_enqueued(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("TRACKRELAY_REDIS_URL", raising=False)
     monkeypatch.setenv("TRACKRELAY_NAIVE_TIMEZONE", "Europe/Berlin")
     noon = datetime(2026, 7, 1, 12)
@@ -113,7 +133,9 @@ def test_a_zone_for_naive_datetimes_counts_before_anything_is_enqueued(monkeypat
         operations.track("42", "seen", timestamp=noon)
 
 
-def test_names_of_object_types_count_before_anything_is_enqueued(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_object_types_count_before_anything_is_enqueued(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TRACKRELAY_OBJECT_TYPES", "product=1, company = 2")
     trackrelay.configure()
     assert ObjectRef("company", "acme") == ObjectRef(2, "acme")

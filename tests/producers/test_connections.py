@@ -114,14 +114,18 @@ async def test_so_it_is_for_coroutines() -> None:
         began = time.monotonic()
         try:
             with pytest.raises(QueueUnavailable):
-                await queue.append([Entry.of(operations.track("42", "seen"), source=None, trace=None)], "live")
+                await queue.append(
+                    [Entry.of(operations.track("42", "seen"), source=None, trace=None)], "live"
+                )
             assert time.monotonic() - began >= 0.5
         finally:
             await queue.aclose()
     assert asked == ["connection"]
 
 
-def test_several_addresses_that_say_nothing_share_the_call_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_addresses_that_say_nothing_share_the_call_s_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with address_that_says_nothing() as port:
         one = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [one] * 400)

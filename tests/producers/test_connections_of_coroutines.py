@@ -97,7 +97,9 @@ async def test_a_call_that_gets_no_connection_in_its_time_was_not_enqueued_and_s
     await aio.aclose()
 
 
-def test_a_forked_child_has_threads_and_connections_of_its_own(connections: Connections, queue: redis.Redis) -> None:
+def test_a_forked_child_has_threads_and_connections_of_its_own(
+    connections: Connections, queue: redis.Redis
+) -> None:
     asyncio.run(aio.track("42", "parent", {}))  # type: ignore[arg-type]
     if (child := os.fork()) == 0:
         try:
@@ -109,6 +111,8 @@ def test_a_forked_child_has_threads_and_connections_of_its_own(connections: Conn
     asyncio.run(aio.track("42", "parent", {}))  # type: ignore[arg-type]
 
     def enqueued() -> bool:
-        return sum(queue.xlen(name) for name in queue.scan_iter("trackrelay:*", _type="stream")) == 3
+        return (
+            sum(queue.xlen(name) for name in queue.scan_iter("trackrelay:*", _type="stream")) == 3
+        )
 
     wait_until(enqueued, 60)

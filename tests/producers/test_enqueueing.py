@@ -83,7 +83,9 @@ def test_a_job_with_keys_in_two_shards_is_in_both_and_in_one_shard_only_once(
     assert sorted(len(found) for found in entries().values()) == [1, 2]
 
 
-def test_a_pipeline_is_one_round_trip_and_nothing_is_sent_after_an_error(producer: Producer, entries: Entries) -> None:
+def test_a_pipeline_is_one_round_trip_and_nothing_is_sent_after_an_error(
+    producer: Producer, entries: Entries
+) -> None:
     with producer.pipeline() as pipeline:
         ids = [pipeline.track(str(person), "seen", {}) for person in range(5)]
         assert not entries()
@@ -99,9 +101,13 @@ def test_a_pipeline_is_one_round_trip_and_nothing_is_sent_after_an_error(produce
     assert sum(map(len, entries().values())) == 5
 
 
-def test_a_million_operations_would_be_enqueued_in_constant_memory(producer: Producer, queue: redis.Redis) -> None:
+def test_a_million_operations_would_be_enqueued_in_constant_memory(
+    producer: Producer, queue: redis.Redis
+) -> None:
     def many(count: int) -> Iterator[Operation]:
-        return (operations.track(str(number), "seen", {"pad": "x" * 200}) for number in range(count))
+        return (
+            operations.track(str(number), "seen", {"pad": "x" * 200}) for number in range(count)
+        )
 
     producer.enqueue_many(many(1_000))
     tracemalloc.start()
@@ -115,13 +121,17 @@ def test_a_million_operations_would_be_enqueued_in_constant_memory(producer: Pro
     assert jobs_queued(queue, 4) == 26_000
 
 
-def test_enqueue_many_hands_over_what_is_refused_and_goes_on(producer: Producer, entries: Entries) -> None:
+def test_enqueue_many_hands_over_what_is_refused_and_goes_on(
+    producer: Producer, entries: Entries
+) -> None:
     documents = [
-        {"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": name} for name in ("a", "", "c")
+        {"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": name}
+        for name in ("a", "", "c")
     ]
     refused: list[tuple[int, str]] = []
     count = producer.enqueue_many(
-        map(operations.entity, documents), on_invalid=lambda index, error: refused.append((index, error.field))
+        map(operations.entity, documents),
+        on_invalid=lambda index, error: refused.append((index, error.field)),
     )
     assert (count, refused) == (2, [(1, "name")])
     assert len(jobs_in(entries())) == 2
@@ -155,13 +165,18 @@ class OneByOne:
         raise StopAsyncIteration
 
 
-def test_a_generator_that_a_refused_operation_ends_does_not_look_as_if_it_had_come_to_its_end() -> None:
+def test_a_generator_that_a_refused_operation_ends_does_not_look_as_if_it_had_come_to_its_end() -> (
+    None
+):
     producer = Producer(backend="memory")
     refused: list[int] = []
     with pytest.raises(
-        InvalidOperation, match=r"operation 2 was refused .* the 2 before it are enqueued.* map\(…\) goes on.*name"
+        InvalidOperation,
+        match=r"operation 2 was refused .* the 2 before it are enqueued.* map\(…\) goes on.*name",
     ) as raised:
-        producer.enqueue_many(generated("a", "b", "", "d"), on_invalid=lambda index, _: refused.append(index))
+        producer.enqueue_many(
+            generated("a", "b", "", "d"), on_invalid=lambda index, _: refused.append(index)
+        )
     assert (refused, raised.value.field) == ([2], "name")
     assert isinstance(producer.backend, MemoryBackend)
     assert len(producer.backend.operations) == 2
@@ -183,7 +198,9 @@ async def test_coroutines_hand_over_what_is_refused_and_go_on() -> None:
         for generator in generated("a", "", "c"), generated_asynchronously("a", "", "c"):
             refused.clear()
             backend.operations.clear()
-            with pytest.raises(InvalidOperation, match="operation 1 was refused inside a generator"):
+            with pytest.raises(
+                InvalidOperation, match="operation 1 was refused inside a generator"
+            ):
                 await aio.enqueue_many(generator, on_invalid=note)
             assert (refused, len(backend.operations)) == ([1], 1)
         with pytest.raises(InvalidOperation):
@@ -198,7 +215,9 @@ def test_a_full_queue_says_so_with_both_numbers_and_takes_nothing(
     producer = Producer(redis_url=redis_url, max_queue_length=3)
     for _ in range(3):
         producer.track("42", "seen", {})
-    with pytest.raises(QueueFull, match=r"would hold 4 jobs; TRACKRELAY_MAX_QUEUE_LENGTH is 3") as error:
+    with pytest.raises(
+        QueueFull, match=r"would hold 4 jobs; TRACKRELAY_MAX_QUEUE_LENGTH is 3"
+    ) as error:
         producer.track("42", "seen", {})
     assert error.value.job_id
     assert sum(map(len, entries().values())) == 3
@@ -246,7 +265,9 @@ def test_enqueue_many_waits_while_the_queue_is_half_full_and_live_calls_go_on(
     assert jobs_queued(queue, 4) == 500
 
 
-def test_enqueue_many_never_waits_for_room_that_cannot_come(queue: redis.Redis, redis_url: str) -> None:
+def test_enqueue_many_never_waits_for_room_that_cannot_come(
+    queue: redis.Redis, redis_url: str
+) -> None:
     with enqueueing_many(Producer(redis_url=redis_url, max_queue_length=10), 100) as done:
         assert done.wait(patient(10))
 
@@ -281,7 +302,9 @@ def mortal(own_redis: ValkeyProcess) -> ValkeyProcess:
 
 def test_enqueue_many_says_how_far_it_got_when_the_queue_goes_away(mortal: ValkeyProcess) -> None:
     producer = Producer(redis_url=mortal.url, enqueue_timeout=0.5)
-    with pytest.raises(QueueUnavailable, match=r"\(10 jobs, after 500 that were enqueued\)$") as raised:
+    with pytest.raises(
+        QueueUnavailable, match=r"\(10 jobs, after 500 that were enqueued\)$"
+    ) as raised:
         producer.enqueue_many(killing_in_between(mortal))
     assert raised.value.enqueued_before == CHUNK_OPERATIONS
     assert len(raised.value.operations) == 10
@@ -292,16 +315,24 @@ def test_enqueue_many_logs_what_it_lost_where_that_is_wanted(
 ) -> None:
     producer = Producer(redis_url=mortal.url, enqueue_timeout=0.5, on_unavailable="log")
     lost = [named("lost") for _ in range(3)]
-    assert producer.enqueue_many(itertools.chain(killing_in_between(mortal), lost)) == CHUNK_OPERATIONS
+    assert (
+        producer.enqueue_many(itertools.chain(killing_in_between(mortal), lost)) == CHUNK_OPERATIONS
+    )
     assert all(operation.id in caplog.text for operation in lost)
 
 
 @pytest.mark.parametrize("on_unavailable", ["raise", "log"])
-async def test_so_do_coroutines(mortal: ValkeyProcess, caplog: pytest.LogCaptureFixture, on_unavailable: str) -> None:
-    aio.configure(backend="redis", redis_url=mortal.url, enqueue_timeout=0.5, on_unavailable=on_unavailable)
+async def test_so_do_coroutines(
+    mortal: ValkeyProcess, caplog: pytest.LogCaptureFixture, on_unavailable: str
+) -> None:
+    aio.configure(
+        backend="redis", redis_url=mortal.url, enqueue_timeout=0.5, on_unavailable=on_unavailable
+    )
     try:
         if on_unavailable == "raise":
-            with pytest.raises(QueueUnavailable, match=r"\(10 jobs, after 500 that were enqueued\)$"):
+            with pytest.raises(
+                QueueUnavailable, match=r"\(10 jobs, after 500 that were enqueued\)$"
+            ):
                 await aio.enqueue_many(killing_in_between(mortal))
         else:
             assert await aio.enqueue_many(killing_in_between(mortal)) == CHUNK_OPERATIONS
@@ -361,7 +392,9 @@ def test_a_queue_that_is_away_raises_within_the_bound_and_then_at_once(
 
 
 def test_logging_instead_of_raising(caplog: pytest.LogCaptureFixture) -> None:
-    producer = Producer(redis_url="redis://127.0.0.1:1/0", on_unavailable="log", enqueue_timeout=0.1)
+    producer = Producer(
+        redis_url="redis://127.0.0.1:1/0", on_unavailable="log", enqueue_timeout=0.1
+    )
     job = producer.track("42", "seen", {"secret": "value"})
     assert job in caplog.text
     assert "value" not in caplog.text
@@ -374,17 +407,25 @@ def test_logging_when_redis_has_lost_the_queue(
     producer.track("42", "before", {})
     queue.flushall()
     job = producer.track("42", "after", {"secret": "value"})
-    assert f"job {job} was not enqueued (person.event): the queue was never set up in this Redis" in caplog.text
+    assert (
+        f"job {job} was not enqueued (person.event): the queue was never set up in this Redis"
+        in caplog.text
+    )
     assert "value" not in caplog.text
     assert producer.enqueue_many([operations.track("42", "imported")]) == 0
     producer.close()
 
 
-async def test_coroutines_log_it_too(queue: redis.Redis, redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_coroutines_log_it_too(
+    queue: redis.Redis, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     aio.configure(redis_url=redis_url, on_unavailable="log")
     queue.flushall()
     job = await aio.track("42", "after", {})
-    assert f"job {job} was not enqueued (person.event): the queue was never set up in this Redis" in caplog.text
+    assert (
+        f"job {job} was not enqueued (person.event): the queue was never set up in this Redis"
+        in caplog.text
+    )
     await aio.aclose()
 
 
@@ -431,7 +472,9 @@ def test_a_full_queue_names_all_that_it_did_not_take(queue: redis.Redis, redis_u
 
 
 def test_logging_names_every_job(caplog: pytest.LogCaptureFixture) -> None:
-    producer = Producer(redis_url="redis://127.0.0.1:1/0", on_unavailable="log", enqueue_timeout=0.1)
+    producer = Producer(
+        redis_url="redis://127.0.0.1:1/0", on_unavailable="log", enqueue_timeout=0.1
+    )
     jobs = producer.add_to_segment(7, map(str, range(250)))
     assert len(jobs) == 250
     assert all(job in caplog.text for job in jobs)
@@ -443,14 +486,18 @@ def test_a_queue_that_was_never_set_up_says_what_to_do(redis_url: str) -> None:
         Producer(redis_url=redis_url).track("42", "seen", {})
 
 
-def test_a_producer_takes_the_number_of_shards_it_finds_unless_it_insists(redis_url: str, entries: Entries) -> None:
+def test_a_producer_takes_the_number_of_shards_it_finds_unless_it_insists(
+    redis_url: str, entries: Entries
+) -> None:
     client = redis.Redis.from_url(redis_url)
     client.delete("trackrelay:config")
     set_up(client, 7)
     adopting = Producer(redis_url=redis_url)
     adopting.track("42", "seen", {})
     assert list(entries()) == [f"trackrelay:{shard_of('id:42', 7)}:live"]
-    with pytest.raises(ConfigurationError, match="TRACKRELAY_SHARDS is 4, but the queue has 7 shards"):
+    with pytest.raises(
+        ConfigurationError, match="TRACKRELAY_SHARDS is 4, but the queue has 7 shards"
+    ):
         Producer(redis_url=redis_url, shards=4).track("42", "seen", {})
 
 
@@ -461,7 +508,10 @@ def test_a_newer_queue_is_left_alone(queue: redis.Redis, producer: Producer) -> 
 
 
 def test_threads_share_a_producer(producer: Producer, entries: Entries) -> None:
-    threads = [threading.Thread(target=lambda: [producer.track("42", "seen", {}) for _ in range(50)]) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: [producer.track("42", "seen", {}) for _ in range(50)])
+        for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -469,7 +519,9 @@ def test_threads_share_a_producer(producer: Producer, entries: Entries) -> None:
     assert sum(map(len, entries().values())) == 400
 
 
-def test_a_forked_child_uses_a_connection_of_its_own(queue: redis.Redis, redis_url: str, entries: Entries) -> None:
+def test_a_forked_child_uses_a_connection_of_its_own(
+    queue: redis.Redis, redis_url: str, entries: Entries
+) -> None:
     trackrelay.configure(redis_url=redis_url, backend="redis")
     try:
         trackrelay.track("42", "parent", {})
@@ -494,20 +546,27 @@ def test_importing_producers_is_cheap_and_connects_to_nothing() -> None:
         "print(sorted({name.split('.')[0] for name in set(sys.modules) - before}))"
     )
     environment = {"PATH": os.environ["PATH"], "TRACKRELAY_REDIS_URL": "not a url at all"}
-    printed = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    printed = subprocess.run(
+        [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
+    )
     loaded = printed.stdout
     for heavy in ("celery", "worker", "pydantic", "sqlalchemy", "requests", "asyncio", "redis"):
         assert f"'{heavy}'" not in loaded, loaded
 
 
-async def test_coroutines_enqueue_the_same(queue: redis.Redis, redis_url: str, entries: Entries) -> None:
+async def test_coroutines_enqueue_the_same(
+    queue: redis.Redis, redis_url: str, entries: Entries
+) -> None:
     aio.configure(redis_url=redis_url, backend="redis")
     try:
         job = await aio.track("42", "seen", {})
         async with aio.pipeline() as pipeline:
             pipeline.identify("42", {"plan": "pro"})
             pipeline.track("42", "again", {})
-        assert await aio.enqueue_many(operations.track("42", "many", {"n": n}) for n in range(10)) == 10
+        assert (
+            await aio.enqueue_many(operations.track("42", "many", {"n": n}) for n in range(10))
+            == 10
+        )
     finally:
         await aio.aclose()
         aio.configure(backend="off")
@@ -520,7 +579,8 @@ def test_the_trace_of_the_request_travels_with_its_job(
     producer: Producer, entries: Entries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "trackrelay.calls.producer.current_traceparent", lambda: "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
+        "trackrelay.calls.producer.current_traceparent",
+        lambda: "00-" + "1" * 32 + "-" + "2" * 16 + "-01",
     )
     producer.track("42", "seen", {})
     ((entry,),) = entries().values()

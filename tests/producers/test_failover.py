@@ -28,7 +28,11 @@ class Pair:
         self.url = f"redis://127.0.0.1:{self._proxy.port}/0"
         set_up(self.first, 4)
         self.second.replicaof("127.0.0.1", str(first.port))
-        wait_until(lambda: self.second.info("replication").get("master_link_status") == "up", 60, "the replica")
+        wait_until(
+            lambda: self.second.info("replication").get("master_link_status") == "up",
+            60,
+            "the replica",
+        )
 
     def fail_over(self, *, move_address: bool = True) -> None:
         """Swap the roles. Connections that are open stay where they are."""
@@ -37,7 +41,11 @@ class Pair:
         if move_address:
             self.move_address()
         self.first.replicaof("127.0.0.1", str(self._ports[1]))
-        wait_until(lambda: self.first.info("replication").get("master_link_status") == "up", 60, "the new replica")
+        wait_until(
+            lambda: self.first.info("replication").get("master_link_status") == "up",
+            60,
+            "the new replica",
+        )
 
     def move_address(self) -> None:
         """Let new connections reach the new primary."""
@@ -82,7 +90,9 @@ def producer(pair: Pair) -> Iterator[Producer]:
     producer.close()
 
 
-def test_the_first_call_after_a_failover_connects_anew_and_is_enqueued_once(pair: Pair, producer: Producer) -> None:
+def test_the_first_call_after_a_failover_connects_anew_and_is_enqueued_once(
+    pair: Pair, producer: Producer
+) -> None:
     jobs = [producer.track("42", "before", {})]
     pair.fail_over()
     jobs += [producer.track("42", "after", {}) for _ in range(3)]

@@ -19,13 +19,19 @@ SHARDS = 4
 
 def placed(*of_shards: tuple[int, ...], size_bytes: int = 10) -> list[Placed]:
     """Entries of one numbered job each."""
-    return [Placed(shards, b'[{"n":%d}%s]' % (number, b" " * size_bytes)) for number, shards in enumerate(of_shards)]
+    return [
+        Placed(shards, b'[{"n":%d}%s]' % (number, b" " * size_bytes))
+        for number, shards in enumerate(of_shards)
+    ]
 
 
 def in_shard(entries: Iterable[Placed], shard: int) -> list[bytes]:
     """The jobs of a shard, in order."""
     return [
-        part for entry in entries if shard in entry.shards for part in entry.data[1:-1].replace(b" ", b"").split(b",")
+        part
+        for entry in entries
+        if shard in entry.shards
+        for part in entry.data[1:-1].replace(b" ", b"").split(b",")
     ]
 
 
@@ -56,7 +62,10 @@ def seen(count: int) -> list[Operation]:
 
 def in_stream(queue: redis.Redis, lane: Lane) -> list[tuple[Job, ...]]:
     """The jobs of each entry of the person's shard."""
-    return [decode_entry(fields[b"j"]) for _, fields in queue.xrange(stream(shard_of("id:42", SHARDS), lane))]
+    return [
+        decode_entry(fields[b"j"])
+        for _, fields in queue.xrange(stream(shard_of("id:42", SHARDS), lane))
+    ]
 
 
 def test_what_is_enqueued_by_the_hundred_shares_entries_and_each_job_counts(
@@ -69,7 +78,11 @@ def test_what_is_enqueued_by_the_hundred_shares_entries_and_each_job_counts(
     assert [job.id for jobs in entries for job in jobs] == [
         job.id for operation in many for job in decode_entry(encode_entry(operation))
     ]
-    assert lengths(queue, SHARDS)[shard_of("id:42", SHARDS), "bulk"] == jobs_queued(queue, SHARDS) == 60
+    assert (
+        lengths(queue, SHARDS)[shard_of("id:42", SHARDS), "bulk"]
+        == jobs_queued(queue, SHARDS)
+        == 60
+    )
 
 
 def test_live_jobs_have_entries_to_themselves(queue: redis.Redis, producer: Producer) -> None:
@@ -79,7 +92,9 @@ def test_live_jobs_have_entries_to_themselves(queue: redis.Redis, producer: Prod
     assert [len(jobs) for jobs in in_stream(queue, "live")] == [1] * 60
 
 
-def test_a_stream_that_somebody_emptied_holds_nothing(queue: redis.Redis, producer: Producer) -> None:
+def test_a_stream_that_somebody_emptied_holds_nothing(
+    queue: redis.Redis, producer: Producer
+) -> None:
     name = stream(shard_of("id:42", SHARDS), "bulk")
     producer.enqueue_many(seen(60))
     queue.xtrim(name, maxlen=0)

@@ -55,7 +55,9 @@ def test_json_is_what_it_says(value: Any) -> None:
 @pytest.mark.parametrize(
     ("opening", "closing", "levels"), [(b"[", b"]", 1), (b'{"[":', b"}", 1), (b'[{"a":', b"}]", 2)]
 )
-def test_the_depth_is_that_of_lists_and_objects_inside_each_other(opening: bytes, closing: bytes, levels: int) -> None:
+def test_the_depth_is_that_of_lists_and_objects_inside_each_other(
+    opening: bytes, closing: bytes, levels: int
+) -> None:
     fits = MAX_DEPTH // levels
     decode_json(opening * fits + b"1" + closing * fits)
     with pytest.raises(NotJsonError, match="deeper than 200"):
@@ -68,7 +70,9 @@ def test_many_lists_side_by_side_are_not_deep() -> None:
 
 
 def depth(value: Any) -> int:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    inner = (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    )
     return 0 if inner is None else 1 + max(map(depth, inner), default=0)
 
 

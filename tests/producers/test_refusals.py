@@ -30,7 +30,12 @@ from trackrelay import (
 )
 from trackrelay.operations.coercion import NOT_ENCODED
 from trackrelay.operations.description import described
-from trackrelay.operations.refused_operations import MAX_DOCUMENT_BYTES, RefusedCall, RefusedOperation, decode_refused
+from trackrelay.operations.refused_operations import (
+    MAX_DOCUMENT_BYTES,
+    RefusedCall,
+    RefusedOperation,
+    decode_refused,
+)
 from trackrelay.operations.unacceptable import Unacceptable
 from trackrelay.queue import append
 from trackrelay.queue.job import decode_entry
@@ -64,20 +69,29 @@ def kept(queue: redis.Redis) -> list[Kept]:
 def enqueued(queue: redis.Redis) -> list[str]:
     """The ids of the jobs in the queue."""
     names = [f"trackrelay:{shard}:{lane}" for shard in range(4) for lane in ("live", "bulk")]
-    return [job.id for name in names for _, fields in queue.xrange(name) for job in decode_entry(fields[b"j"])]
+    return [
+        job.id
+        for name in names
+        for _, fields in queue.xrange(name)
+        for job in decode_entry(fields[b"j"])
+    ]
 
 
 # ── raise, log ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_refusal_raises_unless_something_else_was_asked_for(producer: Producer, queue: redis.Redis) -> None:
+def test_a_refusal_raises_unless_something_else_was_asked_for(
+    producer: Producer, queue: redis.Redis
+) -> None:
     with pytest.raises(InvalidOperation):
         producer.track("42", "", {})
     assert kept(queue) == []
 
 
 def test_another_value_of_the_setting_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="TRACKRELAY_ON_INVALID must be one of raise, log, dead_letter"):
+    with pytest.raises(
+        ConfigurationError, match="TRACKRELAY_ON_INVALID must be one of raise, log, dead_letter"
+    ):
         Producer(backend="off", on_invalid="keep")
 
 
@@ -106,7 +120,9 @@ def test_of_a_call_for_several_people_only_the_refused_are_left_out(
     assert jobs[1] in caplog.text
 
 
-def test_people_and_objects_are_refused_where_they_are_made_and_else_by_their_call(keeping: Producer) -> None:
+def test_people_and_objects_are_refused_where_they_are_made_and_else_by_their_call(
+    keeping: Producer,
+) -> None:
     assert trackrelay.identify(Person(email=""), {})
     with pytest.raises(InvalidOperation, match="email of a Person is not an email address: blank"):
         _ = Person(email="").key
@@ -129,7 +145,9 @@ def test_an_error_can_be_copied_to_another_process_whatever_was_passed() -> None
 
 
 def test_what_is_refused_is_kept_with_the_refusal(keeping: Producer, queue: redis.Redis) -> None:
-    job = trackrelay.track("42", "ordered", {"id": 7, "paid_at": 1_700_000_000_000}, idempotency_key="A-1")
+    job = trackrelay.track(
+        "42", "ordered", {"id": 7, "paid_at": 1_700_000_000_000}, idempotency_key="A-1"
+    )
     (entry,) = kept(queue)
     assert (entry.job.id, entry.job.operation, entry.job.source) == (job, "person.event", "shop")
     assert (entry.job.keys, entry.call.keys, entry.job.idempotency_key) == ((), ("id:42",), "A-1")
@@ -144,16 +162,33 @@ def test_what_is_refused_is_kept_with_the_refusal(keeping: Producer, queue: redi
         operations.track("42", "ordered", {"id": 7, "paid_at": 1_700_000_000_000})
     error = raised.value
     call = entry.call
-    assert (call.error, call.field, call.limit, call.actual) == (str(error), error.field, error.limit, error.actual)
+    assert (call.error, call.field, call.limit, call.actual) == (
+        str(error),
+        error.field,
+        error.limit,
+        error.actual,
+    )
     assert enqueued(queue) == []
 
 
 @pytest.mark.parametrize(
     ("call", "operation", "field"),
     [
-        (lambda: trackrelay.identify(Person(email=""), {"plan": "pro"}), "person.identify", "identifiers.email"),
-        (lambda: trackrelay.identify(Person(email=None), {"plan": "pro"}), "person.identify", "identifiers"),
-        (lambda: trackrelay.identify(Person(id="1", email="a@b.example"), {}), "person.identify", "identifiers"),
+        (
+            lambda: trackrelay.identify(Person(email=""), {"plan": "pro"}),
+            "person.identify",
+            "identifiers.email",
+        ),
+        (
+            lambda: trackrelay.identify(Person(email=None), {"plan": "pro"}),
+            "person.identify",
+            "identifiers",
+        ),
+        (
+            lambda: trackrelay.identify(Person(id="1", email="a@b.example"), {}),
+            "person.identify",
+            "identifiers",
+        ),
         (lambda: trackrelay.track("joe@example.com", "seen"), "person.event", "identifiers.id"),
         (lambda: trackrelay.track(None, "seen"), "person.event", "identifiers.id"),  # type: ignore[arg-type]
         (lambda: trackrelay.merge(primary="1", secondary=""), "person.merge", "identifiers.id"),
@@ -163,8 +198,16 @@ def test_what_is_refused_is_kept_with_the_refusal(keeping: Producer, queue: redi
             "attributes.anonymous_id",
         ),
         (lambda: trackrelay.identify_object("acme"), "object.identify", "identifiers"),  # type: ignore[arg-type]
-        (lambda: trackrelay.identify_object(ObjectRef("x", "acme")), "object.identify", "identifiers.object_type_id"),
-        (lambda: trackrelay.add_relationships("1", [ObjectRef("x", "a")]), "person.add_relationships", "identifiers"),
+        (
+            lambda: trackrelay.identify_object(ObjectRef("x", "acme")),
+            "object.identify",
+            "identifiers.object_type_id",
+        ),
+        (
+            lambda: trackrelay.add_relationships("1", [ObjectRef("x", "a")]),
+            "person.add_relationships",
+            "identifiers",
+        ),
         (lambda: trackrelay.submit_form("f", "", {}), "form.submit", "identifiers.id"),
         (lambda: trackrelay.entity({"type": "person"}), "unknown", "action"),
         (lambda: trackrelay.entity(17), "unknown", "operation"),  # type: ignore[arg-type]
@@ -181,7 +224,9 @@ def test_whatever_is_refused_is_kept(
         operations.entity(entry.document)
 
 
-def test_people_who_cannot_be_put_into_a_segment_keep_nobody_else_out(keeping: Producer, queue: redis.Redis) -> None:
+def test_people_who_cannot_be_put_into_a_segment_keep_nobody_else_out(
+    keeping: Producer, queue: redis.Redis
+) -> None:
     jobs = trackrelay.add_to_segment(7, (person for person in ("1", "", "3")))
     assert sorted(enqueued(queue)) == sorted([jobs[0], jobs[2]])
     assert [entry.job.id for entry in kept(queue)] == [jobs[1]]
@@ -219,21 +264,29 @@ def test_refused_operations_of_a_pipeline_go_with_the_others_or_not_at_all(
 
 def documents() -> list[dict[str, Any]]:
     people = ["1", "", "3"]
-    return [{"type": "person", "action": "identify", "identifiers": {"id": person}} for person in people]
+    return [
+        {"type": "person", "action": "identify", "identifiers": {"id": person}} for person in people
+    ]
 
 
-def test_many_are_kept_as_the_setting_or_the_call_says(keeping: Producer, queue: redis.Redis) -> None:
+def test_many_are_kept_as_the_setting_or_the_call_says(
+    keeping: Producer, queue: redis.Redis
+) -> None:
     assert trackrelay.enqueue_many(map(operations.entity, documents())) == 3
     assert (len(enqueued(queue)), len(kept(queue))) == (2, 1)
     with pytest.raises(InvalidOperation):
         trackrelay.enqueue_many(map(operations.entity, documents()), on_invalid="raise")
     assert len(kept(queue)) == 1
     refused: list[int] = []
-    taken = trackrelay.enqueue_many(map(operations.entity, documents()), on_invalid=lambda at, _: refused.append(at))
+    taken = trackrelay.enqueue_many(
+        map(operations.entity, documents()), on_invalid=lambda at, _: refused.append(at)
+    )
     assert (taken, refused, len(kept(queue))) == (2, [1], 1)
 
 
-def test_many_of_a_generator_are_kept_until_it_is_ended(keeping: Producer, queue: redis.Redis) -> None:
+def test_many_of_a_generator_are_kept_until_it_is_ended(
+    keeping: Producer, queue: redis.Redis
+) -> None:
     with pytest.raises(InvalidOperation, match="inside a generator"):
         trackrelay.enqueue_many(operations.entity(document) for document in documents())
     assert (len(enqueued(queue)), len(kept(queue))) == (1, 1)
@@ -261,19 +314,27 @@ def test_a_producer_of_its_own_keeps_them_too(queue: redis.Redis, redis_url: str
     producer.close()
 
 
-def test_a_call_that_is_repeated_under_its_key_is_one_dead_letter_and_no_valid_call_s_id(keeping: Producer) -> None:
+def test_a_call_that_is_repeated_under_its_key_is_one_dead_letter_and_no_valid_call_s_id(
+    keeping: Producer,
+) -> None:
     with capture() as captured:
         trackrelay.configure(on_invalid="dead_letter")
         first = trackrelay.track("42", "ordered", {"at": float("nan")}, idempotency_key="A-1")
-        assert trackrelay.track("42", "ordered", {"at": float("inf")}, idempotency_key="A-1") == first
+        assert (
+            trackrelay.track("42", "ordered", {"at": float("inf")}, idempotency_key="A-1") == first
+        )
         other = trackrelay.track("43", "ordered", {"at": float("nan")}, idempotency_key="A-1")
         valid = trackrelay.track("42", "ordered", {"at": 5}, idempotency_key="A-1")
     assert len({first, other, valid}) == 3
     assert [each.id for each in captured] == [valid]
 
 
-def test_when_the_queue_is_away_the_error_has_what_can_be_enqueued_later(queue: redis.Redis, redis_url: str) -> None:
-    away = Producer(redis_url="redis://127.0.0.1:1/0", on_invalid="dead_letter", enqueue_timeout=0.2)
+def test_when_the_queue_is_away_the_error_has_what_can_be_enqueued_later(
+    queue: redis.Redis, redis_url: str
+) -> None:
+    away = Producer(
+        redis_url="redis://127.0.0.1:1/0", on_invalid="dead_letter", enqueue_timeout=0.2
+    )
     with pytest.raises(QueueUnavailable) as raised:
         away.track("42", "")
     operation = raised.value.operation
@@ -286,7 +347,10 @@ def test_when_the_queue_is_away_it_is_logged_if_that_is_what_on_unavailable_says
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     away = Producer(
-        redis_url="redis://127.0.0.1:1/0", on_invalid="dead_letter", on_unavailable="log", enqueue_timeout=0.2
+        redis_url="redis://127.0.0.1:1/0",
+        on_invalid="dead_letter",
+        on_unavailable="log",
+        enqueue_timeout=0.2,
     )
     job = away.track("42", "", {"secret": "value"})
     assert f"job {job} was not enqueued" in caplog.text
@@ -315,7 +379,9 @@ def test_beyond_the_limits_they_are_only_logged(
 
 
 @pytest.mark.parametrize("backend", ["memory", "console", "off"])
-def test_where_nothing_is_enqueued_nothing_is_kept(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_nothing_is_enqueued_nothing_is_kept(
+    backend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     producer = Producer(backend=backend, on_invalid="dead_letter")
     job = producer.track("42", "")
     producer.track("42", "seen")

@@ -57,7 +57,9 @@ def test_large_events_of_many_threads_do_not_pass_the_mark_between_two_looks(
     producer.close()
 
 
-def test_a_large_pipeline_counts_its_own_bytes(small: redis.Redis, own_redis: ValkeyProcess) -> None:
+def test_a_large_pipeline_counts_its_own_bytes(
+    small: redis.Redis, own_redis: ValkeyProcess
+) -> None:
     producer = Producer(redis_url=own_redis.url, enqueue_timeout=60)
 
     def fill() -> None:

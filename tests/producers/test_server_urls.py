@@ -45,12 +45,40 @@ def shown(check: Callable[[str], str], url: str) -> str:
     return f"{checked!r} {server_urls.place(checked)}"
 
 
-WHERE = ["host:6379/0", "host", "host:port/0", "host:99999/0", "[::1]:6379/1", "[::1/0", "ho st/0", "", "host/db?x=1"]
-SCHEMES = ["redis", "rediss", "unix", "http", "postgres", "postgresql", "postgresql+psycopg", "mysql", ""]
+WHERE = [
+    "host:6379/0",
+    "host",
+    "host:port/0",
+    "host:99999/0",
+    "[::1]:6379/1",
+    "[::1/0",
+    "ho st/0",
+    "",
+    "host/db?x=1",
+]
+SCHEMES = [
+    "redis",
+    "rediss",
+    "unix",
+    "http",
+    "postgres",
+    "postgresql",
+    "postgresql+psycopg",
+    "mysql",
+    "",
+]
 
 
-@given(passwords(), st.booleans(), st.sampled_from(SCHEMES), st.sampled_from(["", "app"]), st.sampled_from(WHERE))
-def test_no_password_is_shown_of_any_url(password: str, encoded: bool, scheme: str, user: str, where: str) -> None:
+@given(
+    passwords(),
+    st.booleans(),
+    st.sampled_from(SCHEMES),
+    st.sampled_from(["", "app"]),
+    st.sampled_from(WHERE),
+)
+def test_no_password_is_shown_of_any_url(
+    password: str, encoded: bool, scheme: str, user: str, where: str
+) -> None:
     url = f"{scheme}://{user}:{quote(password, safe='') if encoded else password}@{where}"
 
     for check in (server_urls.redis_url, server_urls.postgres_url, server_urls.outbox_url):
@@ -63,7 +91,12 @@ def test_no_password_is_shown_by_a_producer(password: str, encoded: bool, where:
     written = quote(password, safe="") if encoded else password
     said = ""
     try:
-        settings = load({"redis_url": f"redis://:{written}@{where}", "outbox_url": f"postgresql://u:{written}@{where}"})
+        settings = load(
+            {
+                "redis_url": f"redis://:{written}@{where}",
+                "outbox_url": f"postgresql://u:{written}@{where}",
+            }
+        )
         said = f"{settings!r} {settings}"
     except ConfigurationError as error:
         said = f"{error}"
@@ -76,7 +109,9 @@ def test_no_password_is_shown_by_a_producer(password: str, encoded: bool, where:
 @given(passwords())
 def test_an_encoded_password_arrives_at_every_library(password: str) -> None:
     url = server_urls.redis_url(f"redis://us%3Aer:{quote(password, safe='')}@host:6380/3")
-    database = server_urls.postgres_url(f"postgres://us%3Aer:{quote(password, safe='')}@host:5433/db?sslmode=require")
+    database = server_urls.postgres_url(
+        f"postgres://us%3Aer:{quote(password, safe='')}@host:5433/db?sslmode=require"
+    )
 
     pool = redis.ConnectionPool.from_url(url)
     told = parse_url(url)
@@ -91,7 +126,10 @@ def test_an_encoded_password_arrives_at_every_library(password: str) -> None:
 
 @given(passwords())
 def test_a_password_as_it_is_arrives_or_the_setting_is_named(password: str) -> None:
-    told = {"redis_url": f"redis://:{password}@host/0", "outbox_url": f"postgresql://u:{password}@host/db"}
+    told = {
+        "redis_url": f"redis://:{password}@host/0",
+        "outbox_url": f"postgresql://u:{password}@host/db",
+    }
     if re.search("[/?#]", password):
         with pytest.raises(ConfigurationError, match=r"(?s)REDIS_URL .*OUTBOX_URL ") as error:
             load(told)
@@ -101,7 +139,9 @@ def test_a_password_as_it_is_arrives_or_the_setting_is_named(password: str) -> N
     assert settings.redis_url is not None
     assert settings.outbox_url is not None
     expected = sa.make_url(settings.outbox_url).password
-    assert redis.ConnectionPool.from_url(settings.redis_url).connection_kwargs["password"] == expected
+    assert (
+        redis.ConnectionPool.from_url(settings.redis_url).connection_kwargs["password"] == expected
+    )
     if "%" not in password:
         assert expected == password
 
@@ -109,7 +149,10 @@ def test_a_password_as_it_is_arrives_or_the_setting_is_named(password: str) -> N
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("redis://:a/b@host/0", "it has an '@' behind the host: percent-encode '/', '?', '#' and '@'"),
+        (
+            "redis://:a/b@host/0",
+            "it has an '@' behind the host: percent-encode '/', '?', '#' and '@'",
+        ),
         ("redis://:a/b", "it has a port that is not a number"),
         ("redis://host:0/0", "it has a port that is not a number from 1 to 65535"),
         ("redis://host:65536", "it has a port that is not a number from 1 to 65535"),

@@ -48,9 +48,13 @@ class Api:
         headers = {"Authorization": self.auth if auth == "" else auth, "Content-Type": content_type}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            connection.request(method, path, body, {name: value for name, value in headers.items() if value})
+            connection.request(
+                method, path, body, {name: value for name, value in headers.items() if value}
+            )
             answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            return Answer(
+                answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+            )
         finally:
             connection.close()
 
@@ -68,12 +72,16 @@ class Api:
 
     def identify(self, identifiers: dict[str, str], **attributes: Any) -> None:
         """Identify a person, which must be accepted."""
-        answer = self.entity(type="person", action="identify", identifiers=identifiers, attributes=attributes)
+        answer = self.entity(
+            type="person", action="identify", identifiers=identifiers, attributes=attributes
+        )
         assert answer.status == 200, answer
 
     def track(self, identifiers: dict[str, str], name: str, **more: Any) -> None:
         """Send an event, which must be accepted."""
-        answer = self.entity(type="person", action="event", identifiers=identifiers, name=name, **more)
+        answer = self.entity(
+            type="person", action="event", identifiers=identifiers, name=name, **more
+        )
         assert answer.status == 200, answer
 
     def person(self, key: str) -> dict[str, Any]:

@@ -30,7 +30,9 @@ def description() -> Description:
     """Customer.io's description; without it, what needs it is skipped, or fails where it is required."""
     path = find_description()
     if path is None:
-        message = "Customer.io's description is not here: set TRACK_API_DESCRIPTION to its openapi.json"
+        message = (
+            "Customer.io's description is not here: set TRACK_API_DESCRIPTION to its openapi.json"
+        )
         if os.environ.get("TRACK_API_DESCRIPTION_REQUIRED") == "1":
             pytest.fail(message)
         pytest.skip(message)

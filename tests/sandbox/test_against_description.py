@@ -115,13 +115,18 @@ def verdict(sandbox: InProcessSandbox, document: dict[str, Any]) -> str | None:
     """Return what the sandbox has against an operation, by itself and in a batch alike; None: nothing."""
     answer = sandbox.send("POST", PATH, json.dumps(document).encode())
     healthy = {"type": "person", "action": "delete", "identifiers": {"id": "healthy"}}
-    together = sandbox.send("POST", "/api/v2/batch", json.dumps({"batch": [healthy, document]}).encode())
+    together = sandbox.send(
+        "POST", "/api/v2/batch", json.dumps({"batch": [healthy, document]}).encode()
+    )
     if answer.status == 200:
         assert (together.status, document) == (200, document)
         return None
     assert answer.status == 400
     (error,) = json.loads(answer.body)["errors"]
-    assert (together.status, json.loads(together.body)["errors"]) == (207, [{"batch_index": 1, **error}])
+    assert (together.status, json.loads(together.body)["errors"]) == (
+        207,
+        [{"batch_index": 1, **error}],
+    )
     return f"{error['field']}: {error['message']}"
 
 
@@ -133,7 +138,14 @@ def test_the_sandbox_and_the_description_differ_in_what_is_listed_and_nothing_el
         refused = verdict(InProcessSandbox(), document)
         violations = description.violations("POST", PATH, "", document)
         if refused is None:
-            unlisted = [each for each in violations if not any(re.search(listed.said, each) for listed in TAKEN)]
+            unlisted = [
+                each
+                for each in violations
+                if not any(re.search(listed.said, each) for listed in TAKEN)
+            ]
             assert not unlisted, json.dumps(document)
         elif not violations:
-            assert any(re.search(listed.said, refused) for listed in REFUSED), (refused, json.dumps(document))
+            assert any(re.search(listed.said, refused) for listed in REFUSED), (
+                refused,
+                json.dumps(document),
+            )

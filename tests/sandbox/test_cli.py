@@ -40,13 +40,20 @@ def test_the_defaults_of_the_command_are_those_of_the_options() -> None:
 
 def test_options_and_arguments_say_the_same() -> None:
     chosen = SandboxOptions(
-        port=0, latency="5ms", fail=("503:5%", "hang:1%"), bodies=False, event_merging=False, exit_with_stdin=True
+        port=0,
+        latency="5ms",
+        fail=("503:5%", "hang:1%"),
+        bodies=False,
+        event_merging=False,
+        exit_with_stdin=True,
     )
     with sandbox.make_context("sandbox", chosen.arguments()) as context:
         assert SandboxOptions(**context.params) == chosen
 
 
-@pytest.mark.parametrize(("text", "expected"), [("50ms", 0.05), ("1.5s", 1.5), ("2", 2.0), ("0", 0.0)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("50ms", 0.05), ("1.5s", 1.5), ("2", 2.0), ("0", 0.0)]
+)
 def test_durations(text: str, expected: float) -> None:
     assert seconds(text) == expected
 

@@ -16,21 +16,62 @@ def entity(description: Description, **operation: Any) -> list[str]:
 
 
 def test_a_plain_identify_is_fine_though_the_branches_overlap(description: Description) -> None:
-    assert not entity(description, type="person", action="identify", identifiers={"id": "42"}, attributes={"a": 1})
+    assert not entity(
+        description, type="person", action="identify", identifiers={"id": "42"}, attributes={"a": 1}
+    )
 
 
 @pytest.mark.parametrize(
     ("operation", "said"),
     [
-        ({"type": "person", "action": "identify", "identifiers": {"id": "1", "email": "a@b.c"}}, "exactly one"),
-        ({"type": "person", "action": "identify", "identifiers": {"anonymous_id": "a"}}, "exactly one"),
+        (
+            {"type": "person", "action": "identify", "identifiers": {"id": "1", "email": "a@b.c"}},
+            "exactly one",
+        ),
+        (
+            {"type": "person", "action": "identify", "identifiers": {"anonymous_id": "a"}},
+            "exactly one",
+        ),
         ({"type": "person", "action": "identify", "identifiers": {"id": 42}}, "'string'"),
         ({"type": "person", "action": "enlighten", "identifiers": {"id": "1"}}, "enlighten"),
         ({"type": "person", "action": "event", "identifiers": {"id": "1"}}, "name"),
-        ({"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": "a", "id": "no"}, "ULID"),
-        ({"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": "a", "timestamp": "now"}, "now"),
-        ({"type": "person", "action": "merge", "primary": {"id": "1"}, "secondary": {"phone": "+1"}}, "secondary"),
-        ({"type": "object", "action": "identify", "identifiers": {"object_type_id": 1, "object_id": "a"}}, "string"),
+        (
+            {
+                "type": "person",
+                "action": "event",
+                "identifiers": {"id": "1"},
+                "name": "a",
+                "id": "no",
+            },
+            "ULID",
+        ),
+        (
+            {
+                "type": "person",
+                "action": "event",
+                "identifiers": {"id": "1"},
+                "name": "a",
+                "timestamp": "now",
+            },
+            "now",
+        ),
+        (
+            {
+                "type": "person",
+                "action": "merge",
+                "primary": {"id": "1"},
+                "secondary": {"phone": "+1"},
+            },
+            "secondary",
+        ),
+        (
+            {
+                "type": "object",
+                "action": "identify",
+                "identifiers": {"object_type_id": 1, "object_id": "a"},
+            },
+            "string",
+        ),
         (
             {
                 "type": "object",
@@ -40,16 +81,27 @@ def test_a_plain_identify_is_fine_though_the_branches_overlap(description: Descr
             },
             "cio_relationships[0]",
         ),
-        ({"type": "delivery", "action": "event", "identifiers": {"id": "x"}, "name": "opened"}, "attributes"),
+        (
+            {"type": "delivery", "action": "event", "identifiers": {"id": "x"}, "name": "opened"},
+            "attributes",
+        ),
     ],
 )
-def test_a_bad_operation_is_found(description: Description, operation: dict[str, Any], said: str) -> None:
+def test_a_bad_operation_is_found(
+    description: Description, operation: dict[str, Any], said: str
+) -> None:
     found = entity(description, **operation)
     assert any(said in each for each in found), found
 
 
 def test_the_error_named_is_that_of_the_branch_that_was_meant(description: Description) -> None:
-    event = {"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": "a", "id": ULID[:-1]}
+    event = {
+        "type": "person",
+        "action": "event",
+        "identifiers": {"id": "1"},
+        "name": "a",
+        "id": ULID[:-1],
+    }
     assert description.violations("POST", "/api/v2/batch", "", {"batch": [event]}) == [
         f"$.batch[0].id: '{ULID[:-1]}' is not a 'ULID'"
     ]
@@ -74,12 +126,16 @@ def test_the_error_named_is_that_of_the_branch_that_was_meant(description: Descr
         ("POST", "/api/v1/events", "", {"name": "a", "timestamp": 1_700_000_000_000}),
     ],
 )
-def test_a_bad_request_is_found(description: Description, method: str, path: str, query: str, body: object) -> None:
+def test_a_bad_request_is_found(
+    description: Description, method: str, path: str, query: str, body: object
+) -> None:
     assert description.violations(method, path, query, body)
 
 
 def test_a_body_must_be_sent_as_json(description: Description) -> None:
-    assert description.violations("POST", "/unsubscribe/abc", "", b'{"unsubscribe": true}', content_type="text/plain")
+    assert description.violations(
+        "POST", "/unsubscribe/abc", "", b'{"unsubscribe": true}', content_type="text/plain"
+    )
 
 
 @pytest.mark.parametrize("identifier", ["42", "a%40b.c", "cio_a3000001", "a%2Fb", "x~y.z-1_2"])

@@ -44,7 +44,9 @@ def examples(description: Description) -> Iterator[Example]:
         if "example" in content:
             yield Example(f"{method} {template}", method, path, content["example"])
         for title, document in schema_examples(description.resolved(content["schema"])):
-            yield Example(title or f"{method} {template}", method, path, document | COMPLETED.get(title, {}))
+            yield Example(
+                title or f"{method} {template}", method, path, document | COMPLETED.get(title, {})
+            )
 
 
 def schema_examples(schema: Any) -> Iterator[tuple[str, Any]]:
@@ -55,7 +57,9 @@ def schema_examples(schema: Any) -> Iterator[tuple[str, Any]]:
         yield from schema_examples(branch)
     properties = schema.get("properties", {})
     if "data" in properties:
-        yield from ((title, {"data": document}) for title, document in schema_examples(properties["data"]))
+        yield from (
+            (title, {"data": document}) for title, document in schema_examples(properties["data"])
+        )
 
 
 def test_every_example_of_the_description_is_taken(api: Api, description: Description) -> None:
@@ -74,16 +78,23 @@ def test_every_example_of_the_description_satisfies_the_validator(description: D
 
 
 @pytest.mark.parametrize("spoil", ["type", "action", "identifiers"])
-def test_an_example_spoiled_is_refused_by_both(api: Api, description: Description, spoil: str) -> None:
+def test_an_example_spoiled_is_refused_by_both(
+    api: Api, description: Description, spoil: str
+) -> None:
     for example in examples(description):
         if example.path != "/api/v2/entity" or example.title in COMPLETED:
             continue
-        document = {**example.document, spoil: {"nickname": "x"} if spoil == "identifiers" else "nonsense"}
+        document = {
+            **example.document,
+            spoil: {"nickname": "x"} if spoil == "identifiers" else "nonsense",
+        }
         assert description.violations("POST", example.path, "", document), document
         assert api.entity(**document).status == 400, document
 
 
-def test_the_sandbox_has_every_operation_of_the_description(api: Api, description: Description) -> None:
+def test_the_sandbox_has_every_operation_of_the_description(
+    api: Api, description: Description
+) -> None:
     for method, template, _ in description.operations():
         path = template
         for name, value in VALUES.items():

@@ -11,9 +11,17 @@ PERSON = {"type": "person", "action": "identify", "identifiers": {"id": "42"}}
 
 @pytest.mark.parametrize(
     "auth",
-    [None, basic("sandbox-site", "wrong"), basic("wrong", "sandbox-track-key"), "Bearer sandbox-app-key", "Basic ???"],
+    [
+        None,
+        basic("sandbox-site", "wrong"),
+        basic("wrong", "sandbox-track-key"),
+        "Bearer sandbox-app-key",
+        "Basic ???",
+    ],
 )
-@pytest.mark.parametrize(("method", "path"), [("POST", "/api/v2/batch"), ("GET", "/api/v1/accounts/region")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/api/v2/batch"), ("GET", "/api/v1/accounts/region")]
+)
 def test_wrong_credentials_are_refused(api: Api, auth: str | None, method: str, path: str) -> None:
     answer = api.call(method, path, {"batch": [PERSON]} if method == "POST" else None, auth=auth)
     assert (answer.status, answer.json) == (401, {"meta": {"error": "unauthorized"}})
@@ -29,7 +37,9 @@ def test_an_app_api_key_is_not_a_track_api_key(api: Api) -> None:
 def test_rotated_credentials_count_from_then_on(api: Api) -> None:
     api.client.set_credentials(api_key="new")
     assert api.call("POST", "/api/v2/entity", PERSON).status == 401
-    assert api.call("POST", "/api/v2/entity", PERSON, auth=basic("sandbox-site", "new")).status == 200
+    assert (
+        api.call("POST", "/api/v2/entity", PERSON, auth=basic("sandbox-site", "new")).status == 200
+    )
 
 
 def test_the_region_endpoint_says_where_the_account_is(api: Api) -> None:

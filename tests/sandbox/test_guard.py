@@ -14,12 +14,18 @@ from trackrelay.sandbox.views.guard import Guard
 PERSON = {"type": "person", "action": "identify", "identifiers": {"id": "42"}}
 
 
-def ask(api: Api, method: str = "POST", path: str = "/_sandbox/outage", **headers: str) -> tuple[int, str]:
+def ask(
+    api: Api, method: str = "POST", path: str = "/_sandbox/outage", **headers: str
+) -> tuple[int, str]:
     """Ask a control endpoint as a browser does."""
     connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=30)
     connection.putrequest(method, path, skip_host=True)
     body = b"{}"
-    for name, value in {"Host": f"127.0.0.1:{api.port}", "Content-Length": str(len(body)), **headers}.items():
+    for name, value in {
+        "Host": f"127.0.0.1:{api.port}",
+        "Content-Length": str(len(body)),
+        **headers,
+    }.items():
         connection.putheader(name.replace("_", "-"), value)
     connection.endheaders(body)
     answer = connection.getresponse()
@@ -29,9 +35,19 @@ def ask(api: Api, method: str = "POST", path: str = "/_sandbox/outage", **header
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8462", "localhost.evil.example", "127.0.0.1.evil.example", "", "x@localhost"]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8462",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "",
+        "x@localhost",
+    ],
 )
-@pytest.mark.parametrize("path", ["/_sandbox/outage", "/_sandbox/people", "/_sandbox/", "/_sandboxes"])
+@pytest.mark.parametrize(
+    "path", ["/_sandbox/outage", "/_sandbox/people", "/_sandbox/", "/_sandboxes"]
+)
 def test_a_name_that_was_rebound_to_this_machine_is_refused(api: Api, host: str, path: str) -> None:
     status, said = ask(api, "POST" if "outage" in path else "GET", path, Host=host)
     # A Host header that is none at all is refused by the server itself.
@@ -42,13 +58,24 @@ def test_a_name_that_was_rebound_to_this_machine_is_refused(api: Api, host: str,
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST:80", "127.0.0.1", "127.1.2.3:9", "[::1]:8462", "shop.localhost", "localhost."]
+    "host",
+    [
+        "localhost",
+        "LOCALHOST:80",
+        "127.0.0.1",
+        "127.1.2.3:9",
+        "[::1]:8462",
+        "shop.localhost",
+        "localhost.",
+    ],
 )
 def test_this_machine_s_own_names_are_answered(api: Api, host: str) -> None:
     assert ask(api, "GET", "/_sandbox/faults", Host=host)[0] == 200
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:3000", "http://127.0.0.1", ""])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost:3000", "http://127.0.0.1", ""]
+)
 def test_a_page_of_another_site_cannot_steer(api: Api, origin: str) -> None:
     status, said = ask(api, Origin=origin)
     assert (status, "Origin" in said) == (403, True)
@@ -57,7 +84,9 @@ def test_a_page_of_another_site_cannot_steer(api: Api, origin: str) -> None:
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_what_a_browser_calls_foreign_cannot_steer_but_may_follow_a_link(api: Api, site: str) -> None:
+def test_what_a_browser_calls_foreign_cannot_steer_but_may_follow_a_link(
+    api: Api, site: str
+) -> None:
     assert ask(api, Sec_Fetch_Site=site)[0] == 403
     assert ask(api, "GET", "/_sandbox/", Sec_Fetch_Site=site)[0] == 200
 
@@ -70,7 +99,12 @@ def test_its_own_page_steers(api: Api) -> None:
 
 def test_the_track_api_is_for_whoever_has_the_credentials(api: Api) -> None:
     status, _ = ask(
-        api, "POST", "/api/v2/entity", Host="track.customer.io", Authorization=api.auth, Content_Type="application/json"
+        api,
+        "POST",
+        "/api/v2/entity",
+        Host="track.customer.io",
+        Authorization=api.auth,
+        Content_Type="application/json",
     )
     assert status == 400  # for the document
 

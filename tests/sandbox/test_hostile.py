@@ -11,7 +11,10 @@ from tests.sandbox.api import Api
 
 PERSON: dict[str, Any] = {"type": "person", "action": "identify", "identifiers": {"id": "42"}}
 DEPTHS = [100, 500, 900, 990, 5_000, 200_000]
-V2 = [b'{"type":"person","action":"identify","identifiers":{"id":"1"},"attributes":{"a":%s}}', b"%s"]
+V2 = [
+    b'{"type":"person","action":"identify","identifiers":{"id":"1"},"attributes":{"a":%s}}',
+    b"%s",
+]
 ENDPOINTS = [
     ("POST", "/api/v2/entity", V2[0]),
     (
@@ -60,7 +63,15 @@ def test_what_is_nested_however_deep_is_taken_or_refused(api: Api, depth: int, n
         auth = f"Bearer {api.server.app_api_key}" if path.startswith("/v1") else ""
         answer = api.call(method, path, raw=body % nested(depth), auth=auth)
         assert answer.status in (200, 204, 207, 400, 413), (method, path, answer)
-    for look in ("people", "objects", "effects?ignored=1", "requests", "others", "latest", "people/id%3A1"):
+    for look in (
+        "people",
+        "objects",
+        "effects?ignored=1",
+        "requests",
+        "others",
+        "latest",
+        "people/id%3A1",
+    ):
         assert api.call("GET", f"/_sandbox/{look}", auth=None).status in (200, 404), look
     shown = api.call("GET", "/v1/customers/1/attributes", auth=f"Bearer {api.server.app_api_key}")
     assert shown.status in (200, 404)
@@ -103,7 +114,11 @@ def test_no_body_is_too_strange(api: Api, body: bytes) -> None:
     ]:
         api.client.clear_faults()
         assert api.call(method, path, raw=body).status < 500, (method, path)
-        api.call("PUT", "/_sandbox/credentials", {"site_id": api.server.site_id, "api_key": api.server.api_key})
+        api.call(
+            "PUT",
+            "/_sandbox/credentials",
+            {"site_id": api.server.site_id, "api_key": api.server.api_key},
+        )
     api.client.reset()
     assert api.entity(**PERSON).status == 200
 
@@ -116,11 +131,15 @@ def test_no_number_in_a_query_is_too_strange(api: Api, number: str) -> None:
     for path in ("people?after=", "effects?limit=", "requests?after=", "people?limit="):
         assert api.call("GET", f"/_sandbox/{path}{quote(number)}").status == 200
     app = api.call(
-        "GET", f"/v1/objects/1/a/relationships?start={quote(number)}", auth=f"Bearer {api.server.app_api_key}"
+        "GET",
+        f"/v1/objects/1/a/relationships?start={quote(number)}",
+        auth=f"Bearer {api.server.app_api_key}",
     )
     assert app.status < 500
     for start in ("start", "limit"):
-        answer = api.app("POST", f"/v1/customers?{start}={quote(number)}", {"filter": {"segment": {"id": 1}}})
+        answer = api.app(
+            "POST", f"/v1/customers?{start}={quote(number)}", {"filter": {"segment": {"id": 1}}}
+        )
         assert answer.status in (200, 400)
 
 

@@ -111,11 +111,15 @@ def test_an_option_there_is_not_is_an_error_before_anything_starts() -> None:
 
 def test_random_failures_latency_and_keys_come_with_the_start() -> None:
     failures = {"fail": ("503:50%", "429:50%"), "retry_after": "7", "seed": 1}
-    with SandboxProcess(0, site_id="s", api_key="k", latency="60ms", environment_id=9, **failures) as server:
+    with SandboxProcess(
+        0, site_id="s", api_key="k", latency="60ms", environment_id=9, **failures
+    ) as server:
         api = Api(server)
         began = time.monotonic()
         answers = [api.call("GET", "/api/v1/accounts/region") for _ in range(20)]
         assert time.monotonic() - began >= 20 * 0.06
         assert {answer.status for answer in answers} == {200, 503, 429}
-        assert {answer.headers.get("retry-after") for answer in answers if answer.status != 200} == {"7"}
+        assert {
+            answer.headers.get("retry-after") for answer in answers if answer.status != 200
+        } == {"7"}
         assert next(a.json["environment_id"] for a in answers if a.status == 200) == 9

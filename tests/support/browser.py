@@ -16,7 +16,13 @@ from trackrelay.worker.devstack.servers import ports
 from .waiting import patient, wait_until
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-_ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900"]
+_ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--window-size=1280,900",
+]
 
 
 class Browser:
@@ -33,7 +39,9 @@ class Browser:
                 f"{' and '.join(missing)} not found: on Debian, apt-get install chromium chromium-driver"
             )
         port = ports.free_port()
-        self._driver = subprocess.Popen([str(programs["chromedriver"]), f"--port={port}"], stdout=subprocess.DEVNULL)
+        self._driver = subprocess.Popen(
+            [str(programs["chromedriver"]), f"--port={port}"], stdout=subprocess.DEVNULL
+        )
         self._url = f"http://127.0.0.1:{port}"
         wait_until(self._is_ready, 30, "chromedriver")
         options = {"args": _ARGUMENTS, "binary": programs["chromium"]}
@@ -45,7 +53,10 @@ class Browser:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         try:
             self._ask("DELETE", "")
@@ -61,7 +72,10 @@ class Browser:
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         answer = requests.request(
-            method, self._url + path, json={} if method == "POST" and body is None else body, timeout=patient(60)
+            method,
+            self._url + path,
+            json={} if method == "POST" and body is None else body,
+            timeout=patient(60),
         )
         value = answer.json()["value"]
         assert answer.ok, f"{method} {path}: {value.get('message')}"
@@ -78,7 +92,10 @@ class Browser:
 
     def wait_for(self, text: str) -> None:
         """Wait until a person reads this on the page: one that was asked for may be on its way."""
-        wait_until(lambda: text in self.text, what=lambda: f"{text!r} on the page, which reads:\n{self.text}")
+        wait_until(
+            lambda: text in self.text,
+            what=lambda: f"{text!r} on the page, which reads:\n{self.text}",
+        )
 
     @property
     def url(self) -> str:

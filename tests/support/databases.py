@@ -23,7 +23,9 @@ def fresh_database(server: PostgresProcess, template: str = "template1") -> Iter
     try:
         yield server.url_of(name)
     finally:
-        _run(server, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        _run(
+            server, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
 
 
 def create_database(server: PostgresProcess, name: str, template: str = "template1") -> str:
@@ -36,9 +38,13 @@ def create_database(server: PostgresProcess, name: str, template: str = "templat
 
 def migrate(url: str) -> None:
     """Brings a database to the newest revision, as `trackrelay migrate` does."""
-    from trackrelay.worker.storage import schema  # late: tests that need no database do not need it either
+    from trackrelay.worker.storage import (
+        schema,
+    )  # late: tests that need no database do not need it either
 
-    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=sa.NullPool)
+    engine = sa.create_engine(
+        url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=sa.NullPool
+    )
     with engine.begin() as connection:
         schema.upgrade(connection)
 

@@ -43,7 +43,9 @@ def latest_violations(client: SandboxClient) -> list[str]:
     if described is None:
         return []
     found, operations = list[str](), 0
-    for record in reversed(list(client.requests(max(0, client.summary()["requests"] - LATEST_REQUESTS)))):
+    for record in reversed(
+        list(client.requests(max(0, client.summary()["requests"] - LATEST_REQUESTS)))
+    ):
         operations += record["operations"]
         if operations > LATEST_OPERATIONS:
             break
@@ -57,10 +59,18 @@ def violations(client: SandboxClient) -> list[str]:
     described = description()
     if described is None:
         return []
-    records = [record for record in client.requests() if not record["path"].startswith(NOT_TRACK_API)]
-    found = [f"{_name(record)}: {problem}" for record in records for problem in _problems(described, record)]
+    records = [
+        record for record in client.requests() if not record["path"].startswith(NOT_TRACK_API)
+    ]
+    found = [
+        f"{_name(record)}: {problem}"
+        for record in records
+        for problem in _problems(described, record)
+    ]
     forgotten = client.summary()["first_request"] - 1
-    return found + ([f"the sandbox has forgotten {forgotten} requests, unchecked"] if forgotten > 0 else [])
+    return found + (
+        [f"the sandbox has forgotten {forgotten} requests, unchecked"] if forgotten > 0 else []
+    )
 
 
 def _is_whole(record: RequestRecord) -> bool:
@@ -76,4 +86,6 @@ def _problems(described: Description, record: RequestRecord) -> list[str]:
     if record["bytes"] and record["body"] is None:
         return ["the sandbox has forgotten its body, unchecked"]
     content_type = record["headers"].get("content-type")
-    return described.violations(record["method"], record["path"], record["query"], record["body"], content_type)
+    return described.violations(
+        record["method"], record["path"], record["query"], record["body"], content_type
+    )

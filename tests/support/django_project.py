@@ -42,7 +42,10 @@ def use(alias: str, url: str) -> None:
 
 
 def _close_connections() -> None:
-    for close in (connections.close_all, SyncToAsync.single_thread_executor.submit(connections.close_all).result):
+    for close in (
+        connections.close_all,
+        SyncToAsync.single_thread_executor.submit(connections.close_all).result,
+    ):
         close()
 
 

@@ -12,14 +12,28 @@ Fields = dict[bytes | str, bytes | str | int]
 
 _random = random.Random(10)
 #: Letters that do not compress: Postgres squeezes a long key of one letter into an index, but not these.
-_NOISE = "".join(_random.choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=200_000))
+_NOISE = "".join(
+    _random.choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=200_000)
+)
 
 
 def job(**changes: Any) -> dict[str, Any]:
     """A job as producers write it, but for ``changes``."""
     id = new_id()
-    body = {"type": "person", "identifiers": {"id": "h"}, "action": "event", "name": "hostile", "id": id}
-    return {"id": id, "operation": "person.event", "keys": ["id:h"], "body": body, "stamp": True} | changes
+    body = {
+        "type": "person",
+        "identifiers": {"id": "h"},
+        "action": "event",
+        "name": "hostile",
+        "id": id,
+    }
+    return {
+        "id": id,
+        "operation": "person.event",
+        "keys": ["id:h"],
+        "body": body,
+        "stamp": True,
+    } | changes
 
 
 def jobs(*several: dict[str, Any]) -> Fields:
@@ -29,7 +43,9 @@ def jobs(*several: dict[str, Any]) -> Fields:
 
 def body(raw: bytes, operation: str = "person.event", *, stamp: bool = True) -> Fields:
     """An entry of one job with ``raw`` in place of its document."""
-    head = json.dumps({"id": new_id(), "operation": operation, "keys": ["id:h"], "stamp": stamp}).encode()
+    head = json.dumps(
+        {"id": new_id(), "operation": operation, "keys": ["id:h"], "stamp": stamp}
+    ).encode()
     return {"v": 1, "j": b"[%s]" % (head[:-1] + b',"body":' + raw + b"}")}
 
 
@@ -84,9 +100,15 @@ def _bodies() -> dict[str, Fields]:
         "1e400": body(person % b"1e400"),
         "an integer of 5,000 digits": body(person % (b"9" * 5_000)),
         "3 MB": body(person % (b'"' + b"x" * 3_000_000 + b'"')),
-        "300,000 names": body(person % (b"{" + b",".join(b'"%d":0' % n for n in range(300_000)) + b"}")),
-        "huge timestamp": body(b'{"type":"person","action":"event","timestamp":1e300}', stamp=False),
-        "negative timestamp": body(b'{"type":"person","action":"event","timestamp":-99999999999999}', stamp=False),
+        "300,000 names": body(
+            person % (b"{" + b",".join(b'"%d":0' % n for n in range(300_000)) + b"}")
+        ),
+        "huge timestamp": body(
+            b'{"type":"person","action":"event","timestamp":1e300}', stamp=False
+        ),
+        "negative timestamp": body(
+            b'{"type":"person","action":"event","timestamp":-99999999999999}', stamp=False
+        ),
         "twice the same name": body(b'{"type":"person","type":null,"type":{}}'),
     }
     for levels in (199, 201, 900, 980):
@@ -105,10 +127,16 @@ def _bodies() -> dict[str, Fields]:
         ("no number", b'"x"'), ("a list", b"[]"), ("too much", b"99999999999999"),
     ):  # fmt: skip
         cases[f"segment's id: {name}"] = body(
-            b'{"person":{"id":"1"},"action":"add","identifiers":{"segment_id":%s}}' % raw, "segment.add"
+            b'{"person":{"id":"1"},"action":"add","identifiers":{"segment_id":%s}}' % raw,
+            "segment.add",
         )
     person_of_segment = b'{"person":%s,"action":"add","identifiers":{"segment_id":1}}'
-    for name, raw in (("a number", b'{"id":5}'), ("two", b'{"id":"1","email":"x"}'), ("none", b"{}"), ("deep", b"5")):
+    for name, raw in (
+        ("a number", b'{"id":5}'),
+        ("two", b'{"id":"1","email":"x"}'),
+        ("none", b"{}"),
+        ("deep", b"5"),
+    ):
         cases[f"segment's person: {name}"] = body(person_of_segment % raw, "segment.add")
     form = b'{"identifiers":{"form_id":%s},"person":{"id":"1"},"attributes":%s}'
     for name, id, attributes in (
@@ -139,7 +167,9 @@ def _jobs() -> dict[str, Fields]:
         "key of 3 kB": {"keys": ["id:" + _NOISE[:3_000]]},
         "key of 20 kB": {"keys": ["id:" + _NOISE[:20_000]]},
         "key of 20 kB of one letter": {"keys": ["id:" + "x" * 20_000]},
-        "key of 1,900 letters of four bytes": {"keys": ["id:" + "".join(map(chr, range(0x20000, 0x20000 + 1_900)))]},
+        "key of 1,900 letters of four bytes": {
+            "keys": ["id:" + "".join(map(chr, range(0x20000, 0x20000 + 1_900)))]
+        },
         "email of 3 kB": {"keys": ["email:" + _NOISE[:3_000] + "@x.com"]},
         "idempotency key of 20 kB": {"idempotency_key": _NOISE[:20_000]},
         "idempotency key with a NUL": {"idempotency_key": "\0"},
@@ -164,5 +194,19 @@ def _jobs() -> dict[str, Fields]:
 
 
 def _counts() -> dict[str, Fields]:
-    numbers = ("1e9", "inf", "-inf", "nan", "0x7fffffffffffffff", "1e308", "1.5", "0", "-1", "999", "1000", "", "\0")
+    numbers = (
+        "1e9",
+        "inf",
+        "-inf",
+        "nan",
+        "0x7fffffffffffffff",
+        "1e308",
+        "1.5",
+        "0",
+        "-1",
+        "999",
+        "1000",
+        "",
+        "\0",
+    )
     return {f"count: {number!r}": jobs(job()) | {"n": number} for number in numbers}

@@ -32,9 +32,9 @@ class Raises:
         self._rng = rng
 
     def _raise(self, *_: object, **__: object) -> Any:
-        raise self._rng.choice([RuntimeError, KeyError, RecursionError, TypeError, UnicodeError, OverflowError])(
-            "secret"
-        )
+        raise self._rng.choice(
+            [RuntimeError, KeyError, RecursionError, TypeError, UnicodeError, OverflowError]
+        )("secret")
 
     __str__ = __repr__ = __len__ = __iter__ = __bool__ = __hash__ = __eq__ = __getattr__ = _raise  # type: ignore[assignment]
     __float__ = __int__ = __index__ = __call__ = __contains__ = __getitem__ = __format__ = _raise
@@ -85,7 +85,11 @@ class Changing(Mapping[Any, Any]):
         return self._rng.choice(["person", "event", "id", {"id": "42"}, 5, None])
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._rng.sample(["type", "action", "identifiers", "name", "id", "attributes", "token"], 5))
+        return iter(
+            self._rng.sample(
+                ["type", "action", "identifiers", "name", "id", "attributes", "token"], 5
+            )
+        )
 
     def __len__(self) -> int:
         return self._rng.choice([0, 1, 5, 1_000])
@@ -179,11 +183,60 @@ TEXTS = [
         "\ud800",
         "a\udfff",
     ),
-    *("jose\u0301@example.com", "JOSÉ@example.com", "a@b", "a@b.c", "@", "a@@b.c", '"a b"@c.d', "ada@example.com"),
-    *("+4915123456789", "0151 2345", "cio_03", "cio_", "null", "None", "undefined", "NaN", "{id}", "{{a.b}}", "${x}"),
-    *("x" * 100, "x" * 101, "x" * 150, "x" * 151, "é" * 75, "é" * 76, "x" * 1_000, "x" * 1_001, "\U0001f600" * 250),
-    *("x" * 31_900, "x" * 99_900, "x" * 100_001, "\x01" * 20_000, "ios", "android", "opened", "true", "1", "0", "-1"),
-    *("01ARZ3NDEKTSV4RRFFQ69G5FAV", "01arz3ndektsv4rrffq69g5fav", "81ARZ3NDEKTSV4RRFFQ69G5FAV", "_update", "__proto__"),
+    *(
+        "jose\u0301@example.com",
+        "JOSÉ@example.com",
+        "a@b",
+        "a@b.c",
+        "@",
+        "a@@b.c",
+        '"a b"@c.d',
+        "ada@example.com",
+    ),
+    *(
+        "+4915123456789",
+        "0151 2345",
+        "cio_03",
+        "cio_",
+        "null",
+        "None",
+        "undefined",
+        "NaN",
+        "{id}",
+        "{{a.b}}",
+        "${x}",
+    ),
+    *(
+        "x" * 100,
+        "x" * 101,
+        "x" * 150,
+        "x" * 151,
+        "é" * 75,
+        "é" * 76,
+        "x" * 1_000,
+        "x" * 1_001,
+        "\U0001f600" * 250,
+    ),
+    *(
+        "x" * 31_900,
+        "x" * 99_900,
+        "x" * 100_001,
+        "\x01" * 20_000,
+        "ios",
+        "android",
+        "opened",
+        "true",
+        "1",
+        "0",
+        "-1",
+    ),
+    *(
+        "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "01arz3ndektsv4rrffq69g5fav",
+        "81ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "_update",
+        "__proto__",
+    ),
 ]
 NUMBERS = [
     *(
@@ -201,15 +254,55 @@ NUMBERS = [
         -(2**63) - 1,
         10**5000,
     ),
-    *(-(10**400), 0.0, -0.0, 1.5, 1e308, 5e-324, float("nan"), float("inf"), float("-inf"), True, False, 1j, Size.BIG),
-    *(Decimal("1.50"), Decimal("1e999999"), Decimal("NaN"), Decimal("sNaN"), Decimal(2**70), Fraction(1, 3)),
+    *(
+        -(10**400),
+        0.0,
+        -0.0,
+        1.5,
+        1e308,
+        5e-324,
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        True,
+        False,
+        1j,
+        Size.BIG,
+    ),
+    *(
+        Decimal("1.50"),
+        Decimal("1e999999"),
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal(2**70),
+        Fraction(1, 3),
+    ),
     *(Fraction(10**400), RaisingNumber(5)),
 ]
 TIMES = [
-    *(datetime(2026, 1, 31, 12, tzinfo=UTC), datetime(2026, 1, 31, 12), date(2026, 1, 31), time(12), timedelta(days=1)),
-    *(datetime.min, datetime.max, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=timezone.max)),
-    *(datetime.min.replace(tzinfo=timezone(timedelta(hours=14))), date.min, date.max, datetime(1969, 1, 1, tzinfo=UTC)),
-    *(datetime(2024, 1, 1, tzinfo=Zone(zone)) for zone in (timedelta(hours=30), "1h", None, 5, KeyError("secret"))),
+    *(
+        datetime(2026, 1, 31, 12, tzinfo=UTC),
+        datetime(2026, 1, 31, 12),
+        date(2026, 1, 31),
+        time(12),
+        timedelta(days=1),
+    ),
+    *(
+        datetime.min,
+        datetime.max,
+        datetime.min.replace(tzinfo=UTC),
+        datetime.max.replace(tzinfo=timezone.max),
+    ),
+    *(
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
+        date.min,
+        date.max,
+        datetime(1969, 1, 1, tzinfo=UTC),
+    ),
+    *(
+        datetime(2024, 1, 1, tzinfo=Zone(zone))
+        for zone in (timedelta(hours=30), "1h", None, 5, KeyError("secret"))
+    ),
 ]
 THINGS: list[Draw] = [
     lambda _: None,
@@ -297,7 +390,11 @@ def nasty(rng: random.Random, depth: int = 0) -> Any:
 
 
 def _name(rng: random.Random) -> Any:
-    return rng.choice(TEXTS) if rng.random() < 0.9 else rng.choice((5, UUID(int=5), None, 1.5, Plan.PRO, 10**5000))
+    return (
+        rng.choice(TEXTS)
+        if rng.random() < 0.9
+        else rng.choice((5, UUID(int=5), None, 1.5, Plan.PRO, 10**5000))
+    )
 
 
 def mutated(rng: random.Random, value: Any) -> Any:

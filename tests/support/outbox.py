@@ -59,7 +59,9 @@ class Application:
 
 def events(count: int, people: int) -> list[Operation]:
     """Events of several people, numbered."""
-    return [operations.track(str(number % people), "seen", {"n": number}) for number in range(count)]
+    return [
+        operations.track(str(number % people), "seen", {"n": number}) for number in range(count)
+    ]
 
 
 def assert_once_and_in_order(road: Road, made: list[Operation]) -> None:
@@ -72,7 +74,9 @@ def assert_once_and_in_order(road: Road, made: list[Operation]) -> None:
         for key in effect["keys"]:
             if key in found and effect["action"] == "event":
                 found[key].append(effect["id"])
-    assert {key: len(ids) for key, ids in found.items()} == {key: len(ids) for key, ids in expected.items()}
+    assert {key: len(ids) for key, ids in found.items()} == {
+        key: len(ids) for key, ids in expected.items()
+    }
     assert found == expected
 
 
@@ -109,7 +113,9 @@ class RelayProcess:
 def stream_jobs(road: Road, shard: int, lane: str = "live") -> list[str]:
     """The jobs in a stream, in order, repeats included."""
     return [
-        job.id for _, fields in road.redis.xrange(f"trackrelay:{shard}:{lane}") for job in decode_entry(fields[b"j"])
+        job.id
+        for _, fields in road.redis.xrange(f"trackrelay:{shard}:{lane}")
+        for job in decode_entry(fields[b"j"])
     ]
 
 
@@ -138,5 +144,7 @@ def make_relay(settings: dict[str, str], rows: type[SqlRows] = SqlRows) -> Loop:
 def wait_empty(application: Application, timeout: float = 60.0) -> None:
     """Wait until the outbox has let everything go."""
     wait_until(
-        application.is_empty, timeout, lambda: f"the outbox to be empty; it holds {len(application.rows())} rows"
+        application.is_empty,
+        timeout,
+        lambda: f"the outbox to be empty; it holds {len(application.rows())} rows",
     )

@@ -25,7 +25,9 @@ class Road:
         self.engine = sa.create_engine(sqlalchemy_url(settings["TRACKRELAY_DATABASE_URL"]))
         # Redis is there, and so is the time that it takes on a busy machine.
         given = {"enqueue_timeout": 30, **producer}
-        self.producer = Producer(redis_url=settings["TRACKRELAY_REDIS_URL"], source="tests", **given)
+        self.producer = Producer(
+            redis_url=settings["TRACKRELAY_REDIS_URL"], source="tests", **given
+        )
 
     def close(self) -> None:
         """Close every connection."""
@@ -44,11 +46,16 @@ class Road:
 
     def dead(self, job: str) -> Any:
         """The job's dead letter."""
-        return next(iter(self.rows("SELECT * FROM trackrelay_dead_letters WHERE job_id = :id", id=job)), None)
+        return next(
+            iter(self.rows("SELECT * FROM trackrelay_dead_letters WHERE job_id = :id", id=job)),
+            None,
+        )
 
     def waiting(self, job: str) -> Any:
         """The job's backlog row."""
-        return next(iter(self.rows("SELECT * FROM trackrelay_backlog WHERE job_id = :id", id=job)), None)
+        return next(
+            iter(self.rows("SELECT * FROM trackrelay_backlog WHERE job_id = :id", id=job)), None
+        )
 
     def ledger_ids(self) -> set[str]:
         """Every delivered job."""
@@ -56,7 +63,10 @@ class Road:
 
     def dead_ids(self) -> set[str]:
         """Every open dead letter."""
-        return {row.job_id for row in self.rows("SELECT job_id FROM trackrelay_dead_letters WHERE state = 'open'")}
+        return {
+            row.job_id
+            for row in self.rows("SELECT job_id FROM trackrelay_dead_letters WHERE state = 'open'")
+        }
 
     def backlog_size(self) -> int:
         """Rows in the backlog."""
@@ -70,7 +80,11 @@ class Road:
     def wait_delivered(self, jobs: Iterable[str], timeout: float = 15.0) -> None:
         """Wait until every job has a ledger row."""
         wanted = set(jobs)
-        wait_until(lambda: wanted <= self.ledger_ids(), timeout, lambda: f"delivery of {wanted - self.ledger_ids()}")
+        wait_until(
+            lambda: wanted <= self.ledger_ids(),
+            timeout,
+            lambda: f"delivery of {wanted - self.ledger_ids()}",
+        )
 
     def wait_dead(self, job: str, timeout: float = 15.0) -> Any:
         """Wait until the job is a dead letter; returns it."""
@@ -85,7 +99,9 @@ class Road:
         wait_until(
             lambda: self.stream_length() == 0 and self.backlog_size() == 0,
             timeout,
-            lambda: f"streams ({self.stream_length()}) and backlog ({self.backlog_size()}) to be empty",
+            lambda: (
+                f"streams ({self.stream_length()}) and backlog ({self.backlog_size()}) to be empty"
+            ),
         )
 
     def effects(self, key: str | None = None) -> list[Effect]:

@@ -68,11 +68,15 @@ def test_waiting_gives_the_answer_and_says_what_it_waited_for_in_vain() -> None:
     def never() -> None:
         raise AssertionError("still 3 left")
 
-    with pytest.raises(AssertionError, match=r"waited \S+ s for the queue to be empty; .*: still 3 left"):
+    with pytest.raises(
+        AssertionError, match=r"waited \S+ s for the queue to be empty; .*: still 3 left"
+    ):
         wait_until(never, 0.02, "the queue to be empty")
 
 
-def test_a_test_that_is_skipped_for_an_unknown_reason_fails_a_strict_run(pytester: pytest.Pytester) -> None:
+def test_a_test_that_is_skipped_for_an_unknown_reason_fails_a_strict_run(
+    pytester: pytest.Pytester,
+) -> None:
     pytester.makeconftest(
         """
         import pytest

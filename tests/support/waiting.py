@@ -20,7 +20,9 @@ def patient(seconds: float) -> float:
     return max(seconds, min(seconds * PATIENCE, LONGEST_S))
 
 
-def wait_until(condition: Callable[[], T], timeout: float = 10.0, what: str | Callable[[], str] = "") -> T:
+def wait_until(
+    condition: Callable[[], T], timeout: float = 10.0, what: str | Callable[[], str] = ""
+) -> T:
     """Calls `condition` until it returns something true, and returns that.
 
     An assertion error inside it counts as "not yet". Fails with `what` was waited for and the last answer.
@@ -38,6 +40,12 @@ def wait_until(condition: Callable[[], T], timeout: float = 10.0, what: str | Ca
         if answer:
             return answer
         if time.monotonic() > deadline:
-            named = what() if callable(what) else what or getattr(condition, "__name__", "the condition")
-            raise AssertionError(f"waited {timeout:g} s for {named}; last answer {answer!r}{reason}")
+            named = (
+                what()
+                if callable(what)
+                else what or getattr(condition, "__name__", "the condition")
+            )
+            raise AssertionError(
+                f"waited {timeout:g} s for {named}; last answer {answer!r}{reason}"
+            )
         time.sleep(POLL_S)

@@ -52,7 +52,12 @@ class WorkerProcess:
         self.log = log
         self.command = [
             *(str(python), *(["-P"] if as_script else []), "-m", "celery", "-A", app, "worker"),
-            *(f"--pool={pool}", f"--concurrency={concurrency}", f"--hostname={name}@%h", *arguments),
+            *(
+                f"--pool={pool}",
+                f"--concurrency={concurrency}",
+                f"--hostname={name}@%h",
+                *arguments,
+            ),
         ]
         self.cwd = cwd
         self._child: ChildProcess | None = None
@@ -71,7 +76,11 @@ class WorkerProcess:
                 farewell=[(signal.SIGTERM, patient(20.0))],
             ).start()
         if ready_within is not None:
-            wait_until(self._is_ready, ready_within, lambda: f"the worker to be ready; its log:\n{self.output}")
+            wait_until(
+                self._is_ready,
+                ready_within,
+                lambda: f"the worker to be ready; its log:\n{self.output}",
+            )
         return self
 
     @property
@@ -98,7 +107,11 @@ class WorkerProcess:
     @property
     def output(self) -> str:
         """Everything it has written since its last start."""
-        return self.log.read_bytes()[self._log_start :].decode(errors="replace") if self.log.exists() else ""
+        return (
+            self.log.read_bytes()[self._log_start :].decode(errors="replace")
+            if self.log.exists()
+            else ""
+        )
 
     def wait(self, timeout: float) -> int:
         """Waits for it to end by itself and returns its exit code; see `patient` for `timeout`."""
@@ -132,11 +145,15 @@ class WorkerProcess:
 
     def _is_ready(self) -> bool:
         if not self.running:
-            raise WorkerEnded(f"the worker ended with code {self.exit_code}; its log:\n{self.output}")
+            raise WorkerEnded(
+                f"the worker ended with code {self.exit_code}; its log:\n{self.output}"
+            )
         return READY.search(self.log.read_bytes(), self._log_start) is not None
 
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without any of our settings, or a framework's: a test says itself what a program is told."""
     ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY", "DJANGO_", "PYTHONPATH", "COLUMNS")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {"PYTHONUNBUFFERED": "1"}
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
+        "PYTHONUNBUFFERED": "1"
+    }

@@ -7,8 +7,12 @@ from trackrelay.worker.beat import BoundedScheduler
 from trackrelay.worker.celery import app
 
 
-def test_a_beat_points_out_a_misspelt_setting(worker_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (worker_settings | {"TRACKRELAY_MAX_AEG": "1d", "TRACKRELAY_SERVICE_HOST": "10.0.0.1"}).items():
+def test_a_beat_points_out_a_misspelt_setting(
+    worker_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (
+        worker_settings | {"TRACKRELAY_MAX_AEG": "1d", "TRACKRELAY_SERVICE_HOST": "10.0.0.1"}
+    ).items():
         monkeypatch.setenv(name, value)
 
     with capture_logs() as logged:

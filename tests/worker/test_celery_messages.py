@@ -26,7 +26,9 @@ def message(**changes: Any) -> dict[str, Any]:
     made: dict[str, Any] = json.loads(deliver_message(0).replace("@", "some-id"))
     for name, value in changes.items():
         if name in ("headers", "properties") and isinstance(value, dict):
-            made[name] = {key: each for key, each in (made[name] | value).items() if each != "left out"}
+            made[name] = {
+                key: each for key, each in (made[name] | value).items() if each != "left out"
+            }
         elif value == "left out":
             del made[name]
         else:
@@ -139,9 +141,14 @@ def road(worker_settings: dict[str, str], sandbox: SandboxProcess) -> Iterator[R
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_a_worker_lives_on_whatever_lies_in_its_queue(road: Road, start_worker: Callable[..., Any], pool: str) -> None:
+def test_a_worker_lives_on_whatever_lies_in_its_queue(
+    road: Road, start_worker: Callable[..., Any], pool: str
+) -> None:
     odd = [message(headers={name: value}) for name, value in ODD_HEADERS.items()]
-    lying = [*GARBAGE.values(), *(json.dumps(each).encode() for each in (*MALFORMED.values(), *odd))]
+    lying = [
+        *GARBAGE.values(),
+        *(json.dumps(each).encode() for each in (*MALFORMED.values(), *odd)),
+    ]
     # Some lie there when it starts, some come while it runs.
     road.redis.rpush(QUEUE_KEY, *lying[::2])
     worker = start_worker(road.settings, pool=pool, concurrency=2)
@@ -153,7 +160,9 @@ def test_a_worker_lives_on_whatever_lies_in_its_queue(road: Road, start_worker: 
     for number in range(3):
         road.wait_delivered([road.producer.track("42", f"seen {number}", {})], 60)
     expected = len(GARBAGE) + len(MALFORMED)
-    wait_until(lambda: worker.output.count("celery message dropped") == expected, 30, "a line for each")
+    wait_until(
+        lambda: worker.output.count("celery message dropped") == expected, 30, "a line for each"
+    )
     assert (worker.running, worker.pid) == (True, pid)
     assert "Traceback" not in worker.output
     assert "shop.tasks.charge" in worker.output
@@ -169,4 +178,6 @@ def test_the_tasks_that_a_worker_runs_are_those_it_takes(
         monkeypatch.setenv(name, value)
     from trackrelay.worker.celery import app
 
-    assert {name for name in app.tasks if name.startswith("trackrelay.")} == set(celery_messages._ARGUMENTS)
+    assert {name for name in app.tasks if name.startswith("trackrelay.")} == set(
+        celery_messages._ARGUMENTS
+    )

@@ -42,7 +42,11 @@ class Pair:
     def fail_over(self) -> None:
         """Promote the replica. The old primary becomes its replica, and keeps its connections."""
         old, new = redis.Redis(port=self.primary.port), redis.Redis(port=self.replica.port)
-        wait_until(lambda: new.info("replication").get("master_link_status") == "up", 60, "the replica to be in sync")
+        wait_until(
+            lambda: new.info("replication").get("master_link_status") == "up",
+            60,
+            "the replica to be in sync",
+        )
         wait_until(lambda: old.wait(1, 1000) == 1, 60, "the replica to have everything")
         new.replicaof("NO", "ONE")
         self.proxy._target = self.replica.port
@@ -72,12 +76,20 @@ def road(pair: Pair, worker_settings: dict[str, str], sandbox: SandboxProcess) -
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_workers_go_on_at_the_new_primary(pair: Pair, road: Road, start_worker: Callable[..., Any], pool: str) -> None:
+def test_workers_go_on_at_the_new_primary(
+    pair: Pair, road: Road, start_worker: Callable[..., Any], pool: str
+) -> None:
     worker = start_worker(road.settings, pool=pool, concurrency=2)
-    road.wait_delivered([road.producer.track(person, "before", {}) for person in people_of(0, 5)], 60)
+    road.wait_delivered(
+        [road.producer.track(person, "before", {}) for person in people_of(0, 5)], 60
+    )
     pair.fail_over()
     after = Road(road.settings, road.sandbox)
-    jobs = [after.producer.track(person, "after", {}) for shard in range(4) for person in people_of(shard, 3)]
+    jobs = [
+        after.producer.track(person, "after", {})
+        for shard in range(4)
+        for person in people_of(shard, 3)
+    ]
     after.wait_delivered(jobs, 120)
     after.close()
     assert worker.running
@@ -96,7 +108,11 @@ def test_a_relay_goes_on_at_the_new_primary(
         wait_until(lambda: not postgres_application.unrelayed(), 60, "the first row to be relayed")
         pair.fail_over()
         postgres_application.track("42", "after")
-        wait_until(lambda: not postgres_application.unrelayed(), 60, lambda: f"the second row; {relay.done}")
+        wait_until(
+            lambda: not postgres_application.unrelayed(),
+            60,
+            lambda: f"the second row; {relay.done}",
+        )
     finally:
         relay.stop()
         thread.join()
@@ -120,10 +136,19 @@ def test_one_refusal_drops_the_idle_connections_too(pair: Pair, road: Road) -> N
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("READONLY You can't write against a read only replica. script: 3b2, on @user_script:1.", True),
-        ("Error running script (call to f_1): @user_script:7: @user_script: 7: -READONLY You can't write", True),
+        (
+            "READONLY You can't write against a read only replica. script: 3b2, on @user_script:1.",
+            True,
+        ),
+        (
+            "Error running script (call to f_1): @user_script:7: @user_script: 7: -READONLY You can't write",
+            True,
+        ),
         ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", True),
-        ("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)", True),
+        (
+            "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+            True,
+        ),
         ("LOADING Valkey is loading the dataset in memory", True),
         ("OOM command not allowed when used memory > 'maxmemory'.", False),
         ("wrong number of arguments for 'set' command", False),
@@ -137,7 +162,9 @@ def set_read_only(server: PostgresProcess, url: str, read_only: bool) -> None:
     """Make every new session of the database read-only, or writable again, as a server behind a name that fails over is."""
     database = sql.Identifier(url.rsplit("/", 1)[1])
     statement = (
-        "ALTER DATABASE {} SET default_transaction_read_only = on" if read_only else "ALTER DATABASE {} RESET ALL"
+        "ALTER DATABASE {} SET default_transaction_read_only = on"
+        if read_only
+        else "ALTER DATABASE {} RESET ALL"
     )
     with psycopg.connect(server.url, autocommit=True) as admin:
         admin.execute(sql.SQL(statement).format(database))
@@ -174,24 +201,34 @@ def test_workers_go_on_after_postgres_was_read_only_for_a_while(
     road = road_on_shared_redis
     url = road.settings["TRACKRELAY_DATABASE_URL"]
     worker = start_worker(road.settings, pool="threads", concurrency=4)
-    road.wait_delivered([road.producer.track(person, "before", {}) for person in people_of(0, 3)], 60)
+    road.wait_delivered(
+        [road.producer.track(person, "before", {}) for person in people_of(0, 3)], 60
+    )
     set_read_only(postgres_server, url, True)
     end_sessions(postgres_server, url)
     jobs = [road.producer.track(person, "meanwhile", {}) for person in people_of(0, 3)]
     wait_until(lambda: "read-only transaction" in worker.output, 60, "the worker to notice")
     set_read_only(postgres_server, url, False)
-    jobs += [road.producer.track(person, "after", {}) for shard in range(4) for person in people_of(shard, 3)]
+    jobs += [
+        road.producer.track(person, "after", {})
+        for shard in range(4)
+        for person in people_of(shard, 3)
+    ]
     with psycopg.connect(url) as reader:
 
         def delivered() -> bool:
-            found = reader.execute("SELECT count(*) FROM trackrelay_ledger WHERE id = ANY(%s)", [jobs]).fetchone()
+            found = reader.execute(
+                "SELECT count(*) FROM trackrelay_ledger WHERE id = ANY(%s)", [jobs]
+            ).fetchone()
             return found == (len(jobs),)
 
         wait_until(delivered, 120, "the jobs to be delivered")
 
 
 @pytest.fixture
-def road_on_shared_redis(worker_settings: dict[str, str], sandbox: SandboxProcess) -> Iterator[Road]:
+def road_on_shared_redis(
+    worker_settings: dict[str, str], sandbox: SandboxProcess
+) -> Iterator[Road]:
     road = Road(worker_settings, sandbox.client)
     migrate(road.engine, road.redis, 4)
     yield road

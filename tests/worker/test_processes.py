@@ -44,13 +44,26 @@ def test_the_procfile_delivers_a_job_enqueued_from_another_process(
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', '')}"
     with log.open("ab") as output:
         honcho = ChildProcess(
-            "honcho", [sys.executable, "-m", "honcho", "start"], env=environment, cwd=ROOT, output=output.fileno()
+            "honcho",
+            [sys.executable, "-m", "honcho", "start"],
+            env=environment,
+            cwd=ROOT,
+            output=output.fileno(),
         ).start()
     try:
-        wait_until(lambda: road.redis.exists("trackrelay:beat"), 40, lambda: f"beat; log:\n{log.read_text()}")
+        wait_until(
+            lambda: road.redis.exists("trackrelay:beat"),
+            40,
+            lambda: f"beat; log:\n{log.read_text()}",
+        )
         code = "from trackrelay import track; print(track('42', 'seen', {}))"
         job = subprocess.run(
-            [sys.executable, "-c", code], env=environment, cwd=ROOT, check=True, capture_output=True, text=True
+            [sys.executable, "-c", code],
+            env=environment,
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout.strip()
         road.wait_delivered([job], timeout=30)
     finally:
@@ -59,7 +72,9 @@ def test_the_procfile_delivers_a_job_enqueued_from_another_process(
     assert "Traceback" not in log.read_text()
 
 
-def test_workers_prune_without_a_beat_and_once_for_the_whole_fleet(road: Road, start_worker: Any) -> None:
+def test_workers_prune_without_a_beat_and_once_for_the_whole_fleet(
+    road: Road, start_worker: Any
+) -> None:
     insert = sa.text(
         "INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts) "
         "SELECT id, 'id:42', 'person.event', now(), now() - make_interval(days => days), 1 "
@@ -71,7 +86,9 @@ def test_workers_prune_without_a_beat_and_once_for_the_whole_fleet(road: Road, s
     wait_until(lambda: road.ledger_ids() == {"young"}, 20, "the old row to go")
     worker = Worker(road.settings)
     with road.engine.begin() as connection:
-        connection.execute(sa.text("UPDATE trackrelay_ledger SET delivered_at = now() - interval '40 days'"))
+        connection.execute(
+            sa.text("UPDATE trackrelay_ledger SET delivered_at = now() - interval '40 days'")
+        )
     assert prune_all(worker.resources) == {}
     assert road.ledger_ids() == {"young"}
     worker.close()
@@ -79,14 +96,18 @@ def test_workers_prune_without_a_beat_and_once_for_the_whole_fleet(road: Road, s
         assert 400 < road.redis.ttl(key) <= 600
 
 
-def test_two_workers_share_the_load_and_stopping_one_leaves_nothing_undone(road: Road, start_worker: Any) -> None:
+def test_two_workers_share_the_load_and_stopping_one_leaves_nothing_undone(
+    road: Road, start_worker: Any
+) -> None:
     road.sandbox.settings(latency_s=0.05)
     workers = [start_worker(road.settings, name=f"w{number}", concurrency=2) for number in range(2)]
     jobs: list[str] = []
 
     def busy() -> bool:
         with road.producer.pipeline() as pipeline:
-            jobs.extend(pipeline.track(str(person), "seen", {"n": len(jobs)}) for person in range(100))
+            jobs.extend(
+                pipeline.track(str(person), "seen", {"n": len(jobs)}) for person in range(100)
+            )
         return all('"request"' in worker.output for worker in workers)
 
     wait_until(busy, 30, "both workers to send")
@@ -100,7 +121,9 @@ def test_two_workers_share_the_load_and_stopping_one_leaves_nothing_undone(road:
     assert road.sandbox.duplicates() == {}
 
 
-def test_a_busy_worker_leaves_the_bells_it_has_no_hand_for_to_an_idle_one(road: Road, start_worker: Any) -> None:
+def test_a_busy_worker_leaves_the_bells_it_has_no_hand_for_to_an_idle_one(
+    road: Road, start_worker: Any
+) -> None:
     settings = road.settings | {"TRACKRELAY_REQUEST_TIMEOUT": "60s"}
     start_worker(settings, name="busy")
     road.sandbox.add_fault(kind="hang", seconds=60.0, match={"identifier": "id:slow"})
@@ -112,11 +135,16 @@ def test_a_busy_worker_leaves_the_bells_it_has_no_hand_for_to_an_idle_one(road: 
 
     def waiting() -> int:
         return sum(
-            json.loads(message)["headers"]["task"] == DELIVER_TASK for message in road.redis.lrange(QUEUE_KEY, 0, -1)
+            json.loads(message)["headers"]["task"] == DELIVER_TASK
+            for message in road.redis.lrange(QUEUE_KEY, 0, -1)
         )
 
     # It may lay its hand on one message; Celery's own multiplier would let it take four.
-    wait_until(lambda: road.redis.hlen(f"{CELERY_PREFIX}unacked"), 10, "a message in the busy worker's hand")
+    wait_until(
+        lambda: road.redis.hlen(f"{CELERY_PREFIX}unacked"),
+        10,
+        "a message in the busy worker's hand",
+    )
     until = time.monotonic() + 1.0
     while time.monotonic() < until:
         assert waiting() >= len(jobs) - 1
@@ -150,23 +178,32 @@ def test_a_warm_shutdown_finishes_the_request_in_flight_and_nothing_is_sent_twic
     assert road.sandbox.duplicates() == {}
 
 
-def test_a_word_to_the_whole_process_group_lets_the_request_in_flight_finish_too(road: Road, start_worker: Any) -> None:
+def test_a_word_to_the_whole_process_group_lets_the_request_in_flight_finish_too(
+    road: Road, start_worker: Any
+) -> None:
     road.sandbox.settings(latency_s=1.0)
     worker = start_worker(road.settings)
     job = road.producer.submit_form("f1", Person(id="42"), {"name": "Ada"})
     wait_until(
-        lambda: [each for each in road.sandbox.requests() if each["path"].startswith("/api/v1/forms")],
+        lambda: [
+            each for each in road.sandbox.requests() if each["path"].startswith("/api/v1/forms")
+        ],
         10,
         "a request under way",
     )
-    for process in (worker.pid, *(child.pid for child in psutil.Process(worker.pid).children(recursive=True))):
+    for process in (
+        worker.pid,
+        *(child.pid for child in psutil.Process(worker.pid).children(recursive=True)),
+    ):
         os.kill(process, signal.SIGTERM)
     assert worker.wait(20) == 0
     assert road.ledger_ids() == {job}
     assert "Traceback" not in worker.output
 
 
-def test_a_pool_process_told_alone_ends_in_the_midst_of_work_and_another_goes_on(road: Road, start_worker: Any) -> None:
+def test_a_pool_process_told_alone_ends_in_the_midst_of_work_and_another_goes_on(
+    road: Road, start_worker: Any
+) -> None:
     worker = start_worker(road.settings)
     (child,) = psutil.Process(worker.pid).children()
     jobs = [road.producer.track("42", "seen", {"n": 0})]
@@ -200,7 +237,9 @@ def test_the_solo_pool_ends_warmly_in_the_midst_of_work(road: Road, start_worker
     assert road.sandbox.duplicates() == {}
 
 
-def test_pool_processes_that_are_not_forked_deliver_too(road: Road, worker_log: Callable[[str], Path]) -> None:
+def test_pool_processes_that_are_not_forked_deliver_too(
+    road: Road, worker_log: Callable[[str], Path]
+) -> None:
     # As on macOS, where billiard starts each with an interpreter of its own.
     worker = WorkerProcess(road.settings, log=worker_log("spawned"))
     worker.command[worker.command.index("-A") + 1] = "tests.support.spawning"

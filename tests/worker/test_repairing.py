@@ -32,14 +32,18 @@ def test_a_path_is_read_as_refusals_write_it(text: str, path: tuple[str | int, .
     assert written(path) == text
 
 
-@pytest.mark.parametrize("text", ["", ".plan", "attributes..plan", "attributes.", "a[x]", 'a."b', "a]"])
+@pytest.mark.parametrize(
+    "text", ["", ".plan", "attributes..plan", "attributes.", "a[x]", 'a."b', "a]"]
+)
 def test_what_is_no_path_is_refused(text: str) -> None:
     with pytest.raises(BadRepair):
         parse_path(text)
 
 
 @given(
-    st.lists(st.text(min_size=1) | st.integers(0, 99), min_size=1, max_size=5).filter(lambda p: isinstance(p[0], str))
+    st.lists(st.text(min_size=1) | st.integers(0, 99), min_size=1, max_size=5).filter(
+        lambda p: isinstance(p[0], str)
+    )
 )
 def test_every_path_can_be_written_and_read_again(path: list[str | int]) -> None:
     assert parse_path(written(tuple(path))) == tuple(path)
@@ -59,7 +63,9 @@ def test_every_path_can_be_written_and_read_again(path: list[str | int]) -> None
         ("attributes.text=", ("attributes", "text"), ""),
     ],
 )
-def test_a_value_is_json_or_else_text(assignment: str, path: tuple[str | int, ...], value: Any) -> None:
+def test_a_value_is_json_or_else_text(
+    assignment: str, path: tuple[str | int, ...], value: Any
+) -> None:
     before = msgspec.json.encode(DOCUMENT)
     repaired: Any = Repair.parse((assignment,)).apply(DOCUMENT)
     for step in path:
@@ -70,15 +76,21 @@ def test_a_value_is_json_or_else_text(assignment: str, path: tuple[str | int, ..
 
 
 def test_a_field_is_taken_away_and_one_that_is_not_there_harms_nobody() -> None:
-    repaired = Repair.parse((), ("attributes.plan", "attributes.items[0]", "attributes.none.such", "nothing")).apply(
-        DOCUMENT
-    )
+    repaired = Repair.parse(
+        (), ("attributes.plan", "attributes.items[0]", "attributes.none.such", "nothing")
+    ).apply(DOCUMENT)
     assert repaired["attributes"] == {"items": [{"price": 2}], "a.b": 1}
 
 
 @pytest.mark.parametrize(
     "assignment",
-    ["attributes.plan.x=1", "attributes.items.x=1", "attributes.items[5]=1", "attributes[0]=1", "name.x[3].y=1"],
+    [
+        "attributes.plan.x=1",
+        "attributes.items.x=1",
+        "attributes.items[5]=1",
+        "attributes[0]=1",
+        "name.x[3].y=1",
+    ],
 )
 def test_what_has_no_place_in_the_document_is_refused(assignment: str) -> None:
     with pytest.raises(BadRepair):
@@ -97,7 +109,9 @@ def test_where_there_is_no_document_one_must_be_supplied() -> None:
 
 
 def test_changes_say_what_was_there_and_what_is_there_now() -> None:
-    after = Repair.parse(("attributes.plan=pro", "attributes.new=1"), ('attributes."a.b"',)).apply(DOCUMENT)
+    after = Repair.parse(("attributes.plan=pro", "attributes.new=1"), ('attributes."a.b"',)).apply(
+        DOCUMENT
+    )
     assert list(changes(DOCUMENT, after)) == [
         {"path": "attributes.plan", "before": "platinum", "after": "pro"},
         {"path": 'attributes."a.b"', "before": 1},

@@ -29,7 +29,9 @@ ENQUEUED = NOW - 7200
 
 def letter(operation: Operation, /, **changes: Any) -> Letter:
     """The dead letter of an operation that was delivered at its time."""
-    body = operation.body[:-1] + b',"timestamp":%d}' % ENQUEUED if operation.stamp else operation.body
+    body = (
+        operation.body[:-1] + b',"timestamp":%d}' % ENQUEUED if operation.stamp else operation.body
+    )
     made = Letter(
         id=operation.id, operation=operation.name, keys=tuple(HASHER.stored(key) for key in operation.keys), lane="live",
         body=body, raw=None, reason="rejected", error="no such plan", field="attributes.plan", status=207, attempts=3,
@@ -52,15 +54,33 @@ def refusal(of: Letter, **wanted: Any) -> CannotReplay:
 def test_a_letter_becomes_the_same_job_in_the_bulk_lane_with_its_age_beginning_now() -> None:
     of = letter(operations.identify("42", {"plan": "x"}, idempotency_key="k"))
     job, changed = prepared(of)
-    assert (job.id, job.operation, job.keys, job.body) == (of.id, "person.identify", ("id:42",), of.body)
-    assert (job.lane, job.enqueued_at, job.age_from, job.attempts, job.replayed) == ("bulk", ENQUEUED, NOW, 0, True)
-    assert (job.source, job.idempotency_key, job.trace, job.entry) == ("shop", "k", "00-1-2-01", None)
+    assert (job.id, job.operation, job.keys, job.body) == (
+        of.id,
+        "person.identify",
+        ("id:42",),
+        of.body,
+    )
+    assert (job.lane, job.enqueued_at, job.age_from, job.attempts, job.replayed) == (
+        "bulk",
+        ENQUEUED,
+        NOW,
+        0,
+        True,
+    )
+    assert (job.source, job.idempotency_key, job.trace, job.entry) == (
+        "shop",
+        "k",
+        "00-1-2-01",
+        None,
+    )
     assert job.shards == (shard_of("id:42", 4),)
     assert changed == []
 
 
 def test_keys_made_of_personal_data_are_hashed_and_sharded_by_what_they_were() -> None:
-    operation = operations.identify(Person(email="ada@example.com"), {"plan": "x"}, anonymous_id="a-1")
+    operation = operations.identify(
+        Person(email="ada@example.com"), {"plan": "x"}, anonymous_id="a-1"
+    )
     job, _ = prepared(letter(operation))
     assert job.keys == (HASHER.stored("email:ada@example.com"), HASHER.stored("anonymous:a-1"))
     assert job.shards == (shard_of("email:ada@example.com", 4), shard_of("anonymous:a-1", 4))
@@ -83,7 +103,8 @@ def test_a_repair_that_takes_the_time_away_leaves_the_time_it_was_enqueued() -> 
 
 def test_a_repair_is_checked_like_any_other_operation() -> None:
     why = refusal(
-        letter(operations.identify("42", {"plan": "x"})), repair=Repair.parse((f"attributes.plan={'y' * 1840}",))
+        letter(operations.identify("42", {"plan": "x"})),
+        repair=Repair.parse((f"attributes.plan={'y' * 1840}",)),
     )
     assert why.kind == "invalid"
     assert "1,840 bytes; Customer.io takes 1,000" in why.why
@@ -98,7 +119,9 @@ def test_a_repair_is_checked_like_any_other_operation() -> None:
         (operations.delete_person("42"), "action=suppress"),
     ],
 )
-def test_a_repair_that_makes_it_somebody_elses_or_something_else_is_refused(operation: Operation, repair: str) -> None:
+def test_a_repair_that_makes_it_somebody_elses_or_something_else_is_refused(
+    operation: Operation, repair: str
+) -> None:
     assert refusal(letter(operation), repair=Repair.parse((repair,))).kind == "keys"
 
 
@@ -109,14 +132,21 @@ def test_a_repair_may_leave_a_key_out() -> None:
 
 
 def test_a_repair_keeps_its_keys_under_a_secret_that_was_changed_since() -> None:
-    of = letter(operations.identify(Person(email="ada@example.com"), {"plan": "x"}), keys=("email:#0",))
+    of = letter(
+        operations.identify(Person(email="ada@example.com"), {"plan": "x"}), keys=("email:#0",)
+    )
     job, _ = prepared(of, repair=Repair.parse(("attributes.plan=pro",)))
     assert job.keys == (HASHER.stored("email:ada@example.com"),)
 
 
 def test_an_undecodable_letter_needs_a_document_and_then_becomes_its_job() -> None:
     of = letter(
-        operations.identify("42"), body=None, raw=b"{}", reason="undecodable", operation="unknown", keys=("unknown",)
+        operations.identify("42"),
+        body=None,
+        raw=b"{}",
+        reason="undecodable",
+        operation="unknown",
+        keys=("unknown",),
     )
     assert refusal(of).kind == "undecodable"
     assert refusal(of, repair=Repair.parse(("attributes.a=1",))).kind == "undecodable"
@@ -137,7 +167,9 @@ def test_only_open_letters_are_replayed(state: Any) -> None:
 
 
 def test_a_discarded_letter_is_replayed_by_those_who_say_so() -> None:
-    job, _ = prepared(letter(operations.identify("42"), state="discarded"), states=frozenset({"discarded"}))
+    job, _ = prepared(
+        letter(operations.identify("42"), state="discarded"), states=frozenset({"discarded"})
+    )
     assert job.replayed
 
 
@@ -175,9 +207,23 @@ def test_what_is_newer_stands_in_the_way_of_what_has_no_time_and_a_removal_of_ev
 
 
 def test_every_operation_either_carries_its_time_or_does_not() -> None:
-    carrying = {"person.identify", "person.event", "person.page", "person.screen", "anonymous.event", "delivery.metric"}
+    carrying = {
+        "person.identify",
+        "person.event",
+        "person.page",
+        "person.screen",
+        "anonymous.event",
+        "delivery.metric",
+    }
     assert all(map(carries_its_time, carrying))
-    others = {"object.identify", "person.merge", "person.delete", "person.add_device", "segment.add", "form.submit"}
+    others = {
+        "object.identify",
+        "person.merge",
+        "person.delete",
+        "person.add_device",
+        "segment.add",
+        "form.submit",
+    }
     assert not any(map(carries_its_time, others))
 
 

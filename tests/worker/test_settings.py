@@ -10,13 +10,20 @@ from trackrelay.configuration.setting_names import WORKER_NAMES, unknown_names
 from trackrelay.errors import ConfigurationError
 from trackrelay.worker.settings import Settings, load
 
-GOOD = {"TRACKRELAY_REDIS_URL": "redis://x:6379/0", "TRACKRELAY_DATABASE_URL": "postgresql://u:p@x/db"}
+GOOD = {
+    "TRACKRELAY_REDIS_URL": "redis://x:6379/0",
+    "TRACKRELAY_DATABASE_URL": "postgresql://u:p@x/db",
+}
 
 
 def test_defaults_are_the_documented_ones() -> None:
     settings = load(GOOD)
     assert settings.base_url == "https://track.customer.io"
-    assert (settings.requests_per_second, settings.max_age, settings.shards) == (100, timedelta(days=3), None)
+    assert (settings.requests_per_second, settings.max_age, settings.shards) == (
+        100,
+        timedelta(days=3),
+        None,
+    )
     assert load({**GOOD, "CUSTOMERIO_REGION": "eu"}).base_url == "https://track-eu.customer.io"
 
 
@@ -30,26 +37,42 @@ def test_every_usual_database_url_is_taken(scheme: str) -> None:
     ("name", "value", "said"),
     [
         ("TRACKRELAY_REDIS_URL", "", "TRACKRELAY_REDIS_URL: it is not set"),
-        ("TRACKRELAY_DATABASE_URL", "mysql://x", "TRACKRELAY_DATABASE_URL: it must begin with postgresql://"),
+        (
+            "TRACKRELAY_DATABASE_URL",
+            "mysql://x",
+            "TRACKRELAY_DATABASE_URL: it must begin with postgresql://",
+        ),
         (
             "TRACKRELAY_REQUESTS_PER_SECOND",
             "5000",
             "TRACKRELAY_REQUESTS_PER_SECOND: input should be less than or equal to 1000",
         ),
-        ("TRACKRELAY_MAX_AGE", "3 weeks", "TRACKRELAY_MAX_AGE: it must be a duration such as 90s, 10m, 12h or 3d"),
+        (
+            "TRACKRELAY_MAX_AGE",
+            "3 weeks",
+            "TRACKRELAY_MAX_AGE: it must be a duration such as 90s, 10m, 12h or 3d",
+        ),
         (
             "TRACKRELAY_LEDGER_RETENTION",
             "1d",
             "TRACKRELAY_LEDGER_RETENTION: it must be more than twice TRACKRELAY_MAX_AGE",
         ),
         ("CUSTOMERIO_REGION", "mars", "CUSTOMERIO_REGION: input should be 'us' or 'eu'"),
-        ("CUSTOMERIO_TRACK_URL", "http://track.example.com", "CUSTOMERIO_TRACK_URL: it must be https://"),
+        (
+            "CUSTOMERIO_TRACK_URL",
+            "http://track.example.com",
+            "CUSTOMERIO_TRACK_URL: it must be https://",
+        ),
         (
             "CUSTOMERIO_TRACK_URL",
             "https://me:secret@track.example.com",
             "CUSTOMERIO_TRACK_URL: it must not contain credentials",
         ),
-        ("TRACKRELAY_REQUEST_TIMEOUT", "5m", "TRACKRELAY_REQUEST_TIMEOUT: it must be from 0.1s to 60s"),
+        (
+            "TRACKRELAY_REQUEST_TIMEOUT",
+            "5m",
+            "TRACKRELAY_REQUEST_TIMEOUT: it must be from 0.1s to 60s",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_in_one_line(name: str, value: str, said: str) -> None:
@@ -71,7 +94,10 @@ def test_every_wrong_value_has_its_line() -> None:
 
 
 def test_http_is_taken_on_loopback_or_when_allowed() -> None:
-    assert load({**GOOD, "CUSTOMERIO_TRACK_URL": "http://127.0.0.1:8080/"}).base_url == "http://127.0.0.1:8080"
+    assert (
+        load({**GOOD, "CUSTOMERIO_TRACK_URL": "http://127.0.0.1:8080/"}).base_url
+        == "http://127.0.0.1:8080"
+    )
     allowed = {**GOOD, "CUSTOMERIO_TRACK_URL": "http://sandbox:8080", "TRACKRELAY_ALLOW_HTTP": "1"}
     assert load(allowed).base_url == "http://sandbox:8080"
 
@@ -128,7 +154,10 @@ def test_one_run_names_everything_that_is_wrong() -> None:
 
 def test_a_producer_names_everything_that_is_wrong() -> None:
     with pytest.raises(ConfigurationError) as error:
-        load_producers({}, {"TRACKRELAY_SHARDS": "no", "TRACKRELAY_BACKEND": "no", "TRACKRELAY_REDIS_URL": "no"})
+        load_producers(
+            {},
+            {"TRACKRELAY_SHARDS": "no", "TRACKRELAY_BACKEND": "no", "TRACKRELAY_REDIS_URL": "no"},
+        )
     assert [line.split()[0] for line in str(error.value).splitlines()] == [
         "TRACKRELAY_REDIS_URL",
         "TRACKRELAY_BACKEND",

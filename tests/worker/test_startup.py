@@ -27,17 +27,27 @@ def road(worker_settings: dict[str, str], sandbox: SandboxProcess) -> Iterator[R
 
 def lines(worker: WorkerProcess) -> list[dict[str, Any]]:
     """The lines of its log that have been finished."""
-    return [json.loads(line) for line in worker.output.splitlines() if line.startswith("{") and line.endswith("}")]
+    return [
+        json.loads(line)
+        for line in worker.output.splitlines()
+        if line.startswith("{") and line.endswith("}")
+    ]
 
 
 def complaints(worker: WorkerProcess) -> list[dict[str, Any]]:
     """What it found wrong before it started."""
-    return [line for line in lines(worker) if line["logger"] == "trackrelay.start" and line["level"] != "info"]
+    return [
+        line
+        for line in lines(worker)
+        if line["logger"] == "trackrelay.start" and line["level"] != "info"
+    ]
 
 
 def only_complaint(worker: WorkerProcess) -> dict[str, Any]:
     """The one thing it found wrong."""
-    (line,) = wait_until(lambda: complaints(worker), 30, lambda: f"a complaint; its log:\n{worker.output}")
+    (line,) = wait_until(
+        lambda: complaints(worker), 30, lambda: f"a complaint; its log:\n{worker.output}"
+    )
     assert "Traceback" not in worker.output
     assert PASSWORD not in worker.output
     return line
@@ -55,7 +65,9 @@ def only_complaint(worker: WorkerProcess) -> dict[str, Any]:
         pytest.param(
             {"CUSTOMERIO_SITE_ID": "", "CUSTOMERIO_TRACK_API_KEY": ""},
             "delivery halted",
-            ["CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY are not set: in Customer.io, Settings →"],
+            [
+                "CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY are not set: in Customer.io, Settings →"
+            ],
             id="no credentials",
         ),
         pytest.param(
@@ -100,7 +112,11 @@ def test_without_a_redis_a_worker_says_so_and_goes_on_trying(road: Road, start_w
     line = only_complaint(worker)
     assert line["event"] == "Redis cannot be reached; delivery begins when it can"
     assert AWAY in line["error"]
-    wait_until(lambda: "Trying again" in worker.output, 30, lambda: f"Celery's next try; its log:\n{worker.output}")
+    wait_until(
+        lambda: "Trying again" in worker.output,
+        30,
+        lambda: f"Celery's next try; its log:\n{worker.output}",
+    )
     assert PASSWORD not in worker.output
     assert worker.running
 
@@ -122,8 +138,12 @@ def test_credentials_of_another_region_are_said(
         worker.stop()
 
 
-def test_a_database_that_was_never_migrated_ends_it(road: Road, start_worker: Any, empty_database_url: str) -> None:
-    worker = start_worker({**road.settings, "TRACKRELAY_DATABASE_URL": empty_database_url}, wait=False)
+def test_a_database_that_was_never_migrated_ends_it(
+    road: Road, start_worker: Any, empty_database_url: str
+) -> None:
+    worker = start_worker(
+        {**road.settings, "TRACKRELAY_DATABASE_URL": empty_database_url}, wait=False
+    )
     assert worker.wait(30) == 1
     line = only_complaint(worker)
     assert line["event"] == "cannot start"
@@ -142,7 +162,9 @@ def test_without_a_terminal_every_line_is_json_and_a_request_has_its_numbers(
 ) -> None:
     jobs = [road.producer.track("42", "seen", {"n": number}) for number in range(3)]
     worker = WorkerProcess(road.settings, log=worker_log("json"))
-    worker.command.insert(worker.command.index("celery") + 1, "--quiet")  # the banner, which goes to stdout
+    worker.command.insert(
+        worker.command.index("celery") + 1, "--quiet"
+    )  # the banner, which goes to stdout
     try:
         worker.start()
         road.wait_delivered(jobs)
@@ -151,9 +173,15 @@ def test_without_a_terminal_every_line_is_json_and_a_request_has_its_numbers(
     finally:
         worker.stop()
     assert all(line.keys() >= {"event", "level", "logger", "timestamp"} for line in written)
-    assert [line["level"] for line in written if line["event"].endswith(" ready.")] == ["info"]  # Celery's own
+    assert [line["level"] for line in written if line["event"].endswith(" ready.")] == [
+        "info"
+    ]  # Celery's own
     (request,) = (line for line in written if line["event"] == "request")
-    assert (request["logger"], request["path"], request["status"]) == ("trackrelay.delivery", "/api/v2/batch", 200)
+    assert (request["logger"], request["path"], request["status"]) == (
+        "trackrelay.delivery",
+        "/api/v2/batch",
+        200,
+    )
     assert request["shard"] in range(4)
     assert request["batch"] == 3
     assert 100 < request["bytes"] < 1_000

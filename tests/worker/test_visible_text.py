@@ -44,7 +44,11 @@ def test_what_people_write_stays(text: str) -> None:
     assert visible(text) == visible_lines(text) == text
 
 
-@given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10))
+@given(
+    st.recursive(
+        st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10
+    )
+)
 def test_a_json_document_means_the_same(value: object) -> None:
     written = visible_lines(json.dumps(value, indent=2, ensure_ascii=False))
     # Python's reader joins the halves of a pair, which its writer kept apart.
@@ -64,7 +68,9 @@ def test_every_text_of_a_value_is_made_visible() -> None:
     assert made == Row("a\\u001b", ("\\u009b",), ({"\\u0007": ["\\u202e", 1, None]},), 3)
 
 
-def test_no_log_line_on_a_terminal_has_more_than_our_own_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_log_line_on_a_terminal_has_more_than_our_own_colours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setattr(stream, "isatty", lambda: True)
@@ -74,7 +80,13 @@ def test_no_log_line_on_a_terminal_has_more_than_our_own_colours(monkeypatch: py
     try:
         log_setup.configure()
         log = structlog.get_logger("trackrelay.test")
-        log.error(everything, error=everything, keys=[everything], nested={everything: everything}, **{"a\x1b[2J": 1})
+        log.error(
+            everything,
+            error=everything,
+            keys=[everything],
+            nested={everything: everything},
+            **{"a\x1b[2J": 1},
+        )
         logging.getLogger("celery").error("could not do %s", everything)
         try:
             raise ValueError(everything)

@@ -30,7 +30,10 @@ class Asked:
 
     def __init__(self) -> None:
         self.pairs: list[Pair] = []
-        self.verdicts = {RIGHT: Verdict(), OTHER: Verdict(problem="workspace", message="of workspace 999")}
+        self.verdicts = {
+            RIGHT: Verdict(),
+            OTHER: Verdict(problem="workspace", message="of workspace 999"),
+        }
         self.now = 0.0
 
     def __call__(self, pair: Pair) -> Verdict:
@@ -85,15 +88,29 @@ def test_beside_a_worker_of_another_workspace_the_right_one_delivers_everything(
 ) -> None:
     other = start_sandbox(environment_id=456)
     settings = road.settings | {"TRACKRELAY_ENVIRONMENT_ID": "123"}
-    start_worker(settings | {"CUSTOMERIO_TRACK_URL": other.url}, pool="threads", concurrency=4, name="wrong")
-    first = [road.producer.track(person, "first", {}) for shard in range(4) for person in people_of(shard, 3)]
+    start_worker(
+        settings | {"CUSTOMERIO_TRACK_URL": other.url}, pool="threads", concurrency=4, name="wrong"
+    )
+    first = [
+        road.producer.track(person, "first", {})
+        for shard in range(4)
+        for person in people_of(shard, 3)
+    ]
     status = CommandLine(settings)
     wait_until(lambda: "belong to workspace 456" in status("status").out, 60, "status to say so")
     assert road.breaker().get("state", "closed") == "closed"
     start_worker(settings, pool="threads", concurrency=4, name="right")
-    second = [road.producer.track(person, "second", {}) for shard in range(4) for person in people_of(shard, 3)]
+    second = [
+        road.producer.track(person, "second", {})
+        for shard in range(4)
+        for person in people_of(shard, 3)
+    ]
     road.wait_delivered(first + second, 120)
-    assert [request for request in other.client.requests() if request["path"] != "/api/v1/accounts/region"] == []
+    assert [
+        request
+        for request in other.client.requests()
+        if request["path"] != "/api/v1/accounts/region"
+    ] == []
 
 
 @pytest.mark.timeout(300)
@@ -103,7 +120,9 @@ def test_a_worker_that_starts_in_an_outage_empties_the_streams_all_the_same(
     sandbox: SandboxProcess,
 ) -> None:
     with sandbox.client.outage():
-        start_worker(road.settings | {"TRACKRELAY_ENVIRONMENT_ID": "123"}, pool="threads", concurrency=4)
+        start_worker(
+            road.settings | {"TRACKRELAY_ENVIRONMENT_ID": "123"}, pool="threads", concurrency=4
+        )
         job = road.producer.track("42", "seen", {})
         road.wait_waiting(job, 60)
     road.wait_delivered([job], 120)
@@ -118,7 +137,9 @@ def test_credentials_that_change_in_their_file_are_guarded_too(
 ) -> None:
     key = tmp_path / "key"
     key.write_text(road.settings["CUSTOMERIO_TRACK_API_KEY"])
-    settings = {name: value for name, value in road.settings.items() if name != "CUSTOMERIO_TRACK_API_KEY"}
+    settings = {
+        name: value for name, value in road.settings.items() if name != "CUSTOMERIO_TRACK_API_KEY"
+    }
     settings |= {"TRACKRELAY_ENVIRONMENT_ID": "123", "CUSTOMERIO_TRACK_API_KEY_FILE": str(key)}
     worker = start_worker(settings, pool="threads", concurrency=4)
     road.wait_delivered([road.producer.track("42", "before", {})], 60)
@@ -133,4 +154,6 @@ def test_credentials_that_change_in_their_file_are_guarded_too(
     sandbox.client.set_credentials(api_key=right)
     key.write_text(right)
     road.wait_delivered([job], 60)
-    assert [request["status"] for request in sandbox.client.requests() if "/api/v2/" in request["path"]] == [200, 200]
+    assert [
+        request["status"] for request in sandbox.client.requests() if "/api/v2/" in request["path"]
+    ] == [200, 200]

@@ -59,12 +59,21 @@ def checked(message: Any) -> dict[str, Any]:
     task = headers.get("task")
     if not isinstance(task, str) or task not in _ARGUMENTS:
         raise NotOursError(f"its task is {_shown(task)}, which is none of ours")
-    id, tag, info = headers.get("id"), properties.get("delivery_tag"), properties.get("delivery_info")
+    id, tag, info = (
+        headers.get("id"),
+        properties.get("delivery_tag"),
+        properties.get("delivery_info"),
+    )
     if not _is_text(id) or not _is_text(tag):
         raise NotOursError(f"it has no id or no delivery tag; its task is {task}")
-    if not isinstance(info, dict) or not all(isinstance(info.get(name), str) for name in ("exchange", "routing_key")):
+    if not isinstance(info, dict) or not all(
+        isinstance(info.get(name), str) for name in ("exchange", "routing_key")
+    ):
         raise NotOursError(f"it does not say where it was delivered; its task is {task}")
-    if message.get("content-type") != "application/json" or message.get("content-encoding") != "utf-8":
+    if (
+        message.get("content-type") != "application/json"
+        or message.get("content-encoding") != "utf-8"
+    ):
         raise NotOursError(f"it is not JSON in UTF-8; its task is {task}")
     _check_body(message.get("body"), properties, task)
     _check_times(headers, task)
@@ -103,12 +112,24 @@ def _check_times(headers: Mapping[str, Any], task: str) -> None:
 
 def _plain(headers: Mapping[str, Any]) -> dict[str, Any]:
     """Return the headers that Celery cannot misunderstand. Texts stay whatever their name: tracing libraries add some."""
-    dropped = ("compression", "timelimit", "retries", "replaced_task_nesting", "stamped_headers", "stamps", "delay")
+    dropped = (
+        "compression",
+        "timelimit",
+        "retries",
+        "replaced_task_nesting",
+        "stamped_headers",
+        "stamps",
+        "delay",
+    )
     return {
         name: value
         for name, value in headers.items()
         if name not in dropped
-        and (value is None or isinstance(value, bool) or (isinstance(value, str) and len(value) <= 4 * MAX_TEXT))
+        and (
+            value is None
+            or isinstance(value, bool)
+            or (isinstance(value, str) and len(value) <= 4 * MAX_TEXT)
+        )
     }
 
 

@@ -51,5 +51,9 @@ beat_scheduler = "trackrelay.worker.beat:BoundedScheduler"
 beat_max_loop_interval = 1
 beat_schedule = {
     "trackrelay-tick": {"task": "trackrelay.tick", "schedule": 1.0, "options": {"expires": 5}},
-    "trackrelay-prune": {"task": "trackrelay.prune", "schedule": 600.0, "options": {"expires": 300}},
+    "trackrelay-prune": {
+        "task": "trackrelay.prune",
+        "schedule": 600.0,
+        "options": {"expires": 300},
+    },
 }

@@ -90,14 +90,22 @@ def _agree(client: redis.Redis, configured: Settings) -> None:
 
 
 def _credentials(configured: Settings) -> None:
-    api = TrackApi(configured.base_url, configured.request_timeout.total_seconds(), Credentials(configured))
+    api = TrackApi(
+        configured.base_url, configured.request_timeout.total_seconds(), Credentials(configured)
+    )
     verdict = ask_region(api, configured)
     api.close()
     if verdict.account and not verdict.problem:
         note_account(verdict.account)
-        log.info("credentials good", region=verdict.account.region, workspace=verdict.account.environment_id)
+        log.info(
+            "credentials good",
+            region=verdict.account.region,
+            workspace=verdict.account.environment_id,
+        )
     elif verdict.problem == "unreachable":
-        log.warning("Track API not reached; delivery is tried all the same", message=verdict.message)
+        log.warning(
+            "Track API not reached; delivery is tried all the same", message=verdict.message
+        )
     else:
         log.error("delivery halted", message=verdict.message)
         client = connect(configured)

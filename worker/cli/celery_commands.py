@@ -14,7 +14,11 @@ import click
 if TYPE_CHECKING:
     from trackrelay.worker.celery_app.celery_class import OwnCelery
 
-_PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
+_PASSED_ON = {
+    "ignore_unknown_options": True,
+    "allow_interspersed_args": False,
+    "help_option_names": [],
+}
 
 
 @click.command(context_settings=_PASSED_ON)

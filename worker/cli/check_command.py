@@ -56,7 +56,9 @@ def _findings() -> Iterator[Finding]:
             queue = _queue(stores)
             yield from postgres_check.findings(stores.engine, stores.settings, queue)
             if stores.outbox is not None:
-                yield from outbox_check.findings(stores.outbox, queue, lambda lease: _stands(stores, lease))
+                yield from outbox_check.findings(
+                    stores.outbox, queue, lambda lease: _stands(stores, lease)
+                )
             yield from customerio_check.findings(stores.settings)
     except ConfigurationError:
         for area in (redis_check.AREA, postgres_check.AREA, customerio_check.AREA):
@@ -84,7 +86,9 @@ def _document(found: Finding) -> dict[str, str]:
 
 def _line(found: Finding) -> str:
     # What names itself needs no introduction.
-    return found.text if found.name in ("reached", "settings") else f"{_subject(found)}: {found.text}"
+    return (
+        found.text if found.name in ("reached", "settings") else f"{_subject(found)}: {found.text}"
+    )
 
 
 def _subject(found: Finding) -> str:
@@ -104,7 +108,13 @@ def _table(found: list[Finding]) -> RenderableType:
             grid.add_row("", Text(each.area, style="bold cyan"), "")
             area = each.area
         mark, style = _MARKS[each.state]
-        plain = "dim" if each.state == "skipped" else style if each.state in ("wrong", "warning") else ""
+        plain = (
+            "dim"
+            if each.state == "skipped"
+            else style
+            if each.state in ("wrong", "warning")
+            else ""
+        )
         grid.add_row(Text(mark, style=style), Text(each.name), Text(each.text, style=plain))
     return Group(grid, Text(), _summary(found))
 

@@ -21,7 +21,9 @@ Chosen = Callable[[KeyHasher], Filters]
 _json = click.option("--json", "as_document", is_flag=True, help="One JSON document on stdout.")
 _yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-_limit = click.option("--limit", type=click.IntRange(1, MOST), metavar="N", help="At most so many, the oldest first.")
+_limit = click.option(
+    "--limit", type=click.IntRange(1, MOST), metavar="N", help="At most so many, the oldest first."
+)
 _note = click.option("--note", metavar="TEXT", help="Why: kept in each one's history.")
 
 
@@ -36,7 +38,12 @@ def dead_letters() -> None:
 @dead_letters.command(name="list")
 @filters()
 @click.option(
-    "--limit", type=click.IntRange(1, MOST), default=50, show_default=True, metavar="N", help="At most so many."
+    "--limit",
+    type=click.IntRange(1, MOST),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="At most so many.",
 )
 @_json
 def list_(chosen: Chosen, limit: int, as_document: bool) -> None:
@@ -67,11 +74,19 @@ def show(id: str, as_document: bool) -> None:
 @filters(states=("open", "discarded"))
 @_limit
 @click.option(
-    "--set", "sets", multiple=True, metavar="PATH=VALUE", help="Repair: attributes.plan=pro. JSON or text. Repeatable."
+    "--set",
+    "sets",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Repair: attributes.plan=pro. JSON or text. Repeatable.",
 )
-@click.option("--unset", "unsets", multiple=True, metavar="PATH", help="Repair: take this away. Repeatable.")
+@click.option(
+    "--unset", "unsets", multiple=True, metavar="PATH", help="Repair: take this away. Repeatable."
+)
 @click.option("--edit", is_flag=True, help="Repair one in $EDITOR.")
-@click.option("--even-if-newer", is_flag=True, help="Also what a later job of the same key has overtaken.")
+@click.option(
+    "--even-if-newer", is_flag=True, help="Also what a later job of the same key has overtaken."
+)
 @_note
 @_dry_run
 @_yes
@@ -96,7 +111,9 @@ def replay(
     from .dead_letters.replay_dialog import How, replay_letters
 
     if given["edit"] and (sets or unsets):
-        raise click.UsageError("--edit changes the whole document; use it without --set and --unset")
+        raise click.UsageError(
+            "--edit changes the whole document; use it without --set and --unset"
+        )
     if given["as_document"] and not (given["yes"] or given["dry_run"]):
         raise click.UsageError("--json asks no questions: add --yes, or --dry-run")
     try:
@@ -127,8 +144,12 @@ def discard(*, chosen: Chosen, **given: Any) -> None:
 @dead_letters.command()
 @filters()
 @_limit
-@click.option("--output", "-o", default="-", type=click.Path(dir_okay=False), help="A file; default: stdout.")
-@click.option("--discard", is_flag=True, help="Discard what was exported: importing it is then no repeat.")
+@click.option(
+    "--output", "-o", default="-", type=click.Path(dir_okay=False), help="A file; default: stdout."
+)
+@click.option(
+    "--discard", is_flag=True, help="Discard what was exported: importing it is then no repeat."
+)
 @_note
 @click.pass_context
 def export(ctx: click.Context, /, chosen: Chosen, **given: Any) -> None:

@@ -7,12 +7,25 @@ import click
 
 @click.command()
 @click.option(
-    "--jobs", default=2_000, show_default=True, type=click.IntRange(100, 200_000), help="About how many jobs."
+    "--jobs",
+    default=2_000,
+    show_default=True,
+    type=click.IntRange(100, 200_000),
+    help="About how many jobs.",
 )
 @click.option(
-    "--seconds", default=10.0, show_default=True, type=click.FloatRange(1, 3_600), help="How long the shop is open."
+    "--seconds",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(1, 3_600),
+    help="How long the shop is open.",
 )
-@click.option("--json", "as_document", is_flag=True, help="One JSON document on stdout; the story goes to stderr.")
+@click.option(
+    "--json",
+    "as_document",
+    is_flag=True,
+    help="One JSON document on stdout; the story goes to stderr.",
+)
 def demo(jobs: int, seconds: float, as_document: bool) -> None:
     """Watch a small shop's traffic get to Customer.io through an outage, on servers that come along.
 

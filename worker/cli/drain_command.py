@@ -46,7 +46,9 @@ class Duration(click.ParamType[timedelta]):
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
         try:
             return parse_duration(value)
         except ValueError as error:
@@ -54,7 +56,11 @@ class Duration(click.ParamType[timedelta]):
 
 
 @click.command()
-@click.option("--timeout", type=Duration(), help="Give up after so long: 90s, 10m; 0s: only look. Default: never.")
+@click.option(
+    "--timeout",
+    type=Duration(),
+    help="Give up after so long: 90s, 10m; 0s: only look. Default: never.",
+)
 @click.option(
     "--streams-only",
     is_flag=True,
@@ -83,7 +89,11 @@ def _left(stores: Stores, streams_only: bool) -> Left:
     if config is None:
         raise QueueProblem("the queue was never set up in this Redis: run `trackrelay migrate`")
     # In the order of a job's road: what moves on meanwhile counts twice rather than not at all.
-    in_outbox = stores.outbox.waiting(config.generation).jobs if stores.outbox and not streams_only else None
+    in_outbox = (
+        stores.outbox.waiting(config.generation).jobs
+        if stores.outbox and not streams_only
+        else None
+    )
     queued = jobs_queued(stores.redis, config.shards)
     if streams_only:
         return Left(queued)
@@ -99,9 +109,17 @@ def _say_what_hinders(stores: Stores) -> None:
 
 
 def _wait(stores: Stores, streams_only: bool, left: Left, until: float) -> Left:
-    columns = (TextColumn("draining"), BarColumn(), MofNCompleteColumn(), TextColumn("jobs"), TimeElapsedColumn())
+    columns = (
+        TextColumn("draining"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("jobs"),
+        TimeElapsedColumn(),
+    )
     most, console = left.jobs, stderr()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         bar = progress.add_task("", total=most)
         while left.jobs and time.monotonic() < until:
             most = max(most, left.jobs)

@@ -16,7 +16,11 @@ from .enqueue.operation_document import BadDocument, operation_of, parsed
 
 @click.command()
 @click.argument("operation")
-@click.option("--idempotency-key", metavar="KEY", help="Your own name for this call: the same key is the same job.")
+@click.option(
+    "--idempotency-key",
+    metavar="KEY",
+    help="Your own name for this call: the same key is the same job.",
+)
 def enqueue(operation: str, idempotency_key: str | None) -> None:
     """Enqueue one OPERATION of the Track API's v2 (JSON; `-`: from stdin), and print its job's id.
 

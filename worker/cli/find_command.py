@@ -33,9 +33,17 @@ ENTRIES = 100_000
 @click.command()
 @click.argument("job_id", required=False, metavar="[JOB_ID]")
 @click.option("--idempotency-key", metavar="KEY", help="The jobs of this call.")
-@click.option("--person", metavar="PERSON", help="Somebody's jobs: 42, email:ada@example.com, phone:+1…, anonymous:…")
-@click.option("--key", metavar="KEY", help="A key's jobs: object:1:acme, or one as logs show it, email:#…")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, MOST - 1), help="Jobs to show.")
+@click.option(
+    "--person",
+    metavar="PERSON",
+    help="Somebody's jobs: 42, email:ada@example.com, phone:+1…, anonymous:…",
+)
+@click.option(
+    "--key", metavar="KEY", help="A key's jobs: object:1:acme, or one as logs show it, email:#…"
+)
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, MOST - 1), help="Jobs to show."
+)
 @click.option(
     "--scan",
     "entries",
@@ -67,7 +75,15 @@ def find(
     if as_json:
         print_json(_document(shown(jobs, limit), search))
     elif jobs:
-        show(screen(visible(wanted.words), visible_values(jobs), search.totals(), time.time(), limit=limit))
+        show(
+            screen(
+                visible(wanted.words),
+                visible_values(jobs),
+                search.totals(),
+                time.time(),
+                limit=limit,
+            )
+        )
     for remark in search.remarks():
         say(f"trackrelay: {remark}", err=True)
     if search.problems or not jobs:
@@ -114,7 +130,9 @@ class _Search:
         from .find.outbox_matches import look
 
         try:
-            found, self.outbox_is_complete = look(self.stores.outbox, self._generation(), self.asked, hasher, entries)
+            found, self.outbox_is_complete = look(
+                self.stores.outbox, self._generation(), self.asked, hasher, entries
+            )
             self.traces += found
         except TrackRelayError as error:
             self.problems.append(str(error))
@@ -135,9 +153,13 @@ class _Search:
         remarks = []
         if not self.scanned.is_complete:
             looked_at = count(self.scanned.looked_at, "stream entry", "stream entries")
-            remarks.append(f"looked at {looked_at} of {self.scanned.entries:,}; --scan 0 looks at all of them")
+            remarks.append(
+                f"looked at {looked_at} of {self.scanned.entries:,}; --scan 0 looks at all of them"
+            )
         if not self.outbox_is_complete:
-            remarks.append("more waits in the outbox than was looked at; --scan 0 looks at all of it")
+            remarks.append(
+                "more waits in the outbox than was looked at; --scan 0 looks at all of it"
+            )
         return remarks
 
     def nothing(self) -> str:
@@ -177,7 +199,11 @@ _COMMON = {"id", "operation", "keys", "source", "idempotency_key", "enqueued_at"
 
 
 def _place(trace: Trace) -> dict[str, Any]:
-    told = {name: value for name, value in asdict(trace).items() if name not in _COMMON and value not in (None, ())}
+    told = {
+        name: value
+        for name, value in asdict(trace).items()
+        if name not in _COMMON and value not in (None, ())
+    }
     if not trace.deliveries:
         del told["deliveries"]
     return told | {name: moment(told[name]) for name in ("at", "due_at") if name in told}

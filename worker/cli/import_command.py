@@ -32,11 +32,22 @@ from .file_import.survey import Survey
 @click.command("import")
 @click.argument("file", metavar="FILE")
 @csv_options
-@click.option("--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Default: FILE.rejects.jsonl")
-@click.option("--run", default="", metavar="NAME", help="Send again what an earlier run (of another name) has sent.")
-@click.option("--dry-run", is_flag=True, help="Check every line, enqueue nothing; write the rejects file.")
+@click.option(
+    "--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Default: FILE.rejects.jsonl"
+)
+@click.option(
+    "--run",
+    default="",
+    metavar="NAME",
+    help="Send again what an earlier run (of another name) has sent.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Check every line, enqueue nothing; write the rejects file."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="What came of it, as one JSON document on stdout.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="What came of it, as one JSON document on stdout."
+)
 def import_(
     file: str,
     columns: Columns | None,
@@ -68,7 +79,9 @@ def import_(
 
 def _check_kind(source: Source, columns: Columns | None) -> None:
     if columns is None and source.name.lower().endswith((".csv", ".tsv")):
-        raise click.UsageError("CSV needs --as identify or --as event, and --id-column to say whose row it is")
+        raise click.UsageError(
+            "CSV needs --as identify or --as event, and --id-column to say whose row it is"
+        )
 
 
 class _Reading:
@@ -104,7 +117,9 @@ def _ask(source: Source, reading: _Reading, yes: bool) -> None:
 class _Run:
     """From the first line to what came of it."""
 
-    def __init__(self, source: Source, reading: _Reading, rejects: Rejects, run: str, dry_run: bool) -> None:
+    def __init__(
+        self, source: Source, reading: _Reading, rejects: Rejects, run: str, dry_run: bool
+    ) -> None:
         self._source = source
         self._reading = reading
         self._rejects = rejects
@@ -115,7 +130,9 @@ class _Run:
     def go(self, as_json: bool) -> None:
         identity = Identity(self._name)
         try:
-            with bar(stderr(), "Checking" if self._dry_run else "Enqueueing", self._source) as shown:
+            with bar(
+                stderr(), "Checking" if self._dry_run else "Enqueueing", self._source
+            ) as shown:
                 done = self._import(identity, shown)
         finally:
             identity.close()
@@ -127,7 +144,9 @@ class _Run:
         self._rejects.check()
         appender = None if self._dry_run else Appender(shown.waiting)
         append = appender.append if appender else None
-        running = Import(identity, self._rejects, self._survey, append, lambda: shown.moved(self._survey.lines))
+        running = Import(
+            identity, self._rejects, self._survey, append, lambda: shown.moved(self._survey.lines)
+        )
         try:
             with self._source.opened() as file:
                 running.run(self._reading.lines(file))
@@ -182,7 +201,9 @@ class _Run:
             "lines": self._survey.lines,
             "enqueued": done.progress.enqueued,
             "rejected": self._rejects.count,
-            "rejects_file": str(self._rejects.path) if self._rejects.path and self._rejects.count else None,
+            "rejects_file": str(self._rejects.path)
+            if self._rejects.path and self._rejects.count
+            else None,
             "operations": dict(self._survey.operations),
             "events": {"may_trigger_campaigns": self._survey.young, "will_not": self._survey.old},
             "dry_run": self._dry_run,

@@ -30,12 +30,24 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "trackrelay.worker.cli.check_command:check",
             "Say what is configured, reached and migrated, and what is wrong.",
         ),
-        "relay": ("trackrelay.worker.cli.relay_command:relay", "Take an application's outbox on into the queue."),
-        "worker": ("trackrelay.worker.cli.celery_commands:worker", "Run a worker; takes what `celery worker` takes."),
-        "beat": ("trackrelay.worker.cli.celery_commands:beat", "Run the scheduler; takes what `celery beat` takes."),
+        "relay": (
+            "trackrelay.worker.cli.relay_command:relay",
+            "Take an application's outbox on into the queue.",
+        ),
+        "worker": (
+            "trackrelay.worker.cli.celery_commands:worker",
+            "Run a worker; takes what `celery worker` takes.",
+        ),
+        "beat": (
+            "trackrelay.worker.cli.celery_commands:beat",
+            "Run the scheduler; takes what `celery beat` takes.",
+        ),
     },
     "Look": {
-        "status": ("trackrelay.worker.cli.status_command:status", "Say what is going on, and what to do about it."),
+        "status": (
+            "trackrelay.worker.cli.status_command:status",
+            "Say what is going on, and what to do about it.",
+        ),
         "find": (
             "trackrelay.worker.cli.find_command:find",
             "Say where a job or a person's jobs are, and what became of them.",
@@ -47,24 +59,48 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Send": {
         "enqueue": ("trackrelay.worker.cli.enqueue_command:enqueue", "Enqueue one operation."),
-        "import": ("trackrelay.worker.cli.import_command:import_", "Enqueue the lines of a file, JSON or CSV."),
+        "import": (
+            "trackrelay.worker.cli.import_command:import_",
+            "Enqueue the lines of a file, JSON or CSV.",
+        ),
         "replay": ("trackrelay.worker.cli.dead_letters_command:replay", "Send dead letters again."),
     },
     "Operate": {
-        "pause": ("trackrelay.worker.cli.pause_command:pause", "Stop delivery; callers go on enqueueing."),
+        "pause": (
+            "trackrelay.worker.cli.pause_command:pause",
+            "Stop delivery; callers go on enqueueing.",
+        ),
         "resume": ("trackrelay.worker.cli.pause_command:resume", "Let delivery go on."),
-        "probe": ("trackrelay.worker.cli.probe_command:probe", "Try at once whether delivery is possible again."),
-        "drain": ("trackrelay.worker.cli.drain_command:drain", "Wait until everything enqueued is delivered."),
-        "reshard": ("trackrelay.worker.cli.reshard_command:reshard", "Change the queue's number of shards."),
-        "incidents": ("trackrelay.worker.cli.incidents_command:incidents", "List and acknowledge losses of jobs."),
-        "ledger": ("trackrelay.worker.cli.ledger_command:ledger", "Look after the idempotency ledger."),
+        "probe": (
+            "trackrelay.worker.cli.probe_command:probe",
+            "Try at once whether delivery is possible again.",
+        ),
+        "drain": (
+            "trackrelay.worker.cli.drain_command:drain",
+            "Wait until everything enqueued is delivered.",
+        ),
+        "reshard": (
+            "trackrelay.worker.cli.reshard_command:reshard",
+            "Change the queue's number of shards.",
+        ),
+        "incidents": (
+            "trackrelay.worker.cli.incidents_command:incidents",
+            "List and acknowledge losses of jobs.",
+        ),
+        "ledger": (
+            "trackrelay.worker.cli.ledger_command:ledger",
+            "Look after the idempotency ledger.",
+        ),
     },
     "Try out": {
         "demo": (
             "trackrelay.worker.cli.demo_command:demo",
             "Watch a small shop's traffic survive an outage, on embedded servers.",
         ),
-        "dev": ("trackrelay.worker.cli.dev_command:dev", "Run the whole stack in this terminal, on embedded servers."),
+        "dev": (
+            "trackrelay.worker.cli.dev_command:dev",
+            "Run the whole stack in this terminal, on embedded servers.",
+        ),
         "sandbox": ("trackrelay.sandbox.cli:sandbox", "Run a Track API and App API in memory."),
     },
 }
@@ -107,7 +143,9 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name, summary) for name, (_, summary) in commands.items()], col_max=14)
+                formatter.write_dl(
+                    [(name, summary) for name, (_, summary) in commands.items()], col_max=14
+                )
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -125,7 +163,10 @@ class LazyGroup(click.Group):
             raise failure from None
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="trackrelay")
 @click.pass_context
 def trackrelay(ctx: click.Context) -> None:

@@ -20,7 +20,9 @@ from .common.output import say
 
 
 @click.command()
-@click.option("--down", metavar="REVISION", help="Take the tables back to REVISION; `base` removes them all.")
+@click.option(
+    "--down", metavar="REVISION", help="Take the tables back to REVISION; `base` removes them all."
+)
 @click.option(
     "--adopt",
     is_flag=True,
@@ -74,7 +76,9 @@ def _adopt(stores: Stores, yes: bool) -> None:
         Resharding(stores.engine, stores.redis, stores.settings, stores.hasher()).adopt()
     except CannotReshard as why:
         raise CommandFailed(f"the queue was not adopted: {why}") from None
-    click.echo(f"Adopted:  the queue in Redis, {count(config.shards, 'shard')}, with what waits in Postgres")
+    click.echo(
+        f"Adopted:  the queue in Redis, {count(config.shards, 'shard')}, with what waits in Postgres"
+    )
 
 
 def _revision(engine: sa.Engine) -> str | None:
@@ -105,7 +109,10 @@ def _down(stores: Stores, revision: str, yes: bool) -> None:
     if not yes:
         say(f"This takes the tables from revision {before} back to {revision}.", err=True)
         if kept := _at_stake(stores.engine):
-            say(f"They hold {kept}. What the older revision has no place for is lost for good.", err=True)
+            say(
+                f"They hold {kept}. What the older revision has no place for is lost for good.",
+                err=True,
+            )
         click.confirm("Go on?", abort=True, err=True)
     with stores.engine.connect() as connection:
         try:
@@ -113,7 +120,9 @@ def _down(stores: Stores, revision: str, yes: bool) -> None:
         except schema.UnknownRevision as error:
             raise CommandFailed(str(error)) from None
         connection.commit()
-    say(f"Postgres: {_moved(before, _revision(stores.engine)) if revision != 'base' else 'tables removed'}")
+    say(
+        f"Postgres: {_moved(before, _revision(stores.engine)) if revision != 'base' else 'tables removed'}"
+    )
 
 
 def _refuse_while_in_use(client: redis.Redis) -> None:
@@ -121,9 +130,13 @@ def _refuse_while_in_use(client: redis.Redis) -> None:
 
     running = [each.hostname for each in workers(client) if each.alive]
     if running:
-        raise CommandFailed(f"{listed(running)} still running on these tables: stop the workers first")
+        raise CommandFailed(
+            f"{listed(running)} still running on these tables: stop the workers first"
+        )
 
 
 def _at_stake(engine: sa.Engine) -> str:
     with engine.connect() as connection:
-        return listed([count(number, noun) for noun, number in totals(connection).items() if number])
+        return listed(
+            [count(number, noun) for noun, number in totals(connection).items() if number]
+        )

@@ -23,7 +23,13 @@ _POLL_S = 0.1
 
 
 @click.command()
-@click.option("--shard", type=click.IntRange(0, MOST), multiple=True, metavar="N", help="Only this one; repeatable.")
+@click.option(
+    "--shard",
+    type=click.IntRange(0, MOST),
+    multiple=True,
+    metavar="N",
+    help="Only this one; repeatable.",
+)
 @click.option("--no-wait", is_flag=True, help="Do not wait for requests that are on their way.")
 def pause(shard: tuple[int, ...], no_wait: bool) -> None:
     """Stop delivery; callers go on enqueueing, and nothing is lost.
@@ -44,7 +50,13 @@ def pause(shard: tuple[int, ...], no_wait: bool) -> None:
 
 
 @click.command()
-@click.option("--shard", type=click.IntRange(0, MOST), multiple=True, metavar="N", help="Only this one; repeatable.")
+@click.option(
+    "--shard",
+    type=click.IntRange(0, MOST),
+    multiple=True,
+    metavar="N",
+    help="Only this one; repeatable.",
+)
 def resume(shard: tuple[int, ...]) -> None:
     """Let delivery go on."""
     with open_stores() as stores:
@@ -62,7 +74,9 @@ def _set_paused(stores: Stores, wanted: Sequence[int], paused: bool) -> list[int
         changed = shards.set_paused(connection, list(wanted) or None, paused)
         if missing := [str(number) for number in sorted(set(wanted)) if number not in changed]:
             connection.rollback()
-            raise CommandFailed(f"there is no shard {listed(missing, 'or')}: `trackrelay status` lists them")
+            raise CommandFailed(
+                f"there is no shard {listed(missing, 'or')}: `trackrelay status` lists them"
+            )
     if not changed:
         raise CommandFailed("the database knows no shards: run `trackrelay migrate`")
     return changed
@@ -91,5 +105,9 @@ def held_shards(client: redis.Redis, numbers: Sequence[int]) -> list[int]:
 
 
 def _named(numbers: Sequence[int]) -> str:
-    shown = listed([str(number) for number in numbers]) if len(numbers) <= 8 else f"{numbers[0]} to {numbers[-1]}"
+    shown = (
+        listed([str(number) for number in numbers])
+        if len(numbers) <= 8
+        else f"{numbers[0]} to {numbers[-1]}"
+    )
     return f"shard {shown}" if len(numbers) == 1 else f"shards {shown}"

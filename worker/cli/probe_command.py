@@ -48,13 +48,21 @@ def probe(no_wait: bool) -> None:
         if no_wait:
             say(f"The next attempt is due now: {', '.join(_name(family) for family in stopped)}.")
             return
-        failed = [family for family in stopped if not _report(stores.redis, breaker, family, stopped, longest)]
+        failed = [
+            family
+            for family in stopped
+            if not _report(stores.redis, breaker, family, stopped, longest)
+        ]
     if failed:
         raise SystemExit(1)
 
 
 def _report(
-    client: redis.Redis, breaker: Breaker, family: Family | None, stopped: Collection[Family | None], longest: float
+    client: redis.Redis,
+    breaker: Breaker,
+    family: Family | None,
+    stopped: Collection[Family | None],
+    longest: float,
 ) -> bool:
     until = time.monotonic() + longest
     with stderr().status(f"Waiting for an attempt: {_name(family)} …"):
@@ -68,7 +76,9 @@ def _report(
                 key = f"{PREFIX}breaker:{family}" if family else f"{PREFIX}breaker"
                 said: Any = client.hget(key, "message") or b""
                 message = visible(said.decode(errors="replace"))
-                say(f"{_name(family)}: still {standing.state}: {message}; next attempt in {duration(standing.wait_s)}")
+                say(
+                    f"{_name(family)}: still {standing.state}: {message}; next attempt in {duration(standing.wait_s)}"
+                )
                 return False
             time.sleep(_POLL_S)
     say(

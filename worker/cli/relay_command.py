@@ -22,7 +22,9 @@ ONCE_WAIT_S = LEASE_MS / 1000 + 1
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Relay what is committed now, let go of what has arrived, and end.")
+@click.option(
+    "--once", is_flag=True, help="Relay what is committed now, let go of what has arrived, and end."
+)
 def relay(once: bool) -> None:
     """Take the rows of TRACKRELAY_OUTBOX_URL on into the queue, within a second of their commit, until stopped.
 
@@ -63,7 +65,10 @@ def _once(loop: Loop) -> None:
     give_up = time.monotonic() + ONCE_WAIT_S
     while not loop.take():
         if time.monotonic() > give_up:
-            say("trackrelay: another relay is at work on this outbox, and relays what is committed", err=True)
+            say(
+                "trackrelay: another relay is at work on this outbox, and relays what is committed",
+                err=True,
+            )
             return
         time.sleep(0.2)
     try:
@@ -74,4 +79,6 @@ def _once(loop: Loop) -> None:
     if loop.done.trouble:
         raise CommandFailed("\n".join(dict.fromkeys(loop.done.trouble.values())))
     done = loop.done
-    say(f"{count(done.relayed, 'job')} relayed; {count(done.confirmed, 'earlier one')} arrived and let go")
+    say(
+        f"{count(done.relayed, 'job')} relayed; {count(done.confirmed, 'earlier one')} arrived and let go"
+    )

@@ -70,8 +70,12 @@ def _reshard(stores: Stores, shards: int) -> QueueConfig:
                 say(f"trackrelay: {what}", err=True)
 
         try:
-            return Resharding(stores.engine, stores.redis, stores.settings, stores.hasher(), report).run(shards)
+            return Resharding(
+                stores.engine, stores.redis, stores.settings, stores.hasher(), report
+            ).run(shards)
         except CannotReshard as why:
             raise CommandFailed(f"the number of shards was not changed: {why}") from None
         except KeyboardInterrupt:
-            raise CommandFailed("interrupted; run it again: what was begun is completed, or begun anew") from None
+            raise CommandFailed(
+                "interrupted; run it again: what was begun is completed, or begun anew"
+            ) from None

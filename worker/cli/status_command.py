@@ -28,7 +28,13 @@ def _conditions(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.option("--watch", is_flag=True, help="Show it anew every few seconds, until Ctrl-C.")
-@click.option("--interval", default=2.0, type=click.FloatRange(0.2), show_default=True, help="Seconds, with --watch.")
+@click.option(
+    "--interval",
+    default=2.0,
+    type=click.FloatRange(0.2),
+    show_default=True,
+    help="Seconds, with --watch.",
+)
 @click.option(
     "--fail-if",
     "conditions",
@@ -38,7 +44,9 @@ def _conditions(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -
     help="For health checks: exit 1 if one of them holds, e.g. 'oldest>10m,dead_letters>0,beat>2m'.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Only what fails.")
-def status(as_json: bool, watch: bool, interval: float, conditions: list[Condition], quiet: bool) -> None:
+def status(
+    as_json: bool, watch: bool, interval: float, conditions: list[Condition], quiet: bool
+) -> None:
     """Say what is going on, and what to do about it.
 
     Exit status 1 if Redis, Postgres or the outbox cannot be reached or is not set up, or if a condition of --fail-if holds.

@@ -21,7 +21,9 @@ from trackrelay.worker.storage.stored_job import Job
 
 from .patch import BadRepair, Repair, changes
 
-Kind = Literal["missing", "state", "undecodable", "repair", "invalid", "keys", "delivered", "removed", "newer"]
+Kind = Literal[
+    "missing", "state", "undecodable", "repair", "invalid", "keys", "delivered", "removed", "newer"
+]
 
 #: They carry the time at which they happened: Customer.io sorts them in, however late they come.
 _EVENTS = {"event", "page", "screen"}
@@ -85,7 +87,9 @@ def prepare(
         operation=operation.name,
         keys=keys,
         shards=tuple(shard_of(key, queue_shards) for key in operation.keys),
-        body=_body(letter, operation) if wanted.repair or letter.reason == "invalid" else letter.body or b"",
+        body=_body(letter, operation)
+        if wanted.repair or letter.reason == "invalid"
+        else letter.body or b"",
         lane="bulk",
         enqueued_at=letter.enqueued_at,
         age_from=now,
@@ -104,21 +108,29 @@ def _check_state(letter: Letter, wanted: Wanted) -> None:
         return
     match letter.state:
         case "discarded":
-            raise CannotReplay("state", f"it was discarded {_when(letter.updated_at)}; --state discarded replays it")
+            raise CannotReplay(
+                "state",
+                f"it was discarded {_when(letter.updated_at)}; --state discarded replays it",
+            )
         case "delivered":
             raise CannotReplay("state", f"it was replayed and delivered {_when(letter.updated_at)}")
         case _:
             raise CannotReplay("state", f"it is {letter.state} since {_when(letter.updated_at)}")
 
 
-def _repaired(letter: Letter, before: dict[str, Any] | None, repair: Repair) -> tuple[Operation, dict[str, Any]]:
+def _repaired(
+    letter: Letter, before: dict[str, Any] | None, repair: Repair
+) -> tuple[Operation, dict[str, Any]]:
     if before is None and repair.document is None:
         raise CannotReplay(
-            "undecodable", "it could not be decoded, so there is nothing to send; supply its document with --edit"
+            "undecodable",
+            "it could not be decoded, so there is nothing to send; supply its document with --edit",
         )
     try:
         after = repair.apply(before)
-        return check(_own(letter, after), id=letter.id, idempotency_key=letter.idempotency_key), after
+        return check(
+            _own(letter, after), id=letter.id, idempotency_key=letter.idempotency_key
+        ), after
     except BadRepair as error:
         raise CannotReplay("repair", str(error)) from None
     except InvalidOperation as error:
@@ -127,7 +139,11 @@ def _repaired(letter: Letter, before: dict[str, Any] | None, repair: Repair) -> 
 
 def _own(letter: Letter, document: dict[str, Any]) -> dict[str, Any]:
     # The id that the caller gave a refused event may be another job's by now.
-    return {name: value for name, value in document.items() if name != "id" or letter.reason != "invalid"}
+    return {
+        name: value
+        for name, value in document.items()
+        if name != "id" or letter.reason != "invalid"
+    }
 
 
 def same_call(letter: Letter, wanted: Wanted) -> str | None:
@@ -137,7 +153,9 @@ def same_call(letter: Letter, wanted: Wanted) -> str | None:
     """
     if letter.reason != "invalid" or (letter.body is None and wanted.repair.document is None):
         return None
-    document = wanted.repair.apply(None if letter.body is None else msgspec.json.decode(letter.body))
+    document = wanted.repair.apply(
+        None if letter.body is None else msgspec.json.decode(letter.body)
+    )
     if letter.idempotency_key is None and "id" not in document:
         return None
     try:
@@ -146,11 +164,14 @@ def same_call(letter: Letter, wanted: Wanted) -> str | None:
         return None  # its own id is none
 
 
-def _check_same(letter: Letter, before: Any, operation: Operation, keys: Sequence[str], hasher: KeyHasher) -> None:
+def _check_same(
+    letter: Letter, before: Any, operation: Operation, keys: Sequence[str], hasher: KeyHasher
+) -> None:
     # Order belongs to the key. Leaving one out harms nobody's; another person's operation is another job.
     if operation.name != letter.operation:
         raise CannotReplay(
-            "keys", f"the repair makes it {operation.name}; enqueue that as a job of its own, and discard this"
+            "keys",
+            f"the repair makes it {operation.name}; enqueue that as a job of its own, and discard this",
         )
     if not set(keys) <= {*letter.keys, *_keys_of(before, letter, hasher)}:
         raise CannotReplay(
@@ -175,7 +196,9 @@ def _body(letter: Letter, operation: Operation) -> bytes:
 def superseded_by(job: Job, by: Superseded, *, even_if_newer: bool) -> CannotReplay | None:
     """Why ``job`` comes too late, if it does."""
     if by.delivered:
-        return CannotReplay("delivered", "a job with this id was delivered meanwhile: it was enqueued again")
+        return CannotReplay(
+            "delivered", "a job with this id was delivered meanwhile: it was enqueued again"
+        )
     if by.waiting:
         return CannotReplay("state", "its job was enqueued again, and waits to be delivered")
     if by.removal:

@@ -33,7 +33,9 @@ def parse_path(text: str) -> Path:
     while end < len(text):
         found = _STEP.match(text, end)
         if found is None or (found[0].startswith(".") and not steps):
-            raise BadRepair(f'{text!r} is no path; write attributes.plan, items[0].price or attributes."a.b"')
+            raise BadRepair(
+                f'{text!r} is no path; write attributes.plan, items[0].price or attributes."a.b"'
+            )
         name, place, quoted = found.group("name", "place", "quoted")
         steps.append(int(place) if place else _unquoted(quoted, text) if quoted else name)
         end = found.end()
@@ -81,7 +83,9 @@ class Repair:
         Raises:
             BadRepair: one of them means nothing.
         """
-        return cls(tuple(_assignment(each) for each in sets), tuple(parse_path(each) for each in unsets))
+        return cls(
+            tuple(_assignment(each) for each in sets), tuple(parse_path(each) for each in unsets)
+        )
 
     def apply(self, before: Mapping[str, Any] | None) -> dict[str, Any]:
         """The repaired document; ``before`` stays as it is.
@@ -92,7 +96,9 @@ class Repair:
         if self.document is not None:
             return self.document
         if before is None:
-            raise BadRepair("it could not be decoded, so there is no document to change; supply one with --edit")
+            raise BadRepair(
+                "it could not be decoded, so there is no document to change; supply one with --edit"
+            )
         after = msgspec.json.decode(msgspec.json.encode(before))
         for path, value in self.sets:
             _set(after, path, value)
@@ -138,7 +144,9 @@ def _holder(document: Any, path: Path, *, make: bool) -> Any:
             return None
     wanted = list if isinstance(path[-1], int) else dict
     if not isinstance(current, wanted):
-        raise BadRepair(f"{written(path[:-1])} is {_kind(current)}: nothing can be named {path[-1]!r} in it")
+        raise BadRepair(
+            f"{written(path[:-1])} is {_kind(current)}: nothing can be named {path[-1]!r} in it"
+        )
     return current
 
 
@@ -151,9 +159,13 @@ def _inside(current: Any, step: str | int, path: Path, *, make: bool) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}.get(
-        type(value), "a number"
-    )
+    return {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "true or false",
+        type(None): "null",
+    }.get(type(value), "a number")
 
 
 def changes(before: Any, after: Any, path: Path = ()) -> Iterator[dict[str, Any]]:
@@ -163,4 +175,6 @@ def changes(before: Any, after: Any, path: Path = ()) -> Iterator[dict[str, Any]
             yield from changes(before.get(name, _MISSING), after.get(name, _MISSING), (*path, name))
     elif type(before) is not type(after) or before != after:
         values = {"before": before, "after": after}
-        yield {"path": written(path)} | {name: value for name, value in values.items() if value is not _MISSING}
+        yield {"path": written(path)} | {
+            name: value for name, value in values.items() if value is not _MISSING
+        }

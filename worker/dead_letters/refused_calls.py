@@ -109,7 +109,9 @@ def _death(hasher: KeyHasher, entry: bytes, fields: dict[bytes, bytes]) -> Death
 
 
 def _undecodable(entry: str, fields: dict[bytes, bytes], at: float, error: str) -> Death:
-    raw = msgspec.json.encode({str(name, "latin-1"): str(value, "latin-1") for name, value in fields.items()})
+    raw = msgspec.json.encode(
+        {str(name, "latin-1"): str(value, "latin-1") for name, value in fields.items()}
+    )
     job = Job(
         id=id_for("undecodable", "invalid", "", entry),
         operation="unknown",
@@ -135,7 +137,9 @@ def _insert(resources: Resources, deaths: Sequence[Death]) -> None:
         return
     for death in deaths:
         if death.job.id in new:
-            log.warning("dead letter", job=death.job.id, reason=death.reason, operation=death.job.operation)
+            log.warning(
+                "dead letter", job=death.job.id, reason=death.reason, operation=death.job.operation
+            )
 
 
 def _insert_alone(resources: Resources, death: Death) -> None:
@@ -146,7 +150,9 @@ def _insert_alone(resources: Resources, death: Death) -> None:
         if not _is_poison(error):
             raise
         fields = {b"j": death.raw or death.job.body}
-        left = _undecodable(death.job.id, fields, death.job.enqueued_at, f"Postgres does not keep it: {death.error}")
+        left = _undecodable(
+            death.job.id, fields, death.job.enqueued_at, f"Postgres does not keep it: {death.error}"
+        )
         with resources.engine.begin() as connection:
             dead_letters.insert_new(connection, [left])
 

@@ -19,7 +19,15 @@ from trackrelay.worker.storage import dead_letter_queries, replay, shards
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.replay import Replay
 
-from .eligibility import CannotReplay, Refused, Wanted, happened_at, prepare, same_call, superseded_by
+from .eligibility import (
+    CannotReplay,
+    Refused,
+    Wanted,
+    happened_at,
+    prepare,
+    same_call,
+    superseded_by,
+)
 
 if TYPE_CHECKING:
     from trackrelay.worker.resources import Resources
@@ -93,7 +101,14 @@ class Replayer:
     def of(cls, resources: Resources, *, who: str, note: str | None = None) -> Replayer:
         """One that works with a process's clients."""
         rules = resources.rules
-        return cls(resources.engine, resources.redis, resources.hasher, rules.merge_delay_s, who=who, note=note)
+        return cls(
+            resources.engine,
+            resources.redis,
+            resources.hasher,
+            rules.merge_delay_s,
+            who=who,
+            note=note,
+        )
 
     def plan(self, ids: Sequence[str], wanted: Wanted) -> Iterator[Outcome]:
         """What a replay of these letters would do, chunk by chunk; nothing is changed."""
@@ -113,7 +128,9 @@ class Replayer:
         """Discard open letters, chunk by chunk; hands out the ids of those that were. Their rows stay."""
         for chunk in _chunks(ids):
             with self._engine.begin() as connection:
-                discarded = replay.discard(connection, chunk, {"at": time.time(), "what": "discarded", **self._by})
+                discarded = replay.discard(
+                    connection, chunk, {"at": time.time(), "what": "discarded", **self._by}
+                )
             yield discarded
 
     def _in_chunks(self, ids: Sequence[str], wanted: Wanted, *, dry: bool) -> Iterator[Outcome]:
@@ -126,11 +143,16 @@ class Replayer:
                 if not dry:
                     self._ring(outcome.replays)
 
-    def _chunk(self, connection: sa.Connection, ids: Sequence[str], wanted: Wanted, *, dry: bool) -> Outcome:
+    def _chunk(
+        self, connection: sa.Connection, ids: Sequence[str], wanted: Wanted, *, dry: bool
+    ) -> Outcome:
         config = check_queue(self._client, None)
-        ready, refused = self._prepare(dead_letter_queries.load(connection, ids), wanted, config.shards)
+        ready, refused = self._prepare(
+            dead_letter_queries.load(connection, ids), wanted, config.shards
+        )
         refused += [
-            Refused(id, None, "missing", "there is no such dead letter") for id in _missing(ids, ready, refused)
+            Refused(id, None, "missing", "there is no such dead letter")
+            for id in _missing(ids, ready, refused)
         ]
         if not ready:
             return Outcome(len(ids), [], refused)
@@ -152,9 +174,17 @@ class Replayer:
             except CannotReplay as why:
                 refused.append(why.refused(letter))
                 continue
-            event = {"at": now, "what": "replayed", **self._by, "reason": letter.reason, "died_at": letter.died_at}
+            event = {
+                "at": now,
+                "what": "replayed",
+                **self._by,
+                "reason": letter.reason,
+                "died_at": letter.died_at,
+            }
             event |= {"changes": changes} if changes else {}
-            ready.append(Replay(letter=letter, job=job, event=event, same_call=same_call(letter, wanted)))
+            ready.append(
+                Replay(letter=letter, job=job, event=event, same_call=same_call(letter, wanted))
+            )
         return ready, refused
 
     def _lock(
@@ -169,7 +199,9 @@ class Replayer:
         if check_queue(self._client, None).shards != queue_shards:
             raise QueueProblem("the queue's number of shards was changed just now: replay again")
         if self._client.exists(MOVING):
-            raise QueueProblem("the queue's number of shards is being changed: replay again when that is done")
+            raise QueueProblem(
+                "the queue's number of shards is being changed: replay again when that is done"
+            )
         return locked
 
     def _sort_out(
@@ -189,7 +221,10 @@ class Replayer:
         return still, refused
 
     def _replay(
-        self, connection: sa.Connection, ready: Sequence[Replay], locked: dict[int, shards.LockedShard]
+        self,
+        connection: sa.Connection,
+        ready: Sequence[Replay],
+        locked: dict[int, shards.LockedShard],
     ) -> tuple[list[Replay], list[Refused]]:
         # No sooner: now that the shards' rows are held, what is enqueued but not read yet cannot slip in ahead of a replay unseen.
         enqueued = last_entries(self._client, sorted(locked), "bulk")

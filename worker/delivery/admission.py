@@ -37,7 +37,9 @@ def choose_probes(jobs: Sequence[Job], standings: Standings) -> dict[Family, Job
             candidates[job.family].append(job)
         seen.update(job.keys)
     return {
-        family: random.choice([job for job in found if standings.of(family).probe_key not in job.keys] or found)
+        family: random.choice(
+            [job for job in found if standings.of(family).probe_key not in job.keys] or found
+        )
         for family, found in candidates.items()
         if found
     }

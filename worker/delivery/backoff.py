@@ -7,7 +7,9 @@ JOB_BASE_S = 2.0
 JOB_CAP_S = 600.0
 
 
-def full_jitter(attempt: int, fraction: float, *, base_s: float = JOB_BASE_S, cap_s: float = JOB_CAP_S) -> float:
+def full_jitter(
+    attempt: int, fraction: float, *, base_s: float = JOB_BASE_S, cap_s: float = JOB_CAP_S
+) -> float:
     """Exponential backoff with full jitter.
 
     Args:

@@ -133,7 +133,9 @@ class _Packer:
         for key in job.keys:
             self._last[key] = place
 
-    def _may_join(self, job: Job, latest: _Place, before: list[_Place], route: Route, endpoint: str) -> bool:
+    def _may_join(
+        self, job: Job, latest: _Place, before: list[_Place], route: Route, endpoint: str
+    ) -> bool:
         return (
             not job.is_barrier
             and not any(place.is_barrier and place.wave == latest.wave for place in before)

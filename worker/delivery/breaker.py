@@ -75,13 +75,17 @@ class Standings:
     @property
     def worst(self) -> Standing:
         """The breaker that stops the most: the shared one, else one that is halted, else one that is open."""
-        stopped = [each for each in (self.shared, *self.families.values()) if each.state != "closed"]
+        stopped = [
+            each for each in (self.shared, *self.families.values()) if each.state != "closed"
+        ]
         return min(stopped, key=lambda each: each.state != "halted", default=self.shared)
 
     @property
     def may_send(self) -> frozenset[Family]:
         """The families of which something may be sent now, if only a probe."""
-        return frozenset(family for family in ALL_FAMILIES if self.of(family).state in ("closed", "probe"))
+        return frozenset(
+            family for family in ALL_FAMILIES if self.of(family).state in ("closed", "probe")
+        )
 
     @property
     def may_try(self) -> frozenset[Family]:
@@ -91,7 +95,9 @@ class Standings:
     @property
     def probing(self) -> frozenset[Family]:
         """The families whose probe's token the caller holds."""
-        return frozenset(family for family, standing in self.families.items() if standing.state == "probe")
+        return frozenset(
+            family for family, standing in self.families.items() if standing.state == "probe"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,11 @@ class Breaker:
             may_probe: families whose probe's token may be taken; None: nor that of the shared breaker.
         """
         unique = "" if may_probe is None else uuid4().hex
-        flags = [value for family in Family for value in (family.value, "1" if family in (may_probe or ()) else "0")]
+        flags = [
+            value
+            for family in Family
+            for value in (family.value, "1" if family in (may_probe or ()) else "0")
+        ]
         now, *values = self._standing(args=[PREFIX, unique, self._probe_ms, *flags])
         shared, *of_families = (_standing(values[at : at + 7]) for at in range(0, len(values), 7))
         return Standings(shared, dict(zip(Family, of_families, strict=True)), now / 1000)
@@ -176,7 +186,9 @@ class Breaker:
 
     def halt_refused(self, family: Family, message: str, words: str) -> Failure:
         """Stop delivery for a family whose endpoint refuses everything in the same ``words``."""
-        return self._note(family, "halted", "refused", message, retry_after_ms=HALTED_MS, words=words)
+        return self._note(
+            family, "halted", "refused", message, retry_after_ms=HALTED_MS, words=words
+        )
 
     def _note(
         self,

@@ -118,7 +118,9 @@ class Delivery:
         self._takeover = takeover
         self._clock = _ServerClock(takeover.now)
         self._holder = settlement.Holder(queue.shard, queue.fence, queue.claim_id)
-        self._lanes: dict[Lane, _LaneState] = {lane: _LaneState(sweep) for lane, sweep in sweeps.items()}
+        self._lanes: dict[Lane, _LaneState] = {
+            lane: _LaneState(sweep) for lane, sweep in sweeps.items()
+        }
         self._in_hand: Intake | None = None
         #: Families for whose probes a lane had no job, and until when it leaves those probes to others (``time.monotonic()``).
         self._no_probe_until: dict[tuple[Lane, Family], float] = {}
@@ -143,7 +145,9 @@ class Delivery:
         if not self._no_probe_until:
             return ALL_FAMILIES
         now = time.monotonic()
-        return frozenset(family for family in ALL_FAMILIES if now > self._no_probe_until.get((lane, family), 0.0))
+        return frozenset(
+            family for family in ALL_FAMILIES if now > self._no_probe_until.get((lane, family), 0.0)
+        )
 
     def _round(self, lane: Lane, standings: Standings) -> bool:
         intake = self._read(lane, standings)
@@ -198,7 +202,9 @@ class Delivery:
             if intake.handed.deliveries:
                 # They came back from a holder that did not settle them: if it is they that kill, then nothing beside them.
                 return intake
-        read = self._queue.read(lane, max(1, ROUND_JOBS - len(intake.jobs)), ROUND_BYTES, pending=False)
+        read = self._queue.read(
+            lane, max(1, ROUND_JOBS - len(intake.jobs)), ROUND_BYTES, pending=False
+        )
         state.stream_has_work = bool(read.entries)
         self._take(read, intake)
         if state.has_due and may_send and not read.entries and not intake.jobs:
@@ -212,7 +218,9 @@ class Delivery:
         began = time.monotonic()
         start = state.sweep.start(began)
         with self._engine.connect() as connection:
-            found = due_jobs.look(connection, self._queue.shard, intake.lane, most, start, state.families)
+            found = due_jobs.look(
+                connection, self._queue.shard, intake.lane, most, start, state.families
+            )
         # Only a look from the beginning can tell that nothing is.
         state.has_due = bool(found.jobs) or start > 0
         self._take_due(found.jobs, intake)
@@ -228,10 +236,14 @@ class Delivery:
     def _take(self, read: Read, intake: Intake) -> None:
         intake.read = read
         self._in_hand = intake
-        decoded = self._decoder.decode(self._queue.shard, intake.lane, read.entries, self._clock.now())
+        decoded = self._decoder.decode(
+            self._queue.shard, intake.lane, read.entries, self._clock.now()
+        )
         intake.aside.dead += decoded.undecodable
         for entry in decoded.vanished:
-            log.warning("a stream entry was deleted by somebody else", shard=self._queue.shard, entry=entry)
+            log.warning(
+                "a stream entry was deleted by somebody else", shard=self._queue.shard, entry=entry
+            )
         intake.jobs += decoded.jobs
 
     # -- 2: repeats: known to ledger, backlog or open dead letters, or twice in this read
@@ -248,7 +260,13 @@ class Delivery:
         try:
             with self._engine.connect() as connection:
                 stores = duplicate_check.look_up(
-                    connection, self._queue.shard, intake.lane, ids, keys, due_from, standings.may_send
+                    connection,
+                    self._queue.shard,
+                    intake.lane,
+                    ids,
+                    keys,
+                    due_from,
+                    standings.may_send,
                 )
         except Exception as error:
             if not (intake.killed_its_workers and is_of_the_data(error)):
@@ -272,7 +290,9 @@ class Delivery:
 
     # -- 3: what must wait: behind its key, for its second shard, or because delivery is impossible
 
-    def _keep_back(self, intake: Intake, waiting_keys: frozenset[str], standings: Standings) -> list[Job]:
+    def _keep_back(
+        self, intake: Intake, waiting_keys: frozenset[str], standings: Standings
+    ) -> list[Job]:
         if intake.killed_its_workers:
             intake.aside.dead += [crashed(job, intake.killed_its_workers) for job in intake.jobs]
             self._sender.nothing_to_probe(standings)
@@ -333,14 +353,18 @@ class Delivery:
     def _settle_the_rest(
         self, results: list[Result], unsent: list[Wave], intake: Intake, order: dict[str, int]
     ) -> None:
-        results += [Untried(job, "round_over") for wave in unsent for packed in wave for job in packed.jobs]
+        results += [
+            Untried(job, "round_over") for wave in unsent for packed in wave for job in packed.jobs
+        ]
         last = self._settlement(results)
         last.delivered += intake.aside.delivered
         last.waiting += intake.aside.waiting
         last.dead += intake.aside.dead
         self._settle(last, order)
 
-    def _send(self, wave: Wave, blocked: set[str], standings: Standings, began: float) -> list[Result]:
+    def _send(
+        self, wave: Wave, blocked: set[str], standings: Standings, began: float
+    ) -> list[Result]:
         results: list[Result] = []
         requests: list[Packed] = []
         for packed in wave:
@@ -350,11 +374,15 @@ class Delivery:
                 requests.append(packed)
         return results + self._send_side_by_side(requests, standings, began)
 
-    def _send_side_by_side(self, requests: Sequence[Packed], standings: Standings, began: float) -> list[Result]:
+    def _send_side_by_side(
+        self, requests: Sequence[Packed], standings: Standings, began: float
+    ) -> list[Result]:
         def send(packed: Packed) -> list[Result]:
             if time.monotonic() > began + (SINGLES_S if packed.route == "single" else ROUND_S):
                 return [Untried(job, "round_over") for job in packed.jobs]
-            return self._sender.send(packed, self._queue.shard, self._queue.token, standings.of(packed.family))
+            return self._sender.send(
+                packed, self._queue.shard, self._queue.token, standings.of(packed.family)
+            )
 
         if len(requests) <= 1:
             return [result for packed in requests for result in send(packed)]
@@ -367,13 +395,21 @@ class Delivery:
         if not errors:
             return [result for future in futures for result in future.result()]
         # This holder gives up, but what Customer.io took is written down: not everything has an id that it would know again.
-        results = [result for future in futures if not future.exception() for result in future.result()]
-        self._settle(self._settlement([each for each in results if isinstance(each, Delivered | Rejected)]), {})
+        results = [
+            result for future in futures if not future.exception() for result in future.result()
+        ]
+        self._settle(
+            self._settlement([each for each in results if isinstance(each, Delivered | Rejected)]),
+            {},
+        )
         raise errors[0]
 
     def _settlement(self, results: Sequence[Result]) -> Settlement:
         return settlement_of(
-            results, now=self._clock.now(), max_attempts=self._rules.max_attempts, fraction=random.random()
+            results,
+            now=self._clock.now(),
+            max_attempts=self._rules.max_attempts,
+            fraction=random.random(),
         )
 
     def _settle(self, outcome: Settlement, order: dict[str, int]) -> None:
@@ -383,12 +419,16 @@ class Delivery:
         outcome.waiting.sort(key=lambda each: order[each.job.id])
         try:
             with self._engine.begin() as connection:
-                self.paused = settlement.settle(connection, self._holder, outcome, self._rules.merge_delay_s)
+                self.paused = settlement.settle(
+                    connection, self._holder, outcome, self._rules.merge_delay_s
+                )
                 failpoint("before_commit")
         except Exception as error:
             if not is_of_the_data(error):
                 raise
-            self.paused = settle_apart(self._engine, self._holder, outcome, self._rules.merge_delay_s)
+            self.paused = settle_apart(
+                self._engine, self._holder, outcome, self._rules.merge_delay_s
+            )
         failpoint("after_settle")
         for each in outcome.waiting:
             self._lanes[each.job.lane].has_due = True

@@ -26,7 +26,12 @@ _CLAIM = "return redis.call('SET', ARGV[1] .. ARGV[2] .. ':lease', ARGV[3], 'NX'
 
 
 def empty(
-    shard: int, client: redis.Redis, engine: sa.Engine, decoder: Decoder, rules: Rules, renew: Callable[[], None]
+    shard: int,
+    client: redis.Redis,
+    engine: sa.Engine,
+    decoder: Decoder,
+    rules: Rules,
+    renew: Callable[[], None],
 ) -> None:
     """Move what the streams of ``shard`` hold now to the backlog; what is appended meanwhile may stay.
 

@@ -19,7 +19,12 @@ from trackrelay.worker.storage.backlog import Waiting
 from trackrelay.worker.storage.dead_letters import Death
 from trackrelay.worker.storage.duplicate_check import Known
 from trackrelay.worker.storage.key_hasher import KeyHasher
-from trackrelay.worker.storage.storable_jobs import MAX_BODY_BYTES, MAX_KEY_BYTES, MAX_MS, why_no_body
+from trackrelay.worker.storage.storable_jobs import (
+    MAX_BODY_BYTES,
+    MAX_KEY_BYTES,
+    MAX_MS,
+    why_no_body,
+)
 from trackrelay.worker.storage.stored_job import Job
 
 from .shard_queue import RawEntry
@@ -70,9 +75,13 @@ class Decoder:
     def __init__(self, shards: int, hasher: KeyHasher) -> None:
         self._shards = shards
         # Hashing and sharding the same few keys again and again is most of what decoding would cost.
-        self._key = lru_cache(maxsize=50_000)(lambda key: (_stored_key(key, hasher), shard_of(key, shards)))
+        self._key = lru_cache(maxsize=50_000)(
+            lambda key: (_stored_key(key, hasher), shard_of(key, shards))
+        )
 
-    def decode(self, shard: int, lane: Lane, entries: Iterable[RawEntry], now: float = float("inf")) -> Decoded:
+    def decode(
+        self, shard: int, lane: Lane, entries: Iterable[RawEntry], now: float = float("inf")
+    ) -> Decoded:
         """Return the jobs in ``entries``, in order.
 
         Args:
@@ -99,17 +108,23 @@ class Decoder:
                 raise
             except Exception as error:
                 # Of whatever type: raised, it would stop the shard for good, as the entry would be the first to be read again.
-                decoded.undecodable.append(self._undecodable(entry, shard, lane, f"{type(error).__name__}: {error}"))
+                decoded.undecodable.append(
+                    self._undecodable(entry, shard, lane, f"{type(error).__name__}: {error}")
+                )
             else:
                 decoded.jobs += jobs
         return decoded
 
     def _refuse_newer(self, entry: RawEntry, shard: int, lane: Lane) -> None:
-        version = entry.version if entry.version is not None else (entry.fields or {}).get(b"v", b"")
+        version = (
+            entry.version if entry.version is not None else (entry.fields or {}).get(b"v", b"")
+        )
         if not version.isdigit():
             return
         if len(version) > MAX_VERSION_DIGITS:
-            raise ValueError(f"a format of {len(version):,} digits; none has more than {MAX_VERSION_DIGITS}")
+            raise ValueError(
+                f"a format of {len(version):,} digits; none has more than {MAX_VERSION_DIGITS}"
+            )
         if int(version) > FORMAT_VERSION:
             raise NewerFormat(
                 f"shard {shard}, {lane}: entry {entry.id} has format {int(version)}, this worker knows up to "
@@ -123,7 +138,11 @@ class Decoder:
         if place.shard not in shards:
             # Nobody of ours wrote it here. In the shards where its keys belong it would be looked for in vain.
             shards = (place.shard,) * len(stored)
-        at = min(wire.accepted_ms / 1000, place.latest) if 0 < wire.accepted_ms < MAX_MS else place.at
+        at = (
+            min(wire.accepted_ms / 1000, place.latest)
+            if 0 < wire.accepted_ms < MAX_MS
+            else place.at
+        )
         body = bytes(wire.body)
         if body[:1] != b"{":
             raise ValueError("the body of a job is not a JSON object")
@@ -146,7 +165,9 @@ class Decoder:
     def _undecodable(self, entry: RawEntry, shard: int, lane: Lane, error: str) -> Death:
         fields = entry.fields or {b"v": entry.version or b"", b"j": entry.data or b""}
         raw = msgspec.json.encode({_latin(name): _latin(value) for name, value in fields.items()})
-        if cut := sum(max(0, len(part) - MAX_RAW_BYTES) for field in fields.items() for part in field):
+        if cut := sum(
+            max(0, len(part) - MAX_RAW_BYTES) for field in fields.items() for part in field
+        ):
             error = f"{error[:MAX_ERROR]} (the last {cut:,} bytes of it are not kept)"
         job = Job(
             id=id_for("undecodable", f"shard:{shard}:{lane}", "", entry.id),
@@ -251,9 +272,7 @@ def keep_back(jobs: Sequence[Job], waiting_keys: Iterable[str]) -> Sorted:
 
 def crashed(job: Job, deliveries: int) -> Death:
     """The dead letter of a job that took its workers with it."""
-    error = (
-        f"its stream entry was handed out {deliveries} times, at last alone, and never settled: it may kill its workers"
-    )
+    error = f"its stream entry was handed out {deliveries} times, at last alone, and never settled: it may kill its workers"
     return Death(job=job, reason="crashed", error=error)
 
 
@@ -279,5 +298,7 @@ def expired(
             continue
         hours, limit = age / 3600, max_age_s / 3600
         error = f"it is {hours:,.1f} hours old; TRACKRELAY_MAX_AGE is {limit:,.1f} hours"
-        deaths.append(Death(job=job, reason="expired", error=error, history=({"at": now, "what": "expired"},)))
+        deaths.append(
+            Death(job=job, reason="expired", error=error, history=({"at": now, "what": "expired"},))
+        )
     return young, deaths

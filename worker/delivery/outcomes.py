@@ -77,7 +77,9 @@ def suspect(job: Job, last_success: float) -> Job:
     return job
 
 
-def settlement_of(results: Sequence[Result], *, now: float, max_attempts: int, fraction: float) -> Settlement:
+def settlement_of(
+    results: Sequence[Result], *, now: float, max_attempts: int, fraction: float
+) -> Settlement:
     """What to write down.
 
     Args:
@@ -94,7 +96,9 @@ def settlement_of(results: Sequence[Result], *, now: float, max_attempts: int, f
                 settlement.dead.append(_rejected(job, refusal, now))
             case Untried(job, reason, message):
                 if not job.from_backlog:
-                    settlement.waiting.append(Waiting(job=job, reason=reason, error=message or None))
+                    settlement.waiting.append(
+                        Waiting(job=job, reason=reason, error=message or None)
+                    )
             case Failed():
                 _add_failed(settlement, each, now, max_attempts, fraction)
     return settlement
@@ -120,11 +124,15 @@ def _rejected(job: Job, refusal: Refusal, now: float) -> Death:
     )
 
 
-def _add_failed(settlement: Settlement, failed: Failed, now: float, max_attempts: int, fraction: float) -> None:
+def _add_failed(
+    settlement: Settlement, failed: Failed, now: float, max_attempts: int, fraction: float
+) -> None:
     job = failed.job
     if failed.rate_limited:
         if not job.from_backlog:
-            waiting = Waiting(job=job, reason="rate_limited", error=failed.error, status=failed.status)
+            waiting = Waiting(
+                job=job, reason="rate_limited", error=failed.error, status=failed.status
+            )
             settlement.waiting.append(waiting)
         return None
     others_succeeded = failed.last_success > job.failed_at > 0
@@ -134,16 +142,29 @@ def _add_failed(settlement: Settlement, failed: Failed, now: float, max_attempts
         return None  # An outage: the breaker is the one clock, and nothing is rewritten.
     together = math.ceil(failed.together / 2) if failed.its_own else failed.together
     changed = job.with_(failed_at=failed.at or now, max_batch=max(1, together))
-    settlement.waiting.append(Waiting(job=changed, reason="failed", error=failed.error, status=failed.status))
+    settlement.waiting.append(
+        Waiting(job=changed, reason="failed", error=failed.error, status=failed.status)
+    )
     return None
 
 
-def _count_attempt(settlement: Settlement, failed: Failed, now: float, max_attempts: int, fraction: float) -> None:
-    job = failed.job.with_(attempts=failed.job.attempts + 1, failed_at=failed.at or now, max_batch=1)
-    event: dict[str, Any] = {"at": now, "what": "failed", "status": failed.status, "error": failed.error}
+def _count_attempt(
+    settlement: Settlement, failed: Failed, now: float, max_attempts: int, fraction: float
+) -> None:
+    job = failed.job.with_(
+        attempts=failed.job.attempts + 1, failed_at=failed.at or now, max_batch=1
+    )
+    event: dict[str, Any] = {
+        "at": now,
+        "what": "failed",
+        "status": failed.status,
+        "error": failed.error,
+    }
     if job.attempts >= max_attempts:
         error = f"failed {job.attempts} times by itself while other jobs were delivered; last: {failed.error}"
-        settlement.dead.append(Death(job=job, reason="exhausted", error=error, status=failed.status, history=(event,)))
+        settlement.dead.append(
+            Death(job=job, reason="exhausted", error=error, status=failed.status, history=(event,))
+        )
         return
     settlement.waiting.append(
         Waiting(

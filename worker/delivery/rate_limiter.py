@@ -39,13 +39,17 @@ class Permit:
 class Pace:
     """One request budget for the whole fleet, asked for one shard's holder."""
 
-    def __init__(self, client: redis.Redis, *, requests_per_second: float, timeout_s: float) -> None:
+    def __init__(
+        self, client: redis.Redis, *, requests_per_second: float, timeout_s: float
+    ) -> None:
         self._permit = client.register_script(lua_scripts.PERMIT)
         self._slow_down = client.register_script(lua_scripts.SLOW_DOWN)
         self._rate = requests_per_second
         self._lease_ms = int((timeout_s + GRACE_S) * 1000)
 
-    def wait(self, shard: int, token: str, family: Family, weight: Weight, *, probing: bool = False) -> Permit:
+    def wait(
+        self, shard: int, token: str, family: Family, weight: Weight, *, probing: bool = False
+    ) -> Permit:
         """Wait for room in the budget.
 
         Args:

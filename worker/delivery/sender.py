@@ -110,7 +110,9 @@ class Sender:
 class _Sending:
     """One packed request, and the smaller ones it may fall into."""
 
-    def __init__(self, sender: Sender, packed: Packed, shard: int, token: str, standing: Standing) -> None:
+    def __init__(
+        self, sender: Sender, packed: Packed, shard: int, token: str, standing: Standing
+    ) -> None:
         self._sender = sender
         self._route: Route = packed.route
         self._family = packed.family
@@ -138,7 +140,9 @@ class _Sending:
         try:
             request = self._request(jobs)
             probing = self._standing.state == "probe"
-            permit = self._sender._pace.wait(self._shard, self._token, self._family, weight, probing=probing)
+            permit = self._sender._pace.wait(
+                self._shard, self._token, self._family, weight, probing=probing
+            )
             failpoint("before_send")
             started = time.monotonic()
             answer = self._sender._api.send(request, permit.send_until)
@@ -147,8 +151,13 @@ class _Sending:
             return [Rejected(job, Refusal(str(error), 0)) for job in jobs]
         except TooLate:
             if started <= permit.send_until:
-                return self._troubled(jobs, Troubled("connecting took longer than the lease would have lasted"))
-            return [Untried(job, "late", "the lease would not have outlasted the request") for job in jobs]
+                return self._troubled(
+                    jobs, Troubled("connecting took longer than the lease would have lasted")
+                )
+            return [
+                Untried(job, "late", "the lease would not have outlasted the request")
+                for job in jobs
+            ]
         except Closed as closed:
             return [Untried(job, "breaker", str(closed)) for job in jobs]
         _log_request(self._shard, request, answer, started)
@@ -163,7 +172,9 @@ class _Sending:
                 return request_builder.segment(bodies)
         return request_builder.single(jobs[0].operation, bodies[0])
 
-    def _learn(self, jobs: Sequence[Job], request: request_builder.Request, answer: Answer | NoAnswer) -> list[Result]:
+    def _learn(
+        self, jobs: Sequence[Job], request: request_builder.Request, answer: Answer | NoAnswer
+    ) -> list[Result]:
         match meaning(request, answer):
             case Accepted(refused):
                 return self._accepted(jobs, refused)
@@ -186,7 +197,10 @@ class _Sending:
         sample = {job.id: job for job in (jobs[0], jobs[len(jobs) // 2], jobs[-1])}
         others = [job for job in jobs if job.id not in sample]
         results = [result for job in sample.values() for result in self._attempt([job])]
-        if all(isinstance(each, Rejected) and each.refusal.message == refusal.message for each in results):
+        if all(
+            isinstance(each, Rejected) and each.refusal.message == refusal.message
+            for each in results
+        ):
             return results + [Rejected(job, refusal) for job in others]
         if any(isinstance(each, Failed | Untried) for each in results):
             return results + [Untried(job, "breaker", _NOT_ANSWERED) for job in others]
@@ -207,11 +221,18 @@ class _Sending:
         try:
             # A 207 that refuses everything still says that the endpoint works.
             breaker = self._sender._breaker
-            self._recovered(breaker.delivered(self._family, delivered) if delivered else breaker.answered(self._family))
+            self._recovered(
+                breaker.delivered(self._family, delivered)
+                if delivered
+                else breaker.answered(self._family)
+            )
         except (RedisError, SQLAlchemyError, OSError) as error:
             # What Customer.io took must be written down, whatever else fails: not everything has an id that it would know again.
             log.error("a success could not be noted", error=type(error).__name__)
-        return [Rejected(job, refused[index]) if index in refused else Delivered(job) for index, job in enumerate(jobs)]
+        return [
+            Rejected(job, refused[index]) if index in refused else Delivered(job)
+            for index, job in enumerate(jobs)
+        ]
 
     def _refused_one(self, job: Job, refusal: Refusal) -> list[Result]:
         if self._standing.state == "probe" and self._standing.words == refusal.message:
@@ -225,7 +246,9 @@ class _Sending:
 
     def _halt_refused(self, jobs: Sequence[Job]) -> list[Result]:
         (words,) = self._words
-        self._halt_family(f"every operation of a batch was refused in the same words: {words}", words)
+        self._halt_family(
+            f"every operation of a batch was refused in the same words: {words}", words
+        )
         return [Failed(job, words, 400, len(jobs), self._standing.last_success) for job in jobs]
 
     def _denied(self, jobs: Sequence[Job], status: int, error: str) -> list[Result]:
@@ -237,7 +260,10 @@ class _Sending:
             return [Untried(job, "halted", verdict.message) for job in jobs]
         self._recovered(self._sender._breaker.answered(self._family))
         said = f"{error}, though the credentials are good"
-        return [Failed(job, said, status, len(jobs), self._standing.last_success, its_own=True) for job in jobs]
+        return [
+            Failed(job, said, status, len(jobs), self._standing.last_success, its_own=True)
+            for job in jobs
+        ]
 
     def _troubled(self, jobs: Sequence[Job], trouble: Troubled) -> list[Result]:
         if trouble.too_fast:
@@ -252,19 +278,28 @@ class _Sending:
         )
         if failure.opened:
             log.warning(
-                "delivery stops", family=self._family, error=trouble.error, next_probe_s=round(failure.wait_s, 1)
+                "delivery stops",
+                family=self._family,
+                error=trouble.error,
+                next_probe_s=round(failure.wait_s, 1),
             )
         if probing:
             # That a probe fails says nothing against its job, whoever succeeded before the outage.
             return [Untried(job, "breaker", trouble.error) for job in jobs]
-        return [Failed(job, trouble.error, trouble.status, len(jobs), failure.last_success, failure.at) for job in jobs]
+        return [
+            Failed(job, trouble.error, trouble.status, len(jobs), failure.last_success, failure.at)
+            for job in jobs
+        ]
 
     def _halt(self, reason: Reason, message: str) -> None:
         if self._sender._breaker.halt(reason, message).opened or self._standing.state != "probe":
             log.error("delivery halted", reason=reason, message=message)
 
     def _halt_family(self, message: str, words: str) -> None:
-        if self._sender._breaker.halt_refused(self._family, message, words).opened or self._standing.state != "probe":
+        if (
+            self._sender._breaker.halt_refused(self._family, message, words).opened
+            or self._standing.state != "probe"
+        ):
             log.error("delivery halted", family=self._family, reason="refused", message=message)
 
     def _recovered(self, was_closed: bool) -> None:
@@ -278,7 +313,9 @@ def _known_bad(jobs: Sequence[Job], standing: Standing) -> bool:
     return all(0 < job.failed_at < standing.last_success for job in jobs)
 
 
-def _log_request(shard: int, request: request_builder.Request, answer: Answer | NoAnswer, started: float) -> None:
+def _log_request(
+    shard: int, request: request_builder.Request, answer: Answer | NoAnswer, started: float
+) -> None:
     status = answer.status if isinstance(answer, Answer) else None
     log.info(
         "request",

@@ -98,7 +98,9 @@ class ShardQueue:
         """
         self.fence = fence
         self.token = f"{fence}:{self.claim_id}"
-        shards = int(self._run(lua_scripts.TAKE, self.claim_id, self.token, LEASE_MS, lua_scripts.GROUP))
+        shards = int(
+            self._run(lua_scripts.TAKE, self.claim_id, self.token, LEASE_MS, lua_scripts.GROUP)
+        )
         if shards < 0:
             raise LeaseLost(f"shard {self.shard}")
         return shards
@@ -136,7 +138,9 @@ class ShardQueue:
         Raises:
             LeaseLost: the lease is not ours any more; nothing was noted.
         """
-        count, deliveries, most = self._run(lua_scripts.HAND_OUT, self.token, LEASE_MS, lane, HANDED_MS, *jobs)
+        count, deliveries, most = self._run(
+            lua_scripts.HAND_OUT, self.token, LEASE_MS, lane, HANDED_MS, *jobs
+        )
         if count < 0:
             raise LeaseLost(f"shard {self.shard}")
         return HandedOut(tuple(jobs[:count]), deliveries, most)
@@ -150,11 +154,17 @@ class ShardQueue:
         if read.entries and read.deliveries >= ALONE:
             ids: list[Any] = [entry.id for entry in read.entries]
             name = stream(self.shard, lane)
-            self._client.xclaim(name, lua_scripts.GROUP, lua_scripts.CONSUMER, 0, ids, retrycount=ALONE, justid=True)
+            self._client.xclaim(
+                name, lua_scripts.GROUP, lua_scripts.CONSUMER, 0, ids, retrycount=ALONE, justid=True
+            )
         if handed.jobs and handed.deliveries >= ALONE:
-            self._client.hset(handed_out(self.shard, lane), mapping=dict.fromkeys(handed.jobs, ALONE))
+            self._client.hset(
+                handed_out(self.shard, lane), mapping=dict.fromkeys(handed.jobs, ALONE)
+            )
 
-    def acknowledge(self, lane: Lane, entries: Sequence[RawEntry], handed: Sequence[str] = ()) -> None:
+    def acknowledge(
+        self, lane: Lane, entries: Sequence[RawEntry], handed: Sequence[str] = ()
+    ) -> None:
         """Acknowledge and delete entries whose jobs are settled, and forget that jobs of the backlog were handed out."""
         if not entries and not handed:
             return
@@ -164,8 +174,17 @@ class ShardQueue:
                 transaction.xack(name, lua_scripts.GROUP, *single)
                 transaction.xdel(name, *single)
             if len(single) < len(entries):
-                held = [value for entry in entries if entry.jobs > 1 for value in (entry.id, entry.jobs)]
-                transaction.eval(lua_scripts.ACKNOWLEDGE, 2, name, more(self.shard, lane), lua_scripts.GROUP, *held)
+                held = [
+                    value for entry in entries if entry.jobs > 1 for value in (entry.id, entry.jobs)
+                ]
+                transaction.eval(
+                    lua_scripts.ACKNOWLEDGE,
+                    2,
+                    name,
+                    more(self.shard, lane),
+                    lua_scripts.GROUP,
+                    *held,
+                )
             if handed:
                 transaction.hdel(handed_out(self.shard, lane), *handed)
             transaction.execute()
@@ -187,7 +206,9 @@ def _entry(name: str, version: bytes | None, data: Any, jobs: int) -> RawEntry:
     if version is not None:
         return RawEntry(name, version, data, None, jobs)
     # Of the fields only, or of nothing at all.
-    return RawEntry(name, None, None, dict(zip(data[::2], data[1::2], strict=True)) if data else None)
+    return RawEntry(
+        name, None, None, dict(zip(data[::2], data[1::2], strict=True)) if data else None
+    )
 
 
 def last_entries(client: redis.Redis, shards: Sequence[int], lane: Lane) -> dict[int, int]:
@@ -198,7 +219,9 @@ def last_entries(client: redis.Redis, shards: Sequence[int], lane: Lane) -> dict
         answers = transaction.execute(raise_on_error=False)
     return {
         # There is no such stream: nothing was ever enqueued here.
-        shard: 0 if isinstance(answer, redis.ResponseError) else entry_number(answer["last-generated-id"].decode())
+        shard: 0
+        if isinstance(answer, redis.ResponseError)
+        else entry_number(answer["last-generated-id"].decode())
         for shard, answer in zip(shards, answers, strict=True)
     }
 

@@ -79,7 +79,9 @@ class WorkspaceGuard:
         pair = self._credentials()
         verdict = self._examine(pair)
         if verdict.problem == "unreachable":
-            raise UnverifiedError(f"the workspace of the credentials is not known: {verdict.message}")
+            raise UnverifiedError(
+                f"the workspace of the credentials is not known: {verdict.message}"
+            )
         if verdict.problem:
             raise WrongWorkspaceError(verdict.message)
         return pair

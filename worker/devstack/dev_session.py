@@ -54,7 +54,9 @@ def _prepare(folder: Path) -> None:
         # Nobody's repository wants this.
         (folder / ".gitignore").write_text("*\n")
     except OSError as error:
-        raise CommandFailed(f"{folder} cannot be used: {error.strerror}; choose another with --data") from None
+        raise CommandFailed(
+            f"{folder} cannot be used: {error.strerror}; choose another with --data"
+        ) from None
 
 
 def _whereabouts(stack: Stack, folder: Path) -> str:
@@ -75,7 +77,11 @@ def _watch(stack: Stack) -> NoReturn:
 
 def _introduce(console: Console, stack: Stack, folder: Path) -> None:
     file = folder / "env"
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in stack.settings.items() if "LOG" not in name]
+    lines = [
+        f"export {name}={shlex.quote(value)}"
+        for name, value in stack.settings.items()
+        if "LOG" not in name
+    ]
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as written:
         written.write("\n".join(lines) + "\n")

@@ -33,7 +33,9 @@ class Merged:
     def of(self, name: str) -> int:
         """A file descriptor for the child called ``name``; closed by the caller."""
         reading, writing = os.pipe()
-        reader = threading.Thread(target=self._read, args=(name, reading), name=f"lines-of-{name}", daemon=True)
+        reader = threading.Thread(
+            target=self._read, args=(name, reading), name=f"lines-of-{name}", daemon=True
+        )
         self._readers.append(reader)
         reader.start()
         return writing
@@ -57,7 +59,9 @@ class Merged:
         # A child's colours pass; what else steers a terminal was in somebody's data.
         parts = _ANSI.split(line)
         colours = [*_ANSI.findall(line), ""] if self._in_colour else [""] * len(parts)
-        safe = "".join(visible_lines(part) + colour for part, colour in zip(parts, colours, strict=True))
+        safe = "".join(
+            visible_lines(part) + colour for part, colour in zip(parts, colours, strict=True)
+        )
         return _MOMENT.sub(r"\1", safe, count=1)
 
     def _write(self, line: str) -> None:

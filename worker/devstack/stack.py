@@ -28,7 +28,13 @@ READY_S = 60.0
 #: Requests under way are finished before a worker goes.
 WORKER_FAREWELL = ((signal.SIGTERM, 15.0),)
 #: One worker has no neighbours to look for, which would take it a second.
-WORKER = ("--pool=threads", "--concurrency=4", "--hostname=worker@%h", "--without-mingle", "--without-gossip")
+WORKER = (
+    "--pool=threads",
+    "--concurrency=4",
+    "--hostname=worker@%h",
+    "--without-mingle",
+    "--without-gossip",
+)
 OURS = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY")
 
 
@@ -62,7 +68,9 @@ class Stack:
         self._said = said
         self._ports = Ports(folder)
         temporary = folder is None
-        self.redis = ValkeyProcess(folder and folder / "valkey", port=self._ports.last("valkey"), with_password=True)
+        self.redis = ValkeyProcess(
+            folder and folder / "valkey", port=self._ports.last("valkey"), with_password=True
+        )
         # What a power cut would take from a temporary folder, nobody misses.
         self.postgres = PostgresProcess(
             folder and folder / "postgres", port=self._ports.last("postgres"), durable=not temporary
@@ -74,7 +82,9 @@ class Stack:
     @property
     def kept_elsewhere(self) -> Path | None:
         """Where PostgreSQL's data is, if that is not in the folder: it does not run as root."""
-        return None if self.postgres.home == self.postgres.data_dir.resolve() else self.postgres.home
+        return (
+            None if self.postgres.home == self.postgres.data_dir.resolve() else self.postgres.home
+        )
 
     @property
     def settings(self) -> dict[str, str]:
@@ -99,10 +109,17 @@ class Stack:
         try:
             self._said("starting Valkey, PostgreSQL and the sandbox")
             with ThreadPoolExecutor(3) as together:
-                starts = [together.submit(each.start) for each in (self.redis, self.postgres, self.sandbox)]
+                starts = [
+                    together.submit(each.start)
+                    for each in (self.redis, self.postgres, self.sandbox)
+                ]
             for start in starts:
                 start.result()
-            self._ports.keep(valkey=self.redis.port, postgres=self.postgres.port, sandbox=self.sandbox.options.port)
+            self._ports.keep(
+                valkey=self.redis.port,
+                postgres=self.postgres.port,
+                sandbox=self.sandbox.options.port,
+            )
             self._said("setting up tables and queue")
             self._migrate()
             self._said("starting worker and beat")
@@ -141,7 +158,10 @@ class Stack:
         return self.start()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -160,7 +180,17 @@ class Stack:
             return ChildProcess(
                 f"the {command}",
                 # Not the current folder first: there may be a worker.py in it. Quiet: without the banner.
-                [sys.executable, "-P", "-m", "celery", "-q", "-A", "trackrelay", command, *arguments],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "celery",
+                    "-q",
+                    "-A",
+                    "trackrelay",
+                    command,
+                    *arguments,
+                ],
                 env=_environment() | self.settings,
                 cwd=Path.cwd(),
                 output=descriptor,
@@ -196,7 +226,11 @@ class Ports:
             known = json.loads(self._file.read_text()) if self._file else {}
         except (OSError, ValueError):
             return {}
-        return {str(name): int(port) for name, port in known.items()} if isinstance(known, dict) else {}
+        return (
+            {str(name): int(port) for name, port in known.items()}
+            if isinstance(known, dict)
+            else {}
+        )
 
     def last(self, name: str) -> int | None:
         """The port that ``name`` had last time, if it is free."""

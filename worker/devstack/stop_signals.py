@@ -11,7 +11,9 @@ from types import FrameType
 @contextmanager
 def like_ctrl_c() -> Iterator[None]:
     """While this lasts, a SIGTERM, or the terminal's end, is taken for Ctrl-C: what was started is stopped."""
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:

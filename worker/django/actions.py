@@ -93,7 +93,13 @@ def acting(user: Any, note: str = "") -> Iterator[Operators]:
                 note=note or None,
             )
             yield Operators(stores, replayer)
-    except (SQLAlchemyError, sa.exc.NoSuchModuleError, RedisError, QueueProblem, ShardMissing) as error:
+    except (
+        SQLAlchemyError,
+        sa.exc.NoSuchModuleError,
+        RedisError,
+        QueueProblem,
+        ShardMissing,
+    ) as error:
         raise CannotAct(explain(error) or str(error)) from None
     except TrackRelayError as error:
         raise CannotAct(str(error)) from None

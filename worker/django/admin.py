@@ -20,11 +20,26 @@ class WaitingAdmin(ReadingAdmin):
     """Jobs that wait."""
 
     ordering = ("shard", "lane", "position")
-    list_display = ("operation", "key", "why", "shown_since", "shown_due", "attempts", "lane", "source")
+    list_display = (
+        "operation",
+        "key",
+        "why",
+        "shown_since",
+        "shown_due",
+        "attempts",
+        "lane",
+        "source",
+    )
     list_filter = ("reason", "operation", "lane", "shard", "source")
     fieldsets = (
-        (None, {"fields": ("job_id", "operation", "key", "source", "idempotency_key", "enqueued_at")}),
-        ("Why it waits", {"fields": ("reason", "error", "status", "since", "due_at", "attempts", "replayed")}),
+        (
+            None,
+            {"fields": ("job_id", "operation", "key", "source", "idempotency_key", "enqueued_at")},
+        ),
+        (
+            "Why it waits",
+            {"fields": ("reason", "error", "status", "since", "due_at", "attempts", "replayed")},
+        ),
         ("Where", {"fields": ("lane", "shard", "position")}),
         ("Document", {"fields": ("shown_document",)}),
         ("History, oldest first", {"fields": ("shown_history",)}),

@@ -61,10 +61,23 @@ class DeadLetterAdmin(ReadingAdmin):
     list_display = ("job_id", "shown_subject", "why", "shown_died", "shown_state")
     list_filter = (StateFilter, "reason", "operation", "source", "died_at")
     fieldsets = (
-        (None, {"fields": ("shown_state", "operation", ("key", "other_key"), ("source", "idempotency_key"))}),
+        (
+            None,
+            {
+                "fields": (
+                    "shown_state",
+                    "operation",
+                    ("key", "other_key"),
+                    ("source", "idempotency_key"),
+                )
+            },
+        ),
         ("What was said", {"fields": ("reason", "error", "field", ("status", "attempts"))}),
         ("Document", {"fields": ("shown_document",)}),
-        ("History, oldest first", {"fields": ("shown_history", ("enqueued_at", "died_at", "updated_at"))}),
+        (
+            "History, oldest first",
+            {"fields": ("shown_history", ("enqueued_at", "died_at", "updated_at"))},
+        ),
     )
     readonly_fields = ("shown_state", "shown_document", "shown_history")
     actions = ("replay", "discard", "export")
@@ -102,7 +115,9 @@ class DeadLetterAdmin(ReadingAdmin):
         own = [
             path("replay/", view(self.replay_view), name="trackrelay_ops_deadletter_replay"),
             path("discard/", view(self.discard_view), name="trackrelay_ops_deadletter_discard"),
-            path("<str:id>/repair/", view(self.repair_view), name="trackrelay_ops_deadletter_repair"),
+            path(
+                "<str:id>/repair/", view(self.repair_view), name="trackrelay_ops_deadletter_repair"
+            ),
         ]
         return own + super().get_urls()
 
@@ -114,7 +129,9 @@ class DeadLetterAdmin(ReadingAdmin):
             return queryset.defer("body", "raw", "history")
         return queryset
 
-    def render_change_form(self, request: Any, context: Any, *args: Any, obj: Any = None, **kwargs: Any) -> Any:
+    def render_change_form(
+        self, request: Any, context: Any, *args: Any, obj: Any = None, **kwargs: Any
+    ) -> Any:
         """Add what this member of staff may do with the letter."""
         for what in ("replay", "repair", "discard"):
             context[f"may_{what}"] = getattr(self, f"has_{what}_permission")(request)
@@ -157,7 +174,9 @@ class DeadLetterAdmin(ReadingAdmin):
         return StreamingHttpResponse(lines, content_type="application/jsonl", headers=disposition)
 
     def _ids(self, request: Any, queryset: Any) -> list[str]:
-        ids = list(queryset.order_by("enqueued_at", "job_id").values_list("job_id", flat=True)[: MOST + 1])
+        ids = list(
+            queryset.order_by("enqueued_at", "job_id").values_list("job_id", flat=True)[: MOST + 1]
+        )
         if len(ids) > MOST:
             text = f"Only the {MOST:,} oldest: more at once are for the command line, which says how far it is."
             self.message_user(request, text, messages.WARNING)
@@ -197,7 +216,11 @@ class DeadLetterAdmin(ReadingAdmin):
             return redirect(self._list())
         try:
             with acting(request.user) as operators:
-                plan = operators.plan(operators.order(ids), Wanted(states=REPLAYABLE)) if what == "replay" else None
+                plan = (
+                    operators.plan(operators.order(ids), Wanted(states=REPLAYABLE))
+                    if what == "replay"
+                    else None
+                )
         except CannotAct as why:
             self.message_user(request, str(why), messages.ERROR)
             return redirect(self._list())
@@ -212,9 +235,13 @@ class DeadLetterAdmin(ReadingAdmin):
             "plan": plan,
             "by_operation": plan.by_operation.most_common() if plan else (),
             "campaigns": campaigns(plan.younger_events, plan.older_events) if plan else "",
-            "refused": [replace(each, why=in_the_admin(each.why)) for each in plan.refused[:LISTED]] if plan else (),
+            "refused": [replace(each, why=in_the_admin(each.why)) for each in plan.refused[:LISTED]]
+            if plan
+            else (),
             "more_refused": max(0, len(plan.refused) - LISTED) if plan else 0,
-            "can_be_overridden": any(each.kind == "newer" for each in plan.refused) if plan else False,
+            "can_be_overridden": any(each.kind == "newer" for each in plan.refused)
+            if plan
+            else False,
         }
         return TemplateResponse(request, "admin/trackrelay_ops/deadletter/confirm.html", context)
 
@@ -224,14 +251,22 @@ class DeadLetterAdmin(ReadingAdmin):
         refused = {each.id for each in done.refused}
         self._log(request, [id for id in ids if id not in refused], "Replayed.")
         if done.replayed:
-            self.message_user(request, f"{count(done.replayed, 'dead letter')} on the way again.", messages.SUCCESS)
+            self.message_user(
+                request,
+                f"{count(done.replayed, 'dead letter')} on the way again.",
+                messages.SUCCESS,
+            )
         self._say_refused(request, done.refused)
 
     def _say_refused(self, request: Any, refused: list[Refused]) -> None:
         for each in refused[:LISTED]:
-            self.message_user(request, f"{each.id} was not replayed: {in_the_admin(each.why)}", messages.ERROR)
+            self.message_user(
+                request, f"{each.id} was not replayed: {in_the_admin(each.why)}", messages.ERROR
+            )
         if len(refused) > LISTED:
-            self.message_user(request, f"… and {len(refused) - LISTED:,} more were not.", messages.ERROR)
+            self.message_user(
+                request, f"… and {len(refused) - LISTED:,} more were not.", messages.ERROR
+            )
 
     def _discard(self, request: Any, operators: Operators, ids: list[str]) -> None:
         discarded = operators.discard(ids)
@@ -239,7 +274,9 @@ class DeadLetterAdmin(ReadingAdmin):
         left = len(ids) - len(discarded)
         text = f"{count(len(discarded), 'dead letter')} discarded; their rows stay."
         level = messages.WARNING if left else messages.SUCCESS
-        self.message_user(request, text + (f" {left:,} not open, left as they are." if left else ""), level)
+        self.message_user(
+            request, text + (f" {left:,} not open, left as they are." if left else ""), level
+        )
 
     # -- repairing
 
@@ -259,7 +296,9 @@ class DeadLetterAdmin(ReadingAdmin):
                     done = operators.replay([id], form.wanted(REPLAYABLE))
                     if not done.refused:
                         self._log(request, [id], "Repaired and replayed.")
-                        self.message_user(request, "Repaired, and on the way again.", messages.SUCCESS)
+                        self.message_user(
+                            request, "Repaired, and on the way again.", messages.SUCCESS
+                        )
                         return redirect(self._letter(id))
                     form.refuse(done.refused[0])
         except CannotAct as why:
@@ -281,17 +320,23 @@ class DeadLetterAdmin(ReadingAdmin):
         return reverse(f"{self.admin_site.name}:trackrelay_ops_deadletter_changelist")
 
     def _letter(self, id: str) -> str:
-        return reverse(f"{self.admin_site.name}:trackrelay_ops_deadletter_change", args=(quote(id),))
+        return reverse(
+            f"{self.admin_site.name}:trackrelay_ops_deadletter_change", args=(quote(id),)
+        )
 
     def _log(self, request: Any, ids: list[str], message: str) -> None:
-        letters = DeadLetter.objects.using(django_settings().database).only("job_id").filter(pk__in=ids)
+        letters = (
+            DeadLetter.objects.using(django_settings().database).only("job_id").filter(pk__in=ids)
+        )
         self._write_log(request, letters, message)
 
     def _write_log(self, request: Any, letters: Any, message: str) -> None:
         from django.contrib.admin.models import LogEntry
 
         if found := list(letters):
-            LogEntry.objects.log_actions(request.user.pk, found, CHANGE, message, single_object=len(found) == 1)
+            LogEntry.objects.log_actions(
+                request.user.pk, found, CHANGE, message, single_object=len(found) == 1
+            )
 
 
 def _exported(user: Any, ids: list[str]) -> Iterator[str]:

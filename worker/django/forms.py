@@ -72,7 +72,11 @@ class RepairForm(_ActingForm):
 
     document = forms.CharField(
         widget=forms.Textarea(
-            attrs={"rows": 22, "spellcheck": "false", "style": "width:100%;font-family:monospace;font-size:13px"}
+            attrs={
+                "rows": 22,
+                "spellcheck": "false",
+                "style": "width:100%;font-family:monospace;font-size:13px",
+            }
         ),
         strip=False,
     )
@@ -80,7 +84,9 @@ class RepairForm(_ActingForm):
 
     def __init__(self, letter: Letter, data: Any = None) -> None:
         self._before = document_of(letter)
-        text = json.dumps(TEMPLATE if self._before is None else self._before, indent=2, ensure_ascii=False)
+        text = json.dumps(
+            TEMPLATE if self._before is None else self._before, indent=2, ensure_ascii=False
+        )
         super().__init__(data, initial={"document": text})
         self._letter = letter
         #: What the repair would change; known once it was checked.
@@ -94,7 +100,9 @@ class RepairForm(_ActingForm):
         if not isinstance(document, dict):
             raise forms.ValidationError("The document must be a JSON object: {…}")
         if document == self._before:
-            raise forms.ValidationError("Nothing was changed. To send it as it is, replay it without a repair.")
+            raise forms.ValidationError(
+                "Nothing was changed. To send it as it is, replay it without a repair."
+            )
         return document
 
     def check(self, operators: Operators) -> bool:
@@ -109,7 +117,10 @@ class RepairForm(_ActingForm):
 
     def refuse(self, refused: Refused) -> None:
         """Say why it is not replayed, where it can be changed."""
-        self.add_error("document" if refused.kind in ("invalid", "repair", "keys") else None, in_the_admin(refused.why))
+        self.add_error(
+            "document" if refused.kind in ("invalid", "repair", "keys") else None,
+            in_the_admin(refused.why),
+        )
 
     def wanted(self, states: frozenset[State]) -> Wanted:
         """How it is to be replayed."""

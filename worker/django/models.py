@@ -11,7 +11,11 @@ class Document(models.JSONField):
     """A column of JSON: the driver decodes ``json`` by itself, and Django ``jsonb``."""
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
-        return super().from_db_value(value, expression, connection) if isinstance(value, str) else value
+        return (
+            super().from_db_value(value, expression, connection)
+            if isinstance(value, str)
+            else value
+        )
 
 
 class Moment(models.DateTimeField):
@@ -25,7 +29,9 @@ class Moment(models.DateTimeField):
 
 class _Job(models.Model):
     job_id = models.CharField("id", max_length=26, primary_key=True)
-    key = models.TextField(help_text="Whose order holds. Made of an email, a phone or an anonymous id, it is a hash.")
+    key = models.TextField(
+        help_text="Whose order holds. Made of an email, a phone or an anonymous id, it is a hash."
+    )
     operation = models.TextField()
     lane = models.CharField(max_length=4)
     source = models.TextField(null=True)
@@ -35,7 +41,9 @@ class _Job(models.Model):
     reason = models.TextField()
     error = models.TextField("what was said", null=True)
     status = models.SmallIntegerField("HTTP status", null=True)
-    attempts = models.SmallIntegerField(help_text="Those that counted against it; an outage does not.")
+    attempts = models.SmallIntegerField(
+        help_text="Those that counted against it; an outage does not."
+    )
     enqueued_at = Moment("enqueued")
     history = Document()
 

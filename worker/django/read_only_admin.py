@@ -40,7 +40,11 @@ class ReadingAdmin(admin.ModelAdmin):
     def get_queryset(self, request: Any) -> Any:
         """From the database that TRACKRELAY["DATABASE"] names, whatever routers say."""
         # Documents are large; and the driver decodes them as it reads the row, which fails for what no parser takes.
-        return self.model._default_manager.using(django_settings().database).order_by(*self.ordering).defer("body")
+        return (
+            self.model._default_manager.using(django_settings().database)
+            .order_by(*self.ordering)
+            .defer("body")
+        )
 
     def has_add_permission(self, request: Any) -> bool:
         return False
@@ -61,7 +65,9 @@ class ReadingAdmin(admin.ModelAdmin):
         show = super().changelist_view
         return self._shown(request, lambda: show(request, extra_context))
 
-    def change_view(self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+    def change_view(
+        self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
         show = super().change_view
         return self._shown(request, lambda: show(request, object_id, form_url, extra_context))
 
@@ -93,7 +99,11 @@ class ReadingAdmin(admin.ModelAdmin):
             return queryset, False
         keys = self._keys(request, term)
         # By a key of whose row another one of the same job may stand in the list.
-        of_keys = self.model._default_manager.using(django_settings().database).filter(key__in=keys).values("job_id")
+        of_keys = (
+            self.model._default_manager.using(django_settings().database)
+            .filter(key__in=keys)
+            .values("job_id")
+        )
         meant = Q(job_id__in=of_keys) | Q(idempotency_key=term) | Q(error__icontains=term)
         if any(field.name == "other_key" for field in self.model._meta.get_fields()):
             meant |= Q(other_key__in=keys) | Q(field__icontains=term)

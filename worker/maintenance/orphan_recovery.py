@@ -22,9 +22,13 @@ def take_care(resources: Resources) -> None:
         return
     with resources.engine.connect() as connection:
         found = orphaned_rows.stuck(connection)
-    halves = [job for job in found if not job.settled and job.missing and _have_passed(resources, job)]
+    halves = [
+        job for job in found if not job.settled and job.missing and _have_passed(resources, job)
+    ]
     # Of a repeat, one shard knew the dead letter and dropped it; when the other one read it, somebody had discarded the letter.
-    settled = [job for job in found if job.settled] + [job for job in halves if job.state == "discarded"]
+    settled = [job for job in found if job.settled] + [
+        job for job in halves if job.state == "discarded"
+    ]
     alone = [job for job in halves if job.state != "discarded"]
     with resources.engine.begin() as connection:
         taken_out = orphaned_rows.take_out(connection, settled, resources.rules.merge_delay_s)
@@ -42,5 +46,6 @@ def _have_passed(resources: Resources, job: Stuck) -> bool:
         for shard in job.missing:
             heads.xrange(stream(shard, job.lane), count=1)
         return all(
-            not first or int(first[0][0].partition(b"-")[0]) > int(job.entered_at * 1000) for first in heads.execute()
+            not first or int(first[0][0].partition(b"-")[0]) > int(job.entered_at * 1000)
+            for first in heads.execute()
         )

@@ -24,16 +24,21 @@ def prune_all(resources: Resources) -> dict[str, int]:
         return {}
     settings = resources.settings
     return {
-        "ledger": prune_ledger(resources.engine, settings.ledger_retention, settings.dead_letter_retention),
+        "ledger": prune_ledger(
+            resources.engine, settings.ledger_retention, settings.dead_letter_retention
+        ),
         "dead_letters": _in_chunks(
-            resources.engine, lambda connection: dead_letters.prune(connection, settings.dead_letter_retention)
+            resources.engine,
+            lambda connection: dead_letters.prune(connection, settings.dead_letter_retention),
         ),
     }
 
 
 def prune_ledger(engine: sa.Engine, retention: timedelta, dead_letter_retention: timedelta) -> int:
     """Delete ledger rows older than ``retention``, deletes and suppressions only when no dead letter is older."""
-    return _in_chunks(engine, lambda connection: ledger.prune(connection, retention, dead_letter_retention))
+    return _in_chunks(
+        engine, lambda connection: ledger.prune(connection, retention, dead_letter_retention)
+    )
 
 
 def _in_chunks(engine: sa.Engine, prune: Callable[[sa.Connection], int]) -> int:

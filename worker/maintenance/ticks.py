@@ -12,7 +12,12 @@ from trackrelay.queue.redis_keys import LANES, PREFIX
 from trackrelay.worker.delivery.shard_queue import ring
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.queue import queue_length
-from trackrelay.worker.queue.queue_agreement import StoresDiffer, agree, resume_delivery, stop_delivery
+from trackrelay.worker.queue.queue_agreement import (
+    StoresDiffer,
+    agree,
+    resume_delivery,
+    stop_delivery,
+)
 from trackrelay.worker.queue.queue_config import QueueConfig
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import due_jobs, incident_log, shards
@@ -35,7 +40,11 @@ def ring_forgotten(resources: Resources) -> list[int]:
     with resources.engine.begin() as connection:
         shards.sign_of_life(connection)
         families = resources.breaker.standings(may_probe=None).may_try
-        to_try = _with_something_due(connection, resources, config.shards, families) if families else set()
+        to_try = (
+            _with_something_due(connection, resources, config.shards, families)
+            if families
+            else set()
+        )
         paused = shards.paused(connection)
         # What the streams hold is noted in the transaction that began before they were looked at.
         found = queue_length.look(client, config.shards)
@@ -65,7 +74,11 @@ def _with_something_due(
     connection: sa.Connection, resources: Resources, count: int, families: frozenset[Family]
 ) -> set[int]:
     began = time.monotonic()
-    sweeps = {(shard, lane): resources.tick_sweeps[shard, lane] for shard in range(count) for lane in LANES}
+    sweeps = {
+        (shard, lane): resources.tick_sweeps[shard, lane]
+        for shard in range(count)
+        for lane in LANES
+    }
     starts = {place: sweep.start(began) for place, sweep in sweeps.items()}
     found = due_jobs.firsts(connection, starts, families)
     ended = time.monotonic()

@@ -21,7 +21,11 @@ REQUEST_TIMEOUT_S = 10.0
 
 
 def migrate(
-    engine: sa.Engine, client: redis.Redis, shards: int | None, *, request_timeout_s: float = REQUEST_TIMEOUT_S
+    engine: sa.Engine,
+    client: redis.Redis,
+    shards: int | None,
+    *,
+    request_timeout_s: float = REQUEST_TIMEOUT_S,
 ) -> QueueConfig:
     """Bring Postgres and Redis to what this version needs.
 

@@ -42,7 +42,9 @@ local moving = redis.call('GET', KEYS[1])
 if not moving or moving == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 """
 # KEYS: moving. ARGV: what to delete
-_GO_ON = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_GO_ON = (
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+)
 
 # KEYS: config, moving. ARGV: prefix, generation and shards as they were read, shards and format as they should be, what stands
 # in moving while the stores differ
@@ -74,7 +76,9 @@ def agree(client: redis.Redis, engine: sa.Engine, configured: Settings) -> Queue
     return agree_within(client, engine, configured.request_timeout.total_seconds())
 
 
-def agree_within(client: redis.Redis, engine: sa.Engine, request_timeout_s: float) -> QueueConfig | None:
+def agree_within(
+    client: redis.Redis, engine: sa.Engine, request_timeout_s: float
+) -> QueueConfig | None:
     """Do the same; a holder's request takes ``request_timeout_s`` at the most."""
     problem: str | None = None
     for _ in range(READS):
@@ -110,9 +114,17 @@ def difference(config: QueueConfig, record: QueueRecord, moving: str = "") -> st
     if record.generation:
         pairs += [
             (f"format {config.format}", f"{record.format}", config.format != record.format),
-            (f"generation {config.generation}", record.generation, config.generation != record.generation),
+            (
+                f"generation {config.generation}",
+                record.generation,
+                config.generation != record.generation,
+            ),
         ]
-    found = [f"the queue in Redis has {ours}, Postgres knows {theirs}" for ours, theirs, differs in pairs if differs]
+    found = [
+        f"the queue in Redis has {ours}, Postgres knows {theirs}"
+        for ours, theirs, differs in pairs
+        if differs
+    ]
     if not found:
         return None
     return (
@@ -147,7 +159,11 @@ def _note(engine: sa.Engine, config: QueueConfig, record: QueueRecord) -> None:
 
 
 def _mend(
-    client: redis.Redis, engine: sa.Engine, config: QueueConfig, record: QueueRecord, request_timeout_s: float
+    client: redis.Redis,
+    engine: sa.Engine,
+    config: QueueConfig,
+    record: QueueRecord,
+    request_timeout_s: float,
 ) -> None:
     version = record.format or config.format
     if (config.shards, config.format) == (record.shards, version) and record.pending:
@@ -156,11 +172,19 @@ def _mend(
         return
     if version > FORMAT_VERSION:
         return
-    arguments: list[str | int] = [PREFIX, config.generation, config.shards, record.shards, version, DIFFERS]
+    arguments: list[str | int] = [
+        PREFIX,
+        config.generation,
+        config.shards,
+        record.shards,
+        version,
+        DIFFERS,
+    ]
     if not client.eval(_MEND, 2, CONFIG, MOVING, *arguments):
         return
     log.error(
-        "Redis had another queue than Postgres, an empty one; it has what Postgres knows now", shards=record.shards
+        "Redis had another queue than Postgres, an empty one; it has what Postgres knows now",
+        shards=record.shards,
     )
     with engine.begin() as connection:
         now = queue_record.lock(connection)

@@ -42,7 +42,11 @@ def set_up(client: redis.Redis, shards: int | None) -> QueueConfig:
     Raises:
         QueueProblem: another number of shards stands there than ``shards``.
     """
-    for name, value in (("generation", new_id()), ("format", FORMAT_VERSION), ("shards", shards or DEFAULT_SHARDS)):
+    for name, value in (
+        ("generation", new_id()),
+        ("format", FORMAT_VERSION),
+        ("shards", shards or DEFAULT_SHARDS),
+    ):
         client.hsetnx(CONFIG, name, str(value))
     return check_queue(client, shards)
 

@@ -39,7 +39,9 @@ def lengths(client: redis.Redis, shards: int) -> dict[tuple[int, Lane], int]:
         for shard, lane in places:
             ask(asked, shard, lane)
         answers = asked.execute()
-    return {place: length(*answers[2 * index : 2 * index + 2]) for index, place in enumerate(places)}
+    return {
+        place: length(*answers[2 * index : 2 * index + 2]) for index, place in enumerate(places)
+    }
 
 
 def jobs_queued(client: redis.Redis, shards: int) -> int:

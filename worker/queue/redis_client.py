@@ -13,7 +13,13 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import redis
-from redis.exceptions import BusyLoadingError, ConnectionError, MasterDownError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    MasterDownError,
+    ReadOnlyError,
+    ResponseError,
+)
 
 from trackrelay.queue.connections import connection_options
 from trackrelay.worker.settings import Settings
@@ -52,12 +58,16 @@ class LeavesReplicas:
             self.disconnect()  # type: ignore[attr-defined]
             if self.on_demoted:
                 self.on_demoted()
-            raise NotPrimaryError(f"this Redis takes no writes, connecting anew: {error}") from error
+            raise NotPrimaryError(
+                f"this Redis takes no writes, connecting anew: {error}"
+            ) from error
 
 
 def connect(configured: Settings) -> redis.Redis:
     """A client for the worker and the command line; connects at first use."""
-    pool = redis.ConnectionPool.from_url(configured.redis_url.get_secret_value(), **connection_options(TIMEOUT_S))
+    pool = redis.ConnectionPool.from_url(
+        configured.redis_url.get_secret_value(), **connection_options(TIMEOUT_S)
+    )
 
     def drop_idle() -> None:
         pool.disconnect(inuse_connections=False)

@@ -56,7 +56,9 @@ redis.call('SET', KEYS[1], 'drain', 'PX', ARGV[1])
 return 1
 """
 # KEYS: moving. ARGV: what it must say, milliseconds
-_RENEW = "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0"
+_RENEW = (
+    "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0"
+)
 # KEYS: moving. ARGV: milliseconds. Only what has stood without a break: else workers have taken shards up again meanwhile.
 _CLOSE = """
 if redis.call('GET', KEYS[1]) ~= 'drain' then return 0 end
@@ -189,7 +191,9 @@ class Resharding:
             paused = shards.paused(connection)
             count, _ = shards.extent(connection)
         if paused and len(paused) < count:
-            raise CannotReshard("some shards are paused, and what is in them would move: resume them, or pause all")
+            raise CannotReshard(
+                "some shards are paused, and what is in them would move: resume them, or pause all"
+            )
 
     def _stand(self) -> None:
         if not self._client.eval(_STAND, 1, MOVING, MOVING_MS):
@@ -218,7 +222,9 @@ class Resharding:
     def _wait_for_holders(self, before: int) -> None:
         self._wait_until_released(before, lambda: self._renew("drain", MOVING_MS))
 
-    def _wait_until_released(self, before: int, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def _wait_until_released(
+        self, before: int, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         self._say("waiting for requests that are on their way")
         longest = self._settings.request_timeout.total_seconds() + 2 * GRACE_S + LEASE_MS / 1000 + 5
         until = time.monotonic() + longest
@@ -241,10 +247,19 @@ class Resharding:
         for shard in range(before):
             self._renew(what, milliseconds)
             try:
-                empty(shard, self._client, self._engine, decoder, self._rules, lambda: self._renew(what, milliseconds))
+                empty(
+                    shard,
+                    self._client,
+                    self._engine,
+                    decoder,
+                    self._rules,
+                    lambda: self._renew(what, milliseconds),
+                )
             except (LeaseLost, FenceLost) as lost:
                 # Nothing that was in hand is settled twice, and the next pass takes it up.
-                self._say(f"shard {shard} took too long, and is begun again ({type(lost).__name__})")
+                self._say(
+                    f"shard {shard} took too long, and is begun again ({type(lost).__name__})"
+                )
                 time.sleep(_POLL_S)
             except NewerFormat as newer:
                 raise CannotReshard(str(newer)) from None

@@ -124,14 +124,18 @@ class Relay:
             # It may be another environment's queue: nothing goes there before Postgres knows it.
             config = self._agreement.config()
             if config is None:
-                raise QueueGone("the queue was never set up in this Redis: run `trackrelay migrate`")
+                raise QueueGone(
+                    "the queue was never set up in this Redis: run `trackrelay migrate`"
+                )
             self._start_over()
         self._config = config
         try:
             return self._relay(config)
         except GenerationDiffers as differs:
             if differs.actual is None:
-                log.error("Redis has lost its latest entries; what has not arrived is relayed again")
+                log.error(
+                    "Redis has lost its latest entries; what has not arrived is relayed again"
+                )
                 self._agreement.replace_generation(config.generation)
             return Look(more=True)
         except (QueueNotSetUp, ShardsDiffer):
@@ -169,11 +173,17 @@ class Relay:
             # The highest of both: the rows of our own appends may have been let go since.
             self._remembered = max(self._remembered, self._rows.last_turn(config.generation))
             self._remembered_until = now + REMEMBERED_S
-        rows = self._rows.unrelayed(ROWS) if self._caught_up else self._rows.not_relayed_in(config.generation, ROWS)
+        rows = (
+            self._rows.unrelayed(ROWS)
+            if self._caught_up
+            else self._rows.not_relayed_in(config.generation, ROWS)
+        )
         relayed = 0
         known = list(itertools.takewhile(lambda row: row.format <= FORMAT_VERSION, rows))
         for lane, ready in _appends(self._ready(self._without_arrived(known))):
-            appended = self._queue.append([each.entry for each in ready], lane, config, self._remembered)
+            appended = self._queue.append(
+                [each.entry for each in ready], lane, config, self._remembered
+            )
             failpoint("after_relay_append")
             self._mark(config, [each.row for each in ready], appended.turn, appended.places)
             self._note_again([each.row for each in ready])
@@ -189,7 +199,9 @@ class Relay:
         self._caught_up = self._caught_up or not more
         return Look(relayed, more)
 
-    def _mark(self, config: QueueConfig, rows: Sequence[Row], turn: int, places: Sequence[str]) -> None:
+    def _mark(
+        self, config: QueueConfig, rows: Sequence[Row], turn: int, places: Sequence[str]
+    ) -> None:
         self._rows.mark(
             [
                 Mark(row.id, row.generation, config.generation, turn, place)
@@ -255,7 +267,11 @@ class Relay:
             self._caught_up = False
         # Asked after the rows were read: whatever was appended later is not among them.
         heads = self._queue.heads(config, LANES)
-        gone = [row for row in rows if row.generation == config.generation and heads.have_passed(row.place, row.lane)]
+        gone = [
+            row
+            for row in rows
+            if row.generation == config.generation and heads.have_passed(row.place, row.lane)
+        ]
         confirmed = self._let_go(gone, config)
         more = len(gone) > CONFIRM_ROWS // 2
         self._confirm_at = 0.0 if more else time.monotonic() + CONFIRM_S
@@ -279,7 +295,10 @@ class Relay:
             self._rows.delete(arrived)
         # If all of the queue was lost, they go again in any case, with everything else.
         if lost and self._queue.config() == config:
-            log.warning("stream entries were deleted by somebody else; their jobs are relayed again", jobs=len(lost))
+            log.warning(
+                "stream entries were deleted by somebody else; their jobs are relayed again",
+                jobs=len(lost),
+            )
             self._rows.unmark([row.id for row in lost])
         return len(arrived)
 

@@ -34,7 +34,15 @@ STANDBY_S = 1.0
 #: How long it waits after something went wrong.
 TROUBLE_S = 1.0
 
-_EXPECTED = (RedisError, SQLAlchemyError, OSError, TrackRelayError, NewerRow, QueueGone, QueueProblem)
+_EXPECTED = (
+    RedisError,
+    SQLAlchemyError,
+    OSError,
+    TrackRelayError,
+    NewerRow,
+    QueueGone,
+    QueueProblem,
+)
 
 
 @dataclass(slots=True)
@@ -126,12 +134,16 @@ class Loop:
         self.done.trouble[what] = error
 
 
-def make_loop(rows: Rows, configured: Settings, client: redis.Redis, stores: sa.Engine, stop: threading.Event) -> Loop:
+def make_loop(
+    rows: Rows, configured: Settings, client: redis.Redis, stores: sa.Engine, stop: threading.Event
+) -> Loop:
     """A relay for the outbox ``rows``."""
     queue = RelayQueue(client, max_length=configured.max_queue_length)
     agreement = Agreement(
         config=lambda: agree(client, stores, configured),
         replace_generation=lambda lost: replace_generation(client, stores, lost),
     )
-    relay = Relay(rows, queue, stores, agreement, lambda: KeyHasher(key_hash_secret(configured, stores)))
+    relay = Relay(
+        rows, queue, stores, agreement, lambda: KeyHasher(key_hash_secret(configured, stores))
+    )
     return Loop(relay, queue, rows.name, stop)

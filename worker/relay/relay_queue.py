@@ -86,7 +86,9 @@ class RelayQueue:
         """The queue's set-up, or None if there is none."""
         return queue_config.read(self._client)
 
-    def append(self, entries: Sequence[Entry], lane: Lane, config: QueueConfig, remembered: int) -> Appended:
+    def append(
+        self, entries: Sequence[Entry], lane: Lane, config: QueueConfig, remembered: int
+    ) -> Appended:
         """Append all ``entries``, or raise and append none (but that it may have happened if Redis did not answer).
 
         Args:

@@ -40,7 +40,9 @@ def start() -> None:
     if not configured.outbox_url.get_secret_value():
         return
     stop = threading.Event()
-    thread = threading.Thread(target=_run, args=(configured, stop), name="trackrelay-relay", daemon=True)
+    thread = threading.Thread(
+        target=_run, args=(configured, stop), name="trackrelay-relay", daemon=True
+    )
     _running = _Running(os.getpid(), thread, stop)
     thread.start()
 
@@ -58,4 +60,10 @@ def _run(configured: Settings, stop: threading.Event) -> None:
     from .relay_loop import make_loop
     from .sql_outbox_rows import SqlRows
 
-    make_loop(SqlRows(configured.outbox_url.get_secret_value()), configured, connect(configured), engine(), stop).run()
+    make_loop(
+        SqlRows(configured.outbox_url.get_secret_value()),
+        configured,
+        connect(configured),
+        engine(),
+        stop,
+    ).run()

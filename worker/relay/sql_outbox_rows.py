@@ -19,7 +19,9 @@ from .outbox_rows import Mark, Relayed, Row
 TIMEOUT_S = 5.0
 
 _c = table.c
-_ROW = sa.select(_c.id, _c.job_id, _c.lane, _c.format, _c.entry, _c.accepted_ms, _c.generation).order_by(_c.id)
+_ROW = sa.select(
+    _c.id, _c.job_id, _c.lane, _c.format, _c.entry, _c.accepted_ms, _c.generation
+).order_by(_c.id)
 _UNRELAYED = _ROW.where(_c.generation.is_(None)).limit(sa.bindparam("most"))
 _NOT_RELAYED_IN = _ROW.where(
     sa.or_(_c.generation.is_(None), _c.generation != sa.bindparam("generation_in_force"))
@@ -35,8 +37,14 @@ _LAST_TURN = sa.select(sa.func.coalesce(sa.func.max(_c.turn), 0)).where(
 )
 _MARK = (
     sa.update(table)
-    .where(_c.id == sa.bindparam("row_id"), sa.func.coalesce(_c.generation, "") == sa.bindparam("was"))
-    .values(generation=sa.bindparam("marked_generation"), turn=sa.bindparam("marked_turn"), place=sa.bindparam("at"))
+    .where(
+        _c.id == sa.bindparam("row_id"), sa.func.coalesce(_c.generation, "") == sa.bindparam("was")
+    )
+    .values(
+        generation=sa.bindparam("marked_generation"),
+        turn=sa.bindparam("marked_turn"),
+        place=sa.bindparam("at"),
+    )
 )
 # One statement for all of them, which PostgreSQL reads once.
 _MARK_ON_POSTGRESQL = sa.text(f"""
@@ -83,11 +91,16 @@ class SqlRows:
 
     def relayed(self, after: int, most: int) -> list[Relayed]:
         with self._engine.connect() as connection:
-            return [Relayed(*row) for row in connection.execute(_RELAYED, {"after": after, "most": most})]
+            return [
+                Relayed(*row)
+                for row in connection.execute(_RELAYED, {"after": after, "most": most})
+            ]
 
     def last_turn(self, generation: str) -> int:
         with self._engine.connect() as connection:
-            return int(connection.execute(_LAST_TURN, {"generation_in_force": generation}).scalar_one())
+            return int(
+                connection.execute(_LAST_TURN, {"generation_in_force": generation}).scalar_one()
+            )
 
     def delete(self, ids: Sequence[int]) -> None:
         with self._engine.begin() as connection:

@@ -18,7 +18,9 @@ _TRY = sa.text("SELECT pg_try_advisory_xact_lock(:lock)")
 
 
 @contextmanager
-def alone(engine: sa.Engine, what: Literal["migrate", "reshard"], *, wait_s: float) -> Iterator[bool]:
+def alone(
+    engine: sa.Engine, what: Literal["migrate", "reshard"], *, wait_s: float
+) -> Iterator[bool]:
     """Lock the others out; gives whether that was possible within ``wait_s``.
 
     The lock belongs to a transaction and not to a session: behind a pooler, another session would be asked to give it back. And

@@ -69,7 +69,9 @@ _REMOVE = sa.text("""
     WHERE b.job_id = row.job_id AND b.key = row.key
     RETURNING b.shard, b.lane, b.key, b.position, b.due_at IS NOT NULL AS was_first
 """)
-_SHARDS_OF = sa.text("SELECT DISTINCT shard FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))")
+_SHARDS_OF = sa.text(
+    "SELECT DISTINCT shard FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))"
+)
 
 # A merge waits a little longer once it is first: Customer.io may still be busy with what was delivered before it.
 _PROMOTE = sa.text("""
@@ -85,7 +87,9 @@ _PROMOTE = sa.text("""
     WHERE b.job_id = first.job_id AND b.key = touched.key AND b.due_at IS NULL
 """)
 
-_HISTORY = sa.text("SELECT job_id, history FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))")
+_HISTORY = sa.text(
+    "SELECT job_id, history FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,9 @@ class Waiting:
     behind: int | None = None
 
 
-def insert(connection: sa.Connection, shard: int, waiting: Sequence[Waiting], positions: Iterable[int]) -> None:
+def insert(
+    connection: sa.Connection, shard: int, waiting: Sequence[Waiting], positions: Iterable[int]
+) -> None:
     """Put jobs at their positions in ``shard``, a row for each key that falls there.
 
     The caller holds the rows of all shards in which they have keys.
@@ -160,10 +166,15 @@ def _changing(waiting: Sequence[Waiting]) -> dict[str, Any]:
 
 def update(connection: sa.Connection, waiting: Sequence[Waiting]) -> None:
     """Note what became of an attempt of jobs that stay where they are."""
-    rows = [(each, key) for each in sorted(waiting, key=lambda each: each.job.id) for key in each.job.keys]
+    rows = [
+        (each, key)
+        for each in sorted(waiting, key=lambda each: each.job.id)
+        for key in each.job.keys
+    ]
     if rows:
         connection.execute(
-            _UPDATE, {**_changing([each for each, _ in rows]), "key": text_array([key for _, key in rows])}
+            _UPDATE,
+            {**_changing([each for each, _ in rows]), "key": text_array([key for _, key in rows])},
         )
 
 
@@ -182,14 +193,20 @@ def remove(connection: sa.Connection, ids: Sequence[str]) -> dict[Place, int]:
 
 def shards_of(connection: sa.Connection, ids: Sequence[str]) -> list[int]:
     """The shards in which jobs have rows."""
-    return [row.shard for row in connection.execute(_SHARDS_OF, {"ids": text_array(ids)})] if ids else []
+    return (
+        [row.shard for row in connection.execute(_SHARDS_OF, {"ids": text_array(ids)})]
+        if ids
+        else []
+    )
 
 
 def histories(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """What happened so far to the jobs among ``ids`` that are in the backlog."""
     if not ids:
         return {}
-    return {row.job_id: row.history for row in connection.execute(_HISTORY, {"ids": text_array(ids)})}
+    return {
+        row.job_id: row.history for row in connection.execute(_HISTORY, {"ids": text_array(ids)})
+    }
 
 
 def promote(connection: sa.Connection, touched: Mapping[Place, int], merge_delay_s: float) -> None:

@@ -61,12 +61,21 @@ class Letter:
         """What was found in place of a document, as text."""
         if self.raw is not None:
             return self.raw.decode(errors="replace")
-        return self.body.decode(errors="replace") if self.body is not None and self.document is None else None
+        return (
+            self.body.decode(errors="replace")
+            if self.body is not None and self.document is None
+            else None
+        )
 
     @property
     def first_died_at(self) -> float:
         """When it died for the first time: each replay notes when the death before it was."""
-        return min([self.died_at, *(float(event["died_at"]) for event in self.history if "died_at" in event)])
+        return min(
+            [
+                self.died_at,
+                *(float(event["died_at"]) for event in self.history if "died_at" in event),
+            ]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +124,9 @@ _LOAD = sa.text("""
     FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS wanted (job_id, place)
     JOIN trackrelay_dead_letters d ON d.job_id = wanted.job_id ORDER BY place
 """)
-_BEGINNING = sa.text("SELECT job_id FROM trackrelay_dead_letters WHERE starts_with(job_id, :start) ORDER BY 1 LIMIT 2")
+_BEGINNING = sa.text(
+    "SELECT job_id FROM trackrelay_dead_letters WHERE starts_with(job_id, :start) ORDER BY 1 LIMIT 2"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +141,17 @@ class Count:
 
 def ids(connection: sa.Connection, filters: Filters, limit: int | None = None) -> list[str]:
     """The ids of the letters meant, in the order they were enqueued."""
-    return [row.job_id for row in connection.execute(_IDS, {**_parameters(filters), "limit": limit})]
+    return [
+        row.job_id for row in connection.execute(_IDS, {**_parameters(filters), "limit": limit})
+    ]
 
 
 def newest_ids(connection: sa.Connection, filters: Filters, limit: int | None = None) -> list[str]:
     """The ids of the letters meant, those that died last first."""
-    return [row.job_id for row in connection.execute(_NEWEST_IDS, {**_parameters(filters), "limit": limit})]
+    return [
+        row.job_id
+        for row in connection.execute(_NEWEST_IDS, {**_parameters(filters), "limit": limit})
+    ]
 
 
 def counts(connection: sa.Connection, filters: Filters) -> list[Count]:

@@ -39,7 +39,9 @@ _INSERT = sa.text("""
 """)
 
 # Of an operation that was refused at the call: it was never a job before, and is not opened again when its entry is read again.
-_INSERT_NEW = sa.text(_INSERT.text.partition("ON CONFLICT")[0] + "ON CONFLICT (job_id) DO NOTHING RETURNING job_id")
+_INSERT_NEW = sa.text(
+    _INSERT.text.partition("ON CONFLICT")[0] + "ON CONFLICT (job_id) DO NOTHING RETURNING job_id"
+)
 
 _DELIVERED = sa.text("""
     UPDATE trackrelay_dead_letters SET state = 'delivered', updated_at = now(),
@@ -88,7 +90,10 @@ def _parameters(deaths: Sequence[Death]) -> dict[str, Any]:
         "idempotency_key": [job.idempotency_key for job in jobs],
         "trace": [job.trace for job in jobs],
         "lane": [job.lane for job in jobs],
-        "body": [job.body.decode() if death.raw is None else None for job, death in zip(jobs, in_order, strict=True)],
+        "body": [
+            job.body.decode() if death.raw is None else None
+            for job, death in zip(jobs, in_order, strict=True)
+        ],
         "raw": [death.raw for death in in_order],
         "reason": [death.reason for death in in_order],
         "error": [plain(death.error) for death in in_order],
@@ -114,7 +119,9 @@ PRUNE_CHUNK = 5_000
 
 def prune(connection: sa.Connection, retention: timedelta) -> int:
     """Delete one chunk of dead letters that were settled longer ago than ``retention``; returns how many."""
-    result = connection.execute(_PRUNE, {"retention_s": retention.total_seconds(), "chunk": PRUNE_CHUNK})
+    result = connection.execute(
+        _PRUNE, {"retention_s": retention.total_seconds(), "chunk": PRUNE_CHUNK}
+    )
     return result.rowcount
 
 

@@ -201,4 +201,6 @@ def firsts(
             "families": text_array(sorted(families)),
         },
     )
-    return {(row.shard, row.lane): Seen(row.position, row.position, row.next_position) for row in rows}
+    return {
+        (row.shard, row.lane): Seen(row.position, row.position, row.next_position) for row in rows
+    }

@@ -26,7 +26,9 @@ _BOUNDS = {
     "lock_timeout": LOCK_TIMEOUT_MS,
     "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS,
 }
-_SET_BOUNDS = "; ".join(f"SET LOCAL {name} = {milliseconds}" for name, milliseconds in _BOUNDS.items())
+_SET_BOUNDS = "; ".join(
+    f"SET LOCAL {name} = {milliseconds}" for name, milliseconds in _BOUNDS.items()
+)
 _STATEMENT_TIMEOUT = "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'"
 #: Answers of a server, or of what stands before it, that another connection may not get: a session that became read-only when its
 #: server was demoted (25006) stays so for as long as it lives, and one that is being shut down or started takes nothing.
@@ -48,7 +50,9 @@ def make_engine(configured: Settings, *, pool_size: int = 10) -> sa.Engine:
         connect_args={
             "connect_timeout": 5,
             "application_name": "trackrelay",
-            "options": " ".join(f"-c {name}={milliseconds}" for name, milliseconds in _BOUNDS.items()),
+            "options": " ".join(
+                f"-c {name}={milliseconds}" for name, milliseconds in _BOUNDS.items()
+            ),
             # Behind a pooler the next transaction's session knows nothing of them. Nor do they make a round of a thousand jobs faster.
             "prepare_threshold": None,
             # A server that went away without a word is noticed within seconds.
@@ -82,10 +86,14 @@ def _connect(dialect: Any, _: object, arguments: Any, options: dict[str, Any]) -
     except dialect.loaded_dbapi.OperationalError as error:
         if "unsupported startup parameter" not in str(error):
             raise
-    return dialect.connect(*arguments, **{name: value for name, value in options.items() if name != "options"})
+    return dialect.connect(
+        *arguments, **{name: value for name, value in options.items() if name != "options"}
+    )
 
 
-def _look_at_bounds(connection: sa.engine.interfaces.DBAPIConnection, record: sa.pool.ConnectionPoolEntry) -> None:
+def _look_at_bounds(
+    connection: sa.engine.interfaces.DBAPIConnection, record: sa.pool.ConnectionPoolEntry
+) -> None:
     # A pooler refuses the bounds, or it was told to ignore them.
     with closing(connection.cursor()) as cursor:
         cursor.execute(_STATEMENT_TIMEOUT)

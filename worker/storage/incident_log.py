@@ -159,7 +159,9 @@ def count_lost(connection: sa.Connection) -> None:
         settled = connection.execute(_SETTLED, {**moments, "count_until": row.count_until}).one()
         high = settled.delivered_high + settled.waiting_high + settled.dead_high
         # With a backlog, what was delivered may have come from there.
-        low = settled.waiting_low + (0 if note["backlog"] else settled.delivered_low + settled.dead_low)
+        low = settled.waiting_low + (
+            0 if note["backlog"] else settled.delivered_low + settled.dead_low
+        )
         at_least, at_most = bounds(note["jobs"], note["pending"], (low, high), row.relayed_again)
         if row.kind == Kind.REPLACED:
             # The other queue may be the one of before after all, as Postgres was restored from a backup.
@@ -168,7 +170,9 @@ def count_lost(connection: sa.Connection) -> None:
         connection.execute(_COUNTED, {"id": row.id, **values})
 
 
-def bounds(jobs: int, pending: int, settled: tuple[int, int], relayed_again: int) -> tuple[int, int]:
+def bounds(
+    jobs: int, pending: int, settled: tuple[int, int], relayed_again: int
+) -> tuple[int, int]:
     """Return how many of ``jobs`` were lost, at least and at most.
 
     Args:

@@ -15,7 +15,9 @@ from .storable_jobs import as_bytes, brief, is_of_the_data, stripped
 log = structlog.get_logger("trackrelay.delivery")
 
 
-def settle_apart(engine: sa.Engine, holder: Holder, settlement: Settlement, merge_delay_s: float) -> bool:
+def settle_apart(
+    engine: sa.Engine, holder: Holder, settlement: Settlement, merge_delay_s: float
+) -> bool:
     """Write ``settlement`` down in several commits, in order. What cannot be held is kept as bytes in a dead letter.
 
     A crash in between is like one before any settlement: what was written is known, the rest is still in its stream or backlog.
@@ -34,7 +36,9 @@ def settle_apart(engine: sa.Engine, holder: Holder, settlement: Settlement, merg
     return _settle_parts(engine, holder, parts, merge_delay_s)
 
 
-def _settle_parts(engine: sa.Engine, holder: Holder, parts: Sequence[Settlement], merge_delay_s: float) -> bool:
+def _settle_parts(
+    engine: sa.Engine, holder: Holder, parts: Sequence[Settlement], merge_delay_s: float
+) -> bool:
     try:
         with engine.begin() as connection:
             return settle(connection, holder, _joined(parts), merge_delay_s)
@@ -56,7 +60,9 @@ def _joined(parts: Sequence[Settlement]) -> Settlement:
     )
 
 
-def _keep_as_bytes(engine: sa.Engine, holder: Holder, part: Settlement, merge_delay_s: float, why: str) -> bool:
+def _keep_as_bytes(
+    engine: sa.Engine, holder: Holder, part: Settlement, merge_delay_s: float, why: str
+) -> bool:
     kept = Settlement(
         delivered=[stripped(job, holder.shard) for job in part.delivered],
         dead=[_undecodable(each, holder.shard, why) for each in _others(part)],
@@ -73,7 +79,11 @@ def _others(part: Settlement) -> list[Death | Waiting]:
 
 def _undecodable(each: Death | Waiting, shard: int, why: str) -> Death:
     raw = each.raw if isinstance(each, Death) else None
-    was = f"it was to be a dead letter ({each.reason})" if isinstance(each, Death) else "it was to wait in the backlog"
+    was = (
+        f"it was to be a dead letter ({each.reason})"
+        if isinstance(each, Death)
+        else "it was to wait in the backlog"
+    )
     return Death(
         job=stripped(each.job, shard),
         reason="undecodable",

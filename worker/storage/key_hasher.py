@@ -21,7 +21,9 @@ class KeyHasher:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret[:64]
         #: Tells one secret from another, and tells nothing else of it.
-        self.fingerprint = blake2b(b"trackrelay fingerprint", key=self._secret, digest_size=8).hexdigest()
+        self.fingerprint = blake2b(
+            b"trackrelay fingerprint", key=self._secret, digest_size=8
+        ).hexdigest()
 
     def stored(self, key: str) -> str:
         """``id:42`` stays; ``email:ada@example.com`` becomes ``email:#`` and 24 hex digits."""

@@ -62,7 +62,9 @@ def record(connection: sa.Connection, jobs: Sequence[Job]) -> None:
         {
             "id": text_array([job.id for job in in_order]),
             "key": text_array([job.keys[0] for job in in_order]),
-            "other_key": text_array([job.keys[1] if len(job.keys) > 1 else None for job in in_order]),
+            "other_key": text_array(
+                [job.keys[1] if len(job.keys) > 1 else None for job in in_order]
+            ),
             "operation": text_array([job.operation for job in in_order]),
             "source": text_array([job.source for job in in_order]),
             "idempotency_key": text_array([job.idempotency_key for job in in_order]),
@@ -84,6 +86,10 @@ def prune(connection: sa.Connection, retention: timedelta, dead_letter_retention
     longer = max(retention, dead_letter_retention) + timedelta(days=1)
     result = connection.execute(
         _PRUNE,
-        {"retention_s": retention.total_seconds(), "longer_s": longer.total_seconds(), "chunk": PRUNE_CHUNK},
+        {
+            "retention_s": retention.total_seconds(),
+            "longer_s": longer.total_seconds(),
+            "chunk": PRUNE_CHUNK,
+        },
     )
     return result.rowcount

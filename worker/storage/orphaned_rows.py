@@ -74,7 +74,11 @@ class Stuck:
     @property
     def missing(self) -> tuple[int, ...]:
         """The shards that have not read their part, or have dropped it, if that is so for long."""
-        return () if not self.long or len(self.present) >= self.parts else tuple(set(self.shards) - set(self.present))
+        return (
+            ()
+            if not self.long or len(self.present) >= self.parts
+            else tuple(set(self.shards) - set(self.present))
+        )
 
 
 def stuck(connection: sa.Connection) -> list[Stuck]:
@@ -119,4 +123,6 @@ def send_alone(connection: sa.Connection, jobs: Sequence[Stuck]) -> list[str]:
 
 
 def _lock(connection: sa.Connection, jobs: Sequence[Stuck]) -> None:
-    shards.lock(connection, sorted({shard for job in jobs for shard in (*job.shards, *job.present)}))
+    shards.lock(
+        connection, sorted({shard for job in jobs for shard in (*job.shards, *job.present)})
+    )

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 def text_array(values: Iterable[str | None]) -> str:
     """``{"a","b",NULL}``, for a parameter that is cast to ``text[]``."""
     quoted = [
-        "NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values
+        "NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        for value in values
     ]
     return "{" + ",".join(quoted) + "}"
 

@@ -67,7 +67,9 @@ def lock(connection: sa.Connection) -> QueueRecord:
     return read(connection)
 
 
-def write(connection: sa.Connection, generation: str, version: int, *, pending: bool = False) -> None:
+def write(
+    connection: sa.Connection, generation: str, version: int, *, pending: bool = False
+) -> None:
     """Record the queue's generation and format; the shards have rows of their own."""
     value: dict[str, Any] = {"generation": generation, "format": version}
     connection.execute(_WRITE, {"value": value | ({"pending": True} if pending else {})})

@@ -44,7 +44,11 @@ def _later(table: str, column: str, *, removal: bool) -> str:
     ) AS later (id, operation, enqueued_at, delivered_at)"""
 
 
-_PLACES = [("trackrelay_ledger", "key"), ("trackrelay_ledger", "other_key"), ("trackrelay_backlog", "key")]
+_PLACES = [
+    ("trackrelay_ledger", "key"),
+    ("trackrelay_ledger", "other_key"),
+    ("trackrelay_backlog", "key"),
+]
 _LATER_JOBS = sa.text(
     f"""
     WITH asked AS (
@@ -56,7 +60,9 @@ _LATER_JOBS = sa.text(
     FROM found ORDER BY letter, kind, found.enqueued_at DESC, found.delivered_at DESC NULLS LAST
     """
 )
-_WAITING_IDS = sa.text("SELECT DISTINCT job_id FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))")
+_WAITING_IDS = sa.text(
+    "SELECT DISTINCT job_id FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))"
+)
 
 _REPLAYING = sa.text("""
     UPDATE trackrelay_dead_letters d SET state = 'replaying', updated_at = clock_timestamp(), operation = row.operation,
@@ -125,7 +131,11 @@ def superseded(connection: sa.Connection, replays: Sequence[Replay]) -> dict[str
 
     Besides what was delivered, what waits in the backlog counts: it will be delivered ahead of a replay.
     """
-    asked = [(each, key) for each in replays for key in dict.fromkeys((*each.letter.keys, *each.job.keys))]
+    asked = [
+        (each, key)
+        for each in replays
+        for key in dict.fromkeys((*each.letter.keys, *each.job.keys))
+    ]
     rows = connection.execute(
         _LATER_JOBS,
         {
@@ -138,9 +148,14 @@ def superseded(connection: sa.Connection, replays: Sequence[Replay]) -> dict[str
     found = {(row.letter, row.kind): _later_job(row) for row in rows}
     letter_of = {id: each.letter.id for each in replays for id in each.ids}
     delivered = {letter_of[id] for id in ledger.among(connection, list(letter_of))}
-    waiting = {letter_of[row.job_id] for row in connection.execute(_WAITING_IDS, {"ids": text_array(list(letter_of))})}
+    waiting = {
+        letter_of[row.job_id]
+        for row in connection.execute(_WAITING_IDS, {"ids": text_array(list(letter_of))})
+    }
     return {
-        id: Superseded(found.get((id, "removal")), found.get((id, "job")), id in delivered, id in waiting)
+        id: Superseded(
+            found.get((id, "removal")), found.get((id, "job")), id in delivered, id in waiting
+        )
         for id in {letter for letter, _ in found} | delivered | waiting
     }
 
@@ -169,7 +184,11 @@ def replay(
     jobs = [each.job for each in replays if each.letter.id in marked]
     for shard in sorted({shard for job in jobs for shard in job.shards}):
         here = [
-            Waiting(job=job, reason="replayed", behind=enqueued_before[shard] if job.crosses_shards else None)
+            Waiting(
+                job=job,
+                reason="replayed",
+                behind=enqueued_before[shard] if job.crosses_shards else None,
+            )
             for job in jobs
             if shard in job.shards
         ]
@@ -177,7 +196,9 @@ def replay(
         backlog.insert(connection, shard, here, range(first, first + len(here)))
         shards.set_next_position(connection, shard, first + len(here))
     places: dict[backlog.Place, int] = {
-        (shard, job.lane, key): 0 for job in jobs for key, shard in zip(job.keys, job.shards, strict=True)
+        (shard, job.lane, key): 0
+        for job in jobs
+        for key, shard in zip(job.keys, job.shards, strict=True)
     }
     backlog.promote(connection, places, merge_delay_s)
     return marked
@@ -194,7 +215,9 @@ def _mark(connection: sa.Connection, replays: Sequence[Replay]) -> frozenset[str
             "version": [each.letter.version for each in in_order],
             "operation": [each.job.operation for each in in_order],
             "key": [each.job.keys[0] for each in in_order],
-            "other_key": [each.job.keys[1] if len(each.job.keys) > 1 else None for each in in_order],
+            "other_key": [
+                each.job.keys[1] if len(each.job.keys) > 1 else None for each in in_order
+            ],
             "body": [each.job.body.decode() for each in in_order],
             "event": [_event(each.event) for each in in_order],
         },
@@ -202,7 +225,9 @@ def _mark(connection: sa.Connection, replays: Sequence[Replay]) -> frozenset[str
     return frozenset(row.job_id for row in rows)
 
 
-def discard(connection: sa.Connection, ids: Sequence[str], event: Mapping[str, Any]) -> frozenset[str]:
+def discard(
+    connection: sa.Connection, ids: Sequence[str], event: Mapping[str, Any]
+) -> frozenset[str]:
     """Discard open letters: their rows stay. Returns the ids of those that were still open."""
     rows = connection.execute(_DISCARDED, {"ids": sorted(ids), "event": _event(event)})
     return frozenset(row.job_id for row in rows)
@@ -211,4 +236,8 @@ def discard(connection: sa.Connection, ids: Sequence[str], event: Mapping[str, A
 def _event(event: Mapping[str, Any]) -> str:
     # Postgres keeps no NUL in jsonb, and an escaped backslash before u0000 is not one.
     text = msgspec.json.encode(event).decode()
-    return text if "\\u0000" not in text else text.replace("\\\\", "\\u005c").replace("\\u0000", "\\ufffd")
+    return (
+        text
+        if "\\u0000" not in text
+        else text.replace("\\\\", "\\u005c").replace("\\u0000", "\\ufffd")
+    )

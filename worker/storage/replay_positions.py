@@ -49,7 +49,9 @@ def entry_number(entry: str) -> int:
     return (min(int(milliseconds), (1 << 43) - 1) << 20) + min(int(sequence or 0), (1 << 20) - 1)
 
 
-def make_way(connection: sa.Connection, shard: int, arriving: Sequence[Job], first_position: int) -> list[int]:
+def make_way(
+    connection: sa.Connection, shard: int, arriving: Sequence[Job], first_position: int
+) -> list[int]:
     """Give positions to jobs that arrive from the stream; replays step back behind those that were enqueued before them.
 
     The caller holds the shard's row.
@@ -89,7 +91,9 @@ def _waiting(connection: sa.Connection, shard: int, arriving: Sequence[Job]) -> 
     return [ReplayedRow(row.job_id, row.key, row.behind) for row in found if row.job_id in waits]
 
 
-def _following(waiting: Sequence[ReplayedRow], shard: int, arriving: Sequence[Job]) -> dict[int, list[ReplayedRow]]:
+def _following(
+    waiting: Sequence[ReplayedRow], shard: int, arriving: Sequence[Job]
+) -> dict[int, list[ReplayedRow]]:
     # By the index of the last arriving job that each comes after.
     following: dict[int, list[ReplayedRow]] = {}
     for row in waiting:

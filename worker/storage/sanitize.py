@@ -18,4 +18,8 @@ def as_json(value: Any) -> str:
     """``value`` as JSON without an escaped NUL."""
     text = msgspec.json.encode(value).decode()
     # An escaped backslash before u0000 is not one.
-    return text if "\\u0000" not in text else text.replace("\\\\", "\\u005c").replace("\\u0000", "\\ufffd")
+    return (
+        text
+        if "\\u0000" not in text
+        else text.replace("\\\\", "\\u005c").replace("\\u0000", "\\ufffd")
+    )

@@ -27,4 +27,6 @@ def settled(connection: sa.Connection, ids: Sequence[str], *, discarded: bool) -
     """
     if not ids:
         return set()
-    return {row.id for row in connection.execute(_SETTLED, {"ids": list(ids), "discarded": discarded})}
+    return {
+        row.id for row in connection.execute(_SETTLED, {"ids": list(ids), "discarded": discarded})
+    }

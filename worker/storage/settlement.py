@@ -46,7 +46,9 @@ class Holder:
         return own
 
 
-def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, merge_delay_s: float) -> bool:
+def settle(
+    connection: sa.Connection, holder: Holder, settlement: Settlement, merge_delay_s: float
+) -> bool:
     """Write ``settlement`` down. The caller commits.
 
     Returns:
@@ -61,19 +63,28 @@ def settle(connection: sa.Connection, holder: Holder, settlement: Settlement, me
     gone = [job for job in settled if job.from_backlog or len(job.keys) > 1]
     elsewhere = backlog.shards_of(connection, [job.id for job in gone if len(job.keys) > 1])
     concerned = (*gone, *(each.job for each in arriving))
-    locked = shards.lock(connection, [holder.shard, *elsewhere, *(shard for job in concerned for shard in job.shards)])
+    locked = shards.lock(
+        connection,
+        [holder.shard, *elsewhere, *(shard for job in concerned for shard in job.shards)],
+    )
     own = holder.must_hold(locked)
     ledger.record(connection, settlement.delivered)
     _bury(connection, settlement.dead)
-    dead_letters.mark_delivered(connection, [job.id for job in settlement.delivered if job.replayed])
+    dead_letters.mark_delivered(
+        connection, [job.id for job in settlement.delivered if job.replayed]
+    )
     left = backlog.remove(connection, [job.id for job in gone])
     backlog.update(connection, [each for each in settlement.waiting if each.job.from_backlog])
     if arriving:
         jobs = [each.job for each in arriving]
-        *positions, following = replay_positions.make_way(connection, holder.shard, jobs, own.next_position)
+        *positions, following = replay_positions.make_way(
+            connection, holder.shard, jobs, own.next_position
+        )
         backlog.insert(connection, holder.shard, arriving, positions)
         shards.set_next_position(connection, holder.shard, following)
-    backlog.promote(connection, _arrived(holder.shard, [each.job for each in arriving]) | left, merge_delay_s)
+    backlog.promote(
+        connection, _arrived(holder.shard, [each.job for each in arriving]) | left, merge_delay_s
+    )
     return own.paused
 
 
@@ -91,7 +102,9 @@ def prove_writable(connection: sa.Connection, holder: Holder) -> None:
 
 
 def _bury(connection: sa.Connection, dead: Sequence[Death]) -> None:
-    before = backlog.histories(connection, [death.job.id for death in dead if death.job.attempts > 1])
+    before = backlog.histories(
+        connection, [death.job.id for death in dead if death.job.attempts > 1]
+    )
     dead_letters.insert(
         connection,
         [

@@ -46,12 +46,18 @@ _POSSIBLE_AGAIN = sa.text("""
     INSERT INTO trackrelay_state (name, value, updated_at) VALUES (:name, to_jsonb(CAST('' AS text)), now())
     ON CONFLICT (name) DO UPDATE SET updated_at = now()
 """)
-_POSSIBLE_SINCE = sa.text("SELECT extract(epoch FROM updated_at) FROM trackrelay_state WHERE name = 'possible_since'")
+_POSSIBLE_SINCE = sa.text(
+    "SELECT extract(epoch FROM updated_at) FROM trackrelay_state WHERE name = 'possible_since'"
+)
 
 
-_SET_NEXT_POSITION = sa.text("UPDATE trackrelay_shards SET next_position = :position WHERE shard = :shard")
+_SET_NEXT_POSITION = sa.text(
+    "UPDATE trackrelay_shards SET next_position = :position WHERE shard = :shard"
+)
 
-_EXTENT = sa.text("SELECT count(*) AS shards, coalesce(max(fence), 0) > 0 AS held FROM trackrelay_shards")
+_EXTENT = sa.text(
+    "SELECT count(*) AS shards, coalesce(max(fence), 0) > 0 AS held FROM trackrelay_shards"
+)
 
 _PAUSED = sa.text("SELECT shard FROM trackrelay_shards WHERE paused_at IS NOT NULL")
 
@@ -108,7 +114,9 @@ def take_over(connection: sa.Connection, shard: int, holder: str | None = None) 
     if row.unseen_s is None or row.unseen_s > SIGN_OF_LIFE_S:
         sign_of_life(connection)
         possible_since[_STATE] = float(connection.execute(_POSSIBLE_SINCE).scalar() or 0)
-    return Takeover(row.fence, row.paused, row.shards, row.fingerprint, possible_since, float(row.now))
+    return Takeover(
+        row.fence, row.paused, row.shards, row.fingerprint, possible_since, float(row.now)
+    )
 
 
 def sign_of_life(connection: sa.Connection) -> None:
@@ -128,7 +136,9 @@ def possible_again(connection: sa.Connection, family: Family | None = None) -> N
 def lock(connection: sa.Connection, shards: Sequence[int]) -> dict[int, LockedShard]:
     """Lock the shards' rows, always in the same order."""
     rows = connection.execute(_LOCK, {"shards": sorted(set(shards))})
-    return {row.shard: LockedShard(row.fence, row.holder, row.next_position, row.paused) for row in rows}
+    return {
+        row.shard: LockedShard(row.fence, row.holder, row.next_position, row.paused) for row in rows
+    }
 
 
 def set_next_position(connection: sa.Connection, shard: int, position: int) -> None:

@@ -12,7 +12,11 @@ from trackrelay.worker.endpoint_families import PREFIXES, Family, family_of_oper
 BARRIERS = frozenset({"person.merge", "person.delete", "person.suppress", "person.unsuppress"})
 
 #: Beginnings of the names of operations that the Track API's v2 cannot carry: each job needs a request of its own.
-SINGLES = tuple(prefix for family in (Family.V1_EVENTS, Family.FORMS, Family.METRICS) for prefix in PREFIXES[family])
+SINGLES = tuple(
+    prefix
+    for family in (Family.V1_EVENTS, Family.FORMS, Family.METRICS)
+    for prefix in PREFIXES[family]
+)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +52,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def family(self) -> Family:
         """Which endpoints deliver it: an event too large for v2 goes to v1."""
         family = family_of_operation(self.operation)
-        return Family.V1_EVENTS if family is Family.V2 and len(self.body) > limits.OPERATION_BYTES else family
+        return (
+            Family.V1_EVENTS
+            if family is Family.V2 and len(self.body) > limits.OPERATION_BYTES
+            else family
+        )
 
     @property
     def is_barrier(self) -> bool:

@@ -170,8 +170,17 @@ class BacklogRow(Base):
             "position",
             postgresql_where=text("due_at IS NOT NULL"),
         ),
-        Index("ix_trackrelay_backlog_two_keys", "due_at", postgresql_where=text("parts > 1 AND due_at IS NOT NULL")),
-        Index("ix_trackrelay_backlog_behind", "shard", "key", postgresql_where=text("behind IS NOT NULL")),
+        Index(
+            "ix_trackrelay_backlog_two_keys",
+            "due_at",
+            postgresql_where=text("parts > 1 AND due_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_trackrelay_backlog_behind",
+            "shard",
+            "key",
+            postgresql_where=text("behind IS NOT NULL"),
+        ),
         Index(None, "idempotency_key", postgresql_where=text("idempotency_key IS NOT NULL")),
     )
 

@@ -37,7 +37,15 @@ def configure(settings: Settings | None = None, *, to_stderr: bool = True) -> No
     # Python's warnings, too, are lines like all others.
     logging.captureWarnings(True)
     # Celery says at INFO what each of its tasks is called and returned: with a task every few seconds a shard, noise.
-    for noisy in ("celery.app.trace", "celery.worker.strategy", "celery.beat", "kombu", "amqp", "urllib3", "alembic"):
+    for noisy in (
+        "celery.app.trace",
+        "celery.worker.strategy",
+        "celery.beat",
+        "kombu",
+        "amqp",
+        "urllib3",
+        "alembic",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
@@ -55,11 +63,15 @@ def terminal_renderers(*, colors: bool = True) -> list[Any]:
     """The last processors of lines that a person reads: nothing in them steers the terminal but our own colours."""
     return [
         _visible_line,
-        structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_visible_traceback, pad_event_to=24),
+        structlog.dev.ConsoleRenderer(
+            colors=colors, exception_formatter=_visible_traceback, pad_event_to=24
+        ),
     ]
 
 
-def _visible_line(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _visible_line(
+    _logger: Any, _method: str, line: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     return {visible(name): _visible_entry(name, value) for name, value in line.items()}
 
 
@@ -80,7 +92,10 @@ def _visible_traceback(stream: TextIO, exc_info: Any) -> None:
 
 def _formatter(as_json: bool) -> logging.Formatter:
     if as_json:
-        renderers: list[Any] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        renderers: list[Any] = [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
     else:
         renderers = terminal_renderers()
     return structlog.stdlib.ProcessorFormatter(

@@ -40,7 +40,9 @@ def visible_values(value: T) -> T:
     elif isinstance(value, list | tuple) and type(value) in (list, tuple):
         result = type(value)(visible_values(each) for each in value)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.init}
+        fields = {
+            each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.init
+        }
         changed = {name: visible_values(each) for name, each in fields.items()}
         result = dataclasses.replace(value, **changed) if changed != fields else value
     return result  # type: ignore[no-any-return]

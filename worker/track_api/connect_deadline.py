@@ -38,7 +38,9 @@ def connect(
         if left_s <= 0:
             break
         try:
-            sock = _connect_to(address, left_s / (len(addresses) - number), options or (), source_address)
+            sock = _connect_to(
+                address, left_s / (len(addresses) - number), options or (), source_address
+            )
         except OSError as error:
             trouble = error
         else:

@@ -186,7 +186,9 @@ class TrackApi:
         credentials: gives site id and Track API key; asked before each request, so that rotated ones are used at once.
     """
 
-    def __init__(self, base_url: str, timeout_s: float, credentials: Callable[[], tuple[str, str]]) -> None:
+    def __init__(
+        self, base_url: str, timeout_s: float, credentials: Callable[[], tuple[str, str]]
+    ) -> None:
         self.base_url = base_url
         self.timeout_s = timeout_s
         self.credentials = credentials
@@ -215,7 +217,9 @@ class TrackApi:
         """Close the connections."""
         self._session.close()
 
-    def _call(self, method: str, path: str, body: bytes | None, send_until: float) -> Answer | NoAnswer:
+    def _call(
+        self, method: str, path: str, body: bytes | None, send_until: float
+    ) -> Answer | NoAnswer:
         call = Call(time.monotonic() + self.timeout_s, send_until)
         self._watchdog.watch(call)
         _now.call = call
@@ -232,15 +236,21 @@ class TrackApi:
             _now.call = None
             call.done()
 
-    def _exchange(self, method: str, path: str, body: bytes | None, call: Call) -> Answer | NoAnswer:
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, call: Call
+    ) -> Answer | NoAnswer:
         url = self.base_url + path
         content_type = {"Content-Type": "application/json"} if body is not None else None
         prepared = self._session.prepare_request(
             requests.Request(method, url, data=body, headers=content_type, auth=self.credentials())
         )
-        environment: dict[str, Any] = {**self._session.merge_environment_settings(url, {}, True, None, None)}
+        environment: dict[str, Any] = {
+            **self._session.merge_environment_settings(url, {}, True, None, None)
+        }
         # Not by the session's own `send`: it keeps cookies, and follows a redirect far enough to read its body whole.
-        with self._session.get_adapter(url).send(prepared, timeout=self.timeout_s, **environment) as response:
+        with self._session.get_adapter(url).send(
+            prepared, timeout=self.timeout_s, **environment
+        ) as response:
             answer = bytearray()
             for chunk in response.raw.stream(65536, decode_content=False):
                 answer += chunk
@@ -253,7 +263,9 @@ class TrackApi:
             content = decoded(bytes(answer), headers.get("Content-Encoding"), MAX_ANSWER_BYTES)
             if content is None:
                 return _too_long()
-            return Answer(response.status_code, content, headers.get("Retry-After"), headers.get("Date"))
+            return Answer(
+                response.status_code, content, headers.get("Retry-After"), headers.get("Date")
+            )
 
 
 def _too_long() -> NoAnswer:
@@ -262,7 +274,9 @@ def _too_long() -> NoAnswer:
 
 def _describe(error: Exception) -> str:
     # The innermost cause says what happened; the outer ones repeat the URL and the pool.
-    while (cause := error.__cause__ or error.__context__) is not None and isinstance(cause, Exception):
+    while (cause := error.__cause__ or error.__context__) is not None and isinstance(
+        cause, Exception
+    ):
         error = cause
     if isinstance(error, TimeoutError):
         return "the connection timed out"

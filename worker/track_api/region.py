@@ -58,7 +58,9 @@ def judge(
         unset: the credentials' settings that are empty.
     """
     if isinstance(answer, NoAnswer):
-        return Verdict(problem="unreachable", message=f"{base_url} cannot be reached: {answer.error}")
+        return Verdict(
+            problem="unreachable", message=f"{base_url} cannot be reached: {answer.error}"
+        )
     if answer.status in (401, 403) and unset:
         are = "is" if len(unset) == 1 else "are"
         return Verdict(problem="denied", message=f"{' and '.join(unset)} {are} not set: {WHERE}")
@@ -116,7 +118,15 @@ def _account(answer: Answer) -> Account | None:
     named = document.get("environment_id")
     if named is None:
         return Account(document["region"], "")
-    if isinstance(named, bool) or not isinstance(named, int | str) or (isinstance(named, int) and abs(named) > 2**63):
+    if (
+        isinstance(named, bool)
+        or not isinstance(named, int | str)
+        or (isinstance(named, int) and abs(named) > 2**63)
+    ):
         return None
     environment_id = str(named)
-    return Account(document["region"], environment_id) if _ENVIRONMENT_ID.fullmatch(environment_id) else None
+    return (
+        Account(document["region"], environment_id)
+        if _ENVIRONMENT_ID.fullmatch(environment_id)
+        else None
+    )

@@ -60,7 +60,9 @@ def segment(bodies: Sequence[bytes]) -> Request:
         UnsendableDocument: one of them names no segment, no person or nothing to do.
     """
     members = [_segment_member(body) for body in bodies]
-    return Request("v1", members[0][0], msgspec.json.encode({"ids": [id for _, id in members]}), len(bodies))
+    return Request(
+        "v1", members[0][0], msgspec.json.encode({"ids": [id for _, id in members]}), len(bodies)
+    )
 
 
 def _segment_member(body: bytes) -> tuple[str, str]:
@@ -88,7 +90,14 @@ def single(operation: str, body: bytes) -> Request:
 
 
 #: What the functions below raise for a document of another shape.
-_NOT_A_DOCUMENT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+_NOT_A_DOCUMENT = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 def _brief(error: Exception) -> str:
@@ -119,7 +128,9 @@ def path_segment(value: str) -> str:
         raise ValueError(f"{value!r} cannot stand in a path")
     segment = quote(value, safe="")
     if len(segment) > MAX_PATH_SEGMENT:
-        raise ValueError(f"{len(segment):,} characters cannot stand in a path: {MAX_PATH_SEGMENT:,} at most")
+        raise ValueError(
+            f"{len(segment):,} characters cannot stand in a path: {MAX_PATH_SEGMENT:,} at most"
+        )
     return segment
 
 
@@ -146,7 +157,9 @@ def _anonymous_event(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _form(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     form = path_segment(document["identifiers"]["form_id"])
-    return f"/api/v1/forms/{form}/submit", {"data": {**document.get("attributes", {}), **document["person"]}}
+    return f"/api/v1/forms/{form}/submit", {
+        "data": {**document.get("attributes", {}), **document["person"]}
+    }
 
 
 def _metric(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -183,8 +183,12 @@ def _partly_accepted(request: Request, answer: Answer) -> Meaning:
     for error in errors:
         index = error.get("batch_index") if isinstance(error, dict) else None
         if type(index) is not int or not 0 <= index < request.size:
-            shown = f"{index:,}" if type(index) is int and abs(index) < 1e15 else type(index).__name__
-            return Troubled(f"207 with an index that makes no sense: {shown} of {request.size:,}", 207)
+            shown = (
+                f"{index:,}" if type(index) is int and abs(index) < 1e15 else type(index).__name__
+            )
+            return Troubled(
+                f"207 with an index that makes no sense: {shown} of {request.size:,}", 207
+            )
         found.setdefault(index, []).append(error)
     return Accepted({index: _v2_refusal(of, 207) for index, of in found.items()})
 
@@ -201,10 +205,16 @@ def _refusal(answer: Answer) -> Refusal | None:
     if not isinstance(meta, dict):
         return None
     said = meta.get("errors", meta.get("error"))
-    words = [word for word in (said if isinstance(said, list) else [said]) if isinstance(word, str) and word]
+    words = [
+        word
+        for word in (said if isinstance(said, list) else [said])
+        if isinstance(word, str) and word
+    ]
     if not words:
         return None
-    return _refusal_of([FieldError(word[:MAX_WORDS]) for word in words[:MAX_ERRORS]], answer.status, len(words))
+    return _refusal_of(
+        [FieldError(word[:MAX_WORDS]) for word in words[:MAX_ERRORS]], answer.status, len(words)
+    )
 
 
 def _v2_refusal(errors: Sequence[Mapping[str, Any]], status: int) -> Refusal:
@@ -216,7 +226,9 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
         value = error.get(name)
         return value[:MAX_WORDS] if isinstance(value, str) and value else None
 
-    return FieldError(text("message") or text("reason") or "no reason given", text("reason"), text("field"))
+    return FieldError(
+        text("message") or text("reason") or "no reason given", text("reason"), text("field")
+    )
 
 
 def _refusal_of(errors: Sequence[FieldError], status: int, count: int) -> Refusal:
@@ -224,7 +236,9 @@ def _refusal_of(errors: Sequence[FieldError], status: int, count: int) -> Refusa
     first, distinct = errors[0], tuple(dict.fromkeys(errors))
     if len(distinct) == 1 and count == len(errors):
         return Refusal(first.message, status, first.reason, first.field)
-    message = "; ".join(f"{each.field}: {each.message}" if each.field else each.message for each in distinct)
+    message = "; ".join(
+        f"{each.field}: {each.message}" if each.field else each.message for each in distinct
+    )
     if len(message) > MAX_MESSAGE:
         message = f"{message[:MAX_MESSAGE]}…"
     if count > len(errors):
@@ -244,5 +258,11 @@ def _said(answer: Answer) -> str:
     refusal = _refusal(answer)
     if refusal:
         return f"{answer.status}: {refusal.message}"
-    kind = "nothing" if not answer.body else "JSON" if _json(answer.body) is not None else "something that is not JSON"
+    kind = (
+        "nothing"
+        if not answer.body
+        else "JSON"
+        if _json(answer.body) is not None
+        else "something that is not JSON"
+    )
     return f"{answer.status} with {kind} of {len(answer.body)} bytes"

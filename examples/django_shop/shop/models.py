@@ -28,7 +28,9 @@ class Order(models.Model):
     """A finished order. When its customer leaves, the order stays."""
 
     number = models.CharField(max_length=20, unique=True, default=new_number)
-    customer = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="orders")
+    customer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="orders"
+    )
     total = models.DecimalField(max_digits=10, decimal_places=2)
     placed_at = models.DateTimeField(auto_now_add=True)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-SECRET_KEY = os.environ.get("SHOP_SECRET_KEY", "an example's; a shop that is open to the world has one of its own")
+SECRET_KEY = os.environ.get(
+    "SHOP_SECRET_KEY", "an example's; a shop that is open to the world has one of its own"
+)
 DEBUG = os.environ.get("SHOP_DEBUG", "1") == "1"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
 ROOT_URLCONF = "shop.urls"

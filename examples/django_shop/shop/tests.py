@@ -27,11 +27,19 @@ class ShopTest(TestCase):
         with self.captureOnCommitCallbacks(execute=True):
             response = self.client.get(path) if data is None else self.client.post(path, data)
         assert response.status_code < 400
-        made = [each for operation in operations[before:] for each in (operation.companion, operation) if each]
+        made = [
+            each
+            for operation in operations[before:]
+            for each in (operation.companion, operation)
+            if each
+        ]
         return [msgspec.json.decode(each.body) for each in made]
 
     def sign_up(self) -> list[dict[str, Any]]:
-        return self.say("/sign-up/", {"email": "Ada@example.com", "first_name": "Ada", "password": "correct horse"})
+        return self.say(
+            "/sign-up/",
+            {"email": "Ada@example.com", "first_name": "Ada", "password": "correct horse"},
+        )
 
     def test_the_list_of_products_says_nothing_and_sets_no_cookie(self) -> None:
         assert self.say("/") == []
@@ -64,7 +72,9 @@ class ShopTest(TestCase):
 
     def test_a_changed_profile_is_told(self) -> None:
         self.sign_up()
-        (identify,) = self.say("/profile/", {"first_name": "Augusta", "email": "augusta@example.com"})
+        (identify,) = self.say(
+            "/profile/", {"first_name": "Augusta", "email": "augusta@example.com"}
+        )
         assert identify["attributes"]["first_name"] == "Augusta"
 
     def test_who_leaves_is_suppressed(self) -> None:

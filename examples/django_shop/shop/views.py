@@ -53,7 +53,9 @@ def sign_up(request: HttpRequest) -> HttpResponse:
             track(user, "signed_up")
         login(request, user, "django.contrib.auth.backends.ModelBackend")
         return redirect("products")
-    return render(request, "shop/form.html", {"form": form, "title": "Sign up", "button": "Sign up"})
+    return render(
+        request, "shop/form.html", {"form": form, "title": "Sign up", "button": "Sign up"}
+    )
 
 
 @login_required
@@ -70,7 +72,11 @@ def check_out(request: HttpRequest) -> HttpResponse:
         track(
             user,
             "order_completed",
-            {"order_number": order.number, "total": order.total, "items": [said_of(each) for each in bought]},
+            {
+                "order_number": order.number,
+                "total": order.total,
+                "items": [said_of(each) for each in bought],
+            },
             person_attributes={
                 "last_order_at": order.placed_at,
                 "orders_count": user.orders.count(),
@@ -93,7 +99,11 @@ def profile(request: HttpRequest) -> HttpResponse:
             identify(user, attributes(user))
         messages.success(request, "Saved.")
         return redirect("profile")
-    return render(request, "shop/form.html", {"form": form, "title": "Your profile", "button": "Save", "leave": True})
+    return render(
+        request,
+        "shop/form.html",
+        {"form": form, "title": "Your profile", "button": "Save", "leave": True},
+    )
 
 
 @login_required

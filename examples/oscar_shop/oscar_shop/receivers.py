@@ -40,13 +40,21 @@ def placed(order: Any, user: Any, **_: object) -> None:
         # Text always: just placed it is a number, loaded again it is text, and segments tell the two apart.
         "order_number": str(order.number),
         "total": order.total_incl_tax,
-        "items": [{**said_of(line.product), "quantity": line.quantity} for line in order.lines.all()],
+        "items": [
+            {**said_of(line.product), "quantity": line.quantity} for line in order.lines.all()
+        ],
     }
     if user is None or not user.is_authenticated:
-        track(Person(email=order.guest_email), "order_completed", data, idempotency_key=order.number)
+        track(
+            Person(email=order.guest_email), "order_completed", data, idempotency_key=order.number
+        )
         return
     value = user.orders.aggregate(value=Sum("total_incl_tax"))["value"]
-    state = {"last_order_at": order.date_placed, "orders_count": user.orders.count(), "lifetime_value": value}
+    state = {
+        "last_order_at": order.date_placed,
+        "orders_count": user.orders.count(),
+        "lifetime_value": value,
+    }
     track(user, "order_completed", data, person_attributes=state, idempotency_key=order.number)
 
 

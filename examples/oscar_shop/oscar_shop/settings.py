@@ -109,7 +109,11 @@ DATABASES = {
         "ATOMIC_REQUESTS": True,
     }
     if _parts.scheme
-    else {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "shop.sqlite3", "ATOMIC_REQUESTS": True}
+    else {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": BASE_DIR / "shop.sqlite3",
+        "ATOMIC_REQUESTS": True,
+    }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True

@@ -42,7 +42,11 @@ def attributes_of(value: object, room: Room | None = None) -> dict[str, JSON]:
 
 
 def refuse_other_identifier(
-    attributes: dict[str, JSON], kind: str, identifier: str, check: Callable[[object], str], hint: str
+    attributes: dict[str, JSON],
+    kind: str,
+    identifier: str,
+    check: Callable[[object], str],
+    hint: str,
 ) -> None:
     """Refuse attributes that give another ``kind`` (``email`` …) than the ``identifier`` in the call: Customer.io would
     accept the request and then fail the update. The same one is written like the identifier.

@@ -12,7 +12,16 @@ from .rejection import Refusal, written
 _EVENTS = ("event", "page", "screen")
 #: Fields that say whose operation it is, so that what is wrong with them is wrong with who that is.
 WHOSE = ("identifiers", "person")
-_SIMPLE = ("action", "cio_relationships", "device", "id", "idempotency_key", "name", "timestamp", "type")
+_SIMPLE = (
+    "action",
+    "cio_relationships",
+    "device",
+    "id",
+    "idempotency_key",
+    "name",
+    "timestamp",
+    "type",
+)
 
 
 def beginning(document: object, path: tuple[str | int, ...]) -> str:

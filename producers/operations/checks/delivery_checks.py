@@ -18,7 +18,16 @@ from .text_checks import one_of
 #: Track API, delivery_operations.
 _EVENTS = ("opened", "converted", "delivered")
 #: Track API, v1's metrics, of all channels together.
-_METRICS = ("bounced", "clicked", "converted", "deferred", "delivered", "dropped", "opened", "spammed")
+_METRICS = (
+    "bounced",
+    "clicked",
+    "converted",
+    "deferred",
+    "delivered",
+    "dropped",
+    "opened",
+    "spammed",
+)
 
 
 def event(document: Document) -> Checked:
@@ -26,7 +35,9 @@ def event(document: Document) -> Checked:
     checked = _start(document)
     checked.name = within("name", one_of, _EVENTS, document["name"])
     checked.document["name"] = checked.name
-    checked.document["attributes"] = within("attributes", _with_device_token, document["attributes"])
+    checked.document["attributes"] = within(
+        "attributes", _with_device_token, document["attributes"]
+    )
     return checked
 
 
@@ -62,13 +73,19 @@ def identifier_of(identifiers: object, name: str) -> str:
 
 def _start(document: Document) -> Checked:
     identifier = within("identifiers", identifier_of, document["identifiers"], "id")
-    clean: dict[str, JSON] = {"type": "delivery", "identifiers": {"id": identifier}, "action": str(document["action"])}
+    clean: dict[str, JSON] = {
+        "type": "delivery",
+        "identifiers": {"id": identifier},
+        "action": str(document["action"]),
+    }
     return Checked(clean, (key_of("delivery", identifier),))
 
 
 def _with_device_token(given: object) -> dict[str, JSON]:
     attributes = json_object(given)
-    attributes["device_token"] = within("device_token", name_of, attributes.get("device_token"), limits.TOKEN_BYTES)
+    attributes["device_token"] = within(
+        "device_token", name_of, attributes.get("device_token"), limits.TOKEN_BYTES
+    )
     return attributes
 
 

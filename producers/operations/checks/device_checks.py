@@ -65,7 +65,9 @@ def _start(given: Mapping[object, object]) -> dict[str, JSON]:
 
 
 def _attributes(given: object) -> dict[str, JSON]:
-    return {name: within(name, _attribute, name, value) for name, value in json_object(given).items()}
+    return {
+        name: within(name, _attribute, name, value) for name, value in json_object(given).items()
+    }
 
 
 def _attribute(name: str, value: JSON) -> str:

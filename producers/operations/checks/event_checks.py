@@ -34,7 +34,11 @@ def of_anonymous(document: Document) -> Checked:
 
 def _event(document: Document, named_by: frozenset[str] | None) -> Checked:
     name = within("name", event_name, document["name"])
-    clean: dict[str, JSON] = {"type": str(document["type"]), "identifiers": {}, "action": str(document["action"])}
+    clean: dict[str, JSON] = {
+        "type": str(document["type"]),
+        "identifiers": {},
+        "action": str(document["action"]),
+    }
     checked = Checked(clean, (), name, carries_id=True)
     if named_by is not None:
         kind, value = within("identifiers", of_person, document["identifiers"], named_by)
@@ -110,7 +114,14 @@ def _address(value: JSON) -> None:
 #: Names that mean something to Customer.io in an event's data.
 _MEANINGFUL: Mapping[str, Mapping[str, Callable[[JSON], None]]] = {
     "event": {"recipient": _address, "from_address": _address, "reply_to": _address},
-    "page": {"path": _text, "referrer": _text, "search": _text, "title": _text, "url": _text, "keywords": _texts},
+    "page": {
+        "path": _text,
+        "referrer": _text,
+        "search": _text,
+        "title": _text,
+        "url": _text,
+        "keywords": _texts,
+    },
     "screen": {},
 }
 

@@ -49,7 +49,9 @@ def _field(name: str, value: JSON, kind: str) -> str:
             actual="two",
         )
     if name in RESERVED:
-        raise Refusal("has a name that Customer.io keeps for itself", limit="another name", actual=name)
+        raise Refusal(
+            "has a name that Customer.io keeps for itself", limit="another name", actual=name
+        )
     return text_of(value)
 
 

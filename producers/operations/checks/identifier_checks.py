@@ -69,7 +69,9 @@ def of_person(identifiers: object, allowed: frozenset[str] = KNOWN) -> tuple[str
     if kind not in allowed:
         choice = _choice(allowed)
         raise Refusal(
-            f"cannot be named by {brief(kind)} here; Customer.io takes {choice}", limit=choice, actual=brief(kind)
+            f"cannot be named by {brief(kind)} here; Customer.io takes {choice}",
+            limit=choice,
+            actual=brief(kind),
         )
     if type(kind) is not str:
         kind = str(kind)
@@ -84,7 +86,9 @@ def of_object(identifiers: object) -> dict[str, str]:
     """The identifiers of an object: its type and id, or Customer.io's own id for it."""
     given = dict(islice(mapping_of(identifiers, f"an object with {_OBJECT}").items(), 3))
     if given.keys() not in ({"object_type_id", "object_id"}, {"cio_object_id"}):
-        raise Refusal(f"needs {_OBJECT}; it has {_listed(given)}", limit=_OBJECT, actual=_listed(given))
+        raise Refusal(
+            f"needs {_OBJECT}; it has {_listed(given)}", limit=_OBJECT, actual=_listed(given)
+        )
     return {str(name): within(str(name), OBJECT[str(name)], value) for name, value in given.items()}
 
 

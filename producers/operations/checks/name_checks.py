@@ -48,7 +48,11 @@ def name_of(value: object, max_bytes: int = limits.ID_BYTES) -> str:
     if not text.strip():
         raise Refusal("is blank", limit="not blank", actual="blank")
     if text in (".", ".."):
-        raise Refusal(f"is {text!r}, which is a path and not a name", limit="neither '.' nor '..'", actual=repr(text))
+        raise Refusal(
+            f"is {text!r}, which is a path and not a name",
+            limit="neither '.' nor '..'",
+            actual=repr(text),
+        )
     if size(text) > max_bytes:
         raise too_many_bytes(size(text), max_bytes)
     refuse_placeholder(text)
@@ -100,7 +104,9 @@ def refuse_controls(text: str) -> str:
     if text.isprintable():
         return text
     if _CONTROL.search(text):
-        raise Refusal("has control characters in it", limit="printable text", actual="control characters")
+        raise Refusal(
+            "has control characters in it", limit="printable text", actual="control characters"
+        )
     return refuse_surrogates(text)
 
 
@@ -108,7 +114,9 @@ def refuse_surrogates(text: str) -> str:
     """``text``, unless halves of surrogate pairs are in it."""
     if _SURROGATE.search(text):
         raise Refusal(
-            "has half a surrogate pair in it, which UTF-8 cannot say", limit="text", actual="a lone surrogate"
+            "has half a surrogate pair in it, which UTF-8 cannot say",
+            limit="text",
+            actual="a lone surrogate",
         )
     return text
 
@@ -153,7 +161,10 @@ def _what_is_wrong(text: str) -> str:
         "nothing after the @": not domain,
         "no dot after the @": "." not in domain,
     }
-    return next((wrong for wrong, holds in wrongs.items() if holds), "characters or dots that cannot stand there")
+    return next(
+        (wrong for wrong, holds in wrongs.items() if holds),
+        "characters or dots that cannot stand there",
+    )
 
 
 def phone(value: object) -> str:

@@ -27,7 +27,9 @@ def identify_anonymous(document: Document) -> Checked:
     """An object gets people not yet known. The description has them in relationships, its example in a field."""
     checked = _with_attributes(document)
     if document.get("anonymous_id") is not None:
-        checked.document["anonymous_id"] = within("anonymous_id", anonymous_id, document["anonymous_id"])
+        checked.document["anonymous_id"] = within(
+            "anonymous_id", anonymous_id, document["anonymous_id"]
+        )
     given = document.get("cio_relationships")
     if given is not None and (made := within("cio_relationships", to_anonymous, given)):
         checked.document["cio_relationships"] = made
@@ -49,7 +51,11 @@ def relate(document: Document) -> Checked:
 
 def _start(document: Document) -> tuple[Checked, dict[str, str]]:
     identifiers = within("identifiers", of_object, document["identifiers"])
-    clean: dict[str, JSON] = {"type": "object", "identifiers": {**identifiers}, "action": str(document["action"])}
+    clean: dict[str, JSON] = {
+        "type": "object",
+        "identifiers": {**identifiers},
+        "action": str(document["action"]),
+    }
     return Checked(clean, (object_key(identifiers),)), identifiers
 
 
@@ -65,7 +71,9 @@ def _attributes(given: object, identifiers: Mapping[str, str]) -> dict[str, JSON
     attributes = attributes_of(given)
     for name, identifier in identifiers.items():
         if name in attributes:
-            refuse_other_identifier(attributes, name, identifier, OBJECT[name], "an object keeps its identifiers")
+            refuse_other_identifier(
+                attributes, name, identifier, OBJECT[name], "an object keeps its identifiers"
+            )
     return attributes
 
 

@@ -55,7 +55,12 @@ def merge(document: Document) -> Checked:
     primary = within("primary", of_person, document["primary"], BY_ID_EMAIL_OR_CIO_ID)
     secondary = within("secondary", of_person, document["secondary"], BY_ID_EMAIL_OR_CIO_ID)
     if primary == secondary:
-        raise Refusal("is the primary; a merge takes two people", limit="two people", actual="one", at=("secondary",))
+        raise Refusal(
+            "is the primary; a merge takes two people",
+            limit="two people",
+            actual="one",
+            at=("secondary",),
+        )
     clean: dict[str, JSON] = {
         "type": "person",
         "action": "merge",
@@ -68,7 +73,11 @@ def merge(document: Document) -> Checked:
 
 def _start(document: Document) -> tuple[dict[str, JSON], str, str]:
     kind, value = within("identifiers", of_person, document["identifiers"])
-    return {"type": "person", "identifiers": {kind: value}, "action": str(document["action"])}, kind, value
+    return (
+        {"type": "person", "identifiers": {kind: value}, "action": str(document["action"])},
+        kind,
+        value,
+    )
 
 
 def _attributes(given: object, kind: str, value: str) -> dict[str, JSON]:
@@ -93,7 +102,11 @@ def _take_timestamp(clean: dict[str, JSON], attributes: dict[str, JSON]) -> None
         return
     when = timestamp(given)
     if clean.setdefault("timestamp", when) != when:
-        raise Refusal("contradicts the timestamp of the call", limit="the same time or none", actual="another time")
+        raise Refusal(
+            "contradicts the timestamp of the call",
+            limit="the same time or none",
+            actual="another time",
+        )
 
 
 def _email(value: JSON) -> JSON:
@@ -151,7 +164,17 @@ _MEANINGFUL: Mapping[str, Callable[[JSON], JSON]] = {
 }
 
 #: What attributes that hold phone numbers are called.
-_PHONES = frozenset({"phone", "phone_number", "mobile", "mobile_phone", "mobile_number", "cell_phone", "phoneNumber"})
+_PHONES = frozenset(
+    {
+        "phone",
+        "phone_number",
+        "mobile",
+        "mobile_phone",
+        "mobile_number",
+        "cell_phone",
+        "phoneNumber",
+    }
+)
 _LOOKED_AT = _PHONES | _MEANINGFUL.keys()
 
 RULES = {

@@ -25,7 +25,8 @@ NOT_NAMES = frozenset(_MISSING) | {" " * count for count in range(_BLANKS)}
 
 # {{customer.id}} and ${user.id} anywhere; {identifier}, {} and {0} alone. A GUID in braces is none of them.
 _TEMPLATE = re.compile(
-    r"\{\{.*\}\}|[$#]\{.*\}|\A\s*\{\s*(?![0-9A-Fa-f]{32}\s*\})(?:[A-Za-z_][\w. ]*|[0-9]?)\}\s*\Z", re.DOTALL
+    r"\{\{.*\}\}|[$#]\{.*\}|\A\s*\{\s*(?![0-9A-Fa-f]{32}\s*\})(?:[A-Za-z_][\w. ]*|[0-9]?)\}\s*\Z",
+    re.DOTALL,
 )
 
 
@@ -36,7 +37,9 @@ def refuse_placeholder(text: str) -> None:
     """
     if (why := _MISSING.get(text)) is not None:
         raise Refusal(
-            f"is {text!r}, which names nobody: {why}", limit="an identifier", actual=f"the placeholder {text!r}"
+            f"is {text!r}, which names nobody: {why}",
+            limit="an identifier",
+            actual=f"the placeholder {text!r}",
         )
     if "{" in text and _TEMPLATE.search(text):
         raise Refusal(

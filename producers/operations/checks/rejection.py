@@ -27,7 +27,9 @@ class Refusal(Exception):
         at: where, outermost first; what encloses it is added on the way out, see :meth:`inside`.
     """
 
-    def __init__(self, problem: str, *, limit: str, actual: str, at: tuple[str | int, ...] = ()) -> None:
+    def __init__(
+        self, problem: str, *, limit: str, actual: str, at: tuple[str | int, ...] = ()
+    ) -> None:
         super().__init__(problem)
         self.problem = problem
         self.limit = limit
@@ -63,7 +65,9 @@ def printable(text: str) -> str:
     """Return ``text`` with escapes in place of what a terminal would obey, or UTF-8 cannot encode."""
     if text.isprintable():
         return text
-    return "".join([each if each.isprintable() else each.encode("unicode_escape").decode() for each in text])
+    return "".join(
+        [each if each.isprintable() else each.encode("unicode_escape").decode() for each in text]
+    )
 
 
 def refusal_for(error: Exception) -> Refusal:
@@ -78,7 +82,11 @@ def refusal_for(error: Exception) -> Refusal:
         raise error
     name = class_name(error)
     # Without the error's own words: they may hold the value.
-    refusal = Refusal(f"cannot be read: looking at it raised {name}", limit="a value that can be read", actual=name)
+    refusal = Refusal(
+        f"cannot be read: looking at it raised {name}",
+        limit="a value that can be read",
+        actual=name,
+    )
     refusal.__cause__ = error
     return refusal
 
@@ -107,7 +115,9 @@ def written(path: tuple[str | int, ...]) -> str:
 def too_many_bytes(size: int, limit: int) -> Refusal:
     """The refusal of something ``size`` bytes long."""
     return Refusal(
-        f"is {size:,} bytes; Customer.io takes {limit:,}", limit=f"{limit:,} bytes", actual=f"{size:,} bytes"
+        f"is {size:,} bytes; Customer.io takes {limit:,}",
+        limit=f"{limit:,} bytes",
+        actual=f"{size:,} bytes",
     )
 
 

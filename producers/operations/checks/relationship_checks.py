@@ -75,12 +75,20 @@ def too_many_relationships() -> Refusal:
     )
 
 
-def _one(relationship: object, identifiers_of: Callable[[object], dict[str, JSON]], room: Room) -> dict[str, JSON]:
+def _one(
+    relationship: object, identifiers_of: Callable[[object], dict[str, JSON]], room: Room
+) -> dict[str, JSON]:
     if type(relationship) is not dict:
-        relationship = mapping_of(relationship, "an object with identifiers and relationship_attributes")
-    clean: dict[str, JSON] = {"identifiers": within("identifiers", identifiers_of, relationship.get("identifiers"))}
+        relationship = mapping_of(
+            relationship, "an object with identifiers and relationship_attributes"
+        )
+    clean: dict[str, JSON] = {
+        "identifiers": within("identifiers", identifiers_of, relationship.get("identifiers"))
+    }
     given = relationship.get("relationship_attributes")
-    if given is not None and (attributes := within("relationship_attributes", attributes_of, given, room)):
+    if given is not None and (
+        attributes := within("relationship_attributes", attributes_of, given, room)
+    ):
         clean["relationship_attributes"] = attributes
     if not relationship.keys() <= _FIELDS:
         clean |= open_fields(relationship, sorted(_FIELDS), room)

@@ -30,7 +30,9 @@ def membership(document: Document) -> Checked:
 
 def _segment_id(identifiers: object) -> int:
     identifiers = resolved(identifiers)
-    only = isinstance(identifiers, (dict, Mapping)) and list(islice(identifiers, 2)) == ["segment_id"]
+    only = isinstance(identifiers, (dict, Mapping)) and list(islice(identifiers, 2)) == [
+        "segment_id"
+    ]
     given = resolved(identifiers["segment_id"] if only else None)  # type: ignore[index]
     if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) <= 10:
         given = int(given)

@@ -55,7 +55,9 @@ def not_one_of(choices: tuple[str, ...], value: object) -> Refusal:
     given = repr(value[:40]) if type(value) is str else kind_of(value)
     known = ", ".join(choices)
     return Refusal(
-        f"is {given}; Customer.io takes {known}{_did_you_mean(text or given, choices)}", limit=known, actual=given
+        f"is {given}; Customer.io takes {known}{_did_you_mean(text or given, choices)}",
+        limit=known,
+        actual=given,
     )
 
 
@@ -66,7 +68,9 @@ def refuse_unknown(names: Iterable[object], known: Collection[object]) -> None:
             raise _not_known(_text(name), tuple(map(str, known)))
 
 
-def open_fields(given: Mapping[Any, Any], known: Collection[object], room: Room | None = None) -> dict[str, JSON]:
+def open_fields(
+    given: Mapping[Any, Any], known: Collection[object], room: Room | None = None
+) -> dict[str, JSON]:
     """Return the fields of ``given`` that the published description leaves open.
 
     Args:
@@ -76,7 +80,9 @@ def open_fields(given: Mapping[Any, Any], known: Collection[object], room: Room 
         Refusal: a name looks like a slip for one of ``known``, or JSON cannot say a value.
     """
     choices = tuple(map(str, known))
-    unknown = {name: value for name, value in islice(given.items(), limits.VALUES) if name not in known}
+    unknown = {
+        name: value for name, value in islice(given.items(), limits.VALUES) if name not in known
+    }
     for name in unknown:
         text = _text(name)
         if not isinstance(name, str) or not text.strip() or _meant(text, choices):

@@ -62,19 +62,25 @@ def buy(client: FlaskClient, *skus: str) -> None:
     assert client.post("/checkout").status_code == 302
 
 
-def test_what_a_visitor_looked_at_is_theirs_once_they_sign_up(client: FlaskClient, captured: Captured) -> None:
+def test_what_a_visitor_looked_at_is_theirs_once_they_sign_up(
+    client: FlaskClient, captured: Captured
+) -> None:
     client.get("/")
     client.get("/products/pot")
     cookie = client.get_cookie("trackrelay_anonymous_id")
     assert cookie is not None
     account = sign_up(client)
-    captured.assert_tracked(Person(anonymous_id=cookie.value), "product_viewed", sku="pot", price=39)
+    captured.assert_tracked(
+        Person(anonymous_id=cookie.value), "product_viewed", sku="pot", price=39
+    )
     captured.assert_joined(account, cookie.value)
     captured.assert_identified(account, email="ada@example.com", name="Ada", unsubscribed=False)
     captured.assert_tracked(account, "signed_up")
 
 
-def test_an_order_goes_with_what_changes_about_the_customer(client: FlaskClient, captured: Captured) -> None:
+def test_an_order_goes_with_what_changes_about_the_customer(
+    client: FlaskClient, captured: Captured
+) -> None:
     account = sign_up(client)
     buy(client, "mug", "tea")
     buy(client, "pot")
@@ -92,7 +98,9 @@ def test_a_sign_up_that_is_refused_tells_nothing(client: FlaskClient, captured: 
 
 
 @pytest.mark.parametrize("path", ["/checkout", "/profile", "/account/delete"])
-def test_whoever_is_not_logged_in_is_sent_away(client: FlaskClient, captured: Captured, path: str) -> None:
+def test_whoever_is_not_logged_in_is_sent_away(
+    client: FlaskClient, captured: Captured, path: str
+) -> None:
     assert client.post(path).status_code == 401
     captured.assert_nothing_enqueued()
 
@@ -123,7 +131,9 @@ def test_customerio_knows_the_customer_as_the_shop_does(app: flask.Flask) -> Non
     assert customer_io.person("email:ada@example.com") is None
 
 
-def test_who_signs_up_again_after_leaving_is_somebody_new(client: FlaskClient, captured: Captured) -> None:
+def test_who_signs_up_again_after_leaving_is_somebody_new(
+    client: FlaskClient, captured: Captured
+) -> None:
     first = sign_up(client)
     client.post("/account/delete")
     second = sign_up(client)
@@ -165,7 +175,9 @@ class Browser:
 def running() -> Iterator[tuple[Browser, SandboxClient]]:
     """The example as its README starts it, once everything is installed."""
     command = [sys.executable, "-m", "examples.flask_app", "--port", "0"]
-    process = subprocess.Popen(command, env=clean_environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=clean_environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout
     said = ""
     for line in process.stdout:
@@ -193,7 +205,9 @@ def test_with_everything_around_it_the_same_arrives(running: tuple[Browser, Sand
         person = customer_io.person(f"id:{account}") or {"events": []}
         return [event["name"] for event in person["events"]]
 
-    wait_until(lambda: names() == ["product_viewed", "signed_up", "product_added", "order_completed"], 30)
+    wait_until(
+        lambda: names() == ["product_viewed", "signed_up", "product_added", "order_completed"], 30
+    )
     assert (customer_io.person(f"id:{account}") or {})["attributes"]["orders_count"] == 1
     browser.post("/account/delete")
     wait_until(lambda: customer_io.person(f"id:{account}") is None, 30)

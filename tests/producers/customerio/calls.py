@@ -21,7 +21,12 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 #: What the calls may name.
-NAMES: dict[str, Any] = {"NOW": NOW, "WHEN": datetime(2023, 11, 14, tzinfo=UTC), "datetime": datetime, "nested": nested}
+NAMES: dict[str, Any] = {
+    "NOW": NOW,
+    "WHEN": datetime(2023, 11, 14, tzinfo=UTC),
+    "datetime": datetime,
+    "nested": nested,
+}
 
 # fmt: off
 _IDENTIFIERS = [

@@ -24,7 +24,9 @@ GIVEN = {"ID": "id", "EMAIL": "email"}
 class PlainHttp(HTTPAdapter):
     """The client knows https only; what it addresses so is sent without, and to nobody but this machine."""
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
         request.url = str(request.url).replace("https://", "http://", 1)
         assert request.url.startswith("http://127.0.0.1:")
         return super().send(request, *args, **kwargs)
@@ -65,4 +67,11 @@ def run(snippets: list[str], package: str, sandbox: SandboxProcess) -> None:
     """Run snippets one after the other, as one session, importing from ``package``."""
     names: dict[str, Any] = {**GIVEN, "site_id": sandbox.site_id, "api_key": sandbox.api_key}
     for snippet in snippets:
-        exec(compile(snippet.replace("from customerio import", f"from {package} import"), "<README>", "exec"), names)
+        exec(
+            compile(
+                snippet.replace("from customerio import", f"from {package} import"),
+                "<README>",
+                "exec",
+            ),
+            names,
+        )

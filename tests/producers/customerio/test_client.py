@@ -20,7 +20,14 @@ from hypothesis import strategies as st
 
 import trackrelay
 from trackrelay import InvalidOperation, Operation, QueueUnavailable
-from trackrelay.customerio import CustomerIO, CustomerIOException, Regions, enqueue_through, request_operations, track
+from trackrelay.customerio import (
+    CustomerIO,
+    CustomerIOException,
+    Regions,
+    enqueue_through,
+    request_operations,
+    track,
+)
 from trackrelay.queue.append import Entry
 from trackrelay.worker.devstack.servers import ports
 
@@ -46,7 +53,10 @@ def public(cls: type) -> set[str]:
 
 
 def shape(function: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
-    return [(each.name, each.kind, each.default) for each in inspect.signature(function).parameters.values()]
+    return [
+        (each.name, each.kind, each.default)
+        for each in inspect.signature(function).parameters.values()
+    ]
 
 
 def test_every_method_of_the_installed_official_client_is_there_with_the_same_parameters() -> None:
@@ -61,10 +71,17 @@ def test_everything_the_official_package_exports_can_be_imported_from_here() -> 
         assert getattr(trackrelay.customerio, name) is not None
     for module in ("constants", "regions", "client_base", "track"):
         theirs, ours = (
-            __import__(f"{package}.{module}", fromlist=["x"]) for package in ("customerio", "trackrelay.customerio")
+            __import__(f"{package}.{module}", fromlist=["x"])
+            for package in ("customerio", "trackrelay.customerio")
         )
-        their_own = [name for name, value in vars(theirs).items() if "customerio" in getattr(value, "__module__", "")]
-        missing = {name for name in their_own if not name.startswith("_") and not hasattr(ours, name)}
+        their_own = [
+            name
+            for name, value in vars(theirs).items()
+            if "customerio" in getattr(value, "__module__", "")
+        ]
+        missing = {
+            name for name in their_own if not name.startswith("_") and not hasattr(ours, name)
+        }
         assert missing <= {"ClientBase", "TCPKeepAliveHTTPAdapter"}
 
 
@@ -99,10 +116,15 @@ assert "requests" not in sys.modules
 
 
 def test_without_the_official_package_the_client_works_and_what_is_not_replaced_says_so() -> None:
-    run = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
+    )
     invalid, missing = run.stdout.splitlines()
     assert invalid == "invalid region provided"
-    assert "'APIClient' comes from the official package, which is not installed: pip install customerio" in missing
+    assert (
+        "'APIClient' comes from the official package, which is not installed: pip install customerio"
+        in missing
+    )
 
 
 #: Calls that the official client refuses itself.
@@ -146,15 +168,21 @@ def test_what_the_official_client_refuses_itself_raises_the_same(
     assert enqueued == []
 
 
-@pytest.mark.parametrize("value", [Decimal("1.5"), {1}, b"x", date(2026, 1, 1), uuid4(), float("inf"), object()])
-def test_what_the_official_client_cannot_put_on_the_wire_raises_its_exception(cio: CustomerIO, value: Any) -> None:
+@pytest.mark.parametrize(
+    "value", [Decimal("1.5"), {1}, b"x", date(2026, 1, 1), uuid4(), float("inf"), object()]
+)
+def test_what_the_official_client_cannot_put_on_the_wire_raises_its_exception(
+    cio: CustomerIO, value: Any
+) -> None:
     with pytest.raises(customerio.CustomerIOException):
         customerio.CustomerIO("site", "key", host="127.0.0.1", port=9).identify("1", plan=value)
     with pytest.raises(CustomerIOException, match="cannot be sent as JSON"):
         cio.identify("1", plan=value)
 
 
-def test_what_customerio_would_refuse_raises_at_the_call_and_says_which_limit(cio: CustomerIO) -> None:
+def test_what_customerio_would_refuse_raises_at_the_call_and_says_which_limit(
+    cio: CustomerIO,
+) -> None:
     with pytest.raises(CustomerIOException, match="1,000") as raised:
         cio.identify("1", bio="x" * 1_500)
     assert isinstance(raised.value, InvalidOperation)
@@ -183,20 +211,29 @@ def test_the_exception_has_all_of_a_batch_that_is_not_enqueued(
 
     monkeypatch.setattr(trackrelay.default.default_producer().backend, "append", append)
     event = {"type": "person", "action": "event", "identifiers": {"id": "1"}, "name": "seen"}
-    with pytest.raises(CustomerIOException, match=r"gone \(700 jobs, after 500 that were enqueued\)$") as raised:
+    with pytest.raises(
+        CustomerIOException, match=r"gone \(700 jobs, after 500 that were enqueued\)$"
+    ) as raised:
         cio.batch([event] * 1_200)
     assert isinstance(raised.value, QueueUnavailable)
     assert (taken, len(raised.value.operations), raised.value.enqueued_before) == ([500], 700, 500)
 
 
-def test_a_client_that_was_told_nothing_about_the_queue_raises_the_same_and_names_the_setting() -> None:
+def test_a_client_that_was_told_nothing_about_the_queue_raises_the_same_and_names_the_setting() -> (
+    None
+):
     with pytest.raises(CustomerIOException, match="TRACKRELAY_REDIS_URL"):
         CustomerIO("site", "key").track("1", "seen")
 
 
 @pytest.mark.parametrize(
     ("identifier", "key"),
-    [("5", "id:5"), (5, "id:5"), ("Ada@Example.com", "email:ada@example.com"), ("cio_03ff", "cio_id:03ff")],
+    [
+        ("5", "id:5"),
+        (5, "id:5"),
+        ("Ada@Example.com", "email:ada@example.com"),
+        ("cio_03ff", "cio_id:03ff"),
+    ],
 )
 def test_who_is_meant_is_told_by_the_shape(
     cio: CustomerIO, enqueued: list[Operation], identifier: Any, key: str
@@ -211,24 +248,34 @@ def test_what_would_name_somebody_else_is_refused(cio: CustomerIO, identifier: s
         cio.delete(identifier)
 
 
-def test_the_answer_names_the_jobs_and_reads_like_the_apis(cio: CustomerIO, enqueued: list[Operation]) -> None:
+def test_the_answer_names_the_jobs_and_reads_like_the_apis(
+    cio: CustomerIO, enqueued: list[Operation]
+) -> None:
     answer = cio.track("5", "bought", {"total": 1})
     assert (answer.status_code, answer.ok, answer.json()) == (200, True, {})
     assert answer.job_ids == tuple(operation.id for operation in enqueued)
 
 
 def test_a_long_batch_is_enqueued_whole(cio: CustomerIO, enqueued: list[Operation]) -> None:
-    made = [{"type": "person", "action": "delete", "identifiers": {"id": str(number)}} for number in range(1_200)]
+    made = [
+        {"type": "person", "action": "delete", "identifiers": {"id": str(number)}}
+        for number in range(1_200)
+    ]
     assert len(cio.batch(made).job_ids) == len(enqueued) == 1_200
 
 
 #: What stands in for a value of a request, whatever it should be.
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.sampled_from(["", " ", "5", "a@b.co", "identify", "person"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["", " ", "5", "a@b.co", "identify", "person"]),
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(
-            st.sampled_from(["id", "email", "topics", "token", "identifiers", "relationships"]), inner, max_size=2
+            st.sampled_from(["id", "email", "topics", "token", "identifiers", "relationships"]),
+            inner,
+            max_size=2,
         )
     ),
     max_leaves=4,
@@ -259,12 +306,19 @@ FIELDS = st.sampled_from(
         "_timestamp",
     ]
 )
-PATHS = [(method, path.replace("(?P<", "").replace(">[^/]*)", "")) for method, path, _ in request_operations._V1]
+PATHS = [
+    (method, path.replace("(?P<", "").replace(">[^/]*)", ""))
+    for method, path, _ in request_operations._V1
+]
 V2 = [("POST", "/api/v2/entity"), ("POST", "/api/v2/batch")]
 
 
 @example(("POST", "/api/v2/batch"), {"batch": 5}, {})
-@example(("POST", "/api/v2/entity"), {}, {"action": "identify", "identifiers": 5, "attributes": {"email": "x"}})
+@example(
+    ("POST", "/api/v2/entity"),
+    {},
+    {"action": "identify", "identifiers": 5, "attributes": {"email": "x"}},
+)
 @example(("POST", "/forms/form/submit"), {"data": "x"}, {})
 @given(
     st.sampled_from([*PATHS, *V2]),
@@ -280,7 +334,9 @@ def test_no_request_raises_anything_but_the_exception_that_callers_catch(
     likely = {"type": "person", "identifiers": {"id": "5"}, **inner}
     for body in (outer, {"device": inner}, {"data": inner}, likely, {"batch": [outer, likely]}):
         with suppress(CustomerIOException):
-            CustomerIO("site", "key").send_request(method, f"https://track.customer.io/api/v1{path}", body)
+            CustomerIO("site", "key").send_request(
+                method, f"https://track.customer.io/api/v1{path}", body
+            )
 
 
 def test_a_request_that_cannot_be_told_later_says_so_and_names_nobody(cio: CustomerIO) -> None:
@@ -311,7 +367,9 @@ def test_two_workspaces_in_one_process_are_warned_about(monkeypatch: pytest.Monk
 
 def test_a_client_made_the_old_way_is_a_context_manager_and_keeps_what_it_was_given() -> None:
     with pytest.warns(DeprecationWarning, match="json_encoder"):
-        client = CustomerIO("site", "key", host="https://example.com/", port=8443, json_encoder=object)
+        client = CustomerIO(
+            "site", "key", host="https://example.com/", port=8443, json_encoder=object
+        )
     official = customerio.CustomerIO("site", "key", host="https://example.com/", port=8443)
     with client as inside:
         assert inside.base_url == official.base_url

@@ -30,7 +30,9 @@ class Tap(BaseAdapter):
         super().__init__()
         self.sent: list[requests.PreparedRequest] = []
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
+    ) -> requests.Response:
         self.sent.append(request)
         answer = requests.Response()
         answer.status_code, answer._content, answer.url = 200, b"{}", str(request.url)
@@ -73,7 +75,9 @@ def outcome(call: str) -> Outcome:
 def is_taken(request: requests.PreparedRequest) -> bool:
     """Return whether the sandbox takes the request, all of it."""
     body = request.body or b""
-    answer = InProcessSandbox().send(str(request.method), request.path_url, body if isinstance(body, bytes) else b"")
+    answer = InProcessSandbox().send(
+        str(request.method), request.path_url, body if isinstance(body, bytes) else b""
+    )
     return answer.status in (200, 204)
 
 
@@ -84,7 +88,11 @@ def refusal(code: Any) -> str | None:
     except InvalidOperation as error:
         return same_for_all(error.limit)
     except customerio.CustomerIOException as error:
-        return "no operation" if "is no request that can be enqueued" in str(error) else "as the official client"
+        return (
+            "no operation"
+            if "is no request that can be enqueued" in str(error)
+            else "as the official client"
+        )
     except Exception as error:
         return f"as the official client: {type(error).__name__}"
     if answer.errors:
@@ -159,7 +167,9 @@ def test_what_the_api_takes_and_ignores_is_taken_here_too(call: str) -> None:
     assert found.sent
     assert found.refused is None
     (operation,) = trackrelay.default.default_producer().backend.operations  # type: ignore[attr-defined]
-    assert not re.search(rb"anonymous_id|order-7|_last_status|form_name|more|recipient\":\"\"", operation.body)
+    assert not re.search(
+        rb"anonymous_id|order-7|_last_status|form_name|more|recipient\":\"\"", operation.body
+    )
 
 
 @pytest.mark.parametrize("body", ["{'unsubscribe': False}", "{}"])

@@ -35,14 +35,21 @@ def client(redis_url: str, queue: redis.Redis) -> Iterator[Callable[[str], Custo
 
 def kept(queue: redis.Redis) -> dict[str, Any]:
     """The documents in the stream of refused operations, by the ids of their dead letters."""
-    jobs = [job for _, fields in queue.xrange("trackrelay:invalid") for job in json.loads(fields[b"j"])]
+    jobs = [
+        job for _, fields in queue.xrange("trackrelay:invalid") for job in json.loads(fields[b"j"])
+    ]
     return {job["id"]: job["body"]["document"] for job in jobs}
 
 
 def enqueued(queue: redis.Redis) -> list[str]:
     """The ids of the jobs in the queue."""
     names = [f"trackrelay:{shard}:live" for shard in range(4)]
-    return [job.id for name in names for _, fields in queue.xrange(name) for job in decode_entry(fields[b"j"])]
+    return [
+        job.id
+        for name in names
+        for _, fields in queue.xrange(name)
+        for job in decode_entry(fields[b"j"])
+    ]
 
 
 def counted(queue: redis.Redis) -> dict[tuple[str, ...], int]:
@@ -62,10 +69,14 @@ def test_what_a_batch_drops_is_in_the_answer_and_counted(
     assert (answer.status_code, [error["batch_index"] for error in answer.errors]) == (207, [0, 2])
     assert list(answer.job_ids) == enqueued(queue)
     assert kept(queue) == {}
-    assert counted(queue) == {("shop", "person.event", "name"): 1, ("shop", "person.event", "identifiers.email"): 1}
+    assert counted(queue) == {
+        ("shop", "person.event", "name"): 1,
+        ("shop", "person.event", "identifiers.email"): 1,
+    }
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert (
-        lines[0] == "trackrelay: operation 0 of a batch was refused and is not enqueued: field name; allowed: not blank"
+        lines[0]
+        == "trackrelay: operation 0 of a batch was refused and is not enqueued: field name; allowed: not blank"
     )
     assert "secret" not in caplog.text
 
@@ -84,7 +95,9 @@ def test_what_a_batch_drops_is_logged_with_its_id_if_the_setting_says_so(
 ) -> None:
     answer = client("log").batch([BAD, GOOD])
     assert (answer.status_code, list(answer.job_ids)) == (207, enqueued(queue))
-    (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    (line,) = [
+        record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING
+    ]
     assert line.startswith("trackrelay: person.event was refused and is not enqueued (job ")
 
 
@@ -118,14 +131,18 @@ def test_who_cannot_be_put_into_a_segment_keeps_nobody_else_out(
     client: Callable[[str], CustomerIO], queue: redis.Redis
 ) -> None:
     cio = client("dead_letter")
-    answer = cio.send_request("POST", f"{cio.base_url}/segments/7/add_customers", {"ids": ["1", "x" * 151, "2"]})
+    answer = cio.send_request(
+        "POST", f"{cio.base_url}/segments/7/add_customers", {"ids": ["1", "x" * 151, "2"]}
+    )
     assert len(answer.job_ids) == 3
     assert sorted(enqueued(queue)) == sorted([answer.job_ids[0], answer.job_ids[2]])
     (document,) = kept(queue).values()
     assert document["person"] == {"id": "x" * 151}
 
 
-def test_another_target_decides_for_itself(client: Callable[[str], CustomerIO], queue: redis.Redis) -> None:
+def test_another_target_decides_for_itself(
+    client: Callable[[str], CustomerIO], queue: redis.Redis
+) -> None:
     cio, other = client("raise"), trackrelay.Producer(backend="memory", on_invalid="dead_letter")
     enqueue_through(lambda: other)
     try:

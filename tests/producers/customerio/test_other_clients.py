@@ -52,7 +52,11 @@ def entity(document: dict[str, Any]) -> Callable[[CustomerIO], Any]:
 
 PROFILE = {"id": 7, "email": "mia@example.com", "plan": "basic", "created_at": WHEN}
 SENT_PROFILE = PROFILE | {"id": "7"}
-LAMP = {"type": "object", "identifiers": {"object_type_id": "product", "object_id": "LAMP-9"}, "action": "identify"}
+LAMP = {
+    "type": "object",
+    "identifiers": {"object_type_id": "product", "object_id": "LAMP-9"},
+    "action": "identify",
+}
 SENT_LAMP = LAMP | {"identifiers": {"object_type_id": "1", "object_id": "LAMP-9"}}
 LAMP_ATTRIBUTES = {"name": "Desk lamp", "price": 34.5, "category": "Light"}
 OWNS = {
@@ -303,13 +307,21 @@ def sent(operation: Operation) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"{example.client}: {example.what}")
-def test_an_example_goes_by_each_way_as_it_is_written(example: Example, enqueued: list[Operation]) -> None:
+@pytest.mark.parametrize(
+    "example", EXAMPLES, ids=lambda example: f"{example.client}: {example.what}"
+)
+def test_an_example_goes_by_each_way_as_it_is_written(
+    example: Example, enqueued: list[Operation]
+) -> None:
     ways = {"entity()": operations.entity(example.document), "the typed function": example.typed()}
     example.call(CustomerIO("site", "key"))
     (ways["the drop-in"],) = enqueued
-    assert {way: sent(operation) for way, operation in ways.items()} == dict.fromkeys(ways, example.sent)
-    assert len({operation.keys for operation in ways.values() if operation.type != "anonymous"}) <= 1
+    assert {way: sent(operation) for way, operation in ways.items()} == dict.fromkeys(
+        ways, example.sent
+    )
+    assert (
+        len({operation.keys for operation in ways.values() if operation.type != "anonymous"}) <= 1
+    )
 
 
 def test_the_drop_ins_entity_takes_keyword_arguments_too(enqueued: list[Operation]) -> None:
@@ -318,25 +330,37 @@ def test_the_drop_ins_entity_takes_keyword_arguments_too(enqueued: list[Operatio
     assert sent(enqueued[0]) == person("event", name="seen", timestamp=WHEN)
 
 
-def test_an_unnumbered_type_of_object_is_refused_and_the_setting_named(enqueued: list[Operation]) -> None:
+def test_an_unnumbered_type_of_object_is_refused_and_the_setting_named(
+    enqueued: list[Operation],
+) -> None:
     with pytest.raises(
         trackrelay.InvalidOperation, match=r"'produkt'.*TRACKRELAY_OBJECT_TYPES.*mean 'product'"
     ) as raised:
-        operations.entity(LAMP | {"identifiers": {"object_type_id": "produkt", "object_id": "LAMP-9"}})
+        operations.entity(
+            LAMP | {"identifiers": {"object_type_id": "produkt", "object_id": "LAMP-9"}}
+        )
     assert raised.value.field == "identifiers.object_type_id"
-    with pytest.raises(trackrelay.InvalidOperation, match="TRACKRELAY_OBJECT_TYPES; it has company, product"):
+    with pytest.raises(
+        trackrelay.InvalidOperation, match="TRACKRELAY_OBJECT_TYPES; it has company, product"
+    ):
         ObjectRef("warehouse", "north")
     trackrelay.configure(object_types={})
-    with pytest.raises(trackrelay.InvalidOperation, match="TRACKRELAY_OBJECT_TYPES, which is not set"):
+    with pytest.raises(
+        trackrelay.InvalidOperation, match="TRACKRELAY_OBJECT_TYPES, which is not set"
+    ):
         CustomerIO("site", "key").entity(LAMP)
 
 
-def test_a_time_among_the_attributes_contradicts_another_in_the_call(enqueued: list[Operation]) -> None:
+def test_a_time_among_the_attributes_contradicts_another_in_the_call(
+    enqueued: list[Operation],
+) -> None:
     same = operations.identify("7", {"_timestamp": WHEN}, timestamp=WHEN)
     assert (sent(same), same.stamp) == (person("identify", timestamp=WHEN), False)
     none = operations.identify("7", {"_timestamp": None, "plan": "basic"})
     assert (sent(none), none.stamp) == (person("identify", attributes={"plan": "basic"}), True)
-    with pytest.raises(trackrelay.InvalidOperation, match=r"_timestamp.*contradicts the timestamp") as raised:
+    with pytest.raises(
+        trackrelay.InvalidOperation, match=r"_timestamp.*contradicts the timestamp"
+    ) as raised:
         operations.identify("7", {"_timestamp": WHEN}, timestamp=WHEN + 1)
     assert raised.value.field == "attributes._timestamp"
     with pytest.raises(trackrelay.InvalidOperation, match="milliseconds"):
@@ -349,7 +373,12 @@ def test_a_time_among_the_attributes_contradicts_another_in_the_call(enqueued: l
         person("event", name="seen", context={"page": {"path": "/"}}),
         person("identify", channel="web"),
         person("merge", primary={"id": "7"}, secondary={"id": "8"}),
-        {"type": "object", "identifiers": {"object_type_id": "1", "object_id": "a"}, "action": "delete", "why": "gone"},
+        {
+            "type": "object",
+            "identifiers": {"object_type_id": "1", "object_id": "a"},
+            "action": "delete",
+            "why": "gone",
+        },
         {
             "type": "delivery",
             "identifiers": {"id": "d"},
@@ -360,7 +389,9 @@ def test_a_time_among_the_attributes_contradicts_another_in_the_call(enqueued: l
         },
         person(
             "add_relationships",
-            cio_relationships=[{"identifiers": {"object_type_id": "1", "object_id": "a"}, "note": [1]}],
+            cio_relationships=[
+                {"identifiers": {"object_type_id": "1", "object_id": "a"}, "note": [1]}
+            ],
         ),
         person("delete_device", device={"token": "t-1", "platform": "ios"}),
     ],
@@ -376,8 +407,20 @@ def test_fields_that_the_description_leaves_open_are_kept(document: dict[str, An
         (person("identify", atributes={}), "atributes"),
         (person("identify", traits={}), "traits"),
         (person("identify", wide=float("nan")), "wide"),
-        (person("add_device", device={"token": "t", "platform": "ios", "atributes": {}}), "device.atributes"),
-        ({"type": "segment", "identifiers": {"segment_id": 1}, "action": "add", "person": {"id": "1"}, "x": 1}, "x"),
+        (
+            person("add_device", device={"token": "t", "platform": "ios", "atributes": {}}),
+            "device.atributes",
+        ),
+        (
+            {
+                "type": "segment",
+                "identifiers": {"segment_id": 1},
+                "action": "add",
+                "person": {"id": "1"},
+                "x": 1,
+            },
+            "x",
+        ),
     ],
 )
 def test_a_field_that_looks_like_a_slip_is_refused(document: dict[str, Any], field: str) -> None:

@@ -23,17 +23,37 @@ from trackrelay.sandbox.sandbox_process import SandboxProcess
 RECENT_S = 2 * 3_600
 #: A batch, in which the last operation is refused.
 BATCH: list[dict[str, Any]] = [
-    {"type": "person", "action": "identify", "identifiers": {"id": "80"}, "attributes": {"plan": "pro"}},
-    {"type": "person", "action": "event", "identifiers": {"id": "80"}, "name": "seen", "timestamp": 1_700_000_000},
-    {"type": "object", "action": "identify", "identifiers": {"object_type_id": "1", "object_id": "acme"}},
+    {
+        "type": "person",
+        "action": "identify",
+        "identifiers": {"id": "80"},
+        "attributes": {"plan": "pro"},
+    },
+    {
+        "type": "person",
+        "action": "event",
+        "identifiers": {"id": "80"},
+        "name": "seen",
+        "timestamp": 1_700_000_000,
+    },
+    {
+        "type": "object",
+        "action": "identify",
+        "identifiers": {"object_type_id": "1", "object_id": "acme"},
+    },
     {"type": "person", "action": "nonsense", "identifiers": {"id": "80"}},
 ]
-ROLE = {"identifiers": {"object_type_id": "1", "object_id": "acme"}, "relationship_attributes": {"role": "admin"}}
+ROLE = {
+    "identifiers": {"object_type_id": "1", "object_id": "acme"},
+    "relationship_attributes": {"role": "admin"},
+}
 RELATED = {"identifiers": {"object_type_id": "1", "object_id": "acme"}}
 
 
 @pytest.fixture
-def road(worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]) -> Iterator[Road]:
+def road(
+    worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]
+) -> Iterator[Road]:
     """A road with a worker, which `producers` enqueues to."""
     from trackrelay.worker.queue.bootstrap import migrate
 
@@ -55,7 +75,13 @@ def seen(sandbox: SandboxClient) -> dict[str, list[Any]]:
             continue
         for key in effect["keys"] or ["nobody"]:
             by_key[key].append(
-                (effect["action"], effect["name"], _attributes(effect), _past(effect), effect["ignored"])
+                (
+                    effect["action"],
+                    effect["name"],
+                    _attributes(effect),
+                    _past(effect),
+                    effect["ignored"],
+                )
             )
     return {key: told for key, told in by_key.items() if told}
 
@@ -96,23 +122,44 @@ def both(road: Road, sandbox: SandboxProcess, act: Callable[[Any], Any]) -> tupl
 
 
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")
-def test_the_official_snippets_run_unchanged_and_the_same_arrives(road: Road, sandbox: SandboxProcess) -> None:
+def test_the_official_snippets_run_unchanged_and_the_same_arrives(
+    road: Road, sandbox: SandboxProcess
+) -> None:
     snippets = official.documented_snippets()
     assert len(snippets) >= 15
-    by_official, by_drop_in = both(road, sandbox, lambda package: official.run(snippets, package.__name__, sandbox))
+    by_official, by_drop_in = both(
+        road, sandbox, lambda package: official.run(snippets, package.__name__, sandbox)
+    )
     # The snippets delete and suppress everybody in the end: what happened on the way is what there is to compare.
     assert [told[0] for told in by_official[0]["id:5"]].count("event") >= 6
     assert by_drop_in == by_official
-    assert [event["id"] for event in road.sandbox.events() if event["id"] == "01HB4HBDKTFWYZCK01DMRSWRFD"]
+    assert [
+        event["id"]
+        for event in road.sandbox.events()
+        if event["id"] == "01HB4HBDKTFWYZCK01DMRSWRFD"
+    ]
 
 
 def everything(package: Any) -> None:
     """Calls of all kinds, with values of all kinds."""
-    cio = package.CustomerIO(canaries.CANARY_SITE_ID, canaries.CANARY_API_KEY, region=package.Regions.US)
+    cio = package.CustomerIO(
+        canaries.CANARY_SITE_ID, canaries.CANARY_API_KEY, region=package.Regions.US
+    )
     moment = datetime(2026, 2, 3, 4, 5, 6, 789_000, tzinfo=timezone(timedelta(hours=2)))
     naive = datetime(2026, 2, 3, 4, 5, 6)
-    cio.identify(id=5, email="ada@example.com", created_at=moment, seen_at=naive, score=float("nan"), tags=["a", naive])
-    cio.identify(id="5", nested={"at": moment, "list": [float("nan"), {"at": naive}], "pair": (1, 2)}, plan=None)
+    cio.identify(
+        id=5,
+        email="ada@example.com",
+        created_at=moment,
+        seen_at=naive,
+        score=float("nan"),
+        tags=["a", naive],
+    )
+    cio.identify(
+        id="5",
+        nested={"at": moment, "list": [float("nan"), {"at": naive}], "pair": (1, 2)},
+        plan=None,
+    )
     cio.identify("ada@example.com", city="Berlin")
     cio.identify("7", _timestamp=1_700_000_000, plan="new")
     cio.identify("7", _timestamp=1_600_000_000, plan="old")
@@ -120,12 +167,20 @@ def everything(package: Any) -> None:
     cio.identify("+14155550100", plan="an id to v1")
     cio.identify("a/b c&d+e%", plan="odd")
     cio.identify("9", cio_relationships={"action": "add_relationships", "relationships": [ROLE]})
-    cio.identify("10", cio_relationships={"action": "add_relationships", "relationships": [RELATED]})
-    cio.identify("10", cio_relationships={"action": "delete_relationships", "relationships": [RELATED]}, plan="left")
+    cio.identify(
+        "10", cio_relationships={"action": "add_relationships", "relationships": [RELATED]}
+    )
+    cio.identify(
+        "10",
+        cio_relationships={"action": "delete_relationships", "relationships": [RELATED]},
+        plan="left",
+    )
     cio.track(5, "bought", {"total": 12.5, "at": moment, "none": float("nan")}, timestamp=moment)
     cio.track("5", "bought", id="01HB4HBDKTFWYZCK01DMRSWRFD", timestamp="1561231234")
     cio.track("5", "bought", id="01HB4HBDKTFWYZCK01DMRSWRFD", timestamp="not a time")
-    cio.track("ada@example.com", " padded ", {"deep": {"er": [1, {"at": naive}]}}, timestamp=1561231234.9)
+    cio.track(
+        "ada@example.com", " padded ", {"deep": {"er": [1, {"at": naive}]}}, timestamp=1561231234.9
+    )
     cio.pageview("5", "/pricing", referrer="https://example.com", keywords=["a"])
     cio.backfill("5", "signed_up", naive, source="import")
     cio.backfill("5", "signed_up", "1408482680")
@@ -148,7 +203,9 @@ def everything(package: Any) -> None:
     assert [error["batch_index"] for error in answer.json()["errors"]] == [3]
 
 
-def test_calls_of_all_kinds_with_values_of_all_kinds_arrive_the_same(road: Road, sandbox: SandboxProcess) -> None:
+def test_calls_of_all_kinds_with_values_of_all_kinds_arrive_the_same(
+    road: Road, sandbox: SandboxProcess
+) -> None:
     by_official, by_drop_in = both(road, sandbox, everything)
     assert len(by_official[1]) >= 9
     # v2 has an operation of its own for relationships that end.
@@ -156,17 +213,25 @@ def test_calls_of_all_kinds_with_values_of_all_kinds_arrive_the_same(road: Road,
     assert by_drop_in == by_official
 
 
-def test_segments_and_forms_that_were_sent_by_hand_arrive_the_same(road: Road, sandbox: SandboxProcess) -> None:
+def test_segments_and_forms_that_were_sent_by_hand_arrive_the_same(
+    road: Road, sandbox: SandboxProcess
+) -> None:
     """Earlier releases had methods for them; code that still wants them sends the requests itself."""
 
     def act(package: Any) -> None:
         cio = package.CustomerIO(sandbox.site_id, sandbox.api_key)
         for person in ("1", "2"):
             cio.identify(person, plan="pro")
-        cio.send_request("POST", f"{cio.base_url}/segments/7/add_customers?id_type=id", {"ids": ["1", "2"]})
+        cio.send_request(
+            "POST", f"{cio.base_url}/segments/7/add_customers?id_type=id", {"ids": ["1", "2"]}
+        )
         cio.send_request("POST", f"{cio.base_url}/segments/7/remove_customers", {"ids": ["2"]})
-        cio.send_request("POST", f"{cio.base_url}/forms/contact/submit", {"data": {"id": "1", "topic": "hello"}})
-        cio.send_request("POST", f"{cio.base_url}/metrics", {"delivery_id": "d1", "metric": "opened"})
+        cio.send_request(
+            "POST", f"{cio.base_url}/forms/contact/submit", {"data": {"id": "1", "topic": "hello"}}
+        )
+        cio.send_request(
+            "POST", f"{cio.base_url}/metrics", {"delivery_id": "d1", "metric": "opened"}
+        )
 
     def act_and_wait(package: Any) -> tuple[Any, Any]:
         act(package)

@@ -26,6 +26,11 @@ def queued(queue: redis.Redis) -> Callable[[], list[Any]]:
 
     def read() -> list[Any]:
         names = sorted(name.decode() for name in queue.scan_iter("trackrelay:*", _type="stream"))
-        return [job for name in names for _, fields in queue.xrange(name) for job in decode_entry(fields[b"j"])]
+        return [
+            job
+            for name in names
+            for _, fields in queue.xrange(name)
+            for job in decode_entry(fields[b"j"])
+        ]
 
     return read

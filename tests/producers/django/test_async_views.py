@@ -47,7 +47,9 @@ class Quiet(WSGIRequestHandler):
 def port(connected: None) -> Iterator[int]:
     """Where the project listens, with a thread for each client."""
     with override_settings(DEBUG=False):
-        server = make_server("127.0.0.1", 0, get_wsgi_application(), threaded=True, request_handler=Quiet)
+        server = make_server(
+            "127.0.0.1", 0, get_wsgi_application(), threaded=True, request_handler=Quiet
+        )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server.server_port

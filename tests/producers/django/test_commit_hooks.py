@@ -59,7 +59,9 @@ def register(ran: list[str], name: str) -> None:
     ids=" ".join,
 )
 @pytest.mark.parametrize("depth", [1, 3])
-def test_a_failing_hook_of_another_library_drops_no_job(queued: Queued, order: list[str], depth: int) -> None:
+def test_a_failing_hook_of_another_library_drops_no_job(
+    queued: Queued, order: list[str], depth: int
+) -> None:
     ran: list[str] = []
 
     def commit() -> None:
@@ -179,7 +181,9 @@ class TestWhenOurHookFails:
             jobs = [trackrelay.track("42", "seen") for _ in range(3)]
         assert list(self.named(caplog)) == jobs
 
-    def test_a_log_that_fails_does_not_fail_the_commit(self, queued: Queued, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_log_that_fails_does_not_fail_the_commit(
+        self, queued: Queued, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         class Broken(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
                 raise OSError("the disk of the log is full")

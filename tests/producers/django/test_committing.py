@@ -175,7 +175,9 @@ def test_our_test_case_captures_what_waits_for_a_commit(queued: Queued) -> None:
     assert queued() == []
 
 
-def test_our_test_case_captures_what_is_said_in_transactions_of_any_of_its_databases(queued: Queued) -> None:
+def test_our_test_case_captures_what_is_said_in_transactions_of_any_of_its_databases(
+    queued: Queued,
+) -> None:
     class Case(CapturingTestCase):
         databases = frozenset({"default", "lite"})
 
@@ -188,7 +190,11 @@ def test_our_test_case_captures_what_is_said_in_transactions_of_any_of_its_datab
                 with django_project.rolled_back("lite"):
                     trackrelay.track("42", "rolled back")
                 transaction.on_commit(lambda: trackrelay.track("42", "in a hook"), using="lite")
-            assert {event.name for event in captured.events} == {"in the other one", "in both", "in a hook"}
+            assert {event.name for event in captured.events} == {
+                "in the other one",
+                "in both",
+                "in a hook",
+            }
 
     result = unittest.TestResult()
     unittest.TestSuite([Case()]).run(result)

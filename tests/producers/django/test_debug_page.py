@@ -20,7 +20,11 @@ def variables(traceback: TracebackType | None, error: BaseException) -> list[tup
     """What the page lists, without the frame of the test itself, which knows the password."""
     frames = ExceptionReporter(None, type(error), error, traceback).get_traceback_frames()
     # An error without a traceback has one line of its own on the page, and no variables.
-    return [(frame["function"], frame["vars"]) for frame in frames if frame.get("filename", __file__) != __file__]
+    return [
+        (frame["function"], frame["vars"])
+        for frame in frames
+        if frame.get("filename", __file__) != __file__
+    ]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +63,9 @@ def test_nor_when_redis_refuses_the_password(own_redis: ValkeyProcess) -> None:
     with redis.Redis.from_url(own_redis.url) as client:
         client.config_set("requirepass", "another")
     with django_project.connected(REDIS_URL="redis://h/0"):
-        trackrelay.configure(redis_url=f"redis://:{PASSWORD}@{own_redis.url.removeprefix('redis://')}")
+        trackrelay.configure(
+            redis_url=f"redis://:{PASSWORD}@{own_redis.url.removeprefix('redis://')}"
+        )
         with pytest.raises(TrackRelayError, match=r"WRONGPASS|invalid") as caught:
             trackrelay.default.default_producer().track("42", "seen")
 

@@ -57,7 +57,10 @@ def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
 
 def test_customers_who_are_no_users_are_people(crm: ModuleType) -> None:
-    with django_project.connected(BACKEND="memory", PERSON="crm.customerio.person"), capture() as captured:
+    with (
+        django_project.connected(BACKEND="memory", PERSON="crm.customerio.person"),
+        capture() as captured,
+    ):
         from trackrelay import track
 
         customer = Customer(pk=7, name="Ada", email="ada@example.com")
@@ -72,7 +75,9 @@ def test_customers_who_are_no_users_are_people(crm: ModuleType) -> None:
     captured.assert_identified("customer-7", email="ada@example.com", name="Ada")
 
 
-def test_an_order_and_its_event_are_there_together_or_neither_is(shop_url: str, lite_url: str) -> None:
+def test_an_order_and_its_event_are_there_together_or_neither_is(
+    shop_url: str, lite_url: str
+) -> None:
     place_order = code_with("def place_order(order)")["place_order"]
     with django_project.connected(OUTBOX=True):
         from trackrelay.django.models import OutboxRow
@@ -98,7 +103,9 @@ class FailingOrder(Order):
         proxy = True
 
 
-def test_a_guest_who_registers_later_is_one_person_with_all_of_the_history(shop_url: str, lite_url: str) -> None:
+def test_a_guest_who_registers_later_is_one_person_with_all_of_the_history(
+    shop_url: str, lite_url: str
+) -> None:
     views = code_with("def order_as_guest(request, form)")
     customer_io = DeliveringSandbox()
     browser = Browser()

@@ -47,7 +47,9 @@ def test_what_is_refused_is_kept_when_the_transaction_commits(kept: Kept) -> Non
     with transaction.atomic():
         job = no_email()
         assert kept() == []
-    assert [(each.id, each.operation, each.keys) for each in kept()] == [(job, "person.identify", ())]
+    assert [(each.id, each.operation, each.keys) for each in kept()] == [
+        (job, "person.identify", ())
+    ]
     with rolled_back():
         no_email()
     assert len(kept()) == 1

@@ -40,7 +40,9 @@ def test_rows_of_django_are_relayed_in_order_and_delivered(
             jobs = [trackrelay.track("42", "seen", {"n": n}) for n in range(20)]
         with django_project.rolled_back(alias):
             trackrelay.track("42", "never", {})
-        done = look_once({**road.settings, "TRACKRELAY_OUTBOX_URL": shop_url if alias == "default" else lite_url})
+        done = look_once(
+            {**road.settings, "TRACKRELAY_OUTBOX_URL": shop_url if alias == "default" else lite_url}
+        )
         assert (done.relayed, done.trouble) == (20, {})
         assert {row.generation is not None for row in OutboxRow.objects.using(alias)} == {True}
     start_worker(road.settings, pool="threads", concurrency=4)

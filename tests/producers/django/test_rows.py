@@ -25,7 +25,9 @@ ALIASES = ["default", "lite"]
 @pytest.fixture(params=ALIASES)
 def alias(request: pytest.FixtureRequest, shop_url: str, lite_url: str) -> Iterator[str]:
     """The project with an outbox, and no Redis that anybody could reach."""
-    with django_project.connected(OUTBOX=request.param, REDIS_URL="redis://127.0.0.1:1/0", SOURCE="shop"):
+    with django_project.connected(
+        OUTBOX=request.param, REDIS_URL="redis://127.0.0.1:1/0", SOURCE="shop"
+    ):
         yield request.param
 
 
@@ -36,12 +38,18 @@ def rows(alias: str) -> list[OutboxRow]:
 def test_a_job_is_a_row_that_commits_with_the_order(alias: str) -> None:
     with transaction.atomic(using=alias):
         Order.objects.using(alias).create(number="A-1")
-        job = trackrelay.track("42", "order_completed", {"number": "A-1"}, person_attributes={"orders_count": 7})
+        job = trackrelay.track(
+            "42", "order_completed", {"number": "A-1"}, person_attributes={"orders_count": 7}
+        )
         assert [row.job_id for row in rows(alias)] == [job]
     (row,) = rows(alias)
     assert (row.job_id, row.lane, row.format, row.generation) == (job, "live", 1, None)
     companion, event = decode_entry(row.entry.encode())
-    assert (companion.operation, event.operation, event.source) == ("person.identify", "person.event", "shop")
+    assert (companion.operation, event.operation, event.source) == (
+        "person.identify",
+        "person.event",
+        "shop",
+    )
     assert event.id == job
 
 
@@ -91,7 +99,9 @@ async def test_asynchronous_views_write_rows(alias: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ["memory", "off"])
-def test_with_another_backend_no_row_is_written_and_a_rollback_is_still_one(shop_url: str, backend: str) -> None:
+def test_with_another_backend_no_row_is_written_and_a_rollback_is_still_one(
+    shop_url: str, backend: str
+) -> None:
     with django_project.connected(OUTBOX=True, BACKEND=backend):
         with rolled_back():
             trackrelay.track("42", "lost")
@@ -108,10 +118,12 @@ Layout = dict[str, tuple[str, bool]]
 def layout(engine: sa.Engine) -> tuple[Layout, list[Any]]:
     found = sa.inspect(engine)
     columns = {
-        each["name"]: (str(each["type"]).upper(), each["nullable"]) for each in found.get_columns("trackrelay_outbox")
+        each["name"]: (str(each["type"]).upper(), each["nullable"])
+        for each in found.get_columns("trackrelay_outbox")
     }
     indexes = sorted(
-        (each["name"] or "", tuple(each["column_names"])) for each in found.get_indexes("trackrelay_outbox")
+        (each["name"] or "", tuple(each["column_names"]))
+        for each in found.get_indexes("trackrelay_outbox")
     )
     return columns, indexes
 
@@ -137,6 +149,10 @@ def test_the_table_is_the_one_that_the_relay_knows(
     assert list(made[0]) == list(wanted[0])
     for name, (type, nullable) in wanted[0].items():
         # SQLite has one kind of integer, however it is called.
-        same = {made[0][name][0], type} <= {"INTEGER", "BIGINT", "SMALLINT"} if kind == "lite" else False
+        same = (
+            {made[0][name][0], type} <= {"INTEGER", "BIGINT", "SMALLINT"}
+            if kind == "lite"
+            else False
+        )
         assert made[0][name][0] == type or same, name
         assert made[0][name][1] == nullable, name

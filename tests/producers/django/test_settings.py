@@ -33,7 +33,9 @@ def settings(**told: Any) -> Any:
         return trackrelay.default.default_producer().settings
 
 
-def test_configure_wins_over_django_and_django_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configure_wins_over_django_and_django_over_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TRACKRELAY_SOURCE", "environment")
     monkeypatch.setenv("TRACKRELAY_BACKEND", "memory")
     assert settings().source == "environment"
@@ -53,7 +55,11 @@ def test_a_secret_s_file_in_the_environment_does_not_win_over_django(
 
 
 def test_the_worker_s_settings_are_django_s_too() -> None:
-    told = {"MAX_AGE": timedelta(days=14), "CUSTOMERIO_SITE_ID": "site", "DATABASE_URL": "postgresql://h/d"}
+    told = {
+        "MAX_AGE": timedelta(days=14),
+        "CUSTOMERIO_SITE_ID": "site",
+        "DATABASE_URL": "postgresql://h/d",
+    }
     with django_project.connected(REDIS_URL="redis://h/0", **told):
         configured = load_worker()
     assert configured.max_age == timedelta(days=14)
@@ -73,7 +79,10 @@ def test_what_follows_from_other_settings_gives_way_to_what_is_said(
 
 
 def test_a_duration_may_be_a_timedelta() -> None:
-    assert settings(REDIS_URL="redis://h/0", ENQUEUE_TIMEOUT=timedelta(seconds=1.5)).enqueue_timeout == 1.5
+    assert (
+        settings(REDIS_URL="redis://h/0", ENQUEUE_TIMEOUT=timedelta(seconds=1.5)).enqueue_timeout
+        == 1.5
+    )
 
 
 def test_names_of_object_types_may_be_a_dict() -> None:
@@ -96,7 +105,9 @@ def test_a_database_that_a_service_file_names_is_reached_by_its_url(
     )
     monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
     url = url_of(postgresql(OPTIONS={"service": "shop"}))
-    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool)
+    engine = sa.create_engine(
+        url.replace("postgresql:", "postgresql+psycopg:"), poolclass=sa.NullPool
+    )
     with engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT current_database()")) == name
 
@@ -109,7 +120,11 @@ def test_what_libpq_is_told_in_options_is_in_the_url_and_what_is_django_s_is_not
         "requirepeer": "postgres",
         "sslmode": "verify-full",
     }
-    url = url_of(postgresql(NAME="shop", HOST="/run/pg", OPTIONS={**libpq, "assume_role": "web", "pool": True}))
+    url = url_of(
+        postgresql(
+            NAME="shop", HOST="/run/pg", OPTIONS={**libpq, "assume_role": "web", "pool": True}
+        )
+    )
     assert dict(sa.make_url(url).query) == {"host": "/run/pg", **libpq}
 
 
@@ -124,7 +139,10 @@ def test_a_naive_datetime_is_one_of_django_s_time_zone() -> None:
 
 @override_settings(TRACKRELAY={})
 def test_without_any_setting_the_first_call_names_what_is_missing() -> None:
-    with django_project.connected(), pytest.raises(ConfigurationError, match="TRACKRELAY_REDIS_URL"):
+    with (
+        django_project.connected(),
+        pytest.raises(ConfigurationError, match="TRACKRELAY_REDIS_URL"),
+    ):
         trackrelay.track("42", "seen")
 
 
@@ -175,7 +193,9 @@ def test_what_is_wrong_has_an_id_and_a_hint(told: dict[str, Any], id: str, says:
         ("postgresql://127.0.0.1/trackrelay", True),
     ],
 )
-def test_two_databases_of_the_workers_are_pointed_out(monkeypatch: pytest.MonkeyPatch, url: str, warns: bool) -> None:
+def test_two_databases_of_the_workers_are_pointed_out(
+    monkeypatch: pytest.MonkeyPatch, url: str, warns: bool
+) -> None:
     monkeypatch.setenv("TRACKRELAY_DATABASE_URL", url)
     django_project.use("relay", "postgresql://app:hidden@127.0.0.1:5432/shop")
 
@@ -189,7 +209,9 @@ def test_two_databases_of_the_workers_are_pointed_out(monkeypatch: pytest.Monkey
         assert "hidden" not in each.msg
 
 
-def test_a_database_that_is_no_postgresql_is_not_the_workers(monkeypatch: pytest.MonkeyPatch, lite_url: str) -> None:
+def test_a_database_that_is_no_postgresql_is_not_the_workers(
+    monkeypatch: pytest.MonkeyPatch, lite_url: str
+) -> None:
     monkeypatch.setenv("TRACKRELAY_DATABASE_URL", "postgresql://db.example/shop")
     with django_project.connected(**GOOD, DATABASE="lite"):
         (found,) = [each for each in checks.run_checks() if each.id.startswith("trackrelay.")]
@@ -271,7 +293,9 @@ def test_check_deploy_warns_of_an_outbox_that_no_relay_reads(
 
 def test_there_are_no_migrations_to_make(shop_url: str, lite_url: str) -> None:
     with django_project.connected(**GOOD):
-        call_command("makemigrations", "trackrelay", "trackrelay_ops", check=True, dry_run=True, verbosity=0)
+        call_command(
+            "makemigrations", "trackrelay", "trackrelay_ops", check=True, dry_run=True, verbosity=0
+        )
 
 
 WITHOUT_USERS = """

@@ -31,7 +31,11 @@ def ada() -> Any:
 @pytest.fixture
 def said() -> Iterator[list[Any]]:
     """What was said, in order, of a project that identifies its users."""
-    told = {"IDENTIFY_FIELDS": ["email", "first_name"], "IDENTIFY_ON_LOGIN": True, "IDENTIFY_ON_SAVE": True}
+    told = {
+        "IDENTIFY_FIELDS": ["email", "first_name"],
+        "IDENTIFY_ON_LOGIN": True,
+        "IDENTIFY_ON_SAVE": True,
+    }
     with django_project.connected(BACKEND="memory", **told):
         yield trackrelay.default.default_producer().backend.operations  # type: ignore[attr-defined]
 
@@ -141,7 +145,11 @@ def test_a_login_identifies_the_user_as_the_visitor_they_were(ada: Any, said: li
     client.get("/log-in/?name=ada")
     identify = documents(said)[-1]
     assert identify["identifiers"] == {"id": str(ada.pk)}
-    assert identify["attributes"] == {"email": "ada@example.com", "first_name": "Ada", "anonymous_id": anonymous}
+    assert identify["attributes"] == {
+        "email": "ada@example.com",
+        "first_name": "Ada",
+        "anonymous_id": anonymous,
+    }
 
 
 def test_a_user_who_is_saved_is_identified_but_not_for_what_nobody_is_told(said: list[Any]) -> None:
@@ -153,7 +161,9 @@ def test_a_user_who_is_saved_is_identified_but_not_for_what_nobody_is_told(said:
     assert documents(said)[-1]["attributes"]["first_name"] == "Augusta"
 
 
-def test_nobody_is_kept_from_logging_in_by_a_queue_that_is_away(ada: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_nobody_is_kept_from_logging_in_by_a_queue_that_is_away(
+    ada: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     with django_project.connected(REDIS_URL="redis://127.0.0.1:1/0", IDENTIFY_ON_LOGIN=True):
         assert Client().get("/log-in/?name=ada").status_code == 200
     assert "a user was not identified (job " in caplog.text

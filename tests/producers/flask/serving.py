@@ -22,7 +22,9 @@ class Answer(NamedTuple):
     @property
     def cookie(self) -> str | None:
         """The first cookie that was set, as it is sent back."""
-        return next((value.partition(";")[0] for name, value in self.headers if name == "Set-Cookie"), None)
+        return next(
+            (value.partition(";")[0] for name, value in self.headers if name == "Set-Cookie"), None
+        )
 
 
 class Server:
@@ -46,7 +48,9 @@ class Browser:
     """Asks one application over two connections in turn, which it keeps."""
 
     def __init__(self, port: int) -> None:
-        self._connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=60) for _ in "12"]
+        self._connections = [
+            http.client.HTTPConnection("127.0.0.1", port, timeout=60) for _ in "12"
+        ]
 
     def get(self, path: str) -> Answer:
         """One request, until the whole answer is there."""

@@ -34,7 +34,9 @@ def application(*, after_response: bool = False, **config: Any) -> flask.Flask:
 
     @app.get("/five")
     def five() -> str:
-        return " ".join(track("42", "seen", {"n": n, "secret": CANARY_EVENT_DATA}) for n in range(5))
+        return " ".join(
+            track("42", "seen", {"n": n, "secret": CANARY_EVENT_DATA}) for n in range(5)
+        )
 
     @app.get("/breaks")
     def breaks() -> str:
@@ -128,7 +130,9 @@ def test_after_the_response_nothing_is_enqueued_before_the_last_byte_and_then_ev
         wait_until(lambda: count(entries) == 2)
 
 
-def test_a_client_that_goes_away_within_a_stream_takes_no_job_along(app: flask.Flask, entries: Entries) -> None:
+def test_a_client_that_goes_away_within_a_stream_takes_no_job_along(
+    app: flask.Flask, entries: Entries
+) -> None:
     @app.get("/stream")
     def stream() -> flask.Response:
         def body() -> Iterator[bytes]:
@@ -160,7 +164,9 @@ def test_a_response_is_closed_once(app: flask.Flask) -> None:
     assert closed == ["closed"]
 
 
-def test_five_calls_are_one_round_trip(app: flask.Flask, entries: Entries, queue: redis.Redis) -> None:
+def test_five_calls_are_one_round_trip(
+    app: flask.Flask, entries: Entries, queue: redis.Redis
+) -> None:
     with serving(app) as server:
         before = queue.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"]
         ids = server.get("/five").body.decode().split()
@@ -201,7 +207,9 @@ def test_after_the_response_a_queue_that_hangs_delays_nobody(
     client.close()
 
 
-def test_what_customerio_would_refuse_still_raises_in_the_view(app: flask.Flask, entries: Entries) -> None:
+def test_what_customerio_would_refuse_still_raises_in_the_view(
+    app: flask.Flask, entries: Entries
+) -> None:
     with serving(app) as server:
         assert server.get("/invalid").status == 500
     assert count(entries) == 0
@@ -218,7 +226,9 @@ def test_a_view_that_breaks_has_said_what_it_said(app: flask.Flask, entries: Ent
 
 
 @pytest.mark.parametrize("path", ["/asynchronous", "/drop-in"])
-def test_coroutines_and_the_official_clients_twin_wait_too(app: flask.Flask, entries: Entries, path: str) -> None:
+def test_coroutines_and_the_official_clients_twin_wait_too(
+    app: flask.Flask, entries: Entries, path: str
+) -> None:
     seen_in_request: list[int] = []
 
     @app.after_request
@@ -233,17 +243,24 @@ def test_coroutines_and_the_official_clients_twin_wait_too(app: flask.Flask, ent
     assert job in next(iter(entries().values()))[0]
 
 
-def test_outside_a_request_a_call_enqueues_at_once_and_raises(queue: redis.Redis, redis_url: str) -> None:
+def test_outside_a_request_a_call_enqueues_at_once_and_raises(
+    queue: redis.Redis, redis_url: str
+) -> None:
     app = application(TRACKRELAY_REDIS_URL=redis_url)
     with app.app_context():
         assert track("42", "seen")
-    assert queue.xlen("trackrelay:0:live") + sum(queue.xlen(f"trackrelay:{n}:live") for n in (1, 2, 3)) == 1
+    assert (
+        queue.xlen("trackrelay:0:live") + sum(queue.xlen(f"trackrelay:{n}:live") for n in (1, 2, 3))
+        == 1
+    )
     application(TRACKRELAY_REDIS_URL="redis://127.0.0.1:1/0")
     with pytest.raises(QueueUnavailable):
         track("42", "seen")
 
 
-def test_a_test_client_sees_it_enqueued_without_closing_the_response(app: flask.Flask, entries: Entries) -> None:
+def test_a_test_client_sees_it_enqueued_without_closing_the_response(
+    app: flask.Flask, entries: Entries
+) -> None:
     app.testing = True
     app.test_client().get("/five")
     assert count(entries) == 5
@@ -256,7 +273,9 @@ def test_what_an_application_enqueues_can_be_captured_however_late_it_is_made() 
     assert len(captured) == 5
 
 
-def test_middleware_that_replaces_the_response_loses_nothing(app: flask.Flask, entries: Entries) -> None:
+def test_middleware_that_replaces_the_response_loses_nothing(
+    app: flask.Flask, entries: Entries
+) -> None:
     @app.after_request
     def replace(_: flask.Response) -> flask.Response:
         return flask.Response("replaced")
@@ -266,7 +285,9 @@ def test_middleware_that_replaces_the_response_loses_nothing(app: flask.Flask, e
         wait_until(lambda: count(entries) == 5)
 
 
-def test_without_a_queue_the_first_call_says_which_setting_is_missing(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_queue_the_first_call_says_which_setting_is_missing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     app = application()
     with caplog.at_level(logging.ERROR), serving(app) as server:
         assert server.get("/five").status == 500
@@ -280,7 +301,8 @@ def test_a_job_carries_the_trace_of_its_request_however_late_it_leaves(
 ) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     monkeypatch.setattr(
-        "trackrelay.calls.producer.current_traceparent", lambda: trace if flask.has_request_context() else None
+        "trackrelay.calls.producer.current_traceparent",
+        lambda: trace if flask.has_request_context() else None,
     )
     with serving(app) as server:
         server.get("/drop-in")

@@ -71,10 +71,18 @@ def test_settings_come_from_configure_then_the_application_then_the_environment(
     monkeypatch.setenv("TRACKRELAY_BACKEND", "off")
     monkeypatch.setenv("TRACKRELAY_SOURCE", "environment")
     monkeypatch.setenv("TRACKRELAY_ENQUEUE_TIMEOUT", "3")
-    create_app(TRACKRELAY_SOURCE="application", TRACKRELAY_ENQUEUE_TIMEOUT=timedelta(seconds=2), TRACKRELAY_SHARDS=None)
+    create_app(
+        TRACKRELAY_SOURCE="application",
+        TRACKRELAY_ENQUEUE_TIMEOUT=timedelta(seconds=2),
+        TRACKRELAY_SHARDS=None,
+    )
     trackrelay.configure(source="configured")
     settings = default_producer().settings
-    assert (settings.source, settings.enqueue_timeout, settings.backend) == ("configured", 2.0, "off")
+    assert (settings.source, settings.enqueue_timeout, settings.backend) == (
+        "configured",
+        2.0,
+        "off",
+    )
 
 
 @pytest.mark.parametrize("said", [{"company": 2}, "company=2"])
@@ -90,16 +98,25 @@ def test_a_wrong_setting_raises_at_the_first_call_and_not_before() -> None:
 
 
 def test_a_misspelt_setting_is_pointed_out() -> None:
-    with pytest.warns(RuntimeWarning, match="TRACKRELAY_REDIS_ULR of app.config; did you mean TRACKRELAY_REDIS_URL"):
+    with pytest.warns(
+        RuntimeWarning,
+        match="TRACKRELAY_REDIS_ULR of app.config; did you mean TRACKRELAY_REDIS_URL",
+    ):
         create_app(TRACKRELAY_REDIS_ULR="redis://127.0.0.1/0")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        create_app(TRACKRELAY_REDIS_URL="redis://127.0.0.1/0", TRACKRELAY_ANONYMOUS_COOKIE={"NAME": "anon"})
+        create_app(
+            TRACKRELAY_REDIS_URL="redis://127.0.0.1/0", TRACKRELAY_ANONYMOUS_COOKIE={"NAME": "anon"}
+        )
 
 
 def test_a_cookie_that_could_not_be_set_is_pointed_out_and_raises_where_it_is_needed() -> None:
-    with pytest.warns(RuntimeWarning, match="TRACKRELAY_ANONYMOUS_COOKIE .*'NAEM'; did you mean 'NAME'"):
-        app = create_app(TRACKRELAY_BACKEND="off", TRACKRELAY_ANONYMOUS_COOKIE={"NAEM": "anon"}, TESTING=True)
+    with pytest.warns(
+        RuntimeWarning, match="TRACKRELAY_ANONYMOUS_COOKIE .*'NAEM'; did you mean 'NAME'"
+    ):
+        app = create_app(
+            TRACKRELAY_BACKEND="off", TRACKRELAY_ANONYMOUS_COOKIE={"NAEM": "anon"}, TESTING=True
+        )
     assert app.test_client().get("/plain").status_code == 200
     with pytest.raises(ConfigurationError, match="'NAEM'"):
         app.test_client().get("/product")
@@ -112,7 +129,9 @@ def test_the_application_made_last_says_the_settings() -> None:
     assert default_producer().settings.source == "two"
 
 
-def test_an_anonymous_visitor_keeps_one_id_and_what_they_did_becomes_theirs(captured: Captured) -> None:
+def test_an_anonymous_visitor_keeps_one_id_and_what_they_did_becomes_theirs(
+    captured: Captured,
+) -> None:
     client = create_app().test_client()
     client.get("/product")
     client.get("/product")
@@ -139,7 +158,9 @@ def test_who_comes_after_a_logout_is_somebody_else(captured: Captured) -> None:
     captured.assert_tracked(Person(anonymous_id=second.value), "product_viewed")
 
 
-def test_a_page_that_does_not_ask_sets_no_cookie_and_one_that_asks_says_that_it_varies(captured: Captured) -> None:
+def test_a_page_that_does_not_ask_sets_no_cookie_and_one_that_asks_says_that_it_varies(
+    captured: Captured,
+) -> None:
     client = create_app().test_client()
     assert "Set-Cookie" not in client.get("/plain").headers
     asked = client.get("/product")
@@ -149,7 +170,9 @@ def test_a_page_that_does_not_ask_sets_no_cookie_and_one_that_asks_says_that_it_
 
 
 def test_the_cookie_is_as_the_settings_say_and_over_https_secure(captured: Captured) -> None:
-    app = create_app(TRACKRELAY_ANONYMOUS_COOKIE={"NAME": "anon", "HTTP_ONLY": False, "SAME_SITE": "Strict"})
+    app = create_app(
+        TRACKRELAY_ANONYMOUS_COOKIE={"NAME": "anon", "HTTP_ONLY": False, "SAME_SITE": "Strict"}
+    )
     header = app.test_client().get("/product", base_url="https://localhost").headers["Set-Cookie"]
     assert header.startswith("anon=")
     assert "Secure" in header
@@ -157,7 +180,9 @@ def test_the_cookie_is_as_the_settings_say_and_over_https_secure(captured: Captu
     assert "HttpOnly" not in header
 
 
-@pytest.mark.parametrize("forged", ["x", "a" * 200, "ada@example.com........", "id with blanks in it"])
+@pytest.mark.parametrize(
+    "forged", ["x", "a" * 200, "ada@example.com........", "id with blanks in it"]
+)
 def test_a_cookie_that_is_no_id_of_ours_is_replaced(captured: Captured, forged: str) -> None:
     client = create_app().test_client()
     client.set_cookie("trackrelay_anonymous_id", forged)
@@ -174,19 +199,22 @@ def test_requests_in_one_application_context_are_visitors_of_their_own(captured:
 
 
 def test_an_application_without_the_extension_says_so() -> None:
-    with flask.Flask(__name__).test_request_context(), pytest.raises(ConfigurationError, match="init_app"):
+    with (
+        flask.Flask(__name__).test_request_context(),
+        pytest.raises(ConfigurationError, match="init_app"),
+    ):
         anonymous_id()
 
 
 def test_without_an_anonymous_past_only_the_person_is_identified(captured: Captured) -> None:
     create_app().test_client().get("/sign-up")
-    assert captured.assert_identified("42", email="ada@example.com").attributes == {"email": "ada@example.com"}
+    assert captured.assert_identified("42", email="ada@example.com").attributes == {
+        "email": "ada@example.com"
+    }
 
 
 def test_the_extension_brings_neither_worker_nor_sqlalchemy_along() -> None:
-    script = (
-        "import trackrelay.flask, sys; print(*sorted({'worker', 'celery', 'sqlalchemy', 'redis'} & sys.modules.keys()))"
-    )
+    script = "import trackrelay.flask, sys; print(*sorted({'worker', 'celery', 'sqlalchemy', 'redis'} & sys.modules.keys()))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""
 
@@ -204,17 +232,27 @@ def create_app():
 """
 
 
-def flask_command(tmp_path: Path, settings: dict[str, str], *arguments: str) -> tuple[list[str], dict[str, str]]:
+def flask_command(
+    tmp_path: Path, settings: dict[str, str], *arguments: str
+) -> tuple[list[str], dict[str, str]]:
     """A command of Flask's with an application whose config has ``settings``, and its environment, which has none."""
     (tmp_path / "shop.py").write_text(APP)
     told = {f"APP_{name}": value for name, value in settings.items()}
-    environment = clean_environment() | told | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "NO_COLOR": "1"}
+    environment = (
+        clean_environment()
+        | told
+        | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "NO_COLOR": "1"}
+    )
     return [sys.executable, "-m", "flask", "--app", "shop", *arguments], environment
 
 
-def run_flask(tmp_path: Path, settings: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_flask(
+    tmp_path: Path, settings: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
     command, environment = flask_command(tmp_path, settings, *arguments)
-    return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
 
 
 def test_flask_trackrelay_is_the_whole_command_line_with_the_applications_settings(
@@ -237,16 +275,27 @@ def test_flask_trackrelay_is_the_whole_command_line_with_the_applications_settin
 
 
 def test_flask_trackrelay_worker_delivers(
-    tmp_path: Path, worker_settings: dict[str, str], sandbox: SandboxProcess, worker_log: Callable[[str], Path]
+    tmp_path: Path,
+    worker_settings: dict[str, str],
+    sandbox: SandboxProcess,
+    worker_log: Callable[[str], Path],
 ) -> None:
     assert run_flask(tmp_path, worker_settings, "trackrelay", "migrate").returncode == 0
     log = worker_log("flask-worker")
-    command, environment = flask_command(tmp_path, worker_settings, "trackrelay", "worker", "--pool=threads")
+    command, environment = flask_command(
+        tmp_path, worker_settings, "trackrelay", "worker", "--pool=threads"
+    )
     with log.open("wb") as output:
-        worker = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=output, stderr=output)
+        worker = subprocess.Popen(
+            command, env=environment, cwd=tmp_path, stdout=output, stderr=output
+        )
     try:
-        job = trackrelay.Producer(redis_url=worker_settings["TRACKRELAY_REDIS_URL"]).track("42", "seen")
-        wait_until(lambda: [event["id"] for event in sandbox.client.events()] == [job], 40, log.read_text)
+        job = trackrelay.Producer(redis_url=worker_settings["TRACKRELAY_REDIS_URL"]).track(
+            "42", "seen"
+        )
+        wait_until(
+            lambda: [event["id"] for event in sandbox.client.events()] == [job], 40, log.read_text
+        )
     finally:
         worker.terminate()
         worker.wait(patient(30))

@@ -29,7 +29,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The application's database."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'app.db'}"
-    return str(request.getfixturevalue("empty_database_url")).replace("postgresql://", "postgresql+psycopg://")
+    return str(request.getfixturevalue("empty_database_url")).replace(
+        "postgresql://", "postgresql+psycopg://"
+    )
 
 
 @pytest.fixture
@@ -145,7 +147,9 @@ def test_after_a_crash_between_commit_and_relay_the_relay_takes_it_on(
     engine.dispose()
 
 
-def test_outside_a_request_and_in_coroutines_a_call_is_a_transaction_of_its_own(app: flask.Flask, rows: Rows) -> None:
+def test_outside_a_request_and_in_coroutines_a_call_is_a_transaction_of_its_own(
+    app: flask.Flask, rows: Rows
+) -> None:
     with app.app_context():
         track("42", "seen")
     assert len(rows()) == 1

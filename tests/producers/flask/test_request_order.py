@@ -73,7 +73,8 @@ def click_without_pause(app: flask.Flask) -> None:
 
     with serving(app, keep_alive=True) as server:
         visitors = [
-            threading.Thread(target=visit, args=(Browser(server.port), f"visitor-{n}")) for n in range(VISITORS)
+            threading.Thread(target=visit, args=(Browser(server.port), f"visitor-{n}"))
+            for n in range(VISITORS)
         ]
         for each in visitors:
             each.start()
@@ -98,7 +99,9 @@ def events_of(entry: bytes) -> list[tuple[str, int]]:
     return [(each["identifiers"]["id"], each["attributes"]["click"]) for each in documents]
 
 
-def test_the_queue_has_the_clicks_of_each_visitor_in_order(queue: redis.Redis, redis_url: str) -> None:
+def test_the_queue_has_the_clicks_of_each_visitor_in_order(
+    queue: redis.Redis, redis_url: str
+) -> None:
     app = flask.Flask(__name__)
     app.config["TRACKRELAY_REDIS_URL"] = redis_url
     click_without_pause(add_views(app, TrackRelay()))

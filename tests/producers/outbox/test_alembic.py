@@ -39,7 +39,9 @@ def test_tables_that_the_application_has_no_model_of_are_dropped_unless_they_are
     assert found == [("remove_index", "ix_forgotten_key"), ("remove_table", "forgotten")]
 
 
-def test_the_outbox_among_the_applications_own_tables_is_made_and_kept_up_to_date(connection: sa.Connection) -> None:
+def test_the_outbox_among_the_applications_own_tables_is_made_and_kept_up_to_date(
+    connection: sa.Connection,
+) -> None:
     theirs = sa.MetaData()
     theirs.reflect(connection, only=["forgotten"])
     table.to_metadata(theirs)

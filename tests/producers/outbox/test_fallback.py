@@ -33,7 +33,9 @@ def queue(own_redis: ValkeyProcess) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def producer(queue: redis.Redis, own_redis: ValkeyProcess, engine: sa.Engine, outbox_url: str) -> Iterator[Producer]:
+def producer(
+    queue: redis.Redis, own_redis: ValkeyProcess, engine: sa.Engine, outbox_url: str
+) -> Iterator[Producer]:
     """A producer with an outbox to fall back to."""
     producer = make_producer(own_redis.url, outbox_url)
     yield producer
@@ -41,7 +43,13 @@ def producer(queue: redis.Redis, own_redis: ValkeyProcess, engine: sa.Engine, ou
 
 
 def make_producer(redis_url: str, outbox_url: str, **more: Any) -> Producer:
-    return Producer(redis_url=redis_url, on_unavailable="outbox", outbox_url=outbox_url, enqueue_timeout=1.0, **more)
+    return Producer(
+        redis_url=redis_url,
+        on_unavailable="outbox",
+        outbox_url=outbox_url,
+        enqueue_timeout=1.0,
+        **more,
+    )
 
 
 def queued(client: redis.Redis) -> int:
@@ -88,7 +96,9 @@ def test_a_later_job_of_the_same_person_does_not_overtake_the_one_in_the_outbox(
     own_redis.kill()
     first = producer.track("42", "first", {})
     come_back(own_redis)
-    wait_until(lambda: somebody_else(producer) and queued(queue), 10, "somebody else's job in the queue")
+    wait_until(
+        lambda: somebody_else(producer) and queued(queue), 10, "somebody else's job in the queue"
+    )
     before = len(rows())
     second = producer.track("42", "second", {})
     with producer.pipeline() as pipeline:
@@ -98,7 +108,12 @@ def test_a_later_job_of_the_same_person_does_not_overtake_the_one_in_the_outbox(
     assert first in [row.job_id for row in rows()]
 
     in_queue = queued(queue)
-    wait_until(lambda: relay_all(engine) and producer.track("42", "fourth", {}) and queued(queue) > in_queue, 5)
+    wait_until(
+        lambda: (
+            relay_all(engine) and producer.track("42", "fourth", {}) and queued(queue) > in_queue
+        ),
+        5,
+    )
 
 
 def test_a_full_queue_and_one_that_was_never_set_up_are_such_cases_too(
@@ -114,7 +129,9 @@ def test_a_full_queue_and_one_that_was_never_set_up_are_such_cases_too(
     assert [row.job_id for row in rows()] == jobs
 
 
-def test_a_queue_that_redis_has_lost_is_such_a_case_too(producer: Producer, queue: redis.Redis, rows: Rows) -> None:
+def test_a_queue_that_redis_has_lost_is_such_a_case_too(
+    producer: Producer, queue: redis.Redis, rows: Rows
+) -> None:
     producer.track("42", "before", {})
     queue.flushall()
     jobs = [producer.track("42", "after", {}) for _ in range(2)]
@@ -127,8 +144,12 @@ def test_a_session_that_has_become_read_only_is_replaced(
     if engine.dialect.name != "postgresql":
         pytest.skip("only a server fails over")
     own_redis.kill()
-    read_only = sa.text(f'ALTER DATABASE "{engine.url.database}" SET default_transaction_read_only = on')
-    writable = sa.text(f'ALTER DATABASE "{engine.url.database}" RESET default_transaction_read_only')
+    read_only = sa.text(
+        f'ALTER DATABASE "{engine.url.database}" SET default_transaction_read_only = on'
+    )
+    writable = sa.text(
+        f'ALTER DATABASE "{engine.url.database}" RESET default_transaction_read_only'
+    )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
         admin.execute(read_only)
         # Its sessions begin while the server takes no writes, as those to a primary that became a standby go on.
@@ -139,14 +160,20 @@ def test_a_session_that_has_become_read_only_is_replaced(
     assert [row.job_id for row in rows()] == [job]
 
 
-def test_if_the_outbox_does_not_take_it_either_both_reasons_are_named(own_redis: ValkeyProcess, tmp_path: Any) -> None:
+def test_if_the_outbox_does_not_take_it_either_both_reasons_are_named(
+    own_redis: ValkeyProcess, tmp_path: Any
+) -> None:
     own_redis.kill()
     producer = make_producer(own_redis.url, f"sqlite:///{tmp_path / 'empty.db'}")
-    with pytest.raises(QueueUnavailable, match=r"did not answer.*nor did the outbox.*trackrelay_outbox") as error:
+    with pytest.raises(
+        QueueUnavailable, match=r"did not answer.*nor did the outbox.*trackrelay_outbox"
+    ) as error:
         producer.track("42", "seen", {"secret": "value"})
     assert error.value.job_id
     assert "value" not in str(error.value)
-    with pytest.raises(QueueUnavailable, match=r"not tried again yet\); nor did the outbox.*\(2 jobs\)$") as error:
+    with pytest.raises(
+        QueueUnavailable, match=r"not tried again yet\); nor did the outbox.*\(2 jobs\)$"
+    ) as error:
         producer.add_to_segment(7, ["1", "2"])
     assert len(error.value.operations) == 2
 
@@ -159,14 +186,21 @@ def test_an_outbox_that_is_gone_refuses_what_must_not_overtake(
     come_back(own_redis)
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE trackrelay_outbox RENAME TO elsewhere"))
-    with pytest.raises(QueueUnavailable, match="holds earlier jobs of this key that were not relayed"):
+    with pytest.raises(
+        QueueUnavailable, match="holds earlier jobs of this key that were not relayed"
+    ):
         producer.track("42", "second", {})
     wait_until(lambda: somebody_else(producer), 10, "somebody else's job in the queue")
     assert queued(queue) == 1
 
 
 def test_a_new_process_waits_for_what_an_earlier_one_left(
-    producer: Producer, own_redis: ValkeyProcess, queue: redis.Redis, engine: sa.Engine, outbox_url: str, rows: Rows
+    producer: Producer,
+    own_redis: ValkeyProcess,
+    queue: redis.Redis,
+    engine: sa.Engine,
+    outbox_url: str,
+    rows: Rows,
 ) -> None:
     own_redis.kill()
     producer.track("42", "first", {})
@@ -174,7 +208,11 @@ def test_a_new_process_waits_for_what_an_earlier_one_left(
     later = make_producer(own_redis.url, outbox_url)
     second = later.track("42", "second", {})
     assert rows()[-1].job_id == second
-    wait_until(lambda: relay_all(engine) and later.track("42", "third", {}) and queued(queue), 5, "the direct road")
+    wait_until(
+        lambda: relay_all(engine) and later.track("42", "third", {}) and queued(queue),
+        5,
+        "the direct road",
+    )
 
 
 def test_a_process_that_noticed_no_outage_does_not_overtake_what_another_one_wrote_to_the_outbox(
@@ -193,7 +231,11 @@ def test_a_process_that_noticed_no_outage_does_not_overtake_what_another_one_wro
     producer.track("8", "somebody else", {})
     assert [row.job_id for row in rows()] == [first, second]
     assert queued(queue) == 2
-    wait_until(lambda: relay_all(engine) and producer.track("42", "third", {}) and queued(queue) > 2, 5, "the queue")
+    wait_until(
+        lambda: relay_all(engine) and producer.track("42", "third", {}) and queued(queue) > 2,
+        5,
+        "the queue",
+    )
     cut_off.close()
 
 
@@ -203,7 +245,9 @@ def test_calls_in_quick_succession_look_at_the_outbox_once(
     monkeypatch.setattr(outbox_fallback, "CALM_S", 3600.0)
     looks: list[str] = []
     assert producer.fallback is not None
-    sa.event.listen(producer.fallback._engine, "before_cursor_execute", lambda *said: looks.append(said[2]))
+    sa.event.listen(
+        producer.fallback._engine, "before_cursor_execute", lambda *said: looks.append(said[2])
+    )
     for number in range(50):
         producer.track("42", "seen", {"n": number})
     assert sum("trackrelay_outbox" in statement for statement in looks) == 1
@@ -239,9 +283,13 @@ def test_rows_whose_keys_are_not_known_keep_back_everybody(
     cut_off.close()
 
 
-def test_coroutines_fall_back_as_well(own_redis: ValkeyProcess, engine: sa.Engine, outbox_url: str, rows: Rows) -> None:
+def test_coroutines_fall_back_as_well(
+    own_redis: ValkeyProcess, engine: sa.Engine, outbox_url: str, rows: Rows
+) -> None:
     own_redis.kill()
-    trackrelay.configure(redis_url=own_redis.url, on_unavailable="outbox", outbox_url=outbox_url, enqueue_timeout=0.5)
+    trackrelay.configure(
+        redis_url=own_redis.url, on_unavailable="outbox", outbox_url=outbox_url, enqueue_timeout=0.5
+    )
 
     async def enqueue() -> list[str]:
         jobs = [await aio.track("42", "seen", {}), await aio.track("42", "seen", {})]
@@ -253,7 +301,10 @@ def test_coroutines_fall_back_as_well(own_redis: ValkeyProcess, engine: sa.Engin
 
 def test_many_fall_back_as_well(producer: Producer, own_redis: ValkeyProcess, rows: Rows) -> None:
     own_redis.kill()
-    assert producer.enqueue_many(trackrelay.operations.track(str(n), "imported") for n in range(600)) == 600
+    assert (
+        producer.enqueue_many(trackrelay.operations.track(str(n), "imported") for n in range(600))
+        == 600
+    )
     assert [row.lane for row in rows()] == ["bulk"] * 600
 
 
@@ -261,10 +312,14 @@ def test_many_of_coroutines_fall_back_as_well(
     own_redis: ValkeyProcess, engine: sa.Engine, outbox_url: str, rows: Rows
 ) -> None:
     own_redis.kill()
-    trackrelay.configure(redis_url=own_redis.url, on_unavailable="outbox", outbox_url=outbox_url, enqueue_timeout=0.5)
+    trackrelay.configure(
+        redis_url=own_redis.url, on_unavailable="outbox", outbox_url=outbox_url, enqueue_timeout=0.5
+    )
 
     async def enqueue() -> int:
-        count = await aio.enqueue_many(trackrelay.operations.track(str(n), "imported") for n in range(600))
+        count = await aio.enqueue_many(
+            trackrelay.operations.track(str(n), "imported") for n in range(600)
+        )
         await aio.aclose()
         return count
 
@@ -277,7 +332,9 @@ def test_many_wait_for_room_and_do_not_fall_back(
 ) -> None:
     producer = make_producer(own_redis.url, outbox_url, max_queue_length=2)
     producer.track("1", "live")
-    many = threading.Thread(target=producer.enqueue_many, args=([trackrelay.operations.track("2", "imported")],))
+    many = threading.Thread(
+        target=producer.enqueue_many, args=([trackrelay.operations.track("2", "imported")],)
+    )
     many.start()
     many.join(0.7)
     assert (many.is_alive(), rows()) == (True, [])
@@ -302,7 +359,9 @@ def test_a_forked_child_writes_through_a_connection_of_its_own(
         os._exit(0)
     os.read(written[0], 1)
     if engine.dialect.name == "postgresql":
-        ours = sa.text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'trackrelay-outbox'")
+        ours = sa.text(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'trackrelay-outbox'"
+        )
         with engine.connect() as connection:
             assert connection.execute(ours).scalar_one() == 2
     os.write(finish[1], b".")
@@ -315,11 +374,19 @@ def test_a_forked_child_writes_through_a_connection_of_its_own(
     ("settings", "message"),
     [
         ({}, "TRACKRELAY_OUTBOX_URL is not set"),
-        ({"outbox_url": "mysql://localhost/app"}, "TRACKRELAY_OUTBOX_URL must begin with .*; its scheme is 'mysql'"),
-        ({"outbox_url": "postgresql+asyncpg://localhost/app"}, "its scheme is 'postgresql.asyncpg'"),
+        (
+            {"outbox_url": "mysql://localhost/app"},
+            "TRACKRELAY_OUTBOX_URL must begin with .*; its scheme is 'mysql'",
+        ),
+        (
+            {"outbox_url": "postgresql+asyncpg://localhost/app"},
+            "its scheme is 'postgresql.asyncpg'",
+        ),
     ],
 )
-def test_a_wrong_outbox_url_is_said_at_the_first_call(settings: dict[str, str], message: str) -> None:
+def test_a_wrong_outbox_url_is_said_at_the_first_call(
+    settings: dict[str, str], message: str
+) -> None:
     with pytest.raises(ConfigurationError, match=message):
         Producer(redis_url=NOWHERE, on_unavailable="outbox", **settings)
 

@@ -34,8 +34,19 @@ def test_a_job_commits_with_the_transaction(engine: sa.Engine, rows: Rows) -> No
         session.commit()
     (row,) = rows()
     (decoded,) = decode_entry(row.entry.encode())
-    assert (row.job_id, row.lane, row.generation, row.turn, row.place) == (job, "live", None, None, None)
-    assert (decoded.id, decoded.operation, decoded.keys, decoded.accepted_ms) == (job, "person.event", ("id:42",), 0)
+    assert (row.job_id, row.lane, row.generation, row.turn, row.place) == (
+        job,
+        "live",
+        None,
+        None,
+        None,
+    )
+    assert (decoded.id, decoded.operation, decoded.keys, decoded.accepted_ms) == (
+        job,
+        "person.event",
+        ("id:42",),
+        0,
+    )
     assert abs(row.accepted_ms - time.time() * 1000) < 10_000
 
 
@@ -77,7 +88,9 @@ def test_whatever_has_a_transaction_will_do(engine: sa.Engine, rows: Rows, throu
     assert names(rows) == ["seen"]
 
 
-def test_every_function_of_the_vocabulary_is_there_and_checked(engine: sa.Engine, rows: Rows) -> None:
+def test_every_function_of_the_vocabulary_is_there_and_checked(
+    engine: sa.Engine, rows: Rows
+) -> None:
     with engine.begin() as connection:
         outbox = Outbox(connection)
         jobs = [
@@ -120,7 +133,9 @@ def test_the_row_says_which_application_wrote_it(
     assert [decode_entry(row.entry.encode())[0].source for row in rows()] == ["shop", "import"]
 
 
-def test_of_two_transactions_that_wait_for_one_another_the_second_is_later(engine: sa.Engine, rows: Rows) -> None:
+def test_of_two_transactions_that_wait_for_one_another_the_second_is_later(
+    engine: sa.Engine, rows: Rows
+) -> None:
     """Also in time, even if it began first: an identify of the second must win over one of the first."""
     if engine.dialect.name == "sqlite":
         pytest.skip("SQLite has one writer: whoever begins second waits before it has begun")
@@ -151,9 +166,14 @@ def test_of_two_transactions_that_wait_for_one_another_the_second_is_later(engin
     assert found[0].accepted_ms <= found[1].accepted_ms
 
 
-def test_without_the_table_the_database_says_so_and_nothing_else_is_touched(outbox_url: str) -> None:
+def test_without_the_table_the_database_says_so_and_nothing_else_is_touched(
+    outbox_url: str,
+) -> None:
     engine = sa.create_engine(outbox_url.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError, match="trackrelay_outbox"):
+    with (
+        engine.connect() as connection,
+        pytest.raises(sa.exc.DBAPIError, match="trackrelay_outbox"),
+    ):
         Outbox(connection).track("42", "seen", {})
     create_table(engine)
     create_table(engine)

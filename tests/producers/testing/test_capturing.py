@@ -13,7 +13,17 @@ import pytest
 import sqlalchemy as sa
 
 import trackrelay
-from trackrelay import InvalidOperation, ObjectRef, Person, Producer, aio, identify, suppress, track, track_anonymous
+from trackrelay import (
+    InvalidOperation,
+    ObjectRef,
+    Person,
+    Producer,
+    aio,
+    identify,
+    suppress,
+    track,
+    track_anonymous,
+)
 from trackrelay.outbox import Outbox
 from trackrelay.testing import Captured, DeliveryRefused, capture
 from trackrelay.worker.testing import DeliveringSandbox
@@ -23,7 +33,11 @@ def test_operations_are_captured_without_redis_and_in_order() -> None:
     with capture() as captured:
         identify("42", {"plan": "pro"})
         job = track("42", "bought", {"total": 1}, person_attributes={"orders": 1})
-    assert [each.kind for each in captured] == ["person.identify", "person.identify", "person.event"]
+    assert [each.kind for each in captured] == [
+        "person.identify",
+        "person.identify",
+        "person.event",
+    ]
     assert captured.assert_tracked("42", "bought").id == job
     assert len(captured) == 3
     assert captured[1].attributes == {"orders": 1}
@@ -70,9 +84,15 @@ def test_coroutines_outboxes_pipelines_and_explicit_producers_are_captured_too()
 
 def test_values_are_compared_as_customerio_gets_them() -> None:
     with capture() as captured:
-        track("42", "bought", {"total": Decimal("12.50"), "at": datetime(2026, 1, 1, tzinfo=UTC), "paid": True})
+        track(
+            "42",
+            "bought",
+            {"total": Decimal("12.50"), "at": datetime(2026, 1, 1, tzinfo=UTC), "paid": True},
+        )
     captured.assert_tracked("42", "bought", total=12.5, at=1_767_225_600)
-    captured.assert_tracked("42", "bought", {"total": Decimal("12.5")}, at=datetime(2026, 1, 1, tzinfo=UTC))
+    captured.assert_tracked(
+        "42", "bought", {"total": Decimal("12.5")}, at=datetime(2026, 1, 1, tzinfo=UTC)
+    )
     with pytest.raises(AssertionError, match="paid"):
         captured.assert_tracked("42", "bought", paid=1)
 
@@ -161,7 +181,10 @@ def test_delivered_in_process_people_are_as_customerio_would_have_them() -> None
 def test_what_the_sandbox_refuses_fails_the_test() -> None:
     sandbox = DeliveringSandbox(api_key="one")
     sandbox._sandbox.credentials.api_key = "rotated"
-    with pytest.raises(DeliveryRefused, match=r"person\.event of id:42: 401"), capture(deliver_to=sandbox):
+    with (
+        pytest.raises(DeliveryRefused, match=r"person\.event of id:42: 401"),
+        capture(deliver_to=sandbox),
+    ):
         track("42", "seen")
 
 
@@ -185,7 +208,17 @@ def test_fails(captured_operations):
 def test_the_fixture_works_and_a_failing_tests_traceback_ends_in_the_test(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_suite.py").write_text(SUITE)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:valkey", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:valkey",
+        str(tmp_path),
+    ]
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert "1 failed, 2 passed" in run.stdout
     assert "- total: 2" in run.stdout
@@ -194,5 +227,7 @@ def test_the_fixture_works_and_a_failing_tests_traceback_ends_in_the_test(tmp_pa
 
 def test_nothing_of_ours_is_loaded_into_anybodys_pytest() -> None:
     script = "import pytest, sys; pytest.main(['--version']); print('producers' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd="/", check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd="/", check=True
+    )
     assert run.stdout.splitlines()[-1] == "False"

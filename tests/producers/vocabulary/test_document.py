@@ -36,7 +36,11 @@ ID = "01HWTP00000000000000000000"
             "type",
             "the type of an operation is None; {types}",
         ),
-        ({"type": "persn"}, "type", "the type of an operation is 'persn'; {types}; did you mean 'person'?"),
+        (
+            {"type": "persn"},
+            "type",
+            "the type of an operation is 'persn'; {types}; did you mean 'person'?",
+        ),
         (
             {"type": Kind.PERSON, "action": "delete"},
             "type",
@@ -48,15 +52,28 @@ ID = "01HWTP00000000000000000000"
             "action",
             "the action of segment ad of a person is 'ad'; Customer.io takes add, remove; did you mean 'add'?",
         ),
-        (EVENT | {"nme": "y"}, "nme", "'nme' of event 'x' of person id:42 is not known; did you mean 'name'?"),
-        (EVENT | {"data": {}}, "data", "'data' of event 'x' of person id:42 is not known; did you mean 'attributes'?"),
+        (
+            EVENT | {"nme": "y"},
+            "nme",
+            "'nme' of event 'x' of person id:42 is not known; did you mean 'name'?",
+        ),
+        (
+            EVENT | {"data": {}},
+            "data",
+            "'data' of event 'x' of person id:42 is not known; did you mean 'attributes'?",
+        ),
         (
             {"type": "delivery", "identifiers": {"id": "d"}, "action": "unsubscribe", "wholly": 1},
             "wholly",
             "'wholly' of a delivery's unsubscribe is not known; there are action, identifiers, type",
         ),
         (
-            {"type": "person", "identifiers": {"id": "42"}, "action": "identify", "anonymous_id": "c"},
+            {
+                "type": "person",
+                "identifiers": {"id": "42"},
+                "action": "identify",
+                "anonymous_id": "c",
+            },
             "anonymous_id",
             "'anonymous_id' of person id:42 is not known; did you mean 'attributes.anonymous_id'?",
         ),
@@ -86,7 +103,13 @@ ID = "01HWTP00000000000000000000"
             "the email of event 'x' of a person is not an email address: more than one @",
         ),
         (
-            {"type": "delivery", "identifiers": {"id": "d"}, "action": "event", "name": "opened", "attributes": {}},
+            {
+                "type": "delivery",
+                "identifiers": {"id": "d"},
+                "action": "event",
+                "name": "opened",
+                "attributes": {},
+            },
             "attributes.device_token",
             "attribute 'device_token' of a delivery's event is None; it must be text, a whole number or a UUID",
         ),
@@ -102,7 +125,9 @@ ID = "01HWTP00000000000000000000"
                 "type": "person",
                 "identifiers": {"id": "42"},
                 "action": "add_relationships",
-                "cio_relationships": [{"identifiers": {"object_type_id": 1, "object_id": "a"}, "attributes": {}}],
+                "cio_relationships": [
+                    {"identifiers": {"object_type_id": 1, "object_id": "a"}, "attributes": {}}
+                ],
             },
             "cio_relationships[0].attributes",
             "'cio_relationships[0].attributes' of person id:42 is not known; did you mean 'relationship_attributes'?",
@@ -152,7 +177,11 @@ def test_an_events_own_id_is_the_jobs() -> None:
 
 
 def test_a_repaired_document_keeps_its_jobs_id() -> None:
-    for raw in (EVENT, EVENT | {"id": ID}, {"type": "person", "identifiers": {"id": "42"}, "action": "delete"}):
+    for raw in (
+        EVENT,
+        EVENT | {"id": ID},
+        {"type": "person", "identifiers": {"id": "42"}, "action": "delete"},
+    ):
         assert validation.check(raw, id=ID, idempotency_key="k").id == ID
 
 
@@ -167,10 +196,14 @@ def test_an_id_is_no_field_of_what_customer_io_does_not_deduplicate() -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=5,
 )
-FIELDS = sorted({field for rule in validation.RULES.values() for field in rule.fields} | {"data", ""})
+FIELDS = sorted(
+    {field for rule in validation.RULES.values() for field in rule.fields} | {"data", ""}
+)
 LIKELY = st.sampled_from(
     [
         {"id": "42"},
@@ -189,7 +222,10 @@ LIKELY = st.sampled_from(
 
 
 @settings(deadline=None)
-@given(st.sampled_from(sorted(validation.RULES)), st.dictionaries(st.sampled_from(FIELDS), LIKELY | JSON))
+@given(
+    st.sampled_from(sorted(validation.RULES)),
+    st.dictionaries(st.sampled_from(FIELDS), LIKELY | JSON),
+)
 def test_whatever_the_document_the_gate_answers_with_an_operation_or_a_refusal(
     kind: tuple[str, str], fields: dict[str, Any]
 ) -> None:
@@ -201,4 +237,7 @@ def test_whatever_the_document_the_gate_answers_with_an_operation_or_a_refusal(
         return
     assert operation.name == ".".join(kind)
     assert operation.keys
-    assert json.loads(operations.entity(json.loads(operation.body)).body).keys() == json.loads(operation.body).keys()
+    assert (
+        json.loads(operations.entity(json.loads(operation.body)).body).keys()
+        == json.loads(operation.body).keys()
+    )

@@ -152,14 +152,18 @@ PLACES: dict[str, Callable[[Any], object]] = {
     "an idempotency key": lambda value: operations.track("42", "seen", idempotency_key=value),
     "an attribute": lambda value: operations.identify("42", {"a": value, "email": "a@example.com"}),
     "an email attribute": lambda value: operations.identify("42", {"email": value}),
-    "an anonymous id": lambda value: operations.identify("42", {"anonymous_id": value}, anonymous_id=value),
+    "an anonymous id": lambda value: operations.identify(
+        "42", {"anonymous_id": value}, anonymous_id=value
+    ),
     "relationships": lambda value: operations.identify("42", relationships=value),
     "update_only": lambda value: operations.identify("42", {}, update_only=value),
     "a visitor": lambda value: operations.track_anonymous(value, "seen"),
     "who is merged": lambda value: operations.merge(primary=value, secondary="2"),
     "a token": lambda value: operations.add_device("42", value, "ios"),
     "a platform": lambda value: operations.add_device("42", "t", value),
-    "a device's attributes": lambda value: operations.add_device("42", "t", "ios", attributes=value),
+    "a device's attributes": lambda value: operations.add_device(
+        "42", "t", "ios", attributes=value
+    ),
     "an object": operations.identify_object,
     "an object's type": lambda value: ObjectRef(value, "acme"),
     "an object's id": lambda value: ObjectRef("1", value),
@@ -167,7 +171,9 @@ PLACES: dict[str, Callable[[Any], object]] = {
     "a relationship's attributes": lambda value: operations.add_relationships(
         "42", ObjectRef("1", "acme"), attributes=value
     ),
-    "who has relationships": lambda value: operations.delete_relationships(value, ObjectRef("1", "acme")),
+    "who has relationships": lambda value: operations.delete_relationships(
+        value, ObjectRef("1", "acme")
+    ),
     "a segment": lambda value: operations.add_to_segment(value, "42"),
     "a form": lambda value: operations.submit_form(value, "42"),
     "a form's fields": lambda value: operations.submit_form("f", "42", value),
@@ -188,7 +194,12 @@ PLACES: dict[str, Callable[[Any], object]] = {
         {"type": "person", "action": "add_device", "identifiers": {"id": 1}, "device": value}
     ),
     "a document's relationships": lambda value: operations.entity(
-        {"type": "person", "action": "add_relationships", "identifiers": {"id": 1}, "cio_relationships": value}
+        {
+            "type": "person",
+            "action": "add_relationships",
+            "identifiers": {"id": 1},
+            "cio_relationships": value,
+        }
     ),
     "what is enqueued": lambda value: Producer(backend="off").enqueue(value),
     "what is enqueued among many": lambda value: Producer(backend="off").enqueue_many([value]),
@@ -244,7 +255,10 @@ def test_an_endless_list_of_relationships_is_refused() -> None:
         while True:
             yield ObjectRef("1", "acme")
 
-    assert refusal_of(lambda: operations.identify("42", relationships=companies())).field == "cio_relationships"
+    assert (
+        refusal_of(lambda: operations.identify("42", relationships=companies())).field
+        == "cio_relationships"
+    )
 
 
 def test_enqueue_many_takes_nothing_but_iterables_of_operations() -> None:
@@ -258,23 +272,40 @@ def test_enqueue_many_takes_nothing_but_iterables_of_operations() -> None:
 AMPLIFIED: dict[str, Callable[[], object]] = {
     "an event's list": lambda: operations.track("42", "e", {"a": [WORDS] * 99_000}),
     "an event's names": lambda: operations.track("42", "e", {"a": [{WORDS: 1}] * 90_000}),
-    "an event's data": lambda: operations.track("42", "e", {str(number): WORDS for number in range(9_000)}),
+    "an event's data": lambda: operations.track(
+        "42", "e", {str(number): WORDS for number in range(9_000)}
+    ),
     "an attribute's list": lambda: operations.identify("42", {"a": [WORDS] * 99_000}),
     "attributes": lambda: operations.identify("42", {str(number): WORDS for number in range(300)}),
-    "a form": lambda: operations.submit_form("f", "42", {str(number): WORDS for number in range(9_000)}),
-    "a device": lambda: operations.add_device("42", "t", "ios", attributes={f"{n}": WORDS for n in range(9_000)}),
+    "a form": lambda: operations.submit_form(
+        "f", "42", {str(number): WORDS for number in range(9_000)}
+    ),
+    "a device": lambda: operations.add_device(
+        "42", "t", "ios", attributes={f"{n}": WORDS for n in range(9_000)}
+    ),
     "relationships": lambda: operations.identify(
         "42",
-        relationships=[(ObjectRef("1", "a"), {f"attribute {number}": "x" * 999 for number in range(300)})] * 900,
+        relationships=[
+            (ObjectRef("1", "a"), {f"attribute {number}": "x" * 999 for number in range(300)})
+        ]
+        * 900,
     ),
-    "more relationships than fit": lambda: operations.add_relationships("42", [ObjectRef("1", "a")] * 1_000_000),
-    "a metric": lambda: operations.report_metric("d", "bounced", reason=WORDS, href=WORDS, recipient=WORDS),
-    "a set": lambda: operations.track("42", "e", {"a": {(str(number), *[WORDS] * 900) for number in range(100)}}),
+    "more relationships than fit": lambda: operations.add_relationships(
+        "42", [ObjectRef("1", "a")] * 1_000_000
+    ),
+    "a metric": lambda: operations.report_metric(
+        "d", "bounced", reason=WORDS, href=WORDS, recipient=WORDS
+    ),
+    "a set": lambda: operations.track(
+        "42", "e", {"a": {(str(number), *[WORDS] * 900) for number in range(100)}}
+    ),
 }
 
 
 @pytest.mark.parametrize("what", AMPLIFIED)
-def test_a_small_value_that_stands_for_a_large_one_is_refused_before_it_is_written_out(what: str) -> None:
+def test_a_small_value_that_stands_for_a_large_one_is_refused_before_it_is_written_out(
+    what: str,
+) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(InvalidOperation):
@@ -290,7 +321,9 @@ def test_a_small_value_that_stands_for_a_large_one_is_refused_before_it_is_writt
 
 def unchecked(**changes: Any) -> OperationType:
     made = operations.track("42", "seen", {"a": 1})
-    fields = {name: getattr(made, name) for name in ("id", "type", "action", "keys", "body", "stamp")}
+    fields = {
+        name: getattr(made, name) for name in ("id", "type", "action", "keys", "body", "stamp")
+    }
     return Operation(**(fields | changes))
 
 
@@ -323,7 +356,9 @@ def test_an_operation_of_anybodys_making_is_checked_when_it_is_enqueued() -> Non
         ({"companion": operations.identify("43", {"a": 1})}, "companion"),
     ],
 )
-def test_what_it_says_of_itself_must_be_what_its_body_says(changes: dict[str, Any], field: str) -> None:
+def test_what_it_says_of_itself_must_be_what_its_body_says(
+    changes: dict[str, Any], field: str
+) -> None:
     for enqueue in (
         lambda operation: Producer(backend="memory").enqueue(operation),
         lambda operation: Producer(backend="memory").enqueue_many([operation]),
@@ -336,14 +371,28 @@ def test_what_it_says_of_itself_must_be_what_its_body_says(changes: dict[str, An
 def test_refused_ones_among_many_are_reported_and_the_others_enqueued() -> None:
     producer = Producer(backend="memory")
     reported: list[int] = []
-    many = (each for each in [operations.track("42", "a"), None, unchecked(body=b"{}"), operations.track("42", "b")])
+    many = (
+        each
+        for each in [
+            operations.track("42", "a"),
+            None,
+            unchecked(body=b"{}"),
+            operations.track("42", "b"),
+        ]
+    )
     count = producer.enqueue_many(many, on_invalid=lambda index, _: reported.append(index))  # type: ignore[arg-type]
     assert (count, reported) == (2, [1, 2])
 
 
-def test_an_operation_that_was_checked_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    operation = operations.track("42", "seen", person_attributes={"plan": "pro"}, timestamp=datetime.now(UTC))
-    monkeypatch.setattr("trackrelay.operations.validation.check", mock.Mock(side_effect=AssertionError))
+def test_an_operation_that_was_checked_is_not_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    operation = operations.track(
+        "42", "seen", person_attributes={"plan": "pro"}, timestamp=datetime.now(UTC)
+    )
+    monkeypatch.setattr(
+        "trackrelay.operations.validation.check", mock.Mock(side_effect=AssertionError)
+    )
     assert Producer(backend="memory").enqueue(operation) == operation.id
 
 

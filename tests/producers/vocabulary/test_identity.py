@@ -25,7 +25,9 @@ def test_an_email_in_two_unicode_forms_is_one_person() -> None:
     made = document_of(operations.identify(Person(email=DECOMPOSED), {"email": COMPOSED.upper()}))
     assert made["identifiers"] == {"email": COMPOSED}
     assert made["attributes"] == {"email": COMPOSED}
-    assert document_of(operations.identify("42", {"email": DECOMPOSED}))["attributes"] == {"email": COMPOSED}
+    assert document_of(operations.identify("42", {"email": DECOMPOSED}))["attributes"] == {
+        "email": COMPOSED
+    }
 
 
 @given(st.text("aZé\u0301\u0130ßÅ\u212b\ufb01Ω.", min_size=1, max_size=8))
@@ -67,9 +69,13 @@ IDENTIFIED: dict[str, Callable[[str], object]] = {
     "a cio_id": lambda text: Person(cio_id=text),
     "a visitor": lambda text: operations.track_anonymous(text, "seen"),
     "an anonymous id": lambda text: operations.identify("42", anonymous_id=text),
-    "an id among attributes": lambda text: operations.identify(Person(email="a@example.com"), {"id": text}),
+    "an id among attributes": lambda text: operations.identify(
+        Person(email="a@example.com"), {"id": text}
+    ),
     "an object": lambda text: ObjectRef("1", text),
-    "a document": lambda text: operations.entity({"type": "person", "action": "delete", "identifiers": {"id": text}}),
+    "a document": lambda text: operations.entity(
+        {"type": "person", "action": "delete", "identifiers": {"id": text}}
+    ),
     "a segment's member": lambda text: operations.add_to_segment(1, ["42", text]),
     "who is merged": lambda text: operations.merge(primary="42", secondary=text),
     "a token": lambda text: operations.add_device("42", text, "ios"),
@@ -81,7 +87,9 @@ IDENTIFIED: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("text", PLACEHOLDERS)
 def test_a_placeholder_names_nobody(text: str) -> None:
     for place, identify in IDENTIFIED.items():
-        with pytest.raises(InvalidOperation, match=r"which names nobody|template's placeholder") as caught:
+        with pytest.raises(
+            InvalidOperation, match=r"which names nobody|template's placeholder"
+        ) as caught:
             identify(text)
         assert caught.value.limit == "an identifier", place
 
@@ -94,7 +102,9 @@ def test_the_refusal_says_where_the_placeholder_most_likely_comes_from() -> None
     )
 
 
-@pytest.mark.parametrize("text", ["{{customer.email}}@example.com", "{{user}}@example.com", "${mail}@example.com"])
+@pytest.mark.parametrize(
+    "text", ["{{customer.email}}@example.com", "{{user}}@example.com", "${mail}@example.com"]
+)
 def test_nor_does_a_template_in_an_address(text: str) -> None:
     assert "placeholder" in str(refusal_of(lambda: Person(email=text)))
 
@@ -133,7 +143,9 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "trackrelay"]
 
 
-def test_a_phone_that_is_no_e164_is_written_about_once_for_each_attribute(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_phone_that_is_no_e164_is_written_about_once_for_each_attribute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     for number in ("0151 2345", "0151 6789", "+4915123456789", "", None, 5):
         made = document_of(operations.identify("42", {"phone": number, "mobile": number}))
         assert made["attributes"]["phone"] == number
@@ -143,8 +155,15 @@ def test_a_phone_that_is_no_e164_is_written_about_once_for_each_attribute(caplog
     assert "0151" not in phone + mobile
 
 
-def test_a_number_that_is_no_time_is_written_about_if_its_name_is_a_times(caplog: pytest.LogCaptureFixture) -> None:
-    times: dict[str, Any] = {"created_at": 1_714_564_800, "born_at": date(1871, 3, 5), "flat": 7, "seen_at": None}
+def test_a_number_that_is_no_time_is_written_about_if_its_name_is_a_times(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    times: dict[str, Any] = {
+        "created_at": 1_714_564_800,
+        "born_at": date(1871, 3, 5),
+        "flat": 7,
+        "seen_at": None,
+    }
     operations.identify("42", times)
     assert said(caplog) == []
     for days in (0, 1_714_564, 99_999_999_999):

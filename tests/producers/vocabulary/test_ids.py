@@ -28,7 +28,11 @@ def test_an_id_is_written_as_another_implementation_writes_it() -> None:
 
 def test_threads_do_not_repeat_one_another() -> None:
     with ThreadPoolExecutor(8) as pool:
-        ids = [id for many in pool.map(lambda _: [new_id() for _ in range(2_000)], range(8)) for id in many]
+        ids = [
+            id
+            for many in pool.map(lambda _: [new_id() for _ in range(2_000)], range(8))
+            for id in many
+        ]
     assert len(set(ids)) == len(ids)
 
 
@@ -47,18 +51,26 @@ def test_a_forked_process_does_not_repeat_its_parent() -> None:
 
 def test_derived_ids_never_change() -> None:
     """Ledgers and Customer.io remember them: these were written down when the format was made."""
-    assert id_for("person.event", "id:42", "order_completed", "A-1001") == "01GZG9GK01GMRCZX9FA1Q0CHZE"
+    assert (
+        id_for("person.event", "id:42", "order_completed", "A-1001") == "01GZG9GK01GMRCZX9FA1Q0CHZE"
+    )
     assert id_for("person.delete", "email:ada@example.com", "", "1") == "01FYD5J1M5Z8D646QWFPF751N3"
     assert companion_id("01GZG9GK01GMRCZX9FA1Q0CHZE") == "01GZG9GK01VVT0RJ0EWYHZH22S"
 
 
 @settings(deadline=None)
 @given(TEXT, TEXT, TEXT, TEXT)
-def test_a_derived_id_is_plausible_and_past(operation: str, key: str, name: str, idempotency_key: str) -> None:
+def test_a_derived_id_is_plausible_and_past(
+    operation: str, key: str, name: str, idempotency_key: str
+) -> None:
     id = id_for(operation, key, name, idempotency_key)
     assert is_ulid(id)
     assert id == id_for(operation, key, name, idempotency_key)
-    assert datetime(2020, 1, 1, tzinfo=UTC) <= ULID.from_str(id).datetime < datetime(2025, 1, 1, tzinfo=UTC)
+    assert (
+        datetime(2020, 1, 1, tzinfo=UTC)
+        <= ULID.from_str(id).datetime
+        < datetime(2025, 1, 1, tzinfo=UTC)
+    )
 
 
 def test_every_part_of_what_a_call_says_makes_another_id() -> None:
@@ -77,7 +89,16 @@ def test_a_companion_is_of_its_events_millisecond_and_another_id() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "8" + "0" * 25, "0" * 25, "0" * 27, "O" * 26, "01gzg9gk01gmrczx9fa1q0chze", "0" * 25 + "U"]
+    "text",
+    [
+        "",
+        "8" + "0" * 25,
+        "0" * 25,
+        "0" * 27,
+        "O" * 26,
+        "01gzg9gk01gmrczx9fa1q0chze",
+        "0" * 25 + "U",
+    ],
 )
 def test_what_is_no_ulid_is_none(text: str) -> None:
     assert not is_ulid(text)

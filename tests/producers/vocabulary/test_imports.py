@@ -18,5 +18,7 @@ print(*sorted({"asyncio", "celery", "difflib", "hashlib", "pydantic", "redis", "
 
 def test_the_vocabulary_is_cheap_to_import() -> None:
     """On the way to the first call nothing is loaded that the first call does not need."""
-    run = subprocess.run([sys.executable, "-c", SCRIPT, str(PACKAGE)], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(PACKAGE)], capture_output=True, text=True, check=True
+    )
     assert run.stdout.strip() == ""

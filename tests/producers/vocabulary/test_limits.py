@@ -38,17 +38,42 @@ BYTES: list[tuple[str, int, Call, str]] = [
         "an id in a merge",
         150,
         lambda size: operations.entity(
-            {"type": "person", "action": "merge", "primary": {"id": text(size)}, "secondary": {"id": "1"}}
+            {
+                "type": "person",
+                "action": "merge",
+                "primary": {"id": text(size)},
+                "secondary": {"id": "1"},
+            }
         ),
         "primary.id",
     ),
     ("a cio_id", 150, lambda size: Person(cio_id=text(size)), "identifiers.cio_id"),
     ("an email", 254, lambda size: Person(email=email(size)), "identifiers.email"),
-    ("an anonymous id", 1000, lambda size: operations.track_anonymous(text(size), "x"), "identifiers.anonymous_id"),
+    (
+        "an anonymous id",
+        1000,
+        lambda size: operations.track_anonymous(text(size), "x"),
+        "identifiers.anonymous_id",
+    ),
     ("an object's id", 150, lambda size: ObjectRef(1, text(size)), "identifiers.object_id"),
-    ("an object's cio id", 150, lambda size: ObjectRef(cio_object_id=text(size)), "identifiers.cio_object_id"),
-    ("an attribute's name", 150, lambda size: operations.identify("42", {text(size): 1}), f"attributes.{text(151)}"),
-    ("an attribute", 1000, lambda size: operations.identify("42", {"bio": text(size)}), "attributes.bio"),
+    (
+        "an object's cio id",
+        150,
+        lambda size: ObjectRef(cio_object_id=text(size)),
+        "identifiers.cio_object_id",
+    ),
+    (
+        "an attribute's name",
+        150,
+        lambda size: operations.identify("42", {text(size): 1}),
+        f"attributes.{text(151)}",
+    ),
+    (
+        "an attribute",
+        1000,
+        lambda size: operations.identify("42", {"bio": text(size)}),
+        "attributes.bio",
+    ),
     (
         "an attribute that is a list",
         1000,
@@ -88,12 +113,37 @@ BYTES: list[tuple[str, int, Call, str]] = [
     ("an event's name", 100, lambda size: operations.track("42", text(size)), "name"),
     ("a page's name", 100, lambda size: operations.page("42", text(size)), "name"),
     ("a screen's name", 100, lambda size: operations.screen("42", text(size)), "name"),
-    ("an anonymous event's name", 100, lambda size: operations.track_anonymous("c", text(size)), "name"),
+    (
+        "an anonymous event's name",
+        100,
+        lambda size: operations.track_anonymous("c", text(size)),
+        "name",
+    ),
     ("a delivery's id", 1000, lambda size: operations.unsubscribe(text(size)), "identifiers.id"),
-    ("a form's id", 1000, lambda size: operations.submit_form(text(size), "42"), "identifiers.form_id"),
-    ("a device's token", 1000, lambda size: operations.delete_device("42", text(size)), "device.token"),
-    ("an event's data", 100_000, lambda size: operations.track("42", "x", {"a": text(size - 8)}), "attributes"),
-    ("a page's data", 100_000, lambda size: operations.page("42", "x", {"a": text(size - 8)}), "attributes"),
+    (
+        "a form's id",
+        1000,
+        lambda size: operations.submit_form(text(size), "42"),
+        "identifiers.form_id",
+    ),
+    (
+        "a device's token",
+        1000,
+        lambda size: operations.delete_device("42", text(size)),
+        "device.token",
+    ),
+    (
+        "an event's data",
+        100_000,
+        lambda size: operations.track("42", "x", {"a": text(size - 8)}),
+        "attributes",
+    ),
+    (
+        "a page's data",
+        100_000,
+        lambda size: operations.page("42", "x", {"a": text(size - 8)}),
+        "attributes",
+    ),
     (
         "an anonymous event's data",
         100_000,
@@ -106,20 +156,38 @@ BYTES: list[tuple[str, int, Call, str]] = [
         lambda size: operations.screen(Person(anonymous_id="c"), "x", {"a": text(size - 8)}),
         "attributes",
     ),
-    ("a form's fields", 100_000, lambda size: operations.submit_form("f", "42", {"a": text(size - 8)}), "attributes"),
+    (
+        "a form's fields",
+        100_000,
+        lambda size: operations.submit_form("f", "42", {"a": text(size - 8)}),
+        "attributes",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("what", "limit", "call", "field"), BYTES, ids=[what for what, *_ in BYTES])
-def test_bytes_are_counted_and_not_characters(what: str, limit: int, call: Call, field: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "limit", "call", "field"), BYTES, ids=[what for what, *_ in BYTES]
+)
+def test_bytes_are_counted_and_not_characters(
+    what: str, limit: int, call: Call, field: str
+) -> None:
     call(limit)
     error = refusal_of(lambda: call(limit + 1))
-    assert (error.field, error.limit, error.actual) == (field, f"{limit:,} bytes", f"{limit + 1:,} bytes")
+    assert (error.field, error.limit, error.actual) == (
+        field,
+        f"{limit:,} bytes",
+        f"{limit + 1:,} bytes",
+    )
     assert f"{limit + 1:,} bytes; Customer.io takes {limit:,}" in str(error)
 
 
 COUNTS: list[tuple[str, int, Call, str]] = [
-    ("a person's attributes", 300, lambda count: operations.identify("42", numbered(count)), "attributes"),
+    (
+        "a person's attributes",
+        300,
+        lambda count: operations.identify("42", numbered(count)),
+        "attributes",
+    ),
     (
         "an object's attributes",
         300,
@@ -141,17 +209,26 @@ COUNTS: list[tuple[str, int, Call, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("what", "limit", "call", "field"), COUNTS, ids=[what for what, *_ in COUNTS])
+@pytest.mark.parametrize(
+    ("what", "limit", "call", "field"), COUNTS, ids=[what for what, *_ in COUNTS]
+)
 def test_attributes_are_counted(what: str, limit: int, call: Call, field: str) -> None:
     call(limit)
     error = refusal_of(lambda: call(limit + 1))
-    assert (error.field, error.limit, error.actual) == (field, f"{limit} attributes", f"{limit + 1} attributes")
+    assert (error.field, error.limit, error.actual) == (
+        field,
+        f"{limit} attributes",
+        f"{limit + 1} attributes",
+    )
 
 
 def test_an_anonymous_id_is_an_attribute_and_update_only_is_none() -> None:
     operations.identify("42", numbered(300), update_only=True)
     operations.identify("42", numbered(299), anonymous_id="c", update_only=True)
-    assert refusal_of(lambda: operations.identify("42", numbered(300), anonymous_id="c")).actual == "301 attributes"
+    assert (
+        refusal_of(lambda: operations.identify("42", numbered(300), anonymous_id="c")).actual
+        == "301 attributes"
+    )
 
 
 def filled(size: int, timestamp: int | None) -> dict[str, Any]:
@@ -161,15 +238,25 @@ def filled(size: int, timestamp: int | None) -> dict[str, Any]:
     return attributes | {"rest": "x" * left}
 
 
-@pytest.mark.parametrize(("timestamp", "limit"), [(1714564800, 32_000), (None, 32_000 - limits.STAMP_BYTES)])
-def test_an_operation_has_room_for_the_timestamp_it_gets_later(timestamp: int | None, limit: int) -> None:
-    assert len(operations.identify("42", filled(limit, timestamp), timestamp=timestamp).body) == limit
-    error = refusal_of(lambda: operations.identify("42", filled(limit + 1, timestamp), timestamp=timestamp))
+@pytest.mark.parametrize(
+    ("timestamp", "limit"), [(1714564800, 32_000), (None, 32_000 - limits.STAMP_BYTES)]
+)
+def test_an_operation_has_room_for_the_timestamp_it_gets_later(
+    timestamp: int | None, limit: int
+) -> None:
+    assert (
+        len(operations.identify("42", filled(limit, timestamp), timestamp=timestamp).body) == limit
+    )
+    error = refusal_of(
+        lambda: operations.identify("42", filled(limit + 1, timestamp), timestamp=timestamp)
+    )
     assert str(error) == "the identify of person id:42 is 32,001 bytes; Customer.io takes 32,000"
     assert (error.limit, error.actual) == ("32,000 bytes", "32,001 bytes")
 
 
-def sized(size: int, person: Any, function: Callable[..., Any] = operations.track, **more: Any) -> Any:
+def sized(
+    size: int, person: Any, function: Callable[..., Any] = operations.track, **more: Any
+) -> Any:
     bare = len(function(person, "x", {"a": ""}, **more).body)
     return function(person, "x", {"a": "x" * (size - bare)}, **more)
 
@@ -190,8 +277,16 @@ def test_an_event_over_what_v2_carries_keeps_its_document_for_v1() -> None:
             operations.track,
             " of a person whose id has the shape of an email, a cio_id or a phone",
         ),
-        (Person(id="@ada"), operations.page, " of a person whose id has the shape of an email, a cio_id or a phone"),
-        (Person(id="cio_7"), operations.track, " of a person whose id has the shape of an email, a cio_id or a phone"),
+        (
+            Person(id="@ada"),
+            operations.page,
+            " of a person whose id has the shape of an email, a cio_id or a phone",
+        ),
+        (
+            Person(id="cio_7"),
+            operations.track,
+            " of a person whose id has the shape of an email, a cio_id or a phone",
+        ),
         (
             Person(id="+14155552671"),
             operations.track,
@@ -212,11 +307,18 @@ def test_what_v1_would_take_for_somebody_else_is_refused_when_v2_cannot_carry_it
 
 @pytest.mark.parametrize(
     "person",
-    [Person(id="42"), Person(id="4915112345678"), Person(email="ada@example.com"), Person(cio_id="a3")],
+    [
+        Person(id="42"),
+        Person(id="4915112345678"),
+        Person(email="ada@example.com"),
+        Person(cio_id="a3"),
+    ],
     ids=repr,
 )
 @pytest.mark.parametrize("function", [operations.track, operations.page])
-def test_events_and_pages_of_whom_v1_knows_by_name_may_be_large(person: Person, function: Callable[..., Any]) -> None:
+def test_events_and_pages_of_whom_v1_knows_by_name_may_be_large(
+    person: Person, function: Callable[..., Any]
+) -> None:
     assert len(sized(90_000, person, function).body) == 90_000
 
 
@@ -234,7 +336,13 @@ def test_a_segment_id_that_is_none_is_refused(refused: Any) -> None:
 
 
 def test_an_idempotency_key_has_1_to_255_characters_when_trimmed() -> None:
-    assert operations.track("42", "x", idempotency_key=f" {'ü' * 255}\n").idempotency_key == "ü" * 255
+    assert (
+        operations.track("42", "x", idempotency_key=f" {'ü' * 255}\n").idempotency_key == "ü" * 255
+    )
     for bad, actual in (("x" * 256, "256 characters"), ("  ", "0 characters")):
         error = refusal_of(lambda bad=bad: operations.track("42", "x", idempotency_key=bad))  # type: ignore[misc]
-        assert (error.field, error.limit, error.actual) == ("idempotency_key", "1 to 255 characters", actual)
+        assert (error.field, error.limit, error.actual) == (
+            "idempotency_key",
+            "1 to 255 characters",
+            actual,
+        )

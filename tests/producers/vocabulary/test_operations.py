@@ -40,17 +40,29 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
     (ops.identify("42"), person("identify"), ("id:42",), True),
     (ops.identify(42, {}), person("identify"), ("id:42",), True),
     (
-        ops.identify(Person(email="Ada@Example.com"), {"plan": "pro", "seats": Decimal("2.5"), "gone": None}),
+        ops.identify(
+            Person(email="Ada@Example.com"), {"plan": "pro", "seats": Decimal("2.5"), "gone": None}
+        ),
         person("identify", by=ADA, attributes={"plan": "pro", "seats": 2.5, "gone": None}),
         ("email:ada@example.com",),
         True,
     ),
     (
-        ops.identify("42", {"email": " Ada@Example.com "}, anonymous_id=SOME_UUID, update_only=True, timestamp=NOON),
+        ops.identify(
+            "42",
+            {"email": " Ada@Example.com "},
+            anonymous_id=SOME_UUID,
+            update_only=True,
+            timestamp=NOON,
+        ),
         person(
             "identify",
             timestamp=1714564800,
-            attributes={"email": "Ada@Example.com", "_update": True, "anonymous_id": str(SOME_UUID)},
+            attributes={
+                "email": "Ada@Example.com",
+                "_update": True,
+                "anonymous_id": str(SOME_UUID),
+            },
         ),
         ("id:42", f"anonymous:{SOME_UUID}"),
         False,
@@ -62,12 +74,21 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
         True,
     ),
     (
-        ops.identify("42", relationships=[ObjectRef(1, "acme"), (ObjectRef(cio_object_id="ob1"), {"role": "admin"})]),
+        ops.identify(
+            "42",
+            relationships=[
+                ObjectRef(1, "acme"),
+                (ObjectRef(cio_object_id="ob1"), {"role": "admin"}),
+            ],
+        ),
         person(
             "identify",
             cio_relationships=[
                 {"identifiers": ACME},
-                {"identifiers": {"cio_object_id": "ob1"}, "relationship_attributes": {"role": "admin"}},
+                {
+                    "identifiers": {"cio_object_id": "ob1"},
+                    "relationship_attributes": {"role": "admin"},
+                },
             ],
         ),
         ("id:42",),
@@ -81,7 +102,9 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
     ),
     (
         ops.identify(Person(cio_id="a3"), {"id": 43, "email": "new@example.com"}),
-        person("identify", by={"cio_id": "a3"}, attributes={"id": "43", "email": "new@example.com"}),
+        person(
+            "identify", by={"cio_id": "a3"}, attributes={"id": "43", "email": "new@example.com"}
+        ),
         ("cio_id:a3",),
         True,
     ),
@@ -94,14 +117,27 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
     ),
     (
         ops.identify("42", {"cio_subscription_preferences": {"topics": {"topic_1": True}}}),
-        person("identify", attributes={"cio_subscription_preferences": {"topics": {"topic_1": True}}}),
+        person(
+            "identify", attributes={"cio_subscription_preferences": {"topics": {"topic_1": True}}}
+        ),
         ("id:42",),
         True,
     ),
     (ops.track("42", " order\n"), person("event", name="order"), ("id:42",), True),
     (
-        ops.track(Person(phone="+14155552671"), "order", {"total": 1.5, "reply_to": None}, timestamp=1714564800.9),
-        person("event", by={"phone": "+14155552671"}, name="order", timestamp=1714564800, attributes={"total": 1.5}),
+        ops.track(
+            Person(phone="+14155552671"),
+            "order",
+            {"total": 1.5, "reply_to": None},
+            timestamp=1714564800.9,
+        ),
+        person(
+            "event",
+            by={"phone": "+14155552671"},
+            name="order",
+            timestamp=1714564800,
+            attributes={"total": 1.5},
+        ),
         ("phone:+14155552671",),
         False,
     ),
@@ -145,7 +181,12 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
         False,
     ),
     (ops.delete_person("42"), person("delete"), ("id:42",), False),
-    (ops.suppress(Person(email="ADA@example.com")), person("suppress", by=ADA), ("email:ada@example.com",), False),
+    (
+        ops.suppress(Person(email="ADA@example.com")),
+        person("suppress", by=ADA),
+        ("email:ada@example.com",),
+        False,
+    ),
     (ops.unsuppress("42"), person("unsuppress"), ("id:42",), False),
     (
         ops.merge(primary=1, secondary=Person(email="ADA@example.com")),
@@ -154,7 +195,9 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
         False,
     ),
     (
-        ops.add_device("42", "t0ken", "ios", last_used=NOON, attributes={"push_enabled": True, "build": 7}),
+        ops.add_device(
+            "42", "t0ken", "ios", last_used=NOON, attributes={"push_enabled": True, "build": 7}
+        ),
         person(
             "add_device",
             device={
@@ -173,7 +216,12 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
         ("id:42",),
         False,
     ),
-    (ops.delete_device("42", "t0ken"), person("delete_device", device={"token": "t0ken"}), ("id:42",), False),
+    (
+        ops.delete_device("42", "t0ken"),
+        person("delete_device", device={"token": "t0ken"}),
+        ("id:42",),
+        False,
+    ),
     (ops.identify_object(ObjectRef(1, "acme")), obj("identify"), ("object:1:acme",), False),
     (
         ops.identify_object(
@@ -197,13 +245,16 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
     (
         ops.add_relationships("42", ObjectRef(1, "acme"), attributes={"role": "admin"}),
         person(
-            "add_relationships", cio_relationships=[{"identifiers": ACME, "relationship_attributes": {"role": "admin"}}]
+            "add_relationships",
+            cio_relationships=[{"identifiers": ACME, "relationship_attributes": {"role": "admin"}}],
         ),
         ("id:42",),
         False,
     ),
     (
-        ops.add_relationships(ObjectRef(1, "acme"), ["42", (43, {"role": "boss"})], attributes={"role": "staff"}),
+        ops.add_relationships(
+            ObjectRef(1, "acme"), ["42", (43, {"role": "boss"})], attributes={"role": "staff"}
+        ),
         obj(
             "add_relationships",
             cio_relationships=[
@@ -218,7 +269,10 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
         ops.delete_relationships("42", (ObjectRef(1, "acme"), ObjectRef(2, "b"))),
         person(
             "delete_relationships",
-            cio_relationships=[{"identifiers": ACME}, {"identifiers": {"object_type_id": "2", "object_id": "b"}}],
+            cio_relationships=[
+                {"identifiers": ACME},
+                {"identifiers": {"object_type_id": "2", "object_id": "b"}},
+            ],
         ),
         ("id:42",),
         False,
@@ -237,13 +291,20 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
     ),
     (
         ops.remove_from_segment("7", "42")[0],
-        {"type": "segment", "action": "remove", "identifiers": {"segment_id": 7}, "person": {"id": "42"}},
+        {
+            "type": "segment",
+            "action": "remove",
+            "identifiers": {"segment_id": 7},
+            "person": {"id": "42"},
+        },
         ("id:42",),
         False,
     ),
     (
         ops.submit_form(
-            "contact", Person(email="Ada@example.com"), {"email": "ADA@example.com", "age": 36, "ok": True, "at": NOON}
+            "contact",
+            Person(email="Ada@example.com"),
+            {"email": "ADA@example.com", "age": 36, "ok": True, "at": NOON},
         ),
         {
             "type": "form",
@@ -257,18 +318,38 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
     ),
     (
         ops.submit_form(7, "42"),
-        {"type": "form", "action": "submit", "identifiers": {"form_id": "7"}, "person": {"id": "42"}},
+        {
+            "type": "form",
+            "action": "submit",
+            "identifiers": {"form_id": "7"},
+            "person": {"id": "42"},
+        },
         ("id:42",),
         False,
     ),
     (ops.unsubscribe("RPIL"), delivery("unsubscribe"), ("delivery:RPIL",), False),
-    (ops.report_metric("RPIL", "opened"), delivery("metric", name="opened"), ("delivery:RPIL",), True),
+    (
+        ops.report_metric("RPIL", "opened"),
+        delivery("metric", name="opened"),
+        ("delivery:RPIL",),
+        True,
+    ),
     (
         ops.report_metric(
-            "RPIL", "bounced", recipient=14155552671, reason="full", href="https://x.test", timestamp=NOON
+            "RPIL",
+            "bounced",
+            recipient=14155552671,
+            reason="full",
+            href="https://x.test",
+            timestamp=NOON,
         ),
         delivery(
-            "metric", name="bounced", recipient=14155552671, reason="full", href="https://x.test", timestamp=1714564800
+            "metric",
+            name="bounced",
+            recipient=14155552671,
+            reason="full",
+            href="https://x.test",
+            timestamp=1714564800,
         ),
         ("delivery:RPIL",),
         False,
@@ -286,7 +367,9 @@ MADE: list[tuple[Operation, dict[str, Any], tuple[str, ...], bool]] = [
         False,
     ),
     (
-        ops.entity(obj("identify_anonymous", cio_relationships=[{"identifiers": {"anonymous_id": "c1"}}])),
+        ops.entity(
+            obj("identify_anonymous", cio_relationships=[{"identifiers": {"anonymous_id": "c1"}}])
+        ),
         obj("identify_anonymous", cio_relationships=[{"identifiers": {"anonymous_id": "c1"}}]),
         ("object:1:acme",),
         False,
@@ -364,16 +447,23 @@ def test_an_invite_is_nobodys_and_waits_for_nobody() -> None:
     }
 
 
-@pytest.mark.parametrize("data", [None, {}, {"recipient": None}, {"recipient": "Bob"}, {"recipient": ["a@b.co"]}])
+@pytest.mark.parametrize(
+    "data", [None, {}, {"recipient": None}, {"recipient": "Bob"}, {"recipient": ["a@b.co"]}]
+)
 def test_an_invite_needs_an_address(data: Any) -> None:
-    assert refusal_of(lambda: ops.track_anonymous(None, "invited", data)).field == "attributes.recipient"
+    assert (
+        refusal_of(lambda: ops.track_anonymous(None, "invited", data)).field
+        == "attributes.recipient"
+    )
 
 
 def test_person_attributes_are_an_identify_that_travels_with_the_event() -> None:
     event = ops.track("42", "order", person_attributes={"orders": 7}, timestamp=NOON)
     companion = event.companion
     assert companion is not None
-    assert document_of(companion) == person("identify", timestamp=1714564800, attributes={"orders": 7})
+    assert document_of(companion) == person(
+        "identify", timestamp=1714564800, attributes={"orders": 7}
+    )
     assert companion.keys == event.keys
     assert companion.id == companion_id(event.id)
     assert not companion.stamp
@@ -382,7 +472,10 @@ def test_person_attributes_are_an_identify_that_travels_with_the_event() -> None
 
 
 def test_a_repeated_call_has_the_same_companion() -> None:
-    first, again = (ops.track("42", "order", person_attributes={"n": 1}, idempotency_key="A-1") for _ in range(2))
+    first, again = (
+        ops.track("42", "order", person_attributes={"n": 1}, idempotency_key="A-1")
+        for _ in range(2)
+    )
     assert first == again
     assert first.companion is not None
     assert first.companion.id != first.id
@@ -402,7 +495,10 @@ def test_person_attributes_need_a_known_person() -> None:
 
 def test_an_idempotency_key_makes_the_same_call_the_same_job() -> None:
     id = ops.track("42", "order", idempotency_key="A-1").id
-    assert ops.track(42, " order ", {"more": 1}, timestamp=1_714_564_800, idempotency_key=" A-1 ").id == id
+    assert (
+        ops.track(42, " order ", {"more": 1}, timestamp=1_714_564_800, idempotency_key=" A-1 ").id
+        == id
+    )
     others = [
         ops.track("42", "order"),
         ops.track("43", "order", idempotency_key="A-1"),
@@ -430,12 +526,18 @@ def test_an_idempotency_key_is_text_or_made_text(key: Any, text: str) -> None:
 
 @pytest.mark.parametrize("key", ["", "  ", True, 1.5, b"x", ["x"], "a\0b", "\ud800"])
 def test_an_idempotency_key_that_is_none_is_refused(key: Any) -> None:
-    assert refusal_of(lambda: ops.delete_person("42", idempotency_key=key)).field == "idempotency_key"
+    assert (
+        refusal_of(lambda: ops.delete_person("42", idempotency_key=key)).field == "idempotency_key"
+    )
 
 
 def test_a_segment_gets_a_job_a_person() -> None:
     people = ops.add_to_segment(7, (each for each in ["1", Person(email="ADA@example.com"), 3]))
-    assert [operation.keys for operation in people] == [("id:1",), ("email:ada@example.com",), ("id:3",)]
+    assert [operation.keys for operation in people] == [
+        ("id:1",),
+        ("email:ada@example.com",),
+        ("id:3",),
+    ]
     assert ops.add_to_segment(7, []) == ()
     assert len(ops.add_to_segment(7, "42")) == 1
 
@@ -448,11 +550,17 @@ def test_a_segment_gets_a_job_a_person() -> None:
         (lambda: ops.merge(primary=Person(phone="+14155552671"), secondary="1"), "primary"),
         (lambda: ops.merge(primary="1", secondary=Person(anonymous_id="c")), "secondary"),
         (lambda: ops.merge(primary="1", secondary=1), "secondary"),
-        (lambda: ops.merge(primary=Person(email="A@b.co"), secondary=Person(email="a@B.co")), "secondary"),
+        (
+            lambda: ops.merge(primary=Person(email="A@b.co"), secondary=Person(email="a@B.co")),
+            "secondary",
+        ),
         (lambda: ops.add_to_segment(7, Person(phone="+14155552671")), "person"),
         (lambda: ops.submit_form("f", Person(cio_id="a3")), "person"),
         (lambda: ops.add_relationships("42", "43"), "cio_relationships[0].identifiers"),
-        (lambda: ops.add_relationships(ObjectRef(1, "a"), ObjectRef(1, "b")), "cio_relationships[0].identifiers"),
+        (
+            lambda: ops.add_relationships(ObjectRef(1, "a"), ObjectRef(1, "b")),
+            "cio_relationships[0].identifiers",
+        ),
         (
             lambda: ops.add_relationships(ObjectRef(1, "a"), Person(phone="+14155552671")),
             "cio_relationships[0].identifiers",
@@ -500,12 +608,20 @@ def test_a_segment_gets_a_job_a_person() -> None:
         (lambda: ops.identify("42", {"_timestamp": -1}), "attributes._timestamp"),
         (lambda: ops.identify("42", {"cio_relationships": []}), "attributes.cio_relationships"),
         (
-            lambda: ops.identify("42", {"cio_subscription_preferences": {"topics": {"topic_1": 1}}}),
+            lambda: ops.identify(
+                "42", {"cio_subscription_preferences": {"topics": {"topic_1": 1}}}
+            ),
             "attributes.cio_subscription_preferences.topics.topic_1",
         ),
-        (lambda: ops.identify("42", {"cio_subscription_preferences": "{}"}), "attributes.cio_subscription_preferences"),
+        (
+            lambda: ops.identify("42", {"cio_subscription_preferences": "{}"}),
+            "attributes.cio_subscription_preferences",
+        ),
         (lambda: ops.identify("42", anonymous_id=""), "attributes.anonymous_id"),
-        (lambda: ops.identify("42", {"anonymous_id": "a"}, anonymous_id="b"), "attributes.anonymous_id"),
+        (
+            lambda: ops.identify("42", {"anonymous_id": "a"}, anonymous_id="b"),
+            "attributes.anonymous_id",
+        ),
     ],
 )
 def test_what_customer_io_would_refuse_is_refused_at_the_call(call: Any, field: str) -> None:
@@ -546,7 +662,9 @@ def test_an_identifier_among_the_attributes_must_not_contradict_the_call(
         (Person(id="42"), {"email": ""}),
     ],
 )
-def test_an_identifier_among_the_attributes_may_say_the_same_or_something_new(who: Person, attributes: Any) -> None:
+def test_an_identifier_among_the_attributes_may_say_the_same_or_something_new(
+    who: Person, attributes: Any
+) -> None:
     ops.identify(who, attributes)
 
 

@@ -38,7 +38,24 @@ def test_a_plain_value_is_the_persons_id(plain: Any, id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "plain", [True, False, None, "", "     ", ".", "..", b"42", 4.2, [], {}, object(), "4\n2", "4\x002", "\ud800"]
+    "plain",
+    [
+        True,
+        False,
+        None,
+        "",
+        "     ",
+        ".",
+        "..",
+        b"42",
+        4.2,
+        [],
+        {},
+        object(),
+        "4\n2",
+        "4\x002",
+        "\ud800",
+    ],
 )
 def test_a_plain_value_that_is_no_id_is_refused(plain: Any) -> None:
     assert refusal_of(lambda: Person.of(plain)).field == "identifiers.id"
@@ -51,11 +68,19 @@ def test_a_plain_value_that_is_no_id_is_refused(plain: Any) -> None:
             "ada@example.com",
             "a person's id looks like an email address: say Person(email=…), or Person(id=…) if it is your id",
         ),
-        (" a@b ", "a person's id looks like an email address: say Person(email=…), or Person(id=…) if it is your id"),
-        ("cio_03000001", "a person's id starts with 'cio_': say Person(cio_id=…), or Person(id=…) if it is your id"),
+        (
+            " a@b ",
+            "a person's id looks like an email address: say Person(email=…), or Person(id=…) if it is your id",
+        ),
+        (
+            "cio_03000001",
+            "a person's id starts with 'cio_': say Person(cio_id=…), or Person(id=…) if it is your id",
+        ),
     ],
 )
-def test_a_plain_value_that_could_mean_something_else_is_refused_with_how_to_say_it(plain: str, message: str) -> None:
+def test_a_plain_value_that_could_mean_something_else_is_refused_with_how_to_say_it(
+    plain: str, message: str
+) -> None:
     assert str(refusal_of(lambda: Person.of(plain))) == message
     assert Person(id=plain).value == plain
 
@@ -83,12 +108,18 @@ def test_a_person_is_named_in_one_form(named: dict[str, Any], identifiers: dict[
     ("named", "message"),
     [
         ({}, "a Person needs exactly one of id, email, phone, cio_id, anonymous_id; it has none"),
-        ({"id": None}, "a Person needs exactly one of id, email, phone, cio_id, anonymous_id; it has none"),
+        (
+            {"id": None},
+            "a Person needs exactly one of id, email, phone, cio_id, anonymous_id; it has none",
+        ),
         (
             {"id": 1, "email": "a@b.co"},
             "a Person needs exactly one of id, email, phone, cio_id, anonymous_id; it has id and email",
         ),
-        ({"id": True}, "the id of a Person is a boolean; it must be text, a whole number or a UUID"),
+        (
+            {"id": True},
+            "the id of a Person is a boolean; it must be text, a whole number or a UUID",
+        ),
         ({"id": " "}, "the id of a Person is blank"),
         ({"id": ".."}, "the id of a Person is '..', which is a path and not a name"),
         ({"email": ""}, "the email of a Person is not an email address: blank"),
@@ -97,7 +128,10 @@ def test_a_person_is_named_in_one_form(named: dict[str, Any], identifiers: dict[
         ({"email": "ada b@c.de"}, "the email of a Person is not an email address: a blank inside"),
         ({"email": "@c.de"}, "the email of a Person is not an email address: nothing before the @"),
         ({"email": "ada@"}, "the email of a Person is not an email address: nothing after the @"),
-        ({"email": "ada@example"}, "the email of a Person is not an email address: no dot after the @"),
+        (
+            {"email": "ada@example"},
+            "the email of a Person is not an email address: no dot after the @",
+        ),
         (
             {"email": "ada@example..com"},
             "the email of a Person is not an email address: characters or dots that cannot stand there",
@@ -111,17 +145,32 @@ def test_a_person_is_named_in_one_form(named: dict[str, Any], identifiers: dict[
             {"phone": "0049 170 1234567"},
             "the phone of a Person is not a phone number as Customer.io takes them: + and up to 15 digits, nothing else",
         ),
-        ({"phone": 4917012}, "the phone of a Person is a number; it must be a phone number such as +14155552671"),
+        (
+            {"phone": 4917012},
+            "the phone of a Person is a number; it must be a phone number such as +14155552671",
+        ),
         ({"cio_id": "cio_"}, "the cio_id of a Person is blank"),
         ({"anonymous_id": ""}, "the anonymous_id of a Person is blank"),
     ],
 )
-def test_a_person_not_named_by_exactly_one_good_identifier_is_refused(named: dict[str, Any], message: str) -> None:
+def test_a_person_not_named_by_exactly_one_good_identifier_is_refused(
+    named: dict[str, Any], message: str
+) -> None:
     assert str(refusal_of(lambda: Person(**named))) == message
 
 
 @pytest.mark.parametrize(
-    "phone", ["+1", "1415555267", "+0415555267", "+1415555267a", "+1-415", "+1٤١٥5552671", "+1234567890123456", ""]
+    "phone",
+    [
+        "+1",
+        "1415555267",
+        "+0415555267",
+        "+1415555267a",
+        "+1-415",
+        "+1٤١٥5552671",
+        "+1234567890123456",
+        "",
+    ],
 )
 def test_a_phone_that_is_not_e164_is_refused(phone: str) -> None:
     assert refusal_of(lambda: Person(phone=phone)).field == "identifiers.phone"
@@ -161,10 +210,16 @@ def test_an_object_named_otherwise_is_refused(arguments: dict[str, Any], field: 
 
 
 @pytest.mark.parametrize(
-    "value", [Person(id="42"), Person(email="a@b.co"), ObjectRef(1, "acme"), ObjectRef(cio_object_id="x1")]
+    "value",
+    [Person(id="42"), Person(email="a@b.co"), ObjectRef(1, "acme"), ObjectRef(cio_object_id="x1")],
 )
 def test_people_and_objects_are_values(value: Any) -> None:
-    for same in (pickle.loads(pickle.dumps(value)), copy.copy(value), copy.deepcopy(value), eval(repr(value))):
+    for same in (
+        pickle.loads(pickle.dumps(value)),
+        copy.copy(value),
+        copy.deepcopy(value),
+        eval(repr(value)),
+    ):
         assert same == value
         assert hash(same) == hash(value)
     assert value != "42"

@@ -54,15 +54,27 @@ def test_a_lazy_value_is_sent_as_what_it_stands_for(kind: str, value: object, se
 def test_names_and_identifiers_can_be_lazy(kind: str) -> None:
     make = LAZY[kind]
     assert operations.track(make("42"), make("seen")).keys == ("id:42",)
-    assert operations.track(make(42), "seen", timestamp=make(NOON), idempotency_key=make("k")).keys == ("id:42",)
+    assert operations.track(
+        make(42), "seen", timestamp=make(NOON), idempotency_key=make("k")
+    ).keys == ("id:42",)
     assert Person(id=make(SOME_UUID)).value == str(SOME_UUID)
     assert Person(email=make("Ada@Example.com")).value == "ada@example.com"
     assert Person(phone=make("+4915123456789")).value == "+4915123456789"
     assert Person(cio_id=make("cio_03")).value == "03"
     assert ObjectRef(make(1), make("acme")).key == "object:1:acme"
-    assert document_of(operations.track("42", "seen", {make("name"): 1}))["attributes"] == {"name": 1}
-    assert document_of(operations.add_device("42", make("token"), make("ios")))["device"]["platform"] == "ios"
-    assert document_of(operations.report_metric(make("d"), make("bounced"), recipient=make(5)))["recipient"] == 5
+    assert document_of(operations.track("42", "seen", {make("name"): 1}))["attributes"] == {
+        "name": 1
+    }
+    assert (
+        document_of(operations.add_device("42", make("token"), make("ios")))["device"]["platform"]
+        == "ios"
+    )
+    assert (
+        document_of(operations.report_metric(make("d"), make("bounced"), recipient=make(5)))[
+            "recipient"
+        ]
+        == 5
+    )
     assert [each.keys for each in operations.add_to_segment(make(7), make(["42"]))] == [("id:42",)]
     assert document_of(operations.track("42", "seen", make({"a": 1})))["attributes"] == {"a": 1}
 
@@ -74,13 +86,15 @@ def test_people_and_objects_can_be_lazy(kind: str) -> None:
     assert operations.track(someone, "seen").keys == ("email:ada@example.com",)
     assert operations.identify_object(company, {"a": 1}).keys == ("object:1:acme",)
     assert operations.add_relationships(company, make([someone])).keys == ("object:1:acme",)
-    assert document_of(operations.identify(someone, relationships=company))["cio_relationships"] == [
-        {"identifiers": {"object_type_id": "1", "object_id": "acme"}}
-    ]
+    assert document_of(operations.identify(someone, relationships=company))[
+        "cio_relationships"
+    ] == [{"identifiers": {"object_type_id": "1", "object_id": "acme"}}]
 
 
 def test_text_that_is_translated_when_it_is_used_is_text() -> None:
-    made = document_of(operations.track("42", lazystr("seen"), {"title": lazystr("Bücher"), lazystr("name"): 1}))
+    made = document_of(
+        operations.track("42", lazystr("seen"), {"title": lazystr("Bücher"), lazystr("name"): 1})
+    )
     assert made["name"] == "seen"
     assert made["attributes"] == {"title": "Bücher", "name": 1}
 

@@ -45,7 +45,11 @@ class Number(int):
 
 
 def made_of(value: Any) -> Any:
-    return document_of(operations.track("42", "x", {"value": value})).get("attributes", {}).get("value")
+    return (
+        document_of(operations.track("42", "x", {"value": value}))
+        .get("attributes", {})
+        .get("value")
+    )
 
 
 def refused(value: Any) -> Any:
@@ -78,7 +82,10 @@ def refused(value: Any) -> Any:
         (frozenset({3, 1}), [1, 3]),
         (deque([1, (2,)]), [1, [2]]),
         (range(3), [0, 1, 2]),
-        ({1: "int", SOME_UUID: "uuid", Plan.PRO: "enum"}, {"1": "int", str(SOME_UUID): "uuid", "pro": "enum"}),
+        (
+            {1: "int", SOME_UUID: "uuid", Plan.PRO: "enum"},
+            {"1": "int", str(SOME_UUID): "uuid", "pro": "enum"},
+        ),
         (OrderedDict(a=1), {"a": 1}),
         (MappingProxyType({"a": 1}), {"a": 1}),
         (UserDict(a=1), {"a": 1}),
@@ -180,7 +187,9 @@ def test_seconds_are_taken_where_times_belong(seconds: int) -> None:
     assert made["timestamp"] == made["attributes"]["paid_at"] == seconds
 
 
-@pytest.mark.parametrize("seconds", [0, 1, -1, 1_714_564, 20240501, limits.TIMESTAMP_MAX + 1, limits.SECONDS_MAX])
+@pytest.mark.parametrize(
+    "seconds", [0, 1, -1, 1_714_564, 20240501, limits.TIMESTAMP_MAX + 1, limits.SECONDS_MAX]
+)
 def test_a_time_before_1990_or_after_2099_is_when_nothing_happened(seconds: int) -> None:
     for call in (
         lambda: operations.track("42", "x", timestamp=seconds),
@@ -195,15 +204,22 @@ def test_a_time_before_1990_or_after_2099_is_when_nothing_happened(seconds: int)
 
 
 @pytest.mark.parametrize(
-    "milliseconds", [limits.SECONDS_MAX + 1, 1714564800000, 1.714564800000e12, Decimal("1714564800000")]
+    "milliseconds",
+    [limits.SECONDS_MAX + 1, 1714564800000, 1.714564800000e12, Decimal("1714564800000")],
 )
 def test_milliseconds_are_refused_where_times_belong(milliseconds: Any) -> None:
     for call, field in (
         (lambda: operations.track("42", "x", timestamp=milliseconds), "timestamp"),
-        (lambda: operations.track("42", "x", {"items": [{"paid_at": milliseconds}]}), "attributes.items[0].paid_at"),
+        (
+            lambda: operations.track("42", "x", {"items": [{"paid_at": milliseconds}]}),
+            "attributes.items[0].paid_at",
+        ),
         (lambda: operations.identify("42", timestamp=milliseconds), "timestamp"),
         (lambda: operations.identify("42", {"created_at": milliseconds}), "attributes.created_at"),
-        (lambda: operations.add_device("42", "t", "ios", last_used=milliseconds), "device.last_used"),
+        (
+            lambda: operations.add_device("42", "t", "ios", last_used=milliseconds),
+            "device.last_used",
+        ),
         (lambda: operations.report_metric("d", "opened", timestamp=milliseconds), "timestamp"),
     ):
         error = refusal_of(call)
@@ -213,13 +229,21 @@ def test_milliseconds_are_refused_where_times_belong(milliseconds: Any) -> None:
 
 
 def test_numbers_as_large_as_milliseconds_are_taken_where_no_times_belong() -> None:
-    data = {"phone": 4915112345678, "order_number": 1714564800000, "flat": 1714564800000, "stated_at": "1714564800000"}
+    data = {
+        "phone": 4915112345678,
+        "order_number": 1714564800000,
+        "flat": 1714564800000,
+        "stated_at": "1714564800000",
+    }
     assert document_of(operations.track("42", "x", data))["attributes"] == data
 
 
 def test_a_date_in_the_far_future_is_no_milliseconds() -> None:
     never = datetime(9999, 12, 31, tzinfo=UTC)
-    assert document_of(operations.identify("42", {"expires_at": never}))["attributes"]["expires_at"] == 253402214400
+    assert (
+        document_of(operations.identify("42", {"expires_at": never}))["attributes"]["expires_at"]
+        == 253402214400
+    )
 
 
 @pytest.mark.parametrize(
@@ -236,7 +260,8 @@ def test_timestamps_are_whole_seconds(given: Any, sent: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["1714564800", "2024-05-01", True, [], -1, datetime(1969, 1, 1, tzinfo=UTC), float("nan"), 1j]
+    "given",
+    ["1714564800", "2024-05-01", True, [], -1, datetime(1969, 1, 1, tzinfo=UTC), float("nan"), 1j],
 )
 def test_what_is_no_timestamp_is_refused(given: Any) -> None:
     assert refusal_of(lambda: operations.track("42", "x", timestamp=given)).field == "timestamp"

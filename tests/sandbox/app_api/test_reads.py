@@ -41,7 +41,10 @@ def people(api: Api) -> Api:
         ({"and": [attribute("plan", "pro"), attribute("vip")]}, ["2"]),
         ({"or": [attribute("plan", "free"), attribute("age")]}, ["1", "3"]),
         ({"not": attribute("plan", "pro")}, ["3"]),
-        ({"and": [attribute("id"), {"not": {"or": [attribute("vip"), attribute("nothing")]}}]}, ["1"]),
+        (
+            {"and": [attribute("id"), {"not": {"or": [attribute("vip"), attribute("nothing")]}}]},
+            ["1"],
+        ),
     ],
 )
 def test_a_search_finds_whom_the_filter_describes(people: Api, filter: Any, ids: list[str]) -> None:
@@ -57,14 +60,25 @@ def test_a_search_comes_in_pages(people: Api) -> None:
 
 
 def test_people_are_found_by_email_and_by_segment(people: Api) -> None:
-    assert people.app("GET", "/v1/customers?email=ADA%40example.com").json["results"][0]["id"] == "1"
+    assert (
+        people.app("GET", "/v1/customers?email=ADA%40example.com").json["results"][0]["id"] == "1"
+    )
     assert people.app("GET", "/v1/customers?email=nobody%40example.com").json == {"results": []}
     people.call("POST", "/api/v1/segments/7/add_customers", {"ids": ["3"]})
     assert search(people, {"segment": {"id": 7}})["ids"] == ["3"]
 
 
 def test_attributes_come_back_as_strings(api: Api) -> None:
-    api.identify({"id": "a/b"}, email="ada@example.com", n=5, f=1.5, yes=True, tags=["a"], address={"c": 1}, s="x")
+    api.identify(
+        {"id": "a/b"},
+        email="ada@example.com",
+        n=5,
+        f=1.5,
+        yes=True,
+        tags=["a"],
+        address={"c": 1},
+        s="x",
+    )
     device = {"device": {"id": "t", "platform": "ios", "last_used": 1}}
     assert api.call("PUT", "/api/v1/customers/a%2Fb/devices", device).status == 200
     customer = api.app("GET", "/v1/customers/a%2Fb/attributes").json["customer"]
@@ -98,13 +112,17 @@ def test_objects_are_searched_and_their_people_listed(api: Api) -> None:
             cio_relationships=[{"identifiers": {"id": str(n)}} for n in range(3)],
         )
         assert answer.status == 200
-    filter = {"object_attribute": {"field": "plan", "operator": "eq", "value": "pro", "type_id": "1"}}
+    filter = {
+        "object_attribute": {"field": "plan", "operator": "eq", "value": "pro", "type_id": "1"}
+    }
     found = api.app("POST", "/v1/objects", {"object_type_id": "1", "filter": filter}).json
     assert (found["ids"], found["next"]) == (["a"], "")
     cio_object_id = found["identifiers"][0]["cio_object_id"]
     first = api.app("GET", "/v1/objects/1/a/relationships?limit=2").json
     assert [each["identifiers"]["id"] for each in first["cio_relationships"]] == ["0", "1"]
-    rest = f"/v1/objects/1/{cio_object_id}/relationships?id_type=cio_object_id&start={first['next']}"
+    rest = (
+        f"/v1/objects/1/{cio_object_id}/relationships?id_type=cio_object_id&start={first['next']}"
+    )
     assert api.app("GET", rest).json["cio_relationships"][0]["object_type_id"] == "1"
 
 
@@ -116,14 +134,26 @@ def test_objects_are_searched_and_their_people_listed(api: Api) -> None:
         ("GET", "/v1/customers/1/attributes?id_type=phone", None, 400),
         ("POST", "/v1/customers", {}, 400),
         ("POST", "/v1/customers", {"filter": {"xor": []}}, 400),
-        ("POST", "/v1/customers", {"filter": {"attribute": {"field": "a", "operator": "like"}}}, 400),
-        ("POST", "/v1/customers?start=x", {"filter": {"attribute": {"field": "a", "operator": "exists"}}}, 400),
+        (
+            "POST",
+            "/v1/customers",
+            {"filter": {"attribute": {"field": "a", "operator": "like"}}},
+            400,
+        ),
+        (
+            "POST",
+            "/v1/customers?start=x",
+            {"filter": {"attribute": {"field": "a", "operator": "exists"}}},
+            400,
+        ),
         ("POST", "/v1/objects", {"filter": {"and": []}}, 400),
         ("GET", "/v1/objects/1/nothing/relationships", None, 404),
         ("GET", "/v1/everything", None, 404),
     ],
 )
-def test_a_question_that_means_nothing_is_refused(api: Api, method: str, path: str, document: Any, status: int) -> None:
+def test_a_question_that_means_nothing_is_refused(
+    api: Api, method: str, path: str, document: Any, status: int
+) -> None:
     answer = api.app(method, path, document)
     assert answer.status == status
     assert answer.json["errors"][0]["status"] == str(status)

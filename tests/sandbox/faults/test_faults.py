@@ -40,7 +40,9 @@ def test_a_status_is_answered_in_the_documented_shape_and_nothing_takes_effect(a
 
 
 def test_a_status_may_have_any_body(api: Api) -> None:
-    api.client.add_fault(kind="status", status=502, body="<html>bad gateway</html>", content_type="text/html")
+    api.client.add_fault(
+        kind="status", status=502, body="<html>bad gateway</html>", content_type="text/html"
+    )
     answer = api.batch(PERSON)
     assert (answer.status, answer.body) == (502, b"<html>bad gateway</html>")
     assert answer.headers["content-type"] == "text/html"
@@ -48,7 +50,9 @@ def test_a_status_may_have_any_body(api: Api) -> None:
 
 @pytest.mark.parametrize("effect", [False, True])
 def test_a_body_stands_in_for_the_answer(api: Api, effect: bool) -> None:
-    api.client.add_fault(kind="body", body="<h1>Welcome</h1>", content_type="text/html", effect=effect)
+    api.client.add_fault(
+        kind="body", body="<h1>Welcome</h1>", content_type="text/html", effect=effect
+    )
     answer = api.batch(PERSON)
     assert (answer.status, answer.body) == (200, b"<h1>Welcome</h1>")
     assert bool(effects(api)) is effect
@@ -61,8 +65,12 @@ def test_a_redirect_says_where_to(api: Api) -> None:
     assert effects(api) == []
 
 
-@pytest.mark.parametrize(("kind", "took_effect"), [("close_before", []), ("close_after", [("identify", "id:42")])])
-def test_a_connection_is_closed_without_an_answer(api: Api, kind: str, took_effect: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "took_effect"), [("close_before", []), ("close_after", [("identify", "id:42")])]
+)
+def test_a_connection_is_closed_without_an_answer(
+    api: Api, kind: str, took_effect: list[Any]
+) -> None:
     api.client.add_fault(kind=kind, times=1)
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
         api.batch(PERSON)
@@ -140,7 +148,11 @@ def test_deleting_a_fault_lets_go_whom_it_holds(api: Api) -> None:
 
 def test_a_rejection_strikes_single_operations_of_a_batch(api: Api) -> None:
     api.client.add_fault(
-        kind="reject", reason="invalid", field="attributes.plan", message="no such plan", match={"identifier": "id:42"}
+        kind="reject",
+        reason="invalid",
+        field="attributes.plan",
+        message="no such plan",
+        match={"identifier": "id:42"},
     )
     other = {**PERSON, "identifiers": {"id": "43"}}
     answer = api.batch(other, PERSON, EVENT, other)
@@ -151,7 +163,9 @@ def test_a_rejection_strikes_single_operations_of_a_batch(api: Api) -> None:
 
 
 def test_a_rejection_of_something_alone_is_a_400(api: Api) -> None:
-    number = api.client.add_fault(kind="reject", message="not today", match={"action": "identify"}, times=2)
+    number = api.client.add_fault(
+        kind="reject", message="not today", match={"action": "identify"}, times=2
+    )
     assert api.entity(**PERSON).json["errors"][0]["message"] == "not today"
     answer = api.call("PUT", "/api/v1/customers/42", {"plan": "pro"})
     assert (answer.status, answer.json) == (400, {"meta": {"errors": ["not today"]}})
@@ -177,7 +191,13 @@ def test_times_of_a_rejection_counts_operations(api: Api) -> None:
         {"name": "bought"},
         {"identifier": "id:42"},
         {"contains": '"needle"'},
-        {"type": "person", "action": "event", "name": "bought", "identifier": "id:42", "contains": "needle"},
+        {
+            "type": "person",
+            "action": "event",
+            "name": "bought",
+            "identifier": "id:42",
+            "contains": "needle",
+        },
     ],
 )
 def test_a_fault_strikes_what_matches(api: Api, match: dict[str, str]) -> None:
@@ -208,7 +228,9 @@ def test_a_fault_spares_what_does_not_match(api: Api, match: dict[str, str]) -> 
 
 
 def test_a_fault_matches_v1_by_what_it_says_too(api: Api) -> None:
-    api.client.add_fault(kind="status", match={"action": "event", "identifier": "email:ada@example.com"})
+    api.client.add_fault(
+        kind="status", match={"action": "event", "identifier": "email:ada@example.com"}
+    )
     events = "/api/v1/customers/Ada%40example.com/events"
     assert api.call("POST", events, {"name": "bought"}).status == 503
     assert api.call("PUT", "/api/v1/customers/Ada%40example.com", {}).status == 200
@@ -283,7 +305,13 @@ def test_a_fault_that_is_not_there_cannot_be_deleted(api: Api) -> None:
 
 
 def test_an_operation_that_is_refused_may_have_several_errors(api: Api) -> None:
-    api.client.add_fault(kind="reject", match={"identifier": "id:42"}, field="attributes.plan", message="no", errors=3)
+    api.client.add_fault(
+        kind="reject",
+        match={"identifier": "id:42"},
+        field="attributes.plan",
+        message="no",
+        errors=3,
+    )
     answer = api.batch({**PERSON, "identifiers": {"id": "1"}}, PERSON)
     assert answer.status == 207
     assert [(error["batch_index"], error["message"]) for error in answer.json["errors"]] == [
@@ -291,7 +319,11 @@ def test_an_operation_that_is_refused_may_have_several_errors(api: Api) -> None:
         (1, "no (2)"),
         (1, "no (3)"),
     ]
-    assert [error["message"] for error in api.entity(**PERSON).json["errors"]] == ["no", "no (2)", "no (3)"]
+    assert [error["message"] for error in api.entity(**PERSON).json["errors"]] == [
+        "no",
+        "no (2)",
+        "no (3)",
+    ]
     assert effects(api) == [("identify", "id:1")]
     assert api.client.summary()["rejected"] == 2
 

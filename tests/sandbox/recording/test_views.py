@@ -34,7 +34,10 @@ def test_a_request_is_shown_as_it_came_but_for_its_credentials(api: Api) -> None
 def test_nothing_that_is_shown_contains_a_credential(api: Api) -> None:
     api.batch(PERSON)
     shown = api.call("GET", "/_sandbox/requests").body + api.call("GET", "/_sandbox/latest").body
-    for secret in (api.server.api_key, base64.b64encode(b"sandbox-site:sandbox-track-key").decode()):
+    for secret in (
+        api.server.api_key,
+        base64.b64encode(b"sandbox-site:sandbox-track-key").decode(),
+    ):
         assert secret.encode() not in shown
 
 
@@ -46,9 +49,21 @@ def test_the_summary_counts(api: Api) -> None:
     with pytest.raises(ConnectionError):
         api.batch(PERSON)
     summary = api.client.summary()
-    expected = {"requests": 4, "operations": 4, "effects": 3, "events": 1, "rejected": 1, "concurrent": 0, "people": 2}
+    expected = {
+        "requests": 4,
+        "operations": 4,
+        "effects": 3,
+        "events": 1,
+        "rejected": 1,
+        "concurrent": 0,
+        "people": 2,
+    }
     assert {name: summary[name] for name in expected} == expected  # type: ignore[literal-required]
-    assert summary["by_path"] == {"/api/v2/batch": 2, "/api/v1/customers/{identifier}": 1, "unknown": 1}
+    assert summary["by_path"] == {
+        "/api/v2/batch": 2,
+        "/api/v1/customers/{identifier}": 1,
+        "unknown": 1,
+    }
     assert summary["by_action"] == {"person.identify": 2, "person.event": 1}
     assert summary["by_status"] == {"207": 1, "200": 1, "404": 1, "unanswered": 1}
     assert summary["max_concurrent"] == 1
@@ -85,7 +100,9 @@ def test_a_reset_is_as_just_started(api: Api) -> None:
     assert next(api.client.effects())["seq"] == 1
 
 
-@pytest.mark.parametrize("changes", [{"region": "mars"}, {"latency_s": -1}, {"rate_limit": 0}, {"colour": "red"}])
+@pytest.mark.parametrize(
+    "changes", [{"region": "mars"}, {"latency_s": -1}, {"rate_limit": 0}, {"colour": "red"}]
+)
 def test_a_setting_that_means_nothing_changes_nothing(api: Api, changes: dict[str, Any]) -> None:
     before = api.client.settings()
     with pytest.raises(SandboxError):

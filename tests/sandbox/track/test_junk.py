@@ -26,10 +26,19 @@ WORDS = [
     "cio_subscription_preferences.topics.a",
 ]
 # fmt: on
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
 values = st.recursive(
     scalars | st.sampled_from(WORDS),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(WORDS) | st.text(), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 # fmt: off
@@ -39,8 +48,13 @@ FIELDS = [
     "anonymous_id", "object_type_id", "object_id", "relationship_attributes", "_timestamp",
 ]
 # fmt: on
-identifiers = st.dictionaries(st.sampled_from(WORDS), st.sampled_from(WORDS), min_size=1, max_size=2)
-people = st.sampled_from([{"id": "1"}, {"email": "a@b.c"}, {"cio_id": "a3000001"}, {"id": "2"}]) | identifiers
+identifiers = st.dictionaries(
+    st.sampled_from(WORDS), st.sampled_from(WORDS), min_size=1, max_size=2
+)
+people = (
+    st.sampled_from([{"id": "1"}, {"email": "a@b.c"}, {"cio_id": "a3000001"}, {"id": "2"}])
+    | identifiers
+)
 attributes = st.dictionaries(st.sampled_from(WORDS) | st.text(), values, max_size=4)
 operations = st.fixed_dictionaries(
     {},
@@ -50,20 +64,28 @@ operations = st.fixed_dictionaries(
         "identifiers": people | st.just({"object_type_id": "1", "object_id": "acme"}) | values,
         "attributes": attributes | values,
         "name": st.just("opened") | values,
-        "device": st.fixed_dictionaries({"token": values, "platform": values | st.just("ios")}) | values,
-        "cio_relationships": st.lists(st.fixed_dictionaries({"identifiers": people}) | values, max_size=2) | values,
+        "device": st.fixed_dictionaries({"token": values, "platform": values | st.just("ios")})
+        | values,
+        "cio_relationships": st.lists(
+            st.fixed_dictionaries({"identifiers": people}) | values, max_size=2
+        )
+        | values,
         "timestamp": values,
         "primary": people | values,
         "secondary": people | values,
         "data": attributes | values,
     },
 )
-documents = operations | st.dictionaries(st.sampled_from(FIELDS) | st.text(), values, max_size=5) | values
+documents = (
+    operations | st.dictionaries(st.sampled_from(FIELDS) | st.text(), values, max_size=5) | values
+)
 
 
 def carry_out(sandbox: Sandbox, endpoint: Endpoint, body: bytes) -> None:
     path = endpoint.template.replace("{", "").replace("}", "")
-    request = Request(endpoint.method, path, "", {b"content-type": b"application/json"}, body, segments(path))
+    request = Request(
+        endpoint.method, path, "", {b"content-type": b"application/json"}, body, segments(path)
+    )
     try:
         told = endpoint.read(request, 1_000)
     except Malformed:
@@ -87,7 +109,10 @@ IDENTIFY = {"type": "person", "action": "identify", "identifiers": {"id": "1"}}
 
 
 @example([{PREFERENCES: "none", f"{PREFERENCES}.topics.topic_1": True}], ENDPOINTS[3])
-@example([{"attributes": {"big": [2**70], "small": -(2**70)}, "timestamp": 2**70, **IDENTIFY}], ENDPOINTS[1])
+@example(
+    [{"attributes": {"big": [2**70], "small": -(2**70)}, "timestamp": 2**70, **IDENTIFY}],
+    ENDPOINTS[1],
+)
 @given(st.lists(documents, max_size=6), st.sampled_from(ENDPOINTS))
 @settings(max_examples=60, deadline=None)
 def test_no_document_is_too_strange_to_be_answered(told: list[Any], endpoint: Endpoint) -> None:

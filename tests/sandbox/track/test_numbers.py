@@ -9,13 +9,19 @@ import pytest
 from tests.sandbox.api import Api
 
 IDENTIFY = {"type": "person", "action": "identify", "identifiers": {"id": 42}}
-OBJECT = {"type": "object", "action": "identify", "identifiers": {"object_type_id": "1", "object_id": 7}}
+OBJECT = {
+    "type": "object",
+    "action": "identify",
+    "identifiers": {"object_type_id": "1", "object_id": 7},
+}
 
 
 def test_a_number_names_whom_its_text_names(api: Api) -> None:
     assert api.entity(**IDENTIFY, attributes={"plan": "pro", "id": 42}).status == 200
     assert api.call("PUT", "/api/v1/customers/42", {"id": 42, "city": "Rome"}).status == 200
-    assert api.entity(**{**IDENTIFY, "identifiers": {"id": "42"}}, attributes={"age": 5}).status == 200
+    assert (
+        api.entity(**{**IDENTIFY, "identifiers": {"id": "42"}}, attributes={"age": 5}).status == 200
+    )
     assert api.person("id:42")["attributes"] == {"plan": "pro", "city": "Rome", "age": 5}
     assert api.notes() == [None, None, None]
 
@@ -48,6 +54,9 @@ def test_an_anonymous_id_that_is_null_says_nothing(api: Api, way: str) -> None:
 
 def test_an_event_whose_id_is_a_number_is_never_a_repeat(api: Api) -> None:
     for _ in range(2):
-        assert api.call("POST", "/api/v1/customers/42/events", {"id": 42, "name": "bought"}).status == 200
+        assert (
+            api.call("POST", "/api/v1/customers/42/events", {"id": 42, "name": "bought"}).status
+            == 200
+        )
     assert api.event_names("id:42") == ["bought", "bought"]
     assert api.client.duplicates() == {}

@@ -12,7 +12,11 @@ from tests.sandbox.api import Api
 ULID = "01J9ZQ0V8Z3Y6M4T2K1C5W7XBN"
 PERSON: dict[str, Any] = {"type": "person", "action": "identify", "identifiers": {"id": "42"}}
 EVENT: dict[str, Any] = {**PERSON, "action": "event", "name": "bought"}
-DEVICE: dict[str, Any] = {**PERSON, "action": "add_device", "device": {"token": "t", "platform": "ios"}}
+DEVICE: dict[str, Any] = {
+    **PERSON,
+    "action": "add_device",
+    "device": {"token": "t", "platform": "ios"},
+}
 OBJECT: dict[str, Any] = {
     "type": "object",
     "action": "identify",
@@ -25,27 +29,86 @@ DELIVERY: dict[str, Any] = {
     "name": "opened",
     "attributes": {"device_token": "t"},
 }
-RELATED = {**PERSON, "action": "add_relationships", "cio_relationships": [{"identifiers": OBJECT["identifiers"]}]}
+RELATED = {
+    **PERSON,
+    "action": "add_relationships",
+    "cio_relationships": [{"identifiers": OBJECT["identifiers"]}],
+}
 
 BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({**PERSON, "type": None}, "type", "required", "must be present"),
     ({**PERSON, "type": "robot"}, "type", "invalid", "must be one of person, object, delivery"),
     ({**PERSON, "action": None}, "action", "required", "must be present"),
-    ({**PERSON, "action": "identify_anonymous"}, "action", "invalid", "unknown action for type person"),
+    (
+        {**PERSON, "action": "identify_anonymous"},
+        "action",
+        "invalid",
+        "unknown action for type person",
+    ),
     ({**PERSON, "action": ["identify"]}, "action", "invalid", "unknown action for type person"),
     ({**OBJECT, "action": "event"}, "action", "invalid", "unknown action for type object"),
     ({**PERSON, "identifiers": None}, "identifiers", "required", "must be present"),
-    ({**PERSON, "identifiers": {}}, "identifiers", "invalid", "exactly one identifier is required, got 0"),
-    ({**PERSON, "identifiers": {"id": "1", "email": "a@b.c"}}, "identifiers", "invalid", "exactly one identifier"),
-    ({**PERSON, "identifiers": {"anonymous_id": "a"}}, "identifiers.anonymous_id", "invalid", "unknown identifier"),
+    (
+        {**PERSON, "identifiers": {}},
+        "identifiers",
+        "invalid",
+        "exactly one identifier is required, got 0",
+    ),
+    (
+        {**PERSON, "identifiers": {"id": "1", "email": "a@b.c"}},
+        "identifiers",
+        "invalid",
+        "exactly one identifier",
+    ),
+    (
+        {**PERSON, "identifiers": {"anonymous_id": "a"}},
+        "identifiers.anonymous_id",
+        "invalid",
+        "unknown identifier",
+    ),
     ({**PERSON, "identifiers": {"id": 4.2}}, "identifiers.id", "invalid", "must be a string value"),
-    ({**PERSON, "identifiers": {"id": True}}, "identifiers.id", "invalid", "must be a string value"),
-    ({**PERSON, "identifiers": {"email": 42}}, "identifiers.email", "invalid", "must be a string value"),
-    ({**PERSON, "identifiers": {"id": 2**70}}, "identifiers.id", "invalid", "must be a string value"),
-    ({**PERSON, "identifiers": {"id": " "}}, "identifiers.id", "invalid", "cannot be an empty string"),
-    ({**PERSON, "identifiers": {"id": "x" * 151}}, "identifiers.id", "invalid", "cannot be longer than 150 bytes"),
-    ({**PERSON, "identifiers": {"email": "ada"}}, "identifiers.email", "invalid", "is not an email address"),
-    ({**PERSON, "identifiers": {"phone": "0170 1234567"}}, "identifiers.phone", "invalid", "must be in E.164 format"),
+    (
+        {**PERSON, "identifiers": {"id": True}},
+        "identifiers.id",
+        "invalid",
+        "must be a string value",
+    ),
+    (
+        {**PERSON, "identifiers": {"email": 42}},
+        "identifiers.email",
+        "invalid",
+        "must be a string value",
+    ),
+    (
+        {**PERSON, "identifiers": {"id": 2**70}},
+        "identifiers.id",
+        "invalid",
+        "must be a string value",
+    ),
+    (
+        {**PERSON, "identifiers": {"id": " "}},
+        "identifiers.id",
+        "invalid",
+        "cannot be an empty string",
+    ),
+    (
+        {**PERSON, "identifiers": {"id": "x" * 151}},
+        "identifiers.id",
+        "invalid",
+        "cannot be longer than 150 bytes",
+    ),
+    (
+        {**PERSON, "identifiers": {"email": "ada"}},
+        "identifiers.email",
+        "invalid",
+        "is not an email address",
+    ),
+    (
+        {**PERSON, "identifiers": {"phone": "0170 1234567"}},
+        "identifiers.phone",
+        "invalid",
+        "must be in E.164 format",
+    ),
     ({**PERSON, "attributes": []}, "attributes", "invalid", "must be an object"),
     (
         {**PERSON, "attributes": {"plan": "x" * 1001}},
@@ -53,10 +116,30 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
         "invalid",
         "property value cannot be longer than 1000 bytes",
     ),
-    ({**PERSON, "attributes": {"n" * 151: 1}}, "attributes", "invalid", "property name cannot be longer than 150"),
-    ({**PERSON, "attributes": {f"a{n}": n for n in range(301)}}, "attributes", "invalid", "cannot identify more than"),
-    ({**PERSON, "attributes": {"_update": "yes"}}, "attributes._update", "invalid", "must be a boolean"),
-    ({**PERSON, "timestamp": "2026-01-01"}, "timestamp", "invalid", "must be an integer, in unix seconds"),
+    (
+        {**PERSON, "attributes": {"n" * 151: 1}},
+        "attributes",
+        "invalid",
+        "property name cannot be longer than 150",
+    ),
+    (
+        {**PERSON, "attributes": {f"a{n}": n for n in range(301)}},
+        "attributes",
+        "invalid",
+        "cannot identify more than",
+    ),
+    (
+        {**PERSON, "attributes": {"_update": "yes"}},
+        "attributes._update",
+        "invalid",
+        "must be a boolean",
+    ),
+    (
+        {**PERSON, "timestamp": "2026-01-01"},
+        "timestamp",
+        "invalid",
+        "must be an integer, in unix seconds",
+    ),
     ({**PERSON, "timestamp": True}, "timestamp", "invalid", "must be an integer, in unix seconds"),
     ({**PERSON, "cio_relationships": {}}, "cio_relationships", "invalid", "must be a list"),
     ({**EVENT, "name": None}, "name", "required", "must be present"),
@@ -64,11 +147,26 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({**EVENT, "name": "n" * 101}, "name", "invalid", "cannot be longer than 100 bytes"),
     ({**EVENT, "id": "42"}, "id", "invalid", "must be a valid ULID"),
     ({**EVENT, "attributes": "red"}, "attributes", "invalid", "must be an object"),
-    ({**EVENT, "attributes": {"recipient": 5}}, "attributes.recipient", "invalid", "must be a string value"),
-    ({**EVENT, "attributes": {"d": "x" * 32_000}}, "", "invalid", "an operation cannot be larger than 32000 bytes"),
+    (
+        {**EVENT, "attributes": {"recipient": 5}},
+        "attributes.recipient",
+        "invalid",
+        "must be a string value",
+    ),
+    (
+        {**EVENT, "attributes": {"d": "x" * 32_000}},
+        "",
+        "invalid",
+        "an operation cannot be larger than 32000 bytes",
+    ),
     ({**DEVICE, "device": None}, "device", "required", "must be present"),
     ({**DEVICE, "device": {"platform": "ios"}}, "device.token", "required", "must be present"),
-    ({**DEVICE, "device": {"token": "t"}}, "device.platform", "invalid", "must be one of ios, android"),
+    (
+        {**DEVICE, "device": {"token": "t"}},
+        "device.platform",
+        "invalid",
+        "must be one of ios, android",
+    ),
     ({**RELATED, "cio_relationships": None}, "cio_relationships", "required", "must be present"),
     (
         {**RELATED, "cio_relationships": [{"identifiers": {"object_type_id": "1"}}]},
@@ -101,9 +199,19 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
         "invalid",
         "unknown identifier",
     ),
-    ({**DELIVERY, "name": "bounced"}, "name", "invalid", "must be one of opened, converted, delivered"),
+    (
+        {**DELIVERY, "name": "bounced"},
+        "name",
+        "invalid",
+        "must be one of opened, converted, delivered",
+    ),
     ({**DELIVERY, "attributes": {}}, "attributes.device_token", "required", "must be present"),
-    ({**DELIVERY, "identifiers": {}}, "identifiers.id", "required", "a delivery id must be present"),
+    (
+        {**DELIVERY, "identifiers": {}},
+        "identifiers.id",
+        "required",
+        "a delivery id must be present",
+    ),
 ]
 
 
@@ -123,7 +231,11 @@ def test_a_batch_accepts_what_it_does_not_list(api: Api) -> None:
     assert answer.status == 207
     assert [error["batch_index"] for error in answer.json["errors"]] == [1, 3, 4]
     assert set(answer.json["errors"][0]) == {"batch_index", "reason", "field", "message"}
-    assert [effect["action"] for effect in api.client.effects()] == ["identify", "event", "identify"]
+    assert [effect["action"] for effect in api.client.effects()] == [
+        "identify",
+        "event",
+        "identify",
+    ]
 
 
 def test_a_batch_without_faults_is_an_empty_object(api: Api) -> None:
@@ -153,7 +265,12 @@ def test_a_malformed_batch_is_refused_as_a_whole(api: Api, raw: bytes) -> None:
 
 def test_half_a_batch_is_no_batch(api: Api) -> None:
     good = json.dumps(PERSON).encode()
-    assert api.call("POST", "/api/v2/batch", raw=b'{"batch": [' + good + b', {"type": "\xff"}]}').status == 400
+    assert (
+        api.call(
+            "POST", "/api/v2/batch", raw=b'{"batch": [' + good + b', {"type": "\xff"}]}'
+        ).status
+        == 400
+    )
     assert list(api.client.effects()) == []
 
 
@@ -172,7 +289,9 @@ def test_a_batch_must_be_smaller_than_500_kb(api: Api) -> None:
 
 def test_an_operation_of_a_batch_may_have_32_kb(api: Api) -> None:
     empty = len(json.dumps({**EVENT, "attributes": {"d": ""}}))
-    fits, too_large = ({**EVENT, "attributes": {"d": "x" * (size - empty)}} for size in (32_000, 32_001))
+    fits, too_large = (
+        {**EVENT, "attributes": {"d": "x" * (size - empty)}} for size in (32_000, 32_001)
+    )
     answer = api.batch(fits, too_large)
     assert [error["batch_index"] for error in answer.json["errors"]] == [1]
 
@@ -188,7 +307,12 @@ def test_a_body_must_be_called_json(api: Api) -> None:
     raw = json.dumps(PERSON).encode()
     assert api.call("POST", "/api/v2/entity", raw=raw, content_type=None).status == 400
     assert api.call("POST", "/api/v2/entity", raw=raw, content_type="text/plain").status == 400
-    assert api.call("POST", "/api/v2/entity", raw=raw, content_type="Application/JSON; charset=utf-8").status == 200
+    assert (
+        api.call(
+            "POST", "/api/v2/entity", raw=raw, content_type="Application/JSON; charset=utf-8"
+        ).status
+        == 200
+    )
 
 
 def test_a_body_larger_than_anything_the_api_takes_is_not_read(api: Api) -> None:

@@ -31,7 +31,9 @@ def test_a_change_without_a_time_happened_when_it_arrived(api: Api) -> None:
 
 def test_v1_says_when_with_an_attribute_that_is_none(api: Api) -> None:
     for at, plan in ((2_000, "pro"), (1_000, "free")):
-        assert api.call("PUT", "/api/v1/customers/1", {"plan": plan, "_timestamp": at}).status == 200
+        assert (
+            api.call("PUT", "/api/v1/customers/1", {"plan": plan, "_timestamp": at}).status == 200
+        )
     assert api.person("id:1")["attributes"] == {"plan": "pro"}
     assert [effect["timestamp"] for effect in api.client.effects()] == [2_000, 1_000]
 
@@ -58,13 +60,22 @@ def test_a_person_has_at_most_300_attributes(api: Api) -> None:
 
 
 def test_dots_reach_into_subscription_preferences(api: Api) -> None:
-    api.identify({"id": "1"}, cio_subscription_preferences={"topics": {"topic_1": True, "topic_2": True}})
+    api.identify(
+        {"id": "1"}, cio_subscription_preferences={"topics": {"topic_1": True, "topic_2": True}}
+    )
     api.identify({"id": "1"}, **{"cio_subscription_preferences.topics.topic_2": False})
     preferences = api.person("id:1")["attributes"]["cio_subscription_preferences"]
     assert preferences == {"topics": {"topic_1": True, "topic_2": False}}
 
 
 def test_true_in_any_spelling_unsubscribes(api: Api) -> None:
-    for value, expected in ((True, True), ("TRUE", True), (1, True), ("1", True), ("yes", False), (False, False)):
+    for value, expected in (
+        (True, True),
+        ("TRUE", True),
+        (1, True),
+        ("1", True),
+        ("yes", False),
+        (False, False),
+    ):
         api.identify({"id": "1"}, unsubscribed=value)
         assert api.person("id:1")["unsubscribed"] is expected, value

@@ -12,13 +12,20 @@ OTHER = "01J9ZQ0V8Z3Y6M4T2K1C5W7XBP"
 
 
 def anonymous(api: Api, anonymous_id: str, name: str, **more: Any) -> None:
-    assert api.call("POST", "/api/v1/events", {"anonymous_id": anonymous_id, "name": name, **more}).status == 200
+    assert (
+        api.call(
+            "POST", "/api/v1/events", {"anonymous_id": anonymous_id, "name": name, **more}
+        ).status
+        == 200
+    )
 
 
 def test_a_ulid_counts_once_over_both_versions_of_the_api(api: Api) -> None:
     api.track({"id": "1"}, "bought", id=ULID)
     api.track({"id": "1"}, "bought", id=ULID.lower())
-    assert api.call("POST", "/api/v1/customers/1/events", {"name": "bought", "id": ULID}).status == 200
+    assert (
+        api.call("POST", "/api/v1/customers/1/events", {"name": "bought", "id": ULID}).status == 200
+    )
     api.track({"id": "1"}, "bought", id=OTHER)
     assert api.event_names("id:1") == ["bought", "bought"]
     assert api.client.duplicates() == {ULID: 2}
@@ -85,7 +92,8 @@ def test_without_event_merging_anonymous_events_stay_anonymous(api: Api) -> None
 
 def test_effects_are_in_the_order_of_acceptance(api: Api) -> None:
     operations = [
-        {"type": "person", "action": "event", "identifiers": {"id": str(n % 3)}, "name": f"e{n}"} for n in range(50)
+        {"type": "person", "action": "event", "identifiers": {"id": str(n % 3)}, "name": f"e{n}"}
+        for n in range(50)
     ]
     assert api.batch(*operations[:30]).status == 200
     assert api.batch(*operations[30:]).status == 200

@@ -111,7 +111,12 @@ def test_a_suppressed_person_swallows_everything_until_unsuppressed(api: Api) ->
 
 
 def test_a_suppressed_email_cannot_be_added_to_somebody_else(api: Api) -> None:
-    assert api.entity(type="person", action="suppress", identifiers={"email": "ada@example.com"}).status == 200
+    assert (
+        api.entity(
+            type="person", action="suppress", identifiers={"email": "ada@example.com"}
+        ).status
+        == 200
+    )
     api.identify({"id": "1"}, email="ada@example.com", plan="pro")
     assert api.person("id:1")["identifiers"] == {"id": "1"}
     assert api.notes()[-1] == "email is suppressed"

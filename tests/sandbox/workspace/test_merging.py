@@ -8,12 +8,17 @@ from tests.sandbox.api import Api
 
 
 def merge(api: Api, primary: dict[str, Any], secondary: dict[str, Any]) -> None:
-    assert api.entity(type="person", action="merge", primary=primary, secondary=secondary).status == 200
+    assert (
+        api.entity(type="person", action="merge", primary=primary, secondary=secondary).status
+        == 200
+    )
 
 
 def test_a_merge_fills_in_what_the_primary_lacks_and_deletes_the_secondary(api: Api) -> None:
     api.identify({"id": "1"}, plan="pro")
-    api.identify({"id": "2"}, plan="free", city="Berlin", email="ada@example.com", anonymous_id="a-1")
+    api.identify(
+        {"id": "2"}, plan="free", city="Berlin", email="ada@example.com", anonymous_id="a-1"
+    )
     api.track({"id": "2"}, "bought")
     api.track({"id": "2"}, "long ago", timestamp=1_000)
     assert api.call("POST", "/api/v1/segments/7/add_customers", {"ids": ["2"]}).status == 200

@@ -33,7 +33,11 @@ def test_an_object_is_updated_but_not_made_by_its_cio_object_id(api: Api) -> Non
     about_acme(api, "identify")
     cio_object_id = acme(api)["cio_object_id"]
     for given in (cio_object_id, "unknown"):
-        operation = {"type": "object", "action": "identify", "identifiers": {"cio_object_id": given}}
+        operation = {
+            "type": "object",
+            "action": "identify",
+            "identifiers": {"cio_object_id": given},
+        }
         assert api.entity(**operation, attributes={"plan": "pro"}).status == 200
     assert acme(api)["attributes"] == {"plan": "pro"}
     assert api.notes()[-1] == "no object has this cio_object_id"
@@ -43,12 +47,26 @@ def test_relationships_are_the_same_from_both_ends(api: Api) -> None:
     person = {"type": "person", "identifiers": {"id": "1"}}
     related = [{"identifiers": ACME, "relationship_attributes": {"role": "admin", "since": 2026}}]
     assert api.entity(**person, action="add_relationships", cio_relationships=related).status == 200
-    changed = [{"identifiers": {"id": "1"}, "relationship_attributes": {"role": "owner", "since": None}}]
-    about_acme(api, "add_relationships", cio_relationships=[*changed, {"identifiers": {"email": "bo@example.com"}}])
+    changed = [
+        {"identifiers": {"id": "1"}, "relationship_attributes": {"role": "owner", "since": None}}
+    ]
+    about_acme(
+        api,
+        "add_relationships",
+        cio_relationships=[*changed, {"identifiers": {"email": "bo@example.com"}}],
+    )
     assert people_of(acme(api)) == {"id:1": {"role": "owner"}, "email:bo@example.com": {}}
-    assert api.person("id:1")["relationships"] == [{"object": "object:1:acme", "attributes": {"role": "owner"}}]
-    assert api.entity(**person, action="delete_relationships", cio_relationships=related).status == 200
-    about_acme(api, "delete_relationships", cio_relationships=[{"identifiers": {"email": "bo@example.com"}}])
+    assert api.person("id:1")["relationships"] == [
+        {"object": "object:1:acme", "attributes": {"role": "owner"}}
+    ]
+    assert (
+        api.entity(**person, action="delete_relationships", cio_relationships=related).status == 200
+    )
+    about_acme(
+        api,
+        "delete_relationships",
+        cio_relationships=[{"identifiers": {"email": "bo@example.com"}}],
+    )
     assert people_of(acme(api)) == {}
     assert api.person("id:1")["relationships"] == []
 
@@ -59,7 +77,10 @@ def test_an_identify_relates_in_both_versions_and_v1_also_parts(api: Api) -> Non
     assert api.entity(**identify, cio_relationships=related).status == 200
     about_acme(api, "identify", cio_relationships=[{"identifiers": {"id": "2"}}])
     assert people_of(acme(api)) == {"id:1": {"role": "admin"}, "id:2": {}}
-    for action, left in (("delete_relationships", {"id:2"}), ("add_relationships", {"id:1", "id:2"})):
+    for action, left in (
+        ("delete_relationships", {"id:2"}),
+        ("add_relationships", {"id:1", "id:2"}),
+    ):
         body = {"cio_relationships": {"action": action, "relationships": related}}
         assert api.call("PUT", "/api/v1/customers/1", body).status == 200
         assert people_of(acme(api)).keys() == left
@@ -67,7 +88,9 @@ def test_an_identify_relates_in_both_versions_and_v1_also_parts(api: Api) -> Non
 
 def test_an_anonymous_relationship_carries_over_to_the_person(api: Api) -> None:
     about_acme(api, "identify_anonymous", anonymous_id="a-1")
-    people = [{"identifiers": {"anonymous_id": "a-2"}, "relationship_attributes": {"role": "guest"}}]
+    people = [
+        {"identifiers": {"anonymous_id": "a-2"}, "relationship_attributes": {"role": "guest"}}
+    ]
     about_acme(api, "identify_anonymous", cio_relationships=people)
     assert people_of(acme(api)) == {}
     api.identify({"id": "1"}, anonymous_id="a-1")
@@ -76,7 +99,11 @@ def test_an_anonymous_relationship_carries_over_to_the_person(api: Api) -> None:
 
 
 def test_deleting_either_end_ends_the_relationship(api: Api) -> None:
-    about_acme(api, "identify", cio_relationships=[{"identifiers": {"id": "1"}}, {"identifiers": {"id": "2"}}])
+    about_acme(
+        api,
+        "identify",
+        cio_relationships=[{"identifiers": {"id": "1"}}, {"identifiers": {"id": "2"}}],
+    )
     assert api.entity(type="person", action="delete", identifiers={"id": "1"}).status == 200
     assert people_of(acme(api)).keys() == {"id:2"}
     about_acme(api, "delete")
@@ -86,7 +113,12 @@ def test_deleting_either_end_ends_the_relationship(api: Api) -> None:
 
 def test_devices_are_added_updated_and_deleted(api: Api) -> None:
     person = {"type": "person", "identifiers": {"id": "1"}}
-    device = {"token": "t1", "platform": "ios", "last_used": 1713484800, "attributes": {"app_version": "2"}}
+    device = {
+        "token": "t1",
+        "platform": "ios",
+        "last_used": 1713484800,
+        "attributes": {"app_version": "2"},
+    }
     assert api.entity(**person, action="add_device", device=device).status == 200
     v1 = {"device": {"id": "t1", "platform": "android"}}
     assert api.call("PUT", "/api/v1/customers/1/devices", v1).status == 200

@@ -74,7 +74,9 @@ NO_ANSWER: dict[str, Says] = {
     "the size of a chunk is negative": once(CHUNKED + b"-5\r\nhello\r\n"),
     "the size of a chunk never ends": endless(CHUNKED, b"0" * MEGABYTE),
     "the extension of a chunk never ends": endless(CHUNKED + b"1;", b"a" * MEGABYTE),
-    "trailers without end": endless(CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-A: " + b"b" * 60_000 + b"\r\n"),
+    "trailers without end": endless(
+        CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-A: " + b"b" * 60_000 + b"\r\n"
+    ),
     "hundreds of megabytes, compressed": compressed(1),
     "not compressed, as it says": once(sized(b"{}", headers=b"Content-Encoding: gzip\r\n")),
     "headers without end": endless(OK, b"X-A: " + b"y" * 1000 + b"\r\n"),
@@ -104,7 +106,8 @@ UNKNOWN_ANSWER: dict[str, Says] = {
     "a body where none can be": once(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
     "a wait of a number without end": once(sized(b"{}", b"429 Slow", b"Retry-After: 1e308\r\n")),
     "a redirect with a body without end": endless(
-        b"HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nConnection: close\r\n\r\n", b"x" * MEGABYTE
+        b"HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nConnection: close\r\n\r\n",
+        b"x" * MEGABYTE,
     ),
     "a redirect to a file": once(sized(b"", b"301 X", b"Location: file:///etc/passwd\r\n")),
     "a redirect to nothing": once(sized(b"", b"302 X", b"Location: http://[\r\n")),
@@ -113,8 +116,12 @@ UNKNOWN_ANSWER: dict[str, Says] = {
 #: Strange, and all the same the documented answer.
 ACCEPTED: dict[str, Says] = {
     "with early hints": once(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 50 + sized(b"{}")),
-    "without a readable length": once(OK + b"Content-Length: " + b"9" * 5000 + b"\r\nConnection: close\r\n\r\n{}"),
-    "compressed without being asked": once(sized(gzip.compress(b"{}"), headers=b"Content-Encoding: gzip\r\n")),
+    "without a readable length": once(
+        OK + b"Content-Length: " + b"9" * 5000 + b"\r\nConnection: close\r\n\r\n{}"
+    ),
+    "compressed without being asked": once(
+        sized(gzip.compress(b"{}"), headers=b"Content-Encoding: gzip\r\n")
+    ),
     "in chunks": once(CHUNKED + b"1;a=b\r\n{\r\n1\r\n}\r\n0\r\nX-A: b\r\n\r\n"),
 }
 

@@ -25,11 +25,15 @@ FOR_EVER_S = 300.0
 TLS_RECORD = b"\x16\x03\x03\x40\x00"
 
 
-def asked(url: str, send_within_s: float = float("inf"), timeout_s: float = TIMEOUT_S) -> Answer | NoAnswer:
+def asked(
+    url: str, send_within_s: float = float("inf"), timeout_s: float = TIMEOUT_S
+) -> Answer | NoAnswer:
     """What becomes of a request to `url`, which must end long before it would end without a deadline."""
     api = TrackApi(url, timeout_s, lambda: ("site", "key"))
     started = time.monotonic()
-    answer = api.send(single("person.event", operations.track("42", "seen").body), started + send_within_s)
+    answer = api.send(
+        single("person.event", operations.track("42", "seen").body), started + send_within_s
+    )
     api.close()
     assert time.monotonic() - started < FOR_EVER_S / 4
     return answer
@@ -44,7 +48,9 @@ def resolves_to(monkeypatch: pytest.MonkeyPatch) -> Any:
         def getaddrinfo(host: str, *args: Any, **options: Any) -> Any:
             if host != "several.test":
                 return real(host, *args, **options)
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+            return [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports
+            ]
 
         monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
@@ -57,7 +63,9 @@ def silent_port() -> Iterator[int]:
         yield port
 
 
-def test_several_addresses_that_do_not_accept_take_no_longer_than_one(resolves_to: Any, silent_port: int) -> None:
+def test_several_addresses_that_do_not_accept_take_no_longer_than_one(
+    resolves_to: Any, silent_port: int
+) -> None:
     resolves_to(*[silent_port] * int(FOR_EVER_S / TIMEOUT_S))
 
     assert isinstance(asked("http://several.test"), NoAnswer)
@@ -92,7 +100,9 @@ def test_a_name_that_does_not_exist_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     assert "Name or service not known" in answer.error
 
 
-def test_a_tls_handshake_that_drips_ends_with_the_request(resolves_to: Any, silent_port: int) -> None:
+def test_a_tls_handshake_that_drips_ends_with_the_request(
+    resolves_to: Any, silent_port: int
+) -> None:
     with dripping(TLS_RECORD, b"\x02") as port:
         resolves_to(silent_port, port)
 

@@ -7,7 +7,14 @@ import pytest
 from trackrelay import operations
 from trackrelay.worker.track_api.http_client import TrackApi
 from trackrelay.worker.track_api.request_builder import batch
-from trackrelay.worker.track_api.responses import Accepted, Answer, Denied, NoAnswer, Troubled, meaning
+from trackrelay.worker.track_api.responses import (
+    Accepted,
+    Answer,
+    Denied,
+    NoAnswer,
+    Troubled,
+    meaning,
+)
 
 from . import hostile
 from .hostile import Hostile, answering

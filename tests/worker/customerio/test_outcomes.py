@@ -32,7 +32,9 @@ SEGMENT = Request("v1", "/api/v1/segments/7/add_customers?id_type=id", b"{}", 3)
 V2_ERRORS = {"errors": [{"reason": "invalid", "field": "name", "message": "too long"}]}
 V1_ERRORS = {"meta": {"errors": ["too long"]}}
 MERGE_ERROR = {"meta": {"error": "too long"}}
-PARTLY = {"errors": [{"batch_index": 1, "reason": "invalid", "field": "name", "message": "too long"}]}
+PARTLY = {
+    "errors": [{"batch_index": 1, "reason": "invalid", "field": "name", "message": "too long"}]
+}
 
 
 ANSWERED = "Wed, 21 Oct 2026 07:28:00 GMT"
@@ -84,7 +86,10 @@ def of(request: Request, status: int, body: Any = None, retry_after: str | None 
         (BATCH, 207, {"errors": [{}]}, Troubled),
         (BATCH, 207, b"<html>", Troubled),
         (BATCH, 201, {}, Troubled),
-        *[(BATCH, status, {}, Troubled) for status in (408, 425, 429, 500, 502, 503, 504, 599, 418)],
+        *[
+            (BATCH, status, {}, Troubled)
+            for status in (408, 425, 429, 500, 502, 503, 504, 599, 418)
+        ],
         *[(ONE, status, V2_ERRORS, Denied) for status in (401, 403, 301, 302, 307, 308)],
     ],
 )
@@ -107,7 +112,10 @@ TWO_ERRORS = [
     {"reason": "invalid", "field": "attributes.a", "message": "too long"},
     {"reason": "required", "field": "attributes.b", "message": "is missing"},
 ]
-BOTH = (FieldError("too long", "invalid", "attributes.a"), FieldError("is missing", "required", "attributes.b"))
+BOTH = (
+    FieldError("too long", "invalid", "attributes.a"),
+    FieldError("is missing", "required", "attributes.b"),
+)
 
 
 def test_several_errors_of_one_operation_are_one_refusal_with_all_of_them() -> None:
@@ -141,7 +149,10 @@ def test_the_same_error_twice_is_one() -> None:
 
 
 def test_what_is_kept_of_many_errors_is_bounded() -> None:
-    errors = [{"batch_index": 1, "field": f"f{n}", "message": "x" * 3000, "reason": "y" * 3000} for n in range(1000)]
+    errors = [
+        {"batch_index": 1, "field": f"f{n}", "message": "x" * 3000, "reason": "y" * 3000}
+        for n in range(1000)
+    ]
     for answer in (of(BATCH, 207, {"errors": errors}), of(ONE, 400, {"errors": errors})):
         refusal = answer.refused[1] if isinstance(answer, Accepted) else answer.refusal  # type: ignore[union-attr]
         assert len(refusal.errors) == MAX_ERRORS
@@ -172,7 +183,9 @@ def test_only_429_says_too_fast_and_a_wait_is_taken_from_any() -> None:
     assert (dated.too_fast, dated.retry_after_s) == (False, 120.0)
 
 
-@pytest.mark.parametrize("body", [b"<html>maintenance</html>", b"", b'{"message": "maintenance"}', b"[]"])
+@pytest.mark.parametrize(
+    "body", [b"<html>maintenance</html>", b"", b'{"message": "maintenance"}', b"[]"]
+)
 def test_a_wait_asked_for_by_an_answer_that_is_not_the_apis_own_is_bounded(body: bytes) -> None:
     foreign = of(BATCH, 503, body, "86400")
     own = of(BATCH, 503, {"errors": [{"reason": "busy", "message": "maintenance"}]}, "86400")
@@ -210,7 +223,17 @@ def test_without_the_answers_clock_a_moment_says_nothing(date: str | None) -> No
         "Wed, 99 Oct 2026 07:30:00 GMT",
         "Wed, 21 Oct 99999999999999999999 07:30:00 GMT",
         "Wed, 21 Oct 2026 07:30:00 +99999999999999999999",
-        *("1e9", "0x10", "1_000", "\u0661", "9" * 100_000, "Mon, 1 Jan 2024 00.00.00 +", ", , , ,", "\x00", "::::"),
+        *(
+            "1e9",
+            "0x10",
+            "1_000",
+            "\u0661",
+            "9" * 100_000,
+            "Mon, 1 Jan 2024 00.00.00 +",
+            ", , , ,",
+            "\x00",
+            "::::",
+        ),
         "Mon, 01 Jan 0001 00:00:00 +2359",
         "Wed, 21 Oct 2026 25:61:61 GMT",
     ],
@@ -225,8 +248,14 @@ def test_what_an_endpoint_says_in_its_own_way_is_not_repeated() -> None:
     assert "ada" not in answer.error
 
 
-@given(st.sampled_from([ONE, BATCH, FORM, METRIC, SEGMENT]), st.integers(200, 599), st.binary(max_size=60))
-def test_garbage_is_never_taken_for_an_acceptance_or_a_refusal(request_: Request, status: int, body: bytes) -> None:
+@given(
+    st.sampled_from([ONE, BATCH, FORM, METRIC, SEGMENT]),
+    st.integers(200, 599),
+    st.binary(max_size=60),
+)
+def test_garbage_is_never_taken_for_an_acceptance_or_a_refusal(
+    request_: Request, status: int, body: bytes
+) -> None:
     try:
         document = json.loads(body)
     except ValueError:
@@ -262,7 +291,9 @@ HOSTILE_BODIES = [
 ]
 
 
-@pytest.mark.parametrize("request_", [ONE, BATCH, FORM, METRIC, SEGMENT], ids=lambda request: request.path)
+@pytest.mark.parametrize(
+    "request_", [ONE, BATCH, FORM, METRIC, SEGMENT], ids=lambda request: request.path
+)
 def test_whatever_an_answer_holds_it_has_a_meaning_of_bounded_size(request_: Request) -> None:
     for status in (0, 100, 200, 204, 207, 302, 400, 401, 404, 413, 429, 500, 999):
         for body in HOSTILE_BODIES:
@@ -277,6 +308,8 @@ def test_whatever_an_answer_holds_it_has_a_meaning_of_bounded_size(request_: Req
 
 def test_whatever_the_region_endpoint_answers_is_a_verdict() -> None:
     for body in HOSTILE_BODIES:
-        verdict = judge(Answer(200, body), base_url="x", region="us", own_url=False, environment_id="5")
+        verdict = judge(
+            Answer(200, body), base_url="x", region="us", own_url=False, environment_id="5"
+        )
         assert verdict.problem == "unreachable"
         assert len(verdict.message) < 300

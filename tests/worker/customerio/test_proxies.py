@@ -25,7 +25,10 @@ NOWHERE = "127.0.0.1:1"
         (f"http://me:{PASSWORD}@127.0.0.1:port", "{}: it has a port that is not a number"),
         (f"me:{PASSWORD}/x@{NOWHERE}", "{}: it has an '@' behind the host"),
         (f"http://me:{PASSWORD}", "{}: it has a port that is not a number"),
-        (f"ftp://me:{PASSWORD}@{NOWHERE}", "{}: it must begin with http:// or https://; its scheme is 'ftp'"),
+        (
+            f"ftp://me:{PASSWORD}@{NOWHERE}",
+            "{}: it must begin with http:// or https://; its scheme is 'ftp'",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_proxy_is_said_without_its_password(

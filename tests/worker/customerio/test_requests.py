@@ -5,7 +5,13 @@ import json
 import pytest
 
 from trackrelay import Person, operations
-from trackrelay.worker.track_api.request_builder import UnsendableDocument, batch, path_segment, segment, single
+from trackrelay.worker.track_api.request_builder import (
+    UnsendableDocument,
+    batch,
+    path_segment,
+    segment,
+    single,
+)
 
 
 def large(person: Person) -> bytes:
@@ -40,7 +46,10 @@ def test_a_document_that_fits_no_request_says_so() -> None:
 def test_one_operation_goes_by_itself_and_several_in_a_batch() -> None:
     assert batch([b'{"a":1}']).path == "/api/v2/entity"
     request = batch([b'{"a":1}', b'{"b":2}'])
-    assert (request.path, json.loads(request.body)) == ("/api/v2/batch", {"batch": [{"a": 1}, {"b": 2}]})
+    assert (request.path, json.loads(request.body)) == (
+        "/api/v2/batch",
+        {"batch": [{"a": 1}, {"b": 2}]},
+    )
 
 
 def test_segment_jobs_are_gathered_in_one_list_of_ids() -> None:

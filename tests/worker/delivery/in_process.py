@@ -44,7 +44,10 @@ Document = dict[str, Any]
 
 def refusal(message: str, status: int = 400) -> Answer:
     """A refusal of a whole request in the API's own shape."""
-    return Answer(status, msgspec.json.encode({"errors": [{"reason": "invalid", "field": "x", "message": message}]}))
+    return Answer(
+        status,
+        msgspec.json.encode({"errors": [{"reason": "invalid", "field": "x", "message": message}]}),
+    )
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,14 @@ def label(document: Document) -> str:
     named = document.get("name") or (document.get("attributes") or {}).get("label")
     if named:
         return str(named)
-    people = [document[part] for part in ("primary", "secondary", "identifiers", "person") if document.get(part)]
-    return " ".join([document.get("action", "?"), *(str(value) for each in people for value in each.values())])
+    people = [
+        document[part]
+        for part in ("primary", "secondary", "identifiers", "person")
+        if document.get(part)
+    ]
+    return " ".join(
+        [document.get("action", "?"), *(str(value) for each in people for value in each.values())]
+    )
 
 
 @dataclass
@@ -77,7 +86,9 @@ class FakeApi:
     """Stands in for the Track API: takes everything, unless `answers` says otherwise."""
 
     #: Gives the answer to a request, or None for a success.
-    answers: Callable[[Request, list[Document]], Answer | NoAnswer | None] = lambda request, documents: None
+    answers: Callable[[Request, list[Document]], Answer | NoAnswer | None] = (
+        lambda request, documents: None
+    )
     latency_s: float = 0.0
     sent: list[Sent] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
@@ -117,7 +128,9 @@ class Worker:
         rules: instead of what the settings say of age and attempts.
     """
 
-    def __init__(self, environment: dict[str, str], api: FakeApi | None = None, **rules: Any) -> None:
+    def __init__(
+        self, environment: dict[str, str], api: FakeApi | None = None, **rules: Any
+    ) -> None:
         self.resources = _resources(load(environment), api, rules)
         self.redis = self.resources.redis
         self.breaker = self.resources.breaker
@@ -223,7 +236,11 @@ def end_of(pid: int, timeout: float = 15.0) -> None:
 
 
 def hold_with_mortals(
-    environment: dict[str, str], client: redis.Redis, shard: int, until: Callable[[], bool], most: int
+    environment: dict[str, str],
+    client: redis.Redis,
+    shard: int,
+    until: Callable[[], bool],
+    most: int,
 ) -> None:
     """Have one child after another hold `shard`, each until it ends, by whatever; `most` of them at the most."""
     for _ in range(most):
@@ -242,7 +259,9 @@ def expire_lease(client: redis.Redis, shard: int) -> None:
 def make_due(engine: sa.Engine) -> None:
     """What time does to everything in the backlog that is first and waits for its moment."""
     with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE trackrelay_backlog SET due_at = now() WHERE due_at > now()")
+        connection.exec_driver_sql(
+            "UPDATE trackrelay_backlog SET due_at = now() WHERE due_at > now()"
+        )
 
 
 def probe_now(client: redis.Redis) -> None:

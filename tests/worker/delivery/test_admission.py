@@ -33,14 +33,23 @@ jobs = st.lists(
         st.booleans(),
     ),
     max_size=12,
-).map(lambda drawn: [job(n, operation, keys, from_backlog=back) for n, (operation, keys, back) in enumerate(drawn)])
+).map(
+    lambda drawn: [
+        job(n, operation, keys, from_backlog=back)
+        for n, (operation, keys, back) in enumerate(drawn)
+    ]
+)
 standings = st.dictionaries(
-    st.sampled_from(list(Family)), st.sampled_from(["closed", "open", "halted", "probe"]).map(Standing), max_size=5
+    st.sampled_from(list(Family)),
+    st.sampled_from(["closed", "open", "halted", "probe"]).map(Standing),
+    max_size=5,
 ).map(lambda families: Standings(families=families))
 
 
 @given(jobs, standings)
-def test_nothing_passes_an_earlier_job_of_its_key_that_waits(jobs: list[Job], standings: Standings) -> None:
+def test_nothing_passes_an_earlier_job_of_its_key_that_waits(
+    jobs: list[Job], standings: Standings
+) -> None:
     admission = admit(jobs, standings, choose_probes(jobs, standings))
     ready = {each.id for each in admission.ready}
     for index, each in enumerate(jobs):
@@ -57,7 +66,9 @@ def test_every_new_job_is_sent_or_waits_and_families_that_are_closed_hold_up_nob
     admission = admit(jobs, standings, probes)
     ready = [each.id for each in admission.ready]
     waiting = [each.job.id for each in admission.waiting]
-    assert sorted(ready + waiting, key=int) == [each.id for each in jobs if not each.from_backlog or each.id in ready]
+    assert sorted(ready + waiting, key=int) == [
+        each.id for each in jobs if not each.from_backlog or each.id in ready
+    ]
     assert set(probes) <= standings.probing
     for family in Family:
         sent = [each for each in admission.ready if each.family is family]

@@ -5,7 +5,15 @@ import time
 import pytest
 
 from tests.support.road import Road
-from tests.worker.delivery.in_process import BUSY, SHARDS, FakeApi, Worker, make_due, people_of, shard_of_person
+from tests.worker.delivery.in_process import (
+    BUSY,
+    SHARDS,
+    FakeApi,
+    Worker,
+    make_due,
+    people_of,
+    shard_of_person,
+)
 from trackrelay.worker.delivery import cycle
 from trackrelay.worker.delivery.shard_queue import ShardQueue, fairest
 from trackrelay.worker.maintenance.ticks import TICK_KEY, ring_forgotten
@@ -55,7 +63,9 @@ def test_jobs_that_a_killed_holder_left_pending_are_found_once_its_lease_is_gone
     assert tick(worker) == [SHARD]
 
 
-def test_due_jobs_are_found_unless_their_shard_is_paused(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_due_jobs_are_found_unless_their_shard_is_paused(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     api.answers = lambda request, documents: BUSY
     road.producer.track("42", "waits", {})
     worker.hold(SHARD, slice_s=0.001)  # one round: more of them would open the breaker
@@ -67,7 +77,9 @@ def test_due_jobs_are_found_unless_their_shard_is_paused(road: Road, api: FakeAp
     assert tick(worker) == []
 
 
-def test_a_message_is_spent_on_the_shard_that_waits_for_the_longest(road: Road, worker: Worker) -> None:
+def test_a_message_is_spent_on_the_shard_that_waits_for_the_longest(
+    road: Road, worker: Worker
+) -> None:
     for shard in range(3):
         road.producer.track(people_of(shard, 1)[0], "waits", {})
     assert fairest(road.redis, 1) == 1
@@ -80,7 +92,9 @@ def test_a_message_is_spent_on_the_shard_that_waits_for_the_longest(road: Road, 
     assert fairest(road.redis, 1) == 1
 
 
-def test_a_shard_that_is_handed_on_with_work_left_lets_others_go_first(road: Road, worker: Worker) -> None:
+def test_a_shard_that_is_handed_on_with_work_left_lets_others_go_first(
+    road: Road, worker: Worker
+) -> None:
     first, second = (people_of(shard, 1)[0] for shard in (0, 1))
     for _ in range(2):
         road.producer.track(first, "waits", {})

@@ -32,18 +32,23 @@ SHARD = shard_of("id:42", SHARDS)
 
 
 @pytest.mark.parametrize("entry", FORMAT_1.values(), ids=FORMAT_1)
-def test_an_entry_of_format_1_is_read(road: Road, api: FakeApi, worker: Worker, entry: bytes) -> None:
+def test_an_entry_of_format_1_is_read(
+    road: Road, api: FakeApi, worker: Worker, entry: bytes
+) -> None:
     road.redis.xadd(f"trackrelay:{SHARD}:live", {"v": "1", "j": entry})
     worker.hold(SHARD)
 
     jobs = msgspec.json.decode(entry)
     sent = [document for each in api.sent for document in each.documents]
-    assert [document.items() >= job["body"].items() for document, job in zip(sent, jobs, strict=True)] == [True] * len(
-        jobs
-    )
+    assert [
+        document.items() >= job["body"].items() for document, job in zip(sent, jobs, strict=True)
+    ] == [True] * len(jobs)
     assert road.ledger_ids() == {job["id"] for job in jobs}
     row = road.delivered(jobs[-1]["id"])
-    assert (row.source, row.idempotency_key) == (jobs[-1].get("source"), jobs[-1].get("idempotency_key"))
+    assert (row.source, row.idempotency_key) == (
+        jobs[-1].get("source"),
+        jobs[-1].get("idempotency_key"),
+    )
     if "accepted_ms" in jobs[-1]:
         assert sent[-1]["timestamp"] == jobs[-1]["accepted_ms"] // 1000
 

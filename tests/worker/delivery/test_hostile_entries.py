@@ -12,7 +12,16 @@ import sqlalchemy as sa
 from tests.support import hostile_entries
 from tests.support.road import Road
 from tests.support.waiting import wait_until
-from tests.worker.delivery.in_process import BUSY, OK, FakeApi, Worker, make_due, people_of, probe_now, refusal
+from tests.worker.delivery.in_process import (
+    BUSY,
+    OK,
+    FakeApi,
+    Worker,
+    make_due,
+    people_of,
+    probe_now,
+    refusal,
+)
 from trackrelay import operations
 from trackrelay.worker.delivery import cycle, intake
 from trackrelay.worker.storage import settlement
@@ -63,7 +72,9 @@ def healthy(road: Road, name: str, lane: str) -> str:
 
 @pytest.mark.parametrize("lane", ["live", "bulk"])
 @pytest.mark.parametrize("outage", [False, True], ids=["", "through an outage"])
-def test_no_entry_holds_up_the_jobs_beside_it(road: Road, api: RawApi, worker: Worker, lane: str, outage: bool) -> None:
+def test_no_entry_holds_up_the_jobs_beside_it(
+    road: Road, api: RawApi, worker: Worker, lane: str, outage: bool
+) -> None:
     cases = hostile_entries.all_cases()
     expected = []
     api.is_away = outage
@@ -84,11 +95,15 @@ def test_no_entry_holds_up_the_jobs_beside_it(road: Road, api: RawApi, worker: W
         return road.stream_length() == road.backlog_size() == 0
 
     wait_until(
-        is_settled, 120, lambda: f"streams ({road.stream_length()}) and backlog ({road.backlog_size()}) to be empty"
+        is_settled,
+        120,
+        lambda: f"streams ({road.stream_length()}) and backlog ({road.backlog_size()}) to be empty",
     )
     assert set(expected) <= road.ledger_ids()
     assert api.healthy == [f"healthy {number}" for number in range(len(cases))]
-    reasons = {row.reason for row in road.rows("SELECT DISTINCT reason FROM trackrelay_dead_letters")}
+    reasons = {
+        row.reason for row in road.rows("SELECT DISTINCT reason FROM trackrelay_dead_letters")
+    }
     assert reasons == {"undecodable", "rejected"}
 
 
@@ -117,7 +132,9 @@ def test_no_entry_holds_up_the_jobs_beside_it(road: Road, api: RawApi, worker: W
         ("count: 'inf'", None),
     ],
 )
-def test_it_ends_at_once_as_what_it_is(road: Road, api: RawApi, worker: Worker, name: str, reason: str | None) -> None:
+def test_it_ends_at_once_as_what_it_is(
+    road: Road, api: RawApi, worker: Worker, name: str, reason: str | None
+) -> None:
     fields = hostile_entries.all_cases()[name]
     add(road, "live", fields)
     worker.hold(SHARD)
@@ -141,7 +158,9 @@ def test_a_newer_format_halts_its_shard_and_a_longer_number_does_not(
     assert road.stream_length() == 0
 
 
-def test_an_entry_whose_id_is_in_no_calendar_is_delivered(road: Road, api: RawApi, worker: Worker) -> None:
+def test_an_entry_whose_id_is_in_no_calendar_is_delivered(
+    road: Road, api: RawApi, worker: Worker
+) -> None:
     for lane in ("live", "bulk"):
         fields = hostile_entries.jobs(hostile_entries.job())
         road.redis.xadd(f"trackrelay:{SHARD}:{lane}", fields, id="18446744073709551000-5")  # type: ignore[arg-type]
@@ -173,7 +192,9 @@ def test_a_job_in_a_shard_that_none_of_its_keys_belongs_to_is_not_lost_in_an_out
     assert road.backlog_size() == 0
 
 
-def test_what_an_entry_claims_to_hold_does_not_spoil_the_count(road: Road, api: RawApi, worker: Worker) -> None:
+def test_what_an_entry_claims_to_hold_does_not_spoil_the_count(
+    road: Road, api: RawApi, worker: Worker
+) -> None:
     add(road, "bulk", hostile_entries.jobs(hostile_entries.job()) | {"n": "999"})
     add(road, "bulk", hostile_entries.jobs(hostile_entries.job()) | {"n": "999"})
     assert road.stream_length() == 2
@@ -200,7 +221,12 @@ UNSTORABLE: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("outage", [False, True], ids=["", "in an outage"])
 @pytest.mark.parametrize("name", UNSTORABLE)
 def test_what_postgres_refuses_all_the_same_is_kept_as_bytes(
-    road: Road, api: RawApi, worker: Worker, monkeypatch: pytest.MonkeyPatch, name: str, outage: bool
+    road: Road,
+    api: RawApi,
+    worker: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    outage: bool,
 ) -> None:
     unchecked(monkeypatch)
     api.is_away = outage

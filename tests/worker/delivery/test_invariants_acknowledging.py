@@ -46,7 +46,9 @@ POINTS = [
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_holder_killed_anywhere_loses_nothing_and_its_successor_keeps_the_order(road: Road, point: str) -> None:
+def test_a_holder_killed_anywhere_loses_nothing_and_its_successor_keeps_the_order(
+    road: Road, point: str
+) -> None:
     with road.producer.pipeline() as pipeline:
         jobs = [
             pipeline.identify("42", {"plan": "pro"}),
@@ -76,12 +78,17 @@ def test_a_holder_killed_anywhere_loses_nothing_and_its_successor_keeps_the_orde
 def test_a_commit_of_which_nobody_learned_is_not_repeated(
     road: Road, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delivered, waits = road.producer.track("42", "delivered", {}), road.producer.track("7", "waits", {})
+    delivered, waits = (
+        road.producer.track("42", "delivered", {}),
+        road.producer.track("7", "waits", {}),
+    )
     api.answers = lambda request, documents: None if documents[0]["name"] == "delivered" else BUSY
 
     def breaks(point: str) -> None:
         if point == "after_settle":
-            raise OperationalError("COMMIT", {}, Exception("the server closed the connection unexpectedly"))
+            raise OperationalError(
+                "COMMIT", {}, Exception("the server closed the connection unexpectedly")
+            )
 
     with monkeypatch.context() as patched:
         patched.setattr(cycle, "failpoint", breaks)
@@ -144,7 +151,9 @@ def test_a_delivery_is_written_down_even_if_redis_fails_right_after_the_answer(
     assert road.ledger_ids() == {job}
 
 
-def test_a_store_that_fails_again_and_again_is_not_counted_against_what_was_in_hand(road: Road, worker: Worker) -> None:
+def test_a_store_that_fails_again_and_again_is_not_counted_against_what_was_in_hand(
+    road: Road, worker: Worker
+) -> None:
     job = road.producer.track("42", "seen", {})
     with road.engine.connect() as somebody:
         somebody.execute(sa.text("LOCK TABLE trackrelay_ledger IN ACCESS EXCLUSIVE MODE"))

@@ -44,11 +44,15 @@ def plans(road: Road) -> Iterator[list[str]]:
     sa.event.remove(road.engine, "before_cursor_execute", explain)
 
 
-def test_no_round_reads_the_whole_backlog_even_before_there_are_statistics(road: Road, plans: list[str]) -> None:
+def test_no_round_reads_the_whole_backlog_even_before_there_are_statistics(
+    road: Road, plans: list[str]
+) -> None:
     keys = [f"id:{number}" for number in range(0, ROWS, 20)]
     with road.engine.begin() as connection:
         shards.lock(connection, [0])
-        found = duplicate_check.look_up(connection, 0, "live", [f"{number:026}" for number in range(1000)], keys)
+        found = duplicate_check.look_up(
+            connection, 0, "live", [f"{number:026}" for number in range(1000)], keys
+        )
         assert (len(found.jobs), len(found.waiting_keys), found.has_due) == (1000, 1000, True)
         jobs = due_jobs.look(connection, 0, "live", 500).jobs
         assert [job.id for job in jobs] == [f"{number:026}" for number in range(500)]
@@ -63,7 +67,9 @@ def test_no_round_reads_the_whole_backlog_even_before_there_are_statistics(road:
     for plan in plans:
         assert "Seq Scan on trackrelay_backlog" not in plan, plan
         # Neither is an index of it read for all of a shard.
-        assert not re.search(r" ix_trackrelay_backlog_.*\n +Index Cond: \(shard = [^A]*\)\n", plan), plan
+        assert not re.search(
+            r" ix_trackrelay_backlog_.*\n +Index Cond: \(shard = [^A]*\)\n", plan
+        ), plan
 
 
 def test_of_many_long_queues_no_more_rows_are_fetched_than_a_round_takes(road: Road) -> None:
@@ -123,7 +129,9 @@ def test_after_an_outage_a_round_takes_at_most_half_from_the_backlog_while_the_s
 ) -> None:
     with road.engine.begin() as connection:
         connection.execute(FILL, {"rows": 3_000, "keys": 3_000})
-        connection.exec_driver_sql("UPDATE trackrelay_shards SET next_position = 4000 WHERE shard = 0")
+        connection.exec_driver_sql(
+            "UPDATE trackrelay_shards SET next_position = 4000 WHERE shard = 0"
+        )
     with road.producer.pipeline() as pipeline:
         for person in people_of(0, 240):
             pipeline.track(person, "new", {})

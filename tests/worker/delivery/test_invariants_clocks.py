@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from tests.support.road import Road
-from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, expire_lease, people_of, probe_now, shard_of_person
+from tests.worker.delivery.in_process import (
+    BUSY,
+    FakeApi,
+    Worker,
+    expire_lease,
+    people_of,
+    probe_now,
+    shard_of_person,
+)
 from trackrelay.worker.delivery import cycle
 from trackrelay.worker.delivery.shard_queue import LeaseLost, ShardQueue
 from trackrelay.worker.maintenance.ticks import ring_forgotten
@@ -55,7 +63,9 @@ def test_nothing_expires_while_it_is_not_known_since_when_delivery_has_been_poss
     for _ in range(3):
         worker.hold(0, 0.1)
     with road.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE trackrelay_backlog SET age_from = age_from - interval '9 days'")
+        connection.exec_driver_sql(
+            "UPDATE trackrelay_backlog SET age_from = age_from - interval '9 days'"
+        )
         connection.exec_driver_sql(
             "UPDATE trackrelay_state SET updated_at = now() - interval '9 days' WHERE name LIKE 'possible_since%%'"
         )
@@ -92,7 +102,9 @@ def test_a_job_expires_only_if_both_servers_find_it_too_old(
     assert job in road.ledger_ids()
 
 
-def test_an_entry_from_the_future_does_not_stamp_later_identifies(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_an_entry_from_the_future_does_not_stamp_later_identifies(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     """Redis' clock was an hour fast for a moment; ids of entries never go back."""
     stream = f"trackrelay:{SHARD}:live"
     road.producer.identify("42", {"label": "a"})
@@ -109,7 +121,9 @@ def test_an_entry_from_the_future_does_not_stamp_later_identifies(road: Road, ap
     assert stamps == sorted(stamps)
 
 
-def test_a_fence_that_postgres_gives_out_twice_is_not_a_lease_twice(road: Road, worker: Worker) -> None:
+def test_a_fence_that_postgres_gives_out_twice_is_not_a_lease_twice(
+    road: Road, worker: Worker
+) -> None:
     """A failover lost the commit of a takeover: its holder sleeps, and another one is given the same fence."""
 
     def take_over() -> ShardQueue:
@@ -123,14 +137,20 @@ def test_a_fence_that_postgres_gives_out_twice_is_not_a_lease_twice(road: Road, 
     sleeper = take_over()
     expire_lease(road.redis, SHARD)
     with road.engine.begin() as connection:
-        connection.exec_driver_sql(f"UPDATE trackrelay_shards SET fence = fence - 1 WHERE shard = {SHARD}")
+        connection.exec_driver_sql(
+            f"UPDATE trackrelay_shards SET fence = fence - 1 WHERE shard = {SHARD}"
+        )
     holder = take_over()
     assert sleeper.fence == holder.fence
     with pytest.raises(LeaseLost):
         sleeper.read("live", 10, 1000, pending=False)
     assert sleeper.leave("quiet") == "lost"
     with road.engine.begin() as connection, pytest.raises(shards.FenceLost):
-        settlement.settle(connection, Holder(SHARD, sleeper.fence, sleeper.claim_id), Settlement(), 0.0)
+        settlement.settle(
+            connection, Holder(SHARD, sleeper.fence, sleeper.claim_id), Settlement(), 0.0
+        )
     with road.engine.begin() as connection:
-        settlement.settle(connection, Holder(SHARD, holder.fence, holder.claim_id), Settlement(), 0.0)
+        settlement.settle(
+            connection, Holder(SHARD, holder.fence, holder.claim_id), Settlement(), 0.0
+        )
     assert road.redis.get(f"trackrelay:{SHARD}:lease") == holder.token.encode()

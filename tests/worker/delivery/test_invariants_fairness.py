@@ -27,7 +27,9 @@ def test_no_message_of_a_busy_shard_is_spent_on_a_paused_one(road: Road, worker:
     assert fairest(road.redis, 0) == 0
 
 
-def test_no_message_of_a_busy_shard_is_spent_on_one_halted_for_a_newer_format(road: Road, worker: Worker) -> None:
+def test_no_message_of_a_busy_shard_is_spent_on_one_halted_for_a_newer_format(
+    road: Road, worker: Worker
+) -> None:
     road.redis.xadd("trackrelay:2:live", {"v": FORMAT_VERSION + 1, "j": b"[]"})
     road.producer.track(people_of(0, 1)[0], "busy", {})
     worker.hold(2)

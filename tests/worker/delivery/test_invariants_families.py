@@ -55,7 +55,9 @@ def test_v2_jobs_are_delivered_while_forms_are_down_and_no_form_dies(
     forms = {road.producer.submit_form("f", person, {"a": "1"}) for person in people_of(0, 20)}
     events: set[str] = set()
     for number in range(30):
-        events |= {road.producer.track(f"{person}-{number}", "fine", {}) for person in people_of(1, 2)}
+        events |= {
+            road.producer.track(f"{person}-{number}", "fine", {}) for person in people_of(1, 2)
+        }
         probe_now(road.redis)
         worker.work(1, 0.05)
         make_due(road.engine)
@@ -82,7 +84,9 @@ def test_forms_are_delivered_while_v2_is_down(road: Road, api: FakeApi, worker: 
     assert road.ledger_ids() == {form}
 
 
-def test_one_forms_failure_counts_only_if_other_forms_succeed(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_one_forms_failure_counts_only_if_other_forms_succeed(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     def answers(request: Request, documents: list[Document]) -> Answer | None:
         return Answer(500, b"") if "/forms/bad/" in request.path else None
 
@@ -99,7 +103,9 @@ def test_one_forms_failure_counts_only_if_other_forms_succeed(road: Road, api: F
     assert road.dead(bad).reason == "exhausted"
 
 
-def test_a_job_that_alone_is_answered_429_is_never_counted(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_a_job_that_alone_is_answered_429_is_never_counted(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     def answers(request: Request, documents: list[Document]) -> Answer | None:
         return Answer(429, b"slow down") if "slow" in str(documents) else None
 

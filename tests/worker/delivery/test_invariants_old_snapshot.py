@@ -43,14 +43,19 @@ def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
 def fill(road: Road, rows: int, keys: int, delivered: int = 0) -> None:
     with road.engine.begin() as connection:
         connection.execute(FILL, {"rows": rows, "keys": keys})
-        connection.execute(sa.text("UPDATE trackrelay_shards SET next_position = :rows"), {"rows": rows})
+        connection.execute(
+            sa.text("UPDATE trackrelay_shards SET next_position = :rows"), {"rows": rows}
+        )
     with road.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE trackrelay_backlog")
         connection.execute(
-            sa.text("DELETE FROM trackrelay_backlog WHERE position < :delivered"), {"delivered": delivered}
+            sa.text("DELETE FROM trackrelay_backlog WHERE position < :delivered"),
+            {"delivered": delivered},
         )
         connection.execute(
-            sa.text("UPDATE trackrelay_backlog SET due_at = now() WHERE position < :end AND due_at IS NULL"),
+            sa.text(
+                "UPDATE trackrelay_backlog SET due_at = now() WHERE position < :end AND due_at IS NULL"
+            ),
             {"end": delivered + keys},
         )
 
@@ -63,7 +68,9 @@ class Blocks:
         self._words, self._index, self._asking = words, index, False
         sa.event.listen(engine, "before_cursor_execute", self._explain)
 
-    def _explain(self, connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+    def _explain(
+        self, connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any
+    ) -> None:
         if self._words not in statement or self._asking:
             return
         self._asking = True
@@ -86,7 +93,9 @@ BY_KEY = "ix_trackrelay_backlog_shard_lane_key_position"
 
 
 @pytest.mark.usefixtures("snapshot", "seldom")
-def test_looks_do_not_pass_over_what_was_delivered_again_and_again(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_looks_do_not_pass_over_what_was_delivered_again_and_again(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     fill(road, ROWS, ROWS, delivered=DEAD)
     looks = Blocks(worker.resources.engine, "WITH others", BY_POSITION)
     worker.hold(0, 20.0)
@@ -128,14 +137,18 @@ def test_of_a_long_queue_only_what_is_left_is_looked_at(road: Road) -> None:
     assert max(*looks.touched, *promotions.touched) < 2 * len(jobs) < 40 * 120
 
 
-def test_what_is_taken_from_the_middle_of_a_queue_lets_nothing_pass_what_is_first(road: Road) -> None:
+def test_what_is_taken_from_the_middle_of_a_queue_lets_nothing_pass_what_is_first(
+    road: Road,
+) -> None:
     fill(road, 30, 10)
     with road.engine.begin() as connection:
         shards.lock(connection, [0])
         connection.exec_driver_sql("UPDATE trackrelay_backlog SET due_at = NULL WHERE position = 5")
         left = backlog.remove(connection, [f"{number:026}" for number in (13, 15)])
         backlog.promote(connection, left, 0.0)
-    due_now = road.rows("SELECT position FROM trackrelay_backlog WHERE due_at IS NOT NULL ORDER BY position")
+    due_now = road.rows(
+        "SELECT position FROM trackrelay_backlog WHERE due_at IS NOT NULL ORDER BY position"
+    )
     assert [row.position for row in due_now] == list(range(10))
 
 
@@ -143,7 +156,9 @@ def test_a_look_that_takes_long_queues_says_where_the_next_one_begins(road: Road
     fill(road, 300, 10)
     with road.engine.begin() as connection:
         # Ten queues, each of thirty rows that stand together.
-        connection.exec_driver_sql("UPDATE trackrelay_backlog SET position = mod(position, 10) * 30 + position / 10")
+        connection.exec_driver_sql(
+            "UPDATE trackrelay_backlog SET position = mod(position, 10) * 30 + position / 10"
+        )
         looks = [due_jobs.look(connection, 0, "live", 20, start) for start in (0, 181, 270, 271)]
     # Ten rows of each that fits; fourteen and what fits of the next; twenty; none.
     assert [[int(job.id) % 10 for job in look.jobs][-1:] for look in looks] == [[1], [8], [9], []]
@@ -156,7 +171,9 @@ def test_a_look_that_takes_long_queues_says_where_the_next_one_begins(road: Road
 
 
 @pytest.mark.usefixtures("snapshot", "seldom")
-def test_ticks_do_not_pass_over_what_was_delivered_again_and_again(road: Road, worker: Worker) -> None:
+def test_ticks_do_not_pass_over_what_was_delivered_again_and_again(
+    road: Road, worker: Worker
+) -> None:
     fill(road, ROWS, ROWS, delivered=DEAD)
     questions = Blocks(worker.resources.engine, "asked.start AND", BY_POSITION)
     for _ in range(3):
@@ -179,7 +196,9 @@ def test_what_becomes_due_behind_the_looks_is_delivered_before_the_holder_goes(
     assert names(api)[2_490:] == list(range(10))
 
 
-@pytest.mark.parametrize("backlog_rows", [10, 1_500], ids=["nothing else is due", "looks have gone on"])
+@pytest.mark.parametrize(
+    "backlog_rows", [10, 1_500], ids=["nothing else is due", "looks have gone on"]
+)
 def test_what_becomes_due_behind_the_looks_is_delivered_though_new_jobs_come_all_the_time(
     road: Road, api: FakeApi, worker: Worker, backlog_rows: int
 ) -> None:
@@ -228,6 +247,8 @@ def later(road: Road, rows: int) -> None:
     """The first rows wait for their moment."""
     with road.engine.begin() as connection:
         connection.execute(
-            sa.text("UPDATE trackrelay_backlog SET due_at = now() + interval '1 hour' WHERE position < :rows"),
+            sa.text(
+                "UPDATE trackrelay_backlog SET due_at = now() + interval '1 hour' WHERE position < :rows"
+            ),
             {"rows": rows},
         )

@@ -4,7 +4,15 @@ import multiprocessing
 from typing import Any
 
 from tests.support.road import Road
-from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, make_due, probe_now, refusal, shard_of_person
+from tests.worker.delivery.in_process import (
+    BUSY,
+    FakeApi,
+    Worker,
+    make_due,
+    probe_now,
+    refusal,
+    shard_of_person,
+)
 from trackrelay import Person, Producer, operations
 
 SHARD = shard_of_person("42")
@@ -12,10 +20,14 @@ SHARD = shard_of_person("42")
 
 def say_it(redis_url: str, answers: Any) -> None:
     producer = Producer(redis_url=redis_url)
-    answers.put([producer.track("42", "order", {"total": 1}, idempotency_key="A-1001") for _ in range(3)])
+    answers.put(
+        [producer.track("42", "order", {"total": 1}, idempotency_key="A-1001") for _ in range(3)]
+    )
 
 
-def test_the_same_idempotency_key_from_several_processes_is_one_job(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_the_same_idempotency_key_from_several_processes_is_one_job(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     context = multiprocessing.get_context("fork")
     answers = context.Queue()
     url = road.settings["TRACKRELAY_REDIS_URL"]
@@ -33,7 +45,9 @@ def test_the_same_idempotency_key_from_several_processes_is_one_job(road: Road, 
     assert road.stream_length() == 0
 
 
-def test_of_repeats_in_one_read_the_first_wins_and_keeps_its_place(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_of_repeats_in_one_read_the_first_wins_and_keeps_its_place(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     with road.producer.pipeline() as pipeline:
         job = pipeline.track("42", "first", {"n": 1}, idempotency_key="k")
         pipeline.track("42", "between", {})
@@ -44,7 +58,9 @@ def test_of_repeats_in_one_read_the_first_wins_and_keeps_its_place(road: Road, a
     assert job in road.ledger_ids()
 
 
-def test_a_repeat_is_dropped_wherever_the_job_is_by_now(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_a_repeat_is_dropped_wherever_the_job_is_by_now(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     said = operations.track("42", "order", {}, idempotency_key="k")
     api.answers = lambda request, documents: BUSY
     job = road.producer.enqueue(said)
@@ -65,7 +81,9 @@ def test_a_repeat_is_dropped_wherever_the_job_is_by_now(road: Road, api: FakeApi
     assert road.stream_length() == road.backlog_size() == 0
 
 
-def test_a_repeat_in_the_other_lane_is_dropped_as_well(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_a_repeat_in_the_other_lane_is_dropped_as_well(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     said = operations.submit_form("f", Person(id="42"), {"a": "b"}, idempotency_key="k")
     road.producer.enqueue_many([said, said])
     road.producer.enqueue(said)
@@ -73,8 +91,12 @@ def test_a_repeat_in_the_other_lane_is_dropped_as_well(road: Road, api: FakeApi,
     assert len(api.sent) == 1
 
 
-def test_the_identify_that_goes_with_an_event_is_dropped_with_it(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_the_identify_that_goes_with_an_event_is_dropped_with_it(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     for _ in range(2):
-        road.producer.track("42", "order", {}, person_attributes={"label": "goes with it"}, idempotency_key="k")
+        road.producer.track(
+            "42", "order", {}, person_attributes={"label": "goes with it"}, idempotency_key="k"
+        )
         worker.hold(SHARD)
     assert api.taken == ["goes with it", "order"]

@@ -10,7 +10,13 @@ from sqlalchemy.exc import OperationalError
 
 from tests.support.road import Road
 from tests.support.waiting import wait_until
-from tests.worker.delivery.in_process import Worker, child_holding, end_of, shard_of_person, state_of
+from tests.worker.delivery.in_process import (
+    Worker,
+    child_holding,
+    end_of,
+    shard_of_person,
+    state_of,
+)
 from trackrelay.worker.delivery import lease
 from trackrelay.worker.delivery.shard_queue import ShardQueue
 from trackrelay.worker.storage import settlement, shards
@@ -28,10 +34,14 @@ def stopped_holder(road: Road, point: str) -> Iterator[int]:
 
 
 def lease_to_run_out(road: Road) -> None:
-    wait_until(lambda: not road.redis.exists(f"trackrelay:{SHARD}:lease"), 15, "the lease to run out")
+    wait_until(
+        lambda: not road.redis.exists(f"trackrelay:{SHARD}:lease"), 15, "the lease to run out"
+    )
 
 
-@pytest.mark.parametrize(("point", "sent_again"), [("before_send", 0), ("after_send", 1), ("before_settle", 1)])
+@pytest.mark.parametrize(
+    ("point", "sent_again"), [("before_send", 0), ("after_send", 1), ("before_settle", 1)]
+)
 def test_a_holder_that_sleeps_longer_than_its_lease_wakes_up_to_nothing_it_could_do(
     road: Road, point: str, sent_again: int
 ) -> None:
@@ -57,13 +67,20 @@ def test_a_holder_that_sleeps_longer_than_its_lease_wakes_up_to_nothing_it_could
     assert not road.dead_ids()
 
 
-def test_what_a_holder_would_send_after_its_sleep_on_a_connection_that_stands_is_not_sent(road: Road) -> None:
+def test_what_a_holder_would_send_after_its_sleep_on_a_connection_that_stands_is_not_sent(
+    road: Road,
+) -> None:
     settings = {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "4s"}
     with road.producer.pipeline() as pipeline:
-        jobs = {pipeline.track("42", "first", {}), pipeline.track("42", "large", {"text": "x" * 40_000})}
+        jobs = {
+            pipeline.track("42", "first", {}),
+            pipeline.track("42", "large", {"text": "x" * 40_000}),
+        }
         jobs.add(pipeline.track("42", "small again", {}))
     with child_holding(settings, SHARD, "before_send=stop@3") as sleeper:
-        wait_until(lambda: state_of(sleeper) == "T", 15, "the holder to stop before its third request")
+        wait_until(
+            lambda: state_of(sleeper) == "T", 15, "the holder to stop before its third request"
+        )
         lease_to_run_out(road)
         successor = Worker(settings)
         successor.hold(SHARD)
@@ -92,7 +109,9 @@ def test_a_holder_that_sleeps_in_its_commit_is_waited_for(road: Road) -> None:
     assert road.stream_length() == 0
 
 
-def test_a_claim_that_ran_out_in_its_sleep_takes_the_shard_from_nobody(road: Road, worker: Worker) -> None:
+def test_a_claim_that_ran_out_in_its_sleep_takes_the_shard_from_nobody(
+    road: Road, worker: Worker
+) -> None:
     job = road.producer.track("42", "seen", {})
     sleeper, holder = ShardQueue(worker.redis, SHARD), ShardQueue(worker.redis, SHARD)
     assert sleeper.claim()
@@ -123,7 +142,9 @@ def test_an_earlier_holder_settles_nothing(road: Road) -> None:
         settlement.settle(connection, Holder(SHARD, earlier), Settlement(), 0.0)
 
 
-def test_a_paused_shard_is_left_at_the_next_settlement_and_taken_by_nobody(road: Road, worker: Worker) -> None:
+def test_a_paused_shard_is_left_at_the_next_settlement_and_taken_by_nobody(
+    road: Road, worker: Worker
+) -> None:
     assert worker.api is not None
     others = road.producer.track("42", "before", {})
 

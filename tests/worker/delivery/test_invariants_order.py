@@ -42,7 +42,9 @@ def in_two_shards() -> tuple[str, str]:
     return people_of(0, 1)[0], people_of(1, 1)[0]
 
 
-def test_an_event_that_goes_by_v1_stays_between_two_that_go_by_v2(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_an_event_that_goes_by_v1_stays_between_two_that_go_by_v2(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     with road.producer.pipeline() as pipeline:
         for number in range(3):
             pipeline.track("42", f"small {number}", {})
@@ -52,10 +54,14 @@ def test_an_event_that_goes_by_v1_stays_between_two_that_go_by_v2(road: Road, ap
     assert [sent.path.split("/")[2] for sent in api.sent] == ["v2", "v1"] * 3
 
 
-def test_what_follows_a_failed_job_waits_and_other_keys_do_not(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_what_follows_a_failed_job_waits_and_other_keys_do_not(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     other = people_of(SHARD, 1)[0]
     failing = [True]
-    api.answers = lambda request, documents: BUSY if failing[0] and "large 0" in str(documents)[:200] else None
+    api.answers = lambda request, documents: (
+        BUSY if failing[0] and "large 0" in str(documents)[:200] else None
+    )
     with road.producer.pipeline() as pipeline:
         pipeline.track("42", "before", {})
         pipeline.track("42", "large 0", {"text": LARGE})
@@ -68,10 +74,17 @@ def test_what_follows_a_failed_job_waits_and_other_keys_do_not(road: Road, api: 
     probe_now(road.redis)
     make_due(road.engine)
     worker.hold(SHARD)
-    assert [name for name in api.taken if name != "of somebody else"] == ["before", "large 0", "after", "last"]
+    assert [name for name in api.taken if name != "of somebody else"] == [
+        "before",
+        "large 0",
+        "after",
+        "last",
+    ]
 
 
-def test_a_delete_is_answered_before_the_new_life_begins(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_a_delete_is_answered_before_the_new_life_begins(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     with road.producer.pipeline() as pipeline:
         pipeline.identify("42", {"label": "old life"})
         pipeline.delete_person("42")
@@ -80,12 +93,21 @@ def test_a_delete_is_answered_before_the_new_life_begins(road: Road, api: FakeAp
         pipeline.unsuppress("42")
         pipeline.track("42", "last", {})
     worker.hold(SHARD)
-    assert api.taken == ["old life", "delete 42", "new life", "suppress 42", "unsuppress 42", "last"]
+    assert api.taken == [
+        "old life",
+        "delete 42",
+        "new life",
+        "suppress 42",
+        "unsuppress 42",
+        "last",
+    ]
     assert len(api.sent) == 6  # each waits for the answer to the one before
 
 
 def test_a_rejected_job_gives_up_its_place(road: Road, api: FakeApi, worker: Worker) -> None:
-    api.answers = lambda request, documents: refusal("no") if label(documents[0]) == "delete 42" else None
+    api.answers = lambda request, documents: (
+        refusal("no") if label(documents[0]) == "delete 42" else None
+    )
     with road.producer.pipeline() as pipeline:
         pipeline.track("42", "before", {})
         bad = pipeline.delete_person("42")
@@ -133,13 +155,19 @@ def test_what_is_moved_to_the_backlog_untried_keeps_its_order_around_a_merge(
     probe_now(road.redis)
     worker.work_off(lambda: road.backlog_size() == 0)
     for who in (one, two):
-        assert [name for name in api.taken if who in name] == [f"{who} before", f"merge {one} {two}", f"{who} after"]
+        assert [name for name in api.taken if who in name] == [
+            f"{who} before",
+            f"merge {one} {two}",
+            f"{who} after",
+        ]
 
 
 def test_what_follows_a_job_that_is_held_up_by_its_other_key_waits_with_it(
     road: Road, api: FakeApi, worker: Worker
 ) -> None:
-    cookie = next(f"c{number}" for number in range(999) if shard_of(f"anonymous:c{number}", SHARDS) == SHARD)
+    cookie = next(
+        f"c{number}" for number in range(999) if shard_of(f"anonymous:c{number}", SHARDS) == SHARD
+    )
     api.answers = lambda request, documents: BUSY if request.path == "/api/v1/events" else None
     with road.producer.pipeline() as pipeline:
         pipeline.track_anonymous(cookie, "visited", {})
@@ -160,9 +188,13 @@ def test_a_merge_waits_a_while_after_the_last_delivery_to_either(road: Road, api
     assert merge.began - before.ended >= 1.0
 
 
-def test_a_job_across_shards_that_is_rejected_frees_both_keys(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_a_job_across_shards_that_is_rejected_frees_both_keys(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     one, two = in_two_shards()
-    api.answers = lambda request, documents: refusal("no") if label(documents[0]).startswith("merge") else None
+    api.answers = lambda request, documents: (
+        refusal("no") if label(documents[0]).startswith("merge") else None
+    )
     bad = road.producer.merge(primary=Person(id=one), secondary=Person(id=two))
     road.producer.track(one, "one after", {})
     road.producer.track(two, "two after", {})
@@ -198,7 +230,11 @@ def test_a_job_across_shards_that_kills_its_workers_frees_both_keys(
 def test_a_repeat_that_names_another_second_key_blocks_nobody(road: Road, worker: Worker) -> None:
     anonymous = (f"a{number}" for number in range(1000))
     first, second = (
-        next(name for name in anonymous if shard_of(f"anonymous:{name}", SHARDS) not in (SHARD, taken))
+        next(
+            name
+            for name in anonymous
+            if shard_of(f"anonymous:{name}", SHARDS) not in (SHARD, taken)
+        )
         for taken in (None, None)
     )
     identify = road.producer.identify
@@ -212,8 +248,13 @@ def test_a_repeat_that_names_another_second_key_blocks_nobody(road: Road, worker
 def test_jobs_of_two_keys_that_were_enqueued_in_both_lanes_the_other_way_round_do_not_wait_for_one_another(
     road: Road, worker: Worker
 ) -> None:
-    anonymous = next(f"a{number}" for number in range(99) if shard_of(f"anonymous:a{number}", SHARDS) != SHARD)
-    one, two = (operations.identify("42", {"label": str(number)}, anonymous_id=anonymous) for number in range(2))
+    anonymous = next(
+        f"a{number}" for number in range(99) if shard_of(f"anonymous:a{number}", SHARDS) != SHARD
+    )
+    one, two = (
+        operations.identify("42", {"label": str(number)}, anonymous_id=anonymous)
+        for number in range(2)
+    )
     road.producer.enqueue_all([two, one], lane="bulk")
     worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
     road.producer.enqueue_all([one, two])
@@ -223,13 +264,20 @@ def test_jobs_of_two_keys_that_were_enqueued_in_both_lanes_the_other_way_round_d
 def test_nor_if_both_shards_look_them_up_in_the_same_moment(
     road: Road, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    anonymous = next(f"a{number}" for number in range(99) if shard_of(f"anonymous:a{number}", SHARDS) != SHARD)
-    one, two = (operations.identify("42", {"label": str(number)}, anonymous_id=anonymous) for number in range(2))
+    anonymous = next(
+        f"a{number}" for number in range(99) if shard_of(f"anonymous:a{number}", SHARDS) != SHARD
+    )
+    one, two = (
+        operations.identify("42", {"label": str(number)}, anonymous_id=anonymous)
+        for number in range(2)
+    )
     road.producer.enqueue_all([two, one], lane="bulk")
     worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
     road.producer.enqueue_all([one, two])
     with monkeypatch.context() as a_moment_ago:
-        a_moment_ago.setattr(duplicate_check, "look_up", lambda *_: duplicate_check.Known(frozenset(), frozenset()))
+        a_moment_ago.setattr(
+            duplicate_check, "look_up", lambda *_: duplicate_check.Known(frozenset(), frozenset())
+        )
         worker.hold(SHARD)
     worker.work_off(lambda: road.ledger_ids() == {one.id, two.id}, timeout=4)
 
@@ -237,7 +285,9 @@ def test_nor_if_both_shards_look_them_up_in_the_same_moment(
 def test_a_replay_across_shards_and_a_job_half_arrived_do_not_wait_for_one_another(
     road: Road, api: FakeApi, worker: Worker
 ) -> None:
-    anonymous = next(f"a{number}" for number in range(99) if shard_of(f"anonymous:a{number}", SHARDS) != SHARD)
+    anonymous = next(
+        f"a{number}" for number in range(99) if shard_of(f"anonymous:a{number}", SHARDS) != SHARD
+    )
     api.answers = lambda request, documents: refusal("no")
     letter = road.producer.identify("42", {"label": "replayed"}, anonymous_id=anonymous)
     worker.work_off(lambda: road.dead_ids() == {letter})
@@ -253,7 +303,9 @@ def test_a_replay_and_jobs_that_arrive_by_and_by_in_four_shards_do_not_wait_for_
     road: Road, api: FakeApi, worker: Worker
 ) -> None:
     def named(kind: str, shard: int) -> str:
-        return next(f"n{number}" for number in range(999) if shard_of(f"{kind}:n{number}", SHARDS) == shard)
+        return next(
+            f"n{number}" for number in range(999) if shard_of(f"{kind}:n{number}", SHARDS) == shard
+        )
 
     ada, bob = named("id", 0), named("id", 1)
     phone, laptop = named("anonymous", 2), named("anonymous", 3)
@@ -336,14 +388,22 @@ class Crowd:
             (50, lambda: producer.track(who, name, {}), (who,)),
             (7, lambda: producer.track(who, name, {"text": LARGE}), (who,)),
             (10, lambda: producer.identify(who, {"label": name}), (who,)),
-            (15, lambda: producer.identify(who, {"label": name}, anonymous_id=anonymous), (who, anonymous)),
+            (
+                15,
+                lambda: producer.identify(who, {"label": name}, anonymous_id=anonymous),
+                (who, anonymous),
+            ),
             (6, lambda: producer.track_anonymous(anonymous, name, {}), (anonymous,)),
         ]
         other = f"p{chance.randrange(8)}"
         merge = f"merge {who} {other}"
         if chance.random() < 0.1 and other != who and merge not in self._merged:
             self._merged.add(merge)
-            job, keys, name = producer.merge(primary=Person(id=who), secondary=Person(id=other)), (who, other), merge
+            job, keys, name = (
+                producer.merge(primary=Person(id=who), secondary=Person(id=other)),
+                (who, other),
+                merge,
+            )
         else:
             _, call, keys = chance.choices(ways, weights=[weight for weight, _, _ in ways])[0]
             job = call()
@@ -399,7 +459,12 @@ def test_in_any_weather_with_two_workers_that_die_at_any_moment_every_key_keeps_
             thread.join()
         for worker in workers:
             worker.close()
-    assert road.rows("SELECT job_id, key, due_at, parts, reason FROM trackrelay_backlog ORDER BY key, position") == []
+    assert (
+        road.rows(
+            "SELECT job_id, key, due_at, parts, reason FROM trackrelay_backlog ORDER BY key, position"
+        )
+        == []
+    )
     bad = {job for job, name in crowd.labels.items() if name.startswith("bad")}
     assert road.dead_ids() == bad
     assert road.ledger_ids() == crowd.labels.keys() - bad

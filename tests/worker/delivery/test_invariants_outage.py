@@ -47,16 +47,23 @@ def breaker(client: redis.Redis) -> Breaker:
 def versions(road: Road) -> dict[str, str]:
     """What changes whenever a row is written, even with what it said before."""
     return {
-        row.job_id: row.version for row in road.rows("SELECT job_id, xmin::text AS version FROM trackrelay_backlog")
+        row.job_id: row.version
+        for row in road.rows("SELECT job_id, xmin::text AS version FROM trackrelay_backlog")
     }
 
 
-def test_an_outage_rewrites_no_row_and_counts_against_nobody(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_an_outage_rewrites_no_row_and_counts_against_nobody(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     road.producer.track("42", "delivered before", {})
     worker.hold(SHARD)
     api.answers = lambda request, documents: BUSY
     with road.producer.pipeline() as pipeline:
-        jobs = [pipeline.track(person, f"of {person}", {}) for person in people_of(SHARD, 5) for _ in range(3)]
+        jobs = [
+            pipeline.track(person, f"of {person}", {})
+            for person in people_of(SHARD, 5)
+            for _ in range(3)
+        ]
     worker.hold(SHARD)
     assert len(versions(road)) == len(jobs)
     before = versions(road)
@@ -97,7 +104,9 @@ def test_a_worker_whose_clock_is_late_counts_no_outage_against_its_jobs(
     assert road.waiting(job).attempts == 0
 
 
-def test_probes_try_one_job_each_and_never_the_same_key_twice_running(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_probes_try_one_job_each_and_never_the_same_key_twice_running(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     api.answers = lambda request, documents: BUSY
     with road.producer.pipeline() as pipeline:
         for person in people_of(SHARD, 4):
@@ -112,7 +121,9 @@ def test_probes_try_one_job_each_and_never_the_same_key_twice_running(road: Road
     assert all(one != other for one, other in pairwise(probed))
 
 
-def test_two_keys_that_can_never_succeed_do_not_keep_delivery_stopped(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_two_keys_that_can_never_succeed_do_not_keep_delivery_stopped(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     people = people_of(SHARD, 10)
     api.answers = lambda request, documents: BUSY
     with road.producer.pipeline() as pipeline:
@@ -194,7 +205,9 @@ def test_requests_that_were_on_their_way_together_do_not_make_the_wait_grow(
     assert max(waits) <= 30.0
 
 
-def test_a_late_failure_leaves_the_probes_token_alone(breaker: Breaker, client: redis.Redis) -> None:
+def test_a_late_failure_leaves_the_probes_token_alone(
+    breaker: Breaker, client: redis.Redis
+) -> None:
     for _ in range(3):
         breaker.failed(Family.V2, "503")
     probe_now(client)
@@ -213,7 +226,9 @@ def test_a_probe_of_which_nobody_hears_again_makes_room_for_another(client: redi
 
 
 @pytest.mark.parametrize("probing", [False, True])
-def test_an_outage_does_not_make_forgotten_why_delivery_is_halted(breaker: Breaker, probing: bool) -> None:
+def test_an_outage_does_not_make_forgotten_why_delivery_is_halted(
+    breaker: Breaker, probing: bool
+) -> None:
     breaker.halt_refused(Family.V2, "everything is refused", "no")
     breaker.failed(Family.V2, "timeout", probing=probing)
     standing = breaker.standings(may_probe=None).of(Family.V2)
@@ -241,7 +256,9 @@ def test_halted_delivery_asks_the_region_endpoint_and_sends_nothing_until_it_agr
     assert not road.dead_ids()
 
 
-def test_age_counts_from_when_delivery_became_possible_again(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_age_counts_from_when_delivery_became_possible_again(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     api.answers = lambda request, documents: NoAnswer("connection refused")
     with road.producer.pipeline() as pipeline:
         jobs = [pipeline.track(person, "old", {}) for person in people_of(SHARD, 3)]
@@ -267,7 +284,9 @@ def test_what_was_too_old_before_the_outage_and_could_have_been_delivered_is_not
     assert road.dead(job).reason == "expired"
 
 
-def test_age_counts_from_a_resume_and_from_when_workers_came_back(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_age_counts_from_a_resume_and_from_when_workers_came_back(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     worker.breaker.failed(Family.V2, "away", retry_after_s=60)
     job = road.producer.track("42", "old", {})
     worker.hold(SHARD)
@@ -290,9 +309,13 @@ def age(road: Road, interval: str) -> None:
             f"UPDATE trackrelay_backlog SET enqueued_at = enqueued_at - interval '{interval}', "
             f"age_from = age_from - interval '{interval}'"
         )
-        connection.exec_driver_sql(f"UPDATE trackrelay_state SET updated_at = updated_at - interval '{interval}'")
+        connection.exec_driver_sql(
+            f"UPDATE trackrelay_state SET updated_at = updated_at - interval '{interval}'"
+        )
         # Workers were there all along.
-        connection.exec_driver_sql("UPDATE trackrelay_state SET updated_at = now() WHERE name = 'workers_seen'")
+        connection.exec_driver_sql(
+            "UPDATE trackrelay_state SET updated_at = now() WHERE name = 'workers_seen'"
+        )
 
 
 def test_a_region_that_refuses_everything_in_the_same_words_halts_and_keeps_all(

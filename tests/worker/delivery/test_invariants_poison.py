@@ -34,7 +34,10 @@ SHARD = shard_of_person("42")
 def enqueue(road: Road, people: list[str], bad: str) -> dict[str, str]:
     """A job for each, in one round trip; `bad`'s is poison."""
     with road.producer.pipeline() as pipeline:
-        return {person: pipeline.track(person, "bad" if person == bad else "fine", {}) for person in people}
+        return {
+            person: pipeline.track(person, "bad" if person == bad else "fine", {})
+            for person in people
+        }
 
 
 def test_a_refused_batch_finds_its_poison_in_two_requests_for_each_halving(
@@ -53,7 +56,9 @@ def test_a_refused_batch_finds_its_poison_in_two_requests_for_each_halving(
 def test_a_batch_that_times_out_is_halved_as_others_succeed_until_the_poison_is_alone(
     road: Road, api: FakeApi, worker: Worker
 ) -> None:
-    api.answers = lambda request, documents: NoAnswer("timeout") if "bad" in str(documents) else None
+    api.answers = lambda request, documents: (
+        NoAnswer("timeout") if "bad" in str(documents) else None
+    )
     people = people_of(SHARD, 200)
     jobs = enqueue(road, people, people[77])
     poison = jobs[people[77]]
@@ -100,7 +105,10 @@ def test_what_kills_its_worker_ends_as_a_dead_letter_and_its_neighbours_are_deli
     monkeypatch.setattr(cycle, "pack", pack_or_die)
     people = people_of(SHARD, 30)
     with road.producer.pipeline() as pipeline:
-        jobs = [pipeline.track(person, "deadly" if person == people[11] else "fine", {}) for person in people]
+        jobs = [
+            pipeline.track(person, "deadly" if person == people[11] else "fine", {})
+            for person in people
+        ]
     after = road.producer.track(people[11], "after", {})
     hold_with_mortals(road.settings, road.redis, SHARD, lambda: not road.stream_length(), 15)
     assert road.stream_length() == 0
@@ -116,7 +124,10 @@ def test_what_kills_its_worker_out_of_the_backlog_ends_as_a_dead_letter_too(
     people = people_of(SHARD, 30)
     api.answers = lambda request, documents: BUSY
     with road.producer.pipeline() as pipeline:
-        jobs = [pipeline.track(person, "deadly" if person == people[11] else "fine", {}) for person in people]
+        jobs = [
+            pipeline.track(person, "deadly" if person == people[11] else "fine", {})
+            for person in people
+        ]
     after = road.producer.track(people[11], "after", {})
     worker.hold(SHARD)
     assert road.backlog_size() == len(people) + 1
@@ -167,7 +178,8 @@ MALFORMED = {
     "NUL in a key": b'[{"id":"#","operation":"person.event","keys":["id:1\\u0000"],"body":{}}]',
     "NUL in the source": b'[{"id":"#","operation":"person.event","keys":["id:1"],"body":{},"source":"\\u0000"}]',
     "no ULID": b'[{"id":"#XXXX","operation":"person.event","keys":["id:1"],"body":{}}]',
-    "too deep": b'[{"id":"#","operation":"person.event","keys":["id:1"],"body":%s}]' % (b"[" * 3000 + b"]" * 3000),
+    "too deep": b'[{"id":"#","operation":"person.event","keys":["id:1"],"body":%s}]'
+    % (b"[" * 3000 + b"]" * 3000),
     "no keys": b'[{"id":"#","operation":"person.event","keys":[],"body":{}}]',
     "nothing": b"[]",
     "no segment": b'[{"id":"#","operation":"segment.add","keys":["id:1"],"body":{"type":"segment"}}]',
@@ -177,7 +189,9 @@ MALFORMED = {
 
 def test_entries_that_nobody_could_have_made_harm_nobody(road: Road, worker: Worker) -> None:
     for number, entry in enumerate(MALFORMED.values()):
-        road.redis.xadd("trackrelay:0:live", {"v": "1", "j": entry.replace(b"#", f"{ID}{number}".encode())})
+        road.redis.xadd(
+            "trackrelay:0:live", {"v": "1", "j": entry.replace(b"#", f"{ID}{number}".encode())}
+        )
     fine = road.producer.track(people_of(0, 1)[0], "fine", {})
     worker.hold(0)
     assert road.ledger_ids() == {fine}
@@ -188,15 +202,15 @@ def test_entries_that_nobody_could_have_made_harm_nobody(road: Road, worker: Wor
 
 def test_a_job_whose_time_is_beyond_every_calendar_is_delivered(road: Road, worker: Worker) -> None:
     job = f"{ID}V"
-    entry = (
-        f'[{{"id":"{job}","operation":"person.event","keys":["id:1"],"body":{{"name":"x"}},"accepted_ms":{10**17}}}]'
-    )
+    entry = f'[{{"id":"{job}","operation":"person.event","keys":["id:1"],"body":{{"name":"x"}},"accepted_ms":{10**17}}}]'
     road.redis.xadd("trackrelay:0:live", {"v": "1", "j": entry})
     worker.hold(0)
     assert road.ledger_ids() == {job}
 
 
-def test_an_error_message_with_a_nul_is_kept_without_it(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_an_error_message_with_a_nul_is_kept_without_it(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     words = b'{"errors":[{"reason":"x","message":"a\\u0000b\\\\u0000c"}]}'
     api.answers = lambda request, documents: Answer(503, words)
     waits = road.producer.track("42", "seen", {})
@@ -231,21 +245,27 @@ def test_one_person_whom_a_segment_does_not_take_is_found(
 ) -> None:
     people = people_of(SHARD, 50)
     words = Answer(400, b'{"meta":{"errors":["no"]}}')
-    api.answers = lambda request, documents: words if f'"{people[position]}"' in request.body.decode() else None
+    api.answers = lambda request, documents: (
+        words if f'"{people[position]}"' in request.body.decode() else None
+    )
     jobs = road.producer.add_to_segment(7, people)
     worker.hold(SHARD)
     assert road.dead_ids() == {jobs[position]}
     assert road.ledger_ids() == set(jobs) - road.dead_ids()
 
 
-def test_a_broken_document_in_the_backlog_does_not_stop_its_shard(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_a_broken_document_in_the_backlog_does_not_stop_its_shard(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     """Somebody repaired a dead letter by hand, and not well."""
     api.answers = lambda request, documents: BUSY
     (bad,) = road.producer.add_to_segment(7, ["42"])
     fine = road.producer.track(people_of(SHARD, 1)[0], "fine", {})
     worker.hold(SHARD)
     with road.engine.begin() as connection:
-        connection.execute(sa.text("UPDATE trackrelay_backlog SET body = '{}' WHERE job_id = :id"), {"id": bad})
+        connection.execute(
+            sa.text("UPDATE trackrelay_backlog SET body = '{}' WHERE job_id = :id"), {"id": bad}
+        )
     api.answers = lambda request, documents: None
     close_breakers(road.redis)
     worker.hold(SHARD)
@@ -253,7 +273,9 @@ def test_a_broken_document_in_the_backlog_does_not_stop_its_shard(road: Road, ap
     assert road.dead(bad).reason == "rejected"
 
 
-def test_a_poison_form_harms_no_other_of_the_same_person(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_a_poison_form_harms_no_other_of_the_same_person(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     words = Answer(400, b'{"meta":{"errors":["no email"]}}')
     api.answers = lambda request, documents: words if "/forms/bad/" in request.path else None
     bad = road.producer.submit_form("bad", Person(id="42"), {"a": "b"})
@@ -272,7 +294,11 @@ def test_several_errors_of_one_operation_are_one_dead_letter_with_all_of_them_an
     def refuse_bad(request: Any, documents: list[Any]) -> Answer | None:
         bad = [index for index, document in enumerate(documents) if document["name"] == "bad"]
         errors = [{"batch_index": index, **error} for error in (first, second) for index in bad]
-        return Answer(207, msgspec.json.encode({"errors": errors})) if bad and request.kind == "batch" else None
+        return (
+            Answer(207, msgspec.json.encode({"errors": errors}))
+            if bad and request.kind == "batch"
+            else None
+        )
 
     api.answers = refuse_bad
     people = people_of(SHARD, 20)

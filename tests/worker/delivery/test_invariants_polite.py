@@ -91,7 +91,9 @@ def compete(pace: Pace, batches: int, singles: int, seconds: float) -> tuple[flo
 
 
 @pytest.mark.parametrize("rate", [100.0, 10.0])
-def test_batches_go_first_and_singles_keep_a_share_of_the_budget(pace: Callable[[float], Pace], rate: float) -> None:
+def test_batches_go_first_and_singles_keep_a_share_of_the_budget(
+    pace: Callable[[float], Pace], rate: float
+) -> None:
     budget = pace(rate)
 
     together: list[float] = []
@@ -108,7 +110,11 @@ def test_batches_go_first_and_singles_keep_a_share_of_the_budget(pace: Callable[
 
 def test_what_nobody_else_wants_is_theirs_who_want_it(pace: Callable[[float], Pace]) -> None:
     budget = pace(50.0)
-    wait_until(lambda: compete(budget, batches=0, singles=4, seconds=1.0)[1] > 35, 20, "singles to have it all")
+    wait_until(
+        lambda: compete(budget, batches=0, singles=4, seconds=1.0)[1] > 35,
+        20,
+        "singles to have it all",
+    )
 
 
 def test_a_budget_smaller_than_the_patience_is_no_reason_to_spin(

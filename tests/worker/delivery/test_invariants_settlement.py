@@ -63,7 +63,9 @@ def test_the_same_out_of_the_backlog(road: Road, api: FakeApi, worker: Worker) -
     assert len(api.sent) <= 6
 
 
-def test_a_successor_in_another_process_proves_it_too(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_a_successor_in_another_process_proves_it_too(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     successor = Worker(road.settings, api)
     fill_disk(road)
     form = road.producer.submit_form("f", people_of(0, 1)[0], {"a": "1"})

@@ -39,12 +39,23 @@ def slow(api: FakeApi) -> None:
 
 def fill(road: Road, operation: str, first: int, keys: int, each: int = 1) -> None:
     """What an outage leaves of so many keys, `each` jobs of each, from a position on."""
-    prefix, name = ("anonymous:", "single") if operation.startswith("anonymous.") else ("id:", "other")
-    values = {"first": first, "keys": keys, "each": each, "prefix": prefix, "operation": operation, "name": name}
+    prefix, name = (
+        ("anonymous:", "single") if operation.startswith("anonymous.") else ("id:", "other")
+    )
+    values = {
+        "first": first,
+        "keys": keys,
+        "each": each,
+        "prefix": prefix,
+        "operation": operation,
+        "name": name,
+    }
     values["family"] = family_of_operation(operation)
     with road.engine.begin() as connection:
         connection.execute(FILL, values)
-        connection.exec_driver_sql("UPDATE trackrelay_shards SET next_position = 100000 WHERE shard = 0")
+        connection.exec_driver_sql(
+            "UPDATE trackrelay_shards SET next_position = 100000 WHERE shard = 0"
+        )
 
 
 @pytest.mark.parametrize(("keys", "each"), [(100, 60), (3_000, 1), (1, 3_000)])
@@ -75,7 +86,9 @@ def singles_before_the_last(api: FakeApi, label: str) -> int:
     return taken[: len(taken) - taken[::-1].index(label)].count("single")
 
 
-def test_its_oldest_jobs_are_not_passed_over_for_ever(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_its_oldest_jobs_are_not_passed_over_for_ever(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     fill(road, "anonymous.event", 0, 300)
     fill(road, "person.event", 10_000, 10_000)
     hold_until(worker, lambda: api.taken.count("single") == 300)
@@ -93,8 +106,12 @@ def test_it_holds_up_no_new_jobs(road: Road, api: FakeApi, worker: Worker) -> No
 
 
 def test_in_bulk_it_does_not_delay_live_jobs(road: Road, api: FakeApi, worker: Worker) -> None:
-    visitors = [f"v{number}" for number in range(20_000) if shard_of(f"anonymous:v{number}", SHARDS) == 0][:2_000]
-    road.producer.enqueue_many([operations.track_anonymous(visitor, "bulk", {}) for visitor in visitors])
+    visitors = [
+        f"v{number}" for number in range(20_000) if shard_of(f"anonymous:v{number}", SHARDS) == 0
+    ][:2_000]
+    road.producer.enqueue_many(
+        [operations.track_anonymous(visitor, "bulk", {}) for visitor in visitors]
+    )
     called: dict[str, int] = {}
 
     def call() -> None:
@@ -110,6 +127,11 @@ def test_in_bulk_it_does_not_delay_live_jobs(road: Road, api: FakeApi, worker: W
     worker.hold(0, 1.0)
     hold_until(worker, lambda: called.keys() <= set(api.taken) and api.taken.count("bulk") >= 100)
     # In requests that went before it: a hundred are a second of the budget.
-    waited = [place - called[name] for place, sent in enumerate(api.sent) for name in sent.labels if name in called]
+    waited = [
+        place - called[name]
+        for place, sent in enumerate(api.sent)
+        for name in sent.labels
+        if name in called
+    ]
     assert len(waited) == len(called)
     assert max(waited) < 100

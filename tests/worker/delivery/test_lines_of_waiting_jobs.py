@@ -22,7 +22,9 @@ def test_jobs_that_are_moved_aside_are_counted_in_one_line(road: Road, worker: W
     assert (line["shard"], line["jobs"], line["reasons"]) == (0, 50, {"halted": 50})
 
 
-def test_a_job_that_an_attempt_failed_has_a_line_of_its_own(road: Road, worker: Worker, api: FakeApi) -> None:
+def test_a_job_that_an_attempt_failed_has_a_line_of_its_own(
+    road: Road, worker: Worker, api: FakeApi
+) -> None:
     (person,) = people_of(0, 1)
     api.answers = lambda request, documents: Answer(503, b"")
     first = road.producer.track(person, "seen")

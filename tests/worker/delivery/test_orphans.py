@@ -17,14 +17,20 @@ SHARD = shard_of_person("42")
 def long_ago(road: Road) -> None:
     """What half an hour does to what is first in the backlog."""
     with road.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE trackrelay_backlog SET due_at = due_at - interval '30 minutes'")
+        connection.exec_driver_sql(
+            "UPDATE trackrelay_backlog SET due_at = due_at - interval '30 minutes'"
+        )
     road.redis.delete("trackrelay:orphans")
 
 
 def in_another_shard(*taken: str) -> str:
     """An anonymous id in another shard than the person 42, and not one of `taken`."""
     names = (f"a{number}" for number in range(1000))
-    return next(name for name in names if name not in taken and shard_of(f"anonymous:{name}", SHARDS) != SHARD)
+    return next(
+        name
+        for name in names
+        if name not in taken and shard_of(f"anonymous:{name}", SHARDS) != SHARD
+    )
 
 
 def test_a_part_that_was_looked_up_while_its_job_was_settled_under_another_second_key_is_not_left_behind(
@@ -36,14 +42,18 @@ def test_a_part_that_was_looked_up_while_its_job_was_settled_under_another_secon
     worker.work_off(lambda: road.ledger_ids() == {job})
     road.producer.identify("42", {}, anonymous_id=second, idempotency_key="k")
     with monkeypatch.context() as a_moment_ago:
-        a_moment_ago.setattr(duplicate_check, "look_up", lambda *_: duplicate_check.Known(frozenset(), frozenset()))
+        a_moment_ago.setattr(
+            duplicate_check, "look_up", lambda *_: duplicate_check.Known(frozenset(), frozenset())
+        )
         worker.hold(shard_of(f"anonymous:{second}", SHARDS))
     assert road.backlog_size() == 0
     after = road.producer.track_anonymous(second, "after", {})
     worker.work_off(lambda: road.ledger_ids() == {job, after})
 
 
-def test_a_part_of_a_job_that_was_settled_after_all_holds_up_nobody_for_long(road: Road, worker: Worker) -> None:
+def test_a_part_of_a_job_that_was_settled_after_all_holds_up_nobody_for_long(
+    road: Road, worker: Worker
+) -> None:
     anonymous = in_another_shard()
     job = road.producer.identify("42", {}, anonymous_id=anonymous)
     worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
@@ -64,8 +74,12 @@ def test_a_part_of_a_job_that_was_settled_after_all_holds_up_nobody_for_long(roa
     assert road.backlog_size() == 0
 
 
-def test_a_part_beside_one_key_of_the_same_shard_is_not_left_behind(road: Road, worker: Worker) -> None:
-    beside = next(f"a{number}" for number in range(99) if shard_of(f"anonymous:a{number}", SHARDS) == SHARD)
+def test_a_part_beside_one_key_of_the_same_shard_is_not_left_behind(
+    road: Road, worker: Worker
+) -> None:
+    beside = next(
+        f"a{number}" for number in range(99) if shard_of(f"anonymous:a{number}", SHARDS) == SHARD
+    )
     elsewhere = in_another_shard()
     job = road.producer.identify("42", {}, anonymous_id=beside, idempotency_key="k")
     assert road.producer.identify("42", {}, anonymous_id=elsewhere, idempotency_key="k") == job
@@ -94,7 +108,9 @@ def test_a_part_whose_other_part_was_dropped_before_its_dead_letter_was_discarde
     assert road.backlog_size() == 0
 
 
-def test_a_part_whose_other_part_is_only_late_is_waited_for(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_a_part_whose_other_part_is_only_late_is_waited_for(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     anonymous = in_another_shard()
     job = road.producer.identify("42", {"label": "joined"}, anonymous_id=anonymous)
     after = road.producer.track_anonymous(anonymous, "after", {})
@@ -107,7 +123,9 @@ def test_a_part_whose_other_part_is_only_late_is_waited_for(road: Road, api: Fak
     assert api.taken == ["joined", "after"]
 
 
-def test_a_part_whose_other_part_was_lost_is_sent_all_the_same(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_a_part_whose_other_part_was_lost_is_sent_all_the_same(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     anonymous = in_another_shard()
     job = road.producer.identify("42", {"label": "joined"}, anonymous_id=anonymous)
     worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))

@@ -14,7 +14,9 @@ from trackrelay import Person, operations
 
 BATCH = "/api/v2/batch"
 SUFFIX = {"content_type": "application/json"}
-V2_REFUSAL = json.dumps({"errors": [{"reason": "invalid", "field": "attributes.plan", "message": "no such plan"}]})
+V2_REFUSAL = json.dumps(
+    {"errors": [{"reason": "invalid", "field": "attributes.plan", "message": "no such plan"}]}
+)
 
 
 def enqueue_together(road: Road, count: int, name: str = "seen") -> list[str]:
@@ -37,13 +39,24 @@ def test_200_and_204_are_delivered(working_road: Road) -> None:
         *["seen"] * 3,
     ]
     row = road.delivered(jobs[0])
-    assert (row.key, row.operation, row.source, row.attempts) == ("id:42", "person.identify", "tests", 1)
+    assert (row.key, row.operation, row.source, row.attempts) == (
+        "id:42",
+        "person.identify",
+        "tests",
+        1,
+    )
     assert road.stream_length() == road.backlog_size() == 0
 
 
-def test_of_a_207_the_listed_are_dead_letters_and_the_rest_is_delivered(road: Road, start_worker: Any) -> None:
+def test_of_a_207_the_listed_are_dead_letters_and_the_rest_is_delivered(
+    road: Road, start_worker: Any
+) -> None:
     road.sandbox.add_fault(
-        kind="reject", match={"contains": "poison"}, reason="invalid", field="attributes.x", message="no poison"
+        kind="reject",
+        match={"contains": "poison"},
+        reason="invalid",
+        field="attributes.x",
+        message="no poison",
     )
     good = enqueue_together(road, 3)
     bad = road.producer.track("42", "poison", {})
@@ -51,15 +64,24 @@ def test_of_a_207_the_listed_are_dead_letters_and_the_rest_is_delivered(road: Ro
     start_worker(road.settings)
     road.wait_delivered([*good, after])
     letter = road.wait_dead(bad)
-    assert (letter.reason, letter.error, letter.field, letter.status) == ("rejected", "no poison", "attributes.x", 207)
+    assert (letter.reason, letter.error, letter.field, letter.status) == (
+        "rejected",
+        "no poison",
+        "attributes.x",
+        207,
+    )
     assert letter.body["name"] == "poison"
     assert [event["what"] for event in letter.history] == ["rejected"]
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422])
-def test_one_operation_refused_with_the_apis_json_is_a_dead_letter(working_road: Road, status: int) -> None:
+def test_one_operation_refused_with_the_apis_json_is_a_dead_letter(
+    working_road: Road, status: int
+) -> None:
     road = working_road
-    road.sandbox.add_fault(kind="status", status=status, body=V2_REFUSAL, match={"path": "/api/v2"}, **SUFFIX)
+    road.sandbox.add_fault(
+        kind="status", status=status, body=V2_REFUSAL, match={"path": "/api/v2"}, **SUFFIX
+    )
     job = road.producer.identify("42", {"plan": "x"})
     letter = road.wait_dead(job)
     assert (letter.reason, letter.error, letter.field, letter.status) == (
@@ -72,8 +94,12 @@ def test_one_operation_refused_with_the_apis_json_is_a_dead_letter(working_road:
 
 
 @pytest.mark.parametrize("status", [400, 413])
-def test_a_refused_batch_is_halved_until_the_poison_is_alone(road: Road, start_worker: Any, status: int) -> None:
-    road.sandbox.add_fault(kind="status", status=status, body=V2_REFUSAL, match={"contains": "poison"}, **SUFFIX)
+def test_a_refused_batch_is_halved_until_the_poison_is_alone(
+    road: Road, start_worker: Any, status: int
+) -> None:
+    road.sandbox.add_fault(
+        kind="status", status=status, body=V2_REFUSAL, match={"contains": "poison"}, **SUFFIX
+    )
     before = enqueue_together(road, 5)
     bad = road.producer.track("42", "poison", {})
     after = enqueue_together(road, 5, "later")
@@ -83,8 +109,12 @@ def test_a_refused_batch_is_halved_until_the_poison_is_alone(road: Road, start_w
     assert [effect["name"] for effect in road.effects("id:42")] == ["seen"] * 5 + ["later"] * 5
 
 
-def test_a_batch_refused_to_the_last_one_in_the_same_words_halts_delivery(road: Road, start_worker: Any) -> None:
-    fault = road.sandbox.add_fault(kind="status", status=400, body=V2_REFUSAL, match={"path": "/api/v2"}, **SUFFIX)
+def test_a_batch_refused_to_the_last_one_in_the_same_words_halts_delivery(
+    road: Road, start_worker: Any
+) -> None:
+    fault = road.sandbox.add_fault(
+        kind="status", status=400, body=V2_REFUSAL, match={"path": "/api/v2"}, **SUFFIX
+    )
     jobs = enqueue_together(road, 4)
     start_worker(road.settings)
     wait_until(lambda: road.breaker().get("state") == "halted", 15, "delivery to halt")
@@ -105,14 +135,28 @@ TROUBLES: dict[str, dict[str, Any]] = {
     "429": {"kind": "status", "status": 429},
     "500": {"kind": "status", "status": 500},
     "503": {"kind": "status", "status": 503},
-    "html with 200": {"kind": "body", "status": 200, "body": "<html>hello", "content_type": "text/html"},
+    "html with 200": {
+        "kind": "body",
+        "status": 200,
+        "body": "<html>hello",
+        "content_type": "text/html",
+    },
     "a list with 200": {"kind": "body", "status": 200, "body": "[]"},
-    "html with 400": {"kind": "body", "status": 400, "body": "<html>bad", "content_type": "text/html"},
+    "html with 400": {
+        "kind": "body",
+        "status": 400,
+        "body": "<html>bad",
+        "content_type": "text/html",
+    },
     "422 without the API's JSON": {"kind": "body", "status": 422, "body": '{"detail": "x"}'},
     "404 on the batch path": {"kind": "body", "status": 404, "body": "404 page not found"},
     "405 on the batch path": {"kind": "body", "status": 405, "body": ""},
     "207 without errors": {"kind": "body", "status": 207, "body": "{}"},
-    "207 with an index outside": {"kind": "body", "status": 207, "body": '{"errors": [{"batch_index": 9}]}'},
+    "207 with an index outside": {
+        "kind": "body",
+        "status": 207,
+        "body": '{"errors": [{"batch_index": 9}]}',
+    },
     "207 with an index inside and one outside": {
         "kind": "body",
         "status": 207,
@@ -129,7 +173,9 @@ def test_what_is_the_endpoints_problem_waits_and_is_delivered_in_order(
 ) -> None:
     fault = road.sandbox.add_fault(**TROUBLES[trouble], match={"path": "/api/v2"})
     jobs = enqueue_together(road, 3)
-    start_worker({**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "1s"}, pool="threads", concurrency=2)
+    start_worker(
+        {**road.settings, "TRACKRELAY_REQUEST_TIMEOUT": "1s"}, pool="threads", concurrency=2
+    )
     waiting = road.wait_waiting(jobs[0])
     assert waiting.attempts == 0
     road.sandbox.delete_fault(fault)
@@ -140,7 +186,9 @@ def test_what_is_the_endpoints_problem_waits_and_is_delivered_in_order(
     assert seen == [*jobs, *more]
 
 
-def test_an_operation_that_fails_alone_while_others_succeed_is_dead_in_the_end(road: Road, start_worker: Any) -> None:
+def test_an_operation_that_fails_alone_while_others_succeed_is_dead_in_the_end(
+    road: Road, start_worker: Any
+) -> None:
     road.sandbox.add_fault(kind="status", status=500, match={"contains": "poison"})
     bad = road.producer.track("7", "poison", {})
     follower = road.producer.track("7", "follower", {})
@@ -160,7 +208,10 @@ def test_an_operation_that_fails_alone_while_others_succeed_is_dead_in_the_end(r
 
 def test_bad_credentials_halt_delivery_and_it_resumes_by_itself(working_road: Road) -> None:
     road = working_road
-    site_id, api_key = road.settings["CUSTOMERIO_SITE_ID"], road.settings["CUSTOMERIO_TRACK_API_KEY"]
+    site_id, api_key = (
+        road.settings["CUSTOMERIO_SITE_ID"],
+        road.settings["CUSTOMERIO_TRACK_API_KEY"],
+    )
     road.sandbox.set_credentials(site_id=site_id, api_key="another")
     jobs = enqueue_together(road, 3)
     wait_until(lambda: road.breaker().get("state") == "halted", 15, "delivery to halt")
@@ -195,7 +246,9 @@ def test_what_is_older_than_the_maximum_age_expires(road: Road, start_worker: An
     import time
 
     time.sleep(1.1)  # the age itself: there is no other way to become old
-    start_worker({**road.settings, "TRACKRELAY_MAX_AGE": "1s", "TRACKRELAY_LEDGER_RETENTION": "10s"})
+    start_worker(
+        {**road.settings, "TRACKRELAY_MAX_AGE": "1s", "TRACKRELAY_LEDGER_RETENTION": "10s"}
+    )
     letter = road.wait_dead(old)
     assert letter.reason == "expired"
     young = []
@@ -213,17 +266,23 @@ def test_an_entry_that_cannot_be_decoded_is_kept_and_harms_nobody(working_road: 
     fine = [road.producer.track(str(person), "fine", {}) for person in range(8)]
     road.wait_delivered(fine)
     letter = wait_until(
-        lambda: road.rows("SELECT * FROM trackrelay_dead_letters WHERE reason = 'undecodable'"), 10, "the dead letter"
+        lambda: road.rows("SELECT * FROM trackrelay_dead_letters WHERE reason = 'undecodable'"),
+        10,
+        "the dead letter",
     )[0]
     assert b"not json" in bytes(letter.raw)
     road.wait_settled()
 
 
-def test_an_entry_of_a_newer_format_halts_its_shard_with_one_line(road: Road, start_worker: Callable[..., Any]) -> None:
+def test_an_entry_of_a_newer_format_halts_its_shard_with_one_line(
+    road: Road, start_worker: Callable[..., Any]
+) -> None:
     worker = start_worker(road.settings, pool="threads", concurrency=4)
     shard = 0
     road.redis.xadd(f"trackrelay:{shard}:live", {"v": "99", "j": b"[]"})
-    fine = [road.producer.enqueue(operations.track(str(person), "fine", {})) for person in range(20)]
+    fine = [
+        road.producer.enqueue(operations.track(str(person), "fine", {})) for person in range(20)
+    ]
     wait_until(lambda: "format 99" in worker.output, 10, "the line")
     wait_until(lambda: len(road.ledger_ids() & set(fine)) >= 5, 10, "the other shards' jobs")
     assert road.redis.xlen(f"trackrelay:{shard}:live") >= 1

@@ -19,11 +19,20 @@ from trackrelay.worker.storage.stored_job import Job
 
 
 def job(
-    number: int, *keys: str, operation: str = "person.event", size: int = 50, max_batch: int = 1000, segment: int = 1
+    number: int,
+    *keys: str,
+    operation: str = "person.event",
+    size: int = 50,
+    max_batch: int = 1000,
+    segment: int = 1,
 ) -> Job:
     """A job of about `size` bytes."""
     if operation == "segment.add":
-        document = {"action": "add", "identifiers": {"segment_id": segment}, "person": {"id": keys[0]}}
+        document = {
+            "action": "add",
+            "identifiers": {"segment_id": segment},
+            "person": {"id": keys[0]},
+        }
         body = json.dumps(document).encode()
     else:
         body = b'"' + b"x" * (size - 2) + b'"'
@@ -41,7 +50,14 @@ def job(
 
 
 OPERATIONS = st.sampled_from(
-    ["person.event", "person.identify", "person.delete", "anonymous.event", "segment.add", "form.submit"]
+    [
+        "person.event",
+        "person.identify",
+        "person.delete",
+        "anonymous.event",
+        "segment.add",
+        "form.submit",
+    ]
 )
 
 
@@ -104,7 +120,9 @@ def test_every_request_keeps_every_limit(jobs: list[Job]) -> None:
 
 def test_different_people_share_one_request_up_to_a_thousand_operations() -> None:
     waves = pack([job(number, str(number)) for number in range(2500)])
-    assert [[len(packed.jobs) for packed in wave] for wave in waves] == [[MAX_OPERATIONS, MAX_OPERATIONS, 500]]
+    assert [[len(packed.jobs) for packed in wave] for wave in waves] == [
+        [MAX_OPERATIONS, MAX_OPERATIONS, 500]
+    ]
 
 
 def test_one_persons_jobs_share_requests_in_order_and_the_next_request_waits() -> None:
@@ -113,10 +131,20 @@ def test_one_persons_jobs_share_requests_in_order_and_the_next_request_waits() -
 
 
 def test_segment_jobs_of_one_segment_are_gathered() -> None:
-    jobs = [job(number, str(number), operation="segment.add", segment=number % 2) for number in range(2200)]
+    jobs = [
+        job(number, str(number), operation="segment.add", segment=number % 2)
+        for number in range(2200)
+    ]
     (wave,) = pack(jobs)
-    assert sorted(len(packed.jobs) for packed in wave) == [100, 100, MAX_SEGMENT_IDS, MAX_SEGMENT_IDS]
-    assert all(len({each.body.split(b'"person"')[0] for each in packed.jobs}) == 1 for packed in wave)
+    assert sorted(len(packed.jobs) for packed in wave) == [
+        100,
+        100,
+        MAX_SEGMENT_IDS,
+        MAX_SEGMENT_IDS,
+    ]
+    assert all(
+        len({each.body.split(b'"person"')[0] for each in packed.jobs}) == 1 for packed in wave
+    )
 
 
 def test_a_key_that_v1_holds_up_does_not_hold_up_another_key() -> None:

@@ -41,10 +41,17 @@ def settle(*results: Result) -> Settlement:
 
 
 def test_delivered_and_rejected_are_final() -> None:
-    settlement = settle(Delivered(job()), Rejected(job(), Refusal("no", 400, "invalid", "attributes.x")))
+    settlement = settle(
+        Delivered(job()), Rejected(job(), Refusal("no", 400, "invalid", "attributes.x"))
+    )
     assert settlement.delivered == [job()]
     (death,) = settlement.dead
-    assert (death.reason, death.error, death.field, death.job.attempts) == ("rejected", "no", "attributes.x", 1)
+    assert (death.reason, death.error, death.field, death.job.attempts) == (
+        "rejected",
+        "no",
+        "attributes.x",
+        1,
+    )
 
 
 def test_a_failed_batch_counts_against_nobody() -> None:
@@ -82,7 +89,9 @@ def test_the_last_counted_attempt_ends_as_a_dead_letter() -> None:
 def test_what_the_region_endpoint_calls_the_jobs_own_problem_counts_at_once_when_alone() -> None:
     (alone,) = settle(Failed(job(), "403", 403, together=1, last_success=0.0, its_own=True)).waiting
     assert alone.job.attempts == 1
-    (together,) = settle(Failed(job(), "403", 403, together=8, last_success=0.0, its_own=True)).waiting
+    (together,) = settle(
+        Failed(job(), "403", 403, together=8, last_success=0.0, its_own=True)
+    ).waiting
     assert (together.job.attempts, together.job.max_batch) == (0, 4)
 
 

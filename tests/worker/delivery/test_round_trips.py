@@ -32,7 +32,9 @@ class Trips:
 
 
 @pytest.fixture
-def count(worker: Worker, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], Trips]:
+def count(
+    worker: Worker, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[], None]], Trips]:
     """Counts what `work` asks of Postgres and Redis."""
     kind = redis.connection.AbstractConnection
 
@@ -93,7 +95,11 @@ def test_a_batch_costs_the_same_statements_and_round_trips_whatever_its_size(
 
 
 def test_so_does_one_that_waits_in_the_backlog_and_is_delivered_from_there(
-    road: Road, api: FakeApi, worker: Worker, warm: Producer, count: Callable[[Callable[[], None]], Trips]
+    road: Road,
+    api: FakeApi,
+    worker: Worker,
+    warm: Producer,
+    count: Callable[[Callable[[], None]], Trips],
 ) -> None:
     def outage(jobs: int) -> tuple[Trips, Trips]:
         # Without an answer, three requests open the breaker, and the rest waits untried.

@@ -31,13 +31,16 @@ def enqueue(road: Road, names: list[str], size_bytes: int = 0) -> list[str]:
     """An event of each name, each of another person of the shard, in the bulk lane."""
     pad = {"pad": "x" * size_bytes} if size_bytes else {}
     many = [
-        operations.track(person, name, pad) for person, name in zip(people_of(SHARD, len(names)), names, strict=True)
+        operations.track(person, name, pad)
+        for person, name in zip(people_of(SHARD, len(names)), names, strict=True)
     ]
     road.producer.enqueue_many(many)
     return [operation.id for operation in many]
 
 
-def test_they_are_delivered_in_full_requests_and_counted_down(road: Road, api: FakeApi, worker: Worker) -> None:
+def test_they_are_delivered_in_full_requests_and_counted_down(
+    road: Road, api: FakeApi, worker: Worker
+) -> None:
     # Entries of 25 and of 8 jobs.
     jobs = [job for _ in range(70) for job in enqueue(road, ["seen"] * 33)]
     assert road.stream_length() == 70 * 33
@@ -71,7 +74,9 @@ def test_entries_to_themselves_come_between_them(road: Road, worker: Worker) -> 
     assert road.stream_length() == 0
 
 
-def test_who_acknowledges_what_another_holder_has_acknowledged_counts_nothing_twice(road: Road, worker: Worker) -> None:
+def test_who_acknowledges_what_another_holder_has_acknowledged_counts_nothing_twice(
+    road: Road, worker: Worker
+) -> None:
     enqueue(road, ["seen"] * 60)
     queue = ShardQueue(worker.resources.redis, SHARD)
     queue.claim()
@@ -97,14 +102,20 @@ def test_one_that_kills_its_workers_harms_none_of_those_it_shares_an_entry_with(
     monkeypatch.setattr(cycle, "pack", pack_or_die)
     jobs = enqueue(road, ["deadly" if number == 33 else "fine" for number in range(60)])
     hold_with_mortals(
-        road.settings, road.redis, SHARD, lambda: not road.stream_length() and not road.backlog_size(), 40
+        road.settings,
+        road.redis,
+        SHARD,
+        lambda: not road.stream_length() and not road.backlog_size(),
+        40,
     )
     assert road.dead(jobs[33]).reason == "crashed"
     assert road.dead_ids() == {jobs[33]}
     assert road.ledger_ids() == set(jobs) - {jobs[33]}
 
 
-def test_one_that_cannot_be_decoded_is_one_dead_letter_and_counted_down(road: Road, worker: Worker) -> None:
+def test_one_that_cannot_be_decoded_is_one_dead_letter_and_counted_down(
+    road: Road, worker: Worker
+) -> None:
     (job,) = enqueue(road, ["seen"])
     road.redis.xadd(stream(SHARD, "bulk"), {"v": 1, "j": b"[{", "n": 7})
     road.redis.incrby(more(SHARD, "bulk"), 6)
@@ -129,7 +140,9 @@ def test_people_are_told_of_jobs_not_of_entries(road: Road, worker: Worker) -> N
     assert "60 jobs in it" in told("check").out
 
 
-def test_an_entry_whose_number_of_jobs_is_none_stops_nobody_who_looks(road: Road, worker: Worker) -> None:
+def test_an_entry_whose_number_of_jobs_is_none_stops_nobody_who_looks(
+    road: Road, worker: Worker
+) -> None:
     road.redis.xadd(stream(SHARD, "bulk"), {"v": 1, "j": b"[]", "n": "many"})
     jobs = enqueue(road, ["seen"])
     (found,) = CommandLine(road.settings)("find", jobs[0], "--json").json["jobs"]

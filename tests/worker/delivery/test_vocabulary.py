@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.canaries import CANARY_ANONYMOUS_ID, CANARY_ATTRIBUTE, CANARY_EMAIL, CANARY_EVENT_DATA, CANARY_PHONE
+from tests.support.canaries import (
+    CANARY_ANONYMOUS_ID,
+    CANARY_ATTRIBUTE,
+    CANARY_EMAIL,
+    CANARY_EVENT_DATA,
+    CANARY_PHONE,
+)
 from tests.support.road import Road
 from trackrelay import ObjectRef, Person, Producer
 
@@ -49,10 +55,15 @@ def say_everything(to: Producer) -> list[str]:
     ada, grace = Person(email=CANARY_EMAIL), Person(id="grace")
     return [
         to.identify(
-            "42", {"plan": CANARY_ATTRIBUTE, "born_at": NOW}, anonymous_id=CANARY_ANONYMOUS_ID, relationships=[ACME]
+            "42",
+            {"plan": CANARY_ATTRIBUTE, "born_at": NOW},
+            anonymous_id=CANARY_ANONYMOUS_ID,
+            relationships=[ACME],
         ),
         to.identify(ada, {"name": "Ada"}, update_only=True, timestamp=NOW),
-        to.track("42", "bought", {"x": CANARY_EVENT_DATA}, person_attributes={"last_bought_at": NOW}),
+        to.track(
+            "42", "bought", {"x": CANARY_EVENT_DATA}, person_attributes={"last_bought_at": NOW}
+        ),
         to.page("42", "https://example.com/", {"referrer": "x"}),
         to.screen(Person(phone=CANARY_PHONE), "home"),
         to.track("42", "essay", {"text": "x" * 40_000}),
@@ -87,7 +98,9 @@ def say_everything(to: Producer) -> list[str]:
         *to.add_to_segment(7, ["42", "grace"]),
         *to.remove_from_segment(7, [ada]),
         to.submit_form("contact", grace, {"topic": "hello"}),
-        to.report_metric("RPIyMTM6OjEyMzQ=", "bounced", recipient=CANARY_EMAIL, reason="full", timestamp=NOW),
+        to.report_metric(
+            "RPIyMTM6OjEyMzQ=", "bounced", recipient=CANARY_EMAIL, reason="full", timestamp=NOW
+        ),
         to.unsubscribe("RPIyMTM6OjEyMzQ="),
         to.delete_object(ACME),
         to.suppress(grace),
@@ -98,7 +111,9 @@ def say_everything(to: Producer) -> list[str]:
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_every_operation_is_delivered_once_and_as_described(road: Road, start_worker: Any, pool: str) -> None:
+def test_every_operation_is_delivered_once_and_as_described(
+    road: Road, start_worker: Any, pool: str
+) -> None:
     start_worker({**road.settings, "TRACKRELAY_MERGE_DELAY": "1s"}, pool=pool, concurrency=2)
     jobs = say_everything(road.producer)
     road.wait_delivered(jobs, timeout=40)
@@ -115,8 +130,12 @@ def test_every_operation_is_delivered_once_and_as_described(road: Road, start_wo
 
 def test_the_identify_that_goes_with_an_event_arrives_just_ahead_of_it(working_road: Road) -> None:
     road = working_road
-    job = road.producer.track("42", "bought", {"total": 5}, person_attributes={"orders": 1}, idempotency_key="A-1")
-    road.producer.track("42", "bought", {"total": 5}, person_attributes={"orders": 1}, idempotency_key="A-1")
+    job = road.producer.track(
+        "42", "bought", {"total": 5}, person_attributes={"orders": 1}, idempotency_key="A-1"
+    )
+    road.producer.track(
+        "42", "bought", {"total": 5}, person_attributes={"orders": 1}, idempotency_key="A-1"
+    )
     road.wait_delivered([job])
     road.wait_settled()
     assert [(effect["action"], effect["name"]) for effect in road.effects("id:42")] == [

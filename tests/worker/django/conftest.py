@@ -44,8 +44,12 @@ def log_in(project: None) -> Callable[..., Client]:
     from django.contrib.auth.models import Permission, User  # late: Django is set up by now
 
     def client(*permissions: str, superuser: bool = False) -> Client:
-        user = User.objects.create_user("ada", "ada@example.com", "secret", is_staff=True, is_superuser=superuser)
-        codenames = [f"{name}_deadletter" for name in permissions] + (["view_waiting"] if permissions else [])
+        user = User.objects.create_user(
+            "ada", "ada@example.com", "secret", is_staff=True, is_superuser=superuser
+        )
+        codenames = [f"{name}_deadletter" for name in permissions] + (
+            ["view_waiting"] if permissions else []
+        )
         user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
         client = Client()
         client.force_login(user)

@@ -32,7 +32,9 @@ def copies(engine: sa.Engine, letter: str, rows: Iterable[Mapping[str, str]]) ->
     with engine.begin() as connection:
         for number, row in enumerate(rows):
             values = {**row, "job_id": f"HOSTILE{number:02}"}
-            chosen = [f"CAST(:{each} AS {_TYPES[each]})" if each in values else each for each in names]
+            chosen = [
+                f"CAST(:{each} AS {_TYPES[each]})" if each in values else each for each in names
+            ]
             connection.execute(
                 sa.text(
                     f"INSERT INTO trackrelay_dead_letters ({', '.join(names)}) "

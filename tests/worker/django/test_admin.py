@@ -35,7 +35,9 @@ def shown(response: Any) -> list[str]:
 # -- looking
 
 
-def test_a_dead_letter_is_listed_and_its_document_can_be_read(refusing: Road, letter: str, admin: Client) -> None:
+def test_a_dead_letter_is_listed_and_its_document_can_be_read(
+    refusing: Road, letter: str, admin: Client
+) -> None:
     listed = admin.get(LIST)
     assert shown(listed) == [letter]
     assert "there is no such plan" in listed.content.decode()
@@ -46,19 +48,25 @@ def test_a_dead_letter_is_listed_and_its_document_can_be_read(refusing: Road, le
 
 
 def test_what_is_in_a_document_is_text_and_nothing_else(refusing: Road, admin: Client) -> None:
-    job = refusing.producer.track("42", "bought", {"plan": "platinum", "note": "</pre><script>alert(1)</script>"})
+    job = refusing.producer.track(
+        "42", "bought", {"plan": "platinum", "note": "</pre><script>alert(1)</script>"}
+    )
     refusing.wait_dead(job)
     assert "<script>alert" not in admin.get(f"{LIST}{job}/change/").content.decode()
 
 
 @pytest.mark.parametrize("term", ["{id}", "42", "id:42", "A-1", "no such plan", "attributes.plan"])
-def test_a_dead_letter_is_found_by_what_one_has(refusing: Road, letter: str, admin: Client, term: str) -> None:
+def test_a_dead_letter_is_found_by_what_one_has(
+    refusing: Road, letter: str, admin: Client, term: str
+) -> None:
     other = refusing.producer.add_device("77", "token", "ios")
     refusing.wait_dead(other)
     assert shown(admin.get(LIST, {"q": term.format(id=letter)})) == [letter]
 
 
-def test_somebody_is_found_by_the_address_of_which_only_a_hash_is_stored(refusing: Road, admin: Client) -> None:
+def test_somebody_is_found_by_the_address_of_which_only_a_hash_is_stored(
+    refusing: Road, admin: Client
+) -> None:
     job = refusing.producer.track(Person(email=CANARY_EMAIL), "bought", {"plan": "platinum"})
     assert CANARY_EMAIL not in refusing.wait_dead(job).key
     assert shown(admin.get(LIST, {"q": CANARY_EMAIL.upper()})) == [job]
@@ -68,11 +76,17 @@ def test_somebody_is_found_by_the_address_of_which_only_a_hash_is_stored(refusin
 def test_filters_begin_with_what_is_open(refusing: Road, letter: str, admin: Client) -> None:
     admin.post(f"{LIST}discard/", {"ids": letter})
     assert shown(admin.get(LIST)) == []
-    assert shown(admin.get(LIST, {"state": "discarded"})) == shown(admin.get(LIST, {"state": "all"})) == [letter]
+    assert (
+        shown(admin.get(LIST, {"state": "discarded"}))
+        == shown(admin.get(LIST, {"state": "all"}))
+        == [letter]
+    )
     assert shown(admin.get(LIST, {"state": "all", "reason": "expired"})) == []
 
 
-def test_the_backlog_is_shown_with_why_it_waits(road: Road, delivering: Road, admin: Client) -> None:
+def test_the_backlog_is_shown_with_why_it_waits(
+    road: Road, delivering: Road, admin: Client
+) -> None:
     road.sandbox.add_fault(kind="status", status=503)
     job = road.producer.identify("42", {"plan": "pro"}, anonymous_id="some-visitor-0123456789")
     road.wait_waiting(job)
@@ -99,13 +113,19 @@ def test_a_repaired_letter_is_delivered_and_its_history_says_by_whom(
     assert "attributes.plan: &quot;platinum&quot; → &quot;pro&quot;" in checked.content.decode()
     assert refusing.dead(letter).state == "open"
 
-    done = admin.post(f"{LIST}{letter}/repair/", {"document": repaired, "note": "typo", "replay": "1"}, follow=True)
+    done = admin.post(
+        f"{LIST}{letter}/repair/",
+        {"document": repaired, "note": "typo", "replay": "1"},
+        follow=True,
+    )
     assert messages(done) == ["Repaired, and on the way again."]
     refusing.wait_delivered([letter])
     row = wait_until(lambda: (row := refusing.dead(letter)).state == "delivered" and row)
     replayed = row.history[1]
     assert (replayed["who"], replayed["note"]) == ("ada (admin)", "typo")
-    assert replayed["changes"] == [{"path": "attributes.plan", "before": "platinum", "after": "pro"}]
+    assert replayed["changes"] == [
+        {"path": "attributes.plan", "before": "platinum", "after": "pro"}
+    ]
     (effect,) = refusing.effects("id:42")
     assert (effect["id"], effect["attributes"]) == (letter, {"plan": "pro", "total": 5})
     assert LogEntry.objects.get().change_message == "Repaired and replayed."
@@ -118,7 +138,10 @@ def test_a_repaired_letter_is_delivered_and_its_history_says_by_whom(
         (lambda body: "[]", "must be a JSON object"),
         (json.dumps, "Nothing was changed"),
         (lambda body: json.dumps({**body, "name": "x" * 101}), "101 bytes"),
-        (lambda body: json.dumps({**body, "identifiers": {"id": "43"}}), "an operation of somebody else"),
+        (
+            lambda body: json.dumps({**body, "identifiers": {"id": "43"}}),
+            "an operation of somebody else",
+        ),
         (lambda body: json.dumps({**body, "action": "identify", "name": None}), "name"),
     ],
 )
@@ -140,7 +163,9 @@ def test_several_are_replayed_at_once_after_a_look_at_what_it_would_do(
     refusing.wait_delivered([refusing.producer.identify("42", {"plan": "pro"})])
     refusing.sandbox.clear_faults()
 
-    asked = admin.post(LIST, {"action": "replay", "_selected_action": [letter, device], "select_across": "0"})
+    asked = admin.post(
+        LIST, {"action": "replay", "_selected_action": [letter, device], "select_across": "0"}
+    )
     page = asked.content.decode()
     assert "1 × person.event" in page
     assert "may trigger campaigns" in page
@@ -155,8 +180,13 @@ def test_several_are_replayed_at_once_after_a_look_at_what_it_would_do(
     refusing.wait_delivered([letter, device])
 
 
-def test_discarded_ones_stay_and_can_be_replayed(refusing: Road, letter: str, admin: Client) -> None:
-    assert "their rows stay" in messages(admin.post(f"{LIST}discard/", {"ids": letter, "note": "old"}, follow=True))[0]
+def test_discarded_ones_stay_and_can_be_replayed(
+    refusing: Road, letter: str, admin: Client
+) -> None:
+    assert (
+        "their rows stay"
+        in messages(admin.post(f"{LIST}discard/", {"ids": letter, "note": "old"}, follow=True))[0]
+    )
     assert refusing.dead(letter).state == "discarded"
     refusing.sandbox.clear_faults()
     admin.post(f"{LIST}replay/", {"ids": letter})
@@ -178,7 +208,10 @@ def test_an_export_from_a_database_that_is_away_is_said_and_is_no_broken_file(
 ) -> None:
     settings_of(DATABASE_URL="postgresql://127.0.0.1:1/nowhere")
     answer = admin.post(LIST, {"action": "export", "_selected_action": [letter]}, follow=True)
-    assert "Nothing was exported: Postgres at 127.0.0.1:1/nowhere cannot be reached" in messages(answer)[0]
+    assert (
+        "Nothing was exported: Postgres at 127.0.0.1:1/nowhere cannot be reached"
+        in messages(answer)[0]
+    )
     assert not LogEntry.objects.exists()
 
 
@@ -242,7 +275,9 @@ def test_somebody_who_may_only_look_is_offered_nothing_and_refused_everything(
     assert refusing.dead(letter).state == "open"
 
 
-def test_each_permission_allows_its_own_action_only(refusing: Road, letter: str, log_in: Callable[..., Client]) -> None:
+def test_each_permission_allows_its_own_action_only(
+    refusing: Road, letter: str, log_in: Callable[..., Client]
+) -> None:
     client = log_in("view", "replay")
     page = client.get(f"{LIST}{letter}/change/").content.decode()
     assert "Replay as it is" in page
@@ -255,7 +290,11 @@ def test_whoever_may_act_but_not_look_sees_nothing_of_a_letter(
     refusing: Road, letter: str, log_in: Callable[..., Client]
 ) -> None:
     client = log_in("replay", "repair", "discard", "export")
-    pages = [f"{LIST}{letter}/repair/", f"{LIST}replay/?ids={letter}", f"{LIST}discard/?ids={letter}"]
+    pages = [
+        f"{LIST}{letter}/repair/",
+        f"{LIST}replay/?ids={letter}",
+        f"{LIST}discard/?ids={letter}",
+    ]
     for page in (*pages, LIST, f"{LIST}{letter}/change/"):
         answer = client.get(page)
         assert answer.status_code == 403, page

@@ -61,7 +61,12 @@ def log_in(browser: Browser, site: str) -> None:
 
 
 def test_a_dead_letter_is_found_repaired_replayed_and_delivered(
-    refusing: Road, letter: str, admin: Client, site: str, browser: Browser, see: Callable[[str], None]
+    refusing: Road,
+    letter: str,
+    admin: Client,
+    site: str,
+    browser: Browser,
+    see: Callable[[str], None],
 ) -> None:
     for number in range(3):
         refusing.wait_dead(refusing.producer.add_device(str(number), "token", "ios"))
@@ -72,7 +77,9 @@ def test_a_dead_letter_is_found_repaired_replayed_and_delivered(
     browser.type("#searchbar", "id:42")
     browser.click("#changelist-search input[type=submit]")
     browser.wait_for(letter)
-    assert "add_device" not in browser.run("return document.querySelector('#result_list').innerText")
+    assert "add_device" not in browser.run(
+        "return document.querySelector('#result_list').innerText"
+    )
     browser.follow(letter)
     browser.wait_for("platinum")
     see("3-letter")
@@ -81,13 +88,19 @@ def test_a_dead_letter_is_found_repaired_replayed_and_delivered(
     see("4-repair")
 
     document["attributes"]["plan"] = "x" * 100_001
-    browser.run("document.querySelector('#id_document').value = arguments[0]", json.dumps(document, indent=2)[:200])
+    browser.run(
+        "document.querySelector('#id_document').value = arguments[0]",
+        json.dumps(document, indent=2)[:200],
+    )
     browser.click("input[name=check]")
     browser.wait_for("This is not JSON")
     see("5-refused")
 
     document["attributes"]["plan"] = "pro"
-    browser.run("document.querySelector('#id_document').value = arguments[0]", json.dumps(document, indent=2))
+    browser.run(
+        "document.querySelector('#id_document').value = arguments[0]",
+        json.dumps(document, indent=2),
+    )
     browser.click("input[name=check]")
     browser.wait_for('attributes.plan: "platinum" → "pro"')
     see("6-checked")
@@ -105,7 +118,12 @@ def test_a_dead_letter_is_found_repaired_replayed_and_delivered(
 
 
 def test_several_are_chosen_and_replayed_after_a_look(
-    refusing: Road, letter: str, admin: Client, site: str, browser: Browser, see: Callable[[str], None]
+    refusing: Road,
+    letter: str,
+    admin: Client,
+    site: str,
+    browser: Browser,
+    see: Callable[[str], None],
 ) -> None:
     device = refusing.producer.add_device("42", "token", "ios")
     refusing.wait_dead(device)
@@ -143,7 +161,12 @@ def test_somebody_without_permission_can_look_and_nothing_else(
 
 
 def test_the_backlog_is_shown(
-    road: Road, delivering: Road, admin: Client, site: str, browser: Browser, see: Callable[[str], None]
+    road: Road,
+    delivering: Road,
+    admin: Client,
+    site: str,
+    browser: Browser,
+    see: Callable[[str], None],
 ) -> None:
     road.sandbox.add_fault(kind="status", status=503)
     job = road.producer.identify("42", {"plan": "pro"})

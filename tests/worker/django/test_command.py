@@ -42,7 +42,13 @@ def manage(road: Road, tmp_path: Path) -> Any:
         }
         command = [sys.executable, str(tmp_path / "manage.py"), *arguments]
         return subprocess.run(
-            command, check=False, env=environment, capture_output=True, text=True, timeout=patient(60), cwd=tmp_path
+            command,
+            check=False,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=patient(60),
+            cwd=tmp_path,
         )
 
     return run
@@ -65,7 +71,9 @@ def test_its_exit_status_is_the_command_line_s(manage: Any) -> None:
     assert "Traceback" not in failed.stderr
 
 
-def test_a_program_can_call_it(project: None, road: Road, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_a_program_can_call_it(
+    project: None, road: Road, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
     monkeypatch.setattr(os, "environ", dict(os.environ))
     call_command("trackrelay", "dead-letters", "list", "--json")
     assert json.loads(capfd.readouterr().out)

@@ -17,7 +17,9 @@ def letters(road: Road) -> dict[str, str]:
     return hostile_letters.write(road.engine)
 
 
-def test_each_is_listed_shown_and_exported(road: Road, admin: Client, letters: dict[str, str]) -> None:
+def test_each_is_listed_shown_and_exported(
+    road: Road, admin: Client, letters: dict[str, str]
+) -> None:
     assert admin.get(LIST).status_code == 200
     for name, id in letters.items():
         page = admin.get(f"{LIST}{id}/change/")
@@ -32,7 +34,14 @@ def test_each_is_listed_shown_and_exported(road: Road, admin: Client, letters: d
 
 def test_each_is_repaired(road: Road, admin: Client, letters: dict[str, str]) -> None:
     for name, id in letters.items():
-        for document in ("[" * 2_000, '{"a":' * 500 + "1" + "}" * 500, "9" * 5_000, "[]", "{", '{"a":"\\ud800"}'):
+        for document in (
+            "[" * 2_000,
+            '{"a":' * 500 + "1" + "}" * 500,
+            "9" * 5_000,
+            "[]",
+            "{",
+            '{"a":"\\ud800"}',
+        ):
             page = admin.post(f"{LIST}{id}/repair/", {"document": document, "replay": "1"})
             assert page.status_code == 200, name
             assert page.context["form"].errors["document"], name
@@ -41,9 +50,13 @@ def test_each_is_repaired(road: Road, admin: Client, letters: dict[str, str]) ->
     assert road.backlog_size() == len(letters)
 
 
-def test_a_waiting_job_with_such_a_document_is_shown(road: Road, admin: Client, letters: dict[str, str]) -> None:
+def test_a_waiting_job_with_such_a_document_is_shown(
+    road: Road, admin: Client, letters: dict[str, str]
+) -> None:
     for id in letters.values():
-        admin.post(f"{LIST}{id}/repair/", {"document": REPAIRED, "replay": "1", "even_if_newer": "on"})
+        admin.post(
+            f"{LIST}{id}/repair/", {"document": REPAIRED, "replay": "1", "even_if_newer": "on"}
+        )
     changed = sa.text("UPDATE trackrelay_backlog SET body = CAST(:body AS json) WHERE job_id = :id")
     with road.engine.begin() as connection:
         for name, body in hostile_letters.BODIES.items():

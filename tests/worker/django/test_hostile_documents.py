@@ -39,15 +39,22 @@ def test_every_page_of_a_hostile_letter_can_be_read(hostile: list[str], admin: C
             assert "<script>alert" not in content(answer)
 
 
-def test_a_document_that_json_cannot_hold_is_shown_as_it_is(hostile: list[str], admin: Client) -> None:
-    pages = {name: content(admin.get(f"{LIST}{id}/change/")) for name, id in zip(BODIES, hostile, strict=False)}
+def test_a_document_that_json_cannot_hold_is_shown_as_it_is(
+    hostile: list[str], admin: Client
+) -> None:
+    pages = {
+        name: content(admin.get(f"{LIST}{id}/change/"))
+        for name, id in zip(BODIES, hostile, strict=False)
+    }
     assert "[" * 100 in pages["deep"]
     assert "1e400" in pages["infinite"]
     assert "\\ud800" in pages["surrogate"]
     assert "9" * 100 in pages["digits"]
 
 
-def test_hostile_letters_are_listed_replayed_and_exported_like_others(hostile: list[str], admin: Client) -> None:
+def test_hostile_letters_are_listed_replayed_and_exported_like_others(
+    hostile: list[str], admin: Client
+) -> None:
     listed = admin.get(LIST)
     assert listed.status_code == 200
     assert {str(each) for each in listed.context["cl"].result_list} >= set(hostile)
@@ -69,7 +76,9 @@ DOCUMENTS = [
 ]
 
 
-def test_a_hostile_repair_is_refused_in_the_form(refusing: Road, letter: str, admin: Client) -> None:
+def test_a_hostile_repair_is_refused_in_the_form(
+    refusing: Road, letter: str, admin: Client
+) -> None:
     for document in DOCUMENTS:
         answer = admin.post(f"{LIST}{letter}/repair/", {"document": document, "replay": "1"})
         assert answer.status_code == 200

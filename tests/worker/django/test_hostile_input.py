@@ -29,7 +29,9 @@ def hostile(refusing: Road, letter: str) -> list[str]:
     return copies(refusing.engine, letter, ROWS)
 
 
-def test_odd_times_and_long_texts_are_listed_shown_and_exported(hostile: list[str], admin: Client) -> None:
+def test_odd_times_and_long_texts_are_listed_shown_and_exported(
+    hostile: list[str], admin: Client
+) -> None:
     listed = admin.get(LIST)
     assert {str(each) for each in listed.context["cl"].result_list} >= set(hostile)
     for id in hostile:
@@ -66,7 +68,9 @@ IDS = ["%00", "a%00b", "x" * 5_000, "%0A", "..", "%2F%2F", "_5F_00", "%F0%9F%92%
 PAGES = ["", "change/", "repair/", "history/", "delete/"]
 
 
-def test_filters_and_ids_that_mean_nothing_are_no_errors_of_the_server(letter: str, admin: Client) -> None:
+def test_filters_and_ids_that_mean_nothing_are_no_errors_of_the_server(
+    letter: str, admin: Client
+) -> None:
     for place in (LIST, BACKLOG):
         for query in QUERIES:
             assert admin.get(place, query, follow=True).status_code in (200, 400), query
@@ -85,7 +89,9 @@ def test_ids_that_nothing_has_are_acted_on_like_none(letter: str, admin: Client)
             assert admin.post(LIST, chosen, follow=True).status_code == 200
 
 
-def test_an_id_with_signs_that_addresses_escape_has_its_own_pages(refusing: Road, letter: str, admin: Client) -> None:
+def test_an_id_with_signs_that_addresses_escape_has_its_own_pages(
+    refusing: Road, letter: str, admin: Client
+) -> None:
     odd = "a/b?c=_5F #%41"
     with refusing.engine.begin() as connection:
         renamed = "UPDATE trackrelay_dead_letters SET job_id = :odd WHERE job_id = :letter"
@@ -101,14 +107,62 @@ def test_an_id_with_signs_that_addresses_escape_has_its_own_pages(refusing: Road
 
 TEXTS = [
     *("", "0", "1", "-1", "9" * 30, "1e400", "NaN", "true", "None", "open", "all", "discarded"),
-    *("\x00", "a\x00b", "\n", "'", '"', "%", "%00", "(", "[", "{", "..", "/", "//", "\\", "é", "💩"),
-    *("x" * 3_000, "2026-13-45", "9999-12-31", "0000-01-01", "infinity", "id:42", "ada@example.com"),
+    *(
+        "\x00",
+        "a\x00b",
+        "\n",
+        "'",
+        '"',
+        "%",
+        "%00",
+        "(",
+        "[",
+        "{",
+        "..",
+        "/",
+        "//",
+        "\\",
+        "é",
+        "💩",
+    ),
+    *(
+        "x" * 3_000,
+        "2026-13-45",
+        "9999-12-31",
+        "0000-01-01",
+        "infinity",
+        "id:42",
+        "ada@example.com",
+    ),
     *("[" * 3_000, '{"a":' * 500, '{"n":1e400}', '{"s":"\\ud800"}', "{}", "null"),
 ]
 FIELDS = ["job_id", "key", "operation", "reason", "source", "died_at", "raw", "body", "history"]
 FIELDS += ["state", "status", "attempts", "enqueued_at", "shard", "lane", "position", "due_at"]
-LOOKUPS = ["", "__exact", "__in", "__gte", "__isnull", "__regex", "__year", "__date", "__contains", "__x"]
-NAMES = ["q", "p", "o", "e", "all", "_to_field", "_popup", "_changelist_filters", "state", "_facets", ""]
+LOOKUPS = [
+    "",
+    "__exact",
+    "__in",
+    "__gte",
+    "__isnull",
+    "__regex",
+    "__year",
+    "__date",
+    "__contains",
+    "__x",
+]
+NAMES = [
+    "q",
+    "p",
+    "o",
+    "e",
+    "all",
+    "_to_field",
+    "_popup",
+    "_changelist_filters",
+    "state",
+    "_facets",
+    "",
+]
 
 
 def request(chance: random.Random, ids: list[str]) -> tuple[str, str, dict[str, Any]]:
@@ -124,7 +178,9 @@ def request(chance: random.Random, ids: list[str]) -> tuple[str, str, dict[str, 
         ]
     )
     names = [*NAMES, *(field + lookup for field in FIELDS for lookup in LOOKUPS)]
-    values: dict[str, Any] = {chance.choice(names): chance.choice(TEXTS) for _ in range(chance.randrange(3))}
+    values: dict[str, Any] = {
+        chance.choice(names): chance.choice(TEXTS) for _ in range(chance.randrange(3))
+    }
     if chance.random() < 0.5:
         return "GET", place, values
     own = {
@@ -165,5 +221,9 @@ def test_no_request_whatever_is_an_error_of_the_server(
             answer = getattr(admin, method.lower())(place, values)
             content(answer)
         except Exception as error:
-            raise AssertionError(f"request {number}: {method} {place!r:.300} {values!r:.600}") from error
-        assert answer.status_code < 500, f"request {number}: {method} {place!r:.300} {values!r:.600}"
+            raise AssertionError(
+                f"request {number}: {method} {place!r:.300} {values!r:.600}"
+            ) from error
+        assert answer.status_code < 500, (
+            f"request {number}: {method} {place!r:.300} {values!r:.600}"
+        )

@@ -45,7 +45,9 @@ class Accounts:
     def end_hold(self, before: Before, *, interrupted: bool) -> None:
         """A holder that ends well has written down whatever it sent."""
         seen = self._world.look()
-        unsettled = [job.id for job in self._world.api.effects[before.effects :] if job.id not in seen.ledger]
+        unsettled = [
+            job.id for job in self._world.api.effects[before.effects :] if job.id not in seen.ledger
+        ]
         if interrupted:
             self._holds_that_died += 1
             self._interrupted.update(unsettled)
@@ -74,15 +76,21 @@ class Accounts:
         """What is true once everything has been worked off."""
         seen = self._world.look()
         assert not seen.in_streams, f"still in a stream: {self._named(seen.in_streams)}"
-        assert not seen.rows, f"waiting for ever: {[(self.number_of(row.id), row) for row in seen.rows]}"
+        assert not seen.rows, (
+            f"waiting for ever: {[(self.number_of(row.id), row) for row in seen.rows]}"
+        )
         dead = {id for id, (state, _) in seen.letters.items() if state != "delivered"}
         assert not dead & seen.ledger - self._world.said.discarded, (
             f"dead and delivered: {self._named(dead & seen.ledger)}"
         )
         on_their_way = [id for id, (state, _) in seen.letters.items() if state == "replaying"]
-        assert not on_their_way, f"letters that are said to be on their way: {self._named(on_their_way)}"
+        assert not on_their_way, (
+            f"letters that are said to be on their way: {self._named(on_their_way)}"
+        )
         taken = {job.id for job in self._world.api.effects}
-        assert seen.ledger <= taken, f"in the ledger, and never taken: {self._named(seen.ledger - taken)}"
+        assert seen.ledger <= taken, (
+            f"in the ledger, and never taken: {self._named(seen.ledger - taken)}"
+        )
 
     def _check_nothing_is_lost(self, seen: Seen) -> None:
         places = {(row.id, row.key) for row in seen.rows}
@@ -92,13 +100,18 @@ class Accounts:
         shard_of = self._shards()
         covered = set(seen.settled)
         for call in self._world.said.calls:
-            if all((call.id, key) in places or call.id in by_shard.get(shard_of[key], ()) for key in call.keys):
+            if all(
+                (call.id, key) in places or call.id in by_shard.get(shard_of[key], ())
+                for key in call.keys
+            ):
                 covered.add(call.id)
         lost = self._world.said.ids - covered
         assert not lost, f"lost: {self._named(lost)}, {seen}"
 
     def _shards(self) -> dict[str, int]:
-        plain = [f"id:p{number}" for number in range(5)] + [f"anonymous:a{number}" for number in range(5)]
+        plain = [f"id:p{number}" for number in range(5)] + [
+            f"anonymous:a{number}" for number in range(5)
+        ]
         return {self._world.stored(key): self._world.shard_of(key) for key in plain}
 
     def _check_due_times(self, seen: Seen) -> None:
@@ -106,7 +119,9 @@ class Accounts:
         for row in seen.rows:
             is_first = (row.shard, row.lane, row.key) not in begun
             begun.add((row.shard, row.lane, row.key))
-            assert row.is_timed == is_first, f"{'first' if is_first else 'not first'}, and due is {row.is_timed}: {row}"
+            assert row.is_timed == is_first, (
+                f"{'first' if is_first else 'not first'}, and due is {row.is_timed}: {row}"
+            )
 
     def _check_dead_letters(self, seen: Seen) -> None:
         api = self._world.api
@@ -116,7 +131,9 @@ class Accounts:
                 "exhausted": api.failed_alone[id] >= MAX_ATTEMPTS,
                 "crashed": self._holds_that_died >= MAX_DELIVERIES,
             }
-            assert rightly.get(reason), f"job {self.number_of(id)} is a dead letter, {reason}, and should not be"
+            assert rightly.get(reason), (
+                f"job {self.number_of(id)} is a dead letter, {reason}, and should not be"
+            )
 
     def _named(self, ids: object) -> list[int]:
         return sorted(self.number_of(id) for id in ids)  # type: ignore[attr-defined]

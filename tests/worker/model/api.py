@@ -25,7 +25,10 @@ DENIED = Verdict(problem="denied", message="wrong key")
 
 def refusal(message: str, status: int = 400) -> Answer:
     """A refusal of a whole request in the API's own shape."""
-    return Answer(status, msgspec.json.encode({"errors": [{"reason": "invalid", "field": "x", "message": message}]}))
+    return Answer(
+        status,
+        msgspec.json.encode({"errors": [{"reason": "invalid", "field": "x", "message": message}]}),
+    )
 
 
 @dataclass
@@ -103,14 +106,19 @@ class AnythingApi:
             return Answer(503, b"sick"), []
         refused = [index for index, mood in enumerate(moods) if mood in ("bad", "poison")]
         if not refused:
-            return (Answer(204, b"") if "/forms/" in request.path else Answer(200, b"{}")), list(jobs)
+            return (Answer(204, b"") if "/forms/" in request.path else Answer(200, b"{}")), list(
+                jobs
+            )
         if request.kind != "batch":
             self.refused.add(jobs[0].id)
             return refusal(f"no {jobs[0].id}"), []
         if "poison" in moods:
             return refusal("poison"), []
         self.refused.update(jobs[index].id for index in refused)
-        errors = [{"batch_index": index, "reason": "invalid", "message": f"no {jobs[index].id}"} for index in refused]
+        errors = [
+            {"batch_index": index, "reason": "invalid", "message": f"no {jobs[index].id}"}
+            for index in refused
+        ]
         return (
             Answer(207, msgspec.json.encode({"errors": errors})),
             [job for index, job in enumerate(jobs) if index not in refused],
@@ -122,6 +130,11 @@ def _carried(request: Request) -> list[Job]:
         return here.jobs
     bodies: list[Any] = [request.body]
     if request.kind == "batch":
-        bodies = [bytes(each) for each in msgspec.json.decode(request.body, type=dict[str, list[msgspec.Raw]])["batch"]]
+        bodies = [
+            bytes(each)
+            for each in msgspec.json.decode(request.body, type=dict[str, list[msgspec.Raw]])[
+                "batch"
+            ]
+        ]
     of_body = {job.body: job for job in here.jobs}
     return [of_body[body] for body in bodies]

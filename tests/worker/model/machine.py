@@ -41,7 +41,10 @@ shards = st.integers(0, 2)
 lanes = st.sampled_from(LANES)
 answers = st.lists(st.sampled_from(ANSWERS), max_size=3).map(tuple)
 faults = st.none() | st.builds(
-    Fault, st.sampled_from(("killed", "killed", "no postgres", "no redis")), points, st.integers(1, 2)
+    Fault,
+    st.sampled_from(("killed", "killed", "no postgres", "no redis")),
+    points,
+    st.integers(1, 2),
 )
 
 
@@ -73,7 +76,9 @@ class Saying:
             case "event":
                 return operations.track(who, label, {}, idempotency_key=key)
             case "event with attributes":
-                return operations.track(who, label, {}, person_attributes={"label": label}, idempotency_key=key)
+                return operations.track(
+                    who, label, {}, person_attributes={"label": label}, idempotency_key=key
+                )
             case "large":
                 return operations.track(who, label, {"text": LARGE}, idempotency_key=key)
             case "anonymous event":
@@ -81,10 +86,14 @@ class Saying:
             case "identify":
                 return operations.identify(who, {"label": label}, idempotency_key=key)
             case "join":
-                return operations.identify(who, {"label": label}, anonymous_id=self.anonymous, idempotency_key=key)
+                return operations.identify(
+                    who, {"label": label}, anonymous_id=self.anonymous, idempotency_key=key
+                )
             case "merge":
                 other = PEOPLE[PEOPLE.index(who) - 1]
-                return operations.merge(primary=Person(id=who), secondary=Person(id=other), idempotency_key=key)
+                return operations.merge(
+                    primary=Person(id=who), secondary=Person(id=other), idempotency_key=key
+                )
             case "delete":
                 return operations.delete_person(who, idempotency_key=key)
             case "suppress":
@@ -131,7 +140,11 @@ class Road(RuleBasedStateMachine):
             self._enqueue(operation, each.lane)
 
     @precondition(lambda self: self.said)
-    @rule(which=st.lists(st.integers(0, 100), min_size=1, max_size=3), lane=lanes, otherwise=st.booleans())
+    @rule(
+        which=st.lists(st.integers(0, 100), min_size=1, max_size=3),
+        lane=lanes,
+        otherwise=st.booleans(),
+    )
     def say_again(self, which: list[int], lane: str, otherwise: bool) -> None:
         """Calls that were made already; or under the same idempotency key, but with another second key."""
         for each in which:
@@ -184,8 +197,12 @@ class Road(RuleBasedStateMachine):
             self._lease_runs_out(shard)
 
     @precondition(lambda self: self.sleeper is None)
-    @rule(shard=shards, answers=answers, point=points, nth=st.integers(1, 2), runs_out=st.booleans())
-    def fall_asleep(self, shard: int, answers: tuple[str, ...], point: str, nth: int, runs_out: bool) -> None:
+    @rule(
+        shard=shards, answers=answers, point=points, nth=st.integers(1, 2), runs_out=st.booleans()
+    )
+    def fall_asleep(
+        self, shard: int, answers: tuple[str, ...], point: str, nth: int, runs_out: bool
+    ) -> None:
         """A holder falls asleep, most likely for longer than its lease."""
         before = self.accounts.begin_hold()
         plan = Plan(answers, Fault("asleep", point, nth))
@@ -240,7 +257,9 @@ class Road(RuleBasedStateMachine):
     # -- people
 
     @rule(
-        what=st.sampled_from(("credentials", "resume", "pause", "one shard", "two shards", "three shards")),
+        what=st.sampled_from(
+            ("credentials", "resume", "pause", "one shard", "two shards", "three shards")
+        ),
         shard=shards,
     )
     def operate(self, what: str, shard: int) -> None:
@@ -252,7 +271,9 @@ class Road(RuleBasedStateMachine):
             self._reshard(counts[what])
         else:
             with suppress(OperationalError):  # somebody is in the middle of a commit
-                self.world.pause(shard % self.world.shards if what == "pause" else None, what == "pause")
+                self.world.pause(
+                    shard % self.world.shards if what == "pause" else None, what == "pause"
+                )
 
     def _reshard(self, count: int) -> None:
         if self.sleeper is not None:
@@ -274,13 +295,17 @@ class Road(RuleBasedStateMachine):
         states: Any = frozenset({"open", "discarded"} if discarded else {"open"})
         seen = self.world.look()
         letters = sorted(
-            (self.accounts.number_of(id), id) for id, (state, _) in seen.letters.items() if state in states
+            (self.accounts.number_of(id), id)
+            for id, (state, _) in seen.letters.items()
+            if state in states
         )
         if not letters:
             return
         ids = list(dict.fromkeys(letters[each % len(letters)][1] for each in which))
         try:
-            outcomes = list(self.world.replayer.replay(ids, Wanted(even_if_newer=even_if_newer, states=states)))
+            outcomes = list(
+                self.world.replayer.replay(ids, Wanted(even_if_newer=even_if_newer, states=states))
+            )
         except OperationalError:
             return
         replayed = [each.job for outcome in outcomes for each in outcome.replays]
@@ -303,7 +328,9 @@ class Road(RuleBasedStateMachine):
         """Somebody discards a dead letter."""
         seen = self.world.look()
         letters = sorted(
-            (self.accounts.number_of(id), id) for id, (state, _) in seen.letters.items() if state == "open"
+            (self.accounts.number_of(id), id)
+            for id, (state, _) in seen.letters.items()
+            if state == "open"
         )
         if letters:
             _, id = letters[which % len(letters)]
@@ -355,6 +382,8 @@ class Road(RuleBasedStateMachine):
 def _with_another_second_key(before: Operation) -> Operation:
     who, anonymous = (key.partition(":")[2] for key in before.keys)
     other = ANONYMOUS[ANONYMOUS.index(anonymous) - 1]
-    operation = operations.identify(who, {"label": "again"}, anonymous_id=other, idempotency_key=before.idempotency_key)
+    operation = operations.identify(
+        who, {"label": "again"}, anonymous_id=other, idempotency_key=before.idempotency_key
+    )
     assert operation.id == before.id
     return operation

@@ -17,7 +17,15 @@ from sqlalchemy.exc import OperationalError
 
 from tests.support.waiting import patient
 from tests.worker.delivery.in_process import Worker
-from trackrelay.worker.delivery import breaker, cycle, lease, outcomes, rate_limiter, sender, shard_queue
+from trackrelay.worker.delivery import (
+    breaker,
+    cycle,
+    lease,
+    outcomes,
+    rate_limiter,
+    sender,
+    shard_queue,
+)
 from trackrelay.worker.delivery.sender import Sender
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage.stored_job import Job
@@ -91,7 +99,9 @@ def reach(point: str) -> None:
             here.dead = True
             raise Killed(point)
         case "no postgres":
-            raise OperationalError("", {}, Exception("the server closed the connection unexpectedly"))
+            raise OperationalError(
+                "", {}, Exception("the server closed the connection unexpectedly")
+            )
         case "no redis":
             raise redis.ConnectionError("away")
         case "asleep":

@@ -78,7 +78,9 @@ def _calls_out_of_order(said: Said, effects: Sequence[Job]) -> list[str]:
                 if earlier.began > later.began:
                     found.append(f"{later.id} overtook {earlier.id} in {lane}, {key}")
                 elif (earlier.is_barrier or later.is_barrier) and earlier.ended > later.began:
-                    found.append(f"{later.id} did not wait for {earlier.id} in {lane}, {key}: one is a barrier")
+                    found.append(
+                        f"{later.id} did not wait for {earlier.id} in {lane}, {key}: one is a barrier"
+                    )
     return found
 
 
@@ -100,11 +102,17 @@ def _places(said: Said, effects: Sequence[Job]) -> dict[tuple[str, str], list[_P
     operation_of = {call.id: call.operation for call in said.calls}
     for (lane, key, id), at in moments.items():
         # Its two keys may have taken their places in different lanes.
-        if (lane, id) not in began or key not in keys_of[id] or (len(keys_of[id]) > 1 and len(lanes[id]) > 1):
+        if (
+            (lane, id) not in began
+            or key not in keys_of[id]
+            or (len(keys_of[id]) > 1 and len(lanes[id]) > 1)
+        ):
             continue
         last = at[-1] if id in said.discarded else at[0]
         is_barrier = operation_of[id] in BARRIERS
-        places[lane, key].append(_Place(id, at[0], last, began[lane, id], ended[lane, id], is_barrier))
+        places[lane, key].append(
+            _Place(id, at[0], last, began[lane, id], ended[lane, id], is_barrier)
+        )
     return places
 
 
@@ -113,7 +121,11 @@ def _replays_out_of_order(said: Said, effects: Sequence[Job]) -> list[str]:
     for replay in said.replays:
         again = [r for r in said.replays if r.id == replay.id and r.moment > replay.moment]
         end = again[0].effects_before if again else len(effects)
-        own = [i for i in range(replay.effects_before, end) if effects[i].id == replay.id and effects[i].replayed]
+        own = [
+            i
+            for i in range(replay.effects_before, end)
+            if effects[i].id == replay.id and effects[i].replayed
+        ]
         if not own:
             continue
         for key in replay.keys:
@@ -126,16 +138,25 @@ def _replays_out_of_order(said: Said, effects: Sequence[Job]) -> list[str]:
                 ):
                     found.append(f"{replay.id}, replayed, overtook {job.id} of {key}")
             for call in said.calls:
-                if call.lane != "bulk" or call.moment < replay.moment or key not in call.keys or call.id == replay.id:
+                if (
+                    call.lane != "bulk"
+                    or call.moment < replay.moment
+                    or key not in call.keys
+                    or call.id == replay.id
+                ):
                     continue
                 earlier = any(c.id == call.id and c.moment < replay.moment for c in said.calls)
                 sooner = [
                     i
                     for i in range(replay.effects_before, own[0])
-                    if effects[i].id == call.id and effects[i].lane == "bulk" and not effects[i].replayed
+                    if effects[i].id == call.id
+                    and effects[i].lane == "bulk"
+                    and not effects[i].replayed
                 ]
                 if sooner and not earlier:
-                    found.append(f"{call.id} overtook {replay.id}, which was replayed before, of {key}")
+                    found.append(
+                        f"{call.id} overtook {replay.id}, which was replayed before, of {key}"
+                    )
     return found
 
 

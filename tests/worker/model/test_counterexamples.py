@@ -64,7 +64,9 @@ def test_nor_if_the_two_shards_read_them_at_the_same_moment(anew: World) -> None
     assert anew.look().ledger == {one.id, two.id}
 
 
-def test_a_repeat_whose_second_key_is_elsewhere_leaves_nothing_behind_when_the_first_is_delivered(anew: World) -> None:
+def test_a_repeat_whose_second_key_is_elsewhere_leaves_nothing_behind_when_the_first_is_delivered(
+    anew: World,
+) -> None:
     said = join(ANONYMOUS_BESIDE, idempotency_key="k")
     anew.producer.enqueue(said)
     anew.producer.enqueue(join(ANONYMOUS, idempotency_key="k"))
@@ -75,7 +77,9 @@ def test_a_repeat_whose_second_key_is_elsewhere_leaves_nothing_behind_when_the_f
     assert anew.look().ledger == {said.id, after.id}
 
 
-def test_a_job_across_shards_whose_letter_is_discarded_between_two_reads_leaves_nothing_behind(anew: World) -> None:
+def test_a_job_across_shards_whose_letter_is_discarded_between_two_reads_leaves_nothing_behind(
+    anew: World,
+) -> None:
     said = join(idempotency_key="k")
     anew.api.moods[said.id] = "bad"
     anew.producer.enqueue(said)
@@ -119,7 +123,9 @@ def test_a_discarded_letter_is_not_replayed_while_its_job_waits_again(anew: Worl
     assert anew.look().letters[said.id][0] == "discarded"
 
 
-def test_a_discarded_letter_that_is_replayed_while_its_job_is_in_hand_is_not_delivered_twice(anew: World) -> None:
+def test_a_discarded_letter_that_is_replayed_while_its_job_is_in_hand_is_not_delivered_twice(
+    anew: World,
+) -> None:
     said = operations.submit_form("f", Person(id=PERSON), {"a": "b"}, idempotency_key="k")
     discarded(anew, said)
     anew.producer.enqueue(said)

@@ -128,6 +128,8 @@ def test_whatever_each_request_comes_to_no_job_passes_one_of_its_keys_that_waits
             stopped = stopped or job.id in waits
         waiting = [each.job.id for each in round.settled.waiting if key in each.job.keys]
         assert waiting == sorted(waiting), f"the backlog of {key}"
-        assert [id for id in tried if id in {job.id for job in of_key}] == [job.id for job in of_key if job.id in tried]
+        assert [id for id in tried if id in {job.id for job in of_key}] == [
+            job.id for job in of_key if job.id in tried
+        ]
     for key in waiting_keys:
         assert all(job.id in waits for job in jobs if key in job.keys)

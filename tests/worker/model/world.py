@@ -135,9 +135,15 @@ class World:
                     "ORDER BY shard, lane, key, position"
                 )
             ]
-            ledger = frozenset(row.id for row in connection.exec_driver_sql("SELECT id FROM trackrelay_ledger"))
-            letters = connection.exec_driver_sql("SELECT job_id, state, reason FROM trackrelay_dead_letters")
-            return Seen(streams, rows, ledger, {row.job_id: (row.state, row.reason) for row in letters})
+            ledger = frozenset(
+                row.id for row in connection.exec_driver_sql("SELECT id FROM trackrelay_ledger")
+            )
+            letters = connection.exec_driver_sql(
+                "SELECT job_id, state, reason FROM trackrelay_dead_letters"
+            )
+            return Seen(
+                streams, rows, ledger, {row.job_id: (row.state, row.reason) for row in letters}
+            )
 
     def _objections(self, jobs: Sequence[Job]) -> list[str]:
         with self.engine.connect() as connection:

@@ -5,7 +5,9 @@ import os
 from celery import Celery, shared_task
 from redis import Redis
 
-app = Celery("somebody", broker=os.environ["NEIGHBOUR_REDIS_URL"], backend=os.environ["NEIGHBOUR_REDIS_URL"])
+app = Celery(
+    "somebody", broker=os.environ["NEIGHBOUR_REDIS_URL"], backend=os.environ["NEIGHBOUR_REDIS_URL"]
+)
 
 
 @shared_task

@@ -30,9 +30,13 @@ def test_every_user_of_the_docs_is_there() -> None:
 
 
 def test_our_user_sets_up_delivers_and_looks(
-    guarded: Callable[[str, str], str], worker_settings: dict[str, str], start_worker: Callable[..., Any]
+    guarded: Callable[[str, str], str],
+    worker_settings: dict[str, str],
+    start_worker: Callable[..., Any],
 ) -> None:
-    run = CommandLine({**worker_settings, "TRACKRELAY_REDIS_URL": guarded("trackrelay", "PASSWORD")})
+    run = CommandLine(
+        {**worker_settings, "TRACKRELAY_REDIS_URL": guarded("trackrelay", "PASSWORD")}
+    )
 
     assert run("migrate").code == 0
     worker = start_worker(run.settings)
@@ -47,9 +51,16 @@ def test_our_user_sets_up_delivers_and_looks(
     assert "NOPERM" not in worker.output
 
 
-def test_our_user_reaches_nothing_of_the_application_s_and_empties_nothing(guarded: Callable[[str, str], str]) -> None:
+def test_our_user_reaches_nothing_of_the_application_s_and_empties_nothing(
+    guarded: Callable[[str, str], str],
+) -> None:
     with redis.Redis.from_url(guarded("trackrelay", "PASSWORD")) as ours:
-        for refused in (ours.flushdb, ours.flushall, lambda: ours.get("cart:1"), lambda: ours.set("cart:1", "x")):
+        for refused in (
+            ours.flushdb,
+            ours.flushall,
+            lambda: ours.get("cart:1"),
+            lambda: ours.set("cart:1", "x"),
+        ):
             with pytest.raises(redis.exceptions.NoPermissionError):
                 refused()
 
@@ -61,5 +72,8 @@ def test_the_application_s_user_empties_no_database(guarded: Callable[[str, str]
             with pytest.raises(redis.exceptions.NoPermissionError):
                 refused()
         assert theirs.get("cart:1") == b"x"
-    with redis.Redis.from_url(guarded("default", "x")) as nobody, pytest.raises(redis.AuthenticationError):
+    with (
+        redis.Redis.from_url(guarded("default", "x")) as nobody,
+        pytest.raises(redis.AuthenticationError),
+    ):
         nobody.ping()

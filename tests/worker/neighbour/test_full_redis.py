@@ -33,7 +33,11 @@ def test_workers_outlive_a_redis_at_its_maxmemory_and_go_on_by_themselves(
         jobs = [road.producer.track(str(person), "seen") for person in range(50)]
         fill(road.redis)
         wait_until(
-            lambda: "Cannot connect" in worker.output or "Connection to broker lost" in worker.output, 20, "trouble"
+            lambda: (
+                "Cannot connect" in worker.output or "Connection to broker lost" in worker.output
+            ),
+            20,
+            "trouble",
         )
         assert (worker.running, beat.running) == (True, True)
 

@@ -27,12 +27,24 @@ def somebody(redis_url: str, worker_log: Callable[[str], Path]) -> Iterator[Chil
     with log.open("ab") as output:
         child = ChildProcess(
             "somebody's worker",
-            [sys.executable, "-m", "celery", "-A", "somebody", "worker", "--concurrency=2", "-l", "info"],
+            [
+                sys.executable,
+                "-m",
+                "celery",
+                "-A",
+                "somebody",
+                "worker",
+                "--concurrency=2",
+                "-l",
+                "info",
+            ],
             env=neighbour_environment(redis_url),
             cwd=HERE,
             output=output.fileno(),
         ).start()
-    wait_until(lambda: b"ready" in log.read_bytes(), 30, lambda: f"somebody's worker: {log.read_text()}")
+    wait_until(
+        lambda: b"ready" in log.read_bytes(), 30, lambda: f"somebody's worker: {log.read_text()}"
+    )
     yield child
     child.kill()
 
@@ -59,7 +71,12 @@ def test_their_tasks_and_ours_run_side_by_side_and_a_shutdown_reaches_only_its_o
     ours = start_worker(road.settings)
     jobs = [road.producer.track(str(person), "seen", {}) for person in range(50)]
     for _ in range(3):
-        assert call(redis_url, "print([add.delay(n, 1).get(timeout=20) for n in range(10)][-1])").strip() == "10"
+        assert (
+            call(
+                redis_url, "print([add.delay(n, 1).get(timeout=20) for n in range(10)][-1])"
+            ).strip()
+            == "10"
+        )
     road.wait_delivered(jobs)
     assert int(redis.Redis.from_url(redis_url).get("somebody:runs") or 0) == 30
 
@@ -85,7 +102,9 @@ def test_our_shutdown_leaves_their_worker_running(
     assert call(redis_url, "print(add.delay(1, 1).get(timeout=20))").strip() == "2"
 
 
-def test_every_key_of_ours_in_redis_carries_our_name(road: Road, redis_url: str, start_worker: Any) -> None:
+def test_every_key_of_ours_in_redis_carries_our_name(
+    road: Road, redis_url: str, start_worker: Any
+) -> None:
     start_worker(road.settings)
     road.wait_delivered([road.producer.track("42", "seen", {})])
     names = [name.decode() for name in redis.Redis.from_url(redis_url).scan_iter()]
@@ -93,7 +112,9 @@ def test_every_key_of_ours_in_redis_carries_our_name(road: Road, redis_url: str,
     assert [name for name in names if not name.startswith("trackrelay:")] == []
 
 
-def test_an_applications_shared_tasks_stay_with_its_own_app(redis_url: str, database_url: str) -> None:
+def test_an_applications_shared_tasks_stay_with_its_own_app(
+    redis_url: str, database_url: str
+) -> None:
     code = (
         "from celery import Celery, shared_task, current_app\n"
         "theirs = Celery('theirs')\n"
@@ -106,7 +127,11 @@ def test_an_applications_shared_tasks_stay_with_its_own_app(redis_url: str, data
         "TRACKRELAY_DATABASE_URL": database_url,
     }
     printed = subprocess.run(
-        [sys.executable, "-c", code], env=clean_environment() | settings, check=True, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        env=clean_environment() | settings,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout
     assert printed.split() == ["theirs", "theirs"]
 
@@ -155,7 +180,9 @@ def test_their_next_migration_drops_our_tables_only_if_nobody_told_it_not_to(
     engine.dispose()
     versions = tmp_path / "flask_migrations" / "versions"
 
-    assert "No changes in schema detected" in flask(url, tmp_path, "migrate", "-m", "next", filters=True)
+    assert "No changes in schema detected" in flask(
+        url, tmp_path, "migrate", "-m", "next", filters=True
+    )
     assert len(list(versions.glob("*.py"))) == 1
 
     flask(url, tmp_path, "migrate", "-m", "next")
@@ -208,6 +235,8 @@ def django(url: str, *arguments: str) -> str:
 
 
 def run(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=patient(90))
+    done = subprocess.run(
+        command, check=False, env=environment, capture_output=True, text=True, timeout=patient(90)
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

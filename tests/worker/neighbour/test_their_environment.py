@@ -53,7 +53,17 @@ def test_a_worker_listens_at_our_queue_whatever_broker_its_command_line_names(
     with worker_log("worker").open("ab") as output:
         worker = ChildProcess(
             "the worker",
-            [sys.executable, "-m", "celery", "-A", "trackrelay", "-b", own_redis.url, "worker", "--concurrency=1"],
+            [
+                sys.executable,
+                "-m",
+                "celery",
+                "-A",
+                "trackrelay",
+                "-b",
+                own_redis.url,
+                "worker",
+                "--concurrency=1",
+            ],
             env=clean_environment() | road.settings,
             cwd=ROOT,
             output=output.fileno(),
@@ -66,7 +76,10 @@ def test_a_worker_listens_at_our_queue_whatever_broker_its_command_line_names(
 
 
 def test_a_beat_sends_to_our_queue_whatever_broker_the_environment_names(
-    road: Road, worker_log: Callable[[str], Path], own_redis: ValkeyProcess, their_environment: dict[str, str]
+    road: Road,
+    worker_log: Callable[[str], Path],
+    own_redis: ValkeyProcess,
+    their_environment: dict[str, str],
 ) -> None:
     with worker_log("beat").open("ab") as output:
         beat = ChildProcess(
@@ -83,7 +96,9 @@ def test_a_beat_sends_to_our_queue_whatever_broker_the_environment_names(
         beat.kill()
 
 
-def celery(road: Road, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def celery(
+    road: Road, environment: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "celery", "-A", "trackrelay", *arguments],
         env=clean_environment() | road.settings | environment,

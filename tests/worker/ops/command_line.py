@@ -31,7 +31,11 @@ class Answer:
     @property
     def lines(self) -> list[str]:
         """What is wrong, a line each."""
-        return [line.removeprefix("trackrelay: ") for line in self.err.splitlines() if line.startswith("trackrelay: ")]
+        return [
+            line.removeprefix("trackrelay: ")
+            for line in self.err.splitlines()
+            if line.startswith("trackrelay: ")
+        ]
 
     @property
     def json(self) -> Any:
@@ -56,14 +60,20 @@ class CommandLine:
     def __init__(self, settings: Mapping[str, str]) -> None:
         self.settings = dict(settings)
 
-    def __call__(self, *arguments: str, input: str | bytes | None = None, **changes: str | None) -> Answer:
+    def __call__(
+        self, *arguments: str, input: str | bytes | None = None, **changes: str | None
+    ) -> Answer:
         """In this process; `changes` are settings, None for one that is not set."""
-        result = CliRunner(env={**self.settings, **changes}).invoke(trackrelay, arguments, input=input)
+        result = CliRunner(env={**self.settings, **changes}).invoke(
+            trackrelay, arguments, input=input
+        )
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception  # what a user would see as a traceback
         return Answer(result.exit_code, result.stdout, result.stderr)
 
-    def process(self, *arguments: str, input: str | None = None, cwd: Path = ROOT, **changes: str) -> Answer:
+    def process(
+        self, *arguments: str, input: str | None = None, cwd: Path = ROOT, **changes: str
+    ) -> Answer:
         """In a process of its own, with the console script."""
         done = subprocess.run(
             [str(Path(sys.executable).with_name("trackrelay")), *arguments],

@@ -37,7 +37,9 @@ def start(road: Road, tmp_path: Path, worker_log: Callable[[str], Path]) -> Iter
         with worker_log(arguments[0]).open("wb") as log:
             environment = clean_environment() | road.settings | SOMEBODY_ELSES_CELERY
             running.append(
-                subprocess.Popen([SCRIPT, *arguments], cwd=tmp_path, env=environment, stdout=log, stderr=log)
+                subprocess.Popen(
+                    [SCRIPT, *arguments], cwd=tmp_path, env=environment, stdout=log, stderr=log
+                )
             )
         return running[-1]
 
@@ -48,7 +50,9 @@ def start(road: Road, tmp_path: Path, worker_log: Callable[[str], Path]) -> Iter
         process.wait()
 
 
-def test_a_worker_delivers_beside_an_application_with_a_worker_of_its_own(road: Road, start: Start) -> None:
+def test_a_worker_delivers_beside_an_application_with_a_worker_of_its_own(
+    road: Road, start: Start
+) -> None:
     worker = start("worker", "--pool", "threads", "--concurrency", "2", "-l", "info")
 
     road.wait_delivered([road.producer.track("42", "greeted")], timeout=40)
@@ -71,7 +75,9 @@ def test_an_option_celery_does_not_know_is_wrong_usage(road: Road, run: CommandL
     assert "No such option '--concurrancy'" in answer.err
 
 
-@pytest.mark.parametrize(("command", "option"), [("worker", "--concurrency"), ("beat", "--schedule")])
+@pytest.mark.parametrize(
+    ("command", "option"), [("worker", "--concurrency"), ("beat", "--schedule")]
+)
 def test_help_is_celerys_own_and_needs_no_settings(command: str, option: str) -> None:
     answer = CommandLine({}).process(command, "--help")
 

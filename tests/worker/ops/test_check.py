@@ -11,7 +11,9 @@ from .command_line import Answer, CommandLine
 
 
 def finding(answer: Answer, area: str, name: str) -> dict[str, str]:
-    (found,) = (each for each in answer.json["findings"] if (each["area"], each["name"]) == (area, name))
+    (found,) = (
+        each for each in answer.json["findings"] if (each["area"], each["name"]) == (area, name)
+    )
     return found
 
 
@@ -45,7 +47,9 @@ def test_an_evicting_redis_fails_it(road: Road, run: CommandLine) -> None:
 
     line = run("check").only_line()
 
-    assert line.startswith("Redis, eviction: allkeys-lru: when memory is full Redis throws away queued jobs")
+    assert line.startswith(
+        "Redis, eviction: allkeys-lru: when memory is full Redis throws away queued jobs"
+    )
 
 
 def test_what_is_only_at_stake_is_a_warning(road: Road, run: CommandLine) -> None:
@@ -63,14 +67,19 @@ def test_what_is_only_at_stake_is_a_warning(road: Road, run: CommandLine) -> Non
 def test_missing_credentials_are_named(road: Road, run: CommandLine) -> None:
     answer = run("check", CUSTOMERIO_SITE_ID=None, CUSTOMERIO_TRACK_API_KEY=None)
 
-    assert [line.partition(":")[0] for line in answer.lines] == ["CUSTOMERIO_SITE_ID", "CUSTOMERIO_TRACK_API_KEY"]
+    assert [line.partition(":")[0] for line in answer.lines] == [
+        "CUSTOMERIO_SITE_ID",
+        "CUSTOMERIO_TRACK_API_KEY",
+    ]
 
 
 def test_without_an_app_api_key_the_app_api_is_not_asked(road: Road, run: CommandLine) -> None:
     answer = run("check", "--json", CUSTOMERIO_APP_API_KEY=None)
 
     assert finding(answer, "Customer.io", "App API")["state"] == "skipped"
-    assert not [request for request in road.sandbox.requests() if request["path"].startswith("/v1/")]
+    assert not [
+        request for request in road.sandbox.requests() if request["path"].startswith("/v1/")
+    ]
 
 
 def test_a_database_user_who_may_not_write_fails_it(road: Road, run: CommandLine) -> None:
@@ -88,15 +97,25 @@ def test_a_database_user_who_may_not_write_fails_it(road: Road, run: CommandLine
 def test_a_database_with_fewer_shards_than_the_queue_fails_it(road: Road, run: CommandLine) -> None:
     road.redis.hset("trackrelay:config", "shards", 6)
 
-    assert "the queue in Redis has 6 shards, Postgres knows 4: nothing is delivered" in run("check").only_line()
+    assert (
+        "the queue in Redis has 6 shards, Postgres knows 4: nothing is delivered"
+        in run("check").only_line()
+    )
 
 
 def test_an_unknown_setting_fails_it_with_a_suggestion_and_a_service_link_does_not(
     road: Road, run: CommandLine
 ) -> None:
-    answer = run("check", TRACKRELAY_SHARD="3", TRACKRELAY_PORT_6379_TCP_ADDR="10.0.0.1", CUSTOMERIO_TRACK_APIKEY="x")
+    answer = run(
+        "check",
+        TRACKRELAY_SHARD="3",
+        TRACKRELAY_PORT_6379_TCP_ADDR="10.0.0.1",
+        CUSTOMERIO_TRACK_APIKEY="x",
+    )
 
-    assert answer.only_line() == "TRACKRELAY_SHARD: no such setting; did you mean TRACKRELAY_SHARDS?"
+    assert (
+        answer.only_line() == "TRACKRELAY_SHARD: no such setting; did you mean TRACKRELAY_SHARDS?"
+    )
     assert "CUSTOMERIO_TRACK_APIKEY" in answer.out  # may be somebody else's: a warning
 
 
@@ -112,7 +131,11 @@ def test_every_wrong_setting_is_a_finding_of_its_own() -> None:
     )
 
     wrong = {each.name: each.text for each in found if each.state == "wrong"}
-    assert sorted(wrong) == ["TRACKRELAY_BACKEND", "TRACKRELAY_ENQUEUE_TIMEOUT", "TRACKRELAY_MAX_ATTEMPTS"]
+    assert sorted(wrong) == [
+        "TRACKRELAY_BACKEND",
+        "TRACKRELAY_ENQUEUE_TIMEOUT",
+        "TRACKRELAY_MAX_ATTEMPTS",
+    ]
     assert wrong["TRACKRELAY_BACKEND"].startswith("must be one of redis, console, memory, off")
     assert not any("secret" in each.text for each in found)
 
@@ -125,7 +148,9 @@ def test_every_wrong_setting_is_a_finding_of_its_own() -> None:
         ({"maxmemory_policy": "allkeys-random"}, "wrong", "throws away queued jobs"),
     ],
 )
-def test_eviction_is_judged_by_what_it_would_throw_away(info: dict[str, str], state: str, words: str) -> None:
+def test_eviction_is_judged_by_what_it_would_throw_away(
+    info: dict[str, str], state: str, words: str
+) -> None:
     found = _eviction(info)
     assert found.state == state
     assert words in found.text
@@ -139,12 +164,15 @@ def test_eviction_is_judged_by_what_it_would_throw_away(info: dict[str, str], st
         ({"aof_enabled": 0}, "warning"),
     ],
 )
-def test_persistence_is_judged_by_what_a_crash_would_lose(info: dict[str, object], state: str) -> None:
+def test_persistence_is_judged_by_what_a_crash_would_lose(
+    info: dict[str, object], state: str
+) -> None:
     assert _persistence(info).state == state
 
 
 @pytest.mark.parametrize(
-    ("used", "limit", "state"), [(1, 0, "warning"), (10, 100_000_000, "ok"), (80_000_000, 100_000_000, "wrong")]
+    ("used", "limit", "state"),
+    [(1, 0, "warning"), (10, 100_000_000, "ok"), (80_000_000, 100_000_000, "wrong")],
 )
 def test_memory_is_judged_by_the_room_that_callers_have(used: int, limit: int, state: str) -> None:
     assert _memory({"used_memory": used, "maxmemory": limit}).state == state

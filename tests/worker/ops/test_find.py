@@ -31,10 +31,15 @@ def test_a_delivered_job_is_found_by_its_id(working_road: Road, run: CommandLine
     )
     assert (found["source"], found["idempotency_key"]) == ("tests", "A-1")
     assert [each["place"] for each in found["found_in"]] == ["ledger"]
-    assert f"delivered {job} person.event id:42  from tests  idempotency key A-1" in run("find", job).out
+    assert (
+        f"delivered {job} person.event id:42  from tests  idempotency key A-1"
+        in run("find", job).out
+    )
 
 
-def test_an_event_brings_the_identify_that_went_with_it(working_road: Road, run: CommandLine) -> None:
+def test_an_event_brings_the_identify_that_went_with_it(
+    working_road: Road, run: CommandLine
+) -> None:
     job = working_road.producer.track("42", "ordered", person_attributes={"orders": 1})
     working_road.wait_settled()
 
@@ -55,15 +60,22 @@ def test_a_job_is_found_in_the_stream_with_its_place_in_line(road: Road, run: Co
     assert "not read yet, 3 jobs before it" in run("find", job).out
 
 
-def test_in_an_entry_that_several_share_each_has_its_own_place(road: Road, run: CommandLine) -> None:
-    made = [operations.track("42", "bought", {"n": n}, person_attributes={"n": n}) for n in range(ENTRY_JOBS + 5)]
+def test_in_an_entry_that_several_share_each_has_its_own_place(
+    road: Road, run: CommandLine
+) -> None:
+    made = [
+        operations.track("42", "bought", {"n": n}, person_attributes={"n": n})
+        for n in range(ENTRY_JOBS + 5)
+    ]
     road.producer.enqueue_many(made)
     for index in (0, 3, ENTRY_JOBS, ENTRY_JOBS + 4):
         found = run("find", made[index].id, "--json").json["jobs"]
         assert {each["found_in"][0]["ahead"] for each in found} == {index}
 
 
-def test_of_many_that_wait_the_first_is_shown_and_all_are_counted(working_road: Road, run: CommandLine) -> None:
+def test_of_many_that_wait_the_first_is_shown_and_all_are_counted(
+    working_road: Road, run: CommandLine
+) -> None:
     with working_road.sandbox.outage():
         jobs = []
         for _ in range(12):
@@ -100,8 +112,12 @@ def test_what_waits_and_why_is_told(working_road: Road, run: CommandLine) -> Non
     assert "key_waits, behind 1 earlier job of its key" in told
 
 
-def test_a_dead_letter_is_shown_with_what_it_died_of_and_what_to_do(working_road: Road, run: CommandLine) -> None:
-    working_road.sandbox.add_fault(kind="reject", match={"name": "odd"}, message="odd is odd", field="name")
+def test_a_dead_letter_is_shown_with_what_it_died_of_and_what_to_do(
+    working_road: Road, run: CommandLine
+) -> None:
+    working_road.sandbox.add_fault(
+        kind="reject", match={"name": "odd"}, message="odd is odd", field="name"
+    )
     job = working_road.producer.track("42", "odd")
     working_road.wait_dead(job)
 
@@ -145,11 +161,16 @@ def test_a_secret_from_the_settings_hashes_as_the_workers_do(
     job = road.producer.track(Person(email=EMAIL), "greeted")
     road.wait_settled()
 
-    assert [each["id"] for each in run("find", "--person", f"email:{EMAIL}", "--json", **secret).json["jobs"]] == [job]
+    assert [
+        each["id"]
+        for each in run("find", "--person", f"email:{EMAIL}", "--json", **secret).json["jobs"]
+    ] == [job]
     assert run("find", "--person", f"email:{EMAIL}").code == 1
 
 
-def test_an_objects_and_a_merges_jobs_are_found_by_each_key(working_road: Road, run: CommandLine) -> None:
+def test_an_objects_and_a_merges_jobs_are_found_by_each_key(
+    working_road: Road, run: CommandLine
+) -> None:
     from trackrelay import ObjectRef
 
     company = working_road.producer.identify_object(ObjectRef(1, "acme"), {"plan": "pro"})
@@ -158,13 +179,19 @@ def test_an_objects_and_a_merges_jobs_are_found_by_each_key(working_road: Road, 
 
     assert run("find", "--key", "object:1:acme", "--json").json["jobs"][0]["id"] == company
     for person in ("1", "2"):
-        assert [each["id"] for each in run("find", "--person", person, "--json").json["jobs"]] == [merge]
+        assert [each["id"] for each in run("find", "--person", person, "--json").json["jobs"]] == [
+            merge
+        ]
 
 
-def test_a_calls_jobs_are_found_by_its_idempotency_key_wherever_they_are(road: Road, run: CommandLine) -> None:
+def test_a_calls_jobs_are_found_by_its_idempotency_key_wherever_they_are(
+    road: Road, run: CommandLine
+) -> None:
     job = road.producer.track("42", "ordered", idempotency_key='A "1"')
 
-    assert [each["id"] for each in run("find", "--idempotency-key", 'A "1"', "--json").json["jobs"]] == [job]
+    assert [
+        each["id"] for each in run("find", "--idempotency-key", 'A "1"', "--json").json["jobs"]
+    ] == [job]
 
 
 def test_looking_through_the_streams_is_bounded_and_says_so(road: Road, run: CommandLine) -> None:
@@ -216,7 +243,9 @@ def test_it_finds_what_it_can_when_postgres_is_away(road: Road, run: CommandLine
         (["--key", "acme"], "object:1:acme"),
     ],
 )
-def test_what_cannot_be_meant_is_wrong_usage(run: CommandLine, arguments: list[str], words: str) -> None:
+def test_what_cannot_be_meant_is_wrong_usage(
+    run: CommandLine, arguments: list[str], words: str
+) -> None:
     answer = run("find", *arguments)
     assert answer.code == 2
     assert words in answer.err.replace("\n", " ")

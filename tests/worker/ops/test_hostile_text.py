@@ -34,9 +34,22 @@ _FIXED: dict[str, Any] = {
     "sends": True,
     "status": 400,
     "attempts": 2,
-    "body": {"type": "person", "identifiers": {"id": HOSTILE}, "action": "event", "name": HOSTILE, HOSTILE: [HOSTILE]},
+    "body": {
+        "type": "person",
+        "identifiers": {"id": HOSTILE},
+        "action": "event",
+        "name": HOSTILE,
+        HOSTILE: [HOSTILE],
+    },
     "history": [
-        {"at": 1_700_000_000.0, "what": HOSTILE, "who": HOSTILE, "note": HOSTILE, "field": HOSTILE, "error": HOSTILE}
+        {
+            "at": 1_700_000_000.0,
+            "what": HOSTILE,
+            "who": HOSTILE,
+            "note": HOSTILE,
+            "field": HOSTILE,
+            "error": HOSTILE,
+        }
     ],
     "state": "open",
     "raw": None,
@@ -71,11 +84,15 @@ def stored(road: Road) -> dict[str, str]:
     producer = Producer(redis_url=road.settings["TRACKRELAY_REDIS_URL"], source=HOSTILE)
     queued = producer.enqueue(operations.track("42", "seen", {"x": HOSTILE}))
     producer.close()
-    road.redis.hset("trackrelay:breaker", mapping={"state": "halted", "reason": HOSTILE, "at": "1700000000"})
+    road.redis.hset(
+        "trackrelay:breaker", mapping={"state": "halted", "reason": HOSTILE, "at": "1700000000"}
+    )
     return {
         "queued": queued,
         "dead": insert(road, DeadLetterRow),
-        "undecodable": insert(road, DeadLetterRow, body=sa.null(), raw=HOSTILE.encode(), state="discarded"),
+        "undecodable": insert(
+            road, DeadLetterRow, body=sa.null(), raw=HOSTILE.encode(), state="discarded"
+        ),
         "waiting": insert(road, BacklogRow),
         "delivered": insert(road, LedgerRow),
     }

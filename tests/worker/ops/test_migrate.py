@@ -34,7 +34,9 @@ def test_it_makes_tables_and_queue_and_a_second_run_changes_nothing(empty: Comma
     assert (first.code, second.code) == (0, 0)
 
 
-def test_taking_the_tables_away_is_asked_about_and_says_what_would_be_lost(road: Road, run: CommandLine) -> None:
+def test_taking_the_tables_away_is_asked_about_and_says_what_would_be_lost(
+    road: Road, run: CommandLine
+) -> None:
     road.producer.track("42", "greeted")
 
     declined = run("migrate", "--down", "base", input="n\n")
@@ -44,7 +46,9 @@ def test_taking_the_tables_away_is_asked_about_and_says_what_would_be_lost(road:
     assert run("status").code == 0
 
 
-def test_taking_the_tables_away_leaves_nothing_and_can_be_made_good(road: Road, run: CommandLine) -> None:
+def test_taking_the_tables_away_leaves_nothing_and_can_be_made_good(
+    road: Road, run: CommandLine
+) -> None:
     assert run("migrate", "--down", "base", "--yes").out == "Postgres: tables removed\n"
 
     assert not [

@@ -16,8 +16,13 @@ from .command_line import CommandLine
 EVENT = '{"type": "person", "action": "event", "identifiers": {"id": "42"}, "name": "greeted"}'
 
 
-def test_nothing_is_delivered_while_paused_and_everything_afterwards(working_road: Road, run: CommandLine) -> None:
-    assert run("pause").out == "Paused: shards 0, 1, 2 and 3. `trackrelay resume` lets delivery go on.\n"
+def test_nothing_is_delivered_while_paused_and_everything_afterwards(
+    working_road: Road, run: CommandLine
+) -> None:
+    assert (
+        run("pause").out
+        == "Paused: shards 0, 1, 2 and 3. `trackrelay resume` lets delivery go on.\n"
+    )
     jobs = [working_road.producer.track(str(person), "greeted") for person in range(10)]
     _wait_for_ticks(working_road, 2)
     assert working_road.ledger_ids() == set()
@@ -37,10 +42,16 @@ def test_one_shard_is_paused_and_the_others_go_on(working_road: Road, run: Comma
     working_road.wait_delivered(jobs.values())
 
 
-def test_pausing_returns_when_no_request_is_on_its_way(working_road: Road, run: CommandLine) -> None:
+def test_pausing_returns_when_no_request_is_on_its_way(
+    working_road: Road, run: CommandLine
+) -> None:
     working_road.sandbox.settings(latency_s=1.5)
     job = working_road.producer.track("42", "slow")
-    wait_until(lambda: any(not request["finished"] for request in working_road.sandbox.requests()), 10, "a request")
+    wait_until(
+        lambda: any(not request["finished"] for request in working_road.sandbox.requests()),
+        10,
+        "a request",
+    )
 
     run("pause")
 
@@ -48,8 +59,12 @@ def test_pausing_returns_when_no_request_is_on_its_way(working_road: Road, run: 
     assert not working_road.redis.keys("trackrelay:*:lease")
 
 
-def test_a_shard_that_does_not_exist_is_said_and_nothing_is_paused(road: Road, run: CommandLine) -> None:
-    assert run("pause", "--shard", "1", "--shard", "9").only_line().startswith("there is no shard 9")
+def test_a_shard_that_does_not_exist_is_said_and_nothing_is_paused(
+    road: Road, run: CommandLine
+) -> None:
+    assert (
+        run("pause", "--shard", "1", "--shard", "9").only_line().startswith("there is no shard 9")
+    )
     assert run("status", "--json").json["paused"] == []
 
 
@@ -64,14 +79,18 @@ def test_draining_waits_until_everything_is_delivered(working_road: Road, run: C
     assert jobs <= working_road.ledger_ids()
 
 
-def test_draining_gives_up_after_its_time_and_says_what_is_left_and_what_hinders(road: Road, run: CommandLine) -> None:
+def test_draining_gives_up_after_its_time_and_says_what_is_left_and_what_hinders(
+    road: Road, run: CommandLine
+) -> None:
     road.producer.track("42", "greeted")
 
     answer = run("drain", "--timeout", "1s")
 
     assert answer.code == 1
     assert "No worker runs" in answer.lines[0]
-    assert answer.lines[-1].startswith("not drained within 1 s: 1 job in the streams and 0 jobs in the backlog")
+    assert answer.lines[-1].startswith(
+        "not drained within 1 s: 1 job in the streams and 0 jobs in the backlog"
+    )
 
 
 def test_draining_with_no_time_only_looks(road: Road, run: CommandLine) -> None:
@@ -89,12 +108,16 @@ def test_a_pause_that_cannot_be_waited_for_is_said_to_stand(
 
     monkeypatch.setattr("trackrelay.worker.cli.pause_command.held_shards", held)
     line = run("pause").only_line()
-    assert line.startswith("paused shards 0, 1, 2 and 3, but whether a request is still on its way is not known: ")
+    assert line.startswith(
+        "paused shards 0, 1, 2 and 3, but whether a request is still on its way is not known: "
+    )
     assert "`trackrelay resume`" in line
     assert len(run("status", "--json").json["paused"]) == 4
 
 
-def test_draining_the_streams_leaves_the_backlog_alone(working_road: Road, run: CommandLine) -> None:
+def test_draining_the_streams_leaves_the_backlog_alone(
+    working_road: Road, run: CommandLine
+) -> None:
     with working_road.sandbox.outage():
         working_road.wait_waiting(working_road.producer.track("42", "greeted"))
         assert run("drain", "--streams-only").code == 0
@@ -102,7 +125,9 @@ def test_draining_the_streams_leaves_the_backlog_alone(working_road: Road, run: 
         assert run("drain", "--timeout", "0.5s").code == 1
 
 
-def test_draining_sees_what_is_replayed_or_retried_meanwhile(working_road: Road, run: CommandLine) -> None:
+def test_draining_sees_what_is_replayed_or_retried_meanwhile(
+    working_road: Road, run: CommandLine
+) -> None:
     working_road.sandbox.start_outage()
     working_road.wait_waiting(working_road.producer.track("42", "greeted"))
     threading.Timer(2, working_road.sandbox.end_outage).start()
@@ -123,7 +148,9 @@ def old_ledger(road: Road) -> Road:
     return road
 
 
-@pytest.mark.parametrize(("options", "deleted"), [([], 100 - 30 - 6 - 1), (["--older-than", "60d"], 100 - 60 - 3 - 1)])
+@pytest.mark.parametrize(
+    ("options", "deleted"), [([], 100 - 30 - 6 - 1), (["--older-than", "60d"], 100 - 60 - 3 - 1)]
+)
 def test_pruning_deletes_what_is_old_and_keeps_what_replays_must_know(
     old_ledger: Road, run: CommandLine, options: list[str], deleted: int
 ) -> None:
@@ -132,15 +159,22 @@ def test_pruning_deletes_what_is_old_and_keeps_what_replays_must_know(
 
     answer = run("ledger", "prune", *options)
 
-    kept: list[Any] = old_ledger.rows("SELECT * FROM trackrelay_ledger WHERE operation = 'person.delete'")
+    kept: list[Any] = old_ledger.rows(
+        "SELECT * FROM trackrelay_ledger WHERE operation = 'person.delete'"
+    )
     assert len(kept) == 9  # those of the last 90 days, of which dead letters may still be replayed
     assert 100 - len(old_ledger.ledger_ids()) == int(answer.out.split()[0])
     assert dry.out.split()[0] == answer.out.split()[0]
     assert abs(int(answer.out.split()[0]) - deleted) <= 1
 
 
-def test_the_ledger_is_never_pruned_to_where_a_repeat_would_not_be_known(old_ledger: Road, run: CommandLine) -> None:
-    assert "must be more than 6 d, twice TRACKRELAY_MAX_AGE" in run("ledger", "prune", "--older-than", "5d").only_line()
+def test_the_ledger_is_never_pruned_to_where_a_repeat_would_not_be_known(
+    old_ledger: Road, run: CommandLine
+) -> None:
+    assert (
+        "must be more than 6 d, twice TRACKRELAY_MAX_AGE"
+        in run("ledger", "prune", "--older-than", "5d").only_line()
+    )
     assert len(old_ledger.ledger_ids()) == 100
 
 
@@ -153,14 +187,21 @@ def test_an_operation_is_enqueued_in_the_live_lane_and_its_jobs_id_printed(
     assert working_road.delivered(job).source == "shell"
 
 
-def test_an_operation_is_read_from_stdin_and_keeps_its_id_by_its_idempotency_key(road: Road, run: CommandLine) -> None:
+def test_an_operation_is_read_from_stdin_and_keeps_its_id_by_its_idempotency_key(
+    road: Road, run: CommandLine
+) -> None:
     first = run("enqueue", "-", "--idempotency-key", "A-1", input=EVENT)
     second = run("enqueue", EVENT.replace("{", '{"idempotency_key": "A-1", ', 1))
 
     assert first.out == second.out
     assert (
         "an idempotency_key of its own"
-        in run("enqueue", EVENT.replace("{", '{"idempotency_key": "A-1", ', 1), "--idempotency-key", "B").only_line()
+        in run(
+            "enqueue",
+            EVENT.replace("{", '{"idempotency_key": "A-1", ', 1),
+            "--idempotency-key",
+            "B",
+        ).only_line()
     )
 
 

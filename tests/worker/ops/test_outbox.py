@@ -20,7 +20,11 @@ def application(
 ) -> Iterator[Application]:
     """An application with an outbox, which the settings name, and nobody who relays."""
     on_sqlite = request.param == "SQLite"
-    url = f"sqlite:///{tmp_path / 'app.db'}" if on_sqlite else request.getfixturevalue("empty_database_url")
+    url = (
+        f"sqlite:///{tmp_path / 'app.db'}"
+        if on_sqlite
+        else request.getfixturevalue("empty_database_url")
+    )
     worker_settings["TRACKRELAY_OUTBOX_URL"] = url
     application = Application(url)
     yield application
@@ -40,11 +44,18 @@ def outbox_findings(answer: Answer) -> dict[str, tuple[str, str]]:
 def age(application: Application, seconds: int) -> None:
     """Let everything in the outbox be older."""
     with application.engine.begin() as connection:
-        connection.execute(sa.update(table).values(accepted_ms=table.c.accepted_ms - seconds * 1000))
+        connection.execute(
+            sa.update(table).values(accepted_ms=table.c.accepted_ms - seconds * 1000)
+        )
 
 
-def test_check_says_what_waits_in_the_outbox(road: Road, application: Application, run: CommandLine) -> None:
-    assert outbox_findings(run("check", "--json"))["relayed"] == ("ok", "no job waits to be relayed")
+def test_check_says_what_waits_in_the_outbox(
+    road: Road, application: Application, run: CommandLine
+) -> None:
+    assert outbox_findings(run("check", "--json"))["relayed"] == (
+        "ok",
+        "no job waits to be relayed",
+    )
 
     application.track("42")
     found = outbox_findings(run("check", "--json"))
@@ -54,7 +65,9 @@ def test_check_says_what_waits_in_the_outbox(road: Road, application: Applicatio
     age(application, 600)
     state, text = outbox_findings(run("check", "--json"))["relayed"]
     assert state == "wrong"
-    assert "the first for 10 min, and no relay runs: start a worker with TRACKRELAY_OUTBOX_URL" in text
+    assert (
+        "the first for 10 min, and no relay runs: start a worker with TRACKRELAY_OUTBOX_URL" in text
+    )
 
     relay = make_relay(run.settings)
     assert relay.take()
@@ -63,7 +76,9 @@ def test_check_says_what_waits_in_the_outbox(road: Road, application: Applicatio
     assert "the first for 10 min, though a relay runs" in text
 
 
-def test_rows_without_a_relay_are_a_problem_of_status(road: Road, application: Application, run: CommandLine) -> None:
+def test_rows_without_a_relay_are_a_problem_of_status(
+    road: Road, application: Application, run: CommandLine
+) -> None:
     application.track("42")
     assert run("status").code == 0, "a moment ago"
     age(application, 600)
@@ -76,7 +91,9 @@ def test_rows_without_a_relay_are_a_problem_of_status(road: Road, application: A
     assert run("status").code == 0
 
 
-def test_an_outbox_without_its_table_fails_the_check(road: Road, application: Application, run: CommandLine) -> None:
+def test_an_outbox_without_its_table_fails_the_check(
+    road: Road, application: Application, run: CommandLine
+) -> None:
     table.drop(application.engine)
 
     line = run("check").only_line()
@@ -113,9 +130,19 @@ def test_a_job_that_was_not_relayed_is_found_in_the_outbox(
 
     for asked in ([job], ["--idempotency-key", "A-1"], ["--person", "42"]):
         (found,) = run("find", *asked, "--json").json["jobs"]
-        assert (found["id"], found["where"], found["operation"]) == (job, "unrelayed", "person.event")
-        assert (found["source"], found["idempotency_key"], found["keys"]) == ("shop", "A-1", ["id:42"])
-        assert [(each["place"], each["reason"]) for each in found["found_in"]] == [("outbox", "not_relayed")]
+        assert (found["id"], found["where"], found["operation"]) == (
+            job,
+            "unrelayed",
+            "person.event",
+        )
+        assert (found["source"], found["idempotency_key"], found["keys"]) == (
+            "shop",
+            "A-1",
+            ["id:42"],
+        )
+        assert [(each["place"], each["reason"]) for each in found["found_in"]] == [
+            ("outbox", "not_relayed")
+        ]
     assert "a relay takes it on into the queue" in run("find", job).out
 
     look_once(run.settings)
@@ -157,7 +184,10 @@ def test_draining_waits_for_what_is_not_relayed(
 
     given_up = run("drain", "--timeout", "1s")
     assert given_up.code == 1
-    assert "0 jobs in the streams, 0 jobs in the backlog and 30 jobs in the outbox" in given_up.lines[-1]
+    assert (
+        "0 jobs in the streams, 0 jobs in the backlog and 30 jobs in the outbox"
+        in given_up.lines[-1]
+    )
     assert run("drain", "--streams-only").code == 0
 
     start_worker(run.settings, pool="threads", concurrency=2)

@@ -13,7 +13,9 @@ def test_with_nothing_stopped_there_is_nothing_to_try(road: Road, run: CommandLi
     assert run("probe").out == "Nothing to try: delivery is not stopped.\n"
 
 
-def test_delivery_goes_on_at_once_although_an_hour_was_asked_for(working_road: Road, run: CommandLine) -> None:
+def test_delivery_goes_on_at_once_although_an_hour_was_asked_for(
+    working_road: Road, run: CommandLine
+) -> None:
     Breaker(working_road.redis, probe_s=30).failed(Family.V2, "maintenance", retry_after_s=3600)
     job = working_road.producer.track("42", "waits")
     working_road.wait_waiting(job)
@@ -24,7 +26,9 @@ def test_delivery_goes_on_at_once_although_an_hour_was_asked_for(working_road: R
     working_road.wait_delivered([job])
 
 
-def test_an_attempt_that_fails_is_told_with_what_was_answered(working_road: Road, run: CommandLine) -> None:
+def test_an_attempt_that_fails_is_told_with_what_was_answered(
+    working_road: Road, run: CommandLine
+) -> None:
     working_road.sandbox.add_fault(kind="status", status=503)
     Breaker(working_road.redis, probe_s=30).failed(Family.V2, "maintenance", retry_after_s=3600)
     working_road.wait_waiting(working_road.producer.track("42", "waits"))

@@ -29,7 +29,13 @@ from .command_line import CommandLine
 PEOPLE = [str(number) for number in range(12)]
 ADA = Person(email=canaries.CANARY_EMAIL)
 VISITOR = Person(anonymous_id=canaries.CANARY_ANONYMOUS_ID)
-STEPS = ["reshard_begun", "reshard_emptied", "reshard_closed", "reshard_switched", "reshard_laid_out"]
+STEPS = [
+    "reshard_begun",
+    "reshard_emptied",
+    "reshard_closed",
+    "reshard_switched",
+    "reshard_laid_out",
+]
 
 
 def fill(road: Road, name: str) -> list[str]:
@@ -37,7 +43,9 @@ def fill(road: Road, name: str) -> list[str]:
     jobs = [road.producer.track(person, f"{name}-{turn}") for turn in range(3) for person in PEOPLE]
     jobs += [road.producer.track(ADA, f"{name}-{turn}") for turn in range(3)]
     jobs.append(road.producer.track(VISITOR, f"{name}-before"))
-    jobs.append(road.producer.identify("1", {name: "known"}, anonymous_id=canaries.CANARY_ANONYMOUS_ID))
+    jobs.append(
+        road.producer.identify("1", {name: "known"}, anonymous_id=canaries.CANARY_ANONYMOUS_ID)
+    )
     jobs.append(road.producer.track(VISITOR, f"{name}-after"))
     jobs.append(road.producer.track("1", f"{name}-after"))
     return jobs
@@ -54,12 +62,20 @@ def check_all(road: Road, jobs: list[str], names: list[str]) -> None:
     for person in PEOPLE:
         wanted = [f"{name}-{turn}" for name in names for turn in range(3)]
         wanted = (
-            [each for name in names for each in (*[f"{name}-{turn}" for turn in range(3)], f"{name}-after")]
+            [
+                each
+                for name in names
+                for each in (*[f"{name}-{turn}" for turn in range(3)], f"{name}-after")
+            ]
             if person == "1"
             else wanted
         )
-        assert [each for each in names_of(road, f"id:{person}") if not each.endswith("-before")] == wanted
-    assert names_of(road, f"email:{canaries.CANARY_EMAIL}") == [f"{name}-{turn}" for name in names for turn in range(3)]
+        assert [
+            each for each in names_of(road, f"id:{person}") if not each.endswith("-before")
+        ] == wanted
+    assert names_of(road, f"email:{canaries.CANARY_EMAIL}") == [
+        f"{name}-{turn}" for name in names for turn in range(3)
+    ]
 
 
 def shards_now(road: Road) -> tuple[int, int]:
@@ -91,7 +107,9 @@ def test_what_waits_keeps_its_order_in_another_number_of_shards(
     check_all(road, first + second + third, ["first", "second", "third"])
 
 
-def test_every_row_of_the_backlog_is_in_the_shard_of_its_key_in_the_clear(road: Road, run: CommandLine) -> None:
+def test_every_row_of_the_backlog_is_in_the_shard_of_its_key_in_the_clear(
+    road: Road, run: CommandLine
+) -> None:
     fill(road, "first")
 
     run("reshard", "5", "--yes")
@@ -186,12 +204,17 @@ def test_killed_before_anything_changed_delivery_goes_on_by_itself(
 
 
 def test_killed_afterwards_status_says_what_to_run(road: Road, run: CommandLine) -> None:
-    assert run.process("reshard", "6", "--yes", TRACKRELAY_FAILPOINT="reshard_switched=kill").code == -9
+    assert (
+        run.process("reshard", "6", "--yes", TRACKRELAY_FAILPOINT="reshard_switched=kill").code
+        == -9
+    )
     assert road.redis.pttl(MOVING) == -1
     assert "trackrelay reshard 6" in run("status").out
 
 
-def test_while_the_queue_is_closed_callers_wait_and_then_get_an_error_that_says_so(road: Road) -> None:
+def test_while_the_queue_is_closed_callers_wait_and_then_get_an_error_that_says_so(
+    road: Road,
+) -> None:
     producer = Producer(redis_url=road.settings["TRACKRELAY_REDIS_URL"], enqueue_timeout=0.5)
     road.redis.set(MOVING, "closed")
     threading.Timer(0.2, lambda: road.redis.delete(MOVING)).start()
@@ -208,11 +231,15 @@ def test_while_the_queue_is_closed_callers_wait_and_then_get_an_error_that_says_
 
 
 async def test_coroutines_wait_too(road: Road) -> None:
-    queue = AsyncRedisQueue(load({"redis_url": road.settings["TRACKRELAY_REDIS_URL"], "enqueue_timeout": 0.5}))
+    queue = AsyncRedisQueue(
+        load({"redis_url": road.settings["TRACKRELAY_REDIS_URL"], "enqueue_timeout": 0.5})
+    )
     road.redis.set(MOVING, "closed")
     threading.Timer(0.2, lambda: road.redis.delete(MOVING)).start()
 
-    await queue.append([Entry.of(operations.track("42", "waited"), source=None, trace=None)], "live")
+    await queue.append(
+        [Entry.of(operations.track("42", "waited"), source=None, trace=None)], "live"
+    )
 
     assert road.stream_length() == 1
     await queue.aclose()
@@ -260,7 +287,9 @@ def test_while_anybody_holds_a_shard_nothing_is_changed(
     assert shards_now(road) == (6, 6)
 
 
-def test_partly_paused_it_is_refused_and_wholly_paused_it_stays_paused(road: Road, run: CommandLine) -> None:
+def test_partly_paused_it_is_refused_and_wholly_paused_it_stays_paused(
+    road: Road, run: CommandLine
+) -> None:
     run("pause", "--shard", "1")
     assert "some shards are paused" in run("reshard", "6", "--yes").lines[-1]
     assert shards_now(road) == (4, 4)
@@ -275,7 +304,9 @@ def test_a_fixed_number_of_shards_is_refused_with_what_to_do(road: Road, run: Co
     assert "Leave it out (or correct it) here and wherever applications and workers run" in line
 
 
-def test_the_same_number_changes_nothing_and_a_declined_question_neither(road: Road, run: CommandLine) -> None:
+def test_the_same_number_changes_nothing_and_a_declined_question_neither(
+    road: Road, run: CommandLine
+) -> None:
     assert run("reshard", "4").out == "The queue has 4 shards already.\n"
     declined = run("reshard", "6", input="n\n")
     assert declined.code == 1
@@ -289,7 +320,9 @@ def test_two_at_once_are_one(road: Road, run: CommandLine) -> None:
         assert "another `trackrelay reshard` is running" in run("reshard", "6", "--yes").lines[-1]
 
 
-def test_dead_letters_are_not_replayed_into_a_layout_that_is_changing(working_road: Road, run: CommandLine) -> None:
+def test_dead_letters_are_not_replayed_into_a_layout_that_is_changing(
+    working_road: Road, run: CommandLine
+) -> None:
     working_road.sandbox.add_fault(kind="reject", match={"name": "odd"}, message="odd is odd")
     job = working_road.producer.track("42", "odd")
     working_road.wait_dead(job)
@@ -298,5 +331,8 @@ def test_dead_letters_are_not_replayed_into_a_layout_that_is_changing(working_ro
     answer = run("replay", "--id", job, "--yes")
 
     assert answer.code == 1
-    assert "the queue's number of shards is being changed: replay again when that is done" in answer.err
+    assert (
+        "the queue's number of shards is being changed: replay again when that is done"
+        in answer.err
+    )
     assert working_road.dead(job).state == "open"

@@ -24,7 +24,14 @@ from .command_line import CommandLine
 SPECIAL = "/#?@%:[]&;,+=!'\"\\ <>|^`~$*"
 #: Nobody listens there.
 NOWHERE = "127.0.0.1:1"
-COMMANDS = [["check"], ["status"], ["migrate"], ["find", "--person", "42"], ["relay", "--once"], ["resume"]]
+COMMANDS = [
+    ["check"],
+    ["status"],
+    ["migrate"],
+    ["find", "--person", "42"],
+    ["relay", "--once"],
+    ["resume"],
+]
 
 
 @st.composite
@@ -41,7 +48,10 @@ def found(password: str, text: str) -> list[str]:
     return [piece for piece in re.split(r"[^A-Za-z]+", password) if piece and piece in text]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     passwords(),
     st.booleans(),
@@ -72,9 +82,14 @@ def test_no_command_shows_a_password(
     assert re.search("CUSTOMERIO_TRACK_URL: it must not contain credentials", answer.err)
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=15,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(passwords(), st.sampled_from(["REDIS", "DATABASE", "OUTBOX"]))
-def test_a_server_that_cannot_be_reached_is_named_with_its_setting(password: str, which: str) -> None:
+def test_a_server_that_cannot_be_reached_is_named_with_its_setting(
+    password: str, which: str
+) -> None:
     url = f"user:{quote(password, safe='')}@{NOWHERE}"
     run = CommandLine(
         {
@@ -94,7 +109,10 @@ def test_a_server_that_cannot_be_reached_is_named_with_its_setting(password: str
 @given(passwords(), st.booleans())
 def test_no_repr_of_settings_or_stores_shows_a_password(password: str, encoded: bool) -> None:
     url = f"user:{quote(password, safe='') if encoded else password}@{NOWHERE}"
-    told = {"TRACKRELAY_REDIS_URL": f"redis://{url}/0", "TRACKRELAY_DATABASE_URL": f"postgres://{url}/app"}
+    told = {
+        "TRACKRELAY_REDIS_URL": f"redis://{url}/0",
+        "TRACKRELAY_DATABASE_URL": f"postgres://{url}/app",
+    }
     if not encoded and re.search("[/?#]", password):
         with pytest.raises(ConfigurationError) as error:
             load(told)
@@ -118,7 +136,9 @@ def test_a_worker_that_cannot_reach_its_servers_logs_no_password(
         "TRACKRELAY_DATABASE_URL": f"postgresql://user:{PASSWORD}@{NOWHERE}/app",
         "TRACKRELAY_OUTBOX_URL": f"postgresql://user:{PASSWORD}@{NOWHERE}/app",
     }
-    worker = WorkerProcess(worker_settings | told, log=worker_log("worker"), arguments=["-l", "debug"])
+    worker = WorkerProcess(
+        worker_settings | told, log=worker_log("worker"), arguments=["-l", "debug"]
+    )
     worker.start(ready_within=None)
     try:
         wait_until(lambda: "Cannot connect to redis" in worker.output, 120.0, lambda: worker.output)
@@ -127,16 +147,23 @@ def test_a_worker_that_cannot_reach_its_servers_logs_no_password(
 
     assert "Redis cannot be reached" in worker.output
     assert "Postgres cannot be reached" in worker.output
-    assert not [piece for piece in ("Wq8", "Rt5mKd", quote(PASSWORD, safe="")) if piece in worker.output]
+    assert not [
+        piece for piece in ("Wq8", "Rt5mKd", quote(PASSWORD, safe="")) if piece in worker.output
+    ]
 
 
 def test_a_worker_with_a_password_works_and_logs_none(
-    worker_settings: dict[str, str], own_redis: ValkeyProcess, start_worker: Callable[..., WorkerProcess]
+    worker_settings: dict[str, str],
+    own_redis: ValkeyProcess,
+    start_worker: Callable[..., WorkerProcess],
 ) -> None:
     url = own_redis.url
     with redis.Redis.from_url(url) as client:
         client.config_set("requirepass", PASSWORD)
-    told = {**worker_settings, "TRACKRELAY_REDIS_URL": url.replace("redis://", f"redis://:{PASSWORD}@")}
+    told = {
+        **worker_settings,
+        "TRACKRELAY_REDIS_URL": url.replace("redis://", f"redis://:{PASSWORD}@"),
+    }
     line = CommandLine(told)
     assert line("migrate").code == 0
 
@@ -152,7 +179,9 @@ def test_a_worker_with_a_password_works_and_logs_none(
 def test_celery_is_not_started_with_a_url_that_two_libraries_read_differently(
     worker_settings: dict[str, str], command: str
 ) -> None:
-    answer = CommandLine(worker_settings).process(command, TRACKRELAY_REDIS_URL="redis://:Wq8/Rt5mKd@127.0.0.1:1/0")
+    answer = CommandLine(worker_settings).process(
+        command, TRACKRELAY_REDIS_URL="redis://:Wq8/Rt5mKd@127.0.0.1:1/0"
+    )
 
     assert answer.code == 1
     assert "TRACKRELAY_REDIS_URL: it has an '@' behind the host" in answer.err
@@ -166,7 +195,10 @@ def test_a_worker_reaches_its_redis_by_a_socket_too(
     with ValkeyProcess(config={"unixsocket": str(socket), "requirepass": ""}) as server:
         with redis.Redis.from_url(server.url) as client:
             client.config_set("requirepass", PASSWORD)
-        told = {**worker_settings, "TRACKRELAY_REDIS_URL": f"unix://:{quote(PASSWORD, safe='')}@{socket}?db=1"}
+        told = {
+            **worker_settings,
+            "TRACKRELAY_REDIS_URL": f"unix://:{quote(PASSWORD, safe='')}@{socket}?db=1",
+        }
         line = CommandLine(told)
         assert line("migrate").code == 0
         worker = start_worker(told)

@@ -58,14 +58,18 @@ EVENT = '{"type": "person", "action": "event", "identifiers": {"id": "42"}, "nam
         ["enqueue", EVENT],
     ],
 )
-def test_an_unreachable_redis_is_named_without_its_password(road: Road, run: CommandLine, arguments: list[str]) -> None:
+def test_an_unreachable_redis_is_named_without_its_password(
+    road: Road, run: CommandLine, arguments: list[str]
+) -> None:
     answer = run(*arguments, TRACKRELAY_REDIS_URL=NO_REDIS)
 
     assert "127.0.0.1:1" in answer.err
     assert "Connection refused" in answer.err
     assert PASSWORD not in answer.err + answer.out
     assert len(answer.lines) == 1
-    assert answer.code == (0 if arguments == ["resume"] else 1)  # Postgres, where pauses are, was there
+    assert answer.code == (
+        0 if arguments == ["resume"] else 1
+    )  # Postgres, where pauses are, was there
 
 
 @pytest.mark.parametrize(
@@ -131,8 +135,12 @@ def test_an_unmigrated_database_says_what_to_run(
 
 
 @pytest.mark.parametrize("arguments", [["drain"], ["enqueue", EVENT]])
-def test_a_queue_that_was_never_set_up_says_what_to_run(run: CommandLine, arguments: list[str]) -> None:
-    assert run(*arguments).only_line() == "the queue was never set up in this Redis: run `trackrelay migrate`" + (
+def test_a_queue_that_was_never_set_up_says_what_to_run(
+    run: CommandLine, arguments: list[str]
+) -> None:
+    assert run(
+        *arguments
+    ).only_line() == "the queue was never set up in this Redis: run `trackrelay migrate`" + (
         " once" if arguments[0] == "enqueue" else ""
     )
 
@@ -156,14 +164,18 @@ def test_a_wrong_app_api_key_is_said_by_check(road: Road, run: CommandLine) -> N
     assert "refuses CUSTOMERIO_APP_API_KEY (401): it may be a Track API key" in line
 
 
-def test_a_track_api_that_is_somebody_elses_server_is_said_by_check(road: Road, run: CommandLine) -> None:
+def test_a_track_api_that_is_somebody_elses_server_is_said_by_check(
+    road: Road, run: CommandLine
+) -> None:
     with somebody_elses_server() as url:
         line = run("check", CUSTOMERIO_TRACK_URL=url).only_line()
 
     assert "does not answer like Customer.io's Track API" in line
 
 
-def test_an_outage_of_the_track_api_is_no_wrong_address(working_road: Road, run: CommandLine) -> None:
+def test_an_outage_of_the_track_api_is_no_wrong_address(
+    working_road: Road, run: CommandLine
+) -> None:
     with working_road.sandbox.outage():
         answer = run("check")
 
@@ -205,26 +217,40 @@ def test_a_retention_nobody_could_prune_by_is_refused(road: Road, run: CommandLi
 
 def test_an_operation_that_is_not_utf_8_is_said(road: Road, run: CommandLine) -> None:
     assert "not JSON" in run("enqueue", "-", input=b"\xff").err
-    assert "nested deeper" in run("enqueue", "-", input=b'{"a":' * 1_000 + b"1" + b"}" * 1_000).only_line()
+    assert (
+        "nested deeper"
+        in run("enqueue", "-", input=b'{"a":' * 1_000 + b"1" + b"}" * 1_000).only_line()
+    )
 
 
 def test_a_wrong_region_is_said_by_check(
-    road: Road, run: CommandLine, start_sandbox: Callable[..., SandboxProcess], monkeypatch: pytest.MonkeyPatch
+    road: Road,
+    run: CommandLine,
+    start_sandbox: Callable[..., SandboxProcess],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     european = start_sandbox(region="eu")
     monkeypatch.setitem(TRACK_URLS, "us", european.url)
 
     line = run("check", CUSTOMERIO_TRACK_URL=None).only_line()
 
-    assert line.endswith("the credentials belong to region eu, CUSTOMERIO_REGION is us: set CUSTOMERIO_REGION=eu")
+    assert line.endswith(
+        "the credentials belong to region eu, CUSTOMERIO_REGION is us: set CUSTOMERIO_REGION=eu"
+    )
 
 
 @pytest.mark.parametrize(
-    "command", [["status"], ["migrate"], ["find", "--person", "42"], ["worker"], ["beat"], ["drain"]]
+    "command",
+    [["status"], ["migrate"], ["find", "--person", "42"], ["worker"], ["beat"], ["drain"]],
 )
-def test_wrong_settings_are_named_one_a_line_by_every_command(road: Road, run: CommandLine, command: list[str]) -> None:
+def test_wrong_settings_are_named_one_a_line_by_every_command(
+    road: Road, run: CommandLine, command: list[str]
+) -> None:
     answer = run.process(
-        *command, CUSTOMERIO_REGION="fr", TRACKRELAY_SHARDS="many", TRACKRELAY_DATABASE_URL="mysql://x"
+        *command,
+        CUSTOMERIO_REGION="fr",
+        TRACKRELAY_SHARDS="many",
+        TRACKRELAY_DATABASE_URL="mysql://x",
     )
 
     assert answer.code == 1
@@ -240,7 +266,10 @@ def test_wrong_settings_are_named_one_a_line_by_every_command(road: Road, run: C
 def test_missing_settings_are_named_one_a_line(run: CommandLine) -> None:
     answer = run("status", TRACKRELAY_REDIS_URL=None, TRACKRELAY_DATABASE_URL=None)
 
-    assert answer.lines == ["TRACKRELAY_REDIS_URL: it is not set", "TRACKRELAY_DATABASE_URL: it is not set"]
+    assert answer.lines == [
+        "TRACKRELAY_REDIS_URL: it is not set",
+        "TRACKRELAY_DATABASE_URL: it is not set",
+    ]
     assert answer.code == 1
 
 
@@ -260,7 +289,9 @@ def test_another_number_of_shards_than_the_queue_has_is_said(road: Road, run: Co
         assert "TRACKRELAY_SHARDS is 8, but the queue has 4 shards" in answer.only_line()
 
 
-def test_a_malformed_import_line_is_said_with_its_number(road: Road, run: CommandLine, tmp_path: Path) -> None:
+def test_a_malformed_import_line_is_said_with_its_number(
+    road: Road, run: CommandLine, tmp_path: Path
+) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text(f"{EVENT}\nnot json\n")
 
@@ -273,7 +304,9 @@ def test_a_malformed_import_line_is_said_with_its_number(road: Road, run: Comman
 
 def test_what_customer_io_would_refuse_is_said_by_enqueue(road: Road, run: CommandLine) -> None:
     assert "not JSON" in run("enqueue", "{").only_line()
-    long = '{"type": "person", "action": "event", "identifiers": {"id": "42"}, "name": "%s"}' % ("x" * 101)
+    long = '{"type": "person", "action": "event", "identifiers": {"id": "42"}, "name": "%s"}' % (
+        "x" * 101
+    )
     assert "101 bytes; Customer.io takes 100" in run("enqueue", long).only_line()
 
 
@@ -287,13 +320,20 @@ def test_wrong_usage_exits_with_2_and_suggests_what_was_meant(run: CommandLine) 
 
 def test_no_command_prints_a_secret(road: Road, run: CommandLine) -> None:
     password = run.settings["TRACKRELAY_DATABASE_URL"].partition("@")[0].rpartition(":")[2]
-    secrets = [password, canaries.CANARY_SITE_ID, canaries.CANARY_API_KEY, canaries.CANARY_APP_API_KEY]
+    secrets = [
+        password,
+        canaries.CANARY_SITE_ID,
+        canaries.CANARY_API_KEY,
+        canaries.CANARY_APP_API_KEY,
+    ]
     for command in (["check"], ["check", "--json"], ["status"], ["status", "--json"], ["migrate"]):
         answer = run(*command)
         assert not [secret for secret in secrets if secret in answer.out + answer.err], command
 
 
-def test_without_the_workers_packages_the_console_script_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_workers_packages_the_console_script_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import importlib
     import sys
 
@@ -301,7 +341,9 @@ def test_without_the_workers_packages_the_console_script_says_what_to_install(mo
 
     monkeypatch.setitem(sys.modules, "click", None)
     try:
-        with pytest.raises(SystemExit, match=r"pip install 'trackrelay\[ops\]', or 'trackrelay\[worker\]'"):
+        with pytest.raises(
+            SystemExit, match=r"pip install 'trackrelay\[ops\]', or 'trackrelay\[worker\]'"
+        ):
             importlib.reload(trackrelay.worker.cli.main)
     finally:
         monkeypatch.undo()
@@ -336,7 +378,13 @@ def test_a_missing_package_is_named_with_its_extra(
         "main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, command, *(["--person", "42"] if command == "find" else [])],
+        [
+            sys.executable,
+            "-c",
+            program,
+            command,
+            *(["--person", "42"] if command == "find" else []),
+        ],
         env=clean_environment() | run.settings,
         cwd=ROOT,
         capture_output=True,
@@ -346,7 +394,11 @@ def test_a_missing_package_is_named_with_its_extra(
     )
 
     assert done.returncode == 1
-    assert re.search(rf"^trackrelay: .*{package}.*: pip install 'trackrelay\[{extra}\]'.*$", done.stderr, re.MULTILINE)
+    assert re.search(
+        rf"^trackrelay: .*{package}.*: pip install 'trackrelay\[{extra}\]'.*$",
+        done.stderr,
+        re.MULTILINE,
+    )
     assert "Traceback" not in done.stderr
 
 
@@ -359,8 +411,12 @@ def test_help_lists_every_command_without_loading_any(run: CommandLine) -> None:
     assert all(f"  {name}" in answer.out for name in COMMANDS)
 
 
-def test_a_misspelt_setting_is_pointed_out_on_stderr_by_every_command(road: Road, run: CommandLine) -> None:
-    answer = run("status", "--json", TRACKRELAY_MAX_AEG="1d", TRACKRELAY_PORT_6379_TCP_ADDR="10.0.0.1")
+def test_a_misspelt_setting_is_pointed_out_on_stderr_by_every_command(
+    road: Road, run: CommandLine
+) -> None:
+    answer = run(
+        "status", "--json", TRACKRELAY_MAX_AEG="1d", TRACKRELAY_PORT_6379_TCP_ADDR="10.0.0.1"
+    )
 
     assert answer.code == 0
     assert answer.json["queue"]["jobs"] == 0

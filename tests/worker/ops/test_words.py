@@ -32,7 +32,11 @@ def test_what_has_just_happened_has_no_number() -> None:
 
 
 def test_counts_agree_with_their_nouns() -> None:
-    assert [count(number, "entry", "entries") for number in (0, 1, 1_240)] == ["0 entries", "1 entry", "1,240 entries"]
+    assert [count(number, "entry", "entries") for number in (0, 1, 1_240)] == [
+        "0 entries",
+        "1 entry",
+        "1,240 entries",
+    ]
 
 
 def test_sizes_have_two_digits() -> None:
@@ -46,7 +50,12 @@ def test_sizes_have_two_digits() -> None:
 
 
 def test_lists_end_with_their_conjunction() -> None:
-    assert [listed(items) for items in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+    assert [listed(items) for items in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -59,12 +59,16 @@ StartRelay = Callable[..., RelayProcess]
 
 
 @pytest.fixture
-def start_relay(worker_log: Callable[[str], Path], worker_settings: dict[str, str]) -> Iterator[StartRelay]:
+def start_relay(
+    worker_log: Callable[[str], Path], worker_settings: dict[str, str]
+) -> Iterator[StartRelay]:
     """Starts relays; they are killed when the test ends, and shown if it failed."""
     relays: list[RelayProcess] = []
 
     def start(*arguments: str, **settings: str) -> RelayProcess:
-        relay = RelayProcess(worker_settings | settings, worker_log(f"relay-{len(relays)}"), *arguments)
+        relay = RelayProcess(
+            worker_settings | settings, worker_log(f"relay-{len(relays)}"), *arguments
+        )
         relays.append(relay)
         return relay
 

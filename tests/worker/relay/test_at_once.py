@@ -52,10 +52,18 @@ def test_relays_that_do_not_take_turns_keep_the_order_of_what_committed_in_order
         helper.join()
 
     for jobs in written.values():
-        firsts = list(dict.fromkeys(job for shard in range(4) for job in stream_jobs(road, shard) if job in set(jobs)))
+        firsts = list(
+            dict.fromkeys(
+                job for shard in range(4) for job in stream_jobs(road, shard) if job in set(jobs)
+            )
+        )
         assert firsts == jobs
 
 
 def unrelayed_now(application: Application, road: Road) -> list[str]:
     generation = road.redis.hget("trackrelay:config", "generation")
-    return [row.job_id for row in application.rows() if generation is None or row.generation != generation.decode()]
+    return [
+        row.job_id
+        for row in application.rows()
+        if generation is None or row.generation != generation.decode()
+    ]

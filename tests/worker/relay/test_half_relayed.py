@@ -26,7 +26,9 @@ def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_
     worker.hold(mine)
     road.redis.flushall()
     with road.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE trackrelay_backlog SET due_at = due_at - interval '10 minutes'")
+        connection.exec_driver_sql(
+            "UPDATE trackrelay_backlog SET due_at = due_at - interval '10 minutes'"
+        )
     set_up_again(worker.redis, worker.resources.engine, worker.resources.settings)
     take_care(worker.resources)
     for shard in range(SHARDS):

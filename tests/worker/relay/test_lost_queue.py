@@ -118,7 +118,9 @@ def test_a_failover_that_lost_the_latest_entries_is_noticed_before_anything_is_a
     shard = shard_of("id:42", 4)
     jobs = [application.track("42", "0"), application.track("42", "1")]
     look_once(road.settings)
-    replica = {name: road.redis.dump(name) for name in (f"trackrelay:{shard}:live", "trackrelay:relayed")}
+    replica = {
+        name: road.redis.dump(name) for name in (f"trackrelay:{shard}:live", "trackrelay:relayed")
+    }
     jobs += [application.track("42", "2"), application.track("42", "3")]
     look_once(road.settings)
     for name, value in replica.items():
@@ -130,7 +132,9 @@ def test_a_failover_that_lost_the_latest_entries_is_noticed_before_anything_is_a
     assert in_stream[2:] == jobs, "everything that had not arrived, in order"
     with road.engine.connect() as connection:
         (incident,) = incident_log.unacknowledged(connection)
-    assert (incident.kind, incident.at_most, incident.jobs) == (Kind.ROLLED_BACK, None, 1), "direct calls may be lost"
+    assert (incident.kind, incident.at_most, incident.jobs) == (Kind.ROLLED_BACK, None, 1), (
+        "direct calls may be lost"
+    )
 
 
 def test_what_has_arrived_is_not_relayed_into_the_new_queue(
@@ -138,7 +142,9 @@ def test_what_has_arrived_is_not_relayed_into_the_new_queue(
 ) -> None:
     delivered = [application.track("42", str(number)) for number in range(3)]
     look_once(road.settings)
-    worker = start_worker(road.settings | {"TRACKRELAY_OUTBOX_URL": ""}, pool="threads", concurrency=2)
+    worker = start_worker(
+        road.settings | {"TRACKRELAY_OUTBOX_URL": ""}, pool="threads", concurrency=2
+    )
     road.wait_delivered(delivered, 60)
     worker.kill()
     road.redis.flushall()
@@ -159,7 +165,9 @@ def test_redis_comes_back_empty_and_workers_start_without_anybody(
     road.wait_delivered([job], 60)
 
 
-def test_a_worker_without_an_outbox_sets_the_queue_up_again_too(road: Road, start_worker: Callable[..., Any]) -> None:
+def test_a_worker_without_an_outbox_sets_the_queue_up_again_too(
+    road: Road, start_worker: Callable[..., Any]
+) -> None:
     start_worker(road.settings, pool="threads", concurrency=2)
     road.wait_delivered([road.producer.track("42", "before", {})], 60)
     road.redis.flushall()
@@ -167,7 +175,9 @@ def test_a_worker_without_an_outbox_sets_the_queue_up_again_too(road: Road, star
     road.wait_delivered([road.producer.track("42", "after", {})], 60)
 
 
-def test_after_a_loss_nobody_takes_a_shard_whose_last_holder_may_still_be_sending(road: Road) -> None:
+def test_after_a_loss_nobody_takes_a_shard_whose_last_holder_may_still_be_sending(
+    road: Road,
+) -> None:
     configured = load(road.settings)
     with road.engine.begin() as connection:
         connection.execute(sa.text("UPDATE trackrelay_shards SET fence = 7 WHERE shard = 2"))
@@ -263,7 +273,9 @@ def test_a_relay_that_takes_over_knows_of_appends_that_another_made_since_it_wor
     assert list(dict.fromkeys(in_stream)) == [first, second]
 
 
-def test_a_relay_that_slept_reads_anew_what_others_appended(postgres_application: Application, road: Road) -> None:
+def test_a_relay_that_slept_reads_anew_what_others_appended(
+    postgres_application: Application, road: Road
+) -> None:
     """It believes that it has the lease; another one worked meanwhile."""
     shard = shard_of("id:42", 4)
     other, sleeper = make_relay(road.settings), make_relay(road.settings)

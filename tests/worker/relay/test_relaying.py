@@ -57,12 +57,17 @@ def test_a_worker_relays_while_its_whole_pool_delivers(
     for number in range(5):
         time_to_relay(postgres_application, str(number))
     # The pool is where it was: in its first requests.
-    assert not road.rows("SELECT 1 FROM trackrelay_ledger UNION ALL SELECT 1 FROM trackrelay_backlog")
+    assert not road.rows(
+        "SELECT 1 FROM trackrelay_ledger UNION ALL SELECT 1 FROM trackrelay_backlog"
+    )
     road.sandbox.clear_faults()
 
 
 def test_a_row_is_kept_until_its_job_has_arrived(
-    application: Application, road: Road, start_relay: Callable[..., RelayProcess], start_worker: Callable[..., Any]
+    application: Application,
+    road: Road,
+    start_relay: Callable[..., RelayProcess],
+    start_worker: Callable[..., Any],
 ) -> None:
     jobs = [application.track("42", str(number)) for number in range(3)]
     merge = application.write([operations.merge(primary="42", secondary="43")])
@@ -95,21 +100,29 @@ def test_an_identify_has_the_time_at_which_the_outbox_took_it(
     (row,) = application.rows()
     an_hour_ago = row.accepted_ms - 3_600_000
     with application.engine.begin() as connection:
-        connection.execute(sa.text("UPDATE trackrelay_outbox SET accepted_ms = :ms"), {"ms": an_hour_ago})
+        connection.execute(
+            sa.text("UPDATE trackrelay_outbox SET accepted_ms = :ms"), {"ms": an_hour_ago}
+        )
     look_once(road.settings)
     # Delivery has been possible all the while; only the outbox was not relayed.
     with road.engine.begin() as connection:
         connection.execute(
-            sa.text("UPDATE trackrelay_state SET updated_at = '2020-01-01' WHERE name = 'possible_since'")
+            sa.text(
+                "UPDATE trackrelay_state SET updated_at = '2020-01-01' WHERE name = 'possible_since'"
+            )
         )
     start_worker(road.settings | {"TRACKRELAY_OUTBOX_URL": "", "TRACKRELAY_MAX_AGE": "1m"})
     road.wait_delivered([job], 60)
     ((effect),) = road.effects("id:42")
     assert effect["timestamp"] == an_hour_ago // 1000
-    assert road.delivered(job).enqueued_at.timestamp() == pytest.approx(an_hour_ago / 1000, abs=0.01)
+    assert road.delivered(job).enqueued_at.timestamp() == pytest.approx(
+        an_hour_ago / 1000, abs=0.01
+    )
 
 
-def test_a_smaller_id_that_commits_later_is_not_skipped(postgres_application: Application, road: Road) -> None:
+def test_a_smaller_id_that_commits_later_is_not_skipped(
+    postgres_application: Application, road: Road
+) -> None:
     application = postgres_application
     with application.engine.connect() as slow:
         late = Outbox(slow).track("42", "late", {})
@@ -126,14 +139,19 @@ def test_a_smaller_id_that_commits_later_is_not_skipped(postgres_application: Ap
 def test_two_relays_take_turns_and_one_takes_over_from_the_other_at_once(
     application: Application, road: Road, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trackrelay.worker.relay.relay_queue.LEASE_MS", 3_600_000)  # it does not run out by itself
+    monkeypatch.setattr(
+        "trackrelay.worker.relay.relay_queue.LEASE_MS", 3_600_000
+    )  # it does not run out by itself
     relays = [make_relay(road.settings) for _ in range(2)]
     threads = [threading.Thread(target=relay.run, daemon=True) for relay in relays]
     for thread in threads:
         thread.start()
     made = events(600, 5)
     writers = [
-        threading.Thread(target=application.write, args=([each for each in made if each.keys[0] == f"id:{person}"], 7))
+        threading.Thread(
+            target=application.write,
+            args=([each for each in made if each.keys[0] == f"id:{person}"], 7),
+        )
         for person in range(5)
     ]
     for writer in writers:
@@ -179,7 +197,9 @@ def test_a_relay_killed_between_append_and_mark_repeats_in_order(
     assert road.stream_length() == 60
     assert len(application.unrelayed()) == 60
     application.write(made[60:])
-    wait_until(lambda: not road.redis.keys("trackrelay:relay:*"), 60, "the dead relay's lease to run out")
+    wait_until(
+        lambda: not road.redis.keys("trackrelay:relay:*"), 60, "the dead relay's lease to run out"
+    )
     look_once(road.settings)
     assert application.unrelayed() == []
     assert road.stream_length() == 60 + 120
@@ -220,7 +240,8 @@ def test_a_row_that_no_worker_could_read_is_a_dead_letter_and_the_rest_goes_on(
     jobs = [application.track("42", str(number)) for number in range(3)]
     with application.engine.begin() as connection:
         connection.execute(
-            sa.text("UPDATE trackrelay_outbox SET entry = 'nonsense' WHERE job_id = :job"), {"job": jobs[1]}
+            sa.text("UPDATE trackrelay_outbox SET entry = 'nonsense' WHERE job_id = :job"),
+            {"job": jobs[1]},
         )
     assert not look_once(road.settings).trouble
     assert [row.job_id for row in application.rows()] == [jobs[0], jobs[2]]
@@ -231,13 +252,18 @@ def test_a_row_that_no_worker_could_read_is_a_dead_letter_and_the_rest_goes_on(
 def test_a_newer_row_halts_the_outbox_with_one_line(application: Application, road: Road) -> None:
     jobs = [application.track("42", str(number)) for number in range(3)]
     with application.engine.begin() as connection:
-        connection.execute(sa.text("UPDATE trackrelay_outbox SET format = 99 WHERE job_id = :job"), {"job": jobs[1]})
+        connection.execute(
+            sa.text("UPDATE trackrelay_outbox SET format = 99 WHERE job_id = :job"),
+            {"job": jobs[1]},
+        )
     done = look_once(road.settings)
     assert "has format 99, this relay knows up to 1" in done.trouble["relay"]
     assert application.unrelayed() == jobs[1:]
 
 
-def test_without_an_outbox_url_the_command_says_so(road: Road, start_relay: Callable[..., RelayProcess]) -> None:
+def test_without_an_outbox_url_the_command_says_so(
+    road: Road, start_relay: Callable[..., RelayProcess]
+) -> None:
     relay = start_relay("--once", TRACKRELAY_OUTBOX_URL="")
     assert relay.wait() == 1
     assert "TRACKRELAY_OUTBOX_URL" in relay.output

@@ -20,7 +20,11 @@ def pooler(url: str, unknown: Literal["refused", "ignored"]) -> Iterator[str]:
     assert behind.port
 
     def serve(client: socket.socket) -> None:
-        with client, socket.create_connection((behind.host, behind.port)) as server, contextlib.suppress(OSError):
+        with (
+            client,
+            socket.create_connection((behind.host, behind.port)) as server,
+            contextlib.suppress(OSError),
+        ):
             parameters = _startup(client)
             if b"options" in parameters and unknown == "refused":
                 client.sendall(_refusal("unsupported startup parameter: options"))
@@ -40,7 +44,9 @@ def pooler(url: str, unknown: Literal["refused", "ignored"]) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=accept, daemon=True).start()
         try:
-            yield behind.set(host="127.0.0.1", port=listener.getsockname()[1]).render_as_string(hide_password=False)
+            yield behind.set(host="127.0.0.1", port=listener.getsockname()[1]).render_as_string(
+                hide_password=False
+            )
         finally:
             listener.shutdown(socket.SHUT_RDWR)
 

@@ -21,7 +21,9 @@ ADVISORY_LOCKS = """
 
 
 @pytest.fixture(params=["refused", "ignored"])
-def pooled_settings(request: pytest.FixtureRequest, worker_settings: dict[str, str]) -> Iterator[dict[str, str]]:
+def pooled_settings(
+    request: pytest.FixtureRequest, worker_settings: dict[str, str]
+) -> Iterator[dict[str, str]]:
     """Settings that lead through a pooler that refuses, or ignores, what it does not know."""
     unknown: Literal["refused", "ignored"] = request.param
     with pooler(worker_settings["TRACKRELAY_DATABASE_URL"], unknown) as url:
@@ -35,11 +37,16 @@ def engine_of(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> sa.E
 
 
 def value(connection: sa.Connection, setting: str) -> Any:
-    return connection.exec_driver_sql(f"SELECT setting FROM pg_settings WHERE name = '{setting}'").scalar_one()
+    return connection.exec_driver_sql(
+        f"SELECT setting FROM pg_settings WHERE name = '{setting}'"
+    ).scalar_one()
 
 
 def test_a_worker_delivers_through_a_pooler(
-    pooled_settings: dict[str, str], sandbox: Any, start_worker: Any, monkeypatch: pytest.MonkeyPatch
+    pooled_settings: dict[str, str],
+    sandbox: Any,
+    start_worker: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     road = Road(pooled_settings, sandbox.client)
     engine = engine_of(pooled_settings, monkeypatch)
@@ -85,7 +92,12 @@ def test_no_statement_is_prepared_in_a_session(
     for number in range(20):
         with engine.begin() as connection:
             connection.execute(sa.text("SELECT CAST(:number AS int)"), {"number": number})
-            assert connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar_one() == 0
+            assert (
+                connection.exec_driver_sql(
+                    "SELECT count(*) FROM pg_prepared_statements"
+                ).scalar_one()
+                == 0
+            )
     engine.dispose()
 
 

@@ -44,7 +44,9 @@ def after(road: Road, api: FakeApi) -> Iterator[Worker]:
     worker.close()
 
 
-def leave_first_in_backlog(road: Road, worker: Worker, api: FakeApi, who: Person | str = ADA) -> None:
+def leave_first_in_backlog(
+    road: Road, worker: Worker, api: FakeApi, who: Person | str = ADA
+) -> None:
     """An outage: the first event waits."""
     api.answers = lambda request, documents: BUSY
     road.producer.track(who, "first", {})
@@ -109,5 +111,7 @@ def test_jobs_whose_keys_are_not_hashed_do_not_prevent_a_change(
 def test_commands_with_another_secret_say_so(road: Road, before: Worker, api: FakeApi) -> None:
     leave_first_in_backlog(road, before, api)
     with_another = CommandLine({**road.settings, "TRACKRELAY_KEY_HASH_SECRET": "after"})
-    assert "is not the secret" in with_another("find", "--person", "email:ada@example.com").only_line()
+    assert (
+        "is not the secret" in with_another("find", "--person", "email:ada@example.com").only_line()
+    )
     assert "is not the secret" in with_another("reshard", "8", "--yes").only_line()

@@ -78,7 +78,9 @@ def test_what_a_wiped_redis_held_is_told_until_somebody_acknowledges_it(
     )
     assert "All is delivered" not in status.out
     assert "Redis lost the queue between " in status.out
-    assert ": 12 jobs are lost. What was enqueued without an outbox in those" in " ".join(status.out.split())
+    assert ": 12 jobs are lost. What was enqueued without an outbox in those" in " ".join(
+        status.out.split()
+    )
     (line,) = (line for line in run("check").lines if "lost" in line)
     assert line.startswith("Postgres, lost jobs: Redis lost the queue between ")
     document = run("status", "--json").json["lost"]
@@ -95,7 +97,9 @@ def test_what_a_wiped_redis_held_is_told_until_somebody_acknowledges_it(
     assert run("incidents").out == "No loss of jobs is unacknowledged.\n"
 
 
-def test_a_wipe_that_only_migrate_notices_counts_too(road: Road, worker: Worker, run: CommandLine) -> None:
+def test_a_wipe_that_only_migrate_notices_counts_too(
+    road: Road, worker: Worker, run: CommandLine
+) -> None:
     enqueue(road, 3)
     tick(worker)
     road.redis.flushall()
@@ -158,7 +162,9 @@ def test_what_an_outbox_still_has_is_not_lost(
 
 
 def test_jobs_that_share_an_entry_count_each(road: Road, worker: Worker) -> None:
-    road.producer.enqueue_all([operations.track(person, "seen", {}) for person in people_of(0, 50)], lane="bulk")
+    road.producer.enqueue_all(
+        [operations.track(person, "seen", {}) for person in people_of(0, 50)], lane="bulk"
+    )
     assert road.redis.xlen(stream(0, "bulk")) < 50
     tick(worker)
     road.redis.flushall()
@@ -166,7 +172,9 @@ def test_jobs_that_share_an_entry_count_each(road: Road, worker: Worker) -> None
     assert [each.at_most for each in lost(road)] == [50]
 
 
-def test_a_wipe_of_which_nothing_is_known_counts_as_one(road: Road, worker: Worker, run: CommandLine) -> None:
+def test_a_wipe_of_which_nothing_is_known_counts_as_one(
+    road: Road, worker: Worker, run: CommandLine
+) -> None:
     """No tick has noted anything yet."""
     road.redis.flushall()
     tick(worker)
@@ -204,7 +212,9 @@ def test_a_note_that_says_nothing_new_is_not_written(road: Road, worker: Worker)
     [
         pytest.param(10, 0, (0, 0), 0, (10, 10), id="nothing became of them"),
         pytest.param(10, 0, (4, 4), 0, (6, 6), id="some were settled"),
-        pytest.param(10, 4, (0, 0), 0, (6, 10), id="what was in hand may have been settled before the note"),
+        pytest.param(
+            10, 4, (0, 0), 0, (6, 10), id="what was in hand may have been settled before the note"
+        ),
         pytest.param(10, 4, (4, 4), 0, (2, 6), id="or after it"),
         pytest.param(10, 0, (0, 3), 0, (7, 10), id="some may have been settled"),
         pytest.param(10, 0, (0, 0), 10, (0, 0), id="an outbox had all of them"),
@@ -227,11 +237,14 @@ def test_running_workers_note_and_notice_by_themselves(
 
     def noted() -> bool:
         return any(
-            row.value["jobs"] == 9 for row in road.rows("SELECT value FROM trackrelay_state WHERE name = 'streams'")
+            row.value["jobs"] == 9
+            for row in road.rows("SELECT value FROM trackrelay_state WHERE name = 'streams'")
         )
 
     wait_until(noted, 60, "the note")
     road.redis.flushall()
     wait_until(
-        lambda: [(each.at_least, each.at_most) for each in lost(road)] == [(9, 9)], 60, lambda: f"9 in {lost(road)}"
+        lambda: [(each.at_least, each.at_most) for each in lost(road)] == [(9, 9)],
+        60,
+        lambda: f"9 in {lost(road)}",
     )

@@ -85,17 +85,27 @@ def deliver_all(road: Road, worker: Worker, shards: int, events: int) -> None:
 
 def assert_first_before_second(api: FakeApi) -> None:
     """Nobody's second event was taken before the first."""
-    assert sorted(api.taken) == sorted([f"{which} {person}" for which in ("first", "second") for person in PEOPLE])
-    late = [person for person in PEOPLE if api.taken.index(f"first {person}") > api.taken.index(f"second {person}")]
+    assert sorted(api.taken) == sorted(
+        [f"{which} {person}" for which in ("first", "second") for person in PEOPLE]
+    )
+    late = [
+        person
+        for person in PEOPLE
+        if api.taken.index(f"first {person}") > api.taken.index(f"second {person}")
+    ]
     assert late == []
 
 
 def complaints(logs: list[dict[str, Any]]) -> list[str]:
     """What was logged as an error."""
-    return [str(line.get("message") or line["event"]) for line in logs if line["log_level"] == "error"]
+    return [
+        str(line.get("message") or line["event"]) for line in logs if line["log_level"] == "error"
+    ]
 
 
-def test_migrate_after_a_wipe_sets_up_as_many_shards_as_postgres_has(road: Road, worker: Worker, api: FakeApi) -> None:
+def test_migrate_after_a_wipe_sets_up_as_many_shards_as_postgres_has(
+    road: Road, worker: Worker, api: FakeApi
+) -> None:
     reshard(worker, 8)
     backlog_of_an_outage(road, worker, api, 8)
     road.redis.flushall()
@@ -199,7 +209,9 @@ def test_a_worker_that_finds_a_difference_at_its_start_says_so_and_delivers_once
     road.redis.hset(CONFIG, "generation", "another")
     job = road.producer.track("42", "seen", {})
     worker = start_worker(road.settings, pool="threads", concurrency=2)
-    wait_until(lambda: "the queue in Redis has generation another" in worker.output, 60, "its complaint")
+    wait_until(
+        lambda: "the queue in Redis has generation another" in worker.output, 60, "its complaint"
+    )
     assert road.ledger_ids() == set()
     assert run("migrate", "--adopt", "--yes").code == 0
     road.wait_delivered([job], 60)
@@ -213,7 +225,9 @@ def test_an_interrupted_reshard_is_no_difference(road: Road, worker: Worker) -> 
     assert complaints(logs) == []
 
 
-def test_the_queue_of_version_0_1_0_is_recorded_by_the_first_tick(road: Road, worker: Worker) -> None:
+def test_the_queue_of_version_0_1_0_is_recorded_by_the_first_tick(
+    road: Road, worker: Worker
+) -> None:
     with road.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM trackrelay_state WHERE name = 'queue'")
     tick(worker)

@@ -38,10 +38,16 @@ class Stores:
     def __init__(self, engine: sa.Engine, client: redis.Redis) -> None:
         self.engine = engine
         self.redis = client
-        self.replayer = Replayer(engine, client, HASHER, merge_delay_s=5, who="ada@test", note="a test")
+        self.replayer = Replayer(
+            engine, client, HASHER, merge_delay_s=5, who="ada@test", note="a test"
+        )
 
     def job(self, operation: Operation, at: float = THEN, **changes: Any) -> Job:
-        body = operation.body[:-1] + b',"timestamp":%d}' % int(at) if operation.stamp else operation.body
+        body = (
+            operation.body[:-1] + b',"timestamp":%d}' % int(at)
+            if operation.stamp
+            else operation.body
+        )
         made = Job(
             id=operation.id, operation=operation.name, keys=tuple(HASHER.stored(key) for key in operation.keys),
             shards=tuple(shard_of(key, SHARDS) for key in operation.keys), body=body, lane="live", enqueued_at=at,
@@ -49,12 +55,20 @@ class Stores:
         )  # fmt: skip
         return replace(made, **changes)
 
-    def bury(self, *operations: Operation, at: float = THEN, reason: Any = "rejected", **changes: Any) -> list[str]:
+    def bury(
+        self, *operations: Operation, at: float = THEN, reason: Any = "rejected", **changes: Any
+    ) -> list[str]:
         """Make dead letters, enqueued ``at``; returns their ids."""
         jobs = [self.job(each, at, attempts=1, **changes) for each in operations]
         event = {"at": at, "what": reason, "error": "no such plan"}
         deaths = [
-            Death(job=job, reason=reason, error="no such plan", field="attributes.plan", history=(event,))
+            Death(
+                job=job,
+                reason=reason,
+                error="no such plan",
+                field="attributes.plan",
+                history=(event,),
+            )
             for job in jobs
         ]
         with self.engine.begin() as connection:
@@ -116,14 +130,21 @@ def stores(database_url: str, redis_url: str) -> Iterator[Stores]:
     engine.dispose()
 
 
-def test_a_replayed_job_is_the_last_of_its_key_in_the_bulk_lane_and_due_if_it_is_the_first(stores: Stores) -> None:
+def test_a_replayed_job_is_the_last_of_its_key_in_the_bulk_lane_and_due_if_it_is_the_first(
+    stores: Stores,
+) -> None:
     first = stores.wait_in_backlog(operations.track("42", "a"), THEN, lane="bulk")
     (behind,) = stores.bury(operations.track("42", "b"))
     (alone,) = stores.bury(operations.track("43", "c"))
     assert stores.replay(behind, alone).replayed == 2
     rows = {row.job_id: row for row in stores.backlog()}
     assert rows[first].position < rows[behind].position
-    assert (rows[behind].lane, rows[behind].reason, rows[behind].attempts, rows[behind].replayed) == (
+    assert (
+        rows[behind].lane,
+        rows[behind].reason,
+        rows[behind].attempts,
+        rows[behind].replayed,
+    ) == (
         "bulk",
         "replayed",
         0,
@@ -136,7 +157,9 @@ def test_a_replayed_job_is_the_last_of_its_key_in_the_bulk_lane_and_due_if_it_is
     assert rows[alone].body == msgspec.json.decode(stores.letter(alone).body or b"")
 
 
-def test_its_history_says_who_replayed_it_when_and_why_and_its_state_that_it_is_on_its_way(stores: Stores) -> None:
+def test_its_history_says_who_replayed_it_when_and_why_and_its_state_that_it_is_on_its_way(
+    stores: Stores,
+) -> None:
     (id,) = stores.bury(operations.track("42", "b"))
     stores.replay(id)
     letter = stores.letter(id)
@@ -152,7 +175,9 @@ def test_its_history_says_who_replayed_it_when_and_why_and_its_state_that_it_is_
     assert replayed["died_at"] == pytest.approx(letter.died_at, abs=0.001)
 
 
-def test_a_job_with_two_keys_gets_a_row_for_each_and_is_due_when_it_is_first_in_both(stores: Stores) -> None:
+def test_a_job_with_two_keys_gets_a_row_for_each_and_is_due_when_it_is_first_in_both(
+    stores: Stores,
+) -> None:
     here, there = next(
         (a, b)
         for a in ("a", "b", "c", "d")
@@ -172,7 +197,9 @@ def test_a_job_with_two_keys_gets_a_row_for_each_and_is_due_when_it_is_first_in_
 def test_replays_keep_the_order_they_were_enqueued_in(stores: Stores) -> None:
     later = stores.bury(operations.track("42", "later"), at=THEN + 10)
     sooner = stores.bury(operations.track("42", "sooner"), at=THEN)
-    made = (operations.track("42", "with attributes", person_attributes={"n": 1}) for _ in range(100))
+    made = (
+        operations.track("42", "with attributes", person_attributes={"n": 1}) for _ in range(100)
+    )
     # Ids order nothing: here they say the opposite.
     companion = next(each for each in made if each.companion and each.companion.id > each.id)
     assert companion.companion is not None
@@ -209,9 +236,13 @@ def test_a_plan_changes_nothing(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("removal", [operations.delete_person("42"), operations.suppress("42")])
-def test_nothing_is_replayed_once_its_person_was_deleted_or_suppressed(stores: Stores, removal: Operation) -> None:
+def test_nothing_is_replayed_once_its_person_was_deleted_or_suppressed(
+    stores: Stores, removal: Operation
+) -> None:
     ids = stores.bury(
-        operations.track("42", "b"), operations.identify("42", {"a": 1}), operations.add_device("42", "t", "ios")
+        operations.track("42", "b"),
+        operations.identify("42", {"a": 1}),
+        operations.add_device("42", "t", "ios"),
     )
     gone = stores.deliver(removal, THEN + 60)
     tally = stores.replay(*ids, even_if_newer=True)
@@ -228,7 +259,9 @@ def test_an_earlier_removal_stands_in_nobodys_way(stores: Stores) -> None:
     assert stores.replay(id).replayed == 1
 
 
-def test_of_two_jobs_of_one_millisecond_a_removal_is_later_only_if_it_came_after_the_death(stores: Stores) -> None:
+def test_of_two_jobs_of_one_millisecond_a_removal_is_later_only_if_it_came_after_the_death(
+    stores: Stores,
+) -> None:
     stores.deliver(operations.delete_person("42"), THEN)
     (after,) = stores.bury(operations.identify("42", {"a": 1}))
     (before,) = stores.bury(operations.identify("43", {"a": 1}))
@@ -246,15 +279,23 @@ def test_a_removal_of_either_key_counts_and_of_nobody_else(stores: Stores) -> No
     assert refused.kind == "removed"
 
 
-def test_what_has_no_time_of_its_own_is_not_replayed_past_a_later_job_of_its_key(stores: Stores) -> None:
-    device, event = stores.bury(operations.add_device("42", "t", "ios"), operations.track("42", "b"))
+def test_what_has_no_time_of_its_own_is_not_replayed_past_a_later_job_of_its_key(
+    stores: Stores,
+) -> None:
+    device, event = stores.bury(
+        operations.add_device("42", "t", "ios"), operations.track("42", "b")
+    )
     (other,) = stores.bury(operations.add_device("43", "t", "ios"))
     stores.deliver(operations.track("42", "sooner"), THEN - 60)
     newer = stores.deliver(operations.delete_device("42", "t"), THEN + 60)
     tally = stores.replay(device, event, other)
     assert tally.replayed == 2
     (refused,) = tally.refused
-    assert (refused.id, refused.kind, refused.later and refused.later.id) == (device, "newer", newer)
+    assert (refused.id, refused.kind, refused.later and refused.later.id) == (
+        device,
+        "newer",
+        newer,
+    )
     assert newer in refused.why
     assert "person.delete_device" in refused.why
     assert stores.letter(device).state == "open"
@@ -278,14 +319,22 @@ def test_a_removal_counts_as_the_second_key_of_a_merge_does(stores: Stores) -> N
     assert refused.later.id == merged
 
 
-def test_refused_letters_do_not_stop_the_others_and_everything_asked_for_is_answered(stores: Stores) -> None:
+def test_refused_letters_do_not_stop_the_others_and_everything_asked_for_is_answered(
+    stores: Stores,
+) -> None:
     good = stores.bury(*(operations.track(str(n), "b") for n in range(3)))
     (raw,) = stores.bury(operations.track("9", "b"), reason="undecodable")
     with stores.engine.begin() as connection:
-        connection.execute(sa.text("UPDATE trackrelay_dead_letters SET body = NULL WHERE job_id = :id"), {"id": raw})
+        connection.execute(
+            sa.text("UPDATE trackrelay_dead_letters SET body = NULL WHERE job_id = :id"),
+            {"id": raw},
+        )
     tally = stores.replay(good[0], raw, good[1], "NOBODY", good[2])
     assert tally.replayed == 3
-    assert [(each.id, each.kind) for each in tally.refused] == [(raw, "undecodable"), ("NOBODY", "missing")]
+    assert [(each.id, each.kind) for each in tally.refused] == [
+        (raw, "undecodable"),
+        ("NOBODY", "missing"),
+    ]
     again = stores.replay(*good)
     assert [each.kind for each in again.refused] == ["state"] * 3
 
@@ -318,7 +367,9 @@ def test_many_are_replayed_in_chunks_each_a_transaction(stores: Stores) -> None:
 def test_two_who_replay_the_same_letters_replay_each_once(stores: Stores) -> None:
     ids = stores.bury(*(operations.track(str(n % 5), "b", {"n": n}) for n in range(200)))
     tallies: list[Tally] = []
-    threads = [threading.Thread(target=lambda: tallies.append(stores.replay(*ids))) for _ in range(2)]
+    threads = [
+        threading.Thread(target=lambda: tallies.append(stores.replay(*ids))) for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -342,9 +393,14 @@ def test_a_replay_waits_for_a_holder_that_is_settling(stores: Stores) -> None:
     with stores.engine.begin() as connection:
         fence = shards.take_over(connection, delete.shards[0]).fence
     with stores.engine.begin() as connection:
-        settlement.settle(connection, Holder(delete.shards[0], fence), Settlement(delivered=[delete]), 5)
+        settlement.settle(
+            connection, Holder(delete.shards[0], fence), Settlement(delivered=[delete]), 5
+        )
         threading.Thread(target=replay).start()
-        wait_until(lambda: stores.rows("SELECT 1 FROM pg_locks WHERE NOT granted"), what="the replay to wait")
+        wait_until(
+            lambda: stores.rows("SELECT 1 FROM pg_locks WHERE NOT granted"),
+            what="the replay to wait",
+        )
         assert not done.is_set()
     assert done.wait(patient(10))
     assert [each.kind for each in tallies[0].refused] == ["removed"]
@@ -406,7 +462,9 @@ def test_letters_are_found_by_what_is_known_of_them(
     names = {a: "a", b: "b", c: "c", d: "d"}
     assert {names[id] for id in stores.ids(**filters)} == expected
     with stores.engine.connect() as connection:
-        assert sum(each.letters for each in dead_letter_queries.counts(connection, Filters(**filters))) == len(expected)
+        assert sum(
+            each.letters for each in dead_letter_queries.counts(connection, Filters(**filters))
+        ) == len(expected)
 
 
 def test_round_trips_do_not_grow_with_the_chunk(stores: Stores) -> None:

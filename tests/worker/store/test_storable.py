@@ -13,7 +13,14 @@ from trackrelay.worker.storage import settlement, shards
 from trackrelay.worker.storage.backlog import Waiting
 from trackrelay.worker.storage.dead_letters import Death
 from trackrelay.worker.storage.settlement import Holder, Settlement
-from trackrelay.worker.storage.storable_jobs import MAX_MS, as_bytes, brief, is_of_the_data, stripped, why_unstorable
+from trackrelay.worker.storage.storable_jobs import (
+    MAX_MS,
+    as_bytes,
+    brief,
+    is_of_the_data,
+    stripped,
+    why_unstorable,
+)
 from trackrelay.worker.storage.stored_job import Job
 
 
@@ -48,7 +55,9 @@ UNSTORABLE: dict[str, dict[str, Any]] = {
     "its time is in no calendar": {"enqueued_at": MAX_MS / 1000 + 1},
     "its attempts are more than can be counted": {"attempts": 40_000},
     "its body is not a JSON object": {"body": b"[]"},
-    "its body is 500,001 bytes; at most 500,000 fit in a request": {"body": b"{" + b" " * 499_999 + b"}"},
+    "its body is 500,001 bytes; at most 500,000 fit in a request": {
+        "body": b"{" + b" " * 499_999 + b"}"
+    },
     "its body is nested deeper than 200 levels": {"body": b'{"a":' * 201 + b"1" + b"}" * 201},
 }
 
@@ -58,7 +67,9 @@ def test_it_says_why_something_cannot_be_held(why: str, changes: dict[str, Any])
     assert why_unstorable(job(**changes)) == why
 
 
-@pytest.mark.parametrize("changes", [*UNSTORABLE.values(), {"enqueued_at": 1e300}, {"attempts": -1}])
+@pytest.mark.parametrize(
+    "changes", [*UNSTORABLE.values(), {"enqueued_at": 1e300}, {"attempts": -1}]
+)
 def test_what_is_left_of_any_job_can_be_held(changes: dict[str, Any]) -> None:
     any_job = job(**{"id": new_id()} | changes)
     assert why_unstorable(stripped(any_job, 0).with_(id=new_id())) is None
@@ -76,18 +87,28 @@ def engine(postgres_server: Any, migrated_template: str) -> Any:
         engine.dispose()
 
 
-TEXT = st.text(st.characters(codec=None, categories=None) | st.sampled_from("\0\ud800a\U00020000"), max_size=2_200)  # type: ignore[arg-type]
+TEXT = st.text(
+    st.characters(codec=None, categories=None) | st.sampled_from("\0\ud800a\U00020000"),
+    max_size=2_200,
+)  # type: ignore[arg-type]
 JOBS = st.builds(
     job,
-    keys=st.lists(TEXT | st.sampled_from([NOISE[:1_990], NOISE[:2_010], WIDE[:500], WIDE[:501]]), max_size=3).map(
-        tuple
-    ),
+    keys=st.lists(
+        TEXT | st.sampled_from([NOISE[:1_990], NOISE[:2_010], WIDE[:500], WIDE[:501]]), max_size=3
+    ).map(tuple),
     operation=TEXT,
     source=st.none() | TEXT,
     idempotency_key=st.none() | TEXT | st.sampled_from([WIDE[:255], WIDE[:256]]),
     trace=st.none() | TEXT,
     body=st.sampled_from(
-        [b"{}", b"[]", b"null", b'{"a":1e400}', b'{"a":"\\u0000"}', b'{"a":' * 200 + b"1" + b"}" * 200]
+        [
+            b"{}",
+            b"[]",
+            b"null",
+            b'{"a":1e400}',
+            b'{"a":"\\u0000"}',
+            b'{"a":' * 200 + b"1" + b"}" * 200,
+        ]
     ),
     enqueued_at=st.floats() | st.integers(0, MAX_MS // 1000).map(float),
     attempts=st.integers(0, 70_000),
@@ -100,12 +121,16 @@ def test_what_it_lets_pass_can_be_delivered_wait_and_die(engine: sa.Engine, any_
     if why_unstorable(any_job):
         return
     with engine.begin() as connection:
-        connection.execute(sa.text("INSERT INTO trackrelay_shards (shard) VALUES (0) ON CONFLICT DO NOTHING"))
+        connection.execute(
+            sa.text("INSERT INTO trackrelay_shards (shard) VALUES (0) ON CONFLICT DO NOTHING")
+        )
         fence = shards.take_over(connection, 0).fence
     for outcome in (
         Settlement(waiting=[Waiting(job=any_job, reason="breaker")]),
         Settlement(delivered=[any_job.with_(id=new_id())]),
-        Settlement(dead=[Death(job=any_job.with_(id=new_id()), reason="rejected", error="\0\ud800")]),
+        Settlement(
+            dead=[Death(job=any_job.with_(id=new_id()), reason="rejected", error="\0\ud800")]
+        ),
     ):
         with engine.connect() as connection:
             settlement.settle(connection, Holder(0, fence), outcome, 0)

@@ -17,7 +17,10 @@ def look(sweep: Sweep, now: float, seen: Seen) -> int:
 
 def test_a_look_goes_on_where_the_last_one_ended() -> None:
     sweep = Sweep()
-    starts = [look(sweep, now, Seen(10, following, 900)) for now, following in [(1.0, 100), (1.05, 200), (1.1, 300)]]
+    starts = [
+        look(sweep, now, Seen(10, following, 900))
+        for now, following in [(1.0, 100), (1.05, 200), (1.1, 300)]
+    ]
     assert starts == [0, 100, 200]
 
 
@@ -49,7 +52,14 @@ def test_one_that_took_very_long_does_not_put_off_the_next_one_for_ever() -> Non
 def test_where_what_stands_lowest_stays_there_every_second_look_goes_on() -> None:
     sweep = Sweep()
     later = [REST * number for number in range(1, 7)]
-    assert [look(sweep, now, Seen(10, 100 * now, 9_000)) for now in later] == [0, 2_000, 0, 6_000, 0, 10_000]
+    assert [look(sweep, now, Seen(10, 100 * now, 9_000)) for now in later] == [
+        0,
+        2_000,
+        0,
+        6_000,
+        0,
+        10_000,
+    ]
 
 
 def test_asked_in_vain_it_begins_anew_when_told_to() -> None:
@@ -62,7 +72,9 @@ def test_asked_in_vain_it_begins_anew_when_told_to() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.booleans()), min_size=1, max_size=30))
-def test_all_that_was_due_on_the_way_is_found_before_it_turns(steps: list[tuple[int, bool]]) -> None:
+def test_all_that_was_due_on_the_way_is_found_before_it_turns(
+    steps: list[tuple[int, bool]],
+) -> None:
     # A backlog of rows that stay due, and looks that find a few each: none of them is passed over until the turn.
     rows, found, sweep = list(range(0, 1_000, 3)), [], Sweep()
     for number, (most, grows) in enumerate(steps):
@@ -70,7 +82,9 @@ def test_all_that_was_due_on_the_way_is_found_before_it_turns(steps: list[tuple[
         due = [row for row in rows if row >= start]
         taken = due[:most]
         following = taken[-1] + 1 if len(due) > most else None
-        sweep.looked(start, Seen(taken[0] if taken else None, following, rows[-1] + 1), 1.0, 1.0 + TAKES_S)
+        sweep.looked(
+            start, Seen(taken[0] if taken else None, following, rows[-1] + 1), 1.0, 1.0 + TAKES_S
+        )
         found += taken
         if following is None:
             break

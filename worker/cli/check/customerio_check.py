@@ -29,11 +29,18 @@ def findings(settings: Settings) -> Iterator[Finding]:
     if settings.app_api_key.get_secret_value():
         yield _app_api(settings)
     else:
-        yield Finding(AREA, "App API", "skipped", "CUSTOMERIO_APP_API_KEY is not set; delivery does not need it")
+        yield Finding(
+            AREA,
+            "App API",
+            "skipped",
+            "CUSTOMERIO_APP_API_KEY is not set; delivery does not need it",
+        )
 
 
 def _track_api(settings: Settings) -> Finding:
-    api = TrackApi(settings.base_url, settings.request_timeout.total_seconds(), Credentials(settings))
+    api = TrackApi(
+        settings.base_url, settings.request_timeout.total_seconds(), Credentials(settings)
+    )
     try:
         verdict = ask_region(api, settings)
     finally:
@@ -42,7 +49,9 @@ def _track_api(settings: Settings) -> Finding:
         return Finding(AREA, "Track API", "wrong", verdict.message)
     account = verdict.account
     pinned = (
-        "as TRACKRELAY_ENVIRONMENT_ID says" if settings.environment_id else "TRACKRELAY_ENVIRONMENT_ID would pin it"
+        "as TRACKRELAY_ENVIRONMENT_ID says"
+        if settings.environment_id
+        else "TRACKRELAY_ENVIRONMENT_ID would pin it"
     )
     text = f"{settings.base_url}: region {account.region}, workspace {account.environment_id} ({pinned})"
     return Finding(AREA, "Track API", "ok", text)
@@ -70,7 +79,10 @@ def _app_api(settings: Settings) -> Finding:
         return Finding(AREA, "App API", "wrong", text)
     if answer.status_code == 429 or answer.status_code >= 500:
         return Finding(
-            AREA, "App API", "wrong", f"{url} is in trouble (status {answer.status_code}): an outage, or a limit"
+            AREA,
+            "App API",
+            "wrong",
+            f"{url} is in trouble (status {answer.status_code}): an outage, or a limit",
         )
     text = f"{url} answers {answer.status_code} instead of like Customer.io's App API: check CUSTOMERIO_APP_URL"
     return Finding(AREA, "App API", "wrong", text)

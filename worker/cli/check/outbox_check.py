@@ -17,7 +17,9 @@ AREA = "Outbox"
 LATE_S = 60
 
 
-def findings(outbox: Outbox, queue: QueueLook, has_relay: Callable[[str], bool]) -> Iterator[Finding]:
+def findings(
+    outbox: Outbox, queue: QueueLook, has_relay: Callable[[str], bool]
+) -> Iterator[Finding]:
     """Everything about the outbox.
 
     Args:
@@ -39,7 +41,9 @@ def _relayed(waiting: Waiting, has_relay: bool) -> Finding:
     age = time.time() - waiting.oldest
     wait = f"{count(waiting.jobs, 'job')} {'waits' if waiting.jobs == 1 else 'wait'} to be relayed"
     if age > UNRELAYED_S and not has_relay:
-        return Finding(AREA, "relayed", "wrong", f"{wait}, the first for {duration(age)}, and {NO_RELAY}")
+        return Finding(
+            AREA, "relayed", "wrong", f"{wait}, the first for {duration(age)}, and {NO_RELAY}"
+        )
     if age <= LATE_S:
         return Finding(AREA, "relayed", "ok", wait)
     text = (

@@ -67,7 +67,9 @@ def _tables(connection: sa.Connection, queue: QueueLook) -> Iterator[Finding]:
     if problem := schema.problem(connection):
         yield Finding(AREA, "tables", "wrong", problem)
         return
-    yield Finding(AREA, "tables", "ok", f"revision {schema.current(connection)}, what this version needs")
+    yield Finding(
+        AREA, "tables", "ok", f"revision {schema.current(connection)}, what this version needs"
+    )
     if missing := missing_privileges(connection, sorted(Base.metadata.tables)):
         text = f"the user of TRACKRELAY_DATABASE_URL may not read and write {listed(missing)}: grant it that"
         yield Finding(AREA, "privileges", "wrong", text)
@@ -76,6 +78,8 @@ def _tables(connection: sa.Connection, queue: QueueLook) -> Iterator[Finding]:
         yield Finding(AREA, "lost jobs", "wrong", text)
     record = queue_record.read(connection)
     if not record.shards:
-        yield Finding(AREA, "shards", "wrong", "the database knows no shards: run `trackrelay migrate`")
+        yield Finding(
+            AREA, "shards", "wrong", "the database knows no shards: run `trackrelay migrate`"
+        )
     elif queue.config and (differs := difference(queue.config, record, queue.moving)):
         yield Finding(AREA, "queue", "wrong", differs)

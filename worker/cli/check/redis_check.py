@@ -62,30 +62,42 @@ def _name(info: dict[str, Any]) -> str:
 
 
 def _kind(info: dict[str, Any]) -> Iterator[Finding]:
-    version = tuple(int(part) for part in re.findall(r"\d+", str(info.get("redis_version", "")))[:2])
+    version = tuple(
+        int(part) for part in re.findall(r"\d+", str(info.get("redis_version", "")))[:2]
+    )
     if "valkey_version" not in info and version < OLDEST:
-        yield Finding(AREA, "version", "wrong", f"{_name(info)} is too old: it takes Redis 6.2 or later, or Valkey")
+        yield Finding(
+            AREA,
+            "version",
+            "wrong",
+            f"{_name(info)} is too old: it takes Redis 6.2 or later, or Valkey",
+        )
     if info.get("cluster_enabled") == 1 or info.get("redis_mode") == "cluster":
         text = "Redis Cluster is not supported: name a single Redis (it may have replicas) in TRACKRELAY_REDIS_URL"
         yield Finding(AREA, "cluster", "wrong", text)
     if info.get("role") in ("slave", "replica"):
-        text = "this is a replica, which takes no writes: TRACKRELAY_REDIS_URL must name the primary"
+        text = (
+            "this is a replica, which takes no writes: TRACKRELAY_REDIS_URL must name the primary"
+        )
         yield Finding(AREA, "role", "wrong", text)
 
 
 def _eviction(info: dict[str, Any]) -> Finding:
     policy = str(info.get("maxmemory_policy", "unknown"))
     if policy == "noeviction":
-        return Finding(AREA, "eviction", "ok", "noeviction: when memory is full, callers are told, and nothing is lost")
+        return Finding(
+            AREA,
+            "eviction",
+            "ok",
+            "noeviction: when memory is full, callers are told, and nothing is lost",
+        )
     if policy.startswith("volatile"):
         text = (
             f"{policy}: when memory is full Redis takes the leases of workers; no job is lost, but work is done twice. "
             "Set maxmemory-policy noeviction"
         )
         return Finding(AREA, "eviction", "warning", text)
-    text = (
-        f"{policy}: when memory is full Redis throws away queued jobs without a word. Set maxmemory-policy noeviction"
-    )
+    text = f"{policy}: when memory is full Redis throws away queued jobs without a word. Set maxmemory-policy noeviction"
     return Finding(AREA, "eviction", "wrong", text)
 
 
@@ -116,9 +128,7 @@ def _memory(info: dict[str, Any]) -> Finding:
     room = limit * MEMORY_MARK - used
     about = f"{size(used)} of maxmemory {size(limit)} used ({used / limit:.0%})"
     if room <= 0:
-        text = (
-            f"{about}: callers get QueueFull from {MEMORY_MARK:.0%} on. Give Redis more, or let workers drain the queue"
-        )
+        text = f"{about}: callers get QueueFull from {MEMORY_MARK:.0%} on. Give Redis more, or let workers drain the queue"
         return Finding(AREA, "memory", "wrong", text)
     text = f"{about}; room for about {_rounded(room / JOB_BYTES):,} small jobs before callers get QueueFull"
     return Finding(AREA, "memory", "ok", text)
@@ -153,10 +163,11 @@ def _queue(client: client_library.Redis, settings: Settings) -> Iterator[Finding
     yield from _calls(client)
     jobs = jobs_queued(client, config.shards)
     yield Finding(
-        AREA, "queue", "ok", f"{count(config.shards, 'shard')}, format {config.format}; {count(jobs, 'job')} in it"
+        AREA,
+        "queue",
+        "ok",
+        f"{count(config.shards, 'shard')}, format {config.format}; {count(jobs, 'job')} in it",
     )
     if jobs >= settings.max_queue_length:
-        text = (
-            f"full: {jobs:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {settings.max_queue_length:,}; callers get QueueFull"
-        )
+        text = f"full: {jobs:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {settings.max_queue_length:,}; callers get QueueFull"
         yield Finding(AREA, "room", "wrong", text)

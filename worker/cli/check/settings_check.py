@@ -21,7 +21,9 @@ _RESEMBLES = 0.85
 def findings(environment: Mapping[str, str]) -> list[Finding]:
     """A line for each setting in ``environment``, and for each that is wrong, missing or unknown."""
     wrong = wrong_settings(environment)
-    named_wrong = {name for name in _known() for line in wrong if line.startswith((f"{name}:", f"{name} "))}
+    named_wrong = {
+        name for name in _known() for line in wrong if line.startswith((f"{name}:", f"{name} "))
+    }
     return [
         *(
             Finding(AREA, name, "ok", _shown(name, environment))
@@ -56,7 +58,11 @@ def _wrong(line: str) -> Finding:
     if separator and name.isupper():
         return Finding(AREA, name, "wrong", text)
     name, _, text = line.partition(" ")
-    return Finding(AREA, name, "wrong", text) if name.isupper() else Finding(AREA, "settings", "wrong", line)
+    return (
+        Finding(AREA, name, "wrong", text)
+        if name.isupper()
+        else Finding(AREA, "settings", "wrong", line)
+    )
 
 
 def _unknown(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -67,4 +73,6 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[Finding]:
     for name in sorted(environment):
         if name.startswith("CUSTOMERIO_") and name not in known:
             for meant in difflib.get_close_matches(name, known, n=1, cutoff=_RESEMBLES):
-                yield Finding(AREA, name, "warning", f"not a setting of trackrelay; did you mean {meant}?")
+                yield Finding(
+                    AREA, name, "warning", f"not a setting of trackrelay; did you mean {meant}?"
+                )

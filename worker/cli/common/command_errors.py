@@ -61,7 +61,9 @@ def failure_of(error: Exception) -> CommandFailed | None:
     return CommandFailed(message) if message else None
 
 
-def explain(error: BaseException, *, redis_url: str | None = None, database_url: str | None = None) -> str | None:
+def explain(
+    error: BaseException, *, redis_url: str | None = None, database_url: str | None = None
+) -> str | None:
     """One line about a failure of Redis or Postgres, or of how they are set up; None for any other error.
 
     Args:
@@ -112,7 +114,9 @@ def _redis(error: Exception, where: str) -> str:
 
 # A connection that was refused has no SQLSTATE.
 _NO_DATABASE = re.compile('database "[^"]*" does not exist')
-_UNMIGRATED = frozenset({"42P01", "42703", "3F000"})  # undefined table, undefined column, undefined schema
+_UNMIGRATED = frozenset(
+    {"42P01", "42703", "3F000"}
+)  # undefined table, undefined column, undefined schema
 
 
 def _postgres(error: Exception, where: str) -> str:
@@ -121,7 +125,9 @@ def _postgres(error: Exception, where: str) -> str:
     if state in _UNMIGRATED:
         return f"the database at {where} lacks what this version needs ({said}): run `trackrelay migrate`"
     if state == "55P03":
-        return f"Postgres at {where}: somebody else holds a lock for too long; try again in a moment"
+        return (
+            f"Postgres at {where}: somebody else holds a lock for too long; try again in a moment"
+        )
     if state == "57014":
         return f"Postgres at {where} took too long to answer: {said}"
     if state == "25006":
@@ -195,8 +201,14 @@ def wrong_settings(environment: Mapping[str, str]) -> list[str]:
         lines += str(error).splitlines()
     said = " ".join(lines)
     for name in sorted(PRODUCER_NAMES - {"TRACKRELAY_REDIS_URL"}):
-        alone = {each: value for each, value in environment.items() if each in (name, f"{name}_FILE")}
-        told = {each: value for each, value in overrides().items() if f"TRACKRELAY_{each.upper()}" == name}
+        alone = {
+            each: value for each, value in environment.items() if each in (name, f"{name}_FILE")
+        }
+        told = {
+            each: value
+            for each, value in overrides().items()
+            if f"TRACKRELAY_{each.upper()}" == name
+        }
         try:
             load_producers(told, {"TRACKRELAY_REDIS_URL": "redis://unused", **alone})
         except ConfigurationError as error:

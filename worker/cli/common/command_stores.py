@@ -42,7 +42,10 @@ class Stores:
             HashSecretChangedError: the stores have keys that were hashed with another secret.
         """
         with self.engine.connect() as connection:
-            secret = self.settings.key_hash_secret.get_secret_value().encode() or state.key_hash_secret(connection)
+            secret = (
+                self.settings.key_hash_secret.get_secret_value().encode()
+                or state.key_hash_secret(connection)
+            )
             hasher = KeyHasher(secret)
             if hash_secret.in_force(connection) not in (None, hasher.fingerprint):
                 raise HashSecretChangedError
@@ -57,7 +60,9 @@ def open_stores(configured: Settings | None = None) -> Iterator[Stores]:
         ConfigurationError: with one line for each setting that is missing or wrong.
     """
     configured = configured or load()
-    client = redis.Redis.from_url(configured.redis_url.get_secret_value(), **connection_options(REDIS_TIMEOUT_S))
+    client = redis.Redis.from_url(
+        configured.redis_url.get_secret_value(), **connection_options(REDIS_TIMEOUT_S)
+    )
     engine = make_engine(configured, pool_size=1)
     outbox = _outbox(configured)
     try:

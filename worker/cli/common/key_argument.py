@@ -18,6 +18,7 @@ def key_given(key: str) -> str:
     kind, _, value = key.partition(":")
     if kind not in KINDS or not value.strip():
         raise click.BadParameter(
-            f"{key!r} is no key such as id:42, email:ada@example.com or object:1:acme", param_hint="--key"
+            f"{key!r} is no key such as id:42, email:ada@example.com or object:1:acme",
+            param_hint="--key",
         )
     return f"email:{compared_email(value)}" if kind == "email" and not is_hashed(key) else key

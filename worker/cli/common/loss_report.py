@@ -20,7 +20,9 @@ _WHAT = {
 
 def describe(incident: Incident) -> str:
     """Say how many jobs were lost, how and when, and what is in no count."""
-    return f"{_WHAT[incident.kind]} {_when(incident)}: {jobs_lost(incident)}. {_uncounted(incident)}"
+    return (
+        f"{_WHAT[incident.kind]} {_when(incident)}: {jobs_lost(incident)}. {_uncounted(incident)}"
+    )
 
 
 def jobs_lost(incident: Incident) -> str:

@@ -86,33 +86,43 @@ class Outbox:
             generation: of the queue; what went into another one counts too, and the whole table is read. None: what no queue
                 ever had, which costs no more than an index of just these rows.
         """
-        first = sa.select(_c.accepted_ms).where(_UNRELAYED).order_by(_c.id).limit(1).scalar_subquery()
+        first = (
+            sa.select(_c.accepted_ms).where(_UNRELAYED).order_by(_c.id).limit(1).scalar_subquery()
+        )
         oldest = first if generation is None else sa.func.min(_c.accepted_ms)
         asked = sa.select(sa.func.count(), oldest).select_from(table)
         with self._connected() as connection:
             jobs, oldest_ms = tuple(connection.execute(_only_waiting(asked, generation)).one())
         return Waiting(jobs, None if oldest_ms is None else oldest_ms / 1000)
 
-    def rows(self, generation: str | None, job_ids: Sequence[str], most: int | None) -> Iterator[WaitingRow]:
+    def rows(
+        self, generation: str | None, job_ids: Sequence[str], most: int | None
+    ) -> Iterator[WaitingRow]:
         """The rows that :meth:`waiting` counts, in their order.
 
         Args:
             job_ids: of these jobs only; empty: of any.
             most: so many at the most; None: all.
         """
-        asked = sa.select(_c.entry, _c.lane, _c.accepted_ms, _c.generation).order_by(_c.id).limit(most)
+        asked = (
+            sa.select(_c.entry, _c.lane, _c.accepted_ms, _c.generation).order_by(_c.id).limit(most)
+        )
         if job_ids:
             asked = asked.where(_c.job_id.in_(job_ids))
         with self._connected() as connection:
             streamed = connection.execution_options(yield_per=CHUNK)
             for row in streamed.execute(_only_waiting(asked, generation)):
-                yield WaitingRow(row.entry.encode(), row.lane, row.accepted_ms / 1000, row.generation is not None)
+                yield WaitingRow(
+                    row.entry.encode(), row.lane, row.accepted_ms / 1000, row.generation is not None
+                )
 
     def check_file(self) -> None:
         """Fail if it is a file that is not there: SQLite would make one."""
         file = self._engine.url.database
         if self._engine.dialect.name == "sqlite" and file and not Path(file).exists():
-            raise OutboxProblem(f"the outbox's database {self.place} is not there: is TRACKRELAY_OUTBOX_URL right?")
+            raise OutboxProblem(
+                f"the outbox's database {self.place} is not there: is TRACKRELAY_OUTBOX_URL right?"
+            )
 
     def close(self) -> None:
         """Close the connection."""
@@ -134,4 +144,6 @@ class Outbox:
 
 
 def _only_waiting(asked: sa.Select[Any], generation: str | None) -> sa.Select[Any]:
-    return asked.where(_UNRELAYED if generation is None else sa.or_(_UNRELAYED, _c.generation != generation))
+    return asked.where(
+        _UNRELAYED if generation is None else sa.or_(_UNRELAYED, _c.generation != generation)
+    )

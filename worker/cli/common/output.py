@@ -25,10 +25,14 @@ PIPE_WIDTH = 140
 class SafeConsole(Console):
     """A console on which text from elsewhere cannot steer the terminal. Styles and cursor movements of our own pass."""
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
         """Render as Rich does, and escape what is unsafe in the text."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(visible_lines(segment.text), segment.style)
+            yield (
+                segment if segment.control else Segment(visible_lines(segment.text), segment.style)
+            )
 
 
 def say(text: str, *, err: bool = False) -> None:

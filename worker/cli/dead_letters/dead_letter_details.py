@@ -27,7 +27,9 @@ def show_letter(stores: Stores, id: str, as_document: bool) -> None:
     with stores.engine.connect() as connection:
         found = dead_letter_queries.beginning_with(connection, id)
         if not found:
-            raise CommandFailed(f"there is no dead letter {id}: `trackrelay find {id}` says where a job is")
+            raise CommandFailed(
+                f"there is no dead letter {id}: `trackrelay find {id}` says where a job is"
+            )
         if len(found) > 1 and id.upper() not in found:
             raise CommandFailed(f"several dead letters begin with {id}: {', '.join(found)} …")
         (letter,) = dead_letter_queries.load(connection, found[:1])
@@ -44,10 +46,14 @@ def _print(console: Console, letter: Letter) -> None:
     document = document_of(letter)
     if document is not None:
         text = visible_lines(json.dumps(document, indent=2, ensure_ascii=False))
-        _section(console, "Document", Syntax(text, "json", background_color="default", word_wrap=True))
+        _section(
+            console, "Document", Syntax(text, "json", background_color="default", word_wrap=True)
+        )
     if letter.found is not None:
         what = "Stream entry" if letter.raw is not None else "Document"
-        _section(console, f"{what}, as it was found", Text(visible(found_of(letter)), overflow="fold"))
+        _section(
+            console, f"{what}, as it was found", Text(visible(found_of(letter)), overflow="fold")
+        )
     _section(console, "History, oldest first", _history(letter))
     _section(console, "What to do", _what_to_do(letter))
 
@@ -70,7 +76,9 @@ def _facts(letter: Letter) -> Table:
     table.add_row("state", letter.state)
     table.add_row("operation", letter.operation)
     table.add_row("key" if len(letter.keys) == 1 else "keys", ", ".join(letter.keys))
-    table.add_row("enqueued", when(letter.enqueued_at) + (f" by {letter.source}" if letter.source else ""))
+    table.add_row(
+        "enqueued", when(letter.enqueued_at) + (f" by {letter.source}" if letter.source else "")
+    )
     table.add_row("died", when(letter.died_at))
     if letter.state != "open":
         table.add_row(letter.state, when(letter.updated_at))
@@ -97,7 +105,9 @@ def _history(letter: Letter) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row(clock(letter.enqueued_at), "enqueued", f"by {letter.source}" if letter.source else "")
+    table.add_row(
+        clock(letter.enqueued_at), "enqueued", f"by {letter.source}" if letter.source else ""
+    )
     for event in letter.history:
         table.add_row(clock(event["at"]), event["what"], _happened(event))
     if not any(event["what"] == letter.reason for event in letter.history):
@@ -117,7 +127,9 @@ def _happened(event: dict[str, Any]) -> str:
 
 
 def _change(change: dict[str, Any]) -> str:
-    before, after = (_short(change[name]) if name in change else "nothing" for name in ("before", "after"))
+    before, after = (
+        _short(change[name]) if name in change else "nothing" for name in ("before", "after")
+    )
     return f"{change['path']}: {before} → {after}"
 
 

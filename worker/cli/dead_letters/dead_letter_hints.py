@@ -12,18 +12,37 @@ def hints(letter: Letter) -> list[tuple[str, str]]:
         case "delivered":
             return [("It was replayed and delivered: there is nothing left to do.", "")]
         case "replaying":
-            return [("It is on its way again; what holds it up, if anything:", f"trackrelay find {letter.id}")]
+            return [
+                (
+                    "It is on its way again; what holds it up, if anything:",
+                    f"trackrelay find {letter.id}",
+                )
+            ]
         case "discarded":
-            return [("It was discarded. To replay it all the same:", f"{_replay(letter)} --state discarded")]
-    discard = ("Not worth it? Its row stays, marked:", f"trackrelay dead-letters discard --id {letter.id}")
+            return [
+                (
+                    "It was discarded. To replay it all the same:",
+                    f"{_replay(letter)} --state discarded",
+                )
+            ]
+    discard = (
+        "Not worth it? Its row stays, marked:",
+        f"trackrelay dead-letters discard --id {letter.id}",
+    )
     return [*_of_reason(letter), discard]
 
 
 def _of_reason(letter: Letter) -> list[tuple[str, str]]:
     match letter.reason:
         case "rejected":
-            edit = ("Change the document in your editor, and replay it:", f"{_replay(letter)} --edit")
-            again = ("If it was Customer.io's set-up that was wrong, and is not any more:", _replay(letter))
+            edit = (
+                "Change the document in your editor, and replay it:",
+                f"{_replay(letter)} --edit",
+            )
+            again = (
+                "If it was Customer.io's set-up that was wrong, and is not any more:",
+                _replay(letter),
+            )
             return [*_repair_field(letter), edit, again]
         case "invalid":
             edit = (
@@ -40,7 +59,12 @@ def _of_reason(letter: Letter) -> list[tuple[str, str]]:
                 ("Or try it once more as it is:", _replay(letter)),
             ]
         case "expired":
-            return [("It waited for longer than TRACKRELAY_MAX_AGE. If it is still worth sending:", _replay(letter))]
+            return [
+                (
+                    "It waited for longer than TRACKRELAY_MAX_AGE. If it is still worth sending:",
+                    _replay(letter),
+                )
+            ]
         case "crashed":
             return [
                 (

@@ -22,17 +22,23 @@ def list_letters(stores: Stores, chosen: Filters, limit: int, as_document: bool)
     """Print the letters meant, those that died last first."""
     with stores.engine.connect() as connection:
         counts = dead_letter_queries.counts(connection, chosen)
-        found = dead_letter_queries.load(connection, dead_letter_queries.newest_ids(connection, chosen, limit))
+        found = dead_letter_queries.load(
+            connection, dead_letter_queries.newest_ids(connection, chosen, limit)
+        )
     total = sum(each.letters for each in counts)
     if as_document:
         print_json({"total": total, "dead_letters": [as_json(letter) for letter in found]})
         return
     console = stdout()
     if not found:
-        console.print("No dead letters." if chosen == Filters(states=("open",)) else "No dead letter matches.")
+        console.print(
+            "No dead letters." if chosen == Filters(states=("open",)) else "No dead letter matches."
+        )
         return
     _print(console, visible_values(found), one_state=len(chosen.states) == 1)
-    more = f" The latest {len(found):,} are shown; --limit shows more." if total > len(found) else ""
+    more = (
+        f" The latest {len(found):,} are shown; --limit shows more." if total > len(found) else ""
+    )
     console.print(f"{summary(counts)}.{more}")
     console.print(f"Everything about one: trackrelay dead-letters show {found[0].id}", style="dim")
 
@@ -41,7 +47,12 @@ def _print(console: Console, found: list[Letter], *, one_state: bool) -> None:
     # Two lines each: what was said does not fit beside everything else, and is what people look for.
     now = time.time()
     rows = [
-        (ago(now - letter.died_at), *([] if one_state else [letter.state]), letter.operation, _keys(letter))
+        (
+            ago(now - letter.died_at),
+            *([] if one_state else [letter.state]),
+            letter.operation,
+            _keys(letter),
+        )
         for letter in found
     ]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]

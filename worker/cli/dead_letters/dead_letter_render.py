@@ -32,7 +32,10 @@ def found_of(letter: Letter) -> str:
 
 def why(letter: Letter) -> str:
     """What it died of, in a line: ``rejected: attributes.plan: property value …``."""
-    said = [letter.field if letter.field and letter.field not in (letter.error or "") else None, letter.error]
+    said = [
+        letter.field if letter.field and letter.field not in (letter.error or "") else None,
+        letter.error,
+    ]
     return ": ".join([letter.reason, *filter(None, said)])
 
 

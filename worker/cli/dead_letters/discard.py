@@ -20,7 +20,14 @@ from .selection_options import missed
 
 
 def discard_letters(
-    stores: Stores, chosen: Filters, *, limit: int | None, dry_run: bool, yes: bool, as_document: bool, note: str | None
+    stores: Stores,
+    chosen: Filters,
+    *,
+    limit: int | None,
+    dry_run: bool,
+    yes: bool,
+    as_document: bool,
+    note: str | None,
 ) -> None:
     """Discard the open letters meant.
 
@@ -44,7 +51,10 @@ def discard_letters(
         stdout().print(f"{count(len(ids), 'dead letter')} would be discarded: {summary(counts)}.")
     else:
         stdout().print(f"{count(discarded, 'dead letter')} discarded.")
-    problems = [f"there is no dead letter {id}: `trackrelay find {id}` says where a job is" for id in missing]
+    problems = [
+        f"there is no dead letter {id}: `trackrelay find {id}` says where a job is"
+        for id in missing
+    ]
     if not dry_run and (left := len(ids) - discarded):
         problems.append(f"{left:,} of {count(len(ids), 'dead letter')} left as before: not open")
     if problems:

@@ -33,7 +33,9 @@ def edited(stores: Stores, replayer: Replayer, ids: Sequence[str], wanted: Wante
         CommandFailed: there are several letters, or nothing was changed.
     """
     if len(ids) != 1:
-        raise CommandFailed(f"--edit takes one dead letter at a time; {len(ids):,} match: choose one with --id")
+        raise CommandFailed(
+            f"--edit takes one dead letter at a time; {len(ids):,} match: choose one with --id"
+        )
     with stores.engine.connect() as connection:
         found = dead_letter_queries.load(connection, ids)
     if not found:
@@ -49,7 +51,12 @@ def _edit(replayer: Replayer, letter: Letter, wanted: Wanted) -> Repair:
     if letter.found is not None:
         console.print(f"What was found: {found_of(letter)}", overflow="fold")
     before = document_of(letter)
-    text = visible_lines(json.dumps(TEMPLATE if before is None else before, indent=2, ensure_ascii=False)) + "\n"
+    text = (
+        visible_lines(
+            json.dumps(TEMPLATE if before is None else before, indent=2, ensure_ascii=False)
+        )
+        + "\n"
+    )
     while True:
         text = _from_editor(text)
         problem, document = _read(text)
@@ -84,6 +91,8 @@ def _read(text: str) -> tuple[str | None, dict[str, Any] | None]:
     return None, document
 
 
-def _refusal(replayer: Replayer, letter: Letter, wanted: Wanted, of: tuple[Kind, ...]) -> str | None:
+def _refusal(
+    replayer: Replayer, letter: Letter, wanted: Wanted, of: tuple[Kind, ...]
+) -> str | None:
     (outcome,) = replayer.plan([letter.id], wanted)
     return next((each.why for each in outcome.refused if each.kind in of), None)

@@ -25,7 +25,13 @@ from .progress import progress
 
 
 def export_letters(
-    stores: Stores, chosen: Filters, *, limit: int | None, output: str, discard: bool, note: str | None
+    stores: Stores,
+    chosen: Filters,
+    *,
+    limit: int | None,
+    output: str,
+    discard: bool,
+    note: str | None,
 ) -> int:
     """Write the letters meant as JSON Lines; returns the exit status.
 
@@ -40,7 +46,9 @@ def export_letters(
             sys.stdout.flush()
         else:
             # Readable by its owner only: it holds people's data.
-            with open(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            with open(
+                os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+            ) as file:
                 _write(stores.engine, ids, file)
     except BrokenPipeError:
         raise  # whoever reads has had enough
@@ -49,7 +57,9 @@ def export_letters(
         raise CommandFailed(f"{where} cannot be written: {error.strerror or error}") from None
     discarded = discard_all(stores, ids, note) if discard else 0
     stderr().print(
-        f"{count(len(ids), 'dead letter')} exported" + (f", {discarded:,} of them discarded" if discard else "") + "."
+        f"{count(len(ids), 'dead letter')} exported"
+        + (f", {discarded:,} of them discarded" if discard else "")
+        + "."
     )
     return 0
 
@@ -60,7 +70,9 @@ def _write(engine: sa.Engine, ids: Sequence[str], file: IO[str]) -> None:
             with engine.connect() as connection:
                 found = dead_letter_queries.load(connection, ids[start : start + CHUNK])
             for number, letter in enumerate(found, start + 1):
-                file.write(visible_lines(json.dumps(line(number, letter), ensure_ascii=False)) + "\n")
+                file.write(
+                    visible_lines(json.dumps(line(number, letter), ensure_ascii=False)) + "\n"
+                )
             advance(CHUNK)
 
 
@@ -70,10 +82,20 @@ def line(number: int, letter: Letter) -> dict[str, Any]:
     Imported again it is the same job: an event carries its id, anything else its idempotency key; one that had none gets its id
     for one, so that a line imported twice is sent once.
     """
-    about = {name: value for name, value in as_json(letter).items() if name not in ("document", "history")}
-    said = {"line": number, "reason": why(letter)} | ({"field": letter.field} if letter.field else {})
+    about = {
+        name: value
+        for name, value in as_json(letter).items()
+        if name not in ("document", "history")
+    }
+    said = {"line": number, "reason": why(letter)} | (
+        {"field": letter.field} if letter.field else {}
+    )
     document = document_of(letter)
     if document is None:
         return {**said, "dead_letter": about}
     key = letter.idempotency_key or (None if "id" in document else letter.id)
-    return {**said, "operation": {**document, **({"idempotency_key": key} if key else {})}, "dead_letter": about}
+    return {
+        **said,
+        "operation": {**document, **({"idempotency_key": key} if key else {})},
+        "dead_letter": about,
+    }

@@ -88,7 +88,9 @@ def run(outcomes: Iterable[Outcome], total: int, what: str, *, resumable: bool =
 
 def _announce(plan: Tally) -> None:
     console = stderr()
-    console.print(f"{count(plan.replayed, 'dead letter')} will be replayed: {by_operation(plan.by_operation)}.")
+    console.print(
+        f"{count(plan.replayed, 'dead letter')} will be replayed: {by_operation(plan.by_operation)}."
+    )
     _print_campaigns(console, plan)
 
 
@@ -103,7 +105,9 @@ def _ask(plan: Tally) -> None:
     click.confirm("Go on?", abort=True, err=True)
 
 
-def _report(tally: Tally, how: How, words: str, selected: int, *, on_their_way: bool = False) -> None:
+def _report(
+    tally: Tally, how: How, words: str, selected: int, *, on_their_way: bool = False
+) -> None:
     if how.as_document:
         print_json(_as_json(tally, how, selected))
     elif not selected:
@@ -111,14 +115,20 @@ def _report(tally: Tally, how: How, words: str, selected: int, *, on_their_way: 
     else:
         _print_tally(stdout(), tally, how, words)
     if on_their_way and tally.replayed and not how.as_document:
-        stderr().print("Still on their way: trackrelay dead-letters list --state replaying", style="dim")
+        stderr().print(
+            "Still on their way: trackrelay dead-letters list --state replaying", style="dim"
+        )
     if tally.refused:
-        raise CommandFailed(f"{len(tally.refused):,} of {count(selected, 'dead letter')} cannot be replayed")
+        raise CommandFailed(
+            f"{len(tally.refused):,} of {count(selected, 'dead letter')} cannot be replayed"
+        )
 
 
 def _print_tally(console: Console, tally: Tally, how: How, words: str) -> None:
     if tally.replayed:
-        console.print(f"{count(tally.replayed, 'dead letter')} {words}: {by_operation(tally.by_operation)}.")
+        console.print(
+            f"{count(tally.replayed, 'dead letter')} {words}: {by_operation(tally.by_operation)}."
+        )
     else:
         console.print(f"Nothing {words}.")
     if how.dry_run:
@@ -129,7 +139,9 @@ def _print_tally(console: Console, tally: Tally, how: How, words: str) -> None:
 
 def _print_refused(console: Console, refused: Sequence[Refused]) -> None:
     stays = "stays as it is" if len(refused) == 1 else "stay as they are"
-    console.print(f"{count(len(refused), 'dead letter')} cannot be replayed, and {stays}:", style="yellow")
+    console.print(
+        f"{count(len(refused), 'dead letter')} cannot be replayed, and {stays}:", style="yellow"
+    )
     for each in refused[:LISTED]:
         console.print(Text.assemble((each.id, "bold"), f"  {each.operation or ''}"))
         console.print(Padding(each.why, (0, 0, 0, 4), expand=False))

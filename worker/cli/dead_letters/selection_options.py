@@ -18,7 +18,13 @@ from trackrelay.worker.storage.dead_letter_queries import STATES, Filters, State
 from trackrelay.worker.storage.key_hasher import KeyHasher, is_hashed
 
 REASONS = ("rejected", "exhausted", "expired", "undecodable", "crashed", "invalid")
-_KINDS = {"id": "id", "email": "email", "phone": "phone", "cio_id": "cio_id", "anonymous": "anonymous_id"}
+_KINDS = {
+    "id": "id",
+    "email": "email",
+    "phone": "phone",
+    "cio_id": "cio_id",
+    "anonymous": "anonymous_id",
+}
 
 
 class Moment(click.ParamType[float]):
@@ -26,7 +32,9 @@ class Moment(click.ParamType[float]):
 
     name = "moment"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """``2h``, ``3d``, ``2026-05-01``, ``2026-05-01T12:00``, ``2026-05-01T12:00+02:00``."""
         if isinstance(value, float):
             return value
@@ -38,12 +46,16 @@ class Moment(click.ParamType[float]):
             moment = datetime.fromisoformat(value)
         except ValueError:
             self.fail(
-                f"{value!r} is neither a moment such as 2026-05-01T12:00 nor how long ago, such as 2h or 3d", param, ctx
+                f"{value!r} is neither a moment such as 2026-05-01T12:00 nor how long ago, such as 2h or 3d",
+                param,
+                ctx,
             )
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def filters(*, states: tuple[str, ...] = STATES) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def filters(
+    *, states: tuple[str, ...] = STATES
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Adds the filter options to a command, which gets them as ``chosen``: a function of the hasher.
 
     Args:
@@ -52,28 +64,65 @@ def filters(*, states: tuple[str, ...] = STATES) -> Callable[[Callable[..., Any]
     options = [
         click.option("--id", "ids", multiple=True, metavar="ID", help="This one. Repeatable."),
         click.option(
-            "--reason", "reasons", multiple=True, type=click.Choice(REASONS), help="Died of this. Repeatable."
+            "--reason",
+            "reasons",
+            multiple=True,
+            type=click.Choice(REASONS),
+            help="Died of this. Repeatable.",
         ),
-        click.option("--operation", "operations", multiple=True, help="Such as person.identify. Repeatable."),
-        click.option("--person", "people", multiple=True, metavar="WHO", help="By id, email or phone. Repeatable."),
         click.option(
-            "--key", "keys", multiple=True, help="As logs show it: id:42, object:1:acme, email:#…. Repeatable."
+            "--operation", "operations", multiple=True, help="Such as person.identify. Repeatable."
         ),
-        click.option("--source", "sources", multiple=True, help="Enqueued by this application. Repeatable."),
-        click.option("--error", metavar="TEXT", help="Part of what was said, or of the field's name."),
         click.option(
-            "--since", type=Moment(), metavar="WHEN", help="Died at or after: 2h (ago), 2026-05-01T12:00 (UTC)."
+            "--person",
+            "people",
+            multiple=True,
+            metavar="WHO",
+            help="By id, email or phone. Repeatable.",
+        ),
+        click.option(
+            "--key",
+            "keys",
+            multiple=True,
+            help="As logs show it: id:42, object:1:acme, email:#…. Repeatable.",
+        ),
+        click.option(
+            "--source", "sources", multiple=True, help="Enqueued by this application. Repeatable."
+        ),
+        click.option(
+            "--error", metavar="TEXT", help="Part of what was said, or of the field's name."
+        ),
+        click.option(
+            "--since",
+            type=Moment(),
+            metavar="WHEN",
+            help="Died at or after: 2h (ago), 2026-05-01T12:00 (UTC).",
         ),
         click.option("--until", type=Moment(), metavar="WHEN", help="Died before."),
         click.option(
-            "--state", "states", multiple=True, type=click.Choice([*states, "all"]), help="Default: open. Repeatable."
+            "--state",
+            "states",
+            multiple=True,
+            type=click.Choice([*states, "all"]),
+            help="Default: open. Repeatable.",
         ),
     ]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def with_filters(**given: Any) -> Any:
-            names = ("ids", "reasons", "operations", "people", "keys", "sources", "error", "since", "until", "states")
+            names = (
+                "ids",
+                "reasons",
+                "operations",
+                "people",
+                "keys",
+                "sources",
+                "error",
+                "since",
+                "until",
+                "states",
+            )
             chosen = functools.partial(_filters, {name: given.pop(name) for name in names})
             return command(chosen=chosen, **given)
 

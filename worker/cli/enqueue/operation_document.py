@@ -46,7 +46,9 @@ def operation_of(document: dict[str, Any], *, idempotency_key: str | None = None
     """
     own = document.get("idempotency_key")
     if own is not None and idempotency_key is not None and own != idempotency_key:
-        raise BadDocument("it has an idempotency_key of its own, and another one was given", "idempotency_key")
+        raise BadDocument(
+            "it has an idempotency_key of its own, and another one was given", "idempotency_key"
+        )
     bare = {name: value for name, value in document.items() if name != "idempotency_key"}
     try:
         return check(bare, idempotency_key=own if own is not None else idempotency_key)

@@ -26,7 +26,11 @@ class Appender:
     """
 
     def __init__(self, waiting: Callable[[str], None]) -> None:
-        told: dict[str, Any] = {**overrides(), "on_unavailable": "raise", "enqueue_timeout": ENQUEUE_TIMEOUT_S}
+        told: dict[str, Any] = {
+            **overrides(),
+            "on_unavailable": "raise",
+            "enqueue_timeout": ENQUEUE_TIMEOUT_S,
+        }
         self.producer = Producer(**told)
         self._waiting = waiting
 

@@ -13,7 +13,9 @@ import click
 from .csv_rows import Columns
 
 _OPTIONS = [
-    click.option("--as", "kind", type=click.Choice(["identify", "event"]), help="CSV: what a row is."),
+    click.option(
+        "--as", "kind", type=click.Choice(["identify", "event"]), help="CSV: what a row is."
+    ),
     click.option("--id-column", metavar="COLUMN", help="CSV: whose row it is."),
     click.option(
         "--id-type",
@@ -22,13 +24,36 @@ _OPTIONS = [
     ),
     click.option("--name", metavar="NAME", help="CSV: the events' name."),
     click.option("--name-column", metavar="COLUMN", help="CSV: … or the column it stands in."),
-    click.option("--timestamp-column", metavar="COLUMN", help="CSV: when it happened: unix seconds or ISO 8601."),
+    click.option(
+        "--timestamp-column",
+        metavar="COLUMN",
+        help="CSV: when it happened: unix seconds or ISO 8601.",
+    ),
     click.option("--idempotency-column", metavar="COLUMN", help="CSV: your own name for the row."),
-    click.option("--only", multiple=True, metavar="COLUMN", help="CSV: an attribute; default: all. Repeatable."),
-    click.option("--skip", multiple=True, metavar="COLUMN", help="CSV: not an attribute. Repeatable."),
-    click.option("--number", multiple=True, metavar="COLUMN", help="CSV: holds numbers, not text. Repeatable."),
-    click.option("--boolean", multiple=True, metavar="COLUMN", help="CSV: holds true or false. Repeatable."),
-    click.option("--time", multiple=True, metavar="COLUMN", help="CSV: holds times, sent as unix seconds. Repeatable."),
+    click.option(
+        "--only",
+        multiple=True,
+        metavar="COLUMN",
+        help="CSV: an attribute; default: all. Repeatable.",
+    ),
+    click.option(
+        "--skip", multiple=True, metavar="COLUMN", help="CSV: not an attribute. Repeatable."
+    ),
+    click.option(
+        "--number",
+        multiple=True,
+        metavar="COLUMN",
+        help="CSV: holds numbers, not text. Repeatable.",
+    ),
+    click.option(
+        "--boolean", multiple=True, metavar="COLUMN", help="CSV: holds true or false. Repeatable."
+    ),
+    click.option(
+        "--time",
+        multiple=True,
+        metavar="COLUMN",
+        help="CSV: holds times, sent as unix seconds. Repeatable.",
+    ),
     click.option(
         "--naive-timezone",
         metavar="ZONE",
@@ -44,7 +69,15 @@ def csv_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_columns(**given: Any) -> Any:
-        names = ("kind", "id_column", "id_type", "name", "name_column", "timestamp_column", "idempotency_column")
+        names = (
+            "kind",
+            "id_column",
+            "id_type",
+            "name",
+            "name_column",
+            "timestamp_column",
+            "idempotency_column",
+        )
         several = ("only", "skip", "number", "boolean", "time", "naive_timezone")
         taken = {name: given.pop(name) for name in (*names, *several)}
         return command(columns=_columns(taken), **given)
@@ -57,7 +90,9 @@ def csv_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _columns(given: dict[str, Any]) -> Columns | None:
     if given["kind"] is None:
         if lost := [name for name, value in given.items() if value]:
-            raise click.UsageError(f"--{lost[0].replace('_', '-')} is for CSV: say --as identify or --as event")
+            raise click.UsageError(
+                f"--{lost[0].replace('_', '-')} is for CSV: say --as identify or --as event"
+            )
         return None
     if given["id_column"] is None:
         raise click.UsageError("CSV needs --id-column: the column that says whose row it is")
@@ -102,7 +137,9 @@ def _check_kind(given: dict[str, Any]) -> None:
 
 def delimiter_of(file: str, given: str | None) -> str:
     """The character between cells."""
-    delimiter = given.replace("\\t", "\t") if given else "\t" if file.lower().endswith(".tsv") else ","
+    delimiter = (
+        given.replace("\\t", "\t") if given else "\t" if file.lower().endswith(".tsv") else ","
+    )
     if len(delimiter) != 1:
         raise click.UsageError(f"--delimiter must be one character; it is {given!r}")
     return delimiter

@@ -49,7 +49,11 @@ class Columns:
     @property
     def special(self) -> set[str]:
         """The columns that are not attributes."""
-        return {name for name in (self.id, self.name_column, self.timestamp, self.idempotency_key) if name}
+        return {
+            name
+            for name in (self.id, self.name_column, self.timestamp, self.idempotency_key)
+            if name
+        }
 
     @property
     def mentioned(self) -> set[str]:
@@ -88,7 +92,9 @@ def _header(rows: Any, name: str, columns: Columns) -> list[str]:
     try:
         header = [cell.strip() for cell in next(rows)]
     except (StopIteration, csv.Error):
-        raise click.UsageError(f"{name} has no header: its first line must name the columns") from None
+        raise click.UsageError(
+            f"{name} has no header: its first line must name the columns"
+        ) from None
     if missing := sorted(columns.mentioned - set(header)):
         raise click.UsageError(f"{name} has no column {missing[0]!r}; it has {', '.join(header)}")
     if doubled := [column for index, column in enumerate(header) if column in header[:index]]:
@@ -101,7 +107,9 @@ def _line(number: int, header: list[str], cells: list[str], columns: Columns) ->
     if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
         return Line(number, text=text.encode(errors="replace").decode(), problem="not UTF-8")
     if len(cells) != len(header):
-        return Line(number, text=text, problem=f"has {len(cells)} cells; the header has {len(header)}")
+        return Line(
+            number, text=text, problem=f"has {len(cells)} cells; the header has {len(header)}"
+        )
     try:
         return Line(number, _document(dict(zip(header, cells, strict=True)), columns))
     except _BadCell as error:
@@ -118,7 +126,9 @@ def _document(row: dict[str, str], columns: Columns) -> dict[str, Any]:
     if columns.kind == "event":
         document["name"] = row[columns.name_column] if columns.name_column else columns.name
     if columns.timestamp and row[columns.timestamp].strip():
-        document["timestamp"] = _converted(row, columns.timestamp, partial(_time, columns.naive_timezone))
+        document["timestamp"] = _converted(
+            row, columns.timestamp, partial(_time, columns.naive_timezone)
+        )
     if columns.idempotency_key and row[columns.idempotency_key].strip():
         document["idempotency_key"] = row[columns.idempotency_key].strip()
     return document
@@ -140,9 +150,13 @@ def _identifiers(cell: str, columns: Columns) -> dict[str, str]:
 
 
 def _attributes(row: dict[str, str], columns: Columns) -> dict[str, Any]:
-    wanted = columns.only or tuple(name for name in row if name not in columns.special and name not in columns.skip)
+    wanted = columns.only or tuple(
+        name for name in row if name not in columns.special and name not in columns.skip
+    )
     # An empty cell says nothing. As a value it would take the attribute away.
-    return {name: _converted(row, name, _kind(name, columns)) for name in wanted if row[name].strip()}
+    return {
+        name: _converted(row, name, _kind(name, columns)) for name in wanted if row[name].strip()
+    }
 
 
 def _kind(name: str, columns: Columns) -> Callable[[str], Any]:
@@ -189,7 +203,9 @@ def _time(naive_timezone: tzinfo | None, cell: str) -> int | float | datetime:
     try:
         moment = datetime.fromisoformat(cell)
     except ValueError:
-        raise ValueError(f"{cell[:50]!r} is no time: unix seconds, or ISO 8601 such as 2026-01-31T12:00:00Z") from None
+        raise ValueError(
+            f"{cell[:50]!r} is no time: unix seconds, or ISO 8601 such as 2026-01-31T12:00:00Z"
+        ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=naive_timezone)
     # One without a zone is left to the checks, which know whether TRACKRELAY_NAIVE_TIMEZONE says what it means.

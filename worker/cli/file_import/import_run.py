@@ -67,7 +67,9 @@ class Import:
                 yield operation
 
 
-def checked(line: Line, survey: Survey, rejects: Rejects, identity: Identity | None = None) -> Operation | None:
+def checked(
+    line: Line, survey: Survey, rejects: Rejects, identity: Identity | None = None
+) -> Operation | None:
     """Return the operation that ``line`` describes, and count it; None if it is refused.
 
     Args:

@@ -36,10 +36,16 @@ class Bar:
 def bar(console: Console, what: str, source: Source) -> Iterator[Bar]:
     """A bar while something goes over ``source``."""
     known = source.size is not None
-    columns = [TextColumn("{task.description}"), *([BarColumn()] if known else []), TextColumn("{task.fields[lines]}")]
+    columns = [
+        TextColumn("{task.description}"),
+        *([BarColumn()] if known else []),
+        TextColumn("{task.fields[lines]}"),
+    ]
     columns += [TimeRemainingColumn()] if known else []
     columns += [TextColumn("[yellow]{task.fields[why]}")]
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task(what, total=source.size, lines="", why="")
         yield Bar(progress, task, source)
 
@@ -54,7 +60,11 @@ def show_survey(console: Console, source: Source, survey: Survey, refused: Seque
     if survey.refused:
         parts.append(f"{survey.refused:,} refused")
     operations = ", ".join(parts)
-    console.print(Text(f"{source.name}: {count(survey.lines, 'line')}{': ' if operations else ''}{operations}"))
+    console.print(
+        Text(
+            f"{source.name}: {count(survey.lines, 'line')}{': ' if operations else ''}{operations}"
+        )
+    )
     for reason in refused:
         console.print(Text(f"  {reason}"))
     show_ages(console, survey)

@@ -30,7 +30,9 @@ class Identity:
         self._seen.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._seen.execute("PRAGMA synchronous = OFF")
         self._seen.execute("PRAGMA journal_mode = OFF")
-        self._seen.execute("CREATE TABLE seen (line BLOB PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID")
+        self._seen.execute(
+            "CREATE TABLE seen (line BLOB PRIMARY KEY, times INTEGER NOT NULL) WITHOUT ROWID"
+        )
 
     def key_of(self, document: dict[str, Any]) -> str:
         """The key of a line that brings none of its own."""

@@ -41,7 +41,9 @@ class Rejects:
         if self.path is not None:
             rejected: dict[str, Any] = {"line": line.number, "reason": reason}
             rejected |= {"field": field} if field else {}
-            rejected |= {"text": line.text} if line.document is None else {"operation": line.document}
+            rejected |= (
+                {"text": line.text} if line.document is None else {"operation": line.document}
+            )
             with self._writing():
                 self._opened(self.path).write(_encode(rejected) + b"\n")
 
@@ -73,11 +75,15 @@ class Rejects:
         try:
             yield
         except OSError as error:
-            raise CommandFailed(f"the rejects file {self.path} cannot be written: {error.strerror or error}") from None
+            raise CommandFailed(
+                f"the rejects file {self.path} cannot be written: {error.strerror or error}"
+            ) from None
 
     def _opened(self, path: Path) -> IO[bytes]:
         if self._file is None:
-            self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+            self._file = os.fdopen(
+                os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
+            )
         return self._file
 
 

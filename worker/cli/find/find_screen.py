@@ -69,18 +69,24 @@ def screen(
 def _summary(words: str, jobs: Sequence[FoundJob], totals: Mapping[Place, int]) -> Text:
     if sum(totals.values()) > sum(len(job.traces) for job in jobs):
         # Not all of them were loaded, and one job can be in two places.
-        parts = ", ".join(f"{totals[place]:,} {name}" for place, name in _IN_PLACES.items() if totals.get(place))
+        parts = ", ".join(
+            f"{totals[place]:,} {name}" for place, name in _IN_PLACES.items() if totals.get(place)
+        )
         return Text.assemble((words, "bold"), f": {parts}")
     where = Counter(job.where for job in jobs)
     parts = ", ".join(f"{number:,} {name}" for name, number in where.most_common())
-    return Text.assemble((words, "bold"), f": {count(len(jobs), 'job')}: {parts}" if len(jobs) > 1 else "")
+    return Text.assemble(
+        (words, "bold"), f": {count(len(jobs), 'job')}: {parts}" if len(jobs) > 1 else ""
+    )
 
 
 def _in_full(job: FoundJob, now: float) -> RenderableType:
     first = job.first
     about = [" and ".join(first.keys), f"from {first.source}" if first.source else ""]
     about += [f"idempotency key {first.idempotency_key}" if first.idempotency_key else ""]
-    title = Text.assemble((job.where, f"bold {_COLOURS[job.where]}"), " ", (job.id, "bold"), f" {first.operation} ")
+    title = Text.assemble(
+        (job.where, f"bold {_COLOURS[job.where]}"), " ", (job.id, "bold"), f" {first.operation} "
+    )
     title.append("  ".join(filter(None, about)), style="dim")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
@@ -106,10 +112,13 @@ def _told(trace: Trace, now: float) -> Text:
             return Text(f"delivered {at(trace.at, now)}{tries}", style="green")
     said = f": {_said(trace)}" if _said(trace) else ""
     text = Text(
-        f"{trace.state}, {trace.reason} {at(trace.at, now)}{said}", style="red" if trace.state == "open" else ""
+        f"{trace.state}, {trace.reason} {at(trace.at, now)}{said}",
+        style="red" if trace.state == "open" else "",
     )
     if trace.state == "open":
-        text.append("\n→ ", style="dim").append(f"trackrelay dead-letters show {trace.id}", style="bold not red")
+        text.append("\n→ ", style="dim").append(
+            f"trackrelay dead-letters show {trace.id}", style="bold not red"
+        )
     return text
 
 
@@ -128,7 +137,11 @@ def _in_backlog(trace: Trace, now: float) -> Text:
         text += f", behind {count(trace.ahead, 'earlier job')} of its key"
     elif trace.due_at is not None:
         left = trace.due_at - now
-        text += f", tried again in {duration(left)}" if left > 0 else ", tried as soon as delivery is possible"
+        text += (
+            f", tried again in {duration(left)}"
+            if left > 0
+            else ", tried as soon as delivery is possible"
+        )
     if trace.attempts:
         text += f"; {count(trace.attempts, 'attempt')} counted"
     return Text(f"{text}; {_said(trace)}" if _said(trace) else text, style="yellow")
@@ -167,7 +180,13 @@ def _list(jobs: Sequence[FoundJob], now: float) -> RenderableType:
     table.add_column("what became of it")
     for job in jobs:
         where = Text(job.where, style=_COLOURS[job.where])
-        table.add_row(ago(now - job.first.enqueued_at), job.id, job.first.operation, where, _in_short(job, now))
+        table.add_row(
+            ago(now - job.first.enqueued_at),
+            job.id,
+            job.first.operation,
+            where,
+            _in_short(job, now),
+        )
     return table
 
 
@@ -175,4 +194,8 @@ def _in_short(job: FoundJob, now: float) -> Text:
     trace = next((each for each in job.traces if each.place == "ledger"), job.first)
     if trace.place == "ledger":
         return Text(f"delivered {ago(now - (trace.at or now))}", style="dim")
-    return Text(f"{trace.reason}: {_said(trace)}" if trace.place == "dead_letters" else _told(trace, now).plain)
+    return Text(
+        f"{trace.reason}: {_said(trace)}"
+        if trace.place == "dead_letters"
+        else _told(trace, now).plain
+    )

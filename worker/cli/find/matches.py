@@ -56,4 +56,8 @@ class Matcher:
 
 def _travels_with(job: Job, event: Job) -> bool:
     # An event and its identify count as one.
-    return job.operation == "person.identify" and is_ulid(event.id) and job.id == companion_id(event.id)
+    return (
+        job.operation == "person.identify"
+        and is_ulid(event.id)
+        and job.id == companion_id(event.id)
+    )

@@ -20,7 +20,9 @@ def look(
     """
     matcher, traces = Matcher(asked, hasher), list[Trace]()
     # One more than is looked at, to know that there are more.
-    for position, row in enumerate(outbox.rows(generation, asked.ids[:1], most + 1 if most else None)):
+    for position, row in enumerate(
+        outbox.rows(generation, asked.ids[:1], most + 1 if most else None)
+    ):
         if most and position == most:
             return traces, False
         traces += _traces(row, matcher)

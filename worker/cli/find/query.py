@@ -48,11 +48,15 @@ class Asked:
 
     def stored(self, hasher: KeyHasher) -> Wanted:
         """What to look for in Postgres."""
-        keys = () if self.key is None else (self.key if self.is_hashed else hasher.stored(self.key),)
+        keys = (
+            () if self.key is None else (self.key if self.is_hashed else hasher.stored(self.key),)
+        )
         return Wanted(ids=self.ids, keys=keys, idempotency_key=self.idempotency_key)
 
 
-def asked(job_id: str | None, idempotency_key: str | None, person: str | None, key: str | None) -> Asked:
+def asked(
+    job_id: str | None, idempotency_key: str | None, person: str | None, key: str | None
+) -> Asked:
     """What was asked for.
 
     Raises:
@@ -60,7 +64,9 @@ def asked(job_id: str | None, idempotency_key: str | None, person: str | None, k
     """
     given = [value for value in (job_id, idempotency_key, person, key) if value is not None]
     if len(given) != 1:
-        raise click.UsageError("say what to find: a job's id, or one of --idempotency-key, --person and --key")
+        raise click.UsageError(
+            "say what to find: a job's id, or one of --idempotency-key, --person and --key"
+        )
     if job_id is not None:
         return _job(job_id.strip().upper())
     if idempotency_key is not None:
@@ -91,4 +97,6 @@ def _person_key(person: str) -> str:
         ((plain, value),) = person_identifiers(person).items()
         return key_of(plain, value)
     except InvalidOperation as error:
-        raise click.UsageError(f"--person: {error}. On the command line: id:…, email:…, phone:…, anonymous:…") from None
+        raise click.UsageError(
+            f"--person: {error}. On the command line: id:…, email:…, phone:…, anonymous:…"
+        ) from None

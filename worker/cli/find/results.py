@@ -42,7 +42,10 @@ class FoundJob:
 
 def shown(jobs: Sequence[FoundJob], limit: int) -> list[FoundJob]:
     """The latest ``limit``, and of the others those that a key's jobs wait for."""
-    return [*jobs[:limit], *(job for job in jobs[limit:] if any(trace.is_first for trace in job.traces))]
+    return [
+        *jobs[:limit],
+        *(job for job in jobs[limit:] if any(trace.is_first for trace in job.traces)),
+    ]
 
 
 def by_job(traces: Iterable[Trace]) -> list[FoundJob]:
@@ -50,5 +53,8 @@ def by_job(traces: Iterable[Trace]) -> list[FoundJob]:
     jobs: dict[str, list[Trace]] = {}
     for trace in traces:
         jobs.setdefault(trace.id, []).append(trace)
-    found = [FoundJob(tuple(sorted(each, key=lambda trace: _ORDER.index(trace.place)))) for each in jobs.values()]
+    found = [
+        FoundJob(tuple(sorted(each, key=lambda trace: _ORDER.index(trace.place))))
+        for each in jobs.values()
+    ]
     return sorted(found, key=lambda job: (job.first.enqueued_at, job.id), reverse=True)

@@ -45,7 +45,9 @@ def scan(client: redis.Redis, asked: Asked, hasher: KeyHasher | None, most: int)
         shards = range(shard_of(asked.key, len(shards)), shard_of(asked.key, len(shards)) + 1)
     result, matcher = Scan(), Matcher(asked, hasher)
     # The shortest first: what a stream leaves of its part is the others'.
-    places = sorted((int(client.xlen(stream(shard, lane))), shard, lane) for lane in LANES for shard in shards)
+    places = sorted(
+        (int(client.xlen(stream(shard, lane))), shard, lane) for lane in LANES for shard in shards
+    )
     result.entries = sum(length for length, _, _ in places)
     left = most or result.entries
     for index, (length, shard, lane) in enumerate(places):
@@ -55,7 +57,9 @@ def scan(client: redis.Redis, asked: Asked, hasher: KeyHasher | None, most: int)
     return result
 
 
-def _scan_stream(client: redis.Redis, matcher: Matcher, shard: int, lane: Lane, most: int, result: Scan) -> None:
+def _scan_stream(
+    client: redis.Redis, matcher: Matcher, shard: int, lane: Lane, most: int, result: Scan
+) -> None:
     name, ahead, looked_at = stream(shard, lane), 0, 0
     for entry_id, fields in _entries(client, name, most):
         for before, job in matcher.jobs(fields.get(b"j", b"")):
@@ -66,7 +70,9 @@ def _scan_stream(client: redis.Redis, matcher: Matcher, shard: int, lane: Lane, 
     result.looked_at += looked_at
 
 
-def _entries(client: redis.Redis, name: str, most: int) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
+def _entries(
+    client: redis.Redis, name: str, most: int
+) -> Iterator[tuple[bytes, dict[bytes, bytes]]]:
     after = "-"
     while most > 0:
         chunk: Any = client.xrange(name, min=after, count=min(CHUNK, most))
@@ -78,14 +84,22 @@ def _entries(client: redis.Redis, name: str, most: int) -> Iterator[tuple[bytes,
 
 
 def _trace(
-    client: redis.Redis, job: Job, matcher: Matcher, shard: int, lane: Lane, entry_id: bytes, ahead: int
+    client: redis.Redis,
+    job: Job,
+    matcher: Matcher,
+    shard: int,
+    lane: Lane,
+    entry_id: bytes,
+    ahead: int,
 ) -> Trace:
     return Trace(
         place="stream",
         id=job.id,
         operation=job.operation,
         keys=matcher.stored(job),
-        enqueued_at=job.accepted_ms / 1000 if job.accepted_ms else int(entry_id.partition(b"-")[0]) / 1000,
+        enqueued_at=job.accepted_ms / 1000
+        if job.accepted_ms
+        else int(entry_id.partition(b"-")[0]) / 1000,
         source=job.source,
         idempotency_key=job.idempotency_key,
         shard=shard,

@@ -53,23 +53,34 @@ def _postgres(pick: Callable[[Any], Any]) -> Callable[[Snapshot], Any]:
 
 MEASURES: dict[str, Measure] = {
     "oldest": Measure(
-        "duration", "age of the oldest undelivered job", ("redis", "postgres"), lambda now: now.age(now.oldest) or 0.0
+        "duration",
+        "age of the oldest undelivered job",
+        ("redis", "postgres"),
+        lambda now: now.age(now.oldest) or 0.0,
     ),
     "beat": Measure(
         "duration",
         "time since a beat was seen",
         ("redis",),
-        lambda now: float("inf") if now.redis is None or now.redis.beat is None else now.age(now.redis.beat),
+        lambda now: (
+            float("inf") if now.redis is None or now.redis.beat is None else now.age(now.redis.beat)
+        ),
     ),
-    "dead_letters": Measure("number", "open dead letters", ("postgres",), _postgres(lambda side: side.dead("open"))),
-    "backlog": Measure("number", "jobs in the backlog", ("postgres",), _postgres(lambda side: side.waiting)),
+    "dead_letters": Measure(
+        "number", "open dead letters", ("postgres",), _postgres(lambda side: side.dead("open"))
+    ),
+    "backlog": Measure(
+        "number", "jobs in the backlog", ("postgres",), _postgres(lambda side: side.waiting)
+    ),
     "lost": Measure(
         "number",
         "lost jobs, until somebody acknowledges them; a loss of unknown size counts as one",
         ("postgres",),
         _postgres(lambda side: side.lost),
     ),
-    "paused": Measure("number", "paused shards", ("postgres",), _postgres(lambda side: len(side.paused))),
+    "paused": Measure(
+        "number", "paused shards", ("postgres",), _postgres(lambda side: len(side.paused))
+    ),
     "queue": Measure("number", "jobs in the streams", ("redis",), _redis(lambda side: side.queued)),
     "pending": Measure(
         "number",
@@ -79,7 +90,12 @@ MEASURES: dict[str, Measure] = {
     ),
     "workers": Measure("number", "workers", ("redis",), _redis(lambda side: len(side.alive))),
     "delivered": Measure("number", "jobs delivered in the last minute", ("redis",), last_minute),
-    "memory": Measure("percent", "use of Redis' maxmemory", ("redis",), _redis(lambda side: side.memory.share * 100)),
+    "memory": Measure(
+        "percent",
+        "use of Redis' maxmemory",
+        ("redis",),
+        _redis(lambda side: side.memory.share * 100),
+    ),
     "refused": Measure(
         "number",
         "calls refused in the last 24 hours",
@@ -156,8 +172,13 @@ def _value(text: str, kind: Kind, value: str) -> float | str:
             return number
         raise ValueError(value)
     except ValueError:
-        example = {"duration": "a duration such as 90s, 10m, 12h or 3d", "percent": "a percentage such as 75%"}
-        raise click.BadParameter(f"{text!r}: {value!r} is not {example.get(kind, 'a number')}") from None
+        example = {
+            "duration": "a duration such as 90s, 10m, 12h or 3d",
+            "percent": "a percentage such as 75%",
+        }
+        raise click.BadParameter(
+            f"{text!r}: {value!r} is not {example.get(kind, 'a number')}"
+        ) from None
 
 
 def _shown(kind: Kind, actual: float | str | None) -> str:

@@ -60,7 +60,9 @@ def read(client: redis.Redis, now: float) -> FailedCalls:
                 asked.hgetall(f"{PREFIX}calls:{kind}:{hour - back}")
         # Another type under one of these names is nobody's count, and hides nothing else.
         answers = asked.execute(raise_on_error=False)
-    found = [_sorted(answers[number * HOURS : (number + 1) * HOURS]) for number in range(len(KINDS))]
+    found = [
+        _sorted(answers[number * HOURS : (number + 1) * HOURS]) for number in range(len(KINDS))
+    ]
     return FailedCalls(*found)
 
 

@@ -13,7 +13,12 @@ from trackrelay.queue.redis_keys import LANES, MOVING, PREFIX, QUEUE_KEY, Lane, 
 from trackrelay.worker.delivery.lua_scripts import GROUP
 from trackrelay.worker.delivery.workspace_guard import refusals
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.maintenance.heartbeat_keys import BEAT_KEY, REFUSING_KEY, WORKER_KEY, WORKERS_KEY
+from trackrelay.worker.maintenance.heartbeat_keys import (
+    BEAT_KEY,
+    REFUSING_KEY,
+    WORKER_KEY,
+    WORKERS_KEY,
+)
 from trackrelay.worker.queue import queue_config, queue_length
 from trackrelay.worker.queue.queue_config import QueueConfig
 
@@ -66,7 +71,9 @@ class ShardLook:
     @property
     def oldest(self) -> float | None:
         """Unix seconds of the oldest entry."""
-        return min((lane.oldest for lane in self.lanes.values() if lane.oldest is not None), default=None)
+        return min(
+            (lane.oldest for lane in self.lanes.values() if lane.oldest is not None), default=None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +195,9 @@ class RedisSide:
     @property
     def oldest(self) -> float | None:
         """Unix seconds of the oldest entry."""
-        return min((shard.oldest for shard in self.shards if shard.oldest is not None), default=None)
+        return min(
+            (shard.oldest for shard in self.shards if shard.oldest is not None), default=None
+        )
 
     @property
     def alive(self) -> list[WorkerLook]:
@@ -209,7 +218,11 @@ def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
     return RedisSide(
         now=now,
         config=config,
-        memory=Memory(int(info["used_memory"]), int(info.get("maxmemory", 0)), str(info.get("maxmemory_policy", ""))),
+        memory=Memory(
+            int(info["used_memory"]),
+            int(info.get("maxmemory", 0)),
+            str(info.get("maxmemory_policy", "")),
+        ),
         shards=shards,
         shared_breaker=breakers[0],
         breakers=breakers[1:],
@@ -225,7 +238,9 @@ def look(client: redis.Redis, requests_per_second: float) -> RedisSide:
     )
 
 
-def _facts(client: redis.Redis) -> tuple[float, dict[str, Any], list[BreakerLook], Any, Any, int, str]:
+def _facts(
+    client: redis.Redis,
+) -> tuple[float, dict[str, Any], list[BreakerLook], Any, Any, int, str]:
     with client.pipeline(transaction=False) as asked:
         asked.time()
         asked.info("memory")
@@ -237,8 +252,18 @@ def _facts(client: redis.Redis) -> tuple[float, dict[str, Any], list[BreakerLook
         for family in Family:
             asked.hgetall(f"{PREFIX}breaker:{family}")
         time, info, budget, beat, calls, moving, *found = asked.execute()
-    breakers = [_breaker(values, family) for values, family in zip(found, (None, *Family), strict=True)]
-    return time[0] + time[1] / 1e6, info, breakers, budget, beat, int(calls), (moving or b"").decode()
+    breakers = [
+        _breaker(values, family) for values, family in zip(found, (None, *Family), strict=True)
+    ]
+    return (
+        time[0] + time[1] / 1e6,
+        info,
+        breakers,
+        budget,
+        beat,
+        int(calls),
+        (moving or b"").decode(),
+    )
 
 
 def _refusing(client: redis.Redis, now: float) -> dict[str, list[str]]:
@@ -285,7 +310,10 @@ def workers(client: redis.Redis) -> list[WorkerLook]:
         return []
     names = [name.decode() for name, _ in known]
     shown: Any = client.mget([WORKER_KEY + name for name in names])
-    looks = [_worker(name, about, seen) for name, about, (_, seen) in zip(names, shown, known, strict=True)]
+    looks = [
+        _worker(name, about, seen)
+        for name, about, (_, seen) in zip(names, shown, known, strict=True)
+    ]
     return sorted(looks, key=lambda each: (not each.alive, each.hostname))
 
 

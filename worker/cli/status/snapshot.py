@@ -51,7 +51,11 @@ class Snapshot:
     @property
     def problems(self) -> list[str]:
         """What is wrong with each of them."""
-        return [each for each in (self.redis_problem, self.postgres_problem, self.outbox_problem) if each]
+        return [
+            each
+            for each in (self.redis_problem, self.postgres_problem, self.outbox_problem)
+            if each
+        ]
 
     @property
     def oldest(self) -> float | None:
@@ -63,7 +67,10 @@ class Snapshot:
     @property
     def undelivered(self) -> int:
         """Jobs in outbox, streams and backlog; one that is moving from one to the next may count twice."""
-        queued, waiting = self.redis.queued if self.redis else 0, self.postgres.waiting if self.postgres else 0
+        queued, waiting = (
+            self.redis.queued if self.redis else 0,
+            self.postgres.waiting if self.postgres else 0,
+        )
         return queued + waiting + (self.outbox.jobs if self.outbox else 0)
 
     @property
@@ -91,7 +98,16 @@ def take(stores: Stores) -> Snapshot:
     now = redis.now if redis else time.time()
     if outbox and redis and not outbox_problem:
         outbox_problem = _without_relay(stores, outbox, time.time())
-    return Snapshot(stores.settings, now, redis, postgres, redis_problem, postgres_problem, outbox, outbox_problem)
+    return Snapshot(
+        stores.settings,
+        now,
+        redis,
+        postgres,
+        redis_problem,
+        postgres_problem,
+        outbox,
+        outbox_problem,
+    )
 
 
 def _outbox(stores: Stores) -> tuple[Waiting | None, str]:
@@ -125,7 +141,9 @@ def _redis(stores: Stores) -> tuple[RedisSide | None, str]:
     except QueueProblem as problem:
         return side, str(problem)
     except RedisError as error:
-        return None, explain(error, redis_url=stores.settings.redis_url.get_secret_value()) or str(error)
+        return None, explain(error, redis_url=stores.settings.redis_url.get_secret_value()) or str(
+            error
+        )
     return side, ""
 
 
@@ -135,4 +153,6 @@ def _postgres(stores: Stores) -> tuple[Overview | None, str]:
             problem = schema.problem(connection)
             return (None if problem else overview(connection)), problem or ""
     except SQLAlchemyError as error:
-        return None, explain(error, database_url=stores.settings.database_url.get_secret_value()) or str(error)
+        return None, explain(
+            error, database_url=stores.settings.database_url.get_secret_value()
+        ) or str(error)

@@ -25,9 +25,14 @@ def document(now: Snapshot, what_to_do: Iterable[Hint], failed: Iterable[str]) -
         "summary": said.sentence,
         "problems": now.problems,
         "failed": list(failed),
-        "what_to_do": [{"severity": hint.severity, "text": hint.text, "command": hint.command} for hint in what_to_do],
+        "what_to_do": [
+            {"severity": hint.severity, "text": hint.text, "command": hint.command}
+            for hint in what_to_do
+        ],
         "oldest_s": _age(now, now.oldest) if now.redis and now.postgres else None,
-        "outbox": {"jobs": now.outbox.jobs, "oldest_s": _age(now, now.outbox.oldest)} if now.outbox else None,
+        "outbox": {"jobs": now.outbox.jobs, "oldest_s": _age(now, now.outbox.oldest)}
+        if now.outbox
+        else None,
         **(_redis(now, now.redis) if now.redis else dict.fromkeys(_OF_REDIS)),
         **(_postgres(now, now.postgres) if now.postgres else dict.fromkeys(_OF_POSTGRES)),
     }
@@ -72,7 +77,10 @@ def _redis(now: Snapshot, side: RedisSide) -> dict[str, Any]:
                 for breaker in side.breakers
             },
         },
-        "budget": {"requests_per_second": now.settings.requests_per_second, "now": round(side.rate, 1)},
+        "budget": {
+            "requests_per_second": now.settings.requests_per_second,
+            "now": round(side.rate, 1),
+        },
         "beat": {"seen": moment(side.beat), "age_s": _age(now, side.beat)},
         "delivers_to": [
             {
@@ -96,8 +104,14 @@ def _redis(now: Snapshot, side: RedisSide) -> dict[str, Any]:
             for worker in side.workers
         ],
         "calls": {kind: _calls(side.failed_calls, kind) for kind in KINDS},
-        "refusing": [{"message": message, "processes": names} for message, names in side.refusing.items()],
-        "memory": {"used": side.memory.used, "limit": side.memory.limit or None, "policy": side.memory.policy},
+        "refusing": [
+            {"message": message, "processes": names} for message, names in side.refusing.items()
+        ],
+        "memory": {
+            "used": side.memory.used,
+            "limit": side.memory.limit or None,
+            "policy": side.memory.policy,
+        },
     }
 
 
@@ -148,10 +162,14 @@ def _postgres(now: Snapshot, side: Overview) -> dict[str, Any]:
         "dead_letters": {
             "open": side.dead("open"),
             "replaying": side.dead("replaying"),
-            "by_reason": {each.reason: each.jobs for each in side.dead_letters if each.state == "open"},
+            "by_reason": {
+                each.reason: each.jobs for each in side.dead_letters if each.state == "open"
+            },
         },
         "lost": {"jobs": side.lost, "incidents": [document_of(each) for each in side.incidents]},
-        "paused": [{"shard": shard, "since": moment(since)} for shard, since in sorted(side.paused.items())],
+        "paused": [
+            {"shard": shard, "since": moment(since)} for shard, since in sorted(side.paused.items())
+        ],
     }
 
 

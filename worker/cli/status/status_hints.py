@@ -65,9 +65,15 @@ def _stores(now: Snapshot) -> Iterator[Hint]:
     if now.outbox_problem:
         yield _problem(now.outbox_problem, "trackrelay relay" if now.outbox else "trackrelay check")
     if now.redis is None and now.redis_problem:
-        yield Hint("note", "Applications get QueueUnavailable until Redis is back; what it already has waits there.")
+        yield Hint(
+            "note",
+            "Applications get QueueUnavailable until Redis is back; what it already has waits there.",
+        )
     if now.postgres is None and now.redis and now.redis.queued:
-        yield Hint("note", "Nothing is delivered while Postgres is away; jobs wait in Redis, and none is lost.")
+        yield Hint(
+            "note",
+            "Nothing is delivered while Postgres is away; jobs wait in Redis, and none is lost.",
+        )
 
 
 def _lost(now: Snapshot) -> Iterator[Hint]:
@@ -88,7 +94,11 @@ def _delivery(now: Snapshot) -> Iterator[Hint]:
     for breaker in now.redis.stopped:
         yield _breaker(breaker, now)
     for message, processes in now.redis.refusing.items():
-        who = f"process {processes[0]} delivers" if len(processes) == 1 else f"processes {listed(processes)} deliver"
+        who = (
+            f"process {processes[0]} delivers"
+            if len(processes) == 1
+            else f"processes {listed(processes)} deliver"
+        )
         yield Hint("wrong", f"Worker {who} nothing: {message}. {_CORRECTED}", "trackrelay check")
     yield from _singles(now, now.redis)
 
@@ -186,7 +196,9 @@ def _moving(redis: RedisSide) -> Iterator[Hint]:
             f"trackrelay reshard {redis.config.shards}",
         )
     elif redis.moving and redis.moving != DIFFERS:
-        yield Hint("note", "The number of shards is being changed; delivery goes on when that is done.")
+        yield Hint(
+            "note", "The number of shards is being changed; delivery goes on when that is done."
+        )
 
 
 def _paused(now: Snapshot, shards: list[int]) -> Hint:
@@ -196,7 +208,11 @@ def _paused(now: Snapshot, shards: list[int]) -> Hint:
         return Hint("warning", f"Delivery is paused for {duration(longest)}.", "trackrelay resume")
     which = listed([str(shard) for shard in shards])
     options = " ".join(f"--shard {shard}" for shard in shards)
-    return Hint("warning", f"Paused: shard {which}, for {duration(longest)}.", f"trackrelay resume {options}")
+    return Hint(
+        "warning",
+        f"Paused: shard {which}, for {duration(longest)}.",
+        f"trackrelay resume {options}",
+    )
 
 
 def _stuck(now: Snapshot, redis: RedisSide) -> Iterator[Hint]:
@@ -241,10 +257,18 @@ def _memory(now: Snapshot) -> Iterator[Hint]:
             "workers drain it as long as delivery works; otherwise give Redis more.",
         )
     if memory.policy.startswith("allkeys"):
-        yield Hint("wrong", f"Redis may throw away jobs: its maxmemory-policy is {memory.policy}.", "trackrelay check")
+        yield Hint(
+            "wrong",
+            f"Redis may throw away jobs: its maxmemory-policy is {memory.policy}.",
+            "trackrelay check",
+        )
     if now.redis.queued >= now.settings.max_queue_length:
         limit = f"{now.settings.max_queue_length:,}"
-        yield Hint("wrong", f"The queue is full ({limit} jobs): applications get QueueFull.", "trackrelay drain")
+        yield Hint(
+            "wrong",
+            f"The queue is full ({limit} jobs): applications get QueueFull.",
+            "trackrelay drain",
+        )
 
 
 def _calls(now: Snapshot) -> Iterator[Hint]:
@@ -268,7 +292,9 @@ def _calls(now: Snapshot) -> Iterator[Hint]:
 
 
 def _dead_letters(now: Snapshot) -> Iterator[Hint]:
-    dead = [each for each in (now.postgres.dead_letters if now.postgres else []) if each.state == "open"]
+    dead = [
+        each for each in (now.postgres.dead_letters if now.postgres else []) if each.state == "open"
+    ]
     if not dead or now.postgres is None:
         return
     newest = max(dead, key=lambda each: each.newest)
@@ -286,7 +312,10 @@ def _fleet(now: Snapshot) -> Iterator[Hint]:
         return
     versions = sorted({worker.version for worker in now.redis.alive})
     if len(versions) > 1:
-        yield Hint("warning", f"Workers of different versions run: {listed(versions)}. Deploy one everywhere.")
+        yield Hint(
+            "warning",
+            f"Workers of different versions run: {listed(versions)}. Deploy one everywhere.",
+        )
     # A worker that could not ask at its start does not know its workspace.
     places = {each.endpoint for each in now.redis.destinations}
     workspaces = {each.workspace for each in now.redis.destinations} - {""}
@@ -301,7 +330,8 @@ def _fleet(now: Snapshot) -> Iterator[Hint]:
     if gone and now.redis.alive:
         lost = max(gone, key=lambda each: each.seen)
         yield Hint(
-            "note", f"Worker {lost.hostname} went without a word {ago(now.now - lost.seen)}; others took over its work."
+            "note",
+            f"Worker {lost.hostname} went without a word {ago(now.now - lost.seen)}; others took over its work.",
         )
     beat = now.age(now.redis.beat)
     if beat is not None and beat > BEAT_S:

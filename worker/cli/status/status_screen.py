@@ -32,9 +32,19 @@ CALLS_SHOWN = 5
 _CALLS: dict[Kind, str] = {"refused": "refused", "unavailable": "only logged"}
 #: Minutes whose deliveries are drawn, the current one last.
 MINUTES_SHOWN = 60
-_COLOURS = {"delivering": "green", "idle": "green", "paused": "yellow", "stopped": "red", "unknown": "red"}
+_COLOURS = {
+    "delivering": "green",
+    "idle": "green",
+    "paused": "yellow",
+    "stopped": "red",
+    "unknown": "red",
+}
 _SEVERE: dict[str | None, str] = {"wrong": "red", "warning": "yellow"}
-_MARKS: dict[Severity, tuple[str, str]] = {"wrong": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
+_MARKS: dict[Severity, tuple[str, str]] = {
+    "wrong": ("✗", "bold red"),
+    "warning": ("!", "yellow"),
+    "note": ("·", "dim"),
+}
 _WHY = {
     "key_waits": "behind an earlier job of the same person or object",
     "two_keys": "concerns two people: until it is first for both",
@@ -61,11 +71,23 @@ def screen(now: Snapshot, what_to_do: Sequence[Hint]) -> RenderableType:
     if now.redis and now.redis.config:
         parts += [Text(), _heading("Queue", _queue_remark(now, now.redis)), _queue(now, now.redis)]
     if now.redis and any(now.redis.failed_calls.of(kind) for kind in KINDS):
-        parts += [Text(), _heading("Failed calls", "of applications, in the last 24 hours"), _failed_calls(now.redis)]
+        parts += [
+            Text(),
+            _heading("Failed calls", "of applications, in the last 24 hours"),
+            _failed_calls(now.redis),
+        ]
     if now.outbox:
-        parts += [Text(), _heading("Outbox", "what waits to be relayed into the queue"), _outbox(now, now.outbox)]
+        parts += [
+            Text(),
+            _heading("Outbox", "what waits to be relayed into the queue"),
+            _outbox(now, now.outbox),
+        ]
     if now.postgres:
-        parts += [Text(), _heading("Backlog", f"in Postgres at {now.postgres_place}"), _backlog(now, now.postgres)]
+        parts += [
+            Text(),
+            _heading("Backlog", f"in Postgres at {now.postgres_place}"),
+            _backlog(now, now.postgres),
+        ]
         parts += [Text(), _heading("Dead letters"), _dead_letters(now, now.postgres)]
     if now.redis:
         parts += [Text(), _heading("Workers"), _workers(now, now.redis)]
@@ -77,7 +99,8 @@ def _headline(now: Snapshot) -> RenderableType:
     colour = _SEVERE.get(said.severity, _COLOURS[said.state])
     at = datetime.fromtimestamp(now.now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Group(
-        Text(f"trackrelay, {at}", style="dim"), Text.assemble(("● ", colour), (said.sentence, f"bold {colour}"))
+        Text(f"trackrelay, {at}", style="dim"),
+        Text.assemble(("● ", colour), (said.sentence, f"bold {colour}")),
     )
 
 
@@ -160,12 +183,17 @@ def _budget(now: Snapshot, side: RedisSide) -> Text:
     full = now.settings.requests_per_second
     if side.rate >= full - 0.05:
         return Text(f"{full:g} requests/s")
-    return Text(f"{side.rate:.0f} of {full:g} requests/s: slowed down after a 429, and recovering", style="yellow")
+    return Text(
+        f"{side.rate:.0f} of {full:g} requests/s: slowed down after a 429, and recovering",
+        style="yellow",
+    )
 
 
 def _delivered(now: Snapshot, side: RedisSide) -> Text:
     minutes, hour = sum(side.delivered[:5]), sum(side.delivered)
-    return Text(f"{last_minute(now):,} in the last minute, {minutes:,} in 5 minutes, {hour:,} in an hour")
+    return Text(
+        f"{last_minute(now):,} in the last minute, {minutes:,} in 5 minutes, {hour:,} in an hour"
+    )
 
 
 def _bars(numbers: Sequence[int]) -> str:
@@ -193,7 +221,9 @@ def _table(*columns: str, left: Iterable[str] = ()) -> Table:
 def _queue(now: Snapshot, side: RedisSide) -> RenderableType:
     paused = now.postgres.paused if now.postgres else {}
     shown = [
-        shard for shard in side.shards if len(side.shards) <= SHARDS_SHOWN or shard.length or shard.number in paused
+        shard
+        for shard in side.shards
+        if len(side.shards) <= SHARDS_SHOWN or shard.length or shard.number in paused
     ]
     table = _table("shard", "live", "bulk", "in hand", "oldest", "", left=("",))
     for shard in shown:
@@ -208,7 +238,10 @@ def _queue(now: Snapshot, side: RedisSide) -> RenderableType:
         )
     hidden = len(side.shards) - len(shown)
     return Padding(
-        Group(table, Text(f"{count(hidden, 'other shard')} empty", style="dim")) if hidden else table, (0, 2)
+        Group(table, Text(f"{count(hidden, 'other shard')} empty", style="dim"))
+        if hidden
+        else table,
+        (0, 2),
     )
 
 
@@ -221,13 +254,26 @@ def _holder(shard: ShardLook, paused: dict[int, float], now: Snapshot) -> Text:
 
 
 def _failed_calls(side: RedisSide) -> RenderableType:
-    table = _table("calls", "", "operation", "of", "field or reason", left=("", "operation", "of", "field or reason"))
+    table = _table(
+        "calls",
+        "",
+        "operation",
+        "of",
+        "field or reason",
+        left=("", "operation", "of", "field or reason"),
+    )
     hidden = 0
     for kind in KINDS:
         calls = side.failed_calls.of(kind)
         for each in calls[:CALLS_SHOWN]:
             style = "red" if kind == "unavailable" else "yellow"
-            table.add_row(f"{each.calls:,}", Text(_CALLS[kind], style), each.operation, each.source, each.field)
+            table.add_row(
+                f"{each.calls:,}",
+                Text(_CALLS[kind], style),
+                each.operation,
+                each.source,
+                each.field,
+            )
         hidden += sum(each.calls for each in calls[CALLS_SHOWN:])
     others = Text(f"{count(hidden, 'other call')}; --json lists all", style="dim")
     return Padding(Group(table, others) if hidden else table, (0, 2))
@@ -262,22 +308,33 @@ def _backlog(now: Snapshot, side: Overview) -> RenderableType:
 def _dead_letters(now: Snapshot, side: Overview) -> RenderableType:
     if not side.dead_letters:
         return Padding(Text("none", style="dim"), (0, 2))
-    table = _table("jobs", "newest", "reason", "the newest says", left=("reason", "the newest says"))
+    table = _table(
+        "jobs", "newest", "reason", "the newest says", left=("reason", "the newest says")
+    )
     for each in side.dead_letters:
         replaying = " (replaying)" if each.state == "replaying" else ""
         newest = ago(now.now - each.newest)
-        table.add_row(_number(each.jobs), newest, f"{each.reason}{replaying}", Text(each.error or "", style="dim"))
+        table.add_row(
+            _number(each.jobs),
+            newest,
+            f"{each.reason}{replaying}",
+            Text(each.error or "", style="dim"),
+        )
     return Padding(table, (0, 2))
 
 
 def _workers(now: Snapshot, side: RedisSide) -> RenderableType:
     rows: list[RenderableType] = []
     if side.workers:
-        table = _table("name", "pool", "slots", "version", "up", left=("name", "pool", "version", "up"))
+        table = _table(
+            "name", "pool", "slots", "version", "up", left=("name", "pool", "version", "up")
+        )
         for worker in side.workers:
             if worker.alive:
                 up = duration(now.now - worker.started)
-                table.add_row(worker.hostname, worker.pool, str(worker.concurrency), worker.version, up)
+                table.add_row(
+                    worker.hostname, worker.pool, str(worker.concurrency), worker.version, up
+                )
             else:
                 gone = Text(f"gone without a word {ago(now.now - worker.seen)}", style="yellow")
                 table.add_row(Text(worker.hostname, style="dim"), "", "", "", gone)

@@ -31,7 +31,11 @@ def verdict(now: Snapshot) -> Verdict:
     if not problems:
         return said
     sentence = said.sentence.replace(_ALL_IS_WELL, "Nothing waits, and nothing is coming in.")
-    below = "But 1 problem is named below." if len(problems) == 1 else f"But {len(problems)} problems are named below."
+    below = (
+        "But 1 problem is named below."
+        if len(problems) == 1
+        else f"But {len(problems)} problems are named below."
+    )
     if now.postgres and now.postgres.incidents:
         below = "Jobs were lost: see below."
     return Verdict(said.state, f"{sentence} {below}", problems[0])
@@ -43,25 +47,44 @@ _ALL_IS_WELL = "All is delivered, and nothing is coming in."
 def _delivery(now: Snapshot) -> Verdict:
     """Whether jobs get to Customer.io now."""
     if now.redis is None or now.postgres is None or not now.is_complete:
-        missing = [name for name, gone in (("Redis", now.redis_problem), ("Postgres", now.postgres_problem)) if gone]
-        return Verdict("stopped", f"Nothing is delivered: {' and '.join(missing)} must be seen to first.")
+        missing = [
+            name
+            for name, gone in (("Redis", now.redis_problem), ("Postgres", now.postgres_problem))
+            if gone
+        ]
+        return Verdict(
+            "stopped", f"Nothing is delivered: {' and '.join(missing)} must be seen to first."
+        )
     waits = _waits(now)
     if not now.redis.alive:
         return Verdict("stopped", f"Nothing is delivered: no worker runs. {waits}")
     if now.redis.is_stopped and now.redis.breaker.state == "halted":
-        return Verdict("stopped", f"Delivery is halted until somebody corrects what is wrong. {waits}")
+        return Verdict(
+            "stopped", f"Delivery is halted until somebody corrects what is wrong. {waits}"
+        )
     if now.postgres.paused and len(now.postgres.paused) == now.postgres.shards:
-        stopped = " Before that it had stopped because of Customer.io." if now.redis.is_stopped else ""
+        stopped = (
+            " Before that it had stopped because of Customer.io." if now.redis.is_stopped else ""
+        )
         return Verdict("paused", f"Delivery is paused.{stopped} {waits}")
     if now.redis.is_stopped:
-        return Verdict("stopped", f"Delivery has stopped because of Customer.io, and goes on by itself. {waits}")
+        return Verdict(
+            "stopped",
+            f"Delivery has stopped because of Customer.io, and goes on by itself. {waits}",
+        )
     recent = last_minute(now)
     if families := [breaker.family for breaker in now.redis.stopped if breaker.family]:
         impaired = listed([DELIVERS[family] for family in families])
-        return Verdict("delivering", f"Delivering, but not {impaired}: Customer.io has a problem there. {waits}")
+        return Verdict(
+            "delivering",
+            f"Delivering, but not {impaired}: Customer.io has a problem there. {waits}",
+        )
     if not recent and not now.undelivered:
         return Verdict("idle", _ALL_IS_WELL)
-    return Verdict("delivering", f"Delivering: {count(recent, 'job')} in the last minute. {waits}{_takes(now, recent)}")
+    return Verdict(
+        "delivering",
+        f"Delivering: {count(recent, 'job')} in the last minute. {waits}{_takes(now, recent)}",
+    )
 
 
 def _takes(now: Snapshot, recent: int) -> str:

@@ -49,6 +49,8 @@ def sample(client: redis.Redis, shards: Sequence[int]) -> Sample:
 
 def _operations(fields: dict[bytes, bytes]) -> list[tuple[str, int]]:
     try:
-        return [(job.operation, len(bytes(job.body))) for job in decode_entry(fields.get(b"j", b""))]
+        return [
+            (job.operation, len(bytes(job.body))) for job in decode_entry(fields.get(b"j", b""))
+        ]
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return []

@@ -101,9 +101,12 @@ def _length(value: int, most: int) -> int:
 
 def _breaker(numbers: Numbers) -> Text:
     if numbers.breaker == "closed":
-        return Text.assemble(("breaker                ", "bold"), ("closed: Customer.io answers", "green"))
+        return Text.assemble(
+            ("breaker                ", "bold"), ("closed: Customer.io answers", "green")
+        )
     soon = f", next try in {numbers.probe_in_s:.1f} s" if numbers.probe_in_s > 0 else ", trying"
     waits = f"; {count(numbers.in_backlog, 'job')} wait" if numbers.in_backlog else ""
     return Text.assemble(
-        ("breaker                ", "bold"), (f"{numbers.breaker}: nothing is sent{soon}{waits}", "bold red")
+        ("breaker                ", "bold"),
+        (f"{numbers.breaker}: nothing is sent{soon}{waits}", "bold red"),
     )

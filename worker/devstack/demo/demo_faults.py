@@ -36,7 +36,10 @@ class Trouble:
     @property
     def command(self) -> str:
         """What one would type."""
-        repairs = [*(f"--set {each}" for each in self.sets), *(f"--unset {each}" for each in self.unsets)]
+        repairs = [
+            *(f"--set {each}" for each in self.sets),
+            *(f"--unset {each}" for each in self.unsets),
+        ]
         return " ".join(["trackrelay replay", f"--error '{self.message}'", *repairs])
 
 
@@ -69,7 +72,10 @@ def plant(sandbox: SandboxClient) -> dict[Trouble, int]:
     """Make the sandbox refuse; returns the number of each fault."""
     return {
         trouble: sandbox.add_fault(
-            kind="reject", match={"contains": trouble.contains}, field=trouble.field, message=trouble.message
+            kind="reject",
+            match={"contains": trouble.contains},
+            field=trouble.field,
+            message=trouble.message,
         )
         for trouble in TROUBLES
     }

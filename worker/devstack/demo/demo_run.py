@@ -114,10 +114,24 @@ def _print(console: Console, found: dict[str, Any], verdict: Verdict) -> None:
     ):
         for each in wrong[:5]:
             console.print(f"{name}: {each}", style="red")
-    shown = ("enqueued", "delivered", "dead_lettered", "replayed", "lost", "duplicates", "out_of_order")
+    shown = (
+        "enqueued",
+        "delivered",
+        "dead_lettered",
+        "replayed",
+        "lost",
+        "duplicates",
+        "out_of_order",
+    )
     console.print()
     if verdict.is_good:
-        console.print("Every accepted job arrived exactly once, and in order for each key.", style="bold green")
+        console.print(
+            "Every accepted job arrived exactly once, and in order for each key.",
+            style="bold green",
+        )
     else:
         console.print("Not every accepted job arrived exactly once and in order.", style="bold red")
-    console.print(" ".join(f"{name}={found[name]}" for name in shown) + f" in {found['seconds']} s", soft_wrap=True)
+    console.print(
+        " ".join(f"{name}={found[name]}" for name in shown) + f" in {found['seconds']} s",
+        soft_wrap=True,
+    )

@@ -66,7 +66,9 @@ def judge(expected: Sequence[Expected], arrivals: Iterable[Fingerprint]) -> Verd
     return verdict
 
 
-def _check_order(verdict: Verdict, job: Expected, index: int, latest: dict[tuple[str, str], int]) -> None:
+def _check_order(
+    verdict: Verdict, job: Expected, index: int, latest: dict[tuple[str, str], int]
+) -> None:
     places = [(key, job.lane) for key in job.keys]
     if any(latest.get(place, -1) > index for place in places):
         verdict.out_of_order.append(job.id)

@@ -25,7 +25,13 @@ def of_document(document: Mapping[str, Any], keys: tuple[str, ...]) -> Fingerpri
             return (type, _SEGMENT[action], str(identifiers["segment_id"]), *keys)
         case "form":
             content = {**document.get("attributes", {}), **document["person"]}
-            return (type, action, str(identifiers["form_id"]), *keys, _text({"attributes": content}))
+            return (
+                type,
+                action,
+                str(identifiers["form_id"]),
+                *keys,
+                _text({"attributes": content}),
+            )
         case "delivery":
             return (type, action, str(document.get("name", "")), *keys)
     said = {name: document[name] for name in ("name", "id", *_CONTENT) if document.get(name)}
@@ -34,7 +40,12 @@ def of_document(document: Mapping[str, Any], keys: tuple[str, ...]) -> Fingerpri
 
 def of_effect(effect: Effect) -> Iterator[Fingerprint]:
     """Of what arrived: a fingerprint for each operation that the request carried for the sandbox to see as one."""
-    type, action, name, keys = effect["type"], effect["action"], effect["name"] or "", effect["keys"]
+    type, action, name, keys = (
+        effect["type"],
+        effect["action"],
+        effect["name"] or "",
+        effect["keys"],
+    )
     match type:
         case "segment":
             yield from ((type, action, name, key) for key in keys)
@@ -43,7 +54,9 @@ def of_effect(effect: Effect) -> Iterator[Fingerprint]:
         case "delivery":
             yield (type, action, name, *keys)
         case _:
-            said = {name: value for name in ("name", "id", *_CONTENT) if (value := effect.get(name))}
+            said = {
+                name: value for name in ("name", "id", *_CONTENT) if (value := effect.get(name))
+            }
             yield (type, action, *keys, _text(said))
 
 

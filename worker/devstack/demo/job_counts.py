@@ -41,7 +41,8 @@ class Numbers:
     def settled(self) -> bool:
         """Whether nothing is on its way."""
         return (
-            not (self.in_streams or self.in_backlog or self.replaying) and self.enqueued == self.delivered + self.dead
+            not (self.in_streams or self.in_backlog or self.replaying)
+            and self.enqueued == self.delivered + self.dead
         )
 
 
@@ -78,7 +79,10 @@ class Gauge:
         with self._stores.engine.connect() as connection:
             counted = totals(connection)
             states = dead_letter_queries.counts(connection, Filters(states=("open", "replaying")))
-        dead = {state: sum(each.letters for each in states if each.state == state) for state in ("open", "replaying")}
+        dead = {
+            state: sum(each.letters for each in states if each.state == state)
+            for state in ("open", "replaying")
+        }
         standing = self._breaker.standings(may_probe=None).worst
         return Numbers(
             enqueued=len(self._journal.accepted),

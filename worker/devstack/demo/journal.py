@@ -31,7 +31,9 @@ class Journal:
         self.behind.append(entries, lane)
         for entry in entries:
             each = entry.operation
-            self.accepted += [Accepted(one, lane) for one in (each.companion, each) if one is not None]
+            self.accepted += [
+                Accepted(one, lane) for one in (each.companion, each) if one is not None
+            ]
 
     def close(self) -> None:
         """Give back what is held open."""

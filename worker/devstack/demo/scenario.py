@@ -54,13 +54,17 @@ class Play:
         seconds: how long the day in the shop lasts.
     """
 
-    def __init__(self, stores: Stores, sandbox: SandboxClient, stage: Stage, *, jobs: int, seconds: float) -> None:
+    def __init__(
+        self, stores: Stores, sandbox: SandboxClient, stage: Stage, *, jobs: int, seconds: float
+    ) -> None:
         self._stores = stores
         self._sandbox = sandbox
         self._stage = stage
         self._seconds = seconds
         self._shop = Shop(jobs)
-        self._producer = Producer(redis_url=stores.settings.redis_url.get_secret_value(), source="shop")
+        self._producer = Producer(
+            redis_url=stores.settings.redis_url.get_secret_value(), source="shop"
+        )
         self._journal = Journal(self._producer.backend)
         self._producer.backend = self._journal
         self._replays: list[Replay] = []
@@ -86,10 +90,14 @@ class Play:
 
     def _import(self) -> None:
         imported = self._producer.enqueue_many(self._shop.old_customers())
-        self._stage.say(f"{count(imported, 'customer')} of last year imported, in the bulk lane: they delay nobody")
+        self._stage.say(
+            f"{count(imported, 'customer')} of last year imported, in the bulk lane: they delay nobody"
+        )
 
     def _mistakes(self) -> None:
-        self._stage.say("some calls have mistakes in them; they raise at once, and nothing is enqueued:")
+        self._stage.say(
+            "some calls have mistakes in them; they raise at once, and nothing is enqueued:"
+        )
         for mistake in MISTAKES:
             try:
                 mistake(self._producer)
@@ -108,7 +116,9 @@ class Play:
             if began and not self.counted.outage_s and part >= OUTAGE[1]:
                 self._end_outage(began)
             step(self._producer)
-        self._stage.say(f"the shop closes: {count(self.enqueued, 'job')} accepted, all day long, outage or not")
+        self._stage.say(
+            f"the shop closes: {count(self.enqueued, 'job')} accepted, all day long, outage or not"
+        )
 
     def _in_time(self, steps: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         started = time.monotonic()
@@ -119,7 +129,9 @@ class Play:
     def _begin_outage(self) -> float:
         self._sandbox.start_outage(503)
         self._stage.say("Customer.io is down: every request is answered with a 503", "bold red")
-        self._stage.aside("the shop notices nothing; what cannot be delivered waits in Postgres, in order")
+        self._stage.aside(
+            "the shop notices nothing; what cannot be delivered waits in Postgres, in order"
+        )
         return time.monotonic()
 
     def _end_outage(self, began: float) -> None:
@@ -129,10 +141,15 @@ class Play:
 
     def _settle(self, what: str) -> None:
         stall = _Stall()
-        wait_until(lambda: (numbers := self.gauge.look()).settled or stall.noticed(numbers), SETTLED_S, poll_s=0.1)
+        wait_until(
+            lambda: (numbers := self.gauge.look()).settled or stall.noticed(numbers),
+            SETTLED_S,
+            poll_s=0.1,
+        )
         numbers = self.gauge.look()
         self._stage.say(
-            what if numbers.settled else f"still not settled: {numbers}", "" if numbers.settled else "bold red"
+            what if numbers.settled else f"still not settled: {numbers}",
+            "" if numbers.settled else "bold red",
         )
 
     # -- what Customer.io refused, put right
@@ -156,10 +173,15 @@ class Play:
         )
         for trouble in TROUBLES:
             self._put_right(
-                trouble, faults[trouble], replayer, [each for each in open_letters if each.error == trouble.message]
+                trouble,
+                faults[trouble],
+                replayer,
+                [each for each in open_letters if each.error == trouble.message],
             )
 
-    def _put_right(self, trouble: Trouble, fault: int, replayer: Replayer, found: Sequence[Letter]) -> None:
+    def _put_right(
+        self, trouble: Trouble, fault: int, replayer: Replayer, found: Sequence[Letter]
+    ) -> None:
         if not found:
             return
         self._stage.say(f"{len(found)} × {trouble.field}: {trouble.message}")
@@ -171,8 +193,12 @@ class Play:
         self._stage.aside(f"$ {trouble.command}   → {tally.replayed} replayed")
         if tally.refused:
             self._stage.aside(f"{len(tally.refused)} refused: {tally.refused[0].why}")
-            again = self._replay(replayer, [each.id for each in tally.refused], replace(wanted, even_if_newer=True))
-            self._stage.aside(f"a device is no less a device for that: --even-if-newer   → {again.replayed} replayed")
+            again = self._replay(
+                replayer, [each.id for each in tally.refused], replace(wanted, even_if_newer=True)
+            )
+            self._stage.aside(
+                f"a device is no less a device for that: --even-if-newer   → {again.replayed} replayed"
+            )
 
     def _replay(self, replayer: Replayer, ids: Sequence[str], wanted: Wanted) -> Tally:
         tally = Tally()
@@ -186,7 +212,11 @@ class Play:
 
     def verdict(self) -> Verdict:
         """Compare what the queue accepted with what arrived at the sandbox."""
-        arrivals = [each for effect in self._sandbox.effects(ignored=True) for each in fingerprints.of_effect(effect)]
+        arrivals = [
+            each
+            for effect in self._sandbox.effects(ignored=True)
+            for each in fingerprints.of_effect(effect)
+        ]
         return judge(self._expected(), arrivals)
 
     def _expected(self) -> list[Expected]:
@@ -198,7 +228,9 @@ class Play:
             if each.operation.id not in again
         ]
         keys = {each.operation.id: each.operation.keys for each in self._journal.accepted}
-        return first + [_expected(id, replay.job.body, keys[id], "replayed") for id, replay in again.items()]
+        return first + [
+            _expected(id, replay.job.body, keys[id], "replayed") for id, replay in again.items()
+        ]
 
 
 class _Stall:

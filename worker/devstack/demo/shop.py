@@ -35,7 +35,8 @@ class Shop:
         """Last year's customers, imported in bulk: a fifth of the jobs."""
         for number in range(self._jobs // 5):
             yield operations.identify(
-                f"old-{number}", {"name": f"Customer {number}", "since": 2024, "orders_count": number % 9}
+                f"old-{number}",
+                {"name": f"Customer {number}", "since": 2024, "orders_count": number % 9},
             )
 
     def day(self) -> list[Step]:
@@ -63,8 +64,16 @@ class Shop:
     def _journey(self, number: int) -> tuple[list[Step], int]:
         me, cookie = f"c-{number}", f"visitor-{number:04d}"
         looks = [self._look(cookie) for _ in range(self._chance.randint(1, 2))]
-        orders = [self._order(me, number, order) for order in range(1, self._chance.randint(1, 3) + 1)]
-        steps = [*looks, self._register(me, cookie, number), self._visit(me), *self._extras(me, number), *orders]
+        orders = [
+            self._order(me, number, order) for order in range(1, self._chance.randint(1, 3) + 1)
+        ]
+        steps = [
+            *looks,
+            self._register(me, cookie, number),
+            self._visit(me),
+            *self._extras(me, number),
+            *orders,
+        ]
         return steps, len(steps) + len(orders)
 
     def _look(self, cookie: str) -> Step:
@@ -120,7 +129,9 @@ def _companies() -> list[Step]:
 
 
 def _company(number: int) -> Step:
-    return lambda shop: shop.identify_object(ObjectRef(1, f"company-{number}"), {"name": f"Company {number}"})
+    return lambda shop: shop.identify_object(
+        ObjectRef(1, f"company-{number}"), {"name": f"Company {number}"}
+    )
 
 
 def _the_end(customers: int) -> list[Step]:
@@ -130,7 +141,9 @@ def _the_end(customers: int) -> list[Step]:
         lambda shop: shop.merge(primary=one, secondary=same),
         lambda shop: shop.track(one, "accounts_joined", {"was": same}),
         lambda shop: shop.identify(Person(email="walk-in@example.com"), {"name": "Walk-in"}),
-        lambda shop: shop.track(Person(email="walk-in@example.com"), "gift_card_bought", {"total": 50}),
+        lambda shop: shop.track(
+            Person(email="walk-in@example.com"), "gift_card_bought", {"total": 50}
+        ),
         lambda shop: shop.delete_person(leaving),
     ]
 

@@ -24,7 +24,9 @@ def free_port() -> int:
         port = random.randint(LOWEST, max(highest, LOWEST + 1_000))
         if is_free(port):
             return port
-    raise ServerError(f"no free port found on {HOST} between {LOWEST} and {highest} in {ATTEMPTS} attempts")
+    raise ServerError(
+        f"no free port found on {HOST} between {LOWEST} and {highest} in {ATTEMPTS} attempts"
+    )
 
 
 def is_free(port: int) -> bool:

@@ -46,7 +46,10 @@ class PostgresProcess(ServerProcess):
 
     name: ClassVar[str] = "PostgreSQL"
     # Fast shutdown; then immediate, in which it kills children that do not react within five seconds by itself.
-    farewell: ClassVar[tuple[tuple[signal.Signals, float], ...]] = ((signal.SIGINT, 8.0), (signal.SIGQUIT, 8.0))
+    farewell: ClassVar[tuple[tuple[signal.Signals, float], ...]] = (
+        (signal.SIGINT, 8.0),
+        (signal.SIGQUIT, 8.0),
+    )
 
     def __init__(
         self,
@@ -126,7 +129,14 @@ class PostgresProcess(ServerProcess):
     def _initdb(self) -> list[str]:
         return [
             self._program("initdb"),
-            *("--pgdata", str(self._data), "--username", USER, "--pwfile", str(self._password_file)),
+            *(
+                "--pgdata",
+                str(self._data),
+                "--username",
+                USER,
+                "--pwfile",
+                str(self._password_file),
+            ),
             *("--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale", "--no-instructions"),
             *([] if self.settings.get("fsync") != "off" else ["--no-sync"]),
             # A password of 128 random bits needs no slow hashing, and each connection would pay for it.
@@ -168,4 +178,8 @@ class PostgresProcess(ServerProcess):
 
     def _is_ready(self, pid: int) -> bool:
         lines = self._pid_file()
-        return len(lines) > STATUS_LINE and lines[0] == str(pid) and lines[STATUS_LINE].strip() == "ready"
+        return (
+            len(lines) > STATUS_LINE
+            and lines[0] == str(pid)
+            and lines[STATUS_LINE].strip() == "ready"
+        )

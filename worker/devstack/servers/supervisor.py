@@ -127,7 +127,9 @@ def _remove(folder: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         if not os.path.exists(folder):
             return
-        time.sleep(POLL_S * 10)  # Postgres' children may write until they notice that they lost their parent
+        time.sleep(
+            POLL_S * 10
+        )  # Postgres' children may write until they notice that they lost their parent
 
 
 def _say_farewell(server: int, farewell: list[tuple[int, float]]) -> int:

@@ -29,13 +29,18 @@ def owner() -> tuple[int, int] | None:
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
-        raise ServerError("PostgreSQL does not run as root, and there is no user `nobody` to run it as") from None
+        raise ServerError(
+            "PostgreSQL does not run as root, and there is no user `nobody` to run it as"
+        ) from None
     return nobody.pw_uid, nobody.pw_gid
 
 
 def may_enter(folder: Path, uid: int, gid: int) -> bool:
     """Whether this user can reach what is in the folder."""
-    return all(_may_search(place.stat(), uid, gid) for place in (folder.resolve(), *folder.resolve().parents))
+    return all(
+        _may_search(place.stat(), uid, gid)
+        for place in (folder.resolve(), *folder.resolve().parents)
+    )
 
 
 def _may_search(found: os.stat_result, uid: int, gid: int) -> bool:
@@ -56,7 +61,9 @@ def temporary_dir(prefix: str) -> Path:
             folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
             folder.chmod(0o711)
             return folder
-    raise ServerError(f"PostgreSQL runs as user {who[0]}, who can reach none of the folders for temporary files")
+    raise ServerError(
+        f"PostgreSQL runs as user {who[0]}, who can reach none of the folders for temporary files"
+    )
 
 
 def reachable_home(wanted: Path) -> Path:
@@ -69,7 +76,9 @@ def reachable_home(wanted: Path) -> Path:
     if moved := _kept_for_moved(wanted, link):
         kept = moved
     elif not link.is_symlink() or link.readlink() != kept:
-        shutil.rmtree(kept, ignore_errors=True)  # of a folder that stood in this place before and was deleted
+        shutil.rmtree(
+            kept, ignore_errors=True
+        )  # of a folder that stood in this place before and was deleted
         link.unlink(missing_ok=True)
         link.symlink_to(kept)
     kept.mkdir(parents=True, exist_ok=True)
@@ -89,7 +98,9 @@ def _kept_for_moved(wanted: Path, link: Path) -> Path | None:
         before = Path((kept / "kept-for").read_text().partition(" ")[2])
     except OSError:
         return None
-    is_copy = before != wanted and (before / LINK).is_symlink() and (before / LINK).readlink() == kept
+    is_copy = (
+        before != wanted and (before / LINK).is_symlink() and (before / LINK).readlink() == kept
+    )
     return None if is_copy or kept.parent != KEPT_FOR_ROOT else kept
 
 
@@ -114,6 +125,10 @@ def reachable_copy(package: Path, home: Path, name: str) -> Path:
         # Programs find their libraries relative to themselves: inside the package, or in a folder beside it.
         for folder in (package, package.with_name(f"{package.name}.libs")):
             if folder.is_dir():
-                shutil.copytree(folder, fresh / folder.name, ignore=shutil.ignore_patterns("include", "*.py*", "__*"))
+                shutil.copytree(
+                    folder,
+                    fresh / folder.name,
+                    ignore=shutil.ignore_patterns("include", "*.py*", "__*"),
+                )
         fresh.rename(copy)
     return copy / package.name

@@ -76,12 +76,19 @@ class ValkeyProcess(ServerProcess):
         if self._with_password and not self._password_file.exists():
             fresh = self._password_file.with_suffix(".new")
             fresh.unlink(missing_ok=True)
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            with os.fdopen(
+                os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
+            ) as file:
                 file.write(f"requirepass {secrets.token_hex(16)}\n")
             fresh.rename(self._password_file)
 
     def _command(self) -> list[str]:
-        place = {"bind": ports.HOST, "port": str(self.port), "dir": str(self.data_dir / "data"), "daemonize": "no"}
+        place = {
+            "bind": ports.HOST,
+            "port": str(self.port),
+            "dir": str(self.data_dir / "data"),
+            "daemonize": "no",
+        }
         settings = {**self.config, **place}
         file = [str(self._password_file)] if self._with_password else []
         options = [part for name, value in settings.items() for part in (f"--{name}", value)]

@@ -16,7 +16,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="DeadLetter",
             fields=[
-                ("job_id", models.CharField(max_length=26, primary_key=True, serialize=False, verbose_name="id")),
+                (
+                    "job_id",
+                    models.CharField(
+                        max_length=26, primary_key=True, serialize=False, verbose_name="id"
+                    ),
+                ),
                 (
                     "key",
                     models.TextField(
@@ -32,7 +37,12 @@ class Migration(migrations.Migration):
                 ("reason", models.TextField()),
                 ("error", models.TextField(null=True, verbose_name="what was said")),
                 ("status", models.SmallIntegerField(null=True, verbose_name="HTTP status")),
-                ("attempts", models.SmallIntegerField(help_text="Those that counted against it; an outage does not.")),
+                (
+                    "attempts",
+                    models.SmallIntegerField(
+                        help_text="Those that counted against it; an outage does not."
+                    ),
+                ),
                 ("enqueued_at", models.DateTimeField(verbose_name="enqueued")),
                 ("history", Document()),
                 ("other_key", models.TextField(null=True)),
@@ -59,7 +69,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Waiting",
             fields=[
-                ("job_id", models.CharField(max_length=26, primary_key=True, serialize=False, verbose_name="id")),
+                (
+                    "job_id",
+                    models.CharField(
+                        max_length=26, primary_key=True, serialize=False, verbose_name="id"
+                    ),
+                ),
                 (
                     "key",
                     models.TextField(
@@ -75,7 +90,12 @@ class Migration(migrations.Migration):
                 ("reason", models.TextField()),
                 ("error", models.TextField(null=True, verbose_name="what was said")),
                 ("status", models.SmallIntegerField(null=True, verbose_name="HTTP status")),
-                ("attempts", models.SmallIntegerField(help_text="Those that counted against it; an outage does not.")),
+                (
+                    "attempts",
+                    models.SmallIntegerField(
+                        help_text="Those that counted against it; an outage does not."
+                    ),
+                ),
                 ("enqueued_at", models.DateTimeField(verbose_name="enqueued")),
                 ("history", Document()),
                 ("shard", models.IntegerField()),
@@ -83,7 +103,9 @@ class Migration(migrations.Migration):
                 (
                     "due_at",
                     models.DateTimeField(
-                        help_text="Empty: an earlier job of its key comes first.", null=True, verbose_name="due"
+                        help_text="Empty: an earlier job of its key comes first.",
+                        null=True,
+                        verbose_name="due",
                     ),
                 ),
                 ("since", models.DateTimeField(verbose_name="waiting since")),

@@ -33,7 +33,9 @@ _DEAD_LETTERS = sa.text("""
     ORDER BY jobs DESC, reason
 """)
 
-_SHARDS = sa.text("SELECT shard, extract(epoch FROM paused_at) AS paused FROM trackrelay_shards ORDER BY shard")
+_SHARDS = sa.text(
+    "SELECT shard, extract(epoch FROM paused_at) AS paused FROM trackrelay_shards ORDER BY shard"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,19 @@ def overview(connection: sa.Connection) -> Overview:
     rows = connection.execute(_SHARDS).all()
     return Overview(
         backlog=[
-            Waits(row.shard, row.lane, row.reason, row.jobs, row.due, row.singles, float(row.oldest), float(row.since))
-            for row in connection.execute(_BACKLOG, {"singles": [f"{beginning}%" for beginning in SINGLES]})
+            Waits(
+                row.shard,
+                row.lane,
+                row.reason,
+                row.jobs,
+                row.due,
+                row.singles,
+                float(row.oldest),
+                float(row.since),
+            )
+            for row in connection.execute(
+                _BACKLOG, {"singles": [f"{beginning}%" for beginning in SINGLES]}
+            )
         ],
         dead_letters=[
             Dead(row.state, row.reason, row.jobs, float(row.oldest), float(row.newest), row.error)

@@ -29,7 +29,9 @@ def backlog_size(connection: sa.Connection) -> int:
     return int(connection.execute(_BACKLOG).scalar_one())
 
 
-def prunable(connection: sa.Connection, retention: timedelta, dead_letter_retention: timedelta) -> int:
+def prunable(
+    connection: sa.Connection, retention: timedelta, dead_letter_retention: timedelta
+) -> int:
     """How many ledger rows pruning would delete; see :func:`trackrelay.worker.storage.ledger.prune`."""
     longer = max(retention, dead_letter_retention) + timedelta(days=1)
     values = {"retention_s": retention.total_seconds(), "longer_s": longer.total_seconds()}

@@ -18,7 +18,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Product",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
                 ("sku", models.SlugField(unique=True)),
                 ("name", models.CharField(max_length=100)),
                 ("price", models.DecimalField(decimal_places=2, max_digits=8)),
@@ -27,8 +32,16 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Order",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.CharField(default=shop.models.new_number, max_length=20, unique=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "number",
+                    models.CharField(default=shop.models.new_number, max_length=20, unique=True),
+                ),
                 ("total", models.DecimalField(decimal_places=2, max_digits=10)),
                 ("placed_at", models.DateTimeField(auto_now_add=True)),
                 (

@@ -24,7 +24,10 @@ def run(run: CommandLine) -> CommandLine:
 @pytest.fixture
 def delivering(road: Road) -> Iterator[Road]:
     """Whatever is enqueued is delivered at once."""
-    worker, stopped = Worker({**road.settings, "TRACKRELAY_KEY_HASH_SECRET": SECRET}), threading.Event()
+    worker, stopped = (
+        Worker({**road.settings, "TRACKRELAY_KEY_HASH_SECRET": SECRET}),
+        threading.Event(),
+    )
 
     def work() -> None:
         while not stopped.wait(0.01):
@@ -42,13 +45,17 @@ def delivering(road: Road) -> Iterator[Road]:
 def refusing(delivering: Road) -> Road:
     """A Customer.io that knows no platinum plan, and has no push set up."""
     delivering.sandbox.add_fault(kind="reject", match={"contains": '"plan":"platinum"'}, **PLAN)
-    delivering.sandbox.add_fault(kind="reject", match={"action": "add_device"}, field="device.token", message="no push")
+    delivering.sandbox.add_fault(
+        kind="reject", match={"action": "add_device"}, field="device.token", message="no push"
+    )
     return delivering
 
 
 @pytest.fixture
 def letter(refusing: Road) -> str:
     """The dead letter of an event."""
-    job = refusing.producer.track("42", "bought", {"plan": "platinum", "total": 5}, idempotency_key="A-1")
+    job = refusing.producer.track(
+        "42", "bought", {"plan": "platinum", "total": 5}, idempotency_key="A-1"
+    )
     refusing.wait_dead(job)
     return job

@@ -34,11 +34,15 @@ def bury(road: Road, made: list[Operation]) -> list[str]:
         for n, each in enumerate(made)
     ]  # fmt: skip
     with road.engine.begin() as connection:
-        dead_letters.insert(connection, [Death(job=job, reason="rejected", error="no") for job in jobs])
+        dead_letters.insert(
+            connection, [Death(job=job, reason="rejected", error="no") for job in jobs]
+        )
     return [job.id for job in jobs]
 
 
-def test_a_repaired_letter_is_delivered_and_its_row_says_by_whom(refusing: Road, run: CommandLine, letter: str) -> None:
+def test_a_repaired_letter_is_delivered_and_its_row_says_by_whom(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
     done = run("replay", "--id", letter, "--set", "attributes.plan=pro", "--note", "typo", "--yes")
     assert done.code == 0, done
     assert "1 dead letter replayed: 1 person.event." in done.out
@@ -49,7 +53,9 @@ def test_a_repaired_letter_is_delivered_and_its_row_says_by_whom(refusing: Road,
     replayed = row.history[1]
     assert "@" in replayed["who"]
     assert replayed["note"] == "typo"
-    assert replayed["changes"] == [{"path": "attributes.plan", "before": "platinum", "after": "pro"}]
+    assert replayed["changes"] == [
+        {"path": "attributes.plan", "before": "platinum", "after": "pro"}
+    ]
     (effect,) = refusing.effects("id:42")
     assert (effect["id"], effect["attributes"]) == (letter, {"plan": "pro", "total": 5})
 
@@ -59,7 +65,11 @@ def test_a_replay_that_fails_again_is_the_same_dead_letter_with_more_history(
 ) -> None:
     for times in (1, 2):
         assert run("dead-letters", "replay", "--id", letter, "--yes").code == 0
-        wait_until(lambda times=times: history(refusing, letter) == ["rejected", *["replayed", "rejected"] * times])
+        wait_until(
+            lambda times=times: (
+                history(refusing, letter) == ["rejected", *["replayed", "rejected"] * times]
+            )
+        )
         assert (refusing.dead(letter).state, refusing.dead(letter).attempts) == ("open", 1 + times)
     assert run("dead-letters", "show", letter, "--json").json["attempts"] == 3
     assert len(refusing.rows("SELECT 1 FROM trackrelay_dead_letters")) == 1
@@ -88,14 +98,18 @@ def test_a_letter_that_is_on_its_way_again_is_no_repeat_of_itself_nor_is_the_cal
     refusing.sandbox.clear_faults()
     with refusing.sandbox.outage():
         run("replay", "--id", letter, "--yes")
-        assert refusing.producer.track("42", "bought", {"total": 5}, idempotency_key="A-1") == letter
+        assert (
+            refusing.producer.track("42", "bought", {"total": 5}, idempotency_key="A-1") == letter
+        )
         wait_until(lambda: refusing.stream_length() == 0)
     refusing.wait_delivered([letter], timeout=40)
     refusing.wait_settled()
     assert len(refusing.effects("id:42")) == 1
 
 
-def test_without_a_yes_it_asks_and_says_what_it_is_about_to_do(refusing: Road, run: CommandLine, letter: str) -> None:
+def test_without_a_yes_it_asks_and_says_what_it_is_about_to_do(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
     asked = run("replay", input="n\n")
     assert asked.code == 1
     assert "1 dead letter will be replayed: 1 person.event." in asked.err
@@ -110,7 +124,9 @@ def test_an_old_event_will_not_trigger_campaigns(refusing: Road, run: CommandLin
     assert "1 event older than 72 hours will not." in run("replay", "--dry-run").out
 
 
-def test_a_dry_run_changes_nothing_and_fails_if_the_replay_would(refusing: Road, run: CommandLine, letter: str) -> None:
+def test_a_dry_run_changes_nothing_and_fails_if_the_replay_would(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
     assert run("replay", "--dry-run").code == 0
     refused = run("replay", "--dry-run", "--set", "attributes.plan=" + "x" * 101_000, "--json")
     assert refused.code == 1
@@ -121,7 +137,9 @@ def test_a_dry_run_changes_nothing_and_fails_if_the_replay_would(refusing: Road,
     assert history(refusing, letter) == ["rejected"]
 
 
-def test_what_is_refused_is_named_and_stops_nobody(refusing: Road, run: CommandLine, letter: str) -> None:
+def test_what_is_refused_is_named_and_stops_nobody(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
     device = refusing.producer.add_device("7", "t", "ios")
     refusing.wait_dead(device)
     newer = refusing.producer.track("7", "newer")
@@ -138,7 +156,9 @@ def test_what_is_refused_is_named_and_stops_nobody(refusing: Road, run: CommandL
     refusing.wait_delivered([device])
 
 
-def test_nothing_of_a_deleted_person_is_replayed(refusing: Road, run: CommandLine, letter: str) -> None:
+def test_nothing_of_a_deleted_person_is_replayed(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
     gone = refusing.producer.delete_person("42")
     refusing.wait_delivered([gone])
     done = run("replay", "--yes", "--even-if-newer", "--set", "attributes.plan=pro")
@@ -164,7 +184,11 @@ def test_an_undecodable_letter_is_replayed_with_the_document_that_was_meant(
     refusing.producer.track("43", "a")
     refusing.producer.track("44", "a")
     refusing.producer.track("45", "a")
-    (found,) = wait_until(lambda: run("dead-letters", "list", "--reason", "undecodable", "--json").json["dead_letters"])
+    (found,) = wait_until(
+        lambda: run("dead-letters", "list", "--reason", "undecodable", "--json").json[
+            "dead_letters"
+        ]
+    )
     id = found["id"]
     assert "not json" in found["raw"]
     refused = run("replay", "--id", id, "--yes")
@@ -202,11 +226,16 @@ def test_an_edit_that_is_no_operation_says_why_and_offers_the_editor_again(
     assert history(refusing, letter) == ["rejected"]
 
 
-def test_an_edit_that_changes_nothing_replays_nothing(refusing: Road, run: CommandLine, letter: str) -> None:
+def test_an_edit_that_changes_nothing_replays_nothing(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
     # `click.edit` sees by the file's time whether it was saved.
     done = run("replay", "--id", letter, "--edit", "--yes", EDITOR="touch -d tomorrow")
     assert "was not changed" in done.only_line()
-    assert "was not saved" in run("replay", "--id", letter, "--edit", "--yes", EDITOR="true").only_line()
+    assert (
+        "was not saved"
+        in run("replay", "--id", letter, "--edit", "--yes", EDITOR="true").only_line()
+    )
 
 
 def test_only_one_letter_at_a_time_is_edited(refusing: Road, run: CommandLine, letter: str) -> None:
@@ -239,7 +268,9 @@ def test_a_letter_that_was_named_and_is_not_there_is_an_error(road: Road, run: C
     assert "there is no dead letter 01J" in run("dead-letters", "show", "01J").only_line()
 
 
-def test_list_finds_letters_by_person_key_time_and_text(refusing: Road, run: CommandLine, letter: str) -> None:
+def test_list_finds_letters_by_person_key_time_and_text(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
     mail = refusing.producer.identify(Person(email=CANARY_EMAIL), {"plan": "platinum"})
     refusing.wait_dead(mail)
 
@@ -250,7 +281,9 @@ def test_list_finds_letters_by_person_key_time_and_text(refusing: Road, run: Com
 
     assert found() == {letter, mail}
     assert found("--person", "42") == {letter} == found("--key", "id:42")
-    assert found("--person", CANARY_EMAIL.upper()) == {mail} == found("--key", f"email:{CANARY_EMAIL}")
+    assert (
+        found("--person", CANARY_EMAIL.upper()) == {mail} == found("--key", f"email:{CANARY_EMAIL}")
+    )
     assert found("--key", refusing.dead(mail).key) == {mail}
     assert found("--operation", "person.identify") == {mail}
     assert found("--source", "tests") == {letter, mail}
@@ -262,7 +295,9 @@ def test_list_finds_letters_by_person_key_time_and_text(refusing: Road, run: Com
     assert found("--reason", "rejected", "--reason", "expired") == {letter, mail}
 
 
-def test_list_shows_what_was_said_and_not_whom_it_was_about(refusing: Road, run: CommandLine, letter: str) -> None:
+def test_list_shows_what_was_said_and_not_whom_it_was_about(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
     refusing.wait_dead(refusing.producer.identify(Person(email=CANARY_EMAIL), {"plan": "platinum"}))
     listed = run("dead-letters", "list")
     assert letter in listed.out
@@ -272,7 +307,9 @@ def test_list_shows_what_was_said_and_not_whom_it_was_about(refusing: Road, run:
     assert run("dead-letters", "list", "--state", "discarded").out == "No dead letter matches.\n"
 
 
-def test_show_tells_everything_and_what_to_do(refusing: Road, run: CommandLine, letter: str) -> None:
+def test_show_tells_everything_and_what_to_do(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
     shown = run("dead-letters", "show", letter[:8].lower()).out
     for part in (
         letter, "person.event", "id:42", "A-1", "tests", "there is no such plan", "attributes.plan", "400",
@@ -319,11 +356,20 @@ def test_an_interrupted_replay_keeps_whole_chunks_and_can_be_gone_on_with(
     assert run("replay", "--yes", "--json").json["replayed"] == 3
 
 
-def test_discarding_keeps_the_row_and_can_be_taken_back(refusing: Road, run: CommandLine, letter: str) -> None:
+def test_discarding_keeps_the_row_and_can_be_taken_back(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
     assert run("dead-letters", "discard", input="n\n").code == 1
-    assert run("dead-letters", "discard", "--dry-run").out.startswith("1 dead letter would be discarded")
-    assert run("dead-letters", "discard", "--yes", "--note", "a test", "--json").json["discarded"] == 1
-    assert (refusing.dead(letter).state, history(refusing, letter)) == ("discarded", ["rejected", "discarded"])
+    assert run("dead-letters", "discard", "--dry-run").out.startswith(
+        "1 dead letter would be discarded"
+    )
+    assert (
+        run("dead-letters", "discard", "--yes", "--note", "a test", "--json").json["discarded"] == 1
+    )
+    assert (refusing.dead(letter).state, history(refusing, letter)) == (
+        "discarded",
+        ["rejected", "discarded"],
+    )
     assert run("replay", "--yes").out == "No dead letter matches.\n"
     refused = run("replay", "--id", letter, "--yes")
     assert refused.code == 1
@@ -336,10 +382,15 @@ def test_discarding_keeps_the_row_and_can_be_taken_back(refusing: Road, run: Com
     refusing.wait_delivered([letter])
 
 
-def test_discarding_a_letter_that_is_not_there_is_said(refusing: Road, run: CommandLine, letter: str) -> None:
+def test_discarding_a_letter_that_is_not_there_is_said(
+    refusing: Road, run: CommandLine, letter: str
+) -> None:
     for arguments in (["--yes"], ["--dry-run"]):
         answer = run("dead-letters", "discard", "--id", "nope", *arguments)
-        assert answer.only_line() == "there is no dead letter NOPE: `trackrelay find NOPE` says where a job is"
+        assert (
+            answer.only_line()
+            == "there is no dead letter NOPE: `trackrelay find NOPE` says where a job is"
+        )
         assert answer.out == ""
     both = run("dead-letters", "discard", "--id", "nope", "--id", letter, "--yes")
     assert both.out == "1 dead letter discarded.\n"
@@ -349,7 +400,10 @@ def test_discarding_a_letter_that_is_not_there_is_said(refusing: Road, run: Comm
 def test_an_export_that_cannot_be_written_is_said_and_discards_nothing(
     refusing: Road, run: CommandLine, letter: str, tmp_path: Path
 ) -> None:
-    for output, why in ((str(tmp_path / "nowhere" / "x"), "No such file"), ("/dev/full", "No space left")):
+    for output, why in (
+        (str(tmp_path / "nowhere" / "x"), "No such file"),
+        ("/dev/full", "No space left"),
+    ):
         line = run("dead-letters", "export", "-o", output, "--discard").only_line()
         assert line.startswith(f"{output} cannot be written: {why}")
     assert refusing.dead(letter).state == "open"
@@ -367,7 +421,9 @@ def test_exported_repaired_and_imported_they_are_the_same_jobs_delivered_once(
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert [line["dead_letter"]["id"] for line in lines] == [letter, other]
     assert [line["operation"]["idempotency_key"] for line in lines] == ["A-1", other]
-    assert {line["reason"] for line in lines} == {"rejected: attributes.plan: there is no such plan"}
+    assert {line["reason"] for line in lines} == {
+        "rejected: attributes.plan: there is no such plan"
+    }
     file.write_text(file.read_text().replace("platinum", "pro"))
     for _ in range(2):
         assert run("import", str(file), "--yes").code == 0
@@ -388,4 +444,6 @@ def test_the_accepted_operation_is_the_one_that_died(refusing: Road, run: Comman
     operation: Operation = operations.identify("42", {"plan": "platinum"}, timestamp=1_790_000_000)
     refusing.producer.enqueue(operation)
     refusing.wait_dead(operation.id)
-    assert run("dead-letters", "show", operation.id, "--json").json["document"] == json.loads(operation.body)
+    assert run("dead-letters", "show", operation.id, "--json").json["document"] == json.loads(
+        operation.body
+    )

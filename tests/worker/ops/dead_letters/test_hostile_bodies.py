@@ -18,7 +18,9 @@ def letters(road: Road) -> dict[str, str]:
     return hostile_letters.write(road.engine)
 
 
-def test_all_are_listed_and_exported(road: Road, run: CommandLine, letters: dict[str, str], tmp_path: Path) -> None:
+def test_all_are_listed_and_exported(
+    road: Road, run: CommandLine, letters: dict[str, str], tmp_path: Path
+) -> None:
     assert run("dead-letters", "list", "--limit", "100").code == 0
     listed = run("dead-letters", "list", "--limit", "100", "--json").json
     found = {letter["id"]: letter for letter in listed["dead_letters"]}
@@ -30,7 +32,9 @@ def test_all_are_listed_and_exported(road: Road, run: CommandLine, letters: dict
     assert run("dead-letters", "export", "--output", str(file)).code == 0
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert {line["dead_letter"]["id"] for line in lines} == set(letters.values())
-    imported = run("import", str(file), "--dry-run", "--yes", "--rejects", str(tmp_path / "rejects.jsonl"))
+    imported = run(
+        "import", str(file), "--dry-run", "--yes", "--rejects", str(tmp_path / "rejects.jsonl")
+    )
     assert "Traceback" not in imported.err
 
 
@@ -43,11 +47,17 @@ def test_each_is_shown(road: Road, run: CommandLine, letters: dict[str, str]) ->
         assert run("dead-letters", "show", id, "--json").json["id"] == id
 
 
-def test_none_is_replayed_as_it_is_and_each_says_why(road: Road, run: CommandLine, letters: dict[str, str]) -> None:
+def test_none_is_replayed_as_it_is_and_each_says_why(
+    road: Road, run: CommandLine, letters: dict[str, str]
+) -> None:
     done = run("replay", "--dry-run", "--json")
     assert {refused["id"] for refused in done.json["refused"]} == set(letters.values())
     for name, id in letters.items():
-        for repair in (["--set", "attributes.a=1"], ["--unset", "attributes.a[5].b"], ["--set", f"a={'[' * 2_000}"]):
+        for repair in (
+            ["--set", "attributes.a=1"],
+            ["--unset", "attributes.a[5].b"],
+            ["--set", f"a={'[' * 2_000}"],
+        ):
             answer = run("replay", "--id", id, "--yes", *repair)
             assert answer.code == 1, name
             assert "Traceback" not in answer.err
@@ -57,9 +67,13 @@ def test_each_is_repaired_with_a_document_of_its_own(
     road: Road, run: CommandLine, letters: dict[str, str], tmp_path: Path
 ) -> None:
     document = tmp_path / "document.json"
-    document.write_text('{"type":"person","action":"event","identifiers":{"id":"42"},"name":"repaired"}')
+    document.write_text(
+        '{"type":"person","action":"event","identifiers":{"id":"42"},"name":"repaired"}'
+    )
     for name, id in letters.items():
-        done = run("replay", "--id", id, "--edit", "--yes", "--even-if-newer", EDITOR=f"cp {document}")
+        done = run(
+            "replay", "--id", id, "--edit", "--yes", "--even-if-newer", EDITOR=f"cp {document}"
+        )
         assert done.code == 0, (name, done.err)
     assert road.backlog_size() == len(letters)
 

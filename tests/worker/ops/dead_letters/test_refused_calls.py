@@ -27,7 +27,9 @@ from trackrelay.worker.failpoints import FailpointError
 @pytest.fixture
 def shop(road: Road) -> Iterator[Producer]:
     """An application that keeps what is refused."""
-    trackrelay.configure(redis_url=road.settings["TRACKRELAY_REDIS_URL"], source="shop", on_invalid="dead_letter")
+    trackrelay.configure(
+        redis_url=road.settings["TRACKRELAY_REDIS_URL"], source="shop", on_invalid="dead_letter"
+    )
     producer = trackrelay.default.default_producer()
     yield producer
     producer.close()
@@ -46,14 +48,22 @@ def ordered(shop: Producer, **more: Any) -> str:
 
 
 def invalid(road: Road) -> list[str]:
-    return [row.job_id for row in road.rows("SELECT job_id FROM trackrelay_dead_letters WHERE reason = 'invalid'")]
+    return [
+        row.job_id
+        for row in road.rows("SELECT job_id FROM trackrelay_dead_letters WHERE reason = 'invalid'")
+    ]
 
 
 def test_a_worker_makes_dead_letters_of_them(shop: Producer, road: Road, start_worker: Any) -> None:
     job = ordered(shop, idempotency_key="A-1")
     start_worker(road.settings, pool="threads", concurrency=4)
     letter = road.wait_dead(job)
-    assert (letter.reason, letter.state, letter.operation, letter.key) == ("invalid", "open", "person.event", "id:42")
+    assert (letter.reason, letter.state, letter.operation, letter.key) == (
+        "invalid",
+        "open",
+        "person.event",
+        "id:42",
+    )
     assert (letter.source, letter.idempotency_key, letter.attempts) == ("shop", "A-1", 0)
     assert letter.field == "attributes.total"
     assert "which JSON does not have" in letter.error
@@ -99,7 +109,9 @@ def refused_entry(**call: Any) -> str:
     return json.dumps([{"id": new_id(), "operation": "person.event", "keys": [], "body": body}])
 
 
-def test_whatever_is_in_the_stream_stands_in_nobody_s_way(shop: Producer, road: Road, worker: Worker) -> None:
+def test_whatever_is_in_the_stream_stands_in_nobody_s_way(
+    shop: Producer, road: Road, worker: Worker
+) -> None:
     nul = '[{"id":"01M8NHK5SEG0000000000000AD","operation":"a\\u0000.b","keys":[],"body":{"document":1,"error":""}}]'
     hostile: list[Any] = [
         {"v": 1},
@@ -118,7 +130,9 @@ def test_whatever_is_in_the_stream_stands_in_nobody_s_way(shop: Producer, road: 
     keep_refused(worker.resources)
     assert road.dead(job).reason == "invalid"
     assert [fields[b"v"] for _, fields in road.redis.xrange("trackrelay:invalid")] == [b"2"]
-    assert len(road.rows("SELECT 1 FROM trackrelay_dead_letters WHERE reason = 'undecodable'")) == len(hostile)
+    assert len(
+        road.rows("SELECT 1 FROM trackrelay_dead_letters WHERE reason = 'undecodable'")
+    ) == len(hostile)
 
 
 def test_a_letter_says_what_to_do_and_is_refused_in_the_words_of_the_call_until_it_is_repaired(
@@ -127,7 +141,10 @@ def test_a_letter_says_what_to_do_and_is_refused_in_the_words_of_the_call_until_
     job = shop.identify(Person(email=""), {"plan": "pro"})
     keep_refused(worker.resources)
     listed = run("dead-letters", "list", "--reason", "invalid")
-    assert "invalid: identifiers.email: the email of a Person is not an email address: blank" in listed.out
+    assert (
+        "invalid: identifiers.email: the email of a Person is not an email address: blank"
+        in listed.out
+    )
     shown = run("dead-letters", "show", job).out
     assert f"trackrelay replay --id {job} --set identifiers.email=VALUE" in shown
     assert "allowed: an email address; it was blank" in shown
@@ -137,7 +154,9 @@ def test_a_letter_says_what_to_do_and_is_refused_in_the_words_of_the_call_until_
 
     wrong = run("replay", "--id", job, "--set", "identifiers.email=nobody", "--yes")
     with pytest.raises(trackrelay.InvalidOperation) as words:
-        operations.entity({"type": "person", "action": "identify", "identifiers": {"email": "nobody"}})
+        operations.entity(
+            {"type": "person", "action": "identify", "identifiers": {"email": "nobody"}}
+        )
     assert str(words.value) in " ".join(wrong.out.split())
     assert road.dead(job).state == "open"
 
@@ -161,7 +180,19 @@ def test_an_identify_that_is_repaired_for_somebody_else_takes_the_time_of_its_ca
 ) -> None:
     job = shop.identify(Person(email=""), {"plan": "pro"})
     keep_refused(worker.resources)
-    assert run("replay", "--id", job, "--unset", "identifiers.email", "--set", 'identifiers.id="42"', "--yes").code == 0
+    assert (
+        run(
+            "replay",
+            "--id",
+            job,
+            "--unset",
+            "identifiers.email",
+            "--set",
+            'identifiers.id="42"',
+            "--yes",
+        ).code
+        == 0
+    )
     delivering.wait_delivered([job])
     assert delivering.delivered(job).key == "id:42"
     row = delivering.dead(job)
@@ -184,7 +215,9 @@ def test_what_the_same_call_has_delivered_meanwhile_is_not_sent_again(
     delivering.wait_delivered([other])
 
 
-def test_a_refused_call_never_hides_a_valid_one_of_its_key(shop: Producer, delivering: Road, worker: Worker) -> None:
+def test_a_refused_call_never_hides_a_valid_one_of_its_key(
+    shop: Producer, delivering: Road, worker: Worker
+) -> None:
     ordered(shop, idempotency_key="A-1")
     keep_refused(worker.resources)
     delivering.wait_delivered([shop.track("42", "ordered", {"total": 5}, idempotency_key="A-1")])
@@ -194,7 +227,13 @@ def test_an_event_with_an_id_of_its_own_is_replayed_under_the_letter_s(
     shop: Producer, delivering: Road, worker: Worker, run: CommandLine
 ) -> None:
     own = operations.track("42", "seen").id
-    document = {"type": "person", "action": "event", "identifiers": {"id": "42"}, "name": "", "id": own}
+    document = {
+        "type": "person",
+        "action": "event",
+        "identifiers": {"id": "42"},
+        "name": "",
+        "id": own,
+    }
     refused = shop.entity(document)
     keep_refused(worker.resources)
     assert run("replay", "--id", refused, "--set", "name=seen", "--yes").code == 0
@@ -212,7 +251,9 @@ def test_an_exported_letter_can_be_repaired_and_imported(
     assert line["operation"]["name"] == "ordered"
     assert line["dead_letter"]["id"] == job
     with pytest.raises(trackrelay.InvalidOperation):
-        operations.entity({name: value for name, value in line["operation"].items() if name != "idempotency_key"})
+        operations.entity(
+            {name: value for name, value in line["operation"].items() if name != "idempotency_key"}
+        )
 
 
 # ── by way of an outbox ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -244,7 +285,9 @@ def test_in_a_transaction_they_are_kept_when_it_commits(
     wait_until(lambda: not road.rows("SELECT 1 FROM trackrelay_outbox"), 60, "an empty outbox")
 
 
-def test_when_redis_is_away_they_go_the_way_of_the_others(road: Road, outbox: sa.Engine, start_worker: Any) -> None:
+def test_when_redis_is_away_they_go_the_way_of_the_others(
+    road: Road, outbox: sa.Engine, start_worker: Any
+) -> None:
     away = Producer(
         redis_url="redis://127.0.0.1:1/0",
         on_invalid="dead_letter",

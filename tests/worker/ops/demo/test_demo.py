@@ -64,7 +64,9 @@ def test_the_last_line_says_what_was_found_and_nothing_is_left_behind(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_demo_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Any) -> None:
+def test_a_demo_that_cannot_start_says_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Any
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def start(self: object) -> None:

@@ -47,8 +47,12 @@ def test_what_arrives_has_the_fingerprint_of_what_was_said(
     for operation in (*EVERYTHING, merge):
         road.producer.enqueue(operation)
     road.wait_delivered([operation.id for operation in (*EVERYTHING, merge)])
-    arrived = sorted(each for effect in road.sandbox.effects(ignored=True) for each in of_effect(effect))
-    assert arrived == sorted(of_document(msgspec.json.decode(each.body), each.keys) for each in (*EVERYTHING, merge))
+    arrived = sorted(
+        each for effect in road.sandbox.effects(ignored=True) for each in of_effect(effect)
+    )
+    assert arrived == sorted(
+        of_document(msgspec.json.decode(each.body), each.keys) for each in (*EVERYTHING, merge)
+    )
 
 
 def test_operations_that_say_different_things_have_different_fingerprints() -> None:
@@ -64,7 +68,9 @@ def test_the_shop_makes_about_as_many_jobs_as_it_is_asked_for(jobs: int) -> None
         def __getattr__(self, name: str) -> Callable[..., None]:
             def call(*arguments: Any, person_attributes: Any = None, **more: Any) -> None:
                 made = (
-                    getattr(operations, name)(*arguments, person_attributes=person_attributes, **more)
+                    getattr(operations, name)(
+                        *arguments, person_attributes=person_attributes, **more
+                    )
                     if (person_attributes)
                     else getattr(operations, name)(*arguments, **more)
                 )

@@ -46,7 +46,9 @@ class Dev:
     @property
     def settings(self) -> dict[str, str]:
         """What it tells other terminals to export."""
-        exports = [shlex.split(line)[1] for line in self.lines if line.strip().startswith("export ")]
+        exports = [
+            shlex.split(line)[1] for line in self.lines if line.strip().startswith("export ")
+        ]
         return dict(export.split("=", 1) for export in exports)
 
     def children(self) -> list[psutil.Process]:
@@ -91,11 +93,15 @@ def test_what_was_enqueued_is_delivered_and_data_and_ports_survive_a_restart(
     assert "Everything is stopped" in words
     kept = [
         Path(place)
-        for place in re.findall(r" stays? in ([^\s,;]+?)[.,;]?(?=\s)", words.rpartition("Everything is stopped")[2])
+        for place in re.findall(
+            r" stays? in ([^\s,;]+?)[.,;]?(?=\s)", words.rpartition("Everything is stopped")[2]
+        )
     ]
     assert any(list(place.glob("**/data/appendonlydir")) for place in kept), kept
     assert any(list(place.glob("**/pgdata/PG_VERSION")) for place in kept), kept
-    assert re.fullmatch(r"redis://:[0-9a-f]{32}@127\.0\.0\.1:\d+/0", settings["TRACKRELAY_REDIS_URL"])
+    assert re.fullmatch(
+        r"redis://:[0-9a-f]{32}@127\.0\.0\.1:\d+/0", settings["TRACKRELAY_REDIS_URL"]
+    )
     assert "worker │ " in words
     assert not any(child.is_running() for child in children)
 
@@ -135,7 +141,9 @@ def test_its_settings_are_its_owners_alone_and_a_second_one_on_the_same_data_lea
     first = start().wait_until_ready()
     file = tmp_path / "data" / "env"
     assert file.stat().st_mode & 0o077 == 0
-    assert f"export TRACKRELAY_REDIS_URL={first.settings['TRACKRELAY_REDIS_URL']}" in file.read_text()
+    assert (
+        f"export TRACKRELAY_REDIS_URL={first.settings['TRACKRELAY_REDIS_URL']}" in file.read_text()
+    )
     assert (tmp_path / "data" / ".gitignore").read_text() == "*\n"
     second = start()
     words, _ = second.process.communicate(timeout=patient(40))

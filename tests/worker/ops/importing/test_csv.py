@@ -80,11 +80,20 @@ def test_an_event_has_a_name_a_time_and_a_person(tmp_path: Path) -> None:
 
 
 def test_an_event_of_somebody_anonymous_is_an_anonymous_event(tmp_path: Path) -> None:
-    made = document(tmp_path, "visitor\nv-1\n", kind="event", id="visitor", id_type="anonymous_id", name="looked")
+    made = document(
+        tmp_path,
+        "visitor\nv-1\n",
+        kind="event",
+        id="visitor",
+        id_type="anonymous_id",
+        name="looked",
+    )
     assert (made["type"], made["identifiers"]) == ("anonymous", {"anonymous_id": "v-1"})
 
 
-def test_quotes_line_breaks_in_cells_other_delimiters_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+def test_quotes_line_breaks_in_cells_other_delimiters_and_a_byte_order_mark_are_read(
+    tmp_path: Path,
+) -> None:
     text = '\ufeffid;note\n1;"a; ""b""\nc"\n2;d\n'
     first, second = read(tmp_path, text, ";")
     assert first.document is not None
@@ -102,7 +111,9 @@ def test_quotes_line_breaks_in_cells_other_delimiters_and_a_byte_order_mark_are_
         (b"42,\xff,1", "not UTF-8"),
     ],
 )
-def test_a_bad_row_is_said_and_the_next_one_is_read(tmp_path: Path, row: bytes, problem: str) -> None:
+def test_a_bad_row_is_said_and_the_next_one_is_read(
+    tmp_path: Path, row: bytes, problem: str
+) -> None:
     bad, good = read(tmp_path, b"id,plan,age\n" + row + b"\n43,pro,2\n", numbers=("age",))
     assert (bad.number, bad.problem, bad.document) == (2, problem, None)
     assert good.document is not None
@@ -131,17 +142,32 @@ def test_a_file_is_imported_and_again_without_sending_twice(
     assert working_road.sandbox.person("id:7")["attributes"]["plan"] == "pro"
 
 
-def test_a_naive_time_is_refused_unless_a_zone_is_set(road: Road, run: CommandLine, tmp_path: Path) -> None:
+def test_a_naive_time_is_refused_unless_a_zone_is_set(
+    road: Road, run: CommandLine, tmp_path: Path
+) -> None:
     file = tmp_path / "events.csv"
     file.write_text("id,at\n42,2024-01-01 00:00:00\n")
-    command = ["import", str(file), "--as", "event", "--id-column", "id", "--name", "x", "--timestamp-column", "at"]
+    command = [
+        "import",
+        str(file),
+        "--as",
+        "event",
+        "--id-column",
+        "id",
+        "--name",
+        "x",
+        "--timestamp-column",
+        "at",
+    ]
 
     assert "naive" in run(*command).lines[0]
     assert run(*command, "--dry-run").code == 1
     trackrelay.configure()  # as in a process of its own
     assert run(*command, "--dry-run", TRACKRELAY_NAIVE_TIMEZONE="Europe/Berlin").code == 0
     assert run(*command, TRACKRELAY_NAIVE_TIMEZONE="Europe/Berlin").code == 0
-    ((_, fields),) = [entry for shard in range(4) for entry in road.redis.xrange(f"trackrelay:{shard}:bulk")]
+    ((_, fields),) = [
+        entry for shard in range(4) for entry in road.redis.xrange(f"trackrelay:{shard}:bulk")
+    ]
     (job,) = decode_entry(fields[b"j"])
     assert msgspec.json.decode(job.body)["timestamp"] == 1_704_063_600
 
@@ -153,11 +179,20 @@ def test_a_naive_time_is_refused_unless_a_zone_is_set(road: Road, run: CommandLi
         (["--id-column", "id"], "--id-column is for CSV: say --as"),
         (["--as", "identify"], "CSV needs --id-column"),
         (["--as", "event", "--id-column", "id"], "events need a name"),
-        (["--as", "event", "--id-column", "id", "--name", "x", "--name-column", "plan"], "one of them"),
+        (
+            ["--as", "event", "--id-column", "id", "--name", "x", "--name-column", "plan"],
+            "one of them",
+        ),
         (["--as", "identify", "--id-column", "id", "--name", "x"], "--name is for --as event"),
-        (["--as", "identify", "--id-column", "id", "--id-type", "anonymous_id"], "is for --as event"),
+        (
+            ["--as", "identify", "--id-column", "id", "--id-type", "anonymous_id"],
+            "is for --as event",
+        ),
         (["--as", "identify", "--id-column", "key"], "has no column 'key'; it has id, plan"),
-        (["--as", "identify", "--id-column", "id", "--delimiter", ";;"], "--delimiter must be one character"),
+        (
+            ["--as", "identify", "--id-column", "id", "--delimiter", ";;"],
+            "--delimiter must be one character",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_said(
@@ -175,7 +210,9 @@ def test_options_that_do_not_go_together_are_said(
 PEOPLE = "who,plan\njoe@example.com,pro\n42,free\ncio_03000001,pro\n"
 
 
-def test_a_column_of_addresses_makes_nobody_called_an_address(road: Road, run: CommandLine, tmp_path: Path) -> None:
+def test_a_column_of_addresses_makes_nobody_called_an_address(
+    road: Road, run: CommandLine, tmp_path: Path
+) -> None:
     file = tmp_path / "people.csv"
     file.write_text(PEOPLE)
     said = (str(file), "--as", "identify", "--id-column", "who")
@@ -189,17 +226,38 @@ def test_a_column_of_addresses_makes_nobody_called_an_address(road: Road, run: C
         "line 4: column 'who' holds what looks like a person's cio_id: say --id-type cio_id, or --id-type id if it is "
         "your id for the person",
     ]
-    assert run("import", *said, "--id-type", "id").out == "3 operations enqueued, 0 lines rejected.\n"
+    assert (
+        run("import", *said, "--id-type", "id").out == "3 operations enqueued, 0 lines rejected.\n"
+    )
 
 
-def test_a_time_without_a_zone_means_what_the_command_says(road: Road, run: CommandLine, tmp_path: Path) -> None:
+def test_a_time_without_a_zone_means_what_the_command_says(
+    road: Road, run: CommandLine, tmp_path: Path
+) -> None:
     file = tmp_path / "orders.csv"
     file.write_text("who,at,due\n42,2026-07-01T12:00,2026-07-02 12:00\n43,2026-07-01T12:00Z,\n")
-    said = (str(file), "--as", "event", "--name", "ordered", "--id-column", "who", "--timestamp-column", "at")
+    said = (
+        str(file),
+        "--as",
+        "event",
+        "--name",
+        "ordered",
+        "--id-column",
+        "who",
+        "--timestamp-column",
+        "at",
+    )
 
     assert "naive datetime" in run("import", *said, "--time", "due").lines[0]
     answer = run(
-        "import", *said, "--time", "due", "--naive-timezone", "Europe/Berlin", "--rejects", str(tmp_path / "bad")
+        "import",
+        *said,
+        "--time",
+        "due",
+        "--naive-timezone",
+        "Europe/Berlin",
+        "--rejects",
+        str(tmp_path / "bad"),
     )
 
     assert answer.out == "2 operations enqueued, 0 lines rejected.\n"
@@ -209,13 +267,25 @@ def test_a_time_without_a_zone_means_what_the_command_says(road: Road, run: Comm
         for _, fields in road.redis.xrange(f"trackrelay:{shard}:bulk")
         for job in decode_entry(fields[b"j"])
     }
-    assert (bodies["id:42"]["timestamp"], bodies["id:42"]["attributes"]["due"]) == (1_782_900_000, 1_782_986_400)
+    assert (bodies["id:42"]["timestamp"], bodies["id:42"]["attributes"]["due"]) == (
+        1_782_900_000,
+        1_782_986_400,
+    )
     assert bodies["id:43"]["timestamp"] == 1_782_907_200
 
 
 def test_a_zone_that_is_none_is_said(run: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
     file.write_text(PEOPLE)
-    answer = run("import", str(file), "--as", "identify", "--id-column", "who", "--naive-timezone", "Mars/Olympus")
+    answer = run(
+        "import",
+        str(file),
+        "--as",
+        "identify",
+        "--id-column",
+        "who",
+        "--naive-timezone",
+        "Mars/Olympus",
+    )
     assert answer.code == 2
     assert "'Mars/Olympus' is no time zone such as Europe/Berlin" in answer.err

@@ -24,7 +24,13 @@ from trackrelay.worker.cli.file_import.line_identity import Identity
 
 
 def event(person: int | str, name: str = "ordered", **more: Any) -> dict[str, Any]:
-    return {"type": "person", "action": "event", "identifiers": {"id": str(person)}, "name": name, **more}
+    return {
+        "type": "person",
+        "action": "event",
+        "identifiers": {"id": str(person)},
+        "name": name,
+        **more,
+    }
 
 
 def jobs(road: Road, lane: str = "bulk") -> list[Any]:
@@ -50,18 +56,31 @@ def lines(tmp_path: Path) -> Any:
     return write
 
 
-def test_every_line_becomes_a_job_in_the_bulk_lane(road: Road, run: CommandLine, lines: Any) -> None:
-    file = lines(event(1), {"type": "person", "action": "identify", "identifiers": {"email": "A@x.de"}}, "", event(2))
+def test_every_line_becomes_a_job_in_the_bulk_lane(
+    road: Road, run: CommandLine, lines: Any
+) -> None:
+    file = lines(
+        event(1),
+        {"type": "person", "action": "identify", "identifiers": {"email": "A@x.de"}},
+        "",
+        event(2),
+    )
 
     answer = run("import", file)
 
     assert (answer.code, answer.out) == (0, "3 operations enqueued, 0 lines rejected.\n")
-    assert sorted(job.operation for job in jobs(road)) == ["person.event", "person.event", "person.identify"]
+    assert sorted(job.operation for job in jobs(road)) == [
+        "person.event",
+        "person.event",
+        "person.identify",
+    ]
     assert jobs(road, "live") == []
     assert not Path(f"{file}.rejects.jsonl").exists()
 
 
-def test_running_it_again_sends_nothing_twice(working_road: Road, run: CommandLine, lines: Any) -> None:
+def test_running_it_again_sends_nothing_twice(
+    working_road: Road, run: CommandLine, lines: Any
+) -> None:
     file = lines(*(event(number % 7, f"event-{number}") for number in range(50)))
     run("import", file)
     working_road.wait_settled()
@@ -74,7 +93,9 @@ def test_running_it_again_sends_nothing_twice(working_road: Road, run: CommandLi
     assert working_road.sandbox.summary()["duplicates_ignored"] == 0
 
 
-def test_lines_that_say_the_same_are_as_many_jobs_each_time(road: Road, run: CommandLine, lines: Any) -> None:
+def test_lines_that_say_the_same_are_as_many_jobs_each_time(
+    road: Road, run: CommandLine, lines: Any
+) -> None:
     same = lines(event(1), event(1), event(1))
     for _ in range(2):
         run("import", same)
@@ -83,7 +104,9 @@ def test_lines_that_say_the_same_are_as_many_jobs_each_time(road: Road, run: Com
     assert len({job.id for job in jobs(road)}) == 3
 
 
-def test_the_same_file_under_another_name_of_the_run_is_sent_again(road: Road, run: CommandLine, lines: Any) -> None:
+def test_the_same_file_under_another_name_of_the_run_is_sent_again(
+    road: Road, run: CommandLine, lines: Any
+) -> None:
     file = lines(event(1))
     for name in ("", "january", "january", "february"):
         run("import", file, "--run", name)
@@ -100,7 +123,9 @@ def test_a_line_brings_its_own_idempotency_key(road: Road, run: CommandLine, lin
     assert run("enqueue", json.dumps(event(1)), "--idempotency-key", "A-1").out.strip() == first.id
 
 
-def test_bad_lines_are_kept_with_number_reason_and_what_they_said(road: Road, run: CommandLine, lines: Any) -> None:
+def test_bad_lines_are_kept_with_number_reason_and_what_they_said(
+    road: Road, run: CommandLine, lines: Any
+) -> None:
     file = lines(event(1), "{oops", event(2, "x" * 101), "[1, 2]", event(3))
 
     answer = run("import", file)
@@ -109,7 +134,11 @@ def test_bad_lines_are_kept_with_number_reason_and_what_they_said(road: Road, ru
     kept = [json.loads(line) for line in rejects.read_text().splitlines()]
     assert answer.code == 1
     assert answer.out == "2 operations enqueued, 3 lines rejected.\n"
-    assert [(each["line"], each.get("field")) for each in kept] == [(2, None), (3, "name"), (4, None)]
+    assert [(each["line"], each.get("field")) for each in kept] == [
+        (2, None),
+        (3, "name"),
+        (4, None),
+    ]
     assert kept[0]["text"] == "{oops"
     assert "101 bytes; Customer.io takes 100" in kept[1]["reason"]
     assert kept[1]["operation"] == event(2, "x" * 101)
@@ -120,7 +149,9 @@ def test_bad_lines_are_kept_with_number_reason_and_what_they_said(road: Road, ru
 def test_a_rejects_file_that_cannot_be_written_ends_it_before_it_begins(
     road: Road, run: CommandLine, lines: Any, tmp_path: Path
 ) -> None:
-    line = run("import", lines(event(1), "{oops"), "--rejects", str(tmp_path / "nowhere" / "rejects")).only_line()
+    line = run(
+        "import", lines(event(1), "{oops"), "--rejects", str(tmp_path / "nowhere" / "rejects")
+    ).only_line()
 
     assert "rejects cannot be written: No such file or directory" in line
     assert jobs(road) == []
@@ -150,7 +181,9 @@ def test_repaired_rejects_can_be_imported(road: Road, run: CommandLine, lines: A
     assert "line 2: was rejected before, and is not repaired: not JSON" in answer.lines[0]
 
 
-def test_a_rejects_file_that_may_be_under_repair_is_never_overwritten(road: Road, run: CommandLine, lines: Any) -> None:
+def test_a_rejects_file_that_may_be_under_repair_is_never_overwritten(
+    road: Road, run: CommandLine, lines: Any
+) -> None:
     file = lines("{oops")
     for _ in range(3):
         run("import", file)
@@ -164,22 +197,35 @@ def test_a_rejects_file_that_may_be_under_repair_is_never_overwritten(road: Road
     assert run("import", file, "--rejects", file).code == 2
 
 
-def test_how_many_events_may_trigger_campaigns_is_said_first(road: Road, run: CommandLine, lines: Any) -> None:
+def test_how_many_events_may_trigger_campaigns_is_said_first(
+    road: Road, run: CommandLine, lines: Any
+) -> None:
     now = int(time.time())
     file = lines(
-        event(1), event(2, timestamp=now - 3600), event(3, timestamp=now - 73 * 3600), event(4, timestamp=10**9)
+        event(1),
+        event(2, timestamp=now - 3600),
+        event(3, timestamp=now - 73 * 3600),
+        event(4, timestamp=10**9),
     )
 
     answer = run("import", file)
 
     assert "4 lines: 4 person.event" in answer.err
-    assert "2 events younger than 72 hours (or without a timestamp): may trigger campaigns" in answer.err
+    assert (
+        "2 events younger than 72 hours (or without a timestamp): may trigger campaigns"
+        in answer.err
+    )
     assert "2 events older than 72 hours: will not" in answer.err
 
 
-def test_what_will_be_enqueued_and_refused_is_said_first(road: Road, run: CommandLine, lines: Any) -> None:
+def test_what_will_be_enqueued_and_refused_is_said_first(
+    road: Road, run: CommandLine, lines: Any
+) -> None:
     file = lines(
-        event(1), {"type": "person", "action": "identify", "identifiers": {"id": "null"}}, event(2, ""), "{oops"
+        event(1),
+        {"type": "person", "action": "identify", "identifiers": {"id": "null"}},
+        event(2, ""),
+        "{oops",
     )
 
     answer = run("import", file)
@@ -192,7 +238,9 @@ def test_what_will_be_enqueued_and_refused_is_said_first(road: Road, run: Comman
     assert answer.out == "1 operation enqueued, 3 lines rejected.\n"
 
 
-def test_a_dry_run_checks_everything_and_enqueues_nothing(road: Road, run: CommandLine, lines: Any) -> None:
+def test_a_dry_run_checks_everything_and_enqueues_nothing(
+    road: Road, run: CommandLine, lines: Any
+) -> None:
     file = lines(event(1), "{oops")
 
     answer = run("import", file, "--dry-run")
@@ -206,7 +254,12 @@ def test_a_dry_run_checks_everything_and_enqueues_nothing(road: Road, run: Comma
 
 
 def test_stdin_is_read_to_its_end(road: Road, run: CommandLine) -> None:
-    answer = run("import", "-", "--json", input="".join(json.dumps(event(number)) + "\n" for number in range(3)))
+    answer = run(
+        "import",
+        "-",
+        "--json",
+        input="".join(json.dumps(event(number)) + "\n" for number in range(3)),
+    )
 
     assert answer.json == {
         "lines": 3,
@@ -219,15 +272,21 @@ def test_stdin_is_read_to_its_end(road: Road, run: CommandLine) -> None:
     }
 
 
-def test_what_cannot_be_read_is_said(road: Road, run: CommandLine, lines: Any, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_said(
+    road: Road, run: CommandLine, lines: Any, tmp_path: Path
+) -> None:
     assert "No such file or directory" in run("import", str(tmp_path / "none.jsonl")).only_line()
     assert "Is a directory" in run("import", str(tmp_path)).only_line()
     assert "is one JSON document, not JSON Lines" in run("import", lines("[", "]")).only_line()
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_no_trouble(road: Road, run: CommandLine, tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_no_trouble(
+    road: Road, run: CommandLine, tmp_path: Path
+) -> None:
     file = tmp_path / "windows.jsonl"
-    file.write_bytes(b"\xef\xbb\xbf" + json.dumps(event(1)).encode() + b"\r\n" + json.dumps(event(2)).encode())
+    file.write_bytes(
+        b"\xef\xbb\xbf" + json.dumps(event(1)).encode() + b"\r\n" + json.dumps(event(2)).encode()
+    )
 
     assert run("import", str(file)).out == "2 operations enqueued, 0 lines rejected.\n"
 
@@ -250,7 +309,13 @@ def test_a_line_without_end_is_refused_without_being_held(tmp_path: Path) -> Non
 
 def test_lines_that_no_parser_takes_are_refused_by_themselves(tmp_path: Path) -> None:
     file = tmp_path / "lines.jsonl"
-    hostile = [b"[" * 1_500, b'{"a":' * 1_000 + b"1" + b"}" * 1_000, b"9" * 5_000, b'{"a":1e400}', b'{"a":"\\ud800"}']
+    hostile = [
+        b"[" * 1_500,
+        b'{"a":' * 1_000 + b"1" + b"}" * 1_000,
+        b"9" * 5_000,
+        b'{"a":1e400}',
+        b'{"a":"\\ud800"}',
+    ]
     file.write_bytes(b"\n".join([*hostile, b'{"fine": 1}']))
     with file.open("rb") as opened:
         found = list(json_lines.read(opened, "lines.jsonl"))
@@ -295,7 +360,9 @@ def test_an_interrupted_import_says_where_and_a_second_run_completes_it(
     road.wait_settled(90)
     assert len(road.ledger_ids()) == 30_000
     names = [effect["name"] for effect in road.effects("id:7")]
-    assert names == [document["name"] for document in documents if document["identifiers"]["id"] == "7"]
+    assert names == [
+        document["name"] for document in documents if document["identifiers"]["id"] == "7"
+    ]
 
 
 def test_an_import_leaves_half_of_the_queue_to_applications(road: Road, lines: Any) -> None:

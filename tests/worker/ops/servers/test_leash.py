@@ -30,7 +30,9 @@ def run(
 ) -> tuple[subprocess.Popen[str], list[int], list[Path]]:
     script = STARTS.format(servers=servers, then=then, finally_=finally_)
     command = [sys.executable, "-c", script]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=own_group)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=own_group
+    )
     assert process.stdout is not None
     said = [process.stdout.readline().split(" ", 1) for _ in range(servers.count("start"))]
     return process, [int(pid) for pid, _ in said], [Path(folder.strip()) for _, folder in said]
@@ -45,7 +47,9 @@ def gone(pid: int) -> bool:
 
 def assert_all_gone(pids: list[int], folders: list[Path], timeout: float = 10) -> None:
     wait_until(lambda: all(map(gone, pids)), timeout, f"the servers {pids} to be gone")
-    wait_until(lambda: not any(folder.exists() for folder in folders), 5, f"{folders} to be removed")
+    wait_until(
+        lambda: not any(folder.exists() for folder in folders), 5, f"{folders} to be removed"
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
@@ -65,7 +69,9 @@ def test_servers_end_with_a_process_that_ends_without_stopping_them(exit_: str) 
 
 def test_servers_end_although_a_forked_child_of_the_process_lives_on() -> None:
     """The child has inherited the pipe, so that its end is not seen."""
-    process, pids, folders = run(VALKEY, then="import os\nif os.fork() == 0: time.sleep(20); os._exit(0)")
+    process, pids, folders = run(
+        VALKEY, then="import os\nif os.fork() == 0: time.sleep(20); os._exit(0)"
+    )
     child = next(c for c in psutil.Process(process.pid).children() if is_fork(c))
     process.kill()
     process.wait(patient(10))
@@ -92,14 +98,20 @@ def test_a_process_group_killed_as_a_whole_takes_its_servers_along() -> None:
     assert_all_gone(pids, folders)
 
 
-def test_what_a_child_is_told_in_its_environment_cannot_be_read_off_its_leash(tmp_path: Path) -> None:
+def test_what_a_child_is_told_in_its_environment_cannot_be_read_off_its_leash(
+    tmp_path: Path,
+) -> None:
     with (tmp_path / "log").open("wb") as output:
         child = ChildProcess(
             "sleep", [sys.executable, "-c", "import os; print(os.environ['KEY'], flush=True); import time; time.sleep(60)"],
             env={"KEY": CANARY_API_KEY}, cwd=tmp_path, output=output.fileno(),
         ).start()  # fmt: skip
     try:
-        wait_until(lambda: CANARY_API_KEY in (tmp_path / "log").read_text(), 10, "the child to say what it was told")
+        wait_until(
+            lambda: CANARY_API_KEY in (tmp_path / "log").read_text(),
+            10,
+            "the child to say what it was told",
+        )
         leash = psutil.Process(child.pid).parent()
         assert leash is not None
         assert CANARY_API_KEY not in " ".join(leash.cmdline())
@@ -109,7 +121,11 @@ def test_what_a_child_is_told_in_its_environment_cannot_be_read_off_its_leash(tm
 
 def test_a_program_that_cannot_be_run_is_named(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as output:
-        child = ChildProcess("x", ["/nonexistent/program"], env={}, cwd=tmp_path, output=output.fileno()).start()
+        child = ChildProcess(
+            "x", ["/nonexistent/program"], env={}, cwd=tmp_path, output=output.fileno()
+        ).start()
     assert child.wait(patient(10))
     assert child.exit_code == 127
-    assert "cannot run /nonexistent/program: [Errno 2] No such file" in (tmp_path / "log").read_text()
+    assert (
+        "cannot run /nonexistent/program: [Errno 2] No such file" in (tmp_path / "log").read_text()
+    )

@@ -42,7 +42,9 @@ def test_a_durable_one_waits_for_the_disk(durable: bool, fsync: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_what_was_committed_is_there_on_the_same_port_after_it_ended(own_postgres: PostgresProcess, end: str) -> None:
+def test_what_was_committed_is_there_on_the_same_port_after_it_ended(
+    own_postgres: PostgresProcess, end: str
+) -> None:
     keep_a_row(own_postgres)
     url = own_postgres.url
 
@@ -62,7 +64,11 @@ def test_a_kill_takes_its_children_along(own_postgres: PostgresProcess) -> None:
 
     own_postgres.kill()
 
-    assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    assert not [
+        process
+        for process in family
+        if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 def test_a_paused_server_neither_answers_nor_refuses(own_postgres: PostgresProcess) -> None:
@@ -86,11 +92,15 @@ def test_a_given_folder_outlives_the_server(reachable_dir: Path) -> None:
         assert ask(another, "SELECT value FROM kept") == "yes"
 
 
-def test_the_pid_file_of_a_killed_server_does_not_stand_in_the_way(own_postgres: PostgresProcess) -> None:
+def test_the_pid_file_of_a_killed_server_does_not_stand_in_the_way(
+    own_postgres: PostgresProcess,
+) -> None:
     own_postgres.kill()
     pid_file = next(own_postgres.data_dir.rglob("postmaster.pid"))
     lines = pid_file.read_text().splitlines()
-    pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")  # the process id is somebody else's by now
+    pid_file.write_text(
+        "\n".join([str(os.getpid()), *lines[1:]]) + "\n"
+    )  # the process id is somebody else's by now
 
     own_postgres.start()
 

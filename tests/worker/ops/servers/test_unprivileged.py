@@ -8,7 +8,13 @@ import psutil
 import psycopg
 import pytest
 
-from trackrelay.worker.devstack.servers import PostgresProcess, ServerError, binaries, postgres_server, unprivileged
+from trackrelay.worker.devstack.servers import (
+    PostgresProcess,
+    ServerError,
+    binaries,
+    postgres_server,
+    unprivileged,
+)
 
 STRANGER = (4_000_123, 4_000_123)
 
@@ -23,7 +29,9 @@ def private_dir(reachable_dir: Path) -> Path:
     return folder
 
 
-def test_a_folder_is_out_of_reach_if_one_above_it_is(reachable_dir: Path, private_dir: Path) -> None:
+def test_a_folder_is_out_of_reach_if_one_above_it_is(
+    reachable_dir: Path, private_dir: Path
+) -> None:
     below = private_dir / "clone"
     below.mkdir(mode=0o755)
 
@@ -40,7 +48,9 @@ def test_the_owner_and_the_group_have_rights_of_their_own(private_dir: Path) -> 
     assert unprivileged.may_enter(private_dir, STRANGER[0], found.st_gid)
 
 
-def test_without_being_root_everything_stays_where_it_is(private_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_being_root_everything_stays_where_it_is(
+    private_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
     assert unprivileged.owner() is None
@@ -69,12 +79,18 @@ def test_data_wanted_in_a_private_folder_is_kept_elsewhere_and_found_again(
     private_dir: Path, reachable_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unprivileged, "KEPT_FOR_ROOT", reachable_dir / "kept")
-    with PostgresProcess(private_dir / "postgres", durable=False) as server, psycopg.connect(server.url) as connection:
+    with (
+        PostgresProcess(private_dir / "postgres", durable=False) as server,
+        psycopg.connect(server.url) as connection,
+    ):
         connection.execute("CREATE TABLE kept ()")
         connection.commit()
 
     assert (private_dir / "postgres" / "kept-elsewhere").resolve().parent == reachable_dir / "kept"
-    with PostgresProcess(private_dir / "postgres", durable=False) as again, psycopg.connect(again.url) as connection:
+    with (
+        PostgresProcess(private_dir / "postgres", durable=False) as again,
+        psycopg.connect(again.url) as connection,
+    ):
         connection.execute("SELECT * FROM kept")
 
 
@@ -89,7 +105,9 @@ def test_data_of_a_private_folder_that_was_deleted_does_not_come_back(
     shutil.rmtree(private_dir / "postgres")
     (private_dir / "another").mkdir()
     unprivileged.reachable_home(private_dir / "another")
-    assert [kept.name.partition("-")[0] for kept in (reachable_dir / "kept").iterdir()] == ["another"]
+    assert [kept.name.partition("-")[0] for kept in (reachable_dir / "kept").iterdir()] == [
+        "another"
+    ]
 
     (private_dir / "postgres").mkdir()
     assert not (unprivileged.reachable_home(private_dir / "postgres") / "old").exists()
@@ -127,7 +145,9 @@ def test_a_copy_of_a_private_folder_has_data_of_its_own(
 
 
 @as_root
-def test_programs_in_a_private_folder_are_copied(private_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_in_a_private_folder_are_copied(
+    private_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = binaries.postgres_package()
     for folder in (package, package.with_name(f"{package.name}.libs")):
         if folder.is_dir():

@@ -15,11 +15,17 @@ def client_of(server: ValkeyProcess) -> redis.Redis:
 def test_it_is_set_up_as_trackrelay_needs_its_redis(own_redis: ValkeyProcess) -> None:
     config = client_of(own_redis).config_get("*")
 
-    assert (config["appendonly"], config["maxmemory-policy"], config["bind"]) == ("yes", "noeviction", "127.0.0.1")
+    assert (config["appendonly"], config["maxmemory-policy"], config["bind"]) == (
+        "yes",
+        "noeviction",
+        "127.0.0.1",
+    )
 
 
 def test_settings_of_the_caller_win() -> None:
-    with ValkeyProcess(appendfsync="always", maxmemory="64mb", config={"maxmemory-policy": "allkeys-lru"}) as server:
+    with ValkeyProcess(
+        appendfsync="always", maxmemory="64mb", config={"maxmemory-policy": "allkeys-lru"}
+    ) as server:
         config = client_of(server).config_get("*")
 
     assert (config["appendfsync"], config["maxmemory"]) == ("always", str(64 * 1024**2))
@@ -27,7 +33,9 @@ def test_settings_of_the_caller_win() -> None:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_what_was_written_is_there_on_the_same_port_after_it_ended(own_redis: ValkeyProcess, end: str) -> None:
+def test_what_was_written_is_there_on_the_same_port_after_it_ended(
+    own_redis: ValkeyProcess, end: str
+) -> None:
     client_of(own_redis).set("kept", "yes")
     url, pid = own_redis.url, own_redis.pid
 
@@ -61,7 +69,9 @@ def test_a_second_server_is_kept_off_the_folder(tmp_path: Path) -> None:
         assert client_of(first).ping()
 
 
-def test_a_paused_server_keeps_its_connections_and_answers_after_it_goes_on(own_redis: ValkeyProcess) -> None:
+def test_a_paused_server_keeps_its_connections_and_answers_after_it_goes_on(
+    own_redis: ValkeyProcess,
+) -> None:
     client = redis.Redis.from_url(own_redis.url, socket_timeout=0.3, retry=None)
     client.ping()
 
@@ -102,14 +112,18 @@ def test_a_running_server_has_a_process_id_and_a_stopped_one_none(own_redis: Val
         _ = own_redis.pid
 
 
-def test_a_server_that_died_by_itself_is_noticed_and_can_be_started_again(own_redis: ValkeyProcess) -> None:
+def test_a_server_that_died_by_itself_is_noticed_and_can_be_started_again(
+    own_redis: ValkeyProcess,
+) -> None:
     client_of(own_redis).shutdown(nosave=True)
     wait_until(lambda: not own_redis.running, 5, "the server to be gone")
     own_redis.start()
     assert client_of(own_redis).ping()
 
 
-def test_with_a_password_nobody_gets_in_without_it_and_no_process_list_shows_it(tmp_path: Path) -> None:
+def test_with_a_password_nobody_gets_in_without_it_and_no_process_list_shows_it(
+    tmp_path: Path,
+) -> None:
     with ValkeyProcess(tmp_path, with_password=True) as server:
         stranger = redis.Redis(port=server.port)
         with pytest.raises(redis.AuthenticationError):
@@ -120,4 +134,8 @@ def test_with_a_password_nobody_gets_in_without_it_and_no_process_list_shows_it(
         assert (tmp_path / "password.conf").stat().st_mode & 0o077 == 0
         password, url = server.password, server.url
         server.restart()
-        assert (server.password, server.url, client_of(server).get("kept")) == (password, url, b"yes")
+        assert (server.password, server.url, client_of(server).get("kept")) == (
+            password,
+            url,
+            b"yes",
+        )

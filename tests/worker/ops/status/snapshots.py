@@ -3,7 +3,14 @@
 from typing import Any
 
 from trackrelay.queue.redis_keys import LANES
-from trackrelay.worker.cli.status.redis_snapshot import BreakerLook, LaneLook, Memory, RedisSide, ShardLook, WorkerLook
+from trackrelay.worker.cli.status.redis_snapshot import (
+    BreakerLook,
+    LaneLook,
+    Memory,
+    RedisSide,
+    ShardLook,
+    WorkerLook,
+)
 from trackrelay.worker.cli.status.snapshot import Snapshot
 from trackrelay.worker.queue.queue_config import QueueConfig
 from trackrelay.worker.settings import Settings, load
@@ -25,10 +32,17 @@ def settings(**changes: str) -> Settings:
     )
 
 
-def shard(number: int = 0, *, live: int = 0, age: float = 0.0, held: bool = False, **lane: int) -> ShardLook:
+def shard(
+    number: int = 0, *, live: int = 0, age: float = 0.0, held: bool = False, **lane: int
+) -> ShardLook:
     """A shard with `live` entries, the oldest `age` seconds old."""
     oldest = NOW - age if live else None
-    look = LaneLook(length=live, pending=lane.get("pending", 0), oldest=oldest, deliveries=lane.get("deliveries", 0))
+    look = LaneLook(
+        length=live,
+        pending=lane.get("pending", 0),
+        oldest=oldest,
+        deliveries=lane.get("deliveries", 0),
+    )
     return ShardLook(number, {LANES[0]: look, LANES[1]: LaneLook(0, 0, None, 0)}, held, False)
 
 
@@ -50,7 +64,9 @@ def redis_side(**changes: Any) -> RedisSide:
     return RedisSide(**(well | changes))
 
 
-def waits(jobs: int = 1, *, reason: str = "failed", age: float = 10.0, due: int = 0, singles: int = 0) -> Waits:
+def waits(
+    jobs: int = 1, *, reason: str = "failed", age: float = 10.0, due: int = 0, singles: int = 0
+) -> Waits:
     """Jobs in the backlog."""
     return Waits(0, "live", reason, jobs, due, singles, NOW - age, NOW - age)
 
@@ -60,7 +76,9 @@ def dead(jobs: int = 1, reason: str = "rejected", state: str = "open") -> Dead:
     return Dead(state, reason, jobs, NOW - 500, NOW - 180, "attributes.plan is too long")
 
 
-def snapshot(redis: RedisSide | None = None, postgres: Overview | None = None, **changes: Any) -> Snapshot:
+def snapshot(
+    redis: RedisSide | None = None, postgres: Overview | None = None, **changes: Any
+) -> Snapshot:
     """How things stand; all is well unless something else is said."""
     well: dict[str, Any] = {
         "settings": settings(),

@@ -19,7 +19,9 @@ TROUBLED = snapshot(
         workers=[],
         beat=NOW - 200,
         delivered=[0] * 60,
-        failed_calls=FailedCalls([FailedCall("shop", "person.event", "name", 12)], [FailedCall("", "", "away", 3)]),
+        failed_calls=FailedCalls(
+            [FailedCall("shop", "person.event", "name", 12)], [FailedCall("", "", "away", 3)]
+        ),
     ),
     Overview(
         backlog=[waits(5)],
@@ -97,11 +99,16 @@ def test_several_are_separated_by_commas() -> None:
 
 def test_a_beat_that_was_never_seen_is_older_than_any_limit() -> None:
     (condition,) = parse("beat>20h")
-    assert condition.failure(snapshot(redis_side(beat=None))) == "beat>20h: time since a beat was seen: more than a day"
+    assert (
+        condition.failure(snapshot(redis_side(beat=None)))
+        == "beat>20h: time since a beat was seen: more than a day"
+    )
 
 
 def test_what_cannot_be_known_fails() -> None:
-    away = type(TROUBLED)(TROUBLED.settings, NOW, TROUBLED.redis, None, "", "Postgres at db cannot be reached")
+    away = type(TROUBLED)(
+        TROUBLED.settings, NOW, TROUBLED.redis, None, "", "Postgres at db cannot be reached"
+    )
 
     assert [condition.failure(away) for condition in parse("oldest>1h,workers<0")] == [
         "oldest>1h: not known, as Postgres at db cannot be reached",

@@ -16,7 +16,9 @@ from .snapshots import GONE, NOW, WORKER, dead, redis_side, settings, shard, sna
 
 
 def breaker(state: str, reason: str, message: str = "503") -> BreakerLook:
-    return BreakerLook(state, reason, message, until=NOW + 14, since=NOW - 720, last_success=NOW - 730, failures=9)
+    return BreakerLook(
+        state, reason, message, until=NOW + 14, since=NOW - 720, last_success=NOW - 730, failures=9
+    )
 
 
 def test_when_all_is_well_there_is_nothing_to_do() -> None:
@@ -64,7 +66,9 @@ def test_a_worker_that_does_not_know_its_workspace_is_no_other_place() -> None:
         ("halted", "refused", "wrong", "in the same words", "trackrelay check"),
     ],
 )
-def test_a_stopped_delivery_is_explained(state: str, reason: str, severity: str, words: str, command: str) -> None:
+def test_a_stopped_delivery_is_explained(
+    state: str, reason: str, severity: str, words: str, command: str
+) -> None:
     now = snapshot(redis_side(breaker=breaker(state, reason)))
 
     (hint,) = hints(now)
@@ -82,14 +86,20 @@ def only(now: Any) -> tuple[str, str, str]:
 
 def test_jobs_without_a_worker_are_wrong_and_an_idle_fleet_without_one_is_a_warning() -> None:
     severity, text, command = only(snapshot(redis_side(workers=[], shards=[shard(live=3)])))
-    assert (severity, text, command) == ("wrong", "No worker runs, and 3 jobs wait. Start one.", "trackrelay worker")
+    assert (severity, text, command) == (
+        "wrong",
+        "No worker runs, and 3 jobs wait. Start one.",
+        "trackrelay worker",
+    )
 
     assert only(snapshot(redis_side(workers=[])))[0] == "warning"
 
 
 def test_the_last_worker_to_vanish_is_named() -> None:
     _, text, _ = only(snapshot(redis_side(workers=[GONE], shards=[shard(live=1)])))
-    assert text.startswith("No worker runs; celery@two went without a word 1 min 30 s ago, and 1 job waits.")
+    assert text.startswith(
+        "No worker runs; celery@two went without a word 1 min 30 s ago, and 1 job waits."
+    )
 
 
 def test_a_worker_that_vanished_beside_others_is_a_note() -> None:
@@ -101,23 +111,35 @@ def test_a_worker_that_vanished_beside_others_is_a_note() -> None:
 def test_dead_letters_are_pointed_to_with_what_was_said_of_the_newest() -> None:
     severity, text, command = only(snapshot(postgres=Overview(dead_letters=[dead(12)], shards=1)))
     assert severity == "warning"
-    assert text.startswith("12 dead letters to look at; the newest, rejected 3 min ago: attributes.plan is too long")
+    assert text.startswith(
+        "12 dead letters to look at; the newest, rejected 3 min ago: attributes.plan is too long"
+    )
     assert command == "trackrelay dead-letters list"
 
 
 def test_dead_letters_that_are_being_replayed_are_nobodys_task() -> None:
-    assert hints(snapshot(postgres=Overview(dead_letters=[dead(state="replaying")], shards=1))) == []
+    assert (
+        hints(snapshot(postgres=Overview(dead_letters=[dead(state="replaying")], shards=1))) == []
+    )
 
 
 def test_paused_shards_are_named_with_the_command_that_resumes_them() -> None:
     some = snapshot(postgres=Overview(paused={1: NOW - 120, 3: NOW - 60}, shards=4))
-    assert only(some) == ("warning", "Paused: shard 1 and 3, for 2 min.", "trackrelay resume --shard 1 --shard 3")
+    assert only(some) == (
+        "warning",
+        "Paused: shard 1 and 3, for 2 min.",
+        "trackrelay resume --shard 1 --shard 3",
+    )
 
     everything = snapshot(postgres=Overview(paused={0: NOW - 120}, shards=1))
     assert only(everything) == ("warning", "Delivery is paused for 2 min.", "trackrelay resume")
     assert verdict(everything).state == "paused"
-    away = snapshot(redis_side(breaker=BreakerLook("open")), postgres=Overview(paused={0: NOW - 120}, shards=1))
-    assert verdict(away).sentence.startswith("Delivery is paused. Before that it had stopped because of Customer.io.")
+    away = snapshot(
+        redis_side(breaker=BreakerLook("open")), postgres=Overview(paused={0: NOW - 120}, shards=1)
+    )
+    assert verdict(away).sentence.startswith(
+        "Delivery is paused. Before that it had stopped because of Customer.io."
+    )
 
 
 def test_a_shard_that_nobody_takes_is_wrong() -> None:
@@ -132,8 +154,13 @@ def test_an_entry_that_keeps_coming_back_is_named() -> None:
 
 
 def test_a_redis_that_is_filling_up_or_evicting_is_wrong() -> None:
-    assert "applications get QueueFull" in only(snapshot(redis_side(memory=Memory(80, 100, "noeviction"))))[1]
-    assert "may throw away jobs" in only(snapshot(redis_side(memory=Memory(1, 100, "allkeys-lru"))))[1]
+    assert (
+        "applications get QueueFull"
+        in only(snapshot(redis_side(memory=Memory(80, 100, "noeviction"))))[1]
+    )
+    assert (
+        "may throw away jobs" in only(snapshot(redis_side(memory=Memory(1, 100, "allkeys-lru"))))[1]
+    )
 
 
 def test_work_that_needs_a_request_each_is_pointed_out_when_it_outgrows_the_budget() -> None:
@@ -157,7 +184,10 @@ def test_workers_of_two_versions_are_pointed_out() -> None:
 
 
 def test_a_store_that_is_away_comes_first_and_says_what_happens_meanwhile() -> None:
-    away = snapshot(redis_side(shards=[shard(live=2)]), postgres_problem="Postgres at db cannot be reached: refused")
+    away = snapshot(
+        redis_side(shards=[shard(live=2)]),
+        postgres_problem="Postgres at db cannot be reached: refused",
+    )
     away = type(away)(away.settings, away.now, away.redis, None, "", away.postgres_problem)
 
     first, second = hints(away)
@@ -169,7 +199,8 @@ def test_a_store_that_is_away_comes_first_and_says_what_happens_meanwhile() -> N
 
 def test_the_worst_comes_first() -> None:
     now = snapshot(
-        redis_side(workers=[], beat=NOW - 300, shards=[shard(live=1)]), Overview(dead_letters=[dead()], shards=1)
+        redis_side(workers=[], beat=NOW - 300, shards=[shard(live=1)]),
+        Overview(dead_letters=[dead()], shards=1),
     )
     assert [hint.severity for hint in hints(now)] == ["wrong", "warning", "note"]
 
@@ -182,7 +213,10 @@ def test_the_last_minute_is_reckoned_from_two_counters() -> None:
 
 
 def test_what_waits_is_said_with_its_age() -> None:
-    now = snapshot(redis_side(shards=[shard(live=2, age=5, held=True)]), Overview(backlog=[waits(3, age=75)], shards=1))
+    now = snapshot(
+        redis_side(shards=[shard(live=2, age=5, held=True)]),
+        Overview(backlog=[waits(3, age=75)], shards=1),
+    )
     assert verdict(now).sentence.endswith("5 jobs wait, the oldest for 1 min 15 s.")
 
 
@@ -191,10 +225,21 @@ def test_what_waits_is_said_with_its_age() -> None:
     ("changes", "severity"),
     [
         (
-            {"redis": redis_side(failed_calls=FailedCalls([FailedCall("shop", "person.event", "name", 2)], []))},
+            {
+                "redis": redis_side(
+                    failed_calls=FailedCalls([FailedCall("shop", "person.event", "name", 2)], [])
+                )
+            },
             "warning",
         ),
-        ({"redis": redis_side(failed_calls=FailedCalls([], [FailedCall("", "person.event", "away", 2)]))}, "wrong"),
+        (
+            {
+                "redis": redis_side(
+                    failed_calls=FailedCalls([], [FailedCall("", "person.event", "away", 2)])
+                )
+            },
+            "wrong",
+        ),
         ({"redis": redis_side(memory=Memory(95, 100, "noeviction"))}, "wrong"),
         ({"redis": redis_side(memory=Memory(1, 100, "allkeys-lru"))}, "wrong"),
         ({"postgres": Overview(shards=1, dead_letters=[dead(3)])}, "warning"),
@@ -202,7 +247,9 @@ def test_what_waits_is_said_with_its_age() -> None:
         ({"outbox_problem": "the application's database at db cannot be reached"}, "wrong"),
     ],
 )
-def test_no_verdict_says_that_all_is_well_beside_a_problem(changes: dict[str, Any], severity: str, recent: int) -> None:
+def test_no_verdict_says_that_all_is_well_beside_a_problem(
+    changes: dict[str, Any], severity: str, recent: int
+) -> None:
     now = snapshot(**changes)
     assert now.redis is not None
     now.redis.delivered[:2] = [recent, 0]
@@ -221,7 +268,9 @@ def test_all_is_well_only_if_it_is() -> None:
 
 
 def test_failed_calls_are_named_with_the_most_frequent_first() -> None:
-    refused = [FailedCall("shop", f"person.{name}", "identifiers.email", 9 - name) for name in range(5)]
+    refused = [
+        FailedCall("shop", f"person.{name}", "identifiers.email", 9 - name) for name in range(5)
+    ]
     (hint,) = hints(snapshot(redis_side(failed_calls=FailedCalls(refused, []))))
 
     assert hint.severity == "warning"

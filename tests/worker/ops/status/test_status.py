@@ -13,7 +13,9 @@ from trackrelay.worker.storage import shards
 
 
 def test_it_shows_a_working_fleet(working_road: Road, run: CommandLine) -> None:
-    working_road.wait_delivered([working_road.producer.track(str(person), "greeted") for person in range(20)])
+    working_road.wait_delivered(
+        [working_road.producer.track(str(person), "greeted") for person in range(20)]
+    )
     wait_until(lambda: run("status", "--json").json["workers"], 10, "the worker to show itself")
 
     answer = run("status")
@@ -24,7 +26,9 @@ def test_it_shows_a_working_fleet(working_road: Road, run: CommandLine) -> None:
     assert "worker@" in answer.out
 
 
-def test_it_says_where_the_workers_deliver_whatever_this_process_is_told(working_road: Road, run: CommandLine) -> None:
+def test_it_says_where_the_workers_deliver_whatever_this_process_is_told(
+    working_road: Road, run: CommandLine
+) -> None:
     wait_until(lambda: run("status", "--json").json["workers"], 10, "the worker to show itself")
     elsewhere = {"CUSTOMERIO_TRACK_URL": None, "CUSTOMERIO_REGION": "eu"}
 
@@ -37,7 +41,9 @@ def test_it_says_where_the_workers_deliver_whatever_this_process_is_told(working
     assert place == {"endpoint": working_road.sandbox.url, "region": "us", "workspace": "123"}
 
 
-def test_without_a_worker_it_does_not_guess_where_they_deliver(road: Road, run: CommandLine) -> None:
+def test_without_a_worker_it_does_not_guess_where_they_deliver(
+    road: Road, run: CommandLine
+) -> None:
     assert "not known: no worker runs" in run("status").out
     assert run("status", "--json").json["delivers_to"] == []
 
@@ -48,7 +54,11 @@ def test_the_document_has_every_number(working_road: Road, run: CommandLine) -> 
         failed = working_road.producer.track("42", "left")
         working_road.wait_waiting(failed)
         working_road.wait_waiting(working_road.producer.track("42", "came back"))
-        wait_until(lambda: run("status", "--json").json["breaker"]["state"] == "open", 20, "the breaker to open")
+        wait_until(
+            lambda: run("status", "--json").json["breaker"]["state"] == "open",
+            20,
+            "the breaker to open",
+        )
         now = run("status", "--json").json
 
     assert now["state"] == "stopped"
@@ -87,7 +97,9 @@ def test_what_waits_in_the_streams_is_shown_by_shard_and_lane(road: Road, run: C
     assert "No worker runs, and 1 job waits." in run("status").out
 
 
-def test_work_that_needs_a_request_each_is_seen_in_the_streams(road: Road, run: CommandLine) -> None:
+def test_work_that_needs_a_request_each_is_seen_in_the_streams(
+    road: Road, run: CommandLine
+) -> None:
     with road.producer.pipeline() as pipeline:
         for number in range(200):
             pipeline.track(Person(anonymous_id=f"visitor-{number}"), "looked")
@@ -103,13 +115,18 @@ def test_paused_shards_are_shown(road: Road, run: CommandLine) -> None:
     assert "trackrelay resume --shard 2" in run("status").out
 
 
-def test_conditions_fail_one_line_each_and_quiet_prints_nothing_else(road: Road, run: CommandLine) -> None:
+def test_conditions_fail_one_line_each_and_quiet_prints_nothing_else(
+    road: Road, run: CommandLine
+) -> None:
     well = run("status", "--fail-if", "oldest>10m,dead_letters>0", "-q")
     assert (well.code, well.out, well.err) == (0, "", "")
 
     answer = run("status", "--quiet", "--fail-if", "workers<1", "--fail-if", "beat>2m,breaker=open")
     assert answer.code == 1
-    assert answer.lines == ["workers<1: workers: 0", "beat>2m: time since a beat was seen: more than a day"]
+    assert answer.lines == [
+        "workers<1: workers: 0",
+        "beat>2m: time since a beat was seen: more than a day",
+    ]
     assert answer.out == ""
 
 
@@ -143,11 +160,17 @@ def test_watching_goes_with_nothing_that_ends(run: CommandLine) -> None:
     assert run("status", "--watch", "--json").code == 2
 
 
-def test_one_family_that_is_down_is_named_and_the_rest_is_delivering(working_road: Road, run: CommandLine) -> None:
+def test_one_family_that_is_down_is_named_and_the_rest_is_delivering(
+    working_road: Road, run: CommandLine
+) -> None:
     working_road.sandbox.add_fault(kind="status", status=503, match={"path": "/api/v1/forms"})
     form = working_road.producer.submit_form("f", "42", {"a": "1"})
     working_road.wait_waiting(form)
-    wait_until(lambda: working_road.breaker("forms").get("state") == "open", 30, "the breaker of forms to open")
+    wait_until(
+        lambda: working_road.breaker("forms").get("state") == "open",
+        30,
+        "the breaker of forms to open",
+    )
     working_road.wait_delivered([working_road.producer.track("7", "greeted")])
 
     now, screen = run("status", "--json").json, run("status").out
@@ -165,15 +188,21 @@ def test_calls_that_enqueued_nothing_are_shown_for_a_day(road: Road, run: Comman
     hour = int(road.redis.time()[0] / 3600)  # type: ignore[index]
     shop = json.dumps(["shop", "person.event", "attributes.total"])
     road.redis.hset(
-        f"trackrelay:calls:refused:{hour}", mapping={shop: 3, json.dumps(["", "person.identify", "email"]): 1}
+        f"trackrelay:calls:refused:{hour}",
+        mapping={shop: 3, json.dumps(["", "person.identify", "email"]): 1},
     )
     road.redis.hset(f"trackrelay:calls:refused:{hour - 23}", shop, 4)
     road.redis.hset(f"trackrelay:calls:refused:{hour - 24}", shop, 100)
     road.redis.hset(
-        f"trackrelay:calls:unavailable:{hour - 1}", json.dumps(["blog", "person.event", "QueueUnavailable"]), 2
+        f"trackrelay:calls:unavailable:{hour - 1}",
+        json.dumps(["blog", "person.event", "QueueUnavailable"]),
+        2,
     )
     # What nobody should have written hides nothing else.
-    road.redis.hset(f"trackrelay:calls:unavailable:{hour}", mapping={b"\xff[": 1, "[1, 2]": "many", "[" * 100_000: 1})
+    road.redis.hset(
+        f"trackrelay:calls:unavailable:{hour}",
+        mapping={b"\xff[": 1, "[1, 2]": "many", "[" * 100_000: 1},
+    )
     road.redis.set(f"trackrelay:calls:unavailable:{hour - 2}", "a string")
 
     answer = run("status", "--json", "--fail-if", "refused>7,unavailable>3")

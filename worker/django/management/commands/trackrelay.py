@@ -15,7 +15,9 @@ from trackrelay.worker.cli.main import trackrelay
 
 
 class Command(BaseCommand):
-    help = "The command line of trackrelay, with this project's settings: manage.py trackrelay --help"
+    help = (
+        "The command line of trackrelay, with this project's settings: manage.py trackrelay --help"
+    )
     # It says itself what is wrong with what it needs; `trackrelay check` says all of it.
     requires_system_checks = ()
 
@@ -32,7 +34,9 @@ class Command(BaseCommand):
             _run(arguments, "trackrelay")
         except SystemExit as end:
             if end.code:
-                raise CommandError(f"trackrelay {' '.join(arguments[:1])} failed", returncode=end.code) from None
+                raise CommandError(
+                    f"trackrelay {' '.join(arguments[:1])} failed", returncode=end.code
+                ) from None
 
 
 def _run(arguments: Sequence[str], name: str) -> None:

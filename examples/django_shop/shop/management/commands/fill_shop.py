@@ -10,7 +10,11 @@ from django.core.management.base import BaseCommand
 
 from shop.models import Product
 
-PRODUCTS = {"teapot": ("A teapot", "24.50"), "cups": ("Four cups", "18.00"), "tea": ("Darjeeling, 100 g", "9.90")}
+PRODUCTS = {
+    "teapot": ("A teapot", "24.50"),
+    "cups": ("Four cups", "18.00"),
+    "tea": ("Darjeeling, 100 g", "9.90"),
+}
 
 
 class Command(BaseCommand):

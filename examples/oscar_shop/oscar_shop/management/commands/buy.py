@@ -29,12 +29,16 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, email: str, **__: Any) -> None:
         germany = Country.objects.get_or_create(
-            iso_3166_1_a2="DE", defaults={"printable_name": "Germany", "name": "GERMANY", "is_shipping_country": True}
+            iso_3166_1_a2="DE",
+            defaults={"printable_name": "Germany", "name": "GERMANY", "is_shipping_country": True},
         )[0]
         product = create_product(title="A teapot", price=Decimal("24.50"), num_in_stock=10)
         self.client = Client()
         self.client.get(product.get_absolute_url())
-        self.post("customer:register", {"email": email, "password1": "correct horse", "password2": "correct horse"})
+        self.post(
+            "customer:register",
+            {"email": email, "password1": "correct horse", "password2": "correct horse"},
+        )
         self.post("basket:add", {"quantity": 1}, product.pk)
         address = {f"{name}": value for name, value in ADDRESS.items()}
         self.post("checkout:shipping-address", {**address, "country": germany.pk})
@@ -47,4 +51,6 @@ class Command(BaseCommand):
         """Send a form; a page that comes back instead of a redirect says what is wrong with it."""
         response = self.client.post(reverse(name, args=arguments), data)
         if response.status_code != 302:
-            raise SystemExit(f"{name}: {response.status_code}: {getattr(response, 'context_data', {})}")
+            raise SystemExit(
+                f"{name}: {response.status_code}: {getattr(response, 'context_data', {})}"
+            )
