@@ -10,7 +10,7 @@ import structlog
 from celery.beat import Scheduler
 
 from trackrelay.configuration.setting_names import unknown_names
-from trackrelay.queue.append import MAX_RINGS
+from trackrelay.queue.append import MAX_WAKEUPS
 from trackrelay.queue.redis_keys import QUEUE_KEY
 
 from .maintenance.heartbeat_keys import BEAT_KEY
@@ -43,6 +43,6 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
             # Celery's own send meets the same trouble, and says so in its own way.
             log.warning("beat cannot reach Redis", error=type(error).__name__)
             waiting = 0
-        if waiting > MAX_RINGS:
+        if waiting > MAX_WAKEUPS:
             return self.reserve(entry) if advance else entry
         return super().apply_async(entry, producer=producer, advance=advance, **kwargs)

@@ -32,14 +32,14 @@ def deliver(shard: int) -> None:
 
 
 def tick() -> None:
-    """Ring every shard that has work and no holder, whatever its bell says."""
+    """Wake every shard that has work and no holder, even if a wakeup exists."""
     from .dead_letters.refused_calls import keep_refused
     from .maintenance.orphan_recovery import take_care
-    from .maintenance.ticks import ring_forgotten
+    from .maintenance.ticks import wake_forgotten_shards
 
     try:
         _refuses()
-        ring_forgotten(resources())
+        wake_forgotten_shards(resources())
         take_care(resources())
         keep_refused(resources())
     except (RedisError, SQLAlchemyError, OSError) as error:
@@ -68,11 +68,11 @@ def _say_once(message: str) -> None:
 
 
 def _leave_to_others(shard: int) -> None:
-    from .delivery.shard_queue import ring
+    from .delivery.shard_queue import wake_shard
 
     # A process that sends nothing is always idle. Without a pause it would take every message of the others.
     time.sleep(PAUSE_S)
-    ring(resources().redis, shard)
+    wake_shard(resources().redis, shard)
 
 
 def prune() -> None:

@@ -1,6 +1,6 @@
 """Appending to the queue: one script, one round trip, all or nothing.
 
-The script adds every entry to its streams and, for each shard whose bell does not stand, sets the bell and pushes the Celery
+The script adds every entry to its streams and, for each shard without a wakeup, sets the wakeup and pushes the Celery
 message that makes a worker come. There is no moment at which a job is queued and nobody was told.
 
 The message is Celery's documented task message, version 2, in the envelope of kombu's Redis transport
@@ -39,21 +39,21 @@ MEMORY_MARK = 0.75
 LARGE_BYTES = 32_768
 #: Imports and the like take at most this part of the queue's length and of ``maxmemory``: the rest is for live calls.
 BULK_PART = 0.5
-#: How long a bell stands when nobody renews it: after that the next enqueue rings anew.
-BELL_MS = 15_000
+#: How long a wakeup lasts if no holder renews it. After that the next enqueue wakes the shard anew.
+WAKEUP_MS = 15_000
 #: More messages than this in Celery's queue tell nobody anything new (no worker has run for a long time).
-MAX_RINGS = 256
+MAX_WAKEUPS = 256
 #: Refused operations that wait for a worker to make dead letters of them, and those that one minute may bring: a mistake in an
 #: application must not fill Redis, nor the dead letters.
 MAX_INVALID = 1_000
 MAX_INVALID_A_MINUTE = 600
 DELIVER_TASK = "trackrelay.deliver"
 
-#: Rings a shard. Stands alone because workers and beat ring with the same words.
-RING_LUA = """
-local function ring(prefix, queue, message, shard, unique, bell_ms, max_rings)
-  if redis.call('SET', prefix .. shard .. ':bell', unique, 'NX', 'PX', bell_ms)
-      and redis.call('LLEN', queue) < max_rings then
+#: Wakes a shard. Workers and producers share this function.
+WAKE_LUA = """
+local function wake(prefix, queue, message, shard, unique, wakeup_ms, max_wakeups)
+  if redis.call('SET', prefix .. shard .. ':wakeup', unique, 'NX', 'PX', wakeup_ms)
+      and redis.call('LLEN', queue) < max_wakeups then
     redis.call('LPUSH', queue, (string.gsub(message, '@', unique .. '.' .. shard)))
   end
 end
@@ -73,7 +73,7 @@ local function keep(prefix, format, data)
 end
 """
 
-# ARGV: prefix, queue, format, shards ('' = as configured), max_length, memory_mark, bell_ms, max_rings, lane,
+# ARGV: prefix, queue, format, shards ('' = as configured), max_length, memory_mark, wakeup_ms, max_wakeups, lane,
 #       number of shards touched, generation ('' = any), appends a relay remembers, the length from which it waits for live calls' sake
 #       ('' = it does not),
 #       then (shard, message) for each shard touched, then for each entry: its shards ('0' or '0,3'), how many jobs it holds, its bytes.
@@ -81,11 +81,11 @@ end
 # To a relay, which gives a generation, it answers with the append's number and where each entry lies; to anybody else with how many
 # refused operations it did not keep, if there are any.
 APPEND_LUA = (
-    RING_LUA
+    WAKE_LUA
     + KEEP_LUA
     + """
 local prefix, queue, format, shards, max_length = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local mark, bell_ms, max_rings, lane, touched = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
+local mark, wakeup_ms, max_wakeups, lane, touched = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
 local relaying = ARGV[11] ~= ''
 local config = redis.call('HMGET', prefix .. 'config', 'shards', 'format')
 if not config[1] then return {'unmigrated'} end
@@ -160,7 +160,7 @@ for i = first, #ARGV, 3 do
 end
 for stream, jobs in pairs(more) do redis.call('INCRBY', stream .. ':more', jobs) end
 for i = 14, first - 1, 2 do
-  ring(prefix, queue, ARGV[i + 1], ARGV[i], unique, bell_ms, max_rings)
+  wake(prefix, queue, ARGV[i + 1], ARGV[i], unique, wakeup_ms, max_wakeups)
 end
 if not_kept > 0 then answer[2] = not_kept end
 return answer
@@ -306,8 +306,8 @@ def _head(
         shards,
         max_length,
         BULK_PART if gives_way else MEMORY_MARK,
-        BELL_MS,
-        MAX_RINGS,
+        WAKEUP_MS,
+        MAX_WAKEUPS,
         lane,
         len(touched),
         generation,

@@ -45,9 +45,9 @@ def calls(kind: str, hour: int) -> str:
     return f"{PREFIX}calls:{kind}:{hour}"
 
 
-def bell(shard: int) -> str:
+def wakeup(shard: int) -> str:
     """Stands while somebody has been told that the shard has work."""
-    return f"{PREFIX}{shard}:bell"
+    return f"{PREFIX}{shard}:wakeup"
 
 
 def lease(shard: int) -> str:

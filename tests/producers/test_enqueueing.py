@@ -64,7 +64,7 @@ def test_a_job_lies_in_its_keys_shard_and_a_worker_was_told(
     assert json.loads(base64.b64decode(envelope["body"])) == [[shard], {}, {}]
 
 
-def test_a_bell_that_stands_is_not_rung_again(producer: Producer, queue: redis.Redis) -> None:
+def test_a_shard_with_a_wakeup_is_not_woken_again(producer: Producer, queue: redis.Redis) -> None:
     for number in range(50):
         producer.track("42", "seen", {"n": number})
     assert queue.llen("trackrelay:celery:deliver") == 1

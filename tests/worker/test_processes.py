@@ -121,7 +121,7 @@ def test_two_workers_share_the_load_and_stopping_one_leaves_nothing_undone(
     assert road.sandbox.duplicates() == {}
 
 
-def test_a_busy_worker_leaves_the_bells_it_has_no_hand_for_to_an_idle_one(
+def test_a_busy_worker_leaves_the_wakeups_it_has_no_thread_for_to_an_idle_one(
     road: Road, start_worker: Any
 ) -> None:
     settings = road.settings | {"TRACKRELAY_REQUEST_TIMEOUT": "60s"}

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from trackrelay.queue.redis_keys import lease
 from trackrelay.worker.delivery.rate_limiter import GRACE_S
-from trackrelay.worker.delivery.shard_queue import ring
+from trackrelay.worker.delivery.shard_queue import wake_shard
 from trackrelay.worker.storage import shards
 
 from .common.command_errors import CommandFailed, explain
@@ -63,7 +63,7 @@ def resume(shard: tuple[int, ...]) -> None:
         resumed = _set_paused(stores, shard, False)
         try:
             for number in resumed:
-                ring(stores.redis, number)
+                wake_shard(stores.redis, number)
         except RedisError as error:
             say(f"trackrelay: {explain(error)}", err=True)
         say(f"Resumed: {_named(resumed)}.")

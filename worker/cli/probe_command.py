@@ -12,7 +12,7 @@ import redis
 from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.delivery.breaker import Breaker, probe_now
 from trackrelay.worker.delivery.rate_limiter import GRACE_S
-from trackrelay.worker.delivery.shard_queue import ring
+from trackrelay.worker.delivery.shard_queue import wake_shard
 from trackrelay.worker.endpoint_families import DELIVERS, Family
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.telemetry.visible_text import visible
@@ -44,7 +44,7 @@ def probe(no_wait: bool) -> None:
             return
         config = queue_config.read(stores.redis)
         for shard in range(config.shards if config else 0):
-            ring(stores.redis, shard)
+            wake_shard(stores.redis, shard)
         if no_wait:
             say(f"The next attempt is due now: {', '.join(_name(family) for family in stopped)}.")
             return

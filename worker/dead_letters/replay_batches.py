@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from redis.exceptions import RedisError
 
 from trackrelay.queue.redis_keys import MOVING
-from trackrelay.worker.delivery.shard_queue import last_entries, ring
+from trackrelay.worker.delivery.shard_queue import last_entries, wake_shard
 from trackrelay.worker.queue.queue_config import QueueProblem, check_queue
 from trackrelay.worker.storage import dead_letter_queries, replay, shards
 from trackrelay.worker.storage.key_hasher import KeyHasher
@@ -238,7 +238,7 @@ class Replayer:
     def _ring(self, replays: Sequence[Replay]) -> None:
         try:
             for shard in sorted({each.job.shards[0] for each in replays}):
-                ring(self._client, shard)
+                wake_shard(self._client, shard)
         except (RedisError, OSError):
             return  # What is due is found by the next tick.
 

@@ -26,7 +26,7 @@ from .workspace_guard import note_refusal
 
 log = structlog.get_logger("trackrelay.delivery")
 
-#: After so long a holder rings for a successor and goes: shards without one come first.
+#: A holder wakes a successor and leaves after this time, so that shards without a holder come first.
 SLICE_S = 5.0
 
 _LOST = (LeaseLost, LeaseGone, FenceLost)
@@ -132,5 +132,5 @@ def _deliver(delivery: Delivery, queue: ShardQueue, slice_s: float) -> None:
         worked = delivery.round("bulk") or worked
         if not worked and queue.leave("go on") != "work":
             return
-    how: Literal["quiet", "ring"] = "quiet" if delivery.paused else "ring"
+    how: Literal["quiet", "wake"] = "quiet" if delivery.paused else "wake"
     queue.leave(how)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trackrelay.queue.append import RING_LUA
+from trackrelay.queue.append import WAKE_LUA
 
 #: The consumer group, and the one consumer in it: the next holder works off what an earlier one left pending.
 GROUP = "trackrelay"
@@ -42,12 +42,12 @@ return tonumber(redis.call('HGET', ARGV[1] .. 'config', 'shards') or 0)
 # the first one was handed out, the fewer come with it, until it is alone.
 # Answers flatly, four values an entry, for nested answers take long to read: its id, its format, its jobs and how many they are. Of an
 # entry of another shape the format is nil, and its fields stand in place of the jobs, or nil if somebody has deleted it.
-# ARGV: prefix, shard, token, lease ms, bell ms, lane, jobs, bytes, most jobs an entry holds, 'new' or 'pending', group, consumer
+# ARGV: prefix, shard, token, lease ms, wakeup ms, lane, jobs, bytes, most jobs an entry holds, 'new' or 'pending', group, consumer
 READ = """
 local base = ARGV[1] .. ARGV[2]
 if redis.call('GET', base .. ':lease') ~= ARGV[3] then return {'lost'} end
 redis.call('PEXPIRE', base .. ':lease', ARGV[4])
-redis.call('PEXPIRE', base .. ':bell', ARGV[5])
+redis.call('PEXPIRE', base .. ':wakeup', ARGV[5])
 local stream, wanted, enough, most = base .. ':' .. ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local from, deliveries = '>', 0
 if ARGV[10] == 'pending' then
@@ -112,12 +112,12 @@ redis.call('PEXPIRE', handed, ARGV[6])
 return {count, deliveries, highest}
 """
 
-# Nothing unread and nothing pending (acknowledged entries are deleted, so: nothing there): lease and bell go together.
-# Otherwise 'work' — or, if it must leave all the same, it rings for its successor. A shard that is left quietly could not be
+# Nothing unread and nothing pending (acknowledged entries are deleted, so: nothing there): lease and wakeup go together.
+# Otherwise 'work' — or, if it must leave all the same, it wakes a successor. A shard that is left quietly could not be
 # worked on: for a moment, no message for another shard is spent on it.
-# ARGV: prefix, shard, token, 'go on' | 'ring' | 'quiet', queue, message, bell ms, max rings, unique, milliseconds
+# ARGV: prefix, shard, token, 'go on' | 'wake' | 'quiet', queue, message, wakeup ms, max wakeups, unique, milliseconds
 LEAVE = (
-    RING_LUA
+    WAKE_LUA
     + """
 local base = ARGV[1] .. ARGV[2]
 if redis.call('GET', base .. ':lease') ~= ARGV[3] then return 'lost' end
@@ -128,10 +128,10 @@ if ARGV[4] == 'quiet' then
   redis.call('SET', base .. ':unable', '1', 'PX', ARGV[10])
   return 'left'
 end
-redis.call('DEL', base .. ':bell')
-if ARGV[4] == 'ring' then
+redis.call('DEL', base .. ':wakeup')
+if ARGV[4] == 'wake' then
   redis.call('SET', base .. ':left', redis.call('TIME')[1], 'PX', 60000)
-  ring(ARGV[1], ARGV[5], ARGV[6], ARGV[2], ARGV[9], ARGV[7], tonumber(ARGV[8]))
+  wake(ARGV[1], ARGV[5], ARGV[6], ARGV[2], ARGV[9], ARGV[7], tonumber(ARGV[8]))
 end
 return 'left'
 """
@@ -157,14 +157,14 @@ end
 return fairest
 """
 
-# Rings a shard without asking the bell, if nobody holds it. ARGV: prefix, shard, queue, message, bell ms, max rings, unique
-RING = (
-    RING_LUA
+# Wakes a shard that nobody holds, even if a wakeup exists. ARGV: prefix, shard, queue, message, wakeup ms, max wakeups, unique
+WAKE = (
+    WAKE_LUA
     + """
 local base = ARGV[1] .. ARGV[2]
 if redis.call('EXISTS', base .. ':lease') == 1 then return 0 end
-redis.call('DEL', base .. ':bell')
-ring(ARGV[1], ARGV[3], ARGV[4], ARGV[2], ARGV[7], ARGV[5], tonumber(ARGV[6]))
+redis.call('DEL', base .. ':wakeup')
+wake(ARGV[1], ARGV[3], ARGV[4], ARGV[2], ARGV[7], ARGV[5], tonumber(ARGV[6]))
 return 1
 """
 )

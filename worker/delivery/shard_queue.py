@@ -1,4 +1,4 @@
-"""A shard's side of Redis: its lease, its two streams, its bell."""
+"""A shard's side of Redis: its lease, its two streams, its wakeup."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import redis
 
-from trackrelay.queue.append import BELL_MS, MAX_RINGS, deliver_message
+from trackrelay.queue.append import MAX_WAKEUPS, WAKEUP_MS, deliver_message
 from trackrelay.queue.coalescing import ENTRY_JOBS
 from trackrelay.queue.redis_keys import PREFIX, QUEUE_KEY, Lane, handed_out, lease, more, stream
 from trackrelay.worker.storage.replay_positions import entry_number
@@ -124,7 +124,7 @@ class ShardQueue:
             LeaseLost: the lease is not ours any more; nothing was read.
         """
         answer: Any = self._run(
-            lua_scripts.READ, self.token, LEASE_MS, BELL_MS, lane, jobs, size_bytes, ENTRY_JOBS if lane == "bulk" else 1,
+            lua_scripts.READ, self.token, LEASE_MS, WAKEUP_MS, lane, jobs, size_bytes, ENTRY_JOBS if lane == "bulk" else 1,
             "pending" if pending else "new", lua_scripts.GROUP, lua_scripts.CONSUMER,
         )  # fmt: skip
         if answer[0] == b"lost":
@@ -189,10 +189,10 @@ class ShardQueue:
                 transaction.hdel(handed_out(self.shard, lane), *handed)
             transaction.execute()
 
-    def leave(self, how: Literal["go on", "ring", "quiet"]) -> Literal["left", "work", "lost"]:
-        """Leave the shard: ``go on`` only if it is empty; ``ring`` for a successor; ``quiet`` without telling anybody."""
+    def leave(self, how: Literal["go on", "wake", "quiet"]) -> Literal["left", "work", "lost"]:
+        """Leave the shard: ``go on`` only if it is empty; ``wake`` a successor; ``quiet`` without telling anybody."""
         answer: Any = self._run(
-            lua_scripts.LEAVE, self.token, how, QUEUE_KEY, deliver_message(self.shard), BELL_MS, MAX_RINGS, uuid4().hex,
+            lua_scripts.LEAVE, self.token, how, QUEUE_KEY, deliver_message(self.shard), WAKEUP_MS, MAX_WAKEUPS, uuid4().hex,
             UNABLE_MS,
         )  # fmt: skip
         return answer.decode()  # type: ignore[no-any-return]
@@ -231,15 +231,15 @@ def fairest(client: redis.Redis, shard: int) -> int:
     return int(client.register_script(lua_scripts.FAIREST)(args=[PREFIX, shard]))
 
 
-def ring(client: redis.Redis, shard: int) -> bool:
-    """Ring a shard that nobody holds, whatever its bell says; returns whether somebody was called."""
+def wake_shard(client: redis.Redis, shard: int) -> bool:
+    """Wake a shard that nobody holds, even if a wakeup exists. Return whether a message was sent."""
     arguments: list[str | int | float] = [
         PREFIX,
         shard,
         QUEUE_KEY,
         deliver_message(shard),
-        BELL_MS,
-        MAX_RINGS,
+        WAKEUP_MS,
+        MAX_WAKEUPS,
         uuid4().hex,
     ]
-    return bool(client.register_script(lua_scripts.RING)(args=arguments))
+    return bool(client.register_script(lua_scripts.WAKE)(args=arguments))

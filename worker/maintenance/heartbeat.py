@@ -14,7 +14,7 @@ import redis
 import structlog
 from redis.exceptions import RedisError
 
-from trackrelay.queue.append import MAX_RINGS, celery_message
+from trackrelay.queue.append import MAX_WAKEUPS, celery_message
 from trackrelay.queue.redis_keys import PREFIX, QUEUE_KEY
 from trackrelay.version import __version__
 from trackrelay.worker.queue.redis_client import connect
@@ -32,7 +32,7 @@ GONE_S = 10
 #: How long one that went without a word is remembered, seconds.
 REMEMBERED_S = 86_400
 
-# One message in so many milliseconds for the whole fleet. ARGV: key, queue, message, milliseconds, max rings, unique
+# One message in so many milliseconds for the whole fleet. ARGV: key, queue, message, milliseconds, max wakeups, unique
 _SEND = """
 if redis.call('LLEN', ARGV[2]) < tonumber(ARGV[5]) and redis.call('SET', ARGV[1], '1', 'NX', 'PX', ARGV[4]) then
   redis.call('LPUSH', ARGV[2], (string.gsub(ARGV[3], '@', ARGV[6])))
@@ -78,7 +78,7 @@ def _run(about: dict[str, str | int]) -> None:
         try:
             _show(client, about)
             for key, message, every_s in _CLOCKWORK:
-                send(args=[key, QUEUE_KEY, message, int(every_s * 900), MAX_RINGS, uuid4().hex])
+                send(args=[key, QUEUE_KEY, message, int(every_s * 900), MAX_WAKEUPS, uuid4().hex])
             quiet = False
         except (RedisError, OSError) as error:
             if not quiet:

@@ -1,4 +1,4 @@
-"""The tick: due retries and forgotten shards are found even when no bell was rung, by beat or by any worker."""
+"""The tick: due retries and forgotten shards are found even without a wakeup, by beat or by any worker."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import structlog
 
 from trackrelay.queue.redis_keys import LANES, PREFIX
-from trackrelay.worker.delivery.shard_queue import ring
+from trackrelay.worker.delivery.shard_queue import wake_shard
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.queue import queue_length
 from trackrelay.worker.queue.queue_agreement import (
@@ -29,8 +29,8 @@ TICK_S = 1.0
 TICK_KEY = PREFIX + "tick"
 
 
-def ring_forgotten(resources: Resources) -> list[int]:
-    """Ring each shard with unread, pending or due jobs and no holder; returns those that were rung."""
+def wake_forgotten_shards(resources: Resources) -> list[int]:
+    """Wake each shard with unread, pending or due jobs and no holder. Return the shards that were woken."""
     client = resources.redis
     if not client.set(TICK_KEY, int(time.time()), nx=True, px=int(TICK_S * 800)):
         return []
@@ -50,7 +50,7 @@ def ring_forgotten(resources: Resources) -> list[int]:
         found = queue_length.look(client, config.shards)
         incident_log.note_streams(connection, config.generation, found.streams)
         incident_log.count_lost(connection)
-    return [shard for shard in sorted((found.busy | to_try) - paused) if ring(client, shard)]
+    return [shard for shard in sorted((found.busy | to_try) - paused) if wake_shard(client, shard)]
 
 
 def _agreed(resources: Resources) -> QueueConfig | None:

@@ -26,7 +26,7 @@ from trackrelay.worker.delivery.cycle import Rules
 from trackrelay.worker.delivery.drain_to_backlog import empty
 from trackrelay.worker.delivery.intake import Decoder, NewerFormat
 from trackrelay.worker.delivery.rate_limiter import GRACE_S
-from trackrelay.worker.delivery.shard_queue import LEASE_MS, LeaseLost, ring
+from trackrelay.worker.delivery.shard_queue import LEASE_MS, LeaseLost, wake_shard
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage import incident_log, queue_record, shards
@@ -81,7 +81,7 @@ redis.call('HSET', KEYS[2], 'shards', ARGV[3])
 redis.call('SET', KEYS[1], 'layout')
 for shard = tonumber(ARGV[3]), tonumber(ARGV[2]) - 1 do
   local base = ARGV[1] .. shard
-  redis.call('DEL', base .. ':live', base .. ':bulk', base .. ':bulk:more', base .. ':bell', base .. ':lease')
+  redis.call('DEL', base .. ':live', base .. ':bulk', base .. ':bulk:more', base .. ':wakeup', base .. ':lease')
 end
 return 'done'
 """
@@ -210,7 +210,7 @@ class Resharding:
     def _call_off(self, before: int) -> None:
         self._client.eval(_CALL_OFF, 1, MOVING)
         for shard in range(before):
-            ring(self._client, shard)
+            wake_shard(self._client, shard)
 
     def _refuse_if_stores_differ(self, config: QueueConfig) -> None:
         moving: Any = self._client.get(MOVING) or b""
@@ -289,7 +289,7 @@ class Resharding:
         self._say(f"{rows:,} rows of the backlog have their new shard")
         self._client.delete(MOVING)
         for shard in range(target):
-            ring(self._client, shard)
+            wake_shard(self._client, shard)
 
 
 def shards_of(row: BacklogKeys, count: int, hasher: KeyHasher) -> list[int]:

@@ -1,4 +1,4 @@
-"""The tick finds every shard that has work and no holder, though its bell says that somebody was told; and none waits behind others."""
+"""The tick finds every shard that has work and no holder, even if a wakeup exists; no shard waits behind others."""
 
 import time
 
@@ -16,7 +16,7 @@ from tests.worker.delivery.in_process import (
 )
 from trackrelay.worker.delivery import cycle
 from trackrelay.worker.delivery.shard_queue import ShardQueue, fairest
-from trackrelay.worker.maintenance.ticks import TICK_KEY, ring_forgotten
+from trackrelay.worker.maintenance.ticks import TICK_KEY, wake_forgotten_shards
 from trackrelay.worker.storage import shards
 
 SHARD = shard_of_person("42")
@@ -28,13 +28,13 @@ class Killed(BaseException):
 
 def tick(worker: Worker) -> list[int]:
     worker.redis.delete(TICK_KEY)
-    return ring_forgotten(worker.resources)
+    return wake_forgotten_shards(worker.resources)
 
 
 def deaf(road: Road) -> None:
-    """Bells stand, and nobody hears them: the messages are gone."""
+    """Set the wakeups without their messages: the messages are gone."""
     for shard in range(SHARDS):
-        road.redis.set(f"trackrelay:{shard}:bell", "somebody was told")
+        road.redis.set(f"trackrelay:{shard}:wakeup", "somebody was told")
     road.redis.delete("trackrelay:celery:deliver")
 
 

@@ -20,7 +20,7 @@ from tests.worker.delivery.in_process import (
 )
 from trackrelay.worker.delivery import cycle
 from trackrelay.worker.delivery.shard_queue import LeaseLost, ShardQueue
-from trackrelay.worker.maintenance.ticks import ring_forgotten
+from trackrelay.worker.maintenance.ticks import wake_forgotten_shards
 from trackrelay.worker.storage import settlement, shards
 from trackrelay.worker.storage.settlement import Holder, Settlement
 
@@ -70,7 +70,7 @@ def test_nothing_expires_while_it_is_not_known_since_when_delivery_has_been_poss
             "UPDATE trackrelay_state SET updated_at = now() - interval '9 days' WHERE name LIKE 'possible_since%%'"
         )
     road.redis.flushall()
-    ring_forgotten(worker.resources)
+    wake_forgotten_shards(worker.resources)
     for shard in range(4):
         expire_lease(road.redis, shard)
     worker.hold(0, 0.3)

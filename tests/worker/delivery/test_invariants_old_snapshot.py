@@ -177,7 +177,7 @@ def test_ticks_do_not_pass_over_what_was_delivered_again_and_again(
     fill(road, ROWS, ROWS, delivered=DEAD)
     questions = Blocks(worker.resources.engine, "asked.start AND", BY_POSITION)
     for _ in range(3):
-        road.redis.delete("trackrelay:0:bell", "trackrelay:0:lease")
+        road.redis.delete("trackrelay:0:wakeup", "trackrelay:0:lease")
         assert tick(worker) == [0]
     first, *others = questions.touched
     assert first >= MANY > FEW > max(others)
@@ -226,7 +226,7 @@ def test_what_becomes_due_behind_the_ticks_is_found(road: Road, worker: Worker) 
     assert tick(worker) == []
     assert worker.resources.tick_sweeps[0, "live"]._next == 10
     make_due(road.engine)
-    wait_until(lambda: tick(worker) == [0], 5, "the shard to be rung")
+    wait_until(lambda: tick(worker) == [0], 5, "the shard to be woken")
 
 
 def test_whether_something_is_due_is_asked_from_a_position_on_or_not_at_all(road: Road) -> None:

@@ -212,7 +212,7 @@ def _shard(person: int) -> int:
 
 
 def _wait_for_ticks(road: Road, count: int) -> None:
-    # Each tick rings every shard that has work and may be worked on.
+    # Each tick wakes every shard that has work and may be worked on.
     for _ in range(count):
         road.redis.delete("trackrelay:tick")
         wait_until(lambda: road.redis.exists("trackrelay:tick"), 10, "a tick")

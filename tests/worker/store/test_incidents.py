@@ -15,7 +15,7 @@ from tests.worker.relay.conftest import postgres_application  # noqa: F401 - a f
 from trackrelay import operations
 from trackrelay.queue.redis_keys import PREFIX, stream
 from trackrelay.sandbox.sandbox_process import SandboxProcess
-from trackrelay.worker.maintenance.ticks import TICK_KEY, ring_forgotten
+from trackrelay.worker.maintenance.ticks import TICK_KEY, wake_forgotten_shards
 from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.storage import incident_log
 from trackrelay.worker.storage.incident_log import Incident, bounds
@@ -49,7 +49,7 @@ def run(road: Road) -> CommandLine:
 def tick(worker: Worker) -> None:
     """One tick, whenever the last one was."""
     worker.redis.delete(TICK_KEY)
-    ring_forgotten(worker.resources)
+    wake_forgotten_shards(worker.resources)
 
 
 def lost(road: Road) -> list[Incident]:

@@ -12,7 +12,7 @@ from tests.worker.delivery.in_process import BUSY, FakeApi, Worker, make_due, pr
 from tests.worker.ops.command_line import CommandLine
 from trackrelay.queue.redis_keys import CONFIG, MOVING
 from trackrelay.sandbox.sandbox_process import SandboxProcess
-from trackrelay.worker.maintenance.ticks import TICK_KEY, ring_forgotten
+from trackrelay.worker.maintenance.ticks import TICK_KEY, wake_forgotten_shards
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.queue.shard_migration import Resharding
@@ -49,7 +49,7 @@ def run(road: Road) -> CommandLine:
 def tick(worker: Worker) -> list[int]:
     """One tick, whenever the last one was."""
     worker.redis.delete(TICK_KEY)
-    return ring_forgotten(worker.resources)
+    return wake_forgotten_shards(worker.resources)
 
 
 def reshard(worker: Worker, shards: int) -> None:

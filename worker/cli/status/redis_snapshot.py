@@ -9,7 +9,16 @@ from typing import Any
 
 import redis
 
-from trackrelay.queue.redis_keys import LANES, MOVING, PREFIX, QUEUE_KEY, Lane, bell, lease, stream
+from trackrelay.queue.redis_keys import (
+    LANES,
+    MOVING,
+    PREFIX,
+    QUEUE_KEY,
+    Lane,
+    lease,
+    stream,
+    wakeup,
+)
 from trackrelay.worker.delivery.lua_scripts import GROUP
 from trackrelay.worker.delivery.workspace_guard import refusals
 from trackrelay.worker.endpoint_families import Family
@@ -56,7 +65,7 @@ class ShardLook:
     #: Whether a worker holds it now.
     held: bool
     #: Whether somebody has been told that it has work.
-    bell: bool
+    wakeup: bool
 
     @property
     def length(self) -> int:
@@ -344,7 +353,7 @@ def _shards(client: redis.Redis, count: int) -> list[ShardLook]:
     with client.pipeline(transaction=False) as asked:
         for shard in range(count):
             asked.exists(lease(shard))
-            asked.exists(bell(shard))
+            asked.exists(wakeup(shard))
             for lane in LANES:
                 _ask_lane(asked, shard, lane)
         answers = iter(asked.execute(raise_on_error=False))
@@ -352,9 +361,9 @@ def _shards(client: redis.Redis, count: int) -> list[ShardLook]:
 
 
 def _shard(number: int, answers: Any) -> ShardLook:
-    held, rung = bool(_good(next(answers))), bool(_good(next(answers)))
+    held, woken = bool(_good(next(answers))), bool(_good(next(answers)))
     lanes = {lane: _lane([next(answers) for _ in range(5)]) for lane in LANES}
-    return ShardLook(number, lanes, held, rung)
+    return ShardLook(number, lanes, held, woken)
 
 
 def _ask_lane(asked: Any, shard: int, lane: Lane) -> None:

@@ -180,7 +180,7 @@ def test_an_undecodable_letter_is_replayed_with_the_document_that_was_meant(
     refusing: Road, run: CommandLine, tmp_path: Path
 ) -> None:
     refusing.redis.xadd(f"{PREFIX}0:live", {"v": "1", "j": "not json"})
-    refusing.producer.track("42", "a")  # somebody rings
+    refusing.producer.track("42", "a")  # wakes the shard
     refusing.producer.track("43", "a")
     refusing.producer.track("44", "a")
     refusing.producer.track("45", "a")
