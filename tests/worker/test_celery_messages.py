@@ -168,7 +168,11 @@ def test_a_worker_lives_on_whatever_lies_in_its_queue(
     assert "shop.tasks.charge" in worker.output
     assert SECRET not in worker.output
     assert max(map(len, worker.output.splitlines())) < 1_000
-    assert not road.redis.hlen("trackrelay:celery:unacked")
+    wait_until(
+        lambda: not road.redis.hlen("trackrelay:celery:unacked"),
+        30,
+        "every message to be acknowledged",
+    )
 
 
 def test_the_tasks_that_a_worker_runs_are_those_it_takes(
