@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
+
+from trackrelay.suggestion import closest_name
 
 #: Read by applications (and by workers).
 PRODUCER_NAMES = frozenset(
@@ -70,7 +71,7 @@ def unknown_names(environment: Iterable[str]) -> dict[str, str | None]:
             and name not in ALL_NAMES
             and not _SERVICE_LINK.match(name)
         ):
-            unknown[name] = next(iter(difflib.get_close_matches(name, ALL_NAMES, n=1)), None)
+            unknown[name] = closest_name(name, ALL_NAMES)
     return unknown
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -13,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from trackrelay.configuration.environment import as_text
 from trackrelay.configuration.setting_names import ALL_NAMES, SECRET_NAMES
 from trackrelay.errors import ConfigurationError
+from trackrelay.suggestion import closest_name
 
 from .database_urls import url_of
 
@@ -82,12 +82,7 @@ def unknown_names() -> dict[str, str | None]:
     """The names in ``TRACKRELAY`` that nobody reads, each with the one that may have been meant."""
     known = [*OWN, *PASSED_ON]
     unknown = [str(name) for name in told() if name not in known]
-    return {name: _meant(name, known) for name in unknown}
-
-
-def _meant(name: str, known: Sequence[str]) -> str | None:
-    bare = name.upper().removeprefix("TRACKRELAY_")
-    return next(iter(difflib.get_close_matches(bare, known, n=1)), None)
+    return {name: closest_name(name.upper().removeprefix("TRACKRELAY_"), known) for name in unknown}
 
 
 def as_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from trackrelay.configuration.environment import as_text
 from trackrelay.configuration.setting_names import ALL_NAMES, SECRET_NAMES
 from trackrelay.errors import ConfigurationError
 from trackrelay.operations.anonymous_ids import AnonymousCookie
+from trackrelay.suggestion import closest_name
 
 #: Read here and nowhere else: what is different about the cookie, a dict of the fields of ``AnonymousCookie``.
 COOKIE = "TRACKRELAY_ANONYMOUS_COOKIE"
@@ -38,7 +38,7 @@ def unknown_names(config: Mapping[str, Any]) -> dict[str, str | None]:
     """The names of ours in ``config`` that nobody reads, each with the one that may have been meant."""
     known = [*PASSED_ON, COOKIE]
     unknown = [name for name in config if name.startswith("TRACKRELAY_") and name not in known]
-    return {name: next(iter(difflib.get_close_matches(name, known, n=1)), None) for name in unknown}
+    return {name: closest_name(name, known) for name in unknown}
 
 
 def cookie_of(config: Mapping[str, Any]) -> AnonymousCookie:

@@ -5,7 +5,6 @@ Without a framework: those of :mod:`trackrelay.django` and :mod:`trackrelay.flas
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -13,6 +12,7 @@ from typing import Literal, TypedDict
 from urllib.parse import unquote
 
 from trackrelay.errors import ConfigurationError
+from trackrelay.suggestion import did_you_mean
 
 from .ids import new_id
 
@@ -106,8 +106,7 @@ class AnonymousCookie:
         known = [field.name.upper() for field in fields(cls)]
         for name in told:
             if name not in known:
-                meant = difflib.get_close_matches(str(name).upper(), known, n=1)
-                hint = f"did you mean {meant[0]!r}?" if meant else f"it has {', '.join(known)}"
+                hint = did_you_mean(name, known, otherwise=f"it has {', '.join(known)}")
                 raise ConfigurationError(f"the anonymous cookie has no setting {name!r}; {hint}")
         return cls(**{name.lower(): value for name, value in told.items()})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -17,6 +16,7 @@ except ModuleNotFoundError:
     )
 
 from trackrelay.configuration.setting_names import slips
+from trackrelay.suggestion import closest_name
 from trackrelay.version import __version__
 
 #: Where each command is, and what it does, in the order in which help lists them.
@@ -135,9 +135,8 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        meant = difflib.get_close_matches(args[0], COMMANDS, n=1)
-        if args[0] not in COMMANDS and meant:
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {meant[0]!r}?")
+        if args[0] not in COMMANDS and (meant := closest_name(args[0], COMMANDS)):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {meant!r}?")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from trackrelay.suggestion import did_you_mean
+
 from .name_checks import name_of
 from .rejection import Refusal
 
@@ -44,12 +46,9 @@ def is_number(text: str) -> bool:
 
 
 def _unknown(text: str, types: Mapping[str, str]) -> Refusal:
-    from difflib import get_close_matches  # only to word an error
-
     shown = repr(text[:40])
-    near = get_close_matches(text.strip().lower()[:100], types, n=1)
-    if near:
-        hint = f"; did you mean {near[0]!r}?"
+    if question := did_you_mean(text, types):
+        hint = f"; {question}"
     elif types:
         hint = f"; it has {', '.join(sorted(types)[:20])}"
     else:

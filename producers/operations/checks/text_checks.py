@@ -9,6 +9,7 @@ from typing import Any
 
 from trackrelay.operations import limits
 from trackrelay.operations.coercion import JSON, Room, json_object
+from trackrelay.suggestion import did_you_mean
 
 from .lazy_values import resolved
 from .rejection import Refusal, brief, kind_of, wrong_type
@@ -112,7 +113,5 @@ def _meant(name: str, choices: tuple[str, ...]) -> str:
 
 
 def _did_you_mean(given: str, known: tuple[str, ...]) -> str:
-    from difflib import get_close_matches  # only to word an error
-
-    found = get_close_matches(given[:100].lower().strip("'"), known, n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    question = did_you_mean(given, known)
+    return f"; {question}" if question else ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 
 from trackrelay.configuration.server_urls import place
 from trackrelay.configuration.setting_names import SECRET_NAMES, unknown_names
+from trackrelay.suggestion import closest_name
 from trackrelay.worker.cli.common.command_errors import wrong_settings
 from trackrelay.worker.settings import Settings
 
@@ -71,8 +71,9 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(AREA, name, "wrong", f"no such setting{hint}")
     known = {name for name in _known() if name.startswith("CUSTOMERIO_")}
     for name in sorted(environment):
-        if name.startswith("CUSTOMERIO_") and name not in known:
-            for meant in difflib.get_close_matches(name, known, n=1, cutoff=_RESEMBLES):
-                yield Finding(
-                    AREA, name, "warning", f"not a setting of trackrelay; did you mean {meant}?"
-                )
+        if not name.startswith("CUSTOMERIO_") or name in known:
+            continue
+        if meant := closest_name(name, known, similarity=_RESEMBLES):
+            yield Finding(
+                AREA, name, "warning", f"not a setting of trackrelay; did you mean {meant}?"
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 import re
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from trackrelay.suggestion import did_you_mean
 from trackrelay.worker.cli.common.humanize import duration
 from trackrelay.worker.settings import parse_duration
 
@@ -151,8 +151,7 @@ def _condition(text: str) -> Condition:
         raise click.BadParameter(f"{text!r} is no condition; an example: oldest>10m")
     name, sign, value = match[1], match[2].replace("==", "="), match[3]
     if name not in MEASURES:
-        meant = difflib.get_close_matches(name, MEASURES, n=1)
-        hint = f"did you mean {meant[0]!r}?" if meant else f"there are {', '.join(MEASURES)}"
+        hint = did_you_mean(name, MEASURES, otherwise=f"there are {', '.join(MEASURES)}")
         raise click.BadParameter(f"{text!r}: there is no {name!r}; {hint}")
     if MEASURES[name].kind == "state" and sign not in ("=", "!="):
         raise click.BadParameter(f"{text!r}: {name} is compared with = or !=")
