@@ -1,6 +1,6 @@
 # Each target sets up what it needs, in .venv, on a machine that has Python 3.11 or later. ARGS='…' is passed on.
 
-.PHONY: help demo test test-matrix browser lint bench chaos fuzz setup-embedded setup-dev
+.PHONY: help demo test test-matrix browser lint docs bench chaos fuzz setup-embedded setup-dev
 
 help:
 	@echo "make demo    identify and event jobs on their way to a sandbox, on real servers, through an outage"
@@ -8,6 +8,7 @@ help:
 	@echo "make test-matrix the tests of Django and Flask with the oldest and newest releases that this Python runs"
 	@echo "make browser the Django admin in Chromium; needs chromium and chromedriver"
 	@echo "make lint    ruff, and mypy in strict mode"
+	@echo "make docs    the documentation site, in docs/_build/html; fails on a warning, a dead link, or code that does not run"
 	@echo "make bench   the benchmarks"
 	@echo "make chaos   every fault that happens in production, and what is lost, doubled or out of order; an hour"
 	@echo "make fuzz    random stream entries, answers and calls, a minute each; ARGS='--seconds 600 --seed 1 --only entries'"
@@ -29,6 +30,9 @@ lint: setup-dev
 	@.venv/bin/python -m ruff check $(ARGS)
 	@.venv/bin/python -m ruff format --check
 	@.venv/bin/python -m mypy
+
+docs: setup-dev
+	@.venv/bin/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
 
 bench: setup-dev
 	@.venv/bin/python -m benchmarks $(ARGS)

@@ -15,9 +15,9 @@ from .targets import judged
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results.json")
-PERFORMANCE = ROOT / "docs" / "performance.md"
+PERFORMANCE = ROOT / "docs" / "explanation" / "performance.md"
 README = ROOT / "README.md"
-CHART = ROOT / "docs" / "performance.svg"
+CHART = ROOT / "docs" / "explanation" / "performance.svg"
 
 Results = dict[str, Any]
 
@@ -156,7 +156,7 @@ def in_short(results: Results) -> str:
         f"{table}\n\nA call costs the application {costs['track_loaded_us']['p50']:,.0f} µs under load, Celery's `.delay()` "
         f"{costs['delay_loaded_us']['p50']:,.0f} µs. An event arrives {results['latency_ms']['idle_p50']:,.0f} ms after the "
         f"call, of which Customer.io's stand-in takes 50. Measured on {results['date']} on {results['machine']['cores']} cores"
-        f"{', in a quick run' if results['quick'] else ''}; how, and the rest: [Performance](docs/performance.md)."
+        f"{', in a quick run' if results['quick'] else ''}; how, and the rest: [Performance](docs/explanation/performance.md)."
     )
 
 

@@ -32,7 +32,7 @@ from .machine import heading
 from .mixes import event_attributes
 from .stack import Stack
 
-PAGE = Path(__file__).parents[1] / "docs" / "query-plans.md"
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "query-plans.md"
 SHARDS = 4
 ROUND = 1000
 #: An array that was passed: a thousand ids say no more than none.
@@ -166,7 +166,7 @@ def _section(plan: Plan) -> str:
     statement = re.sub(r"%\((\w+)\)s(::\w+)?", r":\1", plan.statement).strip()
     first = " ".join(statement.split())
     return (
-        f"\n### {plan.what}: `{first[:60].replace('`', '')}…`\n\n```\n"
+        f"\n## {plan.what}: `{first[:60].replace('`', '')}…`\n\n```\n"
         + "\n".join(plan.lines)
         + "\n```\n"
     )

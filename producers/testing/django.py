@@ -16,11 +16,13 @@ from .captured import Captured
 class CapturingTestCase(TestCase):  # type: ignore[misc]
     """Django's ``TestCase``, with a block whose end stands for the commit that a ``TestCase`` never makes.
 
-    class CheckOutTest(CapturingTestCase):
-        def test_an_order_is_told(self):
-            with self.capture_operations() as captured:
-                self.client.post("/check-out/")
-            captured.assert_tracked("42", "order_completed", total=129.5)
+    Use it like this::
+
+        class CheckOutTest(CapturingTestCase):
+            def test_an_order_is_told(self):
+                with self.capture_operations() as captured:
+                    self.client.post("/check-out/")
+                captured.assert_tracked("42", "order_completed", total=129.5)
     """
 
     @contextmanager

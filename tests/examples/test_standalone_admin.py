@@ -1,4 +1,4 @@
-"""The Django project of docs/standalone-admin.md, as it stands there."""
+"""The Django project of docs/how-to/standalone-admin.md, as it stands there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def road(
 @pytest.fixture
 def environment(road: Road, tmp_path: Path) -> dict[str, str]:
     """What the page says to export."""
-    (code,) = code_blocks("standalone-admin.md")
+    (code,) = code_blocks("how-to/standalone-admin.md")
     (tmp_path / "admin_site.py").write_text(code)
     return {
         **clean_environment(),

@@ -19,7 +19,7 @@ from trackrelay import InvalidOperation
 from trackrelay.customerio import CustomerIO
 from trackrelay.sandbox.in_process import InProcessSandbox
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "migrating-from-customerio.md"
+GUIDE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "migrating-from-customerio.md"
 SECTION = "## Taken there, refused here"
 
 

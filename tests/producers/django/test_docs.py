@@ -1,4 +1,4 @@
-"""The code of docs/django.md that is more than a call, as it stands there."""
+"""The code of docs/how-to/django.md that is more than a call, as it stands there."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Customer(models.Model):
 
 def code_with(words: str) -> dict[str, Any]:
     """Run the one block of the page that has ``words`` in it."""
-    (code,) = [each for each in code_blocks("django.md") if words in each]
+    (code,) = [each for each in code_blocks("how-to/django.md") if words in each]
     names: dict[str, Any] = {}
-    exec(compile(code, "docs/django.md", "exec"), names)
+    exec(compile(code, "docs/how-to/django.md", "exec"), names)
     return names
 
 

@@ -1,4 +1,4 @@
-"""The users that docs/production.md gives: ours works and reaches nothing else, and the application's empties nothing."""
+"""The users that docs/how-to/production.md gives: ours works and reaches nothing else, and the application's empties nothing."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import redis
 from tests.worker.ops.command_line import CommandLine
 from trackrelay.worker.devstack.servers import ValkeyProcess
 
-DOCS = Path(__file__).parents[3] / "docs" / "production.md"
+DOCS = Path(__file__).parents[3] / "docs" / "how-to" / "production.md"
 USERS = dict(re.findall(r"^user (\w+) (.+)$", DOCS.read_text(), re.MULTILINE))
 GREETED = '{"type": "person", "action": "event", "identifiers": {"id": "42"}, "name": "greeted"}'
 
