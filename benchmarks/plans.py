@@ -22,7 +22,7 @@ from trackrelay.operations.ids import new_id
 from trackrelay.operations.keys import shard_of
 from trackrelay.queue.redis_keys import LANES
 from trackrelay.worker.storage import due_jobs, duplicate_check, settlement, shards
-from trackrelay.worker.storage.backlog import Waiting
+from trackrelay.worker.storage.backlog import BacklogItem
 from trackrelay.worker.storage.settlement import Settlement
 from trackrelay.worker.storage.stored_job import Job
 
@@ -114,30 +114,32 @@ def _rounds(engine: sa.Engine, explainer: Explainer) -> None:
             f"Repeats among {ROUND:,} fresh jobs, keys that wait, whether anything is due"
         )
         ids, keys = [job.id for job in fresh], list({key for job in fresh for key in job.keys})
-        duplicate_check.look_up(connection, 0, "live", ids, keys)
+        duplicate_check.find_duplicates(connection, 0, "live", ids, keys)
     with engine.begin() as connection:
         explainer.what = f"Settling {ROUND:,} delivered jobs"
         settlement.settle(connection, holder, Settlement(delivered=fresh), 5.0)
     with engine.begin() as connection:
         explainer.what = f"The due backlog, {ROUND:,} jobs"
-        jobs = due_jobs.look(connection, 0, "live", ROUND).jobs
+        jobs = due_jobs.select_due(connection, 0, "live", ROUND).jobs
     with engine.begin() as connection:
         explainer.what = f"Settling {len(jobs):,} jobs out of the backlog, delivered"
         settlement.settle(connection, holder, Settlement(delivered=jobs), 5.0)
     with engine.begin() as connection:
         explainer.what = f"Settling {ROUND:,} jobs that must wait"
-        waiting = [Waiting(job=job, reason="breaker") for job in _jobs()]
+        waiting = [BacklogItem(job=job, reason="breaker") for job in _jobs()]
         settlement.settle(connection, holder, Settlement(waiting=waiting), 5.0)
     with engine.begin() as connection:
         explainer.what = "Jobs out of the backlog that failed again"
         failed = [
-            Waiting(job=job, reason="failed")
-            for job in due_jobs.look(connection, 0, "live", ROUND).jobs
+            BacklogItem(job=job, reason="failed")
+            for job in due_jobs.select_due(connection, 0, "live", ROUND).jobs
         ]
         settlement.settle(connection, holder, Settlement(waiting=failed), 5.0)
     with engine.begin() as connection:
         explainer.what = "The tick: shards with something due"
-        due_jobs.firsts(connection, {(shard, lane): 0 for shard in range(SHARDS) for lane in LANES})
+        due_jobs.first_due(
+            connection, {(shard, lane): 0 for shard in range(SHARDS) for lane in LANES}
+        )
 
 
 def _jobs() -> list[Job]:

@@ -27,7 +27,7 @@ from .settings import Settings, settings
 from .storage import shards, state
 from .storage.engine import engine
 from .storage.key_hasher import KeyHasher
-from .storage.scan_cursor import Sweep
+from .storage.scan_cursor import ScanCursor
 from .track_api.credentials import Credentials, unset
 from .track_api.http_client import TrackApi
 from .track_api.region import Verdict, judge
@@ -55,9 +55,11 @@ class Resources:
     #: None: nothing is guarded.
     guard: WorkspaceGuard | None = None
     #: By shard and lane: how far this process's holders have come in the backlog, and its ticks.
-    sweeps: defaultdict[tuple[int, Lane], Sweep] = field(default_factory=lambda: defaultdict(Sweep))
-    tick_sweeps: defaultdict[tuple[int, Lane], Sweep] = field(
-        default_factory=lambda: defaultdict(Sweep)
+    sweeps: defaultdict[tuple[int, Lane], ScanCursor] = field(
+        default_factory=lambda: defaultdict(ScanCursor)
+    )
+    tick_sweeps: defaultdict[tuple[int, Lane], ScanCursor] = field(
+        default_factory=lambda: defaultdict(ScanCursor)
     )
 
     @lru_cache(maxsize=2)  # noqa: B019 - lives as long as the process
@@ -92,7 +94,7 @@ def _of_process(pid: int) -> Resources:
 
     def on_recovery(family: Family | None) -> None:
         with database.begin() as connection:
-            shards.possible_again(connection, family)
+            shards.mark_delivery_resumed(connection, family)
 
     pace = Pace(client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s)
     return Resources(

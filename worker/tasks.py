@@ -34,13 +34,13 @@ def deliver(shard: int) -> None:
 def tick() -> None:
     """Wake every shard that has work and no holder, even if a wakeup exists."""
     from .dead_letters.refused_calls import keep_refused
-    from .maintenance.orphan_recovery import take_care
+    from .maintenance.orphan_recovery import recover_orphans
     from .maintenance.ticks import wake_forgotten_shards
 
     try:
         _refuses()
         wake_forgotten_shards(resources())
-        take_care(resources())
+        recover_orphans(resources())
         keep_refused(resources())
     except (RedisError, SQLAlchemyError, OSError) as error:
         log.error("tick interrupted", error=describe(error))

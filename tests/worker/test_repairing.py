@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackrelay.worker.dead_letters.patch import BadRepair, Repair, changes, parse_path, written
+from trackrelay.worker.dead_letters.patch import Patch, PatchError, changes, parse_path, written
 
 DOCUMENT = {
     "type": "person",
@@ -36,7 +36,7 @@ def test_a_path_is_read_as_refusals_write_it(text: str, path: tuple[str | int, .
     "text", ["", ".plan", "attributes..plan", "attributes.", "a[x]", 'a."b', "a]"]
 )
 def test_what_is_no_path_is_refused(text: str) -> None:
-    with pytest.raises(BadRepair):
+    with pytest.raises(PatchError):
         parse_path(text)
 
 
@@ -67,7 +67,7 @@ def test_a_value_is_json_or_else_text(
     assignment: str, path: tuple[str | int, ...], value: Any
 ) -> None:
     before = msgspec.json.encode(DOCUMENT)
-    repaired: Any = Repair.parse((assignment,)).apply(DOCUMENT)
+    repaired: Any = Patch.parse((assignment,)).apply(DOCUMENT)
     for step in path:
         repaired = repaired[step]
     assert repaired == value
@@ -76,7 +76,7 @@ def test_a_value_is_json_or_else_text(
 
 
 def test_a_field_is_taken_away_and_one_that_is_not_there_harms_nobody() -> None:
-    repaired = Repair.parse(
+    repaired = Patch.parse(
         (), ("attributes.plan", "attributes.items[0]", "attributes.none.such", "nothing")
     ).apply(DOCUMENT)
     assert repaired["attributes"] == {"items": [{"price": 2}], "a.b": 1}
@@ -93,23 +93,23 @@ def test_a_field_is_taken_away_and_one_that_is_not_there_harms_nobody() -> None:
     ],
 )
 def test_what_has_no_place_in_the_document_is_refused(assignment: str) -> None:
-    with pytest.raises(BadRepair):
-        Repair.parse((assignment,)).apply(DOCUMENT)
+    with pytest.raises(PatchError):
+        Patch.parse((assignment,)).apply(DOCUMENT)
 
 
 def test_without_a_value_nothing_can_be_set() -> None:
-    with pytest.raises(BadRepair, match=r"write attributes\.plan=VALUE"):
-        Repair.parse(("attributes.plan",))
+    with pytest.raises(PatchError, match=r"write attributes\.plan=VALUE"):
+        Patch.parse(("attributes.plan",))
 
 
 def test_where_there_is_no_document_one_must_be_supplied() -> None:
-    with pytest.raises(BadRepair, match="--edit"):
-        Repair.parse(("attributes.plan=pro",)).apply(None)
-    assert Repair(document={"type": "person"}).apply(None) == {"type": "person"}
+    with pytest.raises(PatchError, match="--edit"):
+        Patch.parse(("attributes.plan=pro",)).apply(None)
+    assert Patch(document={"type": "person"}).apply(None) == {"type": "person"}
 
 
 def test_changes_say_what_was_there_and_what_is_there_now() -> None:
-    after = Repair.parse(("attributes.plan=pro", "attributes.new=1"), ('attributes."a.b"',)).apply(
+    after = Patch.parse(("attributes.plan=pro", "attributes.new=1"), ('attributes."a.b"',)).apply(
         DOCUMENT
     )
     assert list(changes(DOCUMENT, after)) == [

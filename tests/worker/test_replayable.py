@@ -10,15 +10,15 @@ from trackrelay import Person, operations
 from trackrelay.operations.keys import shard_of
 from trackrelay.operations.operation import Operation
 from trackrelay.worker.dead_letters.eligibility import (
-    CannotReplay,
+    ReplayRefusedError,
     Wanted,
     carries_its_time,
     happened_at,
     prepare,
     superseded_by,
 )
-from trackrelay.worker.dead_letters.patch import Repair
-from trackrelay.worker.storage.dead_letter_queries import Letter
+from trackrelay.worker.dead_letters.patch import Patch
+from trackrelay.worker.storage.dead_letter_queries import DeadLetter
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.replay import Later, Superseded
 
@@ -27,12 +27,12 @@ NOW = 1_800_000_000.0
 ENQUEUED = NOW - 7200
 
 
-def letter(operation: Operation, /, **changes: Any) -> Letter:
+def letter(operation: Operation, /, **changes: Any) -> DeadLetter:
     """The dead letter of an operation that was delivered at its time."""
     body = (
         operation.body[:-1] + b',"timestamp":%d}' % ENQUEUED if operation.stamp else operation.body
     )
-    made = Letter(
+    made = DeadLetter(
         id=operation.id, operation=operation.name, keys=tuple(HASHER.stored(key) for key in operation.keys), lane="live",
         body=body, raw=None, reason="rejected", error="no such plan", field="attributes.plan", status=207, attempts=3,
         state="open", source="shop", idempotency_key=operation.idempotency_key, trace="00-1-2-01", enqueued_at=ENQUEUED,
@@ -41,12 +41,12 @@ def letter(operation: Operation, /, **changes: Any) -> Letter:
     return replace(made, **changes)
 
 
-def prepared(of: Letter, **wanted: Any) -> Any:
+def prepared(of: DeadLetter, **wanted: Any) -> Any:
     return prepare(of, Wanted(**wanted), 4, HASHER, NOW)
 
 
-def refusal(of: Letter, **wanted: Any) -> CannotReplay:
-    with pytest.raises(CannotReplay) as caught:
+def refusal(of: DeadLetter, **wanted: Any) -> ReplayRefusedError:
+    with pytest.raises(ReplayRefusedError) as caught:
         prepared(of, **wanted)
     return caught.value
 
@@ -88,7 +88,7 @@ def test_keys_made_of_personal_data_are_hashed_and_sharded_by_what_they_were() -
 
 def test_a_repaired_letter_keeps_its_id_and_its_time_and_says_what_was_changed() -> None:
     of = letter(operations.track("42", "bought", {"plan": "x"}))
-    job, changed = prepared(of, repair=Repair.parse(("attributes.plan=pro",)))
+    job, changed = prepared(of, repair=Patch.parse(("attributes.plan=pro",)))
     document = msgspec.json.decode(job.body)
     assert document["attributes"] == {"plan": "pro"}
     assert (document["id"], document["timestamp"]) == (of.id, ENQUEUED)
@@ -97,14 +97,14 @@ def test_a_repaired_letter_keeps_its_id_and_its_time_and_says_what_was_changed()
 
 def test_a_repair_that_takes_the_time_away_leaves_the_time_it_was_enqueued() -> None:
     of = letter(operations.track("42", "bought", timestamp=1_700_000_000))
-    job, _ = prepared(of, repair=Repair.parse((), ("timestamp",)))
+    job, _ = prepared(of, repair=Patch.parse((), ("timestamp",)))
     assert msgspec.json.decode(job.body)["timestamp"] == ENQUEUED
 
 
 def test_a_repair_is_checked_like_any_other_operation() -> None:
     why = refusal(
         letter(operations.identify("42", {"plan": "x"})),
-        repair=Repair.parse((f"attributes.plan={'y' * 1840}",)),
+        repair=Patch.parse((f"attributes.plan={'y' * 1840}",)),
     )
     assert why.kind == "invalid"
     assert "1,840 bytes; Customer.io takes 1,000" in why.why
@@ -122,12 +122,12 @@ def test_a_repair_is_checked_like_any_other_operation() -> None:
 def test_a_repair_that_makes_it_somebody_elses_or_something_else_is_refused(
     operation: Operation, repair: str
 ) -> None:
-    assert refusal(letter(operation), repair=Repair.parse((repair,))).kind == "keys"
+    assert refusal(letter(operation), repair=Patch.parse((repair,))).kind == "keys"
 
 
 def test_a_repair_may_leave_a_key_out() -> None:
     of = letter(operations.identify("42", {"a": 1}, anonymous_id="a-1"))
-    job, _ = prepared(of, repair=Repair.parse((), ("attributes.anonymous_id",)))
+    job, _ = prepared(of, repair=Patch.parse((), ("attributes.anonymous_id",)))
     assert job.keys == ("id:42",)
 
 
@@ -135,7 +135,7 @@ def test_a_repair_keeps_its_keys_under_a_secret_that_was_changed_since() -> None
     of = letter(
         operations.identify(Person(email="ada@example.com"), {"plan": "x"}), keys=("email:#0",)
     )
-    job, _ = prepared(of, repair=Repair.parse(("attributes.plan=pro",)))
+    job, _ = prepared(of, repair=Patch.parse(("attributes.plan=pro",)))
     assert job.keys == (HASHER.stored("email:ada@example.com"),)
 
 
@@ -149,9 +149,9 @@ def test_an_undecodable_letter_needs_a_document_and_then_becomes_its_job() -> No
         keys=("unknown",),
     )
     assert refusal(of).kind == "undecodable"
-    assert refusal(of, repair=Repair.parse(("attributes.a=1",))).kind == "undecodable"
+    assert refusal(of, repair=Patch.parse(("attributes.a=1",))).kind == "undecodable"
     document = {"type": "person", "identifiers": {"id": "42"}, "action": "event", "name": "bought"}
-    job, _ = prepared(of, repair=Repair(document=document))
+    job, _ = prepared(of, repair=Patch(document=document))
     assert (job.id, job.operation, job.keys) == (of.id, "person.event", ("id:42",))
     assert msgspec.json.decode(job.body)["timestamp"] == ENQUEUED
 

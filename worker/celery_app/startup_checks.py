@@ -15,8 +15,8 @@ from trackrelay.configuration.setting_names import unknown_names
 from trackrelay.worker.delivery.breaker import Breaker
 from trackrelay.worker.delivery.sender import HALTS
 from trackrelay.worker.delivery.workspace_guard import note_refusal
-from trackrelay.worker.queue.queue_agreement import StoresDiffer, agree
-from trackrelay.worker.queue.queue_config import QueueProblem, check_queue
+from trackrelay.worker.queue.queue_agreement import StoresDifferError, agree
+from trackrelay.worker.queue.queue_config import QueueConfigError, check_queue
 from trackrelay.worker.queue.redis_client import connect
 from trackrelay.worker.resources import ask_region
 from trackrelay.worker.settings import Settings, settings
@@ -67,7 +67,7 @@ def _queue(configured: Settings) -> list[str]:
         _agree(client, configured)
         check_queue(client, configured.shards)
         return []
-    except QueueProblem as problem:
+    except QueueConfigError as problem:
         return [str(problem)]
     except (RedisError, OSError) as error:
         log.error("Redis cannot be reached; delivery begins when it can", error=describe(error))
@@ -80,7 +80,7 @@ def _agree(client: redis.Redis, configured: Settings) -> None:
     engine = make_engine(configured, pool_size=1)
     try:
         agree(client, engine, configured)
-    except StoresDiffer as differ:
+    except StoresDifferError as differ:
         # Not fatal: the ticks look again, and delivery begins once somebody has mended it.
         log.error("delivery stopped", message=str(differ))
     except SQLAlchemyError:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from trackrelay.worker.dead_letters.eligibility import Wanted
-from trackrelay.worker.dead_letters.patch import BadRepair, Repair
+from trackrelay.worker.dead_letters.patch import Patch, PatchError
 from trackrelay.worker.storage.dead_letter_queries import Filters
 from trackrelay.worker.storage.key_hasher import KeyHasher
 
@@ -117,8 +117,8 @@ def replay(
     if given["as_document"] and not (given["yes"] or given["dry_run"]):
         raise click.UsageError("--json asks no questions: add --yes, or --dry-run")
     try:
-        wanted = Wanted(repair=Repair.parse(sets, unsets), even_if_newer=even_if_newer)
-    except BadRepair as error:
+        wanted = Wanted(repair=Patch.parse(sets, unsets), even_if_newer=even_if_newer)
+    except PatchError as error:
         raise click.UsageError(str(error)) from None
     with open_stores() as stores:
         replay_letters(stores, chosen(stores.hasher()), wanted, How(**given))

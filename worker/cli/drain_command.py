@@ -11,7 +11,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from trackrelay.worker.queue import queue_config
-from trackrelay.worker.queue.queue_config import QueueProblem
+from trackrelay.worker.queue.queue_config import QueueConfigError
 from trackrelay.worker.queue.queue_length import jobs_queued
 from trackrelay.worker.settings import parse_duration
 from trackrelay.worker.storage.queries.table_sizes import backlog_size
@@ -87,7 +87,7 @@ def drain(timeout: timedelta | None, streams_only: bool) -> None:
 def _left(stores: Stores, streams_only: bool) -> Left:
     config = queue_config.read(stores.redis)
     if config is None:
-        raise QueueProblem("the queue was never set up in this Redis: run `trackrelay migrate`")
+        raise QueueConfigError("the queue was never set up in this Redis: run `trackrelay migrate`")
     # In the order of a job's road: what moves on meanwhile counts twice rather than not at all.
     in_outbox = (
         stores.outbox.waiting(config.generation).jobs

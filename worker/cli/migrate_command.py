@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from trackrelay.worker.queue import bootstrap, queue_config
 from trackrelay.worker.queue.queue_agreement import difference
 from trackrelay.worker.queue.queue_config import QueueConfig
-from trackrelay.worker.queue.shard_migration import CannotReshard, Resharding
+from trackrelay.worker.queue.shard_migration import Resharder, ReshardError
 from trackrelay.worker.storage import queue_record, schema
 from trackrelay.worker.storage.queries.table_sizes import totals
 
@@ -73,8 +73,8 @@ def _adopt(stores: Stores, yes: bool) -> None:
         click.echo(f"{problem[:1].upper()}{problem[1:]}.", err=True)
         click.confirm("Do they belong together?", abort=True, err=True)
     try:
-        Resharding(stores.engine, stores.redis, stores.settings, stores.hasher()).adopt()
-    except CannotReshard as why:
+        Resharder(stores.engine, stores.redis, stores.settings, stores.hasher()).adopt()
+    except ReshardError as why:
         raise CommandFailed(f"the queue was not adopted: {why}") from None
     click.echo(
         f"Adopted:  the queue in Redis, {count(config.shards, 'shard')}, with what waits in Postgres"
@@ -117,7 +117,7 @@ def _down(stores: Stores, revision: str, yes: bool) -> None:
     with stores.engine.connect() as connection:
         try:
             schema.downgrade(connection, revision)
-        except schema.UnknownRevision as error:
+        except schema.UnknownRevisionError as error:
             raise CommandFailed(str(error)) from None
         connection.commit()
     say(

@@ -9,7 +9,7 @@ import click
 from trackrelay.queue.redis_keys import MOVING
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.queue.queue_config import QueueConfig
-from trackrelay.worker.queue.shard_migration import CannotReshard, Resharding
+from trackrelay.worker.queue.shard_migration import Resharder, ReshardError
 from trackrelay.worker.settings import Settings
 
 from .common.command_errors import CommandFailed
@@ -70,10 +70,10 @@ def _reshard(stores: Stores, shards: int) -> QueueConfig:
                 say(f"trackrelay: {what}", err=True)
 
         try:
-            return Resharding(
+            return Resharder(
                 stores.engine, stores.redis, stores.settings, stores.hasher(), report
             ).run(shards)
-        except CannotReshard as why:
+        except ReshardError as why:
             raise CommandFailed(f"the number of shards was not changed: {why}") from None
         except KeyboardInterrupt:
             raise CommandFailed(

@@ -14,12 +14,12 @@ from trackrelay.operations.keys import shard_of
 from trackrelay.operations.operation import Operation
 from trackrelay.operations.validation import check
 from trackrelay.worker.delivery.intake import stamped
-from trackrelay.worker.storage.dead_letter_queries import Letter, State
+from trackrelay.worker.storage.dead_letter_queries import DeadLetter, State
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.replay import Later, Superseded
 from trackrelay.worker.storage.stored_job import Job
 
-from .patch import BadRepair, Repair, changes
+from .patch import Patch, PatchError, changes
 
 Kind = Literal[
     "missing", "state", "undecodable", "repair", "invalid", "keys", "delivered", "removed", "newer"
@@ -34,7 +34,7 @@ _CARRY_THEIR_TIME = {"person.identify", "delivery.metric"}
 class Wanted:
     """How letters are to be replayed."""
 
-    repair: Repair = field(default_factory=Repair)
+    repair: Patch = field(default_factory=Patch)
     #: Replay even what a later job of the same key has overtaken. Never what a delete or a suppression has.
     even_if_newer: bool = False
     #: Letters in another state are refused.
@@ -53,7 +53,7 @@ class Refused:
     later: Later | None = None
 
 
-class CannotReplay(Exception):
+class ReplayRefusedError(Exception):
     """Why a letter is not replayed."""
 
     def __init__(self, kind: Kind, why: str, later: Later | None = None) -> None:
@@ -62,18 +62,18 @@ class CannotReplay(Exception):
         self.why = why
         self.later = later
 
-    def refused(self, letter: Letter) -> Refused:
+    def refused(self, letter: DeadLetter) -> Refused:
         """The same, said of ``letter``."""
         return Refused(letter.id, letter.operation, self.kind, self.why, self.later)
 
 
 def prepare(
-    letter: Letter, wanted: Wanted, queue_shards: int, hasher: KeyHasher, now: float
+    letter: DeadLetter, wanted: Wanted, queue_shards: int, hasher: KeyHasher, now: float
 ) -> tuple[Job, list[dict[str, Any]]]:
     """The job that ``letter`` becomes, its age beginning ``now``, and what the repair changed in its document.
 
     Raises:
-        CannotReplay: it is in no state for it, has no document, or would not pass the checks.
+        ReplayRefusedError: it is in no state for it, has no document, or would not pass the checks.
     """
     _check_state(letter, wanted)
     before = letter.document
@@ -103,26 +103,30 @@ def prepare(
     return job, list(changes(before or {}, after)) if wanted.repair else []
 
 
-def _check_state(letter: Letter, wanted: Wanted) -> None:
+def _check_state(letter: DeadLetter, wanted: Wanted) -> None:
     if letter.state in wanted.states:
         return
     match letter.state:
         case "discarded":
-            raise CannotReplay(
+            raise ReplayRefusedError(
                 "state",
                 f"it was discarded {_when(letter.updated_at)}; --state discarded replays it",
             )
         case "delivered":
-            raise CannotReplay("state", f"it was replayed and delivered {_when(letter.updated_at)}")
+            raise ReplayRefusedError(
+                "state", f"it was replayed and delivered {_when(letter.updated_at)}"
+            )
         case _:
-            raise CannotReplay("state", f"it is {letter.state} since {_when(letter.updated_at)}")
+            raise ReplayRefusedError(
+                "state", f"it is {letter.state} since {_when(letter.updated_at)}"
+            )
 
 
 def _repaired(
-    letter: Letter, before: dict[str, Any] | None, repair: Repair
+    letter: DeadLetter, before: dict[str, Any] | None, repair: Patch
 ) -> tuple[Operation, dict[str, Any]]:
     if before is None and repair.document is None:
-        raise CannotReplay(
+        raise ReplayRefusedError(
             "undecodable",
             "it could not be decoded, so there is nothing to send; supply its document with --edit",
         )
@@ -131,13 +135,13 @@ def _repaired(
         return check(
             _own(letter, after), id=letter.id, idempotency_key=letter.idempotency_key
         ), after
-    except BadRepair as error:
-        raise CannotReplay("repair", str(error)) from None
+    except PatchError as error:
+        raise ReplayRefusedError("repair", str(error)) from None
     except InvalidOperation as error:
-        raise CannotReplay("invalid", str(error)) from None
+        raise ReplayRefusedError("invalid", str(error)) from None
 
 
-def _own(letter: Letter, document: dict[str, Any]) -> dict[str, Any]:
+def _own(letter: DeadLetter, document: dict[str, Any]) -> dict[str, Any]:
     # The id that the caller gave a refused event may be another job's by now.
     return {
         name: value
@@ -146,7 +150,7 @@ def _own(letter: Letter, document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def same_call(letter: Letter, wanted: Wanted) -> str | None:
+def same_call(letter: DeadLetter, wanted: Wanted) -> str | None:
     """Return the id of the job that a refused call would have been, by its idempotency key or its own id; None: it has neither.
 
     ``letter`` can be replayed as ``wanted``.
@@ -165,23 +169,23 @@ def same_call(letter: Letter, wanted: Wanted) -> str | None:
 
 
 def _check_same(
-    letter: Letter, before: Any, operation: Operation, keys: Sequence[str], hasher: KeyHasher
+    letter: DeadLetter, before: Any, operation: Operation, keys: Sequence[str], hasher: KeyHasher
 ) -> None:
     # Order belongs to the key. Leaving one out harms nobody's; another person's operation is another job.
     if operation.name != letter.operation:
-        raise CannotReplay(
+        raise ReplayRefusedError(
             "keys",
             f"the repair makes it {operation.name}; enqueue that as a job of its own, and discard this",
         )
     if not set(keys) <= {*letter.keys, *_keys_of(before, letter, hasher)}:
-        raise CannotReplay(
+        raise ReplayRefusedError(
             "keys",
             f"the repair makes it an operation of somebody else ({', '.join(keys)} in place of {', '.join(letter.keys)}), whose "
             "order it would break; enqueue that as a job of its own, and discard this",
         )
 
 
-def _keys_of(document: Any, letter: Letter, hasher: KeyHasher) -> set[str]:
+def _keys_of(document: Any, letter: DeadLetter, hasher: KeyHasher) -> set[str]:
     # As they are hashed today: the secret may have been another one when the letter was written.
     try:
         return {hasher.stored(key) for key in check(document, id=letter.id).keys}
@@ -189,24 +193,24 @@ def _keys_of(document: Any, letter: Letter, hasher: KeyHasher) -> set[str]:
         return set()
 
 
-def _body(letter: Letter, operation: Operation) -> bytes:
+def _body(letter: DeadLetter, operation: Operation) -> bytes:
     return stamped(operation.body, int(letter.enqueued_at)) if operation.stamp else operation.body
 
 
-def superseded_by(job: Job, by: Superseded, *, even_if_newer: bool) -> CannotReplay | None:
+def superseded_by(job: Job, by: Superseded, *, even_if_newer: bool) -> ReplayRefusedError | None:
     """Why ``job`` comes too late, if it does."""
     if by.delivered:
-        return CannotReplay(
+        return ReplayRefusedError(
             "delivered", "a job with this id was delivered meanwhile: it was enqueued again"
         )
     if by.waiting:
-        return CannotReplay("state", "its job was enqueued again, and waits to be delivered")
+        return ReplayRefusedError("state", "its job was enqueued again, and waits to be delivered")
     if by.removal:
         why = f"{_named(by.removal)}: it would bring the person back"
-        return CannotReplay("removed", why, by.removal)
+        return ReplayRefusedError("removed", why, by.removal)
     if by.job and not even_if_newer and not carries_its_time(job.operation):
         why = f"{_named(by.job)}: it would undo what is newer (--even-if-newer replays it all the same)"
-        return CannotReplay("newer", why, by.job)
+        return ReplayRefusedError("newer", why, by.job)
     return None
 
 

@@ -18,7 +18,7 @@ _STEP = re.compile(r'\.?(?P<name>[^.\[\]"]+)|\[(?P<place>\d+)\]|\.?(?P<quoted>"(
 _MISSING: Any = object()
 
 
-class BadRepair(Exception):
+class PatchError(Exception):
     """What was asked for cannot be done to this document, or means nothing."""
 
 
@@ -26,21 +26,21 @@ def parse_path(text: str) -> Path:
     """``attributes.plan``, ``attributes.items[0].price``; a name with a dot in it is quoted: ``attributes."a.b"``.
 
     Raises:
-        BadRepair: it is no path.
+        PatchError: it is no path.
     """
     steps: list[str | int] = []
     end = 0
     while end < len(text):
         found = _STEP.match(text, end)
         if found is None or (found[0].startswith(".") and not steps):
-            raise BadRepair(
+            raise PatchError(
                 f'{text!r} is no path; write attributes.plan, items[0].price or attributes."a.b"'
             )
         name, place, quoted = found.group("name", "place", "quoted")
         steps.append(int(place) if place else _unquoted(quoted, text) if quoted else name)
         end = found.end()
     if not steps:
-        raise BadRepair("a path names at least one field, such as attributes.plan")
+        raise PatchError("a path names at least one field, such as attributes.plan")
     return tuple(steps)
 
 
@@ -48,7 +48,7 @@ def _unquoted(quoted: str, text: str) -> str:
     try:
         return str(decode_json(quoted))
     except NotJsonError:
-        raise BadRepair(f"{text!r}: {quoted} is no JSON text") from None
+        raise PatchError(f"{text!r}: {quoted} is no JSON text") from None
 
 
 def written(path: Path) -> str:
@@ -64,7 +64,7 @@ def written(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Repair:
+class Patch:
     """What is changed in a document; empty: nothing."""
 
     #: Where, and the value that stands there afterwards.
@@ -77,11 +77,11 @@ class Repair:
         return bool(self.sets or self.unsets or self.document is not None)
 
     @classmethod
-    def parse(cls, sets: tuple[str, ...] = (), unsets: tuple[str, ...] = ()) -> Repair:
+    def parse(cls, sets: tuple[str, ...] = (), unsets: tuple[str, ...] = ()) -> Patch:
         """From ``PATH=VALUE`` and ``PATH``. A value is JSON; what is no JSON is text.
 
         Raises:
-            BadRepair: one of them means nothing.
+            PatchError: one of them means nothing.
         """
         return cls(
             tuple(_assignment(each) for each in sets), tuple(parse_path(each) for each in unsets)
@@ -91,12 +91,12 @@ class Repair:
         """The repaired document; ``before`` stays as it is.
 
         Raises:
-            BadRepair: the document has no place for it, or there is none.
+            PatchError: the document has no place for it, or there is none.
         """
         if self.document is not None:
             return self.document
         if before is None:
-            raise BadRepair(
+            raise PatchError(
                 "it could not be decoded, so there is no document to change; supply one with --edit"
             )
         after = msgspec.json.decode(msgspec.json.encode(before))
@@ -110,7 +110,7 @@ class Repair:
 def _assignment(text: str) -> tuple[Path, Any]:
     path, separator, value = text.partition("=")
     if not separator:
-        raise BadRepair(f"{text!r} has no value; write {text}=VALUE")
+        raise PatchError(f"{text!r} has no value; write {text}=VALUE")
     try:
         return parse_path(path.strip()), decode_json(value)
     except NotJsonError:
@@ -121,7 +121,7 @@ def _set(document: Any, path: Path, value: Any) -> None:
     holder, last = _holder(document, path, make=True), path[-1]
     if isinstance(holder, list) and isinstance(last, int) and last >= len(holder):
         if last > len(holder):
-            raise BadRepair(f"{written(path)}: the list has {len(holder)} values")
+            raise PatchError(f"{written(path)}: the list has {len(holder)} values")
         holder.append(value)
     else:
         holder[last] = value
@@ -144,7 +144,7 @@ def _holder(document: Any, path: Path, *, make: bool) -> Any:
             return None
     wanted = list if isinstance(path[-1], int) else dict
     if not isinstance(current, wanted):
-        raise BadRepair(
+        raise PatchError(
             f"{written(path[:-1])} is {_kind(current)}: nothing can be named {path[-1]!r} in it"
         )
     return current
@@ -155,7 +155,7 @@ def _inside(current: Any, step: str | int, path: Path, *, make: bool) -> Any:
         return current.setdefault(step, {}) if make else current.get(step, _MISSING)
     if isinstance(current, list) and isinstance(step, int) and step < len(current):
         return current[step]
-    raise BadRepair(f"{written(path)} is not there")
+    raise PatchError(f"{written(path)} is not there")
 
 
 def _kind(value: Any) -> str:

@@ -17,9 +17,9 @@ from trackrelay.worker.delivery.intake import refuse_unstorable
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import dead_letters
-from trackrelay.worker.storage.dead_letters import Death
+from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.key_hasher import KeyHasher
-from trackrelay.worker.storage.sanitize import plain
+from trackrelay.worker.storage.sanitize import sanitize_text
 from trackrelay.worker.storage.stored_job import Job
 
 log = structlog.get_logger("trackrelay.worker")
@@ -48,7 +48,9 @@ def keep_refused(resources: Resources) -> int:
     return done
 
 
-def death_of(job: RefusedJob, data: bytes, at: float, lane: Lane, hasher: KeyHasher) -> Death:
+def death_of(
+    job: RefusedJob, data: bytes, at: float, lane: Lane, hasher: KeyHasher
+) -> NewDeadLetter:
     """Return the dead letter of the refused operation in an entry.
 
     Args:
@@ -60,9 +62,9 @@ def death_of(job: RefusedJob, data: bytes, at: float, lane: Lane, hasher: KeyHas
     """
     refuse_unstorable(data, [job])
     call = _call.decode(job.body)
-    keys = tuple(hasher.stored(plain(key) or "") for key in call.keys[:2])
+    keys = tuple(hasher.stored(sanitize_text(key) or "") for key in call.keys[:2])
     was = f"allowed: {call.limit or 'something else'}; it was {call.actual or 'not'}"
-    return Death(
+    return NewDeadLetter(
         job=Job(
             id=job.id,
             # Of a call whose type and action are not known, a dot is left.
@@ -98,7 +100,7 @@ def _is_newer(fields: dict[bytes, bytes]) -> bool:
     return version.isdigit() and len(version) < 10 and int(version) > FORMAT_VERSION
 
 
-def _death(hasher: KeyHasher, entry: bytes, fields: dict[bytes, bytes]) -> Death:
+def _death(hasher: KeyHasher, entry: bytes, fields: dict[bytes, bytes]) -> NewDeadLetter:
     at = int(entry.partition(b"-")[0]) / 1000
     try:
         data = fields[b"j"]
@@ -108,7 +110,7 @@ def _death(hasher: KeyHasher, entry: bytes, fields: dict[bytes, bytes]) -> Death
         return _undecodable(entry.decode(), fields, at, f"{type(error).__name__}: {error}")
 
 
-def _undecodable(entry: str, fields: dict[bytes, bytes], at: float, error: str) -> Death:
+def _undecodable(entry: str, fields: dict[bytes, bytes], at: float, error: str) -> NewDeadLetter:
     raw = msgspec.json.encode(
         {str(name, "latin-1"): str(value, "latin-1") for name, value in fields.items()}
     )
@@ -122,10 +124,10 @@ def _undecodable(entry: str, fields: dict[bytes, bytes], at: float, error: str) 
         enqueued_at=at,
         age_from=at,
     )
-    return Death(job=job, reason="undecodable", error=error, raw=raw)
+    return NewDeadLetter(job=job, reason="undecodable", error=error, raw=raw)
 
 
-def _insert(resources: Resources, deaths: Sequence[Death]) -> None:
+def _insert(resources: Resources, deaths: Sequence[NewDeadLetter]) -> None:
     try:
         with resources.engine.begin() as connection:
             new = dead_letters.insert_new(connection, deaths)
@@ -142,7 +144,7 @@ def _insert(resources: Resources, deaths: Sequence[Death]) -> None:
             )
 
 
-def _insert_alone(resources: Resources, death: Death) -> None:
+def _insert_alone(resources: Resources, death: NewDeadLetter) -> None:
     try:
         with resources.engine.begin() as connection:
             dead_letters.insert_new(connection, [death])

@@ -14,14 +14,14 @@ from redis.exceptions import RedisError
 
 from trackrelay.queue.redis_keys import MOVING
 from trackrelay.worker.delivery.shard_queue import last_entries, wake_shard
-from trackrelay.worker.queue.queue_config import QueueProblem, check_queue
+from trackrelay.worker.queue.queue_config import QueueConfigError, check_queue
 from trackrelay.worker.storage import dead_letter_queries, replay, shards
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.replay import Replay
 
 from .eligibility import (
-    CannotReplay,
     Refused,
+    ReplayRefusedError,
     Wanted,
     happened_at,
     prepare,
@@ -120,7 +120,7 @@ class Replayer:
         Refused ones stay as they are and stop nobody.
 
         Raises:
-            QueueProblem: the queue is not set up, or its number of shards is being changed.
+            QueueConfigError: the queue is not set up, or its number of shards is being changed.
         """
         return self._in_chunks(ids, wanted, dry=False)
 
@@ -165,13 +165,13 @@ class Replayer:
         return Outcome(len(ids), ready, refused)
 
     def _prepare(
-        self, found: Sequence[dead_letter_queries.Letter], wanted: Wanted, queue_shards: int
+        self, found: Sequence[dead_letter_queries.DeadLetter], wanted: Wanted, queue_shards: int
     ) -> tuple[list[Replay], list[Refused]]:
         ready, refused, now = [], [], time.time()
         for letter in found:
             try:
                 job, changes = prepare(letter, wanted, queue_shards, self._hasher, now)
-            except CannotReplay as why:
+            except ReplayRefusedError as why:
                 refused.append(why.refused(letter))
                 continue
             event = {
@@ -193,13 +193,15 @@ class Replayer:
         wanted = {shard for each in ready for shard in each.job.shards}
         locked = shards.lock(connection, sorted(wanted))
         if wanted - locked.keys():
-            raise shards.ShardMissing(
+            raise shards.ShardMissingError(
                 f"the database knows no shard {min(wanted - locked.keys())}: run `trackrelay migrate`"
             )
         if check_queue(self._client, None).shards != queue_shards:
-            raise QueueProblem("the queue's number of shards was changed just now: replay again")
+            raise QueueConfigError(
+                "the queue's number of shards was changed just now: replay again"
+            )
         if self._client.exists(MOVING):
-            raise QueueProblem(
+            raise QueueConfigError(
                 "the queue's number of shards is being changed: replay again when that is done"
             )
         return locked
@@ -229,7 +231,7 @@ class Replayer:
         # No sooner: now that the shards' rows are held, what is enqueued but not read yet cannot slip in ahead of a replay unseen.
         enqueued = last_entries(self._client, sorted(locked), "bulk")
         marked = replay.replay(connection, ready, locked, enqueued, self._merge_delay_s)
-        changed = CannotReplay("state", "somebody else changed it just now; look at it again")
+        changed = ReplayRefusedError("state", "somebody else changed it just now; look at it again")
         return (
             [each for each in ready if each.letter.id in marked],
             [changed.refused(each.letter) for each in ready if each.letter.id not in marked],

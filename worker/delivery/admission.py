@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.storage.backlog import Waiting
+from trackrelay.worker.storage.backlog import BacklogItem
 from trackrelay.worker.storage.stored_job import Job
 
 from .breaker import Standings
@@ -19,7 +19,7 @@ class Admission:
 
     ready: list[Job] = field(default_factory=list)
     #: New jobs, which go to the backlog. Those that came out of it stay there as they are.
-    waiting: list[Waiting] = field(default_factory=list)
+    waiting: list[BacklogItem] = field(default_factory=list)
 
 
 def choose_probes(jobs: Sequence[Job], standings: Standings) -> dict[Family, Job]:
@@ -60,5 +60,5 @@ def admit(jobs: Sequence[Job], standings: Standings, probes: Mapping[Family, Job
             reason = "halted" if state == "halted" else "breaker"
         blocked.update(job.keys)
         if not job.from_backlog:
-            admission.waiting.append(Waiting(job=job, reason=reason))
+            admission.waiting.append(BacklogItem(job=job, reason=reason))
     return admission

@@ -17,12 +17,13 @@ from trackrelay.queue.redis_keys import Lane
 from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.storage import due_jobs, duplicate_check, ledger, settlement
-from trackrelay.worker.storage.backlog import Waiting
-from trackrelay.worker.storage.isolation import settle_apart
-from trackrelay.worker.storage.scan_cursor import Sweep
+from trackrelay.worker.storage.backlog import BacklogItem
+from trackrelay.worker.storage.duplicate_check import DueFilter
+from trackrelay.worker.storage.isolation import settle_separately
+from trackrelay.worker.storage.scan_cursor import ScanCursor
 from trackrelay.worker.storage.settlement import Settlement
 from trackrelay.worker.storage.shards import Takeover
-from trackrelay.worker.storage.storable_jobs import is_of_the_data
+from trackrelay.worker.storage.storable_jobs import is_data_error
 from trackrelay.worker.storage.stored_job import Job
 
 from .admission import admit
@@ -106,7 +107,7 @@ class Delivery:
         executor: Executor,
         rules: Rules,
         takeover: Takeover,
-        sweeps: Mapping[Lane, Sweep],
+        sweeps: Mapping[Lane, ScanCursor],
     ) -> None:
         self._queue = queue
         self._engine = engine
@@ -130,7 +131,7 @@ class Delivery:
         """Take what ``lane`` has, and settle it. Returns whether there was anything.
 
         Raises:
-            LeaseLost, LeaseGone, FenceLost: the shard is another worker's; whatever was in hand is its to settle.
+            LeaseLost, LeaseGone, FenceLostError: the shard is another worker's; whatever was in hand is its to settle.
         """
         standings = self._sender.ask(self._breaker.standings(may_probe=self._may_probe(lane)))
         try:
@@ -218,7 +219,7 @@ class Delivery:
         began = time.monotonic()
         start = state.sweep.start(began)
         with self._engine.connect() as connection:
-            found = due_jobs.look(
+            found = due_jobs.select_due(
                 connection, self._queue.shard, intake.lane, most, start, state.families
             )
         # Only a look from the beginning can tell that nothing is.
@@ -259,20 +260,19 @@ class Delivery:
         ids, keys = [job.id for job in fresh], list({key for job in fresh for key in job.keys})
         try:
             with self._engine.connect() as connection:
-                stores = duplicate_check.look_up(
+                stores = duplicate_check.find_duplicates(
                     connection,
                     self._queue.shard,
                     intake.lane,
                     ids,
                     keys,
-                    due_from,
-                    standings.may_send,
+                    None if due_from is None else DueFilter(due_from, standings.may_send),
                 )
         except Exception as error:
-            if not (intake.killed_its_workers and is_of_the_data(error)):
+            if not (intake.killed_its_workers and is_data_error(error)):
                 raise
             # Postgres does not even take the question, and did not before: they become dead letters without it.
-            stores = duplicate_check.Known(frozenset(), frozenset(), has_due=True)
+            stores = duplicate_check.DuplicateCheck(frozenset(), frozenset(), has_due=True)
         if due_from is not None and not stores.has_due:
             state.sweep.asked(due_from, began, time.monotonic())
         state.has_due = state.has_due or stores.has_due
@@ -301,7 +301,7 @@ class Delivery:
         intake.aside.waiting += kept.waiting
         if intake.must_part:
             # In the backlog each of them is handed out, and counted, by itself.
-            intake.aside.waiting += [Waiting(job=job, reason="isolated") for job in kept.ready]
+            intake.aside.waiting += [BacklogItem(job=job, reason="isolated") for job in kept.ready]
             self._sender.nothing_to_probe(standings)
             return []
         if len(standings.may_send) < len(ALL_FAMILIES) or standings.probing:
@@ -323,7 +323,7 @@ class Delivery:
             standing = standings.of(job.family)
             if standing.state != "closed" or not standing.recovered:
                 return None
-            return max(self._takeover.family_possible_since(job.family), standing.recovered)
+            return max(self._takeover.family_resumed_at(job.family), standing.recovered)
 
         young, dead = expired(ready, now, self._rules.max_age_s, possible_since)
         intake.aside.dead += dead
@@ -424,9 +424,9 @@ class Delivery:
                 )
                 failpoint("before_commit")
         except Exception as error:
-            if not is_of_the_data(error):
+            if not is_data_error(error):
                 raise
-            self.paused = settle_apart(
+            self.paused = settle_separately(
                 self._engine, self._holder, outcome, self._rules.merge_delay_s
             )
         failpoint("after_settle")
@@ -469,7 +469,7 @@ class _ServerClock:
 
 @dataclass(slots=True)
 class _LaneState:
-    sweep: Sweep
+    sweep: ScanCursor
     #: Those of which something could be sent in the last read.
     families: frozenset[Family] = ALL_FAMILIES
     pending: bool = True

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from trackrelay.queue.redis_keys import LANES, stream
 from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 from trackrelay.worker.storage import shards
-from trackrelay.worker.storage.scan_cursor import Sweep
+from trackrelay.worker.storage.scan_cursor import ScanCursor
 from trackrelay.worker.storage.stored_job import Job
 
 from .breaker import Breaker, Standing, Standings
@@ -39,7 +39,7 @@ def empty(
         renew: called after each round.
 
     Raises:
-        LeaseLost, FenceLost: it took too long, or a worker holds the shard; what was in hand is still in the stream.
+        LeaseLost, FenceLostError: it took too long, or a worker holds the shard; what was in hand is still in the stream.
         NewerFormat: an entry is of a newer format.
     """
     queue = _ShardToEmpty(client, shard)
@@ -73,7 +73,7 @@ def _hold(queue: _ShardToEmpty, engine: sa.Engine, decoder: Decoder, rules: Rule
         executor=_NO_THREADS,
         rules=rules,
         takeover=takeover,
-        sweeps={lane: Sweep() for lane in LANES},
+        sweeps={lane: ScanCursor() for lane in LANES},
     )
 
 

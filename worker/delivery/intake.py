@@ -15,15 +15,15 @@ from trackrelay.operations.keys import shard_of
 from trackrelay.queue.job import FORMAT_VERSION, decode_entry
 from trackrelay.queue.job import Job as WireJob
 from trackrelay.queue.redis_keys import Lane
-from trackrelay.worker.storage.backlog import Waiting
-from trackrelay.worker.storage.dead_letters import Death
-from trackrelay.worker.storage.duplicate_check import Known
+from trackrelay.worker.storage.backlog import BacklogItem
+from trackrelay.worker.storage.dead_letters import NewDeadLetter
+from trackrelay.worker.storage.duplicate_check import DuplicateCheck
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.storable_jobs import (
     MAX_BODY_BYTES,
     MAX_KEY_BYTES,
     MAX_MS,
-    why_no_body,
+    unstorable_body_reason,
 )
 from trackrelay.worker.storage.stored_job import Job
 
@@ -53,7 +53,7 @@ class Decoded:
 
     jobs: list[Job] = field(default_factory=list)
     #: Entries that could not be decoded.
-    undecodable: list[Death] = field(default_factory=list)
+    undecodable: list[NewDeadLetter] = field(default_factory=list)
     #: Entries that were deleted behind our back: nothing is left to deliver.
     vanished: list[str] = field(default_factory=list)
 
@@ -162,7 +162,7 @@ class Decoder:
             entry=place.entry,
         )
 
-    def _undecodable(self, entry: RawEntry, shard: int, lane: Lane, error: str) -> Death:
+    def _undecodable(self, entry: RawEntry, shard: int, lane: Lane, error: str) -> NewDeadLetter:
         fields = entry.fields or {b"v": entry.version or b"", b"j": entry.data or b""}
         raw = msgspec.json.encode({_latin(name): _latin(value) for name, value in fields.items()})
         if cut := sum(
@@ -180,7 +180,7 @@ class Decoder:
             age_from=entry.at,
             entry=entry.id,
         )
-        return Death(job=job, reason="undecodable", error=error[: 2 * MAX_ERROR], raw=raw)
+        return NewDeadLetter(job=job, reason="undecodable", error=error[: 2 * MAX_ERROR], raw=raw)
 
 
 def _latin(part: bytes) -> str:
@@ -213,7 +213,7 @@ def refuse_unstorable(data: bytes, wire: Sequence[WireJob]) -> None:
             raise ValueError("a job's id is not a ULID")
         if may_hold_nul and any("\0" in text for text in (job.operation, *job.keys, *_texts(job))):
             raise ValueError("a NUL outside of the document")
-        if is_large and (why := why_no_body(bytes(job.body))):
+        if is_large and (why := unstorable_body_reason(bytes(job.body))):
             raise ValueError(why)
 
 
@@ -227,7 +227,7 @@ def stamped(body: bytes, timestamp: int) -> bytes:
     return b'%s%s"timestamp":%d}' % (head, b"" if head.endswith(b"{") else b",", timestamp)
 
 
-def drop_repeats(jobs: Sequence[Job], known: Known) -> list[Job]:
+def drop_repeats(jobs: Sequence[Job], known: DuplicateCheck) -> list[Job]:
     """Those jobs that the stores do not know, each once: the first wins. Jobs out of the backlog are known by nature."""
     seen: set[str] = set()
     fresh = []
@@ -244,7 +244,7 @@ class Sorted:
     """Which jobs may be tried now, and which may not."""
 
     ready: list[Job] = field(default_factory=list)
-    waiting: list[Waiting] = field(default_factory=list)
+    waiting: list[BacklogItem] = field(default_factory=list)
 
 
 def keep_back(jobs: Sequence[Job], waiting_keys: Iterable[str]) -> Sorted:
@@ -260,25 +260,25 @@ def keep_back(jobs: Sequence[Job], waiting_keys: Iterable[str]) -> Sorted:
             # It is due, so it is first for its keys; what comes after it may follow in the same read only out of the backlog.
             result.ready.append(job)
         elif not blocked.isdisjoint(job.keys):
-            result.waiting.append(Waiting(job=job, reason="key_waits"))
+            result.waiting.append(BacklogItem(job=job, reason="key_waits"))
             blocked.update(job.keys)
         elif job.crosses_shards or job.operation == "person.merge":
-            result.waiting.append(Waiting(job=job, reason="two_keys"))
+            result.waiting.append(BacklogItem(job=job, reason="two_keys"))
             blocked.update(job.keys)
         else:
             result.ready.append(job)
     return result
 
 
-def crashed(job: Job, deliveries: int) -> Death:
+def crashed(job: Job, deliveries: int) -> NewDeadLetter:
     """The dead letter of a job that took its workers with it."""
     error = f"its stream entry was handed out {deliveries} times, at last alone, and never settled: it may kill its workers"
-    return Death(job=job, reason="crashed", error=error)
+    return NewDeadLetter(job=job, reason="crashed", error=error)
 
 
 def expired(
     jobs: Sequence[Job], now: float, max_age_s: float, possible_since: Callable[[Job], float | None]
-) -> tuple[list[Job], list[Death]]:
+) -> tuple[list[Job], list[NewDeadLetter]]:
     """Split ``jobs`` in those that may still be delivered and those that are too old.
 
     Age counts from enqueueing, from the last replay, or from when delivery became possible again, whichever is latest.
@@ -289,7 +289,7 @@ def expired(
             does not expire.
     """
     young: list[Job] = []
-    deaths: list[Death] = []
+    deaths: list[NewDeadLetter] = []
     for job in jobs:
         since = possible_since(job)
         age = now - max(job.age_from, since) if since is not None else 0.0
@@ -299,6 +299,8 @@ def expired(
         hours, limit = age / 3600, max_age_s / 3600
         error = f"it is {hours:,.1f} hours old; TRACKRELAY_MAX_AGE is {limit:,.1f} hours"
         deaths.append(
-            Death(job=job, reason="expired", error=error, history=({"at": now, "what": "expired"},))
+            NewDeadLetter(
+                job=job, reason="expired", error=error, history=({"at": now, "what": "expired"},)
+            )
         )
     return young, deaths

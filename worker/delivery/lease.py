@@ -15,8 +15,8 @@ from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import hash_secret, shards
 from trackrelay.worker.storage.hash_secret import HashSecretChangedError
-from trackrelay.worker.storage.shards import FenceLost, Takeover
-from trackrelay.worker.storage.storable_jobs import is_of_the_data
+from trackrelay.worker.storage.shards import FenceLostError, Takeover
+from trackrelay.worker.storage.storable_jobs import is_data_error
 
 from .cycle import Delivery
 from .intake import NewerFormat
@@ -29,7 +29,7 @@ log = structlog.get_logger("trackrelay.delivery")
 #: A holder wakes a successor and leaves after this time, so that shards without a holder come first.
 SLICE_S = 5.0
 
-_LOST = (LeaseLost, LeaseGone, FenceLost)
+_LOST = (LeaseLost, LeaseGone, FenceLostError)
 #: Redis or Postgres failed: the entries in hand have nothing to do with it, unless it is they that Postgres does not take.
 _OUR_STORES = (RedisError, SQLAlchemyError, OSError)
 
@@ -53,11 +53,11 @@ def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
         delivery.give_back()
         # Until the upgrade nobody may deliver what is in there: that time is not age.
         with resources.engine.begin() as connection:
-            shards.possible_again(connection)
+            shards.mark_delivery_resumed(connection)
         queue.leave("quiet")
     except BaseException as error:
         # Whatever it was, the successor begins with what is pending. It is not called at once: the cause may still be there.
-        if isinstance(error, _OUR_STORES) and not is_of_the_data(error):
+        if isinstance(error, _OUR_STORES) and not is_data_error(error):
             delivery.give_back()
         queue.leave("quiet")
         raise

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from trackrelay.worker.storage.backlog import Waiting
-from trackrelay.worker.storage.dead_letters import Death
+from trackrelay.worker.storage.backlog import BacklogItem
+from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.settlement import Settlement
 from trackrelay.worker.storage.stored_job import Job
 from trackrelay.worker.track_api.responses import Refusal
@@ -97,14 +97,14 @@ def settlement_of(
             case Untried(job, reason, message):
                 if not job.from_backlog:
                     settlement.waiting.append(
-                        Waiting(job=job, reason=reason, error=message or None)
+                        BacklogItem(job=job, reason=reason, error=message or None)
                     )
             case Failed():
                 _add_failed(settlement, each, now, max_attempts, fraction)
     return settlement
 
 
-def _rejected(job: Job, refusal: Refusal, now: float) -> Death:
+def _rejected(job: Job, refusal: Refusal, now: float) -> NewDeadLetter:
     event: dict[str, Any] = {
         "at": now,
         "what": "rejected",
@@ -114,7 +114,7 @@ def _rejected(job: Job, refusal: Refusal, now: float) -> Death:
     }
     if refusal.errors:
         event["errors"] = [asdict(each) for each in refusal.errors]
-    return Death(
+    return NewDeadLetter(
         job=job.with_(attempts=job.attempts + 1),
         reason="rejected",
         error=refusal.message,
@@ -130,7 +130,7 @@ def _add_failed(
     job = failed.job
     if failed.rate_limited:
         if not job.from_backlog:
-            waiting = Waiting(
+            waiting = BacklogItem(
                 job=job, reason="rate_limited", error=failed.error, status=failed.status
             )
             settlement.waiting.append(waiting)
@@ -143,7 +143,7 @@ def _add_failed(
     together = math.ceil(failed.together / 2) if failed.its_own else failed.together
     changed = job.with_(failed_at=failed.at or now, max_batch=max(1, together))
     settlement.waiting.append(
-        Waiting(job=changed, reason="failed", error=failed.error, status=failed.status)
+        BacklogItem(job=changed, reason="failed", error=failed.error, status=failed.status)
     )
     return None
 
@@ -163,11 +163,13 @@ def _count_attempt(
     if job.attempts >= max_attempts:
         error = f"failed {job.attempts} times by itself while other jobs were delivered; last: {failed.error}"
         settlement.dead.append(
-            Death(job=job, reason="exhausted", error=error, status=failed.status, history=(event,))
+            NewDeadLetter(
+                job=job, reason="exhausted", error=error, status=failed.status, history=(event,)
+            )
         )
         return
     settlement.waiting.append(
-        Waiting(
+        BacklogItem(
             job=job,
             reason="failed",
             error=failed.error,

@@ -16,10 +16,10 @@ from trackrelay.worker.cli.common.command_errors import explain
 from trackrelay.worker.cli.common.command_stores import Stores, open_stores
 from trackrelay.worker.dead_letters.eligibility import Wanted
 from trackrelay.worker.dead_letters.replay_batches import Replayer, Tally
-from trackrelay.worker.queue.queue_config import QueueProblem
+from trackrelay.worker.queue.queue_config import QueueConfigError
 from trackrelay.worker.storage import dead_letter_queries
-from trackrelay.worker.storage.dead_letter_queries import Filters, Letter
-from trackrelay.worker.storage.shards import ShardMissing
+from trackrelay.worker.storage.dead_letter_queries import DeadLetter, Filters
+from trackrelay.worker.storage.shards import ShardMissingError
 
 
 class CannotAct(Exception):
@@ -38,12 +38,12 @@ class Operators:
         with self.stores.engine.connect() as connection:
             return dead_letter_queries.ids(connection, Filters(ids=tuple(ids))) if ids else []
 
-    def letter(self, id: str) -> Letter | None:
+    def letter(self, id: str) -> DeadLetter | None:
         """One dead letter."""
         with self.stores.engine.connect() as connection:
             return next(iter(dead_letter_queries.load(connection, [id])), None)
 
-    def letters(self, ids: Sequence[str]) -> Iterator[Letter]:
+    def letters(self, ids: Sequence[str]) -> Iterator[DeadLetter]:
         """Dead letters, some at a time."""
         with self.stores.engine.connect() as connection:
             for start in range(0, len(ids), 500):
@@ -97,8 +97,8 @@ def acting(user: Any, note: str = "") -> Iterator[Operators]:
         SQLAlchemyError,
         sa.exc.NoSuchModuleError,
         RedisError,
-        QueueProblem,
-        ShardMissing,
+        QueueConfigError,
+        ShardMissingError,
     ) as error:
         raise CannotAct(explain(error) or str(error)) from None
     except TrackRelayError as error:

@@ -11,8 +11,8 @@ from trackrelay.operations.json_values import NotJsonError, decode_json
 from trackrelay.worker.cli.dead_letters.dead_letter_render import document_of
 from trackrelay.worker.cli.dead_letters.editor import TEMPLATE
 from trackrelay.worker.dead_letters.eligibility import Refused, Wanted
-from trackrelay.worker.dead_letters.patch import Repair, changes
-from trackrelay.worker.storage.dead_letter_queries import Letter, State
+from trackrelay.worker.dead_letters.patch import Patch, changes
+from trackrelay.worker.storage.dead_letter_queries import DeadLetter, State
 
 from .actions import Operators
 from .read_only_admin import is_id
@@ -82,7 +82,7 @@ class RepairForm(_ActingForm):
     )
     field_order = ("document", "note", "even_if_newer")
 
-    def __init__(self, letter: Letter, data: Any = None) -> None:
+    def __init__(self, letter: DeadLetter, data: Any = None) -> None:
         self._before = document_of(letter)
         text = json.dumps(
             TEMPLATE if self._before is None else self._before, indent=2, ensure_ascii=False
@@ -124,5 +124,5 @@ class RepairForm(_ActingForm):
 
     def wanted(self, states: frozenset[State]) -> Wanted:
         """How it is to be replayed."""
-        repair = Repair(document=self.cleaned_data["document"])
+        repair = Patch(document=self.cleaned_data["document"])
         return Wanted(repair=repair, even_if_newer=self._even_if_newer(), states=states)

@@ -16,7 +16,7 @@ EVERY_S = 30
 _LOOKED_KEY = PREFIX + "orphans"
 
 
-def take_care(resources: Resources) -> None:
+def recover_orphans(resources: Resources) -> None:
     """Take out what is settled already; what lost its other part is sent without it."""
     if not resources.redis.set(_LOOKED_KEY, 1, nx=True, ex=EVERY_S):
         return

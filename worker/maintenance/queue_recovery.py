@@ -38,7 +38,7 @@ if redis.call('HGET', KEYS[1], 'generation') == ARGV[1] then redis.call('HSET', 
 """
 
 
-def set_up_again(
+def recover_queue(
     client: redis.Redis, engine: sa.Engine, configured: Settings
 ) -> QueueConfig | None:
     """Set the queue up under a new generation if it is gone, and return what stands there now.

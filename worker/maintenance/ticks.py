@@ -13,7 +13,7 @@ from trackrelay.worker.delivery.shard_queue import wake_shard
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.queue import queue_length
 from trackrelay.worker.queue.queue_agreement import (
-    StoresDiffer,
+    StoresDifferError,
     agree,
     resume_delivery,
     stop_delivery,
@@ -38,7 +38,7 @@ def wake_forgotten_shards(resources: Resources) -> list[int]:
     if config is None:
         return []
     with resources.engine.begin() as connection:
-        shards.sign_of_life(connection)
+        shards.record_heartbeat(connection)
         families = resources.breaker.standings(may_probe=None).may_try
         to_try = (
             _with_something_due(connection, resources, config.shards, families)
@@ -56,7 +56,7 @@ def wake_forgotten_shards(resources: Resources) -> list[int]:
 def _agreed(resources: Resources) -> QueueConfig | None:
     try:
         config = agree(resources.redis, resources.engine, resources.settings)
-    except StoresDiffer as differ:
+    except StoresDifferError as differ:
         stop_delivery(resources.redis)
         _say_once(str(differ))
         return None
@@ -80,7 +80,7 @@ def _with_something_due(
         for lane in LANES
     }
     starts = {place: sweep.start(began) for place, sweep in sweeps.items()}
-    found = due_jobs.firsts(connection, starts, families)
+    found = due_jobs.first_due(connection, starts, families)
     ended = time.monotonic()
     for place, seen in found.items():
         sweeps[place].looked(starts[place], seen, began, ended)

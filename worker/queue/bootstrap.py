@@ -9,10 +9,10 @@ import redis
 import sqlalchemy as sa
 
 from trackrelay.worker.storage import queue_record, schema, state
-from trackrelay.worker.storage.advisory_lock import alone
+from trackrelay.worker.storage.advisory_lock import advisory_lock
 
 from .queue_agreement import agree_within
-from .queue_config import QueueConfig, QueueProblem, check_queue, read, set_up
+from .queue_config import QueueConfig, QueueConfigError, check_queue, read, set_up
 
 #: How long one migration waits for another that began before it.
 WAIT_S = 60.0
@@ -32,7 +32,7 @@ def migrate(
     Where Postgres has shards already, it decides: a Redis that lost everything gets as many.
 
     Raises:
-        QueueProblem: the queue has another number of shards than the setting says, Redis and Postgres know different queues,
+        QueueConfigError: the queue has another number of shards than the setting says, Redis and Postgres know different queues,
             or another migration does not end.
     """
     if read(client) is not None:
@@ -64,9 +64,9 @@ def upgrade_tables(engine: sa.Engine) -> None:
 
 @contextmanager
 def _alone(engine: sa.Engine) -> Iterator[None]:
-    with alone(engine, "migrate", wait_s=WAIT_S) as mine:
+    with advisory_lock(engine, "migrate", wait_s=WAIT_S) as mine:
         if not mine:
-            raise QueueProblem(
+            raise QueueConfigError(
                 f"another `trackrelay migrate` has been running for more than {WAIT_S:g} s: try again later"
             )
         yield
@@ -74,7 +74,7 @@ def _alone(engine: sa.Engine) -> Iterator[None]:
 
 def _refuse_other_number(shards: int | None, known: int) -> None:
     if shards is not None and shards != known:
-        raise QueueProblem(
+        raise QueueConfigError(
             f"TRACKRELAY_SHARDS is {shards}, but Postgres knows {known} shards: correct the setting (or leave it out), or "
             "change the queue with `trackrelay reshard`"
         )

@@ -23,7 +23,7 @@ from trackrelay.worker.storage.incident_log import Kind
 from trackrelay.worker.storage.queue_record import QueueRecord
 
 from . import queue_config
-from .queue_config import QueueConfig, QueueProblem
+from .queue_config import QueueConfig, QueueConfigError
 
 log = structlog.get_logger("trackrelay.worker")
 
@@ -63,7 +63,7 @@ return 1
 """
 
 
-class StoresDiffer(QueueProblem):
+class StoresDifferError(QueueConfigError):
     """Redis and Postgres know different queues; the message says which command mends that."""
 
 
@@ -71,7 +71,7 @@ def agree(client: redis.Redis, engine: sa.Engine, configured: Settings) -> Queue
     """Compare what the stores know, mend what is safe to mend, and return the queue's set-up; None: there is none.
 
     Raises:
-        StoresDiffer: nothing may be delivered until somebody has decided.
+        StoresDifferError: nothing may be delivered until somebody has decided.
     """
     return agree_within(client, engine, configured.request_timeout.total_seconds())
 
@@ -98,7 +98,7 @@ def agree_within(
         if _read(client) == (config, moving):
             _mend(client, engine, config, record, request_timeout_s)
     if problem:
-        raise StoresDiffer(problem)
+        raise StoresDifferError(problem)
     return config
 
 

@@ -13,7 +13,7 @@ from trackrelay.queue.queue_client import DEFAULT_SHARDS
 from trackrelay.queue.redis_keys import CONFIG
 
 
-class QueueProblem(Exception):
+class QueueConfigError(Exception):
     """The queue is not set up, or not as this process expects it."""
 
 
@@ -40,7 +40,7 @@ def set_up(client: redis.Redis, shards: int | None) -> QueueConfig:
     """Write the set-up if there is none, and return what stands there now.
 
     Raises:
-        QueueProblem: another number of shards stands there than ``shards``.
+        QueueConfigError: another number of shards stands there than ``shards``.
     """
     for name, value in (
         ("generation", new_id()),
@@ -55,18 +55,18 @@ def check_queue(client: redis.Redis, shards: int | None) -> QueueConfig:
     """The queue's set-up, if this process can work with it.
 
     Raises:
-        QueueProblem: there is none, or it differs; both values are named.
+        QueueConfigError: there is none, or it differs; both values are named.
     """
     config = read(client)
     if config is None:
-        raise QueueProblem("the queue was never set up in this Redis: run `trackrelay migrate`")
+        raise QueueConfigError("the queue was never set up in this Redis: run `trackrelay migrate`")
     if shards is not None and config.shards != shards:
-        raise QueueProblem(
+        raise QueueConfigError(
             f"TRACKRELAY_SHARDS is {shards}, but the queue has {config.shards} shards: correct the setting (or leave it "
             "out), or change the queue with `trackrelay reshard`"
         )
     if config.format > FORMAT_VERSION:
-        raise QueueProblem(
+        raise QueueConfigError(
             f"the queue has format {config.format}, this version of trackrelay knows up to {FORMAT_VERSION}: upgrade it"
         )
     return config

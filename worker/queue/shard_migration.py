@@ -30,11 +30,11 @@ from trackrelay.worker.delivery.shard_queue import LEASE_MS, LeaseLost, wake_sha
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage import incident_log, queue_record, shards
-from trackrelay.worker.storage.advisory_lock import alone
+from trackrelay.worker.storage.advisory_lock import advisory_lock
 from trackrelay.worker.storage.incident_log import Kind
 from trackrelay.worker.storage.key_hasher import KeyHasher, is_hashed
-from trackrelay.worker.storage.shard_layout import BacklogKeys, lay_out
-from trackrelay.worker.storage.shards import FenceLost
+from trackrelay.worker.storage.shard_layout import BacklogKeys, redistribute_backlog
+from trackrelay.worker.storage.shards import FenceLostError
 
 from . import queue_config
 from .queue_agreement import difference, resume_delivery
@@ -90,11 +90,11 @@ return 'done'
 _LOST = "Redis has lost what stood for the change (a restart, a long pause?): run it again"
 
 
-class CannotReshard(Exception):
+class ReshardError(Exception):
     """Why the number of shards was not changed. Everything is as it was."""
 
 
-class Resharding:
+class Resharder:
     """Changes the number of shards.
 
     Args:
@@ -119,8 +119,8 @@ class Resharding:
         """Give the queue ``target`` shards; completes an earlier change first, if one was interrupted.
 
         Raises:
-            CannotReshard: a worker does not let go, some shards are paused, or somebody else is at it.
-            QueueProblem: there is no queue.
+            ReshardError: a worker does not let go, some shards are paused, or somebody else is at it.
+            QueueConfigError: there is no queue.
         """
         with self._alone():
             config = queue_config.check_queue(self._client, None)
@@ -138,8 +138,8 @@ class Resharding:
         The backlog gets the shards that the queue has. What Postgres knew of another queue is recorded as lost.
 
         Raises:
-            CannotReshard: a worker does not let go, or somebody else is at it.
-            QueueProblem: there is no queue.
+            ReshardError: a worker does not let go, or somebody else is at it.
+            QueueConfigError: there is no queue.
         """
         with self._alone():
             config = queue_config.check_queue(self._client, None)
@@ -161,9 +161,9 @@ class Resharding:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with alone(self._engine, "reshard", wait_s=0) as mine:
+        with advisory_lock(self._engine, "reshard", wait_s=0) as mine:
             if not mine:
-                raise CannotReshard("another `trackrelay reshard` is running")
+                raise ReshardError("another `trackrelay reshard` is running")
             yield
 
     # -- the streams into the backlog, and Redis to the new number
@@ -191,21 +191,21 @@ class Resharding:
             paused = shards.paused(connection)
             count, _ = shards.extent(connection)
         if paused and len(paused) < count:
-            raise CannotReshard(
+            raise ReshardError(
                 "some shards are paused, and what is in them would move: resume them, or pause all"
             )
 
     def _stand(self) -> None:
         if not self._client.eval(_STAND, 1, MOVING, MOVING_MS):
-            raise CannotReshard("an earlier change is not complete: run `trackrelay reshard` again")
+            raise ReshardError("an earlier change is not complete: run `trackrelay reshard` again")
 
     def _close(self) -> None:
         if not self._client.eval(_CLOSE, 1, MOVING, CLOSED_MS):
-            raise CannotReshard(_LOST)
+            raise ReshardError(_LOST)
 
     def _renew(self, what: str, milliseconds: int) -> None:
         if not self._client.eval(_RENEW, 1, MOVING, what, milliseconds):
-            raise CannotReshard(_LOST)
+            raise ReshardError(_LOST)
 
     def _call_off(self, before: int) -> None:
         self._client.eval(_CALL_OFF, 1, MOVING)
@@ -217,7 +217,7 @@ class Resharding:
         with self._engine.connect() as connection:
             record = queue_record.read(connection)
         if problem := difference(config, record, moving.decode()):
-            raise CannotReshard(problem)
+            raise ReshardError(problem)
 
     def _wait_for_holders(self, before: int) -> None:
         self._wait_until_released(before, lambda: self._renew("drain", MOVING_MS))
@@ -230,7 +230,7 @@ class Resharding:
         until = time.monotonic() + longest
         while held := [shard for shard in range(before) if self._client.exists(lease(shard))]:
             if time.monotonic() > until:
-                raise CannotReshard(f"a worker does not let go of shard {held[0]}: see its log")
+                raise ReshardError(f"a worker does not let go of shard {held[0]}: see its log")
             meanwhile()
             time.sleep(_POLL_S)
 
@@ -255,14 +255,14 @@ class Resharding:
                     self._rules,
                     lambda: self._renew(what, milliseconds),
                 )
-            except (LeaseLost, FenceLost) as lost:
+            except (LeaseLost, FenceLostError) as lost:
                 # Nothing that was in hand is settled twice, and the next pass takes it up.
                 self._say(
                     f"shard {shard} took too long, and is begun again ({type(lost).__name__})"
                 )
                 time.sleep(_POLL_S)
             except NewerFormat as newer:
-                raise CannotReshard(str(newer)) from None
+                raise ReshardError(str(newer)) from None
 
     @property
     def _rules(self) -> Rules:
@@ -275,7 +275,7 @@ class Resharding:
     def _switched(self, before: int, target: int) -> bool:
         answer = self._client.eval(_SWITCH, 2, MOVING, CONFIG, PREFIX, before, target)
         if answer == b"lost":
-            raise CannotReshard(_LOST)
+            raise ReshardError(_LOST)
         return bool(answer == b"done")
 
     # -- the backlog into its new shards, and workers may come again
@@ -283,8 +283,10 @@ class Resharding:
     def _lay_out(self, target: int) -> None:
         self._say("giving the backlog its new shards")
         with self._engine.begin() as connection:
-            rows = lay_out(connection, target, lambda row: shards_of(row, target, self._hasher))
-            shards.possible_again(connection)
+            rows = redistribute_backlog(
+                connection, target, lambda row: shards_of(row, target, self._hasher)
+            )
+            shards.mark_delivery_resumed(connection)
         failpoint("reshard_laid_out")
         self._say(f"{rows:,} rows of the backlog have their new shard")
         self._client.delete(MOVING)

@@ -29,7 +29,7 @@ from trackrelay.worker.delivery.intake import refuse_unstorable
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.queue.queue_config import QueueConfig
 from trackrelay.worker.storage import dead_letters, incident_log
-from trackrelay.worker.storage.dead_letters import Death
+from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.settled_jobs import settled
 from trackrelay.worker.storage.stored_job import Job
@@ -53,11 +53,11 @@ CONFIRM_S = 0.5
 _UNREADABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
 
 
-class NewerRow(Exception):
+class NewerRowError(Exception):
     """A row was written by a newer version than this relay's; it and what follows it waits."""
 
 
-class QueueGone(Exception):
+class QueueMissingError(Exception):
     """Redis has no queue, and nobody may set one up but ``trackrelay migrate``."""
 
 
@@ -116,15 +116,15 @@ class Relay:
 
         Raises:
             QueueFull: the rows wait in the outbox.
-            QueueGone: there is no queue.
-            NewerRow: the next row is a newer version's.
+            QueueMissingError: there is no queue.
+            NewerRowError: the next row is a newer version's.
         """
         config = self._queue.config()
         if config is None or self._config is None or config.generation != self._config.generation:
             # It may be another environment's queue: nothing goes there before Postgres knows it.
             config = self._agreement.config()
             if config is None:
-                raise QueueGone(
+                raise QueueMissingError(
                     "the queue was never set up in this Redis: run `trackrelay migrate`"
                 )
             self._start_over()
@@ -191,7 +191,7 @@ class Relay:
             self._unconfirmed = True
             relayed += len(ready)
         if len(known) < len(rows):
-            raise NewerRow(
+            raise NewerRowError(
                 f"outbox row {rows[len(known)].id} has format {rows[len(known)].format}, this relay knows up to "
                 f"{FORMAT_VERSION}: upgrade it; the outbox waits"
             )
@@ -334,7 +334,7 @@ def _appends(ready: Iterator[_Ready]) -> Iterator[tuple[Lane, list[_Ready]]]:
             yield lane, waiting[lane]
 
 
-def _undecodable(row: Row, outbox: str, error: str) -> Death:
+def _undecodable(row: Row, outbox: str, error: str) -> NewDeadLetter:
     job = Job(
         id=id_for("undecodable", f"outbox:{outbox}", "", str(row.id)),
         operation="unknown",
@@ -345,4 +345,4 @@ def _undecodable(row: Row, outbox: str, error: str) -> Death:
         enqueued_at=row.accepted_ms / 1000,
         age_from=row.accepted_ms / 1000,
     )
-    return Death(job=job, reason="undecodable", error=error, raw=row.entry.encode())
+    return NewDeadLetter(job=job, reason="undecodable", error=error, raw=row.entry.encode())

@@ -15,14 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from trackrelay.errors import TrackRelayError
 from trackrelay.worker.maintenance.queue_recovery import replace_generation
 from trackrelay.worker.queue.queue_agreement import agree
-from trackrelay.worker.queue.queue_config import QueueProblem
+from trackrelay.worker.queue.queue_config import QueueConfigError
 from trackrelay.worker.resources import key_hash_secret
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.tasks import describe
 
 from .outbox_rows import Rows
-from .relay import Agreement, Look, NewerRow, QueueGone, Relay
+from .relay import Agreement, Look, NewerRowError, QueueMissingError, Relay
 from .relay_queue import Hold, RelayQueue
 
 log = structlog.get_logger("trackrelay.relay")
@@ -39,9 +39,9 @@ _EXPECTED = (
     SQLAlchemyError,
     OSError,
     TrackRelayError,
-    NewerRow,
-    QueueGone,
-    QueueProblem,
+    NewerRowError,
+    QueueMissingError,
+    QueueConfigError,
 )
 
 

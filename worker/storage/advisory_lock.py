@@ -18,7 +18,7 @@ _TRY = sa.text("SELECT pg_try_advisory_xact_lock(:lock)")
 
 
 @contextmanager
-def alone(
+def advisory_lock(
     engine: sa.Engine, what: Literal["migrate", "reshard"], *, wait_s: float
 ) -> Iterator[bool]:
     """Lock the others out; gives whether that was possible within ``wait_s``.

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .pg_arrays import bool_array, number_array, text_array
-from .sanitize import as_json, plain
+from .sanitize import sanitize_text, sanitized_json
 from .stored_job import Job
 
 #: Shard, lane and key: where rows wait for one another.
@@ -93,7 +93,7 @@ _HISTORY = sa.text(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class BacklogItem:
     """Why a job waits, and what has happened to it."""
 
     job: Job
@@ -109,7 +109,7 @@ class Waiting:
 
 
 def insert(
-    connection: sa.Connection, shard: int, waiting: Sequence[Waiting], positions: Iterable[int]
+    connection: sa.Connection, shard: int, waiting: Sequence[BacklogItem], positions: Iterable[int]
 ) -> None:
     """Put jobs at their positions in ``shard``, a row for each key that falls there.
 
@@ -125,7 +125,7 @@ def insert(
         connection.execute(_INSERT, _columns(shard, rows))
 
 
-def _columns(shard: int, rows: Sequence[tuple[int, int, Waiting]]) -> dict[str, Any]:
+def _columns(shard: int, rows: Sequence[tuple[int, int, BacklogItem]]) -> dict[str, Any]:
     jobs = [each.job for _, _, each in rows]
     return {
         **_changing([each for _, _, each in rows]),
@@ -150,21 +150,21 @@ def _columns(shard: int, rows: Sequence[tuple[int, int, Waiting]]) -> dict[str, 
     }
 
 
-def _changing(waiting: Sequence[Waiting]) -> dict[str, Any]:
+def _changing(waiting: Sequence[BacklogItem]) -> dict[str, Any]:
     return {
         "job_id": text_array([each.job.id for each in waiting]),
         "not_before": number_array([each.not_before or None for each in waiting]),
         "reason": text_array([each.reason for each in waiting]),
-        "error": text_array([plain(each.error) for each in waiting]),
+        "error": text_array([sanitize_text(each.error) for each in waiting]),
         "status": number_array([each.status for each in waiting]),
         "attempts": number_array([each.job.attempts for each in waiting]),
         "max_batch": number_array([each.job.max_batch for each in waiting]),
         "failed_at": number_array([each.job.failed_at for each in waiting]),
-        "history": text_array([as_json(each.history) for each in waiting]),
+        "history": text_array([sanitized_json(each.history) for each in waiting]),
     }
 
 
-def update(connection: sa.Connection, waiting: Sequence[Waiting]) -> None:
+def update(connection: sa.Connection, waiting: Sequence[BacklogItem]) -> None:
     """Note what became of an attempt of jobs that stay where they are."""
     rows = [
         (each, key)

@@ -15,7 +15,7 @@ STATES: tuple[State, ...] = ("open", "replaying", "delivered", "discarded")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class DeadLetter:
     """One dead letter. All times are unix seconds."""
 
     id: str
@@ -160,7 +160,7 @@ def counts(connection: sa.Connection, filters: Filters) -> list[Count]:
     return [Count(row.state, row.reason, row.operation, row.letters) for row in rows]
 
 
-def load(connection: sa.Connection, ids: Sequence[str]) -> list[Letter]:
+def load(connection: sa.Connection, ids: Sequence[str]) -> list[DeadLetter]:
     """The letters with these ids, in this order; those that do not exist are left out."""
     return [_letter(row) for row in connection.execute(_LOAD, {"ids": list(ids)})]
 
@@ -178,8 +178,8 @@ def _parameters(filters: Filters) -> dict[str, Any]:
     }
 
 
-def _letter(row: Any) -> Letter:
-    return Letter(
+def _letter(row: Any) -> DeadLetter:
+    return DeadLetter(
         id=row.job_id,
         operation=row.operation,
         keys=(row.key,) if row.other_key is None else (row.key, row.other_key),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from .sanitize import as_json, plain
+from .sanitize import sanitize_text, sanitized_json
 from .stored_job import Job
 
 Reason = Literal["rejected", "exhausted", "expired", "undecodable", "crashed", "invalid"]
@@ -51,7 +51,7 @@ _DELIVERED = sa.text("""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Death:
+class NewDeadLetter:
     """A job, and what it died of."""
 
     job: Job
@@ -65,20 +65,20 @@ class Death:
     history: tuple[dict[str, Any], ...] = ()
 
 
-def insert(connection: sa.Connection, deaths: Sequence[Death]) -> None:
+def insert(connection: sa.Connection, deaths: Sequence[NewDeadLetter]) -> None:
     """Keep jobs as dead letters."""
     if deaths:
         connection.execute(_INSERT, _parameters(deaths))
 
 
-def insert_new(connection: sa.Connection, deaths: Sequence[Death]) -> frozenset[str]:
+def insert_new(connection: sa.Connection, deaths: Sequence[NewDeadLetter]) -> frozenset[str]:
     """Keep what was no job before as dead letters; those that are there already stay as they are. Returns the ids of the new ones."""
     if not deaths:
         return frozenset()
     return frozenset(row.job_id for row in connection.execute(_INSERT_NEW, _parameters(deaths)))
 
 
-def _parameters(deaths: Sequence[Death]) -> dict[str, Any]:
+def _parameters(deaths: Sequence[NewDeadLetter]) -> dict[str, Any]:
     in_order = sorted(deaths, key=lambda death: death.job.id)
     jobs = [death.job for death in in_order]
     return {
@@ -96,12 +96,12 @@ def _parameters(deaths: Sequence[Death]) -> dict[str, Any]:
         ],
         "raw": [death.raw for death in in_order],
         "reason": [death.reason for death in in_order],
-        "error": [plain(death.error) for death in in_order],
-        "field": [plain(death.field) for death in in_order],
+        "error": [sanitize_text(death.error) for death in in_order],
+        "field": [sanitize_text(death.field) for death in in_order],
         "status": [death.status for death in in_order],
         "attempts": [job.attempts for job in jobs],
         "enqueued_at": [job.enqueued_at for job in jobs],
-        "history": [as_json(death.history) for death in in_order],
+        "history": [sanitized_json(death.history) for death in in_order],
     }
 
 

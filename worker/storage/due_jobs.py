@@ -12,7 +12,7 @@ from trackrelay.queue.redis_keys import Lane
 from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 
 from .pg_arrays import number_array, text_array
-from .scan_cursor import Seen
+from .scan_cursor import ScanResult
 from .stored_job import Job
 
 #: Rows of one key that one read takes if it has them, before it goes on to the next key. Only the last of them makes another row the
@@ -40,7 +40,7 @@ _TRYABLE = """due_at IS NOT NULL AND due_at <= now() AND (parts = 1 OR sends AND
 _BATCHED = (Family.V2, Family.SEGMENTS)
 _SINGLE = (Family.V1_EVENTS, Family.FORMS, Family.METRICS)
 
-_LOOK = sa.text(f"""
+_SELECT_DUE = sa.text(f"""
     WITH others AS (
         SELECT key, position FROM unnest(CAST(:batched AS text[])) AS wanted (family) CROSS JOIN LATERAL (
             SELECT key, position FROM trackrelay_backlog b
@@ -91,29 +91,29 @@ _FIRSTS = sa.text(f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DueJobs:
     """What one look at a lane's backlog found."""
 
     jobs: list[Job]
-    seen: Seen
+    seen: ScanResult
 
 
-def look(
+def select_due(
     connection: sa.Connection,
     shard: int,
     lane: Lane,
     most: int,
     start: int = 0,
     families: frozenset[Family] = ALL_FAMILIES,
-) -> Look:
+) -> DueJobs:
     """Jobs that may be tried now, in order: due firsts from position ``start`` on and what follows them, at most ``most``.
 
     Args:
         families: those of which something may be sent. The first job of each key is of one of them; what follows it need not be.
     """
-    found = connection.execute(_LOOK, _values(shard, lane, most, start, families)).all()
+    found = connection.execute(_SELECT_DUE, _values(shard, lane, most, start, families)).all()
     rows = [row for row in found if row.job_id is not None]
-    return Look(list(_in_reach(rows, lane)), _seen(rows, found[0].next_position))
+    return DueJobs(list(_in_reach(rows, lane)), _seen(rows, found[0].next_position))
 
 
 def _values(
@@ -134,15 +134,15 @@ def _values(
     }
 
 
-def _seen(rows: Sequence[Any], end: int) -> Seen:
+def _seen(rows: Sequence[Any], end: int) -> ScanResult:
     if not rows:
-        return Seen(None, None, end)
+        return ScanResult(None, None, end)
     # A key's first row comes first here too; of the firsts that were found, those behind the last row that was taken are missing.
     positions: dict[str, int] = {}
     for row in rows:
         positions.setdefault(row.key, row.position)
     is_all = rows[0].complete and len(positions) == rows[0].firsts
-    return Seen(rows[0].position, None if is_all else max(positions.values()) + 1, end)
+    return ScanResult(rows[0].position, None if is_all else max(positions.values()) + 1, end)
 
 
 def _in_reach(rows: Iterable[Any], lane: Lane) -> Iterable[Job]:
@@ -180,11 +180,11 @@ def _job(row: Any, lane: Lane) -> Job:
     )
 
 
-def firsts(
+def first_due(
     connection: sa.Connection,
     starts: Mapping[tuple[int, Lane], int],
     families: frozenset[Family] = ALL_FAMILIES,
-) -> dict[tuple[int, Lane], Seen]:
+) -> dict[tuple[int, Lane], ScanResult]:
     """The first row to try from a position on, for each lane of a shard in ``starts`` that is not paused.
 
     Args:
@@ -202,5 +202,6 @@ def firsts(
         },
     )
     return {
-        (row.shard, row.lane): Seen(row.position, row.position, row.next_position) for row in rows
+        (row.shard, row.lane): ScanResult(row.position, row.position, row.next_position)
+        for row in rows
     }

@@ -41,7 +41,17 @@ _KNOWN = sa.text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class DueFilter:
+    """Whether the lane's backlog has a due job."""
+
+    #: The position from which to look.
+    start: int = 0
+    #: Only jobs of these families count.
+    families: frozenset[Family] = ALL_FAMILIES
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateCheck:
     """What the stores said."""
 
     #: Jobs that are delivered, dead or waiting already: repeats.
@@ -52,23 +62,22 @@ class Known:
     has_due: bool = False
 
 
-def look_up(
+def find_duplicates(
     connection: sa.Connection,
     shard: int,
     lane: Lane,
     ids: Sequence[str],
     keys: Sequence[str],
-    due_from: int | None = 0,
-    families: frozenset[Family] = ALL_FAMILIES,
-) -> Known:
-    """Ask ledger, backlog and dead letters about ``ids``, and the lane's backlog about ``keys`` (as stored).
+    due: DueFilter | None = DueFilter(),
+) -> DuplicateCheck:
+    """Look up ``ids`` in ledger, backlog and dead letters, and ``keys`` in the lane's backlog.
 
     Args:
-        due_from: the position from which on to see whether anything is due; None: it is not asked.
-        families: those of which something may be sent: what is due is one of theirs.
+        keys: as stored.
+        due: where to look for due jobs; None: do not look.
     """
     if not ids:
-        return Known(frozenset(), frozenset())
+        return DuplicateCheck(frozenset(), frozenset())
     rows = connection.execute(
         _KNOWN,
         {
@@ -76,11 +85,11 @@ def look_up(
             "keys": text_array(keys),
             "shard": shard,
             "lane": lane,
-            "due_from": due_from,
-            "families": text_array(sorted(families)),
+            "due_from": due and due.start,
+            "families": text_array(sorted(due.families) if due else ()),
         },
     ).all()
-    return Known(
+    return DuplicateCheck(
         jobs=frozenset(row.name for row in rows if row.what == "job"),
         waiting_keys=frozenset(row.name for row in rows if row.what == "key"),
         has_due=any(row.what == "due" for row in rows),

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 import structlog
 
-from .backlog import Waiting
-from .dead_letters import Death
+from .backlog import BacklogItem
+from .dead_letters import NewDeadLetter
 from .settlement import Holder, Settlement, settle
-from .storable_jobs import as_bytes, brief, is_of_the_data, stripped
+from .storable_jobs import as_bytes, brief, is_data_error, stripped
 
 log = structlog.get_logger("trackrelay.delivery")
 
 
-def settle_apart(
+def settle_separately(
     engine: sa.Engine, holder: Holder, settlement: Settlement, merge_delay_s: float
 ) -> bool:
     """Write ``settlement`` down in several commits, in order. What cannot be held is kept as bytes in a dead letter.
@@ -26,7 +26,7 @@ def settle_apart(
         whether the shard is paused now.
 
     Raises:
-        FenceLost: another worker took the shard over; some of it may have been written.
+        FenceLostError: another worker took the shard over; some of it may have been written.
     """
     parts = [
         *(Settlement(delivered=[job]) for job in settlement.delivered),
@@ -43,7 +43,7 @@ def _settle_parts(
         with engine.begin() as connection:
             return settle(connection, holder, _joined(parts), merge_delay_s)
     except Exception as error:
-        if not is_of_the_data(error):
+        if not is_data_error(error):
             raise
         if len(parts) == 1:
             return _keep_as_bytes(engine, holder, parts[0], merge_delay_s, brief(error))
@@ -73,18 +73,18 @@ def _keep_as_bytes(
         return settle(connection, holder, kept, merge_delay_s)
 
 
-def _others(part: Settlement) -> list[Death | Waiting]:
+def _others(part: Settlement) -> list[NewDeadLetter | BacklogItem]:
     return [*part.dead, *part.waiting]
 
 
-def _undecodable(each: Death | Waiting, shard: int, why: str) -> Death:
-    raw = each.raw if isinstance(each, Death) else None
+def _undecodable(each: NewDeadLetter | BacklogItem, shard: int, why: str) -> NewDeadLetter:
+    raw = each.raw if isinstance(each, NewDeadLetter) else None
     was = (
         f"it was to be a dead letter ({each.reason})"
-        if isinstance(each, Death)
+        if isinstance(each, NewDeadLetter)
         else "it was to wait in the backlog"
     )
-    return Death(
+    return NewDeadLetter(
         job=stripped(each.job, shard),
         reason="undecodable",
         error=f"Postgres does not hold it as it is: {why}; {was}",

@@ -10,8 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from . import backlog, ledger, shards
-from .backlog import Waiting
-from .dead_letter_queries import Letter
+from .backlog import BacklogItem
+from .dead_letter_queries import DeadLetter
 from .pg_arrays import text_array
 from .shards import LockedShard
 from .stored_job import Job
@@ -113,7 +113,7 @@ class Superseded:
 class Replay:
     """A letter, and the job that it becomes again."""
 
-    letter: Letter
+    letter: DeadLetter
     job: Job
     #: What the letter's history gets: who, when, what was changed.
     event: Mapping[str, Any]
@@ -184,7 +184,7 @@ def replay(
     jobs = [each.job for each in replays if each.letter.id in marked]
     for shard in sorted({shard for job in jobs for shard in job.shards}):
         here = [
-            Waiting(
+            BacklogItem(
                 job=job,
                 reason="replayed",
                 behind=enqueued_before[shard] if job.crosses_shards else None,

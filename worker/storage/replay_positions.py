@@ -49,7 +49,7 @@ def entry_number(entry: str) -> int:
     return (min(int(milliseconds), (1 << 43) - 1) << 20) + min(int(sequence or 0), (1 << 20) - 1)
 
 
-def make_way(
+def reposition_replays(
     connection: sa.Connection, shard: int, arriving: Sequence[Job], first_position: int
 ) -> list[int]:
     """Give positions to jobs that arrive from the stream; replays step back behind those that were enqueued before them.

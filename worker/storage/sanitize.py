@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 
 
-def plain(text: str | None) -> str | None:
+def sanitize_text(text: str | None) -> str | None:
     """``text`` without NUL and without half characters."""
     if text is None:
         return None
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
-def as_json(value: Any) -> str:
+def sanitized_json(value: Any) -> str:
     """``value`` as JSON without an escaped NUL."""
     text = msgspec.json.encode(value).decode()
     # An escaped backslash before u0000 is not one.

@@ -16,7 +16,7 @@ LONGEST_REST_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ScanResult:
     """What a look found, in positions."""
 
     #: Of the first row that is due.
@@ -28,7 +28,7 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Sweep:
+class ScanCursor:
     """From which position to look for what is due in one lane of a shard.
 
     It is only a hint, good for as long as the process lives, whoever else holds the shard meanwhile: a row below it (a retry whose time
@@ -52,7 +52,7 @@ class Sweep:
         """Look from the beginning next."""
         self._rewind_at, self._was_rewound = 0.0, False
 
-    def looked(self, start: int, seen: Seen, began: float, ended: float) -> None:
+    def looked(self, start: int, seen: ScanResult, began: float, ended: float) -> None:
         """Go on from what a look from ``start`` has seen."""
         self.asked(start, began, ended)
         self._was_rewound = start == 0 and seen.lowest is not None

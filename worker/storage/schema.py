@@ -18,7 +18,7 @@ _VERSION_TABLE = sa.text(f"SELECT to_regclass('{VERSION_TABLE}')")
 _REVISION = sa.text(f"SELECT version_num FROM {VERSION_TABLE}")
 
 
-class UnknownRevision(Exception):
+class UnknownRevisionError(Exception):
     """There is no such revision."""
 
 
@@ -54,12 +54,14 @@ def downgrade(connection: sa.Connection, revision: str) -> None:
     """Take the database back to ``revision`` (``base``: none of our tables).
 
     Raises:
-        UnknownRevision: this version of trackrelay does not know it, or the one the database is at.
+        UnknownRevisionError: this version of trackrelay does not know it, or the one the database is at.
     """
     try:
         command.downgrade(_config(connection), revision)
     except CommandError as error:
-        raise UnknownRevision(f"the tables cannot be taken back to {revision!r}: {error}") from None
+        raise UnknownRevisionError(
+            f"the tables cannot be taken back to {revision!r}: {error}"
+        ) from None
 
 
 def is_known(revision: str) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from . import backlog, dead_letters, ledger, replay_positions, shards
-from .backlog import Waiting
-from .dead_letters import Death
+from .backlog import BacklogItem
+from .dead_letters import NewDeadLetter
 from .stored_job import Job
 
 
@@ -19,8 +19,8 @@ class Settlement:
 
     delivered: list[Job] = field(default_factory=list)
     #: Not delivered yet: new in the backlog, or changed there.
-    waiting: list[Waiting] = field(default_factory=list)
-    dead: list[Death] = field(default_factory=list)
+    waiting: list[BacklogItem] = field(default_factory=list)
+    dead: list[NewDeadLetter] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.delivered or self.waiting or self.dead)
@@ -38,11 +38,11 @@ class Holder:
         """Return the shard's locked row.
 
         Raises:
-            FenceLost: another worker took the shard over.
+            FenceLostError: another worker took the shard over.
         """
         own = locked.get(self.shard)
         if own is None or (own.fence, own.holder) != (self.fence, self.token):
-            raise shards.FenceLost(f"shard {self.shard} was taken over")
+            raise shards.FenceLostError(f"shard {self.shard} was taken over")
         return own
 
 
@@ -55,7 +55,7 @@ def settle(
         whether the shard is paused now.
 
     Raises:
-        FenceLost: another worker took the shard over; nothing was written.
+        FenceLostError: another worker took the shard over; nothing was written.
     """
     settled = (*settlement.delivered, *(death.job for death in settlement.dead))
     arriving = [each for each in settlement.waiting if not each.job.from_backlog]
@@ -77,7 +77,7 @@ def settle(
     backlog.update(connection, [each for each in settlement.waiting if each.job.from_backlog])
     if arriving:
         jobs = [each.job for each in arriving]
-        *positions, following = replay_positions.make_way(
+        *positions, following = replay_positions.reposition_replays(
             connection, holder.shard, jobs, own.next_position
         )
         backlog.insert(connection, holder.shard, arriving, positions)
@@ -94,21 +94,21 @@ def prove_writable(connection: sa.Connection, holder: Holder) -> None:
     What has no id at Customer.io would be sent again for nothing, again and again, while no settlement can be written.
 
     Raises:
-        FenceLost: another worker took the shard over.
+        FenceLostError: another worker took the shard over.
         SQLAlchemyError: nothing can be settled now.
     """
     holder.must_hold(shards.lock(connection, [holder.shard]))
     ledger.prove_writable(connection, holder.shard)
 
 
-def _bury(connection: sa.Connection, dead: Sequence[Death]) -> None:
+def _bury(connection: sa.Connection, dead: Sequence[NewDeadLetter]) -> None:
     before = backlog.histories(
         connection, [death.job.id for death in dead if death.job.attempts > 1]
     )
     dead_letters.insert(
         connection,
         [
-            Death(
+            NewDeadLetter(
                 job=death.job,
                 reason=death.reason,
                 error=death.error,

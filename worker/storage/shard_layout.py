@@ -55,7 +55,7 @@ class BacklogKeys:
     body: bytes
 
 
-def lay_out(connection: sa.Connection, shards: int, shards_of: ShardsOf) -> int:
+def redistribute_backlog(connection: sa.Connection, shards: int, shards_of: ShardsOf) -> int:
     """Put every row of the backlog into its shard among ``shards``, and make that the shards there are. The caller commits.
 
     All rows of a key move together and keep their positions, so their order holds; what comes later gets a later position

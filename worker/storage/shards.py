@@ -12,9 +12,9 @@ from trackrelay.worker.endpoint_families import Family
 #: The row of the state table that says since when delivery has been possible; a family's own has its name behind a colon.
 _STATE = "possible_since"
 #: Without a sign of any worker for this long, delivery counts as having been impossible.
-WORKERS_GONE_S = 300
+FLEET_GONE_S = 300
 #: How often a sign of life is worth a write.
-SIGN_OF_LIFE_S = 30
+HEARTBEAT_S = 30
 
 _TAKE_OVER = sa.text("""
     UPDATE trackrelay_shards SET fence = fence + 1, holder = :holder WHERE shard = :shard
@@ -62,11 +62,11 @@ _EXTENT = sa.text(
 _PAUSED = sa.text("SELECT shard FROM trackrelay_shards WHERE paused_at IS NOT NULL")
 
 
-class FenceLost(Exception):
+class FenceLostError(Exception):
     """Another worker holds the shard now: whatever this one has in hand is the other's to settle."""
 
 
-class ShardMissing(Exception):
+class ShardMissingError(Exception):
     """The shard has no row: the database was set up for fewer shards."""
 
 
@@ -85,7 +85,7 @@ class Takeover:
     #: Unix seconds by Postgres' clock when the shard was taken over.
     now: float
 
-    def family_possible_since(self, family: Family) -> float:
+    def family_resumed_at(self, family: Family) -> float:
         """Return the last moment at which delivery of ``family`` became possible again, in unix seconds."""
         return max(self.possible_since.get(name, 0.0) for name in (_STATE, f"{_STATE}:{family}"))
 
@@ -109,22 +109,22 @@ def take_over(connection: sa.Connection, shard: int, holder: str | None = None) 
     """
     row = connection.execute(_TAKE_OVER, {"shard": shard, "holder": holder}).one_or_none()
     if row is None:
-        raise ShardMissing(f"the database knows no shard {shard}: run `trackrelay migrate`")
+        raise ShardMissingError(f"the database knows no shard {shard}: run `trackrelay migrate`")
     possible_since = {name: float(at) for name, at in (row.possible_since or {}).items()}
-    if row.unseen_s is None or row.unseen_s > SIGN_OF_LIFE_S:
-        sign_of_life(connection)
+    if row.unseen_s is None or row.unseen_s > HEARTBEAT_S:
+        record_heartbeat(connection)
         possible_since[_STATE] = float(connection.execute(_POSSIBLE_SINCE).scalar() or 0)
     return Takeover(
         row.fence, row.paused, row.shards, row.fingerprint, possible_since, float(row.now)
     )
 
 
-def sign_of_life(connection: sa.Connection) -> None:
+def record_heartbeat(connection: sa.Connection) -> None:
     """Note that workers are running; after a long silence, that delivery is possible again."""
-    connection.execute(_SIGN_OF_LIFE, {"gone_s": WORKERS_GONE_S, "often_s": SIGN_OF_LIFE_S})
+    connection.execute(_SIGN_OF_LIFE, {"gone_s": FLEET_GONE_S, "often_s": HEARTBEAT_S})
 
 
-def possible_again(connection: sa.Connection, family: Family | None = None) -> None:
+def mark_delivery_resumed(connection: sa.Connection, family: Family | None = None) -> None:
     """Note that delivery of ``family`` has just become possible again: the age of its jobs counts from now.
 
     Args:
@@ -158,7 +158,7 @@ def set_paused(connection: sa.Connection, shards: Sequence[int] | None, paused: 
     )
     changed = sorted(row.shard for row in rows)
     if not paused:
-        possible_again(connection)
+        mark_delivery_resumed(connection)
     return changed
 
 

@@ -13,7 +13,7 @@ from trackrelay.operations.ids import is_ulid
 from trackrelay.operations.json_values import MAX_DEPTH, is_deeper
 from trackrelay.queue.job import MAX_KEYS, MAX_NAME_LENGTH, MAX_TEXT_LENGTH
 
-from .sanitize import plain
+from .sanitize import sanitize_text
 from .stored_job import Job
 
 #: A row of a B-tree index is at most 2,704 bytes, and a key stands in one together with a job's id or a position.
@@ -29,7 +29,7 @@ MAX_SMALLINT = 32_767
 _PROGRAM_LIMIT = "54"
 
 
-def why_unstorable(job: Job) -> str | None:
+def unstorable_reason(job: Job) -> str | None:
     """Return why Postgres cannot hold ``job``, or None if it can."""
     if not is_ulid(job.id):
         return "its id is not a ULID"
@@ -44,10 +44,10 @@ def why_unstorable(job: Job) -> str | None:
         return "its time is in no calendar"
     if not 0 <= job.attempts < MAX_SMALLINT:
         return "its attempts are more than can be counted"
-    return why_no_body(job.body)
+    return unstorable_body_reason(job.body)
 
 
-def why_no_body(body: bytes) -> str | None:
+def unstorable_body_reason(body: bytes) -> str | None:
     """Return why ``body``, which is JSON, cannot be a job's document; None if it can."""
     if body[:1] != b"{":
         return "its body is not a JSON object"
@@ -78,7 +78,7 @@ def _why_no_text(text: str, max_bytes: int) -> str | None:
     return f"is {size:,} bytes; the limit is {max_bytes:,}" if size > max_bytes else None
 
 
-def is_of_the_data(error: BaseException) -> bool:
+def is_data_error(error: BaseException) -> bool:
     """Return whether a store refused what it was given. Anything else is the store's own trouble, and passes."""
     if isinstance(error, DataError | IntegrityError | ValueError | OverflowError):
         return True
@@ -115,7 +115,7 @@ def brief(error: BaseException) -> str:
     """Return what a store said when it refused something, in one line, without the statement or what it held."""
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines() or [""]
-    return plain(f"{type(cause).__name__}: {lines[0]}"[:300]) or ""
+    return sanitize_text(f"{type(cause).__name__}: {lines[0]}"[:300]) or ""
 
 
 def _within(seconds: float) -> float:

@@ -179,7 +179,7 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
 
     def on_recovery(family: Family | None) -> None:
         with engine.begin() as connection:
-            shards.possible_again(connection, family)
+            shards.mark_delivery_resumed(connection, family)
 
     pace = Pace(client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s)
     account = (lambda: api.verdict) if api else (lambda: ask_region(track, configured))

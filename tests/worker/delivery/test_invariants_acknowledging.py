@@ -248,18 +248,18 @@ def test_what_is_too_much_for_a_slow_store_comes_in_smaller_parts(
 ) -> None:
     with road.producer.pipeline() as pipeline:
         jobs = [pipeline.track("42", str(number), {}) for number in range(100)]
-    look_up = duplicate_check.look_up
+    look_up = duplicate_check.find_duplicates
 
     def slow_for_many(connection: Any, shard: int, lane: Any, ids: Any, *asked: Any) -> Any:
         if len(ids) > 5:
             expire_lease(road.redis, shard)
         return look_up(connection, shard, lane, ids, *asked)
 
-    monkeypatch.setattr(duplicate_check, "look_up", slow_for_many)
+    monkeypatch.setattr(duplicate_check, "find_duplicates", slow_for_many)
     for _ in range(TOO_OFTEN):
         worker.hold(SHARD)
     assert api.taken[:3] == ["0", "1", "2"]
-    monkeypatch.setattr(duplicate_check, "look_up", look_up)
+    monkeypatch.setattr(duplicate_check, "find_duplicates", look_up)
     worker.work_off(lambda: road.ledger_ids() == set(jobs))
     assert api.taken == [str(number) for number in range(100)]
     assert not road.dead_ids()

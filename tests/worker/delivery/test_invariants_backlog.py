@@ -50,11 +50,11 @@ def test_no_round_reads_the_whole_backlog_even_before_there_are_statistics(
     keys = [f"id:{number}" for number in range(0, ROWS, 20)]
     with road.engine.begin() as connection:
         shards.lock(connection, [0])
-        found = duplicate_check.look_up(
+        found = duplicate_check.find_duplicates(
             connection, 0, "live", [f"{number:026}" for number in range(1000)], keys
         )
         assert (len(found.jobs), len(found.waiting_keys), found.has_due) == (1000, 1000, True)
-        jobs = due_jobs.look(connection, 0, "live", 500).jobs
+        jobs = due_jobs.select_due(connection, 0, "live", 500).jobs
         assert [job.id for job in jobs] == [f"{number:026}" for number in range(500)]
         # For much more than this, a table of this size is rightly read as a whole.
         del jobs[100:]
@@ -62,7 +62,7 @@ def test_no_round_reads_the_whole_backlog_even_before_there_are_statistics(
         gone = backlog.remove(connection, [job.id for job in jobs])
         assert len(gone) == 100
         backlog.promote(connection, gone, 0.0)
-        due_jobs.firsts(connection, {(0, "live"): 0, (0, "bulk"): 0})
+        due_jobs.first_due(connection, {(0, "live"): 0, (0, "bulk"): 0})
     assert len(plans) == 6
     for plan in plans:
         assert "Seq Scan on trackrelay_backlog" not in plan, plan
@@ -76,11 +76,11 @@ def test_of_many_long_queues_no_more_rows_are_fetched_than_a_round_takes(road: R
     with road.engine.begin() as connection:
         connection.execute(FILL, {"rows": ROWS, "keys": 500})
         plan = connection.execute(
-            sa.text(f"EXPLAIN (ANALYZE, FORMAT JSON) {due_jobs._LOOK.text}"),
+            sa.text(f"EXPLAIN (ANALYZE, FORMAT JSON) {due_jobs._SELECT_DUE.text}"),
             due_jobs._values(0, "live", 500, 0),
         ).scalar_one()
         assert most_rows(plan[0]["Plan"]) <= 500 + due_jobs.RUN
-        jobs = due_jobs.look(connection, 0, "live", 500).jobs
+        jobs = due_jobs.select_due(connection, 0, "live", 500).jobs
     positions = [int(job.id) for job in jobs]
     assert positions == sorted(positions)
     assert len(jobs) == 500
@@ -89,7 +89,7 @@ def test_of_many_long_queues_no_more_rows_are_fetched_than_a_round_takes(road: R
 def test_of_many_long_queues_few_need_a_new_first_row(road: Road) -> None:
     with road.engine.begin() as connection:
         connection.execute(FILL, {"rows": ROWS, "keys": 500})
-        jobs = due_jobs.look(connection, 0, "live", 500).jobs
+        jobs = due_jobs.select_due(connection, 0, "live", 500).jobs
     # The oldest queues, and of each its first rows.
     assert sorted(int(job.id) for job in jobs) == sorted(
         key + 500 * index for key in range(500 // due_jobs.RUN) for index in range(due_jobs.RUN)
@@ -105,7 +105,7 @@ def most_rows(plan: dict[str, Any]) -> float:
 def test_a_few_long_queues_are_taken_in_long_runs(road: Road) -> None:
     with road.engine.begin() as connection:
         connection.execute(FILL, {"rows": 2_000, "keys": 2})
-        jobs = due_jobs.look(connection, 0, "live", 500).jobs
+        jobs = due_jobs.select_due(connection, 0, "live", 500).jobs
     assert [int(job.id) for job in jobs] == list(range(500))
 
 
@@ -115,13 +115,13 @@ def test_a_read_of_the_largest_documents_fits_into_a_small_workers_memory(
     with road.engine.begin() as connection:
         connection.execute(FILL, {"rows": 1_000, "keys": 100})
         monkeypatch.setattr(due_jobs, "MAX_BYTES", 100_000)
-        jobs = due_jobs.look(connection, 0, "live", 500).jobs
+        jobs = due_jobs.select_due(connection, 0, "live", 500).jobs
         assert 100_000 <= sum(len(job.body) for job in jobs) < 101_000
         # Of 50 of the queues ten rows each would be taken; as far as they fit, the oldest are.
         oldest = [number for number in range(1_000) if number % 100 < 50]
         assert [int(job.id) for job in jobs] == oldest[: len(jobs)]
         monkeypatch.setattr(due_jobs, "MAX_BYTES", 1)
-        assert len(due_jobs.look(connection, 0, "live", 500).jobs) == 1
+        assert len(due_jobs.select_due(connection, 0, "live", 500).jobs) == 1
 
 
 def test_after_an_outage_a_round_takes_at_most_half_from_the_backlog_while_the_stream_has_work(

@@ -145,7 +145,7 @@ def test_a_fence_that_postgres_gives_out_twice_is_not_a_lease_twice(
     with pytest.raises(LeaseLost):
         sleeper.read("live", 10, 1000, pending=False)
     assert sleeper.leave("quiet") == "lost"
-    with road.engine.begin() as connection, pytest.raises(shards.FenceLost):
+    with road.engine.begin() as connection, pytest.raises(shards.FenceLostError):
         settlement.settle(
             connection, Holder(SHARD, sleeper.fence, sleeper.claim_id), Settlement(), 0.0
         )

@@ -14,7 +14,8 @@ from tests.worker.delivery.in_process import FakeApi, Worker, make_due, people_o
 from tests.worker.delivery.test_forgotten_shards import tick
 from tests.worker.delivery.test_invariants_backlog import FILL
 from trackrelay.worker.storage import backlog, due_jobs, duplicate_check, scan_cursor, shards
-from trackrelay.worker.storage.scan_cursor import Seen
+from trackrelay.worker.storage.duplicate_check import DueFilter
+from trackrelay.worker.storage.scan_cursor import ScanResult
 
 DEAD = 12_000
 ROWS = 15_000
@@ -129,7 +130,7 @@ def test_of_a_long_queue_only_what_is_left_is_looked_at(road: Road) -> None:
     promotions = Blocks(road.engine, "SET due_at = greatest(", BY_KEY)
     with road.engine.begin() as connection:
         shards.lock(connection, [0])
-        jobs = due_jobs.look(connection, 0, "live", 1_000, DEAD).jobs
+        jobs = due_jobs.select_due(connection, 0, "live", 1_000, DEAD).jobs
         left = backlog.remove(connection, [job.id for job in jobs])
         backlog.promote(connection, left, 0.0)
     assert len({job.keys for job in jobs}) > 40
@@ -159,14 +160,16 @@ def test_a_look_that_takes_long_queues_says_where_the_next_one_begins(road: Road
         connection.exec_driver_sql(
             "UPDATE trackrelay_backlog SET position = mod(position, 10) * 30 + position / 10"
         )
-        looks = [due_jobs.look(connection, 0, "live", 20, start) for start in (0, 181, 270, 271)]
+        looks = [
+            due_jobs.select_due(connection, 0, "live", 20, start) for start in (0, 181, 270, 271)
+        ]
     # Ten rows of each that fits; fourteen and what fits of the next; twenty; none.
     assert [[int(job.id) % 10 for job in look.jobs][-1:] for look in looks] == [[1], [8], [9], []]
     assert [look.seen for look in looks] == [
-        Seen(0, 31, 300),
-        Seen(210, 241, 300),
-        Seen(270, None, 300),
-        Seen(None, None, 300),
+        ScanResult(0, 31, 300),
+        ScanResult(210, 241, 300),
+        ScanResult(270, None, 300),
+        ScanResult(None, None, 300),
     ]
 
 
@@ -233,9 +236,15 @@ def test_whether_something_is_due_is_asked_from_a_position_on_or_not_at_all(road
     fill(road, 10, 10)
     with road.engine.connect() as connection:
         ids, keys = ["new"], ["id:new"]
-        assert duplicate_check.look_up(connection, 0, "live", ids, keys, due_from=9).has_due
-        assert not duplicate_check.look_up(connection, 0, "live", ids, keys, due_from=10).has_due
-        assert not duplicate_check.look_up(connection, 0, "live", ids, keys, due_from=None).has_due
+        assert duplicate_check.find_duplicates(
+            connection, 0, "live", ids, keys, due=DueFilter(9)
+        ).has_due
+        assert not duplicate_check.find_duplicates(
+            connection, 0, "live", ids, keys, due=DueFilter(10)
+        ).has_due
+        assert not duplicate_check.find_duplicates(
+            connection, 0, "live", ids, keys, due=None
+        ).has_due
 
 
 def names(api: FakeApi) -> list[Any]:

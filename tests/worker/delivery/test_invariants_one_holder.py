@@ -138,7 +138,7 @@ def test_an_earlier_holder_settles_nothing(road: Road) -> None:
     with road.engine.begin() as connection:
         earlier = shards.take_over(connection, SHARD).fence
         shards.take_over(connection, SHARD)
-    with road.engine.begin() as connection, pytest.raises(shards.FenceLost):
+    with road.engine.begin() as connection, pytest.raises(shards.FenceLostError):
         settlement.settle(connection, Holder(SHARD, earlier), Settlement(), 0.0)
 
 

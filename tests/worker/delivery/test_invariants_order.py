@@ -276,7 +276,9 @@ def test_nor_if_both_shards_look_them_up_in_the_same_moment(
     road.producer.enqueue_all([one, two])
     with monkeypatch.context() as a_moment_ago:
         a_moment_ago.setattr(
-            duplicate_check, "look_up", lambda *_: duplicate_check.Known(frozenset(), frozenset())
+            duplicate_check,
+            "find_duplicates",
+            lambda *_: duplicate_check.DuplicateCheck(frozenset(), frozenset()),
         )
         worker.hold(SHARD)
     worker.work_off(lambda: road.ledger_ids() == {one.id, two.id}, timeout=4)

@@ -295,7 +295,7 @@ def test_age_counts_from_a_resume_and_from_when_workers_came_back(
         connection.exec_driver_sql(
             "UPDATE trackrelay_state SET updated_at = now() - interval '1 day' WHERE name = 'workers_seen'"
         )
-        shards.sign_of_life(connection)
+        shards.record_heartbeat(connection)
     probe_now(road.redis)
     close_breakers(road.redis)
     worker.hold(SHARD)

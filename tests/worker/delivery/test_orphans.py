@@ -8,7 +8,7 @@ from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, refusal, s
 from trackrelay import operations
 from trackrelay.operations.keys import shard_of
 from trackrelay.worker.dead_letters.replay_batches import Replayer
-from trackrelay.worker.maintenance.orphan_recovery import take_care
+from trackrelay.worker.maintenance.orphan_recovery import recover_orphans
 from trackrelay.worker.storage import duplicate_check
 
 SHARD = shard_of_person("42")
@@ -43,7 +43,9 @@ def test_a_part_that_was_looked_up_while_its_job_was_settled_under_another_secon
     road.producer.identify("42", {}, anonymous_id=second, idempotency_key="k")
     with monkeypatch.context() as a_moment_ago:
         a_moment_ago.setattr(
-            duplicate_check, "look_up", lambda *_: duplicate_check.Known(frozenset(), frozenset())
+            duplicate_check,
+            "find_duplicates",
+            lambda *_: duplicate_check.DuplicateCheck(frozenset(), frozenset()),
         )
         worker.hold(shard_of(f"anonymous:{second}", SHARDS))
     assert road.backlog_size() == 0
@@ -69,7 +71,7 @@ def test_a_part_of_a_job_that_was_settled_after_all_holds_up_nobody_for_long(
     worker.work()
     assert road.ledger_ids() == {job}
     long_ago(road)
-    take_care(worker.resources)
+    recover_orphans(worker.resources)
     worker.work_off(lambda: road.ledger_ids() == {job, after})
     assert road.backlog_size() == 0
 
@@ -103,7 +105,7 @@ def test_a_part_whose_other_part_was_dropped_before_its_dead_letter_was_discarde
     after = road.producer.track_anonymous(anonymous, "after", {})
     worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
     long_ago(road)
-    take_care(worker.resources)
+    recover_orphans(worker.resources)
     worker.work_off(lambda: road.ledger_ids() == {after})
     assert road.backlog_size() == 0
 
@@ -116,7 +118,7 @@ def test_a_part_whose_other_part_is_only_late_is_waited_for(
     after = road.producer.track_anonymous(anonymous, "after", {})
     worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
     long_ago(road)
-    take_care(worker.resources)
+    recover_orphans(worker.resources)
     worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
     assert api.taken == []
     worker.work_off(lambda: road.ledger_ids() == {job, after})
@@ -131,5 +133,5 @@ def test_a_part_whose_other_part_was_lost_is_sent_all_the_same(
     worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
     road.redis.delete(f"trackrelay:{SHARD}:live")
     long_ago(road)
-    take_care(worker.resources)
+    recover_orphans(worker.resources)
     worker.work_off(lambda: road.ledger_ids() == {job})

@@ -21,7 +21,7 @@ from trackrelay.operations.operation import Operation
 from trackrelay.operations.refs import Person
 from trackrelay.worker.dead_letters.eligibility import Wanted
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.queue.shard_migration import CannotReshard, Resharding
+from trackrelay.worker.queue.shard_migration import Resharder, ReshardError
 from trackrelay.worker.track_api.region import Verdict
 
 #: Few, so that they meet: two of one shard, one of the other, and an anonymous id in each.
@@ -281,8 +281,8 @@ class Road(RuleBasedStateMachine):
         process = self.world.processes[0]
         for shard in range(self.world.shards):
             self.world.lease_runs_out(shard)
-        with suppress(CannotReshard):
-            Resharding(process.engine, process.redis, process.settings, process.hasher).run(count)
+        with suppress(ReshardError):
+            Resharder(process.engine, process.redis, process.settings, process.hasher).run(count)
         self.accounts.check()
 
     @rule(

@@ -182,7 +182,7 @@ class World:
                 "UPDATE trackrelay_backlog SET due_at = now() - interval '1 hour' WHERE due_at IS NOT NULL"
             )
         self.redis.delete(orphan_recovery._LOOKED_KEY)
-        orphan_recovery.take_care(self.processes[0])
+        orphan_recovery.recover_orphans(self.processes[0])
 
     def pause(self, shard: int | None, paused: bool) -> None:
         """As the commands pause and resume do."""

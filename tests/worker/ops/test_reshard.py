@@ -253,7 +253,7 @@ def test_whoever_slept_through_it_settles_nothing(road: Road, run: CommandLine) 
         run("reshard", count, "--yes")
 
     for shard, fence in asleep.items():
-        with road.engine.begin() as connection, pytest.raises(shards.FenceLost):
+        with road.engine.begin() as connection, pytest.raises(shards.FenceLostError):
             settlement.settle(connection, Holder(shard, fence), Settlement(), 0)
 
 

@@ -5,8 +5,8 @@ from tests.support.road import Road
 from tests.worker.delivery.in_process import SHARDS, FakeApi, Worker, expire_lease, make_due
 from trackrelay import operations
 from trackrelay.operations.keys import shard_of
-from trackrelay.worker.maintenance.orphan_recovery import take_care
-from trackrelay.worker.maintenance.queue_recovery import set_up_again
+from trackrelay.worker.maintenance.orphan_recovery import recover_orphans
+from trackrelay.worker.maintenance.queue_recovery import recover_queue
 
 
 def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_has_it(
@@ -29,8 +29,8 @@ def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_
         connection.exec_driver_sql(
             "UPDATE trackrelay_backlog SET due_at = due_at - interval '10 minutes'"
         )
-    set_up_again(worker.redis, worker.resources.engine, worker.resources.settings)
-    take_care(worker.resources)
+    recover_queue(worker.redis, worker.resources.engine, worker.resources.settings)
+    recover_orphans(worker.resources)
     for shard in range(SHARDS):
         expire_lease(road.redis, shard)
     worker.hold(mine)

@@ -24,7 +24,7 @@ from trackrelay.errors import QueueNotSetUp
 from trackrelay.operations.keys import shard_of
 from trackrelay.queue.redis_keys import RELAYED
 from trackrelay.worker.devstack.servers import ValkeyProcess
-from trackrelay.worker.maintenance.queue_recovery import set_up_again
+from trackrelay.worker.maintenance.queue_recovery import recover_queue
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.relay.outbox_rows import Row
@@ -185,14 +185,14 @@ def test_after_a_loss_nobody_takes_a_shard_whose_last_holder_may_still_be_sendin
     road.redis.flushall()
     with pytest.raises(QueueNotSetUp):
         road.producer.track("42", "seen", {})
-    made = set_up_again(road.redis, road.engine, configured)
+    made = recover_queue(road.redis, road.engine, configured)
     assert old is not None
     assert made is not None
     assert (made.shards, made.format) == (4, old.format)
     assert made.generation != old.generation
     for shard in range(4):
         assert 3_000 < road.redis.pttl(f"trackrelay:{shard}:lease") <= 4_000
-    assert set_up_again(road.redis, road.engine, configured) == made
+    assert recover_queue(road.redis, road.engine, configured) == made
     road.producer.track("42", "seen", {})
 
 
@@ -200,7 +200,7 @@ def test_a_queue_that_was_never_set_up_is_left_to_migrate(worker_settings: dict[
     configured = load(worker_settings)
     client = redis.Redis.from_url(worker_settings["TRACKRELAY_REDIS_URL"])
     engine = sa.create_engine(configured.database_url.get_secret_value())
-    assert set_up_again(client, engine, configured) is None
+    assert recover_queue(client, engine, configured) is None
     assert client.keys() == []
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from tests.support.road import Road
 from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.settings import load
-from trackrelay.worker.storage.advisory_lock import alone
+from trackrelay.worker.storage.advisory_lock import advisory_lock
 from trackrelay.worker.storage.engine import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, make_engine
 
 from .pooler import pooler
@@ -105,9 +105,12 @@ def test_only_one_is_alone_and_its_lock_ends_with_its_transaction(
     worker_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = engine_of(worker_settings, monkeypatch)
-    with alone(engine, "reshard", wait_s=0) as mine, alone(engine, "reshard", wait_s=0) as too:
+    with (
+        advisory_lock(engine, "reshard", wait_s=0) as mine,
+        advisory_lock(engine, "reshard", wait_s=0) as too,
+    ):
         assert (mine, too) == (True, False)
-    with alone(engine, "reshard", wait_s=5) as again, engine.connect() as connection:
+    with advisory_lock(engine, "reshard", wait_s=5) as again, engine.connect() as connection:
         assert again
         # A lock of the session would go to whoever has the session next.
         connection.exec_driver_sql(ADVISORY_LOCKS).one()

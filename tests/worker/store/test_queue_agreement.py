@@ -15,7 +15,7 @@ from trackrelay.sandbox.sandbox_process import SandboxProcess
 from trackrelay.worker.maintenance.ticks import TICK_KEY, wake_forgotten_shards
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.queue.bootstrap import migrate
-from trackrelay.worker.queue.shard_migration import Resharding
+from trackrelay.worker.queue.shard_migration import Resharder
 from trackrelay.worker.storage import queue_record
 
 PEOPLE = [f"p{number}" for number in range(24)]
@@ -55,7 +55,7 @@ def tick(worker: Worker) -> list[int]:
 def reshard(worker: Worker, shards: int) -> None:
     """Give the queue another number of shards."""
     resources = worker.resources
-    Resharding(resources.engine, resources.redis, resources.settings, resources.hasher).run(shards)
+    Resharder(resources.engine, resources.redis, resources.settings, resources.hasher).run(shards)
 
 
 def backlog_of_an_outage(road: Road, worker: Worker, api: FakeApi, shards: int) -> None:

@@ -20,9 +20,9 @@ from trackrelay.worker.dead_letters.replay_batches import CHUNK, Replayer, Tally
 from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.settings import sqlalchemy_url
 from trackrelay.worker.storage import dead_letter_queries, dead_letters, ledger, settlement, shards
-from trackrelay.worker.storage.backlog import Waiting
-from trackrelay.worker.storage.dead_letter_queries import Filters, Letter
-from trackrelay.worker.storage.dead_letters import Death
+from trackrelay.worker.storage.backlog import BacklogItem
+from trackrelay.worker.storage.dead_letter_queries import DeadLetter, Filters
+from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.settlement import Holder, Settlement
 from trackrelay.worker.storage.stored_job import Job
@@ -62,7 +62,7 @@ class Stores:
         jobs = [self.job(each, at, attempts=1, **changes) for each in operations]
         event = {"at": at, "what": reason, "error": "no such plan"}
         deaths = [
-            Death(
+            NewDeadLetter(
                 job=job,
                 reason=reason,
                 error="no such plan",
@@ -87,11 +87,11 @@ class Stores:
         with self.engine.begin() as connection:
             takeover = shards.take_over(connection, job.shards[0])
         with self.engine.begin() as connection:
-            waiting = Settlement(waiting=[Waiting(job=job, reason="breaker")])
+            waiting = Settlement(waiting=[BacklogItem(job=job, reason="breaker")])
             settlement.settle(connection, Holder(job.shards[0], takeover.fence), waiting, 5)
         return job.id
 
-    def letter(self, id: str) -> Letter:
+    def letter(self, id: str) -> DeadLetter:
         with self.engine.connect() as connection:
             (found,) = dead_letter_queries.load(connection, [id])
         return found
@@ -429,10 +429,10 @@ def test_a_discarded_letter_can_be_replayed_by_those_who_say_so(stores: Stores) 
 
 
 def test_a_document_with_a_nul_in_it_is_repaired_and_replayed(stores: Stores) -> None:
-    from trackrelay.worker.dead_letters.patch import Repair
+    from trackrelay.worker.dead_letters.patch import Patch
 
     (id,) = stores.bury(operations.track("42", "a", {"text": "x\x00y", "path": "C:\\u0000"}))
-    assert stores.replay(id, repair=Repair.parse(("attributes.text=z",))).replayed == 1
+    assert stores.replay(id, repair=Patch.parse(("attributes.text=z",))).replayed == 1
     (change,) = stores.letter(id).history[-1]["changes"]
     assert change == {"path": "attributes.text", "before": "x\ufffdy", "after": "z"}
 

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from tests.support.hostile_entries import _NOISE as NOISE
 from trackrelay.operations.ids import new_id
 from trackrelay.worker.storage import settlement, shards
-from trackrelay.worker.storage.backlog import Waiting
-from trackrelay.worker.storage.dead_letters import Death
+from trackrelay.worker.storage.backlog import BacklogItem
+from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.settlement import Holder, Settlement
 from trackrelay.worker.storage.storable_jobs import (
     MAX_MS,
     as_bytes,
     brief,
-    is_of_the_data,
+    is_data_error,
     stripped,
-    why_unstorable,
+    unstorable_reason,
 )
 from trackrelay.worker.storage.stored_job import Job
 
@@ -64,7 +64,7 @@ UNSTORABLE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(("why", "changes"), UNSTORABLE.items(), ids=UNSTORABLE)
 def test_it_says_why_something_cannot_be_held(why: str, changes: dict[str, Any]) -> None:
-    assert why_unstorable(job(**changes)) == why
+    assert unstorable_reason(job(**changes)) == why
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_it_says_why_something_cannot_be_held(why: str, changes: dict[str, Any])
 )
 def test_what_is_left_of_any_job_can_be_held(changes: dict[str, Any]) -> None:
     any_job = job(**{"id": new_id()} | changes)
-    assert why_unstorable(stripped(any_job, 0).with_(id=new_id())) is None
+    assert unstorable_reason(stripped(any_job, 0).with_(id=new_id())) is None
     assert as_bytes(any_job).isascii()
 
 
@@ -118,7 +118,7 @@ JOBS = st.builds(
 @given(JOBS)
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))
 def test_what_it_lets_pass_can_be_delivered_wait_and_die(engine: sa.Engine, any_job: Job) -> None:
-    if why_unstorable(any_job):
+    if unstorable_reason(any_job):
         return
     with engine.begin() as connection:
         connection.execute(
@@ -126,10 +126,12 @@ def test_what_it_lets_pass_can_be_delivered_wait_and_die(engine: sa.Engine, any_
         )
         fence = shards.take_over(connection, 0).fence
     for outcome in (
-        Settlement(waiting=[Waiting(job=any_job, reason="breaker")]),
+        Settlement(waiting=[BacklogItem(job=any_job, reason="breaker")]),
         Settlement(delivered=[any_job.with_(id=new_id())]),
         Settlement(
-            dead=[Death(job=any_job.with_(id=new_id()), reason="rejected", error="\0\ud800")]
+            dead=[
+                NewDeadLetter(job=any_job.with_(id=new_id()), reason="rejected", error="\0\ud800")
+            ]
         ),
     ):
         with engine.connect() as connection:
@@ -158,8 +160,8 @@ def test_what_a_store_refuses_is_told_from_its_own_trouble(engine: sa.Engine) ->
             key=NOISE[:5_000],
         ),
     ]
-    assert [is_of_the_data(error) for error in refused] == [True] * 6
+    assert [is_data_error(error) for error in refused] == [True] * 6
     assert all(len(brief(error)) <= 300 and "\n" not in brief(error) for error in refused)
-    assert not is_of_the_data(failure(engine, "SELECT pg_sleep(5)"))
-    assert not is_of_the_data(failure(engine, "SELECT * FROM no_such_table"))
-    assert not is_of_the_data(OSError("the disk is full"))
+    assert not is_data_error(failure(engine, "SELECT pg_sleep(5)"))
+    assert not is_data_error(failure(engine, "SELECT * FROM no_such_table"))
+    assert not is_data_error(OSError("the disk is full"))

@@ -17,7 +17,7 @@ from trackrelay.queue.redis_keys import CONFIG
 from trackrelay.worker.cli.common.command_errors import explain
 from trackrelay.worker.cli.common.humanize import count, duration, size
 from trackrelay.worker.cli.status import failed_calls
-from trackrelay.worker.queue.queue_config import QueueProblem, check_queue
+from trackrelay.worker.queue.queue_config import QueueConfigError, check_queue
 from trackrelay.worker.queue.queue_length import jobs_queued
 from trackrelay.worker.settings import Settings
 
@@ -157,7 +157,7 @@ def _queue(client: client_library.Redis, settings: Settings) -> Iterator[Finding
     client.eval("return redis.call('EXISTS', ARGV[1])", 0, CONFIG)
     try:
         config = check_queue(client, settings.shards)
-    except QueueProblem as problem:
+    except QueueConfigError as problem:
         yield Finding(AREA, "queue", "wrong", str(problem))
         return
     yield from _calls(client)

@@ -72,10 +72,10 @@ def explain(
     from redis.exceptions import RedisError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from trackrelay.worker.queue.queue_config import QueueProblem
-    from trackrelay.worker.storage.shards import ShardMissing
+    from trackrelay.worker.queue.queue_config import QueueConfigError
+    from trackrelay.worker.storage.shards import ShardMissingError
 
-    if isinstance(error, QueueProblem | ShardMissing):
+    if isinstance(error, QueueConfigError | ShardMissingError):
         return str(error)
     if isinstance(error, RedisError):
         return _redis(error, place(redis_url or _configured("redis_url")))

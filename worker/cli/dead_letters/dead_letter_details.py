@@ -15,7 +15,7 @@ from trackrelay.worker.cli.common.command_errors import CommandFailed
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.cli.common.output import print_json, stdout
 from trackrelay.worker.storage import dead_letter_queries
-from trackrelay.worker.storage.dead_letter_queries import Letter
+from trackrelay.worker.storage.dead_letter_queries import DeadLetter
 from trackrelay.worker.telemetry.visible_text import visible, visible_lines, visible_values
 
 from .dead_letter_hints import hints
@@ -39,7 +39,7 @@ def show_letter(stores: Stores, id: str, as_document: bool) -> None:
         _print(stdout(), visible_values(letter))
 
 
-def _print(console: Console, letter: Letter) -> None:
+def _print(console: Console, letter: DeadLetter) -> None:
     console.print(Text.assemble("Dead letter ", (letter.id, "bold")))
     _section(console, "", _facts(letter))
     _section(console, "What was said", _said(letter))
@@ -71,7 +71,7 @@ def _rows() -> Table:
     return table
 
 
-def _facts(letter: Letter) -> Table:
+def _facts(letter: DeadLetter) -> Table:
     table = _rows()
     table.add_row("state", letter.state)
     table.add_row("operation", letter.operation)
@@ -89,7 +89,7 @@ def _facts(letter: Letter) -> Table:
     return table
 
 
-def _said(letter: Letter) -> Table:
+def _said(letter: DeadLetter) -> Table:
     table = _rows()
     table.add_row("reason", letter.reason)
     table.add_row("error", letter.error or "nothing")
@@ -100,7 +100,7 @@ def _said(letter: Letter) -> Table:
     return table
 
 
-def _history(letter: Letter) -> Table:
+def _history(letter: DeadLetter) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(no_wrap=True)
@@ -138,7 +138,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _what_to_do(letter: Letter) -> Text:
+def _what_to_do(letter: DeadLetter) -> Text:
     text = Text(overflow="fold")
     for index, (what, command) in enumerate(hints(letter)):
         text.append(("\n" if index else "") + what)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from trackrelay.worker.dead_letters.patch import BadRepair, parse_path
-from trackrelay.worker.storage.dead_letter_queries import Letter
+from trackrelay.worker.dead_letters.patch import PatchError, parse_path
+from trackrelay.worker.storage.dead_letter_queries import DeadLetter
 
 
-def hints(letter: Letter) -> list[tuple[str, str]]:
+def hints(letter: DeadLetter) -> list[tuple[str, str]]:
     """What to do, and the command that does it (or nothing), the likeliest first."""
     match letter.state:
         case "delivered":
@@ -32,7 +32,7 @@ def hints(letter: Letter) -> list[tuple[str, str]]:
     return [*_of_reason(letter), discard]
 
 
-def _of_reason(letter: Letter) -> list[tuple[str, str]]:
+def _of_reason(letter: DeadLetter) -> list[tuple[str, str]]:
     match letter.reason:
         case "rejected":
             edit = (
@@ -82,10 +82,10 @@ def _of_reason(letter: Letter) -> list[tuple[str, str]]:
     return [("Replay it:", _replay(letter))]
 
 
-def _repair_field(letter: Letter) -> list[tuple[str, str]]:
+def _repair_field(letter: DeadLetter) -> list[tuple[str, str]]:
     try:
         path = parse_path(letter.field or "")
-    except BadRepair:
+    except PatchError:
         return []
     if path[0] in ("identifiers", "type", "action") and letter.reason != "invalid":
         return []
@@ -97,5 +97,5 @@ def _repair_field(letter: Letter) -> list[tuple[str, str]]:
     return [change, take_away] if path[0] == "attributes" and len(path) > 1 else [change]
 
 
-def _replay(letter: Letter) -> str:
+def _replay(letter: DeadLetter) -> str:
     return f"trackrelay replay --id {letter.id}"

@@ -12,7 +12,7 @@ from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.cli.common.humanize import ago
 from trackrelay.worker.cli.common.output import print_json, stdout
 from trackrelay.worker.storage import dead_letter_queries
-from trackrelay.worker.storage.dead_letter_queries import Filters, Letter
+from trackrelay.worker.storage.dead_letter_queries import DeadLetter, Filters
 from trackrelay.worker.telemetry.visible_text import visible_values
 
 from .dead_letter_render import as_json, summary, why
@@ -43,7 +43,7 @@ def list_letters(stores: Stores, chosen: Filters, limit: int, as_document: bool)
     console.print(f"Everything about one: trackrelay dead-letters show {found[0].id}", style="dim")
 
 
-def _print(console: Console, found: list[Letter], *, one_state: bool) -> None:
+def _print(console: Console, found: list[DeadLetter], *, one_state: bool) -> None:
     # Two lines each: what was said does not fit beside everything else, and is what people look for.
     now = time.time()
     rows = [
@@ -64,5 +64,5 @@ def _print(console: Console, found: list[Letter], *, one_state: bool) -> None:
     console.print()
 
 
-def _keys(letter: Letter) -> str:
+def _keys(letter: DeadLetter) -> str:
     return ", ".join(key if len(key) <= 32 else f"{key[:31]}…" for key in letter.keys)

@@ -11,18 +11,18 @@ from typing import Any
 from trackrelay.worker.cli.common.humanize import ago, count, listed
 from trackrelay.worker.cli.common.output import moment
 from trackrelay.worker.dead_letters.eligibility import Refused
-from trackrelay.worker.storage.dead_letter_queries import Count, Letter
+from trackrelay.worker.storage.dead_letter_queries import Count, DeadLetter
 
 #: What was found in place of a document is shown to people up to here.
 _MAX_SHOWN = 10_000
 
 
-def document_of(letter: Letter) -> Any:
+def document_of(letter: DeadLetter) -> Any:
     """Return the letter's document; None if it has none that can be decoded."""
     return letter.document
 
 
-def found_of(letter: Letter) -> str:
+def found_of(letter: DeadLetter) -> str:
     """Return what was found in place of a document, cut where nobody reads on."""
     found = letter.found or ""
     if len(found) <= _MAX_SHOWN:
@@ -30,7 +30,7 @@ def found_of(letter: Letter) -> str:
     return f"{found[:_MAX_SHOWN]}… ({len(found):,} characters; `dead-letters show --json` has all of them)"
 
 
-def why(letter: Letter) -> str:
+def why(letter: DeadLetter) -> str:
     """What it died of, in a line: ``rejected: attributes.plan: property value …``."""
     said = [
         letter.field if letter.field and letter.field not in (letter.error or "") else None,
@@ -76,7 +76,7 @@ def campaigns(younger: int, older: int) -> str:
     return "; ".join(parts)
 
 
-def as_json(letter: Letter) -> dict[str, Any]:
+def as_json(letter: DeadLetter) -> dict[str, Any]:
     """Everything that is known of a letter, as a JSON document has it."""
     return {
         "id": letter.id,

@@ -14,10 +14,10 @@ from trackrelay.worker.cli.common.command_errors import CommandFailed
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.cli.common.output import stderr
 from trackrelay.worker.dead_letters.eligibility import Kind, Wanted
-from trackrelay.worker.dead_letters.patch import Repair
+from trackrelay.worker.dead_letters.patch import Patch
 from trackrelay.worker.dead_letters.replay_batches import Replayer
 from trackrelay.worker.storage import dead_letter_queries
-from trackrelay.worker.storage.dead_letter_queries import Letter
+from trackrelay.worker.storage.dead_letter_queries import DeadLetter
 from trackrelay.worker.telemetry.visible_text import visible_lines
 
 from .dead_letter_render import document_of, found_of, why
@@ -26,7 +26,7 @@ from .dead_letter_render import document_of, found_of, why
 TEMPLATE = {"type": "person", "identifiers": {"id": "…"}, "action": "identify", "attributes": {}}
 
 
-def edited(stores: Stores, replayer: Replayer, ids: Sequence[str], wanted: Wanted) -> Repair:
+def edited(stores: Stores, replayer: Replayer, ids: Sequence[str], wanted: Wanted) -> Patch:
     """What becomes of the one letter's document in the editor.
 
     Raises:
@@ -43,7 +43,7 @@ def edited(stores: Stores, replayer: Replayer, ids: Sequence[str], wanted: Wante
     return _edit(replayer, found[0], wanted)
 
 
-def _edit(replayer: Replayer, letter: Letter, wanted: Wanted) -> Repair:
+def _edit(replayer: Replayer, letter: DeadLetter, wanted: Wanted) -> Patch:
     if refusal := _refusal(replayer, letter, wanted, of=("state", "delivered", "removed", "newer")):
         raise CommandFailed(f"{letter.id}: {refusal}")
     console = stderr()
@@ -64,7 +64,7 @@ def _edit(replayer: Replayer, letter: Letter, wanted: Wanted) -> Repair:
             raise CommandFailed(
                 "the document was not changed; nothing was replayed (without --edit it is replayed as it is)"
             )
-        repair = Repair(document=document)
+        repair = Patch(document=document)
         problem = problem or _refusal(
             replayer, letter, replace(wanted, repair=repair), of=("invalid", "repair", "keys")
         )
@@ -92,7 +92,7 @@ def _read(text: str) -> tuple[str | None, dict[str, Any] | None]:
 
 
 def _refusal(
-    replayer: Replayer, letter: Letter, wanted: Wanted, of: tuple[Kind, ...]
+    replayer: Replayer, letter: DeadLetter, wanted: Wanted, of: tuple[Kind, ...]
 ) -> str | None:
     (outcome,) = replayer.plan([letter.id], wanted)
     return next((each.why for each in outcome.refused if each.kind in of), None)

@@ -16,7 +16,7 @@ from trackrelay.worker.cli.common.humanize import count
 from trackrelay.worker.cli.common.output import stderr
 from trackrelay.worker.dead_letters.replay_batches import CHUNK
 from trackrelay.worker.storage import dead_letter_queries
-from trackrelay.worker.storage.dead_letter_queries import Filters, Letter
+from trackrelay.worker.storage.dead_letter_queries import DeadLetter, Filters
 from trackrelay.worker.telemetry.visible_text import visible_lines
 
 from .dead_letter_render import as_json, document_of, why
@@ -76,7 +76,7 @@ def _write(engine: sa.Engine, ids: Sequence[str], file: IO[str]) -> None:
             advance(CHUNK)
 
 
-def line(number: int, letter: Letter) -> dict[str, Any]:
+def line(number: int, letter: DeadLetter) -> dict[str, Any]:
     """A letter as a line of a rejects file has it, which `trackrelay import` takes once its operation is repaired.
 
     Imported again it is the same job: an event carries its id, anything else its idempotency key; one that had none gets its id

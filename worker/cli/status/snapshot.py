@@ -15,7 +15,7 @@ from trackrelay.worker.cli.common.command_errors import explain
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.cli.common.humanize import count, duration
 from trackrelay.worker.queue.queue_agreement import difference
-from trackrelay.worker.queue.queue_config import QueueProblem, check_queue
+from trackrelay.worker.queue.queue_config import QueueConfigError, check_queue
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage import schema
 from trackrelay.worker.storage.queries.backlog_overview import Overview, overview
@@ -138,7 +138,7 @@ def _redis(stores: Stores) -> tuple[RedisSide | None, str]:
     try:
         side = look(stores.redis, stores.settings.requests_per_second)
         check_queue(stores.redis, stores.settings.shards)
-    except QueueProblem as problem:
+    except QueueConfigError as problem:
         return side, str(problem)
     except RedisError as error:
         return None, explain(error, redis_url=stores.settings.redis_url.get_secret_value()) or str(

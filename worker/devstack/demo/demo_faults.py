@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from trackrelay.sandbox.client import SandboxClient
-from trackrelay.worker.dead_letters.patch import Repair
+from trackrelay.worker.dead_letters.patch import Patch
 
 from .shop import BAD_COUPON, BAD_TIER, BAD_TOKEN
 
@@ -29,9 +29,9 @@ class Trouble:
     fixed_there: bool = False
 
     @property
-    def repair(self) -> Repair:
+    def repair(self) -> Patch:
         """The repair of the document."""
-        return Repair.parse(self.sets, self.unsets)
+        return Patch.parse(self.sets, self.unsets)
 
     @property
     def command(self) -> str:

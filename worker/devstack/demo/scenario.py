@@ -17,7 +17,7 @@ from trackrelay.worker.dead_letters.eligibility import Wanted
 from trackrelay.worker.dead_letters.replay_batches import Replayer, Tally
 from trackrelay.worker.devstack.waits import wait_until
 from trackrelay.worker.storage import dead_letter_queries
-from trackrelay.worker.storage.dead_letter_queries import Filters, Letter
+from trackrelay.worker.storage.dead_letter_queries import DeadLetter, Filters
 from trackrelay.worker.storage.replay import Replay
 
 from . import fingerprints
@@ -180,7 +180,7 @@ class Play:
             )
 
     def _put_right(
-        self, trouble: Trouble, fault: int, replayer: Replayer, found: Sequence[Letter]
+        self, trouble: Trouble, fault: int, replayer: Replayer, found: Sequence[DeadLetter]
     ) -> None:
         if not found:
             return

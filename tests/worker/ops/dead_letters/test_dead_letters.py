@@ -16,7 +16,7 @@ from trackrelay.operations.operation import Operation
 from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.cli.dead_letters.dead_letter_hints import hints
 from trackrelay.worker.storage import dead_letter_queries, dead_letters
-from trackrelay.worker.storage.dead_letters import Death
+from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.stored_job import Job
 
 
@@ -35,7 +35,7 @@ def bury(road: Road, made: list[Operation]) -> list[str]:
     ]  # fmt: skip
     with road.engine.begin() as connection:
         dead_letters.insert(
-            connection, [Death(job=job, reason="rejected", error="no") for job in jobs]
+            connection, [NewDeadLetter(job=job, reason="rejected", error="no") for job in jobs]
         )
     return [job.id for job in jobs]
 
@@ -88,7 +88,7 @@ def test_a_settlement_that_is_written_twice_counts_its_attempts_once(
         age_from=1.0, attempts=1, replayed=True,
     )  # fmt: skip
     with refusing.engine.begin() as connection:
-        dead_letters.insert(connection, [Death(job=job, reason="rejected", error="no")])
+        dead_letters.insert(connection, [NewDeadLetter(job=job, reason="rejected", error="no")])
     assert refusing.dead(letter).attempts == row.attempts == 2
 
 
