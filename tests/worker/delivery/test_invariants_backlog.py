@@ -58,7 +58,7 @@ def test_no_round_reads_the_whole_backlog_even_before_there_are_statistics(
         assert [job.id for job in jobs] == [f"{number:026}" for number in range(500)]
         # For much more than this, a table of this size is rightly read as a whole.
         del jobs[100:]
-        backlog.update(connection, [backlog.Waiting(job=job, reason="failed") for job in jobs])
+        backlog.update(connection, [backlog.BacklogItem(job=job, reason="failed") for job in jobs])
         gone = backlog.remove(connection, [job.id for job in jobs])
         assert len(gone) == 100
         backlog.promote(connection, gone, 0.0)
