@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import lru_cache
 
+from trackrelay.operations.registry import ACTIONS, BY_NAME, Family
 
-class Family(StrEnum):
-    """One group of endpoints. The names are also those of the breakers' Redis keys."""
-
-    #: ``/api/v2/entity`` and ``/api/v2/batch``.
-    V2 = "v2"
-    #: ``/api/v1/events`` and ``/api/v1/customers/…/events``: anonymous events, and events too large for v2.
-    V1_EVENTS = "v1_events"
-    #: ``/api/v1/segments/…``.
-    SEGMENTS = "segments"
-    #: ``/api/v1/forms/…``.
-    FORMS = "forms"
-    #: ``/api/v1/metrics`` and ``/unsubscribe/…``.
-    METRICS = "metrics"
-
+__all__ = [
+    "ALL_FAMILIES",
+    "DELIVERS",
+    "SINGLES",
+    "SINGLE_FAMILIES",
+    "Family",
+    "family_of_operation",
+]
 
 ALL_FAMILIES = frozenset(Family)
 
@@ -32,19 +26,35 @@ DELIVERS: dict[Family, str] = {
     Family.METRICS: "metrics and unsubscribes",
 }
 
-#: Beginnings of the names of operations that v2 cannot carry. All other operations belong to v2.
-PREFIXES: dict[Family, tuple[str, ...]] = {
-    Family.V1_EVENTS: ("anonymous.",),
-    Family.SEGMENTS: ("segment.",),
-    Family.FORMS: ("form.",),
-    Family.METRICS: ("delivery.metric", "delivery.unsubscribe"),
+#: Families in which each job needs a request of its own.
+SINGLE_FAMILIES = (Family.V1_EVENTS, Family.FORMS, Family.METRICS)
+
+
+def _beginnings(family: Family) -> tuple[str, ...]:
+    """Return the beginnings of the names of the operations in ``family``: a whole type where all its actions are in it."""
+    names = [action.name for action in ACTIONS if action.family is family]
+    types = {f"{name.partition('.')[0]}." for name in names}
+    others = [action.name for action in ACTIONS if action.family is not family]
+    whole = tuple(
+        sorted(type for type in types if not any(other.startswith(type) for other in others))
+    )
+    return whole + tuple(name for name in names if not name.startswith(whole))
+
+
+_BEGINNINGS: dict[Family, tuple[str, ...]] = {
+    family: _beginnings(family) for family in Family if family is not Family.V2
 }
+#: Beginnings of the names of operations that need a request of their own whatever their size.
+SINGLES = tuple(each for family in SINGLE_FAMILIES for each in _BEGINNINGS[family])
 
 
 @lru_cache(maxsize=1000)
 def family_of_operation(operation: str) -> Family:
     """Return the family that delivers ``operation``, unless its document is too large for v2."""
-    for family, prefixes in PREFIXES.items():
-        if operation.startswith(prefixes):
+    if action := BY_NAME.get(operation):
+        return action.family
+    # Of another version: it fails where the others of its type are delivered.
+    for family, beginnings in _BEGINNINGS.items():
+        if operation.startswith(beginnings):
             return family
     return Family.V2

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import msgspec
 
 from trackrelay.errors import InvalidOperation
 from trackrelay.operations.checks import person_checks
@@ -15,7 +14,8 @@ from trackrelay.operations.checks.name_checks import email_address
 from trackrelay.operations.checks.rejection import Refusal, within
 from trackrelay.operations.operation import Operation
 from trackrelay.operations.refused_operations import RefusedDraft
-from trackrelay.operations.validation import RULES, check
+from trackrelay.operations.registry import BY_TYPE_AND_ACTION
+from trackrelay.operations.validation import check
 
 #: Addresses in an event's data that override a campaign's own, unless they are blank.
 _OVERRIDES = frozenset({"recipient", "from_address", "reply_to"})
@@ -27,7 +27,7 @@ def operation(document: Any) -> Operation:
     Raises:
         InvalidOperation: Customer.io would refuse it, or take it for something else.
     """
-    return check(_without_ignored(document), rules=_RULES)
+    return check(_without_ignored(document), actions=_ACTIONS)
 
 
 def operations(documents: Sequence[Any]) -> list[Operation]:
@@ -88,7 +88,10 @@ def _is_odd(email: object) -> bool:
 
 
 _IDENTIFY = ("person", "identify")
-_RULES = {**RULES, _IDENTIFY: msgspec.structs.replace(RULES[_IDENTIFY], check=_identify)}
+_ACTIONS = {
+    **BY_TYPE_AND_ACTION,
+    _IDENTIFY: dataclasses.replace(BY_TYPE_AND_ACTION[_IDENTIFY], check=_identify),
+}
 
 
 def _without_ignored(document: Any) -> Any:

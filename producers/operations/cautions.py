@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from . import limits
+from .operation import EVENT_ACTIONS
 
 if TYPE_CHECKING:
     from trackrelay.queue.append import Entry
@@ -29,8 +30,6 @@ MAX_NAMES = 100
 CAMPAIGN_WINDOW_S = 72 * 3_600
 #: Clocks of two machines differ by less.
 CLOCK_TOLERANCE_S = 300
-
-_EVENTS = frozenset({"event", "page", "screen"})
 
 
 class Caution(StrEnum):
@@ -77,7 +76,7 @@ def caution_about_times(entries: Iterable[Entry]) -> None:
 
 
 def _caution_about_time(operation: Operation, caution: Caution) -> None:
-    if operation.action in _EVENTS:
+    if operation.action in EVENT_ACTIONS:
         caution_about(caution, msgspec.json.decode(operation.body, type=_Named).name)
 
 

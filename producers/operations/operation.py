@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+#: What people do: an event, a page view, a screen view.
+EVENT_ACTIONS: Final = ("event", "page", "screen")
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

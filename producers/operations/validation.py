@@ -12,17 +12,8 @@ import msgspec
 from trackrelay.errors import InvalidOperation
 
 from . import limits
-from .checks import (
-    delivery_checks,
-    device_checks,
-    event_checks,
-    form_checks,
-    object_checks,
-    person_checks,
-    segment_checks,
-)
 from .checks.check_messages import WHOSE, beginning
-from .checks.check_result import Checked, Document, Rule
+from .checks.check_result import Checked, Document
 from .checks.lazy_values import resolved
 from .checks.name_checks import is_phone, plain_text, refuse_controls
 from .checks.rejection import Refusal, refusal_for, too_many_bytes, within, wrong_type
@@ -31,22 +22,7 @@ from .coercion import JSON, encoded, mapping_of
 from .ids import id_for, is_ulid, new_id
 from .operation import Operation
 from .refused_operations import RefusedOperation, refused
-
-RULES: dict[tuple[str, str], Rule] = {
-    **person_checks.RULES,
-    **device_checks.RULES,
-    **event_checks.RULES,
-    **object_checks.RULES,
-    **delivery_checks.RULES,
-    **segment_checks.RULES,
-    **form_checks.RULES,
-}
-#: Operations that the published description has in v1 alone, as documents of our own: it leaves no field of them open.
-OURS = frozenset(
-    (kind, action)
-    for kind, action in RULES
-    if kind in ("anonymous", "segment", "form") or (kind == "delivery" and action != "event")
-)
+from .registry import BY_TYPE_AND_ACTION, Action, Family, V1Request
 
 
 def check(
@@ -54,7 +30,7 @@ def check(
     *,
     id: str | None = None,
     idempotency_key: str | int | UUID | None = None,
-    rules: Mapping[tuple[str, str], Rule] = RULES,
+    actions: Mapping[tuple[str, str], Action] = BY_TYPE_AND_ACTION,
 ) -> Operation:
     """Check, normalise and encode one document.
 
@@ -62,7 +38,7 @@ def check(
         document: an operation as the Track API's v2 has it, or one of ours for what only v1 has.
         id: the job's id, a ULID; left out, it is the document's own (events), derived from the idempotency key, or new.
         idempotency_key: the caller's own name for this call: the same key is the same job.
-        rules: what is checked, by type and action.
+        actions: the registry, or one with other checks.
 
     Raises:
         InvalidOperation: Customer.io would refuse it, or take it for something else.
@@ -70,8 +46,8 @@ def check(
     try:
         if type(document) is not dict:
             document = _read_once(document)
-        rule, extra = _rule_of(document, rules)
-        checked = rule.check(document)
+        action, extra = _action_of(document, actions)
+        checked = action.check(document)
         if extra:
             checked.document |= extra
         key = (
@@ -79,12 +55,12 @@ def check(
             if idempotency_key is None
             else within("idempotency_key", _idempotency_key, idempotency_key)
         )
-        job_id = within("id", _id_of, id, document, checked, key)
-        if checked.carries_id:
+        job_id = within("id", _id_of, id, document, action, checked, key)
+        if action.has_id:
             checked.document["id"] = job_id
         body = encoded(checked.document)
         if not limits.fits_v2(len(body), stamp=checked.stamp):
-            _check_large(checked, len(body))
+            _check_large(action, checked, len(body))
     except InvalidOperation as error:
         # What was refused before the document was made stands in it.
         raise refused(document, error, idempotency_key) from None
@@ -94,8 +70,8 @@ def check(
         raise refused(document, invalid, idempotency_key) from refusal.__cause__
     return Operation(
         id=job_id,
-        type=str(document["type"]),
-        action=str(document["action"]),
+        type=document["type"],
+        action=document["action"],
         # An invite is nobody's, and waits for nobody.
         keys=checked.keys or (f"anonymous:{job_id}",),
         body=body,
@@ -185,32 +161,34 @@ def _beginning(document: object, refusal: Refusal) -> str:
         return "an operation"
 
 
-def _rule_of(
-    document: Document, rules: Mapping[tuple[str, str], Rule]
-) -> tuple[Rule, dict[str, JSON]]:
-    """Return the rule for ``document``, and those of its fields that the published description leaves open."""
-    kind, action = document.get("type"), document.get("action")
-    # Nothing but str: what is written of an Enum's member, str() or repr(), would be another text.
-    rule = rules.get((kind, action)) if type(kind) is str and type(action) is str else None
-    if rule is None:
-        raise _unknown(kind, action)
+def _action_of(
+    document: Document, actions: Mapping[tuple[str, str], Action]
+) -> tuple[Action, dict[str, JSON]]:
+    """Return the action of ``document``, and those of its fields that the published description leaves open."""
+    kind, verb = document.get("type"), document.get("action")
+    # A str and no subclass: str() and repr() of an Enum's member differ from its value.
+    action = actions.get((kind, verb)) if type(kind) is str and type(verb) is str else None
+    if action is None:
+        raise _unknown(kind, verb)
     extra: dict[str, JSON] = {}
-    if not rule.required <= document.keys() <= rule.fields:
-        if (kind, action) in OURS:
-            refuse_unknown(document, sorted(rule.fields))
+    if not action.required_fields <= document.keys() <= action.fields:
+        if action.family is Family.V2:
+            extra = open_fields(document, sorted(action.fields))
         else:
-            extra = open_fields(document, sorted(rule.fields))
-        for missing in sorted(rule.required - document.keys()):
+            # The published description has these in v1 alone; their documents are our own form.
+            refuse_unknown(document, sorted(action.fields))
+        for missing in sorted(action.required_fields - document.keys()):
             problem = f"needs {missing}" if missing in WHOSE else "is missing"
             raise Refusal(problem, limit="given", actual="missing", at=(missing,))
-    return rule, extra
+    return action, extra
 
 
-def _unknown(kind: object, action: object) -> Refusal:
-    kinds = tuple(dict.fromkeys(known for known, _ in RULES))
+def _unknown(kind: object, verb: object) -> Refusal:
+    kinds = tuple(dict.fromkeys(known for known, _ in BY_TYPE_AND_ACTION))
     if type(kind) is not str or kind not in kinds:
         return not_one_of(kinds, kind).inside("type")
-    return not_one_of(tuple(known for of, known in RULES if of == kind), action).inside("action")
+    verbs = tuple(known for of, known in BY_TYPE_AND_ACTION if of == kind)
+    return not_one_of(verbs, verb).inside("action")
 
 
 def _idempotency_key(given: object) -> str:
@@ -225,16 +203,18 @@ def _idempotency_key(given: object) -> str:
 
 
 def _id_of(
-    given: str | None, document: Document, checked: Checked, idempotency_key: str | None
+    given: str | None,
+    document: Document,
+    action: Action,
+    checked: Checked,
+    idempotency_key: str | None,
 ) -> str:
-    own = document.get("id") if checked.carries_id else None
+    own = document.get("id") if action.has_id else None
     if given is None and own is None:
         if idempotency_key is None:
             return new_id()
         key = checked.keys[0] if checked.keys else "anonymous:"
-        return id_for(
-            f"{document['type']}.{document['action']}", key, checked.name, idempotency_key
-        )
+        return id_for(action.name, key, checked.name, idempotency_key)
     ids = {_ulid(id) for id in (given, own) if id is not None}
     if len(ids) > 1:
         raise Refusal("is not the job's", limit="the job's id", actual="another one")
@@ -252,31 +232,29 @@ def _ulid(id: object) -> str:
     return id
 
 
-def _check_large(checked: Checked, size: int) -> None:
-    """Let pass what v2 cannot carry only if v1 can: what is v1's alone, and events and pages of people whom v1 would
-    not take, by the shape of their identifier, for somebody else."""
-    made = checked.document
-    if (
-        made["type"] in ("person", "object", "delivery")
-        and (why := _not_for_v1(checked)) is not None
-    ):
-        refusal = too_many_bytes(
-            size + (limits.STAMP_BYTES if checked.stamp else 0), limits.OPERATION_BYTES
-        )
-        refusal.problem += why
+def _check_large(action: Action, checked: Checked, size: int) -> None:
+    """Refuse what is too large for v2, unless v1 takes it."""
+    if not action.has_large_data:
+        raise _too_large_for_v2(checked, size)
+    if action.v1_request is V1Request.PERSON_EVENT and (whom := _odd_for_v1(checked)):
+        refusal = _too_large_for_v2(checked, size)
+        refusal.problem += whom
         raise refusal
-    length = len(encoded(made.get("attributes")))
+    length = len(encoded(checked.document.get("attributes")))
     if length > limits.EVENT_DATA_BYTES:
         raise too_many_bytes(length, limits.EVENT_DATA_BYTES).inside("attributes")
 
 
-def _not_for_v1(checked: Checked) -> str | None:
-    made = checked.document
-    if made["type"] != "person" or made["action"] not in ("event", "page"):
-        return ""
+def _too_large_for_v2(checked: Checked, size: int) -> Refusal:
+    stamp = limits.STAMP_BYTES if checked.stamp else 0
+    return too_many_bytes(size + stamp, limits.OPERATION_BYTES)
+
+
+def _odd_for_v1(checked: Checked) -> str:
+    """Name the person, if v1 would take the shape of the identifier for another kind."""
     kind, _, value = checked.keys[0].partition(":")
     if kind == "phone":
         return " of a person named by phone"
     if kind == "id" and ("@" in value or value.startswith("cio_") or is_phone(value)):
         return " of a person whose id has the shape of an email, a cio_id or a phone"
-    return None
+    return ""

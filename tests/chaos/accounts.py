@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from trackrelay.operations.registry import ACTIONS
 from trackrelay.sandbox.client import Effect
 
 from . import marks
@@ -14,7 +15,7 @@ from .order import Step, follow
 from .stores import Stores
 
 #: Operations after which nothing may be sent for their keys before they are settled.
-BARRIERS = frozenset({"person.merge", "person.delete", "person.suppress", "person.unsuppress"})
+BARRIERS = frozenset(action.name for action in ACTIONS if action.is_barrier)
 #: Where a job can be, the end of its road first.
 PLACES = ("ledger", "dead", "backlog", "stream", "outbox")
 #: What Customer.io knows by nothing, so that a repeat may count there twice.

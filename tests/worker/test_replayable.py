@@ -12,7 +12,6 @@ from trackrelay.operations.operation import Operation
 from trackrelay.worker.dead_letters.eligibility import (
     ReplayRefusedError,
     Wanted,
-    carries_its_time,
     happened_at,
     prepare,
     superseded_by,
@@ -204,27 +203,6 @@ def test_what_is_newer_stands_in_the_way_of_what_has_no_time_and_a_removal_of_ev
         assert why.later.id in why.why
         assert why.later.operation in why.why
         assert "2027-01-15 07:59:10 UTC" in why.why
-
-
-def test_every_operation_either_carries_its_time_or_does_not() -> None:
-    carrying = {
-        "person.identify",
-        "person.event",
-        "person.page",
-        "person.screen",
-        "anonymous.event",
-        "delivery.metric",
-    }
-    assert all(map(carries_its_time, carrying))
-    others = {
-        "object.identify",
-        "person.merge",
-        "person.delete",
-        "person.add_device",
-        "segment.add",
-        "form.submit",
-    }
-    assert not any(map(carries_its_time, others))
 
 
 def test_an_event_happened_when_it_says_so() -> None:

@@ -12,6 +12,7 @@ import msgspec
 from trackrelay.errors import InvalidOperation
 from trackrelay.operations.keys import shard_of
 from trackrelay.operations.operation import Operation
+from trackrelay.operations.registry import BY_NAME
 from trackrelay.operations.validation import check
 from trackrelay.worker.delivery.intake import stamped
 from trackrelay.worker.storage.dead_letter_queries import DeadLetter, State
@@ -24,10 +25,6 @@ from .patch import Patch, PatchError, changes
 Kind = Literal[
     "missing", "state", "undecodable", "repair", "invalid", "keys", "delivered", "removed", "newer"
 ]
-
-#: They carry the time at which they happened: Customer.io sorts them in, however late they come.
-_EVENTS = {"event", "page", "screen"}
-_CARRY_THEIR_TIME = {"person.identify", "delivery.metric"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,15 +205,10 @@ def superseded_by(job: Job, by: Superseded, *, even_if_newer: bool) -> ReplayRef
     if by.removal:
         why = f"{_named(by.removal)}: it would bring the person back"
         return ReplayRefusedError("removed", why, by.removal)
-    if by.job and not even_if_newer and not carries_its_time(job.operation):
+    if by.job and not even_if_newer and not BY_NAME[job.operation].carries_time:
         why = f"{_named(by.job)}: it would undo what is newer (--even-if-newer replays it all the same)"
         return ReplayRefusedError("newer", why, by.job)
     return None
-
-
-def carries_its_time(operation: str) -> bool:
-    """Whether an operation of this kind can arrive late without undoing what is newer."""
-    return operation in _CARRY_THEIR_TIME or operation.partition(".")[2] in _EVENTS
 
 
 def _named(later: Later) -> str:
@@ -231,7 +223,7 @@ def _when(at: float) -> str:
 
 def happened_at(job: Job) -> float | None:
     """Unix seconds at which an event, a page or a screen happened; None for anything else."""
-    if job.operation.partition(".")[2] not in _EVENTS or job.operation.startswith("delivery."):
+    if not BY_NAME[job.operation].is_event:
         return None
     timestamp = msgspec.json.decode(job.body, type=_Timed).timestamp
     return job.enqueued_at if timestamp is None else float(timestamp)

@@ -8,26 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from trackrelay.operations import limits
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.storage.stored_job import SINGLES, Job
+from trackrelay.worker.storage.stored_job import Job
 from trackrelay.worker.track_api.request_builder import UnsendableDocument, segment_endpoint
 
 #: One large integration caps a batch at so many operations; the published limit is in bytes.
 MAX_OPERATIONS = 1000
 #: "Smaller than 500 kB", with room for headers' worth of doubt.
 MAX_BATCH_BYTES = 499_000
-#: An event above it goes by v1.
-MAX_V2_BYTES = limits.OPERATION_BYTES
 #: Ids in one segment request.
 MAX_SEGMENT_IDS = 1000
 
 _FRAME = len('{"batch":[]}')
 
 Route = Literal["v2", "segment", "single"]
+_ROUTES: dict[Family, Route] = {Family.V2: "v2", Family.SEGMENTS: "segment"}
 
 
 @dataclass(slots=True)
@@ -67,15 +64,7 @@ Wave = list[Packed]
 
 def route_of(job: Job) -> Route:
     """Whether v2 can carry ``job``, segment jobs can be gathered with it, or it needs a v1 request of its own."""
-    route = _route_of_operation(job.operation)
-    return route if route != "v2" or len(job.body) <= MAX_V2_BYTES else "single"
-
-
-@lru_cache(maxsize=1000)
-def _route_of_operation(operation: str) -> Route:
-    if operation.startswith("segment."):
-        return "segment"
-    return "single" if operation.startswith(SINGLES) else "v2"
+    return _ROUTES.get(job.family, "single")
 
 
 def _segment_of(job: Job) -> str:

@@ -262,7 +262,7 @@ def keep_back(jobs: Sequence[Job], waiting_keys: Iterable[str]) -> Sorted:
         elif not blocked.isdisjoint(job.keys):
             result.waiting.append(BacklogItem(job=job, reason="key_waits"))
             blocked.update(job.keys)
-        elif job.crosses_shards or job.operation == "person.merge":
+        elif job.crosses_shards or job.is_delayed:
             result.waiting.append(BacklogItem(job=job, reason="two_keys"))
             blocked.update(job.keys)
         else:

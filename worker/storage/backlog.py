@@ -12,6 +12,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from trackrelay.operations.registry import ACTIONS
+
 from .pg_arrays import bool_array, number_array, text_array
 from .sanitize import sanitize_text, sanitized_json
 from .stored_job import Job
@@ -73,10 +75,11 @@ _SHARDS_OF = sa.text(
     "SELECT DISTINCT shard FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))"
 )
 
+_DELAYED = ", ".join(f"'{action.name}'" for action in ACTIONS if action.is_delayed)
 # A merge waits a little longer once it is first: Customer.io may still be busy with what was delivered before it.
-_PROMOTE = sa.text("""
+_PROMOTE = sa.text(f"""
     UPDATE trackrelay_backlog b SET due_at = greatest(
-        now() + CASE WHEN b.operation = 'person.merge' THEN make_interval(secs => :merge_delay_s) ELSE interval '0' END,
+        now() + CASE WHEN b.operation IN ({_DELAYED}) THEN make_interval(secs => :merge_delay_s) ELSE interval '0' END,
         b.not_before)
     FROM unnest(CAST(:shards AS int[]), CAST(:lanes AS text[]), CAST(:keys AS text[]), CAST(:starts AS bigint[]))
         AS touched (shard, lane, key, start)

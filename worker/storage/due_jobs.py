@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trackrelay.queue.redis_keys import Lane
-from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
+from trackrelay.worker.endpoint_families import ALL_FAMILIES, SINGLE_FAMILIES, Family
 
 from .pg_arrays import number_array, text_array
 from .scan_cursor import ScanResult
@@ -36,9 +36,8 @@ _TRYABLE = """due_at IS NOT NULL AND due_at <= now() AND (parts = 1 OR sends AND
     SELECT CASE WHEN count(*) = count(*) FILTER (WHERE o.due_at <= now()) THEN count(*) ELSE 0 END
     FROM trackrelay_backlog o WHERE o.job_id = b.job_id))"""
 
-#: Families whose requests carry several jobs, and those with a request for each job.
+#: Families whose requests carry several jobs.
 _BATCHED = (Family.V2, Family.SEGMENTS)
-_SINGLE = (Family.V1_EVENTS, Family.FORMS, Family.METRICS)
 
 _SELECT_DUE = sa.text(f"""
     WITH others AS (
@@ -127,7 +126,7 @@ def _values(
         "run": RUN,
         "rows_a_key": min(ROWS_A_KEY, most),
         "batched": text_array([family for family in _BATCHED if family in families]),
-        "single": text_array([family for family in _SINGLE if family in families]),
+        "single": text_array([family for family in SINGLE_FAMILIES if family in families]),
         "single_keys": SINGLE_KEYS,
         "single_run": SINGLE_RUN,
         "max_bytes": MAX_BYTES,

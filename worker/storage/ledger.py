@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from trackrelay.operations.registry import ACTIONS
+
 from .pg_arrays import number_array, text_array
 from .stored_job import Job
 
@@ -30,10 +32,13 @@ _PROVE_DELETE = sa.text("DELETE FROM trackrelay_ledger WHERE id = :id")
 
 _AMONG = sa.text("SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))")
 
+#: What removes a person, as a list in SQL. An older operation that arrived after one would bring the person back.
+REMOVALS = ", ".join(f"'{action.name}'" for action in ACTIONS if action.removes_person)
+
 # Deletes and suppressions stay until no dead letter can be replayed past them, however long somebody lets it lie.
-PRUNABLE = """
+PRUNABLE = f"""
     delivered_at < now() - make_interval(secs => :retention_s)
-        AND (operation NOT IN ('person.delete', 'person.suppress')
+        AND (operation NOT IN ({REMOVALS})
              OR delivered_at < now() - make_interval(secs => :longer_s) AND NOT EXISTS (
                  SELECT 1 FROM trackrelay_dead_letters d
                  WHERE d.state IN ('open', 'replaying') AND d.enqueued_at < trackrelay_ledger.delivered_at))

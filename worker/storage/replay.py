@@ -16,9 +16,6 @@ from .pg_arrays import text_array
 from .shards import LockedShard
 from .stored_job import Job
 
-#: After one of these was delivered, an older operation of the same person would bring them back.
-REMOVALS = ("person.delete", "person.suppress")
-
 # Of two jobs enqueued in the same millisecond, a removal is the later one if it was delivered after the other had died:
 # it is always settled before anything that comes after it for its person is sent.
 _LATER = """
@@ -36,7 +33,7 @@ def _later(table: str, column: str, *, removal: bool) -> str:
     else:
         columns, id = "job_id, l.operation, l.enqueued_at, CAST(NULL AS timestamptz)", "job_id"
         tie = strictly
-    further = f"l.operation IN {REMOVALS} AND {tie}" if removal else strictly
+    further = f"l.operation IN ({ledger.REMOVALS}) AND {tie}" if removal else strictly
     kind = "removal" if removal else "job"
     inner = _LATER.format(columns=columns, table=table, column=column, id=id, further=further)
     return f"""

@@ -5,18 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from trackrelay.operations import limits
+from trackrelay.operations.registry import ACTIONS
 from trackrelay.queue.redis_keys import Lane
-from trackrelay.worker.endpoint_families import PREFIXES, Family, family_of_operation
+from trackrelay.worker.endpoint_families import Family, family_of_operation
 
-#: Operations after which nothing may be sent for their keys before they are settled.
-BARRIERS = frozenset({"person.merge", "person.delete", "person.suppress", "person.unsuppress"})
-
-#: Beginnings of the names of operations that the Track API's v2 cannot carry: each job needs a request of its own.
-SINGLES = tuple(
-    prefix
-    for family in (Family.V1_EVENTS, Family.FORMS, Family.METRICS)
-    for prefix in PREFIXES[family]
-)
+_BARRIERS = frozenset(action.name for action in ACTIONS if action.is_barrier)
+_DELAYED = frozenset(action.name for action in ACTIONS if action.is_delayed)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +55,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_barrier(self) -> bool:
         """Whether it must be settled before anything else is sent for its keys."""
-        return self.operation in BARRIERS
+        return self.operation in _BARRIERS
+
+    @property
+    def is_delayed(self) -> bool:
+        """Whether it waits TRACKRELAY_MERGE_DELAY, in the backlog, once it is first for its keys."""
+        return self.operation in _DELAYED
 
     @property
     def from_backlog(self) -> bool:

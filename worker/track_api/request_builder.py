@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
@@ -11,6 +11,7 @@ import msgspec
 
 from trackrelay.operations.json_values import decode_json
 from trackrelay.operations.limits import SEGMENT_ID
+from trackrelay.operations.registry import BY_NAME, V1Request
 
 Kind = Literal["batch", "entity", "v1"]
 
@@ -83,7 +84,7 @@ def single(operation: str, body: bytes) -> Request:
         UnsendableDocument: no v1 endpoint takes it.
     """
     try:
-        path, payload = _SINGLES[operation](decode_json(body))
+        path, payload = _SINGLES[BY_NAME[operation].v1_request](decode_json(body))
         return Request("v1", path, msgspec.json.encode(payload), 1)
     except _NOT_A_DOCUMENT as error:
         raise UnsendableDocument(f"{operation[:100]} has no v1 request: {_brief(error)}") from None
@@ -172,13 +173,10 @@ def _unsubscribe(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return f"/unsubscribe/{path_segment(document['identifiers']['id'])}", {"unsubscribe": True}
 
 
-_SINGLES = {
-    "person.event": _person_event,
-    "person.page": _person_event,
-    "anonymous.event": _anonymous_event,
-    "anonymous.page": _anonymous_event,
-    "anonymous.screen": _anonymous_event,
-    "form.submit": _form,
-    "delivery.metric": _metric,
-    "delivery.unsubscribe": _unsubscribe,
+_SINGLES: dict[V1Request | None, Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]] = {
+    V1Request.PERSON_EVENT: _person_event,
+    V1Request.ANONYMOUS_EVENT: _anonymous_event,
+    V1Request.FORM: _form,
+    V1Request.METRIC: _metric,
+    V1Request.UNSUBSCRIBE: _unsubscribe,
 }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trackrelay.operations.keys import key_of, object_key, shown
+from trackrelay.operations.operation import EVENT_ACTIONS
 
 from .identifier_checks import ANYBODY, of_object, of_person
 from .rejection import Refusal, written
 
-_EVENTS = ("event", "page", "screen")
 #: Fields that say whose operation it is, so that what is wrong with them is wrong with who that is.
 WHOSE = ("identifiers", "person")
 _SIMPLE = (
@@ -34,7 +34,7 @@ def beginning(document: object, path: tuple[str | int, ...]) -> str:
     if len(path) == 1 and path[0] in WHOSE:
         return whose
     if not path:
-        return whose if action in _EVENTS else f"the {action} of {whose}"
+        return whose if action in EVENT_ACTIONS else f"the {action} of {whose}"
     return f"{_part(path, type, action)} of {whose}"
 
 
@@ -47,7 +47,7 @@ def _part(path: tuple[str | int, ...], type: object, action: object) -> str:
     first, rest = path[0], path[1:]
     if first == "attributes":
         one, all = "attribute", "the attributes"
-        if type in ("person", "anonymous") and action in _EVENTS:
+        if type in ("person", "anonymous") and action in EVENT_ACTIONS:
             one, all = "data", "the data"
         elif type == "form":
             one, all = "field", "the fields"
@@ -60,7 +60,7 @@ def _part(path: tuple[str | int, ...], type: object, action: object) -> str:
 
 
 def _whose(document: Mapping[object, object], type: object, action: object) -> str:
-    if type in ("person", "anonymous") and action in _EVENTS:
+    if type in ("person", "anonymous") and action in EVENT_ACTIONS:
         name = document.get("name")
         shown_name = f" {_short(name.strip())}" if isinstance(name, str) and name.strip() else ""
         return f"{action}{shown_name} of {_person(document.get('identifiers'), type)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -21,21 +21,5 @@ class Checked(msgspec.Struct):
     keys: tuple[str, ...]
     #: What tells operations of one kind and key apart under one idempotency key: an event's name, a segment's id.
     name: str = ""
-    #: Whether the document has an ``id`` that Customer.io de-duplicates by.
-    carries_id: bool = False
     #: Whether it takes the time of the store that accepts it.
     stamp: bool = False
-
-
-class Rule(msgspec.Struct, frozen=True):
-    """The check of one kind of operation, and the fields its documents have."""
-
-    check: Callable[[Document], Checked]
-    required: frozenset[str]
-    fields: frozenset[str]
-
-
-def rule(check: Callable[[Document], Checked], required: str, optional: str = "") -> Rule:
-    """A rule; the names of fields beside ``type`` and ``action`` are written with blanks between them."""
-    needed = frozenset(["type", "action", *required.split()])
-    return Rule(check, needed, needed | frozenset(optional.split()))

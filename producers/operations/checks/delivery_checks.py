@@ -9,7 +9,7 @@ from trackrelay.operations import limits
 from trackrelay.operations.coercion import JSON, json_object, number_of, timestamp
 from trackrelay.operations.keys import key_of
 
-from .check_result import Checked, Document, rule
+from .check_result import Checked, Document
 from .lazy_values import resolved
 from .name_checks import name_of, size, text_in
 from .rejection import Refusal, too_many_bytes, within
@@ -103,10 +103,3 @@ def _text(value: object) -> str:
         # Before it is encoded: nothing with it in it would fit.
         raise too_many_bytes(size(text), limits.OPERATION_BYTES)
     return text
-
-
-RULES = {
-    ("delivery", "event"): rule(event, "identifiers name attributes"),
-    ("delivery", "metric"): rule(metric, "identifiers name", "recipient reason href timestamp"),
-    ("delivery", "unsubscribe"): rule(unsubscribe, "identifiers"),
-}

@@ -8,7 +8,7 @@ from trackrelay.operations import limits
 from trackrelay.operations.coercion import JSON, json_object, mapping_of, timestamp
 from trackrelay.operations.keys import key_of
 
-from .check_result import Checked, Document, rule
+from .check_result import Checked, Document
 from .identifier_checks import of_person
 from .name_checks import name_of
 from .rejection import Refusal, within
@@ -76,9 +76,3 @@ def _attribute(name: str, value: JSON) -> str:
         raise Refusal("is Customer.io's to write", limit="not given", actual="given")
     text = text_of(value)
     return one_of(("true", "false"), text) if name == "push_enabled" else text
-
-
-RULES = {
-    ("person", "add_device"): rule(add, "identifiers device"),
-    ("person", "delete_device"): rule(delete, "identifiers device"),
-}

@@ -8,7 +8,7 @@ from trackrelay.operations import limits
 from trackrelay.operations.coercion import JSON, json_object, timestamp
 from trackrelay.operations.keys import key_of
 
-from .check_result import Checked, Document, rule
+from .check_result import Checked, Document
 from .identifier_checks import ANONYMOUS, KNOWN, of_person
 from .name_checks import email_address, refuse_controls, size, text_in
 from .rejection import Refusal, too_many_bytes, within, wrong_type
@@ -39,7 +39,7 @@ def _event(document: Document, named_by: frozenset[str] | None) -> Checked:
         "identifiers": {},
         "action": str(document["action"]),
     }
-    checked = Checked(clean, (), name, carries_id=True)
+    checked = Checked(clean, (), name)
     if named_by is not None:
         kind, value = within("identifiers", of_person, document["identifiers"], named_by)
         clean["identifiers"] = {kind: value}
@@ -123,10 +123,4 @@ _MEANINGFUL: Mapping[str, Mapping[str, Callable[[JSON], None]]] = {
         "keywords": _texts,
     },
     "screen": {},
-}
-
-RULES = {
-    (type, action): rule(check, "identifiers name", "id timestamp attributes")
-    for type, check in (("person", of_known), ("anonymous", of_anonymous))
-    for action in ("event", "page", "screen")
 }

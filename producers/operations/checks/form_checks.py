@@ -6,7 +6,7 @@ from trackrelay.operations.coercion import JSON, json_object
 from trackrelay.operations.keys import key_of
 
 from .attribute_checks import refuse_other_identifier
-from .check_result import Checked, Document, rule
+from .check_result import Checked, Document
 from .delivery_checks import identifier_of
 from .identifier_checks import BY_ID_OR_EMAIL, PERSON, of_person
 from .rejection import Refusal, within
@@ -53,6 +53,3 @@ def _field(name: str, value: JSON, kind: str) -> str:
             "has a name that Customer.io keeps for itself", limit="another name", actual=name
         )
     return text_of(value)
-
-
-RULES = {("form", "submit"): rule(submit, "identifiers person", "attributes")}

@@ -8,7 +8,7 @@ from trackrelay.operations.coercion import JSON
 from trackrelay.operations.keys import object_key
 
 from .attribute_checks import attributes_of, refuse_other_identifier
-from .check_result import Checked, Document, rule
+from .check_result import Checked, Document
 from .identifier_checks import OBJECT, anonymous_id, of_object
 from .rejection import within
 from .relationship_checks import at_least_one, to_anonymous, to_people
@@ -75,14 +75,3 @@ def _attributes(given: object, identifiers: Mapping[str, str]) -> dict[str, JSON
                 attributes, name, identifier, OBJECT[name], "an object keeps its identifiers"
             )
     return attributes
-
-
-RULES = {
-    ("object", "identify"): rule(identify, "identifiers", "attributes cio_relationships"),
-    ("object", "identify_anonymous"): rule(
-        identify_anonymous, "identifiers", "attributes anonymous_id cio_relationships"
-    ),
-    ("object", "delete"): rule(bare, "identifiers"),
-    ("object", "add_relationships"): rule(relate, "identifiers cio_relationships"),
-    ("object", "delete_relationships"): rule(relate, "identifiers cio_relationships"),
-}

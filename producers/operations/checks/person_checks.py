@@ -9,7 +9,7 @@ from trackrelay.operations.coercion import JSON, timestamp
 from trackrelay.operations.keys import key_of
 
 from .attribute_checks import attributes_of, refuse_other_identifier
-from .check_result import Checked, Document, rule
+from .check_result import Checked, Document
 from .identifier_checks import BY_ID_EMAIL_OR_CIO_ID, PERSON, anonymous_id, of_person
 from .name_checks import email_address, is_phone, name_of
 from .rejection import Refusal, within, wrong_type
@@ -176,13 +176,3 @@ _PHONES = frozenset(
     }
 )
 _LOOKED_AT = _PHONES | _MEANINGFUL.keys()
-
-RULES = {
-    ("person", "identify"): rule(identify, "identifiers", "timestamp attributes cio_relationships"),
-    ("person", "delete"): rule(bare, "identifiers"),
-    ("person", "suppress"): rule(bare, "identifiers"),
-    ("person", "unsuppress"): rule(bare, "identifiers"),
-    ("person", "merge"): rule(merge, "primary secondary"),
-    ("person", "add_relationships"): rule(relate, "identifiers cio_relationships"),
-    ("person", "delete_relationships"): rule(relate, "identifiers cio_relationships"),
-}

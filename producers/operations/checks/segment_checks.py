@@ -9,7 +9,7 @@ from trackrelay.operations import limits
 from trackrelay.operations.coercion import JSON
 from trackrelay.operations.keys import key_of
 
-from .check_result import Checked, Document, rule
+from .check_result import Checked, Document
 from .identifier_checks import BY_ID_EMAIL_OR_CIO_ID, of_person
 from .lazy_values import resolved
 from .rejection import Refusal, within
@@ -44,9 +44,3 @@ def _segment_id(identifiers: object) -> int:
             at=("segment_id",),
         )
     return int(given)
-
-
-RULES = {
-    ("segment", "add"): rule(membership, "identifiers person"),
-    ("segment", "remove"): rule(membership, "identifiers person"),
-}

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.producers.vocabulary.saying import document_of, refusal_of
 from trackrelay import operations
 from trackrelay.errors import InvalidOperation
-from trackrelay.operations import validation
 from trackrelay.operations.ids import new_id
+from trackrelay.operations.registry import ACTIONS, BY_TYPE_AND_ACTION
+from trackrelay.operations.validation import check
 
 EVENT = {"type": "person", "identifiers": {"id": "42"}, "action": "event", "name": "x"}
 
@@ -182,11 +183,11 @@ def test_a_repaired_document_keeps_its_jobs_id() -> None:
         EVENT | {"id": ID},
         {"type": "person", "identifiers": {"id": "42"}, "action": "delete"},
     ):
-        assert validation.check(raw, id=ID, idempotency_key="k").id == ID
+        assert check(raw, id=ID, idempotency_key="k").id == ID
 
 
 def test_a_document_with_another_id_than_its_job_is_refused() -> None:
-    assert refusal_of(lambda: validation.check(EVENT | {"id": new_id()}, id=ID)).field == "id"
+    assert refusal_of(lambda: check(EVENT | {"id": new_id()}, id=ID)).field == "id"
 
 
 def test_an_id_is_no_field_of_what_customer_io_does_not_deduplicate() -> None:
@@ -201,9 +202,7 @@ JSON = st.recursive(
     ),
     max_leaves=5,
 )
-FIELDS = sorted(
-    {field for rule in validation.RULES.values() for field in rule.fields} | {"data", ""}
-)
+FIELDS = sorted({field for action in ACTIONS for field in action.fields} | {"data", ""})
 LIKELY = st.sampled_from(
     [
         {"id": "42"},
@@ -223,7 +222,7 @@ LIKELY = st.sampled_from(
 
 @settings(deadline=None)
 @given(
-    st.sampled_from(sorted(validation.RULES)),
+    st.sampled_from(sorted(BY_TYPE_AND_ACTION)),
     st.dictionaries(st.sampled_from(FIELDS), LIKELY | JSON),
 )
 def test_whatever_the_document_the_gate_answers_with_an_operation_or_a_refusal(

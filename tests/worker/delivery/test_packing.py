@@ -6,11 +6,11 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trackrelay.operations.limits import OPERATION_BYTES
 from trackrelay.worker.delivery.batching import (
     MAX_BATCH_BYTES,
     MAX_OPERATIONS,
     MAX_SEGMENT_IDS,
-    MAX_V2_BYTES,
     Wave,
     pack,
     route_of,
@@ -113,7 +113,7 @@ def test_every_request_keeps_every_limit(jobs: list[Job]) -> None:
         if packed.route == "v2":
             body = b'{"batch":[' + b",".join(each.body for each in packed.jobs) + b"]}"
             assert len(body) <= MAX_BATCH_BYTES
-            assert all(len(each.body) <= MAX_V2_BYTES for each in packed.jobs)
+            assert all(len(each.body) <= OPERATION_BYTES for each in packed.jobs)
         if packed.route == "single":
             assert len(packed.jobs) == 1
 

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from trackrelay.worker.storage.stored_job import BARRIERS, Job
+from trackrelay.operations.registry import BY_NAME
+from trackrelay.worker.storage.stored_job import Job
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _places(said: Said, effects: Sequence[Job]) -> dict[tuple[str, str], list[_P
         ):
             continue
         last = at[-1] if id in said.discarded else at[0]
-        is_barrier = operation_of[id] in BARRIERS
+        is_barrier = BY_NAME[operation_of[id]].is_barrier
         places[lane, key].append(
             _Place(id, at[0], last, began[lane, id], ended[lane, id], is_barrier)
         )

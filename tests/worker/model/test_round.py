@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.worker.model.process import Inline
-from trackrelay.worker.delivery.batching import MAX_V2_BYTES, Packed, pack
+from trackrelay.operations.limits import OPERATION_BYTES
+from trackrelay.worker.delivery.batching import Packed, pack
 from trackrelay.worker.delivery.breaker import Standing, Standings
 from trackrelay.worker.delivery.cycle import Delivery, Intake, Rules
 from trackrelay.worker.delivery.intake import keep_back
@@ -44,7 +45,7 @@ def _job(draw: st.DrawFn, number: int) -> Job:
         operation="person.event" if operation == "large" else operation,
         keys=keys,
         shards=tuple(draw(st.sampled_from((0, 0, 0, 1))) if key == "e" else 0 for key in keys),
-        body=b'"' + b"x" * (MAX_V2_BYTES if operation == "large" else 10) + b'"',
+        body=b'"' + b"x" * (OPERATION_BYTES if operation == "large" else 10) + b'"',
         lane="live",
         enqueued_at=1.0,
         age_from=1.0,

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from trackrelay.operations.registry import BY_NAME
 from trackrelay.worker.dead_letters.replay_batches import CAMPAIGN_WINDOW_S
-
-_EVENTS = {"event", "page", "screen"}
 
 
 @dataclass(slots=True)
@@ -39,9 +38,10 @@ class Survey:
     def add(self, document: dict[str, Any]) -> None:
         """Count one line that becomes an operation."""
         self.lines += 1
-        kind, action = document.get("type"), document.get("action")
-        self.operations[f"{kind}.{action}"] += 1
-        if kind in ("person", "anonymous") and action in _EVENTS:
+        name = f"{document.get('type')}.{document.get('action')}"
+        self.operations[name] += 1
+        action = BY_NAME.get(name)
+        if action and action.is_event:
             age = self.now - _seconds(document.get("timestamp"), self.now)
             self.old += age > CAMPAIGN_WINDOW_S
             self.young += age <= CAMPAIGN_WINDOW_S

@@ -12,7 +12,7 @@ import redis
 from trackrelay.operations.limits import OPERATION_BYTES
 from trackrelay.queue.job import decode_entry
 from trackrelay.queue.redis_keys import LANES, stream
-from trackrelay.worker.storage.stored_job import SINGLES
+from trackrelay.worker.endpoint_families import SINGLES
 
 #: Entries of each stream that are looked at.
 ENTRIES = 50

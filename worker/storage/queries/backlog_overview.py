@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
+from trackrelay.worker.endpoint_families import SINGLES
 from trackrelay.worker.storage import incident_log, queue_record
 from trackrelay.worker.storage.incident_log import Incident
 from trackrelay.worker.storage.queue_record import NO_RECORD, QueueRecord
-from trackrelay.worker.storage.stored_job import SINGLES
 
 #: A count that takes longer is not worth waiting for when something is wrong.
 TIMEOUT_MS = 10_000
