@@ -24,7 +24,7 @@ test-matrix: setup-dev
 	@scripts/test-matrix $(ARGS)
 
 browser: setup-dev
-	@.venv/bin/python -m pytest -m browser tests/worker/django $(ARGS)
+	@.venv/bin/python -m pytest -m browser tests/e2e/django $(ARGS)
 
 lint: setup-dev
 	@.venv/bin/python -m ruff check $(ARGS)

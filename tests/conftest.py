@@ -1,45 +1,43 @@
-"""Fixtures: real servers, a database and a queue for each test, real workers; and two checks of the whole run."""
+"""The fixtures of every test, and two checks of the whole run: no secret is logged, and no test is skipped unexpectedly."""
 
 from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
-import redis
 import structlog
 
-from tests.description import find_description
 from tests.support import canaries, skips
-from tests.support.databases import TEMPLATE, create_database, fresh_database, migrate
-from tests.support.description_check import MISSING, is_required, violations
+from tests.support.description import Description, find_description
+from tests.support.description_check import MISSING, is_required
+from tests.support.run_checks import LEAKS, LOGS, SECRETS
 from tests.support.waiting import patient
-from tests.support.worker_process import WorkerProcess
 from trackrelay import Producer, default
 from trackrelay.configuration.environment import set_framework_settings
 from trackrelay.operations.refs import recognise_people
 from trackrelay.sandbox import sandbox_process
-from trackrelay.sandbox.sandbox_process import SandboxProcess
 from trackrelay.worker.devstack.servers import (
-    PostgresProcess,
-    ValkeyProcess,
     child_process,
     server_process,
-    unprivileged,
 )
 from trackrelay.worker.settings import settings
+
+pytest_plugins = [
+    f"tests.support.fixtures.{name}_fixtures"
+    for name in ("server", "queue", "harness", "outbox", "dead_letter", "django")
+]
 
 # Several tests run side by side: how long an example takes says nothing of the code.
 hypothesis.settings.register_profile(
     "side by side", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-# For the machines of tests/worker/model, which take their number of examples from it: `--hypothesis-profile=long` runs for a while.
+# For tests/integration/worker/model, which takes its number of examples from the profile: `--hypothesis-profile=long`.
 hypothesis.settings.register_profile(
     "long", hypothesis.settings.get_profile("side by side"), max_examples=5_000, print_blob=True
 )
@@ -50,16 +48,6 @@ hypothesis.settings.load_profile("side by side")
 sandbox_process.START_S = patient(sandbox_process.START_S)
 server_process.START_TIMEOUT_S = patient(server_process.START_TIMEOUT_S)
 child_process.LEASH_TIMEOUT_S = patient(child_process.LEASH_TIMEOUT_S)
-
-LOGS = pytest.StashKey[list[Path]]()
-SECRETS = pytest.StashKey[dict[str, str]]()
-LEAKS = pytest.StashKey[list[str]]()
-
-SANDBOX_CREDENTIALS = {
-    "site_id": canaries.CANARY_SITE_ID,
-    "api_key": canaries.CANARY_API_KEY,
-    "app_api_key": canaries.CANARY_APP_API_KEY,
-}
 
 
 @pytest.fixture(autouse=True)
@@ -83,170 +71,17 @@ def no_settings_of_our_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(request: pytest.FixtureRequest) -> Iterator[PostgresProcess]:
-    """The PostgreSQL of the run. A test that harms its server takes `own_postgres`."""
-    with PostgresProcess(durable=False) as server:
-        request.config.stash[SECRETS]["the database's password"] = server.password
-        yield server
-
-
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[ValkeyProcess]:
-    """The Valkey of the run. A test that harms its server takes `own_redis`."""
-    with ValkeyProcess() as server:
-        yield server
-
-
-@pytest.fixture
-def own_postgres(request: pytest.FixtureRequest) -> Iterator[PostgresProcess]:
-    """A PostgreSQL for one test, to kill, pause and restart (takes a second)."""
-    with PostgresProcess(durable=False) as server:
-        request.config.stash[SECRETS][f"a password of {request.node.name}"] = server.password
-        yield server
-
-
-@pytest.fixture
-def own_redis() -> Iterator[ValkeyProcess]:
-    """A Valkey for one test, to kill, pause and restart (takes a tenth of a second)."""
-    with ValkeyProcess() as server:
-        yield server
-
-
-@pytest.fixture
-def reachable_dir() -> Iterator[Path]:
-    """An empty folder for servers' data: `tmp_path` is for its owner alone, and PostgreSQL does not run as root."""
-    folder = unprivileged.temporary_dir("trackrelay-test-")
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="session")
-def migrated_template(postgres_server: PostgresProcess) -> str:
-    """The name of a database that has our tables, to copy."""
-    migrate(create_database(postgres_server, TEMPLATE))
-    return TEMPLATE
-
-
-@pytest.fixture
-def database_url(postgres_server: PostgresProcess, migrated_template: str) -> Iterator[str]:
-    """A database with our tables and nothing in them."""
-    with fresh_database(postgres_server, migrated_template) as url:
-        yield url
-
-
-@pytest.fixture
-def empty_database_url(postgres_server: PostgresProcess) -> Iterator[str]:
-    """A database without our tables."""
-    with fresh_database(postgres_server) as url:
-        yield url
-
-
-@pytest.fixture
-def redis_url(redis_server: ValkeyProcess) -> str:
-    """An empty Redis, with the settings it was started with."""
-    with redis.Redis.from_url(redis_server.url) as client:
-        client.flushall()
-        client.script_flush()
-        for name, value in redis_server.config.items():
-            client.config_set(name, value)
-    return redis_server.url
-
-
-@pytest.fixture(scope="session")
-def sandbox_server() -> Iterator[SandboxProcess]:
-    """The sandbox of the run; take `sandbox`."""
-    with SandboxProcess(**SANDBOX_CREDENTIALS) as server:
-        yield server
-
-
-@pytest.fixture
-def sandbox(sandbox_server: SandboxProcess) -> Iterator[SandboxProcess]:
-    """A sandbox that knows nobody and misbehaves in nothing. What it received is checked when the test ends."""
-    if sandbox_server.pid is None:  # an earlier test ended it
-        sandbox_server.start()
-    sandbox_server.client.reset()
-    yield sandbox_server
-    _check_requests([sandbox_server])
-
-
-@pytest.fixture
-def start_sandbox() -> Iterator[Callable[..., SandboxProcess]]:
-    """Starts sandboxes with options (see `SandboxOptions`), for this test alone; what they received is checked."""
-    servers: list[SandboxProcess] = []
-
-    def start(**options: Any) -> SandboxProcess:
-        servers.append(SandboxProcess(**(SANDBOX_CREDENTIALS | options)))
-        return servers[-1].start()
-
-    yield start
-    try:
-        _check_requests(servers)
-    finally:
-        for server in servers:
-            server.stop()
-
-
-def _check_requests(servers: list[SandboxProcess]) -> None:
-    """Requests that Customer.io's description does not allow fail the test that caused them."""
-    for server in servers:
-        if server.pid is not None:
-            server.client.clear_faults()
-            found = violations(server.client)
-            assert not found, "the description of the Track API does not allow:\n" + "\n".join(
-                found
-            )
-
-
-@pytest.fixture
-def worker_settings(redis_url: str, database_url: str, sandbox: SandboxProcess) -> dict[str, str]:
-    """Settings for a worker, or the command line, on the run's servers and the sandbox; to be added to."""
-    return {
-        "TRACKRELAY_REDIS_URL": redis_url,
-        "TRACKRELAY_DATABASE_URL": database_url,
-        "CUSTOMERIO_TRACK_URL": sandbox.url,
-        "CUSTOMERIO_SITE_ID": sandbox.site_id,
-        "CUSTOMERIO_TRACK_API_KEY": sandbox.api_key,
-        "CUSTOMERIO_APP_URL": sandbox.url,
-        "CUSTOMERIO_APP_API_KEY": sandbox.app_api_key,
-    }
-
-
-@pytest.fixture
-def worker_log(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Path]:
-    """Gives a log file a place where the end of the run looks for secrets in it."""
-
-    def place(name: str) -> Path:
-        log = tmp_path_factory.mktemp("logs") / f"{name}.log"
-        request.config.stash[LOGS].append(log)
-        return log
-
-    return place
-
-
-StartWorker = Callable[..., WorkerProcess]
-
-
-@pytest.fixture
-def start_worker(worker_log: Callable[[str], Path]) -> Iterator[StartWorker]:
-    """Starts workers (arguments: see `WorkerProcess`); they are killed when the test ends, and shown if it failed."""
-    workers: list[WorkerProcess] = []
-
-    def start(
-        settings: dict[str, str], *, name: str = "worker", wait: bool = True, **options: Any
-    ) -> WorkerProcess:
-        worker = WorkerProcess(settings, log=worker_log(name), name=name, **options)
-        workers.append(worker)
-        return worker.start(ready_within=30.0 if wait else None)
-
-    yield start
-    for worker in workers:
-        worker.kill()
-        print(
-            f"----- {worker.log.name} -----\n{worker.output}"
-        )  # pytest shows it only for a test that failed
+def description() -> Description:
+    """Customer.io's description; without it, what needs it is skipped, or fails where it is required."""
+    path = find_description()
+    if path is None:
+        message = (
+            "Customer.io's description is not here: set TRACK_API_DESCRIPTION to its openapi.json"
+        )
+        if os.environ.get("TRACK_API_DESCRIPTION_REQUIRED") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return Description(path)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,7 +16,7 @@ from .stores import Stores
 
 #: Operations after which nothing may be sent for their keys before they are settled.
 BARRIERS = frozenset(action.name for action in ACTIONS if action.is_barrier)
-#: Where a job can be, the end of its road first.
+#: Where a job can be, the last place first.
 PLACES = ("ledger", "dead", "backlog", "stream", "outbox")
 #: What Customer.io knows by nothing, so that a repeat may count there twice.
 WITHOUT_ID = ("form.", "delivery.", "segment.")

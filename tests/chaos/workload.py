@@ -307,7 +307,7 @@ class Workload:
         yield Planned(make.track(who, "read", {"n": number}), marks.numbered(number))
 
     def _large(self) -> Iterator[Planned]:
-        # Too large for v2: it takes another road than its neighbours, and must not overtake or be overtaken.
+        # Too large for v2: it goes to another endpoint than its neighbours, and must not overtake or be overtaken.
         who = self._somebody()
         for size in (10, 40_000, 10):
             number = self._number()

@@ -19,7 +19,7 @@ from tests.fuzz.mutations import TEXTS, encoded, mutated, shown, value
 from tests.support import hostile_entries
 from tests.support.databases import create_database, migrate
 from tests.support.hostile_entries import Fields
-from tests.worker.delivery.in_process import (
+from tests.support.in_process_worker import (
     BUSY,
     OK,
     SHARDS,

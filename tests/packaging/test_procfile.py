@@ -1,4 +1,4 @@
-"""The Procfile; that it delivers is shown in `tests/worker/test_processes.py`."""
+"""The Procfile; that it delivers is shown in `tests/e2e/worker/test_worker_processes.py`."""
 
 from tests.support.worker_process import ROOT
 

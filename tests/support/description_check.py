@@ -10,7 +10,7 @@ with TRACK_API_DESCRIPTION_REQUIRED=1 its absence is an error.
 import os
 from functools import cache
 
-from tests.description import BESIDE, ENVIRONMENT, Description, find_description
+from tests.support.description import BESIDE, ENVIRONMENT, Description, find_description
 from trackrelay.sandbox.client import RequestRecord, SandboxClient
 
 REQUIRED = "TRACK_API_DESCRIPTION_REQUIRED"

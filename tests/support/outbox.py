@@ -18,7 +18,7 @@ from trackrelay.worker.relay.sql_outbox_rows import SqlRows
 from trackrelay.worker.settings import load
 from trackrelay.worker.storage.engine import make_engine
 
-from .road import Road
+from .harness import Harness
 from .waiting import patient, wait_until
 from .worker_process import ROOT, clean_environment
 
@@ -64,13 +64,13 @@ def events(count: int, people: int) -> list[Operation]:
     ]
 
 
-def assert_once_and_in_order(road: Road, made: list[Operation]) -> None:
+def assert_once_and_in_order(harness: Harness, made: list[Operation]) -> None:
     """Each job took effect once, and those of one person in the order in which they were made."""
     expected: dict[str, list[str]] = {}
     for operation in made:
         expected.setdefault(operation.keys[0], []).append(operation.id)
     found: dict[str, list[str]] = {key: [] for key in expected}
-    for effect in road.effects():
+    for effect in harness.effects():
         for key in effect["keys"]:
             if key in found and effect["action"] == "event":
                 found[key].append(effect["id"])
@@ -110,11 +110,11 @@ class RelayProcess:
         self.process.wait()
 
 
-def stream_jobs(road: Road, shard: int, lane: str = "live") -> list[str]:
+def stream_jobs(harness: Harness, shard: int, lane: str = "live") -> list[str]:
     """The jobs in a stream, in order, repeats included."""
     return [
         job.id
-        for _, fields in road.redis.xrange(f"trackrelay:{shard}:{lane}")
+        for _, fields in harness.redis.xrange(f"trackrelay:{shard}:{lane}")
         for job in decode_entry(fields[b"j"])
     ]
 

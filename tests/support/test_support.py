@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.description import find_description
 from tests.support import description_check, skips
 from tests.support.canaries import CANARY_API_KEY, leaks
+from tests.support.description import find_description
 from tests.support.description_check import latest_violations, violations
 from tests.support.waiting import wait_until
 from trackrelay.sandbox import SandboxProcess

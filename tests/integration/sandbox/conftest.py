@@ -1,0 +1,23 @@
+"""A sandbox in a process of its own, as new for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.sandbox_api import Api
+from trackrelay.sandbox import SandboxProcess
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[SandboxProcess]:
+    with SandboxProcess() as server:
+        yield server
+
+
+@pytest.fixture
+def api(_server: SandboxProcess) -> Api:
+    """The sandbox, knowing nobody."""
+    _server.client.reset()
+    return Api(_server)

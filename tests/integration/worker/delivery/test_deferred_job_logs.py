@@ -1,0 +1,36 @@
+"""What the log says of jobs that wait: one line for each that an attempt failed, one for all that were moved aside without."""
+
+from structlog.testing import capture_logs
+
+from tests.support.harness import Harness
+from tests.support.in_process_worker import FakeApi, Worker, people_of
+from trackrelay.worker.track_api.responses import Answer
+
+
+def test_jobs_that_are_moved_aside_are_counted_in_one_line(
+    harness: Harness, worker: Worker
+) -> None:
+    worker.breaker.halt("credentials", "the key is refused")
+    people = people_of(0, 50)
+    jobs = [harness.producer.track(person, "seen") for person in people]
+
+    with capture_logs() as lines:
+        worker.hold(0)
+
+    assert harness.backlog_size() == len(jobs)
+    assert [line for line in lines if line["event"] == "job waits"] == []
+    (line,) = [line for line in lines if line["event"] == "jobs wait"]
+    assert (line["shard"], line["jobs"], line["reasons"]) == (0, 50, {"halted": 50})
+
+
+def test_a_job_that_an_attempt_failed_has_a_line_of_its_own(
+    harness: Harness, worker: Worker, api: FakeApi
+) -> None:
+    (person,) = people_of(0, 1)
+    api.answers = lambda request, documents: Answer(503, b"")
+    first = harness.producer.track(person, "seen")
+
+    with capture_logs() as lines:
+        worker.hold(0)
+
+    assert [line["job"] for line in lines if line["event"] == "job waits"] == [first]

@@ -1,0 +1,160 @@
+"""A worker with another workspace's credentials never sends a request, whenever it reads them; the others deliver."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.command_line import CommandLine
+from tests.support.harness import Harness
+from tests.support.in_process_worker import people_of
+from tests.support.waiting import wait_until
+from trackrelay.queue.redis_keys import QUEUE_KEY
+from trackrelay.sandbox.sandbox_process import SandboxProcess
+from trackrelay.worker.delivery.workspace_guard import (
+    AGAIN_S,
+    Pair,
+    UnverifiedError,
+    WorkspaceGuard,
+    WrongWorkspaceError,
+)
+from trackrelay.worker.track_api.region import Verdict
+
+RIGHT, OTHER = ("site", "right"), ("site", "other")
+
+
+class Asked:
+    """Stands in for the region endpoint, and for a clock."""
+
+    def __init__(self) -> None:
+        self.pairs: list[Pair] = []
+        self.verdicts = {
+            RIGHT: Verdict(),
+            OTHER: Verdict(problem="workspace", message="of workspace 999"),
+        }
+        self.now = 0.0
+
+    def __call__(self, pair: Pair) -> Verdict:
+        self.pairs.append(pair)
+        return self.verdicts[pair]
+
+    def clock(self) -> float:
+        return self.now
+
+
+def guard_of(current: list[Pair], asked: Asked, environment_id: str = "123") -> WorkspaceGuard:
+    return WorkspaceGuard(lambda: current[0], environment_id, asked, asked.clock)
+
+
+def test_each_pair_is_asked_about_once_before_it_passes() -> None:
+    current, asked = [RIGHT], Asked()
+    guard = guard_of(current, asked)
+    assert [guard(), guard()] == [RIGHT, RIGHT]
+    assert asked.pairs == [RIGHT]
+    current[0] = OTHER
+    with pytest.raises(WrongWorkspaceError, match="workspace 999"):
+        guard()
+    current[0] = RIGHT
+    assert guard() == RIGHT
+    assert asked.pairs == [RIGHT, OTHER]
+
+
+def test_a_pair_of_which_nothing_is_known_yet_does_not_pass() -> None:
+    current, asked = [RIGHT], Asked()
+    asked.verdicts[RIGHT] = Verdict(problem="unreachable", message="cannot be reached")
+    guard = guard_of(current, asked)
+    with pytest.raises(UnverifiedError, match="cannot be reached"):
+        guard()
+    asked.verdicts[RIGHT] = Verdict()
+    assert guard.refusal() is not None, "not asked again at once"
+    asked.now += AGAIN_S + 1
+    assert guard.refusal() is None
+    assert guard() == RIGHT
+
+
+def test_without_the_setting_nobody_is_asked() -> None:
+    asked = Asked()
+    assert guard_of([OTHER], asked, "")() == OTHER
+    assert asked.pairs == []
+
+
+@pytest.mark.timeout(300)
+def test_beside_a_worker_of_another_workspace_the_right_one_delivers_everything(
+    harness: Harness,
+    start_worker: Callable[..., Any],
+    start_sandbox: Callable[..., SandboxProcess],
+) -> None:
+    other = start_sandbox(environment_id=456)
+    settings = harness.settings | {"TRACKRELAY_ENVIRONMENT_ID": "123"}
+    start_worker(
+        settings | {"CUSTOMERIO_TRACK_URL": other.url}, pool="threads", concurrency=4, name="wrong"
+    )
+    first = [
+        harness.producer.track(person, "first", {})
+        for shard in range(4)
+        for person in people_of(shard, 3)
+    ]
+    status = CommandLine(settings)
+    wait_until(lambda: "belong to workspace 456" in status("status").out, 60, "status to say so")
+    assert harness.breaker().get("state", "closed") == "closed"
+    start_worker(settings, pool="threads", concurrency=4, name="right")
+    second = [
+        harness.producer.track(person, "second", {})
+        for shard in range(4)
+        for person in people_of(shard, 3)
+    ]
+    harness.wait_delivered(first + second, 120)
+    assert [
+        request
+        for request in other.client.requests()
+        if request["path"] != "/api/v1/accounts/region"
+    ] == []
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_that_starts_in_an_outage_empties_the_streams_all_the_same(
+    harness: Harness,
+    start_worker: Callable[..., Any],
+    sandbox: SandboxProcess,
+) -> None:
+    with sandbox.client.outage():
+        start_worker(
+            harness.settings | {"TRACKRELAY_ENVIRONMENT_ID": "123"}, pool="threads", concurrency=4
+        )
+        job = harness.producer.track("42", "seen", {})
+        harness.wait_waiting(job, 60)
+    harness.wait_delivered([job], 120)
+
+
+@pytest.mark.timeout(300)
+def test_credentials_that_change_in_their_file_are_guarded_too(
+    harness: Harness,
+    start_worker: Callable[..., Any],
+    sandbox: SandboxProcess,
+    tmp_path: Path,
+) -> None:
+    key = tmp_path / "key"
+    key.write_text(harness.settings["CUSTOMERIO_TRACK_API_KEY"])
+    settings = {
+        name: value
+        for name, value in harness.settings.items()
+        if name != "CUSTOMERIO_TRACK_API_KEY"
+    }
+    settings |= {"TRACKRELAY_ENVIRONMENT_ID": "123", "CUSTOMERIO_TRACK_API_KEY_FILE": str(key)}
+    worker = start_worker(settings, pool="threads", concurrency=4)
+    harness.wait_delivered([harness.producer.track("42", "before", {})], 60)
+    right = harness.settings["CUSTOMERIO_TRACK_API_KEY"]
+    sandbox.client.settings(environment_id=456)
+    sandbox.client.set_credentials(api_key="another")
+    key.write_text("another")
+    wait_until(lambda: "this worker delivers nothing" in worker.output, 60, "the worker to notice")
+    job = harness.producer.track("42", "after", {})
+    wait_until(lambda: harness.redis.llen(QUEUE_KEY) == 0, 60, "the message to be read")
+    sandbox.client.settings(environment_id=123)
+    sandbox.client.set_credentials(api_key=right)
+    key.write_text(right)
+    harness.wait_delivered([job], 60)
+    assert [
+        request["status"] for request in sandbox.client.requests() if "/api/v2/" in request["path"]
+    ] == [200, 200]

@@ -1,0 +1,161 @@
+"""Sequences that the model found, as small as it could make them."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.worker.model.process import Fault, Plan, Sleeper, hold
+from tests.integration.worker.model.world import World
+from tests.support.in_process_worker import probe_now
+from trackrelay import Person, operations
+from trackrelay.worker.dead_letters.eligibility import Wanted
+from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.maintenance import orphan_recovery
+
+#: Of the two shards, those of the person and of the anonymous id are different ones.
+PERSON, ANONYMOUS, ANONYMOUS_BESIDE = "p0", "a4", "a0"
+OF_PERSON, OF_ANONYMOUS = 1, 0
+IN_HAND = Plan(fault=Fault("asleep", "before_settle"))
+
+
+@pytest.fixture
+def anew(world: World) -> World:
+    """A world with nothing in it."""
+    world.begin_anew()
+    return world
+
+
+def work_off(world: World, rounds: int = 10) -> None:
+    """Hold every shard again and again, nothing going wrong."""
+    for _ in range(rounds):
+        for shard in range(world.shards):
+            hold(world.processes[0], shard, Plan())
+
+
+def join(anonymous: str = ANONYMOUS, **options: Any) -> Any:
+    """A person and an anonymous id."""
+    return operations.identify(PERSON, {}, anonymous_id=anonymous, **options)
+
+
+def test_two_jobs_of_the_same_two_keys_repeated_the_other_way_round_in_the_other_lane_do_not_wait_for_one_another(
+    anew: World,
+) -> None:
+    one, two = join(), join()
+    for said in (two, one):
+        anew.producer.enqueue(said, lane="bulk")
+    hold(anew.processes[0], OF_ANONYMOUS, Plan())
+    for said in (one, two):
+        anew.producer.enqueue(said)
+    work_off(anew)
+    assert anew.look().ledger == {one.id, two.id}
+
+
+def test_nor_if_the_two_shards_read_them_at_the_same_moment(anew: World) -> None:
+    one, two = join(), join()
+    for said in (two, one):
+        anew.producer.enqueue(said, lane="bulk")
+    other = Sleeper(anew.processes[1], OF_ANONYMOUS, IN_HAND)
+    assert other.asleep
+    for said in (one, two):
+        anew.producer.enqueue(said)
+    hold(anew.processes[0], OF_PERSON, Plan())
+    other.wake()
+    work_off(anew)
+    assert anew.look().ledger == {one.id, two.id}
+
+
+def test_a_repeat_whose_second_key_is_elsewhere_leaves_nothing_behind_when_the_first_is_delivered(
+    anew: World,
+) -> None:
+    said = join(ANONYMOUS_BESIDE, idempotency_key="k")
+    anew.producer.enqueue(said)
+    anew.producer.enqueue(join(ANONYMOUS, idempotency_key="k"))
+    after = operations.track_anonymous(ANONYMOUS, "after", {})
+    anew.producer.enqueue(after)
+    hold(anew.processes[0], OF_ANONYMOUS, Plan())
+    work_off(anew)
+    assert anew.look().ledger == {said.id, after.id}
+
+
+def test_a_job_across_shards_whose_letter_is_discarded_between_two_reads_leaves_nothing_behind(
+    anew: World,
+) -> None:
+    said = join(idempotency_key="k")
+    anew.api.moods[said.id] = "bad"
+    anew.producer.enqueue(said)
+    work_off(anew)
+    anew.producer.enqueue(said)
+    hold(anew.processes[0], OF_PERSON, Plan())
+    list(anew.replayer.discard([said.id]))
+    after = operations.track_anonymous(ANONYMOUS, "after", {})
+    anew.producer.enqueue(after)
+    work_off(anew)
+    anew.backoffs_pass()
+    work_off(anew)
+    seen = anew.look()
+    assert not seen.rows
+    assert seen.ledger == {after.id}
+
+
+DISCARDED = Wanted(states=frozenset({"discarded"}))
+
+
+def discarded(world: World, said: Any) -> None:
+    """A job whose dead letter somebody discarded, and that nobody would refuse any more."""
+    world.api.moods[said.id] = "bad"
+    world.producer.enqueue(said)
+    work_off(world, 2)
+    list(world.replayer.discard([said.id]))
+    world.api.moods[said.id] = "good"
+
+
+def test_a_discarded_letter_is_not_replayed_while_its_job_waits_again(anew: World) -> None:
+    said = operations.track(PERSON, "said", {}, idempotency_key="k")
+    discarded(anew, said)
+    anew.producer.enqueue(said)
+    anew.processes[0].breaker.failed(Family.V2, "away", retry_after_s=3600)
+    hold(anew.processes[0], OF_PERSON, Plan())
+    ((refused,),) = (outcome.refused for outcome in anew.replayer.replay([said.id], DISCARDED))
+    assert "enqueued again" in refused.why
+    probe_now(anew.redis)
+    work_off(anew)
+    assert anew.look().ledger == {said.id}
+    assert anew.look().letters[said.id][0] == "discarded"
+
+
+def test_a_discarded_letter_that_is_replayed_while_its_job_is_in_hand_is_not_delivered_twice(
+    anew: World,
+) -> None:
+    said = operations.submit_form("f", Person(id=PERSON), {"a": "b"}, idempotency_key="k")
+    discarded(anew, said)
+    anew.producer.enqueue(said)
+    holder = Sleeper(anew.processes[1], OF_PERSON, IN_HAND)
+    assert holder.asleep
+    list(anew.replayer.replay([said.id], DISCARDED))
+    holder.wake()
+    work_off(anew)
+    assert anew.look().ledger == {said.id}
+    assert [job.id for job in anew.api.effects] == [said.id]
+
+
+def test_a_part_that_comes_while_its_other_half_is_taken_for_left_over_is_no_second_job(
+    anew: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = operations.track(PERSON, "before", {})
+    said = join()
+    anew.processes[0].breaker.failed(Family.V2, "away", retry_after_s=3600)
+    anew.producer.enqueue(before)
+    anew.producer.enqueue(said)
+    hold(anew.processes[0], OF_ANONYMOUS, Plan())  # and the other shard's holder is slow
+    have_passed = orphan_recovery._have_passed
+
+    def meanwhile(*args: Any) -> bool:
+        hold(anew.processes[0], OF_PERSON, Plan())
+        return have_passed(*args)
+
+    monkeypatch.setattr(orphan_recovery, "_have_passed", meanwhile)
+    anew.backoffs_pass()
+    probe_now(anew.redis)
+    hold(anew.processes[0], OF_ANONYMOUS, Plan())
+    work_off(anew)
+    assert [job.id for job in anew.api.effects] == [before.id, said.id]
