@@ -1,6 +1,7 @@
 """A Customer.io Track API and App API in memory, to develop and test against.
 
-An independent reading of Customer.io's published description: it shares no code with what sends to it.
+It is an independent reading of Customer.io's published description. It shares no code with the
+rest of trackrelay, so that an error in one is not repeated in the other.
 """
 
 if __name__ == "sandbox":

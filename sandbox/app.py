@@ -1,4 +1,4 @@
-"""The ASGI application: from a request to its effects and its answer, or to what a fault makes of it."""
+"""The ASGI application: from a request to its effects and its answer, unless a fault interferes."""
 
 from __future__ import annotations
 
@@ -8,42 +8,66 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from .app_api.app_answers import answer_app
-from .connection import Connection, Receive, Scope, Send, TooLarge
+from .app_api import answer_app
+from .connection import (
+    BodyTooLargeError,
+    Connection,
+    Receive,
+    Scope,
+    Send,
+    misbehave,
+    pause,
+)
 from .core import Sandbox
-from .faults.fault_book import Entry, Traffic
-from .faults.misbehaviour import Misbehaviour, pause
-from .recording.request_log import RequestRecord
-from .track import track_routes
-from .track.endpoints import REGION, Endpoint, Told
-from .track.parsed_request import Request, segments
-from .track.refusal import Malformed, Refused
-from .track.track_answers import Answer, json_answer, meta_error, v2_partly
+from .faults import Traffic
+from .track.endpoints import (
+    REGION,
+    Endpoint,
+    Parsed,
+    UnknownEndpointError,
+    find_endpoint,
+    find_hot,
+)
+from .track.track_messages import (
+    Answer,
+    MalformedError,
+    RefusalError,
+    Request,
+    json_answer,
+    meta_error,
+    split_path,
+    v2_partly,
+)
+from .traffic_records import RequestRecord
+from .views.control_api import control_api, error_response
 from .views.guard import Guard
-from .views.view_http import wrong
-from .views.view_routes import views
 
-_NOTHING = Told([], ())
+_NOTHING = Parsed([], ())
 _TRACK_URLS = {"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}
 
 
 class Plan(NamedTuple):
-    """What a request asks for: read, but not carried out."""
+    """A request that was read but not applied yet.
 
-    #: The path without what varies in it, to count by.
+    Attributes:
+        path: The path by which it is counted, with names in braces for identifiers.
+        parsed: The operations.
+        apply: Applies the operations and returns the answer.
+        default_answer: Returns the API's answer of another status, for faults.
+    """
+
     path: str
-    told: Told
-    answer: Callable[[], Answer]
-    #: The API's answer of a status, should a fault ask for one.
-    usual: Callable[[int, str], Answer]
+    parsed: Parsed
+    apply: Callable[[], Answer]
+    default_answer: Callable[[int, str], Answer]
 
 
 class SandboxApp:
-    """Serves the Track API, the App API and, below /_sandbox, itself."""
+    """Serves the Track API, the App API and, below /_sandbox, the control endpoints."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self._views = views(sandbox)
+        self._control_api = control_api(sandbox)
         self._guard = Guard(sandbox.options.host, sandbox.options.allowed_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,30 +77,29 @@ class SandboxApp:
         raw_path: str = scope["raw_path"].decode("latin-1")
         if raw_path.startswith("/_sandbox"):
             objection = self._guard.objection(scope["method"], scope["headers"])
-            await (self._views if objection is None else wrong(objection, 403))(
-                scope, receive, send
-            )
+            app = self._control_api if objection is None else error_response(objection, 403)
+            await app(scope, receive, send)
         else:
             await self._serve(scope, raw_path, Connection(scope, receive, send))
 
     def answer(self, request: Request) -> Answer:
-        """The answer to a request that did not come over HTTP; faults and latency are of the network, and not here."""
-        return self._plan(request).answer()
+        """Answer a request that did not come over HTTP; faults and latency do not apply."""
+        return self._plan(request).apply()
 
     async def _serve(self, scope: Scope, raw_path: str, connection: Connection) -> None:
         headers = dict(scope["headers"])
         query = scope["query_string"].decode("latin-1")
         try:
             body = await connection.body()
-        except TooLarge:
+        except BodyTooLargeError:
             await connection.answer(meta_error(413, "the request is too large"))
             return
         request = Request(scope["method"], raw_path, query, headers, body)
         at = time.time()
-        record = self.sandbox.requests.begin(at, request.method, raw_path, query, headers, body)
+        record = self.sandbox.requests.begin(at, request)
         self.sandbox.counts.arrived(at)
         plan = self._plan(request)
-        record.operations = len(plan.told.operations)
+        record.operations = len(plan.parsed.operations)
         try:
             record.status = await self._exchange(request, plan, record, connection)
         finally:
@@ -89,67 +112,63 @@ class SandboxApp:
         sandbox = self.sandbox
         if sandbox.settings.latency_s:
             await asyncio.sleep(sandbox.settings.latency_s)
-        for entry in self._struck(request, plan):
-            record.fault = f"{entry.fault.kind} (fault {entry.id})"
-            if entry.fault.kind != "delay":
-                return await Misbehaviour(entry, connection, plan.answer, plan.usual).perform()
-            await pause(entry, entry.fault.seconds or 0)
-        answer = plan.answer()
+        if sandbox.faults:
+            for active in sandbox.faults.hitting(_traffic(request, plan.parsed)):
+                record.fault = f"{active.fault.kind} (fault {active.id})"
+                if active.fault.kind != "delay":
+                    return await misbehave(active, connection, plan.apply, plan.default_answer)
+                await pause(active, active.fault.seconds or 0)
+        answer = plan.apply()
         record.status = answer.status
         await connection.answer(answer)
         return answer.status
 
-    def _struck(self, request: Request, plan: Plan) -> list[Entry]:
-        if not self.sandbox.faults:
-            return []
-        return self.sandbox.faults.striking(_traffic(request, plan.told))
-
     def _plan(self, request: Request) -> Plan:
-        endpoint = track_routes.hot(request.method, request.raw_path)
+        endpoint = find_hot(request.method, request.raw_path)
         if endpoint is not None:
             return self._track_plan(endpoint, request)
-        request.segments = segments(request.raw_path)
+        request.segments = split_path(request.raw_path)
         if request.segments[:1] == ("v1",):
             return Plan("/v1/…", _NOTHING, partial(self._answer_app, request), meta_error)
         try:
-            return self._track_plan(track_routes.find(request.method, request.segments), request)
-        except track_routes.Unknown as unknown:
+            return self._track_plan(find_endpoint(request.method, request.segments), request)
+        except UnknownEndpointError as unknown:
             return Plan("unknown", _NOTHING, partial(_not_found, unknown), meta_error)
 
     def _track_plan(self, endpoint: Endpoint, request: Request) -> Plan:
-        usual = partial(_usual, endpoint)
         try:
-            told = endpoint.read(request, self.sandbox.settings.batch_operations)
-        except Malformed as malformed:
-            refusal = partial(endpoint.refusal, 400, malformed)
-            return Plan(
-                endpoint.template, _NOTHING, partial(self._gated, endpoint, request, refusal), usual
-            )
-        carry_out = partial(self._carry_out, endpoint, request, told)
-        return Plan(
-            endpoint.template, told, partial(self._gated, endpoint, request, carry_out), usual
-        )
+            parsed = endpoint.read(request, self.sandbox.settings.batch_operations)
+            apply = partial(self._apply, endpoint, request, parsed)
+        except MalformedError as malformed:
+            parsed, apply = _NOTHING, partial(endpoint.refusal, 400, malformed)
+        admitted = partial(self._admit, endpoint, request, apply)
+        return Plan(endpoint.template, parsed, admitted, partial(_default_answer, endpoint))
 
-    def _gated(self, endpoint: Endpoint, request: Request, inner: Callable[[], Answer]) -> Answer:
+    def _admit(self, endpoint: Endpoint, request: Request, apply: Callable[[], Answer]) -> Answer:
+        """Check rate limit and credentials, then apply the operations."""
         settings = self.sandbox.settings
         if not self.sandbox.rate_limit.admit(settings.rate_limit):
-            return _too_many(_usual(endpoint, 429, "too many requests"), settings.retry_after)
+            answer = _default_answer(endpoint, 429, "too many requests")
+            if settings.retry_after is None:
+                return answer
+            return answer.with_headers((b"retry-after", settings.retry_after.encode()))
         authorization = request.headers.get(b"authorization", b"")
         if endpoint.needs_credentials and not self.sandbox.credentials.admit_track(authorization):
             return meta_error(401, "unauthorized")
-        return inner()
+        return apply()
 
-    def _carry_out(self, endpoint: Endpoint, request: Request, told: Told) -> Answer:
-        if endpoint is REGION:
-            return self._region()
-        refused = self.sandbox.carry_out(_traffic(request, told), told, endpoint.template)
-        return endpoint.answer(refused)
-
-    def _region(self) -> Answer:
+    def _apply(self, endpoint: Endpoint, request: Request, parsed: Parsed) -> Answer:
+        if endpoint is not REGION:
+            refusals = self.sandbox.apply(_traffic(request, parsed), parsed, endpoint.template)
+            return endpoint.answer(refusals)
         settings = self.sandbox.settings
-        url = _TRACK_URLS[settings.region]
         return json_answer(
-            200, {"url": url, "region": settings.region, "environment_id": settings.environment_id}
+            200,
+            {
+                "url": _TRACK_URLS[settings.region],
+                "region": settings.region,
+                "environment_id": settings.environment_id,
+            },
         )
 
     def _answer_app(self, request: Request) -> Answer:
@@ -158,11 +177,12 @@ class SandboxApp:
         return answer_app(self.sandbox.workspace.state, request)
 
 
-def _traffic(request: Request, told: Told) -> Traffic:
-    return Traffic(request.method, request.raw_path, request.body, told.operations)
+def _traffic(request: Request, parsed: Parsed) -> Traffic:
+    return Traffic(request.method, request.raw_path, request.body, parsed.operations)
 
 
-def _usual(endpoint: Endpoint, status: int, message: str) -> Answer:
+def _default_answer(endpoint: Endpoint, status: int, message: str) -> Answer:
+    """Return the answer that the API would give with this status."""
     if status == 204:
         return Answer(204, b"", ())
     if status == 207 and endpoint.is_batch:
@@ -171,19 +191,11 @@ def _usual(endpoint: Endpoint, status: int, message: str) -> Answer:
         return json_answer(status, {})
     if status in (401, 403):
         return meta_error(status, message)
-    return endpoint.refusal(status, Refused("", message))
+    return endpoint.refusal(status, RefusalError("", message))
 
 
-def _too_many(answer: Answer, retry_after: str | None) -> Answer:
-    if retry_after is None:
-        return answer
-    return answer._replace(headers=(*answer.headers, (b"retry-after", retry_after.encode())))
-
-
-def _not_found(unknown: track_routes.Unknown) -> Answer:
+def _not_found(unknown: UnknownEndpointError) -> Answer:
     if not unknown.methods:
         return meta_error(404, "not found")
     answer = meta_error(405, "method not allowed")
-    return answer._replace(
-        headers=(*answer.headers, (b"allow", ", ".join(unknown.methods).encode()))
-    )
+    return answer.with_headers((b"allow", ", ".join(unknown.methods).encode()))

@@ -1,4 +1,4 @@
-"""The command that runs a sandbox."""
+"""The command ``trackrelay sandbox``."""
 
 from __future__ import annotations
 
@@ -15,59 +15,68 @@ from .options import DEFAULT_PORT, SandboxOptions
     "--port",
     default=DEFAULT_PORT,
     type=click.IntRange(0, 65535),
-    help="Port to listen on; 0: any free one.",
+    help="Port to listen on; 0: any free port.",
 )
 @click.option(
     "--allowed-host",
     multiple=True,
     metavar="NAME",
-    help="Another name by which /_sandbox/ may be asked for, beside localhost and --host. Repeatable.",
+    help="Host name that /_sandbox/ accepts, besides localhost and --host. Repeatable.",
 )
-@click.option("--site-id", default="sandbox-site", help="Track API user.")
+@click.option("--site-id", default="sandbox-site", help="Site id: the user name of the Track API.")
 @click.option("--api-key", default="sandbox-track-key", help="Track API key.")
 @click.option("--app-api-key", default="sandbox-app-key", help="App API key.")
 @click.option(
-    "--region", type=click.Choice(["us", "eu"]), default="us", help="The region the account is in."
+    "--region", type=click.Choice(["us", "eu"]), default="us", help="Region of the account."
 )
-@click.option("--environment-id", default=123, help="The workspace the credentials belong to.")
+@click.option("--environment-id", default=123, help="Id of the workspace.")
 @click.option(
-    "--latency", default="0", metavar="DURATION", help="Added to every answer: 50ms, 1.5s."
+    "--latency", default="0", metavar="DURATION", help="Delay of every answer: 50ms, 1.5s."
 )
-@click.option("--rate-limit", type=click.IntRange(1), help="Requests a second; beyond, 429.")
+@click.option(
+    "--rate-limit", type=click.IntRange(1), help="Requests per second; further requests get a 429."
+)
 @click.option(
     "--fail",
     multiple=True,
     metavar="WHAT:SHARE%",
-    help="Fail at random; WHAT is a status, close_before, close_after or hang: 503:5%. Repeatable.",
+    help="Random failures, like 503:5%. WHAT is a status, close_before, close_after or hang. Repeatable.",
 )
 @click.option(
     "--retry-after", metavar="TEXT", help="Retry-After header of 429 and of random failures."
 )
 @click.option(
-    "--batch-operations", default=1_000, type=click.IntRange(1), help="Operations a batch may have."
+    "--batch-operations",
+    default=1_000,
+    type=click.IntRange(1),
+    help="Maximum operations in a batch.",
 )
 @click.option(
-    "--email-updates-with-id", is_flag=True, help="The workspace allows updates to email using id."
+    "--email-updates-with-id", is_flag=True, help="Allow an identify by id to change the email."
 )
 @click.option(
     "--event-merging/--no-event-merging",
     default=True,
-    help="Anonymous events join who is identified.",
+    help="Join anonymous events with the person who is identified later.",
 )
-@click.option("--max-records", default=10_000, type=click.IntRange(1), help="Requests to remember.")
+@click.option(
+    "--max-records", default=10_000, type=click.IntRange(1), help="Number of requests to remember."
+)
 @click.option(
     "--max-effects",
     default=1_000_000,
     type=click.IntRange(1),
-    help="Accepted operations to remember.",
+    help="Number of accepted operations to remember.",
 )
 @click.option(
     "--max-body-mb",
     default=256,
     type=click.IntRange(0),
-    help="MB of bodies to remember; the oldest go.",
+    help="MB of bodies to remember; the oldest are dropped.",
 )
-@click.option("--bodies/--no-bodies", default=True, help="Remember bodies at all.")
+@click.option(
+    "--bodies/--no-bodies", default=True, help="Remember the bodies of requests and operations."
+)
 @click.option("--seed", type=int, help="Makes random failures repeatable.")
 @click.option(
     "--exit-with-stdin",
@@ -77,9 +86,10 @@ from .options import DEFAULT_PORT, SandboxOptions
 def sandbox(**options: Any) -> None:
     """Run a Customer.io Track API and App API in memory, to develop and test against.
 
-    It checks what Customer.io's description says, keeps people, objects and events as Customer.io would, and misbehaves
-    when asked to: at start with the options below, while it runs with requests to /_sandbox/faults. Point your Track
-    URL at the address it prints, and look at the same address, at /_sandbox/, to see what arrived.
+    The sandbox checks requests by Customer.io's published description, and keeps people, objects and
+    events as Customer.io does. It can misbehave: set faults with the options below, or with requests
+    to /_sandbox/faults. Point your Track URL at the address it prints. Open /_sandbox/ there to see
+    what arrived.
     """
     from .server import serve
 

@@ -1,4 +1,4 @@
-"""Talking to a running sandbox about itself."""
+"""A client for the control endpoints of a running sandbox."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ JsonObject = dict[str, Any]
 
 
 class Effect(TypedDict):
-    """One accepted operation, in the order of `seq`."""
+    """One accepted operation; ``seq`` gives the order."""
 
     seq: int
     #: Unix seconds.
@@ -24,17 +24,17 @@ class Effect(TypedDict):
     name: str | None
     keys: list[str]
     id: str | None
-    #: The endpoint's path, with names in braces for what varies.
+    #: The path of the endpoint, with names in braces for identifiers.
     path: str
     timestamp: int | None
     attributes: JsonObject | None
-    #: Accepted, but nothing came of it; `note` says why, or what went wrong besides.
+    #: Whether the operation was accepted but changed nothing; ``note`` says why.
     ignored: bool
     note: str | None
 
 
 class RequestRecord(TypedDict):
-    """One request; `status` and `finished` are null if it was not answered, or not yet."""
+    """One request; ``status`` and ``finished`` are None while, or if, there is no answer."""
 
     seq: int
     at: float
@@ -73,42 +73,42 @@ class Summary(TypedDict):
 
 
 class SandboxError(Exception):
-    """The sandbox refused a question, or has forgotten what was asked for."""
+    """The sandbox refused a request, or no longer remembers what it asks for."""
 
 
 class SandboxClient:
-    """Asks a sandbox what it saw, and tells it to misbehave.
+    """Reads what a sandbox saw, and makes it misbehave.
 
     Args:
-        url: where it listens: `http://127.0.0.1:8462`.
-        timeout_s: how long to wait for an answer.
+        url: The address of the sandbox: ``http://127.0.0.1:8462``.
+        timeout_s: How long to wait for an answer.
     """
 
     def __init__(self, url: str, timeout_s: float = 30) -> None:
         self.url = url.rstrip("/")
         self.timeout_s = timeout_s
-        # A proxy of the environment is not meant for this.
+        # A proxy that the environment names does not reach a local sandbox.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def add_fault(self, **fault: Any) -> int:
-        """Put a fault in force: `kind=`, `status=`, `match={…}`, `times=` …; returns its number."""
+        """Add a fault (``kind=``, ``status=``, ``match={…}``, ``times=`` …); return its number."""
         return int(self._ask("POST", "faults", fault)["id"])
 
     def faults(self) -> list[JsonObject]:
-        """The faults in force, with `hits`."""
+        """Return the faults in force, with their ``hits``."""
         return list(self._ask("GET", "faults")["faults"])
 
     def delete_fault(self, number: int) -> None:
-        """End a fault; requests it holds are let go."""
+        """Delete a fault; requests that it holds are released."""
         self._ask("DELETE", f"faults/{number}")
 
     def clear_faults(self) -> None:
-        """End all faults."""
+        """Delete all faults."""
         self._ask("DELETE", "faults")
 
     @contextmanager
     def outage(self, status: int = 503, **fault: Any) -> Iterator[int]:
-        """Nothing works inside the `with`; gives the number of the fault."""
+        """Refuse every request inside the ``with``; yield the number of the fault."""
         number = self.start_outage(status, **fault)
         try:
             yield number
@@ -116,45 +116,50 @@ class SandboxClient:
             self.end_outage()
 
     def start_outage(self, status: int = 503, **fault: Any) -> int:
-        """Nothing works until `end_outage()`."""
+        """Refuse every request until ``end_outage()``; return the number of the fault."""
         return int(self._ask("POST", "outage", {"status": status, **fault})["id"])
 
     def end_outage(self) -> None:
-        """Everything works again."""
+        """End all outages."""
         self._ask("DELETE", "outage")
 
     def effects(self, after: int = 0, *, ignored: bool = False) -> Iterator[Effect]:
-        """What took effect after `after`, in order; with `ignored`, also what was accepted and came to nothing.
+        """Return the effects after number ``after``, in order.
 
-        Raises `SandboxError` if the sandbox has already forgotten some of it.
+        Args:
+            after: The number of the last effect that is known already.
+            ignored: Whether to include operations that were accepted but changed nothing.
+
+        Raises:
+            SandboxError: The sandbox no longer remembers some of them.
         """
         self._check_kept(after, "first_effect")
         yield from self._pages("effects", after, {"ignored": "1"} if ignored else {})
 
     def events(self, after: int = 0) -> Iterator[Effect]:
-        """The events that took effect: each ULID once."""
+        """Return the events that took effect: each ULID once."""
         self._check_kept(after, "first_effect")
         yield from self._pages("events", after, {})
 
     def requests(self, after: int = 0) -> Iterator[RequestRecord]:
-        """The requests that are still remembered, in the order they came in."""
+        """Return the remembered requests, in the order they arrived."""
         yield from self._pages("requests", after, {})
 
     def duplicates(self) -> dict[str, int]:
-        """ULIDs that came again, and how often they were ignored."""
+        """Return the repeated ULIDs, with how often each was ignored."""
         return dict(self._ask("GET", "duplicates")["duplicates"])
 
     def summary(self) -> Summary:
-        """Counts since the start or the last reset."""
+        """Return the counts since the start or the last reset."""
         summary: Summary = self._ask("GET", "summary")
         return summary
 
     def people(self) -> Iterator[JsonObject]:
-        """Everybody."""
+        """Return all people."""
         yield from self._pages("people", 0, {})
 
     def person(self, key: str) -> JsonObject | None:
-        """One person by a key (`id:42`, `email:…`, `phone:…`, `cio_id:…`, `anonymous:…`), None if there is nobody."""
+        """Return a person by a key (``id:42``, ``email:…``, ``cio_id:…``, ``anonymous:…``)."""
         try:
             return dict(self._ask("GET", f"people/{quote(key, safe='')}"))
         except SandboxError as error:
@@ -163,34 +168,34 @@ class SandboxClient:
             raise
 
     def objects(self) -> list[JsonObject]:
-        """All objects, with the people related to them."""
+        """Return all objects, with the people related to them."""
         return list(self._ask("GET", "objects")["objects"])
 
     def others(self) -> JsonObject:
-        """`segments`, `forms`, `deliveries`, `suppressed`, `anonymous_events`."""
+        """Return ``segments``, ``forms``, ``deliveries``, ``suppressed``, ``anonymous_events``."""
         return dict(self._ask("GET", "others"))
 
     def set_credentials(self, **credentials: str) -> None:
-        """Change `site_id`, `api_key`, `app_api_key`: those before are refused from now on."""
+        """Change ``site_id``, ``api_key``, ``app_api_key``; the previous ones are refused."""
         self._ask("PUT", "credentials", credentials)
 
     def settings(self, **changes: Any) -> JsonObject:
-        """The settings (`latency_s`, `rate_limit`, `region`, `environment_id`, …), after changing some."""
+        """Return the settings (``latency_s``, ``rate_limit``, …), after changing some."""
         return dict(self._ask("PUT" if changes else "GET", "settings", changes or None))
 
     def set_recipient(self, delivery_id: str, person: str) -> None:
-        """Say to whom a message went (`id:42`), so that an unsubscribe finds them."""
+        """Set the recipient of a message (``id:42``), so that an unsubscribe reaches them."""
         self._ask("PUT", f"deliveries/{quote(delivery_id, safe='')}", {"person": person})
 
     def reset(self) -> None:
-        """Make it as just started."""
+        """Forget everything, as after a start."""
         self._ask("POST", "reset")
 
     def _check_kept(self, after: int, first: str) -> None:
         kept_from = int(self._ask("GET", "summary")[first])
         if after + 1 < kept_from:
             raise SandboxError(
-                f"what came before {kept_from} is forgotten: start with a larger --max-effects", 410
+                f"effects before {kept_from} are forgotten: start with a larger --max-effects", 410
             )
 
     def _pages(self, name: str, after: int | None, query: dict[str, str]) -> Iterator[Any]:

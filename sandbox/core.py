@@ -1,35 +1,76 @@
-"""The sandbox itself, apart from HTTP: one workspace, its gate, its faults and its memory."""
+"""The sandbox apart from HTTP: workspace, credentials, rate limit, faults and records."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import time
+from collections import deque
 from typing import Any
 
 import msgspec
 
-from .faults.fault_book import FaultBook, Traffic
-from .gate import Credentials, RateLimit
-from .options import SandboxOptions, random_failure, seconds
-from .recording.counts import Counts
-from .recording.effects import Effects
-from .recording.request_log import Requests
-from .track.endpoints import Told
-from .track.refusal import Refused
-from .workspace.effect_outcome import DUPLICATE
+from .faults import FaultBook, Traffic
+from .options import SandboxOptions, parse_duration, parse_failure
+from .track.endpoints import Parsed
+from .track.track_messages import RefusalError
+from .traffic_records import Counts, Effects, Requests
 from .workspace.workspace import Workspace
-from .workspace.workspace_settings import Settings
-from .workspace.workspace_state import Arrival
+from .workspace.workspace_state import DUPLICATE, Arrival, Settings
+
+
+class Credentials:
+    """The keys that are valid now."""
+
+    def __init__(self, site_id: str, api_key: str, app_api_key: str) -> None:
+        self.site_id = site_id
+        self.api_key = api_key
+        self.app_api_key = app_api_key
+
+    def admit_track(self, authorization: bytes) -> bool:
+        """Return whether a header has the site id and the Track API key, as Basic."""
+        scheme, _, encoded = authorization.partition(b" ")
+        if scheme.lower() != b"basic":
+            return False
+        try:
+            given = base64.b64decode(encoded.strip(), validate=True)
+        except binascii.Error:
+            return False
+        return given == f"{self.site_id}:{self.api_key}".encode()
+
+    def admit_app(self, authorization: bytes) -> bool:
+        """Return whether a header has the App API key, as Bearer."""
+        scheme, _, token = authorization.partition(b" ")
+        return scheme.lower() == b"bearer" and token.strip() == self.app_api_key.encode()
+
+
+class RateLimit:
+    """The maximum number of requests within any second."""
+
+    def __init__(self) -> None:
+        self._admitted: deque[float] = deque()
+
+    def admit(self, limit: int | None) -> bool:
+        """Return whether one more request is within the limit; refused requests do not count."""
+        if limit is None:
+            return True
+        now = time.monotonic()
+        while self._admitted and self._admitted[0] <= now - 1:
+            self._admitted.popleft()
+        if len(self._admitted) >= limit:
+            return False
+        self._admitted.append(now)
+        return True
 
 
 class Sandbox:
-    """Everything one running sandbox holds."""
+    """The state of one running sandbox."""
 
     def __init__(self, options: SandboxOptions) -> None:
         self.options = options
-        self.effects = Effects(options.max_effects, options.max_body_mb * 1_000_000, options.bodies)
-        self.requests = Requests(
-            options.max_records, options.max_body_mb * 1_000_000, options.bodies
-        )
+        max_bytes = options.max_body_mb * 1_000_000
+        self.effects = Effects(options.max_effects, max_bytes, options.bodies)
+        self.requests = Requests(options.max_records, max_bytes, options.bodies)
         self.counts = Counts()
         self.faults = FaultBook(options.seed)
         self.rate_limit = RateLimit()
@@ -38,13 +79,22 @@ class Sandbox:
     def _start(self) -> None:
         options = self.options
         self.credentials = Credentials(options.site_id, options.api_key, options.app_api_key)
-        self.settings = _settings(options)
+        self.settings = Settings(
+            latency_s=parse_duration(options.latency),
+            rate_limit=options.rate_limit,
+            retry_after=options.retry_after,
+            region=options.region,
+            environment_id=options.environment_id,
+            batch_operations=options.batch_operations,
+            email_updates_with_id=options.email_updates_with_id,
+            event_merging=options.event_merging,
+        )
         self.workspace = Workspace(self.settings)
         for failure in options.fail:
-            self.faults.add(random_failure(failure, options.retry_after))
+            self.faults.add(parse_failure(failure, options.retry_after))
 
     def reset(self) -> None:
-        """Be as just started: nobody known, nothing remembered, the settings, keys and faults of the start."""
+        """Forget everything and restore the settings, keys and faults of the start."""
         self.faults.delete_all()
         self.effects.log.clear()
         self.requests.log.clear()
@@ -52,7 +102,11 @@ class Sandbox:
         self._start()
 
     def change_settings(self, changes: Any) -> None:
-        """Change some settings; `ValueError` says what is wrong with them, and then nothing changes."""
+        """Change some settings.
+
+        Raises:
+            ValueError: A change is not valid; then nothing changes.
+        """
         if not isinstance(changes, dict):
             raise ValueError("settings are an object")
         try:
@@ -62,34 +116,21 @@ class Sandbox:
         for name in changed.__struct_fields__:
             setattr(self.settings, name, getattr(changed, name))
 
-    def carry_out(self, traffic: Traffic, told: Told, path: str) -> list[tuple[int, Refused]]:
-        """Let the operations take effect in their order; returns those refused."""
-        operations = self.faults.rejected(traffic, told.sources) if self.faults else told.operations
-        refused: list[tuple[int, Refused]] = []
-        sources = told.sources
+    def apply(self, traffic: Traffic, parsed: Parsed, path: str) -> list[tuple[int, RefusalError]]:
+        """Apply the operations of a request in order; return the refusals by index."""
+        operations, sources = parsed
+        if self.faults:
+            operations = self.faults.with_rejections(traffic, sources)
+        refusals: list[tuple[int, RefusalError]] = []
         at = time.time()
         for index, operation in enumerate(operations):
-            if isinstance(operation, Refused):
-                refused.append((index, operation))
+            if isinstance(operation, RefusalError):
+                refusals.append((index, operation))
             else:
                 outcome = self.workspace.apply(operation, Arrival(self.effects.log.next_seq, at))
-                effect = self.effects.add(
-                    operation, outcome, at, path, sources[index] if sources else None
-                )
-                self.counts.took(effect, outcome is DUPLICATE)
+                source = sources[index] if sources else None
+                effect = self.effects.add(operation, outcome, at, path, source)
+                self.counts.applied(effect, outcome is DUPLICATE)
         self.counts.operations += len(operations)
-        self.counts.rejected += len(refused)
-        return refused
-
-
-def _settings(options: SandboxOptions) -> Settings:
-    return Settings(
-        latency_s=seconds(options.latency),
-        rate_limit=options.rate_limit,
-        retry_after=options.retry_after,
-        region=options.region,
-        environment_id=options.environment_id,
-        batch_operations=options.batch_operations,
-        email_updates_with_id=options.email_updates_with_id,
-        event_merging=options.event_merging,
-    )
+        self.counts.rejected += len(refusals)
+        return refusals

@@ -1,4 +1,4 @@
-"""The limits Customer.io publishes, in bytes and counts, and nothing else."""
+"""The limits that Customer.io publishes, in bytes and counts."""
 
 PERSON_ID_BYTES = 150
 OBJECT_ID_BYTES = 150
@@ -9,21 +9,21 @@ ATTRIBUTES = 300
 ATTRIBUTES_BYTES = 100_000
 
 EVENT_NAME_BYTES = 100
-#: v1 only; in v2 the size of the whole operation is what counts.
+#: v1 only; v2 limits the size of the whole operation.
 EVENT_DATA_BYTES = 100_000
 
-#: A kilobyte is read as 1,000 bytes: whoever stays below that also stays below 1,024.
+#: Customer.io says 32 kilobytes. 32,000 is the stricter reading.
 OPERATION_BYTES = 32_000
-#: "Smaller than": a batch of exactly this size is refused.
+#: A batch of exactly this size is refused: the description says "smaller than".
 BATCH_BYTES = 500_000
-#: Not published; one large integration caps its batches here.
+#: Not published. Another integration limits its batches to this.
 BATCH_OPERATIONS = 1_000
 
 SEGMENT_IDS = 1_000
 SEGMENT_ID_MAX = 2**31 - 1
 
-#: No documented request comes near; what is larger is refused unread.
+#: Far above every documented request. A larger body is refused unread.
 BODY_BYTES = 8_000_000
 
-#: How long an anonymous event waits for its person, and how far back a merge carries events.
+#: How long an anonymous event waits for its person, and how old the events are that a merge moves.
 EVENT_HISTORY_S = 30 * 24 * 3600

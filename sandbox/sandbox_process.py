@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own, for as long as a `with` lasts."""
+"""A sandbox in a child process."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from typing import Any
 from .client import SandboxClient
 from .options import SandboxOptions
 
-#: How long a sandbox may take to listen, and to stop when asked.
+#: How long a sandbox may take to listen, and to stop after SIGTERM.
 START_S, STOP_S = 30.0, 5.0
 _LISTENING = "sandbox listening on "
 
 
-class SandboxNotStarted(Exception):
-    """The process ended, or was silent, before it listened."""
+class SandboxNotStartedError(Exception):
+    """The process did not listen in time."""
 
 
 class SandboxProcess:
-    """Runs `python -m sandbox` as a child that does not outlive its parent.
+    """Runs a sandbox as a child process that ends with its parent.
 
     Args:
-        port: where to listen; 0 is any free port, and stays the same through `restart()`.
-        options: fields of `SandboxOptions`: `latency="50ms"`, `rate_limit=100`, `fail=("503:5%",)`, …
+        port: The port to listen on. 0 is any free port, which ``restart()`` keeps.
+        options: Fields of ``SandboxOptions``: ``latency="50ms"``, ``fail=("503:5%",)``, …
     """
 
     def __init__(self, port: int = 0, **options: Any) -> None:
@@ -39,40 +39,40 @@ class SandboxProcess:
 
     @property
     def client(self) -> SandboxClient:
-        """Asks this sandbox what it saw."""
+        """A client for this sandbox."""
         return SandboxClient(self.url)
 
     @property
     def site_id(self) -> str:
-        """The Track API user it started with."""
+        """The site id at the start."""
         return self.options.site_id
 
     @property
     def api_key(self) -> str:
-        """The Track API key it started with."""
+        """The Track API key at the start."""
         return self.options.api_key
 
     @property
     def app_api_key(self) -> str:
-        """The App API key it started with."""
+        """The App API key at the start."""
         return self.options.app_api_key
 
     @property
     def pid(self) -> int | None:
-        """The process's id while it runs."""
-        return (
-            self._process.pid
-            if self._process is not None and self._process.poll() is None
-            else None
-        )
+        """The process id while the sandbox runs."""
+        return self._process.pid if self._process is not None and self.running else None
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> SandboxProcess:
-        """Start it, afresh if it runs, and wait until it listens; `SandboxNotStarted` says what it said instead."""
+        """Start the sandbox, again if it runs, and wait until it listens.
+
+        Raises:
+            SandboxNotStartedError: The process did not listen in time.
+        """
         self.kill()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "trackrelay.sandbox", *self.options.arguments()],
@@ -96,13 +96,13 @@ class SandboxProcess:
             late.cancel()
         if not line.startswith(_LISTENING):
             self.kill()
-            raise SandboxNotStarted(
+            raise SandboxNotStartedError(
                 f"the sandbox did not start; its first line was {line!r}, its stderr is above"
             )
         return line.removeprefix(_LISTENING).strip()
 
     def stop(self) -> None:
-        """Let it finish what it is answering, then end it."""
+        """Stop the sandbox after it has answered the current requests."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -112,7 +112,7 @@ class SandboxProcess:
             self._forget()
 
     def kill(self) -> None:
-        """End it at once, in the middle of whatever it does."""
+        """Kill the sandbox with SIGKILL."""
         if self._process is not None:
             if self._process.poll() is None:
                 os.kill(self._process.pid, signal.SIGKILL)
@@ -120,7 +120,7 @@ class SandboxProcess:
             self._forget()
 
     def restart(self) -> None:
-        """End it and start it again on the same port, knowing nothing."""
+        """Stop the sandbox and start it on the same port, with nothing remembered."""
         self.stop()
         self.start()
 
@@ -131,7 +131,7 @@ class SandboxProcess:
                 stream.close()
 
     def __enter__(self) -> SandboxProcess:
-        """Start it."""
+        """Start the sandbox."""
         return self.start()
 
     def __exit__(
@@ -140,12 +140,12 @@ class SandboxProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop it."""
+        """Stop the sandbox."""
         self.stop()
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment in which the child imports this very package, in whatever folder it starts."""
+    """Return an environment in which the child imports this very package, in any folder."""
     here = str(Path(__file__).parents[2])
     before = os.environ.get("PYTHONPATH")
     return {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{before}" if before else here}

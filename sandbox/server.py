@@ -1,4 +1,4 @@
-"""Serving the sandbox with uvicorn, from one process and one thread."""
+"""The server of the sandbox: uvicorn, in one process and one thread."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .connection import TRANSPORT
 from .core import Sandbox
 from .options import SandboxOptions
 
-#: How often a child looks whether its parent is still there.
+#: How often a child checks that its parent is still there.
 WATCH_S = 0.5
-#: A real server keeps connections longer than uvicorn's 5 s; a client must not trip over that here.
+#: Real servers keep idle connections longer than uvicorn's default of 5 s.
 KEEP_ALIVE_S = 75
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, handing the transport on, so that a fault can break a connection off."""
+    """uvicorn's protocol; it also passes on the transport, so that a fault can close it."""
 
     def on_message_begin(self) -> None:
         """Add the transport to the request's scope."""
@@ -36,14 +36,14 @@ class Protocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, saying where it listens once it does, and letting go whom faults hold when it ends."""
+    """uvicorn's server; it prints its address, and releases held requests when it stops."""
 
     def __init__(self, config: uvicorn.Config, sandbox: Sandbox) -> None:
         super().__init__(config)
         self._sandbox = sandbox
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept, then say so."""
+        """Listen, then print the address."""
         await super().startup(sockets)
         for each in sockets or []:
             host, port = each.getsockname()[:2]
@@ -51,19 +51,19 @@ class Server(uvicorn.Server):
             print(f"sandbox listening on http://{named}:{port}", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the faults, then stop."""
+        """Delete the faults, which releases the requests they hold, then stop."""
         self._sandbox.faults.delete_all()
         await super().shutdown(sockets)
 
 
 def serve(options: SandboxOptions) -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops the process."""
     listening = _listen(options.host, options.port)
     sandbox = Sandbox(options)
     server = Server(_config(SandboxApp(sandbox)), sandbox)
     if options.exit_with_stdin:
         threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
-    # What is remembered never forms cycles; walking it over and over would cost more than serving.
+    # The records form no cycles; scanning them often would cost more than serving.
     gc.set_threshold(100_000, 20, 100)
     with contextlib.suppress(KeyboardInterrupt):
         _runner()(server.serve(sockets=[listening]))
@@ -100,7 +100,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _stop_with_parent(server: uvicorn.Server) -> None:
-    """Wait for stdin to close, or for a new parent: a fork of the old one may hold stdin open."""
+    """Stop when stdin closes, or when the parent changes: its fork may hold stdin open."""
     parent = os.getppid()
     while os.getppid() == parent:
         readable, _, _ = select.select([sys.stdin], [], [], WATCH_S)

@@ -1,4 +1,4 @@
-"""Measures and shapes that both versions of the API check; each words its refusals itself."""
+"""Checks of single values that v1 and v2 share; each words its refusals itself."""
 
 from __future__ import annotations
 
@@ -15,42 +15,45 @@ _PHONE = re.compile(r"\+[1-9][0-9]{0,14}")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 _TYPE_ID = re.compile(r"[1-9][0-9]{0,9}")
 
-#: Structured by Customer.io itself, so the limit for a value is not meant for them.
+#: Customer.io defines their structure, so the size limit of attribute values does not apply.
 UNMEASURED = frozenset({"cio_subscription_preferences", "cio_relationships"})
 
 
 def is_ulid(text: object) -> bool:
-    """Crockford's base 32, 26 characters, at most 128 bits; either case."""
+    """Return whether a value is a ULID: 26 characters of Crockford's base 32, in either case."""
     return isinstance(text, str) and _ULID.fullmatch(text) is not None
 
 
 def is_phone(text: str) -> bool:
-    """E.164: a plus and up to 15 digits."""
+    """Return whether a text is a phone number in E.164: a plus and up to 15 digits."""
     return _PHONE.fullmatch(text) is not None
 
 
 def is_email(text: str) -> bool:
-    """Something, an @, something; no spaces."""
+    """Return whether a text has one @ with text on both sides, and no spaces."""
     return _EMAIL.fullmatch(text) is not None
 
 
 def is_type_id(text: object) -> bool:
-    """An object type: a *string* that holds an integer from 1."""
+    """Return whether a value is an object type: a *string* that holds an integer from 1."""
     return isinstance(text, str) and _TYPE_ID.fullmatch(text) is not None
 
 
 def is_integer(value: object) -> bool:
-    """A JSON integer; true and false are not."""
+    """Return whether a value is a JSON integer; true and false are not."""
     return type(value) is int
 
 
 def as_name(value: object) -> object:
-    """Return what names somebody: a number as its text, for Customer.io's own clients send numbers."""
+    """Return an identifier as text: Customer.io's own clients send numbers, too."""
     return str(value) if type(value) is int and abs(value) < 2**64 else value
 
 
 def wrong_preferences(preferences: Any) -> str | None:
-    """Return what is wrong with `cio_subscription_preferences`; None: nothing. An empty topic has its default."""
+    """Return what is wrong with `cio_subscription_preferences`, or None.
+
+    An empty topic means the default of that topic.
+    """
     if preferences is None:
         return None
     if type(preferences) is not dict:
@@ -66,19 +69,22 @@ def wrong_preferences(preferences: Any) -> str | None:
 
 
 def wrong_keywords(data: Mapping[str, Any]) -> bool:
-    """Return whether the keywords of a page are anything but a list of texts."""
+    """Return whether the keywords of a page are anything but a list of strings."""
     keywords = data.get("keywords", [])
     return type(keywords) is not list or not all(isinstance(each, str) for each in keywords)
 
 
 def longer(text: str, limit: int) -> bool:
-    """Is `text` longer than `limit` bytes in UTF-8? Counted only where it can be close."""
+    """Return whether a text is longer than `limit` bytes in UTF-8.
+
+    Encode it only if its length in characters does not decide.
+    """
     length = len(text)
     return length > limit or (length * 4 > limit and len(text.encode()) > limit)
 
 
 def value_too_long(value: Any) -> bool:
-    """Is an attribute's value over the limit? Lists and objects count as their JSON."""
+    """Return whether an attribute value exceeds the limit; lists and objects count as JSON."""
     if isinstance(value, str):
         return longer(value, published_limits.ATTRIBUTE_VALUE_BYTES)
     if isinstance(value, list | dict):
@@ -87,7 +93,7 @@ def value_too_long(value: Any) -> bool:
 
 
 def overlong_name(attributes: Mapping[str, Any]) -> str | None:
-    """The first attribute whose name is over the limit."""
+    """Return the first attribute name that exceeds the limit, or None."""
     for name in attributes:
         if longer(name, published_limits.ATTRIBUTE_NAME_BYTES):
             return name
@@ -95,7 +101,7 @@ def overlong_name(attributes: Mapping[str, Any]) -> str | None:
 
 
 def overlong_value(attributes: Mapping[str, Any]) -> str | None:
-    """The name of the first attribute whose value is over the limit."""
+    """Return the name of the first attribute whose value exceeds the limit, or None."""
     for name, value in attributes.items():
         if value_too_long(value) and name not in UNMEASURED:
             return name
@@ -103,5 +109,5 @@ def overlong_value(attributes: Mapping[str, Any]) -> str | None:
 
 
 def too_large(attributes: Mapping[str, Any], limit: int) -> bool:
-    """Are the attributes together, as JSON, over `limit` bytes?"""
+    """Return whether all attributes together, as JSON, exceed `limit` bytes."""
     return len(msgspec.json.encode(attributes)) > limit

@@ -1,1 +1,1 @@
-"""The Track API: what a request says, whether Customer.io would take it, and how it would answer."""
+"""The Track API: reading requests, checking them as Customer.io does, building answers."""

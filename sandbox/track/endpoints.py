@@ -1,4 +1,4 @@
-"""The endpoints: where they are, who may call them, what they read, how they refuse."""
+"""The endpoints of the Track API: paths, readers, refusals."""
 
 from __future__ import annotations
 
@@ -11,58 +11,65 @@ from trackrelay.sandbox import published_limits
 from trackrelay.sandbox.parsed_operations import DeletePerson, Operation, Suppress, Unsuppress
 
 from . import v1, v2
-from .parsed_request import Request
-from .refusal import Malformed, Refused
-from .track_answers import NO_CONTENT, OK, Answer, meta_error, meta_errors, v2_errors, v2_partly
+from .track_messages import (
+    NO_CONTENT,
+    OK,
+    Answer,
+    MalformedError,
+    RefusalError,
+    Request,
+    meta_error,
+    meta_errors,
+    v2_errors,
+    v2_partly,
+)
 
 
-class Told(NamedTuple):
-    """What a request tells: an operation or the reason it is refused, and its JSON where v2 sent it."""
+class Parsed(NamedTuple):
+    """What a request asks for.
 
-    operations: list[Operation | Refused]
+    Attributes:
+        operations: Each operation, or why it is refused.
+        sources: The JSON of each operation; empty for v1.
+    """
+
+    operations: list[Operation | RefusalError]
     sources: Sequence[bytes]
 
 
 class Endpoint(NamedTuple):
-    """One operation of the description."""
+    """One endpoint of the description."""
 
     method: str
     template: str
-    read: Callable[[Request, int], Told]
-    #: The answer when everything is accepted.
+    read: Callable[[Request, int], Parsed]
+    #: The answer if everything is accepted.
     accepted: Answer = OK
-    #: The answer when the request, or its only operation, is refused.
+    #: Builds the answer if the request, or its only operation, is refused.
     refuse: Callable[[int, Any], Answer] = meta_errors
     needs_credentials: bool = True
 
     @property
-    def is_v2(self) -> bool:
-        """v2 refuses with fields and reasons, v1 with a sentence."""
-        return self.refuse is v2_errors
-
-    @property
     def is_batch(self) -> bool:
-        """Only a batch can be refused in part."""
+        """Whether some operations can be accepted while others are refused."""
         return self.template == BATCH_PATH
 
-    def refusal(self, status: int, refused: Refused) -> Answer:
-        """The documented answer to a refused request."""
-        return self.refuse(status, refused if self.is_v2 else _sentence(refused))
+    def refusal(self, status: int, refusal: RefusalError) -> Answer:
+        """Return the documented answer to a refused request."""
+        if self.refuse is v2_errors:
+            return self.refuse(status, refusal)
+        # v1 has no place for a field. Only the checks that v1 shares with v2 name one.
+        field = f"{refusal.field} " if refusal.field else ""
+        return self.refuse(status, field + refusal.message)
 
-    def answer(self, refused: list[tuple[int, Refused]]) -> Answer:
-        """The answer, given what was refused."""
-        if not refused:
+    def answer(self, refusals: list[tuple[int, RefusalError]]) -> Answer:
+        """Return the answer, given the refusals by the index of their operation."""
+        if not refusals:
             return self.accepted
-        return v2_partly(refused) if self.is_batch else self.refusal(400, refused[0][1])
-
-
-def _sentence(refused: Refused) -> str:
-    """v1 has no room for a field: refusals that name one were found by what it shares with v2."""
-    return f"{refused.field} {refused.message}" if refused.field else refused.message
+        return v2_partly(refusals) if self.is_batch else self.refusal(400, refusals[0][1])
 
 
 BATCH_PATH = "/api/v2/batch"
-ENTITY_PATH = "/api/v2/entity"
 
 
 class _Batch(msgspec.Struct):
@@ -73,63 +80,63 @@ _batch_decoder = msgspec.json.Decoder(_Batch)
 _decode = msgspec.json.Decoder().decode
 
 
-def _read_batch(request: Request, most_operations: int) -> Told:
+def _read_batch(request: Request, max_operations: int) -> Parsed:
     request.require_json_type()
     if len(request.body) >= published_limits.BATCH_BYTES:
-        raise Malformed(
+        raise MalformedError(
             "batch", f"the request must be smaller than {published_limits.BATCH_BYTES} bytes"
         )
     try:
         sources = [bytes(raw) for raw in _batch_decoder.decode(request.body).batch]
-        # All of it is decoded before any of it counts: half a batch is no batch.
+        # Decode all operations before any takes effect: an invalid batch is refused as a whole.
         documents = [_decode(source) for source in sources]
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Malformed("batch", f"the body is not a batch in valid JSON: {error}") from None
-    if len(sources) > most_operations:
-        raise Malformed("batch", f"a batch cannot have more than {most_operations} operations")
-    return Told(
+        raise MalformedError("batch", f"the body is not a batch in valid JSON: {error}") from None
+    if len(sources) > max_operations:
+        raise MalformedError("batch", f"a batch cannot have more than {max_operations} operations")
+    return Parsed(
         [_read(document, len(source)) for document, source in zip(documents, sources, strict=True)],
         sources,
     )
 
 
-def _read_entity(request: Request, _: int) -> Told:
+def _read_entity(request: Request, _: int) -> Parsed:
     document = request.json()
-    return Told([_read(document, len(request.body))], [request.body])
+    return Parsed([_read(document, len(request.body))], [request.body])
 
 
-def _read(document: Any, size: int) -> Operation | Refused:
+def _read(document: Any, size: int) -> Operation | RefusalError:
     try:
         if size > published_limits.OPERATION_BYTES:
-            raise Refused(
+            raise RefusalError(
                 "", f"an operation cannot be larger than {published_limits.OPERATION_BYTES} bytes"
             )
         return v2.parse(document)
-    except Refused as refused:
-        return refused
+    except RefusalError as refusal:
+        return refusal
 
 
-def _one(read: Callable[[Request], Operation]) -> Callable[[Request, int], Told]:
-    def read_one(request: Request, _: int) -> Told:
+def _one(read: Callable[[Request], Operation]) -> Callable[[Request, int], Parsed]:
+    def read_one(request: Request, _: int) -> Parsed:
         try:
-            return Told([read(request)], ())
-        except Malformed:
+            return Parsed([read(request)], ())
+        except MalformedError:
             raise
-        except Refused as refused:
-            return Told([refused], ())
+        except RefusalError as refusal:
+            return Parsed([refusal], ())
 
     return read_one
 
 
-def _nothing(_: Request, __: int) -> Told:
-    return Told([], ())
+def _nothing(_: Request, __: int) -> Parsed:
+    return Parsed([], ())
 
 
 _CUSTOMER = "/api/v1/customers/{identifier}"
 _SEGMENT = "/api/v1/segments/{segment_id}"
 
 BATCH = Endpoint("POST", BATCH_PATH, _read_batch, refuse=v2_errors)
-ENTITY = Endpoint("POST", ENTITY_PATH, _read_entity, refuse=v2_errors)
+ENTITY = Endpoint("POST", "/api/v2/entity", _read_entity, refuse=v2_errors)
 REGION = Endpoint("GET", "/api/v1/accounts/region", _nothing)
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -137,11 +144,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ENTITY,
     REGION,
     Endpoint("PUT", _CUSTOMER, _one(v1.identify)),
-    Endpoint("DELETE", _CUSTOMER, _one(v1.simple(DeletePerson, "delete"))),
+    Endpoint("DELETE", _CUSTOMER, _one(v1.simple(DeletePerson))),
     Endpoint("PUT", f"{_CUSTOMER}/devices", _one(v1.add_device)),
     Endpoint("DELETE", f"{_CUSTOMER}/devices/{{device_id}}", _one(v1.delete_device)),
-    Endpoint("POST", f"{_CUSTOMER}/suppress", _one(v1.simple(Suppress, "suppress"))),
-    Endpoint("POST", f"{_CUSTOMER}/unsuppress", _one(v1.simple(Unsuppress, "unsuppress"))),
+    Endpoint("POST", f"{_CUSTOMER}/suppress", _one(v1.simple(Suppress))),
+    Endpoint("POST", f"{_CUSTOMER}/unsuppress", _one(v1.simple(Unsuppress))),
     Endpoint("POST", f"{_CUSTOMER}/events", _one(v1.event)),
     Endpoint("POST", "/api/v1/events", _one(v1.anonymous_event)),
     Endpoint("POST", "/api/v1/forms/{form_id}/submit", _one(v1.submit_form), accepted=NO_CONTENT),
@@ -152,3 +159,43 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/api/v1/push/events", _one(v1.push_metric), needs_credentials=False),
     Endpoint("POST", "/unsubscribe/{delivery_id}", _one(v1.unsubscribe), needs_credentials=False),
 )
+
+Segments = tuple[str, ...]
+
+#: Nearly all traffic goes to these: they are found by the raw path.
+_HOT = {("POST", endpoint.template): endpoint for endpoint in (BATCH, ENTITY)}
+_TEMPLATES: dict[int, list[tuple[Segments, Endpoint]]] = {}
+for _endpoint in ENDPOINTS:
+    _parts = tuple(_endpoint.template.split("/")[1:])
+    _TEMPLATES.setdefault(len(_parts), []).append((_parts, _endpoint))
+
+
+class UnknownEndpointError(Exception):
+    """No endpoint has this method and path; ``methods`` are those that the path has."""
+
+    def __init__(self, methods: tuple[str, ...]) -> None:
+        super().__init__(methods)
+        self.methods = methods
+
+
+def find_hot(method: str, raw_path: str) -> Endpoint | None:
+    """Return the v2 endpoint with exactly this path, if there is one."""
+    return _HOT.get((method, raw_path))
+
+
+def find_endpoint(method: str, segments: Segments) -> Endpoint:
+    """Return the endpoint of a method and the decoded segments of a path.
+
+    Starlette's router cannot do this: it matches the decoded path, in which an encoded slash of
+    an identifier separates segments.
+
+    Raises:
+        UnknownEndpointError: There is none.
+    """
+    methods = []
+    for template, endpoint in _TEMPLATES.get(len(segments), ()):
+        if all(a == b or a[0] == "{" for a, b in zip(template, segments, strict=True)):
+            if endpoint.method == method:
+                return endpoint
+            methods.append(endpoint.method)
+    raise UnknownEndpointError(tuple(methods))

@@ -1,4 +1,4 @@
-"""Operations of v2, by their type and action."""
+"""Readers of v2 operations, by type and action."""
 
 from __future__ import annotations
 
@@ -24,17 +24,20 @@ from trackrelay.sandbox.parsed_operations import (
     person_ref,
 )
 
-from . import v2_identifiers
 from . import v2_parts as parts
-from .refusal import Refused
+from .track_messages import RefusalError
 
 DELIVERY_METRICS = ("opened", "converted", "delivered")
 
 
 def parse(operation: Any) -> Operation:
-    """Read one operation, or raise `Refused` with the field and the reason."""
+    """Return one operation.
+
+    Raises:
+        RefusalError: Customer.io would refuse it.
+    """
     if type(operation) is not dict:
-        raise Refused("", "an operation must be an object")
+        raise RefusalError("", "an operation must be an object")
     kind, action = operation.get("type"), operation.get("action")
     try:
         read = _READERS[kind, action]
@@ -43,22 +46,20 @@ def parse(operation: Any) -> Operation:
     return read(operation)
 
 
-def _unknown(kind: Any, action: Any) -> Refused:
+def _unknown(kind: Any, action: Any) -> RefusalError:
     if kind is None:
-        return Refused("type", "must be present", "required")
+        return RefusalError("type", "must be present", "required")
     if kind not in ("person", "object", "delivery"):
-        return Refused("type", "must be one of person, object, delivery")
+        return RefusalError("type", "must be one of person, object, delivery")
     if action is None:
-        return Refused("action", "must be present", "required")
-    return Refused("action", f"unknown action for type {kind}")
+        return RefusalError("action", "must be present", "required")
+    return RefusalError("action", f"unknown action for type {kind}")
 
 
 def _identify(o: JsonObject) -> Identify:
-    person = v2_identifiers.person(o.get("identifiers"))
+    person = parts.person(o.get("identifiers"))
     attributes = parts.person_attributes(o)
     return Identify(
-        type="person",
-        action="identify",
         keys=identify_keys(person.key, attributes),
         person=person,
         timestamp=parts.timestamp(o),
@@ -69,16 +70,15 @@ def _identify(o: JsonObject) -> Identify:
 
 
 def identify_keys(key: str, attributes: JsonObject) -> tuple[str, ...]:
-    """An identify that joins an anonymous id is about two: the person, and who they were before."""
+    """Return the keys of an identify: the person's, and that of an anonymous id it joins."""
     if anonymous_id := attributes.get("anonymous_id"):
         return key, person_ref("anonymous_id", anonymous_id).key
     return (key,)
 
 
 def _event(o: JsonObject) -> Event:
-    person = v2_identifiers.person(o.get("identifiers"))
+    person = parts.person(o.get("identifiers"))
     return Event(
-        type="person",
         action=o["action"],
         keys=(person.key,),
         person=person,
@@ -93,16 +93,15 @@ def _simple(
     kind: type[DeletePerson] | type[Suppress] | type[Unsuppress],
 ) -> Callable[[JsonObject], Operation]:
     def read(o: JsonObject) -> Operation:
-        person = v2_identifiers.person(o.get("identifiers"))
-        return kind(type="person", action=o["action"], keys=(person.key,), person=person)
+        person = parts.person(o.get("identifiers"))
+        return kind(keys=(person.key,), person=person)
 
     return read
 
 
 def _relate_person(o: JsonObject) -> RelatePerson:
-    person = v2_identifiers.person(o.get("identifiers"))
+    person = parts.person(o.get("identifiers"))
     return RelatePerson(
-        type="person",
         action=o["action"],
         keys=(person.key,),
         person=person,
@@ -112,12 +111,10 @@ def _relate_person(o: JsonObject) -> RelatePerson:
 
 
 def _add_device(o: JsonObject) -> AddDevice:
-    person = v2_identifiers.person(o.get("identifiers"))
+    person = parts.person(o.get("identifiers"))
     device = parts.device(o)
     parts.check_device(device)
     return AddDevice(
-        type="person",
-        action="add_device",
         keys=(person.key,),
         person=person,
         token=device["token"],
@@ -128,24 +125,21 @@ def _add_device(o: JsonObject) -> AddDevice:
 
 
 def _delete_device(o: JsonObject) -> DeleteDevice:
-    person = v2_identifiers.person(o.get("identifiers"))
+    person = parts.person(o.get("identifiers"))
     token = parts.device(o)["token"]
-    return DeleteDevice(
-        type="person", action="delete_device", keys=(person.key,), person=person, token=token
-    )
+    return DeleteDevice(keys=(person.key,), person=person, token=token)
 
 
 def _merge(o: JsonObject) -> Merge:
     primary, secondary = parts.merged_person(o, "primary"), parts.merged_person(o, "secondary")
     keys = (primary.key, secondary.key)
-    return Merge(type="person", action="merge", keys=keys, primary=primary, secondary=secondary)
+    return Merge(keys=keys, primary=primary, secondary=secondary)
 
 
 def _identify_object(o: JsonObject) -> IdentifyObject:
-    subject = v2_identifiers.some_object(o.get("identifiers"))
+    subject = parts.some_object(o.get("identifiers"))
     anonymous = o["action"] == "identify_anonymous"
     return IdentifyObject(
-        type="object",
         action=o["action"],
         keys=(subject.key,),
         object=subject,
@@ -155,14 +149,13 @@ def _identify_object(o: JsonObject) -> IdentifyObject:
 
 
 def _delete_object(o: JsonObject) -> DeleteObject:
-    subject = v2_identifiers.some_object(o.get("identifiers"))
-    return DeleteObject(type="object", action="delete", keys=(subject.key,), object=subject)
+    subject = parts.some_object(o.get("identifiers"))
+    return DeleteObject(keys=(subject.key,), object=subject)
 
 
 def _relate_object(o: JsonObject) -> RelateObject:
-    subject = v2_identifiers.some_object(o.get("identifiers"))
+    subject = parts.some_object(o.get("identifiers"))
     return RelateObject(
-        type="object",
         action=o["action"],
         keys=(subject.key,),
         object=subject,
@@ -174,16 +167,15 @@ def _relate_object(o: JsonObject) -> RelateObject:
 def _delivery(o: JsonObject) -> ReportMetric:
     given = o.get("identifiers")
     if type(given) is not dict or not isinstance(given.get("id"), str) or not given["id"].strip():
-        raise Refused("identifiers.id", "a delivery id must be present", "required")
+        raise RefusalError("identifiers.id", "a delivery id must be present", "required")
     if len(given) != 1:
-        raise Refused("identifiers", f"exactly one identifier is required, got {len(given)}")
+        raise RefusalError("identifiers", f"exactly one identifier is required, got {len(given)}")
     if o.get("name") not in DELIVERY_METRICS:
-        raise Refused("name", f"must be one of {', '.join(DELIVERY_METRICS)}")
+        raise RefusalError("name", f"must be one of {', '.join(DELIVERY_METRICS)}")
     attributes = o.get("attributes")
     if type(attributes) is not dict or not isinstance(attributes.get("device_token"), str):
-        raise Refused("attributes.device_token", "must be present", "required")
+        raise RefusalError("attributes.device_token", "must be present", "required")
     return ReportMetric(
-        type="delivery",
         action="event",
         keys=(f"delivery:{given['id']}",),
         delivery_id=given["id"],

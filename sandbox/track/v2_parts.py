@@ -1,14 +1,25 @@
-"""The parts that operations of v2 are made of: attributes, names, relationships, devices."""
+"""The parts of v2 operations: identifiers, attributes, names, relationships, devices."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from trackrelay.sandbox import published_limits
-from trackrelay.sandbox.parsed_operations import JsonObject, PersonRef, Relationship
+from trackrelay.sandbox.parsed_operations import (
+    JsonObject,
+    ObjectRef,
+    PersonRef,
+    Relationship,
+    cio_object_ref,
+    object_ref,
+    person_ref,
+)
 from trackrelay.sandbox.shape_checks import (
     as_name,
+    is_email,
     is_integer,
+    is_phone,
+    is_type_id,
     is_ulid,
     longer,
     overlong_name,
@@ -18,10 +29,86 @@ from trackrelay.sandbox.shape_checks import (
     wrong_preferences,
 )
 
-from . import v2_identifiers
-from .refusal import Refused
+from .track_messages import RefusalError
 
-#: The description gives types to these; everything else in an event's data is free.
+PERSON_KINDS = frozenset({"id", "email", "phone", "cio_id"})
+#: Merges and objects cannot name a person by phone.
+PLAIN_PERSON_KINDS = frozenset({"id", "email", "cio_id"})
+ANONYMOUS_KINDS = frozenset({"anonymous_id"})
+
+
+def person(
+    identifiers: Any, field: str = "identifiers", kinds: frozenset[str] = PERSON_KINDS
+) -> PersonRef:
+    """Return the reference to a person, from exactly one identifier."""
+    if type(identifiers) is not dict:
+        raise _missing_or_wrong(identifiers, field)
+    if len(identifiers) != 1:
+        raise RefusalError(field, f"exactly one identifier is required, got {len(identifiers)}")
+    for kind, value in identifiers.items():
+        if kind not in kinds:
+            raise RefusalError(
+                f"{field}.{kind}", f"unknown identifier, expected one of {', '.join(sorted(kinds))}"
+            )
+        named = _checked(kind, value, f"{field}.{kind}")
+    return person_ref(kind, named)
+
+
+def some_object(identifiers: Any, field: str = "identifiers") -> ObjectRef:
+    """Return the reference to an object: by type and id, or by cio_object_id."""
+    if type(identifiers) is not dict:
+        raise _missing_or_wrong(identifiers, field)
+    if identifiers.keys() == {"object_type_id", "object_id"}:
+        return _object_by_id(identifiers["object_type_id"], identifiers["object_id"], field)
+    if identifiers.keys() == {"cio_object_id"}:
+        cio_object_id = _text(identifiers["cio_object_id"], f"{field}.cio_object_id")
+        return cio_object_ref(cio_object_id)
+    raise RefusalError(
+        field, "an object is named by object_type_id and object_id, or by cio_object_id alone"
+    )
+
+
+def _object_by_id(type_id: Any, object_id: Any, field: str) -> ObjectRef:
+    if not is_type_id(type_id):
+        raise RefusalError(
+            f"{field}.object_type_id", "must be a string that holds an integer from 1"
+        )
+    object_id = _text(as_name(object_id), f"{field}.object_id")
+    if longer(object_id, published_limits.OBJECT_ID_BYTES):
+        raise RefusalError(
+            f"{field}.object_id", f"cannot be longer than {published_limits.OBJECT_ID_BYTES} bytes"
+        )
+    return object_ref(type_id, object_id)
+
+
+def _checked(kind: str, value: Any, field: str) -> str:
+    text = _text(value if kind in ("email", "phone") else as_name(value), field)
+    if kind == "email":
+        if not is_email(text):
+            raise RefusalError(field, "is not an email address")
+    elif kind == "phone":
+        if not is_phone(text):
+            raise RefusalError(field, "must be in E.164 format")
+    elif longer(text, published_limits.PERSON_ID_BYTES):
+        raise RefusalError(field, f"cannot be longer than {published_limits.PERSON_ID_BYTES} bytes")
+    return text
+
+
+def _text(value: Any, field: str) -> str:
+    if not isinstance(value, str):
+        raise RefusalError(field, "must be a string value")
+    if not value.strip():
+        raise RefusalError(field, "cannot be an empty string")
+    return value
+
+
+def _missing_or_wrong(identifiers: Any, field: str) -> RefusalError:
+    if identifiers is None:
+        return RefusalError(field, "must be present", "required")
+    return RefusalError(field, "must be an object")
+
+
+#: Event data that the description requires to be strings; all other data is free.
 EVENT_TEXTS = {
     "event": ("recipient", "from_address", "reply_to"),
     "page": ("path", "referrer", "search", "title", "url"),
@@ -31,20 +118,20 @@ PLATFORMS = ("ios", "android")
 
 
 def person_attributes(operation: JsonObject) -> JsonObject:
-    """A person's attributes, within the limits."""
+    """Return a person's attributes, after checking them."""
     attributes = _measured(operation.get("attributes"), "attributes")
     if type(attributes.get("_update", False)) is not bool:
-        raise Refused("attributes._update", "must be a boolean")
+        raise RefusalError("attributes._update", "must be a boolean")
     if wrong := wrong_preferences(attributes.get("cio_subscription_preferences")):
-        raise Refused("attributes.cio_subscription_preferences", wrong)
+        raise RefusalError("attributes.cio_subscription_preferences", wrong)
     attributes = with_named(attributes)
     if not isinstance(attributes.get("anonymous_id"), str | None):
-        raise Refused("attributes.anonymous_id", "must be a string value")
+        raise RefusalError("attributes.anonymous_id", "must be a string value")
     return attributes
 
 
 def with_named(attributes: JsonObject) -> JsonObject:
-    """Return the attributes with a number that names the person as its text."""
+    """Return the attributes with numeric identifiers as text."""
     numbers = {
         name: as_name(attributes[name])
         for name in ("id", "anonymous_id")
@@ -54,10 +141,10 @@ def with_named(attributes: JsonObject) -> JsonObject:
 
 
 def object_attributes(attributes: Any, field: str = "attributes") -> JsonObject:
-    """The attributes of an object or of a relationship, which also have a limit together."""
+    """Return the attributes of an object or a relationship; all together have a limit, too."""
     measured = _measured(attributes, field)
     if measured and too_large(measured, published_limits.ATTRIBUTES_BYTES):
-        raise Refused(
+        raise RefusalError(
             field,
             f"attributes cannot be larger than {published_limits.ATTRIBUTES_BYTES} bytes together",
         )
@@ -68,19 +155,19 @@ def _measured(attributes: Any, field: str) -> JsonObject:
     if attributes is None:
         return {}
     if type(attributes) is not dict:
-        raise Refused(field, "must be an object")
+        raise RefusalError(field, "must be an object")
     if len(attributes) > published_limits.ATTRIBUTES:
-        raise Refused(
+        raise RefusalError(
             field,
             f"cannot identify more than {published_limits.ATTRIBUTES} attributes in one request",
         )
     if (name := overlong_name(attributes)) is not None:
-        raise Refused(
+        raise RefusalError(
             field,
             f"property name cannot be longer than {published_limits.ATTRIBUTE_NAME_BYTES} bytes: {name[:40]}…",
         )
     if (name := overlong_value(attributes)) is not None:
-        raise Refused(
+        raise RefusalError(
             f"{field}.{name}",
             f"property value cannot be longer than {published_limits.ATTRIBUTE_VALUE_BYTES} bytes",
         )
@@ -88,55 +175,57 @@ def _measured(attributes: Any, field: str) -> JsonObject:
 
 
 def event_name(operation: JsonObject) -> str:
-    """An event's name, trimmed as Customer.io trims it."""
+    """Return an event's name, trimmed as Customer.io trims it."""
     name = operation.get("name")
     if name is None:
-        raise Refused("name", "must be present", "required")
+        raise RefusalError("name", "must be present", "required")
     if not isinstance(name, str):
-        raise Refused("name", "must be a string value")
+        raise RefusalError("name", "must be a string value")
     if not (trimmed := name.strip()):
-        raise Refused("name", "cannot be blank")
+        raise RefusalError("name", "cannot be blank")
     if longer(trimmed, published_limits.EVENT_NAME_BYTES):
-        raise Refused("name", f"cannot be longer than {published_limits.EVENT_NAME_BYTES} bytes")
+        raise RefusalError(
+            "name", f"cannot be longer than {published_limits.EVENT_NAME_BYTES} bytes"
+        )
     return trimmed
 
 
 def event_id(operation: JsonObject) -> str | None:
-    """The ULID an event is de-duplicated by, if it has one."""
+    """Return the ULID by which Customer.io drops duplicates of an event, if there is one."""
     given: str | None = operation.get("id")
     if given is not None and not is_ulid(given):
-        raise Refused("id", "must be a valid ULID")
+        raise RefusalError("id", "must be a valid ULID")
     return given
 
 
 def timestamp(operation: JsonObject, field: str = "timestamp") -> int | None:
-    """Unix seconds, if the operation says when."""
+    """Return the timestamp in unix seconds, if there is one."""
     given: int | None = operation.get("timestamp")
     if given is not None and not is_integer(given):
-        raise Refused(field, "must be an integer, in unix seconds")
+        raise RefusalError(field, "must be an integer, in unix seconds")
     return given
 
 
 def event_data(operation: JsonObject) -> JsonObject:
-    """An event's data, which v2 calls attributes."""
+    """Return an event's data, which v2 calls attributes."""
     data = operation.get("attributes")
     if data is None:
         return {}
     if type(data) is not dict:
-        raise Refused("attributes", "must be an object")
+        raise RefusalError("attributes", "must be an object")
     for name in EVENT_TEXTS[operation["action"]]:
         if not isinstance(data.get(name, ""), str):
-            raise Refused(f"attributes.{name}", "must be a string value")
+            raise RefusalError(f"attributes.{name}", "must be a string value")
     if operation["action"] == "page" and wrong_keywords(data):
-        raise Refused("attributes.keywords", "must be a list of strings")
+        raise RefusalError("attributes.keywords", "must be a list of strings")
     return data
 
 
 def related_objects(operation: JsonObject, required: bool = False) -> tuple[Relationship, ...]:
-    """The objects in `cio_relationships` of a person."""
+    """Return the related objects in `cio_relationships` of a person."""
     return tuple(
         Relationship(
-            v2_identifiers.some_object(entry.get("identifiers"), f"{field}.identifiers"),
+            some_object(entry.get("identifiers"), f"{field}.identifiers"),
             _own(entry, field),
         )
         for field, entry in _entries(operation, required)
@@ -146,12 +235,12 @@ def related_objects(operation: JsonObject, required: bool = False) -> tuple[Rela
 def related_people(
     operation: JsonObject,
     required: bool = False,
-    kinds: frozenset[str] = v2_identifiers.PLAIN_PERSON_KINDS,
+    kinds: frozenset[str] = PLAIN_PERSON_KINDS,
 ) -> tuple[Relationship, ...]:
-    """The people in `cio_relationships` of an object."""
+    """Return the related people in `cio_relationships` of an object."""
     return tuple(
         Relationship(
-            v2_identifiers.person(entry.get("identifiers"), f"{field}.identifiers", kinds),
+            person(entry.get("identifiers"), f"{field}.identifiers", kinds),
             _own(entry, field),
         )
         for field, entry in _entries(operation, required)
@@ -159,16 +248,15 @@ def related_people(
 
 
 def anonymous_people(operation: JsonObject) -> tuple[Relationship, ...]:
-    """Whom an object is related to before they are known.
+    """Return the anonymous people that an object is related to.
 
-    The description's schema has them in `cio_relationships`, its example in a top-level `anonymous_id`; both are taken.
+    The schema has them in `cio_relationships`, the example in a top-level `anonymous_id`. Both
+    are accepted.
     """
-    related = related_people(operation, kinds=v2_identifiers.ANONYMOUS_KINDS)
+    related = related_people(operation, kinds=ANONYMOUS_KINDS)
     if (given := operation.get("anonymous_id")) is None:
         return related
-    ref = v2_identifiers.person(
-        {"anonymous_id": given}, "anonymous_id", v2_identifiers.ANONYMOUS_KINDS
-    )
+    ref = person({"anonymous_id": given}, "anonymous_id", ANONYMOUS_KINDS)
     return (*related, Relationship(ref, {}))
 
 
@@ -176,13 +264,13 @@ def _entries(operation: JsonObject, required: bool) -> list[tuple[str, JsonObjec
     entries = operation.get("cio_relationships")
     if entries is None:
         if required:
-            raise Refused("cio_relationships", "must be present", "required")
+            raise RefusalError("cio_relationships", "must be present", "required")
         return []
     if type(entries) is not list:
-        raise Refused("cio_relationships", "must be a list")
+        raise RefusalError("cio_relationships", "must be a list")
     for entry in entries:
         if type(entry) is not dict:
-            raise Refused("cio_relationships", "must be a list of objects")
+            raise RefusalError("cio_relationships", "must be a list of objects")
     return [(f"cio_relationships[{index}]", entry) for index, entry in enumerate(entries)]
 
 
@@ -193,15 +281,15 @@ def _own(entry: JsonObject, field: str) -> JsonObject:
 
 
 def device(operation: JsonObject) -> JsonObject:
-    """The device of an operation: an object with a token."""
+    """Return the device of an operation: an object with a token."""
     given = operation.get("device")
     if given is None:
-        raise Refused("device", "must be present", "required")
+        raise RefusalError("device", "must be present", "required")
     if type(given) is not dict:
-        raise Refused("device", "must be an object")
+        raise RefusalError("device", "must be an object")
     token = given.get("token")
     if not isinstance(token, str) or not token.strip():
-        raise Refused(
+        raise RefusalError(
             "device.token",
             "must be present" if token is None else "must be a string value",
             "required",
@@ -210,21 +298,21 @@ def device(operation: JsonObject) -> JsonObject:
 
 
 def check_device(device: JsonObject, field: str = "device") -> None:
-    """What v1 and v2 alike ask of a device that is added."""
+    """Check a device that is added, by v1 or v2."""
     if device.get("platform") not in PLATFORMS:
-        raise Refused(f"{field}.platform", "must be one of ios, android")
+        raise RefusalError(f"{field}.platform", "must be one of ios, android")
     if not is_integer(device.get("last_used", 0)):
-        raise Refused(f"{field}.last_used", "must be an integer, in unix seconds")
+        raise RefusalError(f"{field}.last_used", "must be an integer, in unix seconds")
     attributes = device.get("attributes", {})
     if type(attributes) is not dict:
-        raise Refused(f"{field}.attributes", "must be an object")
+        raise RefusalError(f"{field}.attributes", "must be an object")
     for name, value in attributes.items():
         if not isinstance(value, str):
-            raise Refused(f"{field}.attributes.{name}", "must be a string value")
+            raise RefusalError(f"{field}.attributes.{name}", "must be a string value")
     if attributes.get("push_enabled", "true") not in ("true", "false"):
-        raise Refused(f"{field}.attributes.push_enabled", "must be one of true, false")
+        raise RefusalError(f"{field}.attributes.push_enabled", "must be one of true, false")
 
 
 def merged_person(operation: JsonObject, role: str) -> PersonRef:
-    """One side of a merge."""
-    return v2_identifiers.person(operation.get(role), role, v2_identifiers.PLAIN_PERSON_KINDS)
+    """Return the primary or the secondary person of a merge."""
+    return person(operation.get(role), role, PLAIN_PERSON_KINDS)

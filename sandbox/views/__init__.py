@@ -1,1 +1,1 @@
-"""What the sandbox shows of itself, and how it is told to misbehave, below /_sandbox."""
+"""The control endpoints and the page below /_sandbox."""

@@ -1,19 +1,21 @@
-"""People, objects and the rest as the views show them."""
+"""The JSON of people, objects and other state in the control endpoints."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from trackrelay.sandbox.workspace.objects import Object
 from trackrelay.sandbox.workspace.people import Person
 from trackrelay.sandbox.workspace.workspace_state import State
 
-#: Of a person's events, the newest.
+#: How many of a person's latest events are shown.
 SHOWN_EVENTS = 100
 
 
 def person_line(person: Person) -> dict[str, Any]:
-    """A person in a list."""
+    """Return the JSON of a person in a list."""
     return {
         "keys": person.keys,
         "cio_id": person.cio_id,
@@ -29,18 +31,10 @@ def person_line(person: Person) -> dict[str, Any]:
 
 
 def person_page(state: State, person: Person) -> dict[str, Any]:
-    """Everything about a person."""
+    """Return the JSON of everything about a person."""
     return person_line(person) | {
         "timestamps": person.attributes.times,
-        "devices": [
-            {
-                "token": each.token,
-                "platform": each.platform,
-                "last_used": each.last_used,
-                "attributes": each.attributes,
-            }
-            for each in person.devices.values()
-        ],
+        "devices": msgspec.to_builtins(list(person.devices.values())),
         "relationships": [
             {"object": found.key, "attributes": attributes}
             for cio_object_id, attributes in person.relationships.items()
@@ -61,7 +55,7 @@ def person_page(state: State, person: Person) -> dict[str, Any]:
 
 
 def object_line(state: State, found: Object) -> dict[str, Any]:
-    """An object with the people related to it."""
+    """Return the JSON of an object, with the people related to it."""
     return {
         "key": found.key,
         "object_type_id": found.type_id,
@@ -76,7 +70,7 @@ def object_line(state: State, found: Object) -> dict[str, Any]:
 
 
 def others(state: State) -> dict[str, Any]:
-    """Segments, forms, messages, suppressed keys, and events nobody has claimed."""
+    """Return the JSON of segments, forms, messages, suppressed keys and unclaimed events."""
     return {
         "segments": {
             str(number): [person.keys[0] for person in state.people.by_cio_ids(sorted(members))]
@@ -89,8 +83,8 @@ def others(state: State) -> dict[str, Any]:
                 "unsubscribed": each.unsubscribed,
                 "person": each.person_key,
             }
-            for delivery_id, each in state.deliveries.all().items()
+            for delivery_id, each in state.deliveries.items()
         },
         "suppressed": state.suppressions.all(),
-        "anonymous_events": state.anonymous.waiting(),
+        "anonymous_events": state.anonymous.event_counts(),
     }

@@ -1,1 +1,1 @@
-"""A workspace in memory: who and what Customer.io would know after the operations it was told."""
+"""A workspace in memory: the people and objects that Customer.io would know."""

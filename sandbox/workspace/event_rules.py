@@ -1,16 +1,23 @@
-"""What events do: join a person's history once, however often they arrive."""
+"""What events and reports about messages do."""
 
 from __future__ import annotations
 
 from trackrelay.sandbox.parsed_operations import Event, ReportMetric, Unsubscribe
 
-from .effect_outcome import DONE, DUPLICATE, SUPPRESSED, UNKNOWN_CIO_ID, Outcome
 from .people import StoredEvent
-from .workspace_state import Arrival, State
+from .workspace_state import (
+    DONE,
+    DUPLICATE,
+    SUPPRESSED,
+    UNKNOWN_CIO_ID,
+    Arrival,
+    Outcome,
+    State,
+)
 
 
 def event(state: State, op: Event, arrival: Arrival) -> Outcome:
-    """Store an event with its person, or with an anonymous id until its person is known."""
+    """Store an event with its person, or with an anonymous id until the person is known."""
     ref = op.person
     if ref is None:
         return DUPLICATE if _is_repeat(state, op) else DONE
@@ -30,7 +37,7 @@ def event(state: State, op: Event, arrival: Arrival) -> Outcome:
 
 
 def _store_anonymous(state: State, key: str, anonymous_id: str, stored: StoredEvent) -> None:
-    """Once somebody has the anonymous id, its events are theirs at once."""
+    """Store an event with the person who has the anonymous id, or else as unclaimed."""
     person = state.people.find(key)
     if person is None or not state.settings.event_merging:
         state.anonymous.add_event(anonymous_id, stored)
@@ -39,7 +46,7 @@ def _store_anonymous(state: State, key: str, anonymous_id: str, stored: StoredEv
 
 
 def _is_repeat(state: State, op: Event) -> bool:
-    """Count an event's ULID; True from the second time on."""
+    """Count an event's ULID; return whether it was seen before."""
     if op.id is None:
         return False
     ulid = op.id.upper()
@@ -50,13 +57,13 @@ def _is_repeat(state: State, op: Event) -> bool:
 
 def report_metric(state: State, op: ReportMetric, arrival: Arrival) -> Outcome:
     """Count a metric of a message."""
-    state.deliveries.of(op.delivery_id).metrics[op.name or ""] += 1
+    state.deliveries[op.delivery_id].metrics[op.name or ""] += 1
     return DONE
 
 
 def unsubscribe(state: State, op: Unsubscribe, arrival: Arrival) -> Outcome:
-    """Note it with the message, and with its recipient if the sandbox was told who that is."""
-    delivery = state.deliveries.of(op.delivery_id)
+    """Unsubscribe by way of a message; its recipient too, if the sandbox was told who that is."""
+    delivery = state.deliveries[op.delivery_id]
     if not op.unsubscribe:
         return Outcome(True, "unsubscribe is not true")
     delivery.unsubscribed = True

@@ -11,11 +11,9 @@ from trackrelay.sandbox.parsed_operations import (
     Relationship,
 )
 
-from .attributes import update_plain
-from .effect_outcome import DONE, UNKNOWN_CIO_OBJECT, Outcome, done
-from .objects import Object
+from .objects import Object, update_plain
 from .person_rules import enter, leave
-from .workspace_state import Arrival, State
+from .workspace_state import DONE, UNKNOWN_CIO_OBJECT, Arrival, Outcome, State, done
 
 
 def identify(state: State, op: IdentifyObject, arrival: Arrival) -> Outcome:
@@ -24,17 +22,11 @@ def identify(state: State, op: IdentifyObject, arrival: Arrival) -> Outcome:
     if found is None:
         return UNKNOWN_CIO_OBJECT
     update_plain(found.attributes, op.attributes or {})
-    return done(
-        [
-            failure
-            for each in op.relationships
-            if (failure := _relate(state, found, each, arrival.at))
-        ]
-    )
+    return _relate_all(state, found, op.relationships, arrival.at)
 
 
 def delete(state: State, op: DeleteObject, arrival: Arrival) -> Outcome:
-    """Forget an object and its relationships."""
+    """Delete an object and its relationships."""
     found = state.objects.find(op.object.key)
     if found is None:
         return Outcome(False, "there was no such object")
@@ -46,31 +38,28 @@ def delete(state: State, op: DeleteObject, arrival: Arrival) -> Outcome:
 
 def relate(state: State, op: RelateObject, arrival: Arrival) -> Outcome:
     """Add or remove relationships to people."""
-    found = (
-        state.objects.find(op.object.key) if op.remove else state.objects.find_or_create(op.object)
-    )
+    objects = state.objects
+    found = objects.find(op.object.key) if op.remove else objects.find_or_create(op.object)
     if found is None:
-        return (
-            UNKNOWN_CIO_OBJECT
-            if op.object.type_id is None
-            else Outcome(False, "there was no such object")
-        )
-    if op.remove:
-        for each in op.relationships:
-            _part(state, found, each)
-        return DONE
-    return done(
-        [
-            failure
-            for each in op.relationships
-            if (failure := _relate(state, found, each, arrival.at))
-        ]
-    )
+        known_by_id = op.object.type_id is not None
+        return Outcome(False, "there was no such object") if known_by_id else UNKNOWN_CIO_OBJECT
+    if not op.remove:
+        return _relate_all(state, found, op.relationships, arrival.at)
+    for each in op.relationships:
+        if (person := state.find(_person(each))) is not None:
+            objects.part(person, found)
+    return DONE
+
+
+def _relate_all(
+    state: State, found: Object, relationships: tuple[Relationship, ...], at: float
+) -> Outcome:
+    failures = (_relate(state, found, each, at) for each in relationships)
+    return done([failure for failure in failures if failure])
 
 
 def _relate(state: State, found: Object, relationship: Relationship, at: float) -> str | None:
-    ref = relationship.other
-    assert isinstance(ref, PersonRef)
+    ref = _person(relationship)
     if state.suppressions.covers(ref.key):
         return f"{ref.key} is suppressed"
     if ref.kind == "anonymous_id" and state.find(ref) is None:
@@ -83,15 +72,13 @@ def _relate(state: State, found: Object, relationship: Relationship, at: float) 
     return None
 
 
-def _part(state: State, found: Object, relationship: Relationship) -> None:
-    ref = relationship.other
-    assert isinstance(ref, PersonRef)
-    if (person := state.find(ref)) is not None:
-        state.objects.part(person, found)
+def _person(relationship: Relationship) -> PersonRef:
+    assert isinstance(relationship.other, PersonRef)
+    return relationship.other
 
 
 def change_segment(state: State, op: ChangeSegment, arrival: Arrival) -> Outcome:
-    """Move people in or out; those who do not exist are passed over, as are the suppressed."""
+    """Add people to a segment, or remove them; people who do not exist are skipped."""
     missing = 0
     for ref in op.people:
         person = state.find(ref)

@@ -1,4 +1,4 @@
-"""People and the identifiers they are found by."""
+"""People, their attributes, and the identifiers that find them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,70 @@ from typing import Any
 
 import msgspec
 
+from trackrelay.sandbox import published_limits
 from trackrelay.sandbox.parsed_operations import JsonObject, PersonRef, person_ref
 
-from .attributes import TimedAttributes
-
-#: In the order in which they are tried to find somebody by what an identify carries.
+#: In the order in which an identify tries them to find an existing person.
 IDENTIFIERS = ("id", "email", "phone")
+_PREFERENCES = "cio_subscription_preferences"
+
+
+class TimedAttributes:
+    """Attribute values with the time of each last change, so that an older change is ignored.
+
+    A removal has a time too.
+    """
+
+    __slots__ = ("times", "values")
+
+    def __init__(self) -> None:
+        self.values: JsonObject = {}
+        self.times: dict[str, float] = {}
+
+    def set(self, name: str, value: Any, at: float) -> str | None:
+        """Set an attribute, or remove it if ``value`` is None or "".
+
+        A change that is older than the last one is ignored.
+
+        Returns:
+            What went wrong, or None.
+        """
+        times = self.times
+        if times.get(name, at) > at:
+            return None
+        if value is None or value == "":
+            self.values.pop(name, None)
+        elif name.startswith(f"{_PREFERENCES}."):
+            self._set_nested(name, value, at)
+        elif name not in self.values and len(self.values) >= published_limits.ATTRIBUTES:
+            return f"attribute {name} exceeds the limit of {published_limits.ATTRIBUTES} attributes"
+        else:
+            self.values[name] = value
+        times[name] = at
+        return None
+
+    def _set_nested(self, path: str, value: Any, at: float) -> None:
+        """Set one subscription topic by dot notation; the other topics stay."""
+        root, *between, last = path.split(".")
+        self.times[root] = at
+        place = self.values
+        for step in (root, *between):
+            # A value that is not an object cannot hold topics, so it is replaced.
+            if not isinstance(place.get(step), dict):
+                place[step] = {}
+            place = place[step]
+        place[last] = value
+
+    def fill_from(self, other: TimedAttributes) -> None:
+        """Copy the attributes that are not set here, as a merge does."""
+        for name, value in other.values.items():
+            if name not in self.values:
+                self.values[name] = value
+                self.times[name] = other.times[name]
 
 
 class StoredEvent(msgspec.Struct, gc=False):
-    """An event in a person's history; `seq` finds the rest of it among the effects."""
+    """An event in a person's history; ``seq`` is the number of its effect."""
 
     seq: int
     at: float
@@ -36,7 +90,7 @@ class Device(msgspec.Struct, gc=False):
 
 
 class Person:
-    """Somebody: identifiers, attributes, and what belongs to them."""
+    """A person: identifiers, attributes, events, devices, relationships and segments."""
 
     __slots__ = (
         "anonymous_ids",
@@ -51,35 +105,35 @@ class Person:
 
     def __init__(self, cio_id: str) -> None:
         self.cio_id = cio_id
-        #: id, email, phone, as far as they are set; an email as it was written.
+        #: The values of id, email and phone that are set; an email as it was written.
         self.identifiers: dict[str, str] = {}
         self.anonymous_ids: list[str] = []
         self.attributes = TimedAttributes()
         self.events: list[StoredEvent] = []
         self.devices: dict[str, Device] = {}
-        #: By cio_object_id: the relationship's attributes, shared with the object.
+        #: By cio_object_id: the attributes of the relationship, shared with the object.
         self.relationships: dict[str, JsonObject] = {}
         self.segments: set[int] = set()
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Every name the person answers to."""
+        """Every key that finds this person."""
         named = [person_ref(kind, value).key for kind, value in self.identifiers.items()]
         anonymous = [person_ref("anonymous_id", value).key for value in self.anonymous_ids]
         return (*named, f"cio_id:{self.cio_id}", *anonymous)
 
     @property
     def unsubscribed(self) -> bool:
-        """True in any case, 1 and "1" count; anything else does not."""
+        """Whether the attribute ``unsubscribed`` is true: "true" in any case, or 1."""
         return str(self.attributes.values.get("unsubscribed", "")).lower() in ("true", "1")
 
     def all_attributes(self) -> JsonObject:
-        """Attributes with the identifiers among them."""
+        """Return the attributes together with the identifiers."""
         return {**self.identifiers, "cio_id": self.cio_id, **self.attributes.values}
 
 
 class People:
-    """Everybody, by each of their keys."""
+    """All people, by each of their keys."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, Person] = {}
@@ -93,15 +147,15 @@ class People:
         return iter(self._by_cio_id.values())
 
     def find(self, key: str) -> Person | None:
-        """Whoever has this key: `id:42`, `email:…`, `phone:…`, `cio_id:…`, `anonymous:…`."""
+        """Return the person with a key: ``id:42``, ``email:…``, ``cio_id:…``, ``anonymous:…``."""
         return self._by_key.get(key)
 
     def by_cio_ids(self, cio_ids: Iterable[str]) -> list[Person]:
-        """Those who are still there."""
+        """Return the people with these cio_ids who still exist."""
         return [self._by_cio_id[cio_id] for cio_id in cio_ids if cio_id in self._by_cio_id]
 
     def create(self, ref: PersonRef, at: float) -> Person:
-        """Somebody new."""
+        """Create a person."""
         person = Person(f"{next(self._numbers):x}")
         self._by_cio_id[person.cio_id] = self._by_key[f"cio_id:{person.cio_id}"] = person
         person.attributes.times["cio_id"] = at
@@ -109,21 +163,28 @@ class People:
         return person
 
     def find_or_create(self, ref: PersonRef, at: float) -> Person | None:
-        """Whoever it is; None only for a cio_id, which nobody but Customer.io can hand out."""
+        """Return the person with an identifier, created if needed.
+
+        Returns:
+            None only for an unknown cio_id: Customer.io alone assigns those.
+        """
         person = self._by_key.get(ref.key)
         if person is None and ref.kind != "cio_id":
             return self.create(ref, at)
         return person
 
-    def somebody_named_in(self, attributes: JsonObject) -> Person | None:
-        """Whom the identifiers among the attributes belong to; the first one decides."""
-        for ref in refs_in(attributes):
-            if (person := self._by_key.get(ref.key)) is not None:
-                return person
+    def find_by_attributes(self, attributes: JsonObject) -> Person | None:
+        """Return the person whom the first known identifier among the attributes names."""
+        for kind in IDENTIFIERS:
+            value: Any = attributes.get(kind)
+            if isinstance(value, str) and value:
+                person = self._by_key.get(person_ref(kind, value).key)
+                if person is not None:
+                    return person
         return None
 
     def give(self, person: Person, ref: PersonRef, at: float) -> None:
-        """Give a person an identifier in place of the one of this kind they had."""
+        """Give a person an identifier; it replaces the previous one of the same kind."""
         previous = person.identifiers.get(ref.kind)
         if previous is not None:
             self._by_key.pop(person_ref(ref.kind, previous).key, None)
@@ -132,26 +193,18 @@ class People:
         self._by_key[ref.key] = person
 
     def take(self, person: Person, kind: str) -> None:
-        """Take an identifier from a person."""
+        """Remove an identifier from a person."""
         self._by_key.pop(person_ref(kind, person.identifiers.pop(kind)).key, None)
 
     def join_anonymous(self, person: Person, ref: PersonRef) -> bool:
-        """Make an anonymous id this person's; False if it already is somebody else's, for it is not reusable."""
+        """Give a person an anonymous id; return False if another person has it already."""
         holder = self._by_key.setdefault(ref.key, person)
         if holder is person and ref.value not in person.anonymous_ids:
             person.anonymous_ids.append(ref.value)
         return holder is person
 
     def remove(self, person: Person) -> None:
-        """Forget a person and all their keys."""
+        """Delete a person with all keys."""
         for key in person.keys:
             self._by_key.pop(key, None)
         del self._by_cio_id[person.cio_id]
-
-
-def refs_in(attributes: JsonObject) -> Iterator[PersonRef]:
-    """The identifiers among attributes."""
-    for kind in IDENTIFIERS:
-        value: Any = attributes.get(kind)
-        if isinstance(value, str) and value:
-            yield person_ref(kind, value)

@@ -1,4 +1,4 @@
-"""The workspace: takes operations in the order they are accepted, and says what became of each."""
+"""The workspace: applies accepted operations in order and returns the outcome of each."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from trackrelay.sandbox import parsed_operations
 from trackrelay.sandbox.parsed_operations import Operation
 
 from . import event_rules, object_rules, person_rules
-from .effect_outcome import Outcome
-from .workspace_settings import Settings
-from .workspace_state import Arrival, State
+from .workspace_state import Arrival, Outcome, Settings, State
 
 _RULES: Final[dict[type[Operation], Callable[[State, Any, Arrival], Outcome]]] = {
     parsed_operations.Identify: person_rules.identify,
@@ -34,15 +32,11 @@ _RULES: Final[dict[type[Operation], Callable[[State, Any, Arrival], Outcome]]] =
 
 
 class Workspace:
-    """People, objects and what happened to them."""
+    """People, objects and events."""
 
     def __init__(self, settings: Settings) -> None:
         self.state = State(settings)
 
     def apply(self, operation: Operation, arrival: Arrival) -> Outcome:
-        """Let one accepted operation take effect."""
+        """Apply one accepted operation."""
         return _RULES[type(operation)](self.state, operation, arrival)
-
-    def reset(self) -> None:
-        """Forget everything but the settings."""
-        self.state = State(self.state.settings)

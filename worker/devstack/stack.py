@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import trackrelay
-from trackrelay.sandbox.sandbox_process import SandboxNotStarted, SandboxProcess
+from trackrelay.sandbox.sandbox_process import SandboxNotStartedError, SandboxProcess
 from trackrelay.worker.maintenance.heartbeat_keys import WORKER_KEY
 from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.queue.redis_client import connect
@@ -126,7 +126,7 @@ class Stack:
             self.beat = self._celery("beat")
             self.worker = self._celery("worker", *WORKER)
             self._wait_for_worker(self.worker)
-        except SandboxNotStarted as error:
+        except SandboxNotStartedError as error:
             self.stop()
             raise ServerError(str(error)) from None
         except BaseException:

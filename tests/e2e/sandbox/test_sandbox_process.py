@@ -15,7 +15,7 @@ import pytest
 from tests.support.sandbox_api import Api
 from tests.support.waiting import patient
 from trackrelay.sandbox import SandboxProcess
-from trackrelay.sandbox.sandbox_process import SandboxNotStarted
+from trackrelay.sandbox.sandbox_process import SandboxNotStartedError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -97,7 +97,7 @@ def test_it_dies_with_the_program_that_started_it() -> None:
 def test_a_port_that_is_taken_is_said_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     with SandboxProcess() as server:
         other = SandboxProcess(port=int(server.url.rpartition(":")[2]))
-        with pytest.raises(SandboxNotStarted):
+        with pytest.raises(SandboxNotStartedError):
             other.start()
     assert "cannot listen on 127.0.0.1:" in capfd.readouterr().err
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from trackrelay.sandbox.cli import sandbox
-from trackrelay.sandbox.options import SandboxOptions, random_failure, seconds
+from trackrelay.sandbox.options import SandboxOptions, parse_duration, parse_failure
 
 
 def test_help_names_every_option() -> None:
@@ -55,10 +55,10 @@ def test_options_and_arguments_say_the_same() -> None:
     ("text", "expected"), [("50ms", 0.05), ("1.5s", 1.5), ("2", 2.0), ("0", 0.0)]
 )
 def test_durations(text: str, expected: float) -> None:
-    assert seconds(text) == expected
+    assert parse_duration(text) == expected
 
 
-def test_random_failures() -> None:
-    fault = random_failure("503:5%", "2")
+def test_parse_failures() -> None:
+    fault = parse_failure("503:5%", "2")
     assert (fault.kind, fault.status, fault.rate, fault.retry_after) == ("status", 503, 0.05, "2")
-    assert random_failure("close_after:0.5%", None).kind == "close_after"
+    assert parse_failure("close_after:0.5%", None).kind == "close_after"

@@ -120,7 +120,7 @@ def test_what_is_remembered_is_bounded_and_the_client_says_so() -> None:
         assert (summary["requests"], summary["effects"]) == (50, 250)
         assert 10 <= len(requests) < 30
         assert requests[-1]["seq"] == 50
-        with pytest.raises(SandboxError, match="is forgotten"):
+        with pytest.raises(SandboxError, match="are forgotten"):
             list(api.client.effects())
         recent = list(api.client.effects(after=summary["first_effect"] - 1))
         assert 100 <= len(recent) < 150

@@ -56,7 +56,7 @@ def test_a_person_has_at_most_300_attributes(api: Api) -> None:
     api.identify({"id": "1"}, a0="changed", one_more=1)
     attributes = api.person("id:1")["attributes"]
     assert (len(attributes), attributes["a0"]) == (300, "changed")
-    assert api.notes()[-1] == "attribute one_more is one more than 300"
+    assert api.notes()[-1] == "attribute one_more exceeds the limit of 300 attributes"
 
 
 def test_dots_reach_into_subscription_preferences(api: Api) -> None:

@@ -1,1 +1,0 @@
-"""The reads of the App API: what the workspace knows of people and objects."""

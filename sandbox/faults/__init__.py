@@ -1,1 +1,0 @@
-"""Misbehaviour on demand: what goes wrong, for which requests, how often."""

@@ -1,1 +1,0 @@
-"""What the sandbox remembers of its traffic: requests, what took effect, and counts."""
