@@ -1,7 +1,7 @@
 """Tell Customer.io about people and events without making the web request wait, fail or lose anything for it.
 
 Every function checks its arguments, enqueues one job to Redis and returns the job's id. They raise
-:class:`InvalidOperation` for what Customer.io would refuse, and :class:`QueueUnavailable` or :class:`QueueFull` when the
+:class:`InvalidOperationError` for what Customer.io would refuse, and :class:`QueueUnavailableError` or :class:`QueueFullError` when the
 queue did not take it. Nothing connects before the first call.
 """
 
@@ -24,8 +24,11 @@ from .default import configure, default_producer
 from .errors import (
     ConfigurationError,
     InvalidOperation,
+    InvalidOperationError,
     QueueFull,
+    QueueFullError,
     QueueUnavailable,
+    QueueUnavailableError,
     TrackRelayError,
 )
 from .operations.operation import Operation
@@ -41,8 +44,8 @@ def _enqueues(make: Callable[P, Operation]) -> Callable[P, str]:
         producer = default_producer()
         try:
             operation = make(*args, **kwargs)
-        except InvalidOperation as error:
-            return producer.take_instead(error, make, args, kwargs)[-1]
+        except InvalidOperationError as error:
+            return producer._submit_instead(error, make, args, kwargs)[-1]
         return producer.enqueue(operation)
 
     return call
@@ -54,8 +57,8 @@ def _enqueues_each(make: Callable[P, Sequence[Operation]]) -> Callable[P, list[s
         producer = default_producer()
         try:
             batch = make(*args, **kwargs)
-        except InvalidOperation as error:
-            return producer.take_instead(error, make, args, kwargs)
+        except InvalidOperationError as error:
+            return producer._submit_instead(error, make, args, kwargs)
         return producer.enqueue_all(batch)
 
     return call
@@ -101,13 +104,16 @@ entity = _enqueues(operations.entity)
 __all__ = [
     "ConfigurationError",
     "InvalidOperation",
+    "InvalidOperationError",
     "ObjectRef",
     "Operation",
     "Person",
     "Pipeline",
     "Producer",
     "QueueFull",
+    "QueueFullError",
     "QueueUnavailable",
+    "QueueUnavailableError",
     "TrackRelayError",
     "__version__",
     "add_device",

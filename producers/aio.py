@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ParamSpec
 
 from . import operations
-from .calls.invalid_calls import Refusals
+from .calls.invalid_calls import InvalidCallPolicy
 from .calls.producer import (
     FULL_WAIT_S,
     OnInvalid,
@@ -32,7 +32,13 @@ from .calls.producer import (
     valid,
 )
 from .default import configure, default_producer
-from .errors import GeneratorEnded, InvalidOperation, NotEnqueued, QueueFull, QueueNotSetUp
+from .errors import (
+    GeneratorEndedError,
+    InvalidOperationError,
+    NotEnqueuedError,
+    QueueFullError,
+    QueueNotSetUpError,
+)
 from .operations.cautions import caution_about_times
 from .operations.operation import Operation
 from .operations.validation import checked_again
@@ -66,13 +72,13 @@ async def enqueue_many(
     on_invalid: OnInvalid | None = None,
 ) -> int:
     """Enqueue any number of operations in the bulk lane; see :meth:`trackrelay.Producer.enqueue_many`."""
-    count, refusals = 0, default_producer().refusals
+    count, invalid_calls = 0, default_producer().invalid_calls
     if isinstance(operations, AsyncIterable):
-        async for chunk in _chunks(_valid(aiter(operations), refusals, on_invalid)):
+        async for chunk in _chunks(_valid(aiter(operations), invalid_calls, on_invalid)):
             with counted(count):
                 count += await _enqueue_chunk(chunk)
     else:
-        for chunk in chunks(valid(iterator_of(operations), refusals, on_invalid)):
+        for chunk in chunks(valid(iterator_of(operations), invalid_calls, on_invalid)):
             with counted(count):
                 count += await _enqueue_chunk(chunk)
     return count
@@ -85,7 +91,7 @@ ASYNC_CHUNK = 100
 @asynccontextmanager
 async def pipeline() -> AsyncIterator[Pipeline]:
     """Collect operations (its functions are plain ones) and send them in one round trip when the block ends."""
-    collected = Pipeline(default_producer().refusals)
+    collected = Pipeline(default_producer().invalid_calls)
     yield collected
     await enqueue_all(collected.operations)
 
@@ -97,22 +103,22 @@ async def aclose() -> None:
 
 
 async def _valid(
-    source: AsyncIterator[Operation], refusals: Refusals, on_invalid: OnInvalid | None
+    source: AsyncIterator[Operation], invalid_calls: InvalidCallPolicy, on_invalid: OnInvalid | None
 ) -> AsyncIterator[Operation]:
     for index in itertools.count():
         try:
             operation = await anext(source)
         except StopAsyncIteration:
             return
-        except InvalidOperation as error:
-            for operation in report(error, index, refusals, on_invalid):
+        except InvalidOperationError as error:
+            for operation in report(error, index, invalid_calls, on_invalid):
                 yield operation
             check_goes_on(error, index, source)
         else:
             try:
                 operation = checked_again(operation)
-            except InvalidOperation as error:
-                for instead in report(error, index, refusals, on_invalid):
+            except InvalidOperationError as error:
+                for instead in report(error, index, invalid_calls, on_invalid):
                     yield instead
             else:
                 yield operation
@@ -126,7 +132,7 @@ async def _chunks(source: AsyncIterator[Operation]) -> AsyncIterator[list[Operat
             if len(chunk) == ASYNC_CHUNK:
                 yield chunk
                 chunk = []
-    except GeneratorEnded:
+    except GeneratorEndedError:
         if chunk:
             yield chunk
         raise
@@ -154,8 +160,8 @@ async def _append(
         try:
             await _append_to_backend(producer, entries, lane)
             return len(entries)
-        except (NotEnqueued, QueueNotSetUp) as error:
-            if not (wait and isinstance(error, QueueFull)):
+        except (NotEnqueuedError, QueueNotSetUpError) as error:
+            if not (wait and isinstance(error, QueueFullError)):
                 return await asyncio.to_thread(producer.not_enqueued, error, entries, lane)
         await asyncio.sleep(FULL_WAIT_S)
 
@@ -172,12 +178,12 @@ async def _append_to_backend(producer: Producer, entries: Sequence[Entry], lane:
 
 
 async def _enqueue_instead(
-    error: InvalidOperation,
+    error: InvalidOperationError,
     make: Callable[..., Any],
     arguments: Sequence[object],
     named: Mapping[str, object],
 ) -> list[str]:
-    parts = default_producer().refusals.instead_of_call(error, make, arguments, named)
+    parts = default_producer().invalid_calls.replacements_for_call(error, make, arguments, named)
     await enqueue_all([part for part in parts if isinstance(part, Operation)])
     return [part.id for part in parts]
 
@@ -188,7 +194,7 @@ def _enqueues(make: Callable[P, Operation]) -> Callable[P, Awaitable[str]]:
         default_producer()
         try:
             operation = make(*args, **kwargs)
-        except InvalidOperation as error:
+        except InvalidOperationError as error:
             return (await _enqueue_instead(error, make, args, kwargs))[-1]
         return await enqueue(operation)
 
@@ -201,7 +207,7 @@ def _enqueues_each(make: Callable[P, Sequence[Operation]]) -> Callable[P, Awaita
         default_producer()
         try:
             batch = make(*args, **kwargs)
-        except InvalidOperation as error:
+        except InvalidOperationError as error:
             return await _enqueue_instead(error, make, args, kwargs)
         return await enqueue_all(batch)
 

@@ -42,7 +42,7 @@ def configure(**settings: Any) -> None:
         backend: ``redis``, ``console``, ``memory`` or ``off``.
         source: which application this is; shown with every job.
         shards: how many shards the queue must have; left out, what it has.
-        max_queue_length: jobs in the queue at which callers get QueueFull.
+        max_queue_length: jobs in the queue at which callers get QueueFullError.
         enqueue_timeout: seconds an enqueue may take in all; also ``"1s"`` or a timedelta.
         on_unavailable: ``raise``, ``log`` or ``outbox``: what becomes of an operation the queue did not take.
         on_invalid: ``raise``, ``log`` or ``dead_letter``: what becomes of an operation that Customer.io would refuse.

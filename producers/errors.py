@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .operations.operation import Operation
-    from .operations.refused_operations import RefusedDraft
+    from .operations.refused_operations import RefusedPayload
 
 
 class TrackRelayError(Exception):
@@ -17,11 +17,11 @@ class ConfigurationError(TrackRelayError):
     """A setting is missing, wrong, or contradicts what the queue was set up with. The message names the setting."""
 
 
-class QueueNotSetUp(ConfigurationError):
+class QueueNotSetUpError(ConfigurationError):
     """This Redis has no queue: ``trackrelay migrate`` was never run, or Redis lost everything a moment ago."""
 
 
-class InvalidOperation(TrackRelayError, ValueError):
+class InvalidOperationError(TrackRelayError, ValueError):
     """Customer.io would refuse this operation, so it was not enqueued.
 
     Attributes:
@@ -37,18 +37,18 @@ class InvalidOperation(TrackRelayError, ValueError):
         self.limit = limit
         self.actual = actual
         #: What the call would have enqueued, in order: operations, and in the places of those that were refused what was passed.
-        self.parts: tuple[Operation | RefusedDraft, ...] = ()
+        self.parts: tuple[Operation | RefusedPayload, ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
         # What was passed may be anything, and stays in this process.
         return type(self), self.args, {**self.__dict__, "parts": ()}
 
 
-class GeneratorEnded(InvalidOperation):
+class GeneratorEndedError(InvalidOperationError):
     """An operation that a generator made was refused, and that ended the generator: Python resumes none that has raised."""
 
 
-class NotEnqueued(TrackRelayError):
+class NotEnqueuedError(TrackRelayError):
     """What the call enqueues was valid, but the queue did not confirm that it has it.
 
     It may have it all the same (an answer can be lost on its way). Enqueueing ``error.operations`` again keeps their ids, so
@@ -87,9 +87,15 @@ class NotEnqueued(TrackRelayError):
         return f"{self.message} ({', '.join(numbers)})" if numbers else self.message
 
 
-class QueueUnavailable(NotEnqueued):
+class QueueUnavailableError(NotEnqueuedError):
     """Redis could not be reached, or did not answer in time."""
 
 
-class QueueFull(NotEnqueued):
+class QueueFullError(NotEnqueuedError):
     """The queue is at its length limit, or Redis at three quarters of its memory: workers need the rest to drain it."""
+
+
+#: The names of 0.1.0.
+InvalidOperation = InvalidOperationError
+QueueFull = QueueFullError
+QueueUnavailable = QueueUnavailableError

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.operation import Operation
-from trackrelay.operations.refused_operations import RefusedDraft
+from trackrelay.operations.refused_operations import RefusedPayload
 from trackrelay.queue.call_counts import CallCounts
 
 log = logging.getLogger("trackrelay")
@@ -17,7 +17,7 @@ log = logging.getLogger("trackrelay")
 Mode = Literal["raise", "log", "dead_letter"]
 
 
-class Refusals:
+class InvalidCallPolicy:
     """Raises, logs or keeps what is refused, and counts it.
 
     Args:
@@ -29,8 +29,8 @@ class Refusals:
         self._counts = counts
 
     def instead(
-        self, error: InvalidOperation, mode: Mode | None = None
-    ) -> list[Operation | RefusedDraft]:
+        self, error: InvalidOperationError, mode: Mode | None = None
+    ) -> list[Operation | RefusedPayload]:
         """Return what is enqueued instead of what the refused call would have been, in its order.
 
         Args:
@@ -40,46 +40,47 @@ class Refusals:
             the operations to enqueue; a draft that is among them was logged, and only its id is left.
 
         Raises:
-            InvalidOperation: ``error``, if that is what the mode says.
+            InvalidOperationError: ``error``, if that is what the mode says.
         """
         if not error.parts:
-            error.parts = (RefusedDraft(None),)
+            error.parts = (RefusedPayload(None),)
         self.count(error)
         mode = mode or self._mode
         if mode == "raise":
             raise error
         if mode == "dead_letter":
             return [
-                part.kept(error) if isinstance(part, RefusedDraft) else part for part in error.parts
+                part.kept(error) if isinstance(part, RefusedPayload) else part
+                for part in error.parts
             ]
         for part in error.parts:
-            if isinstance(part, RefusedDraft):
+            if isinstance(part, RefusedPayload):
                 _log(part, error)
         return list(error.parts)
 
-    def instead_of_call(
+    def replacements_for_call(
         self,
-        error: InvalidOperation,
+        error: InvalidOperationError,
         make: Callable[..., Any],
         arguments: Sequence[object],
         named: Mapping[str, object],
-    ) -> list[Operation | RefusedDraft]:
+    ) -> list[Operation | RefusedPayload]:
         """Do the same for a call of ``make``, whose arguments stand for an operation that was not even drafted."""
         if not error.parts:
             call = {"call": make.__name__, "arguments": list(arguments), "keywords": dict(named)}
-            error.parts = (RefusedDraft(call, named.get("idempotency_key")),)
+            error.parts = (RefusedPayload(call, named.get("idempotency_key")),)
         return self.instead(error)
 
-    def count(self, error: InvalidOperation) -> None:
+    def count(self, error: InvalidOperationError) -> None:
         """Count what was refused."""
         if self._counts is not None:
-            refused = [part.name for part in error.parts if isinstance(part, RefusedDraft)]
+            refused = [part.name for part in error.parts if isinstance(part, RefusedPayload)]
             self._counts.add(
                 "refused", [(name, error.field or "operation") for name in refused or ["unknown"]]
             )
 
 
-def _log(draft: RefusedDraft, error: InvalidOperation) -> None:
+def _log(draft: RefusedPayload, error: InvalidOperationError) -> None:
     # No part of the message: it may show a value.
     allowed = f"; allowed: {error.limit}" if error.limit else ""
     log.error(

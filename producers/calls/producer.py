@@ -21,25 +21,25 @@ from typing import TYPE_CHECKING, Any
 from trackrelay.configuration.producer_settings import Settings, load
 from trackrelay.errors import (
     ConfigurationError,
-    GeneratorEnded,
-    InvalidOperation,
-    NotEnqueued,
-    QueueFull,
-    QueueNotSetUp,
+    GeneratorEndedError,
+    InvalidOperationError,
+    NotEnqueuedError,
+    QueueFullError,
+    QueueNotSetUpError,
 )
 from trackrelay.operations import coercion, refs
 from trackrelay.operations.cautions import caution_about_times
 from trackrelay.operations.checks.object_types import set_object_types
 from trackrelay.operations.checks.rejection import kind_of
 from trackrelay.operations.operation import Operation
-from trackrelay.operations.operation_methods import Vocabulary
 from trackrelay.operations.validation import checked_again
 from trackrelay.queue.append import Entry
 from trackrelay.queue.call_counts import CallCounts, counts_of
 from trackrelay.queue.redis_keys import Lane
 
 from .backends import Backend, backend_for
-from .invalid_calls import Mode, Refusals
+from .invalid_calls import InvalidCallPolicy, Mode
+from .operation_methods import OperationMethods
 from .trace_context import current_traceparent
 
 if TYPE_CHECKING:
@@ -58,17 +58,17 @@ FULL_WAIT_S = 0.5
 IDS_A_LINE = 100
 
 #: What enqueue_many() does with an operation that is refused.
-OnInvalid = Mode | Callable[[int, InvalidOperation], None]
+OnInvalid = Mode | Callable[[int, InvalidOperationError], None]
 
 
-class Producer(Vocabulary):
+class Producer(OperationMethods):
     """Enqueues to one queue. Thread-safe, fork-safe, asleep until first used.
 
     Args:
         settings: as for :func:`trackrelay.configure`; what is not given comes from the environment.
 
     Each method of the vocabulary (``identify``, ``track`` …) returns the job's id and raises
-    :class:`~trackrelay.InvalidOperation`, :class:`~trackrelay.QueueUnavailable` or :class:`~trackrelay.QueueFull`.
+    :class:`~trackrelay.InvalidOperationError`, :class:`~trackrelay.QueueUnavailableError` or :class:`~trackrelay.QueueFullError`.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -87,7 +87,7 @@ class Producer(Vocabulary):
             refs.let_refusals_wait(lambda: True)
         #: Of calls that enqueued nothing.
         self.counts = counts_of(self.settings)
-        self.refusals = Refusals(self.settings.on_invalid, self.counts)
+        self.invalid_calls = InvalidCallPolicy(self.settings.on_invalid, self.counts)
 
     def enqueue(self, operation: Operation, *, lane: Lane = "live") -> str:
         """Enqueue one operation and return its job's id. Enqueueing the same value again delivers it once."""
@@ -118,13 +118,12 @@ class Producer(Vocabulary):
             try:
                 self.backend.append(entries, lane)
                 return len(entries)
-            except (NotEnqueued, QueueNotSetUp) as error:
-                if not (wait and isinstance(error, QueueFull)):
+            except (NotEnqueuedError, QueueNotSetUpError) as error:
+                if not (wait and isinstance(error, QueueFullError)):
                     return self.not_enqueued(error, entries, lane)
             time.sleep(FULL_WAIT_S)
 
-    def take(self, batch: Sequence[Operation]) -> list[str]:
-        """Enqueue what one of the vocabulary's methods made."""
+    def _submit(self, batch: Sequence[Operation]) -> list[str]:
         return self.enqueue_all(batch)
 
     def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int] | None:
@@ -139,7 +138,7 @@ class Producer(Vocabulary):
         The other half is for live calls: of TRACKRELAY_MAX_QUEUE_LENGTH, and of Redis' ``maxmemory``.
 
         Args:
-            operations: an iterator of any length. It may raise InvalidOperation while it is being drawn from only if it
+            operations: an iterator of any length. It may raise InvalidOperationError while it is being drawn from only if it
                 can go on afterwards (a generator cannot; ``map(entity, documents)`` can).
             on_invalid: ``"raise"``, ``"log"``, ``"dead_letter"``, or a function called with the index and the error of each operation
                 that is refused; left out, as the setting says.
@@ -148,24 +147,24 @@ class Producer(Vocabulary):
             how many were enqueued, those kept as dead letters among them. With ``on_unavailable="log"`` the others are in the log.
 
         Raises:
-            QueueUnavailable: with the operations that were sent last, and how many were enqueued before them.
-            InvalidOperation: an operation was refused. With another ``on_invalid`` than ``"raise"``: by a generator, which that has
+            QueueUnavailableError: with the operations that were sent last, and how many were enqueued before them.
+            InvalidOperationError: an operation was refused. With another ``on_invalid`` than ``"raise"``: by a generator, which that has
                 ended; what came before it is enqueued.
         """
         count = 0
-        for chunk in chunks(valid(iterator_of(operations), self.refusals, on_invalid)):
+        for chunk in chunks(valid(iterator_of(operations), self.invalid_calls, on_invalid)):
             with counted(count):
-                count += self.take_chunk(self.entries(chunk))
+                count += self.enqueue_chunk(self.entries(chunk))
         return count
 
-    def take_chunk(self, entries: Sequence[Entry]) -> int:
+    def enqueue_chunk(self, entries: Sequence[Entry]) -> int:
         """Enqueue some of many, in the bulk lane, waiting while the queue is full; returns how many were."""
         return self.append(entries, "bulk", wait=True)
 
     @contextmanager
     def pipeline(self) -> Iterator[Pipeline]:
         """Collect operations and send them in one round trip, all or none, when the block ends without an error."""
-        pipeline = Pipeline(self.refusals)
+        pipeline = Pipeline(self.invalid_calls)
         yield pipeline
         self.enqueue_all(pipeline.operations)
 
@@ -181,7 +180,7 @@ class Producer(Vocabulary):
         return [Entry.of(operation, source=source, trace=trace) for operation in batch]
 
     def not_enqueued(
-        self, error: NotEnqueued | QueueNotSetUp, entries: Sequence[Entry], lane: Lane
+        self, error: NotEnqueuedError | QueueNotSetUpError, entries: Sequence[Entry], lane: Lane
     ) -> int:
         """Raise ``error``, log it, or write ``entries`` to the outbox, as ``on_unavailable`` says; returns how many are there."""
         if self.fallback is not None:
@@ -217,7 +216,7 @@ def counted(before: int) -> Iterator[None]:
     """What is not enqueued inside comes after ``before`` operations that were."""
     try:
         yield
-    except NotEnqueued as error:
+    except NotEnqueuedError as error:
         error.enqueued_before = before
         raise
 
@@ -245,40 +244,39 @@ def log_lost(
         )
 
 
-class Pipeline(Vocabulary):
+class Pipeline(OperationMethods):
     """Operations waiting to be sent together. Has every function of the vocabulary; each returns the job's id."""
 
-    def __init__(self, refusals: Refusals | None = None) -> None:
+    def __init__(self, invalid_calls: InvalidCallPolicy | None = None) -> None:
         self.operations: list[Operation] = []
-        self.refusals = refusals or Refusals()
+        self.invalid_calls = invalid_calls or InvalidCallPolicy()
 
-    def take(self, batch: Sequence[Operation]) -> list[str]:
-        """Add operations and return their jobs' ids."""
+    def _submit(self, batch: Sequence[Operation]) -> list[str]:
         self.operations += batch
         return [operation.id for operation in batch]
 
 
 def valid(
-    source: Iterator[Operation], refusals: Refusals, on_invalid: OnInvalid | None
+    source: Iterator[Operation], invalid_calls: InvalidCallPolicy, on_invalid: OnInvalid | None
 ) -> Iterator[Operation]:
     """The operations of ``source``; of those refused while being made, what ``on_invalid`` leaves.
 
     Raises:
-        GeneratorEnded: ``on_invalid`` took one, but nothing can follow it.
+        GeneratorEndedError: ``on_invalid`` took one, but nothing can follow it.
     """
     for index in itertools.count():
         try:
             operation = next(source)
         except StopIteration:
             return
-        except InvalidOperation as error:
-            yield from report(error, index, refusals, on_invalid)
+        except InvalidOperationError as error:
+            yield from report(error, index, invalid_calls, on_invalid)
             check_goes_on(error, index, source)
         else:
             try:
                 operation = checked_again(operation)
-            except InvalidOperation as error:
-                yield from report(error, index, refusals, on_invalid)
+            except InvalidOperationError as error:
+                yield from report(error, index, invalid_calls, on_invalid)
             else:
                 yield operation
 
@@ -289,7 +287,7 @@ def iterator_of(operations: object) -> Iterator[Operation]:
         return iter(operations)  # type: ignore[call-overload, no-any-return]
     except TypeError:
         kind = kind_of(operations)
-        raise InvalidOperation(
+        raise InvalidOperationError(
             f"enqueue_many() takes an iterable of operations, not {kind}",
             field="operations",
             limit="an iterable of operations",
@@ -298,22 +296,27 @@ def iterator_of(operations: object) -> Iterator[Operation]:
 
 
 def report(
-    error: InvalidOperation, index: int, refusals: Refusals, on_invalid: OnInvalid | None
+    error: InvalidOperationError,
+    index: int,
+    invalid_calls: InvalidCallPolicy,
+    on_invalid: OnInvalid | None,
 ) -> list[Operation]:
     """Tell ``on_invalid`` of an operation that was refused while being made; returns what is enqueued instead."""
     if callable(on_invalid):
-        refusals.count(error)
+        invalid_calls.count(error)
         on_invalid(index, error)
         return []
-    return [part for part in refusals.instead(error, on_invalid) if isinstance(part, Operation)]
+    return [
+        part for part in invalid_calls.instead(error, on_invalid) if isinstance(part, Operation)
+    ]
 
 
 def check_goes_on(
-    error: InvalidOperation, index: int, source: Iterator[Operation] | AsyncIterator[Operation]
+    error: InvalidOperationError, index: int, source: Iterator[Operation] | AsyncIterator[Operation]
 ) -> None:
-    """Raise GeneratorEnded if nothing can follow what ``source`` could not make: it would look as if it had come to its end."""
+    """Raise GeneratorEndedError if nothing can follow what ``source`` could not make: it would look as if it had come to its end."""
     if isinstance(source, Generator | AsyncGenerator):
-        raise GeneratorEnded(
+        raise GeneratorEndedError(
             f"operation {index:,} was refused inside a generator, which that ends: the {index:,} before it are enqueued, "
             f"those after it are not. An iterator such as map(…) goes on. It was refused because {error}",
             field=error.field,
@@ -333,7 +336,7 @@ def chunks(source: Iterator[Operation]) -> Iterator[list[Operation]]:
             if len(chunk) == CHUNK_OPERATIONS or size >= CHUNK_BYTES:
                 yield chunk
                 chunk, size = [], 0
-    except GeneratorEnded:
+    except GeneratorEndedError:
         if chunk:
             yield chunk
         raise

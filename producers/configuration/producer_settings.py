@@ -31,9 +31,9 @@ class Settings:
     source: str | None = None
     #: How many shards the queue must have; None takes what ``trackrelay migrate`` set.
     shards: int | None = None
-    #: Jobs in all streams together at which callers get QueueFull.
+    #: Jobs in all streams together at which callers get QueueFullError.
     max_queue_length: int = 1_000_000
-    #: Seconds an enqueue may take in all before it raises QueueUnavailable.
+    #: Seconds an enqueue may take in all before it raises QueueUnavailableError.
     enqueue_timeout: float = 1.0
     on_unavailable: OnUnavailable = "raise"
     #: What becomes of an operation that Customer.io would refuse.

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from trackrelay.errors import (
     ConfigurationError,
-    InvalidOperation,
-    NotEnqueued,
-    QueueFull,
-    QueueUnavailable,
+    InvalidOperationError,
+    NotEnqueuedError,
+    QueueFullError,
+    QueueUnavailableError,
     TrackRelayError,
 )
 
@@ -26,15 +26,15 @@ else:
     CustomerIOException = official_package.shared("CustomerIOException", _CustomerIOException)
 
 
-class Refused(CustomerIOException, InvalidOperation):
+class Refused(CustomerIOException, InvalidOperationError):
     """Customer.io would refuse it."""
 
 
-class Unavailable(CustomerIOException, QueueUnavailable):
+class Unavailable(CustomerIOException, QueueUnavailableError):
     """The queue could not be reached."""
 
 
-class Full(CustomerIOException, QueueFull):
+class Full(CustomerIOException, QueueFullError):
     """The queue has no room."""
 
 
@@ -44,11 +44,11 @@ class Misconfigured(CustomerIOException, ConfigurationError):
 
 def translated(error: TrackRelayError) -> CustomerIOException:
     """``error`` as one that is the official client's exception as well."""
-    if isinstance(error, NotEnqueued):
-        kind = Full if isinstance(error, QueueFull) else Unavailable
+    if isinstance(error, NotEnqueuedError):
+        kind = Full if isinstance(error, QueueFullError) else Unavailable
         return kind(error.message, *error.operations, enqueued_before=error.enqueued_before)
     message = str(error)
-    if isinstance(error, InvalidOperation):
+    if isinstance(error, InvalidOperationError):
         return Refused(message, field=error.field, limit=error.limit, actual=error.actual)
     return (
         Misconfigured(message)

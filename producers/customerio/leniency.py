@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.checks import person_checks
 from trackrelay.operations.checks.attribute_checks import attributes_of
 from trackrelay.operations.checks.check_result import Checked, Document
 from trackrelay.operations.checks.name_checks import email_address
-from trackrelay.operations.checks.rejection import Refusal, within
+from trackrelay.operations.checks.rejection import RefusalError, within
 from trackrelay.operations.operation import Operation
-from trackrelay.operations.refused_operations import RefusedDraft
+from trackrelay.operations.refused_operations import RefusedPayload
 from trackrelay.operations.registry import BY_TYPE_AND_ACTION
 from trackrelay.operations.validation import check
 
@@ -25,7 +25,7 @@ def operation(document: Any) -> Operation:
     """Return the operation of ``document``, without what the Track API ignores in it.
 
     Raises:
-        InvalidOperation: Customer.io would refuse it, or take it for something else.
+        InvalidOperationError: Customer.io would refuse it, or take it for something else.
     """
     return check(_without_ignored(document), actions=_ACTIONS)
 
@@ -34,16 +34,16 @@ def operations(documents: Sequence[Any]) -> list[Operation]:
     """Return the operations of all ``documents``.
 
     Raises:
-        InvalidOperation: the first refusal, with the parts that all documents make.
+        InvalidOperationError: the first refusal, with the parts that all documents make.
     """
     made: list[Operation] = []
-    parts: list[Operation | RefusedDraft] = []
-    first: InvalidOperation | None = None
+    parts: list[Operation | RefusedPayload] = []
+    first: InvalidOperationError | None = None
     for document in documents:
         try:
             made.append(operation(document))
             parts.append(made[-1])
-        except InvalidOperation as error:
+        except InvalidOperationError as error:
             first = first or error
             parts += error.parts
     if first is not None:
@@ -82,7 +82,7 @@ def _is_odd(email: object) -> bool:
         return False
     try:
         email_address(email)
-    except Refusal:
+    except RefusalError:
         return True
     return False
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.operation import Operation
 
 from . import submission, v1_requests
@@ -55,7 +55,7 @@ def read(method: str, url: str, data: Mapping[str, Any]) -> Told:
         data: the decoded body.
 
     Raises:
-        InvalidOperation: Customer.io would refuse it. In a batch the API refuses one by one, see :attr:`Told.errors`.
+        InvalidOperationError: Customer.io would refuse it. In a batch the API refuses one by one, see :attr:`Told.errors`.
         CustomerIOException: there is no such request, or none that could be told later.
     """
     parts = urlsplit(url)
@@ -73,7 +73,7 @@ def read(method: str, url: str, data: Mapping[str, Any]) -> Told:
 
 def _batch(operations: Any) -> Told:
     if not isinstance(operations, list):
-        raise InvalidOperation(
+        raise InvalidOperationError(
             "batch must be a list of operations",
             field="batch",
             limit="a list of operations",
@@ -83,7 +83,7 @@ def _batch(operations: Any) -> Told:
     for index, document in enumerate(operations):
         try:
             told.operations.append(operation(document))
-        except InvalidOperation as error:
+        except InvalidOperationError as error:
             # As the API does: the rest of the batch is accepted, and what was not is in the answer.
             told.operations.extend(submission.instead_in_batch(error, index))
             told.errors.append(

@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from trackrelay.calls.invalid_calls import Refusals
+from trackrelay.calls.invalid_calls import InvalidCallPolicy
 from trackrelay.calls.producer import chunks
 from trackrelay.default import default_producer
-from trackrelay.errors import InvalidOperation, NotEnqueued
+from trackrelay.errors import InvalidOperationError, NotEnqueuedError
 from trackrelay.operations.operation import Operation
-from trackrelay.operations.refused_operations import RefusedDraft
+from trackrelay.operations.refused_operations import RefusedPayload
 
 log = logging.getLogger("trackrelay")
 
@@ -36,21 +36,23 @@ def enqueue_through(target: Callable[[], Takes] | None) -> None:
     _target = target or default_producer
 
 
-def instead(error: InvalidOperation) -> list[Operation | RefusedDraft]:
+def instead(error: InvalidOperationError) -> list[Operation | RefusedPayload]:
     """Return what is enqueued instead of a refused request, as ``on_invalid`` says, and count the refusal.
 
     Raises:
-        InvalidOperation: ``error``, if that is what it says.
+        InvalidOperationError: ``error``, if that is what it says.
     """
-    refusals = getattr(_target(), "refusals", None)
-    return (refusals if isinstance(refusals, Refusals) else Refusals()).instead(error)
+    invalid_calls = getattr(_target(), "invalid_calls", None)
+    return (
+        invalid_calls if isinstance(invalid_calls, InvalidCallPolicy) else InvalidCallPolicy()
+    ).instead(error)
 
 
-def instead_in_batch(error: InvalidOperation, index: int) -> list[Operation]:
+def instead_in_batch(error: InvalidOperationError, index: int) -> list[Operation]:
     """Return what is enqueued instead of a refused operation of a batch, whose answer has the error in any case."""
     try:
         return [part for part in instead(error) if isinstance(part, Operation)]
-    except InvalidOperation:
+    except InvalidOperationError:
         # Without the message, which may show a value.
         log.warning(
             "trackrelay: operation %d of a batch was refused and is not enqueued: field %s; allowed: %s",
@@ -68,7 +70,7 @@ def take(operations: Sequence[Operation]) -> tuple[str, ...]:
     for chunk in chunks(iter(operations)):
         try:
             ids += target.enqueue_all(chunk)
-        except NotEnqueued as error:
+        except NotEnqueuedError as error:
             error.operations, error.enqueued_before = tuple(operations[len(ids) :]), len(ids)
             raise
     return tuple(ids)

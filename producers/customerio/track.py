@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-from trackrelay.errors import InvalidOperation, TrackRelayError
+from trackrelay.errors import InvalidOperationError, TrackRelayError
 from trackrelay.operations.operation import Operation
-from trackrelay.operations.refused_operations import RefusedDraft
+from trackrelay.operations.refused_operations import RefusedPayload
 
 from . import request_operations, submission
 from .client_base import CustomerIOException, translated
@@ -33,8 +33,8 @@ class CustomerIO:
 
     What is named by a plain identifier is told by its shape, as the Track API's v1 does: with an ``@`` an email, with
     ``cio_`` a cio_id, anything else an id. Every method raises :class:`CustomerIOException` for what Customer.io would
-    refuse and for a queue that cannot be reached; it is an :class:`~trackrelay.InvalidOperation`,
-    :class:`~trackrelay.QueueUnavailable` or :class:`~trackrelay.QueueFull` as well.
+    refuse and for a queue that cannot be reached; it is an :class:`~trackrelay.InvalidOperationError`,
+    :class:`~trackrelay.QueueUnavailableError` or :class:`~trackrelay.QueueFullError` as well.
     """
 
     def __init__(
@@ -198,7 +198,7 @@ class CustomerIO:
             sent = as_sent(data)
             try:
                 told = request_operations.read(method, url, sent)
-            except InvalidOperation as error:
+            except InvalidOperationError as error:
                 return _instead(error, method, url, sent)
             return Answer(submission.take(told.operations), tuple(told.errors))
         except CustomerIOException:
@@ -255,11 +255,11 @@ class CustomerIO:
         self.close()
 
 
-def _instead(error: InvalidOperation, method: str, url: str, sent: Any) -> Answer:
+def _instead(error: InvalidOperationError, method: str, url: str, sent: Any) -> Answer:
     """Enqueue what ``on_invalid`` leaves of a refused request, or raise."""
     if not error.parts:
         call = {"call": f"{method} {urlsplit(url).path}", "arguments": [sent]}
-        error.parts = (RefusedDraft(call),)
+        error.parts = (RefusedPayload(call),)
     parts = submission.instead(error)
     submission.take([part for part in parts if isinstance(part, Operation)])
     return Answer(tuple(part.id for part in parts))

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.checks.form_checks import RESERVED
-from trackrelay.operations.checks.rejection import Refusal
+from trackrelay.operations.checks.rejection import RefusalError
 from trackrelay.operations.checks.text_checks import open_fields
 from trackrelay.operations.ids import is_ulid
 from trackrelay.operations.operation import Operation
-from trackrelay.operations.payloads import draft
+from trackrelay.operations.payloads import payload
 
 from .leniency import is_blank, operation, operations
 
@@ -35,7 +35,7 @@ def identify(data: Mapping[str, Any], person: str) -> list[Operation]:
     timestamp = attributes.pop("_timestamp", None)
     related = attributes.pop("cio_relationships", None)
     adds, deletes = _relationships(related)
-    made = draft(
+    made = payload(
         "person",
         person_of(person),
         "identify",
@@ -46,7 +46,7 @@ def identify(data: Mapping[str, Any], person: str) -> list[Operation]:
     if not deletes:
         return [operation(made)]
     # v2 has an operation of its own for that.
-    undo = draft("person", person_of(person), "delete_relationships", cio_relationships=deletes)
+    undo = payload("person", person_of(person), "delete_relationships", cio_relationships=deletes)
     return operations([made, undo])
 
 
@@ -55,7 +55,7 @@ def _relationships(related: Any) -> tuple[Any, Any]:
         return None, None
     action = related.get("action", "add_relationships") if isinstance(related, dict) else None
     if action not in ("add_relationships", "delete_relationships"):
-        raise InvalidOperation(
+        raise InvalidOperationError(
             "cio_relationships must be {'action': 'add_relationships' or 'delete_relationships', 'relationships': […]}",
             field="attributes.cio_relationships",
             limit="an action and relationships",
@@ -69,7 +69,7 @@ def bare(action: str) -> Callable[..., list[Operation]]:
     """DELETE /customers/{person} and POST …/suppress, …/unsuppress: the path says it all."""
 
     def read(data: Mapping[str, Any], person: str) -> list[Operation]:
-        return [operation(draft("person", person_of(person), action))]
+        return [operation(payload("person", person_of(person), action))]
 
     return read
 
@@ -94,7 +94,7 @@ def _event(type: str, who: Mapping[str, Any], data: Mapping[str, Any]) -> Operat
         "timestamp": data.get("timestamp"),
         "attributes": data.get("data"),
     }
-    return operation(draft(type, who, action, name=data.get("name"), **fields))
+    return operation(payload(type, who, action, name=data.get("name"), **fields))
 
 
 def _event_id(given: Any) -> Any:
@@ -117,14 +117,16 @@ def add_device(data: Mapping[str, Any], person: str) -> list[Operation]:
     for name in given.keys() - {"id", *_DEVICE}:
         # The API takes it and says nothing.
         log.warning("trackrelay: a device has no field %r; did you mean attributes={…}?", name)
-        with suppress(Refusal):
+        with suppress(RefusalError):
             device |= open_fields({name: given[name]}, ("token", *_DEVICE))
-    return [operation(draft("person", person_of(person), "add_device", device=device))]
+    return [operation(payload("person", person_of(person), "add_device", device=device))]
 
 
 def delete_device(data: Mapping[str, Any], person: str, token: str) -> list[Operation]:
     """DELETE /customers/{person}/devices/{token}."""
-    return [operation(draft("person", person_of(person), "delete_device", device={"token": token}))]
+    return [
+        operation(payload("person", person_of(person), "delete_device", device={"token": token}))
+    ]
 
 
 def merge(data: Mapping[str, Any]) -> list[Operation]:
@@ -138,7 +140,7 @@ def segment(action: str) -> Callable[..., list[Operation]]:
     def read(data: Mapping[str, Any], segment: str, id_type: str = "id") -> list[Operation]:
         ids = data.get("ids")
         if not isinstance(ids, list) or not ids:
-            raise InvalidOperation(
+            raise InvalidOperationError(
                 "ids of a segment must be a list of at least one id",
                 field="ids",
                 limit="a list of ids",
@@ -161,7 +163,7 @@ def form(data: Mapping[str, Any], form: str) -> list[Operation]:
     """POST /forms/{form}/submit."""
     given = data.get("data")
     if not isinstance(given, dict):
-        raise InvalidOperation(
+        raise InvalidOperationError(
             "data of a form must be an object",
             field="data",
             limit="an object",
@@ -180,7 +182,7 @@ def metric(data: Mapping[str, Any]) -> list[Operation]:
     rest = {name: data.get(name) for name in ("recipient", "reason", "href", "timestamp")}
     return [
         operation(
-            draft(
+            payload(
                 "delivery",
                 {"id": data.get("delivery_id")},
                 "metric",
@@ -213,4 +215,4 @@ def unsubscribe(data: Mapping[str, Any], delivery: str) -> list[Operation]:
             "trackrelay: an unsubscribe that does not say true was ignored, as Customer.io ignores it"
         )
         return []
-    return [operation(draft("delivery", {"id": delivery}, "unsubscribe"))]
+    return [operation(payload("delivery", {"id": delivery}, "unsubscribe"))]

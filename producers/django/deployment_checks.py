@@ -27,14 +27,14 @@ def choices(configured: Settings) -> Iterator[checks.CheckMessage]:
     # With the outbox a call needs no queue.
     if not own.outbox_alias and not _is_chosen("ON_UNAVAILABLE"):
         yield checks.Warning(
-            "While the queue is away, every call outside a transaction raises QueueUnavailable.",
+            "While the queue is away, every call outside a transaction raises QueueUnavailableError.",
             hint='Choose "ON_UNAVAILABLE" in TRACKRELAY: "log" where the page matters more than the event, "outbox" '
             'where no event may be lost, "raise" where your code catches it.',
             id="trackrelay.W104",
         )
     if not _is_chosen("ON_INVALID"):
         yield checks.Warning(
-            "A call that Customer.io would refuse raises InvalidOperation, in production too.",
+            "A call that Customer.io would refuse raises InvalidOperationError, in production too.",
             hint='Choose "ON_INVALID" in TRACKRELAY: "dead_letter" keeps the call for a repair, "log" drops it with a '
             'line, "raise" is right where your code catches it.',
             id="trackrelay.W105",

@@ -48,14 +48,14 @@ class DjangoProducer(Producer):
             self._when_committed(entries, functools.partial(self.append, entries, lane))
         return [operation.id for operation in batch]
 
-    def take_chunk(self, entries: Sequence[Entry]) -> int:
+    def enqueue_chunk(self, entries: Sequence[Entry]) -> int:
         """Enqueue some of many; inside a transaction they wait in memory for its commit."""
-        return self._when_committed(entries, functools.partial(super().take_chunk, entries))
+        return self._when_committed(entries, functools.partial(super().enqueue_chunk, entries))
 
     def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int]:
         """In the thread where this request's transactions are."""
         if lane == "bulk":
-            return sync_to_async(self.take_chunk)(self.entries(batch))
+            return sync_to_async(self.enqueue_chunk)(self.entries(batch))
         return sync_to_async(lambda: len(self.enqueue_all(batch, lane=lane)))()
 
     def _when_committed(self, entries: Sequence[Entry], act: Callable[[], int]) -> int:

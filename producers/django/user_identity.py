@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Model
 from django.utils.module_loading import import_string
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.refs import Person
 
 from .django_settings import django_settings
@@ -29,7 +29,7 @@ def person_of(value: object) -> Person | None:
     """The person that ``TRACKRELAY["PERSON"]`` says a user is; None for what is no user.
 
     Raises:
-        InvalidOperation: an anonymous user, or one that was not saved yet.
+        InvalidOperationError: an anonymous user, or one that was not saved yet.
     """
     # request.user is lazy: whatever is behind it decides.
     if _is_anonymous(value):
@@ -60,7 +60,7 @@ def _by_attribute(user: Any, attribute: str) -> Person:
     return Person.of(identifier)
 
 
-def _nobody(what: str, actual: str) -> InvalidOperation:
-    return InvalidOperation(
+def _nobody(what: str, actual: str) -> InvalidOperationError:
+    return InvalidOperationError(
         f"the person is {what}", field="identifiers", limit="a known person", actual=actual
     )

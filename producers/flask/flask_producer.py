@@ -79,7 +79,7 @@ class RowsBackend:
 
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
         """Write ``entries`` in order. What the database refuses is raised as SQLAlchemy raises it."""
-        from trackrelay.outbox.outbox_writer import insert
+        from trackrelay.outbox.table import insert
 
         with self._engine().begin() as connection:
             insert(connection, entries, lane)

@@ -1,7 +1,7 @@
 """The vocabulary: each function makes one checked operation, and none of them enqueues it.
 
 All take ``idempotency_key=``: the caller's own name for the call, 1 to 255 characters; the same key is the same job.
-All raise :class:`~trackrelay.InvalidOperation`, with field, limit and actual, for what Customer.io would refuse.
+All raise :class:`~trackrelay.InvalidOperationError`, with field, limit and actual, for what Customer.io would refuse.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 
 from . import limits
 from .coercion import Timestamp
@@ -23,10 +23,10 @@ from .payloads import (
     Others,
     ToObject,
     ToPerson,
-    draft,
     identify_attributes,
     is_object,
     object_identifiers,
+    payload,
     person_identifiers,
     several,
 )
@@ -34,7 +34,7 @@ from .payloads import (
     relationships as to,
 )
 from .refs import ObjectRef, PersonLike
-from .refused_operations import RefusedDraft
+from .refused_operations import RefusedPayload
 from .validation import check
 
 IdempotencyKey: TypeAlias = str | int | UUID | None
@@ -60,7 +60,7 @@ def identify(
         update_only: do nothing if there is no such person.
         timestamp: when the change happened; left out, when the queue took it. An older change never overwrites a newer.
     """
-    made = draft(
+    made = payload(
         "person",
         person_identifiers(person),
         "identify",
@@ -136,28 +136,30 @@ def track_anonymous(
         timestamp: when it happened; left out, when the queue took it.
     """
     identifiers = {} if anonymous_id is None else {"anonymous_id": anonymous_id}
-    made = draft("anonymous", identifiers, "event", name=name, timestamp=timestamp, attributes=data)
+    made = payload(
+        "anonymous", identifiers, "event", name=name, timestamp=timestamp, attributes=data
+    )
     return check(made, idempotency_key=idempotency_key)
 
 
 def delete_person(person: PersonLike, *, idempotency_key: IdempotencyKey = None) -> Operation:
     """Delete a person. Whatever is sent for the same id afterwards creates them anew."""
     return check(
-        draft("person", person_identifiers(person), "delete"), idempotency_key=idempotency_key
+        payload("person", person_identifiers(person), "delete"), idempotency_key=idempotency_key
     )
 
 
 def suppress(person: PersonLike, *, idempotency_key: IdempotencyKey = None) -> Operation:
     """Delete a person and let nobody add their identifier again: Customer.io swallows what is sent for it."""
     return check(
-        draft("person", person_identifiers(person), "suppress"), idempotency_key=idempotency_key
+        payload("person", person_identifiers(person), "suppress"), idempotency_key=idempotency_key
     )
 
 
 def unsuppress(person: PersonLike, *, idempotency_key: IdempotencyKey = None) -> Operation:
     """Let a suppressed identifier be used again."""
     return check(
-        draft("person", person_identifiers(person), "unsuppress"), idempotency_key=idempotency_key
+        payload("person", person_identifiers(person), "unsuppress"), idempotency_key=idempotency_key
     )
 
 
@@ -203,7 +205,7 @@ def add_device(
         "attributes": attributes,
     }
     return check(
-        draft("person", person_identifiers(person), "add_device", device=device),
+        payload("person", person_identifiers(person), "add_device", device=device),
         idempotency_key=idempotency_key,
     )
 
@@ -212,7 +214,7 @@ def delete_device(
     person: PersonLike, token: str, *, idempotency_key: IdempotencyKey = None
 ) -> Operation:
     """Take a device away from a person."""
-    made = draft("person", person_identifiers(person), "delete_device", device={"token": token})
+    made = payload("person", person_identifiers(person), "delete_device", device={"token": token})
     return check(made, idempotency_key=idempotency_key)
 
 
@@ -230,7 +232,7 @@ def identify_object(
         attributes: up to 300, names up to 150 bytes, values up to 1,000; None or ``""`` takes one away.
         relationships: people who belong to it, named by id, email or cio_id.
     """
-    made = draft(
+    made = payload(
         "object",
         object_identifiers(obj),
         "identify",
@@ -243,7 +245,7 @@ def identify_object(
 def delete_object(obj: ObjectRef, *, idempotency_key: IdempotencyKey = None) -> Operation:
     """Delete an object and its relationships."""
     return check(
-        draft("object", object_identifiers(obj), "delete"), idempotency_key=idempotency_key
+        payload("object", object_identifiers(obj), "delete"), idempotency_key=idempotency_key
     )
 
 
@@ -326,7 +328,7 @@ def submit_form(
 def unsubscribe(delivery_id: str, *, idempotency_key: IdempotencyKey = None) -> Operation:
     """The recipient of a delivery unsubscribed, by a page of your own."""
     return check(
-        draft("delivery", {"id": delivery_id}, "unsubscribe"), idempotency_key=idempotency_key
+        payload("delivery", {"id": delivery_id}, "unsubscribe"), idempotency_key=idempotency_key
     )
 
 
@@ -350,7 +352,7 @@ def report_metric(
         href: the link that was clicked.
         timestamp: when it happened; left out, when the queue took it.
     """
-    made = draft(
+    made = payload(
         "delivery",
         {"id": delivery_id},
         "metric",
@@ -379,26 +381,28 @@ def _event(
 ) -> Operation:
     who = person_identifiers(person)
     type = "anonymous" if "anonymous_id" in who else "person"
-    made = draft(type, who, action, name=name, timestamp=timestamp, attributes=data)
+    made = payload(type, who, action, name=name, timestamp=timestamp, attributes=data)
     event = check(made, idempotency_key=idempotency_key)
     if person_attributes is None:
         return event
     # With the event's own time, so that an old event never overwrites what is newer.
-    companion = draft("person", who, "identify", timestamp=timestamp, attributes=person_attributes)
+    companion = payload(
+        "person", who, "identify", timestamp=timestamp, attributes=person_attributes
+    )
     try:
         if type == "anonymous":
-            raise InvalidOperation(
+            raise InvalidOperationError(
                 "person_attributes needs a known person; an anonymous one has no attributes yet",
                 field="person_attributes",
                 limit="a known person",
                 actual="an anonymous person",
             )
         checked = check(companion, id=companion_id(event.id), idempotency_key=event.idempotency_key)
-    except InvalidOperation as error:
+    except InvalidOperationError as error:
         # They belong together: neither goes ahead of the other.
         error.parts = (
-            RefusedDraft(companion, idempotency_key),
-            RefusedDraft(made, idempotency_key),
+            RefusedPayload(companion, idempotency_key),
+            RefusedPayload(made, idempotency_key),
         )
         raise
     return msgspec.structs.replace(event, companion=checked)
@@ -416,7 +420,7 @@ def _relate(
     else:
         type, whose = "person", person_identifiers(subject)  # type: ignore[arg-type]
     return check(
-        draft(type, whose, action, cio_relationships=to(others, attributes)),
+        payload(type, whose, action, cio_relationships=to(others, attributes)),
         idempotency_key=idempotency_key,
     )
 
@@ -430,21 +434,21 @@ def _segment(
     segment = {"segment_id": segment_id}
     everybody = several(people, limits.PEOPLE + 1)
     if len(everybody) > limits.PEOPLE:
-        raise InvalidOperation(
+        raise InvalidOperationError(
             f"the people are more than {limits.PEOPLE:,}; call it for some at a time",
             field="people",
             limit=f"{limits.PEOPLE:,} people",
             actual=f"more than {limits.PEOPLE:,}",
         )
     made: list[Operation] = []
-    parts: list[Operation | RefusedDraft] = []
-    refusal: InvalidOperation | None = None
+    parts: list[Operation | RefusedPayload] = []
+    refusal: InvalidOperationError | None = None
     for person in everybody:
-        document = draft("segment", segment, action, person=person_identifiers(person))
+        document = payload("segment", segment, action, person=person_identifiers(person))
         try:
             made.append(check(document, idempotency_key=idempotency_key))
             parts.append(made[-1])
-        except InvalidOperation as error:
+        except InvalidOperationError as error:
             refusal = refusal or error
             parts += error.parts
     if refusal is not None:

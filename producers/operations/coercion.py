@@ -17,7 +17,7 @@ import msgspec
 from . import limits
 from .checks.lazy_values import is_disguised, resolved
 from .checks.name_checks import plain_text, refuse_surrogates
-from .checks.rejection import Refusal, brief, kind_of, refusal_for, within, wrong_type
+from .checks.rejection import RefusalError, brief, kind_of, refusal_for, within, wrong_type
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 #: When something happened: unix seconds, an aware datetime, or a date (its midnight in UTC).
@@ -54,7 +54,7 @@ def timestamp(value: object) -> int:
     """``value`` as the unix seconds at which something happened; parts of a second are dropped.
 
     Raises:
-        Refusal: it is milliseconds, a naive datetime, text, or outside the years 1990 to 2099.
+        RefusalError: it is milliseconds, a naive datetime, text, or outside the years 1990 to 2099.
     """
     if type(value) not in _TIMES:
         value = resolved(value)
@@ -71,9 +71,9 @@ def timestamp(value: object) -> int:
     return seconds
 
 
-def _implausible(seconds: int) -> Refusal:
+def _implausible(seconds: int) -> RefusalError:
     side = "before 1990" if seconds < limits.TIMESTAMP_MIN else "after 2099"
-    return Refusal(
+    return RefusalError(
         f"is {seconds:,}, in unix seconds a time {side}: most likely it is something else than unix seconds",
         limit="unix seconds from 1990 to 2099",
         actual=f"{seconds:,}",
@@ -87,7 +87,7 @@ def instant(value: date) -> int:
     if value.tzinfo is None or _offset_of(value) is None:
         zone = _naive_timezone() if callable(_naive_timezone) else _naive_timezone
         if zone is None:
-            raise Refusal(
+            raise RefusalError(
                 "is a naive datetime: give it a time zone, or say with naive_timezone which one is meant",
                 limit="an aware datetime",
                 actual="a naive datetime",
@@ -95,7 +95,7 @@ def instant(value: date) -> int:
         value = value.replace(tzinfo=zone)
     if value != value:
         # pandas' NaT is a datetime, and none.
-        raise Refusal("is not a time", limit="an aware datetime", actual="not a time")
+        raise RefusalError("is not a time", limit="an aware datetime", actual="not a time")
     return floor((value - _EPOCH).total_seconds())
 
 
@@ -104,7 +104,7 @@ def _offset_of(value: datetime) -> timedelta | None:
         return value.utcoffset()
     except Exception as error:
         # A tzinfo is anybody's code, and Python refuses offsets of a day or more.
-        raise Refusal(
+        raise RefusalError(
             "has a time zone that gives it no offset",
             limit="an aware datetime",
             actual="a time zone that fails",
@@ -113,7 +113,7 @@ def _offset_of(value: datetime) -> timedelta | None:
 
 def _refuse_milliseconds(number: int | float) -> None:
     if abs(number) > limits.SECONDS_MAX:
-        raise Refusal(
+        raise RefusalError(
             f"is {floor(number):,}, which reads as milliseconds; Customer.io takes unix seconds",
             limit="unix seconds",
             actual=f"{floor(number):,}",
@@ -144,7 +144,7 @@ def json_object(
         room: of the whole document, if this is a part of it.
 
     Raises:
-        Refusal: JSON cannot say it, or would say something else: bytes, NaN, integers beyond 64 bits, naive datetimes,
+        RefusalError: JSON cannot say it, or would say something else: bytes, NaN, integers beyond 64 bits, naive datetimes,
             milliseconds under a name that ends in ``_at``, circular or too deep values; or it is larger than any document.
     """
     if type(value) is not dict:
@@ -180,7 +180,7 @@ def scalar(value: object) -> JSON:
     """Return ``value``, which is neither text nor holds others, as JSON has it.
 
     Raises:
-        Refusal: JSON cannot say it.
+        RefusalError: JSON cannot say it.
     """
     return _json(value, _DEPTH, [_VALUES, _CHARACTERS])
 
@@ -201,7 +201,9 @@ def _uncommon(value: object, depth: int, room: Room) -> JSON:
     if isinstance(value, Mapping):
         return _object(value, depth + 1, room)
     if isinstance(value, bytes | bytearray | memoryview):
-        raise Refusal("is bytes: decode them to text first", limit="what JSON has", actual="bytes")
+        raise RefusalError(
+            "is bytes: decode them to text first", limit="what JSON has", actual="bytes"
+        )
     if isinstance(value, Set):
         return sorted(_array(value, depth + 1, room), key=encoded)
     if isinstance(value, Sequence):
@@ -209,7 +211,7 @@ def _uncommon(value: object, depth: int, room: Room) -> JSON:
     # Text that is translated when it is used claims no other class, and is no other's.
     if (real := resolved(value)) is not value:
         return _json(real, depth, room)
-    raise Refusal(
+    raise RefusalError(
         f"is {kind_of(value)}, which JSON does not have",
         limit="what JSON has",
         actual=kind_of(value),
@@ -228,7 +230,7 @@ def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[st
         raise _too_deep()
     if type(mapping) is dict:
         if NOT_ENCODED in mapping:
-            raise Refusal(
+            raise RefusalError(
                 "was not kept when its call was refused: put a value there",
                 limit="a value",
                 actual="a description",
@@ -269,7 +271,7 @@ def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[st
     if room[1] < 0:
         raise _too_long()
     if len(clean) != count:
-        raise Refusal(
+        raise RefusalError(
             "has two names that are the same text", limit="each name once", actual="a name twice"
         )
     return clean
@@ -279,7 +281,9 @@ def _member(key: object) -> str:
     key = resolved(key)
     if isinstance(key, str | int | UUID | Enum) and not isinstance(key, bool):
         return plain_text(key)
-    raise Refusal(f"is named by {kind_of(key)}; names are text", limit="text", actual=kind_of(key))
+    raise RefusalError(
+        f"is named by {kind_of(key)}; names are text", limit="text", actual=kind_of(key)
+    )
 
 
 def _array(items: Collection[object], depth: int, room: Room) -> list[JSON]:
@@ -317,24 +321,24 @@ def _length(container: Sized) -> int:
         return limits.VALUES + 1
 
 
-def _too_many() -> Refusal:
-    return Refusal(
+def _too_many() -> RefusalError:
+    return RefusalError(
         f"has more than {limits.VALUES:,} values in it",
         limit=f"{limits.VALUES:,} values",
         actual="more",
     )
 
 
-def _too_deep() -> Refusal:
-    return Refusal(
+def _too_deep() -> RefusalError:
+    return RefusalError(
         f"is nested more than {limits.DEPTH} deep, or contains itself",
         limit=f"{limits.DEPTH} levels",
         actual="more",
     )
 
 
-def _too_long() -> Refusal:
-    return Refusal(
+def _too_long() -> RefusalError:
+    return RefusalError(
         f"has more than {limits.CHARACTERS:,} characters in it; Customer.io takes {limits.EVENT_DATA_BYTES:,} bytes at most",
         limit=f"{limits.EVENT_DATA_BYTES:,} bytes",
         actual=f"more than {limits.CHARACTERS:,} characters",
@@ -352,13 +356,13 @@ def number_of(value: object) -> int | float:
         number = _of_other(value)
     if isinstance(number, float):
         if not isfinite(number):
-            raise Refusal(
+            raise RefusalError(
                 f"is {number}, which JSON does not have",
                 limit="a finite number",
                 actual=str(number),
             )
     elif not limits.INTEGER_MIN <= number <= limits.INTEGER_MAX:
-        raise Refusal(
+        raise RefusalError(
             "is an integer beyond 64 bits: send it as text",
             limit="a 64-bit integer",
             actual=f"{number.bit_length()} bits",
@@ -372,7 +376,7 @@ def _of_other(value: Any) -> int | float:
     try:
         return float(value)
     except OverflowError:
-        raise Refusal(
+        raise RefusalError(
             "is a number too large for JSON", limit="a 64-bit number", actual="a larger one"
         ) from None
 
@@ -394,7 +398,7 @@ def encoded(value: JSON) -> bytes:
     """The JSON of ``value``.
 
     Raises:
-        Refusal: text in it cannot be encoded.
+        RefusalError: text in it cannot be encoded.
     """
     try:
         return _encode(value)

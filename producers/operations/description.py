@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from . import limits
-from .checks.rejection import Refusal, kind_of
+from .checks.rejection import RefusalError, kind_of
 from .coercion import NOT_ENCODED, scalar
 from .unacceptable import Unacceptable
 
@@ -70,7 +70,7 @@ class _Describer:
             return self._array(value, depth)
         try:
             return scalar(value)
-        except Refusal as refusal:
+        except RefusalError as refusal:
             shown = {"text": _short(value.isoformat())} if isinstance(value, date) else {}
             what = (
                 "a naive datetime"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, TypeAlias, TypeGuard
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 
 from . import limits
 from .checks.lazy_values import resolved
@@ -33,7 +33,7 @@ def person_identifiers(person: PersonLike) -> dict[str, Any]:
         if isinstance(someone, Person):
             return someone.identifiers
         return {"id": plain_id(someone)}
-    except InvalidOperation as error:
+    except InvalidOperationError as error:
         return {"id": Unacceptable(person, error)}
 
 
@@ -42,7 +42,7 @@ def object_identifiers(obj: ObjectRef) -> dict[str, Any]:
     if is_object(obj):
         return obj.identifiers
     kind = kind_of(obj)
-    error = InvalidOperation(
+    error = InvalidOperationError(
         f"an object is named by ObjectRef(type_id, object_id), not by {kind}",
         field="identifiers",
         limit="an ObjectRef",
@@ -59,7 +59,7 @@ def is_object(value: object) -> TypeGuard[ObjectRef]:
         return False
 
 
-def draft(
+def payload(
     type: str, identifiers: Mapping[str, object], action: str, **fields: object
 ) -> dict[str, Any]:
     """A document with those of ``fields`` that were given."""
@@ -87,7 +87,7 @@ def identify_attributes(
         raise refusal.error("what identify() was given") from refusal.__cause__
     if anonymous_id is not None:
         if "anonymous_id" in made and not _same_text(made["anonymous_id"], anonymous_id):
-            contradiction = InvalidOperation(
+            contradiction = InvalidOperationError(
                 "attribute 'anonymous_id' contradicts the anonymous_id in the call",
                 field="attributes.anonymous_id",
                 limit="the same anonymous_id or none",
@@ -122,7 +122,7 @@ def several(given: Any, limit: int) -> list[Any]:
     """The first ``limit`` of ``given`` if it is several; else, like text, or one other with its attributes, it alone.
 
     Raises:
-        InvalidOperation: its own code raised.
+        InvalidOperationError: its own code raised.
     """
     try:
         given = resolved(given)

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any, Literal, NoReturn, TypeAlias
 from uuid import UUID
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 
 from .checks import identifier_checks
 from .checks.lazy_values import resolved
 from .checks.name_checks import name_of
-from .checks.rejection import Refusal, refusal_for
+from .checks.rejection import RefusalError, refusal_for
 from .keys import key_of, object_key
 from .unacceptable import Unacceptable
 
@@ -59,7 +59,7 @@ class Person(_Frozen):
         anonymous_id: the id of somebody not yet known, e.g. from a cookie; for events only.
 
     Raises:
-        InvalidOperation: no identifier, more than one, or one that Customer.io would refuse.
+        InvalidOperationError: no identifier, more than one, or one that Customer.io would refuse.
     """
 
     __slots__ = ("kind", "value")
@@ -107,7 +107,7 @@ class Person(_Frozen):
         """``value`` if it is a Person, else the person with that id.
 
         Raises:
-            InvalidOperation: a plain value that is no id, or has the shape of an email or a cio_id.
+            InvalidOperationError: a plain value that is no id, or has the shape of an email or a cio_id.
         """
         someone = value if type(value) in PLAIN else behind(value)
         if isinstance(someone, Person):
@@ -167,7 +167,7 @@ def behind(value: object) -> object:
     """The Person that ``value`` is, or is a framework's user for; else the value that it is or stands for.
 
     Raises:
-        InvalidOperation: its own code raised.
+        InvalidOperationError: its own code raised.
     """
     if type(value) is Person:
         return value
@@ -182,7 +182,7 @@ def plain_id(value: object) -> str:
     """``value``, given in place of a Person, as that person's id.
 
     Raises:
-        InvalidOperation: it is no id, or has the shape of an email or a cio_id.
+        InvalidOperationError: it is no id, or has the shape of an email or a cio_id.
     """
     try:
         text = name_of(value)
@@ -196,8 +196,8 @@ def plain_id(value: object) -> str:
     return text
 
 
-def _ambiguous(what: str, meant: str) -> Refusal:
-    return Refusal(
+def _ambiguous(what: str, meant: str) -> RefusalError:
+    return RefusalError(
         f"{what}: say {meant}, or Person(id=…) if it is your id", limit="an id", actual=what
     )
 
@@ -211,7 +211,7 @@ class ObjectRef(_Frozen):
         cio_object_id: Customer.io's own id for it, in place of both; names only objects that exist.
 
     Raises:
-        InvalidOperation: neither, both, or one that Customer.io would refuse.
+        InvalidOperationError: neither, both, or one that Customer.io would refuse.
     """
 
     __slots__ = ("cio_object_id", "object_id", "type_id")
@@ -278,6 +278,6 @@ def _object(type_id: str | None, object_id: str | None, cio_object_id: str | Non
     return ObjectRef(type_id, object_id, cio_object_id=cio_object_id)
 
 
-def _error(refusal: Refusal, subject: str) -> InvalidOperation:
+def _error(refusal: RefusalError, subject: str) -> InvalidOperationError:
     path = refusal.inside("identifiers").path
     return refusal.error(f"the {path[-1]} of {subject}" if len(path) > 1 else subject)

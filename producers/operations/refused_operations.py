@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.queue.job import MAX_NAME_LENGTH, Job
 
 from . import limits
@@ -76,7 +76,7 @@ def decode_refused(data: bytes) -> tuple[RefusedJob, ...]:
         raise msgspec.DecodeError("lists and objects are nested too deep") from None
 
 
-class RefusedDraft:
+class RefusedPayload:
     """An operation that was refused, as its caller passed it.
 
     Args:
@@ -95,7 +95,7 @@ class RefusedDraft:
         #: The id of the dead letter that it becomes. No valid operation has it: that one would count as a repeat.
         self.id = self._own_id()
 
-    def kept(self, error: InvalidOperation) -> RefusedOperation:
+    def kept(self, error: InvalidOperationError) -> RefusedOperation:
         """Return it in the form in which it is enqueued."""
         kind, _, action = self.name.partition(".")
         call = RefusedCall(
@@ -129,8 +129,8 @@ class RefusedDraft:
 
 
 def refused(
-    document: object, error: InvalidOperation, idempotency_key: object = None
-) -> InvalidOperation:
+    document: object, error: InvalidOperationError, idempotency_key: object = None
+) -> InvalidOperationError:
     """Return the error to raise for ``document``, which has it as a part.
 
     Args:
@@ -138,9 +138,9 @@ def refused(
     """
     error = next((each.error for each in _unacceptable(document)), error)
     try:
-        part = RefusedDraft(document, idempotency_key)
+        part = RefusedPayload(document, idempotency_key)
     except Exception:  # by a value's own code, while it was looked at
-        part = RefusedDraft(None)
+        part = RefusedPayload(None)
     error.parts = (part,)
     return error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 
 
 class Unacceptable:
@@ -15,7 +15,7 @@ class Unacceptable:
 
     __slots__ = ("error", "given")
 
-    def __init__(self, given: object, error: InvalidOperation) -> None:
+    def __init__(self, given: object, error: InvalidOperationError) -> None:
         self.given = given
         self.error = error
 

@@ -9,14 +9,14 @@ from uuid import UUID
 
 import msgspec
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 
 from . import limits
 from .checks.check_messages import WHOSE, beginning
 from .checks.check_result import Checked, Document
 from .checks.lazy_values import resolved
 from .checks.name_checks import is_phone, plain_text, refuse_controls
-from .checks.rejection import Refusal, refusal_for, too_many_bytes, within, wrong_type
+from .checks.rejection import RefusalError, refusal_for, too_many_bytes, within, wrong_type
 from .checks.text_checks import not_one_of, open_fields, refuse_unknown
 from .coercion import JSON, encoded, mapping_of
 from .ids import id_for, is_ulid, new_id
@@ -41,7 +41,7 @@ def check(
         actions: the registry, or one with other checks.
 
     Raises:
-        InvalidOperation: Customer.io would refuse it, or take it for something else.
+        InvalidOperationError: Customer.io would refuse it, or take it for something else.
     """
     try:
         if type(document) is not dict:
@@ -61,7 +61,7 @@ def check(
         body = encoded(checked.document)
         if not limits.fits_v2(len(body), stamp=checked.stamp):
             _check_large(action, checked, len(body))
-    except InvalidOperation as error:
+    except InvalidOperationError as error:
         # What was refused before the document was made stands in it.
         raise refused(document, error, idempotency_key) from None
     except Exception as error:
@@ -86,7 +86,7 @@ def checked_again(operation: object) -> Operation:
     """Return ``operation`` if the builders made it; else what its body describes, checked as if it came from them.
 
     Raises:
-        InvalidOperation: it is no operation, its body would be refused, or it says of itself what its body does not.
+        InvalidOperationError: it is no operation, its body would be refused, or it says of itself what its body does not.
     """
     if type(operation) is RefusedOperation:
         return operation  # it goes to the dead letters, which take anything
@@ -116,12 +116,12 @@ def _described_by(operation: Operation) -> Operation:
     try:
         described = msgspec.json.decode(operation.body)
     except Exception as error:
-        refusal = Refusal("is not JSON", limit="JSON", actual="something else", at=("body",))
+        refusal = RefusalError("is not JSON", limit="JSON", actual="something else", at=("body",))
         raise refusal.error("the body of an operation") from error
     made = check(described, id=operation.id, idempotency_key=operation.idempotency_key)  # type: ignore[arg-type]
     for field in ("id", "type", "action", "keys", "stamp"):
         if getattr(operation, field) != getattr(made, field):
-            refusal = Refusal(
+            refusal = RefusalError(
                 "is not what its body says",
                 limit="what the body says",
                 actual="something else",
@@ -139,7 +139,7 @@ def _with_companion(event: Operation, companion: Operation) -> Operation:
         or companion.keys[:1] != event.keys
         or companion.companion is not None
     ):
-        refusal = Refusal(
+        refusal = RefusalError(
             "is not an identify of the same person",
             limit="an identify",
             actual="something else",
@@ -154,7 +154,7 @@ def _read_once(document: object) -> dict[Any, Any]:
     return dict(islice(mapping_of(document, "an object, such as a dict").items(), limits.VALUES))
 
 
-def _beginning(document: object, refusal: Refusal) -> str:
+def _beginning(document: object, refusal: RefusalError) -> str:
     try:
         return beginning(document, refusal.path)
     except Exception:
@@ -179,11 +179,11 @@ def _action_of(
             refuse_unknown(document, sorted(action.fields))
         for missing in sorted(action.required_fields - document.keys()):
             problem = f"needs {missing}" if missing in WHOSE else "is missing"
-            raise Refusal(problem, limit="given", actual="missing", at=(missing,))
+            raise RefusalError(problem, limit="given", actual="missing", at=(missing,))
     return action, extra
 
 
-def _unknown(kind: object, verb: object) -> Refusal:
+def _unknown(kind: object, verb: object) -> RefusalError:
     kinds = tuple(dict.fromkeys(known for known, _ in BY_TYPE_AND_ACTION))
     if type(kind) is not str or kind not in kinds:
         return not_one_of(kinds, kind).inside("type")
@@ -194,7 +194,7 @@ def _unknown(kind: object, verb: object) -> Refusal:
 def _idempotency_key(given: object) -> str:
     text = plain_text(given).strip()
     if not 1 <= len(text) <= limits.IDEMPOTENCY_KEY_LENGTH:
-        raise Refusal(
+        raise RefusalError(
             f"is {len(text):,} characters; it can be 1 to {limits.IDEMPOTENCY_KEY_LENGTH}",
             limit=f"1 to {limits.IDEMPOTENCY_KEY_LENGTH} characters",
             actual=f"{len(text):,} characters",
@@ -217,7 +217,7 @@ def _id_of(
         return id_for(action.name, key, checked.name, idempotency_key)
     ids = {_ulid(id) for id in (given, own) if id is not None}
     if len(ids) > 1:
-        raise Refusal("is not the job's", limit="the job's id", actual="another one")
+        raise RefusalError("is not the job's", limit="the job's id", actual="another one")
     return ids.pop()
 
 
@@ -226,7 +226,7 @@ def _ulid(id: object) -> str:
         id = resolved(id)
         id = str.__str__(id) if isinstance(id, str) else ""
     if not is_ulid(id := id.upper()):
-        raise Refusal(
+        raise RefusalError(
             "is not a ULID", limit="a ULID: 26 letters and digits", actual="something else"
         )
     return id
@@ -245,7 +245,7 @@ def _check_large(action: Action, checked: Checked, size: int) -> None:
         raise too_many_bytes(length, limits.EVENT_DATA_BYTES).inside("attributes")
 
 
-def _too_large_for_v2(checked: Checked, size: int) -> Refusal:
+def _too_large_for_v2(checked: Checked, size: int) -> RefusalError:
     stamp = limits.STAMP_BYTES if checked.stamp else 0
     return too_many_bytes(size + stamp, limits.OPERATION_BYTES)
 

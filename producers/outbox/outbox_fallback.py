@@ -14,14 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from trackrelay.configuration.tracebacks import without_frames
-from trackrelay.errors import QueueUnavailable
+from trackrelay.errors import QueueUnavailableError
 from trackrelay.queue.append import Entry, operations_of
 from trackrelay.queue.job import FORMAT_VERSION, decode_entry
 from trackrelay.queue.redis_keys import Lane
 
 from .outbox_database import make_engine
-from .outbox_writer import insert
-from .table import table
+from .table import insert, table
 
 T = TypeVar("T")
 
@@ -129,7 +128,7 @@ class Fallback:
         """Write ``entries`` in a transaction of their own.
 
         Raises:
-            QueueUnavailable: the outbox did not take them either.
+            QueueUnavailableError: the outbox did not take them either.
         """
         try:
             last_row = self._writable(lambda: self._insert(entries, lane))
@@ -140,7 +139,7 @@ class Fallback:
                 else "the outbox holds earlier jobs of this key that were not relayed yet"
             )
             message = f"{reason}; nor did the outbox take it: {_said(error)}"
-            raise QueueUnavailable(message, *operations_of(entries)) from without_frames(error)
+            raise QueueUnavailableError(message, *operations_of(entries)) from without_frames(error)
         with self._lock:
             self._writes += 1
             self._unrelayed.wrote(_keys(entries), last_row)

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Session, scoped_session
-
-from trackrelay.calls.invalid_calls import Refusals
+from trackrelay.calls.invalid_calls import InvalidCallPolicy
+from trackrelay.calls.operation_methods import OperationMethods
 from trackrelay.calls.trace_context import current_traceparent
 from trackrelay.default import default_producer, default_settings
 from trackrelay.operations import coercion
 from trackrelay.operations.cautions import caution_about_times
 from trackrelay.operations.checks.object_types import set_object_types
 from trackrelay.operations.operation import Operation
-from trackrelay.operations.operation_methods import Vocabulary
 from trackrelay.queue.append import Entry
 from trackrelay.queue.call_counts import counts_of
-from trackrelay.queue.job import FORMAT_VERSION
 from trackrelay.queue.redis_keys import Lane
 
-from .table import table
-
-#: What has a transaction of its own: a session, Flask-SQLAlchemy's ``db.session``, a connection.
-Transaction: TypeAlias = Session | scoped_session[Any] | sa.Connection
-
-_INSERT = table.insert().inline()
+from .table import Transaction, insert
 
 
-class Outbox(Vocabulary):
+class Outbox(OperationMethods):
     """Writes jobs through ``transaction``, and commits nothing: the caller's commit is what enqueues them.
 
     Args:
@@ -38,7 +28,7 @@ class Outbox(Vocabulary):
         source: which application this is; left out, as configured.
 
     Each method of the vocabulary (``identify``, ``track`` …) returns the job's id and raises
-    :class:`~trackrelay.InvalidOperation`; what the database refuses is raised as SQLAlchemy raises it. With a
+    :class:`~trackrelay.InvalidOperationError`; what the database refuses is raised as SQLAlchemy raises it. With a
     ``TRACKRELAY_BACKEND`` other than ``redis`` no row is written: the operation goes there at once.
     """
 
@@ -46,7 +36,7 @@ class Outbox(Vocabulary):
         self._transaction = transaction
         self._settings = default_settings()
         self._source = source or self._settings.source
-        self.refusals = Refusals(self._settings.on_invalid, counts_of(self._settings))
+        self.invalid_calls = InvalidCallPolicy(self._settings.on_invalid, counts_of(self._settings))
         coercion.set_naive_timezone(self._settings.naive_timezone)
         set_object_types(self._settings.object_types)
 
@@ -66,21 +56,5 @@ class Outbox(Vocabulary):
             insert(self._transaction, entries, lane)
         return [operation.id for operation in batch]
 
-    def take(self, batch: Sequence[Operation]) -> list[str]:
-        """Write what one of the vocabulary's methods made."""
+    def _submit(self, batch: Sequence[Operation]) -> list[str]:
         return self.enqueue_all(batch)
-
-
-def insert(transaction: Transaction, entries: Sequence[Entry], lane: Lane) -> None:
-    """Write ``entries`` in order, each as a row."""
-    rows = [
-        {
-            "job_id": entry.operation.id,
-            "lane": lane,
-            "format": FORMAT_VERSION,
-            "entry": entry.data.decode(),
-        }
-        for entry in entries
-    ]
-    # A list of one would take the slower road of many.
-    transaction.execute(_INSERT, rows if len(rows) > 1 else rows[0])

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.sql.functions import FunctionElement
 
+from trackrelay.queue.append import Entry
+from trackrelay.queue.job import FORMAT_VERSION
+from trackrelay.queue.redis_keys import Lane
+
 metadata = sa.MetaData()
+
+#: What has a transaction of its own: a session, Flask-SQLAlchemy's ``db.session``, a connection.
+Transaction: TypeAlias = Session | scoped_session[Any] | sa.Connection
 
 
 class moment_ms(FunctionElement[int]):
@@ -73,3 +82,21 @@ table = sa.Table(
 def create_table(bind: sa.Engine | sa.Connection) -> None:
     """Make the table and its index if they are not there: for applications without migrations, and for tests."""
     metadata.create_all(bind)
+
+
+_INSERT = table.insert().inline()
+
+
+def insert(transaction: Transaction, entries: Sequence[Entry], lane: Lane) -> None:
+    """Write ``entries`` in order, each as a row."""
+    rows = [
+        {
+            "job_id": entry.operation.id,
+            "lane": lane,
+            "format": FORMAT_VERSION,
+            "entry": entry.data.decode(),
+        }
+        for entry in entries
+    ]
+    # A list of one would take the slower road of many.
+    transaction.execute(_INSERT, rows if len(rows) > 1 else rows[0])

@@ -19,9 +19,9 @@ from functools import lru_cache
 
 from trackrelay.errors import (
     ConfigurationError,
-    QueueFull,
-    QueueNotSetUp,
-    QueueUnavailable,
+    QueueFullError,
+    QueueNotSetUpError,
+    QueueUnavailableError,
     TrackRelayError,
 )
 from trackrelay.operations.keys import shard_of
@@ -362,22 +362,22 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
         for a relay, the append's number and the place of each entry.
 
     Raises:
-        QueueFull: too long, or too little memory left.
+        QueueFullError: too long, or too little memory left.
         ShardsDiffer: the number of shards is another one.
         GenerationDiffers: a relay's appends, or all there was, are gone.
-        QueueUnavailable: the number of shards is being changed.
+        QueueUnavailableError: the number of shards is being changed.
         ConfigurationError: the queue was never set up, or was set up for another format.
     """
     match [part.decode() if isinstance(part, bytes) else part for part in reply]:
         case ["ok", *places]:
             return places
         case ["full", length, limit]:
-            raise QueueFull(
+            raise QueueFullError(
                 f"the queue would hold {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}",
                 *operations,
             )
         case ["bulk full", length, limit]:
-            raise QueueFull(
+            raise QueueFullError(
                 f"the queue holds {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}, and from {BULK_PART:.0%} of it on "
                 "the rest is for live calls",
                 *operations,
@@ -388,7 +388,7 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
                 if lane == "bulk"
                 else (MEMORY_MARK, "the workers' room to drain the queue")
             )
-            raise QueueFull(
+            raise QueueFullError(
                 f"Redis uses {int(used) // 2**20:,} MiB of its maxmemory of {int(limit) // 2**20:,} MiB; "
                 f"from {mark:.0%} on the rest is {whose}",
                 *operations,
@@ -396,7 +396,7 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
         case ["shards", actual]:
             raise ShardsDiffer(int(actual))
         case ["moving"]:
-            raise QueueUnavailable(
+            raise QueueUnavailableError(
                 "the queue's number of shards is being changed; it takes jobs again in a moment",
                 *operations,
             )
@@ -405,7 +405,7 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
         case ["behind"]:
             raise GenerationDiffers(None)
         case ["unmigrated"]:
-            raise QueueNotSetUp(
+            raise QueueNotSetUpError(
                 "the queue was never set up in this Redis: run `trackrelay migrate` once"
             )
         case ["format", actual]:

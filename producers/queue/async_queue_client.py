@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from trackrelay.configuration.producer_settings import Settings
-from trackrelay.errors import QueueUnavailable
+from trackrelay.errors import QueueUnavailableError
 
 from .append import Entry, operations_of
 from .queue_client import RedisQueue
@@ -44,7 +44,7 @@ class AsyncRedisQueue:
         except TimeoutError as error:
             if call.cancelled():
                 # Nothing is known of Redis, so the next call may try.
-                raise QueueUnavailable(
+                raise QueueUnavailableError(
                     f"all {MAX_CONNECTIONS} connections to the queue were in use for {self._timeout_s:g} s",
                     *operations_of(entries),
                 ) from error

@@ -12,7 +12,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, Respon
 
 from trackrelay.configuration.producer_settings import Settings
 from trackrelay.configuration.tracebacks import without_frames
-from trackrelay.errors import ConfigurationError, QueueFull, QueueUnavailable
+from trackrelay.errors import ConfigurationError, QueueFullError, QueueUnavailableError
 from trackrelay.operations.refused_operations import RefusedOperation
 
 from .append import (
@@ -53,16 +53,16 @@ class Reachability:
     def check(self, entries: Sequence[Entry]) -> None:
         """Raise at once if the queue was found away a moment ago."""
         if self._away_until > self._clock():
-            raise QueueUnavailable(
+            raise QueueUnavailableError(
                 f"{self._reason} (a moment ago; not tried again yet)", *operations_of(entries)
             )
 
-    def lost(self, error: Exception, entries: Sequence[Entry]) -> QueueUnavailable:
+    def lost(self, error: Exception, entries: Sequence[Entry]) -> QueueUnavailableError:
         """Note that the queue is away, and say so."""
         without_frames(error)
         self._reason = f"the queue in Redis did not answer: {type(error).__name__}: {error}"
         self._away_until = self._clock() + COOL_DOWN_S
-        return QueueUnavailable(self._reason, *operations_of(entries))
+        return QueueUnavailableError(self._reason, *operations_of(entries))
 
 
 class ShardCount:
@@ -86,8 +86,10 @@ def refused(error: ResponseError, entries: Sequence[Entry]) -> Exception:
     """What an error answer to the append script means for the caller."""
     without_frames(error)
     if isinstance(error, OutOfMemoryError) or "OOM" in str(error) or "maxmemory" in str(error):
-        return QueueFull(f"Redis is at its maxmemory: {error}", *operations_of(entries))
-    return QueueUnavailable(f"Redis refused the append script: {error}", *operations_of(entries))
+        return QueueFullError(f"Redis is at its maxmemory: {error}", *operations_of(entries))
+    return QueueUnavailableError(
+        f"Redis refused the append script: {error}", *operations_of(entries)
+    )
 
 
 def log_not_kept(entries: Sequence[Entry], count: int) -> None:
@@ -123,8 +125,8 @@ class RedisQueue:
             give_up: when, by the monotonic clock, it is too late; left out, after the enqueue timeout.
 
         Raises:
-            QueueUnavailable: no answer within the enqueue timeout (the entries may be there all the same).
-            QueueFull: no room.
+            QueueUnavailableError: no answer within the enqueue timeout (the entries may be there all the same).
+            QueueFullError: no room.
             ConfigurationError: the queue is set up differently.
         """
         self.reachability.check(entries)
@@ -140,7 +142,7 @@ class RedisQueue:
             except (RedisError, OSError) as error:
                 if attempt >= ATTEMPTS or time.monotonic() >= give_up:
                     raise self.reachability.lost(error, entries) from error
-        raise QueueUnavailable(
+        raise QueueUnavailableError(
             "the queue's number of shards keeps changing", *operations_of(entries)
         )
 

@@ -117,7 +117,7 @@ def _slow(trial: Trial) -> None:
 
 @scenario(
     "redis-full-of-jobs",
-    "Postgres away until callers get QueueFull, then drained",
+    "Postgres away until callers get QueueFullError, then drained",
     stack=StackPlan(redis={"maxmemory": SMALL}),
     traffic=TrafficPlan(mix="sizable", rate=500.0),
     jobs=12_000,
@@ -147,7 +147,7 @@ def _full_of_others(trial: Trial) -> None:
 
 
 def _somebody_was_told(_: Stores, calls: Sequence[Call]) -> list[str]:
-    told = any(call.error and call.error.startswith("QueueFull") for call in calls)
+    told = any(call.error and call.error.startswith("QueueFullError") for call in calls)
     return [] if told else ["no caller was told that the queue is full"]
 
 

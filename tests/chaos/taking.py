@@ -8,14 +8,14 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from trackrelay import Producer, QueueFull, QueueUnavailable, configure
-from trackrelay.errors import QueueNotSetUp
+from trackrelay import Producer, QueueFullError, QueueUnavailableError, configure
+from trackrelay.errors import QueueNotSetUpError
 from trackrelay.operations.operation import Operation
 from trackrelay.outbox import Outbox
 from trackrelay.queue.redis_keys import Lane
 
 #: What it looks like when nobody can say whether the jobs were taken.
-UNSURE = (QueueUnavailable, QueueFull, QueueNotSetUp, SQLAlchemyError)
+UNSURE = (QueueUnavailableError, QueueFullError, QueueNotSetUpError, SQLAlchemyError)
 TIMEOUT_S = 5
 
 

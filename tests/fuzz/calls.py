@@ -16,7 +16,7 @@ from uuid import UUID
 from tests.support.description_check import description
 from tests.support.nasty_values import NUMBERS, TEXTS, TIMES, Draw, mutated, nasty
 from trackrelay import (
-    InvalidOperation,
+    InvalidOperationError,
     ObjectRef,
     Operation,
     Person,
@@ -27,7 +27,7 @@ from trackrelay import (
 from trackrelay.operations import coercion
 from trackrelay.operations.ids import is_ulid
 from trackrelay.operations.keys import KINDS, shard_of
-from trackrelay.operations.refused_operations import RefusedDraft, decode_refused
+from trackrelay.operations.refused_operations import RefusedPayload, decode_refused
 from trackrelay.operations.validation import check
 from trackrelay.queue.append import Entry
 from trackrelay.queue.job import decode_entry, encode_entry
@@ -93,17 +93,17 @@ def try_case(seed: int, producer: Producer, taken: _Taken) -> None:
 def _is_the_same_again(document: Any, id: str, body: bytes) -> bool:
     try:
         return check(document, id=id).body == body
-    except InvalidOperation as error:
+    except InvalidOperationError as error:
         # A date in the year 9999 is far away; its seconds alone would be milliseconds that somebody forgot to divide.
         return "reads as milliseconds" in str(error)
 
 
 def _wrong_kept(error: TrackRelayError) -> str:
     """Say what is wrong with the form in which a refused call is kept, with ``on_invalid="dead_letter"``."""
-    if not isinstance(error, InvalidOperation):
+    if not isinstance(error, InvalidOperationError):
         return ""
     for part in error.parts:
-        if not isinstance(part, RefusedDraft):
+        if not isinstance(part, RefusedPayload):
             continue
         try:
             body = part.kept(error).body
@@ -352,7 +352,7 @@ def _made(rng: random.Random) -> Operation:
             made = getattr(operations, name)(
                 **{field: draw(rng) for field, draw in CALLS[name].items()}
             )
-        except InvalidOperation:  # some of what is valid alone contradicts the rest
+        except InvalidOperationError:  # some of what is valid alone contradicts the rest
             continue
         if made:
             return made if isinstance(made, Operation) else made[0]  # type: ignore[no-any-return]
@@ -395,7 +395,7 @@ def _wrong_error(error: TrackRelayError) -> str:
         return f"an error that is not printable: {message!r}"
     if "secret" in message:
         return f"an error with a value's words: {message}"
-    if isinstance(error, InvalidOperation):
+    if isinstance(error, InvalidOperationError):
         words = (error.field, error.limit, error.actual)
         if not all(0 < len(each) <= 500 for each in words):
             return f"an error without field, limit or actual, or with long ones: {str(words)[:300]}"

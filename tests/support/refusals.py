@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.operation import Operation
 
 
-def refusal_of(call: Callable[[], object]) -> InvalidOperation:
+def refusal_of(call: Callable[[], object]) -> InvalidOperationError:
     """The refusal that a call must end in; it always names field, limit and actual."""
-    with pytest.raises(InvalidOperation) as caught:
+    with pytest.raises(InvalidOperationError) as caught:
         call()
     error = caught.value
     assert error.field

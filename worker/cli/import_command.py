@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from trackrelay.errors import QueueUnavailable
+from trackrelay.errors import QueueUnavailableError
 
 from .common.command_errors import CommandFailed
 from .common.humanize import count
@@ -157,7 +157,7 @@ class _Run:
             raise CommandFailed(f"{failed.message}\nstopped {self._how_far(running)}") from None
         except KeyboardInterrupt:
             raise CommandFailed(f"stopped {self._how_far(running)}") from None
-        except QueueUnavailable as error:
+        except QueueUnavailableError as error:
             raise CommandFailed(f"{error}\nstopped {self._how_far(running)}") from None
         finally:
             if appender is not None:

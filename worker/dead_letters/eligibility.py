@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.keys import shard_of
 from trackrelay.operations.operation import Operation
 from trackrelay.operations.registry import BY_NAME
@@ -134,7 +134,7 @@ def _repaired(
         ), after
     except PatchError as error:
         raise ReplayRefusedError("repair", str(error)) from None
-    except InvalidOperation as error:
+    except InvalidOperationError as error:
         raise ReplayRefusedError("invalid", str(error)) from None
 
 
@@ -161,7 +161,7 @@ def same_call(letter: DeadLetter, wanted: Wanted) -> str | None:
         return None
     try:
         return check(document, idempotency_key=letter.idempotency_key).id
-    except InvalidOperation:
+    except InvalidOperationError:
         return None  # its own id is none
 
 
@@ -186,7 +186,7 @@ def _keys_of(document: Any, letter: DeadLetter, hasher: KeyHasher) -> set[str]:
     # As they are hashed today: the secret may have been another one when the letter was written.
     try:
         return {hasher.stored(key) for key in check(document, id=letter.id).keys}
-    except InvalidOperation:
+    except InvalidOperationError:
         return set()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import redis
 import sqlalchemy as sa
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.json_values import NotJsonError, decode_json
 from trackrelay.operations.keys import shard_of
 from trackrelay.operations.validation import check
@@ -306,5 +306,5 @@ def shards_of(row: BacklogKeys, count: int, hasher: KeyHasher) -> list[int]:
 def _keys_of_document(row: BacklogKeys) -> tuple[str, ...]:
     try:
         return check(decode_json(row.body), id=row.job_id).keys
-    except (InvalidOperation, NotJsonError):
+    except (InvalidOperationError, NotJsonError):
         return ()

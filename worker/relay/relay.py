@@ -17,7 +17,7 @@ import msgspec
 import sqlalchemy as sa
 import structlog
 
-from trackrelay.errors import QueueNotSetUp
+from trackrelay.errors import QueueNotSetUpError
 from trackrelay.operations.ids import id_for
 from trackrelay.operations.operation import Operation
 from trackrelay.operations.refused_operations import decode_refused
@@ -115,7 +115,7 @@ class Relay:
         """Take the first rows that are there on into the queue.
 
         Raises:
-            QueueFull: the rows wait in the outbox.
+            QueueFullError: the rows wait in the outbox.
             QueueMissingError: there is no queue.
             NewerRowError: the next row is a newer version's.
         """
@@ -138,7 +138,7 @@ class Relay:
                 )
                 self._agreement.replace_generation(config.generation)
             return Look(more=True)
-        except (QueueNotSetUp, ShardsDiffer):
+        except (QueueNotSetUpError, ShardsDiffer):
             return Look(more=True)  # it has changed since a moment ago
 
     def confirm(self) -> Look:

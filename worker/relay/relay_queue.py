@@ -96,7 +96,7 @@ class RelayQueue:
 
         Raises:
             GenerationDiffers: what was relayed before may be gone: it goes again first.
-            QueueFull, ShardsDiffer, ConfigurationError: as for any producer.
+            QueueFullError, ShardsDiffer, ConfigurationError: as for any producer.
         """
         arguments = append_arguments(
             entries,

@@ -10,7 +10,7 @@ from trackrelay.operations.cautions import Caution, caution_about
 from trackrelay.operations.coercion import JSON, Room, encoded, json_object
 
 from .name_checks import size
-from .rejection import Refusal, too_many_bytes, within
+from .rejection import RefusalError, too_many_bytes, within
 
 # As many characters are within the limit whatever they are: UTF-8 takes four bytes at most.
 _SHORT_NAME = limits.ATTRIBUTE_NAME_BYTES // 4
@@ -23,7 +23,7 @@ def attributes_of(value: object, room: Room | None = None) -> dict[str, JSON]:
     """The attributes in ``value``, as JSON has them and within Customer.io's limits.
 
     Raises:
-        Refusal: not a mapping, more than 300, a name or a value too long, or what
+        RefusalError: not a mapping, more than 300, a name or a value too long, or what
             :func:`~trackrelay.operations.coercion.json_object` refuses.
     """
     clean = json_object(value, "an object of attributes, such as a dict", room)
@@ -57,10 +57,10 @@ def refuse_other_identifier(
     """
     try:
         same = check(attributes[kind]) == identifier
-    except Refusal:
+    except RefusalError:
         same = False
     if not same:
-        raise Refusal(
+        raise RefusalError(
             f"contradicts the {kind} in the call; {hint}",
             limit=f"the same {kind} or none",
             actual="another one",
@@ -79,7 +79,7 @@ def _refuse_too_many(attributes: Mapping[str, JSON]) -> None:
     # _update is an instruction and not an attribute.
     count = len(attributes) - ("_update" in attributes)
     if count > limits.ATTRIBUTES:
-        raise Refusal(
+        raise RefusalError(
             f"are {count:,}; Customer.io takes {limits.ATTRIBUTES} in one request",
             limit=f"{limits.ATTRIBUTES} attributes",
             actual=f"{count:,} attributes",
@@ -88,9 +88,9 @@ def _refuse_too_many(attributes: Mapping[str, JSON]) -> None:
 
 def _check_name(name: str) -> None:
     if not name.strip():
-        raise Refusal("has a blank name", limit="a name", actual="blank")
+        raise RefusalError("has a blank name", limit="a name", actual="blank")
     if size(name) > limits.ATTRIBUTE_NAME_BYTES:
-        raise Refusal(
+        raise RefusalError(
             f"has a name of {size(name):,} bytes; Customer.io takes {limits.ATTRIBUTE_NAME_BYTES}",
             limit=f"{limits.ATTRIBUTE_NAME_BYTES} bytes",
             actual=f"{size(name):,} bytes",

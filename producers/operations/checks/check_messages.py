@@ -8,7 +8,7 @@ from trackrelay.operations.keys import key_of, object_key, shown
 from trackrelay.operations.operation import EVENT_ACTIONS
 
 from .identifier_checks import ANYBODY, of_object, of_person
-from .rejection import Refusal, written
+from .rejection import RefusalError, written
 
 #: Fields that say whose operation it is, so that what is wrong with them is wrong with who that is.
 WHOSE = ("identifiers", "person")
@@ -79,14 +79,14 @@ def _person(identifiers: object, type: object = "person") -> str:
     noun = "anonymous person" if type == "anonymous" else "person"
     try:
         return f"{noun} {shown(key_of(*of_person(identifiers, ANYBODY)))}"
-    except Refusal:
+    except RefusalError:
         return f"an {noun}" if type == "anonymous" else f"a {noun}"
 
 
 def _object(identifiers: object) -> str:
     try:
         return shown(object_key(of_object(identifiers))).replace("object:", "object ", 1)
-    except Refusal:
+    except RefusalError:
         return "an object"
 
 

@@ -12,7 +12,7 @@ from trackrelay.operations.keys import key_of
 from .check_result import Checked, Document
 from .lazy_values import resolved
 from .name_checks import name_of, size, text_in
-from .rejection import Refusal, too_many_bytes, within
+from .rejection import RefusalError, too_many_bytes, within
 from .text_checks import one_of
 
 #: Track API, delivery_operations.
@@ -67,7 +67,7 @@ def identifier_of(identifiers: object, name: str) -> str:
     """The one identifier, called ``name``, of a delivery or a form."""
     identifiers = resolved(identifiers)
     if not isinstance(identifiers, (dict, Mapping)) or list(islice(identifiers, 2)) != [name]:
-        raise Refusal(f"must be {{{name!r}: …}}", limit=name, actual="something else")
+        raise RefusalError(f"must be {{{name!r}: …}}", limit=name, actual="something else")
     return within(name, name_of, identifiers[name], limits.TOKEN_BYTES)
 
 

@@ -11,7 +11,7 @@ from trackrelay.operations.keys import key_of
 from .check_result import Checked, Document
 from .identifier_checks import of_person
 from .name_checks import name_of
-from .rejection import Refusal, within
+from .rejection import RefusalError, within
 from .text_checks import one_of, open_fields, text_of
 
 _FIELDS = ("token", "platform", "last_used", "attributes")
@@ -73,6 +73,6 @@ def _attributes(given: object) -> dict[str, JSON]:
 def _attribute(name: str, value: JSON) -> str:
     # Track API, device_object_common: all text, true and false included.
     if name == "_last_status":
-        raise Refusal("is Customer.io's to write", limit="not given", actual="given")
+        raise RefusalError("is Customer.io's to write", limit="not given", actual="given")
     text = text_of(value)
     return one_of(("true", "false"), text) if name == "push_enabled" else text

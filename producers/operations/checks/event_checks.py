@@ -11,7 +11,7 @@ from trackrelay.operations.keys import key_of
 from .check_result import Checked, Document
 from .identifier_checks import ANONYMOUS, KNOWN, of_person
 from .name_checks import email_address, refuse_controls, size, text_in
-from .rejection import Refusal, too_many_bytes, within, wrong_type
+from .rejection import RefusalError, too_many_bytes, within, wrong_type
 
 _SHORT_NAME = limits.EVENT_NAME_BYTES // 4
 
@@ -59,7 +59,7 @@ def event_name(value: object) -> str:
     """``value`` as an event's name: trimmed, as Customer.io does and campaigns need it."""
     name = (value if type(value) is str else text_in(value, "text")).strip()
     if not name:
-        raise Refusal("is blank", limit="not blank", actual="blank")
+        raise RefusalError("is blank", limit="not blank", actual="blank")
     if len(name) > _SHORT_NAME and size(name) > limits.EVENT_NAME_BYTES:
         raise too_many_bytes(size(name), limits.EVENT_NAME_BYTES)
     return refuse_controls(name)
@@ -80,7 +80,7 @@ def _data(given: object, action: str) -> dict[str, JSON]:
 
 def _recipient(data: JSON) -> str:
     if not isinstance(data, dict) or "recipient" not in data:
-        raise Refusal(
+        raise RefusalError(
             "is missing: without an anonymous id an event is an invite, and needs an address",
             limit="an email address",
             actual="missing",
@@ -104,7 +104,7 @@ def _address(value: JSON) -> None:
     # Track API, person_event: these override what a campaign says, and have the format of an email. Not looked at more
     # closely: a name may stand before the address.
     if not isinstance(value, str) or "@" not in value:
-        raise Refusal(
+        raise RefusalError(
             "is no email address, and would override the campaign's own",
             limit="an email address",
             actual="something else",

@@ -9,7 +9,7 @@ from .attribute_checks import refuse_other_identifier
 from .check_result import Checked, Document
 from .delivery_checks import identifier_of
 from .identifier_checks import BY_ID_OR_EMAIL, PERSON, of_person
-from .rejection import Refusal, within
+from .rejection import RefusalError, within
 from .text_checks import text_of
 
 #: Track API, forms: ignored when sent as fields.
@@ -43,13 +43,13 @@ def _fields(given: object, kind: str, value: str) -> dict[str, JSON]:
 
 def _field(name: str, value: JSON, kind: str) -> str:
     if name in BY_ID_OR_EMAIL:
-        raise Refusal(
+        raise RefusalError(
             f"is a second identifier beside the {kind} in the call; Customer.io takes one of id and email",
             limit="one identifier",
             actual="two",
         )
     if name in RESERVED:
-        raise Refusal(
+        raise RefusalError(
             "has a name that Customer.io keeps for itself", limit="another name", actual=name
         )
     return text_of(value)

@@ -10,7 +10,7 @@ from trackrelay.operations.coercion import mapping_of
 
 from .name_checks import email, name_of, phone, text_in
 from .object_types import object_type_id
-from .rejection import Refusal, brief, refusal_for, within
+from .rejection import RefusalError, brief, refusal_for, within
 
 #: Track API, person_common.
 KNOWN = frozenset({"id", "email", "phone", "cio_id"})
@@ -54,13 +54,13 @@ def of_person(identifiers: object, allowed: frozenset[str] = KNOWN) -> tuple[str
     """The kind and the value of the one identifier in ``identifiers``.
 
     Raises:
-        Refusal: none, more than one, or one that is not ``allowed`` or malformed.
+        RefusalError: none, more than one, or one that is not ``allowed`` or malformed.
     """
     if type(identifiers) is not dict:
         identifiers = mapping_of(identifiers, "an object with one identifier")
     if len(identifiers) != 1:
         choice = _choice(allowed)
-        raise Refusal(
+        raise RefusalError(
             f"needs exactly one of {choice}; it has {_listed(identifiers)}",
             limit=f"exactly one of {choice}",
             actual=_listed(identifiers),
@@ -68,7 +68,7 @@ def of_person(identifiers: object, allowed: frozenset[str] = KNOWN) -> tuple[str
     ((kind, value),) = identifiers.items()
     if kind not in allowed:
         choice = _choice(allowed)
-        raise Refusal(
+        raise RefusalError(
             f"cannot be named by {brief(kind)} here; Customer.io takes {choice}",
             limit=choice,
             actual=brief(kind),
@@ -86,7 +86,7 @@ def of_object(identifiers: object) -> dict[str, str]:
     """The identifiers of an object: its type and id, or Customer.io's own id for it."""
     given = dict(islice(mapping_of(identifiers, f"an object with {_OBJECT}").items(), 3))
     if given.keys() not in ({"object_type_id", "object_id"}, {"cio_object_id"}):
-        raise Refusal(
+        raise RefusalError(
             f"needs {_OBJECT}; it has {_listed(given)}", limit=_OBJECT, actual=_listed(given)
         )
     return {str(name): within(str(name), OBJECT[str(name)], value) for name, value in given.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from .rejection import Refusal
+from .rejection import RefusalError
 
 #: A stand-in can stand for another one; this many steps are no accident.
 MAX_STEPS = 8
@@ -27,7 +27,9 @@ def resolved(value: object) -> object:
         if behind is value:
             return value
         value = behind
-    raise Refusal("stands for nothing but other lazy values", limit="a value", actual="lazy values")
+    raise RefusalError(
+        "stands for nothing but other lazy values", limit="a value", actual="lazy values"
+    )
 
 
 def _step(value: Any) -> object:

@@ -12,7 +12,7 @@ from trackrelay.operations import limits
 
 from .lazy_values import resolved
 from .placeholders import NOT_NAMES, refuse_placeholder
-from .rejection import Refusal, too_many_bytes, wrong_type
+from .rejection import RefusalError, too_many_bytes, wrong_type
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -32,7 +32,7 @@ def name_of(value: object, max_bytes: int = limits.ID_BYTES) -> str:
     """``value`` as text that can name a person, an object, a delivery: a str as it is, an int or a UUID made text.
 
     Raises:
-        Refusal: it is something else, blank, too long, ``.`` or ``..`` (which name another endpoint in a v1 path), or
+        RefusalError: it is something else, blank, too long, ``.`` or ``..`` (which name another endpoint in a v1 path), or
             has control characters in it; or it is what is written for a value that is not there.
     """
     # At most four bytes a character, so within every limit. What is blank, and would be printable, is among NOT_NAMES.
@@ -46,9 +46,9 @@ def name_of(value: object, max_bytes: int = limits.ID_BYTES) -> str:
         return value
     text = plain_text(value)
     if not text.strip():
-        raise Refusal("is blank", limit="not blank", actual="blank")
+        raise RefusalError("is blank", limit="not blank", actual="blank")
     if text in (".", ".."):
-        raise Refusal(
+        raise RefusalError(
             f"is {text!r}, which is a path and not a name",
             limit="neither '.' nor '..'",
             actual=repr(text),
@@ -77,7 +77,7 @@ def plain_text(value: object) -> str:
 
 def _digits(number: int) -> str:
     if number.bit_length() > limits.NAME_BITS:
-        raise Refusal(
+        raise RefusalError(
             f"is a whole number of {number.bit_length():,} bits",
             limit=f"{limits.NAME_BITS:,} bits",
             actual=f"{number.bit_length():,} bits",
@@ -104,7 +104,7 @@ def refuse_controls(text: str) -> str:
     if text.isprintable():
         return text
     if _CONTROL.search(text):
-        raise Refusal(
+        raise RefusalError(
             "has control characters in it", limit="printable text", actual="control characters"
         )
     return refuse_surrogates(text)
@@ -113,7 +113,7 @@ def refuse_controls(text: str) -> str:
 def refuse_surrogates(text: str) -> str:
     """``text``, unless halves of surrogate pairs are in it."""
     if _SURROGATE.search(text):
-        raise Refusal(
+        raise RefusalError(
             "has half a surrogate pair in it, which UTF-8 cannot say",
             limit="text",
             actual="a lone surrogate",
@@ -145,7 +145,9 @@ def email_address(value: object) -> str:
         raise too_many_bytes(size(text), limits.EMAIL_BYTES)
     if not _EMAIL.fullmatch(text):
         wrong = _what_is_wrong(text)
-        raise Refusal(f"is not an email address: {wrong}", limit="an email address", actual=wrong)
+        raise RefusalError(
+            f"is not an email address: {wrong}", limit="an email address", actual=wrong
+        )
     refuse_placeholder(text)
     return refuse_controls(text)
 
@@ -171,7 +173,7 @@ def phone(value: object) -> str:
     """``value`` as a phone number that identifies somebody: E.164, trimmed."""
     text = text_in(value, "a phone number such as +14155552671").strip()
     if not is_phone(text):
-        raise Refusal(
+        raise RefusalError(
             "is not a phone number as Customer.io takes them: + and up to 15 digits, nothing else",
             limit="+ and up to 15 digits (E.164)",
             actual="something else" if text else "blank",

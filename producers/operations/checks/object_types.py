@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from trackrelay.suggestion import did_you_mean
 
 from .name_checks import name_of
-from .rejection import Refusal
+from .rejection import RefusalError
 
 #: The setting that names object types.
 SETTING = "TRACKRELAY_OBJECT_TYPES"
@@ -29,7 +29,7 @@ def object_type_id(value: object) -> str:
     """Return ``value``, a number or a name of an object type, as its number in text.
 
     Raises:
-        Refusal: it is neither a whole number from 1 nor a name that the setting knows.
+        RefusalError: it is neither a whole number from 1 nor a name that the setting knows.
     """
     text = name_of(value)
     if is_number(text):
@@ -45,7 +45,7 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and not text.startswith("0")
 
 
-def _unknown(text: str, types: Mapping[str, str]) -> Refusal:
+def _unknown(text: str, types: Mapping[str, str]) -> RefusalError:
     shown = repr(text[:40])
     if question := did_you_mean(text, types):
         hint = f"; {question}"
@@ -53,7 +53,7 @@ def _unknown(text: str, types: Mapping[str, str]) -> Refusal:
         hint = f"; it has {', '.join(sorted(types)[:20])}"
     else:
         hint = ", which is not set"
-    return Refusal(
+    return RefusalError(
         f"is {shown}; it must be a whole number from 1, such as '1', or a name in {SETTING}{hint}",
         limit=f"a whole number from 1, or a name in {SETTING}",
         actual=shown,

@@ -12,7 +12,7 @@ from .attribute_checks import attributes_of, refuse_other_identifier
 from .check_result import Checked, Document
 from .identifier_checks import BY_ID_EMAIL_OR_CIO_ID, PERSON, anonymous_id, of_person
 from .name_checks import email_address, is_phone, name_of
-from .rejection import Refusal, within, wrong_type
+from .rejection import RefusalError, within, wrong_type
 from .relationship_checks import at_least_one, to_objects
 
 
@@ -55,7 +55,7 @@ def merge(document: Document) -> Checked:
     primary = within("primary", of_person, document["primary"], BY_ID_EMAIL_OR_CIO_ID)
     secondary = within("secondary", of_person, document["secondary"], BY_ID_EMAIL_OR_CIO_ID)
     if primary == secondary:
-        raise Refusal(
+        raise RefusalError(
             "is the primary; a merge takes two people",
             limit="two people",
             actual="one",
@@ -102,7 +102,7 @@ def _take_timestamp(clean: dict[str, JSON], attributes: dict[str, JSON]) -> None
         return
     when = timestamp(given)
     if clean.setdefault("timestamp", when) != when:
-        raise Refusal(
+        raise RefusalError(
             "contradicts the timestamp of the call",
             limit="the same time or none",
             actual="another time",
@@ -142,7 +142,7 @@ def _preferences(value: JSON) -> JSON:
 
 def _said_otherwise(how: str) -> Callable[[JSON], JSON]:
     def refuse(_: JSON) -> JSON:
-        raise Refusal(f"is v1's way; here it is {how}", limit=how, actual="an attribute")
+        raise RefusalError(f"is v1's way; here it is {how}", limit=how, actual="an attribute")
 
     return refuse
 

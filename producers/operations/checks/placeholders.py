@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .rejection import Refusal
+from .rejection import RefusalError
 
 _MISSING = {
     "undefined": "JavaScript writes it for a value that is not there",
@@ -36,13 +36,13 @@ def refuse_placeholder(text: str) -> None:
     Compared by case: ``null`` is what programs write, ``Null`` is a surname.
     """
     if (why := _MISSING.get(text)) is not None:
-        raise Refusal(
+        raise RefusalError(
             f"is {text!r}, which names nobody: {why}",
             limit="an identifier",
             actual=f"the placeholder {text!r}",
         )
     if "{" in text and _TEMPLATE.search(text):
-        raise Refusal(
+        raise RefusalError(
             "has a template's placeholder in it, which was not filled in",
             limit="an identifier",
             actual="a template's placeholder",

@@ -1,11 +1,11 @@
-"""A refusal on its way out: raised where the trouble is, made an InvalidOperation where its surroundings are known."""
+"""A refusal on its way out: raised where the trouble is, made an InvalidOperationError where its surroundings are known."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
-from trackrelay.errors import InvalidOperation, TrackRelayError
+from trackrelay.errors import InvalidOperationError, TrackRelayError
 
 #: Errors are read by people and stored in logs: what they say of hostile values is bounded.
 MAX_MESSAGE_CHARACTERS = 900
@@ -17,7 +17,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class Refusal(Exception):
+class RefusalError(Exception):
     """Something Customer.io would refuse.
 
     Args:
@@ -36,7 +36,7 @@ class Refusal(Exception):
         self.actual = actual
         self._path: list[str | int] = list(reversed(at))
 
-    def inside(self, *enclosing: str | int) -> Refusal:
+    def inside(self, *enclosing: str | int) -> RefusalError:
         """The same refusal, one or more steps further out; ``enclosing`` is outermost first."""
         self._path.extend(reversed(enclosing))
         return self
@@ -46,9 +46,9 @@ class Refusal(Exception):
         """Where in the document, outermost first."""
         return tuple(reversed(self._path))
 
-    def error(self, beginning: str) -> InvalidOperation:
+    def error(self, beginning: str) -> InvalidOperationError:
         """What the caller sees; ``beginning`` begins the sentence."""
-        return InvalidOperation(
+        return InvalidOperationError(
             cut(printable(f"{beginning} {self.problem}"), MAX_MESSAGE_CHARACTERS),
             field=cut(written(self.path), MAX_FIELD_CHARACTERS) or "operation",
             limit=cut(self.limit, MAX_WORDS_CHARACTERS),
@@ -70,19 +70,19 @@ def printable(text: str) -> str:
     )
 
 
-def refusal_for(error: Exception) -> Refusal:
+def refusal_for(error: Exception) -> RefusalError:
     """Return the refusal that ``error`` is, or that stands for it: a value's own code raised it while it was looked at.
 
     Raises:
         TrackRelayError, MemoryError: ``error``, if it says nothing about the value.
     """
-    if isinstance(error, Refusal):
+    if isinstance(error, RefusalError):
         return error
     if isinstance(error, TrackRelayError | MemoryError):
         raise error
     name = class_name(error)
     # Without the error's own words: they may hold the value.
-    refusal = Refusal(
+    refusal = RefusalError(
         f"cannot be read: looking at it raised {name}",
         limit="a value that can be read",
         actual=name,
@@ -112,18 +112,20 @@ def written(path: tuple[str | int, ...]) -> str:
     return text
 
 
-def too_many_bytes(size: int, limit: int) -> Refusal:
+def too_many_bytes(size: int, limit: int) -> RefusalError:
     """The refusal of something ``size`` bytes long."""
-    return Refusal(
+    return RefusalError(
         f"is {size:,} bytes; Customer.io takes {limit:,}",
         limit=f"{limit:,} bytes",
         actual=f"{size:,} bytes",
     )
 
 
-def wrong_type(value: object, takes: str) -> Refusal:
+def wrong_type(value: object, takes: str) -> RefusalError:
     """The refusal of a value of a type that cannot stand there."""
-    return Refusal(f"is {kind_of(value)}; it must be {takes}", limit=takes, actual=kind_of(value))
+    return RefusalError(
+        f"is {kind_of(value)}; it must be {takes}", limit=takes, actual=kind_of(value)
+    )
 
 
 _KINDS = {

@@ -10,7 +10,7 @@ from trackrelay.operations.coercion import JSON, Room, mapping_of, whole_room
 from .attribute_checks import attributes_of
 from .identifier_checks import ANONYMOUS, BY_ID_EMAIL_OR_CIO_ID, of_object, of_person
 from .lazy_values import resolved
-from .rejection import Refusal, within, wrong_type
+from .rejection import RefusalError, within, wrong_type
 from .text_checks import open_fields
 
 _FIELDS = frozenset({"identifiers", "relationship_attributes"})
@@ -34,7 +34,7 @@ def to_anonymous(value: object) -> list[JSON]:
 def at_least_one(relationships: list[JSON]) -> list[JSON]:
     """``relationships``, unless there are none."""
     if not relationships:
-        raise Refusal("is empty; name at least one", limit="at least 1", actual="0")
+        raise RefusalError("is empty; name at least one", limit="at least 1", actual="0")
     return relationships
 
 
@@ -66,9 +66,9 @@ def _each(value: object, identifiers_of: Callable[[object], dict[str, JSON]]) ->
     return made
 
 
-def too_many_relationships() -> Refusal:
+def too_many_relationships() -> RefusalError:
     """The refusal of more relationships than any operation can hold."""
-    return Refusal(
+    return RefusalError(
         f"are more than {limits.RELATIONSHIPS:,}; no operation within {limits.OPERATION_BYTES:,} bytes has as many",
         limit=f"{limits.OPERATION_BYTES:,} bytes",
         actual=f"more than {limits.RELATIONSHIPS:,}",

@@ -12,7 +12,7 @@ from trackrelay.operations.keys import key_of
 from .check_result import Checked, Document
 from .identifier_checks import BY_ID_EMAIL_OR_CIO_ID, of_person
 from .lazy_values import resolved
-from .rejection import Refusal, within
+from .rejection import RefusalError, within
 
 
 def membership(document: Document) -> Checked:
@@ -37,7 +37,7 @@ def _segment_id(identifiers: object) -> int:
     if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) <= 10:
         given = int(given)
     if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= limits.SEGMENT_ID:
-        raise Refusal(
+        raise RefusalError(
             f"is not a segment's id: a whole number from 1 to {limits.SEGMENT_ID:,}",
             limit=f"1 to {limits.SEGMENT_ID:,}",
             actual="something else",

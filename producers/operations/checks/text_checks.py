@@ -12,7 +12,7 @@ from trackrelay.operations.coercion import JSON, Room, json_object
 from trackrelay.suggestion import did_you_mean
 
 from .lazy_values import resolved
-from .rejection import Refusal, brief, kind_of, wrong_type
+from .rejection import RefusalError, brief, kind_of, wrong_type
 
 #: What other APIs, and v1, call things.
 _OTHER_NAMES = {
@@ -50,12 +50,12 @@ def one_of(choices: tuple[str, ...], value: object) -> str:
     raise not_one_of(choices, value)
 
 
-def not_one_of(choices: tuple[str, ...], value: object) -> Refusal:
+def not_one_of(choices: tuple[str, ...], value: object) -> RefusalError:
     """The refusal of a ``value`` that is none of ``choices``."""
     text = str.__str__(value) if isinstance(value, str) else ""
     given = repr(value[:40]) if type(value) is str else kind_of(value)
     known = ", ".join(choices)
-    return Refusal(
+    return RefusalError(
         f"is {given}; Customer.io takes {known}{_did_you_mean(text or given, choices)}",
         limit=known,
         actual=given,
@@ -78,7 +78,7 @@ def open_fields(
         room: of the whole document, if this is a part of it.
 
     Raises:
-        Refusal: a name looks like a slip for one of ``known``, or JSON cannot say a value.
+        RefusalError: a name looks like a slip for one of ``known``, or JSON cannot say a value.
     """
     choices = tuple(map(str, known))
     unknown = {
@@ -95,9 +95,9 @@ def _text(name: object) -> str:
     return str.__str__(name) if isinstance(name, str) else brief(name)
 
 
-def _not_known(name: str, choices: tuple[str, ...]) -> Refusal:
+def _not_known(name: str, choices: tuple[str, ...]) -> RefusalError:
     listed = ", ".join(choices)
-    return Refusal(
+    return RefusalError(
         f"is not known{_meant(name, choices) or f'; there are {listed}'}",
         limit=listed,
         actual=name[:100] or "blank",

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 import trackrelay
-from trackrelay import ConfigurationError, InvalidOperation, ObjectRef, Producer, aio, operations
+from trackrelay import (
+    ConfigurationError,
+    InvalidOperationError,
+    ObjectRef,
+    Producer,
+    aio,
+    operations,
+)
 from trackrelay.calls.backends import MemoryBackend
 from trackrelay.default import overridden
 
@@ -17,7 +24,7 @@ def test_every_backend_checks_before_it_takes(
     backend: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     producer = Producer(backend=backend)
-    with pytest.raises(InvalidOperation):
+    with pytest.raises(InvalidOperationError):
         producer.track("42", "", {})
     job = producer.track("42", "seen", {"n": 1})
     assert len(job) == 26
@@ -129,7 +136,7 @@ def test_a_zone_for_naive_datetimes_counts_before_anything_is_enqueued(
     assert b'"timestamp":1782900000' in operations.track("42", "seen", timestamp=noon).body
     monkeypatch.delenv("TRACKRELAY_NAIVE_TIMEZONE")
     trackrelay.configure()
-    with pytest.raises(InvalidOperation, match="naive"):
+    with pytest.raises(InvalidOperationError, match="naive"):
         operations.track("42", "seen", timestamp=noon)
 
 

@@ -122,15 +122,15 @@ def _memory(info: dict[str, Any]) -> Finding:
     if not limit:
         text = (
             f"{size(used)} used, and no maxmemory: a long outage can fill the machine, which then kills Redis. Set maxmemory, "
-            f"so that callers get QueueFull at {MEMORY_MARK:.0%} of it instead"
+            f"so that callers get QueueFullError at {MEMORY_MARK:.0%} of it instead"
         )
         return Finding(AREA, "memory", "warning", text)
     room = limit * MEMORY_MARK - used
     about = f"{size(used)} of maxmemory {size(limit)} used ({used / limit:.0%})"
     if room <= 0:
-        text = f"{about}: callers get QueueFull from {MEMORY_MARK:.0%} on. Give Redis more, or let workers drain the queue"
+        text = f"{about}: callers get QueueFullError from {MEMORY_MARK:.0%} on. Give Redis more, or let workers drain the queue"
         return Finding(AREA, "memory", "wrong", text)
-    text = f"{about}; room for about {_rounded(room / JOB_BYTES):,} small jobs before callers get QueueFull"
+    text = f"{about}; room for about {_rounded(room / JOB_BYTES):,} small jobs before callers get QueueFullError"
     return Finding(AREA, "memory", "ok", text)
 
 
@@ -169,5 +169,5 @@ def _queue(client: client_library.Redis, settings: Settings) -> Iterator[Finding
         f"{count(config.shards, 'shard')}, format {config.format}; {count(jobs, 'job')} in it",
     )
     if jobs >= settings.max_queue_length:
-        text = f"full: {jobs:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {settings.max_queue_length:,}; callers get QueueFull"
+        text = f"full: {jobs:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {settings.max_queue_length:,}; callers get QueueFullError"
         yield Finding(AREA, "room", "wrong", text)

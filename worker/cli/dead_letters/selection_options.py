@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.refs import Person
 from trackrelay.worker.cli.common.key_argument import key_given
 from trackrelay.worker.settings import parse_duration
@@ -173,12 +173,12 @@ def keys_of_person(who: str) -> list[str]:
         if separator and kind in _KINDS:
             return [Person(**{_KINDS[kind]: value}).key]
         keys = [Person(id=who).key]
-    except InvalidOperation as error:
+    except InvalidOperationError as error:
         raise click.BadParameter(str(error), param_hint="--person") from None
     for shape, other in (("@" in who, "email"), (who.startswith("+"), "phone")):
         try:
             keys += [Person(**{other: who}).key] if shape else []
-        except InvalidOperation:
+        except InvalidOperationError:
             continue
     return keys
 

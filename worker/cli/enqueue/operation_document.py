@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.json_values import NotJsonError, decode_json
 from trackrelay.operations.operation import Operation
 from trackrelay.operations.validation import check
@@ -52,5 +52,5 @@ def operation_of(document: dict[str, Any], *, idempotency_key: str | None = None
     bare = {name: value for name, value in document.items() if name != "idempotency_key"}
     try:
         return check(bare, idempotency_key=own if own is not None else idempotency_key)
-    except InvalidOperation as error:
+    except InvalidOperationError as error:
         raise BadDocument(str(error), error.field or None) from None

@@ -8,7 +8,7 @@ from typing import Any
 
 from trackrelay.calls.producer import Producer
 from trackrelay.default import overrides
-from trackrelay.errors import QueueFull, QueueUnavailable
+from trackrelay.errors import QueueFullError, QueueUnavailableError
 from trackrelay.operations.operation import Operation
 
 #: How long to wait between two looks at a queue that is full or away.
@@ -38,17 +38,17 @@ class Appender:
         """Append ``chunk``, all of it or nothing.
 
         Raises:
-            QueueUnavailable: Redis has been away for too long.
+            QueueUnavailableError: Redis has been away for too long.
         """
         give_up = time.monotonic() + PATIENCE_S
         while True:
             try:
                 self.producer.enqueue_all(chunk, lane="bulk")
                 return self._waiting("")
-            except QueueFull:
+            except QueueFullError:
                 self._waiting("the queue is full enough; waiting for the workers")
                 give_up = time.monotonic() + PATIENCE_S
-            except QueueUnavailable:
+            except QueueUnavailableError:
                 if time.monotonic() > give_up:
                     raise
                 self._waiting("the queue cannot be reached; waiting for it")

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal
 
 import click
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.refs import plain_id
 
 from .line import Line
@@ -139,7 +139,7 @@ def _identifiers(cell: str, columns: Columns) -> dict[str, str]:
         return {columns.id_type: cell}
     try:
         return {"id": plain_id(cell)}
-    except InvalidOperation:
+    except InvalidOperationError:
         if "@" not in cell and not cell.startswith("cio_"):
             return {"id": cell}  # the checks say what is wrong with it
     meant = "email" if "@" in cell else "cio_id"

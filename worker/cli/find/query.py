@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.ids import companion_id, is_ulid
 from trackrelay.operations.keys import key_of
 from trackrelay.operations.payloads import person_identifiers
@@ -96,7 +96,7 @@ def _person_key(person: str) -> str:
             return key_of(named.kind, named.value)
         ((plain, value),) = person_identifiers(person).items()
         return key_of(plain, value)
-    except InvalidOperation as error:
+    except InvalidOperationError as error:
         raise click.UsageError(
             f"--person: {error}. On the command line: id:…, email:…, phone:…, anonymous:…"
         ) from None

@@ -67,7 +67,7 @@ def _stores(now: Snapshot) -> Iterator[Hint]:
     if now.redis is None and now.redis_problem:
         yield Hint(
             "note",
-            "Applications get QueueUnavailable until Redis is back; what it already has waits there.",
+            "Applications get QueueUnavailableError until Redis is back; what it already has waits there.",
         )
     if now.postgres is None and now.redis and now.redis.queued:
         yield Hint(
@@ -253,7 +253,7 @@ def _memory(now: Snapshot) -> Iterator[Hint]:
     if memory.share >= MEMORY_MARK:
         yield Hint(
             "wrong",
-            f"Redis uses {memory.share:.0%} of its maxmemory: applications get QueueFull from {MEMORY_MARK:.0%} on. The "
+            f"Redis uses {memory.share:.0%} of its maxmemory: applications get QueueFullError from {MEMORY_MARK:.0%} on. The "
             "workers drain it as long as delivery works; otherwise give Redis more.",
         )
     if memory.policy.startswith("allkeys"):
@@ -266,7 +266,7 @@ def _memory(now: Snapshot) -> Iterator[Hint]:
         limit = f"{now.settings.max_queue_length:,}"
         yield Hint(
             "wrong",
-            f"The queue is full ({limit} jobs): applications get QueueFull.",
+            f"The queue is full ({limit} jobs): applications get QueueFullError.",
             "trackrelay drain",
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from trackrelay import InvalidOperation, Producer
+from trackrelay import InvalidOperationError, Producer
 from trackrelay.sandbox.client import SandboxClient
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.cli.common.humanize import count
@@ -101,9 +101,9 @@ class Play:
         for mistake in MISTAKES:
             try:
                 mistake(self._producer)
-            except InvalidOperation as error:
+            except InvalidOperationError as error:
                 self.counted.refused_at_the_call += 1
-                self._stage.aside(f"InvalidOperation: {error}")
+                self._stage.aside(f"InvalidOperationError: {error}")
 
     def _day(self) -> None:
         self._stage.say("the shop opens: visitors look around, become known, and buy")

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 import trackrelay
 from trackrelay import (
     ConfigurationError,
-    InvalidOperation,
+    InvalidOperationError,
     ObjectRef,
     Person,
     Producer,
-    QueueUnavailable,
+    QueueUnavailableError,
     aio,
     operations,
 )
@@ -83,7 +83,7 @@ def enqueued(queue: redis.Redis) -> list[str]:
 def test_a_refusal_raises_unless_something_else_was_asked_for(
     producer: Producer, queue: redis.Redis
 ) -> None:
-    with pytest.raises(InvalidOperation):
+    with pytest.raises(InvalidOperationError):
         producer.track("42", "", {})
     assert kept(queue) == []
 
@@ -124,17 +124,21 @@ def test_people_and_objects_are_refused_where_they_are_made_and_else_by_their_ca
     keeping: Producer,
 ) -> None:
     assert trackrelay.identify(Person(email=""), {})
-    with pytest.raises(InvalidOperation, match="email of a Person is not an email address: blank"):
+    with pytest.raises(
+        InvalidOperationError, match="email of a Person is not an email address: blank"
+    ):
         _ = Person(email="").key
     trackrelay.configure(on_invalid="raise")
-    with pytest.raises(InvalidOperation, match="email of a Person is not an email address: blank"):
+    with pytest.raises(
+        InvalidOperationError, match="email of a Person is not an email address: blank"
+    ):
         Person(email="")
-    with pytest.raises(InvalidOperation):
+    with pytest.raises(InvalidOperationError):
         ObjectRef("first", "acme")
 
 
 def test_an_error_can_be_copied_to_another_process_whatever_was_passed() -> None:
-    with pytest.raises(InvalidOperation) as raised:
+    with pytest.raises(InvalidOperationError) as raised:
         operations.track("42", "seen", {"lock": open})
     assert raised.value.parts
     copied = pickle.loads(pickle.dumps(raised.value))
@@ -158,7 +162,7 @@ def test_what_is_refused_is_kept_with_the_refusal(keeping: Producer, queue: redi
         "name": "ordered",
         "attributes": {"id": 7, "paid_at": 1_700_000_000_000},
     }
-    with pytest.raises(InvalidOperation) as raised:
+    with pytest.raises(InvalidOperationError) as raised:
         operations.track("42", "ordered", {"id": 7, "paid_at": 1_700_000_000_000})
     error = raised.value
     call = entry.call
@@ -220,7 +224,7 @@ def test_whatever_is_refused_is_kept(
     (entry,) = kept(queue)
     assert (entry.job.id, entry.job.operation.removesuffix(".")) == (job, operation)
     assert entry.call.field.startswith(field)
-    with pytest.raises(InvalidOperation):
+    with pytest.raises(InvalidOperationError):
         operations.entity(entry.document)
 
 
@@ -274,7 +278,7 @@ def test_many_are_kept_as_the_setting_or_the_call_says(
 ) -> None:
     assert trackrelay.enqueue_many(map(operations.entity, documents())) == 3
     assert (len(enqueued(queue)), len(kept(queue))) == (2, 1)
-    with pytest.raises(InvalidOperation):
+    with pytest.raises(InvalidOperationError):
         trackrelay.enqueue_many(map(operations.entity, documents()), on_invalid="raise")
     assert len(kept(queue)) == 1
     refused: list[int] = []
@@ -287,7 +291,7 @@ def test_many_are_kept_as_the_setting_or_the_call_says(
 def test_many_of_a_generator_are_kept_until_it_is_ended(
     keeping: Producer, queue: redis.Redis
 ) -> None:
-    with pytest.raises(InvalidOperation, match="inside a generator"):
+    with pytest.raises(InvalidOperationError, match="inside a generator"):
         trackrelay.enqueue_many(operations.entity(document) for document in documents())
     assert (len(enqueued(queue)), len(kept(queue))) == (1, 1)
 
@@ -335,7 +339,7 @@ def test_when_the_queue_is_away_the_error_has_what_can_be_enqueued_later(
     away = Producer(
         redis_url="redis://127.0.0.1:1/0", on_invalid="dead_letter", enqueue_timeout=0.2
     )
-    with pytest.raises(QueueUnavailable) as raised:
+    with pytest.raises(QueueUnavailableError) as raised:
         away.track("42", "")
     operation = raised.value.operation
     assert isinstance(operation, RefusedOperation)
@@ -463,7 +467,7 @@ def test_the_largest_event_is_kept_whole(keeping: Producer, queue: redis.Redis) 
         [[[[]] * 1000] * 1000] * 1000,
         "\x01" * 120_000,
         {"\x01" * 400 + str(number): "\x02" * 300 for number in range(1_000)},
-        {"\x01" * 300: Unacceptable("\x01" * 100_000, InvalidOperation("\x01" * 1_000))},
+        {"\x01" * 300: Unacceptable("\x01" * 100_000, InvalidOperationError("\x01" * 1_000))},
     ],
     ids=["long texts", "bytes", "objects", "empty lists", "controls", "names", "refused"],
 )
@@ -520,5 +524,5 @@ def test_a_description_is_refused_wherever_it_stands(data: st.DataObject) -> Non
     for step in path[:-1]:
         holder = holder[step]
     holder[path[-1]] = {NOT_ENCODED: "4 bytes"}
-    with pytest.raises(InvalidOperation):
+    with pytest.raises(InvalidOperationError):
         operations.entity(document)

@@ -84,7 +84,7 @@ def test_the_setting_says_what_becomes_of_it(
 ) -> None:
     with django_project.connected(REDIS_URL=redis_url, ON_INVALID=on_invalid):
         if on_invalid == "raise":
-            with pytest.raises(trackrelay.InvalidOperation):
+            with pytest.raises(trackrelay.InvalidOperationError):
                 no_email()
         else:
             assert no_email() in caplog.text

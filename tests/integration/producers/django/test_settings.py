@@ -21,7 +21,7 @@ import trackrelay
 from tests.support import django_project
 from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
-from trackrelay import ConfigurationError, InvalidOperation, operations
+from trackrelay import ConfigurationError, InvalidOperationError, operations
 from trackrelay.configuration.environment import environment
 from trackrelay.django.database_urls import url_of
 from trackrelay.worker.relay.relay_queue import RelayQueue
@@ -133,7 +133,7 @@ def test_a_naive_datetime_is_one_of_django_s_time_zone() -> None:
     with django_project.connected(BACKEND="memory"):
         assert b'"timestamp":1782900000' in operations.track("42", "seen", timestamp=naive).body
     trackrelay.configure(backend="off")
-    with pytest.raises(InvalidOperation):
+    with pytest.raises(InvalidOperationError):
         trackrelay.track("42", "seen", timestamp=naive)
 
 
@@ -317,7 +317,7 @@ row = OutboxRow(job_id="x", lane="live", format=1, entry="{}", accepted_ms=1)
 row.save()
 try:
     trackrelay.track(row, "seen")
-except trackrelay.InvalidOperation:
+except trackrelay.InvalidOperationError:
     print("refused")
 print(len(trackrelay.default.default_producer().backend.operations))
 """

@@ -18,7 +18,7 @@ import trackrelay
 from tests.django_project.shop.models import Order
 from tests.support import django_project
 from tests.support.django_project import rolled_back
-from trackrelay import InvalidOperation, QueueUnavailable, aio, operations
+from trackrelay import InvalidOperationError, QueueUnavailableError, aio, operations
 from trackrelay.testing.django import CapturingTestCase
 from trackrelay.worker.devstack.servers import ValkeyProcess
 
@@ -67,7 +67,7 @@ def test_a_nested_block_waits_for_the_outermost(queued: Queued) -> None:
 
 
 def test_what_customerio_would_refuse_is_said_at_the_call() -> None:
-    with transaction.atomic(), pytest.raises(InvalidOperation):
+    with transaction.atomic(), pytest.raises(InvalidOperationError):
         trackrelay.track("42", "")
 
 
@@ -241,7 +241,7 @@ class TestWithRedisAway:
         assert took >= self.TIMEOUT_S * 0.5
 
     def test_outside_a_transaction_the_caller_is_told(self) -> None:
-        with pytest.raises(QueueUnavailable) as told:
+        with pytest.raises(QueueUnavailableError) as told:
             trackrelay.track("42", "seen")
         assert told.value.job_id
 

@@ -15,7 +15,7 @@ from django.utils.functional import SimpleLazyObject
 
 import trackrelay
 from tests.support import django_project
-from trackrelay import InvalidOperation, Person
+from trackrelay import InvalidOperationError, Person
 from trackrelay.django import anonymous_id
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -67,14 +67,14 @@ def by_email(user: Any) -> Person:
 
 
 def test_an_anonymous_or_unsaved_user_is_refused_and_told_what_to_do() -> None:
-    with pytest.raises(InvalidOperation, match=r"visitor\(request\)"):
+    with pytest.raises(InvalidOperationError, match=r"visitor\(request\)"):
         trackrelay.track(AnonymousUser(), "seen")  # type: ignore[arg-type]
-    with pytest.raises(InvalidOperation, match="was it saved"):
+    with pytest.raises(InvalidOperationError, match="was it saved"):
         trackrelay.track(get_user_model()(username="ada"), "seen")
 
 
 def test_what_is_no_user_is_refused_as_ever() -> None:
-    with pytest.raises(InvalidOperation):
+    with pytest.raises(InvalidOperationError):
         trackrelay.track(SimpleNamespace(pk=42), "seen")  # type: ignore[arg-type]
 
 

@@ -16,7 +16,7 @@ import trackrelay
 from tests.support.canaries import CANARY_EVENT_DATA
 from tests.support.flask_server import serving
 from tests.support.waiting import patient, wait_until
-from trackrelay import ConfigurationError, QueueUnavailable, aio, track
+from trackrelay import ConfigurationError, QueueUnavailableError, aio, track
 from trackrelay.customerio import CustomerIO
 from trackrelay.flask import TrackRelay
 from trackrelay.testing import capture
@@ -254,7 +254,7 @@ def test_outside_a_request_a_call_enqueues_at_once_and_raises(
         == 1
     )
     application(TRACKRELAY_REDIS_URL="redis://127.0.0.1:1/0")
-    with pytest.raises(QueueUnavailable):
+    with pytest.raises(QueueUnavailableError):
         track("42", "seen")
 
 

@@ -17,7 +17,7 @@ from flask_sqlalchemy import SQLAlchemy
 from tests.support.flask_server import serving
 from tests.support.outbox import look_once
 from tests.support.waiting import wait_until
-from trackrelay import ConfigurationError, InvalidOperation, aio, track
+from trackrelay import ConfigurationError, InvalidOperationError, aio, track
 from trackrelay.flask import TrackRelay
 from trackrelay.outbox import table
 
@@ -153,7 +153,7 @@ def test_outside_a_request_and_in_coroutines_a_call_is_a_transaction_of_its_own(
     with app.app_context():
         track("42", "seen")
     assert len(rows()) == 1
-    with pytest.raises(InvalidOperation):
+    with pytest.raises(InvalidOperationError):
         track("42", "")
     app.testing = True
     job = app.test_client().get("/asynchronous").text

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 import trackrelay
-from trackrelay import InvalidOperation, Person, operations
+from trackrelay import InvalidOperationError, Person, operations
 from trackrelay.calls.backends import MemoryBackend
 from trackrelay.default import default_producer
 from trackrelay.outbox import Outbox, create_table, metadata, table
@@ -24,7 +25,7 @@ Rows = Callable[[], list[Any]]
 def names(rows: Rows) -> list[str]:
     """The event names of the committed rows, in order."""
     bodies = [bytes(decode_entry(row.entry.encode())[-1].body) for row in rows()]
-    return [str(trackrelay.job.msgspec.json.decode(body).get("name")) for body in bodies]
+    return [str(msgspec.json.decode(body).get("name")) for body in bodies]
 
 
 def test_a_job_commits_with_the_transaction(engine: sa.Engine, rows: Rows) -> None:
@@ -105,7 +106,7 @@ def test_every_function_of_the_vocabulary_is_there_and_checked(
             lambda: outbox.identify("", {}),
             lambda: outbox.track_anonymous(None, "x", {}),
         ):
-            with pytest.raises(InvalidOperation):
+            with pytest.raises(InvalidOperationError):
                 invalid()
         assert outbox.enqueue_all([]) == []
     found = rows()
@@ -200,7 +201,7 @@ def test_with_another_backend_no_row_is_written(engine: sa.Engine, rows: Rows) -
     trackrelay.configure(backend="memory")
     with engine.begin() as connection:
         Outbox(connection).track("42", "seen", {})
-        with pytest.raises(InvalidOperation):
+        with pytest.raises(InvalidOperationError):
             Outbox(connection).track("42", "", {})
     assert rows() == []
     backend = default_producer().backend

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 import trackrelay
 from tests.support.waiting import patient, wait_until
-from trackrelay import ConfigurationError, Producer, QueueUnavailable, aio
+from trackrelay import ConfigurationError, Producer, QueueUnavailableError, aio
 from trackrelay.outbox import outbox_fallback, table
 from trackrelay.outbox.outbox_fallback import MAX_KEYS, Unrelayed
 from trackrelay.worker.devstack.servers import ValkeyProcess
@@ -74,7 +74,7 @@ def somebody_else(producer: Producer) -> bool:
     """A job of a person nobody has heard of; whether it was taken: Redis may have been found away a moment ago."""
     try:
         return bool(producer.track(f"other-{next(_numbers)}", "seen", {}))
-    except QueueUnavailable:
+    except QueueUnavailableError:
         return False
 
 
@@ -153,7 +153,7 @@ def test_a_session_that_has_become_read_only_is_replaced(
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
         admin.execute(read_only)
         # Its sessions begin while the server takes no writes, as those to a primary that became a standby go on.
-        with pytest.raises(QueueUnavailable, match=r"nor did the outbox.*read-only"):
+        with pytest.raises(QueueUnavailableError, match=r"nor did the outbox.*read-only"):
             producer.track("42", "while there is no primary", {})
         admin.execute(writable)
     job = producer.track("42", "after", {})
@@ -166,13 +166,13 @@ def test_if_the_outbox_does_not_take_it_either_both_reasons_are_named(
     own_redis.kill()
     producer = make_producer(own_redis.url, f"sqlite:///{tmp_path / 'empty.db'}")
     with pytest.raises(
-        QueueUnavailable, match=r"did not answer.*nor did the outbox.*trackrelay_outbox"
+        QueueUnavailableError, match=r"did not answer.*nor did the outbox.*trackrelay_outbox"
     ) as error:
         producer.track("42", "seen", {"secret": "value"})
     assert error.value.job_id
     assert "value" not in str(error.value)
     with pytest.raises(
-        QueueUnavailable, match=r"not tried again yet\); nor did the outbox.*\(2 jobs\)$"
+        QueueUnavailableError, match=r"not tried again yet\); nor did the outbox.*\(2 jobs\)$"
     ) as error:
         producer.add_to_segment(7, ["1", "2"])
     assert len(error.value.operations) == 2
@@ -187,7 +187,7 @@ def test_an_outbox_that_is_gone_refuses_what_must_not_overtake(
     with engine.begin() as connection:
         connection.execute(sa.text("ALTER TABLE trackrelay_outbox RENAME TO elsewhere"))
     with pytest.raises(
-        QueueUnavailable, match="holds earlier jobs of this key that were not relayed"
+        QueueUnavailableError, match="holds earlier jobs of this key that were not relayed"
     ):
         producer.track("42", "second", {})
     wait_until(lambda: somebody_else(producer), 10, "somebody else's job in the queue")

@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 
 import trackrelay
 from tests.support.waiting import wait_until
-from trackrelay import QueueUnavailable, aio
+from trackrelay import QueueUnavailableError, aio
 from trackrelay.queue.async_queue_client import MAX_CONNECTIONS
 
 #: Not what is tested; a slow machine must not make a call fail.
@@ -87,7 +87,9 @@ async def test_a_call_that_gets_no_connection_in_its_time_was_not_enqueued_and_s
     for _ in range(MAX_CONNECTIONS):
         async_queue_client._threads.submit(occupy)
         held.acquire()
-    with pytest.raises(QueueUnavailable, match="connections to the queue were in use") as error:
+    with pytest.raises(
+        QueueUnavailableError, match="connections to the queue were in use"
+    ) as error:
         await aio.track("42", "seen", {})
     hold.set()
     trackrelay.configure(enqueue_timeout=TIMEOUT_S)

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from tests.support.waiting import wait_until
-from trackrelay import InvalidOperation, Producer, operations
+from trackrelay import InvalidOperationError, Producer, operations
 from trackrelay.outbox import Outbox
 from trackrelay.queue import call_counts
 from trackrelay.queue.call_counts import MAX_COUNTS, OTHERS, CallCounts
@@ -82,7 +82,7 @@ def test_so_are_those_that_raise_or_are_kept(
     ):
         try:
             refused()
-        except InvalidOperation:
+        except InvalidOperationError:
             assert on_invalid == "raise"
     producer.enqueue_many(map(operations.track, "4", [""]), on_invalid=lambda index, error: None)
     producer.counts.flush()
@@ -107,8 +107,8 @@ def test_calls_that_were_only_logged_are_counted_once_redis_is_back(
     assert producer.counts.flush()
     with redis.Redis.from_url(own_redis.url) as client:
         assert counts(client, "unavailable") == {
-            ("shop", "person.event", "QueueNotSetUp"): 1,
-            ("shop", "person.event", "QueueUnavailable"): 2,
+            ("shop", "person.event", "QueueNotSetUpError"): 1,
+            ("shop", "person.event", "QueueUnavailableError"): 2,
         }
     producer.close()
 
@@ -127,8 +127,8 @@ def test_they_come_to_redis_by_themselves(
 def test_a_process_that_ends_at_once_brings_its_counts(queue: redis.Redis, redis_url: str) -> None:
     # The time that bringing them may take is not what is tested: the machine may be busy.
     program = (
-        "import trackrelay\ntrackrelay.call_counts.TIMEOUT_S = 60\n"
-        "try:\n    trackrelay.track('42', '')\nexcept trackrelay.InvalidOperation:\n    pass\n"
+        "import trackrelay\nfrom trackrelay.queue import call_counts\ncall_counts.TIMEOUT_S = 60\n"
+        "try:\n    trackrelay.track('42', '')\nexcept trackrelay.InvalidOperationError:\n    pass\n"
     )
     environment = {**os.environ, "TRACKRELAY_REDIS_URL": redis_url, "TRACKRELAY_SOURCE": "script"}
     subprocess.run([sys.executable, "-c", program], env=environment, check=True)
@@ -213,6 +213,6 @@ def test_the_outbox_counts_too(
     nothing: Any = None
     outbox = Outbox(nothing)
     outbox.track("42", "")
-    assert outbox.refusals._counts is not None
-    outbox.refusals._counts.flush()
+    assert outbox.invalid_calls._counts is not None
+    outbox.invalid_calls._counts.flush()
     assert counts(queue) == {("", "person.event", "name"): 1}

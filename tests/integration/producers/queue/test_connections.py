@@ -13,7 +13,7 @@ import redis
 import redis.exceptions
 
 from tests.support.waiting import patient
-from trackrelay import Producer, QueueUnavailable, operations
+from trackrelay import Producer, QueueUnavailableError, operations
 from trackrelay.configuration.producer_settings import load
 from trackrelay.queue.append import Entry
 from trackrelay.queue.async_queue_client import AsyncRedisQueue
@@ -101,7 +101,7 @@ def test_all_that_a_new_connection_takes_is_part_of_the_call_s_time() -> None:
     with server_that_takes_its_time(0.35) as (url, asked):
         producer = Producer(redis_url=url, enqueue_timeout=1.0)
         began = time.monotonic()
-        with pytest.raises(QueueUnavailable):
+        with pytest.raises(QueueUnavailableError):
             producer.track("42", "seen", {})
         assert time.monotonic() - began >= 0.5
     # Each answer came within the time, but all of them together did not.
@@ -113,7 +113,7 @@ async def test_so_it_is_for_coroutines() -> None:
         queue = AsyncRedisQueue(load({"redis_url": url, "enqueue_timeout": 1.0}))
         began = time.monotonic()
         try:
-            with pytest.raises(QueueUnavailable):
+            with pytest.raises(QueueUnavailableError):
                 await queue.append(
                     [Entry.of(operations.track("42", "seen"), source=None, trace=None)], "live"
                 )
@@ -131,7 +131,7 @@ def test_several_addresses_that_say_nothing_share_the_call_s_time(
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [one] * 400)
         producer = Producer(redis_url=f"redis://several:{port}/0", enqueue_timeout=0.5)
         began = time.monotonic()
-        with pytest.raises(QueueUnavailable):
+        with pytest.raises(QueueUnavailableError):
             producer.track("42", "seen", {})
         # One after the other they would take 200 s.
         assert 0.25 <= time.monotonic() - began < 50

@@ -22,11 +22,11 @@ import trackrelay
 from tests.support.waiting import patient, wait_until
 from trackrelay import (
     ConfigurationError,
-    InvalidOperation,
+    InvalidOperationError,
     Operation,
     Producer,
-    QueueFull,
-    QueueUnavailable,
+    QueueFullError,
+    QueueUnavailableError,
     aio,
     operations,
 )
@@ -96,7 +96,7 @@ def test_a_pipeline_is_one_round_trip_and_nothing_is_sent_after_an_error(
             pipeline.track("1", "seen", {})
             pipeline.track("1", "", {})
 
-    with pytest.raises(InvalidOperation):
+    with pytest.raises(InvalidOperationError):
         fail()
     assert sum(map(len, entries().values())) == 5
 
@@ -171,7 +171,7 @@ def test_a_generator_that_a_refused_operation_ends_does_not_look_as_if_it_had_co
     producer = Producer(backend="memory")
     refused: list[int] = []
     with pytest.raises(
-        InvalidOperation,
+        InvalidOperationError,
         match=r"operation 2 was refused .* the 2 before it are enqueued.* map\(…\) goes on.*name",
     ) as raised:
         producer.enqueue_many(
@@ -189,7 +189,7 @@ async def test_coroutines_hand_over_what_is_refused_and_go_on() -> None:
         assert isinstance(backend, MemoryBackend)
         refused: list[int] = []
 
-        def note(index: int, _: InvalidOperation) -> None:
+        def note(index: int, _: InvalidOperationError) -> None:
             refused.append(index)
 
         assert await aio.enqueue_many(OneByOne("a", "", "c"), on_invalid=note) == 2
@@ -199,11 +199,11 @@ async def test_coroutines_hand_over_what_is_refused_and_go_on() -> None:
             refused.clear()
             backend.operations.clear()
             with pytest.raises(
-                InvalidOperation, match="operation 1 was refused inside a generator"
+                InvalidOperationError, match="operation 1 was refused inside a generator"
             ):
                 await aio.enqueue_many(generator, on_invalid=note)
             assert (refused, len(backend.operations)) == ([1], 1)
-        with pytest.raises(InvalidOperation):
+        with pytest.raises(InvalidOperationError):
             await aio.enqueue_many(generated_asynchronously("a", "", "c"))
     finally:
         aio.configure(backend="off")
@@ -216,7 +216,7 @@ def test_a_full_queue_says_so_with_both_numbers_and_takes_nothing(
     for _ in range(3):
         producer.track("42", "seen", {})
     with pytest.raises(
-        QueueFull, match=r"would hold 4 jobs; TRACKRELAY_MAX_QUEUE_LENGTH is 3"
+        QueueFullError, match=r"would hold 4 jobs; TRACKRELAY_MAX_QUEUE_LENGTH is 3"
     ) as error:
         producer.track("42", "seen", {})
     assert error.value.job_id
@@ -235,7 +235,7 @@ def test_redis_is_never_filled_to_the_brim(queue: redis.Redis, producer: Produce
                 for person in range(50):
                     pipeline.track(str(person), "seen", {"pad": "x" * 5_000})
 
-    with pytest.raises(QueueFull, match="workers' room"):
+    with pytest.raises(QueueFullError, match="workers' room"):
         fill()
     # The append-only file's buffer counts as well: on a busy disk it is a few megabytes.
     assert int(queue.info("memory")["used_memory"]) < limit
@@ -251,7 +251,7 @@ def test_enqueue_many_waits_while_the_queue_is_half_full_and_live_calls_go_on(
         assert not done.wait(0.3)
         for _ in range(500):
             producer.track("42", "live")
-        with pytest.raises(QueueFull, match="would hold 1,001 jobs"):
+        with pytest.raises(QueueFullError, match="would hold 1,001 jobs"):
             producer.track("42", "live")
         assert jobs_queued(queue, 4) == 1_000
 
@@ -279,7 +279,7 @@ def test_enqueue_many_waits_while_redis_uses_half_of_its_memory_and_live_calls_g
     with enqueueing_many(producer, 10) as done:
         producer.track("42", "live")
         assert not done.wait(0.7)
-        with pytest.raises(QueueFull, match="from 50% on the rest is for live calls"):
+        with pytest.raises(QueueFullError, match="from 50% on the rest is for live calls"):
             producer.enqueue(operations.track("42", "seen"), lane="bulk")
         queue.config_set("maxmemory", 0)
         assert done.wait(patient(10))
@@ -303,7 +303,7 @@ def mortal(own_redis: ValkeyProcess) -> ValkeyProcess:
 def test_enqueue_many_says_how_far_it_got_when_the_queue_goes_away(mortal: ValkeyProcess) -> None:
     producer = Producer(redis_url=mortal.url, enqueue_timeout=0.5)
     with pytest.raises(
-        QueueUnavailable, match=r"\(10 jobs, after 500 that were enqueued\)$"
+        QueueUnavailableError, match=r"\(10 jobs, after 500 that were enqueued\)$"
     ) as raised:
         producer.enqueue_many(killing_in_between(mortal))
     assert raised.value.enqueued_before == CHUNK_OPERATIONS
@@ -331,7 +331,7 @@ async def test_so_do_coroutines(
     try:
         if on_unavailable == "raise":
             with pytest.raises(
-                QueueUnavailable, match=r"\(10 jobs, after 500 that were enqueued\)$"
+                QueueUnavailableError, match=r"\(10 jobs, after 500 that were enqueued\)$"
             ):
                 await aio.enqueue_many(killing_in_between(mortal))
         else:
@@ -371,7 +371,7 @@ def test_a_queue_that_is_away_raises_within_the_bound_and_then_at_once(
 
     monkeypatch.setattr(Connections, "exchange", counted)
     monkeypatch.setattr("trackrelay.queue.queue_client.COOL_DOWN_S", 3600.0)
-    with pytest.raises(QueueUnavailable) as error:
+    with pytest.raises(QueueUnavailableError) as error:
         producer.track("42", "during", {})
     # Tried at most once more, and both share the time of one call.
     assert len(exchanges) <= 2
@@ -379,7 +379,7 @@ def test_a_queue_that_is_away_raises_within_the_bound_and_then_at_once(
     assert exchanges[0] <= time.monotonic() + 0.6
     exchanges.clear()
     for _ in range(5):
-        with pytest.raises(QueueUnavailable, match="a moment ago"):
+        with pytest.raises(QueueUnavailableError, match="a moment ago"):
             producer.track("42", "during", {})
     assert exchanges == []
     own_redis.start() if how == "stopped" else own_redis.resume()
@@ -438,17 +438,17 @@ def test_an_error_has_every_operation_of_the_call() -> None:
             collected.append(pipeline.identify("42", {"plan": "pro"}))
             collected.append(pipeline.track("42", "seen", {}))
 
-    with pytest.raises(QueueUnavailable, match=r"\(2 jobs\)$") as raised:
+    with pytest.raises(QueueUnavailableError, match=r"\(2 jobs\)$") as raised:
         pipeline()
     assert [operation.id for operation in raised.value.operations] == collected
     assert raised.value.job_id == collected[0]
     copied = pickle.loads(pickle.dumps(raised.value))
     assert (str(copied), copied.operations) == (str(raised.value), raised.value.operations)
 
-    with pytest.raises(QueueUnavailable, match=r"a moment ago.*\(3 jobs\)$") as raised:
+    with pytest.raises(QueueUnavailableError, match=r"a moment ago.*\(3 jobs\)$") as raised:
         producer.add_to_segment(7, ["1", "2", "3"])
     assert len(raised.value.operations) == 3
-    with pytest.raises(QueueUnavailable, match=r"not tried again yet\)$") as raised:
+    with pytest.raises(QueueUnavailableError, match=r"not tried again yet\)$") as raised:
         producer.track("42", "alone", {})
     assert raised.value.operations == (raised.value.operation,)
 
@@ -456,7 +456,7 @@ def test_an_error_has_every_operation_of_the_call() -> None:
 async def test_coroutines_raise_the_same_error() -> None:
     aio.configure(redis_url="redis://127.0.0.1:1/0", backend="redis", enqueue_timeout=0.1)
     try:
-        with pytest.raises(QueueUnavailable, match=r"\(3 jobs\)$") as raised:
+        with pytest.raises(QueueUnavailableError, match=r"\(3 jobs\)$") as raised:
             await aio.add_to_segment(7, ["1", "2", "3"])
         assert len(raised.value.operations) == 3
     finally:
@@ -466,7 +466,7 @@ async def test_coroutines_raise_the_same_error() -> None:
 
 def test_a_full_queue_names_all_that_it_did_not_take(queue: redis.Redis, redis_url: str) -> None:
     producer = Producer(redis_url=redis_url, max_queue_length=2)
-    with pytest.raises(QueueFull, match=r"would hold 3 jobs.*\(3 jobs\)$") as raised:
+    with pytest.raises(QueueFullError, match=r"would hold 3 jobs.*\(3 jobs\)$") as raised:
         producer.add_to_segment(7, ["1", "2", "3"])
     assert len(raised.value.operations) == 3
 

@@ -10,7 +10,7 @@ import redis
 import trackrelay
 from tests.chaos.proxy import Proxy
 from tests.support.waiting import wait_until
-from trackrelay import Producer, QueueUnavailable, aio
+from trackrelay import Producer, QueueUnavailableError, aio
 from trackrelay.worker.devstack.servers import ValkeyProcess
 from trackrelay.worker.queue.queue_config import set_up
 
@@ -130,7 +130,7 @@ def test_while_the_address_still_leads_to_the_old_primary_the_queue_is_unavailab
     monkeypatch.setattr("trackrelay.queue.queue_client.COOL_DOWN_S", 0.0)
     producer.track("42", "before", {})
     pair.fail_over(move_address=False)
-    with pytest.raises(QueueUnavailable, match="READONLY") as error:
+    with pytest.raises(QueueUnavailableError, match="READONLY") as error:
         producer.track("42", "too soon", {})
     pair.move_address()
     again: Any = error.value.operation

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from trackrelay import Producer, QueueFull
+from trackrelay import Producer, QueueFullError
 from trackrelay.queue.append import MEMORY_MARK
 from trackrelay.worker.devstack.servers import ValkeyProcess
 from trackrelay.worker.queue.queue_config import set_up
@@ -43,7 +43,7 @@ def test_large_events_of_many_threads_do_not_pass_the_mark_between_two_looks(
         try:
             for number in range(10_000):
                 producer.track(f"{thread}-{number}", "seen", {"pad": "x" * 90_000})
-        except QueueFull as error:
+        except QueueFullError as error:
             refusals.append(str(error))
 
     threads = [threading.Thread(target=fill, args=(number,)) for number in range(16)]
@@ -68,7 +68,7 @@ def test_a_large_pipeline_counts_its_own_bytes(
                 for number in range(8_000):
                     pipeline.track(str(number), "seen", {"pad": "x" * 900})
 
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFullError):
         fill()
     assert kept_part(small) < MEMORY_MARK
     producer.track("42", "there is room for a small one")

@@ -15,7 +15,7 @@ from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
-from trackrelay import Person, Producer, QueueUnavailable, operations
+from trackrelay import Person, Producer, QueueUnavailableError, operations
 from trackrelay.configuration.producer_settings import load
 from trackrelay.operations.keys import shard_of
 from trackrelay.queue.append import Entry
@@ -223,7 +223,7 @@ def test_while_the_queue_is_closed_callers_wait_and_then_get_an_error_that_says_
     assert harness.stream_length() == 1
 
     harness.redis.set(MOVING, "closed")
-    with pytest.raises(QueueUnavailable, match="number of shards is being changed") as raised:
+    with pytest.raises(QueueUnavailableError, match="number of shards is being changed") as raised:
         producer.track("42", "did not wait")
     assert raised.value.job_id
     harness.redis.delete(MOVING)

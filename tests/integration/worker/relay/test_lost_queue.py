@@ -20,7 +20,7 @@ from tests.support.outbox import (
 )
 from tests.support.waiting import wait_until
 from trackrelay import operations
-from trackrelay.errors import QueueNotSetUp
+from trackrelay.errors import QueueNotSetUpError
 from trackrelay.operations.keys import shard_of
 from trackrelay.queue.redis_keys import RELAYED
 from trackrelay.worker.devstack.servers import ValkeyProcess
@@ -186,7 +186,7 @@ def test_after_a_loss_nobody_takes_a_shard_whose_last_holder_may_still_be_sendin
         connection.execute(sa.text("UPDATE trackrelay_shards SET fence = 7 WHERE shard = 2"))
     old = queue_config.read(harness.redis)
     harness.redis.flushall()
-    with pytest.raises(QueueNotSetUp):
+    with pytest.raises(QueueNotSetUpError):
         harness.producer.track("42", "seen", {})
     made = recover_queue(harness.redis, harness.engine, configured)
     assert old is not None

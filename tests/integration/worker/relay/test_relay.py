@@ -216,7 +216,7 @@ def test_rows_wait_while_the_queue_is_full(
 ) -> None:
     jobs = [postgres_application.track("42", str(number)) for number in range(3)]
     relay = start_relay(TRACKRELAY_MAX_QUEUE_LENGTH="2")
-    wait_until(lambda: "QueueFull" in relay.output, 60, "the relay to say so")
+    wait_until(lambda: "QueueFullError" in relay.output, 60, "the relay to say so")
     assert postgres_application.unrelayed() == jobs
     assert harness.stream_length() == 0
     assert relay.output.count("relay interrupted") == 1

@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import trackrelay
-from trackrelay import InvalidOperation, Operation, QueueUnavailable
+from trackrelay import InvalidOperationError, Operation, QueueUnavailableError
 from trackrelay.customerio import (
     CustomerIO,
     CustomerIOException,
@@ -185,7 +185,7 @@ def test_what_customerio_would_refuse_raises_at_the_call_and_says_which_limit(
 ) -> None:
     with pytest.raises(CustomerIOException, match="1,000") as raised:
         cio.identify("1", bio="x" * 1_500)
-    assert isinstance(raised.value, InvalidOperation)
+    assert isinstance(raised.value, InvalidOperationError)
     assert raised.value.field == "attributes.bio"
     with pytest.raises(CustomerIOException, match="blank"):
         cio.track("1", " ")
@@ -195,7 +195,7 @@ def test_a_queue_that_is_away_raises_the_exception_that_callers_catch() -> None:
     trackrelay.configure(redis_url=f"redis://127.0.0.1:{ports.free_port()}/0")
     with pytest.raises(CustomerIOException) as raised:
         CustomerIO("site", "key").track("1", "seen")
-    assert isinstance(raised.value, QueueUnavailable)
+    assert isinstance(raised.value, QueueUnavailableError)
     assert raised.value.job_id
 
 
@@ -206,7 +206,7 @@ def test_the_exception_has_all_of_a_batch_that_is_not_enqueued(
 
     def append(entries: Sequence[Entry], lane: str) -> None:
         if taken:
-            raise QueueUnavailable("gone", entries[0].operation)
+            raise QueueUnavailableError("gone", entries[0].operation)
         taken.append(len(entries))
 
     monkeypatch.setattr(trackrelay.default.default_producer().backend, "append", append)
@@ -215,7 +215,7 @@ def test_the_exception_has_all_of_a_batch_that_is_not_enqueued(
         CustomerIOException, match=r"gone \(700 jobs, after 500 that were enqueued\)$"
     ) as raised:
         cio.batch([event] * 1_200)
-    assert isinstance(raised.value, QueueUnavailable)
+    assert isinstance(raised.value, QueueUnavailableError)
     assert (taken, len(raised.value.operations), raised.value.enqueued_before) == ([500], 700, 500)
 
 

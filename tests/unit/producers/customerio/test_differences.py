@@ -15,7 +15,7 @@ from requests.adapters import BaseAdapter
 
 import trackrelay
 from tests.support.official_calls import NAMES, calls
-from trackrelay import InvalidOperation
+from trackrelay import InvalidOperationError
 from trackrelay.customerio import CustomerIO
 from trackrelay.sandbox.in_process import InProcessSandbox
 
@@ -85,7 +85,7 @@ def refusal(code: Any) -> str | None:
     """Return what the drop-in refuses about a call."""
     try:
         answer = eval(code, NAMES | {"cio": CustomerIO("site", "key")})
-    except InvalidOperation as error:
+    except InvalidOperationError as error:
         return same_for_all(error.limit)
     except customerio.CustomerIOException as error:
         return (

@@ -334,19 +334,20 @@ def test_an_unnumbered_type_of_object_is_refused_and_the_setting_named(
     enqueued: list[Operation],
 ) -> None:
     with pytest.raises(
-        trackrelay.InvalidOperation, match=r"'produkt'.*TRACKRELAY_OBJECT_TYPES.*mean 'product'"
+        trackrelay.InvalidOperationError,
+        match=r"'produkt'.*TRACKRELAY_OBJECT_TYPES.*mean 'product'",
     ) as raised:
         operations.entity(
             LAMP | {"identifiers": {"object_type_id": "produkt", "object_id": "LAMP-9"}}
         )
     assert raised.value.field == "identifiers.object_type_id"
     with pytest.raises(
-        trackrelay.InvalidOperation, match="TRACKRELAY_OBJECT_TYPES; it has company, product"
+        trackrelay.InvalidOperationError, match="TRACKRELAY_OBJECT_TYPES; it has company, product"
     ):
         ObjectRef("warehouse", "north")
     trackrelay.configure(object_types={})
     with pytest.raises(
-        trackrelay.InvalidOperation, match="TRACKRELAY_OBJECT_TYPES, which is not set"
+        trackrelay.InvalidOperationError, match="TRACKRELAY_OBJECT_TYPES, which is not set"
     ):
         CustomerIO("site", "key").entity(LAMP)
 
@@ -359,11 +360,11 @@ def test_a_time_among_the_attributes_contradicts_another_in_the_call(
     none = operations.identify("7", {"_timestamp": None, "plan": "basic"})
     assert (sent(none), none.stamp) == (person("identify", attributes={"plan": "basic"}), True)
     with pytest.raises(
-        trackrelay.InvalidOperation, match=r"_timestamp.*contradicts the timestamp"
+        trackrelay.InvalidOperationError, match=r"_timestamp.*contradicts the timestamp"
     ) as raised:
         operations.identify("7", {"_timestamp": WHEN}, timestamp=WHEN + 1)
     assert raised.value.field == "attributes._timestamp"
-    with pytest.raises(trackrelay.InvalidOperation, match="milliseconds"):
+    with pytest.raises(trackrelay.InvalidOperationError, match="milliseconds"):
         operations.identify("7", {"_timestamp": WHEN * 1000})
 
 
@@ -424,6 +425,6 @@ def test_fields_that_the_description_leaves_open_are_kept(document: dict[str, An
     ],
 )
 def test_a_field_that_looks_like_a_slip_is_refused(document: dict[str, Any], field: str) -> None:
-    with pytest.raises(trackrelay.InvalidOperation) as raised:
+    with pytest.raises(trackrelay.InvalidOperationError) as raised:
         operations.entity(document)
     assert raised.value.field == field

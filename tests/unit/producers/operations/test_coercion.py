@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.support.refusals import document_of, refusal_of
 from trackrelay import operations
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations import coercion, limits
 
 SOME_UUID = UUID("2f1cbd1d-5d5c-4c26-8b5e-0a1d1bb7f8f0")
@@ -336,7 +336,7 @@ def test_anything_is_refused_or_arrives_the_same_when_sent_again(data: dict[str,
     """What passes is JSON, and passing it once more changes nothing."""
     try:
         operation = operations.track("42", "x", data)
-    except InvalidOperation:
+    except InvalidOperationError:
         assert refusal_of(lambda: operations.track("42", "x", data)).field.startswith("attributes")
         return
     again = json.loads(operation.body, parse_constant=pytest.fail)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.refusals import document_of, refusal_of
 from trackrelay import operations
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.ids import new_id
 from trackrelay.operations.registry import ACTIONS, BY_TYPE_AND_ACTION
 from trackrelay.operations.validation import check
@@ -136,7 +136,7 @@ ID = "01HWTP00000000000000000000"
     ],
 )
 def test_a_document_that_is_wrong_is_refused_in_words(raw: Any, field: str, message: str) -> None:
-    with pytest.raises(InvalidOperation) as caught:
+    with pytest.raises(InvalidOperationError) as caught:
         operations.entity(raw)
     assert str(caught.value) == message.replace("{types}", TYPES)
     assert caught.value.field == field
@@ -231,7 +231,7 @@ def test_whatever_the_document_the_gate_answers_with_an_operation_or_a_refusal(
     raw = {**fields, "type": kind[0], "action": kind[1]}
     try:
         operation = operations.entity(raw)
-    except InvalidOperation:
+    except InvalidOperationError:
         refusal_of(lambda: operations.entity(raw))
         return
     assert operation.name == ".".join(kind)

@@ -13,7 +13,7 @@ import pytest
 
 import trackrelay
 from tests.support.refusals import refusal_of
-from trackrelay import InvalidOperation, ObjectRef, Operation, Person, Producer, operations
+from trackrelay import InvalidOperationError, ObjectRef, Operation, Person, Producer, operations
 from trackrelay.operations.operation import Operation as OperationType
 
 HUGE = 10**5000
@@ -206,11 +206,11 @@ PLACES: dict[str, Callable[[Any], object]] = {
 }
 
 
-def refusal_by(place: str, value: object) -> InvalidOperation | None:
+def refusal_by(place: str, value: object) -> InvalidOperationError | None:
     """The refusal of ``value`` in a place; None: it was taken. Any other exception is the test's failure."""
     try:
         PLACES[place](value)
-    except InvalidOperation as error:
+    except InvalidOperationError as error:
         return error
     return None
 
@@ -231,7 +231,7 @@ def test_a_value_is_taken_or_refused_and_nothing_else(nasty: str) -> None:
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "update_only"])
 def test_so_is_a_name(place: str) -> None:
     for name in (HUGE, "\ud800", "x" * 1_000_000, ("a", 1), None, 1.5, date(2024, 1, 1), b"x"):
-        with pytest.raises(InvalidOperation) as caught:
+        with pytest.raises(InvalidOperationError) as caught:
             PLACES[place]({name: 1})
         assert len(str(caught.value)) <= 1_000
         assert len(caught.value.field) <= 500
@@ -263,7 +263,9 @@ def test_an_endless_list_of_relationships_is_refused() -> None:
 
 def test_enqueue_many_takes_nothing_but_iterables_of_operations() -> None:
     producer = Producer(backend="memory")
-    with pytest.raises(InvalidOperation, match="takes an iterable of operations, not a number"):
+    with pytest.raises(
+        InvalidOperationError, match="takes an iterable of operations, not a number"
+    ):
         producer.enqueue_many(5)  # type: ignore[arg-type]
 
 
@@ -308,7 +310,7 @@ def test_a_small_value_that_stands_for_a_large_one_is_refused_before_it_is_writt
 ) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(InvalidOperation):
+        with pytest.raises(InvalidOperationError):
             AMPLIFIED[what]()
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -363,7 +365,7 @@ def test_what_it_says_of_itself_must_be_what_its_body_says(
         lambda operation: Producer(backend="memory").enqueue(operation),
         lambda operation: Producer(backend="memory").enqueue_many([operation]),
     ):
-        with pytest.raises(InvalidOperation) as caught:
+        with pytest.raises(InvalidOperationError) as caught:
             enqueue(unchecked(**changes))
         assert caught.value.field == field
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.refusals import document_of, refusal_of
-from trackrelay import InvalidOperation, ObjectRef, Person, operations
+from trackrelay import InvalidOperationError, ObjectRef, Person, operations
 from trackrelay.operations.checks.name_checks import email
 
 COMPOSED, DECOMPOSED = "jos\u00e9@example.com", "jose\u0301@example.com"
@@ -88,7 +88,7 @@ IDENTIFIED: dict[str, Callable[[str], object]] = {
 def test_a_placeholder_names_nobody(text: str) -> None:
     for place, identify in IDENTIFIED.items():
         with pytest.raises(
-            InvalidOperation, match=r"which names nobody|template's placeholder"
+            InvalidOperationError, match=r"which names nobody|template's placeholder"
         ) as caught:
             identify(text)
         assert caught.value.limit == "an identifier", place

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.refusals import refusal_of
-from trackrelay.errors import InvalidOperation
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.refs import ObjectRef, Person
 
 SOME_UUID = UUID("2f1cbd1d-5d5c-4c26-8b5e-0a1d1bb7f8f0")
@@ -232,4 +232,4 @@ def test_people_and_objects_are_values(value: Any) -> None:
 def test_an_invalid_operation_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="exactly one"):
         Person()
-    assert issubclass(InvalidOperation, ValueError)
+    assert issubclass(InvalidOperationError, ValueError)

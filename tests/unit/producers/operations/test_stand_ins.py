@@ -15,7 +15,7 @@ from django.utils.functional import SimpleLazyObject, lazy, lazystr
 from werkzeug.local import LocalProxy
 
 from tests.support.refusals import document_of, refusal_of
-from trackrelay import InvalidOperation, ObjectRef, Person, operations
+from trackrelay import InvalidOperationError, ObjectRef, Person, operations
 
 SOME_UUID = UUID("2f1cbd1d-5d5c-4c26-8b5e-0a1d1bb7f8f0")
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -118,7 +118,7 @@ def test_what_stands_for_nothing_at_the_moment_is_refused() -> None:
             lambda value=stand_in: operations.identify_object(value),
             lambda value=stand_in: operations.add_to_segment(1, value),
         ):
-            with pytest.raises(InvalidOperation):
+            with pytest.raises(InvalidOperationError):
                 call()
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 import trackrelay
 from trackrelay import (
-    InvalidOperation,
+    InvalidOperationError,
     ObjectRef,
     Person,
     Producer,
@@ -44,7 +44,7 @@ def test_operations_are_captured_without_redis_and_in_order() -> None:
 
 
 def test_what_customerio_would_refuse_still_raises() -> None:
-    with capture() as captured, pytest.raises(InvalidOperation):
+    with capture() as captured, pytest.raises(InvalidOperationError):
         track("42", "")
     captured.assert_nothing_enqueued()
 

@@ -163,7 +163,7 @@ def test_a_letter_says_what_to_do_and_is_refused_in_the_words_of_the_call_until_
     assert "cannot be replayed" in unrepaired.out
 
     wrong = run("replay", "--id", job, "--set", "identifiers.email=nobody", "--yes")
-    with pytest.raises(trackrelay.InvalidOperation) as words:
+    with pytest.raises(trackrelay.InvalidOperationError) as words:
         operations.entity(
             {"type": "person", "action": "identify", "identifiers": {"email": "nobody"}}
         )
@@ -260,7 +260,7 @@ def test_an_exported_letter_can_be_repaired_and_imported(
     line = json.loads(exported.out)
     assert line["operation"]["name"] == "ordered"
     assert line["dead_letter"]["id"] == job
-    with pytest.raises(trackrelay.InvalidOperation):
+    with pytest.raises(trackrelay.InvalidOperationError):
         operations.entity(
             {name: value for name, value in line["operation"].items() if name != "idempotency_key"}
         )

@@ -199,7 +199,7 @@ def test_calls_that_enqueued_nothing_are_shown_for_a_day(
     harness.redis.hset(f"trackrelay:calls:refused:{hour - 24}", shop, 100)
     harness.redis.hset(
         f"trackrelay:calls:unavailable:{hour - 1}",
-        json.dumps(["blog", "person.event", "QueueUnavailable"]),
+        json.dumps(["blog", "person.event", "QueueUnavailableError"]),
         2,
     )
     # What nobody should have written hides nothing else.
@@ -221,7 +221,7 @@ def test_calls_that_enqueued_nothing_are_shown_for_a_day(
     assert calls["unavailable"]["by"][0] == {
         "source": "blog",
         "operation": "person.event",
-        "reason": "QueueUnavailable",
+        "reason": "QueueUnavailableError",
         "calls": 2,
     }
     assert answer.lines == [

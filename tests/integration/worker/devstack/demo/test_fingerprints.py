@@ -87,9 +87,9 @@ def test_the_shop_makes_about_as_many_jobs_as_it_is_asked_for(jobs: int) -> None
 
 
 def test_the_mistakes_are_mistakes() -> None:
-    from trackrelay import InvalidOperation, Producer
+    from trackrelay import InvalidOperationError, Producer
 
     producer = Producer(backend="memory")
     for mistake in MISTAKES:
-        with pytest.raises(InvalidOperation):
+        with pytest.raises(InvalidOperationError):
             mistake(producer)

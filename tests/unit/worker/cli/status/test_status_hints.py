@@ -155,7 +155,7 @@ def test_an_entry_that_keeps_coming_back_is_named() -> None:
 
 def test_a_redis_that_is_filling_up_or_evicting_is_wrong() -> None:
     assert (
-        "applications get QueueFull"
+        "applications get QueueFullError"
         in only(snapshot(redis_side(memory=Memory(80, 100, "noeviction"))))[1]
     )
     assert (

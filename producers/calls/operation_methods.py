@@ -7,53 +7,52 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec
 
 from trackrelay import operations
-from trackrelay.calls.invalid_calls import Refusals
-from trackrelay.errors import InvalidOperation
-
-from .operation import Operation
+from trackrelay.calls.invalid_calls import InvalidCallPolicy
+from trackrelay.errors import InvalidOperationError
+from trackrelay.operations.operation import Operation
 
 P = ParamSpec("P")
 
 
-def _taken(make: Callable[P, Operation]) -> Callable[Concatenate[Vocabulary, P], str]:
+def _taken(make: Callable[P, Operation]) -> Callable[Concatenate[OperationMethods, P], str]:
     @functools.wraps(make)
-    def method(self: Vocabulary, /, *args: P.args, **kwargs: P.kwargs) -> str:
+    def method(self: OperationMethods, /, *args: P.args, **kwargs: P.kwargs) -> str:
         try:
             operation = make(*args, **kwargs)
-        except InvalidOperation as error:
-            return self.take_instead(error, make, args, kwargs)[-1]
-        return self.take((operation,))[0]
+        except InvalidOperationError as error:
+            return self._submit_instead(error, make, args, kwargs)[-1]
+        return self._submit((operation,))[0]
 
     return method
 
 
 def _all_taken(
     make: Callable[P, Sequence[Operation]],
-) -> Callable[Concatenate[Vocabulary, P], list[str]]:
+) -> Callable[Concatenate[OperationMethods, P], list[str]]:
     @functools.wraps(make)
-    def method(self: Vocabulary, /, *args: P.args, **kwargs: P.kwargs) -> list[str]:
+    def method(self: OperationMethods, /, *args: P.args, **kwargs: P.kwargs) -> list[str]:
         try:
             batch = make(*args, **kwargs)
-        except InvalidOperation as error:
-            return self.take_instead(error, make, args, kwargs)
-        return self.take(batch)
+        except InvalidOperationError as error:
+            return self._submit_instead(error, make, args, kwargs)
+        return self._submit(batch)
 
     return method
 
 
-class Vocabulary:
-    """Has a method for every operation; each makes it, hands it to :meth:`take` and returns its job's id (or ids)."""
+class OperationMethods:
+    """Has a method for every operation; each makes it, hands it to :meth:`_submit` and returns its job's id (or ids)."""
 
     #: What becomes of refused calls.
-    refusals = Refusals()
+    invalid_calls = InvalidCallPolicy()
 
-    def take(self, batch: Sequence[Operation]) -> list[str]:
+    def _submit(self, batch: Sequence[Operation]) -> list[str]:
         """Take operations; returns their jobs' ids."""
         raise NotImplementedError
 
-    def take_instead(
+    def _submit_instead(
         self,
-        error: InvalidOperation,
+        error: InvalidOperationError,
         make: Callable[..., Any],
         arguments: Sequence[object],
         named: Mapping[str, object],
@@ -61,11 +60,11 @@ class Vocabulary:
         """Take what ``on_invalid`` leaves of the refused call of ``make``; returns the ids of all of it.
 
         Raises:
-            InvalidOperation: ``error``, if that is what it says.
+            InvalidOperationError: ``error``, if that is what it says.
         """
-        parts = self.refusals.instead_of_call(error, make, arguments, named)
+        parts = self.invalid_calls.replacements_for_call(error, make, arguments, named)
         if kept := [part for part in parts if isinstance(part, Operation)]:
-            self.take(kept)
+            self._submit(kept)
         return [part.id for part in parts]
 
     identify = _taken(operations.identify)
