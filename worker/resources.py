@@ -18,7 +18,7 @@ from trackrelay.queue.redis_keys import Lane
 from .delivery.breaker import Breaker
 from .delivery.cycle import Rules
 from .delivery.intake import Decoder
-from .delivery.rate_limiter import GRACE_S, Pace
+from .delivery.rate_limiter import GRACE_S, RateLimiter
 from .delivery.sender import Sender
 from .delivery.workspace_guard import Pair, WorkspaceGuard
 from .endpoint_families import Family
@@ -96,14 +96,16 @@ def _of_process(pid: int) -> Resources:
         with database.begin() as connection:
             shards.mark_delivery_resumed(connection, family)
 
-    pace = Pace(client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s)
+    rate_limiter = RateLimiter(
+        client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s
+    )
     return Resources(
         settings=configured,
         redis=client,
         engine=database,
         api=api,
         breaker=breaker,
-        sender=Sender(api, pace, breaker, account, on_recovery),
+        sender=Sender(api, rate_limiter, breaker, account, on_recovery),
         executor=ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="trackrelay-request"),
         hasher=KeyHasher(key_hash_secret(configured, database)),
         rules=Rules(

@@ -19,16 +19,16 @@ PAUSE_S = 0.5
 
 def deliver(shard: int) -> None:
     """Hold a shard for a few seconds and deliver what it has: the one that is named, or one that waits for longer."""
-    from .delivery.lease import hold
+    from .delivery.lease import run_shard
     from .delivery.shard_queue import fairest
 
     try:
         if _refuses():
             return _leave_to_others(shard)
-        hold(fairest(resources().redis, shard), resources())
+        run_shard(fairest(resources().redis, shard), resources())
     except (RedisError, SQLAlchemyError, OSError) as error:
         # Redis or Postgres is away: nothing was lost, and the next tick tries again.
-        log.error("delivery interrupted", shard=shard, error=describe(error))
+        log.error("delivery_interrupted", shard=shard, error=describe(error))
 
 
 def tick() -> None:
@@ -43,7 +43,7 @@ def tick() -> None:
         recover_orphans(resources())
         keep_refused(resources())
     except (RedisError, SQLAlchemyError, OSError) as error:
-        log.error("tick interrupted", error=describe(error))
+        log.error("tick_interrupted", error=describe(error))
 
 
 def _refuses() -> bool:
@@ -64,7 +64,7 @@ def _refuses() -> bool:
 
 @lru_cache(maxsize=16)
 def _say_once(message: str) -> None:
-    log.error("this worker delivers nothing", message=message)
+    log.error("delivery_refused", message=message)
 
 
 def _leave_to_others(shard: int) -> None:
@@ -84,7 +84,7 @@ def prune() -> None:
         if any(pruned.values()):
             log.info("pruned", **pruned)
     except (RedisError, SQLAlchemyError, OSError) as error:
-        log.error("pruning interrupted", error=describe(error))
+        log.error("pruning_interrupted", error=describe(error))
 
 
 def describe(error: Exception) -> str:

@@ -95,7 +95,7 @@ def _upgrade(trial: Trial) -> None:
     application.enqueue(40)
     trial.injected += 1
     trial.pause(4.0)
-    halted = sum("shard halted" in worker.output for worker in trial.stack.fleet.workers)
+    halted = sum("shard_halted" in worker.output for worker in trial.stack.fleet.workers)
     for old, plan in zip(list(trial.stack.fleet.workers), NEWER, strict=True):
         trial.stack.fleet.add([plan])
         application.enqueue(40)

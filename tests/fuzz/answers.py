@@ -1,4 +1,4 @@
-"""Random answers of the Track API: each has a meaning, and only what is documented is an acceptance or a refusal."""
+"""Random answers of the Track API: each has a classify_response, and only what is documented is an acceptance or a refusal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import structlog
 
 from tests.fuzz.mutations import encoded, mutated, shown, value
 from trackrelay.worker.delivery.batching import Packed
-from trackrelay.worker.delivery.breaker import Failure, Standing
-from trackrelay.worker.delivery.outcomes import Delivered, Failed, Rejected, Untried
+from trackrelay.worker.delivery.breaker import BreakerState, Failure
+from trackrelay.worker.delivery.outcomes import Deferred, Delivered, Failed, Rejected
 from trackrelay.worker.delivery.sender import Sender
 from trackrelay.worker.storage.stored_job import Job
 from trackrelay.worker.track_api.region import Verdict, judge
@@ -22,11 +22,11 @@ from trackrelay.worker.track_api.request_builder import Request
 from trackrelay.worker.track_api.responses import (
     Accepted,
     Answer,
-    Denied,
+    AuthRejected,
+    EndpointFailure,
     NoAnswer,
     Refused,
-    Troubled,
-    meaning,
+    classify_response,
 )
 
 NAME = "answers"
@@ -77,7 +77,7 @@ HEADERS = (
     "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 0001 00:00:00 +2359", "20 20 20 20:20:20 +20", "::::", "\u0661", "\x00",
 )  # fmt: skip
 LETTERS = '0123456789 :,.+-JanMonGMTeEinfaf_\t()"\\'
-#: One answer of so many is an answer to a whole delivery, which takes a hundred times as long as its meaning.
+#: One answer of so many is an answer to a whole delivery, which takes a hundred times as long as its classify_response.
 SENT = 50
 MAX_SHOWN = 100_000
 
@@ -131,8 +131,8 @@ def _header(rng: random.Random) -> str | None:
 
 
 def _check(request: Request, answer: Answer) -> None:
-    found = meaning(request, answer)
-    assert len(repr(found)) < MAX_SHOWN, "its meaning is longer than anybody reads"
+    found = classify_response(request, answer)
+    assert len(repr(found)) < MAX_SHOWN, "its classify_response is longer than anybody reads"
     document = _json(answer.body)
     match found:
         case Accepted(refused):
@@ -154,9 +154,9 @@ def _check(request: Request, answer: Answer) -> None:
             assert answer.status in ((400, 413) if request.size > 1 else (400, 404, 413, 422))
             assert document.get("errors") or document.get("meta"), "a refusal without a word"
             assert refusal.message
-        case Denied(status):
+        case AuthRejected(status):
             assert status in (401, 403) or 300 <= status < 400
-        case Troubled() as trouble:
+        case EndpointFailure() as trouble:
             assert trouble.retry_after_s is None or 0 <= trouble.retry_after_s < 1e16
             assert len(trouble.error) < 10_000
     verdict = judge(
@@ -202,13 +202,13 @@ def _deliver(rng: random.Random) -> None:
         answered.append((request, answer))
         return answer
 
-    results = _sender(rng, send).send(Packed(route, jobs), 0, "1", Standing("closed"))
+    results = _sender(rng, send).send(Packed(route, jobs), 0, "1", BreakerState("closed"))
     assert sorted(result.job.id for result in results) == sorted(job.id for job in jobs), (
         "not one result for each job"
     )
-    accepted = any(isinstance(meaning(*each), Accepted) for each in answered)
+    accepted = any(isinstance(classify_response(*each), Accepted) for each in answered)
     for result in results:
-        assert isinstance(result, Delivered | Rejected | Failed | Untried)
+        assert isinstance(result, Delivered | Rejected | Failed | Deferred)
         assert accepted or not isinstance(result, Delivered), (
             "delivered, though nothing was accepted"
         )

@@ -179,7 +179,7 @@ class _Batch:
             if hold == 3:
                 self._api.is_away = False
             try:
-                self._worker.hold(self._shard, slice_s=20.0 if not self._api.is_away else 1.0)
+                self._worker.run_shard(self._shard, slice_s=20.0 if not self._api.is_away else 1.0)
             except Exception as error:
                 raise AssertionError(
                     f"{type(error).__name__}: {str(error)[:300]}; {self._where()}"

@@ -20,7 +20,7 @@ from trackrelay.operations.keys import shard_of
 from trackrelay.worker.delivery import breaker, cycle, lease, sender
 from trackrelay.worker.delivery.breaker import Breaker
 from trackrelay.worker.delivery.cycle import Rules
-from trackrelay.worker.delivery.rate_limiter import GRACE_S, Pace
+from trackrelay.worker.delivery.rate_limiter import GRACE_S, RateLimiter
 from trackrelay.worker.delivery.sender import Sender
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.failpoints import _planned
@@ -30,7 +30,7 @@ from trackrelay.worker.settings import Settings, load
 from trackrelay.worker.storage import shards
 from trackrelay.worker.storage.engine import make_engine
 from trackrelay.worker.storage.key_hasher import KeyHasher
-from trackrelay.worker.track_api.http_client import TooLate, TrackApi
+from trackrelay.worker.track_api.http_client import TooLateError, TrackApi
 from trackrelay.worker.track_api.region import Verdict
 from trackrelay.worker.track_api.request_builder import Request
 from trackrelay.worker.track_api.responses import Answer, NoAnswer
@@ -98,7 +98,7 @@ class FakeApi:
         """As `TrackApi.send`."""
         began = time.monotonic()
         if began > send_until:
-            raise TooLate
+            raise TooLateError
         document = msgspec.json.decode(request.body)
         documents = document["batch"] if request.kind == "batch" else [document]
         if self.latency_s:
@@ -136,15 +136,15 @@ class Worker:
         self.breaker = self.resources.breaker
         self.api = api
 
-    def hold(self, shard: int, slice_s: float = 3.0) -> None:
+    def run_shard(self, shard: int, slice_s: float = 3.0) -> None:
         """Hold a shard once."""
-        lease.hold(shard, self.resources, slice_s)
+        lease.run_shard(shard, self.resources, slice_s)
 
     def work(self, times: int = 1, slice_s: float = 3.0) -> None:
         """Hold each shard in turn."""
         for _ in range(times):
             for shard in range(SHARDS):
-                self.hold(shard, slice_s)
+                self.run_shard(shard, slice_s)
 
     def work_off(self, is_done: Callable[[], Any], timeout: float = 20.0) -> None:
         """Hold the shards again and again until `is_done()`."""
@@ -181,7 +181,9 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         with engine.begin() as connection:
             shards.mark_delivery_resumed(connection, family)
 
-    pace = Pace(client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s)
+    rate_limiter = RateLimiter(
+        client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s
+    )
     account = (lambda: api.verdict) if api else (lambda: ask_region(track, configured))
     given = Rules(
         max_age_s=configured.max_age.total_seconds(),
@@ -194,7 +196,7 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         engine=engine,
         api=track,
         breaker=breakers,
-        sender=Sender(track, pace, breakers, account, on_recovery),
+        sender=Sender(track, rate_limiter, breakers, account, on_recovery),
         executor=ThreadPoolExecutor(16),
         hasher=KeyHasher(key_hash_secret(configured, engine)),
         rules=replace(given, **rules),
@@ -208,7 +210,7 @@ def child_holding(environment: dict[str, str], shard: int, failpoints: str) -> I
     if pid == 0:
         try:
             cycle.failpoint = sender.failpoint = _planned(failpoints)
-            Worker(environment).hold(shard)
+            Worker(environment).run_shard(shard)
         finally:
             os._exit(0)
     try:

@@ -107,7 +107,7 @@ def _credentials(configured: Settings) -> None:
             "Track API not reached; delivery is tried all the same", message=verdict.message
         )
     else:
-        log.error("delivery halted", message=verdict.message)
+        log.error("delivery_halted", message=verdict.message)
         client = connect(configured)
         try:
             if configured.environment_id:

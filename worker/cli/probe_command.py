@@ -67,17 +67,17 @@ def _report(
     until = time.monotonic() + longest
     with stderr().status(f"Waiting for an attempt: {_name(family)} …"):
         while time.monotonic() < until:
-            standings = breaker.standings(may_probe=None)
-            standing = standings.shared if family is None else standings.families[family]
-            if standing.state == "closed":
+            breakers = breaker.read_states(may_probe=None)
+            breaker_state = breakers.shared if family is None else breakers.families[family]
+            if breaker_state.phase == "closed":
                 say(f"{_name(family)}: delivery goes on.")
                 return True
-            if standing.wait_s > _MOVED_S:
+            if breaker_state.wait_s > _MOVED_S:
                 key = f"{PREFIX}breaker:{family}" if family else f"{PREFIX}breaker"
                 said: Any = client.hget(key, "message") or b""
                 message = visible(said.decode(errors="replace"))
                 say(
-                    f"{_name(family)}: still {standing.state}: {message}; next attempt in {duration(standing.wait_s)}"
+                    f"{_name(family)}: still {breaker_state.phase}: {message}; next attempt in {duration(breaker_state.wait_s)}"
                 )
                 return False
             time.sleep(_POLL_S)

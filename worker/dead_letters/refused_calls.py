@@ -140,7 +140,7 @@ def _insert(resources: Resources, deaths: Sequence[NewDeadLetter]) -> None:
     for death in deaths:
         if death.job.id in new:
             log.warning(
-                "dead letter", job=death.job.id, reason=death.reason, operation=death.job.operation
+                "dead_letter", job=death.job.id, reason=death.reason, operation=death.job.operation
             )
 
 

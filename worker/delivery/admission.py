@@ -10,7 +10,7 @@ from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.storage.backlog import BacklogItem
 from trackrelay.worker.storage.stored_job import Job
 
-from .breaker import Standings
+from .breaker import BreakerStates
 
 
 @dataclass(slots=True)
@@ -22,13 +22,13 @@ class Admission:
     waiting: list[BacklogItem] = field(default_factory=list)
 
 
-def choose_probes(jobs: Sequence[Job], standings: Standings) -> dict[Family, Job]:
+def choose_probes(jobs: Sequence[Job], breakers: BreakerStates) -> dict[Family, Job]:
     """Choose one job for each family that may send a probe: the first of its keys, at random.
 
     Where there is a choice, the probe is not of the key of the probe before it. At random, because two jobs that can never succeed
     would otherwise be tried in turn for ever.
     """
-    candidates: dict[Family, list[Job]] = {family: [] for family in standings.probing}
+    candidates: dict[Family, list[Job]] = {family: [] for family in breakers.probing}
     if not candidates:
         return {}
     seen: set[str] = set()
@@ -38,19 +38,19 @@ def choose_probes(jobs: Sequence[Job], standings: Standings) -> dict[Family, Job
         seen.update(job.keys)
     return {
         family: random.choice(
-            [job for job in found if standings.of(family).probe_key not in job.keys] or found
+            [job for job in found if breakers.of(family).probe_key not in job.keys] or found
         )
         for family, found in candidates.items()
         if found
     }
 
 
-def admit(jobs: Sequence[Job], standings: Standings, probes: Mapping[Family, Job]) -> Admission:
+def admit(jobs: Sequence[Job], breakers: BreakerStates, probes: Mapping[Family, Job]) -> Admission:
     """Split ``jobs``, given in order, into those that may be sent and those that wait for their family or behind their key."""
     admission = Admission()
     blocked: set[str] = set()
     for job in jobs:
-        state = standings.of(job.family).state
+        state = breakers.of(job.family).phase
         if not blocked.isdisjoint(job.keys):
             reason = "key_waits"
         elif state == "closed" or probes.get(job.family) is job:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.storage.stored_job import Job
-from trackrelay.worker.track_api.request_builder import UnsendableDocument, segment_endpoint
+from trackrelay.worker.track_api.request_builder import UnsendableDocumentError, segment_endpoint
 
 #: One large integration caps a batch at so many operations; the published limit is in bytes.
 MAX_OPERATIONS = 1000
@@ -70,7 +70,7 @@ def route_of(job: Job) -> Route:
 def _segment_of(job: Job) -> str:
     try:
         return segment_endpoint(job.body)
-    except UnsendableDocument:
+    except UnsendableDocumentError:
         # Whoever builds its request says what is wrong with it; here it must not hold up all the others.
         return f"unsendable {job.id}"
 

@@ -33,10 +33,10 @@ Reason = Literal["outage", "rate_limited", "credentials", "region", "workspace",
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BreakerState:
     """How one breaker stands. ``probe``: the time is up and the caller holds the token of the one probe."""
 
-    state: Literal["closed", "open", "halted", "probe"]
+    phase: Literal["closed", "open", "halted", "probe"]
     reason: str = ""
     #: What a halted endpoint keeps answering.
     words: str = ""
@@ -52,39 +52,39 @@ class Standing:
     @property
     def may_try(self) -> bool:
         """Whether anything may be sent now, if only a probe."""
-        return self.state in ("closed", "probe") or self.wait_s <= 0
+        return self.phase in ("closed", "probe") or self.wait_s <= 0
 
 
-_CLOSED = Standing("closed")
+_CLOSED = BreakerState("closed")
 
 
 @dataclass(frozen=True, slots=True)
-class Standings:
+class BreakerStates:
     """How all breakers stood at one moment."""
 
     #: The breaker of credentials, region and workspace.
-    shared: Standing = _CLOSED
-    families: Mapping[Family, Standing] = field(default_factory=dict)
+    shared: BreakerState = _CLOSED
+    families: Mapping[Family, BreakerState] = field(default_factory=dict)
     #: Unix seconds by Redis' clock.
     now: float = 0.0
 
-    def of(self, family: Family) -> Standing:
+    def of(self, family: Family) -> BreakerState:
         """Return what holds for ``family``: its own breaker, unless the shared one stops everything."""
-        return self.shared if self.shared.state != "closed" else self.families.get(family, _CLOSED)
+        return self.shared if self.shared.phase != "closed" else self.families.get(family, _CLOSED)
 
     @property
-    def worst(self) -> Standing:
+    def worst(self) -> BreakerState:
         """The breaker that stops the most: the shared one, else one that is halted, else one that is open."""
         stopped = [
-            each for each in (self.shared, *self.families.values()) if each.state != "closed"
+            each for each in (self.shared, *self.families.values()) if each.phase != "closed"
         ]
-        return min(stopped, key=lambda each: each.state != "halted", default=self.shared)
+        return min(stopped, key=lambda each: each.phase != "halted", default=self.shared)
 
     @property
     def may_send(self) -> frozenset[Family]:
         """The families of which something may be sent now, if only a probe."""
         return frozenset(
-            family for family in ALL_FAMILIES if self.of(family).state in ("closed", "probe")
+            family for family in ALL_FAMILIES if self.of(family).phase in ("closed", "probe")
         )
 
     @property
@@ -96,7 +96,9 @@ class Standings:
     def probing(self) -> frozenset[Family]:
         """The families whose probe's token the caller holds."""
         return frozenset(
-            family for family, standing in self.families.items() if standing.state == "probe"
+            family
+            for family, breaker_state in self.families.items()
+            if breaker_state.phase == "probe"
         )
 
 
@@ -119,11 +121,11 @@ class Breaker:
     def __init__(self, client: redis.Redis, probe_s: float) -> None:
         self._client = client
         self._probe_ms = int(probe_s * 1000)
-        self._standing = client.register_script(lua_scripts.STANDING)
+        self._breaker_state = client.register_script(lua_scripts.BREAKER_STATES)
         self._success = client.register_script(lua_scripts.SUCCESS)
         self._failure = client.register_script(lua_scripts.FAILURE)
 
-    def standings(self, *, may_probe: Collection[Family] | None = ALL_FAMILIES) -> Standings:
+    def read_states(self, *, may_probe: Collection[Family] | None = ALL_FAMILIES) -> BreakerStates:
         """Return how things stand now; take the tokens of probes whose time has come.
 
         Args:
@@ -135,9 +137,11 @@ class Breaker:
             for family in Family
             for value in (family.value, "1" if family in (may_probe or ()) else "0")
         ]
-        now, *values = self._standing(args=[PREFIX, unique, self._probe_ms, *flags])
-        shared, *of_families = (_standing(values[at : at + 7]) for at in range(0, len(values), 7))
-        return Standings(shared, dict(zip(Family, of_families, strict=True)), now / 1000)
+        now, *values = self._breaker_state(args=[PREFIX, unique, self._probe_ms, *flags])
+        shared, *of_families = (
+            _breaker_state(values[at : at + 7]) for at in range(0, len(values), 7)
+        )
+        return BreakerStates(shared, dict(zip(Family, of_families, strict=True)), now / 1000)
 
     def probing(self, family: Family, key: str) -> None:
         """Note whose job the probe carries."""
@@ -222,9 +226,9 @@ def probe_now(client: redis.Redis) -> list[Family | None]:
     return [Family(name[1:].decode()) if name else None for name in found]
 
 
-def _standing(values: list[Any]) -> Standing:
+def _breaker_state(values: list[Any]) -> BreakerState:
     state, left, reason, words, probe_key, last_success, recovered = values
-    return Standing(
+    return BreakerState(
         _text(state),
         _text(reason),
         _text(words),

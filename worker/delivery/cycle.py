@@ -28,24 +28,32 @@ from trackrelay.worker.storage.stored_job import Job
 
 from .admission import admit
 from .batching import Packed, Wave, pack, unblocked
-from .breaker import Breaker, Standings
-from .intake import MAX_DELIVERIES, Decoder, crashed, drop_repeats, expired, keep_back
-from .outcomes import Delivered, Rejected, Result, Untried, blocked_keys, settlement_of, suspect
+from .breaker import Breaker, BreakerStates
+from .intake import MAX_DELIVERIES, Decoder, crashed, drop_duplicates, expired, partition_blocked
+from .outcomes import (
+    Deferred,
+    Delivered,
+    Rejected,
+    Result,
+    blocked_keys,
+    settlement_of,
+    shrink_batch,
+)
 from .sender import Sender
 from .settlement_log import log_settlement
-from .shard_queue import ALONE, HandedOut, Read, ShardQueue
+from .shard_queue import ALONE, Claimed, Read, ShardQueue
 
 log = structlog.get_logger("trackrelay.delivery")
 
 #: Jobs a round takes at the most.
-ROUND_JOBS = 1000
+MAX_CYCLE_JOBS = 1000
 #: A round's entries should not be more than this, whatever they hold.
-ROUND_BYTES = 2_000_000
+MAX_CYCLE_BYTES = 2_000_000
 #: After so long a round begins no further request; what is left waits in the backlog. A flood of v1 singles, or of requests that
 #: must follow one another for one key, would otherwise hold up all that comes behind it, and the shard's successor.
-ROUND_S = 2.0
+MAX_CYCLE_S = 2.0
 #: … and after so long none for what only v1 carries, a job at a time: live jobs wait for a round's end, and there is always a next one.
-SINGLES_S = 0.3
+MAX_SINGLES_S = 0.3
 #: So long a holder leaves the probes of a family to others after it found no job for one.
 PROBE_REST_S = 1.0
 
@@ -66,7 +74,7 @@ class Intake:
     lane: Lane
     jobs: list[Job] = field(default_factory=list)
     #: Which of ``jobs`` came out of the backlog.
-    handed: HandedOut = field(default_factory=HandedOut)
+    handed: Claimed = field(default_factory=Claimed)
     #: The stream entries that the others came in, to be acknowledged once everything is settled.
     read: Read = field(default_factory=Read)
     #: What became of jobs already, without sending: they are settled with the last wave.
@@ -131,15 +139,15 @@ class Delivery:
         """Take what ``lane`` has, and settle it. Returns whether there was anything.
 
         Raises:
-            LeaseLost, LeaseGone, FenceLostError: the shard is another worker's; whatever was in hand is its to settle.
+            LeaseLostError, LeaseLostError, FenceLostError: the shard is another worker's; whatever was in hand is its to settle.
         """
-        standings = self._sender.ask(self._breaker.standings(may_probe=self._may_probe(lane)))
+        breakers = self._sender.ask(self._breaker.read_states(may_probe=self._may_probe(lane)))
         try:
-            return self._round(lane, standings)
+            return self._round(lane, breakers)
         except BaseException:
             # The probe's token would stand until it expires, and nobody could find out that delivery is possible again.
             with suppress(RedisError):
-                self._sender.nothing_to_probe(standings)
+                self._sender.release_probes(breakers)
             raise
 
     def _may_probe(self, lane: Lane) -> frozenset[Family]:
@@ -150,19 +158,19 @@ class Delivery:
             family for family in ALL_FAMILIES if now > self._no_probe_until.get((lane, family), 0.0)
         )
 
-    def _round(self, lane: Lane, standings: Standings) -> bool:
-        intake = self._read(lane, standings)
+    def _round(self, lane: Lane, breakers: BreakerStates) -> bool:
+        intake = self._read(lane, breakers)
         if not intake.read.entries and not intake.jobs:
-            self._rest(lane, standings.probing)
-            self._sender.nothing_to_probe(standings)
+            self._rest(lane, breakers.probing)
+            self._sender.release_probes(breakers)
             return False
         failpoint("after_read")
-        waiting_keys = self._drop_repeats(intake, standings)
-        ready = self._keep_back(intake, waiting_keys, standings)
+        waiting_keys = self._drop_repeats(intake, breakers)
+        ready = self._keep_back(intake, waiting_keys, breakers)
         if ready and intake.was_unsettled:
             self._prove_writable()
         waves = pack(ready)
-        self._send_and_settle(waves, intake, standings)
+        self._send_and_settle(waves, intake, breakers)
         self._acknowledge(intake)
         return bool(ready or intake.read.entries or intake.aside)
 
@@ -175,43 +183,45 @@ class Delivery:
         with self._engine.begin() as connection:
             settlement.prove_writable(connection, self._holder)
 
-    def give_back(self) -> None:
+    def release_uncounted(self) -> None:
         """The round in hand ends here, but this process lives: that its entries were handed out is not counted against them."""
         if self._in_hand:
             with suppress(RedisError):
-                self._queue.give_back(self._in_hand.lane, self._in_hand.read, self._in_hand.handed)
+                self._queue.release_uncounted(
+                    self._in_hand.lane, self._in_hand.read, self._in_hand.handed
+                )
 
     # -- 1: the due backlog, then the stream; before anything new, what an earlier holder left pending
 
-    def _read(self, lane: Lane, standings: Standings) -> Intake:
+    def _read(self, lane: Lane, breakers: BreakerStates) -> Intake:
         state = self._lanes[lane]
         intake = Intake(lane)
         if state.pending:
-            read = self._queue.read(lane, ROUND_JOBS, ROUND_BYTES, pending=True)
+            read = self._queue.read(lane, MAX_CYCLE_JOBS, MAX_CYCLE_BYTES, pending=True)
             if read.entries:
                 self._take(read, intake)
                 return intake
             state.pending = False
-        may_send = standings.may_send
-        if standings.probing or not may_send <= state.families:
+        may_send = breakers.may_send
+        if breakers.probing or not may_send <= state.families:
             # A family may be tried again: what waits for it may stand below where the last look ended.
             state.has_due = True
             state.sweep.rewind()
         state.families = may_send
         if state.has_due and may_send:
-            self._look(intake, ROUND_JOBS // 2 if state.stream_has_work else ROUND_JOBS)
+            self._look(intake, MAX_CYCLE_JOBS // 2 if state.stream_has_work else MAX_CYCLE_JOBS)
             if intake.handed.deliveries:
                 # They came back from a holder that did not settle them: if it is they that kill, then nothing beside them.
                 return intake
         read = self._queue.read(
-            lane, max(1, ROUND_JOBS - len(intake.jobs)), ROUND_BYTES, pending=False
+            lane, max(1, MAX_CYCLE_JOBS - len(intake.jobs)), MAX_CYCLE_BYTES, pending=False
         )
         state.stream_has_work = bool(read.entries)
         self._take(read, intake)
         if state.has_due and may_send and not read.entries and not intake.jobs:
             # Look from the beginning once before leaving: something may be due below where the last look began.
             state.sweep.rewind()
-            self._look(intake, ROUND_JOBS)
+            self._look(intake, MAX_CYCLE_JOBS)
         return intake
 
     def _look(self, intake: Intake, most: int) -> None:
@@ -230,7 +240,7 @@ class Delivery:
 
     def _take_due(self, jobs: list[Job], intake: Intake) -> None:
         if jobs:
-            intake.handed = self._queue.hand_out(intake.lane, [job.id for job in jobs])
+            intake.handed = self._queue.claim_backlog(intake.lane, [job.id for job in jobs])
             intake.jobs = jobs[: len(intake.handed.jobs)]
             self._in_hand = intake
 
@@ -242,14 +252,12 @@ class Delivery:
         )
         intake.aside.dead += decoded.undecodable
         for entry in decoded.vanished:
-            log.warning(
-                "a stream entry was deleted by somebody else", shard=self._queue.shard, entry=entry
-            )
+            log.warning("stream_entry_deleted", shard=self._queue.shard, entry=entry)
         intake.jobs += decoded.jobs
 
     # -- 2: repeats: known to ledger, backlog or open dead letters, or twice in this read
 
-    def _drop_repeats(self, intake: Intake, standings: Standings) -> frozenset[str]:
+    def _drop_repeats(self, intake: Intake, breakers: BreakerStates) -> frozenset[str]:
         self._drop_delivered_replays(intake)
         fresh = [job for job in intake.jobs if not job.from_backlog]
         state = self._lanes[intake.lane]
@@ -266,7 +274,7 @@ class Delivery:
                     intake.lane,
                     ids,
                     keys,
-                    None if due_from is None else DueFilter(due_from, standings.may_send),
+                    None if due_from is None else DueFilter(due_from, breakers.may_send),
                 )
         except Exception as error:
             if not (intake.killed_its_workers and is_data_error(error)):
@@ -276,7 +284,7 @@ class Delivery:
         if due_from is not None and not stores.has_due:
             state.sweep.asked(due_from, began, time.monotonic())
         state.has_due = state.has_due or stores.has_due
-        intake.jobs = drop_repeats(intake.jobs, stores)
+        intake.jobs = drop_duplicates(intake.jobs, stores)
         return stores.waiting_keys
 
     def _drop_delivered_replays(self, intake: Intake) -> None:
@@ -291,70 +299,70 @@ class Delivery:
     # -- 3: what must wait: behind its key, for its second shard, or because delivery is impossible
 
     def _keep_back(
-        self, intake: Intake, waiting_keys: frozenset[str], standings: Standings
+        self, intake: Intake, waiting_keys: frozenset[str], breakers: BreakerStates
     ) -> list[Job]:
         if intake.killed_its_workers:
             intake.aside.dead += [crashed(job, intake.killed_its_workers) for job in intake.jobs]
-            self._sender.nothing_to_probe(standings)
+            self._sender.release_probes(breakers)
             return []
-        kept = keep_back(intake.jobs, waiting_keys)
+        kept = partition_blocked(intake.jobs, waiting_keys)
         intake.aside.waiting += kept.waiting
         if intake.must_part:
             # In the backlog each of them is handed out, and counted, by itself.
             intake.aside.waiting += [BacklogItem(job=job, reason="isolated") for job in kept.ready]
-            self._sender.nothing_to_probe(standings)
+            self._sender.release_probes(breakers)
             return []
-        if len(standings.may_send) < len(ALL_FAMILIES) or standings.probing:
-            probes = self._sender.choose_probes(kept.ready, standings)
-            self._rest(intake.lane, standings.probing - probes.keys())
-            admission = admit(kept.ready, standings, probes)
+        if len(breakers.may_send) < len(ALL_FAMILIES) or breakers.probing:
+            probes = self._sender.choose_probes(kept.ready, breakers)
+            self._rest(intake.lane, breakers.probing - probes.keys())
+            admission = admit(kept.ready, breakers, probes)
             intake.aside.waiting += admission.waiting
             kept.ready = admission.ready
-        young = self._drop_expired(kept.ready, intake, standings)
-        return [_suspected(job, standings) if job.failed_at else job for job in young]
+        young = self._drop_expired(kept.ready, intake, breakers)
+        return [_suspected(job, breakers) if job.failed_at else job for job in young]
 
-    def _drop_expired(self, ready: list[Job], intake: Intake, standings: Standings) -> list[Job]:
+    def _drop_expired(self, ready: list[Job], intake: Intake, breakers: BreakerStates) -> list[Job]:
         # Both servers must find a job too old: the clock of one of them may have jumped.
-        now = min(standings.now, self._clock.now())
+        now = min(breakers.now, self._clock.now())
         if not ready or now - min(job.age_from for job in ready) <= self._rules.max_age_s:
             return ready
 
-        def possible_since(job: Job) -> float | None:
-            standing = standings.of(job.family)
-            if standing.state != "closed" or not standing.recovered:
+        def delivery_resumed_at(job: Job) -> float | None:
+            breaker_state = breakers.of(job.family)
+            if breaker_state.phase != "closed" or not breaker_state.recovered:
                 return None
-            return max(self._takeover.family_resumed_at(job.family), standing.recovered)
+            return max(self._takeover.family_resumed_at(job.family), breaker_state.recovered)
 
-        young, dead = expired(ready, now, self._rules.max_age_s, possible_since)
+        young, dead = expired(ready, now, self._rules.max_age_s, delivery_resumed_at)
         intake.aside.dead += dead
         return young
 
     # -- 4 to 6: send wave by wave, and settle each in one commit
 
-    def _send_and_settle(self, waves: list[Wave], intake: Intake, standings: Standings) -> None:
+    def _send_and_settle(self, waves: list[Wave], intake: Intake, breakers: BreakerStates) -> None:
         order = {job.id: index for index, job in enumerate(intake.jobs)}
         began = time.monotonic()
         blocked: set[str] = set()
         results: list[Result] = []
         for index, wave in enumerate(waves[:-1]):
-            sent = self._send(wave, blocked, standings, began)
+            sent = self._send(wave, blocked, breakers, began)
             blocked |= blocked_keys(sent)
             results += sent
-            if time.monotonic() > began + ROUND_S:
+            if time.monotonic() > began + MAX_CYCLE_S:
                 return self._settle_the_rest(results, waves[index + 1 :], intake, order)
             # A wave of which nothing was tried needs no commit of its own: there can be a thousand of them.
-            if not all(isinstance(each, Untried) for each in sent):
+            if not all(isinstance(each, Deferred) for each in sent):
                 self._settle(self._settlement(results), order)
                 results = []
         # What was kept back may stand behind a job that fails in the last wave, so it is settled no sooner than that one.
-        results += self._send(waves[-1], blocked, standings, began) if waves else []
+        results += self._send(waves[-1], blocked, breakers, began) if waves else []
         self._settle_the_rest(results, [], intake, order)
 
     def _settle_the_rest(
         self, results: list[Result], unsent: list[Wave], intake: Intake, order: dict[str, int]
     ) -> None:
         results += [
-            Untried(job, "round_over") for wave in unsent for packed in wave for job in packed.jobs
+            Deferred(job, "round_over") for wave in unsent for packed in wave for job in packed.jobs
         ]
         last = self._settlement(results)
         last.delivered += intake.aside.delivered
@@ -363,25 +371,27 @@ class Delivery:
         self._settle(last, order)
 
     def _send(
-        self, wave: Wave, blocked: set[str], standings: Standings, began: float
+        self, wave: Wave, blocked: set[str], breakers: BreakerStates, began: float
     ) -> list[Result]:
         results: list[Result] = []
         requests: list[Packed] = []
         for packed in wave:
             packed.jobs, held = unblocked(packed.jobs, blocked)
-            results += [Untried(job, "key_waits") for job in held]
+            results += [Deferred(job, "key_waits") for job in held]
             if packed.jobs:
                 requests.append(packed)
-        return results + self._send_side_by_side(requests, standings, began)
+        return results + self._send_side_by_side(requests, breakers, began)
 
     def _send_side_by_side(
-        self, requests: Sequence[Packed], standings: Standings, began: float
+        self, requests: Sequence[Packed], breakers: BreakerStates, began: float
     ) -> list[Result]:
         def send(packed: Packed) -> list[Result]:
-            if time.monotonic() > began + (SINGLES_S if packed.route == "single" else ROUND_S):
-                return [Untried(job, "round_over") for job in packed.jobs]
+            if time.monotonic() > began + (
+                MAX_SINGLES_S if packed.route == "single" else MAX_CYCLE_S
+            ):
+                return [Deferred(job, "round_over") for job in packed.jobs]
             return self._sender.send(
-                packed, self._queue.shard, self._queue.token, standings.of(packed.family)
+                packed, self._queue.shard, self._queue.token, breakers.of(packed.family)
             )
 
         if len(requests) <= 1:
@@ -442,9 +452,9 @@ class Delivery:
         failpoint("after_acknowledge")
 
 
-def _suspected(job: Job, standings: Standings) -> Job:
-    standing = standings.of(job.family)
-    return suspect(job, standing.last_success) if standing.state == "closed" else job
+def _suspected(job: Job, breakers: BreakerStates) -> Job:
+    breaker_state = breakers.of(job.family)
+    return shrink_batch(job, breaker_state.last_success) if breaker_state.phase == "closed" else job
 
 
 def _in_this_thread(call: Callable[[Packed], list[Result]], packed: Packed) -> Future[list[Result]]:

@@ -15,17 +15,17 @@ from trackrelay.worker.storage import shards
 from trackrelay.worker.storage.scan_cursor import ScanCursor
 from trackrelay.worker.storage.stored_job import Job
 
-from .breaker import Breaker, Standing, Standings
+from .breaker import Breaker, BreakerState, BreakerStates
 from .cycle import Delivery, Rules
 from .intake import Decoder
 from .sender import Sender
-from .shard_queue import LEASE_MS, LeaseLost, ShardQueue
+from .shard_queue import LEASE_MS, LeaseLostError, ShardQueue
 
 # ARGV: prefix, shard, claim, milliseconds. Claims a shard that workers may not claim now.
 _CLAIM = "return redis.call('SET', ARGV[1] .. ARGV[2] .. ':lease', ARGV[3], 'NX', 'PX', ARGV[4]) and 1 or 0"
 
 
-def empty(
+def drain_to_backlog(
     shard: int,
     client: redis.Redis,
     engine: sa.Engine,
@@ -39,12 +39,12 @@ def empty(
         renew: called after each round.
 
     Raises:
-        LeaseLost, FenceLostError: it took too long, or a worker holds the shard; what was in hand is still in the stream.
-        NewerFormat: an entry is of a newer format.
+        LeaseLostError, FenceLostError: it took too long, or a worker holds the shard; what was in hand is still in the stream.
+        NewerFormatError: an entry is of a newer format.
     """
     queue = _ShardToEmpty(client, shard)
     if not queue.claim():
-        raise LeaseLost(f"shard {shard} is held by somebody")
+        raise LeaseLostError(f"shard {shard} is held by somebody")
     try:
         delivery = _hold(queue, engine, decoder, rules)
         for lane in LANES:
@@ -61,7 +61,7 @@ def _hold(queue: _ShardToEmpty, engine: sa.Engine, decoder: Decoder, rules: Rule
     with engine.begin() as connection:
         shards.lock(connection, [queue.shard])
         if not queue.claimed():
-            raise LeaseLost(f"shard {queue.shard}")
+            raise LeaseLostError(f"shard {queue.shard}")
         takeover = shards.take_over(connection, queue.shard, queue.claim_id)
     queue.take(takeover.fence)
     return Delivery(
@@ -91,9 +91,9 @@ class _Shut(Breaker):
     def __init__(self) -> None:
         return
 
-    def standings(self, *, may_probe: Collection[Family] | None = ALL_FAMILIES) -> Standings:
+    def read_states(self, *, may_probe: Collection[Family] | None = ALL_FAMILIES) -> BreakerStates:
         """Open, for good."""
-        return Standings(shared=Standing("open", wait_s=float("inf")))
+        return BreakerStates(shared=BreakerState("open", wait_s=float("inf")))
 
 
 class _SendsNothing(Sender):
@@ -102,15 +102,15 @@ class _SendsNothing(Sender):
     def __init__(self) -> None:
         return
 
-    def ask(self, standings: Standings) -> Standings:
+    def ask(self, breakers: BreakerStates) -> BreakerStates:
         """Nobody is asked."""
-        return standings
+        return breakers
 
-    def choose_probes(self, ready: Sequence[Job], standings: Standings) -> dict[Family, Job]:
+    def choose_probes(self, ready: Sequence[Job], breakers: BreakerStates) -> dict[Family, Job]:
         """Nothing is sent, a probe neither."""
         return {}
 
-    def nothing_to_probe(self, standings: Standings) -> None:
+    def release_probes(self, breakers: BreakerStates) -> None:
         """There never is anything."""
 
 

@@ -43,7 +43,7 @@ MAX_RAW_BYTES = 1_000_000
 MAX_ERROR = 300
 
 
-class NewerFormat(Exception):
+class NewerFormatError(Exception):
     """The stream holds an entry of a format this version does not know: only a newer worker may touch it."""
 
 
@@ -89,7 +89,7 @@ class Decoder:
                 its time to what comes after it: an identify with a later timestamp would win over those for as long.
 
         Raises:
-            NewerFormat: an entry is of a newer format; none of the read is to be touched.
+            NewerFormatError: an entry is of a newer format; none of the read is to be touched.
         """
         decoded = Decoded()
         for entry in entries:
@@ -104,7 +104,7 @@ class Decoder:
                 latest = now + MAX_AHEAD_S
                 place = _Place(shard, lane, entry.id, min(entry.at, latest), latest)
                 jobs = [self._job(each, place) for each in wire]
-            except NewerFormat:
+            except NewerFormatError:
                 raise
             except Exception as error:
                 # Of whatever type: raised, it would stop the shard for good, as the entry would be the first to be read again.
@@ -126,7 +126,7 @@ class Decoder:
                 f"a format of {len(version):,} digits; none has more than {MAX_VERSION_DIGITS}"
             )
         if int(version) > FORMAT_VERSION:
-            raise NewerFormat(
+            raise NewerFormatError(
                 f"shard {shard}, {lane}: entry {entry.id} has format {int(version)}, this worker knows up to "
                 f"{FORMAT_VERSION}: upgrade the workers; the shard waits"
             )
@@ -227,7 +227,7 @@ def stamped(body: bytes, timestamp: int) -> bytes:
     return b'%s%s"timestamp":%d}' % (head, b"" if head.endswith(b"{") else b",", timestamp)
 
 
-def drop_repeats(jobs: Sequence[Job], known: DuplicateCheck) -> list[Job]:
+def drop_duplicates(jobs: Sequence[Job], known: DuplicateCheck) -> list[Job]:
     """Those jobs that the stores do not know, each once: the first wins. Jobs out of the backlog are known by nature."""
     seen: set[str] = set()
     fresh = []
@@ -240,20 +240,20 @@ def drop_repeats(jobs: Sequence[Job], known: DuplicateCheck) -> list[Job]:
 
 
 @dataclass(slots=True)
-class Sorted:
+class Partition:
     """Which jobs may be tried now, and which may not."""
 
     ready: list[Job] = field(default_factory=list)
     waiting: list[BacklogItem] = field(default_factory=list)
 
 
-def keep_back(jobs: Sequence[Job], waiting_keys: Iterable[str]) -> Sorted:
+def partition_blocked(jobs: Sequence[Job], waiting_keys: Iterable[str]) -> Partition:
     """Keep back the jobs whose key waits: behind an earlier job in the backlog, or behind one kept back just now.
 
     A merge, and a job whose keys are in two shards, always goes through the backlog: there it is due when it is first for
     both of its keys. ``jobs`` are in order, those out of the backlog first.
     """
-    result = Sorted()
+    result = Partition()
     blocked = set(waiting_keys)
     for job in jobs:
         if job.from_backlog:
@@ -277,7 +277,10 @@ def crashed(job: Job, deliveries: int) -> NewDeadLetter:
 
 
 def expired(
-    jobs: Sequence[Job], now: float, max_age_s: float, possible_since: Callable[[Job], float | None]
+    jobs: Sequence[Job],
+    now: float,
+    max_age_s: float,
+    delivery_resumed_at: Callable[[Job], float | None],
 ) -> tuple[list[Job], list[NewDeadLetter]]:
     """Split ``jobs`` in those that may still be delivered and those that are too old.
 
@@ -285,13 +288,13 @@ def expired(
 
     Args:
         now: unix seconds by the clock of a server, never by a worker's own.
-        possible_since: since when a job's delivery has been possible, in unix seconds; None if that is not known, and then it
+        delivery_resumed_at: since when a job's delivery has been possible, in unix seconds; None if that is not known, and then it
             does not expire.
     """
     young: list[Job] = []
     deaths: list[NewDeadLetter] = []
     for job in jobs:
-        since = possible_since(job)
+        since = delivery_resumed_at(job)
         age = now - max(job.age_from, since) if since is not None else 0.0
         if age <= max_age_s:
             young.append(job)

@@ -15,13 +15,12 @@ from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import hash_secret, shards
 from trackrelay.worker.storage.hash_secret import HashSecretChangedError
-from trackrelay.worker.storage.shards import FenceLostError, Takeover
+from trackrelay.worker.storage.shards import ShardLostError, Takeover
 from trackrelay.worker.storage.storable_jobs import is_data_error
 
 from .cycle import Delivery
-from .intake import NewerFormat
-from .rate_limiter import LeaseGone
-from .shard_queue import LeaseLost, ShardQueue
+from .intake import NewerFormatError
+from .shard_queue import LeaseLostError, ShardQueue
 from .workspace_guard import note_refusal
 
 log = structlog.get_logger("trackrelay.delivery")
@@ -29,12 +28,11 @@ log = structlog.get_logger("trackrelay.delivery")
 #: A holder wakes a successor and leaves after this time, so that shards without a holder come first.
 SLICE_S = 5.0
 
-_LOST = (LeaseLost, LeaseGone, FenceLostError)
 #: Redis or Postgres failed: the entries in hand have nothing to do with it, unless it is they that Postgres does not take.
 _OUR_STORES = (RedisError, SQLAlchemyError, OSError)
 
 
-def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
+def run_shard(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
     """Deliver what ``shard`` has, unless somebody else is at it."""
     queue = ShardQueue(resources.redis, shard)
     if not queue.claim():
@@ -44,13 +42,13 @@ def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
         return
     try:
         _deliver(delivery, queue, slice_s)
-    except _LOST as lost:
-        log.warning("shard lost", shard=shard, why=str(lost) or type(lost).__name__)
-        delivery.give_back()
+    except ShardLostError as lost:
+        log.warning("shard_lost", shard=shard, why=str(lost) or type(lost).__name__)
+        delivery.release_uncounted()
         queue.leave("quiet")
-    except NewerFormat as newer:
+    except NewerFormatError as newer:
         _say_once(str(newer))
-        delivery.give_back()
+        delivery.release_uncounted()
         # Until the upgrade nobody may deliver what is in there: that time is not age.
         with resources.engine.begin() as connection:
             shards.mark_delivery_resumed(connection)
@@ -58,14 +56,14 @@ def hold(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
     except BaseException as error:
         # Whatever it was, the successor begins with what is pending. It is not called at once: the cause may still be there.
         if isinstance(error, _OUR_STORES) and not is_data_error(error):
-            delivery.give_back()
+            delivery.release_uncounted()
         queue.leave("quiet")
         raise
 
 
 @lru_cache(maxsize=256)
 def _say_once(message: str) -> None:
-    log.error("shard halted", message=message)
+    log.error("shard_halted", message=message)
 
 
 def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
@@ -85,7 +83,7 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
         return None
     try:
         count = queue.take(takeover.fence)
-    except LeaseLost:
+    except LeaseLostError:
         return None
     if count != takeover.shards:
         # The tick says so: delivered under another number of shards, jobs would lose their order.
@@ -117,7 +115,8 @@ def _may_hash(takeover: Takeover, resources: Resources) -> bool:
         return False
     if changed:
         log.warning(
-            "the secret that keys are hashed with was changed; earlier ledger rows are not found by email any more"
+            "key_hash_secret_changed",
+            message="ledger rows written before are no longer found by email",
         )
     # A change passes every holder, this one too.
     return not changed

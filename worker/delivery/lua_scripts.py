@@ -289,7 +289,7 @@ return {was_closed and 'opened' or 'open', last_success, until_ms - now, now}
 # Answers flatly: the time, then for each breaker its state, milliseconds left, reason, words, the last probe's key, when anything
 # succeeded last, and when it recovered last.
 # ARGV: prefix, unique or '', milliseconds a probe may take, then for each family its name and 1 if its probe may be taken
-STANDING = """
+BREAKER_STATES = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer = {now}

@@ -54,7 +54,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Untried:
+class Deferred:
     """Not sent: the breaker is open, delivery is halted, or the lease was too short."""
 
     job: Job
@@ -62,15 +62,15 @@ class Untried:
     message: str = ""
 
 
-Result = Delivered | Rejected | Failed | Untried
+Result = Delivered | Rejected | Failed | Deferred
 
 
 def blocked_keys(results: Sequence[Result]) -> set[str]:
     """The keys whose order would break if anything more were sent for them in this read."""
-    return {key for each in results if isinstance(each, Failed | Untried) for key in each.job.keys}
+    return {key for each in results if isinstance(each, Failed | Deferred) for key in each.job.keys}
 
 
-def suspect(job: Job, last_success: float) -> Job:
+def shrink_batch(job: Job, last_success: float) -> Job:
     """The job with the batch size its next request may have: half of the failed one's, if anybody succeeded since."""
     if job.failed_at and last_success > job.failed_at and job.max_batch > 1:
         return job.with_(max_batch=math.ceil(job.max_batch / 2))
@@ -94,7 +94,7 @@ def settlement_of(
                 settlement.delivered.append(job)
             case Rejected(job, refusal):
                 settlement.dead.append(_rejected(job, refusal, now))
-            case Untried(job, reason, message):
+            case Deferred(job, reason, message):
                 if not job.from_backlog:
                     settlement.waiting.append(
                         BacklogItem(job=job, reason=reason, error=message or None)

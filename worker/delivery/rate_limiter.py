@@ -12,6 +12,7 @@ from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.endpoint_families import Family
 
 from . import lua_scripts
+from .shard_queue import LeaseLostError
 
 #: A request must leave within so many seconds of its permission.
 GRACE_S = 2.0
@@ -21,12 +22,8 @@ MAX_WAIT_S = 5.0
 Weight = Literal["batch", "single"]
 
 
-class Closed(Exception):
-    """Nothing may be sent now: the breaker opened, or the budget is spent for longer than it is worth waiting."""
-
-
-class LeaseGone(Exception):
-    """The shard is another holder's."""
+class SendingBlockedError(Exception):
+    """Nothing may be sent now: the breaker is open, or the request budget is spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class Permit:
     send_until: float
 
 
-class Pace:
+class RateLimiter:
     """One request budget for the whole fleet, asked for one shard's holder."""
 
     def __init__(
@@ -57,8 +54,8 @@ class Pace:
             family: of the request's endpoint; its breaker must be closed, unless this is the probe.
 
         Raises:
-            LeaseGone: the lease was lost meanwhile.
-            Closed: the breaker is open, or the wait would be too long.
+            LeaseLostError: the lease was lost meanwhile.
+            SendingBlockedError: the breaker is open, or the wait would be too long.
         """
         give_up = time.monotonic() + MAX_WAIT_S
         while True:
@@ -79,14 +76,14 @@ class Pace:
                     # The lease began to run when Redis was asked, not when it answered.
                     return Permit(asked_at + GRACE_S)
                 case b"lost":
-                    raise LeaseGone(f"shard {shard}")
+                    raise LeaseLostError(f"shard {shard}")
                 case b"closed":
-                    raise Closed("the breaker is open")
+                    raise SendingBlockedError("the breaker is open")
             left_s = give_up - time.monotonic()
             if answer[1] / 1000 > left_s:
                 # Given up at once, a holder would come back at once, and again.
                 time.sleep(max(0.0, left_s))
-                raise Closed("the request budget is spent")
+                raise SendingBlockedError("the request budget is spent")
             time.sleep(answer[1] / 1000)
 
     def slow_down(self) -> None:

@@ -13,6 +13,7 @@ from trackrelay.queue.append import MAX_WAKEUPS, WAKEUP_MS, deliver_message
 from trackrelay.queue.coalescing import ENTRY_JOBS
 from trackrelay.queue.redis_keys import PREFIX, QUEUE_KEY, Lane, handed_out, lease, more, stream
 from trackrelay.worker.storage.replay_positions import entry_number
+from trackrelay.worker.storage.shards import ShardLostError
 from trackrelay.worker.storage.storable_jobs import MAX_MS
 
 from . import lua_scripts
@@ -27,8 +28,8 @@ UNABLE_MS = 3_000
 HANDED_MS = 86_400_000
 
 
-class LeaseLost(Exception):
-    """Another worker holds the shard, or nobody does any more."""
+class LeaseLostError(ShardLostError):
+    """The lease in Redis expired, or another worker holds it."""
 
 
 class RawEntry(NamedTuple):
@@ -65,7 +66,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOut:
+class Claimed:
     """Jobs out of the backlog that a holder has in hand."""
 
     jobs: tuple[str, ...] = ()
@@ -94,7 +95,7 @@ class ShardQueue:
         """Turn the claim into a lease under the number Postgres gave; returns how many shards the queue has.
 
         Raises:
-            LeaseLost: the claim ran out meanwhile.
+            LeaseLostError: the claim ran out meanwhile.
         """
         self.fence = fence
         self.token = f"{fence}:{self.claim_id}"
@@ -102,7 +103,7 @@ class ShardQueue:
             self._run(lua_scripts.TAKE, self.claim_id, self.token, LEASE_MS, lua_scripts.GROUP)
         )
         if shards < 0:
-            raise LeaseLost(f"shard {self.shard}")
+            raise LeaseLostError(f"shard {self.shard}")
         return shards
 
     def drop_claim(self, *, unable: bool = False) -> None:
@@ -121,31 +122,31 @@ class ShardQueue:
         """Read entries, new ones or those an earlier holder left: of up to ``jobs`` jobs, of ``size_bytes`` bytes or hardly more.
 
         Raises:
-            LeaseLost: the lease is not ours any more; nothing was read.
+            LeaseLostError: the lease is not ours any more; nothing was read.
         """
         answer: Any = self._run(
             lua_scripts.READ, self.token, LEASE_MS, WAKEUP_MS, lane, jobs, size_bytes, ENTRY_JOBS if lane == "bulk" else 1,
             "pending" if pending else "new", lua_scripts.GROUP, lua_scripts.CONSUMER,
         )  # fmt: skip
         if answer[0] == b"lost":
-            raise LeaseLost(f"shard {self.shard}")
+            raise LeaseLostError(f"shard {self.shard}")
         found = zip(answer[2::4], answer[3::4], answer[4::4], answer[5::4], strict=True)
         return Read([_entry(name.decode(), *values) for name, *values in found], int(answer[1]))
 
-    def hand_out(self, lane: Lane, jobs: Sequence[str]) -> HandedOut:
+    def claim_backlog(self, lane: Lane, jobs: Sequence[str]) -> Claimed:
         """Note that jobs of the lane's backlog, given in order, are in hand now: all of them, or the first few.
 
         Raises:
-            LeaseLost: the lease is not ours any more; nothing was noted.
+            LeaseLostError: the lease is not ours any more; nothing was noted.
         """
         count, deliveries, most = self._run(
             lua_scripts.HAND_OUT, self.token, LEASE_MS, lane, HANDED_MS, *jobs
         )
         if count < 0:
-            raise LeaseLost(f"shard {self.shard}")
-        return HandedOut(tuple(jobs[:count]), deliveries, most)
+            raise LeaseLostError(f"shard {self.shard}")
+        return Claimed(tuple(jobs[:count]), deliveries, most)
 
-    def give_back(self, lane: Lane, read: Read, handed: HandedOut) -> None:
+    def release_uncounted(self, lane: Lane, read: Read, handed: Claimed) -> None:
         """Not count a hand-out as one that killed its holder: it gave up alive.
 
         The next may well get fewer: perhaps Postgres is too slow for so many while the lease lasts.

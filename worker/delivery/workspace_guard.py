@@ -19,7 +19,7 @@ from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.maintenance.heartbeat_keys import REFUSING_KEY
 from trackrelay.worker.track_api.region import Verdict
 
-from .rate_limiter import Closed
+from .rate_limiter import SendingBlockedError
 
 #: How often credentials that are not known to be good are asked about again, seconds.
 AGAIN_S = 5.0
@@ -34,7 +34,7 @@ _GOOD = Verdict()
 Pair = tuple[str, str]
 
 
-class WrongWorkspaceError(Closed):
+class WrongWorkspaceError(SendingBlockedError):
     """The credentials do not belong to the workspace that the setting names; nothing was sent."""
 
 

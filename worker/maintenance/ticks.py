@@ -39,7 +39,7 @@ def wake_forgotten_shards(resources: Resources) -> list[int]:
         return []
     with resources.engine.begin() as connection:
         shards.record_heartbeat(connection)
-        families = resources.breaker.standings(may_probe=None).may_try
+        families = resources.breaker.read_states(may_probe=None).may_try
         to_try = (
             _with_something_due(connection, resources, config.shards, families)
             if families

@@ -23,10 +23,10 @@ from trackrelay.operations.keys import shard_of
 from trackrelay.operations.validation import check
 from trackrelay.queue.redis_keys import CONFIG, MOVING, PREFIX, lease
 from trackrelay.worker.delivery.cycle import Rules
-from trackrelay.worker.delivery.drain_to_backlog import empty
-from trackrelay.worker.delivery.intake import Decoder, NewerFormat
+from trackrelay.worker.delivery.drain_to_backlog import drain_to_backlog
+from trackrelay.worker.delivery.intake import Decoder, NewerFormatError
 from trackrelay.worker.delivery.rate_limiter import GRACE_S
-from trackrelay.worker.delivery.shard_queue import LEASE_MS, LeaseLost, wake_shard
+from trackrelay.worker.delivery.shard_queue import LEASE_MS, LeaseLostError, wake_shard
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage import incident_log, queue_record, shards
@@ -247,7 +247,7 @@ class Resharder:
         for shard in range(before):
             self._renew(what, milliseconds)
             try:
-                empty(
+                drain_to_backlog(
                     shard,
                     self._client,
                     self._engine,
@@ -255,13 +255,13 @@ class Resharder:
                     self._rules,
                     lambda: self._renew(what, milliseconds),
                 )
-            except (LeaseLost, FenceLostError) as lost:
+            except (LeaseLostError, FenceLostError) as lost:
                 # Nothing that was in hand is settled twice, and the next pass takes it up.
                 self._say(
                     f"shard {shard} took too long, and is begun again ({type(lost).__name__})"
                 )
                 time.sleep(_POLL_S)
-            except NewerFormat as newer:
+            except NewerFormatError as newer:
                 raise ReshardError(str(newer)) from None
 
     @property

@@ -249,7 +249,7 @@ class Relay:
         with self._stores.begin() as connection:
             dead_letters.insert_new(connection, deaths)
         self._rows.delete([row.id])
-        log.warning("dead letter", job=row.job_id, reason="invalid", row=row.id)
+        log.warning("dead_letter", job=row.job_id, reason="invalid", row=row.id)
         return True
 
     def _bury(self, row: Row, error: str) -> None:
@@ -257,7 +257,7 @@ class Relay:
         with self._stores.begin() as connection:
             dead_letters.insert(connection, [death])
         self._rows.delete([row.id])
-        log.warning("dead letter", job=death.job.id, reason="undecodable", row=row.id)
+        log.warning("dead_letter", job=death.job.id, reason="undecodable", row=row.id)
 
     # -- rows whose jobs have arrived
 

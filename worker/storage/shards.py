@@ -62,7 +62,11 @@ _EXTENT = sa.text(
 _PAUSED = sa.text("SELECT shard FROM trackrelay_shards WHERE paused_at IS NOT NULL")
 
 
-class FenceLostError(Exception):
+class ShardLostError(Exception):
+    """The shard is not this holder's any more: its successor settles what this holder has read."""
+
+
+class FenceLostError(ShardLostError):
     """Another worker holds the shard now: whatever this one has in hand is the other's to settle."""
 
 
@@ -81,13 +85,15 @@ class Takeover:
     #: Of the secret that stored keys are hashed with; None: no worker has run yet.
     fingerprint: str | None
     #: Unix seconds: the last moment at which delivery became possible again, for all families and for single ones.
-    possible_since: Mapping[str, float]
+    delivery_resumed_at: Mapping[str, float]
     #: Unix seconds by Postgres' clock when the shard was taken over.
     now: float
 
     def family_resumed_at(self, family: Family) -> float:
         """Return the last moment at which delivery of ``family`` became possible again, in unix seconds."""
-        return max(self.possible_since.get(name, 0.0) for name in (_STATE, f"{_STATE}:{family}"))
+        return max(
+            self.delivery_resumed_at.get(name, 0.0) for name in (_STATE, f"{_STATE}:{family}")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +116,11 @@ def take_over(connection: sa.Connection, shard: int, holder: str | None = None) 
     row = connection.execute(_TAKE_OVER, {"shard": shard, "holder": holder}).one_or_none()
     if row is None:
         raise ShardMissingError(f"the database knows no shard {shard}: run `trackrelay migrate`")
-    possible_since = {name: float(at) for name, at in (row.possible_since or {}).items()}
+    resumed_at = {name: float(at) for name, at in (row.possible_since or {}).items()}
     if row.unseen_s is None or row.unseen_s > HEARTBEAT_S:
         record_heartbeat(connection)
-        possible_since[_STATE] = float(connection.execute(_POSSIBLE_SINCE).scalar() or 0)
-    return Takeover(
-        row.fence, row.paused, row.shards, row.fingerprint, possible_since, float(row.now)
-    )
+        resumed_at[_STATE] = float(connection.execute(_POSSIBLE_SINCE).scalar() or 0)
+    return Takeover(row.fence, row.paused, row.shards, row.fingerprint, resumed_at, float(row.now))
 
 
 def record_heartbeat(connection: sa.Connection) -> None:

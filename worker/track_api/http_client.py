@@ -31,7 +31,7 @@ POOL_SIZE = 32
 _now = threading.local()
 
 
-class TooLate(Exception):
+class TooLateError(Exception):
     """The moment until which the request might have been sent has passed; it was not sent."""
 
 
@@ -143,7 +143,7 @@ class _Watched:
                 self.connect()  # type: ignore[attr-defined]
             call.uses(self.sock)
             if time.monotonic() > call.send_until:
-                raise TooLate
+                raise TooLateError
         super().putrequest(*args, **kwargs)  # type: ignore[misc]
 
 
@@ -205,7 +205,7 @@ class TrackApi:
         """Send ``request`` unless ``send_until`` (``time.monotonic()``) has passed when the connection stands.
 
         Raises:
-            TooLate: it has; nothing was sent.
+            TooLateError: it has; nothing was sent.
         """
         return self._call("POST", request.path, request.body, send_until)
 
@@ -225,7 +225,7 @@ class TrackApi:
         _now.call = call
         try:
             return self._exchange(method, path, body, call)
-        except TooLate:
+        except TooLateError:
             raise
         except Exception as error:
             # Of whatever type: a server can make the libraries raise more than they document, and nothing usable came back.

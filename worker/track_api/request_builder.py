@@ -34,7 +34,7 @@ class Request:
     size: int
 
 
-class UnsendableDocument(Exception):
+class UnsendableDocumentError(Exception):
     """A document that fits no request: it was changed behind the checks, or written by another version."""
 
 
@@ -49,7 +49,7 @@ def segment_endpoint(body: bytes) -> str:
     """Return the path and query of a segment operation: those with the same one can be gathered in one request.
 
     Raises:
-        UnsendableDocument: it names no segment, no person or nothing to do.
+        UnsendableDocumentError: it names no segment, no person or nothing to do.
     """
     return _segment_member(body)[0]
 
@@ -58,7 +58,7 @@ def segment(bodies: Sequence[bytes]) -> Request:
     """Return segment operations with the same endpoint in one request of up to 1,000 ids.
 
     Raises:
-        UnsendableDocument: one of them names no segment, no person or nothing to do.
+        UnsendableDocumentError: one of them names no segment, no person or nothing to do.
     """
     members = [_segment_member(body) for body in bodies]
     return Request(
@@ -73,7 +73,7 @@ def _segment_member(body: bytes) -> tuple[str, str]:
         verb = {"add": "add_customers", "remove": "remove_customers"}[document["action"]]
         path = f"/api/v1/segments/{_segment(document)}/{verb}?{urlencode({'id_type': kind})}"
     except _NOT_A_DOCUMENT as error:
-        raise UnsendableDocument(f"it names no segment or person: {_brief(error)}") from None
+        raise UnsendableDocumentError(f"it names no segment or person: {_brief(error)}") from None
     return path, value
 
 
@@ -81,13 +81,15 @@ def single(operation: str, body: bytes) -> Request:
     """Return the v1 request for one operation that v2 cannot carry.
 
     Raises:
-        UnsendableDocument: no v1 endpoint takes it.
+        UnsendableDocumentError: no v1 endpoint takes it.
     """
     try:
         path, payload = _SINGLES[BY_NAME[operation].v1_request](decode_json(body))
         return Request("v1", path, msgspec.json.encode(payload), 1)
     except _NOT_A_DOCUMENT as error:
-        raise UnsendableDocument(f"{operation[:100]} has no v1 request: {_brief(error)}") from None
+        raise UnsendableDocumentError(
+            f"{operation[:100]} has no v1 request: {_brief(error)}"
+        ) from None
 
 
 #: What the functions below raise for a document of another shape.

@@ -85,7 +85,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Denied:
+class AuthRejected:
     """Credentials, permissions or the address: 401, 403, 3xx. The region endpoint knows whose problem it is."""
 
     status: int
@@ -93,7 +93,7 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
-class Troubled:
+class EndpointFailure:
     """The endpoint's problem."""
 
     error: str
@@ -107,7 +107,7 @@ class Troubled:
         return self.status == 429
 
 
-Meaning = Accepted | Refused | Denied | Troubled
+Classification = Accepted | Refused | AuthRejected | EndpointFailure
 
 #: A Retry-After that comes with anything but the API's documented errors, such as a proxy's page, is believed up to so many seconds.
 MAX_FOREIGN_RETRY_AFTER_S = 300.0
@@ -118,13 +118,13 @@ _REFUSALS_OF_BATCH = {400, 413}
 _BODILESS = ("/api/v1/metrics", "/unsubscribe/")
 
 
-def meaning(request: Request, answer: Answer | NoAnswer) -> Meaning:
+def classify_response(request: Request, answer: Answer | NoAnswer) -> Classification:
     """What ``answer`` to ``request`` means."""
     if isinstance(answer, NoAnswer):
-        return Troubled(answer.error)
+        return EndpointFailure(answer.error)
     status = answer.status
     if status in (401, 403) or 300 <= status < 400:
-        return Denied(status, _said(answer))
+        return AuthRejected(status, _said(answer))
     if status == 207 and request.kind == "batch":
         return _partly_accepted(request, answer)
     if _is_success(request, answer):
@@ -135,7 +135,7 @@ def meaning(request: Request, answer: Answer | NoAnswer) -> Meaning:
     wait_s = retry_after_s(answer.retry_after, answer.date)
     if wait_s is not None and _refusal(answer) is None:
         wait_s = min(wait_s, MAX_FOREIGN_RETRY_AFTER_S)
-    return Troubled(_said(answer), status, wait_s)
+    return EndpointFailure(_said(answer), status, wait_s)
 
 
 def retry_after_s(header: str | None, date: str | None = None) -> float | None:
@@ -174,11 +174,11 @@ def _is_success(request: Request, answer: Answer) -> bool:
     return isinstance(_json(answer.body), dict)
 
 
-def _partly_accepted(request: Request, answer: Answer) -> Meaning:
+def _partly_accepted(request: Request, answer: Answer) -> Classification:
     document = _json(answer.body)
     errors = document.get("errors") if isinstance(document, dict) else None
     if not isinstance(errors, list):
-        return Troubled(f"207 without errors: {_said(answer)}", 207)
+        return EndpointFailure(f"207 without errors: {_said(answer)}", 207)
     found: dict[int, list[Mapping[str, Any]]] = {}
     for error in errors:
         index = error.get("batch_index") if isinstance(error, dict) else None
@@ -186,7 +186,7 @@ def _partly_accepted(request: Request, answer: Answer) -> Meaning:
             shown = (
                 f"{index:,}" if type(index) is int and abs(index) < 1e15 else type(index).__name__
             )
-            return Troubled(
+            return EndpointFailure(
                 f"207 with an index that makes no sense: {shown} of {request.size:,}", 207
             )
         found.setdefault(index, []).append(error)

@@ -49,13 +49,13 @@ def only_complaint(worker: WorkerProcess) -> dict[str, Any]:
     [
         pytest.param(
             {"CUSTOMERIO_TRACK_API_KEY": "app-key"},
-            "delivery halted",
+            "delivery_halted",
             ["refuses the credentials (401)", "This may be an App API key"],
             id="wrong key",
         ),
         pytest.param(
             {"CUSTOMERIO_SITE_ID": "", "CUSTOMERIO_TRACK_API_KEY": ""},
-            "delivery halted",
+            "delivery_halted",
             [
                 "CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY are not set: in Customer.io, Settings →"
             ],
@@ -63,13 +63,13 @@ def only_complaint(worker: WorkerProcess) -> dict[str, Any]:
         ),
         pytest.param(
             {"CUSTOMERIO_TRACK_API_KEY": " "},
-            "delivery halted",
+            "delivery_halted",
             ["CUSTOMERIO_TRACK_API_KEY is not set: in Customer.io, Settings →"],
             id="empty key",
         ),
         pytest.param(
             {"TRACKRELAY_ENVIRONMENT_ID": "999"},
-            "delivery halted",
+            "delivery_halted",
             ["the credentials belong to workspace 123, TRACKRELAY_ENVIRONMENT_ID is 999"],
             id="wrong workspace",
         ),
@@ -126,7 +126,7 @@ def test_credentials_of_another_region_are_said(
     try:
         worker.start()
         line = only_complaint(worker)
-        assert line["event"] == "delivery halted"
+        assert line["event"] == "delivery_halted"
         assert line["message"].endswith("CUSTOMERIO_REGION is us: set CUSTOMERIO_REGION=eu")
         assert worker.running
     finally:

@@ -230,7 +230,7 @@ def _stuck(now: Snapshot, redis: RedisSide) -> Iterator[Hint]:
         yield Hint(
             "wrong",
             f"Shard {listed(stuck)}: work waits for more than {duration(STUCK_S)}, and no worker takes it. The workers' log "
-            'says why (look for "shard halted", "delivery interrupted").',
+            'says why (look for "shard_halted", "delivery_interrupted").',
         )
 
 

@@ -83,7 +83,7 @@ class Gauge:
             state: sum(each.letters for each in states if each.state == state)
             for state in ("open", "replaying")
         }
-        standing = self._breaker.standings(may_probe=None).worst
+        breaker_state = self._breaker.read_states(may_probe=None).worst
         return Numbers(
             enqueued=len(self._journal.accepted),
             in_streams=in_streams,
@@ -91,8 +91,8 @@ class Gauge:
             delivered=counted["ledger row"],
             dead=dead["open"],
             replaying=dead["replaying"],
-            breaker=standing.state,
-            probe_in_s=max(0.0, standing.wait_s),
+            breaker=breaker_state.phase,
+            probe_in_s=max(0.0, breaker_state.wait_s),
         )
 
     def _in_streams(self) -> int:

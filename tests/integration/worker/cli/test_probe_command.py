@@ -43,4 +43,4 @@ def test_no_wait_only_makes_the_attempt_due(harness: Harness, run: CommandLine) 
     breaker = Breaker(harness.redis, probe_s=30)
     breaker.failed(Family.FORMS, "maintenance", retry_after_s=3600)
     assert run("probe", "--no-wait").out == "The next attempt is due now: forms.\n"
-    assert breaker.standings(may_probe=None).of(Family.FORMS).wait_s <= 0
+    assert breaker.read_states(may_probe=None).of(Family.FORMS).wait_s <= 0

@@ -23,4 +23,4 @@ def test_a_retry_after_among_them_is_honoured(redis_url: str) -> None:
             19 < breaker.failed(Family.V2, "429", rate_limited=True, retry_after_s=20).wait_s <= 20
         )
         assert 19 < breaker.failed(Family.V2, "503").wait_s <= 20
-        assert 19 < breaker.standings(may_probe=None).of(Family.V2).wait_s <= 20
+        assert 19 < breaker.read_states(may_probe=None).of(Family.V2).wait_s <= 20

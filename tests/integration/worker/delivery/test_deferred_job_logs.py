@@ -15,11 +15,11 @@ def test_jobs_that_are_moved_aside_are_counted_in_one_line(
     jobs = [harness.producer.track(person, "seen") for person in people]
 
     with capture_logs() as lines:
-        worker.hold(0)
+        worker.run_shard(0)
 
     assert harness.backlog_size() == len(jobs)
-    assert [line for line in lines if line["event"] == "job waits"] == []
-    (line,) = [line for line in lines if line["event"] == "jobs wait"]
+    assert [line for line in lines if line["event"] == "job_deferred"] == []
+    (line,) = [line for line in lines if line["event"] == "jobs_deferred"]
     assert (line["shard"], line["jobs"], line["reasons"]) == (0, 50, {"halted": 50})
 
 
@@ -31,6 +31,6 @@ def test_a_job_that_an_attempt_failed_has_a_line_of_its_own(
     first = harness.producer.track(person, "seen")
 
     with capture_logs() as lines:
-        worker.hold(0)
+        worker.run_shard(0)
 
-    assert [line["job"] for line in lines if line["event"] == "job waits"] == [first]
+    assert [line["job"] for line in lines if line["event"] == "job_deferred"] == [first]

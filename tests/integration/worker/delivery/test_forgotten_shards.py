@@ -56,7 +56,7 @@ def test_jobs_that_a_killed_holder_left_pending_are_found_once_its_lease_is_gone
     monkeypatch.setattr(cycle, "failpoint", killed)
     monkeypatch.setattr(ShardQueue, "leave", lambda *_: "lost")
     with pytest.raises(Killed):
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
     deaf(harness)
     assert tick(worker) == []
     harness.redis.delete(f"trackrelay:{SHARD}:lease")
@@ -68,7 +68,7 @@ def test_due_jobs_are_found_unless_their_shard_is_paused(
 ) -> None:
     api.answers = lambda request, documents: BUSY
     harness.producer.track("42", "waits", {})
-    worker.hold(SHARD, slice_s=0.001)  # one round: more of them would open the breaker
+    worker.run_shard(SHARD, slice_s=0.001)  # one round: more of them would open the breaker
     make_due(harness.engine)
     deaf(harness)
     assert tick(worker) == [SHARD]
@@ -99,5 +99,5 @@ def test_a_shard_that_is_handed_on_with_work_left_lets_others_go_first(
     for _ in range(2):
         harness.producer.track(first, "waits", {})
     harness.producer.track(second, "waits", {})
-    worker.hold(0, slice_s=0)
+    worker.run_shard(0, slice_s=0)
     assert fairest(harness.redis, 0) == 1

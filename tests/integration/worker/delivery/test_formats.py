@@ -36,7 +36,7 @@ def test_an_entry_of_format_1_is_read(
     harness: Harness, api: FakeApi, worker: Worker, entry: bytes
 ) -> None:
     harness.redis.xadd(f"trackrelay:{SHARD}:live", {"v": "1", "j": entry})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
 
     jobs = msgspec.json.decode(entry)
     sent = [document for each in api.sent for document in each.documents]

@@ -83,10 +83,10 @@ def test_no_entry_holds_up_the_jobs_beside_it(
         expected.append(healthy(harness, str(number), lane))
         # A few at a time: what is too large for one read would say nothing of what comes after it.
         if number % 25 == 24:
-            worker.hold(SHARD)
+            worker.run_shard(SHARD)
 
     def is_settled() -> bool:
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
         if outage and harness.stream_length() == 0:
             # Each family of endpoints finds out by itself that the outage is over.
             api.is_away = False
@@ -139,7 +139,7 @@ def test_it_ends_at_once_as_what_it_is(
 ) -> None:
     fields = hostile_entries.all_cases()[name]
     add(harness, "live", fields)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.stream_length() == harness.backlog_size() == 0
     assert [row.reason for row in harness.rows("SELECT reason FROM trackrelay_dead_letters")] == (
         [reason] if reason else []
@@ -152,11 +152,11 @@ def test_a_newer_format_halts_its_shard_and_a_longer_number_does_not(
     harness: Harness, api: RawApi, worker: Worker, version: str
 ) -> None:
     add(harness, "live", {"v": version, "j": "whatever it is"})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.stream_length() == 1
     harness.redis.delete(f"trackrelay:{SHARD}:live")
     add(harness, "live", {"v": "0" * 4 + version, "j": "whatever it is"})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.stream_length() == 0
 
 
@@ -166,10 +166,10 @@ def test_an_entry_whose_id_is_in_no_calendar_is_delivered(
     for lane in ("live", "bulk"):
         fields = hostile_entries.jobs(hostile_entries.job())
         harness.redis.xadd(f"trackrelay:{SHARD}:{lane}", fields, id="18446744073709551000-5")  # type: ignore[arg-type]
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert len(harness.ledger_ids()) == 2
     healthy(harness, "after", "bulk")
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert api.healthy == ["healthy after"]
 
 
@@ -181,7 +181,7 @@ def test_a_job_in_a_shard_that_none_of_its_keys_belongs_to_is_not_lost_in_an_out
     two = hostile_entries.job(keys=[f"id:{person}" for person in elsewhere])
     api.is_away = True
     add(harness, "live", hostile_entries.jobs(one, two))
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert (harness.stream_length(), harness.backlog_size()) == (0, 3)
     api.is_away = False
 
@@ -200,7 +200,7 @@ def test_what_an_entry_claims_to_hold_does_not_spoil_the_count(
     add(harness, "bulk", hostile_entries.jobs(hostile_entries.job()) | {"n": "999"})
     add(harness, "bulk", hostile_entries.jobs(hostile_entries.job()) | {"n": "999"})
     assert harness.stream_length() == 2
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert int(harness.redis.get(f"trackrelay:{SHARD}:bulk:more") or 0) == 0
     assert len(harness.ledger_ids()) == 2
 
@@ -236,7 +236,7 @@ def test_what_postgres_refuses_all_the_same_is_kept_as_bytes(
     before = [healthy(harness, f"before {number}", "live") for number in range(20)]
     add(harness, "live", hostile_entries.jobs(bad))
     after = [healthy(harness, f"after {number}", "live") for number in range(20)]
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.stream_length() == 0
     if outage:
         letter = harness.dead(bad["id"])
@@ -258,7 +258,7 @@ def test_what_postgres_does_not_even_look_up_ends_as_a_dead_letter(
     after = healthy(harness, "after", "live")
     for _ in range(intake.MAX_DELIVERIES + 2):
         with suppress(ValueError, sa.exc.DataError, psycopg.DataError):
-            worker.hold(SHARD)
+            worker.run_shard(SHARD)
     assert harness.stream_length() == 0
     assert harness.ledger_ids() == {after}
     assert harness.dead(bad["id"]).reason == "undecodable"
@@ -273,8 +273,8 @@ def test_a_store_in_trouble_is_not_taken_for_data_that_it_refuses(
     monkeypatch.setattr(cycle.settlement, "settle", fail)
     job = healthy(harness, "waits", "live")
     with pytest.raises(OSError, match="disk"):
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
     monkeypatch.undo()
     assert settlement.settle is cycle.settlement.settle
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {job}

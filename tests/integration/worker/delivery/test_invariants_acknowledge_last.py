@@ -24,7 +24,7 @@ from tests.support.in_process_worker import (
 from trackrelay import Person
 from trackrelay.worker.delivery import cycle, intake
 from trackrelay.worker.delivery.breaker import Breaker
-from trackrelay.worker.delivery.rate_limiter import Pace
+from trackrelay.worker.delivery.rate_limiter import RateLimiter
 from trackrelay.worker.delivery.shard_queue import ShardQueue
 from trackrelay.worker.storage import duplicate_check
 
@@ -94,7 +94,7 @@ def test_a_commit_of_which_nobody_learned_is_not_repeated(
         patched.setattr(cycle, "failpoint", breaks)
         for shard in {SHARD, shard_of_person("7")}:
             with pytest.raises(OperationalError):
-                worker.hold(shard)
+                worker.run_shard(shard)
     assert harness.ledger_ids() == {delivered}
     assert harness.waiting(waits)
     api.answers = lambda request, documents: None
@@ -110,21 +110,21 @@ def test_what_was_sent_beside_a_request_that_broke_the_round_is_written_down(
     with harness.producer.pipeline() as pipeline:
         sent = pipeline.submit_form("f", Person(id=first), {"a": "b"})
         other = pipeline.submit_form("f", Person(id=second), {"a": "b"})
-    wait_for_budget = Pace.wait
+    wait_for_budget = RateLimiter.wait
 
-    def redis_fails_once(self: Pace, *args: Any, **options: Any) -> Any:
+    def redis_fails_once(self: RateLimiter, *args: Any, **options: Any) -> Any:
         permit = wait_for_budget(self, *args, **options)
         if not api.sent:
             return permit
         raise RedisError("away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Pace, "wait", redis_fails_once)
+        patched.setattr(RateLimiter, "wait", redis_fails_once)
         patched.setattr(worker.resources.executor, "submit", in_this_thread)
         with pytest.raises(RedisError):
-            worker.hold(SHARD)
+            worker.run_shard(SHARD)
     assert len(api.sent) == 1
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert len(api.sent) == 2  # a form has no id by which Customer.io would have dropped a repeat
     assert harness.ledger_ids() == {sent, other}
 
@@ -145,8 +145,8 @@ def test_a_delivery_is_written_down_even_if_redis_fails_right_after_the_answer(
 
     with monkeypatch.context() as patched:
         patched.setattr(Breaker, "delivered", fails)
-        worker.hold(SHARD)
-    worker.hold(SHARD)
+        worker.run_shard(SHARD)
+    worker.run_shard(SHARD)
     assert len(api.sent) == 1
     assert harness.ledger_ids() == {job}
 
@@ -159,8 +159,8 @@ def test_a_store_that_fails_again_and_again_is_not_counted_against_what_was_in_h
         somebody.execute(sa.text("LOCK TABLE trackrelay_ledger IN ACCESS EXCLUSIVE MODE"))
         for _ in range(TOO_OFTEN):
             with pytest.raises(OperationalError):
-                worker.hold(SHARD)
-    worker.hold(SHARD)
+                worker.run_shard(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {job}
     assert not harness.dead_ids()
 
@@ -174,9 +174,9 @@ def test_an_entry_of_a_newer_format_may_wait_for_the_upgrade_as_long_as_it_takes
     harness.redis.xdel(stream, entry)
     harness.redis.xadd(stream, {**fields, b"v": b"99"})
     for _ in range(TOO_OFTEN):
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
     monkeypatch.setattr(intake, "FORMAT_VERSION", 99)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {job}
     assert not harness.dead_ids()
 
@@ -193,11 +193,11 @@ def test_what_waited_for_an_upgrade_is_not_too_old_after_it(
     harness.redis.xadd(stream, fields, id=f"{four_days_ago}-0")
     with harness.engine.begin() as connection:
         connection.exec_driver_sql(
-            "UPDATE trackrelay_state SET updated_at = '2020-01-01' WHERE name = 'possible_since'"
+            "UPDATE trackrelay_state SET updated_at = '2020-01-01' WHERE name = 'delivery_resumed_at'"
         )
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     monkeypatch.setattr(intake, "FORMAT_VERSION", 1)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {job}
 
 
@@ -216,8 +216,8 @@ def test_what_is_settled_already_is_no_dead_letter_however_often_its_entry_comes
         patched.setattr(ShardQueue, "acknowledge", killed)
         for _ in range(TOO_OFTEN):
             with pytest.raises(Killed):
-                worker.hold(SHARD)
-    worker.hold(SHARD)
+                worker.run_shard(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {job}
     assert not harness.dead_ids()
     assert harness.stream_length() == 0
@@ -234,7 +234,7 @@ def test_a_pending_entry_that_somebody_deleted_stops_nobody(
     harness.redis.xgroup_create(stream, "trackrelay", id="0")
     harness.redis.xreadgroup("trackrelay", "holder", {stream: ">"})
     harness.redis.xdel(stream, first)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {job}
     assert harness.redis.xpending(stream, "trackrelay")["pending"] == 0
 
@@ -259,7 +259,7 @@ def test_what_is_too_much_for_a_slow_store_comes_in_smaller_parts(
 
     monkeypatch.setattr(duplicate_check, "find_duplicates", slow_for_many)
     for _ in range(TOO_OFTEN):
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
     assert api.taken[:3] == ["0", "1", "2"]
     monkeypatch.setattr(duplicate_check, "find_duplicates", look_up)
     worker.work_off(lambda: harness.ledger_ids() == set(jobs))

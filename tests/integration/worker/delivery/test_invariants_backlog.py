@@ -135,7 +135,7 @@ def test_after_an_outage_a_round_takes_at_most_half_from_the_backlog_while_the_s
     with harness.producer.pipeline() as pipeline:
         for person in people_of(0, 240):
             pipeline.track(person, "new", {})
-    worker.hold(0, 0.0001)
+    worker.run_shard(0, 0.0001)
     (first,) = (sent for sent in api.sent if "new" in sent.labels)
     assert first.labels.count("new") == 240
     assert 1 <= len(first.labels) - 240 <= 500

@@ -19,7 +19,7 @@ from tests.support.in_process_worker import (
     shard_of_person,
 )
 from trackrelay.worker.delivery import cycle
-from trackrelay.worker.delivery.shard_queue import LeaseLost, ShardQueue
+from trackrelay.worker.delivery.shard_queue import LeaseLostError, ShardQueue
 from trackrelay.worker.maintenance.ticks import wake_forgotten_shards
 from trackrelay.worker.storage import settlement, shards
 from trackrelay.worker.storage.settlement import Holder, Settlement
@@ -46,10 +46,10 @@ def test_a_worker_whose_clock_is_days_off_expires_nothing_and_postpones_nothing(
     harness: Harness, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
     harness.producer.track(people_of(0, 1)[0], "delivered before", {})
-    worker.hold(0, 0.2)
+    worker.run_shard(0, 0.2)
     monkeypatch.setattr(cycle, "time", Clock(days * DAY_S))
     jobs = {harness.producer.track(person, "x", {}) for person in people_of(0, 10)}
-    worker.hold(0, 0.5)
+    worker.run_shard(0, 0.5)
     assert jobs <= harness.ledger_ids()
     assert not harness.dead_ids()
 
@@ -61,19 +61,19 @@ def test_nothing_expires_while_it_is_not_known_since_when_delivery_has_been_poss
     api.answers = lambda request, documents: BUSY
     jobs = {harness.producer.track(person, "waits", {}) for person in people_of(0, 10)}
     for _ in range(3):
-        worker.hold(0, 0.1)
+        worker.run_shard(0, 0.1)
     with harness.engine.begin() as connection:
         connection.exec_driver_sql(
             "UPDATE trackrelay_backlog SET age_from = age_from - interval '9 days'"
         )
         connection.exec_driver_sql(
-            "UPDATE trackrelay_state SET updated_at = now() - interval '9 days' WHERE name LIKE 'possible_since%%'"
+            "UPDATE trackrelay_state SET updated_at = now() - interval '9 days' WHERE name LIKE 'delivery_resumed_at%%'"
         )
     harness.redis.flushall()
     wake_forgotten_shards(worker.resources)
     for shard in range(4):
         expire_lease(harness.redis, shard)
-    worker.hold(0, 0.3)
+    worker.run_shard(0, 0.3)
     assert not harness.dead_ids()
     assert len(api.sent) > 3
     api.answers = lambda request, documents: None
@@ -85,20 +85,20 @@ def test_a_job_expires_only_if_both_servers_find_it_too_old(
     harness: Harness, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.producer.track(people_of(0, 1)[0], "delivered before", {})
-    worker.hold(0, 0.2)
+    worker.run_shard(0, 0.2)
     harness.redis.hset("trackrelay:breaker:v2", "recovered_ms", 1)
     with harness.engine.begin() as connection:
         connection.exec_driver_sql(
-            "UPDATE trackrelay_state SET updated_at = now() - interval '9 days' WHERE name LIKE 'possible_since%%'"
+            "UPDATE trackrelay_state SET updated_at = now() - interval '9 days' WHERE name LIKE 'delivery_resumed_at%%'"
         )
-    standings = worker.breaker.standings
+    read_states = worker.breaker.read_states
 
     def redis_is_ahead(**options: Any) -> Any:
-        return replace(standings(**options), now=time.time() + 9 * DAY_S)
+        return replace(read_states(**options), now=time.time() + 9 * DAY_S)
 
-    monkeypatch.setattr(worker.breaker, "standings", redis_is_ahead)
+    monkeypatch.setattr(worker.breaker, "read_states", redis_is_ahead)
     job = harness.producer.track(people_of(0, 1)[0], "young by Postgres' clock", {})
-    worker.hold(0, 0.2)
+    worker.run_shard(0, 0.2)
     assert job in harness.ledger_ids()
 
 
@@ -111,9 +111,9 @@ def test_an_entry_from_the_future_does_not_stamp_later_identifies(
     ((_, fields),) = harness.redis.xrange(stream)
     harness.redis.delete(stream)
     harness.redis.xadd(stream, fields, id=f"{int((time.time() + 3600) * 1000)}-0")
-    worker.hold(SHARD, 0.2)
+    worker.run_shard(SHARD, 0.2)
     harness.producer.identify("42", {"label": "b"})
-    worker.hold(SHARD, 0.2)
+    worker.run_shard(SHARD, 0.2)
     stamps = [document["timestamp"] for sent in api.sent for document in sent.documents]
     assert len(stamps) == 2
     # The test itself may be slow: both were stamped with the server's time and a minute.
@@ -142,7 +142,7 @@ def test_a_fence_that_postgres_gives_out_twice_is_not_a_lease_twice(
         )
     holder = take_over()
     assert sleeper.fence == holder.fence
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLostError):
         sleeper.read("live", 10, 1000, pending=False)
     assert sleeper.leave("quiet") == "lost"
     with harness.engine.begin() as connection, pytest.raises(shards.FenceLostError):

@@ -24,7 +24,7 @@ def test_no_message_of_a_busy_shard_is_spent_on_a_paused_one(
     harness.producer.track(people_of(0, 1)[0], "busy", {})
     with harness.engine.begin() as connection:
         shards.set_paused(connection, [2], True)
-    worker.hold(2)
+    worker.run_shard(2)
     left_a_moment_ago(harness, 0)
     assert fairest(harness.redis, 0) == 0
 
@@ -34,7 +34,7 @@ def test_no_message_of_a_busy_shard_is_spent_on_one_halted_for_a_newer_format(
 ) -> None:
     harness.redis.xadd("trackrelay:2:live", {"v": FORMAT_VERSION + 1, "j": b"[]"})
     harness.producer.track(people_of(0, 1)[0], "busy", {})
-    worker.hold(2)
+    worker.run_shard(2)
     left_a_moment_ago(harness, 0)
     assert fairest(harness.redis, 0) == 0
 
@@ -51,7 +51,7 @@ def test_no_message_of_a_busy_shard_is_spent_on_one_that_failed(
     with monkeypatch.context() as patched:
         patched.setattr("trackrelay.worker.delivery.cycle.pack", fails)
         with pytest.raises(RuntimeError):
-            worker.hold(2)
+            worker.run_shard(2)
     left_a_moment_ago(harness, 0)
     assert fairest(harness.redis, 0) == 0
 

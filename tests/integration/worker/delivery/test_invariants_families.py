@@ -79,10 +79,10 @@ def test_forms_are_delivered_while_v2_is_down(
     for number in range(30):
         harness.producer.track(person, f"{number}", {})
     for _ in range(4):
-        worker.hold(0, 0.1)
+        worker.run_shard(0, 0.1)
     assert harness.breaker("v2")["state"] == "open"
     form = harness.producer.submit_form("f", other, {"a": "1"})
-    worker.hold(0, 0.3)
+    worker.run_shard(0, 0.3)
     assert harness.ledger_ids() == {form}
 
 
@@ -115,9 +115,9 @@ def test_a_job_that_alone_is_answered_429_is_never_counted(
     job = harness.producer.track("42", "slow", {})
     for number in range(20):
         harness.producer.track(people_of(1, 1)[0], f"fine {number}", {})
-        worker.hold(shard_of_person("42"), 0.05)
+        worker.run_shard(shard_of_person("42"), 0.05)
         close_breakers(harness.redis)
-        worker.hold(1, 0.05)
+        worker.run_shard(1, 0.05)
         make_due(harness.engine)
     assert len([sent for sent in api.sent if "slow" in sent.labels]) > 5
     assert len(harness.ledger_ids()) == 20
@@ -135,7 +135,7 @@ def test_order_holds_for_a_person_between_a_family_that_is_down_and_one_that_is_
         harness.producer.submit_form("f", Person(id=person), {"step": str(step)})
     last = harness.producer.track(person, "after", {})
     for _ in range(6):
-        worker.hold(0, 0.05)
+        worker.run_shard(0, 0.05)
         make_due(harness.engine)
     assert api.taken == ["before 0"]
     assert harness.waiting(last)
@@ -157,7 +157,7 @@ def test_wrong_credentials_stop_every_family(
     worker.breaker.halt("credentials", "wrong key")
     harness.producer.submit_form("f", people_of(0, 1)[0], {"a": "1"})
     harness.producer.track(people_of(0, 2)[1], "seen", {})
-    worker.hold(0, 0.2)
+    worker.run_shard(0, 0.2)
     assert not api.sent
     assert {row.reason for row in harness.rows("SELECT reason FROM trackrelay_backlog")} == {
         "halted"
@@ -170,15 +170,15 @@ def test_a_shard_without_a_forms_job_leaves_the_probe_to_one_that_has_one(
     api.answers = forms_answer(BUSY)
     form = harness.producer.submit_form("f", people_of(0, 1)[0], {"a": "1"})
     for _ in range(6):
-        worker.hold(0, 0.05)
+        worker.run_shard(0, 0.05)
         make_due(harness.engine)
     assert harness.breaker("forms")["state"] == "open"
     api.answers = lambda request, documents: None
     probe_now(harness.redis)
     harness.producer.track(people_of(1, 1)[0], "elsewhere", {})
-    worker.hold(1, 0.1)
+    worker.run_shard(1, 0.1)
     assert not harness.redis.exists("trackrelay:probe:forms")
-    worker.hold(0, 0.1)
+    worker.run_shard(0, 0.1)
     assert form in harness.ledger_ids()
 
 
@@ -189,12 +189,12 @@ def test_a_probe_is_found_in_the_bulk_lane_too(
     (person,) = people_of(0, 1)
     harness.producer.enqueue_many([operations.track(person, "bulk", {})])
     for _ in range(4):
-        worker.hold(0, 0.05)
+        worker.run_shard(0, 0.05)
         make_due(harness.engine)
     assert harness.breaker()["state"] == "open"
     api.answers = lambda request, documents: None
     probe_now(harness.redis)
-    worker.hold(0, 0.05)
+    worker.run_shard(0, 0.05)
     assert api.taken == ["bulk"]
 
 

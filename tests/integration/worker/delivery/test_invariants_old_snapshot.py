@@ -99,7 +99,7 @@ def test_looks_do_not_pass_over_what_was_delivered_again_and_again(
 ) -> None:
     fill(harness, ROWS, ROWS, delivered=DEAD)
     looks = Blocks(worker.resources.engine, "WITH others", BY_POSITION)
-    worker.hold(0, 20.0)
+    worker.run_shard(0, 20.0)
     assert len(api.taken) == ROWS - DEAD
     # Of both lanes one: whether nothing is left can only be told from the beginning.
     assert sum(touched >= MANY for touched in looks.touched) <= 2, looks.touched
@@ -117,7 +117,7 @@ def test_whether_something_is_due_beside_new_jobs_is_told_without_passing_over_w
         (harness.producer.track(each, "new", {}) and None for each in people), None
     )
     harness.producer.track(next(people), "new", {})
-    worker.hold(0, 20.0)
+    worker.run_shard(0, 20.0)
     assert len(api.taken) == 20
     assert len(questions.touched) == 20
     assert max(questions.touched) < FEW
@@ -192,10 +192,10 @@ def test_what_becomes_due_behind_the_looks_is_delivered_before_the_holder_goes(
 ) -> None:
     fill(harness, 2_500, 2_500)
     later(harness, 10)
-    worker.hold(0, 20.0)
+    worker.run_shard(0, 20.0)
     assert len(api.taken) == 2_490
     make_due(harness.engine)
-    worker.hold(0, 20.0)
+    worker.run_shard(0, 20.0)
     assert names(api)[2_490:] == list(range(10))
 
 
@@ -218,7 +218,7 @@ def test_what_becomes_due_behind_the_looks_is_delivered_though_new_jobs_come_all
 
     api.answers = answers
     harness.producer.track(next(people), "new", {})
-    worker.hold(0, 20.0)
+    worker.run_shard(0, 20.0)
     assert sorted(name for name in names(api) if name != "new") == list(range(backlog_rows))
     assert next(requests) > 10
 

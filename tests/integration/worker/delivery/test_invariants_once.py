@@ -52,7 +52,7 @@ def test_of_repeats_in_one_read_the_first_wins_and_keeps_its_place(
         job = pipeline.track("42", "first", {"n": 1}, idempotency_key="k")
         pipeline.track("42", "between", {})
         pipeline.track("42", "first", {"n": 2}, idempotency_key="k")
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert api.taken == ["first", "between"]
     assert api.sent[0].documents[0]["attributes"] == {"n": 1}
     assert job in harness.ledger_ids()
@@ -64,19 +64,19 @@ def test_a_repeat_is_dropped_wherever_the_job_is_by_now(
     said = operations.track("42", "order", {}, idempotency_key="k")
     api.answers = lambda request, documents: BUSY
     job = harness.producer.enqueue(said)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     harness.producer.enqueue(said)  # while it waits in the backlog
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert len(harness.rows("SELECT * FROM trackrelay_backlog")) == 1
     assert harness.stream_length() == 0
     api.answers = lambda request, documents: refusal("no such thing")
     probe_now(harness.redis)
     make_due(harness.engine)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.dead_ids() == {job}
     requests = len(api.sent)
     harness.producer.enqueue(said)  # while it is a dead letter that nobody has looked at
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert len(api.sent) == requests
     assert harness.stream_length() == harness.backlog_size() == 0
 
@@ -98,5 +98,5 @@ def test_the_identify_that_goes_with_an_event_is_dropped_with_it(
         harness.producer.track(
             "42", "order", {}, person_attributes={"label": "goes with it"}, idempotency_key="k"
         )
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
     assert api.taken == ["goes with it", "order"]

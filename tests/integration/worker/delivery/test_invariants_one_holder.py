@@ -52,12 +52,12 @@ def test_a_holder_that_sleeps_longer_than_its_lease_wakes_up_to_nothing_it_could
         second = harness.producer.track("42", "second", {})
         lease_to_run_out(harness)
         successor = Worker(settings)
-        successor.hold(SHARD)
+        successor.run_shard(SHARD)
         assert harness.ledger_ids() == {first, second}
         os.kill(sleeper, signal.SIGCONT)
         end_of(sleeper)
     third = harness.producer.track("42", "third", {})
-    successor.hold(SHARD)
+    successor.run_shard(SHARD)
     successor.close()
     assert harness.ledger_ids() == {first, second, third}
     assert [effect["name"] for effect in harness.effects("id:42")] == ["first", "second", "third"]
@@ -83,7 +83,7 @@ def test_what_a_holder_would_send_after_its_sleep_on_a_connection_that_stands_is
         )
         lease_to_run_out(harness)
         successor = Worker(settings)
-        successor.hold(SHARD)
+        successor.run_shard(SHARD)
         os.kill(sleeper, signal.SIGCONT)
         end_of(sleeper)
     successor.close()
@@ -98,11 +98,11 @@ def test_a_holder_that_sleeps_in_its_commit_is_waited_for(harness: Harness) -> N
     with stopped_holder(harness, "before_commit") as sleeper:
         lease_to_run_out(harness)
         with pytest.raises(OperationalError):
-            successor.hold(SHARD)
+            successor.run_shard(SHARD)
         assert not harness.redis.exists(f"trackrelay:{SHARD}:lease")
         os.kill(sleeper, signal.SIGCONT)
         end_of(sleeper)
-    successor.hold(SHARD)
+    successor.run_shard(SHARD)
     successor.close()
     assert harness.ledger_ids() == {job}
     assert harness.sandbox.duplicates() == {}
@@ -153,14 +153,14 @@ def test_a_paused_shard_is_left_at_the_next_settlement_and_taken_by_nobody(
             shards.set_paused(connection, None, True)
 
     worker.api.answers = pause
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     waits = harness.producer.track("42", "waits", {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {others}
     assert harness.stream_length() == 1
     assert not harness.redis.exists(f"trackrelay:{SHARD}:lease")
     worker.api.answers = lambda *_: None
     with harness.engine.begin() as connection:
         shards.set_paused(connection, None, False)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {others, waits}

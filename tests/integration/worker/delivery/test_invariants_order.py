@@ -49,7 +49,7 @@ def test_an_event_that_goes_by_v1_stays_between_two_that_go_by_v2(
         for number in range(3):
             pipeline.track("42", f"small {number}", {})
             pipeline.track("42", f"large {number}", {"text": LARGE})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert api.taken == ["small 0", "large 0", "small 1", "large 1", "small 2", "large 2"]
     assert [sent.path.split("/")[2] for sent in api.sent] == ["v2", "v1"] * 3
 
@@ -68,12 +68,12 @@ def test_what_follows_a_failed_job_waits_and_other_keys_do_not(
         pipeline.track("42", "after", {})
         pipeline.track(other, "of somebody else", {})
         pipeline.track("42", "last", {"text": LARGE})
-    worker.hold(SHARD, 0.001)
+    worker.run_shard(SHARD, 0.001)
     assert set(api.taken) == {"before", "of somebody else"}
     failing[0] = False
     probe_now(harness.redis)
     make_due(harness.engine)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert [name for name in api.taken if name != "of somebody else"] == [
         "before",
         "large 0",
@@ -92,7 +92,7 @@ def test_a_delete_is_answered_before_the_new_life_begins(
         pipeline.suppress("42")
         pipeline.unsuppress("42")
         pipeline.track("42", "last", {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert api.taken == [
         "old life",
         "delete 42",
@@ -112,7 +112,7 @@ def test_a_rejected_job_gives_up_its_place(harness: Harness, api: FakeApi, worke
         pipeline.track("42", "before", {})
         bad = pipeline.delete_person("42")
         pipeline.track("42", "after", {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert api.taken == ["before", "after"]
     assert harness.dead_ids() == {bad}
 
@@ -129,10 +129,10 @@ def test_a_merge_across_shards_waits_for_both_people_and_holds_up_both(
     producer.track(one, "one after", {})
     producer.track(two, "two after", {})
     first, second = order_of_shards
-    worker.hold(first)
+    worker.run_shard(first)
     assert not any("after" in name or "merge" in name for name in api.taken)
     assert len(harness.rows("SELECT * FROM trackrelay_backlog WHERE job_id = :id", id=merge)) == 1
-    worker.hold(second)
+    worker.run_shard(second)
     worker.work_off(lambda: len(api.taken) == 5)
     assert set(api.taken[:2]) == {"one before", "two before"}
     assert api.taken[2] == f"merge {one} {two}"
@@ -173,7 +173,7 @@ def test_what_follows_a_job_that_is_held_up_by_its_other_key_waits_with_it(
         pipeline.track_anonymous(cookie, "visited", {})
         pipeline.identify("42", {"label": "joined"}, anonymous_id=cookie)
         pipeline.track("42", "after", {})
-    worker.hold(SHARD, 0.001)
+    worker.run_shard(SHARD, 0.001)
     assert api.taken == []
 
 
@@ -210,7 +210,7 @@ def test_a_job_across_shards_that_kills_its_workers_frees_both_keys(
     one, two = in_two_shards()
     bad = harness.producer.merge(primary=Person(id=one), secondary=Person(id=two))
     after = harness.producer.track(two, "after", {})
-    worker.hold(shard_of_person(two))
+    worker.run_shard(shard_of_person(two))
 
     class Killed(BaseException):
         pass
@@ -219,10 +219,10 @@ def test_a_job_across_shards_that_kills_its_workers_frees_both_keys(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(cycle, "keep_back", killed)
+        patched.setattr(cycle, "partition_blocked", killed)
         for _ in range(12):
             try:
-                worker.hold(shard_of_person(one))
+                worker.run_shard(shard_of_person(one))
             except Killed:
                 continue
     worker.work_off(lambda: after in harness.ledger_ids())
@@ -260,7 +260,7 @@ def test_jobs_of_two_keys_that_were_enqueued_in_both_lanes_the_other_way_round_d
         for number in range(2)
     )
     harness.producer.enqueue_all([two, one], lane="bulk")
-    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    worker.run_shard(shard_of(f"anonymous:{anonymous}", SHARDS))
     harness.producer.enqueue_all([one, two])
     worker.work_off(lambda: harness.ledger_ids() == {one.id, two.id}, timeout=4)
 
@@ -276,7 +276,7 @@ def test_nor_if_both_shards_look_them_up_in_the_same_moment(
         for number in range(2)
     )
     harness.producer.enqueue_all([two, one], lane="bulk")
-    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    worker.run_shard(shard_of(f"anonymous:{anonymous}", SHARDS))
     harness.producer.enqueue_all([one, two])
     with monkeypatch.context() as a_moment_ago:
         a_moment_ago.setattr(
@@ -284,7 +284,7 @@ def test_nor_if_both_shards_look_them_up_in_the_same_moment(
             "find_duplicates",
             lambda *_: duplicate_check.DuplicateCheck(frozenset(), frozenset()),
         )
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
     worker.work_off(lambda: harness.ledger_ids() == {one.id, two.id}, timeout=4)
 
 
@@ -300,7 +300,7 @@ def test_a_replay_across_shards_and_a_job_half_arrived_do_not_wait_for_one_anoth
     api.answers = lambda request, documents: None
     imported = operations.identify("42", {"label": "imported"}, anonymous_id=anonymous)
     harness.producer.enqueue_many([imported])
-    worker.hold(SHARD)  # and the other shard has not been read yet
+    worker.run_shard(SHARD)  # and the other shard has not been read yet
     list(Replayer.of(worker.resources, who="a test").replay([letter], Wanted()))
     worker.work_off(lambda: imported.id in harness.ledger_ids(), timeout=3)
 
@@ -325,7 +325,7 @@ def test_a_replay_and_jobs_that_arrive_by_and_by_in_four_shards_do_not_wait_for_
         operations.identify(ada, {"label": "ada's phone"}, anonymous_id=phone),
     ]
     harness.producer.enqueue_many(imported)
-    worker.hold(0)
+    worker.run_shard(0)
     list(Replayer.of(worker.resources, who="a test").replay([letter], Wanted()))
     worker.work_off(lambda: harness.backlog_size() == harness.stream_length() == 0, timeout=5)
     assert api.taken == ["bob's laptop", "bob's phone", "ada's phone", "replayed"]
@@ -439,7 +439,7 @@ def test_in_any_weather_with_two_workers_that_die_at_any_moment_every_key_keeps_
     def work(worker: Worker) -> None:
         while not over.is_set():
             try:
-                worker.hold(random.randrange(SHARDS), 0.2)
+                worker.run_shard(random.randrange(SHARDS), 0.2)
             except Killed:
                 continue
 

@@ -26,7 +26,7 @@ from trackrelay.worker.delivery import cycle
 from trackrelay.worker.delivery.breaker import Breaker
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.storage import shards
-from trackrelay.worker.track_api.http_client import TooLate
+from trackrelay.worker.track_api.http_client import TooLateError
 from trackrelay.worker.track_api.region import Verdict
 from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
@@ -56,7 +56,7 @@ def test_an_outage_rewrites_no_row_and_counts_against_nobody(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     harness.producer.track("42", "delivered before", {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     api.answers = lambda request, documents: BUSY
     with harness.producer.pipeline() as pipeline:
         jobs = [
@@ -64,18 +64,18 @@ def test_an_outage_rewrites_no_row_and_counts_against_nobody(
             for person in people_of(SHARD, 5)
             for _ in range(3)
         ]
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert len(versions(harness)) == len(jobs)
     before = versions(harness)
     for _ in range(12):
         probe_now(harness.redis)
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
     assert versions(harness) == before
     assert not harness.dead_ids()
     assert {row.attempts for row in harness.rows("SELECT attempts FROM trackrelay_backlog")} == {0}
     api.answers = lambda request, documents: None
     probe_now(harness.redis)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() >= set(jobs)
     for person in people_of(SHARD, 5):
         assert api.taken.count(f"of {person}") == 3
@@ -92,12 +92,12 @@ def test_a_worker_whose_clock_is_late_counts_no_outage_against_its_jobs(
             return time.time() - 600
 
     harness.producer.track("42", "delivered before", {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     monkeypatch.setattr(cycle, "time", LateClock)
     api.answers = lambda request, documents: BUSY
     job = harness.producer.track("42", "fails alone", {})
     for _ in range(5):
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
         close_breakers(harness.redis)
         make_due(harness.engine)
     assert len(api.sent) > 3
@@ -111,11 +111,11 @@ def test_probes_try_one_job_each_and_never_the_same_key_twice_running(
     with harness.producer.pipeline() as pipeline:
         for person in people_of(SHARD, 4):
             pipeline.track(person, person, {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     api.sent.clear()
     for _ in range(8):
         probe_now(harness.redis)
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
     probed = [sent.labels for sent in api.sent]
     assert all(len(labels) == 1 for labels in probed)
     assert all(one != other for one, other in pairwise(probed))
@@ -129,12 +129,12 @@ def test_two_keys_that_can_never_succeed_do_not_keep_delivery_stopped(
     with harness.producer.pipeline() as pipeline:
         for person in people:
             pipeline.track(person, f"bad {person}" if person in people[:2] else "fine", {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     api.answers = lambda request, documents: BUSY if "bad" in str(documents) else None
 
     def stopped() -> bool:
         probe_now(harness.redis)
-        worker.hold(SHARD, 0.0001)
+        worker.run_shard(SHARD, 0.0001)
         return harness.breaker()["state"] == "closed"
 
     worker.work_off(stopped)
@@ -153,9 +153,9 @@ def test_the_probes_token_is_given_back_when_the_round_breaks_off(
     with monkeypatch.context() as patched:
         patched.setattr(cycle, "failpoint", breaks)
         with pytest.raises(OSError, match="after_read"):
-            worker.hold(SHARD)
+            worker.run_shard(SHARD)
     assert not harness.redis.exists("trackrelay:probe:v2")
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert api.taken == ["seen"]
 
 
@@ -178,18 +178,18 @@ def test_while_the_breaker_is_open_the_stream_is_moved_to_the_backlog_untried(
 def test_retry_after_is_kept_whoever_succeeds_meanwhile(breaker: Breaker) -> None:
     breaker.failed(Family.V2, "slower", rate_limited=True, retry_after_s=30)
     assert not breaker.delivered(Family.V2, 5)  # was on its way already
-    standing = breaker.standings().of(Family.V2)
-    assert standing.state == "open"
-    assert 25 < standing.wait_s <= 30
-    assert standing.last_success > 0
+    breaker_state = breaker.read_states().of(Family.V2)
+    assert breaker_state.phase == "open"
+    assert 25 < breaker_state.wait_s <= 30
+    assert breaker_state.last_success > 0
 
 
 def test_without_retry_after_a_success_ends_an_outage(breaker: Breaker) -> None:
     for _ in range(3):
         breaker.failed(Family.V2, "503")
-    assert breaker.standings(may_probe=None).of(Family.V2).state == "open"
+    assert breaker.read_states(may_probe=None).of(Family.V2).phase == "open"
     assert breaker.delivered(Family.V2, 1)
-    assert breaker.standings().of(Family.V2).state == "closed"
+    assert breaker.read_states().of(Family.V2).phase == "closed"
 
 
 def test_requests_that_were_on_their_way_together_do_not_make_the_wait_grow(
@@ -197,11 +197,11 @@ def test_requests_that_were_on_their_way_together_do_not_make_the_wait_grow(
 ) -> None:
     for _ in range(40):
         breaker.failed(Family.V2, "503")
-    assert breaker.standings(may_probe=None).of(Family.V2).wait_s <= 1.0
+    assert breaker.read_states(may_probe=None).of(Family.V2).wait_s <= 1.0
     waits = []
     for _ in range(12):
         probe_now(client)
-        assert breaker.standings().of(Family.V2).state == "probe"
+        assert breaker.read_states().of(Family.V2).phase == "probe"
         waits.append(breaker.failed(Family.V2, "503", probing=True).wait_s)
     assert max(waits) > 2.0
     assert max(waits) <= 30.0
@@ -213,18 +213,20 @@ def test_a_late_failure_leaves_the_probes_token_alone(
     for _ in range(3):
         breaker.failed(Family.V2, "503")
     probe_now(client)
-    assert breaker.standings().of(Family.V2).state == "probe"
+    assert breaker.read_states().of(Family.V2).phase == "probe"
     breaker.failed(Family.V2, "503")
-    assert breaker.standings().of(Family.V2).state == "open"
+    assert breaker.read_states().of(Family.V2).phase == "open"
 
 
 def test_a_probe_of_which_nobody_hears_again_makes_room_for_another(client: redis.Redis) -> None:
     killed, others = Breaker(client, probe_s=0.5), Breaker(client, probe_s=0.5)
     killed.failed(Family.V2, "away", retry_after_s=0.0)
     probe_now(client)
-    assert killed.standings().of(Family.V2).state == "probe"
-    assert others.standings().of(Family.V2).state == "open"
-    wait_until(lambda: others.standings().of(Family.V2).state == "probe", 10, "the token to expire")
+    assert killed.read_states().of(Family.V2).phase == "probe"
+    assert others.read_states().of(Family.V2).phase == "open"
+    wait_until(
+        lambda: others.read_states().of(Family.V2).phase == "probe", 10, "the token to expire"
+    )
 
 
 @pytest.mark.parametrize("probing", [False, True])
@@ -233,9 +235,13 @@ def test_an_outage_does_not_make_forgotten_why_delivery_is_halted(
 ) -> None:
     breaker.halt_refused(Family.V2, "everything is refused", "no")
     breaker.failed(Family.V2, "timeout", probing=probing)
-    standing = breaker.standings(may_probe=None).of(Family.V2)
-    assert (standing.state, standing.reason, standing.words) == ("halted", "refused", "no")
-    assert standing.wait_s > 10
+    breaker_state = breaker.read_states(may_probe=None).of(Family.V2)
+    assert (breaker_state.phase, breaker_state.reason, breaker_state.words) == (
+        "halted",
+        "refused",
+        "no",
+    )
+    assert breaker_state.wait_s > 10
 
 
 def test_halted_delivery_asks_the_region_endpoint_and_sends_nothing_until_it_agrees(
@@ -244,16 +250,16 @@ def test_halted_delivery_asks_the_region_endpoint_and_sends_nothing_until_it_agr
     api.answers = lambda request, documents: Answer(401, b"")
     api.verdict = Verdict(problem="denied", message="wrong key")
     jobs = [harness.producer.track(person, "seen", {}) for person in people_of(SHARD, 3)]
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.breaker()["state"] == "halted"
     requests = len(api.sent)
     for _ in range(3):
         probe_now(harness.redis)
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
     assert len(api.sent) == requests
     api.verdict, api.answers = Verdict(), lambda request, documents: None
     probe_now(harness.redis)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == set(jobs)
     assert not harness.dead_ids()
 
@@ -264,11 +270,11 @@ def test_age_counts_from_when_delivery_became_possible_again(
     api.answers = lambda request, documents: NoAnswer("connection refused")
     with harness.producer.pipeline() as pipeline:
         jobs = [pipeline.track(person, "old", {}) for person in people_of(SHARD, 3)]
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     age(harness, "4 days")
     api.answers = lambda request, documents: None
     probe_now(harness.redis)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == set(jobs)
     assert not harness.dead_ids()
 
@@ -278,11 +284,11 @@ def test_what_was_too_old_before_the_outage_and_could_have_been_delivered_is_not
 ) -> None:
     api.answers = lambda request, documents: Answer(500, b"") if "bad" in str(documents) else None
     job = harness.producer.track("42", "bad", {})
-    worker.hold(SHARD, 0.0001)
+    worker.run_shard(SHARD, 0.0001)
     age(harness, "4 days")
     worker.breaker.delivered(Family.V2, 1)
     harness.redis.hset("trackrelay:breaker:v2", "recovered_ms", 1)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.dead(job).reason == "expired"
 
 
@@ -291,7 +297,7 @@ def test_age_counts_from_a_resume_and_from_when_workers_came_back(
 ) -> None:
     worker.breaker.failed(Family.V2, "away", retry_after_s=60)
     job = harness.producer.track("42", "old", {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     age(harness, "4 days")
     with harness.engine.begin() as connection:
         connection.exec_driver_sql(
@@ -300,7 +306,7 @@ def test_age_counts_from_a_resume_and_from_when_workers_came_back(
         shards.record_heartbeat(connection)
     probe_now(harness.redis)
     close_breakers(harness.redis)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {job}
 
 
@@ -326,15 +332,15 @@ def test_a_region_that_refuses_everything_in_the_same_words_halts_and_keeps_all(
     api.answers = lambda request, documents: refusal("workspace is over its limit")
     with harness.producer.pipeline() as pipeline:
         jobs = [pipeline.track(person, "seen", {}) for person in people_of(SHARD, 4)]
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.breaker()["state"] == "halted"
     for _ in range(4):
         probe_now(harness.redis)
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
     assert not harness.dead_ids()
     api.answers = lambda request, documents: None
     probe_now(harness.redis)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == set(jobs)
 
 
@@ -342,11 +348,11 @@ def test_a_connection_that_always_takes_too_long_is_the_endpoints_problem(
     harness: Harness, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connects_slowly(*_: Any) -> Any:
-        raise TooLate
+        raise TooLateError
 
     monkeypatch.setattr(api, "send", connects_slowly)
     harness.producer.track("42", "seen", {})
-    worker.hold(SHARD, 0.5)
+    worker.run_shard(SHARD, 0.5)
     assert harness.breaker()["state"] == "open"
 
 
@@ -356,7 +362,7 @@ def test_a_job_of_nobody_is_everybodys_probe(
     """Forms, metrics and anonymous events recover delivery as well as any other."""
     api.answers = lambda request, documents: BUSY
     job = harness.producer.submit_form("f", Person(id="42"), {"a": "b"})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     api.answers = lambda request, documents: None
     probe_now(harness.redis)
     worker.work()

@@ -46,7 +46,7 @@ def test_a_refused_batch_finds_its_poison_in_two_requests_for_each_halving(
     api.answers = lambda request, documents: refusal("no") if "bad" in str(documents) else None
     people = people_of(SHARD, 200)
     jobs = enqueue(harness, people, people[77])
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.dead_ids() == {jobs[people[77]]}
     assert harness.ledger_ids() == set(jobs.values()) - harness.dead_ids()
     assert len(api.sent) <= 1 + 2 * 8
@@ -131,7 +131,7 @@ def test_what_kills_its_worker_out_of_the_backlog_ends_as_a_dead_letter_too(
             for person in people
         ]
     after = harness.producer.track(people[11], "after", {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.backlog_size() == len(people) + 1
     api.answers = lambda request, documents: None
     probe_now(harness.redis)
@@ -148,7 +148,7 @@ def test_what_kills_its_worker_out_of_the_backlog_ends_as_a_dead_letter_too(
     monkeypatch.setattr(cycle, "pack", pack_or_die)
     for _ in range(25):
         with suppress(Killed):
-            worker.hold(SHARD)
+            worker.run_shard(SHARD)
     assert harness.dead(jobs[11]).reason == "crashed"
     assert harness.dead_ids() == {jobs[11]}
     assert harness.ledger_ids() == {*jobs, after} - {jobs[11]}
@@ -160,14 +160,14 @@ def test_a_store_that_fails_again_and_again_is_not_counted_against_what_came_out
 ) -> None:
     api.answers = lambda request, documents: BUSY
     job = harness.producer.track("42", "seen", {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     api.answers = lambda request, documents: None
     with harness.engine.connect() as somebody:
         somebody.execute(sa.text("LOCK TABLE trackrelay_ledger IN ACCESS EXCLUSIVE MODE"))
         for _ in range(15):
             probe_now(harness.redis)
             with suppress(OperationalError):
-                worker.hold(SHARD)
+                worker.run_shard(SHARD)
     probe_now(harness.redis)
     worker.work_off(lambda: harness.ledger_ids() == {job})
     assert not harness.dead_ids()
@@ -195,7 +195,7 @@ def test_entries_that_nobody_could_have_made_harm_nobody(harness: Harness, worke
             "trackrelay:0:live", {"v": "1", "j": entry.replace(b"#", f"{ID}{number}".encode())}
         )
     fine = harness.producer.track(people_of(0, 1)[0], "fine", {})
-    worker.hold(0)
+    worker.run_shard(0)
     assert harness.ledger_ids() == {fine}
     letters = harness.rows("SELECT reason, error FROM trackrelay_dead_letters")
     assert sorted(letter.reason for letter in letters) == ["rejected"] * 2 + ["undecodable"] * 7
@@ -208,7 +208,7 @@ def test_a_job_whose_time_is_beyond_every_calendar_is_delivered(
     job = f"{ID}V"
     entry = f'[{{"id":"{job}","operation":"person.event","keys":["id:1"],"body":{{"name":"x"}},"accepted_ms":{10**17}}}]'
     harness.redis.xadd("trackrelay:0:live", {"v": "1", "j": entry})
-    worker.hold(0)
+    worker.run_shard(0)
     assert harness.ledger_ids() == {job}
 
 
@@ -218,11 +218,11 @@ def test_an_error_message_with_a_nul_is_kept_without_it(
     words = b'{"errors":[{"reason":"x","message":"a\\u0000b\\\\u0000c"}]}'
     api.answers = lambda request, documents: Answer(503, words)
     waits = harness.producer.track("42", "seen", {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert "a\ufffdb" in harness.waiting(waits).error
     api.answers = lambda request, documents: Answer(400, words)
     probe_now(harness.redis)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     letter = harness.dead(waits)
     assert "a\ufffdb" in letter.error
     assert "a\ufffdb" in letter.history[0]["error"]
@@ -236,7 +236,7 @@ def test_a_segment_that_customer_io_does_not_take_stops_nobody_and_costs_few_req
     people = people_of(SHARD, 50)
     bad = harness.producer.add_to_segment(7, people)
     good = harness.producer.add_to_segment(8, people)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.dead_ids() == set(bad)
     assert harness.ledger_ids() == set(good)
     assert len(api.sent) == 5
@@ -253,7 +253,7 @@ def test_one_person_whom_a_segment_does_not_take_is_found(
         words if f'"{people[position]}"' in request.body.decode() else None
     )
     jobs = harness.producer.add_to_segment(7, people)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.dead_ids() == {jobs[position]}
     assert harness.ledger_ids() == set(jobs) - harness.dead_ids()
 
@@ -265,14 +265,14 @@ def test_a_broken_document_in_the_backlog_does_not_stop_its_shard(
     api.answers = lambda request, documents: BUSY
     (bad,) = harness.producer.add_to_segment(7, ["42"])
     fine = harness.producer.track(people_of(SHARD, 1)[0], "fine", {})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     with harness.engine.begin() as connection:
         connection.execute(
             sa.text("UPDATE trackrelay_backlog SET body = '{}' WHERE job_id = :id"), {"id": bad}
         )
     api.answers = lambda request, documents: None
     close_breakers(harness.redis)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {fine}
     assert harness.dead(bad).reason == "rejected"
 
@@ -284,7 +284,7 @@ def test_a_poison_form_harms_no_other_of_the_same_person(
     api.answers = lambda request, documents: words if "/forms/bad/" in request.path else None
     bad = harness.producer.submit_form("bad", Person(id="42"), {"a": "b"})
     good = harness.producer.submit_form("good", Person(id="42"), {"a": "b"})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.dead_ids() == {bad}
     assert harness.ledger_ids() == {good}
 
@@ -307,7 +307,7 @@ def test_several_errors_of_one_operation_are_one_dead_letter_with_all_of_them_an
     api.answers = refuse_bad
     people = people_of(SHARD, 20)
     jobs = enqueue(harness, people, people[7])
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == set(jobs.values()) - {jobs[people[7]]}
     letter = harness.dead(jobs[people[7]])
     assert (letter.reason, letter.status, letter.field) == ("rejected", 207, "attributes.a")
@@ -325,7 +325,7 @@ def test_an_answer_of_a_thousand_brackets_is_an_outage_and_harms_no_job(
     job = harness.producer.track("42", "seen", {})
     for _ in range(12):
         probe_now(harness.redis)
-        worker.hold(SHARD)
+        worker.run_shard(SHARD)
     assert harness.waiting(job).reason in ("failed", "breaker")
     assert harness.breaker()["state"] == "open"
     api.answers = lambda request, documents: None

@@ -11,7 +11,7 @@ from tests.support.harness import Harness
 from tests.support.in_process_worker import FakeApi, Worker, people_of
 from tests.support.waiting import wait_until
 from trackrelay import Person
-from trackrelay.worker.delivery.rate_limiter import Closed, Pace
+from trackrelay.worker.delivery.rate_limiter import RateLimiter, SendingBlockedError
 from trackrelay.worker.endpoint_families import Family
 
 
@@ -33,7 +33,7 @@ def test_a_flood_of_v1_singles_holds_up_neither_other_keys_nor_other_shards(
     flooded.start()
     elsewhere = [harness.producer.track(person, "elsewhere", {}) for person in people_of(1, 20)]
     elsewhere.append(harness.producer.submit_form("f", Person(id=people_of(1, 21)[-1]), {"a": "b"}))
-    worker.hold(1, 60.0)
+    worker.run_shard(1, 60.0)
     flooded.join()
     order = [label for sent in api.sent for label in dict.fromkeys(sent.labels)]
     assert order.index("elsewhere") < 150
@@ -48,7 +48,7 @@ def test_a_task_ends_within_seconds_whatever_its_requests_must_wait_for(
     api.latency_s = 0.05
     person = people_of(0, 1)[0]
     jobs = flood(harness, [person] * 100)  # each waits for the answer to the one before
-    worker.hold(0, 1.0)
+    worker.run_shard(0, 1.0)
     assert harness.stream_length() == 0
     # It left long before the last one's turn came.
     left = harness.backlog_size()
@@ -59,13 +59,15 @@ def test_a_task_ends_within_seconds_whatever_its_requests_must_wait_for(
 
 
 @pytest.fixture
-def pace(redis_url: str) -> Iterator[Callable[[float], Pace]]:
+def rate_limiter(redis_url: str) -> Iterator[Callable[[float], RateLimiter]]:
     with redis.Redis.from_url(redis_url) as client:
         client.set("trackrelay:0:lease", "1", px=60_000)
-        yield lambda rate: Pace(client, requests_per_second=rate, timeout_s=10)
+        yield lambda rate: RateLimiter(client, requests_per_second=rate, timeout_s=10)
 
 
-def compete(pace: Pace, batches: int, singles: int, seconds: float) -> tuple[float, float]:
+def compete(
+    rate_limiter: RateLimiter, batches: int, singles: int, seconds: float
+) -> tuple[float, float]:
     """Requests a second of each kind, when so many senders ask for more than there is."""
     counts = {"batch": 0, "single": 0}
     until = time.monotonic() + seconds
@@ -74,8 +76,8 @@ def compete(pace: Pace, batches: int, singles: int, seconds: float) -> tuple[flo
     def send(weight: str) -> None:
         while time.monotonic() < until:
             try:
-                pace.wait(0, "1", Family.V2, weight)  # type: ignore[arg-type]
-            except Closed:
+                rate_limiter.wait(0, "1", Family.V2, weight)  # type: ignore[arg-type]
+            except SendingBlockedError:
                 continue
             with lock:
                 counts[weight] += 1
@@ -92,9 +94,9 @@ def compete(pace: Pace, batches: int, singles: int, seconds: float) -> tuple[flo
 
 @pytest.mark.parametrize("rate", [100.0, 10.0])
 def test_batches_go_first_and_singles_keep_a_share_of_the_budget(
-    pace: Callable[[float], Pace], rate: float
+    rate_limiter: Callable[[float], RateLimiter], rate: float
 ) -> None:
-    budget = pace(rate)
+    budget = rate_limiter(rate)
 
     together: list[float] = []
 
@@ -108,8 +110,10 @@ def test_batches_go_first_and_singles_keep_a_share_of_the_budget(
     assert max(together) < 1.2 * rate + 10
 
 
-def test_what_nobody_else_wants_is_theirs_who_want_it(pace: Callable[[float], Pace]) -> None:
-    budget = pace(50.0)
+def test_what_nobody_else_wants_is_theirs_who_want_it(
+    rate_limiter: Callable[[float], RateLimiter],
+) -> None:
+    budget = rate_limiter(50.0)
     wait_until(
         lambda: compete(budget, batches=0, singles=4, seconds=1.0)[1] > 35,
         20,
@@ -118,12 +122,12 @@ def test_what_nobody_else_wants_is_theirs_who_want_it(pace: Callable[[float], Pa
 
 
 def test_a_budget_smaller_than_the_patience_is_no_reason_to_spin(
-    pace: Callable[[float], Pace], monkeypatch: pytest.MonkeyPatch
+    rate_limiter: Callable[[float], RateLimiter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trackrelay.worker.delivery.rate_limiter.MAX_WAIT_S", 1.0)
-    slow = pace(0.1)
+    slow = rate_limiter(0.1)
     slow.wait(0, "1", Family.V2, "batch")
     began = time.monotonic()
-    with pytest.raises(Closed):
+    with pytest.raises(SendingBlockedError):
         slow.wait(0, "1", Family.V2, "batch")
     assert time.monotonic() - began > 0.9

@@ -31,7 +31,7 @@ def free_disk(harness: Harness) -> None:
 def hold_in_vain(worker: Worker, times: int) -> None:
     for _ in range(times):
         with pytest.raises(SQLAlchemyError):
-            worker.hold(0, 0.2)
+            worker.run_shard(0, 0.2)
 
 
 def test_a_form_is_sent_once_while_the_disk_is_full_and_once_more_after(
@@ -42,7 +42,7 @@ def test_a_form_is_sent_once_while_the_disk_is_full_and_once_more_after(
     hold_in_vain(worker, 12)
     assert len(api.sent) == 1
     free_disk(harness)
-    worker.hold(0, 0.2)
+    worker.run_shard(0, 0.2)
     assert harness.ledger_ids() == {form}
     assert len(api.sent) == 2
     assert not harness.dead_ids()
@@ -51,7 +51,7 @@ def test_a_form_is_sent_once_while_the_disk_is_full_and_once_more_after(
 def test_the_same_out_of_the_backlog(harness: Harness, api: FakeApi, worker: Worker) -> None:
     worker.breaker.halt("credentials", "for the test")
     forms = {harness.producer.submit_form("f", person, {"a": "1"}) for person in people_of(0, 3)}
-    worker.hold(0, 0.2)
+    worker.run_shard(0, 0.2)
     assert harness.backlog_size() == 3
     worker.breaker.resumed()
     fill_disk(harness)

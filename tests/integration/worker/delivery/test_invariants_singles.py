@@ -74,7 +74,7 @@ def hold_until(worker: Worker, is_done: Callable[[], bool]) -> None:
     """Hold the shard again and again, however slow the machine is."""
 
     def held() -> bool:
-        worker.hold(0, 1.0)
+        worker.run_shard(0, 1.0)
         return is_done()
 
     wait_until(held, 20, "the shard to be worked off so far")
@@ -125,8 +125,8 @@ def test_in_bulk_it_does_not_delay_live_jobs(
     caller = threading.Thread(target=call)
     caller.start()
     while caller.is_alive():
-        worker.hold(0, 1.0)
-    worker.hold(0, 1.0)
+        worker.run_shard(0, 1.0)
+    worker.run_shard(0, 1.0)
     hold_until(worker, lambda: called.keys() <= set(api.taken) and api.taken.count("bulk") >= 100)
     # In requests that went before it: a hundred are a second of the budget.
     waited = [

@@ -47,7 +47,7 @@ def test_a_part_that_was_looked_up_while_its_job_was_settled_under_another_secon
             "find_duplicates",
             lambda *_: duplicate_check.DuplicateCheck(frozenset(), frozenset()),
         )
-        worker.hold(shard_of(f"anonymous:{second}", SHARDS))
+        worker.run_shard(shard_of(f"anonymous:{second}", SHARDS))
     assert harness.backlog_size() == 0
     after = harness.producer.track_anonymous(second, "after", {})
     worker.work_off(lambda: harness.ledger_ids() == {job, after})
@@ -58,7 +58,7 @@ def test_a_part_of_a_job_that_was_settled_after_all_holds_up_nobody_for_long(
 ) -> None:
     anonymous = in_another_shard()
     job = harness.producer.identify("42", {}, anonymous_id=anonymous)
-    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    worker.run_shard(shard_of(f"anonymous:{anonymous}", SHARDS))
     with harness.engine.begin() as connection:
         connection.execute(
             sa.text("""
@@ -86,7 +86,7 @@ def test_a_part_beside_one_key_of_the_same_shard_is_not_left_behind(
     job = harness.producer.identify("42", {}, anonymous_id=beside, idempotency_key="k")
     assert harness.producer.identify("42", {}, anonymous_id=elsewhere, idempotency_key="k") == job
     after = harness.producer.track_anonymous(elsewhere, "after", {})
-    worker.hold(shard_of(f"anonymous:{elsewhere}", SHARDS))
+    worker.run_shard(shard_of(f"anonymous:{elsewhere}", SHARDS))
     worker.work_off(lambda: harness.ledger_ids() == {job, after})
 
 
@@ -100,10 +100,10 @@ def test_a_part_whose_other_part_was_dropped_before_its_dead_letter_was_discarde
     worker.work_off(lambda: harness.dead_ids() == {letter})
     api.answers = lambda request, documents: None
     harness.producer.enqueue(again)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     list(Replayer.of(worker.resources, who="a test").discard([letter]))
     after = harness.producer.track_anonymous(anonymous, "after", {})
-    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    worker.run_shard(shard_of(f"anonymous:{anonymous}", SHARDS))
     long_ago(harness)
     recover_orphans(worker.resources)
     worker.work_off(lambda: harness.ledger_ids() == {after})
@@ -116,10 +116,10 @@ def test_a_part_whose_other_part_is_only_late_is_waited_for(
     anonymous = in_another_shard()
     job = harness.producer.identify("42", {"label": "joined"}, anonymous_id=anonymous)
     after = harness.producer.track_anonymous(anonymous, "after", {})
-    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    worker.run_shard(shard_of(f"anonymous:{anonymous}", SHARDS))
     long_ago(harness)
     recover_orphans(worker.resources)
-    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    worker.run_shard(shard_of(f"anonymous:{anonymous}", SHARDS))
     assert api.taken == []
     worker.work_off(lambda: harness.ledger_ids() == {job, after})
     assert api.taken == ["joined", "after"]
@@ -130,7 +130,7 @@ def test_a_part_whose_other_part_was_lost_is_sent_all_the_same(
 ) -> None:
     anonymous = in_another_shard()
     job = harness.producer.identify("42", {"label": "joined"}, anonymous_id=anonymous)
-    worker.hold(shard_of(f"anonymous:{anonymous}", SHARDS))
+    worker.run_shard(shard_of(f"anonymous:{anonymous}", SHARDS))
     harness.redis.delete(f"trackrelay:{SHARD}:live")
     long_ago(harness)
     recover_orphans(worker.resources)

@@ -70,7 +70,7 @@ def warm(harness: Harness, worker: Worker) -> Producer:
     """A producer; scripts, pools and statements have been used once, and the number of entries a read takes is known."""
     producer = Producer(redis_url=harness.settings["TRACKRELAY_REDIS_URL"])
     track(producer, FEW)
-    worker.hold(0)
+    worker.run_shard(0)
     return producer
 
 
@@ -85,9 +85,9 @@ def test_a_batch_costs_the_same_statements_and_round_trips_whatever_its_size(
     worker: Worker, warm: Producer, count: Callable[[Callable[[], None]], Trips]
 ) -> None:
     track(warm, FEW)
-    few = count(lambda: worker.hold(0))
+    few = count(lambda: worker.run_shard(0))
     track(warm, MANY)
-    many = count(lambda: worker.hold(0))
+    many = count(lambda: worker.run_shard(0))
     assert few.requests == 1
     assert many.requests < MANY / 100
     for of_few, of_many in zip(few.each(), many.each(), strict=True):
@@ -105,11 +105,11 @@ def test_so_does_one_that_waits_in_the_backlog_and_is_delivered_from_there(
         # Without an answer, three requests open the breaker, and the rest waits untried.
         api.answers = lambda request, documents: BUSY
         track(warm, jobs)
-        failing = count(lambda: worker.hold(0))
+        failing = count(lambda: worker.run_shard(0))
         api.answers = lambda request, documents: None
         make_due(harness.engine)
         probe_now(harness.redis)
-        return failing, count(lambda: worker.hold(0))
+        return failing, count(lambda: worker.run_shard(0))
 
     few, many = outage(FEW), outage(MANY)
     # A read of the stream takes 250 at first and then more: a thousand are four reads at the most. The backlog's is of a thousand.

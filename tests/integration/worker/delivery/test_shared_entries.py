@@ -21,7 +21,7 @@ from trackrelay.queue.coalescing import ENTRY_JOBS
 from trackrelay.queue.redis_keys import more, stream
 from trackrelay.worker.delivery import cycle
 from trackrelay.worker.delivery.batching import pack
-from trackrelay.worker.delivery.cycle import ROUND_BYTES, ROUND_JOBS
+from trackrelay.worker.delivery.cycle import MAX_CYCLE_BYTES, MAX_CYCLE_JOBS
 from trackrelay.worker.delivery.shard_queue import ShardQueue
 
 SHARD = shard_of_person("42")
@@ -44,11 +44,11 @@ def test_they_are_delivered_in_full_requests_and_counted_down(
     # Entries of 25 and of 8 jobs.
     jobs = [job for _ in range(70) for job in enqueue(harness, ["seen"] * 33)]
     assert harness.stream_length() == 70 * 33
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == set(jobs)
     sizes = [len(sent.labels) for sent in api.sent]
     assert len(sizes) == 3
-    assert all(ROUND_JOBS - ENTRY_JOBS < size <= ROUND_JOBS for size in sizes[:-1])
+    assert all(MAX_CYCLE_JOBS - ENTRY_JOBS < size <= MAX_CYCLE_JOBS for size in sizes[:-1])
     assert harness.stream_length() == 0
     assert int(harness.redis.get(more(SHARD, "bulk")) or 0) == 0
 
@@ -58,9 +58,9 @@ def test_a_read_ends_at_its_bytes(harness: Harness, api: FakeApi, worker: Worker
     queue = ShardQueue(worker.resources.redis, SHARD)
     queue.claim()
     queue.take(10**6)
-    read = queue.read("bulk", ROUND_JOBS, ROUND_BYTES, pending=False)
+    read = queue.read("bulk", MAX_CYCLE_JOBS, MAX_CYCLE_BYTES, pending=False)
     size = sum(len(entry.data or b"") for entry in read.entries)
-    assert ROUND_BYTES <= size < 2 * ROUND_BYTES
+    assert MAX_CYCLE_BYTES <= size < 2 * MAX_CYCLE_BYTES
 
 
 def test_entries_to_themselves_come_between_them(harness: Harness, worker: Worker) -> None:
@@ -69,7 +69,7 @@ def test_entries_to_themselves_come_between_them(harness: Harness, worker: Worke
     entry = Entry.of(between, source=None, trace=None)
     harness.redis.xadd(stream(SHARD, "bulk"), {"v": 1, "j": entry.data})
     after = enqueue(harness, ["after"] * 30)
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {*before, between.id, *after}
     assert harness.stream_length() == 0
 
@@ -81,7 +81,7 @@ def test_who_acknowledges_what_another_holder_has_acknowledged_counts_nothing_tw
     queue = ShardQueue(worker.resources.redis, SHARD)
     queue.claim()
     queue.take(10**6)
-    first = queue.read("bulk", 2 * ENTRY_JOBS, ROUND_BYTES, pending=False)
+    first = queue.read("bulk", 2 * ENTRY_JOBS, MAX_CYCLE_BYTES, pending=False)
     assert sum(entry.jobs for entry in first.entries) == 2 * ENTRY_JOBS
     queue.acknowledge("bulk", first.entries[:1])
     assert harness.stream_length() == 35
@@ -120,7 +120,7 @@ def test_one_that_cannot_be_decoded_is_one_dead_letter_and_counted_down(
     harness.redis.xadd(stream(SHARD, "bulk"), {"v": 1, "j": b"[{", "n": 7})
     harness.redis.incrby(more(SHARD, "bulk"), 6)
     harness.redis.xadd(stream(SHARD, "bulk"), {"v": 1, "j": b"[]", "n": "many"})
-    worker.hold(SHARD)
+    worker.run_shard(SHARD)
     assert harness.ledger_ids() == {job}
     assert len(harness.dead_ids()) == 2
     assert harness.stream_length() == int(harness.redis.get(more(SHARD, "bulk")) or 0) == 0
@@ -131,7 +131,7 @@ def test_people_are_told_of_jobs_not_of_entries(harness: Harness, worker: Worker
     queue = ShardQueue(worker.resources.redis, SHARD)
     queue.claim()
     queue.take(10**6)
-    queue.read("bulk", ENTRY_JOBS, ROUND_BYTES, pending=False)
+    queue.read("bulk", ENTRY_JOBS, MAX_CYCLE_BYTES, pending=False)
     told = CommandLine(harness.settings)
     shards = told("status", "--json").json["queue"]["shards"]
     assert (shards[SHARD]["bulk"], shards[SHARD]["pending"]) == (60, 20)

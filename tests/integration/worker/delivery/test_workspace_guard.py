@@ -148,7 +148,7 @@ def test_credentials_that_change_in_their_file_are_guarded_too(
     sandbox.client.settings(environment_id=456)
     sandbox.client.set_credentials(api_key="another")
     key.write_text("another")
-    wait_until(lambda: "this worker delivers nothing" in worker.output, 60, "the worker to notice")
+    wait_until(lambda: "delivery_refused" in worker.output, 60, "the worker to notice")
     job = harness.producer.track("42", "after", {})
     wait_until(lambda: harness.redis.llen(QUEUE_KEY) == 0, 60, "the message to be read")
     sandbox.client.settings(environment_id=123)

@@ -9,7 +9,7 @@ import msgspec
 
 from tests.integration.worker.model.process import Clock, here
 from trackrelay.worker.storage.stored_job import Job
-from trackrelay.worker.track_api.http_client import TooLate
+from trackrelay.worker.track_api.http_client import TooLateError
 from trackrelay.worker.track_api.region import Verdict
 from trackrelay.worker.track_api.request_builder import Request
 from trackrelay.worker.track_api.responses import Answer, NoAnswer
@@ -57,7 +57,7 @@ class AnythingApi:
     def send(self, request: Request, send_until: float = float("inf")) -> Answer | NoAnswer:
         """As `TrackApi.send`."""
         if Clock.monotonic() > send_until:
-            raise TooLate
+            raise TooLateError
         jobs = _carried(request)
         self.wrong += self.objections(jobs)
         kind = here.answers.pop(0) if here.answers and not self.calm else "fine"

@@ -204,11 +204,11 @@ def hold(resources: Resources, shard: int, plan: Plan) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lease, "time", CountingClock())
         patch.setattr(cycle, "time", CountingClock())
-        patch.setattr(cycle, "ROUND_JOBS", plan.most)
-        patch.setattr(cycle, "ROUND_S", float(plan.patience))
-        patch.setattr(cycle, "SINGLES_S", float(plan.patience))
+        patch.setattr(cycle, "MAX_CYCLE_JOBS", plan.most)
+        patch.setattr(cycle, "MAX_CYCLE_S", float(plan.patience))
+        patch.setattr(cycle, "MAX_SINGLES_S", float(plan.patience))
         try:
-            lease.hold(shard, resources, plan.rounds + 0.5)
+            lease.run_shard(shard, resources, plan.rounds + 0.5)
         except (Killed, OperationalError, redis.RedisError) as error:
             return type(error).__name__
         finally:

@@ -52,7 +52,7 @@ def backlog_of_an_outage(harness: Harness, worker: Worker, api: FakeApi, shards:
     for person in PEOPLE:
         harness.producer.track(person, f"first {person}", {})
     for shard in range(shards):
-        worker.hold(shard, 0.5)
+        worker.run_shard(shard, 0.5)
     api.answers = lambda request, documents: None
     assert harness.backlog_size() == len(PEOPLE)
 
@@ -65,7 +65,7 @@ def deliver_all(harness: Harness, worker: Worker, shards: int, events: int) -> N
         if harness.redis.exists("trackrelay:breaker"):
             probe_now(harness.redis)
         for shard in range(shards):
-            worker.hold(shard, 0.5)
+            worker.run_shard(shard, 0.5)
         return len(harness.ledger_ids()) == events
 
     wait_until(done, 60, lambda: f"{events} deliveries; there are {len(harness.ledger_ids())}")
@@ -151,10 +151,10 @@ def test_while_the_stores_differ_nothing_is_delivered_and_one_line_names_the_com
         for _ in range(3):
             tick(worker)
             for shard in range(4):
-                worker.hold(shard, 0.2)
+                worker.run_shard(shard, 0.2)
         harness.redis.delete(MOVING)  # what time does to it when no tick comes
         for shard in range(4):
-            worker.hold(shard, 0.2)
+            worker.run_shard(shard, 0.2)
     (complaint,) = complaints(logs)
     assert "the queue in Redis has 4 shards, Postgres knows 8" in complaint
     assert "`trackrelay migrate --adopt`" in complaint
@@ -183,7 +183,7 @@ def test_another_environments_queue_is_not_delivered(
     harness.producer.track("42", "another's", {})
     tick(worker)
     for shard in range(4):
-        worker.hold(shard, 0.2)
+        worker.run_shard(shard, 0.2)
     assert api.taken == []
     assert "the queue in Redis has generation another" in run("status").lines[0]
     assert run("migrate", "--adopt", "--yes").code == 0

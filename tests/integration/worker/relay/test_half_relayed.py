@@ -23,7 +23,7 @@ def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_
         ]
     )
     look_once(harness.settings)
-    worker.hold(mine)
+    worker.run_shard(mine)
     harness.redis.flushall()
     with harness.engine.begin() as connection:
         connection.exec_driver_sql(
@@ -33,7 +33,7 @@ def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_
     recover_orphans(worker.resources)
     for shard in range(SHARDS):
         expire_lease(harness.redis, shard)
-    worker.hold(mine)
+    worker.run_shard(mine)
     assert api.taken == []
     look_once(harness.settings)
     for _ in range(4):

@@ -98,7 +98,7 @@ def test_what_was_settled_after_the_last_note_is_not_lost(harness: Harness, work
     enqueue(harness, 5, shard=0)
     enqueue(harness, 7, shard=1)
     tick(worker)
-    worker.hold(0, 0.2)
+    worker.run_shard(0, 0.2)
     harness.redis.flushall()
     tick(worker)
     (incident,) = lost(harness)
@@ -110,7 +110,7 @@ def test_jobs_of_the_backlog_that_are_delivered_later_do_not_hide_a_loss(
 ) -> None:
     api.answers = lambda request, documents: BUSY
     enqueue(harness, 20, shard=0)
-    worker.hold(0, 0.2)
+    worker.run_shard(0, 0.2)
     assert harness.backlog_size() == 20
     enqueue(harness, 4, shard=1)
     tick(worker)
@@ -123,7 +123,7 @@ def test_jobs_of_the_backlog_that_are_delivered_later_do_not_hide_a_loss(
         make_due(harness.engine)
         if harness.redis.exists(f"{PREFIX}breaker"):
             probe_now(harness.redis)
-        worker.hold(0, 0.2)
+        worker.run_shard(0, 0.2)
         tick(worker)
     (incident,) = lost(harness)
     assert incident.at_most == 4

@@ -1,4 +1,4 @@
-"""Any bytes in an answer are a meaning: nothing is raised, hardly anything is read, nothing is kept for the next request."""
+"""Any bytes in an answer are a classify_response: nothing is raised, hardly anything is read, nothing is kept for the next request."""
 
 import tracemalloc
 
@@ -12,10 +12,10 @@ from trackrelay.worker.track_api.request_builder import batch
 from trackrelay.worker.track_api.responses import (
     Accepted,
     Answer,
-    Denied,
+    AuthRejected,
+    EndpointFailure,
     NoAnswer,
-    Troubled,
-    meaning,
+    classify_response,
 )
 
 REQUEST = batch([operations.track("42", "seen").body])
@@ -44,7 +44,7 @@ def test_what_is_no_answer_is_the_endpoints_problem(say: hostile_server.Says) ->
     assert isinstance(answer, NoAnswer)
     assert len(answer.error) < 400
     assert answer.error.isprintable()
-    assert isinstance(meaning(REQUEST, answer), Troubled)
+    assert isinstance(classify_response(REQUEST, answer), EndpointFailure)
     assert peak < MAX_MEMORY
     # What the system's buffers hold was sent too.
     assert server.sent_bytes < 30_000_000
@@ -58,7 +58,7 @@ def test_an_answer_that_nobody_documented_is_never_success_nor_refusal(
 ) -> None:
     with answering(say) as server:
         (answer,) = asked(server)
-    assert isinstance(meaning(REQUEST, answer), Troubled | Denied)
+    assert isinstance(classify_response(REQUEST, answer), EndpointFailure | AuthRejected)
     assert server.sent_bytes < 30_000_000
 
 
@@ -66,13 +66,13 @@ def test_an_answer_that_nobody_documented_is_never_success_nor_refusal(
 def test_a_documented_answer_in_a_strange_form_is_understood(say: hostile_server.Says) -> None:
     with answering(say) as server:
         (answer,) = asked(server)
-    assert meaning(REQUEST, answer) == Accepted({})
+    assert classify_response(REQUEST, answer) == Accepted({})
 
 
 def test_no_cookie_of_the_endpoint_is_kept() -> None:
     with answering(hostile_server.once(hostile_server.cookies(12))) as server:
         answers = asked(server, times=3)
-    assert [meaning(REQUEST, answer) for answer in answers] == [Accepted({})] * 3
+    assert [classify_response(REQUEST, answer) for answer in answers] == [Accepted({})] * 3
     assert len(server.requests) == 3
     assert not any(b"cookie" in request.lower() for request in server.requests)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trackrelay.worker.delivery.admission import admit, choose_probes
-from trackrelay.worker.delivery.breaker import Standing, Standings
+from trackrelay.worker.delivery.breaker import BreakerState, BreakerStates
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.storage.stored_job import Job
 
@@ -39,18 +39,18 @@ jobs = st.lists(
         for n, (operation, keys, back) in enumerate(drawn)
     ]
 )
-standings = st.dictionaries(
+breakers = st.dictionaries(
     st.sampled_from(list(Family)),
-    st.sampled_from(["closed", "open", "halted", "probe"]).map(Standing),
+    st.sampled_from(["closed", "open", "halted", "probe"]).map(BreakerState),
     max_size=5,
-).map(lambda families: Standings(families=families))
+).map(lambda families: BreakerStates(families=families))
 
 
-@given(jobs, standings)
+@given(jobs, breakers)
 def test_nothing_passes_an_earlier_job_of_its_key_that_waits(
-    jobs: list[Job], standings: Standings
+    jobs: list[Job], breakers: BreakerStates
 ) -> None:
-    admission = admit(jobs, standings, choose_probes(jobs, standings))
+    admission = admit(jobs, breakers, choose_probes(jobs, breakers))
     ready = {each.id for each in admission.ready}
     for index, each in enumerate(jobs):
         if each.id in ready:
@@ -58,37 +58,37 @@ def test_nothing_passes_an_earlier_job_of_its_key_that_waits(
             assert all(other.id in ready for other in earlier)
 
 
-@given(jobs, standings)
+@given(jobs, breakers)
 def test_every_new_job_is_sent_or_waits_and_families_that_are_closed_hold_up_nobody(
-    jobs: list[Job], standings: Standings
+    jobs: list[Job], breakers: BreakerStates
 ) -> None:
-    probes = choose_probes(jobs, standings)
-    admission = admit(jobs, standings, probes)
+    probes = choose_probes(jobs, breakers)
+    admission = admit(jobs, breakers, probes)
     ready = [each.id for each in admission.ready]
     waiting = [each.job.id for each in admission.waiting]
     assert sorted(ready + waiting, key=int) == [
         each.id for each in jobs if not each.from_backlog or each.id in ready
     ]
-    assert set(probes) <= standings.probing
+    assert set(probes) <= breakers.probing
     for family in Family:
         sent = [each for each in admission.ready if each.family is family]
-        if standings.of(family).state in ("open", "halted"):
+        if breakers.of(family).phase in ("open", "halted"):
             assert not sent
-        elif standings.of(family).state == "probe":
+        elif breakers.of(family).phase == "probe":
             assert len(sent) <= 1
-    if all(standings.of(family).state == "closed" for family in Family):
+    if all(breakers.of(family).phase == "closed" for family in Family):
         assert ready == [each.id for each in jobs]
 
 
 def test_the_shared_breaker_holds_for_every_family() -> None:
-    halted = Standings(shared=Standing("halted", "credentials"))
+    halted = BreakerStates(shared=BreakerState("halted", "credentials"))
     admission = admit([job(1, "form.submit", ("a",))], halted, {})
     assert [each.reason for each in admission.waiting] == ["halted"]
     assert not halted.may_send
 
 
 def test_a_probe_is_not_of_the_key_of_the_one_before_if_there_is_a_choice() -> None:
-    standings = Standings(families={Family.V2: Standing("probe", probe_key="a")})
+    breakers = BreakerStates(families={Family.V2: BreakerState("probe", probe_key="a")})
     both = [job(1, "person.event", ("a",)), job(2, "person.event", ("b",))]
-    assert choose_probes(both, standings)[Family.V2].id == "2"
-    assert choose_probes(both[:1], standings)[Family.V2].id == "1"
+    assert choose_probes(both, breakers)[Family.V2].id == "2"
+    assert choose_probes(both[:1], breakers)[Family.V2].id == "1"

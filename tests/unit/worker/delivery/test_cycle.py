@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.integration.worker.model.process import Inline
 from trackrelay.operations.limits import OPERATION_BYTES
 from trackrelay.worker.delivery.batching import Packed, pack
-from trackrelay.worker.delivery.breaker import Standing, Standings
+from trackrelay.worker.delivery.breaker import BreakerState, BreakerStates
 from trackrelay.worker.delivery.cycle import Delivery, Intake, Rules
-from trackrelay.worker.delivery.intake import keep_back
-from trackrelay.worker.delivery.outcomes import Delivered, Failed, Rejected, Result, Untried
+from trackrelay.worker.delivery.intake import partition_blocked
+from trackrelay.worker.delivery.outcomes import Deferred, Delivered, Failed, Rejected, Result
 from trackrelay.worker.delivery.shard_queue import Read
 from trackrelay.worker.storage.settlement import Settlement
 from trackrelay.worker.storage.stored_job import Job
@@ -62,16 +62,18 @@ class Fates:
         #: Jobs in the order in which they were tried.
         self.tried: list[Job] = []
 
-    def send(self, packed: Packed, shard: int, token: str, standing: Standing) -> list[Result]:
+    def send(
+        self, packed: Packed, shard: int, token: str, breaker_state: BreakerState
+    ) -> list[Result]:
         """As `Sender.send`."""
         fate = self._draw(st.sampled_from(FATES))
         if fate == "untried":
-            return [Untried(job, "breaker") for job in packed.jobs]
+            return [Deferred(job, "breaker") for job in packed.jobs]
         if fate == "breaks off":  # it was halved, and the second half was not answered
             half = len(packed.jobs) // 2
             self.tried += packed.jobs[:half]
             return [Delivered(job) for job in packed.jobs[:half]] + [
-                Untried(job, "breaker") for job in packed.jobs[half:]
+                Deferred(job, "breaker") for job in packed.jobs[half:]
             ]
         self.tried += packed.jobs
         if fate == "fails":
@@ -110,9 +112,9 @@ def test_whatever_each_request_comes_to_no_job_passes_one_of_its_keys_that_waits
     fates = Fates(data.draw)
     round = Round(fates)
     intake = Intake("live", jobs=list(jobs), read=Read())
-    kept = keep_back(jobs, waiting_keys)
+    kept = partition_blocked(jobs, waiting_keys)
     intake.aside.waiting += kept.waiting
-    round._send_and_settle(pack(kept.ready), intake, Standings())
+    round._send_and_settle(pack(kept.ready), intake, BreakerStates())
     settled = [
         *(job.id for job in round.settled.delivered),
         *(death.job.id for death in round.settled.dead),

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from trackrelay.worker.delivery.backoff import JOB_CAP_S, full_jitter
 from trackrelay.worker.delivery.outcomes import (
+    Deferred,
     Delivered,
     Failed,
     Rejected,
     Result,
-    Untried,
     blocked_keys,
     settlement_of,
-    suspect,
+    shrink_batch,
 )
 from trackrelay.worker.storage.settlement import Settlement
 from trackrelay.worker.storage.stored_job import Job
@@ -96,8 +96,8 @@ def test_what_the_region_endpoint_calls_the_jobs_own_problem_counts_at_once_when
 
 
 def test_untried_jobs_stay_where_they_are_or_go_to_the_backlog() -> None:
-    assert not settle(Untried(job(entry=None), "breaker"))
-    (waiting,) = settle(Untried(job(), "breaker")).waiting
+    assert not settle(Deferred(job(entry=None), "breaker"))
+    (waiting,) = settle(Deferred(job(), "breaker")).waiting
     assert (waiting.reason, waiting.job.attempts) == ("breaker", 0)
 
 
@@ -108,7 +108,9 @@ def test_untried_jobs_stay_where_they_are_or_go_to_the_backlog() -> None:
 def test_a_suspects_next_batch_is_half_as_large_only_if_somebody_succeeded_since(
     failed_at: float, last_success: float, max_batch: int
 ) -> None:
-    assert suspect(job(failed_at=failed_at, max_batch=100), last_success).max_batch == max_batch
+    assert (
+        shrink_batch(job(failed_at=failed_at, max_batch=100), last_success).max_batch == max_batch
+    )
 
 
 def test_failed_and_untried_jobs_block_their_keys() -> None:
@@ -116,7 +118,7 @@ def test_failed_and_untried_jobs_block_their_keys() -> None:
         Delivered(job(keys=("a",))),
         Rejected(job(keys=("b",)), Refusal("no", 400)),
         Failed(job(keys=("c", "d")), "x", None, 1, 0.0),
-        Untried(job(keys=("e",)), "breaker"),
+        Deferred(job(keys=("e",)), "breaker"),
     ]
     assert blocked_keys(results) == {"c", "d", "e"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from trackrelay import Person, operations
 from trackrelay.worker.track_api.request_builder import (
-    UnsendableDocument,
+    UnsendableDocumentError,
     batch,
     path_segment,
     segment,
@@ -37,9 +37,9 @@ def test_what_would_name_another_endpoint_is_not_put_in_a_path(value: str) -> No
 
 
 def test_a_document_that_fits_no_request_says_so() -> None:
-    with pytest.raises(UnsendableDocument):
+    with pytest.raises(UnsendableDocumentError):
         single("person.event", b'{"type":"person"}')
-    with pytest.raises(UnsendableDocument):
+    with pytest.raises(UnsendableDocumentError):
         single("person.identify", b"{}")
 
 

@@ -13,14 +13,14 @@ from trackrelay.worker.track_api.responses import (
     MAX_ERRORS,
     Accepted,
     Answer,
-    Denied,
+    AuthRejected,
+    Classification,
+    EndpointFailure,
     FieldError,
-    Meaning,
     NoAnswer,
     Refusal,
     Refused,
-    Troubled,
-    meaning,
+    classify_response,
     retry_after_s,
 )
 
@@ -40,9 +40,11 @@ PARTLY = {
 ANSWERED = "Wed, 21 Oct 2026 07:28:00 GMT"
 
 
-def of(request: Request, status: int, body: Any = None, retry_after: str | None = None) -> Meaning:
+def of(
+    request: Request, status: int, body: Any = None, retry_after: str | None = None
+) -> Classification:
     raw = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    return meaning(request, Answer(status, raw, retry_after, ANSWERED))
+    return classify_response(request, Answer(status, raw, retry_after, ANSWERED))
 
 
 @pytest.mark.parametrize(
@@ -61,36 +63,36 @@ def of(request: Request, status: int, body: Any = None, retry_after: str | None 
         (BATCH, 400, V2_ERRORS, Refused),
         (BATCH, 413, V1_ERRORS, Refused),
         (SEGMENT, 400, V1_ERRORS, Refused),
-        (BATCH, 404, V2_ERRORS, Troubled),
-        (BATCH, 405, V2_ERRORS, Troubled),
-        (BATCH, 422, V2_ERRORS, Troubled),
-        (ONE, 400, b"<html>", Troubled),
-        (ONE, 400, {"errors": []}, Troubled),
-        (ONE, 400, {"meta": {}}, Troubled),
-        (ONE, 404, None, Troubled),
-        (ONE, 200, None, Troubled),
-        (ONE, 200, b"<html>ok</html>", Troubled),
-        (ONE, 200, [], Troubled),
-        (ONE, 204, None, Troubled),
-        (FORM, 204, b"surprise", Troubled),
-        (ONE, 207, PARTLY, Troubled),
+        (BATCH, 404, V2_ERRORS, EndpointFailure),
+        (BATCH, 405, V2_ERRORS, EndpointFailure),
+        (BATCH, 422, V2_ERRORS, EndpointFailure),
+        (ONE, 400, b"<html>", EndpointFailure),
+        (ONE, 400, {"errors": []}, EndpointFailure),
+        (ONE, 400, {"meta": {}}, EndpointFailure),
+        (ONE, 404, None, EndpointFailure),
+        (ONE, 200, None, EndpointFailure),
+        (ONE, 200, b"<html>ok</html>", EndpointFailure),
+        (ONE, 200, [], EndpointFailure),
+        (ONE, 204, None, EndpointFailure),
+        (FORM, 204, b"surprise", EndpointFailure),
+        (ONE, 207, PARTLY, EndpointFailure),
         (BATCH, 207, {"errors": []}, Accepted),
-        (BATCH, 207, {}, Troubled),
-        (BATCH, 207, {"errors": {}}, Troubled),
-        (BATCH, 207, {"errors": [{"batch_index": 3}]}, Troubled),
-        (BATCH, 207, {"errors": [{"batch_index": -1}]}, Troubled),
-        (BATCH, 207, {"errors": [{"batch_index": True}]}, Troubled),
+        (BATCH, 207, {}, EndpointFailure),
+        (BATCH, 207, {"errors": {}}, EndpointFailure),
+        (BATCH, 207, {"errors": [{"batch_index": 3}]}, EndpointFailure),
+        (BATCH, 207, {"errors": [{"batch_index": -1}]}, EndpointFailure),
+        (BATCH, 207, {"errors": [{"batch_index": True}]}, EndpointFailure),
         (BATCH, 207, {"errors": [{"batch_index": 1}, {"batch_index": 1}]}, Accepted),
-        (BATCH, 207, {"errors": [{"batch_index": 1}, {"batch_index": 4}]}, Troubled),
-        (BATCH, 207, {"errors": [{"batch_index": 1}, {"batch_index": [[]]}]}, Troubled),
-        (BATCH, 207, {"errors": [{}]}, Troubled),
-        (BATCH, 207, b"<html>", Troubled),
-        (BATCH, 201, {}, Troubled),
+        (BATCH, 207, {"errors": [{"batch_index": 1}, {"batch_index": 4}]}, EndpointFailure),
+        (BATCH, 207, {"errors": [{"batch_index": 1}, {"batch_index": [[]]}]}, EndpointFailure),
+        (BATCH, 207, {"errors": [{}]}, EndpointFailure),
+        (BATCH, 207, b"<html>", EndpointFailure),
+        (BATCH, 201, {}, EndpointFailure),
         *[
-            (BATCH, status, {}, Troubled)
+            (BATCH, status, {}, EndpointFailure)
             for status in (408, 425, 429, 500, 502, 503, 504, 599, 418)
         ],
-        *[(ONE, status, V2_ERRORS, Denied) for status in (401, 403, 301, 302, 307, 308)],
+        *[(ONE, status, V2_ERRORS, AuthRejected) for status in (401, 403, 301, 302, 307, 308)],
     ],
 )
 def test_each_row(request_: Request, status: int, body: Any, expected: type) -> None:
@@ -169,15 +171,15 @@ def test_v1_words_are_kept(body: Any) -> None:
 
 
 def test_no_answer_is_the_endpoints_problem() -> None:
-    assert meaning(BATCH, NoAnswer("timed out")) == Troubled("timed out")
+    assert classify_response(BATCH, NoAnswer("timed out")) == EndpointFailure("timed out")
 
 
 def test_only_429_says_too_fast_and_a_wait_is_taken_from_any() -> None:
     slow, away = of(BATCH, 429, {}, "7"), of(BATCH, 503, {}, "1.5")
     dated = of(BATCH, 503, {}, "Wed, 21 Oct 2026 07:30:00 GMT")
-    assert isinstance(slow, Troubled)
-    assert isinstance(away, Troubled)
-    assert isinstance(dated, Troubled)
+    assert isinstance(slow, EndpointFailure)
+    assert isinstance(away, EndpointFailure)
+    assert isinstance(dated, EndpointFailure)
     assert (slow.too_fast, slow.retry_after_s) == (True, 7.0)
     assert (away.too_fast, away.retry_after_s) == (False, 1.5)
     assert (dated.too_fast, dated.retry_after_s) == (False, 120.0)
@@ -189,8 +191,8 @@ def test_only_429_says_too_fast_and_a_wait_is_taken_from_any() -> None:
 def test_a_wait_asked_for_by_an_answer_that_is_not_the_apis_own_is_bounded(body: bytes) -> None:
     foreign = of(BATCH, 503, body, "86400")
     own = of(BATCH, 503, {"errors": [{"reason": "busy", "message": "maintenance"}]}, "86400")
-    assert isinstance(foreign, Troubled)
-    assert isinstance(own, Troubled)
+    assert isinstance(foreign, EndpointFailure)
+    assert isinstance(own, EndpointFailure)
     assert foreign.retry_after_s == 300
     assert own.retry_after_s == 86_400
 
@@ -244,7 +246,7 @@ def test_a_wait_that_makes_no_sense_is_no_wait(header: str | None) -> None:
 
 def test_what_an_endpoint_says_in_its_own_way_is_not_repeated() -> None:
     answer = of(ONE, 500, b"stack trace with ada@example.com")
-    assert isinstance(answer, Troubled)
+    assert isinstance(answer, EndpointFailure)
     assert "ada" not in answer.error
 
 
@@ -260,12 +262,12 @@ def test_garbage_is_never_taken_for_an_acceptance_or_a_refusal(
         document = json.loads(body)
     except ValueError:
         document = None
-    answer = meaning(request_, Answer(status, body))
+    answer = classify_response(request_, Answer(status, body))
     if not isinstance(document, dict) and body:
-        assert isinstance(answer, Troubled | Denied)
+        assert isinstance(answer, EndpointFailure | AuthRejected)
 
 
-#: Bodies that something on the way to their meaning does not survive, if it is not told to.
+#: Bodies that something on the way to their classify_response does not survive, if it is not told to.
 HOSTILE_BODIES = [
     b"[" * 1_500,
     b"[" * 100_000,
@@ -297,7 +299,7 @@ HOSTILE_BODIES = [
 def test_whatever_an_answer_holds_it_has_a_meaning_of_bounded_size(request_: Request) -> None:
     for status in (0, 100, 200, 204, 207, 302, 400, 401, 404, 413, 429, 500, 999):
         for body in HOSTILE_BODIES:
-            found = meaning(request_, Answer(status, body, "9" * 10_000, ANSWERED))
+            found = classify_response(request_, Answer(status, body, "9" * 10_000, ANSWERED))
             assert len(repr(found)) < 100_000
             # What nobody can read is never taken for an acceptance of all, nor for a refusal.
             if isinstance(found, Accepted) and not found.refused:
