@@ -14,8 +14,6 @@ import pytest
 import structlog
 
 from tests.support import canaries, skips
-from tests.support.description import Description, find_description
-from tests.support.description_check import MISSING, is_required
 from tests.support.run_checks import LEAKS, LOGS, SECRETS
 from tests.support.waiting import patient
 from trackrelay import Producer, default
@@ -70,26 +68,10 @@ def no_settings_of_our_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     structlog.reset_defaults()
 
 
-@pytest.fixture(scope="session")
-def description() -> Description:
-    """Customer.io's description; without it, what needs it is skipped, or fails where it is required."""
-    path = find_description()
-    if path is None:
-        message = (
-            "Customer.io's description is not here: set TRACK_API_DESCRIPTION to its openapi.json"
-        )
-        if os.environ.get("TRACK_API_DESCRIPTION_REQUIRED") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-    return Description(path)
-
-
 def pytest_configure(config: pytest.Config) -> None:
     # A shell's background job ignores SIGINT, and so would every program that a test starts and interrupts.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if is_required() and find_description() is None:
-        raise pytest.UsageError(MISSING)
     config.stash[LOGS] = []
     config.stash[SECRETS] = {}
     config.stash[LEAKS] = []
@@ -141,5 +123,3 @@ def pytest_terminal_summary(
     if skips.is_strict():
         for skip in _unexpected_skips(config):
             terminalreporter.write_line(f"SKIPPED AND NOT EXPECTED: {skip}", red=True)
-    if find_description() is None:
-        terminalreporter.write_line(f"REQUESTS NOT CHECKED: {MISSING}", yellow=True)

@@ -1,4 +1,7 @@
-"""Holds requests against Customer.io's published description of the Track API, with a validator we did not write."""
+"""Validate requests against the published description of the Track API, with the jsonschema library.
+
+The facts of the description lie in `track_api.json`; `description_facts` explains where they come from.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,20 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import jsonschema  # type: ignore[import-untyped]
 
+from tests.support.description_facts import FACTS
+
 JsonObject = dict[str, Any]
 
-#: Where the description lies beside a checkout; the project does not carry it.
-BESIDE = Path("shared/track-api/openapi.json")
+#: Names a copy of Customer.io's openapi.json, which the project does not carry; there is another place to look.
 ENVIRONMENT = "TRACK_API_DESCRIPTION"
+BESIDE = Path("shared/track-api/openapi.json")
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 #: What may stand bare in a segment of a path; everything else is percent-encoded.
@@ -54,28 +60,35 @@ def _format_checker() -> Any:
 _FORMATS = _format_checker()
 
 
-def find_description() -> Path | None:
-    """The description's file: where the environment says, or beside the checkout; None if it is in neither place."""
+@cache
+def description() -> Description:
+    """Return the description by the facts that the project carries."""
+    return Description(json.loads(FACTS.read_text("utf-8")))
+
+
+def original_document() -> JsonObject | None:
+    """Return Customer.io's own document, or None where there is no copy."""
     named = os.environ.get(ENVIRONMENT)
     path = Path(named) if named else Path(__file__).resolve().parents[3] / BESIDE
-    return path if path.is_file() else None
+    document: JsonObject | None = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    return document
 
 
 class Description:
-    """The description, ready to judge requests.
+    """Judges requests by the description.
 
-    Its `oneOf` branches overlap, so that it would refuse legitimate requests by the letter; they are read as `anyOf`.
+    The branches of its `oneOf` overlap and would refuse legitimate requests, so they are read as `anyOf`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.document: JsonObject = _any_for_one(json.loads(path.read_text("utf-8")))
+    def __init__(self, document: JsonObject) -> None:
+        self.document: JsonObject = _any_for_one(document)
         self._templates = {
             template: tuple(template.split("/")[1:]) for template in self.document["paths"]
         }
         self._validators: dict[int, Any] = {}
 
     def operations(self) -> Iterator[tuple[str, str, JsonObject]]:
-        """Every operation: method, path template, and what is said of it."""
+        """Yield every operation: its method, path template and description."""
         for template, item in self.document["paths"].items():
             for method in _METHODS:
                 if method in item:
@@ -89,7 +102,7 @@ class Description:
         body: object = None,
         content_type: str | None = "application/json",
     ) -> list[str]:
-        """What the description has against a request; empty if nothing.
+        """Return what the description has against a request; empty if nothing.
 
         Args:
             path: as it was sent, still percent-encoded.
@@ -126,7 +139,7 @@ class Description:
         return None
 
     def resolved(self, node: Any) -> Any:
-        """The node with every reference in it replaced by what it refers to: validating is much faster so."""
+        """Replace every reference in a node by its target: validation is much faster then."""
         if isinstance(node, list):
             return [self.resolved(each) for each in node]
         if not isinstance(node, dict):
@@ -183,7 +196,7 @@ def _any_for_one(node: Any) -> Any:
 
 
 def _closest(error: Any) -> Any:
-    """What is wrong by the branch that was meant: the one whose type and action fit."""
+    """Return the error of the intended branch: the one whose type and action fit."""
     branches = _branches(error)
     return _closest(min(branches, key=_distance)[0]) if branches else error
 
@@ -230,14 +243,14 @@ def _query_violations(query: str, parameters: list[JsonObject]) -> Iterator[str]
 
 
 def _size(document: object) -> int:
-    """Bytes on the wire; of something decoded, the least it can have been."""
+    """Return the bytes on the wire; for a decoded document, the smallest possible number."""
     if isinstance(document, bytes):
         return len(document)
     return len(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _v2_violations(template: str, document: Any, size: int) -> Iterator[str]:
-    """What the schemas let pass, though the prose does not."""
+    """Check the rules that stand only in the description's prose."""
     if template == "/api/v2/entity":
         if size > _OPERATION_BYTES:
             yield f"the operation is {size} bytes, more than {_OPERATION_BYTES}"

@@ -1,47 +1,22 @@
-"""Every request the worker sends in the suite is held against Customer.io's own description of the Track API.
+"""Check the requests that a sandbox received against the description of the Track API.
 
-A chaos scenario sends more than can be checked: there it is the latest requests. A demo that runs as a process of its own takes its
-sandbox with it; the one that runs inside a test is checked.
-
-The project does not carry that file. Where it is missing, this check alone is left out, and the end of the run says so;
-with TRACK_API_DESCRIPTION_REQUIRED=1 its absence is an error.
+Every test with a sandbox checks all of its requests. A chaos scenario sends too many: there, the latest ones are checked.
+A demo that runs as its own process takes its sandbox with it and is not checked; the one that runs inside a test is.
 """
 
-import os
-from functools import cache
-
-from tests.support.description import BESIDE, ENVIRONMENT, Description, find_description
+from tests.support.description import Description, description
 from trackrelay.sandbox.client import RequestRecord, SandboxClient
 
-REQUIRED = "TRACK_API_DESCRIPTION_REQUIRED"
-MISSING = (
-    f"Customer.io's description of the Track API is missing: put its path into {ENVIRONMENT}, or the file at {BESIDE} "
-    "beside the project"
-)
-#: The sandbox about itself; the App API, which the description does not cover.
+#: The sandbox's own pages, and the App API, which has another description.
 NOT_TRACK_API = ("/_sandbox/", "/v1/")
 
-#: What is looked at of a run that sends hundreds of thousands: at about 0.2 ms an operation.
+#: What is checked of a run that sends hundreds of thousands of requests; an operation takes about 0.2 ms.
 LATEST_REQUESTS, LATEST_OPERATIONS = 100, 5_000
 
 
-def is_required() -> bool:
-    """Whether a run without the description fails."""
-    return os.environ.get(REQUIRED, "") not in ("", "0")
-
-
-@cache
-def description() -> Description | None:
-    """The description, or `None` where it is missing."""
-    file = find_description()
-    return Description(file) if file else None
-
-
 def latest_violations(client: SandboxClient) -> list[str]:
-    """What is wrong with the requests a sandbox has received last, as many as can be checked in a second."""
+    """Return the violations of the latest requests, of as many as can be checked in a second."""
     described = description()
-    if described is None:
-        return []
     found, operations = list[str](), 0
     for record in reversed(
         list(client.requests(max(0, client.summary()["requests"] - LATEST_REQUESTS)))
@@ -55,10 +30,8 @@ def latest_violations(client: SandboxClient) -> list[str]:
 
 
 def violations(client: SandboxClient) -> list[str]:
-    """What is wrong with the requests a sandbox has received since its last reset."""
+    """Return the violations of all requests since the sandbox was last reset."""
     described = description()
-    if described is None:
-        return []
     records = [
         record for record in client.requests() if not record["path"].startswith(NOT_TRACK_API)
     ]
@@ -74,7 +47,7 @@ def violations(client: SandboxClient) -> list[str]:
 
 
 def _is_whole(record: RequestRecord) -> bool:
-    """A worker that was killed has not said all it was about to say."""
+    """Return whether the body is complete: a worker may have been killed while it sent it."""
     return int(record["headers"].get("content-length", record["bytes"])) == record["bytes"]
 
 

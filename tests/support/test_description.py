@@ -1,23 +1,26 @@
-"""The validator that holds requests against Customer.io's description."""
+"""The validator finds what the description does not allow, and its facts are those of Customer.io's document."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.support.description import Description
+from tests.support.description import description, original_document
+from tests.support.description_facts import FACTS, reduce, write
+from tests.support.skips import NO_ORIGINAL
 
 ULID = "01J9ZQ0V8Z3Y6M4T2K1C5W7XBN"
 
 
-def entity(description: Description, **operation: Any) -> list[str]:
-    return description.violations("POST", "/api/v2/entity", "", operation)
+def entity(**operation: Any) -> list[str]:
+    return description().violations("POST", "/api/v2/entity", "", operation)
 
 
-def test_a_plain_identify_is_fine_though_the_branches_overlap(description: Description) -> None:
+def test_a_plain_identify_is_fine_though_the_branches_overlap() -> None:
     assert not entity(
-        description, type="person", action="identify", identifiers={"id": "42"}, attributes={"a": 1}
+        type="person", action="identify", identifiers={"id": "42"}, attributes={"a": 1}
     )
 
 
@@ -87,14 +90,12 @@ def test_a_plain_identify_is_fine_though_the_branches_overlap(description: Descr
         ),
     ],
 )
-def test_a_bad_operation_is_found(
-    description: Description, operation: dict[str, Any], said: str
-) -> None:
-    found = entity(description, **operation)
+def test_a_bad_operation_is_found(operation: dict[str, Any], said: str) -> None:
+    found = entity(**operation)
     assert any(said in each for each in found), found
 
 
-def test_the_error_named_is_that_of_the_branch_that_was_meant(description: Description) -> None:
+def test_the_error_named_is_that_of_the_branch_that_was_meant() -> None:
     event = {
         "type": "person",
         "action": "event",
@@ -102,7 +103,7 @@ def test_the_error_named_is_that_of_the_branch_that_was_meant(description: Descr
         "name": "a",
         "id": ULID[:-1],
     }
-    assert description.violations("POST", "/api/v2/batch", "", {"batch": [event]}) == [
+    assert description().violations("POST", "/api/v2/batch", "", {"batch": [event]}) == [
         f"$.batch[0].id: '{ULID[:-1]}' is not a 'ULID'"
     ]
 
@@ -126,18 +127,44 @@ def test_the_error_named_is_that_of_the_branch_that_was_meant(description: Descr
         ("POST", "/api/v1/events", "", {"name": "a", "timestamp": 1_700_000_000_000}),
     ],
 )
-def test_a_bad_request_is_found(
-    description: Description, method: str, path: str, query: str, body: object
-) -> None:
-    assert description.violations(method, path, query, body)
+def test_a_bad_request_is_found(method: str, path: str, query: str, body: object) -> None:
+    assert description().violations(method, path, query, body)
 
 
-def test_a_body_must_be_sent_as_json(description: Description) -> None:
-    assert description.violations(
+def test_a_body_must_be_sent_as_json() -> None:
+    assert description().violations(
         "POST", "/unsubscribe/abc", "", b'{"unsubscribe": true}', content_type="text/plain"
     )
 
 
 @pytest.mark.parametrize("identifier", ["42", "a%40b.c", "cio_a3000001", "a%2Fb", "x~y.z-1_2"])
-def test_an_encoded_identifier_is_fine(description: Description, identifier: str) -> None:
-    assert not description.violations("PUT", f"/api/v1/customers/{identifier}", "", {"plan": "pro"})
+def test_an_encoded_identifier_is_fine(identifier: str) -> None:
+    assert not description().violations(
+        "PUT", f"/api/v1/customers/{identifier}", "", {"plan": "pro"}
+    )
+
+
+def test_the_facts_are_those_of_the_original() -> None:
+    document = original_document()
+    if document is None:
+        pytest.skip(NO_ORIGINAL)
+    assert write(reduce(document)) == FACTS.read_text("utf-8")
+
+
+def test_the_facts_hold_no_prose() -> None:
+    assert not {"description", "example", "summary", "title"} & keywords(
+        json.loads(FACTS.read_text("utf-8"))
+    )
+
+
+def keywords(node: Any) -> set[str]:
+    """Return the names in a document that are keywords of schemas, not names of properties."""
+    if isinstance(node, list):
+        return {name for each in node for name in keywords(each)}
+    if not isinstance(node, dict):
+        return set()
+    found = set(node)
+    for name, value in node.items():
+        below = value.values() if name == "properties" else [value]
+        found |= {inner for each in below for inner in keywords(each)}
+    return found

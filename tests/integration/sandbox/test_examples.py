@@ -1,103 +1,78 @@
-"""Every example of the description: what Customer.io shows as right, the sandbox takes."""
+"""The sandbox and the description agree on good requests: our own, and those that Customer.io shows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable
 
 import pytest
 
-from tests.support.description import Description
+from tests.support.description import Description, description, original_document
+from tests.support.request_examples import (
+    AT_ODDS,
+    COMPLETED,
+    ENTITY,
+    EXAMPLES,
+    Example,
+    original_examples,
+    path_of,
+)
 from tests.support.sandbox_api import Api
-
-VALUES = {
-    "{identifier}": "42",
-    "{device_id}": "token-1",
-    "{segment_id}": "7",
-    "{form_id}": "signup",
-    "{delivery_id}": "RPILAgUBcRhIBqSfeiIwdIYJKxTY",
-}
-#: Complete only together with their surroundings, which the example leaves out.
-COMPLETED: dict[str, dict[str, Any]] = {"Person: Merge": {"type": "person", "action": "merge"}}
-#: Examples at odds with their own schema: a form by a numeric id, a known person's screen without an anonymous_id.
-AT_ODDS = {
-    ("/api/v1/forms/signup/submit", "identify by id"),
-    ("/api/v1/customers/42/events", "Mobile screen view"),
-}
+from tests.support.skips import NO_ORIGINAL
 
 
-class Example(NamedTuple):
-    title: str
-    method: str
-    path: str
-    document: Any
-
-
-def examples(description: Description) -> Iterator[Example]:
-    for method, template, operation in description.operations():
-        content = operation.get("requestBody", {}).get("content", {}).get("application/json")
-        if content is None:
-            continue
-        path = template
-        for name, value in VALUES.items():
-            path = path.replace(name, value)
-        if "example" in content:
-            yield Example(f"{method} {template}", method, path, content["example"])
-        for title, document in schema_examples(description.resolved(content["schema"])):
-            yield Example(
-                title or f"{method} {template}", method, path, document | COMPLETED.get(title, {})
-            )
-
-
-def schema_examples(schema: Any) -> Iterator[tuple[str, Any]]:
-    """The examples of whole operations: of the schema itself and of its branches, not of single fields."""
-    if "example" in schema:
-        yield schema.get("title", ""), schema["example"]
-    for branch in schema.get("anyOf", ()):
-        yield from schema_examples(branch)
-    properties = schema.get("properties", {})
-    if "data" in properties:
-        yield from (
-            (title, {"data": document}) for title, document in schema_examples(properties["data"])
-        )
-
-
-def test_every_example_of_the_description_is_taken(api: Api, description: Description) -> None:
-    found = list(examples(description))
+@pytest.fixture(params=["ours", "Customer.io's"])
+def examples(request: pytest.FixtureRequest) -> Iterable[Example]:
+    """Good requests."""
+    if request.param == "ours":
+        return EXAMPLES
+    document = original_document()
+    if document is None:
+        pytest.skip(NO_ORIGINAL)
+    found = list(original_examples(Description(document)))
     assert len(found) > 25, [example.title for example in found]
-    for example in found:
+    return found
+
+
+def test_every_example_is_taken(api: Api, examples: Iterable[Example]) -> None:
+    for example in examples:
         answer = api.call(example.method, example.path, example.document)
         assert answer.status in (200, 204), (example, answer)
     assert not [request for request in api.client.requests() if request["status"] not in (200, 204)]
 
 
-def test_every_example_of_the_description_satisfies_the_validator(description: Description) -> None:
-    for example in examples(description):
-        violations = description.violations(example.method, example.path, "", example.document)
+def test_every_example_satisfies_the_description(examples: Iterable[Example]) -> None:
+    for example in examples:
+        violations = description().violations(example.method, example.path, "", example.document)
         assert bool(violations) == ((example.path, example.title) in AT_ODDS), (example, violations)
 
 
 @pytest.mark.parametrize("spoil", ["type", "action", "identifiers"])
 def test_an_example_spoiled_is_refused_by_both(
-    api: Api, description: Description, spoil: str
+    api: Api, examples: Iterable[Example], spoil: str
 ) -> None:
-    for example in examples(description):
-        if example.path != "/api/v2/entity" or example.title in COMPLETED:
+    for example in examples:
+        if example.path != ENTITY or example.title in COMPLETED or "primary" in example.document:
             continue
         document = {
             **example.document,
             spoil: {"nickname": "x"} if spoil == "identifiers" else "nonsense",
         }
-        assert description.violations("POST", example.path, "", document), document
+        assert description().violations("POST", example.path, "", document), document
         assert api.entity(**document).status == 400, document
 
 
-def test_the_sandbox_has_every_operation_of_the_description(
-    api: Api, description: Description
-) -> None:
-    for method, template, _ in description.operations():
-        path = template
-        for name, value in VALUES.items():
-            path = path.replace(name, value)
-        assert api.call(method, path, {}).status in (200, 204, 400), (method, template)
-    assert len(list(description.operations())) == 18
+def test_the_sandbox_has_every_operation_of_the_description(api: Api) -> None:
+    operations = list(description().operations())
+    for method, template, _ in operations:
+        assert api.call(method, path_of(template), {}).status in (200, 204, 400), (method, template)
+    assert len(operations) == 18
+
+
+def test_there_is_an_example_of_every_request_that_has_a_body() -> None:
+    shown = {(example.method, example.path) for example in EXAMPLES}
+    described = {
+        (method, path_of(template))
+        for method, template, operation in description().operations()
+        if "requestBody" in operation
+    }
+    assert shown == described
