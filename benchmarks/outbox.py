@@ -21,7 +21,7 @@ from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.queue.redis_client import connect
 from trackrelay.worker.relay.relay_loop import make_loop
 from trackrelay.worker.relay.sql_outbox_rows import SqlRows
-from trackrelay.worker.settings import Settings
+from trackrelay.worker.settings import Settings, load
 from trackrelay.worker.storage.engine import make_engine
 
 ORDER = sa.text("INSERT INTO shop_order (person, total) VALUES (:person, :total)")
@@ -54,7 +54,7 @@ def main(transactions: int, rows: int) -> None:
 
 
 def _settings(database_url: str, redis_url: str) -> Settings:
-    return Settings(TRACKRELAY_DATABASE_URL=database_url, TRACKRELAY_REDIS_URL=redis_url)  # type: ignore[call-arg,arg-type]
+    return load({"TRACKRELAY_DATABASE_URL": database_url, "TRACKRELAY_REDIS_URL": redis_url})
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any
 
 from .calls.producer import Producer
-from .configuration.environment import point_out_slips
+from .configuration.environment import warn_of_unknown_settings
 from .configuration.producer_settings import Settings, load
 from .configuration.server_urls import HiddenUrl
 from .errors import TrackRelayError
@@ -75,7 +75,7 @@ def default_producer() -> Producer:
     if producer is None:
         with _lock:
             if _producer is None:
-                point_out_slips()
+                warn_of_unknown_settings()
                 _producer = _make(**_overrides)
             producer = _producer
     return producer
@@ -86,7 +86,7 @@ def default_settings() -> Settings:
     global _settings
     settings = _settings
     if settings is None:
-        point_out_slips()
+        warn_of_unknown_settings()
         settings = _settings = load(_overrides, needs_queue=False)
     return settings
 

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from celery.beat import Scheduler
 
-from trackrelay.configuration.setting_names import unknown_names
+from trackrelay.configuration.settings_table import unknown_settings
 from trackrelay.queue.append import MAX_WAKEUPS
 from trackrelay.queue.redis_keys import QUEUE_KEY
 
@@ -28,7 +28,7 @@ class BoundedScheduler(Scheduler):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._client = connect(settings())
-        for name, meant in unknown_names(os.environ).items():
+        for name, meant in unknown_settings(os.environ).items():
             log.warning("unknown setting", name=name, did_you_mean=meant)
         super().__init__(*args, **kwargs)
 

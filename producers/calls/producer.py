@@ -208,7 +208,7 @@ def fallback_for(settings: Settings) -> Fallback | None:
         from trackrelay.outbox.outbox_fallback import Fallback
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"TRACKRELAY_ON_UNAVAILABLE is 'outbox', but {error}") from None
-    return Fallback(settings.outbox_url, settings.enqueue_timeout)
+    return Fallback(settings.outbox_url, settings.enqueue_timeout_s)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The environment, with the settings of a web framework on top of it: the one place that reads it."""
+"""The environment variables, with the settings of a web framework on top. Nothing else reads them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta, tzinfo
 from typing import Any
 
-#: Given the environment, answers with a framework's settings under their names in it, as text; asked each time.
+from .settings_table import unknown_setting_lines
+
+#: Takes the environment, and returns a framework's settings as environment variables. Called each time.
 FrameworkSettings = Callable[[Mapping[str, str]], Mapping[str, str]]
 
 
@@ -20,38 +22,37 @@ _framework_settings: FrameworkSettings = _none
 
 
 def set_framework_settings(source: FrameworkSettings) -> None:
-    """Say what the framework's settings are. They win over the environment; ``configure()`` wins over them."""
+    """Set the framework's settings. They win over the environment; ``configure()`` wins over them."""
     global _framework_settings
     _framework_settings = source
 
 
 def environment() -> dict[str, str]:
-    """What is to be read in place of ``os.environ``."""
+    """Return the environment variables, with the framework's settings on top."""
     __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
-    told = _framework_settings(os.environ)
+    from_framework = _framework_settings(os.environ)
     # A secret's file in the environment must not win over the secret in the framework's settings.
-    hidden = {f"{name}_FILE" for name in told} | {
-        name.removesuffix("_FILE") for name in told if name.endswith("_FILE")
+    hidden = {f"{name}_FILE" for name in from_framework} | {
+        name.removesuffix("_FILE") for name in from_framework if name.endswith("_FILE")
     }
-    return {name: value for name, value in os.environ.items() if name not in hidden} | dict(told)
+    return {name: value for name, value in os.environ.items() if name not in hidden} | dict(
+        from_framework
+    )
 
 
-_pointed_out: set[str] = set()
+_warned_of: set[str] = set()
 
 
-def point_out_slips() -> None:
-    """Warn of each name in the environment that looks like a setting and is none, once in a process."""
-    # At the call: whoever enqueues nothing needs no list of names.
-    from .setting_names import slips
-
-    for slip in slips(os.environ):
-        if slip not in _pointed_out:
-            _pointed_out.add(slip)
-            warnings.warn(f"trackrelay: {slip}", RuntimeWarning, stacklevel=1)
+def warn_of_unknown_settings() -> None:
+    """Warn once in a process of each name in the environment that looks like a setting and is none."""
+    for line in unknown_setting_lines(os.environ):
+        if line not in _warned_of:
+            _warned_of.add(line)
+            warnings.warn(f"trackrelay: {line}", RuntimeWarning, stacklevel=1)
 
 
 def as_text(value: Any) -> str:
-    """A framework's setting as the environment would have it."""
+    """Return a framework's setting as the text of an environment variable."""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, timedelta):

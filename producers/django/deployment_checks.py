@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from django.core import checks
 
 from trackrelay.configuration.environment import environment
-from trackrelay.configuration.producer_settings import Settings, from_environment
+from trackrelay.configuration.producer_settings import Settings
+from trackrelay.configuration.settings_loader import find
+from trackrelay.configuration.settings_table import BY_NAME
 from trackrelay.queue.redis_keys import relay_lease
 
 from .django_settings import django_settings, told
@@ -51,8 +53,9 @@ def choices(configured: Settings) -> Iterator[checks.CheckMessage]:
 
 
 def _is_chosen(name: str) -> bool:
-    value = told().get(name)
-    return value is not None or bool(from_environment(f"TRACKRELAY_{name}", environment()))
+    if told().get(name) is not None:
+        return True
+    return find(BY_NAME[f"TRACKRELAY_{name}"], environment()) is not None
 
 
 def _is_relay_missing(configured: Settings) -> bool:

@@ -10,17 +10,11 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from trackrelay.configuration.environment import as_text
-from trackrelay.configuration.setting_names import ALL_NAMES, SECRET_NAMES
+from trackrelay.configuration.settings_table import ALL_NAMES, PREFIX
 from trackrelay.errors import ConfigurationError
 from trackrelay.suggestion import closest_name
 
 from .database_urls import url_of
-
-CUSTOMERIO_NAMES = {name for name in SECRET_NAMES if name.startswith("CUSTOMERIO_")} | {
-    "CUSTOMERIO_REGION",
-    "CUSTOMERIO_TRACK_URL",
-    "CUSTOMERIO_APP_URL",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +44,7 @@ class DjangoSettings:
 
 OWN = {each.name.upper(): each.name for each in fields(DjangoSettings)}
 #: Every name that ``TRACKRELAY`` may have, and its name in the environment.
-PASSED_ON = {
-    name.removeprefix("TRACKRELAY_"): name for name in ALL_NAMES if name.startswith("TRACKRELAY_")
-} | {
-    name: name
-    for name in CUSTOMERIO_NAMES | {f"{name}_FILE" for name in CUSTOMERIO_NAMES & SECRET_NAMES}
-}
+PASSED_ON = {name.removeprefix(PREFIX): name for name in ALL_NAMES}
 
 
 def told() -> Mapping[str, Any]:
@@ -79,10 +68,10 @@ def django_settings() -> DjangoSettings:
 
 
 def unknown_names() -> dict[str, str | None]:
-    """The names in ``TRACKRELAY`` that nobody reads, each with the one that may have been meant."""
+    """Return the names in ``TRACKRELAY`` that are no settings, each with the one that was probably meant."""
     known = [*OWN, *PASSED_ON]
     unknown = [str(name) for name in told() if name not in known]
-    return {name: closest_name(name.upper().removeprefix("TRACKRELAY_"), known) for name in unknown}
+    return {name: closest_name(name.upper().removeprefix(PREFIX), known) for name in unknown}
 
 
 def as_environment(environment: Mapping[str, str]) -> dict[str, str]:

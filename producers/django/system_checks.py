@@ -17,7 +17,9 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from trackrelay.configuration.environment import environment
-from trackrelay.configuration.producer_settings import Settings, from_environment, load
+from trackrelay.configuration.producer_settings import Settings, load
+from trackrelay.configuration.settings_loader import find
+from trackrelay.configuration.settings_table import BY_NAME
 from trackrelay.errors import ConfigurationError
 from trackrelay.operations.anonymous_ids import AnonymousCookie
 
@@ -140,8 +142,8 @@ def _one_database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
     ):
         return
     try:
-        said = from_environment("TRACKRELAY_DATABASE_URL", environment())
-        workers = place_of(said) if said else None
+        given = find(BY_NAME["TRACKRELAY_DATABASE_URL"], environment())
+        workers = place_of(given.text) if given else None
     except (
         Exception
     ):  # an alias that is none, a file or a URL that cannot be read; said by those who need it

@@ -67,7 +67,8 @@ class TrackRelay:
         produce_with(functools.partial(FlaskProducer, self._engine_of(app)))
         for name, meant in unknown_names(app.config).items():
             hint = f"; did you mean {meant}?" if meant else ""
-            warnings.warn(f"nobody reads {name} of app.config{hint}", RuntimeWarning, stacklevel=2)
+            message = f"trackrelay: {name} of app.config is not a setting{hint}"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
         if wrong := wrong_cookie(app.config):
             warnings.warn(wrong, RuntimeWarning, stacklevel=2)
 

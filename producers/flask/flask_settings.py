@@ -6,39 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from trackrelay.configuration.environment import as_text
-from trackrelay.configuration.setting_names import ALL_NAMES, SECRET_NAMES
+from trackrelay.configuration.settings_table import ALL_NAMES, unknown_settings
 from trackrelay.errors import ConfigurationError
 from trackrelay.operations.anonymous_ids import AnonymousCookie
-from trackrelay.suggestion import closest_name
 
 #: Read here and nowhere else: what is different about the cookie, a dict of the fields of ``AnonymousCookie``.
 COOKIE = "TRACKRELAY_ANONYMOUS_COOKIE"
-_CUSTOMERIO = {
-    "CUSTOMERIO_SITE_ID",
-    "CUSTOMERIO_TRACK_API_KEY",
-    "CUSTOMERIO_APP_API_KEY",
-    "CUSTOMERIO_REGION",
-    "CUSTOMERIO_TRACK_URL",
-    "CUSTOMERIO_APP_URL",
-}
-#: What goes on under its own name.
-PASSED_ON = ALL_NAMES | _CUSTOMERIO | {f"{name}_FILE" for name in _CUSTOMERIO & SECRET_NAMES}
 
 
 def as_environment(config: Mapping[str, Any]) -> dict[str, str]:
     """The settings in ``config`` as the environment would have them."""
     return {
         name: as_text(config[name])
-        for name in PASSED_ON & config.keys()
+        for name in ALL_NAMES & config.keys()
         if config[name] is not None
     }
 
 
 def unknown_names(config: Mapping[str, Any]) -> dict[str, str | None]:
-    """The names of ours in ``config`` that nobody reads, each with the one that may have been meant."""
-    known = [*PASSED_ON, COOKIE]
-    unknown = [name for name in config if name.startswith("TRACKRELAY_") and name not in known]
-    return {name: closest_name(name, known) for name in unknown}
+    """Return the ``TRACKRELAY_…`` names that are no settings, each with the one that was probably meant."""
+    return unknown_settings(config, ALL_NAMES | {COOKIE})
 
 
 def cookie_of(config: Mapping[str, Any]) -> AnonymousCookie:

@@ -29,7 +29,7 @@ class AsyncRedisQueue:
     """Appends entries to the streams from coroutines, of any number of event loops."""
 
     def __init__(self, settings: Settings) -> None:
-        self._timeout_s = settings.enqueue_timeout
+        self._timeout_s = settings.enqueue_timeout_s
         self._queue = RedisQueue(settings)
 
     async def append(self, entries: Sequence[Entry], lane: Lane) -> None:

@@ -131,7 +131,7 @@ class RedisQueue:
         """
         self.reachability.check(entries)
         if give_up is None:
-            give_up = time.monotonic() + self._settings.enqueue_timeout
+            give_up = time.monotonic() + self._settings.enqueue_timeout_s
         for attempt in range(1, ATTEMPTS + 2):
             try:
                 return self._append_once(entries, lane, give_up)
@@ -176,6 +176,6 @@ class RedisQueue:
             with self._lock:
                 if self._connections is None:
                     assert self._settings.redis_url is not None
-                    timeout_s = self._settings.enqueue_timeout / ATTEMPTS
+                    timeout_s = self._settings.enqueue_timeout_s / ATTEMPTS
                     self._connections = Connections(self._settings.redis_url, timeout_s)
         return self._connections

@@ -13,9 +13,9 @@ import redis
 import yaml
 
 from tests.support.waiting import wait_until
+from trackrelay.configuration.settings_table import WORKER_SETTINGS
 from trackrelay.worker.devstack.servers import ports
 from trackrelay.worker.devstack.servers.binaries import valkey_server
-from trackrelay.worker.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -94,7 +94,7 @@ def test_every_server_wants_a_password_that_nobody_chose_for_you() -> None:
 
 def test_the_workers_are_told_every_setting() -> None:
     told = set(SERVICES["worker"]["environment"])
-    assert {str(field.alias) for field in Settings.model_fields.values()} - told == set()
+    assert {each.name for each in WORKER_SETTINGS} - told == set()
 
 
 def test_the_command_of_valkey_starts_one_with_a_password(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from trackrelay.configuration.setting_names import unknown_names
+from trackrelay.configuration.settings_table import unknown_settings
 from trackrelay.worker.delivery.breaker import Breaker
 from trackrelay.worker.delivery.sender import HALTS
 from trackrelay.worker.delivery.workspace_guard import note_refusal
@@ -37,7 +37,7 @@ def check() -> None:
         SystemExit: the database is not migrated, or the queue is set up differently: starting would not help.
     """
     configured = settings()
-    for name, meant in unknown_names(os.environ).items():
+    for name, meant in unknown_settings(os.environ).items():
         log.warning("unknown setting", name=name, did_you_mean=meant)
     fatal = _database(configured) + _queue(configured)
     for message in fatal:

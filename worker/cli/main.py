@@ -15,7 +15,7 @@ except ModuleNotFoundError:
         "workers too"
     )
 
-from trackrelay.configuration.setting_names import slips
+from trackrelay.configuration.settings_table import unknown_setting_lines
 from trackrelay.suggestion import closest_name
 from trackrelay.version import __version__
 
@@ -178,8 +178,8 @@ def trackrelay(ctx: click.Context) -> None:
 
     log_to_stderr()
     if ctx.invoked_subcommand not in _SAY_THEMSELVES:
-        for slip in slips(os.environ):
-            click.echo(f"trackrelay: {slip}", err=True)
+        for line in unknown_setting_lines(os.environ):
+            click.echo(f"trackrelay: {line}", err=True)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -33,7 +33,7 @@ def relay(once: bool) -> None:
     with open_stores() as stores:
         url = stores.settings.outbox_url.get_secret_value()
         if not url:
-            raise CommandFailed("TRACKRELAY_OUTBOX_URL: it is not set")
+            raise CommandFailed("TRACKRELAY_OUTBOX_URL is not set")
         from trackrelay.worker.relay.sql_outbox_rows import SqlRows
 
         if stores.outbox is not None:

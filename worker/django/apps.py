@@ -8,7 +8,7 @@ from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 
 #: What the admin and the command line need first.
-_NEEDED = ("sqlalchemy", "psycopg", "pydantic_settings", "structlog")
+_NEEDED = ("sqlalchemy", "psycopg", "structlog")
 
 
 class TrackRelayOpsConfig(AppConfig):

@@ -149,7 +149,7 @@ def test_a_wrong_setting_ends_it(harness: Harness, start_worker: Any) -> None:
     worker = start_worker({**harness.settings, "CUSTOMERIO_REGION": "fr"}, wait=False)
     assert worker.wait(30) == 1
     (line,) = worker.output.splitlines()
-    assert line == "trackrelay: CUSTOMERIO_REGION: input should be 'us' or 'eu'; it is 'fr'"
+    assert line == "trackrelay: CUSTOMERIO_REGION must be one of us, eu; it is 'fr'"
 
 
 def test_without_a_terminal_every_line_is_json_and_a_request_has_its_numbers(

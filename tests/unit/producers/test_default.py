@@ -155,8 +155,8 @@ def test_names_of_object_types_count_before_anything_is_enqueued(
 
 @pytest.mark.parametrize("said", [0.5, "0.5", "0.5s", " 0.5 s ", timedelta(milliseconds=500)])
 def test_the_enqueue_timeout_takes_units_as_every_duration_does(said: Any) -> None:
-    assert Producer(redis_url="redis://x", enqueue_timeout=said).settings.enqueue_timeout == 0.5
-    assert Producer(redis_url="redis://x", enqueue_timeout="1m").settings.enqueue_timeout == 60
+    assert Producer(redis_url="redis://x", enqueue_timeout=said).settings.enqueue_timeout_s == 0.5
+    assert Producer(redis_url="redis://x", enqueue_timeout="1m").settings.enqueue_timeout_s == 60
 
 
 @pytest.mark.parametrize("said", ["2m", "0", "1w", "-1s", "nan", "", True, timedelta()])

@@ -23,7 +23,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     """The Track API's credentials, and the App API key if there is one."""
     missing = unset(Credentials(settings)())
     for name in missing:
-        yield Finding(AREA, name, "wrong", f"it is not set: {WHERE}")
+        yield Finding(AREA, name, "wrong", f"not set: {WHERE}")
     if not missing:
         yield _track_api(settings)
     if settings.app_api_key.get_secret_value():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import IO, Any
 
 import click
@@ -28,8 +27,6 @@ class CommandFailed(click.ClickException):
 _EXTRAS = {
     "alembic": "ops",
     "psycopg": "ops",
-    "pydantic": "ops",
-    "pydantic_settings": "ops",
     "requests": "ops",
     "rich": "ops",
     "sqlalchemy": "ops",
@@ -185,33 +182,3 @@ def _reason(said: str) -> str:
         if found:
             return str(found[-1]).strip().splitlines()[0][:200]
     return said.strip().splitlines()[0][:200] if said.strip() else "no reason given"
-
-
-def wrong_settings(environment: Mapping[str, str]) -> list[str]:
-    """One line for each setting in ``environment`` that a worker or a producer would refuse."""
-    from trackrelay.configuration.producer_settings import load as load_producers
-    from trackrelay.configuration.setting_names import PRODUCER_NAMES
-    from trackrelay.default import overrides
-    from trackrelay.worker.settings import load as load_workers
-
-    lines: list[str] = []
-    try:
-        load_workers(environment)
-    except ConfigurationError as error:
-        lines += str(error).splitlines()
-    said = " ".join(lines)
-    for name in sorted(PRODUCER_NAMES - {"TRACKRELAY_REDIS_URL"}):
-        alone = {
-            each: value for each, value in environment.items() if each in (name, f"{name}_FILE")
-        }
-        told = {
-            each: value
-            for each, value in overrides().items()
-            if f"TRACKRELAY_{each.upper()}" == name
-        }
-        try:
-            load_producers(told, {"TRACKRELAY_REDIS_URL": "redis://unused", **alone})
-        except ConfigurationError as error:
-            if name not in said:
-                lines.append(str(error))
-    return lines

@@ -80,7 +80,7 @@ def test_what_follows_from_other_settings_gives_way_to_what_is_said(
 
 def test_a_duration_may_be_a_timedelta() -> None:
     assert (
-        settings(REDIS_URL="redis://h/0", ENQUEUE_TIMEOUT=timedelta(seconds=1.5)).enqueue_timeout
+        settings(REDIS_URL="redis://h/0", ENQUEUE_TIMEOUT=timedelta(seconds=1.5)).enqueue_timeout_s
         == 1.5
     )
 

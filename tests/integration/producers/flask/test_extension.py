@@ -78,7 +78,7 @@ def test_settings_come_from_configure_then_the_application_then_the_environment(
     )
     trackrelay.configure(source="configured")
     settings = default_producer().settings
-    assert (settings.source, settings.enqueue_timeout, settings.backend) == (
+    assert (settings.source, settings.enqueue_timeout_s, settings.backend) == (
         "configured",
         2.0,
         "off",
@@ -100,7 +100,7 @@ def test_a_wrong_setting_raises_at_the_first_call_and_not_before() -> None:
 def test_a_misspelt_setting_is_pointed_out() -> None:
     with pytest.warns(
         RuntimeWarning,
-        match="TRACKRELAY_REDIS_ULR of app.config; did you mean TRACKRELAY_REDIS_URL",
+        match="TRACKRELAY_REDIS_ULR of app.config is not a setting; did you mean TRACKRELAY_REDIS_URL",
     ):
         create_app(TRACKRELAY_REDIS_ULR="redis://127.0.0.1/0")
     with warnings.catch_warnings():

@@ -143,6 +143,17 @@ def test_every_wrong_setting_is_a_finding_of_its_own() -> None:
     assert not any("secret" in each.text for each in found)
 
 
+def test_a_setting_from_elsewhere_is_shown_with_where_it_comes_from() -> None:
+    found = settings_check.findings(
+        {"REDIS_URL": "redis://:secret@cache/1", "TRACKRELAY_DATABASE_URL": "postgres://db/app"}
+    )
+
+    assert {each.name: each.text for each in found} == {
+        "TRACKRELAY_REDIS_URL": "cache/1 (from REDIS_URL)",
+        "TRACKRELAY_DATABASE_URL": "db/app",
+    }
+
+
 @pytest.mark.parametrize(
     ("info", "state", "words"),
     [

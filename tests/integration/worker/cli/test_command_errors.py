@@ -211,7 +211,7 @@ def test_what_no_store_could_be_asked_is_wrong_usage(
 def test_a_retention_nobody_could_prune_by_is_refused(harness: Harness, run: CommandLine) -> None:
     line = run("check", TRACKRELAY_LEDGER_RETENTION="3000000d").lines[0]
 
-    assert "TRACKRELAY_LEDGER_RETENTION: it must be at most 36500d" in line
+    assert "TRACKRELAY_LEDGER_RETENTION: must be at most 36500d" in line
 
 
 def test_an_operation_that_is_not_utf_8_is_said(harness: Harness, run: CommandLine) -> None:
@@ -254,7 +254,7 @@ def test_wrong_settings_are_named_one_a_line_by_every_command(
 
     assert answer.code == 1
     assert "Traceback" not in answer.err
-    assert sorted(line.partition(":")[0] for line in answer.lines) == [
+    assert sorted(line.partition(" ")[0] for line in answer.lines) == [
         "CUSTOMERIO_REGION",
         "TRACKRELAY_DATABASE_URL",
         "TRACKRELAY_SHARDS",
@@ -266,8 +266,8 @@ def test_missing_settings_are_named_one_a_line(run: CommandLine) -> None:
     answer = run("status", TRACKRELAY_REDIS_URL=None, TRACKRELAY_DATABASE_URL=None)
 
     assert answer.lines == [
-        "TRACKRELAY_REDIS_URL: it is not set",
-        "TRACKRELAY_DATABASE_URL: it is not set",
+        "TRACKRELAY_REDIS_URL is not set",
+        "TRACKRELAY_DATABASE_URL is not set",
     ]
     assert answer.code == 1
 
@@ -359,7 +359,6 @@ def test_without_the_workers_packages_the_console_script_says_what_to_install(
         ("rich", "status", "ops"),
         ("sqlalchemy", "find", "ops"),
         ("structlog", "migrate", "ops"),
-        ("pydantic_settings", "check", "ops"),
         ("requests", "check", "ops"),
         ("celery", "worker", "worker"),
         ("starlette", "sandbox", "sandbox"),
@@ -423,4 +422,4 @@ def test_a_misspelt_setting_is_pointed_out_on_stderr_by_every_command(
 
     assert answer.code == 0
     assert answer.json["queue"]["jobs"] == 0
-    assert answer.lines == ["nobody reads TRACKRELAY_MAX_AEG; did you mean TRACKRELAY_MAX_AGE?"]
+    assert answer.lines == ["TRACKRELAY_MAX_AEG is not a setting; did you mean TRACKRELAY_MAX_AGE?"]

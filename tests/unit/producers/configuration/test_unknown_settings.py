@@ -12,8 +12,8 @@ from trackrelay.outbox import Outbox
 
 
 @pytest.fixture(autouse=True)
-def a_slip_and_a_service_link(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_pointed_out", set())
+def _misspelt_name_and_service_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_warned_of", set())
     monkeypatch.setenv("TRACKRELAY_BACKEND", "memory")
     monkeypatch.setenv("TRACKRELAY_SUORCE", "shop")
     monkeypatch.setenv("TRACKRELAY_PORT_6379_TCP_ADDR", "10.0.0.1")
@@ -29,12 +29,14 @@ def test_the_first_call_points_it_out_once_in_a_process() -> None:
         trackrelay.track("42", "seen")
 
     assert [str(each.message) for each in caught] == [
-        "trackrelay: nobody reads TRACKRELAY_SUORCE; did you mean TRACKRELAY_SOURCE?"
+        "trackrelay: TRACKRELAY_SUORCE is not a setting; did you mean TRACKRELAY_SOURCE?"
     ]
 
 
 def test_so_does_an_outbox_that_needs_no_queue() -> None:
-    with pytest.warns(RuntimeWarning, match="TRACKRELAY_SUORCE; did you mean TRACKRELAY_SOURCE"):
+    with pytest.warns(
+        RuntimeWarning, match="TRACKRELAY_SUORCE is not a setting; did you mean TRACKRELAY_SOURCE"
+    ):
         Outbox(None)  # type: ignore[arg-type]
 
 

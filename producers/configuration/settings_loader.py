@@ -1,0 +1,97 @@
+"""Reading settings: from ``configure()``, from a web framework's settings, from the environment and from files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trackrelay.operations.checks.rejection import class_name
+
+from .settings_table import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A setting's text, and the environment variable that it comes from."""
+
+    text: str
+    variable: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The values of settings by field, and what is wrong with others by name."""
+
+    values: dict[str, Any]
+    problems: dict[str, str]
+
+    def lines(self) -> list[str]:
+        """Return a line for each setting that is wrong."""
+        return [f"{name} {problem}" for name, problem in self.problems.items()]
+
+
+def find(setting: Setting, environment: Mapping[str, str]) -> Given | None:
+    """Return what ``environment`` gives for a setting; None if it is not set.
+
+    The file that ``NAME_FILE`` names wins over ``NAME``, and both win over the fallback.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
+    if setting.is_secret and (path := environment.get(f"{setting.name}_FILE")):
+        try:
+            with open(path, encoding="utf-8") as file:
+                content = file.read().strip()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise ValueError(f"names {path}, which cannot be read: {reason}") from None
+        return Given(content, f"{setting.name}_FILE") if content else None
+    for variable in filter(None, (setting.name, setting.fallback)):
+        if text := environment.get(variable, "").strip():
+            return Given(text, variable)
+    return None
+
+
+def load_settings(
+    settings: Iterable[Setting],
+    environment: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    required: Collection[str] = (),
+) -> Loaded:
+    """Read settings, each from the first place that has it.
+
+    Args:
+        environment: the environment variables, those of a web framework included.
+        overrides: values by field that win over the environment; None stands for the default.
+        required: names of settings that must be set.
+
+    Returns:
+        the values, and every problem: one run names all that is wrong.
+    """
+    __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
+    loaded = Loaded({}, {})
+    for setting in settings:
+        name, field, place = setting.name, setting.field, ""
+        try:
+            if field in overrides:
+                raw = overrides[field]
+            else:
+                try:
+                    given = find(setting, environment)
+                except ValueError as error:
+                    loaded.problems[f"{name}_FILE"] = str(error)
+                    continue
+                raw = given.text if given else None
+                if given and given.variable == setting.fallback:
+                    place = f"is not set, and {given.variable}, read in its place, "
+            raw = setting.default if raw is None else raw
+            loaded.values[field] = None if raw is None else setting.type.read(raw)
+            if raw is None and name in required:
+                loaded.problems[name] = "is not set"
+        except ValueError as error:
+            loaded.problems[name] = f"{place}{error}"
+        except Exception as error:  # from the code of a value that configure() was given
+            loaded.problems[name] = f"cannot be read: reading it raised {class_name(error)}"
+    return loaded

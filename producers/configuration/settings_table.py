@@ -1,0 +1,303 @@
+"""Every setting of trackrelay, declared once: applications, workers and the documentation read it here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from trackrelay.suggestion import closest_name
+
+from . import server_urls
+from .value_types import (
+    SettingType,
+    api_url,
+    boolean,
+    choice,
+    duration,
+    numbers_by_name,
+    positive_number,
+    server_url,
+    short_duration,
+    text,
+    time_zone,
+    whole_number,
+)
+
+Readers = Literal["all", "applications", "applications, `import`", "workers", "command line"]
+PREFIX = "TRACKRELAY_"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        name: its environment variable.
+        type: how its value is read.
+        explanation: one sentence for the reference, in Markdown.
+        readers: which processes read it.
+        default: what applies if it is not set, as the environment would have it.
+        default_note: what the reference says of a default that is not a value.
+        is_secret: whether it can be in a file, ``NAME_FILE``, and is never shown.
+        fallback: the variable that is read if this one is not set.
+        is_internal: whether it is for the project's own tests.
+    """
+
+    name: str
+    type: SettingType
+    explanation: str
+    readers: Readers = "workers"
+    default: str | None = None
+    default_note: str = "–"
+    is_secret: bool = False
+    fallback: str | None = None
+    is_internal: bool = False
+
+    @property
+    def field(self) -> str:
+        """The field of the settings that holds its value."""
+        return self.name.removeprefix(PREFIX).removeprefix("CUSTOMERIO_").lower()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The environment variables that set it."""
+        return (self.name, f"{self.name}_FILE") if self.is_secret else (self.name,)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "TRACKRELAY_REDIS_URL",
+        server_url(server_urls.redis_url, ("redis://", "rediss://", "unix://")),
+        "The Redis that holds the queue. `REDIS_URL` is read if this is not set.",
+        "all",
+        is_secret=True,
+        fallback="REDIS_URL",
+    ),
+    Setting(
+        "TRACKRELAY_DATABASE_URL",
+        server_url(
+            server_urls.postgres_url, ("postgresql://", "postgres://", "postgresql+psycopg://")
+        ),
+        "The Postgres that holds ledger, backlog and dead letters. `DATABASE_URL` is read if this "
+        "is not set.",
+        is_secret=True,
+        fallback="DATABASE_URL",
+    ),
+    Setting(
+        "TRACKRELAY_OUTBOX_URL",
+        server_url(server_urls.outbox_url, ("postgresql://", "postgres://", "sqlite:///")),
+        "The application's database that holds the outbox table; workers that have it relay "
+        "the outbox.",
+        "all",
+        is_secret=True,
+    ),
+    Setting(
+        "TRACKRELAY_BACKEND",
+        choice("redis", "console", "memory", "off"),
+        "Where operations go: all values but `redis` check every call and enqueue nothing.",
+        "applications",
+        default="redis",
+    ),
+    Setting(
+        "TRACKRELAY_SOURCE",
+        text(),
+        "The name of the application; it is shown with every job.",
+        "applications, `import`",
+    ),
+    Setting(
+        "TRACKRELAY_ENQUEUE_TIMEOUT",
+        short_duration(0.01, 60),
+        "How long a call may take before it raises `QueueUnavailableError`; resolving the host name of "
+        "Redis and writing to the outbox take extra time.",
+        "applications",
+        default="1s",
+    ),
+    Setting(
+        "TRACKRELAY_ON_UNAVAILABLE",
+        choice("raise", "log", "outbox"),
+        "What happens to an operation that the queue did not take: `raise` an error, `log` the "
+        "job's id, or write it to the `outbox`.",
+        "applications",
+        default="raise",
+    ),
+    Setting(
+        "TRACKRELAY_ON_INVALID",
+        choice("raise", "log", "dead_letter"),
+        "What happens to an operation that Customer.io would refuse: `raise` an error, `log` it, "
+        "or keep it as a `dead_letter` that can be repaired and replayed.",
+        "applications",
+        default="raise",
+    ),
+    Setting(
+        "TRACKRELAY_MAX_QUEUE_LENGTH",
+        whole_number(1, 1_000_000_000),
+        "How many jobs the queue holds before calls raise `QueueFullError`; imports and "
+        "`enqueue_many()` wait at half of it. Set the same value everywhere.",
+        "all",
+        default="1000000",
+    ),
+    Setting(
+        "TRACKRELAY_NAIVE_TIMEZONE",
+        time_zone(),
+        "The time zone of datetimes that have none; if it is not set, they are refused.",
+        "applications, `import`",
+    ),
+    Setting(
+        "TRACKRELAY_OBJECT_TYPES",
+        numbers_by_name(),
+        "Names of object types with their numbers in the workspace; a name can be used wherever a "
+        "number can.",
+        "applications, `import`",
+        default_note="no names",
+    ),
+    Setting(
+        "TRACKRELAY_SHARDS",
+        whole_number(1, 1024),
+        "How many shards the queue must have; leave it out to take what `trackrelay migrate` "
+        "set up (4 by default).",
+        "all",
+        default_note="as set up",
+    ),
+    Setting("CUSTOMERIO_SITE_ID", text(), "The workspace's site id.", is_secret=True),
+    Setting("CUSTOMERIO_TRACK_API_KEY", text(), "The workspace's Track API key.", is_secret=True),
+    Setting(
+        "CUSTOMERIO_REGION",
+        choice("us", "eu"),
+        "The region of the Customer.io account.",
+        default="us",
+    ),
+    Setting(
+        "TRACKRELAY_ALLOW_HTTP",
+        boolean(),
+        "Whether API URLs may begin with `http://` if they lead to another machine.",
+        default="0",
+    ),
+    Setting(
+        "CUSTOMERIO_TRACK_URL",
+        api_url(),
+        "Another base URL of the Track API, such as the sandbox's.",
+        default_note="the region's",
+    ),
+    Setting(
+        "CUSTOMERIO_APP_API_KEY",
+        text(),
+        "An App API key, with which `trackrelay check` tests the App API.",
+        "command line",
+        is_secret=True,
+    ),
+    Setting(
+        "CUSTOMERIO_APP_URL",
+        api_url(),
+        "Another base URL of the App API.",
+        "command line",
+        default_note="the region's",
+    ),
+    Setting(
+        "TRACKRELAY_ENVIRONMENT_ID",
+        text("the workspace's id"),
+        "The workspace that the credentials must belong to; a worker whose credentials belong to "
+        "another one delivers nothing.",
+    ),
+    Setting(
+        "TRACKRELAY_REQUESTS_PER_SECOND",
+        positive_number(1000),
+        "How many requests all workers together send in a second; Customer.io allows 1,000.",
+        default="100",
+    ),
+    Setting(
+        "TRACKRELAY_REQUEST_TIMEOUT",
+        short_duration(0.1, 60),
+        "How long one request may take, from the first byte sent to the last byte read.",
+        default="10s",
+    ),
+    Setting(
+        "TRACKRELAY_MAX_AGE",
+        duration(),
+        "The age at which an undelivered job becomes a dead letter; outages do not count.",
+        default="3d",
+    ),
+    Setting(
+        "TRACKRELAY_MAX_ATTEMPTS",
+        whole_number(1, 1000),
+        "How often a job may fail by itself before it becomes a dead letter; outages do not count.",
+        default="10",
+    ),
+    Setting(
+        "TRACKRELAY_MERGE_DELAY",
+        duration(),
+        "How long a merge waits after the last delivery to either person.",
+        default="5s",
+    ),
+    Setting(
+        "TRACKRELAY_LEDGER_RETENTION",
+        duration(),
+        "How long the ids of delivered jobs are kept; it must be more than twice "
+        "`TRACKRELAY_MAX_AGE`.",
+        default="30d",
+    ),
+    Setting(
+        "TRACKRELAY_DEAD_LETTER_RETENTION",
+        duration(),
+        "How long replayed and discarded dead letters are kept; open ones are never removed.",
+        default="90d",
+    ),
+    Setting(
+        "TRACKRELAY_KEY_HASH_SECRET",
+        text("any secret text"),
+        "The secret with which emails, phone numbers and anonymous ids are hashed before they are "
+        "stored or logged as keys; change it only while no such job waits.",
+        default_note="made by `trackrelay migrate`",
+        is_secret=True,
+    ),
+    Setting(
+        "TRACKRELAY_LOG_FORMAT",
+        choice("auto", "json", "console"),
+        "The format of log lines; `auto` writes JSON unless the output is a terminal.",
+        default="auto",
+    ),
+    Setting(
+        "TRACKRELAY_LOG_LEVEL",
+        choice("debug", "info", "warning", "error"),
+        "The level from which log lines are written.",
+        default="info",
+    ),
+    Setting("TRACKRELAY_FAILPOINT", text(), "Where a test ends the process.", is_internal=True),
+)
+
+BY_NAME: Mapping[str, Setting] = {each.name: each for each in SETTINGS}
+PRODUCER_SETTINGS = tuple(
+    each for each in SETTINGS if each.readers == "all" or each.readers.startswith("applications")
+)
+WORKER_SETTINGS = tuple(
+    each
+    for each in SETTINGS
+    if not each.readers.startswith("applications") and not each.is_internal
+)
+SECRET_NAMES = frozenset(each.name for each in SETTINGS if each.is_secret)
+#: Every environment variable of a setting, each ``NAME_FILE`` among them.
+ALL_NAMES = frozenset(name for each in SETTINGS for name in each.names)
+_OURS = frozenset(name for name in ALL_NAMES if name.startswith(PREFIX))
+
+# Kubernetes sets such variables in every container beside a service called "trackrelay".
+_SERVICE_LINK = re.compile(
+    r"^TRACKRELAY(_[A-Z0-9_]+)?_(PORT|SERVICE_HOST|SERVICE_PORT)(_[A-Z0-9_]+)?$"
+)
+
+
+def unknown_settings(
+    environment: Iterable[str], known: Collection[str] = _OURS
+) -> dict[str, str | None]:
+    """Return the ``TRACKRELAY_…`` names that are no settings, each with the one that was probably meant."""
+    return {
+        name: closest_name(name, known)
+        for name in sorted(environment)
+        if name.startswith(PREFIX) and name not in known and not _SERVICE_LINK.match(name)
+    }
+
+
+def unknown_setting_lines(environment: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each of :func:`unknown_settings`."""
+    for name, meant in unknown_settings(environment).items():
+        yield f"{name} is not a setting" + (f"; did you mean {meant}?" if meant else "")
