@@ -1,1 +1,1 @@
-"""Settings of applications, and where they come from."""
+"""Settings of applications and workers: their declaration, and where they come from."""

@@ -1,10 +1,10 @@
-"""Tracebacks of drivers: they hold passwords in their frames, which debug pages and error trackers show."""
+"""Tracebacks of drivers. Their frames hold passwords, which debug pages and error trackers show."""
 
 from __future__ import annotations
 
 
 def without_frames(error: BaseException) -> BaseException:
-    """Take the tracebacks off ``error`` and what caused it, and return it. Types and messages stay."""
+    """Return ``error`` without its traceback and those of its causes. Types and messages stay."""
     seen: set[int] = set()
     rest: list[BaseException | None] = [error]
     while rest:

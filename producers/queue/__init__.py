@@ -1,1 +1,1 @@
-"""The queue in Redis as an application sees it: jobs, entries, connections."""
+"""The queue in Redis, for applications: jobs, entries, connections."""

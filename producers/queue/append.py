@@ -1,11 +1,11 @@
-"""Appending to the queue: one script, one round trip, all or nothing.
+"""Append jobs to the queue: one script and one round trip, all or none.
 
-The script adds every entry to its streams and, for each shard without a wakeup, sets the wakeup and pushes the Celery
-message that makes a worker come. There is no moment at which a job is queued and nobody was told.
+The script adds every entry to its streams. For each shard without a wakeup it sets the wakeup, and pushes the Celery
+message that makes a worker come. So no job is queued without a worker being told.
 
 The message is Celery's documented task message, version 2, in the envelope of kombu's Redis transport
-(https://docs.celeryq.dev/en/stable/internals/protocol.html), as Celery clients of other languages write it: an application
-needs neither Celery nor its version constraints.
+(https://docs.celeryq.dev/en/stable/internals/protocol.html). Celery clients in other languages write the same, and an
+application needs neither Celery nor its version constraints.
 """
 
 from __future__ import annotations
@@ -29,155 +29,42 @@ from trackrelay.operations.operation import Operation
 from trackrelay.operations.validation import checked_again, is_checked
 
 from . import redis_keys, resp
-from .coalescing import Placed, gathered
+from .coalescing import PlacedEntry, coalesce
 from .job import FORMAT_VERSION, encode_entry
+from .lua_files import lua_script
 from .redis_keys import Lane
 
-#: Above this part of ``maxmemory`` nothing is accepted: what is left is the workers' room to drain.
+#: Part of ``maxmemory`` above which nothing is accepted. Workers need the rest to drain the queue.
 MEMORY_MARK = 0.75
-#: Calls of so many bytes look at the memory each time; smaller ones at what was found a tenth of a second ago at most.
+#: Calls of this size check the memory each time. Smaller ones use a value of the last tenth of a second.
 LARGE_BYTES = 32_768
-#: Imports and the like take at most this part of the queue's length and of ``maxmemory``: the rest is for live calls.
+#: Part of the queue's length and of ``maxmemory`` that bulk entries may use. The rest is for live calls.
 BULK_PART = 0.5
 #: How long a wakeup lasts if no holder renews it. After that the next enqueue wakes the shard anew.
 WAKEUP_MS = 15_000
-#: More messages than this in Celery's queue tell nobody anything new (no worker has run for a long time).
+#: Most messages in Celery's queue. So many are there only if no worker has run for a long time.
 MAX_WAKEUPS = 256
-#: Refused operations that wait for a worker to make dead letters of them, and those that one minute may bring: a mistake in an
-#: application must not fill Redis, nor the dead letters.
+#: Most refused operations that wait for a worker, and most that are accepted in a minute. A mistake in an application
+#: must fill neither Redis nor the dead letters.
 MAX_INVALID = 1_000
 MAX_INVALID_A_MINUTE = 600
 DELIVER_TASK = "trackrelay.deliver"
 
-#: Wakes a shard. Workers and producers share this function.
-WAKE_LUA = """
-local function wake(prefix, queue, message, shard, unique, wakeup_ms, max_wakeups)
-  if redis.call('SET', prefix .. shard .. ':wakeup', unique, 'NX', 'PX', wakeup_ms)
-      and redis.call('LLEN', queue) < max_wakeups then
-    redis.call('LPUSH', queue, (string.gsub(message, '@', unique .. '.' .. shard)))
-  end
-end
-"""
-
-#: Keeps a refused operation, unless too many wait, or the minute has had too many.
-KEEP_LUA = f"""
-local LARGE_BYTES = {LARGE_BYTES}
-local function keep(prefix, format, data)
-  local minute = prefix .. 'invalid:' .. math.floor(redis.call('TIME')[1] / 60)
-  if redis.call('XLEN', prefix .. 'invalid') >= {MAX_INVALID} or redis.call('INCR', minute) > {MAX_INVALID_A_MINUTE} then
-    return false
-  end
-  redis.call('EXPIRE', minute, 120)
-  redis.call('XADD', prefix .. 'invalid', '*', 'v', format, 'j', data)
-  return true
-end
-"""
-
-# ARGV: prefix, queue, format, shards ('' = as configured), max_length, memory_mark, wakeup_ms, max_wakeups, lane,
-#       number of shards touched, generation ('' = any), appends a relay remembers, the length from which it waits for live calls' sake
-#       ('' = it does not),
-#       then (shard, message) for each shard touched, then for each entry: its shards ('0' or '0,3'), how many jobs it holds, its bytes.
-# An entry without shards is a refused operation: it goes to the stream of those, as long as that is short and the minute has few.
-# To a relay, which gives a generation, it answers with the append's number and where each entry lies; to anybody else with how many
-# refused operations it did not keep, if there are any.
-APPEND_LUA = (
-    WAKE_LUA
-    + KEEP_LUA
-    + """
-local prefix, queue, format, shards, max_length = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local mark, wakeup_ms, max_wakeups, lane, touched = tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
-local relaying = ARGV[11] ~= ''
-local config = redis.call('HMGET', prefix .. 'config', 'shards', 'format')
-if not config[1] then return {'unmigrated'} end
-if config[1] ~= shards then return {'shards', config[1]} end
-if config[2] ~= format then return {'format', config[2]} end
-if redis.call('GET', prefix .. 'moving') == 'closed' then return {'moving'} end
-if relaying then
-  local generation = redis.call('HGET', prefix .. 'config', 'generation') or ''
-  if generation ~= ARGV[11] then return {'generation', generation} end
-  if tonumber(redis.call('GET', prefix .. 'relayed') or 0) < tonumber(ARGV[12]) then return {'behind'} end
-end
-local first = 14 + 2 * touched
--- The length, as counted a tenth of a second ago at most: in so short a time no Redis takes a hundred thousand entries.
-local room = prefix .. (ARGV[13] == '' and 'room' or 'room:bulk')
-local counted = tonumber(redis.call('GET', room) or '')
-local bytes = 0
-for i = first + 2, #ARGV, 3 do bytes = bytes + #ARGV[i] end
--- What brings much asks each time, and counts itself: in a tenth of a second many such calls would fill a Redis.
-local is_large = bytes >= LARGE_BYTES
-if not counted or is_large or counted + 100000 > tonumber(ARGV[13] ~= '' and ARGV[13] or max_length) then
-  local length = 0
-  for shard = 0, tonumber(shards) - 1 do
-    local bulk = prefix .. shard .. ':bulk'
-    local entries = redis.call('XLEN', bulk)
-    length = length + redis.call('XLEN', prefix .. shard .. ':live') + entries
-    if entries > 0 then length = length + (redis.call('GET', bulk .. ':more') or 0) end
-  end
-  local wanted = length
-  for i = first + 1, #ARGV, 3 do wanted = wanted + ARGV[i] end
-  if ARGV[13] ~= '' then
-    if length >= tonumber(ARGV[13]) then return {'bulk full', length, max_length} end
-  elseif wanted > max_length then
-    return {'full', wanted, max_length}
-  end
-  if not counted or is_large then
-    local memory = redis.call('INFO', 'memory')
-    local used = tonumber(string.match(memory, 'used_memory:(%d+)'))
-    local limit = tonumber(string.match(memory, 'maxmemory:(%d+)') or '0')
-    local wanted = used + (is_large and bytes or 0)
-    if limit > 0 and wanted >= limit * mark then return {'memory', used, limit, ARGV[13] == '' and 'live' or 'bulk'} end
-    redis.call('SET', room, length, 'PX', 100)
-  end
-end
-local unique
-local answer = {'ok'}
-if relaying then answer[2] = redis.call('INCR', prefix .. 'relayed') end
--- Nearly every entry is for one shard, and many for the same ones.
-local streams, more, not_kept = {}, {}, 0
-for i = 14, first - 1, 2 do
-  local stream = prefix .. ARGV[i] .. ':' .. lane
-  streams[ARGV[i]] = stream
-  -- An empty stream holds nothing, whatever was taken out of it by hand.
-  if lane == 'bulk' and redis.call('XLEN', stream) == 0 then redis.call('DEL', stream .. ':more') end
-end
-for i = first, #ARGV, 3 do
-  local stream = streams[ARGV[i]]
-  if stream and ARGV[i + 1] ~= '1' then
-    unique = redis.call('XADD', stream, '*', 'v', format, 'j', ARGV[i + 2], 'n', ARGV[i + 1])
-    more[stream] = (more[stream] or 0) + ARGV[i + 1] - 1
-  elseif stream and not relaying then
-    unique = redis.call('XADD', stream, '*', 'v', format, 'j', ARGV[i + 2])
-  elseif ARGV[i] == '' then
-    if not keep(prefix, format, ARGV[i + 2]) then not_kept = not_kept + 1 end
-  else
-    local place = ''
-    for shard in string.gmatch(ARGV[i], '%d+') do
-      unique = redis.call('XADD', streams[shard], '*', 'v', format, 'j', ARGV[i + 2])
-      place = place .. shard .. ':' .. unique .. ' '
-    end
-    if relaying then answer[#answer + 1] = place end
-  end
-end
-for stream, jobs in pairs(more) do redis.call('INCRBY', stream .. ':more', jobs) end
-for i = 14, first - 1, 2 do
-  wake(prefix, queue, ARGV[i + 1], ARGV[i], unique, wakeup_ms, max_wakeups)
-end
-if not_kept > 0 then answer[2] = not_kept end
-return answer
-"""
-)
+#: Defines ``wake()``. Workers put it in front of their own scripts.
+WAKE_LUA = lua_script(__package__, "wake")
+APPEND_LUA = lua_script(__package__, "wake", "append")
 APPEND_SHA = hashlib.sha1(APPEND_LUA.encode(), usedforsecurity=False).hexdigest()
 
 
 @lru_cache(maxsize=1024)
 def deliver_message(shard: int) -> str:
-    """The Celery message that runs the deliver task for ``shard``; ``@`` stands where its unique id goes."""
+    """Return the Celery message that runs the deliver task for ``shard``, with ``@`` for its unique id."""
     arguments = base64.b64encode(json.dumps([[shard], {}, {}]).encode()).decode()
     return celery_message(DELIVER_TASK, arguments, f"({shard},)")
 
 
 def celery_message(task: str, arguments: str, argsrepr: str) -> str:
-    """A task message (protocol 2) in the envelope of kombu's Redis transport, with ``@`` for its unique id."""
+    """Return a task message (protocol 2) in the envelope of kombu's Redis transport, with ``@`` for its unique id."""
     return json.dumps(
         {
             "body": arguments,
@@ -210,13 +97,14 @@ def celery_message(task: str, arguments: str, argsrepr: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stream entry: the operation it came from, and its bytes."""
+    """A stream entry: the operation it was made from, and its bytes."""
 
     operation: Operation
     data: bytes
 
     @classmethod
     def of(cls, operation: Operation, *, source: str | None, trace: str | None) -> Entry:
+        """Return the entry of an operation. Check the operation again unless its seal shows that it was checked."""
         if (
             type(operation) is not Operation
             or (seal := operation.seal) is None
@@ -228,7 +116,7 @@ class Entry:
 
 
 def operations_of(entries: Iterable[Entry]) -> list[Operation]:
-    """What ``entries`` came from."""
+    """Return the operations that ``entries`` were made from."""
     return [entry.operation for entry in entries]
 
 
@@ -241,26 +129,26 @@ def append_arguments(
     generation: str = "",
     remembered: int = 0,
 ) -> list[str | bytes | int | float]:
-    """What the append script takes as ARGV for ``entries``.
+    """Return the ARGV of the append script for ``entries``.
 
     Args:
-        generation: a relay's: the one in which it has relayed what it counts as relayed.
-        remembered: a relay's: the number of the last append it knows of; Redis has forgotten one if its own is lower.
+        generation: for a relay: the generation of the queue that holds what it has relayed.
+        remembered: for a relay: the number of its last append. A lower number in Redis means that Redis lost one.
     """
-    # A relay must know of each of its rows where it lies.
-    touched, tail = _placed(entries, shards, gather=lane == "bulk" and not generation)
+    # A relay must know where each of its rows lies.
+    touched, tail = _placed(entries, shards, coalesced=lane == "bulk" and not generation)
     return [*_head(touched, lane, shards, max_length, generation, remembered), *tail]
 
 
 def append_command(entries: Sequence[Entry], lane: Lane, *, shards: int, max_length: int) -> bytes:
-    """The whole command that runs the append script for ``entries``, packed; its greater part is the same every time."""
-    touched, tail = _placed(entries, shards, gather=lane == "bulk")
+    """Return the packed command that runs the append script for ``entries``. Its greater part is cached."""
+    touched, tail = _placed(entries, shards, coalesced=lane == "bulk")
     count, head = _packed_head(touched, lane, shards, max_length)
     return resp.command(count + len(tail), head, resp.packed(tail))
 
 
 def loading_command(entries: Sequence[Entry], lane: Lane, *, shards: int, max_length: int) -> bytes:
-    """The same for a Redis that does not know the script yet."""
+    """Return the same command for a Redis that does not know the script yet."""
     arguments = append_arguments(entries, lane, shards=shards, max_length=max_length)
     return resp.command(3 + len(arguments), resp.packed(["EVAL", APPEND_LUA, 0, *arguments]))
 
@@ -274,12 +162,12 @@ def _packed_head(
 
 
 def _placed(
-    entries: Sequence[Entry], shards: int, *, gather: bool
+    entries: Sequence[Entry], shards: int, *, coalesced: bool
 ) -> tuple[tuple[int, ...], list[str | bytes | int]]:
     touched: set[int] = set()
     tail: list[str | bytes | int] = []
-    placed = (Placed(_shards_of(entry.operation, shards), entry.data) for entry in entries)
-    for each in gathered(placed) if gather else placed:
+    placed = (PlacedEntry(_shards_of(entry.operation, shards), entry.data) for entry in entries)
+    for each in coalesce(placed) if coalesced else placed:
         touched.update(each.shards)
         tail += (",".join(map(str, each.shards)), each.jobs, each.data)
     return tuple(sorted(touched)), tail
@@ -297,7 +185,7 @@ def _head(
     generation: str = "",
     remembered: int = 0,
 ) -> list[str | bytes | int | float]:
-    # A relay's rows of both lanes come one after the other: live ones must not wait behind those that would have to.
+    # A relay appends the rows of both lanes in one order. If bulk rows waited, live rows would wait behind them.
     gives_way = lane == "bulk" and not generation
     head: list[str | bytes | int | float] = [
         redis_keys.PREFIX,
@@ -313,6 +201,9 @@ def _head(
         generation,
         remembered,
         max(1, int(max_length * BULK_PART)) if gives_way else "",
+        LARGE_BYTES,
+        MAX_INVALID,
+        MAX_INVALID_A_MINUTE,
     ]
     for shard in touched:
         head += (shard, deliver_message(shard))
@@ -320,7 +211,7 @@ def _head(
 
 
 class ShardsDiffer(TrackRelayError):
-    """The queue has another number of shards than the caller thought."""
+    """The queue has another number of shards than the caller assumed."""
 
     def __init__(self, actual: int) -> None:
         super().__init__(f"the queue has {actual} shards")
@@ -328,7 +219,7 @@ class ShardsDiffer(TrackRelayError):
 
 
 class GenerationDiffers(TrackRelayError):
-    """The queue was set up anew, or has lost its latest entries: what a relay counts as relayed may be gone."""
+    """The queue was set up anew, or lost its latest entries. Rows that were relayed may be lost."""
 
     def __init__(self, actual: str | None) -> None:
         super().__init__(
@@ -336,37 +227,37 @@ class GenerationDiffers(TrackRelayError):
             if actual
             else "the queue has lost its latest entries"
         )
-        #: The queue's generation; None: it is the same, and yet appends are missing.
+        #: The queue's generation; None if it is the same, but appends are missing.
         self.actual = actual
 
 
 def is_taken(reply: Sequence[bytes | int]) -> bool:
-    """Whether the append script's answer is a yes."""
+    """Return whether the append script appended the entries."""
     return reply[0] == b"ok"
 
 
 def not_kept(reply: Sequence[bytes | int]) -> int:
-    """How many refused operations the append script, which said yes to somebody who is no relay, did not keep."""
+    """Return how many refused operations the append script did not keep. A relay brings none."""
     return int(reply[1]) if len(reply) > 1 else 0
 
 
 def is_moving(reply: Sequence[bytes | int]) -> bool:
-    """Whether the append script said that it takes nothing for a moment, as the number of shards is being changed."""
+    """Return whether the append script takes nothing now because the number of shards is being changed."""
     return reply[0] == b"moving"
 
 
 def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[str | int]:
-    """Raise what the append script's answer to ``operations`` stands for, if it is not a yes.
+    """Return the places in a reply of the append script, or raise the error that it stands for.
 
     Returns:
         for a relay, the append's number and the place of each entry.
 
     Raises:
-        QueueFullError: too long, or too little memory left.
-        ShardsDiffer: the number of shards is another one.
-        GenerationDiffers: a relay's appends, or all there was, are gone.
+        QueueFullError: the queue is too long, or Redis has too little memory left.
+        ShardsDiffer: the queue has another number of shards.
+        GenerationDiffers: Redis lost appends of a relay, or the whole queue.
         QueueUnavailableError: the number of shards is being changed.
-        ConfigurationError: the queue was never set up, or was set up for another format.
+        ConfigurationError: the queue was never set up, or has another format.
     """
     match [part.decode() if isinstance(part, bytes) else part for part in reply]:
         case ["ok", *places]:
@@ -378,31 +269,31 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
             )
         case ["bulk full", length, limit]:
             raise QueueFullError(
-                f"the queue holds {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}, and from {BULK_PART:.0%} of it on "
-                "the rest is for live calls",
+                f"the queue holds {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}, and what "
+                f"exceeds {BULK_PART:.0%} of it is kept for live calls",
                 *operations,
             )
         case ["memory", used, limit, lane]:
-            mark, whose = (
+            mark, purpose = (
                 (BULK_PART, "for live calls")
                 if lane == "bulk"
-                else (MEMORY_MARK, "the workers' room to drain the queue")
+                else (MEMORY_MARK, "for workers to drain the queue")
             )
             raise QueueFullError(
                 f"Redis uses {int(used) // 2**20:,} MiB of its maxmemory of {int(limit) // 2**20:,} MiB; "
-                f"from {mark:.0%} on the rest is {whose}",
+                f"what exceeds {mark:.0%} is kept {purpose}",
                 *operations,
             )
         case ["shards", actual]:
             raise ShardsDiffer(int(actual))
         case ["moving"]:
             raise QueueUnavailableError(
-                "the queue's number of shards is being changed; it takes jobs again in a moment",
+                "the number of shards is being changed; the queue takes jobs again in a moment",
                 *operations,
             )
         case ["generation", actual]:
             raise GenerationDiffers(str(actual))
-        case ["behind"]:
+        case ["forgotten"]:
             raise GenerationDiffers(None)
         case ["unmigrated"]:
             raise QueueNotSetUpError(
@@ -410,7 +301,7 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
             )
         case ["format", actual]:
             raise ConfigurationError(
-                f"the queue in Redis has format {actual}, this producer writes format {FORMAT_VERSION}: "
+                f"the queue in Redis has format {actual}, and this producer writes format {FORMAT_VERSION}: "
                 "deploy the same version of trackrelay to applications and workers, then run `trackrelay migrate`"
             )
     raise TrackRelayError(f"the append script answered {reply!r}")

@@ -1,7 +1,7 @@
-"""The queue in Redis, for coroutines: what :mod:`trackrelay.queue.queue_client` does, in a few threads of our own.
+"""The queue in Redis, for coroutines: :mod:`trackrelay.queue.queue_client` in a few threads.
 
-A connection of asyncio's belongs to one event loop. Where each request has a loop of its own, as under WSGI, every request would
-leave one behind. Those of threads serve every loop, so that there are never more of them than threads.
+A connection of asyncio belongs to one event loop. Under WSGI each request has its own loop, and would leave a connection
+behind. The connections of threads serve every loop, so there are never more connections than threads.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from .append import Entry, operations_of
 from .queue_client import RedisQueue
 from .redis_keys import Lane
 
-#: Appends under way at once, each on a connection of its own; further ones wait for their turn.
+#: Most appends at once, each on its own connection. Further ones wait.
 MAX_CONNECTIONS = 8
 
 _threads: ThreadPoolExecutor
 
 
 class AsyncRedisQueue:
-    """Appends entries to the streams from coroutines, of any number of event loops."""
+    """Append entries to the streams from coroutines, of any number of event loops."""
 
     def __init__(self, settings: Settings) -> None:
         self._timeout_s = settings.enqueue_timeout_s
         self._queue = RedisQueue(settings)
 
     async def append(self, entries: Sequence[Entry], lane: Lane) -> None:
-        """Append all ``entries`` or none; raises as :meth:`trackrelay.queue.queue_client.RedisQueue.append`."""
+        """Append all ``entries`` or none. Raise what :meth:`trackrelay.queue.queue_client.RedisQueue.append` raises."""
         reachability = self._queue.reachability
         reachability.check(entries)
         give_up = time.monotonic() + self._timeout_s
@@ -43,7 +43,7 @@ class AsyncRedisQueue:
                 await asyncio.wrap_future(call)
         except TimeoutError as error:
             if call.cancelled():
-                # Nothing is known of Redis, so the next call may try.
+                # This says nothing about Redis, so the next call may try.
                 raise QueueUnavailableError(
                     f"all {MAX_CONNECTIONS} connections to the queue were in use for {self._timeout_s:g} s",
                     *operations_of(entries),
@@ -53,7 +53,7 @@ class AsyncRedisQueue:
             ) from error
 
     async def aclose(self) -> None:
-        """Close the connections that are not in use."""
+        """Close idle connections."""
         self._queue.close()
 
 
@@ -62,7 +62,7 @@ def _start_afresh() -> None:
     _threads = ThreadPoolExecutor(MAX_CONNECTIONS, thread_name_prefix="trackrelay")
 
 
-# Starts no thread before its first use.
+# This starts no thread before its first use.
 _start_afresh()
-# A forked child has none of its parent's threads.
+# A forked child does not have its parent's threads.
 os.register_at_fork(after_in_child=_start_afresh)

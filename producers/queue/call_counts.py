@@ -1,7 +1,6 @@
-"""Counts of calls that enqueued nothing: refused ones, and those that were only logged because the queue did not take them.
+"""Counts of calls that enqueued nothing: refused ones, and those that were logged because the queue did not take them.
 
-They are gathered in this process and brought to Redis by a thread of their own, which lives while there is something to bring: no
-call waits for it, and one that is enqueued does not know of it. ``trackrelay status`` shows them.
+A thread writes the counts to Redis while there are any, so that no call waits for it. ``trackrelay status`` shows them.
 """
 
 from __future__ import annotations
@@ -24,37 +23,25 @@ from . import redis_keys
 
 Kind = Literal["refused", "unavailable"]
 
-#: How long counts are gathered before they are brought to Redis …
+#: How long counts are collected before they are written to Redis.
 FLUSH_S = 2.0
-#: … and the longest wait after a time when it did not take them.
+#: The longest wait after Redis did not take them.
 MAX_WAIT_S = 60.0
-#: How long bringing them may take.
+#: How long writing them may take.
 TIMEOUT_S = 1.0
 #: How long Redis keeps the counts of an hour.
 KEPT_S = 49 * 3600
-#: Characters of a source, an operation and a field.
+#: Most characters of a source, an operation and a field.
 MAX_NAME = 100
-#: Different counts kept here, and in one hour's hash: beyond that what is new counts as the field OTHERS.
+#: Most different counts, here and in an hour's hash. New ones beyond that count as the field OTHERS.
 MAX_COUNTS = 1_000
 OTHERS = "…"
 
-# KEYS: an hour's hash. ARGV: how long to keep it, how many fields it may have, then for each count its field, the field that it counts
-# under if there are too many, and how many.
-_ADD_LUA = """
-for i = 3, #ARGV, 3 do
-  local field = ARGV[i]
-  if redis.call('HEXISTS', KEYS[1], field) == 0 and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[2]) then
-    field = ARGV[i + 1]
-  end
-  redis.call('HINCRBY', KEYS[1], field, ARGV[i + 2])
-end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-"""
 _PLACES = re.compile(r"\[\d+\]")
 
 
 class Counted(NamedTuple):
-    """What is counted together."""
+    """What one count is about."""
 
     kind: Kind
     #: Unix hours.
@@ -65,20 +52,21 @@ class Counted(NamedTuple):
 
 
 class CallCounts:
-    """Counts the calls of one application. Thread-safe; a forked child begins at zero.
+    """Count the calls of one application. Thread-safe. A forked child starts at zero.
 
     Args:
-        redis_url: where the counts go; None counts nothing.
-        source: which application it is.
+        redis_url: the Redis that gets the counts; None counts nothing.
+        source: the name of the application.
     """
 
     def __init__(self, redis_url: str | None, source: str | None) -> None:
         self._url = redis_url
         self._source = (source or "")[:MAX_NAME]
-        self._begin()
+        self.reset()
         _all.add(self)
 
-    def _begin(self) -> None:
+    def reset(self) -> None:
+        """Start at zero."""
         self._lock = threading.Lock()
         self._counts: Counter[Counted] = Counter()
         self._thread: threading.Thread | None = None
@@ -96,11 +84,13 @@ class CallCounts:
                 self._start()
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._bring, name="trackrelay-counts", daemon=True)
+        thread = threading.Thread(
+            target=self._write_until_empty, name="trackrelay-counts", daemon=True
+        )
         try:
             thread.start()
-        except RuntimeError:  # no more threads, or the process ends: the next call tries, or the end of the process brings them
-            return
+        except RuntimeError:  # no more threads, or the process ends
+            return  # the next call tries again, or the end of the process writes them
         self._thread = thread
 
     def _add(self, counted: Counted, number: int) -> None:
@@ -109,23 +99,22 @@ class CallCounts:
         self._counts[counted] += number
 
     def flush(self) -> bool:
-        """Bring what was counted to Redis; returns whether nothing is left."""
+        """Write the counts to Redis, and return whether none are left."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
         if not counts:
             return True
         try:
             self._write(counts)
-        except (
-            Exception
-        ):  # Redis is away, full, or no replica's: they wait, and nobody is disturbed
+        except Exception:
+            # Redis is unavailable, full or a replica. Keep the counts, and disturb no call.
             with self._lock:
                 for counted, number in counts.items():
                     self._add(counted, number)
             return False
         return True
 
-    def _bring(self) -> None:
+    def _write_until_empty(self) -> None:
         wait_s = FLUSH_S
         while True:
             time.sleep(wait_s)
@@ -136,11 +125,13 @@ class CallCounts:
                     return
 
     def _write(self, counts: Counter[Counted]) -> None:
-        import redis  # not at import of producers
+        import redis  # importing trackrelay must stay cheap
 
         from .connections import connection_options
+        from .lua_files import lua_script
 
         assert self._url is not None
+        script = lua_script(__package__, "add_counts")
         with redis.Redis.from_url(self._url, **connection_options(TIMEOUT_S)) as client:
             for kind, hour in sorted({(counted.kind, counted.hour) for counted in counts}):
                 arguments: list[Any] = [KEPT_S, MAX_COUNTS]
@@ -151,7 +142,7 @@ class CallCounts:
                             self._field(counted, OTHERS),
                             number,
                         )
-                client.eval(_ADD_LUA, 1, redis_keys.calls(kind, hour), *arguments)
+                client.eval(script, 1, redis_keys.calls(kind, hour), *arguments)
 
     def _field(self, counted: Counted, field: str) -> str:
         return json.dumps([self._source, counted.operation, field])
@@ -161,7 +152,7 @@ _all: weakref.WeakSet[CallCounts] = weakref.WeakSet()
 
 
 def counts_of(settings: Settings) -> CallCounts:
-    """Return the counts of all producers that have these settings."""
+    """Return the counts that all producers with these settings share."""
     return _counts(settings.redis_url if settings.backend == "redis" else None, settings.source)
 
 
@@ -171,9 +162,9 @@ def _counts(redis_url: str | None, source: str | None) -> CallCounts:
 
 
 def _start_afresh() -> None:
-    # What the parent counted it brings itself; its threads and locks are not here.
+    # The parent writes its own counts. Its threads and locks do not exist here.
     for counts in list(_all):
-        counts._begin()
+        counts.reset()
 
 
 def _flush_all() -> None:

@@ -1,8 +1,7 @@
-"""Connections to the queue, over which one command and its answer go.
+"""Connections to the queue: each carries one command and its answer at a time.
 
-They are redis-py's. What its client does around each command — packing, looking whether the connection still lives, retrying, measuring —
-costs an application more than the command itself. That a connection was closed meanwhile is found out by using it; the caller
-tries once more.
+They are redis-py's. Its client packs, checks, retries and measures around each command, which costs an application more
+than the command itself. A connection that was closed meanwhile fails when it is used, and the caller tries once more.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from redis.retry import Retry
 
 from trackrelay.errors import ConfigurationError
 
-#: What a server answers that is not, or not yet, the one to write to; the same words stand inside an error of a script.
+#: Errors of a server that takes no writes now. The error of a script contains the same words.
 _NOT_PRIMARY = {
     ReadOnlyError: "READONLY",
     MasterDownError: "MASTERDOWN",
@@ -36,11 +35,11 @@ _NOT_PRIMARY_WORDS = (*_NOT_PRIMARY.values(), "LOADING")
 
 
 class NotPrimaryError(ConnectionError):
-    """The connection leads to a server that takes no writes: after a failover a new one reaches another server."""
+    """The server takes no writes. After a failover, a new connection reaches another server."""
 
 
 def not_primary(error: ResponseError) -> NotPrimaryError | None:
-    """Return what ``error`` says of the connection that it came on; None: nothing."""
+    """Return the error that means "connect anew", if ``error`` says that the server takes no writes."""
     word = _NOT_PRIMARY.get(type(error)) or next(
         (word for word in _NOT_PRIMARY_WORDS if word in str(error)), None
     )
@@ -48,7 +47,7 @@ def not_primary(error: ResponseError) -> NotPrimaryError | None:
 
 
 def connection_options(timeout_s: float) -> dict[str, Any]:
-    """redis-py options that keep a command within ``timeout_s`` and never send it twice unasked."""
+    """Return redis-py options that keep a command within ``timeout_s`` and never send it twice by themselves."""
     return {
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
@@ -59,30 +58,30 @@ def connection_options(timeout_s: float) -> dict[str, Any]:
 
 
 class InTime:
-    """Makes a connection of redis-py's within what is left of a call.
+    """Connect within the time that is left for a call.
 
-    redis-py asks for a timeout at every address of a name, and waits for an answer to each of several commands (AUTH, CLIENT, SELECT).
+    redis-py applies its timeout to every address of a host name, and to each of several commands (AUTH, CLIENT, SELECT).
     """
 
     _sock: Any
     _longest_s = _give_up = math.inf
-    #: Whether nothing was said on it yet but what makes it.
+    #: Whether no command was sent on it yet.
     is_new = True
 
     def connect_by(self, give_up: float, longest_s: float) -> None:
-        """Connect. No step takes longer than ``longest_s``, nor all of it and the first exchange past ``give_up``."""
+        """Connect. No step takes longer than ``longest_s``, and connecting and the first exchange end by ``give_up``."""
         self._give_up, self._longest_s = give_up, longest_s
         self.connect()  # type: ignore[attr-defined]
         self._sock.settimeout(self.socket_timeout)
 
     def settle(self) -> None:
-        """From now on each send and receive has its time, without being told so at each."""
+        """Give each send and receive the same time from now on."""
         self.is_new = False
         self._sock.settimeout(self._longest_s)
 
     @property
     def socket_connect_timeout(self) -> float:
-        # At most half of what is left: what comes after, be it the next address, gets its part.
+        # At most half of what is left: the next address, or the first command, needs time too.
         return self._left(2)
 
     @socket_connect_timeout.setter
@@ -102,12 +101,12 @@ class InTime:
         return super().read_response(*args, **options)  # type: ignore[misc]
 
     def _left(self, parts: int) -> float:
-        # 0 would mean: not at all.
+        # 0 would mean: do not wait at all.
         return max(0.001, min(self._longest_s, (self._give_up - time.monotonic()) / parts))
 
 
 class Connections:
-    """As many connections as threads speak at once, kept for the next ones. Thread-safe; a forked child opens its own.
+    """A pool with as many connections as threads use at once. Thread-safe. A forked child opens its own.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
@@ -121,13 +120,13 @@ class Connections:
             )
             pool.make_connection()
         except Exception as error:
-            # Without its words: they quote what it takes for the port, which can be a password.
+            # Do not quote the error: it contains what redis-py takes for the port, which can be a password.
             raise ConfigurationError(
                 f"TRACKRELAY_REDIS_URL has a part or an option that redis-py cannot use ({type(error).__name__})"
             ) from None
         self._make: Any = type("ConnectionInTime", (InTime, pool.connection_class), {})
         self._options = pool.connection_kwargs
-        # Not InTime's: what was connected in time needs no more looking at the clock.
+        # Not InTime's: a connection that was made in time needs no more checks of the clock.
         self._read: Any = pool.connection_class.read_response
         self._timeout_s = timeout_s
         self._idle: list[Any] = []
@@ -137,12 +136,12 @@ class Connections:
         """Send a packed command and return its answer.
 
         Args:
-            give_up: when (by the monotonic clock) a connection that must be made first, and the answer on it, are too late.
+            give_up: the moment, by the monotonic clock, at which a new connection and the answer on it are too late.
 
         Raises:
             ResponseError: the answer is an error.
-            NotPrimaryError: the server takes no writes, and did not carry it out; the next use connects anew.
-            OSError, RedisError: there was none; whether the command was carried out is not known.
+            NotPrimaryError: the server takes no writes, and did not run the command; the next use connects anew.
+            OSError, RedisError: there was no answer; whether the command ran is not known.
         """
         connection = self._take(give_up)
         try:
@@ -151,7 +150,7 @@ class Connections:
         except ResponseError as error:
             if (failed_over := not_primary(error)) is not None:
                 connection.disconnect()
-                # The others lead to the same server, and would answer the same for ever.
+                # The idle connections lead to the same server, and would give the same answer.
                 self.close()
                 raise failed_over from error
             self._keep(connection)
@@ -159,18 +158,18 @@ class Connections:
         except BaseException as error:
             connection.disconnect()
             if isinstance(error, OSError | RedisError):
-                # The others have not been spoken on for longer: what ended this one has most likely ended them.
+                # The idle connections were unused for longer. What ended this one has probably ended them too.
                 self.close()
             raise
         self._keep(connection)
         return answer
 
     def close(self) -> None:
-        """Close what is not in use; the next use opens new ones."""
+        """Close idle connections. The next use opens new ones."""
         while self._idle:
             try:
                 self._idle.pop().disconnect()
-            except IndexError:  # another thread was quicker
+            except IndexError:  # another thread took the last one
                 return
 
     def _keep(self, connection: Any) -> None:
@@ -180,7 +179,7 @@ class Connections:
 
     def _take(self, give_up: float) -> Any:
         if self._pid != os.getpid():
-            # Our parent's: it goes on speaking on them.
+            # These are the parent's connections, and the parent still uses them.
             self._idle, self._pid = [], os.getpid()
         try:
             return self._idle.pop()

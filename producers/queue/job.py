@@ -1,4 +1,4 @@
-"""A job: an operation plus what delivering it takes, and the form in which it lies in the stream."""
+"""A job: an operation with what its delivery needs, and its form in the stream."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ import msgspec
 from trackrelay.operations import limits
 from trackrelay.operations.operation import Operation
 
-#: The stream entry's format. A worker that meets a newer one leaves it alone.
+#: The format of stream entries. A worker does not touch entries of a newer one.
 FORMAT_VERSION = 1
-
-
-#: A merge, and an identify with an anonymous id, have two.
+#: A merge, and an identify with an anonymous id, have two keys.
 MAX_KEYS = 2
-#: Characters of an operation's name.
+#: Most characters of an operation's name.
 MAX_NAME_LENGTH = 100
-#: Characters of a source or a trace, and of a key: more than anybody needs.
+#: Most characters of a source or a trace, and of a key.
 MAX_TEXT_LENGTH = 10_000
 MAX_KEY_LENGTH = 2_000
 
@@ -29,7 +27,7 @@ _IdempotencyKey = Annotated[str, msgspec.Meta(max_length=limits.IDEMPOTENCY_KEY_
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One job as it lies in the stream. Its body is not parsed again on the way to Customer.io."""
+    """A job in the stream. Its body is sent to Customer.io without being parsed again."""
 
     id: str
     #: ``type.action`` of the operation, e.g. ``person.event``.
@@ -37,14 +35,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keys: Annotated[tuple[_Key, ...], msgspec.Meta(min_length=1, max_length=MAX_KEYS)]
     body: msgspec.Raw
     stamp: bool = False
-    #: Which application enqueued it.
+    #: The application that enqueued it.
     source: _Text | None = None
     idempotency_key: _IdempotencyKey | None = None
     #: W3C ``traceparent`` of the request that enqueued it.
     trace: _Text | None = None
-    #: Kept for later: which workspace it is for.
+    #: Reserved: the workspace that it is for.
     workspace: str | None = None
-    #: Unix milliseconds at which an earlier store (an outbox) accepted it; 0: the stream is the first.
+    #: Unix milliseconds at which an outbox accepted it; 0 if the stream is its first store.
     accepted_ms: int = 0
 
 
@@ -59,7 +57,7 @@ def encode_entry(
     trace: str | None = None,
     accepted_ms: int = 0,
 ) -> bytes:
-    """The stream entry for ``operation``: a JSON list of jobs, its companion first."""
+    """Return the stream entry for ``operation``: a JSON list of jobs, its companion first."""
     companion = operation.companion
     operations: Sequence[Operation] = (operation,) if companion is None else (companion, operation)
     return _encoder.encode(
@@ -81,7 +79,7 @@ def encode_entry(
 
 
 def decode_entry(data: bytes) -> tuple[Job, ...]:
-    """The jobs of one stream entry.
+    """Return the jobs of a stream entry.
 
     Raises:
         msgspec.DecodeError: the bytes are not an entry of this format.
@@ -94,5 +92,5 @@ def decode_entry(data: bytes) -> tuple[Job, ...]:
 
 
 def encode_accepted(jobs: Sequence[Job], accepted_ms: int) -> bytes:
-    """The stream entry of ``jobs`` that an earlier store accepted at ``accepted_ms`` (unix milliseconds)."""
+    """Return the stream entry of ``jobs`` that an outbox accepted at ``accepted_ms`` (unix milliseconds)."""
     return _encoder.encode([msgspec.structs.replace(job, accepted_ms=accepted_ms) for job in jobs])

@@ -1,4 +1,4 @@
-"""The queue in Redis, as an application sees it: bounded in time, never repeating by itself, quick to say no when it is gone."""
+"""The queue in Redis, for applications: calls take a bounded time, and fail at once while Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -33,73 +33,73 @@ from .redis_keys import Lane
 
 log = logging.getLogger("trackrelay")
 
-#: Shards assumed until the queue says otherwise: what ``trackrelay migrate`` sets up by default.
+#: Number of shards assumed before the first answer. ``trackrelay migrate`` sets up so many by default.
 DEFAULT_SHARDS = 4
-#: After a call found the queue gone, further ones say so at once for this long: five calls in a request wait like one.
+#: How long calls fail at once after one found Redis unavailable. Five calls in a request then wait like one.
 COOL_DOWN_S = 3.0
 ATTEMPTS = 2
-#: How long to wait between two attempts while the number of shards is being changed.
+#: Pause between two attempts while the number of shards is being changed.
 MOVING_WAIT_S = 0.02
 
 
 class Reachability:
-    """Remembers for a few seconds that the queue was away."""
+    """Remember for a few seconds that the queue was unavailable."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._away_until = 0.0
+        self._unavailable_until = 0.0
         self._reason = ""
 
     def check(self, entries: Sequence[Entry]) -> None:
-        """Raise at once if the queue was found away a moment ago."""
-        if self._away_until > self._clock():
+        """Raise at once if the queue was unavailable a moment ago."""
+        if self._unavailable_until > self._clock():
             raise QueueUnavailableError(
-                f"{self._reason} (a moment ago; not tried again yet)", *operations_of(entries)
+                f"{self._reason} (a moment ago; it was not tried again yet)",
+                *operations_of(entries),
             )
 
     def lost(self, error: Exception, entries: Sequence[Entry]) -> QueueUnavailableError:
-        """Note that the queue is away, and say so."""
+        """Note that the queue is unavailable, and return the error to raise."""
         without_frames(error)
         self._reason = f"the queue in Redis did not answer: {type(error).__name__}: {error}"
-        self._away_until = self._clock() + COOL_DOWN_S
+        self._unavailable_until = self._clock() + COOL_DOWN_S
         return QueueUnavailableError(self._reason, *operations_of(entries))
 
 
 class ShardCount:
-    """How many shards the queue has: as set, or else as found."""
+    """The number of shards: as set, or else as found in the queue."""
 
     def __init__(self, setting: int | None) -> None:
         self._setting = setting
         self.current = setting or DEFAULT_SHARDS
 
     def adopt(self, differ: ShardsDiffer) -> None:
-        """Go on with the number the queue has, unless the setting insists on another."""
+        """Use the number that the queue has, unless the setting requires another."""
         if self._setting is not None:
             raise ConfigurationError(
-                f"TRACKRELAY_SHARDS is {self._setting}, but the queue has {differ.actual} shards: "
-                "correct the setting (or leave it out), or change the queue with `trackrelay reshard`"
+                f"TRACKRELAY_SHARDS is {self._setting}, but the queue has {differ.actual} shards: correct the setting "
+                "or leave it out, or change the queue with `trackrelay reshard`"
             ) from None
         self.current = differ.actual
 
 
 def refused(error: ResponseError, entries: Sequence[Entry]) -> Exception:
-    """What an error answer to the append script means for the caller."""
+    """Return the error to raise for an error of the append script."""
     without_frames(error)
     if isinstance(error, OutOfMemoryError) or "OOM" in str(error) or "maxmemory" in str(error):
         return QueueFullError(f"Redis is at its maxmemory: {error}", *operations_of(entries))
-    return QueueUnavailableError(
-        f"Redis refused the append script: {error}", *operations_of(entries)
-    )
+    return QueueUnavailableError(f"Redis refused the append script: {error}", *operations_of(entries))
 
 
 def log_not_kept(entries: Sequence[Entry], count: int) -> None:
-    """Log that of the refused operations among ``entries`` the last ``count`` are not kept."""
+    """Log that the last ``count`` refused operations in ``entries`` were not kept."""
     refused = [
         entry.operation for entry in entries if isinstance(entry.operation, RefusedOperation)
     ]
     for operation in refused[-count:]:
         log.error(
-            "trackrelay: %s was refused and is not kept as a dead letter (job %s): in a minute %s are, and at most %s wait for a worker",
+            "trackrelay: %s was refused and not kept as a dead letter (job %s): at most %s are kept in a minute, and at most "
+            "%s wait for a worker",
             operation.name,
             operation.id,
             f"{MAX_INVALID_A_MINUTE:,}",
@@ -108,7 +108,7 @@ def log_not_kept(entries: Sequence[Entry], count: int) -> None:
 
 
 class RedisQueue:
-    """Appends entries to the streams. Thread-safe; connects at first use."""
+    """Append entries to the streams. Thread-safe. Connects at first use."""
 
     def __init__(self, settings: Settings) -> None:
         assert settings.redis_url is not None
@@ -122,11 +122,11 @@ class RedisQueue:
         """Append all ``entries`` or none.
 
         Args:
-            give_up: when, by the monotonic clock, it is too late; left out, after the enqueue timeout.
+            give_up: the moment, by the monotonic clock, at which to stop trying; left out, after the enqueue timeout.
 
         Raises:
-            QueueUnavailableError: no answer within the enqueue timeout (the entries may be there all the same).
-            QueueFullError: no room.
+            QueueUnavailableError: no answer within the enqueue timeout. The entries may have been appended.
+            QueueFullError: the queue or Redis has no room.
             ConfigurationError: the queue is set up differently.
         """
         self.reachability.check(entries)

@@ -1,4 +1,4 @@
-"""Commands in Redis' wire format (RESP), packed by ourselves: the greater part of an append is the same every time.
+"""Commands in the wire format of Redis (RESP). Packing them here allows to cache the constant part of an append.
 
 https://valkey.io/topics/protocol/
 """
@@ -11,7 +11,7 @@ Argument = str | bytes | int | float
 
 
 def packed(arguments: Iterable[Argument]) -> bytes:
-    """The arguments of a command; before them goes their number, see :func:`command`."""
+    """Return the packed arguments of a command, without their number; see :func:`command`."""
     parts = [
         argument if isinstance(argument, bytes) else str(argument).encode()
         for argument in arguments
@@ -20,5 +20,5 @@ def packed(arguments: Iterable[Argument]) -> bytes:
 
 
 def command(count: int, *arguments: bytes) -> bytes:
-    """A whole command of ``count`` arguments, which are packed already."""
+    """Return a command of ``count`` arguments that are packed already."""
     return b"*%d\r\n%s" % (count, b"".join(arguments))

@@ -39,7 +39,6 @@ STILL_CYCLES = [
 ]
 STILL_LONG: set[str] = {
     "producers/operations/builders.py",
-    "producers/queue/append.py",
     "worker/delivery/cycle.py",
     "producers/operations/coercion.py",
 }

@@ -11,6 +11,7 @@ from tests.packaging.environment import Environment
 from tests.support.waiting import wait_until
 from trackrelay.sandbox import SandboxProcess
 
+ROOT = Path(__file__).parents[2]
 Environments = Callable[[str], Environment]
 
 
@@ -26,6 +27,30 @@ def test_the_wheel_holds_one_package_and_nothing_else(wheel: Path) -> None:
     assert len(names) == len(set(names))
     assert not [name for name in names if "test" in Path(name).parts]
     assert "License-Expression: MIT" in metadata
+
+
+def test_wheel_and_source_distribution_hold_every_lua_script(
+    wheel: Path, distributions: Path
+) -> None:
+    scripts = {
+        str(path.relative_to(ROOT))
+        for folder in ("producers", "worker")
+        for path in (ROOT / folder).rglob("*.lua")
+    }
+    (source,) = distributions.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        in_wheel = set(archive.namelist())
+    with tarfile.open(source) as source_archive:
+        in_source = {name.partition("/")[2] for name in source_archive.getnames()}
+
+    assert "producers/queue/lua/append.lua" in scripts
+    assert scripts <= in_source
+    assert {
+        path.replace("producers/", "trackrelay/", 1)
+        if path.startswith("producers/")
+        else f"trackrelay/{path}"
+        for path in scripts
+    } <= in_wheel
 
 
 def test_the_source_distribution_holds_what_the_wheel_is_built_from(distributions: Path) -> None:

@@ -235,7 +235,7 @@ def test_redis_is_never_filled_to_the_brim(queue: redis.Redis, producer: Produce
                 for person in range(50):
                     pipeline.track(str(person), "seen", {"pad": "x" * 5_000})
 
-    with pytest.raises(QueueFullError, match="workers' room"):
+    with pytest.raises(QueueFullError, match="for workers to drain"):
         fill()
     # The append-only file's buffer counts as well: on a busy disk it is a few megabytes.
     assert int(queue.info("memory")["used_memory"]) < limit
@@ -279,7 +279,7 @@ def test_enqueue_many_waits_while_redis_uses_half_of_its_memory_and_live_calls_g
     with enqueueing_many(producer, 10) as done:
         producer.track("42", "live")
         assert not done.wait(0.7)
-        with pytest.raises(QueueFullError, match="from 50% on the rest is for live calls"):
+        with pytest.raises(QueueFullError, match="what exceeds 50% is kept for live calls"):
             producer.enqueue(operations.track("42", "seen"), lane="bulk")
         queue.config_set("maxmemory", 0)
         assert done.wait(patient(10))

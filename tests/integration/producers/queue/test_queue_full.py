@@ -52,7 +52,7 @@ def test_large_events_of_many_threads_do_not_pass_the_mark_between_two_looks(
     for thread in threads:
         thread.join()
     assert len(refusals) == 16
-    assert all("workers' room" in refusal for refusal in refusals)
+    assert all("for workers to drain" in refusal for refusal in refusals)
     assert 0.5 < kept_part(small) < MEMORY_MARK
     producer.close()
 
