@@ -88,7 +88,9 @@ def refused(error: ResponseError, entries: Sequence[Entry]) -> Exception:
     without_frames(error)
     if isinstance(error, OutOfMemoryError) or "OOM" in str(error) or "maxmemory" in str(error):
         return QueueFullError(f"Redis is at its maxmemory: {error}", *operations_of(entries))
-    return QueueUnavailableError(f"Redis refused the append script: {error}", *operations_of(entries))
+    return QueueUnavailableError(
+        f"Redis refused the append script: {error}", *operations_of(entries)
+    )
 
 
 def log_not_kept(entries: Sequence[Entry], count: int) -> None:

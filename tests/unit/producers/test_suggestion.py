@@ -39,7 +39,7 @@ def test_a_name_that_resembles_none_gets_the_other_hint() -> None:
 
 
 def test_no_other_module_compares_names_by_itself() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     found = [
         path.name
         for folder in ("producers", "worker", "sandbox")
