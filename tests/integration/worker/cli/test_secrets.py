@@ -78,7 +78,7 @@ def test_no_command_shows_a_password(
     assert not found(password, answer.out + answer.err), answer
     assert answer.lines
     assert "Traceback" not in answer.err
-    assert re.search("CUSTOMERIO_TRACK_URL must not contain credentials", answer.err)
+    assert re.search("CUSTOMERIO_TRACK_URL:? must not contain credentials", answer.err)
 
 
 @settings(
@@ -183,7 +183,7 @@ def test_celery_is_not_started_with_a_url_that_two_libraries_read_differently(
     )
 
     assert answer.code == 1
-    assert "TRACKRELAY_REDIS_URL: it has an '@' behind the host" in answer.err
+    assert "TRACKRELAY_REDIS_URL has an '@' behind the host" in answer.err
     assert not [piece for piece in ("Wq8", "Rt5mKd") if piece in answer.out + answer.err]
 
 
