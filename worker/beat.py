@@ -1,4 +1,4 @@
-"""The scheduler behind ``celery -A trackrelay beat``: keeps no file, and stops adding to a queue that nobody empties."""
+"""The scheduler behind ``celery -A trackrelay beat``. It keeps no file, and adds nothing to a queue that is not read."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from .settings import settings
 
 log = structlog.get_logger("trackrelay.beat")
 
-#: How long a beat that stopped is still shown by ``status``, seconds.
+#: How long ``status`` shows a beat that stopped.
 REMEMBERED_S = 86_400
 
 
 class BoundedScheduler(Scheduler):  # type: ignore[misc]
-    """Celery's scheduler, in memory, for tasks that are as good sent once as a thousand times."""
+    """Celery's scheduler in memory, for tasks that need to be sent only once."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._client = connect(settings())
         for name, meant in unknown_settings(os.environ).items():
-            log.warning("unknown setting", name=name, did_you_mean=meant)
+            log.warning("unknown_setting", name=name, did_you_mean=meant)
         super().__init__(*args, **kwargs)
 
     def apply_async(
         self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any
     ) -> Any:
-        """Send a task unless Celery's queue is full of unread ones already."""
+        """Send a task, unless Celery's queue is full of unread ones."""
         try:
             self._client.set(BEAT_KEY, int(time.time()), ex=REMEMBERED_S)
             waiting = int(self._client.llen(QUEUE_KEY))
         except Exception as error:
-            # Celery's own send meets the same trouble, and says so in its own way.
-            log.warning("beat cannot reach Redis", error=type(error).__name__)
+            # Celery's own send meets the same error, and logs it too.
+            log.warning("redis_unreachable", error=type(error).__name__)
             waiting = 0
         if waiting > MAX_WAKEUPS:
             return self.reserve(entry) if advance else entry

@@ -15,7 +15,7 @@ from .celery_app.celery_messages import PRUNE_TASK, TICK_TASK
 from .relay import relay_thread
 from .telemetry import log_setup
 
-# Not the process's current app: an application's own Celery, in the same process, keeps its shared tasks.
+# Not the current app of the process: an application's Celery in the same process keeps its shared tasks.
 app = OwnCelery("trackrelay", set_as_current=False)
 app.config_from_object("trackrelay.worker.celery_app.celery_settings")
 
@@ -32,11 +32,11 @@ def _set_up_logging(**_: Any) -> None:
 
 
 @signals.celeryd_init.connect(weak=False)  # type: ignore[untyped-decorator]
-def _log_from_the_start(instance: Any = None, **_: Any) -> None:
+def _set_up_logging_early(instance: Any = None, **_: Any) -> None:
     if getattr(instance, "app", None) is app:
         from .settings import settings
 
-        # Celery sets up logging later than our check, and than its own warning of running as root.
+        # Celery sets up logging only after our checks and after its warning about running as root.
         log_setup.configure(settings())
 
 
@@ -63,7 +63,7 @@ def _show_and_tick(sender: Any = None, **_: Any) -> None:
 
 @signals.worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _begin_pool_process(**_: Any) -> None:
-    # An application's own worker may have imported our app too.
+    # An application's worker may have imported our app too.
     if current_app._get_current_object() is app and graceful_shutdown.is_child():
         graceful_shutdown.begin()
         relay_thread.allow()

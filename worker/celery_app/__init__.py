@@ -1,1 +1,1 @@
-"""The Celery app's parts: its class, its settings, its messages, its shutdown."""
+"""The parts of the Celery app: class, programs, settings, messages, start and shutdown."""

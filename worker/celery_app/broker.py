@@ -1,7 +1,7 @@
-"""Celery's own connection to Redis: it leaves a server that is no primary any more, and drops messages that are none of ours.
+"""Celery's connection to Redis: it leaves a server that is no longer the primary, and drops messages that are not ours.
 
-kombu takes the refusal of a replica for an error of its channel, and keeps the connection. Made an error of the connection, it
-makes Celery connect anew. A message that cannot even be read would end the worker.
+kombu treats the refusal of a replica as an error of its channel, and keeps the connection. As an error of the connection,
+it makes Celery connect anew. A message that cannot be decoded would end the worker.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from trackrelay.worker.queue.redis_client import LeavesReplicas
 
 from .celery_messages import NotOursError, checked, log_dropped
 
-#: Where kombu turns the bytes of a message into a value.
+#: Where kombu decodes messages.
 _DECODERS = ("kombu.utils.json", "kombu.utils.encoding")
 
 
@@ -37,7 +37,7 @@ def _is_of_decoding(error: Exception) -> bool:
 
 
 class Channel(kombu_redis.Channel):
-    """kombu's, on connections that leave a replica; it drops what is not even JSON."""
+    """kombu's channel, on connections that leave a replica. It drops messages that are not JSON."""
 
     connection_class = _PlainConnection
     connection_class_ssl = _TLSConnection
@@ -48,13 +48,13 @@ class Channel(kombu_redis.Channel):
         except Exception as error:
             if not _is_of_decoding(error):
                 raise
-            # It is taken off the list already. What remains is to look for the next one.
+            # The message is off the list already. Go on with the next one.
             log_dropped(f"it is not JSON: {type(error).__name__}")
             return True
 
 
 class Transport(kombu_redis.Transport):
-    """kombu's, on our channels. An application's Celery in the same process keeps its own."""
+    """kombu's transport, on our channels. An application's Celery in the same process keeps its own."""
 
     Channel = Channel
 
@@ -65,18 +65,22 @@ class Transport(kombu_redis.Transport):
             except NotOursError as error:
                 log_dropped(str(error))
                 return
+            if queue not in self._callbacks:
+                # The worker is stopping. kombu would do the same, and log a warning.
+                self._reject_inbound_message(message)  # type: ignore[no-untyped-call]
+                return
         super()._deliver(message, queue)  # type: ignore[no-untyped-call]
 
 
 class BrokerConnection(Connection):
-    """kombu's, which goes by the name that the URL gives it."""
+    """kombu's connection, always on our transport."""
 
     def get_transport_cls(self) -> Any:
-        """Our transport, whatever the URL's scheme."""
+        """Return our transport, whatever the URL's scheme."""
         return Transport
 
 
 class BrokerAMQP(AMQP):  # type: ignore[misc]
-    """Celery's, on our connections."""
+    """Celery's AMQP class, on our connections."""
 
     Connection = BrokerConnection

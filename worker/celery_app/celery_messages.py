@@ -1,7 +1,7 @@
-"""Our Celery queue, read with care: a message that is none of ours is dropped with one line, and the worker lives on.
+"""Messages in the Celery queue, checked: one that is not ours is dropped with a log line.
 
-Celery expects every message to be well-formed. One that is not raises in the worker's main loop, which ends the process; a second
-worker takes the next such message.
+Celery expects every message to be well-formed. Another one raises in the worker's main loop and ends the process, and
+the next such message ends the next worker.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ log = structlog.get_logger("trackrelay.worker")
 
 TICK_TASK = "trackrelay.tick"
 PRUNE_TASK = "trackrelay.prune"
-#: Characters of a name or an id that are logged, or carried on.
+#: Most characters of a name or an id.
 MAX_TEXT = 255
 
 
@@ -33,7 +33,7 @@ def _one_shard(arguments: list[Any]) -> bool:
     return len(arguments) == 1 and type(arguments[0]) is int and 0 <= arguments[0] < 2**31
 
 
-#: What each task's positional arguments are.
+#: Checks each task's positional arguments.
 _ARGUMENTS: dict[str, Callable[[list[Any]], bool]] = {
     DELIVER_TASK: _one_shard,
     TICK_TASK: _no_arguments,
@@ -42,14 +42,14 @@ _ARGUMENTS: dict[str, Callable[[list[Any]], bool]] = {
 
 
 class NotOursError(Exception):
-    """The message is none that we write. Says what it is, and quotes nothing but names."""
+    """The message is not one of ours. The text says why, and quotes only names."""
 
 
 def checked(message: Any) -> dict[str, Any]:
-    """Return ``message``, as it lay in the queue, with nothing in it that Celery could fail at.
+    """Return a message from the queue without anything that Celery could fail at.
 
     Raises:
-        NotOursError: no task of ours can be run for it.
+        NotOursError: it does not run one of our tasks.
     """
     if not isinstance(message, dict):
         raise NotOursError(f"it is {type(message).__name__} instead of an object")
@@ -58,7 +58,7 @@ def checked(message: Any) -> dict[str, Any]:
         raise NotOursError("it has no headers or no properties")
     task = headers.get("task")
     if not isinstance(task, str) or task not in _ARGUMENTS:
-        raise NotOursError(f"its task is {_shown(task)}, which is none of ours")
+        raise NotOursError(f"its task is {_shown(task)}, which is not ours")
     id, tag, info = (
         headers.get("id"),
         properties.get("delivery_tag"),
@@ -92,13 +92,13 @@ def _check_body(body: Any, properties: Mapping[str, Any], task: str) -> None:
     match content:
         case [list(arguments), dict(named), dict() | None as embedded]:
             if named or not _ARGUMENTS[task](arguments) or any((embedded or {}).values()):
-                raise NotOursError(f"its arguments are none of {task}")
+                raise NotOursError(f"its arguments are not those of {task}")
         case _:
             raise NotOursError(f"its body is not a list of arguments; its task is {task}")
 
 
 def _check_times(headers: Mapping[str, Any], task: str) -> None:
-    # Ours run at once, and only Beat's expire.
+    # Our tasks run at once, and only Beat's expire.
     if headers.get("eta") is not None:
         raise NotOursError(f"it has an eta; its task is {task}")
     expires = headers.get("expires")
@@ -107,11 +107,11 @@ def _check_times(headers: Mapping[str, Any], task: str) -> None:
     try:
         datetime.fromisoformat(expires)
     except (ValueError, TypeError):
-        raise NotOursError(f"its expiry is no time; its task is {task}") from None
+        raise NotOursError(f"its expiry is not a time; its task is {task}") from None
 
 
 def _plain(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the headers that Celery cannot misunderstand. Texts stay whatever their name: tracing libraries add some."""
+    """Return the headers that Celery reads safely. Tracing libraries add texts, so texts of any name stay."""
     dropped = (
         "compression",
         "timelimit",
@@ -145,4 +145,4 @@ def _shown(value: Any) -> str:
 
 def log_dropped(what: str) -> None:
     """Log one line about a message that was dropped."""
-    log.warning("celery message dropped", queue=QUEUE, message=what)
+    log.warning("celery_message_dropped", queue=QUEUE, message=what)

@@ -1,4 +1,4 @@
-"""Celery's settings. Everything of ours in Redis begins with our prefix, so that an application's Celery can live beside it."""
+"""Celery's settings. All keys in Redis have our prefix, so that an application's Celery can use the same Redis."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ except ConfigurationError as error:
 broker_url = broker_url_of(_settings.redis_url.get_secret_value())
 broker_transport_options = {
     "global_keyprefix": CELERY_PREFIX,
-    # One list instead of four: priorities are not used.
+    # One list instead of four. Priorities are not used.
     "priority_steps": [0],
     "socket_timeout": 30,
     "socket_connect_timeout": 5,
@@ -26,22 +26,22 @@ broker_transport_options = {
 }
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
-# A Redis at its maxmemory refuses Celery's writes, which counts as an error of the channel: without this the worker would end for good.
+# A Redis at its maxmemory refuses Celery's writes. Celery treats that as an error of the channel, and would end.
 broker_channel_error_retry = True
 result_backend = None
 task_ignore_result = True
 task_default_queue = QUEUE
 task_serializer = "json"
 accept_content = ["json"]
-# Whoever takes a message begins with it: a message waiting in one worker's buffer is a shard waiting beside idle workers.
+# A worker starts each message that it takes. In its buffer, a message would make a shard wait beside idle workers.
 worker_prefetch_multiplier = 1
-# A message only says "come": it may be lost, so nothing is gained by giving it back late.
+# A message is only a wakeup. It may be lost, so there is no use in acknowledging it late.
 task_acks_late = False
 worker_hijack_root_logger = False
 worker_redirect_stdouts = False
 worker_send_task_events = False
 worker_cancel_long_running_tasks_on_connection_loss = False
-# No exchange, queue or event channel of an application's Celery carries these names.
+# An application's Celery has other names for its exchanges, queues and event channels.
 control_exchange = "trackrelay.pidbox"
 event_exchange = "trackrelay.celeryev"
 event_queue_prefix = "trackrelay.celeryev"

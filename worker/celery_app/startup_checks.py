@@ -1,4 +1,4 @@
-"""What a worker looks at before it starts: what is wrong is said in one line each, and what cannot work does not start."""
+"""Checks before a worker starts: each problem is one log line, and a worker that cannot work does not start."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ log = structlog.get_logger("trackrelay.start")
 
 
 def check() -> None:
-    """Look at settings, Postgres, Redis and the credentials.
+    """Check settings, Postgres, Redis and the credentials.
 
     Raises:
-        SystemExit: the database is not migrated, or the queue is set up differently: starting would not help.
+        SystemExit: the database is not migrated, or the queue is set up differently.
     """
     configured = settings()
     for name, meant in unknown_settings(os.environ).items():
-        log.warning("unknown setting", name=name, did_you_mean=meant)
+        log.warning("unknown_setting", name=name, did_you_mean=meant)
     fatal = _database(configured) + _queue(configured)
     for message in fatal:
-        log.error("cannot start", message=message)
+        log.error("cannot_start", message=message)
     if fatal:
         sys.exit(1)
     _credentials(configured)
@@ -55,7 +55,7 @@ def _database(configured: Settings) -> list[str]:
             problem = schema.problem(connection)
             return [problem] if problem else []
     except SQLAlchemyError as error:
-        log.error("Postgres cannot be reached; delivery begins when it can", error=describe(error))
+        log.error("postgres_unreachable", error=describe(error))
         return []
     finally:
         engine.dispose()
@@ -70,7 +70,7 @@ def _queue(configured: Settings) -> list[str]:
     except QueueConfigError as problem:
         return [str(problem)]
     except (RedisError, OSError) as error:
-        log.error("Redis cannot be reached; delivery begins when it can", error=describe(error))
+        log.error("redis_unreachable", error=describe(error))
         return []
     finally:
         client.close()
@@ -81,10 +81,10 @@ def _agree(client: redis.Redis, configured: Settings) -> None:
     try:
         agree(client, engine, configured)
     except StoresDifferError as differ:
-        # Not fatal: the ticks look again, and delivery begins once somebody has mended it.
-        log.error("delivery stopped", message=str(differ))
+        # Not fatal: the ticks check again, and delivery begins once the stores agree.
+        log.error("delivery_stopped", message=str(differ))
     except SQLAlchemyError:
-        return  # it was said already
+        return  # logged already
     finally:
         engine.dispose()
 
@@ -98,24 +98,22 @@ def _credentials(configured: Settings) -> None:
     if verdict.account and not verdict.problem:
         note_account(verdict.account)
         log.info(
-            "credentials good",
+            "credentials_accepted",
             region=verdict.account.region,
             workspace=verdict.account.environment_id,
         )
     elif verdict.problem == "unreachable":
-        log.warning(
-            "Track API not reached; delivery is tried all the same", message=verdict.message
-        )
+        log.warning("track_api_unreachable", message=verdict.message)
     else:
         log.error("delivery_halted", message=verdict.message)
         client = connect(configured)
         try:
             if configured.environment_id:
-                # Each process guards itself: those whose credentials are good go on.
+                # Each process guards itself. Those with accepted credentials continue.
                 note_refusal(client, verdict.message)
                 return
             Breaker(client, probe_s=30).halt(HALTS[verdict.problem or "denied"], verdict.message)
         except (RedisError, OSError) as error:
-            log.error("Redis cannot be reached; delivery begins when it can", error=describe(error))
+            log.error("redis_unreachable", error=describe(error))
         finally:
             client.close()

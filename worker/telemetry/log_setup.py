@@ -23,14 +23,19 @@ _shared: list[Any] = [
 ]
 
 
+def writes_json(settings: Settings | None, *, to_stderr: bool = True) -> bool:
+    """Return whether log lines are JSON: as set, or because the stream is not a terminal."""
+    log_format = settings.log_format if settings else "auto"
+    stream = sys.stderr if to_stderr else sys.stdout
+    return log_format == "json" or (log_format == "auto" and not stream.isatty())
+
+
 def configure(settings: Settings | None = None, *, to_stderr: bool = True) -> None:
     """Send all of the process's logging through one pipeline."""
-    log_format = settings.log_format if settings else "auto"
     level = getattr(logging, (settings.log_level if settings else "info").upper())
     stream = sys.stderr if to_stderr else sys.stdout
-    as_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_formatter(as_json))
+    handler.setFormatter(_formatter(writes_json(settings, to_stderr=to_stderr)))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -19,5 +19,5 @@ def test_a_beat_points_out_a_misspelt_setting(
         BoundedScheduler(app=app, lazy=True)
 
     assert [(each["event"], each.get("name"), each.get("did_you_mean")) for each in logged] == [
-        ("unknown setting", "TRACKRELAY_MAX_AEG", "TRACKRELAY_MAX_AGE")
+        ("unknown_setting", "TRACKRELAY_MAX_AEG", "TRACKRELAY_MAX_AGE")
     ]
