@@ -16,7 +16,7 @@ from .targets import judged
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).with_name("results.json")
 PERFORMANCE = ROOT / "docs" / "explanation" / "performance.md"
-README = ROOT / "README.md"
+START = ROOT / "docs" / "index.md"
 CHART = ROOT / "docs" / "explanation" / "performance.svg"
 
 Results = dict[str, Any]
@@ -35,18 +35,18 @@ def said(results: Results) -> str:
     quick = " A quick run: small sizes." if results["quick"] else ""
     noise = max((run["spread"] for run in results["throughput"]), default=0) / 2
     runs = (
-        f"Medians of {results['repeat']} runs, which lay up to ±{noise:.0%} apart"
+        f"Medians of {results['repeat']} runs, which differ by up to ±{noise:.0%}"
         if results["repeat"] > 1
-        else "One run of each, so a few hundredths are noise"
+        else "One run of each: differences of a few percent are noise"
     )
     again = "".join(
-        f" In part measured again on {run['date']} with `{run['command']}`."
+        f" Some figures were measured again on {run['date']} with `{run['command']}`."
         for run in results.get("again", [])
     )
     return (
         f"Measured on {results['date']} with `{results['command']}` on {shape(results['machine'])}. "
         f"{runs}; load before the run "
-        f"{results['load_before']:.2f}.{quick}{again} The Track API is the sandbox, answering in 50 ms, in its own process; it used "
+        f"{results['load_before']:.2f}.{quick}{again} The sandbox plays the Track API in a process of its own and answers after 50 ms; it used "
         f"at most {max(run['sandbox_cores'] for run in results['throughput']):.0%} of a core."
     )
 
@@ -58,7 +58,7 @@ def shown(results: Results) -> str:
          "yes" if met else "**no**")
         for target, value, met in judged(results)
     ]  # fmt: skip
-    return markdown(("what", "measured", "wanted", "reached"), rows)
+    return markdown(("figure", "measured", "target", "met"), rows)
 
 
 def throughput(results: Results) -> str:
@@ -85,8 +85,8 @@ def enqueueing(results: Results) -> str:
     table = markdown(("µs a call", "alone p50", "p99", "under load p50", "p99"), rows)
     return (
         f"{table}\n\n`pipeline()` of a hundred: {costs['pipeline_us_per_call']:,.0f} µs a call. `enqueue_many()`: "
-        f"{costs['enqueue_many_per_s']:,} a second; `.delay()`: {costs['delay_per_s']:,} a second. Making the operation, "
-        f"every check included, is {costs['making_us']['p50']:,.0f} µs of a call; `import trackrelay` takes "
+        f"{costs['enqueue_many_per_s']:,} a second; `.delay()`: {costs['delay_per_s']:,} a second. Building and "
+        f"checking the operation takes {costs['making_us']['p50']:,.0f} µs of a call; `import trackrelay` takes "
         f"{costs['import_ms']:,.0f} ms."
     )
 
@@ -116,8 +116,8 @@ def growing(results: Results) -> str:
         "ten_times_the_people": "ten times the people",
         "pruning": f"while {sizes['prunable']:,} old ledger rows are pruned",
         "backlog": f"a backlog of {sizes['backlog']:,} draining",
-        "backlog_beside_fresh": "the same, with fresh traffic beside it",
-        "backlog_under_a_snapshot": "the same, under a snapshot held open",
+        "backlog_beside_fresh": "the same, with new traffic",
+        "backlog_under_a_snapshot": "the same, while a snapshot is held open",
         "memory": f"{sizes['memory_jobs']:,} jobs in one go",
     }
     empty = found["empty"]["delivered_per_s"]
@@ -132,13 +132,13 @@ def growing(results: Results) -> str:
     memory = found["memory"]
     return (
         markdown(("", "delivered a second", "× empty"), rows)
-        + f"\n\nA worker's memory over {memory['jobs']:,} jobs: {memory['warm_mb']:,.0f} MB after a fifth of them, "
+        + f"\n\nMemory of a worker that delivers {memory['jobs']:,} jobs: {memory['warm_mb']:,.0f} MB after a fifth of them, "
         f"{memory['end_mb']:,.0f} MB at the end."
     )
 
 
 def in_short(results: Results) -> str:
-    """The README's table: each kind of contender at its best, 400-byte events."""
+    """The table of the first page: each kind of contender at its best, 400-byte events."""
     rows = [
         (
             name,
@@ -153,10 +153,10 @@ def in_short(results: Results) -> str:
     )
     costs = results["enqueue"]
     return (
-        f"{table}\n\nA call costs the application {costs['track_loaded_us']['p50']:,.0f} µs under load, Celery's `.delay()` "
+        f"{table}\n\nUnder load, a call costs the application {costs['track_loaded_us']['p50']:,.0f} µs; Celery's `.delay()` costs "
         f"{costs['delay_loaded_us']['p50']:,.0f} µs. An event arrives {results['latency_ms']['idle_p50']:,.0f} ms after the "
-        f"call, of which Customer.io's stand-in takes 50. Measured on {results['date']} on {results['machine']['cores']} cores"
-        f"{', in a quick run' if results['quick'] else ''}; how, and the rest: [Performance](docs/explanation/performance.md)."
+        f"call; the sandbox takes 50 of them to answer. Measured on {results['date']} on {results['machine']['cores']} cores"
+        f"{', in a quick run' if results['quick'] else ''}. [Performance](explanation/performance.md) has all figures and says how they were measured."
     )
 
 
@@ -174,7 +174,7 @@ def _best(results: Results) -> dict[str, Any]:
         "a Celery task per call": "Celery task",
         "bare `batch()` loop, 1 connection": "official batch(), 1 ",
         "bare `batch()` loop, 4 connections": "official batch(), 4 ",
-        "trackrelay, whole road": "trackrelay",
+        "trackrelay, end to end": "trackrelay",
     }
     return {name: best_run(results["throughput"], prefix) for name, prefix in kinds.items()}
 
@@ -192,7 +192,7 @@ SECTIONS: dict[tuple[Path, str], Callable[[Results], str]] = {
     (PERFORMANCE, "enqueueing"): enqueueing,
     (PERFORMANCE, "latency"): latency,
     (PERFORMANCE, "growth"): growing,
-    (README, "in short"): in_short,
+    (START, "in short"): in_short,
 }
 
 

@@ -24,25 +24,23 @@ class Target:
 
 
 TARGETS = (
-    Target(
-        "ratios", "bare_batch_1", "delivered, to the bare `batch()` loop over one connection", 1.0
-    ),
-    Target(
-        "ratios", "bare_batch_4", "delivered, to the bare `batch()` loop over four connections", 0.6
-    ),
-    Target("ratios", "best_celery_per_call", "delivered, to the best Celery task a call", 40),
+    Target("ratios", "bare_batch_1", "throughput ÷ bare `batch()` loop, one connection", 1.0),
+    Target("ratios", "bare_batch_4", "throughput ÷ bare `batch()` loop, four connections", 0.6),
+    Target("ratios", "best_celery_per_call", "throughput ÷ the best Celery task per call", 40),
     Target(
         "ratios",
         "enqueue_vs_delay_p50",
-        "an enqueue, to Celery's `.delay()`, p50 under load",
+        "time of a call ÷ Celery's `.delay()`, p50 under load",
         0.25,
         False,
     ),
+    Target("ratios", "enqueue_many_vs_delay", "rate of `enqueue_many()` ÷ rate of `.delay()`", 20),
     Target(
-        "ratios", "enqueue_many_vs_delay", "`enqueue_many()` a second, to `.delay()` a second", 20
+        "ratios", "ledger_10m_vs_empty", "throughput with a full ledger ÷ with an empty one", 0.9
     ),
-    Target("ratios", "ledger_10m_vs_empty", "delivered with a full ledger, to an empty one", 0.9),
-    Target("ratios", "backlog_drain_vs_fresh", "a backlog draining, to fresh traffic", 0.5),
+    Target(
+        "ratios", "backlog_drain_vs_fresh", "throughput of a draining backlog ÷ of new traffic", 0.5
+    ),
     Target(
         "latency_ms",
         "idle_p50",
@@ -54,20 +52,28 @@ TARGETS = (
     Target(
         "latency_ms",
         "p99_beside_import",
-        "the same at 100/s beside an import, p99, ms",
+        "call to arrival at 100/s beside an import, p99, ms",
         1000,
         False,
     ),
     Target(
-        "latency_ms", "p99_beside_backlog", "… beside a backlog that drains, p99, ms", 1000, False
+        "latency_ms",
+        "p99_beside_backlog",
+        "call to arrival at 100/s beside a draining backlog, p99, ms",
+        1000,
+        False,
     ),
     Target(
-        "latency_ms", "p99_half_anonymous", "… with half of it anonymous (v1), p99, ms", 1000, False
+        "latency_ms",
+        "p99_half_anonymous",
+        "call to arrival at 100/s, half of it anonymous (v1), p99, ms",
+        1000,
+        False,
     ),
     Target(
         "growth_checks",
         "memory_growth",
-        "a worker's memory at the end, to a fifth of the way",
+        "memory of a worker at the end ÷ after a fifth of the jobs",
         1.1,
         False,
     ),

@@ -20,7 +20,7 @@ from trackrelay.customerio import CustomerIO
 from trackrelay.sandbox.in_process import InProcessSandbox
 
 GUIDE = Path(__file__).resolve().parents[4] / "docs" / "how-to" / "migrating-from-customerio.md"
-SECTION = "## Taken there, refused here"
+SECTION = "## Calls that are refused here"
 
 
 class Tap(BaseAdapter):
