@@ -46,7 +46,8 @@ def said(results: Results) -> str:
     return (
         f"Measured on {results['date']} with `{results['command']}` on {shape(results['machine'])}. "
         f"{runs}; load before the run "
-        f"{results['load_before']:.2f}.{quick}{again} The sandbox plays the Track API in a process of its own and answers after 50 ms; it used "
+        f"{results['load_before']:.2f}.{quick}{again} The sandbox plays the Track API in a process of its own "
+        f"and answers after 50 ms; it used "
         f"at most {max(run['sandbox_cores'] for run in results['throughput']):.0%} of a core."
     )
 
@@ -156,7 +157,8 @@ def in_short(results: Results) -> str:
         f"{table}\n\nUnder load, a call costs the application {costs['track_loaded_us']['p50']:,.0f} µs; Celery's `.delay()` costs "
         f"{costs['delay_loaded_us']['p50']:,.0f} µs. An event arrives {results['latency_ms']['idle_p50']:,.0f} ms after the "
         f"call; the sandbox takes 50 of them to answer. Measured on {results['date']} on {results['machine']['cores']} cores"
-        f"{', in a quick run' if results['quick'] else ''}. [Performance](explanation/performance.md) has all figures and says how they were measured."
+        f"{', in a quick run' if results['quick'] else ''}. "
+        "[Performance](explanation/performance.md) has all figures and says how they were measured."
     )
 
 
