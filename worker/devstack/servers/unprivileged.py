@@ -1,10 +1,10 @@
-"""Running PostgreSQL when we are root, which it refuses to be.
+"""PostgreSQL as another user, when this process is root: PostgreSQL refuses to run as root.
 
-It then runs as `nobody`: a user that every Linux and macOS has (initdb wants one with a name), so none is created. That
-user must be able to reach the programs and the data. A clone or a virtual environment under a home that only its owner
-may enter is out of its reach, and opening somebody's home is not ours to do. So the programs are copied next to the
-data when they are out of reach (34 MB, a tenth of a second), and data that was wanted in such a place is kept under
-/var/lib/trackrelay, with a link to it where it was wanted.
+It runs as `nobody`, which exists on every Linux and macOS, so no user has to be created. `nobody`
+must be able to reach the programs and the data, but cannot enter a home that is private to its
+owner, and such a home must stay private. So programs that `nobody` cannot reach are copied next to
+the data (34 MB, 0.1 s). Data in a folder that it cannot reach is kept under /var/lib/trackrelay, and
+the folder gets a link to it.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from .server_errors import ServerError
+from .child_process import ServerError
 
 KEPT_FOR_ROOT = Path("/var/lib/trackrelay")
 LINK = "kept-elsewhere"
@@ -23,7 +23,11 @@ TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
 
 
 def owner() -> tuple[int, int] | None:
-    """User and group id to run a server as that refuses root; `None` when we are not root."""
+    """Return user and group id for PostgreSQL, or None if this process is not root.
+
+    Raises:
+        ServerError: There is no user `nobody`.
+    """
     if os.geteuid() != 0:
         return None
     try:
@@ -36,7 +40,7 @@ def owner() -> tuple[int, int] | None:
 
 
 def may_enter(folder: Path, uid: int, gid: int) -> bool:
-    """Whether this user can reach what is in the folder."""
+    """Return whether a user can reach the content of a folder."""
     return all(
         _may_search(place.stat(), uid, gid)
         for place in (folder.resolve(), *folder.resolve().parents)
@@ -52,7 +56,11 @@ def _may_search(found: os.stat_result, uid: int, gid: int) -> bool:
 
 
 def temporary_dir(prefix: str) -> Path:
-    """A new folder, in a place that the server's user can reach."""
+    """Return a new temporary folder that PostgreSQL's user can reach.
+
+    Raises:
+        ServerError: There is no place for one.
+    """
     who = owner()
     if who is None:
         return Path(tempfile.mkdtemp(prefix=prefix))
@@ -62,35 +70,38 @@ def temporary_dir(prefix: str) -> Path:
             folder.chmod(0o711)
             return folder
     raise ServerError(
-        f"PostgreSQL runs as user {who[0]}, who can reach none of the folders for temporary files"
+        f"PostgreSQL runs as user {who[0]}, who can reach no folder for temporary files"
     )
 
 
 def reachable_home(wanted: Path) -> Path:
-    """The folder itself if the server's user can reach it, otherwise one elsewhere that it is given a link to."""
+    """Return the folder if PostgreSQL's user can reach it, else one elsewhere that it links to."""
     who = owner()
     if who is None or may_enter(wanted, *who):
-        return wanted.resolve()  # a link to it may itself be out of reach
+        return wanted.resolve()  # a link to it may be unreachable itself
     link = wanted / LINK
     kept = KEPT_FOR_ROOT / f"{wanted.name}-{hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]}"
     if moved := _kept_for_moved(wanted, link):
         kept = moved
     elif not link.is_symlink() or link.readlink() != kept:
-        shutil.rmtree(
-            kept, ignore_errors=True
-        )  # of a folder that stood in this place before and was deleted
+        # The data of an earlier folder with this path, which was deleted.
+        shutil.rmtree(kept, ignore_errors=True)
         link.unlink(missing_ok=True)
         link.symlink_to(kept)
     kept.mkdir(parents=True, exist_ok=True)
     for folder in (KEPT_FOR_ROOT, kept):
-        folder.chmod(0o755)  # whatever our umask made of it
+        folder.chmod(0o755)  # independent of the umask
     (kept / "kept-for").write_text(f"{wanted.stat().st_dev} {wanted}")
     _sweep()
     return kept
 
 
 def _kept_for_moved(wanted: Path, link: Path) -> Path | None:
-    """Where the data of a folder is that was renamed since; None if it has none, or is a copy of one that is still there."""
+    """Return the kept data of a folder that was renamed.
+
+    Returns:
+        None if the folder has no link, or is a copy of a folder that still exists.
+    """
     if not link.is_symlink():
         return None
     kept = link.readlink()
@@ -105,16 +116,16 @@ def _kept_for_moved(wanted: Path, link: Path) -> Path | None:
 
 
 def _sweep() -> None:
-    """Removes what is kept for folders that were deleted since; not if their whole disk is absent for the moment."""
+    """Remove the kept data of deleted folders, unless their whole disk is not mounted."""
     for note in KEPT_FOR_ROOT.glob("*/kept-for"):
         device, _, wanted = note.read_text().partition(" ")
-        left = next(place for place in (Path(wanted), *Path(wanted).parents) if place.exists())
-        if not (Path(wanted) / LINK).is_symlink() and str(left.stat().st_dev) == device:
+        existing = next(place for place in (Path(wanted), *Path(wanted).parents) if place.exists())
+        if not (Path(wanted) / LINK).is_symlink() and str(existing.stat().st_dev) == device:
             shutil.rmtree(note.parent, ignore_errors=True)
 
 
 def reachable_copy(package: Path, home: Path, name: str) -> Path:
-    """The package's folder if the server's user can reach it, otherwise a copy in `home`."""
+    """Return the package's folder if PostgreSQL's user can reach it, else a copy in `home`."""
     who = owner()
     if who is None or may_enter(package / "pginstall" / "bin", *who):
         return package.resolve()
@@ -122,7 +133,7 @@ def reachable_copy(package: Path, home: Path, name: str) -> Path:
     if not copy.is_dir():
         fresh = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=home))
         fresh.chmod(0o755)
-        # Programs find their libraries relative to themselves: inside the package, or in a folder beside it.
+        # The programs find their libraries by relative paths: in the package, or beside it.
         for folder in (package, package.with_name(f"{package.name}.libs")):
             if folder.is_dir():
                 shutil.copytree(

@@ -23,9 +23,8 @@ def test_it_is_set_up_as_trackrelay_needs_its_redis(own_redis: ValkeyProcess) ->
 
 
 def test_settings_of_the_caller_win() -> None:
-    with ValkeyProcess(
-        appendfsync="always", maxmemory="64mb", config={"maxmemory-policy": "allkeys-lru"}
-    ) as server:
+    chosen = {"appendfsync": "always", "maxmemory": "64mb", "maxmemory-policy": "allkeys-lru"}
+    with ValkeyProcess(config=chosen) as server:
         config = client_of(server).config_get("*")
 
     assert (config["appendfsync"], config["maxmemory"]) == ("always", str(64 * 1024**2))
