@@ -12,7 +12,7 @@ help:
 	@echo "make bench   the benchmarks"
 	@echo "make chaos   every fault that happens in production, and what is lost, doubled or out of order; an hour"
 	@echo "make fuzz    random stream entries, answers and calls, a minute each; ARGS='--seconds 600 --seed 1 --only entries'"
-	@echo "ARGS='…' is passed on: make test ARGS='-k leash'"
+	@echo "ARGS='…' is passed on: make test ARGS='-k supervisor'"
 
 demo: setup-embedded
 	@.venv/bin/python -m trackrelay.worker.cli.main demo $(ARGS)

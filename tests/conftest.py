@@ -45,7 +45,7 @@ hypothesis.settings.load_profile("side by side")
 # server that is given up fails every test after it.
 sandbox_process.START_S = patient(sandbox_process.START_S)
 server_process.START_TIMEOUT_S = patient(server_process.START_TIMEOUT_S)
-child_process.LEASH_TIMEOUT_S = patient(child_process.LEASH_TIMEOUT_S)
+child_process.SUPERVISOR_TIMEOUT_S = patient(child_process.SUPERVISOR_TIMEOUT_S)
 
 
 @pytest.fixture(autouse=True)

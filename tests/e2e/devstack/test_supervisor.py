@@ -98,7 +98,7 @@ def test_a_process_group_killed_as_a_whole_takes_its_servers_along() -> None:
     assert_all_gone(pids, folders)
 
 
-def test_what_a_child_is_told_in_its_environment_cannot_be_read_off_its_leash(
+def test_what_a_child_is_told_in_its_environment_cannot_be_read_from_its_supervisor(
     tmp_path: Path,
 ) -> None:
     with (tmp_path / "log").open("wb") as output:
@@ -112,9 +112,9 @@ def test_what_a_child_is_told_in_its_environment_cannot_be_read_off_its_leash(
             10,
             "the child to say what it was told",
         )
-        leash = psutil.Process(child.pid).parent()
-        assert leash is not None
-        assert CANARY_API_KEY not in " ".join(leash.cmdline())
+        supervisor = psutil.Process(child.pid).parent()
+        assert supervisor is not None
+        assert CANARY_API_KEY not in " ".join(supervisor.cmdline())
     finally:
         child.kill()
 

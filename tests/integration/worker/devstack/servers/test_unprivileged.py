@@ -11,7 +11,6 @@ import pytest
 from trackrelay.worker.devstack.servers import (
     PostgresProcess,
     ServerError,
-    binaries,
     postgres_server,
     unprivileged,
 )
@@ -148,7 +147,7 @@ def test_a_copy_of_a_private_folder_has_data_of_its_own(
 def test_programs_in_a_private_folder_are_copied(
     private_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = binaries.postgres_package()
+    package = postgres_server.postgres_package()
     for folder in (package, package.with_name(f"{package.name}.libs")):
         if folder.is_dir():
             shutil.copytree(folder, private_dir / folder.name)
