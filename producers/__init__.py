@@ -1,16 +1,24 @@
-"""Tell Customer.io about people and events without making the web request wait, fail or lose anything for it.
+"""Send people and events to Customer.io without making the web request wait or fail.
 
-Every function checks its arguments, enqueues one job to Redis and returns the job's id. They raise
-:class:`InvalidOperationError` for what Customer.io would refuse, and :class:`QueueUnavailableError` or :class:`QueueFullError` when the
-queue did not take it. Nothing connects before the first call.
+Each function checks its arguments, enqueues a job in Redis and returns the job's id. A worker delivers
+the job. Nothing connects before the first call::
+
+    from trackrelay import identify, track
+
+    identify("42", {"email": "ada@example.com", "plan": "pro"})
+    track("42", "order_completed", {"order_id": "A-1", "total": 42.5})
+
+The functions raise :class:`InvalidOperationError` for what Customer.io would refuse, and
+:class:`QueueUnavailableError` or :class:`QueueFullError` if the queue did not take the job.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import ParamSpec
+from typing import Concatenate, ParamSpec, TypeVar
 
 if __name__ == "producers":
     # In a clone, `from producers import track` imports the folder by its own name.
@@ -36,70 +44,77 @@ from .operations.refs import ObjectRef, Person
 from .version import __version__
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def _enqueues(make: Callable[P, Operation]) -> Callable[P, str]:
-    @functools.wraps(make)
-    def call(*args: P.args, **kwargs: P.kwargs) -> str:
-        producer = default_producer()
-        try:
-            operation = make(*args, **kwargs)
-        except InvalidOperationError as error:
-            return producer._submit_instead(error, make, args, kwargs)[-1]
-        return producer.enqueue(operation)
+def _default(method: Callable[Concatenate[Producer, P], R]) -> Callable[P, R]:
+    """Return a method of :class:`Producer` as a function that uses the default producer."""
 
-    return call
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return method(default_producer(), *args, **kwargs)
 
-
-def _enqueues_each(make: Callable[P, Sequence[Operation]]) -> Callable[P, list[str]]:
-    @functools.wraps(make)
-    def call(*args: P.args, **kwargs: P.kwargs) -> list[str]:
-        producer = default_producer()
-        try:
-            batch = make(*args, **kwargs)
-        except InvalidOperationError as error:
-            return producer._submit_instead(error, make, args, kwargs)
-        return producer.enqueue_all(batch)
-
+    signature = inspect.signature(method)
+    call.__module__ = __name__
+    own = [each for each in signature.parameters.values() if each.name != "self"]
+    call.__signature__ = signature.replace(parameters=own)  # type: ignore[attr-defined]
     return call
 
 
 def enqueue(operation: Operation) -> str:
-    """Enqueue an operation made by :mod:`trackrelay.operations`, or taken from an error, and return its job's id."""
+    """Enqueue an operation.
+
+    Args:
+        operation: made by a function of :mod:`trackrelay.operations`, or taken from an error.
+
+    Returns:
+        The id of the job. The same operation enqueued again is delivered once.
+
+    Raises:
+        QueueUnavailableError: the queue did not confirm it.
+        QueueFullError: the queue has no room.
+    """
     return default_producer().enqueue(operation)
 
 
 def enqueue_many(operations: Iterable[Operation], *, on_invalid: OnInvalid | None = None) -> int:
-    """Enqueue any number of operations in the bulk lane, behind which live calls never queue; see :meth:`Producer.enqueue_many`."""
+    """Enqueue any number of operations in the bulk lane, which never delays live jobs.
+
+    Return how many were enqueued; see :meth:`Producer.enqueue_many`.
+    """
     return default_producer().enqueue_many(operations, on_invalid=on_invalid)
 
 
 def pipeline() -> AbstractContextManager[Pipeline]:
-    """Several operations in one round trip, all or none: ``with pipeline() as p: p.identify(…); p.track(…)``."""
+    """Return a context that enqueues several operations in one round trip, all or none.
+
+    Example:
+        ``with pipeline() as p: p.identify(…); p.track(…)``
+    """
     return default_producer().pipeline()
 
 
-identify = _enqueues(operations.identify)
-track = _enqueues(operations.track)
-page = _enqueues(operations.page)
-screen = _enqueues(operations.screen)
-track_anonymous = _enqueues(operations.track_anonymous)
-delete_person = _enqueues(operations.delete_person)
-suppress = _enqueues(operations.suppress)
-unsuppress = _enqueues(operations.unsuppress)
-merge = _enqueues(operations.merge)
-add_device = _enqueues(operations.add_device)
-delete_device = _enqueues(operations.delete_device)
-identify_object = _enqueues(operations.identify_object)
-delete_object = _enqueues(operations.delete_object)
-add_relationships = _enqueues(operations.add_relationships)
-delete_relationships = _enqueues(operations.delete_relationships)
-add_to_segment = _enqueues_each(operations.add_to_segment)
-remove_from_segment = _enqueues_each(operations.remove_from_segment)
-submit_form = _enqueues(operations.submit_form)
-unsubscribe = _enqueues(operations.unsubscribe)
-report_metric = _enqueues(operations.report_metric)
-entity = _enqueues(operations.entity)
+identify = _default(Producer.identify)
+track = _default(Producer.track)
+page = _default(Producer.page)
+screen = _default(Producer.screen)
+track_anonymous = _default(Producer.track_anonymous)
+delete_person = _default(Producer.delete_person)
+suppress = _default(Producer.suppress)
+unsuppress = _default(Producer.unsuppress)
+merge = _default(Producer.merge)
+add_device = _default(Producer.add_device)
+delete_device = _default(Producer.delete_device)
+identify_object = _default(Producer.identify_object)
+delete_object = _default(Producer.delete_object)
+add_relationships = _default(Producer.add_relationships)
+delete_relationships = _default(Producer.delete_relationships)
+add_to_segment = _default(Producer.add_to_segment)
+remove_from_segment = _default(Producer.remove_from_segment)
+submit_form = _default(Producer.submit_form)
+unsubscribe = _default(Producer.unsubscribe)
+report_metric = _default(Producer.report_metric)
+entity = _default(Producer.entity)
 
 __all__ = [
     "ConfigurationError",
@@ -143,3 +158,8 @@ __all__ = [
     "unsubscribe",
     "unsuppress",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return the public names alone, for tab completion."""
+    return __all__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 from collections.abc import (
     AsyncIterable,
@@ -19,6 +18,7 @@ from typing import Any, ParamSpec
 
 from . import operations
 from .calls.invalid_calls import InvalidCallPolicy
+from .calls.operation_methods import JOB_ID, JOB_IDS, present
 from .calls.producer import (
     FULL_WAIT_S,
     OnInvalid,
@@ -179,62 +179,63 @@ async def _append_to_backend(producer: Producer, entries: Sequence[Entry], lane:
 
 async def _enqueue_instead(
     error: InvalidOperationError,
-    make: Callable[..., Any],
+    build: Callable[..., Any],
     arguments: Sequence[object],
     named: Mapping[str, object],
 ) -> list[str]:
-    parts = default_producer().invalid_calls.replacements_for_call(error, make, arguments, named)
+    policy = default_producer().invalid_calls
+    parts = policy.replacements_for_call(error, build, arguments, named)
     await enqueue_all([part for part in parts if isinstance(part, Operation)])
     return [part.id for part in parts]
 
 
-def _enqueues(make: Callable[P, Operation]) -> Callable[P, Awaitable[str]]:
-    @functools.wraps(make)
+def _one(build: Callable[P, Operation]) -> Callable[P, Awaitable[str]]:
     async def call(*args: P.args, **kwargs: P.kwargs) -> str:
         default_producer()
         try:
-            operation = make(*args, **kwargs)
+            operation = build(*args, **kwargs)
         except InvalidOperationError as error:
-            return (await _enqueue_instead(error, make, args, kwargs))[-1]
+            return (await _enqueue_instead(error, build, args, kwargs))[-1]
         return await enqueue(operation)
 
+    present(call, build, "str", JOB_ID)
     return call
 
 
-def _enqueues_each(make: Callable[P, Sequence[Operation]]) -> Callable[P, Awaitable[list[str]]]:
-    @functools.wraps(make)
+def _many(build: Callable[P, Sequence[Operation]]) -> Callable[P, Awaitable[list[str]]]:
     async def call(*args: P.args, **kwargs: P.kwargs) -> list[str]:
         default_producer()
         try:
-            batch = make(*args, **kwargs)
+            batch = build(*args, **kwargs)
         except InvalidOperationError as error:
-            return await _enqueue_instead(error, make, args, kwargs)
+            return await _enqueue_instead(error, build, args, kwargs)
         return await enqueue_all(batch)
 
+    present(call, build, "list[str]", JOB_IDS)
     return call
 
 
-identify = _enqueues(operations.identify)
-track = _enqueues(operations.track)
-page = _enqueues(operations.page)
-screen = _enqueues(operations.screen)
-track_anonymous = _enqueues(operations.track_anonymous)
-delete_person = _enqueues(operations.delete_person)
-suppress = _enqueues(operations.suppress)
-unsuppress = _enqueues(operations.unsuppress)
-merge = _enqueues(operations.merge)
-add_device = _enqueues(operations.add_device)
-delete_device = _enqueues(operations.delete_device)
-identify_object = _enqueues(operations.identify_object)
-delete_object = _enqueues(operations.delete_object)
-add_relationships = _enqueues(operations.add_relationships)
-delete_relationships = _enqueues(operations.delete_relationships)
-add_to_segment = _enqueues_each(operations.add_to_segment)
-remove_from_segment = _enqueues_each(operations.remove_from_segment)
-submit_form = _enqueues(operations.submit_form)
-unsubscribe = _enqueues(operations.unsubscribe)
-report_metric = _enqueues(operations.report_metric)
-entity = _enqueues(operations.entity)
+identify = _one(operations.identify)
+track = _one(operations.track)
+page = _one(operations.page)
+screen = _one(operations.screen)
+track_anonymous = _one(operations.track_anonymous)
+delete_person = _one(operations.delete_person)
+suppress = _one(operations.suppress)
+unsuppress = _one(operations.unsuppress)
+merge = _one(operations.merge)
+add_device = _one(operations.add_device)
+delete_device = _one(operations.delete_device)
+identify_object = _one(operations.identify_object)
+delete_object = _one(operations.delete_object)
+add_relationships = _one(operations.add_relationships)
+delete_relationships = _one(operations.delete_relationships)
+add_to_segment = _many(operations.add_to_segment)
+remove_from_segment = _many(operations.remove_from_segment)
+submit_form = _one(operations.submit_form)
+unsubscribe = _one(operations.unsubscribe)
+report_metric = _one(operations.report_metric)
+entity = _one(operations.entity)
 
 __all__ = [
     "aclose",

@@ -14,7 +14,7 @@ from .configuration.environment import warn_of_unknown_settings
 from .configuration.producer_settings import Settings, load
 from .configuration.server_urls import HiddenUrl
 from .errors import TrackRelayError
-from .operations import coercion, refs
+from .operations import refs, scalars
 from .operations.checks.object_types import set_object_types
 
 #: Settings whose values may hold a password.
@@ -63,7 +63,7 @@ def configure(**settings: Any) -> None:
         }
         _overrides.update(settings | hidden)
         _producer = _settings = None
-    coercion.set_naive_timezone(_naive_timezone)
+    scalars.set_naive_timezone(_naive_timezone)
     refs.let_refusals_wait(_raises_nothing)
     set_object_types(_object_types)
 
@@ -110,7 +110,7 @@ def overridden(**settings: Any) -> Iterator[Producer]:
             _overrides.clear()
             _overrides.update(before)
             _producer, _settings = kept
-        coercion.set_naive_timezone(_naive_timezone)
+        scalars.set_naive_timezone(_naive_timezone)
         refs.let_refusals_wait(_raises_nothing)
         set_object_types(_object_types)
 
@@ -139,7 +139,7 @@ def _start_afresh() -> None:
     _producer = None
 
 
-coercion.set_naive_timezone(_naive_timezone)
+scalars.set_naive_timezone(_naive_timezone)
 refs.let_refusals_wait(_raises_nothing)
 set_object_types(_object_types)
 os.register_at_fork(after_in_child=_start_afresh)

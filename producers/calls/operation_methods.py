@@ -1,90 +1,122 @@
-"""The functions of :mod:`trackrelay.operations` as methods, for whatever takes operations."""
+"""The vocabulary as methods: one for each builder of :mod:`trackrelay.operations`."""
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec
 
 from trackrelay import operations
-from trackrelay.calls.invalid_calls import InvalidCallPolicy
 from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.operation import Operation
 
+from .invalid_calls import InvalidCallPolicy
+
 P = ParamSpec("P")
 
+JOB_ID = "The id of the job (a ULID), which the logs and ``trackrelay find`` know."
+JOB_IDS = "The ids of the jobs (ULIDs), one for each person."
+_ENDS = """Returns:
+    {returns}
 
-def _taken(make: Callable[P, Operation]) -> Callable[Concatenate[OperationMethods, P], str]:
-    @functools.wraps(make)
+Raises:
+    InvalidOperationError: Customer.io would refuse it, and ``on_invalid`` is ``raise``.
+    QueueUnavailableError: the queue did not confirm it, and ``on_unavailable`` is ``raise``.
+    QueueFullError: the queue has no room, and ``on_unavailable`` is ``raise``."""
+
+
+def present(call: Callable[..., Any], build: Callable[..., Any], type: str, returns: str) -> None:
+    """Give ``call`` the name, the parameters and the docstring of a builder, but its own returned value.
+
+    Args:
+        call: enqueues what ``build`` makes.
+        build: a function of :mod:`trackrelay.operations`.
+        type: the type that ``call`` returns.
+        returns: the sentence that describes the returned value.
+    """
+    functools.update_wrapper(call, build)
+    beginning = inspect.cleandoc(build.__doc__ or "").partition("Returns:")[0]
+    call.__doc__ = beginning + _ENDS.format(returns=returns)
+    call.__annotations__ = {**build.__annotations__, "return": type}
+    del call.__wrapped__  # type: ignore[attr-defined]
+    parameters = list(inspect.signature(build).parameters.values())
+    if next(iter(inspect.signature(call).parameters), "") == "self":
+        parameters.insert(0, inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY))
+    call.__signature__ = inspect.Signature(parameters, return_annotation=type)  # type: ignore[attr-defined]
+
+
+def _one(build: Callable[P, Operation]) -> Callable[Concatenate[OperationMethods, P], str]:
     def method(self: OperationMethods, /, *args: P.args, **kwargs: P.kwargs) -> str:
         try:
-            operation = make(*args, **kwargs)
+            operation = build(*args, **kwargs)
         except InvalidOperationError as error:
-            return self._submit_instead(error, make, args, kwargs)[-1]
+            return self._submit_instead(error, build, args, kwargs)[-1]
         return self._submit((operation,))[0]
 
+    present(method, build, "str", JOB_ID)
     return method
 
 
-def _all_taken(
-    make: Callable[P, Sequence[Operation]],
+def _many(
+    build: Callable[P, Sequence[Operation]],
 ) -> Callable[Concatenate[OperationMethods, P], list[str]]:
-    @functools.wraps(make)
     def method(self: OperationMethods, /, *args: P.args, **kwargs: P.kwargs) -> list[str]:
         try:
-            batch = make(*args, **kwargs)
+            batch = build(*args, **kwargs)
         except InvalidOperationError as error:
-            return self._submit_instead(error, make, args, kwargs)
+            return self._submit_instead(error, build, args, kwargs)
         return self._submit(batch)
 
+    present(method, build, "list[str]", JOB_IDS)
     return method
 
 
 class OperationMethods:
-    """Has a method for every operation; each makes it, hands it to :meth:`_submit` and returns its job's id (or ids)."""
+    """Has a method for each builder: it makes the operation, submits it, and returns the job's id."""
 
-    #: What becomes of refused calls.
+    #: Decides what happens to a refused call.
     invalid_calls = InvalidCallPolicy()
 
     def _submit(self, batch: Sequence[Operation]) -> list[str]:
-        """Take operations; returns their jobs' ids."""
+        """Enqueue, collect or write operations, and return the ids of their jobs."""
         raise NotImplementedError
 
     def _submit_instead(
         self,
         error: InvalidOperationError,
-        make: Callable[..., Any],
+        build: Callable[..., Any],
         arguments: Sequence[object],
         named: Mapping[str, object],
     ) -> list[str]:
-        """Take what ``on_invalid`` leaves of the refused call of ``make``; returns the ids of all of it.
+        """Submit what ``on_invalid`` leaves of a refused call, and return the ids of all its parts.
 
         Raises:
-            InvalidOperationError: ``error``, if that is what it says.
+            InvalidOperationError: ``error``, if ``on_invalid`` is ``raise``.
         """
-        parts = self.invalid_calls.replacements_for_call(error, make, arguments, named)
+        parts = self.invalid_calls.replacements_for_call(error, build, arguments, named)
         if kept := [part for part in parts if isinstance(part, Operation)]:
             self._submit(kept)
         return [part.id for part in parts]
 
-    identify = _taken(operations.identify)
-    track = _taken(operations.track)
-    page = _taken(operations.page)
-    screen = _taken(operations.screen)
-    track_anonymous = _taken(operations.track_anonymous)
-    delete_person = _taken(operations.delete_person)
-    suppress = _taken(operations.suppress)
-    unsuppress = _taken(operations.unsuppress)
-    merge = _taken(operations.merge)
-    add_device = _taken(operations.add_device)
-    delete_device = _taken(operations.delete_device)
-    identify_object = _taken(operations.identify_object)
-    delete_object = _taken(operations.delete_object)
-    add_relationships = _taken(operations.add_relationships)
-    delete_relationships = _taken(operations.delete_relationships)
-    add_to_segment = _all_taken(operations.add_to_segment)
-    remove_from_segment = _all_taken(operations.remove_from_segment)
-    submit_form = _taken(operations.submit_form)
-    unsubscribe = _taken(operations.unsubscribe)
-    report_metric = _taken(operations.report_metric)
-    entity = _taken(operations.entity)
+    identify = _one(operations.identify)
+    track = _one(operations.track)
+    page = _one(operations.page)
+    screen = _one(operations.screen)
+    track_anonymous = _one(operations.track_anonymous)
+    delete_person = _one(operations.delete_person)
+    suppress = _one(operations.suppress)
+    unsuppress = _one(operations.unsuppress)
+    merge = _one(operations.merge)
+    add_device = _one(operations.add_device)
+    delete_device = _one(operations.delete_device)
+    identify_object = _one(operations.identify_object)
+    delete_object = _one(operations.delete_object)
+    add_relationships = _one(operations.add_relationships)
+    delete_relationships = _one(operations.delete_relationships)
+    add_to_segment = _many(operations.add_to_segment)
+    remove_from_segment = _many(operations.remove_from_segment)
+    submit_form = _one(operations.submit_form)
+    unsubscribe = _one(operations.unsubscribe)
+    report_metric = _one(operations.report_metric)
+    entity = _one(operations.entity)

@@ -27,7 +27,7 @@ from trackrelay.errors import (
     QueueFullError,
     QueueNotSetUpError,
 )
-from trackrelay.operations import coercion, refs
+from trackrelay.operations import refs, scalars
 from trackrelay.operations.cautions import caution_about_times
 from trackrelay.operations.checks.object_types import set_object_types
 from trackrelay.operations.checks.rejection import kind_of
@@ -81,7 +81,7 @@ class Producer(OperationMethods):
 
     def set_up(self) -> None:
         """Set what follows from the settings."""
-        coercion.set_naive_timezone(self.settings.naive_timezone)
+        scalars.set_naive_timezone(self.settings.naive_timezone)
         set_object_types(self.settings.object_types)
         if self.settings.on_invalid != "raise":
             refs.let_refusals_wait(lambda: True)

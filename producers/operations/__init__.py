@@ -1,49 +1,15 @@
-"""Operations: what Customer.io can be told. Each function makes one checked operation, or several; none of them enqueues it."""
+"""Operations: what you can tell Customer.io.
 
-from .builders import (
-    add_device,
-    add_relationships,
-    add_to_segment,
-    delete_device,
-    delete_object,
-    delete_person,
-    delete_relationships,
-    entity,
-    identify,
-    identify_object,
-    merge,
-    page,
-    remove_from_segment,
-    report_metric,
-    screen,
-    submit_form,
-    suppress,
-    track,
-    track_anonymous,
-    unsubscribe,
-    unsuppress,
-)
+Each function makes one checked operation, or several, and enqueues nothing: see
+:func:`trackrelay.enqueue` and :func:`trackrelay.enqueue_many`.
+"""
 
-__all__ = [
-    "add_device",
-    "add_relationships",
-    "add_to_segment",
-    "delete_device",
-    "delete_object",
-    "delete_person",
-    "delete_relationships",
-    "entity",
-    "identify",
-    "identify_object",
-    "merge",
-    "page",
-    "remove_from_segment",
-    "report_metric",
-    "screen",
-    "submit_form",
-    "suppress",
-    "track",
-    "track_anonymous",
-    "unsubscribe",
-    "unsuppress",
-]
+from . import event_builders, object_builders, person_builders
+from .event_builders import *  # noqa: F403
+from .object_builders import *  # noqa: F403
+from .person_builders import *  # noqa: F403
+
+__all__: list[str] = []
+__all__ += event_builders.__all__
+__all__ += object_builders.__all__
+__all__ += person_builders.__all__

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, TypeAlias, TypeGuard
+from uuid import UUID
 
 from trackrelay.errors import InvalidOperationError
 
@@ -16,6 +17,8 @@ from .refs import PLAIN, ObjectRef, Person, PersonLike, behind, plain_id
 from .unacceptable import Unacceptable
 
 Attributes: TypeAlias = Mapping[str, Any]
+#: The caller's own name for a call.
+IdempotencyKey: TypeAlias = str | int | UUID | None
 #: An object a person belongs to, alone or with the relationship's attributes.
 ToObject: TypeAlias = ObjectRef | tuple[ObjectRef, Attributes]
 #: A person who belongs to an object, alone or with the relationship's attributes.
@@ -105,7 +108,7 @@ def _same_text(one: object, other: object) -> bool:
         return False
 
 
-def relationships(others: Others, attributes: Attributes | None = None) -> list[dict[str, Any]]:
+def relationships_of(others: Others, attributes: Attributes | None = None) -> list[dict[str, Any]]:
     """``cio_relationships`` to one or several others; ``attributes`` are of those that bring none of their own."""
     if type(others) is tuple and not others:
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, Protocol, TypeAlias
 from uuid import UUID
 
 from trackrelay.errors import InvalidOperationError
@@ -144,8 +144,20 @@ def _person(kind: str, value: str) -> Person:
     return Person(**{kind: value})
 
 
-#: A person, or their id.
-PersonLike: TypeAlias = Person | str | int | UUID
+class FrameworkUser(Protocol):
+    """A user of Django, Flask-Login or a framework like them; see ``trackrelay.django`` for who it is."""
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether somebody is logged in."""
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nobody is logged in. An anonymous user is refused."""
+
+
+#: A person, the person's id, or a user of a framework.
+PersonLike: TypeAlias = Person | str | int | UUID | FrameworkUser
 #: What is an id and nothing else.
 PLAIN = frozenset({str, int, UUID})
 

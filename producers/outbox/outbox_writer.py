@@ -8,7 +8,7 @@ from trackrelay.calls.invalid_calls import InvalidCallPolicy
 from trackrelay.calls.operation_methods import OperationMethods
 from trackrelay.calls.trace_context import current_traceparent
 from trackrelay.default import default_producer, default_settings
-from trackrelay.operations import coercion
+from trackrelay.operations import scalars
 from trackrelay.operations.cautions import caution_about_times
 from trackrelay.operations.checks.object_types import set_object_types
 from trackrelay.operations.operation import Operation
@@ -37,7 +37,7 @@ class Outbox(OperationMethods):
         self._settings = default_settings()
         self._source = source or self._settings.source
         self.invalid_calls = InvalidCallPolicy(self._settings.on_invalid, counts_of(self._settings))
-        coercion.set_naive_timezone(self._settings.naive_timezone)
+        scalars.set_naive_timezone(self._settings.naive_timezone)
         set_object_types(self._settings.object_types)
 
     def enqueue(self, operation: Operation, *, lane: Lane = "live") -> str:

@@ -24,7 +24,7 @@ from trackrelay import (
     TrackRelayError,
     operations,
 )
-from trackrelay.operations import coercion
+from trackrelay.operations import scalars
 from trackrelay.operations.ids import is_ulid
 from trackrelay.operations.keys import KINDS, shard_of
 from trackrelay.operations.refused_operations import RefusedPayload, decode_refused
@@ -137,7 +137,7 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         log.setLevel(level)
-        coercion.set_naive_timezone(None)
+        scalars.set_naive_timezone(None)
 
 
 # ── cases ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -332,7 +332,7 @@ def _configured(**settings: Any) -> None:
             **{name: value for name, value in settings.items() if value is not None}, backend="off"
         )
     finally:
-        coercion.set_naive_timezone(None)
+        scalars.set_naive_timezone(None)
 
 
 def _arguments(rng: random.Random, draws: dict[str, Draw]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from itertools import islice
 
 from trackrelay.operations import limits
-from trackrelay.operations.coercion import JSON, json_object, number_of, timestamp
+from trackrelay.operations.coercion import JSON, json_object
 from trackrelay.operations.keys import key_of
+from trackrelay.operations.scalars import number_of, timestamp
 
 from .check_result import Checked, Document
 from .lazy_values import resolved

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trackrelay.operations import limits
-from trackrelay.operations.coercion import JSON, json_object, mapping_of, timestamp
+from trackrelay.operations.coercion import JSON, json_object, mapping_of
 from trackrelay.operations.keys import key_of
+from trackrelay.operations.scalars import timestamp
 
 from .check_result import Checked, Document
 from .identifier_checks import of_person

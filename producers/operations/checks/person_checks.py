@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from trackrelay.operations.cautions import Caution, caution_about
-from trackrelay.operations.coercion import JSON, timestamp
+from trackrelay.operations.coercion import JSON
 from trackrelay.operations.keys import key_of
+from trackrelay.operations.scalars import timestamp
 
 from .attribute_checks import attributes_of, refuse_other_identifier
 from .check_result import Checked, Document

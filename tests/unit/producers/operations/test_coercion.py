@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.support.refusals import document_of, refusal_of
 from trackrelay import operations
 from trackrelay.errors import InvalidOperationError
-from trackrelay.operations import coercion, limits
+from trackrelay.operations import limits, scalars
 
 SOME_UUID = UUID("2f1cbd1d-5d5c-4c26-8b5e-0a1d1bb7f8f0")
 
@@ -271,15 +271,15 @@ def test_naive_datetimes_mean_what_is_set() -> None:
     naive = datetime(2024, 5, 1, 14)
     try:
         for zone in (ZoneInfo("Europe/Berlin"), lambda: ZoneInfo("Europe/Berlin")):
-            coercion.set_naive_timezone(zone)
+            scalars.set_naive_timezone(zone)
             made = document_of(operations.track("42", "x", {"at": naive}, timestamp=naive))
             assert made["timestamp"] == made["attributes"]["at"] == 1714564800
             # A date has no zone to be naive about.
             assert made_of(date(2024, 5, 1)) == 1714521600
-        coercion.set_naive_timezone(lambda: None)
+        scalars.set_naive_timezone(lambda: None)
         assert refused(naive).actual == "a naive datetime"
     finally:
-        coercion.set_naive_timezone(None)
+        scalars.set_naive_timezone(None)
     assert refused(naive).actual == "a naive datetime"
 
 
