@@ -41,9 +41,7 @@ STILL_LONG: set[str] = {
 }
 STILL_MANY_PARAMETERS: set[str] = {
     "worker/delivery/cycle.py: __init__",
-    "worker/cli/dead_letters/discard.py: discard_letters",
     "worker/delivery/breaker.py: _note",
-    "worker/cli/find/stream_matches.py: _trace",
 }
 
 

@@ -1,8 +1,10 @@
-"""``trackrelay demo``."""
+"""Try out: deliver a small shop's traffic through an outage, on embedded servers."""
 
 from __future__ import annotations
 
 import click
+
+from .common.command_options import json_option
 
 
 @click.command()
@@ -11,28 +13,26 @@ import click
     default=2_000,
     show_default=True,
     type=click.IntRange(100, 200_000),
-    help="About how many jobs.",
+    help="About how many jobs to send.",
 )
 @click.option(
     "--seconds",
     default=10.0,
     show_default=True,
     type=click.FloatRange(1, 3_600),
-    help="How long the shop is open.",
+    help="How long to send jobs.",
 )
-@click.option(
-    "--json",
-    "as_document",
-    is_flag=True,
-    help="One JSON document on stdout; the story goes to stderr.",
-)
-def demo(jobs: int, seconds: float, as_document: bool) -> None:
-    """Watch a small shop's traffic get to Customer.io through an outage, on servers that come along.
+@json_option
+def demo(jobs: int, seconds: float, as_json: bool) -> None:
+    """Deliver a small shop's traffic through an outage, and check that every job arrived.
 
-    Starts Valkey, PostgreSQL, a sandbox that plays Customer.io, a worker and a beat, in a temporary folder. Some operations
-    are refused, and repaired and replayed. In the end it compares what the queue accepted with what arrived: exit status 0
-    only if every job arrived exactly once, and in order.
+    Starts Valkey, PostgreSQL, a sandbox that imitates Customer.io, a worker and a beat in a
+    temporary folder. Nothing has to be installed, and nothing is sent to Customer.io.
+
+    The sandbox refuses some operations; the demo repairs and replays them. At the end it compares
+    what the queue accepted with what the sandbox received. The exit status is 0 only if every job
+    arrived exactly once and in order.
     """
     from trackrelay.worker.devstack.demo.demo_run import perform
 
-    perform(jobs=jobs, seconds=seconds, as_document=as_document)
+    perform(jobs=jobs, seconds=seconds, as_document=as_json)

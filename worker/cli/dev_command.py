@@ -1,4 +1,4 @@
-"""``trackrelay dev``."""
+"""Try out: run the whole stack in this terminal, on embedded servers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import click
     show_default=True,
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Keeps data and ports from one start to the next.",
+    help="Folder that keeps the data and the ports for the next start.",
 )
 def dev(data: Path) -> None:
-    """Run everything in this terminal: Valkey, PostgreSQL, a sandbox that plays Customer.io, a worker and a beat.
+    """Run Valkey, PostgreSQL, a sandbox that imitates Customer.io, a worker and a beat.
 
-    Nothing has to be installed or running. The settings that another terminal needs are printed; what the environment says
-    is not used here, so nothing reaches a real workspace. Ctrl-C stops everything, and nothing outlives this command.
+    Nothing has to be installed, and nothing is sent to Customer.io: settings in the environment
+    are ignored. Prints the settings that another terminal needs. Ctrl-C stops every process.
     """
     from trackrelay.worker.devstack.dev_session import run
 

@@ -1,4 +1,4 @@
-"""``trackrelay enqueue``."""
+"""Send: enqueue one operation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import click
 from trackrelay.calls.producer import Producer
 from trackrelay.default import overrides
 
-from .common.command_errors import CommandFailed
+from .common.command_errors import CommandError
+from .common.operation_document import DocumentError, operation_of, parse_document
 from .common.output import say
-from .enqueue.operation_document import BadDocument, operation_of, parsed
 
 
 @click.command()
@@ -19,21 +19,24 @@ from .enqueue.operation_document import BadDocument, operation_of, parsed
 @click.option(
     "--idempotency-key",
     metavar="KEY",
-    help="Your own name for this call: the same key is the same job.",
+    help="Your own name for this call: calls with the same key are one job.",
 )
 def enqueue(operation: str, idempotency_key: str | None) -> None:
-    """Enqueue one OPERATION of the Track API's v2 (JSON; `-`: from stdin), and print its job's id.
+    """Enqueue one OPERATION of the Track API v2 and print the job's id.
+
+    OPERATION is JSON; `-` reads it from stdin.
 
     \b
-    trackrelay enqueue '{"type": "person", "action": "event", "identifiers": {"id": "42"}, "name": "greeted"}'
+    trackrelay enqueue '{"type": "person", "action": "event",
+                         "identifiers": {"id": "42"}, "name": "greeted"}'
     """
     text = sys.stdin.buffer.read() if operation == "-" else operation
     try:
-        made = operation_of(parsed(text), idempotency_key=idempotency_key)
-    except BadDocument as error:
-        raise CommandFailed(str(error)) from None
+        parsed = operation_of(parse_document(text), idempotency_key=idempotency_key)
+    except DocumentError as error:
+        raise CommandError(str(error)) from None
     producer = Producer(**{**overrides(), "on_unavailable": "raise"})
     try:
-        say(producer.enqueue(made))
+        say(producer.enqueue(parsed))
     finally:
         producer.close()

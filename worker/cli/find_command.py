@@ -1,183 +1,94 @@
-"""``trackrelay find``."""
+"""Look: show where a job or a person's jobs are, and what happened to them."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import click
-from redis.exceptions import RedisError
-from sqlalchemy.exc import SQLAlchemyError
 
-from trackrelay.errors import TrackRelayError
-from trackrelay.worker.queue import queue_config
-from trackrelay.worker.storage.key_hasher import KeyHasher
-from trackrelay.worker.storage.queries.job_search import Place, Trace, search
+from trackrelay.worker.storage.queries.job_search import Match
 from trackrelay.worker.telemetry.visible_text import visible, visible_values
 
-from .common.command_errors import CommandFailed, explain
-from .common.command_stores import Stores, open_stores
-from .common.humanize import MOST, count, duration
+from .common.command_errors import CommandError
+from .common.command_options import MAX_NUMBER, json_option
+from .common.command_stores import open_stores
 from .common.output import moment, print_json, say, show
-from .find.find_screen import screen
-from .find.query import Asked, asked
-from .find.results import FoundJob, by_job, shown
-from .find.stream_matches import Scan, scan
+from .find.job_finder import JobFinder
+from .find.job_query import FoundJob, group_by_job, limited, parse_query
+from .find.job_render import render_jobs
 
-#: Entries of the streams that are looked at unless another number is asked for: a second or two.
-ENTRIES = 100_000
+#: Entries that are read by default; they take a second or two.
+MAX_ENTRIES = 100_000
 
 
 @click.command()
 @click.argument("job_id", required=False, metavar="[JOB_ID]")
-@click.option("--idempotency-key", metavar="KEY", help="The jobs of this call.")
+@click.option("--idempotency-key", metavar="KEY", help="Find the jobs of this call.")
 @click.option(
     "--person",
     metavar="PERSON",
-    help="Somebody's jobs: 42, email:ada@example.com, phone:+1…, anonymous:…",
+    help="Find a person's jobs: 42, email:ada@example.com, phone:+1…, anonymous:…",
 )
 @click.option(
-    "--key", metavar="KEY", help="A key's jobs: object:1:acme, or one as logs show it, email:#…"
+    "--key",
+    metavar="KEY",
+    help="Find a key's jobs: object:1:acme, or a key as logs show it, email:#…",
 )
 @click.option(
-    "--limit", default=20, show_default=True, type=click.IntRange(1, MOST - 1), help="Jobs to show."
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, MAX_NUMBER - 1),
+    help="How many jobs to show.",
 )
 @click.option(
     "--scan",
-    "entries",
-    default=ENTRIES,
+    "max_entries",
+    default=MAX_ENTRIES,
     show_default=True,
-    type=click.IntRange(0, MOST),
-    help="Entries of the streams, and of the outbox, to look at; 0: all.",
+    type=click.IntRange(0, MAX_NUMBER),
+    help="How many entries of the streams, and of the outbox, to read; 0: all.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@json_option
 def find(
     job_id: str | None,
     idempotency_key: str | None,
     person: str | None,
     key: str | None,
     limit: int,
-    entries: int,
+    max_entries: int,
     as_json: bool,
 ) -> None:
-    """Say where a job, or somebody's jobs, are now, and what became of them.
+    """Show where a job, or a person's jobs, are now, and what happened to them.
 
-    Looks in the streams, the backlog, the dead letters and the ledger, and with TRACKRELAY_OUTBOX_URL at what waits in the
-    outbox. Exit status 1 if there is no trace.
+    Looks in the streams, the backlog, the dead letters and the ledger of delivered jobs; with
+    TRACKRELAY_OUTBOX_URL also in the outbox. The exit status is 1 if nothing is found.
     """
-    wanted = asked(job_id, idempotency_key, person, key)
+    query = parse_query(job_id, idempotency_key, person, key)
     with open_stores() as stores:
-        search = _Search(stores, wanted)
-        search.run(entries, limit)
-    jobs = by_job(search.traces)
+        finder = JobFinder(stores, query)
+        finder.run(max_entries, limit)
+    jobs = group_by_job(finder.matches)
     if as_json:
-        print_json(_document(shown(jobs, limit), search))
+        print_json(_document(limited(jobs, limit), finder))
     elif jobs:
-        show(
-            screen(
-                visible(wanted.words),
-                visible_values(jobs),
-                search.totals(),
-                time.time(),
-                limit=limit,
-            )
-        )
-    for remark in search.remarks():
+        title, shown = visible(query.text), visible_values(jobs)
+        show(render_jobs(title, shown, finder.totals(), time.time(), limit=limit))
+    for remark in finder.remarks():
         say(f"trackrelay: {remark}", err=True)
-    if search.problems or not jobs:
-        raise CommandFailed("\n".join(search.problems or [search.nothing()]))
+    if finder.problems or not jobs:
+        raise CommandError("\n".join(finder.problems or [finder.nothing_found()]))
 
 
-@dataclass(slots=True)
-class _Search:
-    stores: Stores
-    asked: Asked
-    traces: list[Trace] = field(default_factory=list)
-    scanned: Scan = field(default_factory=Scan)
-    in_postgres: dict[Place, int] = field(default_factory=dict)
-    outbox_is_complete: bool = True
-    #: What could not be looked through.
-    problems: list[str] = field(default_factory=list)
-
-    def run(self, entries: int, limit: int) -> None:
-        """Look everywhere that answers."""
-        hasher = self._in_postgres(limit)
-        self._in_outbox(hasher, entries)
-        try:
-            self.scanned = scan(self.stores.redis, self.asked, hasher, entries)
-            self.traces += self.scanned.found
-        except RedisError as error:
-            self.problems.append(explain(error) or str(error))
-
-    def _in_postgres(self, limit: int) -> KeyHasher | None:
-        try:
-            hasher = self.stores.hasher()
-            with self.stores.engine.connect() as connection:
-                # One more than is shown, to know that there are more.
-                found = search(connection, self.asked.stored(hasher), limit + 1)
-            self.traces += found.traces
-            self.in_postgres = found.totals
-            return hasher
-        except SQLAlchemyError as error:
-            self.problems.append(explain(error) or str(error))
-            return None
-
-    def _in_outbox(self, hasher: KeyHasher | None, entries: int) -> None:
-        if self.stores.outbox is None:
-            return
-        from .find.outbox_matches import look
-
-        try:
-            found, self.outbox_is_complete = look(
-                self.stores.outbox, self._generation(), self.asked, hasher, entries
-            )
-            self.traces += found
-        except TrackRelayError as error:
-            self.problems.append(str(error))
-
-    def _generation(self) -> str | None:
-        try:
-            config = queue_config.read(self.stores.redis)
-        except RedisError:
-            return None  # said when the streams are looked through
-        return config.generation if config else ""
-
-    def totals(self) -> dict[Place, int]:
-        """How many traces there are in each place, those that were not loaded included."""
-        return dict(Counter(trace.place for trace in self.traces)) | self.in_postgres
-
-    def remarks(self) -> list[str]:
-        """What is to be said about the search itself."""
-        remarks = []
-        if not self.scanned.is_complete:
-            looked_at = count(self.scanned.looked_at, "stream entry", "stream entries")
-            remarks.append(
-                f"looked at {looked_at} of {self.scanned.entries:,}; --scan 0 looks at all of them"
-            )
-        if not self.outbox_is_complete:
-            remarks.append(
-                "more waits in the outbox than was looked at; --scan 0 looks at all of it"
-            )
-        return remarks
-
-    def nothing(self) -> str:
-        """That there is no trace, and what that means."""
-        kept = duration(self.stores.settings.ledger_retention.total_seconds())
-        return (
-            f"no trace of {self.asked.words}: it was never enqueued here, or it was delivered more than {kept} ago "
-            "(TRACKRELAY_LEDGER_RETENTION)"
-        )
-
-
-def _document(jobs: list[FoundJob], search: _Search) -> dict[str, Any]:
+def _document(jobs: list[FoundJob], finder: JobFinder) -> dict[str, Any]:
     return {
-        "asked": search.asked.words,
+        "asked": finder.query.text,
         "jobs": [_job(job) for job in jobs],
-        "totals": search.totals(),
-        "streams": {"entries": search.scanned.entries, "looked_at": search.scanned.looked_at},
-        "problems": search.problems,
+        "totals": finder.totals(),
+        "streams": {"entries": finder.entries, "looked_at": finder.entries_read},
+        "problems": finder.problems,
     }
 
 
@@ -191,19 +102,20 @@ def _job(job: FoundJob) -> dict[str, Any]:
         "source": first.source,
         "idempotency_key": first.idempotency_key,
         "enqueued_at": moment(first.enqueued_at),
-        "found_in": [_place(trace) for trace in job.traces],
+        "found_in": [_place(match) for match in job.matches],
     }
 
 
+#: What all matches of a job have in common.
 _COMMON = {"id", "operation", "keys", "source", "idempotency_key", "enqueued_at"}
 
 
-def _place(trace: Trace) -> dict[str, Any]:
-    told = {
+def _place(match: Match) -> dict[str, Any]:
+    values = {
         name: value
-        for name, value in asdict(trace).items()
+        for name, value in asdict(match).items()
         if name not in _COMMON and value not in (None, ())
     }
-    if not trace.deliveries:
-        del told["deliveries"]
-    return told | {name: moment(told[name]) for name in ("at", "due_at") if name in told}
+    if not match.deliveries:
+        del values["deliveries"]
+    return values | {name: moment(values[name]) for name in ("at", "due_at") if name in values}

@@ -1,11 +1,12 @@
-"""``trackrelay import``."""
+"""Send: enqueue the lines of a file, JSON or CSV."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,41 +14,50 @@ import click
 
 from trackrelay.errors import QueueUnavailableError
 
-from .common.command_errors import CommandFailed
+from .common.command_errors import CommandError
+from .common.command_options import confirm, json_option, yes_option
 from .common.humanize import count
 from .common.output import print_json, say, stderr
-from .file_import import csv_rows, json_lines
-from .file_import.bulk_append import Appender
+from .common.progress import ProgressBar, progress_bar
 from .file_import.csv_options import csv_options, delimiter_of
-from .file_import.csv_rows import Columns
-from .file_import.import_run import Import, checked
-from .file_import.import_screen import Bar, bar, show_ages, show_survey
-from .file_import.line import Line
-from .file_import.line_identity import Identity
-from .file_import.rejects import Rejects, default_path
-from .file_import.source import Source
-from .file_import.survey import Survey
+from .file_import.csv_rows import Columns, read_csv
+from .file_import.import_report import (
+    Rejects,
+    Survey,
+    default_rejects_path,
+    print_campaigns,
+    print_survey,
+)
+from .file_import.import_run import Appender, Import, LineKeys, check_line
+from .file_import.import_source import Line, Source, read_json_lines
+
+Reader = Callable[[BinaryIO], Iterator[Line]]
+
+#: Lines after which the survey moves its bar.
+_SURVEY_STEP = 5_000
 
 
 @click.command("import")
 @click.argument("file", metavar="FILE")
 @csv_options
 @click.option(
-    "--rejects", type=click.Path(path_type=Path, dir_okay=False), help="Default: FILE.rejects.jsonl"
+    "--rejects",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file for rejected lines. Default: FILE.rejects.jsonl",
 )
 @click.option(
     "--run",
     default="",
     metavar="NAME",
-    help="Send again what an earlier run (of another name) has sent.",
+    help="A name for this run: lines that a run of another name has sent are sent again.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Check every line, enqueue nothing; write the rejects file."
+    "--dry-run",
+    is_flag=True,
+    help="Check every line and write the rejects file, but enqueue nothing.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="What came of it, as one JSON document on stdout."
-)
+@yes_option
+@json_option
 def import_(
     file: str,
     columns: Columns | None,
@@ -58,153 +68,153 @@ def import_(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Enqueue the lines of FILE (`-`: stdin) in the bulk lane, which what applications send never queues behind.
+    """Enqueue the lines of FILE; `-` reads stdin.
 
-    A line is an operation of the Track API's v2 as JSON, plus an optional "idempotency_key". With --as and --id-column it is
-    CSV instead, below a header line. The same file can be imported again, after an interruption or with bad lines repaired:
-    a line that was sent, in this file or another, is not sent twice; give each run of a regular export its own --run. Bad lines go
-    to the rejects file, with line number and reason; repaired there, it can be imported too. Exit status 1 if there were any.
+    The jobs go into the bulk lane, which never delays the jobs that applications send.
+
+    A line is an operation of the Track API v2 as JSON, with an optional "idempotency_key". With
+    --as and --id-column, FILE is CSV with a header.
+
+    The same file can be imported again, after an interruption or with repaired lines: a line that
+    was sent, in this file or another, is not sent twice. Give each run of a regular export its own
+    --run.
+
+    Rejected lines go to the rejects file with their number and the reason; repair them there and
+    import that file. The exit status is 1 if a line was rejected.
     """
     source = Source(file)
     source.check()
-    _check_kind(source, columns)
-    reading = _Reading(source, columns, delimiter_of(file, delimiter))
-    if source.is_repeatable and not dry_run:
-        _ask(source, reading, yes)
-    path = rejects or default_path(source.name)
-    if path.resolve() == Path(file).resolve():
-        raise click.UsageError("--rejects names the file that is imported: it would be overwritten")
-    _Run(source, reading, Rejects(path), run, dry_run).go(as_json)
-
-
-def _check_kind(source: Source, columns: Columns | None) -> None:
     if columns is None and source.name.lower().endswith((".csv", ".tsv")):
         raise click.UsageError(
-            "CSV needs --as identify or --as event, and --id-column to say whose row it is"
+            "CSV needs --as identify or --as event, "
+            "and --id-column: the column that names the person"
         )
+    reader = _reader(source.name, columns, delimiter_of(file, delimiter))
+    if source.is_repeatable and not dry_run:
+        _confirm(source, reader, yes)
+    path = rejects or default_rejects_path(source.name)
+    if path.resolve() == Path(file).resolve():
+        raise click.UsageError(
+            "--rejects names the file that is imported, which would be overwritten"
+        )
+    _Run(source, reader, Rejects(path), run, dry_run).go(as_json)
 
 
-class _Reading:
-    """How the file's lines are read."""
-
-    def __init__(self, source: Source, columns: Columns | None, delimiter: str) -> None:
-        self._name = source.name
-        self._columns = columns
-        self._delimiter = delimiter
-
-    def lines(self, file: BinaryIO) -> Iterator[Line]:
-        if self._columns is None:
-            return json_lines.read(file, self._name)
-        return csv_rows.read(file, self._name, self._columns, self._delimiter)
+def _reader(name: str, columns: Columns | None, delimiter: str) -> Reader:
+    if columns is None:
+        return lambda file: read_json_lines(file, name)
+    return lambda file: read_csv(file, name, columns, delimiter)
 
 
-def _ask(source: Source, reading: _Reading, yes: bool) -> None:
+def _confirm(source: Source, reader: Reader, yes: bool) -> None:
     survey, refused = Survey(time.time()), Rejects(None)
-    console = stderr()
-    with source.opened() as file, bar(console, "Looking", source) as shown:
-        for line in reading.lines(file):
-            checked(line, survey, refused)
-            if survey.lines % 5000 == 0:
-                shown.moved(survey.lines)
-    show_survey(console, source, survey, refused.first)
-    # Without a terminal nobody can answer: a script has decided.
+    with source.opened() as file, progress_bar("Reading", source.size) as bar:
+        for line in reader(file):
+            check_line(line, survey, refused)
+            if survey.lines % _SURVEY_STEP == 0:
+                bar.update(source.position, f"{survey.lines:,} lines")
+    print_survey(stderr(), source.name, survey, refused.first)
+    # Without a terminal nobody can answer: the script that runs this has decided.
     valid = survey.operations.total()
     if valid and not yes and sys.stdin.isatty():
         without = f", without {count(survey.refused, 'refused line')}" if survey.refused else ""
-        click.confirm(f"Enqueue {count(valid, 'operation')}{without}?", abort=True, err=True)
+        confirm(f"Enqueue {count(valid, 'operation')}{without}?")
 
 
+@dataclass(slots=True)
 class _Run:
-    """From the first line to what came of it."""
+    """An import from its first line to its report."""
 
-    def __init__(
-        self, source: Source, reading: _Reading, rejects: Rejects, run: str, dry_run: bool
-    ) -> None:
-        self._source = source
-        self._reading = reading
-        self._rejects = rejects
-        self._name = run
-        self._dry_run = dry_run
-        self._survey = Survey(time.time())
+    source: Source
+    reader: Reader
+    rejects: Rejects
+    name: str
+    dry_run: bool
 
     def go(self, as_json: bool) -> None:
-        identity = Identity(self._name)
+        """Import, and report."""
+        survey, keys = Survey(time.time()), LineKeys(self.name)
+        title = "Checking" if self.dry_run else "Enqueueing"
         try:
-            with bar(
-                stderr(), "Checking" if self._dry_run else "Enqueueing", self._source
-            ) as shown:
-                done = self._import(identity, shown)
+            with progress_bar(title, self.source.size) as bar:
+                enqueued = self._import(survey, keys, bar)
         finally:
-            identity.close()
-            with suppress(CommandFailed):  # which was said before, or something worse is
-                self._rejects.close()
-        self._say(done, as_json)
+            keys.close()
+            with suppress(CommandError):  # was raised before, or something worse was
+                self.rejects.close()
+        self._report(survey, enqueued, as_json)
 
-    def _import(self, identity: Identity, shown: Bar) -> Import:
-        self._rejects.check()
-        appender = None if self._dry_run else Appender(shown.waiting)
-        append = appender.append if appender else None
+    def _import(self, survey: Survey, keys: LineKeys, bar: ProgressBar) -> int:
+        """Import, and return how many operations were enqueued."""
+        self.rejects.check()
+        appender = None if self.dry_run else Appender(bar.warn)
         running = Import(
-            identity, self._rejects, self._survey, append, lambda: shown.moved(self._survey.lines)
+            keys,
+            self.rejects,
+            survey,
+            appender.append if appender else None,
+            lambda: bar.update(self.source.position, f"{survey.lines:,} lines"),
         )
         try:
-            with self._source.opened() as file:
-                running.run(self._reading.lines(file))
-            self._rejects.close()
-        except CommandFailed as failed:
+            with self.source.opened() as file:
+                running.run(self.reader(file))
+            self.rejects.close()
+        except CommandError as error:
             if not running.progress.enqueued:
                 raise
-            raise CommandFailed(f"{failed.message}\nstopped {self._how_far(running)}") from None
+            raise CommandError(f"{error.message}\nstopped {self._position(running)}") from None
         except KeyboardInterrupt:
-            raise CommandFailed(f"stopped {self._how_far(running)}") from None
+            raise CommandError(f"stopped {self._position(running)}") from None
         except QueueUnavailableError as error:
-            raise CommandFailed(f"{error}\nstopped {self._how_far(running)}") from None
+            raise CommandError(f"{error}\nstopped {self._position(running)}") from None
         finally:
             if appender is not None:
                 appender.close()
-        return running
+        return running.progress.enqueued
 
-    def _how_far(self, running: Import) -> str:
+    def _position(self, running: Import) -> str:
         progress = running.progress
-        if self._dry_run:
+        if self.dry_run:
             return f"at line {progress.read:,}; nothing was enqueued"
         return (
-            f"after line {progress.enqueued_line:,}: {count(progress.enqueued, 'operation')} enqueued. Run the same command "
-            "again to go on: what was enqueued is not sent twice"
+            f"after line {progress.enqueued_line:,}: "
+            f"{count(progress.enqueued, 'operation')} enqueued. "
+            "Run the same command again to continue: no operation is sent twice"
         )
 
-    def _say(self, done: Import, as_json: bool) -> None:
-        rejected = self._rejects.count
+    def _report(self, survey: Survey, enqueued: int, as_json: bool) -> None:
+        rejected = f"{count(self.rejects.count, 'line')} rejected"
         if as_json:
-            print_json(self._document(done))
+            print_json(self._document(survey, enqueued))
+        elif self.dry_run:
+            valid = count(survey.operations.total(), "valid operation")
+            say(f"{valid}, {rejected}; nothing was enqueued.")
         else:
-            rejects = f"{count(rejected, 'line')} rejected"
-            if self._dry_run:
-                valid = count(self._survey.operations.total(), "valid operation")
-                say(f"{valid}, {rejects}; nothing was enqueued.")
-            else:
-                say(f"{count(done.progress.enqueued, 'operation')} enqueued, {rejects}.")
-        if not self._source.is_repeatable or self._dry_run:
-            show_ages(stderr(), self._survey)
-        if rejected:
-            raise CommandFailed("\n".join(self._rejected()))
+            say(f"{count(enqueued, 'operation')} enqueued, {rejected}.")
+        if not self.source.is_repeatable or self.dry_run:
+            print_campaigns(stderr(), survey)
+        if self.rejects.count:
+            raise CommandError("\n".join(self._rejected()))
 
     def _rejected(self) -> Iterator[str]:
-        yield from self._rejects.first
-        if more := self._rejects.count - len(self._rejects.first):
+        yield from self.rejects.first
+        if more := self.rejects.count - len(self.rejects.first):
             yield f"and {count(more, 'more rejected line')}"
-        if self._rejects.path is not None:
-            yield f"all of them, with reasons: {self._rejects.path}; repair them and import that file"
+        if self.rejects.path is not None:
+            yield (
+                f"all rejected lines, with reasons: {self.rejects.path}; "
+                "repair them and import that file"
+            )
 
-    def _document(self, done: Import) -> dict[str, Any]:
+    def _document(self, survey: Survey, enqueued: int) -> dict[str, Any]:
         return {
-            "lines": self._survey.lines,
-            "enqueued": done.progress.enqueued,
-            "rejected": self._rejects.count,
-            "rejects_file": str(self._rejects.path)
-            if self._rejects.path and self._rejects.count
+            "lines": survey.lines,
+            "enqueued": enqueued,
+            "rejected": self.rejects.count,
+            "rejects_file": str(self.rejects.path)
+            if self.rejects.path and self.rejects.count
             else None,
-            "operations": dict(self._survey.operations),
-            "events": {"may_trigger_campaigns": self._survey.young, "will_not": self._survey.old},
-            "dry_run": self._dry_run,
+            "operations": dict(survey.operations),
+            "events": {"may_trigger_campaigns": survey.young, "will_not": survey.old},
+            "dry_run": self.dry_run,
         }

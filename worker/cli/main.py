@@ -1,116 +1,59 @@
-"""``trackrelay``: one click group; each command is loaded when it is used."""
+"""``trackrelay``: one click group that loads a command when it is used.
+
+A command is a file ``NAME_command.py`` beside this one. Its docstring begins with the section of
+the help that lists the command, and what the command does: ``Look: show what is going on.``
+Its function is called like the command.
+"""
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.util
+import keyword
 import os
+import pkgutil
 import sys
+from pathlib import Path
 from typing import Any
 
 try:
     import click
 except ModuleNotFoundError:
     sys.exit(
-        "trackrelay: the command line needs the package click: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run "
-        "workers too"
+        "trackrelay: the command line needs the package click: pip install 'trackrelay[ops]', "
+        "or 'trackrelay[worker]' to run workers too"
     )
 
 from trackrelay.configuration.settings_table import unknown_setting_lines
 from trackrelay.suggestion import closest_name
 from trackrelay.version import __version__
 
-#: Where each command is, and what it does, in the order in which help lists them.
-SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
-    "Set up": {
-        "migrate": (
-            "trackrelay.worker.cli.migrate_command:migrate",
-            "Make or update the tables in Postgres and the queue in Redis.",
-        ),
-        "check": (
-            "trackrelay.worker.cli.check_command:check",
-            "Say what is configured, reached and migrated, and what is wrong.",
-        ),
-        "relay": (
-            "trackrelay.worker.cli.relay_command:relay",
-            "Take an application's outbox on into the queue.",
-        ),
-        "worker": (
-            "trackrelay.worker.cli.celery_commands:worker",
-            "Run a worker; takes what `celery worker` takes.",
-        ),
-        "beat": (
-            "trackrelay.worker.cli.celery_commands:beat",
-            "Run the scheduler; takes what `celery beat` takes.",
-        ),
-    },
-    "Look": {
-        "status": (
-            "trackrelay.worker.cli.status_command:status",
-            "Say what is going on, and what to do about it.",
-        ),
-        "find": (
-            "trackrelay.worker.cli.find_command:find",
-            "Say where a job or a person's jobs are, and what became of them.",
-        ),
-        "dead-letters": (
-            "trackrelay.worker.cli.dead_letters_command:dead_letters",
-            "List, show, repair, replay, discard, export.",
-        ),
-    },
-    "Send": {
-        "enqueue": ("trackrelay.worker.cli.enqueue_command:enqueue", "Enqueue one operation."),
-        "import": (
-            "trackrelay.worker.cli.import_command:import_",
-            "Enqueue the lines of a file, JSON or CSV.",
-        ),
-        "replay": ("trackrelay.worker.cli.dead_letters_command:replay", "Send dead letters again."),
-    },
-    "Operate": {
-        "pause": (
-            "trackrelay.worker.cli.pause_command:pause",
-            "Stop delivery; callers go on enqueueing.",
-        ),
-        "resume": ("trackrelay.worker.cli.pause_command:resume", "Let delivery go on."),
-        "probe": (
-            "trackrelay.worker.cli.probe_command:probe",
-            "Try at once whether delivery is possible again.",
-        ),
-        "drain": (
-            "trackrelay.worker.cli.drain_command:drain",
-            "Wait until everything enqueued is delivered.",
-        ),
-        "reshard": (
-            "trackrelay.worker.cli.reshard_command:reshard",
-            "Change the queue's number of shards.",
-        ),
-        "incidents": (
-            "trackrelay.worker.cli.incidents_command:incidents",
-            "List and acknowledge losses of jobs.",
-        ),
-        "ledger": (
-            "trackrelay.worker.cli.ledger_command:ledger",
-            "Look after the idempotency ledger.",
-        ),
-    },
-    "Try out": {
-        "demo": (
-            "trackrelay.worker.cli.demo_command:demo",
-            "Watch a small shop's traffic survive an outage, on embedded servers.",
-        ),
-        "dev": (
-            "trackrelay.worker.cli.dev_command:dev",
-            "Run the whole stack in this terminal, on embedded servers.",
-        ),
-        "sandbox": ("trackrelay.sandbox.cli:sandbox", "Run a Track API and App API in memory."),
-    },
+#: Sections of the help, in the order in which they are listed.
+SECTIONS = ("Set up", "Run", "Look", "Send", "Operate", "Try out")
+#: Commands that report misspelt settings themselves: as findings, or in their log.
+_REPORT_SETTINGS = ("check", "worker", "beat")
+
+_SUFFIX = "_command"
+#: The module of each command, by the command's name.
+COMMANDS = {
+    each.name.removesuffix(_SUFFIX).replace("_", "-"): f"trackrelay.worker.cli.{each.name}"
+    for each in pkgutil.iter_modules([str(Path(__file__).parent)])
+    if each.name.endswith(_SUFFIX)
 }
-#: What points out misspelt settings itself: as findings, or in its log.
-_SAY_THEMSELVES = ("check", "worker", "beat")
-COMMANDS = {name: place for section in SECTIONS.values() for name, (place, _) in section.items()}
+
+
+def summary_of(name: str) -> tuple[str, str]:
+    """Return the section of a command and what it does, without importing the command."""
+    spec = importlib.util.find_spec(COMMANDS[name])
+    source = getattr(spec and spec.loader, "get_source", lambda _: "")(COMMANDS[name])
+    first_line = (ast.get_docstring(ast.parse(source or "")) or "").partition("\n")[0]
+    section, _, summary = first_line.partition(": ")
+    return section, summary[:1].upper() + summary[1:]
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command only when it is asked for, and says in one line what a command failed at."""
+    """A group that imports a command when it is used, and reports a failure in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -118,14 +61,14 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
-        command = getattr(importlib.import_module(module), name)
+        function = cmd_name.replace("-", "_") + ("_" if keyword.iskeyword(cmd_name) else "")
+        command = getattr(importlib.import_module(COMMANDS[cmd_name]), function)
         assert isinstance(command, click.Command)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         for number, argument in enumerate(args, 1):
-            # What the shell handed over as bytes that are no text; neither Postgres nor Redis could be asked for it.
+            # Neither Postgres nor Redis can be asked for bytes that are not text.
             try:
                 argument.encode()
             except UnicodeEncodeError:
@@ -140,11 +83,13 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for title, commands in SECTIONS.items():
+        summaries = {name: summary_of(name) for name in COMMANDS}
+        for title in SECTIONS:
             with formatter.section(title):
-                formatter.write_dl(
-                    [(name, summary) for name, (_, summary) in commands.items()], col_max=14
-                )
+                rows = [
+                    (name, text) for name, (section, text) in summaries.items() if section == title
+                ]
+                formatter.write_dl(rows, col_max=14)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -169,21 +114,22 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="trackrelay")
 @click.pass_context
 def trackrelay(ctx: click.Context) -> None:
-    """Gets people and events to Customer.io: none lost, none twice, in order for each person.
+    """Deliver people and events to Customer.io: none lost, none twice, in order for each person.
 
-    Settings come from the environment: `trackrelay check` says what is missing or wrong. Exit status: 0 done, 1 something
-    is wrong and stderr says what, 2 the command was used wrongly.
+    Settings come from environment variables. `trackrelay check` reports which are missing or wrong.
+
+    Exit status: 0 for success, 1 for a failure that stderr explains, 2 for wrong usage.
     """
     from .common.output import log_to_stderr
 
     log_to_stderr()
-    if ctx.invoked_subcommand not in _SAY_THEMSELVES:
+    if ctx.invoked_subcommand not in _REPORT_SETTINGS:
         for line in unknown_setting_lines(os.environ):
             click.echo(f"trackrelay: {line}", err=True)
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The console script."""
+    """Run the console script."""
     return trackrelay.main(arguments, prog_name="trackrelay")
 
 

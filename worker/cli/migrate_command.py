@@ -1,4 +1,4 @@
-"""``trackrelay migrate``: what Postgres and Redis need, made or brought up to date."""
+"""Set up: create or update the tables in Postgres and the queue in Redis."""
 
 from __future__ import annotations
 
@@ -13,28 +13,35 @@ from trackrelay.worker.queue.shard_migration import Resharder, ReshardError
 from trackrelay.worker.storage import queue_record, schema
 from trackrelay.worker.storage.queries.table_sizes import totals
 
-from .common.command_errors import CommandFailed
+from .common.command_errors import CommandError
+from .common.command_options import confirm, yes_option
 from .common.command_stores import Stores, open_stores
-from .common.humanize import count, listed
+from .common.humanize import count, listed, sentence
 from .common.output import say
 
 
 @click.command()
 @click.option(
-    "--down", metavar="REVISION", help="Take the tables back to REVISION; `base` removes them all."
+    "--down",
+    metavar="REVISION",
+    help="Downgrade the tables to REVISION; `base` removes all of them.",
 )
 @click.option(
     "--adopt",
     is_flag=True,
-    help="If Redis and Postgres know different queues: make the one in Redis this database's. Only if they belong together.",
+    help="Let this database take over the queue in Redis, although it knows another one. "
+    "Only if the two belong together.",
 )
-@click.option("--yes", is_flag=True, help="With --down or --adopt: do not ask.")
+@yes_option
 def migrate(down: str | None, adopt: bool, yes: bool) -> None:
-    """Make the tables in Postgres and the queue in Redis, or bring them up to date. Can be run again at any time."""
+    """Create or update the tables in Postgres and the queue in Redis.
+
+    Can be run again at any time: what is up to date stays as it is.
+    """
     if adopt and down is not None:
-        raise click.UsageError("--adopt and --down exclude each other")
+        raise click.UsageError("--adopt cannot be used together with --down")
     with open_stores() as stores:
-        sa.event.listen(stores.engine, "begin", _take_your_time)
+        sa.event.listen(stores.engine, "begin", _lift_timeout)
         if adopt:
             _adopt(stores, yes)
         if down is None:
@@ -43,8 +50,8 @@ def migrate(down: str | None, adopt: bool, yes: bool) -> None:
             _down(stores, down, yes)
 
 
-def _take_your_time(connection: sa.Connection) -> None:
-    # A migration may rewrite a large table; delivery's bound on a statement's time is not meant for it.
+def _lift_timeout(connection: sa.Connection) -> None:
+    # A migration may rewrite a large table; the limit for delivery's statements is too short.
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
 
@@ -57,8 +64,8 @@ def _up(stores: Stores) -> None:
         stores.settings.shards,
         request_timeout_s=stores.settings.request_timeout.total_seconds(),
     )
-    say(f"Postgres: {_moved(before, _revision(stores.engine))}")
-    say(f"Redis:    {_queue(queue_before, after)}")
+    say(f"Postgres: {_change_of_tables(before, _revision(stores.engine))}")
+    say(f"Redis:    {_change_of_queue(queue_before, after)}")
 
 
 def _adopt(stores: Stores, yes: bool) -> None:
@@ -70,14 +77,15 @@ def _adopt(stores: Stores, yes: bool) -> None:
     if problem is None:
         return
     if not yes:
-        click.echo(f"{problem[:1].upper()}{problem[1:]}.", err=True)
-        click.confirm("Do they belong together?", abort=True, err=True)
+        click.echo(sentence(problem), err=True)
+        confirm("Do the queue and the database belong together?")
     try:
         Resharder(stores.engine, stores.redis, stores.settings, stores.hasher()).adopt()
     except ReshardError as why:
-        raise CommandFailed(f"the queue was not adopted: {why}") from None
+        raise CommandError(f"the queue was not adopted: {why}") from None
     click.echo(
-        f"Adopted:  the queue in Redis, {count(config.shards, 'shard')}, with what waits in Postgres"
+        f"Adopted:  the queue in Redis, {count(config.shards, 'shard')}, "
+        "with the jobs that wait in Postgres"
     )
 
 
@@ -86,56 +94,56 @@ def _revision(engine: sa.Engine) -> str | None:
         return schema.current(connection)
 
 
-def _moved(before: str | None, after: str | None) -> str:
+def _change_of_tables(before: str | None, after: str | None) -> str:
     if before == after and before is not None and not schema.is_known(before):
-        return f"tables are at revision {before}, made by a newer version of trackrelay: left as they are"
+        return f"tables are at revision {before} of a newer trackrelay, and were not changed"
     if before == after:
-        return f"tables are at revision {after} already"
+        return f"tables are already at revision {after}"
     if before is None:
-        return f"tables made, revision {after}"
-    return f"tables brought from revision {before} to {after}"
+        return f"tables created, revision {after}"
+    return f"tables migrated from revision {before} to {after}"
 
 
-def _queue(before: QueueConfig | None, after: QueueConfig) -> str:
+def _change_of_queue(before: QueueConfig | None, after: QueueConfig) -> str:
     about = f"{count(after.shards, 'shard')}, format {after.format}"
-    return f"the queue is set up already: {about}" if before == after else f"queue set up: {about}"
+    return f"the queue is already set up: {about}" if before == after else f"queue set up: {about}"
 
 
 def _down(stores: Stores, revision: str, yes: bool) -> None:
     before = _revision(stores.engine)
     if before is None:
-        raise CommandFailed("the database has no trackrelay tables")
+        raise CommandError("the database has no trackrelay tables")
     _refuse_while_in_use(stores.redis)
     if not yes:
-        say(f"This takes the tables from revision {before} back to {revision}.", err=True)
-        if kept := _at_stake(stores.engine):
-            say(
-                f"They hold {kept}. What the older revision has no place for is lost for good.",
-                err=True,
-            )
-        click.confirm("Go on?", abort=True, err=True)
+        say(f"This downgrades the tables from revision {before} to {revision}.", err=True)
+        if rows := _row_counts(stores.engine):
+            say(f"They hold {rows}. What revision {revision} cannot store is lost.", err=True)
+        confirm("Continue?")
     with stores.engine.connect() as connection:
         try:
             schema.downgrade(connection, revision)
         except schema.UnknownRevisionError as error:
-            raise CommandFailed(str(error)) from None
+            raise CommandError(str(error)) from None
         connection.commit()
-    say(
-        f"Postgres: {_moved(before, _revision(stores.engine)) if revision != 'base' else 'tables removed'}"
+    done = (
+        "tables removed"
+        if revision == "base"
+        else _change_of_tables(before, _revision(stores.engine))
     )
+    say(f"Postgres: {done}")
 
 
 def _refuse_while_in_use(client: redis.Redis) -> None:
-    from .status.redis_snapshot import workers
+    from .status.snapshot_reader import read_workers
 
-    running = [each.hostname for each in workers(client) if each.alive]
+    running = [each.hostname for each in read_workers(client) if each.alive]
     if running:
-        raise CommandFailed(
+        raise CommandError(
             f"{listed(running)} still running on these tables: stop the workers first"
         )
 
 
-def _at_stake(engine: sa.Engine) -> str:
+def _row_counts(engine: sa.Engine) -> str:
     with engine.connect() as connection:
         return listed(
             [count(number, noun) for noun, number in totals(connection).items() if number]

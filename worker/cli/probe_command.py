@@ -1,9 +1,8 @@
-"""``trackrelay probe``: try at once whether delivery is possible again."""
+"""Operate: try at once whether delivery is possible again."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 from typing import Any
 
 import click
@@ -17,27 +16,30 @@ from trackrelay.worker.endpoint_families import DELIVERS, Family
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.telemetry.visible_text import visible
 
+from .common.command_options import no_wait_option
 from .common.command_stores import open_stores
 from .common.humanize import duration
 from .common.output import say, stderr
 
 _POLL_S = 0.1
-#: A probe that has failed moves the next attempt at least so far ahead, seconds.
+#: A failed probe moves the next attempt at least this far into the future.
 _MOVED_S = 0.05
 
 
 @click.command()
-@click.option("--no-wait", is_flag=True, help="Do not wait for what becomes of it.")
+@no_wait_option
 def probe(no_wait: bool) -> None:
     """Try at once whether delivery is possible again.
 
-    While Customer.io has a problem, one job is sent now and then to find out whether it is over. This sends it now, however long
-    an answer asked to wait.
+    While Customer.io has a problem, workers send one job from time to time to see whether it is
+    over. This command sends that job now, even if Customer.io asked to wait longer.
+
+    Waits for the answer. The exit status is 1 if delivery is still not possible.
     """
     with open_stores() as stores:
         breaker = Breaker(stores.redis, probe_s=30)
-        # No shorter than what a probe takes: a connection that hangs ends with its time-out.
-        longest = stores.settings.request_timeout.total_seconds() + 2 * GRACE_S
+        # A probe ends with its timeout at the latest.
+        longest_s = stores.settings.request_timeout.total_seconds() + 2 * GRACE_S
         stopped = probe_now(stores.redis)
         if not stopped:
             say("Nothing to try: delivery is not stopped.")
@@ -48,41 +50,34 @@ def probe(no_wait: bool) -> None:
         if no_wait:
             say(f"The next attempt is due now: {', '.join(_name(family) for family in stopped)}.")
             return
-        failed = [
-            family
-            for family in stopped
-            if not _report(stores.redis, breaker, family, stopped, longest)
-        ]
-    if failed:
+        results = [_wait(stores.redis, breaker, family, longest_s) for family in stopped]
+    if not all(results):
         raise SystemExit(1)
 
 
-def _report(
-    client: redis.Redis,
-    breaker: Breaker,
-    family: Family | None,
-    stopped: Collection[Family | None],
-    longest: float,
-) -> bool:
-    until = time.monotonic() + longest
+def _wait(client: redis.Redis, breaker: Breaker, family: Family | None, longest_s: float) -> bool:
+    """Print the result of the attempt, and return whether delivery is possible."""
+    until = time.monotonic() + longest_s
     with stderr().status(f"Waiting for an attempt: {_name(family)} …"):
         while time.monotonic() < until:
-            breakers = breaker.read_states(may_probe=None)
-            breaker_state = breakers.shared if family is None else breakers.families[family]
-            if breaker_state.phase == "closed":
-                say(f"{_name(family)}: delivery goes on.")
+            states = breaker.read_states(may_probe=None)
+            state = states.shared if family is None else states.families[family]
+            if state.phase == "closed":
+                say(f"{_name(family)}: delivery resumed.")
                 return True
-            if breaker_state.wait_s > _MOVED_S:
+            if state.wait_s > _MOVED_S:
                 key = f"{PREFIX}breaker:{family}" if family else f"{PREFIX}breaker"
-                said: Any = client.hget(key, "message") or b""
-                message = visible(said.decode(errors="replace"))
+                answer: Any = client.hget(key, "message") or b""
+                message = visible(answer.decode(errors="replace"))
                 say(
-                    f"{_name(family)}: still {breaker_state.phase}: {message}; next attempt in {duration(breaker_state.wait_s)}"
+                    f"{_name(family)}: still {state.phase}: {message}; "
+                    f"next attempt in {duration(state.wait_s)}"
                 )
                 return False
             time.sleep(_POLL_S)
     say(
-        f"{_name(family)}: nobody tried within {duration(longest)}: no worker runs, or no job waits for it; the next job is the attempt."
+        f"{_name(family)}: no worker tried within {duration(longest_s)}: no worker runs, or no job "
+        "waits for it. The next job is the attempt."
     )
     return False
 

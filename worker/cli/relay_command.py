@@ -1,4 +1,4 @@
-"""``trackrelay relay``: the relay beside an application, where no worker has its database."""
+"""Run: move jobs from an application's outbox into the queue."""
 
 from __future__ import annotations
 
@@ -12,34 +12,39 @@ import click
 from trackrelay.worker.relay.relay_loop import Loop, make_loop
 from trackrelay.worker.relay.relay_queue import LEASE_MS
 
-from .common.command_errors import CommandFailed
+from .common.command_errors import CommandError
 from .common.command_stores import Stores, open_stores
 from .common.humanize import count
 from .common.output import say
 
-#: How long --once waits for another relay to let go of the outbox.
+#: How long --once waits until another relay releases the outbox.
 ONCE_WAIT_S = LEASE_MS / 1000 + 1
 
 
 @click.command()
 @click.option(
-    "--once", is_flag=True, help="Relay what is committed now, let go of what has arrived, and end."
+    "--once",
+    is_flag=True,
+    help="Relay the jobs that are committed now, delete those that have arrived, and exit.",
 )
 def relay(once: bool) -> None:
-    """Take the rows of TRACKRELAY_OUTBOX_URL on into the queue, within a second of their commit, until stopped.
+    """Move jobs from the outbox that TRACKRELAY_OUTBOX_URL names into the queue, until stopped.
 
-    Workers with TRACKRELAY_OUTBOX_URL do the same. Any number may run: one works at a time, the others stand by.
+    A job is moved within a second of its commit. Workers with TRACKRELAY_OUTBOX_URL do the same:
+    run this command where no worker can reach the application's database.
+
+    Several relays can run at the same time: one works, the others stand by.
     """
     with open_stores() as stores:
         url = stores.settings.outbox_url.get_secret_value()
         if not url:
-            raise CommandFailed("TRACKRELAY_OUTBOX_URL is not set")
+            raise CommandError("TRACKRELAY_OUTBOX_URL is not set")
         from trackrelay.worker.relay.sql_outbox_rows import SqlRows
 
         if stores.outbox is not None:
             stores.outbox.check_file()
             if once:
-                stores.outbox.waiting(None)  # says what is wrong, and where
+                stores.outbox.waiting(None)  # reports what is wrong with the outbox
         stop = threading.Event()
         loop = make_loop(SqlRows(url), stores.settings, stores.redis, stores.engine, stop)
         if once:
@@ -65,10 +70,7 @@ def _once(loop: Loop) -> None:
     give_up = time.monotonic() + ONCE_WAIT_S
     while not loop.take():
         if time.monotonic() > give_up:
-            say(
-                "trackrelay: another relay is at work on this outbox, and relays what is committed",
-                err=True,
-            )
+            say("trackrelay: another relay works on this outbox and relays its jobs", err=True)
             return
         time.sleep(0.2)
     try:
@@ -76,9 +78,10 @@ def _once(loop: Loop) -> None:
             pass
     finally:
         loop.give_up()
-    if loop.done.trouble:
-        raise CommandFailed("\n".join(dict.fromkeys(loop.done.trouble.values())))
     done = loop.done
+    if done.trouble:
+        raise CommandError("\n".join(dict.fromkeys(done.trouble.values())))
     say(
-        f"{count(done.relayed, 'job')} relayed; {count(done.confirmed, 'earlier one')} arrived and let go"
+        f"{count(done.relayed, 'job')} relayed; "
+        f"{count(done.confirmed, 'earlier job')} arrived and deleted from the outbox"
     )

@@ -1,4 +1,4 @@
-"""``trackrelay reshard``."""
+"""Operate: change the queue's number of shards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from trackrelay.worker.queue.queue_config import QueueConfig
 from trackrelay.worker.queue.shard_migration import Resharder, ReshardError
 from trackrelay.worker.settings import Settings
 
-from .common.command_errors import CommandFailed
+from .common.command_errors import CommandError
+from .common.command_options import confirm, yes_option
 from .common.command_stores import Stores, open_stores
 from .common.humanize import count, duration
 from .common.output import say, stderr
@@ -20,21 +21,31 @@ from .common.output import say, stderr
 
 @click.command()
 @click.argument("shards", type=click.IntRange(1, 1024))
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 def reshard(shards: int, yes: bool) -> None:
-    """Change the queue's number of SHARDS while applications go on enqueueing.
+    """Change the queue's number of SHARDS while applications keep enqueueing.
 
-    Each shard is delivered by one worker process at a time, so more shards let more workers help. What waits is moved, in
-    order for each person; callers wait for a moment at the most. Applications and workers that set TRACKRELAY_SHARDS refuse
-    to work with another number: leave it out first, everywhere. Interrupted, it is completed by running it again.
+    One worker process at a time delivers a shard, so more shards let more workers help. Waiting
+    jobs are moved in order for each person. Callers wait for a moment at most.
+
+    Applications and workers that set TRACKRELAY_SHARDS refuse to work with another number: remove
+    the setting everywhere first. After an interruption, run the command again to complete it.
     """
     with open_stores() as stores:
         before = queue_config.check_queue(stores.redis, None)
         _refuse_setting(stores.settings, shards)
         if before.shards == shards and not stores.redis.exists(MOVING):
-            say(f"The queue has {count(shards, 'shard')} already.")
+            say(f"The queue already has {count(shards, 'shard')}.")
             return
-        _ask(before, shards, yes)
+        if not yes:
+            say(
+                f"The queue has {count(before.shards, 'shard')}; it will have {shards}. "
+                "Delivery pauses while waiting jobs are moved.\n"
+                "Applications that set TRACKRELAY_SHARDS will refuse to enqueue: "
+                "remove it everywhere first.",
+                err=True,
+            )
+            confirm("Continue?")
         started = time.monotonic()
         after = _reshard(stores, shards)
         took = duration(time.monotonic() - started)
@@ -43,21 +54,11 @@ def reshard(shards: int, yes: bool) -> None:
 
 def _refuse_setting(configured: Settings, shards: int) -> None:
     if configured.shards is not None and configured.shards != shards:
-        raise CommandFailed(
-            f"TRACKRELAY_SHARDS is {configured.shards} here: whoever has it set refuses to work with {shards} shards. Leave "
-            "it out (or correct it) here and wherever applications and workers run, then reshard"
+        raise CommandError(
+            f"TRACKRELAY_SHARDS is {configured.shards} here, and refuses a queue with {shards} "
+            "shards. Remove it (or correct it) here and wherever applications and workers run, "
+            "then reshard"
         )
-
-
-def _ask(before: QueueConfig, shards: int, yes: bool) -> None:
-    if yes:
-        return
-    say(
-        f"The queue has {count(before.shards, 'shard')}; it will have {shards}. Delivery pauses while what waits is moved.\n"
-        "Applications that set TRACKRELAY_SHARDS will refuse to enqueue: is it left out everywhere?",
-        err=True,
-    )
-    click.confirm("Go on?", abort=True, err=True)
 
 
 def _reshard(stores: Stores, shards: int) -> QueueConfig:
@@ -74,8 +75,8 @@ def _reshard(stores: Stores, shards: int) -> QueueConfig:
                 stores.engine, stores.redis, stores.settings, stores.hasher(), report
             ).run(shards)
         except ReshardError as why:
-            raise CommandFailed(f"the number of shards was not changed: {why}") from None
+            raise CommandError(f"the number of shards was not changed: {why}") from None
         except KeyboardInterrupt:
-            raise CommandFailed(
-                "interrupted; run it again: what was begun is completed, or begun anew"
+            raise CommandError(
+                "interrupted: run the command again to complete the change"
             ) from None

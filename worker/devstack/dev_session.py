@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from trackrelay.worker.cli.common.command_errors import CommandFailed
+from trackrelay.worker.cli.common.command_errors import CommandError
 from trackrelay.worker.cli.common.output import stdout
 
 from .merged_output import Merged
@@ -27,7 +27,7 @@ def run(folder: Path) -> None:
     """Run the stack with its data in ``folder`` until somebody stops it.
 
     Raises:
-        CommandFailed: a part of it did not start, or ended by itself; whatever ran is stopped.
+        CommandError: a part of it did not start, or ended by itself; whatever ran is stopped.
     """
     console = stdout()
     _prepare(folder)
@@ -39,7 +39,7 @@ def run(folder: Path) -> None:
             _introduce(console, stack, folder)
             _watch(stack)
         except ServerError as error:
-            raise CommandFailed(str(error)) from None
+            raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             console.print("\nStopping. The worker finishes what it has under way.")
         finally:
@@ -54,7 +54,7 @@ def _prepare(folder: Path) -> None:
         # Nobody's repository wants this.
         (folder / ".gitignore").write_text("*\n")
     except OSError as error:
-        raise CommandFailed(
+        raise CommandError(
             f"{folder} cannot be used: {error.strerror}; choose another with --data"
         ) from None
 
@@ -72,7 +72,7 @@ def _whereabouts(stack: Stack, folder: Path) -> str:
 def _watch(stack: Stack) -> NoReturn:
     while (dead := stack.dead()) is None:
         time.sleep(LOOK_S)
-    raise CommandFailed(f"{dead} ended by itself")
+    raise CommandError(f"{dead} ended by itself")
 
 
 def _introduce(console: Console, stack: Stack, folder: Path) -> None:

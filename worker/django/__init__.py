@@ -1,4 +1,5 @@
-"""trackrelay's operators at home in Django: ``manage.py trackrelay …``, and dead letters and backlog in the admin.
+"""``manage.py trackrelay …``, and dead letters and the backlog in Django's admin.
 
-Put ``"trackrelay.worker.django"`` into ``INSTALLED_APPS`` beside ``"trackrelay.django"``. Nothing here starts Celery.
+Add ``"trackrelay.worker.django"`` to ``INSTALLED_APPS``, beside ``"trackrelay.django"``. It does not
+start Celery.
 """

@@ -1,4 +1,4 @@
-"""What operators do, done by the parts that the command line has: the same checks, the same refusals, the same history."""
+"""Actions of the admin, with the command line's code: the same checks, refusals and history."""
 
 from __future__ import annotations
 
@@ -22,52 +22,52 @@ from trackrelay.worker.storage.dead_letter_queries import DeadLetter, Filters
 from trackrelay.worker.storage.shards import ShardMissingError
 
 
-class CannotAct(Exception):
-    """Redis, Postgres or a setting stands in the way; the message says which, and what to do."""
+class ActionError(Exception):
+    """Redis, Postgres or a setting is wrong; the message says what, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Operators:
-    """What a member of staff can do. Made by :func:`acting`."""
+class Actions:
+    """What a member of staff can do with dead letters. Made by :func:`actions_of`."""
 
     stores: Stores
     replayer: Replayer
 
     def order(self, ids: Sequence[str]) -> list[str]:
-        """Those of ``ids`` that exist, in the order they were enqueued: the order to replay them in."""
+        """Return those of ``ids`` that exist, in the order in which to replay them."""
         with self.stores.engine.connect() as connection:
             return dead_letter_queries.ids(connection, Filters(ids=tuple(ids))) if ids else []
 
     def letter(self, id: str) -> DeadLetter | None:
-        """One dead letter."""
+        """Return one dead letter; None if there is none with this id."""
         with self.stores.engine.connect() as connection:
             return next(iter(dead_letter_queries.load(connection, [id])), None)
 
     def letters(self, ids: Sequence[str]) -> Iterator[DeadLetter]:
-        """Dead letters, some at a time."""
+        """Yield dead letters; reads some at a time."""
         with self.stores.engine.connect() as connection:
             for start in range(0, len(ids), 500):
                 yield from dead_letter_queries.load(connection, ids[start : start + 500])
 
     def plan(self, ids: Sequence[str], wanted: Wanted) -> Tally:
-        """What a replay would do."""
-        return _added(self.replayer.plan(ids, wanted))
+        """Return what a replay would do."""
+        return _add_up(self.replayer.plan(ids, wanted))
 
     def replay(self, ids: Sequence[str], wanted: Wanted) -> Tally:
-        """Replay."""
-        return _added(self.replayer.replay(ids, wanted))
+        """Replay dead letters."""
+        return _add_up(self.replayer.replay(ids, wanted))
 
     def discard(self, ids: Sequence[str]) -> list[str]:
-        """Discard those that are open; returns their ids."""
+        """Discard the open ones, and return their ids."""
         return [id for chunk in self.replayer.discard(ids) for id in chunk]
 
     def stored_keys(self, keys: Sequence[str]) -> list[str]:
-        """Keys as the tables have them."""
+        """Return keys in the form that the tables have."""
         hasher = self.stores.hasher()
         return [hasher.stored(key) for key in keys]
 
 
-def _added(outcomes: Any) -> Tally:
+def _add_up(outcomes: Any) -> Tally:
     tally = Tally()
     for outcome in outcomes:
         tally.add(outcome)
@@ -75,11 +75,11 @@ def _added(outcomes: Any) -> Tally:
 
 
 @contextmanager
-def acting(user: Any, note: str = "") -> Iterator[Operators]:
-    """Act in the name of ``user``, which goes into each letter's history, with ``note``.
+def actions_of(user: Any, note: str = "") -> Iterator[Actions]:
+    """Yield the actions of ``user``, who goes into each history, with ``note``.
 
     Raises:
-        CannotAct: what is inside could not be done.
+        ActionError: Redis, Postgres or a setting is wrong.
     """
     try:
         with open_stores() as stores:
@@ -92,7 +92,7 @@ def acting(user: Any, note: str = "") -> Iterator[Operators]:
                 who=f"{user.get_username()} (admin)",
                 note=note or None,
             )
-            yield Operators(stores, replayer)
+            yield Actions(stores, replayer)
     except (
         SQLAlchemyError,
         sa.exc.NoSuchModuleError,
@@ -100,6 +100,6 @@ def acting(user: Any, note: str = "") -> Iterator[Operators]:
         QueueConfigError,
         ShardMissingError,
     ) as error:
-        raise CannotAct(explain(error) or str(error)) from None
+        raise ActionError(explain(error) or str(error)) from None
     except TrackRelayError as error:
-        raise CannotAct(str(error)) from None
+        raise ActionError(str(error)) from None

@@ -1,4 +1,4 @@
-"""Dead letters and backlog in the admin."""
+"""Registers dead letters and the backlog; the admin of the backlog."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from django.contrib import admin
 from . import html_render
 from .dead_letters_admin import DeadLetterAdmin
 from .models import DeadLetter, Waiting
-from .read_only_admin import ReadingAdmin
+from .read_only_admin import ReadOnlyAdmin
 
 _FIRST_ROW = """NOT EXISTS (
     SELECT 1 FROM trackrelay_backlog other
     WHERE other.job_id = trackrelay_backlog.job_id AND other.key < trackrelay_backlog.key)"""
 
 
-class WaitingAdmin(ReadingAdmin):
-    """Jobs that wait."""
+class WaitingAdmin(ReadOnlyAdmin):
+    """Jobs in the backlog."""
 
     ordering = ("shard", "lane", "position")
     list_display = (
@@ -50,12 +50,12 @@ class WaitingAdmin(ReadingAdmin):
     def shown_since(self, job: Waiting) -> str:
         return html_render.day(job.since)
 
-    @admin.display(description="due", ordering="due_at", empty_value="after another")
+    @admin.display(description="due", ordering="due_at", empty_value="after an earlier job")
     def shown_due(self, job: Waiting) -> str | None:
         return html_render.day(job.due_at) if job.due_at else None
 
     def get_queryset(self, request: Any) -> Any:
-        # A job has a row for each key, one of which may not be there yet: one of them stands for it.
+        # A job has a row for each of its keys; the list shows the first one that exists.
         return super().get_queryset(request).extra(where=[_FIRST_ROW])
 
 

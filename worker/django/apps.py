@@ -1,4 +1,4 @@
-"""The application ``trackrelay_ops``."""
+"""The Django application ``trackrelay_ops``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.util
 from django.apps import AppConfig
 from django.core.exceptions import ImproperlyConfigured
 
-#: What the admin and the command line need first.
+#: Packages that the admin and the command line need.
 _NEEDED = ("sqlalchemy", "psycopg", "structlog")
 
 
@@ -21,7 +21,7 @@ class TrackRelayOpsConfig(AppConfig):
     def __init__(self, app_name: str, app_module: object) -> None:
         if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
             raise ImproperlyConfigured(
-                f"trackrelay.worker.django needs {', '.join(missing)}: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run "
-                "workers too"
+                f"trackrelay.worker.django needs {', '.join(missing)}: "
+                "pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run workers too"
             )
         super().__init__(app_name, app_module)

@@ -1,4 +1,4 @@
-"""Dead letters in the admin: found, read, repaired, replayed, discarded, exported."""
+"""The admin of dead letters: find, read, repair, replay, discard and export them."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from django.urls import path, reverse
 
 from trackrelay.django.django_settings import django_settings
 from trackrelay.worker.cli.common.humanize import count
-from trackrelay.worker.cli.dead_letters.dead_letter_render import campaigns
-from trackrelay.worker.cli.dead_letters.export import line
+from trackrelay.worker.cli.dead_letters.letter_export import export_line
+from trackrelay.worker.cli.dead_letters.letter_render import campaigns
 from trackrelay.worker.dead_letters.eligibility import Refused, Wanted
 from trackrelay.worker.storage.dead_letter_queries import State
 
 from . import html_render
-from .actions import CannotAct, Operators, acting
+from .actions import ActionError, Actions, actions_of
 from .forms import ConfirmForm, RepairForm, in_the_admin
 from .models import DeadLetter
-from .read_only_admin import ReadingAdmin, is_id
+from .read_only_admin import ReadOnlyAdmin, is_id
 
-#: More at once are for the command line, which says how far it is.
-MOST = 5_000
-#: Refusals that are shown one by one.
-LISTED = 20
+#: Dead letters in one action; the command line takes more, and shows its progress.
+MAX_SELECTED = 5_000
+#: Refusals that are listed one by one.
+MAX_LISTED = 20
 REPLAYABLE: frozenset[State] = frozenset({"open", "discarded"})
 
 
 class StateFilter(admin.SimpleListFilter):
-    """By state; those that want something done come first."""
+    """Filters by state; by default only open dead letters."""
 
     title = "state"
     parameter_name = "state"
@@ -54,8 +54,8 @@ class StateFilter(admin.SimpleListFilter):
         return queryset if self.value() == "all" else queryset.filter(state=self.value() or "open")
 
 
-class DeadLetterAdmin(ReadingAdmin):
-    """Jobs that will never succeed as they are."""
+class DeadLetterAdmin(ReadOnlyAdmin):
+    """Jobs that cannot succeed unless something is changed."""
 
     ordering = ("-died_at", "-job_id")
     list_display = ("job_id", "shown_subject", "why", "shown_died", "shown_state")
@@ -72,7 +72,7 @@ class DeadLetterAdmin(ReadingAdmin):
                 )
             },
         ),
-        ("What was said", {"fields": ("reason", "error", "field", ("status", "attempts"))}),
+        ("Error", {"fields": ("reason", "error", "field", ("status", "attempts"))}),
         ("Document", {"fields": ("shown_document",)}),
         (
             "History, oldest first",
@@ -83,10 +83,10 @@ class DeadLetterAdmin(ReadingAdmin):
     actions = ("replay", "discard", "export")
     change_form_template = "admin/trackrelay_ops/deadletter/change_form.html"
 
-    # -- who may
+    # -- permissions
 
-    def _may(self, request: Any, what: str) -> bool:
-        codename = get_permission_codename(what, self.opts)
+    def _may(self, request: Any, action: str) -> bool:
+        codename = get_permission_codename(action, self.opts)
         return bool(request.user.has_perm(f"{self.opts.app_label}.{codename}"))
 
     def has_replay_permission(self, request: Any) -> bool:
@@ -99,11 +99,11 @@ class DeadLetterAdmin(ReadingAdmin):
         return self._may(request, "export")
 
     def has_repair_permission(self, request: Any) -> bool:
-        """A repaired letter is replayed: it takes both."""
+        """Return whether the user may repair and replay: a repair includes a replay."""
         return self._may(request, "repair") and self._may(request, "replay")
 
     def _demand(self, request: Any, what: str) -> None:
-        # Each of these pages shows what is in a letter, or why it died.
+        # Each of these pages shows data of a dead letter.
         may_act = getattr(self, f"has_{what}_permission")(request)
         if not (may_act and self.has_view_permission(request)):
             raise PermissionDenied
@@ -124,7 +124,7 @@ class DeadLetterAdmin(ReadingAdmin):
     def get_queryset(self, request: Any) -> Any:
         queryset = super().get_queryset(request)
         match = request.resolver_match
-        # Documents are large, and a list does not show them.
+        # Documents are large, and the list does not show them.
         if match and match.url_name and match.url_name.endswith("_changelist"):
             return queryset.defer("body", "raw", "history")
         return queryset
@@ -132,7 +132,7 @@ class DeadLetterAdmin(ReadingAdmin):
     def render_change_form(
         self, request: Any, context: Any, *args: Any, obj: Any = None, **kwargs: Any
     ) -> Any:
-        """Add what this member of staff may do with the letter."""
+        """Add what this user may do with the dead letter."""
         for what in ("replay", "repair", "discard"):
             context[f"may_{what}"] = getattr(self, f"has_{what}_permission")(request)
         state = getattr(obj, "state", None)
@@ -165,8 +165,8 @@ class DeadLetterAdmin(ReadingAdmin):
     def export(self, request: Any, queryset: Any) -> Any:
         ids = list(queryset.order_by("enqueued_at", "job_id").values_list("job_id", flat=True))
         try:
-            lines = _begun(_exported(request.user, ids))
-        except CannotAct as why:
+            lines = _started(_exported(request.user, ids))
+        except ActionError as why:
             self.message_user(request, f"Nothing was exported: {why}", messages.ERROR)
             return redirect(self._list())
         self._log(request, ids, "Exported.")
@@ -175,22 +175,24 @@ class DeadLetterAdmin(ReadingAdmin):
 
     def _ids(self, request: Any, queryset: Any) -> list[str]:
         ids = list(
-            queryset.order_by("enqueued_at", "job_id").values_list("job_id", flat=True)[: MOST + 1]
+            queryset.order_by("enqueued_at", "job_id").values_list("job_id", flat=True)[
+                : MAX_SELECTED + 1
+            ]
         )
-        if len(ids) > MOST:
-            text = f"Only the {MOST:,} oldest: more at once are for the command line, which says how far it is."
+        if len(ids) > MAX_SELECTED:
+            text = f"Only the oldest {MAX_SELECTED:,} are selected. The command line takes more at once."
             self.message_user(request, text, messages.WARNING)
-        return ids[:MOST]
+        return ids[:MAX_SELECTED]
 
-    # -- replaying and discarding
+    # -- replay and discard
 
     def replay_view(self, request: Any) -> Any:
-        """Say what a replay would do, and do it."""
+        """Show what a replay would do; replay after the confirmation."""
         self._demand(request, "replay")
         return self._act(request, "replay")
 
     def discard_view(self, request: Any) -> Any:
-        """Ask, and discard."""
+        """Discard after the confirmation."""
         self._demand(request, "discard")
         return self._act(request, "discard")
 
@@ -202,12 +204,12 @@ class DeadLetterAdmin(ReadingAdmin):
         if request.method != "POST":
             return self._confirm(request, what, ids)
         try:
-            with acting(request.user, form.cleaned_data["note"]) as operators:
+            with actions_of(request.user, form.cleaned_data["note"]) as actions:
                 if what == "replay":
-                    self._replay(request, operators, ids, form.wanted(REPLAYABLE))
+                    self._replay(request, actions, ids, form.wanted(REPLAYABLE))
                 else:
-                    self._discard(request, operators, ids)
-        except CannotAct as why:
+                    self._discard(request, actions, ids)
+        except ActionError as why:
             self.message_user(request, f"Nothing was done: {why}", messages.ERROR)
         return redirect(self._list() if len(ids) != 1 else self._letter(ids[0]))
 
@@ -215,13 +217,13 @@ class DeadLetterAdmin(ReadingAdmin):
         if not ids:
             return redirect(self._list())
         try:
-            with acting(request.user) as operators:
+            with actions_of(request.user) as actions:
                 plan = (
-                    operators.plan(operators.order(ids), Wanted(states=REPLAYABLE))
+                    actions.plan(actions.order(ids), Wanted(states=REPLAYABLE))
                     if what == "replay"
                     else None
                 )
-        except CannotAct as why:
+        except ActionError as why:
             self.message_user(request, str(why), messages.ERROR)
             return redirect(self._list())
         context = {
@@ -235,73 +237,75 @@ class DeadLetterAdmin(ReadingAdmin):
             "plan": plan,
             "by_operation": plan.by_operation.most_common() if plan else (),
             "campaigns": campaigns(plan.younger_events, plan.older_events) if plan else "",
-            "refused": [replace(each, why=in_the_admin(each.why)) for each in plan.refused[:LISTED]]
+            "refused": [
+                replace(each, why=in_the_admin(each.why)) for each in plan.refused[:MAX_LISTED]
+            ]
             if plan
             else (),
-            "more_refused": max(0, len(plan.refused) - LISTED) if plan else 0,
+            "more_refused": max(0, len(plan.refused) - MAX_LISTED) if plan else 0,
             "can_be_overridden": any(each.kind == "newer" for each in plan.refused)
             if plan
             else False,
         }
         return TemplateResponse(request, "admin/trackrelay_ops/deadletter/confirm.html", context)
 
-    def _replay(self, request: Any, operators: Operators, ids: list[str], wanted: Wanted) -> None:
-        ids = operators.order(ids)
-        done = operators.replay(ids, wanted)
+    def _replay(self, request: Any, actions: Actions, ids: list[str], wanted: Wanted) -> None:
+        ids = actions.order(ids)
+        done = actions.replay(ids, wanted)
         refused = {each.id for each in done.refused}
         self._log(request, [id for id in ids if id not in refused], "Replayed.")
         if done.replayed:
             self.message_user(
                 request,
-                f"{count(done.replayed, 'dead letter')} on the way again.",
+                f"{count(done.replayed, 'dead letter')} replayed.",
                 messages.SUCCESS,
             )
-        self._say_refused(request, done.refused)
+        self._report_refused(request, done.refused)
 
-    def _say_refused(self, request: Any, refused: list[Refused]) -> None:
-        for each in refused[:LISTED]:
+    def _report_refused(self, request: Any, refused: list[Refused]) -> None:
+        for each in refused[:MAX_LISTED]:
             self.message_user(
                 request, f"{each.id} was not replayed: {in_the_admin(each.why)}", messages.ERROR
             )
-        if len(refused) > LISTED:
+        if len(refused) > MAX_LISTED:
             self.message_user(
-                request, f"… and {len(refused) - LISTED:,} more were not.", messages.ERROR
+                request,
+                f"… and {len(refused) - MAX_LISTED:,} more were not replayed.",
+                messages.ERROR,
             )
 
-    def _discard(self, request: Any, operators: Operators, ids: list[str]) -> None:
-        discarded = operators.discard(ids)
+    def _discard(self, request: Any, actions: Actions, ids: list[str]) -> None:
+        discarded = actions.discard(ids)
         self._log(request, discarded, "Discarded.")
         left = len(ids) - len(discarded)
         text = f"{count(len(discarded), 'dead letter')} discarded; their rows stay."
         level = messages.WARNING if left else messages.SUCCESS
         self.message_user(
-            request, text + (f" {left:,} not open, left as they are." if left else ""), level
+            request, text + (f" {left:,} not discarded: they are not open." if left else ""), level
         )
 
-    # -- repairing
+    # -- repair
 
     def repair_view(self, request: Any, id: str) -> Any:
-        """Change a dead letter's document, see what the checks say of it, and replay it."""
+        """Change the document of a dead letter, check it, and replay it."""
         self._demand(request, "repair")
         id = unquote(id)
         if not is_id(id):
-            raise Http404("there is no dead letter with such an id")
+            raise Http404("no dead letter can have this id")
         try:
-            with acting(request.user, request.POST.get("note", "")) as operators:
-                letter = operators.letter(id)
+            with actions_of(request.user, request.POST.get("note", "")) as actions:
+                letter = actions.letter(id)
                 if letter is None:
                     raise Http404(f"there is no dead letter {id}")
                 form = RepairForm(letter, request.POST or None)
-                if request.method == "POST" and form.check(operators) and "replay" in request.POST:
-                    done = operators.replay([id], form.wanted(REPLAYABLE))
+                if request.method == "POST" and form.check(actions) and "replay" in request.POST:
+                    done = actions.replay([id], form.wanted(REPLAYABLE))
                     if not done.refused:
                         self._log(request, [id], "Repaired and replayed.")
-                        self.message_user(
-                            request, "Repaired, and on the way again.", messages.SUCCESS
-                        )
+                        self.message_user(request, "Repaired and replayed.", messages.SUCCESS)
                         return redirect(self._letter(id))
                     form.refuse(done.refused[0])
-        except CannotAct as why:
+        except ActionError as why:
             self.message_user(request, f"Nothing was done: {why}", messages.ERROR)
             return redirect(self._letter(id))
         context = {
@@ -340,17 +344,17 @@ class DeadLetterAdmin(ReadingAdmin):
 
 
 def _exported(user: Any, ids: list[str]) -> Iterator[str]:
-    with acting(user) as operators:
-        for number, letter in enumerate(operators.letters(ids), 1):
-            yield json.dumps(line(number, letter), ensure_ascii=False) + "\n"
+    with actions_of(user) as actions:
+        for number, letter in enumerate(actions.letters(ids), 1):
+            yield json.dumps(export_line(number, letter), ensure_ascii=False) + "\n"
 
 
-def _begun(lines: Iterator[str]) -> Iterator[str]:
-    # What stands in the way is found at the first line: while a page can still say so.
+def _started(lines: Iterator[str]) -> Iterator[str]:
+    # Read the first line now, while a page can still report an error.
     first = next(lines, "")
 
-    def all_of_them() -> Iterator[str]:
+    def rest() -> Iterator[str]:
         yield first
         yield from lines
 
-    return all_of_them()
+    return rest()

@@ -1,4 +1,4 @@
-"""The admin's forms: confirming, and repairing a document."""
+"""Forms of the admin: to confirm an action, and to repair a document."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 from django import forms
 
 from trackrelay.operations.json_values import NotJsonError, decode_json
-from trackrelay.worker.cli.dead_letters.dead_letter_render import document_of
-from trackrelay.worker.cli.dead_letters.editor import TEMPLATE
+from trackrelay.worker.cli.dead_letters.letter_replay import TEMPLATE
 from trackrelay.worker.dead_letters.eligibility import Refused, Wanted
 from trackrelay.worker.dead_letters.patch import Patch, changes
 from trackrelay.worker.storage.dead_letter_queries import DeadLetter, State
 
-from .actions import Operators
+from .actions import Actions
 from .read_only_admin import is_id
 
-#: What the command line calls what the forms have.
-_WORDS = {
-    "--even-if-newer replays it all the same": "“Even if something newer was delivered” replays it all the same",
-    "supply its document with --edit": "repair it: write down its document",
-    "--state discarded replays it": "it can be replayed all the same",
+#: Options of the command line in refusals, and what the admin calls them.
+_PHRASES = {
+    "--even-if-newer replays it all the same": "“Even if something newer was delivered” "
+    "replays it anyway",
+    "supply its document with --edit": "repair it: write its document",
+    "--state discarded replays it": "it can be replayed anyway",
 }
 
 
 def in_the_admin(why: str) -> str:
-    """A refusal, without the options of the command line in it."""
-    for words, ours in _WORDS.items():
-        why = why.replace(words, ours)
+    """Return a refusal in the admin's words, without options of the command line."""
+    for option, ours in _PHRASES.items():
+        why = why.replace(option, ours)
     return why
 
 
@@ -36,13 +36,13 @@ class _ActingForm(forms.Form):
     note = forms.CharField(
         required=False,
         max_length=500,
-        help_text="Why: kept in each one's history.",
+        help_text="Why you do this; kept in the history of each dead letter.",
         widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
     even_if_newer = forms.BooleanField(
         required=False,
         label="Even if something newer was delivered",
-        help_text="A later job of the same person or object was delivered meanwhile: this one would undo it.",
+        help_text="A later job of the same person or object was delivered. This replay can undo it.",
     )
 
     def _even_if_newer(self) -> bool:
@@ -50,7 +50,7 @@ class _ActingForm(forms.Form):
 
 
 class ConfirmForm(_ActingForm):
-    """Which dead letters, and why."""
+    """Which dead letters to act on, and why."""
 
     ids = forms.CharField(widget=forms.HiddenInput)
 
@@ -58,15 +58,15 @@ class ConfirmForm(_ActingForm):
         return [id for id in self.cleaned_data["ids"].split(",") if is_id(id)]
 
     def wanted(self, states: frozenset[State]) -> Wanted:
-        """How they are to be replayed."""
+        """Return how to replay them."""
         return Wanted(even_if_newer=self._even_if_newer(), states=states)
 
 
 class RepairForm(_ActingForm):
-    """A dead letter's document, to be changed.
+    """The document of a dead letter, to be changed.
 
     Args:
-        letter: whose document it is.
+        letter: the dead letter.
         data: what was posted.
     """
 
@@ -83,13 +83,13 @@ class RepairForm(_ActingForm):
     field_order = ("document", "note", "even_if_newer")
 
     def __init__(self, letter: DeadLetter, data: Any = None) -> None:
-        self._before = document_of(letter)
+        self._before = letter.document
         text = json.dumps(
             TEMPLATE if self._before is None else self._before, indent=2, ensure_ascii=False
         )
         super().__init__(data, initial={"document": text})
         self._letter = letter
-        #: What the repair would change; known once it was checked.
+        #: What the repair would change; known after the check.
         self.changes: list[dict[str, Any]] = []
 
     def clean_document(self) -> dict[str, Any]:
@@ -101,28 +101,28 @@ class RepairForm(_ActingForm):
             raise forms.ValidationError("The document must be a JSON object: {…}")
         if document == self._before:
             raise forms.ValidationError(
-                "Nothing was changed. To send it as it is, replay it without a repair."
+                "Nothing was changed. To send it unchanged, replay it without a repair."
             )
         return document
 
-    def check(self, operators: Operators) -> bool:
-        """Whether it could be replayed like that; what is in the way becomes the form's errors."""
+    def check(self, actions: Actions) -> bool:
+        """Return whether it could be replayed; refusals become errors of the form."""
         if not self.is_valid():
             return False
         self.changes = list(changes(self._before or {}, self.cleaned_data["document"]))
-        plan = operators.plan([self._letter.id], self.wanted(frozenset({"open", "discarded"})))
+        plan = actions.plan([self._letter.id], self.wanted(frozenset({"open", "discarded"})))
         for each in plan.refused:
             self.refuse(each)
         return not plan.refused
 
     def refuse(self, refused: Refused) -> None:
-        """Say why it is not replayed, where it can be changed."""
+        """Add a refusal as an error of the field that can be changed."""
         self.add_error(
             "document" if refused.kind in ("invalid", "repair", "keys") else None,
             in_the_admin(refused.why),
         )
 
     def wanted(self, states: frozenset[State]) -> Wanted:
-        """How it is to be replayed."""
+        """Return how to replay it."""
         repair = Patch(document=self.cleaned_data["document"])
         return Wanted(repair=repair, even_if_newer=self._even_if_newer(), states=states)

@@ -1,4 +1,4 @@
-"""Jobs as HTML: documents to be read, histories as tables. Whatever is in them is escaped."""
+"""Documents, histories and states as HTML. Every value is escaped."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from django.utils.safestring import SafeString, mark_safe
 
 from trackrelay.operations.json_values import NotJsonError, decode_json
 
-#: A longer one is cut where many are listed.
-SHORT = 90
-#: What could not be decoded is shown up to here.
+#: Characters of a text in a list.
+MAX_SHORT = 90
+#: Characters of a document that cannot be decoded.
 MAX_FOUND = 20_000
 _COLOURS = {
     "open": "#ba2121",
@@ -27,7 +27,7 @@ _COLOURS = {
 
 
 def state(name: str) -> SafeString:
-    """A state, as a badge."""
+    """Return a state as a badge."""
     return format_html(
         '<span style="background:{};color:#fff;border-radius:3px;padding:2px 7px;font-size:11px;white-space:nowrap">{}</span>',
         _COLOURS.get(name, "#6e7781"),
@@ -36,7 +36,7 @@ def state(name: str) -> SafeString:
 
 
 def document(text: str | None) -> SafeString:
-    """A document's JSON, indented; as it is where it cannot be decoded."""
+    """Return a document as indented JSON, or unchanged if it is not JSON."""
     if text is None:
         return mark_safe("<em>none: its stream entry could not be decoded</em>")
     try:
@@ -46,7 +46,7 @@ def document(text: str | None) -> SafeString:
 
 
 def raw(value: bytes | memoryview | None) -> SafeString:
-    """A stream entry as it was found: nothing of it could be decoded."""
+    """Return a stream entry that could not be decoded."""
     return _found(bytes(value or b"").decode(errors="replace"))
 
 
@@ -64,33 +64,33 @@ def _preformatted(text: str) -> SafeString:
 
 
 def short(text: str | None) -> str:
-    """``text``, cut where it is too long for a list."""
+    """Return ``text``, cut to the length for lists."""
     text = text or ""
-    return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
+    return text if len(text) <= MAX_SHORT else f"{text[: MAX_SHORT - 1]}…"
 
 
 def roomy(text: str) -> SafeString:
-    """``text`` in a list, where other columns would leave it no room."""
+    """Return ``text`` for a list, in a column that stays wide enough to read it."""
     return format_html('<div style="min-width:17em">{}</div>', short(text))
 
 
 def stacked(first: str, second: str) -> SafeString:
-    """Two texts in one column."""
+    """Return two texts, one above the other."""
     return format_html("{}<br>{}", first, second)
 
 
 def day(at: datetime) -> str:
-    """A moment, as short as it can be."""
+    """Return a moment in short form."""
     return date_format(timezone.localtime(at) if timezone.is_aware(at) else at, "Y-m-d H:i")
 
 
 def moment(at: float) -> str:
-    """Unix seconds in the time zone that is in force."""
+    """Return unix seconds as a moment in the current time zone."""
     return date_format(timezone.localtime(datetime.fromtimestamp(at, UTC)), "Y-m-d H:i:s")
 
 
 def history(events: Iterable[Mapping[str, Any]]) -> SafeString:
-    """What happened to it, oldest first."""
+    """Return the events of a job as a table, the oldest first."""
     rows = format_html_join(
         "",
         '<tr><td style="white-space:nowrap">{}</td><td><strong>{}</strong></td><td>{}</td></tr>',
@@ -100,16 +100,16 @@ def history(events: Iterable[Mapping[str, Any]]) -> SafeString:
 
 
 def _about(event: Mapping[str, Any]) -> SafeString:
-    said = [f"by {event['who']}"] if event.get("who") else []
-    said += [f"“{event['note']}”"] if event.get("note") else []
-    said += [f"HTTP {event['status']}"] if event.get("status") else []
-    said += [str(event[name]) for name in ("field", "error") if event.get(name)]
-    said += [change(each) for each in event.get("changes", ())]
-    return format_html_join(mark_safe("<br>"), "{}", ((each,) for each in said))
+    parts = [f"by {event['who']}"] if event.get("who") else []
+    parts += [f"“{event['note']}”"] if event.get("note") else []
+    parts += [f"HTTP {event['status']}"] if event.get("status") else []
+    parts += [str(event[name]) for name in ("field", "error") if event.get(name)]
+    parts += [change(each) for each in event.get("changes", ())]
+    return format_html_join(mark_safe("<br>"), "{}", ((each,) for each in parts))
 
 
 def change(made: Mapping[str, Any]) -> str:
-    """One change of a document: ``attributes.plan: "platinum" → "pro"``."""
+    """Return one change of a document: ``attributes.plan: "platinum" → "pro"``."""
     before, after = (_value(made, name) for name in ("before", "after"))
     return f"{made['path']}: {before} → {after}"
 

@@ -1,4 +1,4 @@
-"""The workers' tables as Django sees them: to be read. `trackrelay migrate` makes them, and what acts on them is elsewhere."""
+"""The workers' tables as read-only models. `trackrelay migrate` creates the tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Document(models.JSONField):
-    """A column of JSON: the driver decodes ``json`` by itself, and Django ``jsonb``."""
+    """A JSON column: the driver decodes ``json``, Django decodes ``jsonb``."""
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         return (
@@ -19,10 +19,10 @@ class Document(models.JSONField):
 
 
 class Moment(models.DateTimeField):
-    """A column of moments, read within the years that Python knows: a hostile entry may name any."""
+    """A timestamp column, clamped to the years that Python knows: a hostile entry may name any."""
 
     def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
-        """Bound the column where it is read."""
+        """Clamp the column in the query."""
         first, last = "'0001-01-03 00:00+00'", "'9999-12-29 00:00+00'"
         return f"LEAST(GREATEST({sql}, {first}), {last})", params
 
@@ -30,7 +30,8 @@ class Moment(models.DateTimeField):
 class _Job(models.Model):
     job_id = models.CharField("id", max_length=26, primary_key=True)
     key = models.TextField(
-        help_text="Whose order holds. Made of an email, a phone or an anonymous id, it is a hash."
+        help_text="Jobs with the same key are delivered in order. "
+        "The key of an email, a phone or an anonymous id is stored as a hash."
     )
     operation = models.TextField()
     lane = models.CharField(max_length=4)
@@ -39,11 +40,9 @@ class _Job(models.Model):
     trace = models.TextField(null=True)
     body = Document(null=True)
     reason = models.TextField()
-    error = models.TextField("what was said", null=True)
+    error = models.TextField("error", null=True)
     status = models.SmallIntegerField("HTTP status", null=True)
-    attempts = models.SmallIntegerField(
-        help_text="Those that counted against it; an outage does not."
-    )
+    attempts = models.SmallIntegerField(help_text="Attempts during an outage do not count.")
     enqueued_at = Moment("enqueued")
     history = Document()
 
@@ -56,7 +55,7 @@ class _Job(models.Model):
 
 
 class DeadLetter(_Job):
-    """A job that will never succeed as it is."""
+    """A job that cannot succeed unless something is changed."""
 
     other_key = models.TextField(null=True)
     raw = models.BinaryField(null=True)
@@ -79,11 +78,11 @@ class DeadLetter(_Job):
 
 
 class Waiting(_Job):
-    """A job that could not be delivered yet. One that has two keys has two rows, of which one is shown."""
+    """A job that could not be delivered yet. A job with two keys has two rows."""
 
     shard = models.IntegerField()
     position = models.BigIntegerField()
-    due_at = Moment("due", null=True, help_text="Empty: an earlier job of its key comes first.")
+    due_at = Moment("due", null=True, help_text="Empty: it waits for an earlier job of its key.")
     since = Moment("waiting since")
     replayed = models.BooleanField(help_text="It was a dead letter.")
 

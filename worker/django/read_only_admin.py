@@ -1,4 +1,4 @@
-"""What both tables have in common in the admin: read from the workers' database, and never written."""
+"""The base of both admins: reads the workers' database and never writes to it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from trackrelay.django.django_settings import django_settings
 from trackrelay.operations.checks.name_checks import compared_email
 
 from . import html_render
-from .actions import CannotAct, acting
+from .actions import ActionError, actions_of
 
-#: What somebody may have meant who searches for a word.
+#: Kinds of keys that a search term may belong to.
 _KINDS = ("id", "email", "phone", "cio_id", "anonymous", "object")
-#: The longest id that a job can have.
+#: Characters of the longest job id.
 MAX_ID = 26
 
 
 def is_id(text: str) -> bool:
-    """Whether ``text`` can be the id of a job."""
+    """Return whether ``text`` can be the id of a job."""
     return 0 < len(text) <= MAX_ID and text.isprintable()
 
 
-class ReadingAdmin(admin.ModelAdmin):
-    """Jobs, to be looked at."""
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Lists and shows jobs."""
 
     ordering: tuple[str, ...]
     list_per_page = 50
@@ -38,8 +38,8 @@ class ReadingAdmin(admin.ModelAdmin):
     search_help_text = "An id, a person (42, ada@example.com, id:42), an idempotency key, or part of what was said."
 
     def get_queryset(self, request: Any) -> Any:
-        """From the database that TRACKRELAY["DATABASE"] names, whatever routers say."""
-        # Documents are large; and the driver decodes them as it reads the row, which fails for what no parser takes.
+        """Read the database that TRACKRELAY["DATABASE"] names, whatever the routers choose."""
+        # Documents are large, and the driver fails to decode those that are not valid JSON.
         return (
             self.model._default_manager.using(django_settings().database)
             .order_by(*self.ordering)
@@ -56,10 +56,10 @@ class ReadingAdmin(admin.ModelAdmin):
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
-        """Allow what the filters beside the list ask for; other lookups mean nothing here, or fail."""
-        asked = lookup.removesuffix("__isnull").removesuffix("__exact").removesuffix("__in")
+        """Allow only the lookups of the filters beside the list: others may fail."""
+        field = lookup.removesuffix("__isnull").removesuffix("__exact").removesuffix("__in")
         shown = {getattr(each, "parameter_name", each) for each in self.list_filter}
-        return asked in shown or lookup in ("died_at__gte", "died_at__lt")
+        return field in shown or lookup in ("died_at__gte", "died_at__lt")
 
     def changelist_view(self, request: Any, extra_context: Any = None) -> Any:
         show = super().changelist_view
@@ -76,29 +76,32 @@ class ReadingAdmin(admin.ModelAdmin):
         return self._shown(request, lambda: show(request, object_id, extra_context))
 
     def get_object(self, request: Any, object_id: str, from_field: Any = None) -> Any:
-        """Return None for what cannot be an id, before the database refuses it."""
+        """Return None for an impossible id, before the database refuses it."""
         return super().get_object(request, object_id, from_field) if is_id(object_id) else None
 
     def _shown(self, request: Any, show: Callable[[], Any]) -> Any:
         try:
             return show()
         except DataError:
-            self.message_user(request, "This address means nothing here.", messages.ERROR)
+            self.message_user(request, "This address is not valid.", messages.ERROR)
             return redirect(f"{self.admin_site.name}:index")
         except DatabaseError as error:
             alias = django_settings().database
-            said = str(error).strip().splitlines()[0]
-            text = f"The database {alias!r} does not give trackrelay's tables ({said}). Made by: manage.py trackrelay migrate"
+            reason = str(error).strip().splitlines()[0]
+            text = (
+                f"trackrelay's tables cannot be read from the database {alias!r} ({reason}). "
+                "manage.py trackrelay migrate creates them."
+            )
             self.message_user(request, text, messages.ERROR)
             return redirect(f"{self.admin_site.name}:index")
 
     def get_search_results(self, request: Any, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """By id, by person, by idempotency key, by what was said."""
+        """Search ids, keys, idempotency keys and errors."""
         term = search_term.strip()
         if not term:
             return queryset, False
         keys = self._keys(request, term)
-        # By a key of whose row another one of the same job may stand in the list.
+        # The list shows one row of a job; the key that matches may be in the other.
         of_keys = (
             self.model._default_manager.using(django_settings().database)
             .filter(key__in=keys)
@@ -114,10 +117,14 @@ class ReadingAdmin(admin.ModelAdmin):
     def _keys(self, request: Any, term: str) -> list[str]:
         keys = [term, *(f"{kind}:{term}" for kind in _KINDS), f"email:{compared_email(term)}"]
         try:
-            with acting(request.user) as operators:
-                return list(dict.fromkeys([*keys, *operators.stored_keys(keys)]))
-        except CannotAct as why:
-            self.message_user(request, f"Private keys were not searched: {why}", messages.WARNING)
+            with actions_of(request.user) as actions:
+                return list(dict.fromkeys([*keys, *actions.stored_keys(keys)]))
+        except ActionError as why:
+            self.message_user(
+                request,
+                f"Emails, phones and anonymous ids were not searched: {why}",
+                messages.WARNING,
+            )
             return keys
 
     @admin.display(description="document")
@@ -131,8 +138,8 @@ class ReadingAdmin(admin.ModelAdmin):
     def shown_history(self, job: Any) -> str:
         return html_render.history(job.history)
 
-    @admin.display(description="what was said", ordering="reason")
+    @admin.display(description="error", ordering="reason")
     def why(self, job: Any) -> str:
         field = getattr(job, "field", None)
-        said = f"{field}: {job.error}" if field and field not in (job.error or "") else job.error
-        return html_render.roomy(f"{job.reason}: {said}" if said else job.reason)
+        error = f"{field}: {job.error}" if field and field not in (job.error or "") else job.error
+        return html_render.roomy(f"{job.reason}: {error}" if error else job.reason)

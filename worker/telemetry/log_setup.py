@@ -1,4 +1,4 @@
-"""Logs: one structlog pipeline for our lines and for everybody else's, JSON in production, readable on a terminal."""
+"""Logging: one structlog pipeline for all loggers; JSON, or readable lines on a terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,12 @@ def writes_json(settings: Settings | None, *, to_stderr: bool = True) -> bool:
 
 
 def configure(settings: Settings | None = None, *, to_stderr: bool = True) -> None:
-    """Send all of the process's logging through one pipeline."""
+    """Send all log lines of the process through one pipeline.
+
+    Args:
+        settings: format and level; None: the defaults.
+        to_stderr: write to stderr, else to stdout.
+    """
     level = getattr(logging, (settings.log_level if settings else "info").upper())
     stream = sys.stderr if to_stderr else sys.stdout
     handler = logging.StreamHandler(stream)
@@ -39,9 +44,9 @@ def configure(settings: Settings | None = None, *, to_stderr: bool = True) -> No
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # Python's warnings, too, are lines like all others.
+    # Python's warnings become log lines too.
     logging.captureWarnings(True)
-    # Celery says at INFO what each of its tasks is called and returned: with a task every few seconds a shard, noise.
+    # Celery logs each task at INFO: every few seconds and shard, which hides everything else.
     for noisy in (
         "celery.app.trace",
         "celery.worker.strategy",
@@ -65,7 +70,7 @@ def configure(settings: Settings | None = None, *, to_stderr: bool = True) -> No
 
 
 def terminal_renderers(*, colors: bool = True) -> list[Any]:
-    """The last processors of lines that a person reads: nothing in them steers the terminal but our own colours."""
+    """Return the last processors for a terminal: they escape everything but our own colours."""
     return [
         _visible_line,
         structlog.dev.ConsoleRenderer(
@@ -83,7 +88,7 @@ def _visible_line(
 def _visible_entry(name: str, value: Any) -> Any:
     if name == "exc_info":
         return value
-    # The console's renderer shows what is no text by its repr, which may not escape everything either.
+    # The renderer prints other values by their repr, which may not escape everything.
     text = value if isinstance(value, str) else repr(value)
     safe = visible_lines(text) if name in ("event", "exception", "stack") else visible(text)
     return value if safe == text else safe

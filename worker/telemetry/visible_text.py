@@ -1,7 +1,8 @@
-"""Text from elsewhere, made safe for a terminal: what steers a terminal, or hides or reorders text, is written as an escape.
+"""Makes foreign text safe for a terminal: characters that control it become escapes.
 
-Ids, names, errors and sources come from applications and from Customer.io. Printed as they are, they could clear the screen,
-retitle the window, write to the clipboard, or show an operator another command than the one to copy.
+Ids, names, errors and sources come from applications and from Customer.io. Printed unchanged, they
+could clear the screen, write to the clipboard, or show an operator another command than the one
+that is copied.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import dataclasses
 import re
 from typing import Any, TypeVar
 
-# C0, DEL and C1; marks, embeddings, overrides and isolates of direction; line and paragraph separators; soft hyphen, zero-width
-# space, word joiner and byte order mark, which hide; interlinear annotations; tags; and halves of surrogate pairs. Joiners stay:
-# scripts and emoji need them.
-_HIDDEN = r"\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
+# DEL and C1; marks, embeddings, overrides and isolates of direction; line and paragraph separators;
+# the invisible soft hyphen, zero-width space, word joiner and byte order mark; interlinear
+# annotations; tags; halves of surrogate pairs. Joiners stay: scripts and emoji need them.
+_HIDDEN = (
+    r"\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
+)
 _UNSAFE = re.compile(rf"[\x00-\x1f{_HIDDEN}]")
 _UNSAFE_IN_LINES = re.compile(rf"[\x00-\x08\x0b-\x1f{_HIDDEN}]")
 
@@ -21,17 +25,23 @@ T = TypeVar("T")
 
 
 def visible(text: str) -> str:
-    """Return ``text`` on one line, with an escape such as ``\\u001b`` for each character that must not reach a terminal."""
+    """Return ``text`` on one line, with escapes such as ``\\u001b`` for unsafe characters."""
     return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_escape, text)
 
 
 def visible_lines(text: str) -> str:
-    """Return ``text`` as :func:`visible` does, but with its line breaks and tabs. A JSON document means the same afterwards."""
+    """Return ``text`` like :func:`visible`, but keep line breaks and tabs.
+
+    A JSON document keeps its meaning.
+    """
     return text if text.isascii() and text.isprintable() else _UNSAFE_IN_LINES.sub(_escape, text)
 
 
 def visible_values(value: T) -> T:
-    """Return a copy of ``value`` in which every text is :func:`visible`: of dataclasses, dicts, lists and tuples, at any depth."""
+    """Return a copy of ``value`` in which every text is :func:`visible`.
+
+    Covers dataclasses, dicts, lists and tuples at any depth.
+    """
     result: Any = value
     if isinstance(value, str):
         result = visible(value)
@@ -49,7 +59,7 @@ def visible_values(value: T) -> T:
 
 
 def _escape(found: re.Match[str]) -> str:
-    # As JSON writes them: in a JSON document the escape stands for the character.
+    # The escapes of JSON: in a JSON document they mean the character itself.
     code = ord(found[0])
     if code < 0x10000:
         return f"\\u{code:04x}"

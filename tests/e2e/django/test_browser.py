@@ -106,7 +106,7 @@ def test_a_dead_letter_is_found_repaired_replayed_and_delivered(
     see("6-checked")
     browser.type("#id_note", "a typo of the import")
     browser.click("input[name=replay]")
-    browser.wait_for("on the way again")
+    browser.wait_for("Repaired and replayed")
 
     refusing.wait_delivered([letter])
     wait_until(lambda: refusing.dead(letter).state == "delivered")
@@ -137,7 +137,7 @@ def test_several_are_chosen_and_replayed_after_a_look(
     browser.wait_for("it would undo what is newer")
     see("8-confirm")
     browser.click(".submit-row input[type=submit]")
-    browser.wait_for("1 dead letter on the way again")
+    browser.wait_for("1 dead letter replayed")
     see("9-replayed")
     refusing.wait_delivered([letter])
 

@@ -86,10 +86,10 @@ def test_the_admin_starts_no_celery(manage: Any, tmp_path: Path) -> None:
         "import django, sys; django.setup()\n"
         "from django.contrib import admin; admin.autodiscover()\n"
         "import trackrelay.worker.django.admin, trackrelay.worker.django.actions\n"
-        "from trackrelay.worker.django.actions import acting\n"
+        "from trackrelay.worker.django.actions import actions_of\n"
         "class User:\n    get_username = staticmethod(lambda: 'ada')\n"
         "from trackrelay.worker.dead_letters.eligibility import Wanted\n"
-        "with acting(User()) as operators: operators.plan(['01NONE'], Wanted())\n"
+        "with actions_of(User()) as actions: actions.plan(['01NONE'], Wanted())\n"
         "print(sorted({'celery', 'kombu', 'billiard'} & sys.modules.keys()))\n"
     )
     shown = manage("shell", "-c", f"exec(open({str(tmp_path / 'look.py')!r}).read())")

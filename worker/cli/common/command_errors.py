@@ -1,4 +1,4 @@
-"""What a command says when it cannot do what it was asked: a line for each thing that is wrong, and never a traceback."""
+"""Errors of commands: one line for each thing that is wrong, and never a traceback."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from trackrelay.errors import ConfigurationError, TrackRelayError
 from trackrelay.worker.telemetry.visible_text import visible
 
 
-class CommandFailed(click.ClickException):
-    """Something is wrong: each line of the message goes to stderr, and the exit status is 1."""
+class CommandError(click.ClickException):
+    """A command failed: each line of the message goes to stderr; the exit status is 1."""
 
     exit_code = 1
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the message."""
+        """Print the message on stderr."""
         for line in self.message.split("\n"):
             click.echo(f"trackrelay: {visible(line)}", err=True, file=file)
 
@@ -44,27 +44,29 @@ _EXTRAS = {
 }
 
 
-def failure_of(error: Exception) -> CommandFailed | None:
-    """What to tell the user about ``error``; None if nobody expected it."""
+def failure_of(error: Exception) -> CommandError | None:
+    """Return what to tell the user about ``error``; None for an error that is a bug."""
     if isinstance(error, click.ClickException | click.exceptions.Exit | click.Abort):
         return None
     if isinstance(error, ModuleNotFoundError):
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         needs = f"this command needs the package {error.name}: pip install 'trackrelay[{extra}]'"
-        return CommandFailed(needs) if extra else None
+        return CommandError(needs) if extra else None
     if isinstance(error, TrackRelayError):
-        return CommandFailed(str(error))
+        return CommandError(str(error))
     message = explain(error)
-    return CommandFailed(message) if message else None
+    return CommandError(message) if message else None
 
 
 def explain(
     error: BaseException, *, redis_url: str | None = None, database_url: str | None = None
 ) -> str | None:
-    """One line about a failure of Redis or Postgres, or of how they are set up; None for any other error.
+    """Return one line about a failure of Redis or Postgres; None for any other error.
 
     Args:
-        redis_url, database_url: what was tried; left out, what the settings say.
+        error: what was raised.
+        redis_url: the Redis that failed; None: the one that the settings name.
+        database_url: the Postgres that failed; None: the one that the settings name.
     """
     from redis.exceptions import RedisError
     from sqlalchemy.exc import SQLAlchemyError
@@ -93,73 +95,94 @@ def _configured(name: str) -> str:
 def _redis(error: Exception, where: str) -> str:
     from redis import exceptions as kinds
 
-    said = _first_line(error)
+    text = _first_line(error)
     if isinstance(error, kinds.AuthenticationError | kinds.AuthenticationWrongNumberOfArgsError):
-        return f"Redis at {where} refuses the credentials in TRACKRELAY_REDIS_URL: {said}"
+        return f"Redis at {where} refuses the credentials in TRACKRELAY_REDIS_URL: {text}"
     if isinstance(error, kinds.BusyLoadingError):
         return f"Redis at {where} is still loading its data: try again in a moment"
     if isinstance(error, kinds.TimeoutError):
-        return f"Redis at {where} does not answer (timeout): is it running, and is TRACKRELAY_REDIS_URL right?"
+        return (
+            f"Redis at {where} does not answer (timeout): is it running, "
+            "and is TRACKRELAY_REDIS_URL correct?"
+        )
     if isinstance(error, kinds.ConnectionError):
-        return f"Redis at {where} cannot be reached: {_reason(said)}: is it running, and is TRACKRELAY_REDIS_URL right?"
-    if isinstance(error, kinds.OutOfMemoryError) or "OOM" in said:
-        return f"Redis at {where} is at its maxmemory and refuses writes: give it more, or let workers drain the queue"
+        return (
+            f"Redis at {where} cannot be reached: {_reason(text)}: is it running, "
+            "and is TRACKRELAY_REDIS_URL correct?"
+        )
+    if isinstance(error, kinds.OutOfMemoryError) or "OOM" in text:
+        return (
+            f"Redis at {where} has reached its maxmemory and refuses writes: "
+            "raise maxmemory, or let workers drain the queue"
+        )
     if isinstance(error, kinds.ReadOnlyError):
-        return f"Redis at {where} is a replica and takes no writes: TRACKRELAY_REDIS_URL must name the primary"
-    return f"Redis at {where} refused a command: {said}"
+        return (
+            f"Redis at {where} is a replica and refuses writes: "
+            "TRACKRELAY_REDIS_URL must name the primary"
+        )
+    return f"Redis at {where} refused a command: {text}"
 
 
 # A connection that was refused has no SQLSTATE.
 _NO_DATABASE = re.compile('database "[^"]*" does not exist')
-_UNMIGRATED = frozenset(
-    {"42P01", "42703", "3F000"}
-)  # undefined table, undefined column, undefined schema
+#: SQLSTATEs: undefined table, undefined column, undefined schema.
+_UNMIGRATED = frozenset({"42P01", "42703", "3F000"})
 
 
 def _postgres(error: Exception, where: str) -> str:
     cause = getattr(error, "orig", None) or error
-    state, said = getattr(cause, "sqlstate", None), _first_line(cause)
+    state, text = getattr(cause, "sqlstate", None), _first_line(cause)
     if state in _UNMIGRATED:
-        return f"the database at {where} lacks what this version needs ({said}): run `trackrelay migrate`"
-    if state == "55P03":
         return (
-            f"Postgres at {where}: somebody else holds a lock for too long; try again in a moment"
+            f"the database at {where} lacks what this version needs ({text}): "
+            "run `trackrelay migrate`"
         )
+    if state == "55P03":
+        return f"Postgres at {where}: another session holds a lock; try again in a moment"
     if state == "57014":
-        return f"Postgres at {where} took too long to answer: {said}"
+        return f"Postgres at {where} took too long to answer: {text}"
     if state == "25006":
         return f"Postgres at {where} is read-only: TRACKRELAY_DATABASE_URL must name the primary"
     if state == "42501":
-        return f"Postgres at {where}: the user of TRACKRELAY_DATABASE_URL may not do this: {said}"
+        return f"Postgres at {where}: the user in TRACKRELAY_DATABASE_URL lacks a privilege: {text}"
     if state is None and "authentication failed" in str(cause):
-        return f"Postgres at {where} refuses the credentials in TRACKRELAY_DATABASE_URL: {_reason(str(cause))}"
+        return (
+            f"Postgres at {where} refuses the credentials in TRACKRELAY_DATABASE_URL: "
+            f"{_reason(str(cause))}"
+        )
     if state is None and (missing := _NO_DATABASE.search(str(cause))):
-        return f"Postgres at {where}: {missing[0]}: create it (`createdb`), or correct TRACKRELAY_DATABASE_URL"
+        return (
+            f"Postgres at {where}: {missing[0]}: create it (`createdb`), "
+            "or correct TRACKRELAY_DATABASE_URL"
+        )
     if state is None:
         return (
-            f"Postgres at {where} cannot be reached: {_reason(str(cause))}: is it running, and is TRACKRELAY_DATABASE_URL "
-            "right?"
+            f"Postgres at {where} cannot be reached: {_reason(str(cause))}: is it running, "
+            "and is TRACKRELAY_DATABASE_URL correct?"
         )
-    return f"Postgres at {where} refused a statement: {said}"
+    return f"Postgres at {where} refused a statement: {text}"
 
 
 def explain_outbox(error: Exception, url: str) -> str:
-    """One line about a failure of the application's database, PostgreSQL or SQLite, when its outbox was asked for."""
+    """Return one line about a failure to read the outbox, in PostgreSQL or SQLite."""
     cause, where = getattr(error, "orig", None) or error, place(url)
-    state, said = getattr(cause, "sqlstate", None), _first_line(cause)
-    if state in _UNMIGRATED or said.startswith(("no such table", "no such column")):
+    state, text = getattr(cause, "sqlstate", None), _first_line(cause)
+    if state in _UNMIGRATED or text.startswith(("no such table", "no such column")):
         return (
-            f"the application's database at {where} lacks the outbox ({said}): run the application's migrations, or correct "
-            "TRACKRELAY_OUTBOX_URL"
+            f"the application's database at {where} lacks the outbox ({text}): "
+            "run the application's migrations, or correct TRACKRELAY_OUTBOX_URL"
         )
     if state == "42501":
-        return f"the application's database at {where}: the user of TRACKRELAY_OUTBOX_URL may not do this: {said}"
+        return (
+            f"the application's database at {where}: "
+            f"the user in TRACKRELAY_OUTBOX_URL lacks a privilege: {text}"
+        )
     if state is None:
         return (
-            f"the application's database at {where} cannot be reached: {_reason(str(cause))}: is it running, and is "
-            "TRACKRELAY_OUTBOX_URL right?"
+            f"the application's database at {where} cannot be reached: {_reason(str(cause))}: "
+            "is it running, and is TRACKRELAY_OUTBOX_URL correct?"
         )
-    return f"the application's database at {where} refused a statement: {said}"
+    return f"the application's database at {where} refused a statement: {text}"
 
 
 def _first_line(error: BaseException) -> str:
@@ -167,7 +190,7 @@ def _first_line(error: BaseException) -> str:
     return (lines[0] if lines else type(error).__name__)[:300]
 
 
-_TAILS = (
+_REASONS = (
     re.compile(r"FATAL:\s*(.+)"),
     re.compile(r"(?:port \d+|socket \"[^\"]*\") failed: (.+)"),
     re.compile(r"Error -?\d+ connecting to [^ ]+?\. (.+?)\.?$"),
@@ -175,10 +198,10 @@ _TAILS = (
 )
 
 
-def _reason(said: str) -> str:
-    # Drivers say everything they tried; the innermost reason is what helps.
-    for tail in _TAILS:
-        found = tail.findall(said)
+def _reason(text: str) -> str:
+    # Drivers list everything they tried; only the innermost reason helps.
+    for pattern in _REASONS:
+        found = pattern.findall(text)
         if found:
             return str(found[-1]).strip().splitlines()[0][:200]
-    return said.strip().splitlines()[0][:200] if said.strip() else "no reason given"
+    return text.strip().splitlines()[0][:200] if text.strip() else "no reason given"

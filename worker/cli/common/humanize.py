@@ -1,15 +1,15 @@
-"""Numbers and times as people say them."""
+"""Numbers and times in words."""
 
 from __future__ import annotations
 
-#: The largest number that an option takes: what fits in a column, and says "all of them".
-MOST = 2**31 - 1
+import time
+from datetime import UTC, datetime
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
 def duration(seconds: float) -> str:
-    """``350 ms``, ``42 s``, ``7 min``, ``3 h 20 min``, ``12 d 4 h``: two units at most, never more precise than it helps."""
+    """Return ``350 ms``, ``42 s``, ``7 min``, ``3 h 20 min``: two units at most."""
     if seconds < 0:
         seconds = 0.0
     if 0 < seconds < 1:
@@ -27,17 +27,32 @@ def duration(seconds: float) -> str:
 
 
 def ago(seconds: float) -> str:
-    """``7 min ago``, ``just now``."""
+    """Return ``7 min ago`` or ``just now``."""
     return "just now" if seconds < 1 else f"{duration(seconds)} ago"
 
 
+def clock(unix_s: float) -> str:
+    """Return ``2026-01-31 12:00:05 UTC``."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def clock_and_age(unix_s: float, now: float | None = None) -> str:
+    """Return ``2026-01-31 12:00:05 UTC (3 min ago)``."""
+    return f"{clock(unix_s)} ({ago((time.time() if now is None else now) - unix_s)})"
+
+
 def count(number: float, noun: str, plural: str | None = None) -> str:
-    """``1 job``, ``1,240 jobs``."""
+    """Return ``1 job``, ``1,240 jobs``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def jobs_wait(number: int) -> str:
+    """Return ``1 job waits``, ``2 jobs wait``."""
+    return f"{count(number, 'job')} {'waits' if number == 1 else 'wait'}"
+
+
 def size(count_bytes: float) -> str:
-    """``512 B``, ``14 MiB``, ``1.2 GiB``."""
+    """Return ``512 B``, ``14 MiB``, ``1.2 GiB``."""
     value = float(count_bytes)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if value < 1024:
@@ -47,7 +62,13 @@ def size(count_bytes: float) -> str:
 
 
 def listed(items: list[str], conjunction: str = "and") -> str:
-    """``a, b and c``."""
+    """Return ``a, b and c``."""
     if len(items) < 2:
         return "".join(items)
     return f"{', '.join(items[:-1])} {conjunction} {items[-1]}"
+
+
+def sentence(text: str) -> str:
+    """Return ``text`` as a sentence: a capital letter first, a full stop at the end."""
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "?", "!")) else f"{text}."

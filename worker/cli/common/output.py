@@ -1,4 +1,4 @@
-"""How commands print: results on stdout, everything about them on stderr, JSON as one document."""
+"""How commands print: results on stdout, remarks on stderr, JSON as one document."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ import click
 import structlog
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 from trackrelay.worker.telemetry.log_setup import terminal_renderers
 from trackrelay.worker.telemetry.visible_text import visible_lines
 
-#: Width of what goes into a file or a pipe, where nobody's window is a limit.
+#: Columns of what goes into a file or a pipe, which no window limits.
 PIPE_WIDTH = 140
 
 
 class SafeConsole(Console):
-    """A console on which text from elsewhere cannot steer the terminal. Styles and cursor movements of our own pass."""
+    """A console that escapes what would steer the terminal, except Rich's own styles."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -36,22 +38,22 @@ class SafeConsole(Console):
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print ``text``, which may quote text from elsewhere, on stdout or stderr."""
+    """Print ``text``, which may quote foreign text, on stdout or stderr."""
     click.echo(visible_lines(text), err=err)
 
 
 def stdout() -> Console:
-    """Where results go."""
+    """Return the console for results."""
     return _console(sys.stdout)
 
 
 def stderr() -> Console:
-    """Where everything else goes: progress, remarks, questions."""
+    """Return the console for everything else: progress, remarks, questions."""
     return _console(sys.stderr)
 
 
 def show(renderable: RenderableType) -> None:
-    """Print ``renderable`` on stdout, without the blanks that pad its lines."""
+    """Print ``renderable`` on stdout, without blanks at the ends of lines."""
     console = stdout()
     with console.capture() as captured:
         console.print(renderable)
@@ -64,13 +66,50 @@ def _console(stream: IO[str]) -> Console:
     return SafeConsole(file=stream, width=width, highlight=False, emoji=False, markup=False)
 
 
+def list_table(*columns: str, left: Iterable[str] = ()) -> Table:
+    """Return a table with a header and without lines.
+
+    Args:
+        columns: the headings; numbers below them are aligned to the right.
+        left: the headings of columns of text.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right", overflow="fold")
+    return table
+
+
+def fact_table(rows: Iterable[tuple[str, RenderableType]] = ()) -> Table:
+    """Return a table of names and values."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def marked_table(*columns: int) -> Table:
+    """Return a table whose rows begin with a mark such as ✓; ``columns`` follow it."""
+    table = Table.grid(padding=(0, 1), pad_edge=True)
+    table.add_column(width=2, justify="right")
+    for width in columns:
+        table.add_column(min_width=width)
+    return table
+
+
+def heading(title: str, remark: str = "") -> Text:
+    """Return the heading of a section."""
+    return Text.assemble((title, "bold cyan"), (f"  {remark}" if remark else "", "dim"))
+
+
 def print_json(document: Any) -> None:
     """Print ``document`` as one JSON document on stdout."""
     say(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
 def moment(unix_s: float | None) -> str | None:
-    """A time as JSON documents have it: ISO 8601, UTC, to the second."""
+    """Return a time as JSON documents have it: ISO 8601, UTC, to the second."""
     if unix_s is None:
         return None
     # A hostile entry may name a year that Python does not know.
@@ -79,8 +118,8 @@ def moment(unix_s: float | None) -> str | None:
 
 
 def log_to_stderr() -> None:
-    """Log lines of commands go to stderr, unless the surrounding application has settled that already."""
-    # Alembic logs at INFO each time somebody asks for the revision; an application's logging may pass that on.
+    """Send log lines to stderr, unless the application has set up logging already."""
+    # Alembic logs each look at the revision at INFO, which an application may let through.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if not structlog.is_configured():
         structlog.configure(

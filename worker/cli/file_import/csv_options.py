@@ -1,4 +1,4 @@
-"""The options that say what a CSV's columns mean."""
+"""The options that tell what the columns of a CSV file mean."""
 
 from __future__ import annotations
 
@@ -14,58 +14,76 @@ from .csv_rows import Columns
 
 _OPTIONS = [
     click.option(
-        "--as", "kind", type=click.Choice(["identify", "event"]), help="CSV: what a row is."
+        "--as", "kind", type=click.Choice(["identify", "event"]), help="CSV: what a row becomes."
     ),
-    click.option("--id-column", metavar="COLUMN", help="CSV: whose row it is."),
+    click.option("--id-column", metavar="COLUMN", help="CSV: the column that names the person."),
     click.option(
         "--id-type",
         type=click.Choice(["id", "email", "phone", "cio_id", "anonymous_id"]),
-        help="CSV: what stands there. Default: an id, and no row whose id looks like an email or a cio_id.",
+        help="CSV: the identifier in that column. Default: id; rows that hold an email or a cio_id are "
+        "then refused.",
     ),
-    click.option("--name", metavar="NAME", help="CSV: the events' name."),
-    click.option("--name-column", metavar="COLUMN", help="CSV: … or the column it stands in."),
+    click.option("--name", metavar="NAME", help="CSV: the name of all events."),
+    click.option(
+        "--name-column", metavar="COLUMN", help="CSV: the column that holds the event's name."
+    ),
     click.option(
         "--timestamp-column",
         metavar="COLUMN",
-        help="CSV: when it happened: unix seconds or ISO 8601.",
+        help="CSV: the column with the time it happened: unix seconds or ISO 8601.",
     ),
-    click.option("--idempotency-column", metavar="COLUMN", help="CSV: your own name for the row."),
+    click.option(
+        "--idempotency-column",
+        metavar="COLUMN",
+        help="CSV: the column with your own name for the row: rows with the same name are one job.",
+    ),
     click.option(
         "--only",
         multiple=True,
         metavar="COLUMN",
-        help="CSV: an attribute; default: all. Repeatable.",
+        help="CSV: a column that becomes an attribute. Repeatable. Default: all.",
     ),
     click.option(
-        "--skip", multiple=True, metavar="COLUMN", help="CSV: not an attribute. Repeatable."
+        "--skip",
+        multiple=True,
+        metavar="COLUMN",
+        help="CSV: a column that does not become an attribute. Repeatable.",
     ),
     click.option(
         "--number",
         multiple=True,
         metavar="COLUMN",
-        help="CSV: holds numbers, not text. Repeatable.",
+        help="CSV: a column of numbers instead of text. Repeatable.",
     ),
     click.option(
-        "--boolean", multiple=True, metavar="COLUMN", help="CSV: holds true or false. Repeatable."
+        "--boolean",
+        multiple=True,
+        metavar="COLUMN",
+        help="CSV: a column of true and false. Repeatable.",
     ),
     click.option(
         "--time",
         multiple=True,
         metavar="COLUMN",
-        help="CSV: holds times, sent as unix seconds. Repeatable.",
+        help="CSV: a column of times, sent as unix seconds. Repeatable.",
     ),
     click.option(
         "--naive-timezone",
         metavar="ZONE",
         callback=lambda _context, _option, given: _zone(given),
-        help="CSV: what a time without a zone means, such as Europe/Berlin. Default: TRACKRELAY_NAIVE_TIMEZONE.",
+        help="CSV: the zone of times that name none, such as Europe/Berlin. "
+        "Default: TRACKRELAY_NAIVE_TIMEZONE.",
     ),
-    click.option("--delimiter", metavar="CHARACTER", help="CSV: default: a comma, in .tsv a tab."),
+    click.option(
+        "--delimiter",
+        metavar="CHARACTER",
+        help="CSV: what separates cells. Default: a comma; in .tsv files a tab.",
+    ),
 ]
 
 
 def csv_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options to a command that takes ``columns`` (None: no CSV) and ``delimiter``."""
+    """Add the options to a command that takes ``columns`` (None: no CSV) and ``delimiter``."""
 
     @functools.wraps(command)
     def with_columns(**given: Any) -> Any:
@@ -89,13 +107,13 @@ def csv_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _columns(given: dict[str, Any]) -> Columns | None:
     if given["kind"] is None:
-        if lost := [name for name, value in given.items() if value]:
+        if unused := [name for name, value in given.items() if value]:
             raise click.UsageError(
-                f"--{lost[0].replace('_', '-')} is for CSV: say --as identify or --as event"
+                f"--{unused[0].replace('_', '-')} is for CSV: add --as identify or --as event"
             )
         return None
     if given["id_column"] is None:
-        raise click.UsageError("CSV needs --id-column: the column that says whose row it is")
+        raise click.UsageError("CSV needs --id-column: the column that names the person")
     _check_kind(given)
     return Columns(
         kind=given["kind"],
@@ -120,26 +138,28 @@ def _zone(given: str | None) -> tzinfo | None:
     try:
         return ZoneInfo(given)
     except (KeyError, ValueError, OSError):
-        raise click.BadParameter(f"{given[:50]!r} is no time zone such as Europe/Berlin") from None
+        raise click.BadParameter(
+            f"{given[:50]!r} is not a time zone such as Europe/Berlin"
+        ) from None
 
 
 def _check_kind(given: dict[str, Any]) -> None:
     named = [name for name in ("name", "name_column") if given[name]]
     if given["kind"] == "event" and len(named) != 1:
-        raise click.UsageError("events need a name: --name or --name-column, one of them")
+        raise click.UsageError("events need either --name or --name-column")
     if given["kind"] == "identify" and named:
         raise click.UsageError(f"--{named[0].replace('_', '-')} is for --as event")
     if given["kind"] == "identify" and given["id_type"] == "anonymous_id":
         raise click.UsageError(
-            "somebody anonymous cannot be identified by a row: --id-type anonymous_id is for --as event"
+            "--id-type anonymous_id is for --as event: a row cannot identify an anonymous person"
         )
 
 
 def delimiter_of(file: str, given: str | None) -> str:
-    """The character between cells."""
+    """Return the character between cells."""
     delimiter = (
         given.replace("\\t", "\t") if given else "\t" if file.lower().endswith(".tsv") else ","
     )
     if len(delimiter) != 1:
-        raise click.UsageError(f"--delimiter must be one character; it is {given!r}")
+        raise click.UsageError(f"--delimiter must be one character, not {given!r}")
     return delimiter

@@ -1,4 +1,4 @@
-"""CSV: a row is somebody's identify or event, its cells are attributes."""
+"""CSV: a row is an identify or an event of a person; its cells are attributes."""
 
 from __future__ import annotations
 
@@ -14,36 +14,35 @@ import click
 from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.refs import plain_id
 
-from .line import Line
-from .source import as_text
+from .import_source import Line, as_text
 
-#: More than the longest cell Customer.io would take.
-CELL_CHARACTERS = 1_000_000
+#: Longer than any cell that Customer.io would accept.
+MAX_CELL = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """What the columns mean."""
+    """What the columns mean. Names are those of the header."""
 
     kind: Literal["identify", "event"]
-    #: Names the person.
+    #: The column that names the person.
     id: str
-    #: Which identifier that is: ``id``, ``email``, ``phone``, ``cio_id`` or, for events, ``anonymous_id``. None: an id,
-    #: unless it looks like something else.
+    #: The identifier in that column: ``id``, ``email``, ``phone``, ``cio_id`` or, for events,
+    #: ``anonymous_id``. None: an id; cells that look like something else are refused.
     id_type: str | None = None
-    #: The events' name, or the column that has it.
+    #: The events' name, or the column that holds it.
     name: str | None = None
     name_column: str | None = None
     timestamp: str | None = None
     idempotency_key: str | None = None
-    #: Attributes: these columns, or else all that mean nothing else …
+    #: Attributes: these columns; empty: all columns without another meaning …
     only: tuple[str, ...] = ()
-    #: … but for these.
+    #: … except these.
     skip: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     booleans: tuple[str, ...] = ()
     times: tuple[str, ...] = ()
-    #: What a time without a zone means; None: what TRACKRELAY_NAIVE_TIMEZONE says, or nothing.
+    #: The zone of a time that names none; None: TRACKRELAY_NAIVE_TIMEZONE.
     naive_timezone: tzinfo | None = None
 
     @property
@@ -57,21 +56,21 @@ class Columns:
 
     @property
     def mentioned(self) -> set[str]:
-        """Every column that must be there."""
+        """Every column that the header must have."""
         return self.special | {*self.only, *self.skip, *self.numbers, *self.booleans, *self.times}
 
 
-class _BadCell(Exception):
-    """A cell that is not what its column should be."""
+class _CellError(Exception):
+    """A cell does not hold what its column promises."""
 
 
-def read(file: BinaryIO, name: str, columns: Columns, delimiter: str) -> Iterator[Line]:
-    """The rows of ``file`` below its header.
+def read_csv(file: BinaryIO, name: str, columns: Columns, delimiter: str) -> Iterator[Line]:
+    """Yield the rows of ``file`` below its header.
 
     Raises:
-        click.UsageError: a column that was named is not there.
+        click.UsageError: the header lacks a column that an option names.
     """
-    csv.field_size_limit(CELL_CHARACTERS)
+    csv.field_size_limit(MAX_CELL)
     rows = csv.reader(as_text(file), delimiter=delimiter, strict=True)
     header = _header(rows, name, columns)
     number = rows.line_num + 1
@@ -98,7 +97,7 @@ def _header(rows: Any, name: str, columns: Columns) -> list[str]:
     if missing := sorted(columns.mentioned - set(header)):
         raise click.UsageError(f"{name} has no column {missing[0]!r}; it has {', '.join(header)}")
     if doubled := [column for index, column in enumerate(header) if column in header[:index]]:
-        raise click.UsageError(f"{name} has two columns {doubled[0]!r}")
+        raise click.UsageError(f"{name} has two columns named {doubled[0]!r}")
     return header
 
 
@@ -112,7 +111,7 @@ def _line(number: int, header: list[str], cells: list[str], columns: Columns) ->
         )
     try:
         return Line(number, _document(dict(zip(header, cells, strict=True)), columns))
-    except _BadCell as error:
+    except _CellError as error:
         return Line(number, text=text, problem=str(error))
 
 
@@ -141,11 +140,11 @@ def _identifiers(cell: str, columns: Columns) -> dict[str, str]:
         return {"id": plain_id(cell)}
     except InvalidOperationError:
         if "@" not in cell and not cell.startswith("cio_"):
-            return {"id": cell}  # the checks say what is wrong with it
+            return {"id": cell}  # the checks explain what is wrong
     meant = "email" if "@" in cell else "cio_id"
-    raise _BadCell(
-        f"column {columns.id!r} holds what looks like a person's {meant}: say --id-type {meant}, or --id-type id "
-        "if it is your id for the person"
+    raise _CellError(
+        f"column {columns.id!r} holds what looks like a person's {meant}: add --id-type {meant}, "
+        "or --id-type id if it is your id for the person"
     )
 
 
@@ -153,7 +152,7 @@ def _attributes(row: dict[str, str], columns: Columns) -> dict[str, Any]:
     wanted = columns.only or tuple(
         name for name in row if name not in columns.special and name not in columns.skip
     )
-    # An empty cell says nothing. As a value it would take the attribute away.
+    # An empty cell is left out: sent as a value, it would remove the attribute.
     return {
         name: _converted(row, name, _kind(name, columns)) for name in wanted if row[name].strip()
     }
@@ -171,7 +170,7 @@ def _converted(row: dict[str, str], name: str, convert: Callable[[str], Any]) ->
     try:
         return convert(row[name].strip())
     except ValueError as error:
-        raise _BadCell(f"column {name!r}: {error}") from None
+        raise _CellError(f"column {name!r}: {error}") from None
 
 
 def _number(cell: str) -> int | float:
@@ -182,9 +181,9 @@ def _number(cell: str) -> int | float:
     try:
         number = float(cell)
     except ValueError:
-        raise ValueError(f"{cell[:50]!r} is no number") from None
+        raise ValueError(f"{cell[:50]!r} is not a number") from None
     if number != number or number in (float("inf"), float("-inf")):
-        raise ValueError(f"{cell[:50]!r} is no number")
+        raise ValueError(f"{cell[:50]!r} is not a number")
     return number
 
 
@@ -204,9 +203,9 @@ def _time(naive_timezone: tzinfo | None, cell: str) -> int | float | datetime:
         moment = datetime.fromisoformat(cell)
     except ValueError:
         raise ValueError(
-            f"{cell[:50]!r} is no time: unix seconds, or ISO 8601 such as 2026-01-31T12:00:00Z"
+            f"{cell[:50]!r} is not a time such as 1767225600 or 2026-01-31T12:00:00Z"
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=naive_timezone)
-    # One without a zone is left to the checks, which know whether TRACKRELAY_NAIVE_TIMEZONE says what it means.
+    # Without a zone, the checks apply TRACKRELAY_NAIVE_TIMEZONE or refuse it.
     return moment if moment.tzinfo is None else int(moment.timestamp())

@@ -1,4 +1,4 @@
-"""``--fail-if``: conditions under which a health check fails, e.g. ``oldest>10m,dead_letters>0,breaker=halted``."""
+"""``--fail-if``: conditions for health checks: ``oldest>10m,dead_letters>0,breaker=halted``."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ STATES = ("closed", "open", "halted")
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Something that can be asked about."""
+    """Something that a condition can compare."""
 
     #: ``duration``, ``number``, ``percent`` or ``state``.
     kind: Kind
     about: str
-    #: ``redis`` and ``postgres``, whose answer it needs.
+    #: The stores whose answer it needs: ``redis``, ``postgres``.
     needs: tuple[str, ...]
     of: Callable[[Snapshot], float | str | None]
 
 
 def _redis(pick: Callable[[Any], Any]) -> Callable[[Snapshot], Any]:
-    return lambda now: pick(now.redis)
+    return lambda snapshot: pick(snapshot.redis)
 
 
 def _postgres(pick: Callable[[Any], Any]) -> Callable[[Snapshot], Any]:
-    return lambda now: pick(now.postgres)
+    return lambda snapshot: pick(snapshot.postgres)
 
 
 MEASURES: dict[str, Measure] = {
@@ -56,88 +56,96 @@ MEASURES: dict[str, Measure] = {
         "duration",
         "age of the oldest undelivered job",
         ("redis", "postgres"),
-        lambda now: now.age(now.oldest) or 0.0,
+        lambda snapshot: snapshot.age(snapshot.oldest) or 0.0,
     ),
     "beat": Measure(
         "duration",
-        "time since a beat was seen",
+        "time since the last beat",
         ("redis",),
-        lambda now: (
-            float("inf") if now.redis is None or now.redis.beat is None else now.age(now.redis.beat)
+        lambda snapshot: (
+            float("inf")
+            if snapshot.redis is None or snapshot.redis.beat is None
+            else snapshot.age(snapshot.redis.beat)
         ),
     ),
     "dead_letters": Measure(
-        "number", "open dead letters", ("postgres",), _postgres(lambda side: side.dead("open"))
+        "number", "open dead letters", ("postgres",), _postgres(lambda store: store.dead("open"))
     ),
     "backlog": Measure(
-        "number", "jobs in the backlog", ("postgres",), _postgres(lambda side: side.waiting)
+        "number", "jobs in the backlog", ("postgres",), _postgres(lambda store: store.waiting)
     ),
     "lost": Measure(
         "number",
-        "lost jobs, until somebody acknowledges them; a loss of unknown size counts as one",
+        "lost jobs in unacknowledged incidents; one if unknown",
         ("postgres",),
-        _postgres(lambda side: side.lost),
+        _postgres(lambda store: store.lost),
     ),
     "paused": Measure(
-        "number", "paused shards", ("postgres",), _postgres(lambda side: len(side.paused))
+        "number", "paused shards", ("postgres",), _postgres(lambda store: len(store.paused))
     ),
-    "queue": Measure("number", "jobs in the streams", ("redis",), _redis(lambda side: side.queued)),
+    "queue": Measure(
+        "number", "jobs in the streams", ("redis",), _redis(lambda store: store.queued)
+    ),
     "pending": Measure(
         "number",
-        "jobs read and not settled",
+        "jobs read and not settled yet",
         ("redis",),
-        _redis(lambda side: sum(shard.pending for shard in side.shards)),
+        _redis(lambda store: sum(shard.pending for shard in store.shards)),
     ),
-    "workers": Measure("number", "workers", ("redis",), _redis(lambda side: len(side.alive))),
+    "workers": Measure(
+        "number", "running workers", ("redis",), _redis(lambda store: len(store.alive))
+    ),
     "delivered": Measure("number", "jobs delivered in the last minute", ("redis",), last_minute),
     "memory": Measure(
         "percent",
-        "use of Redis' maxmemory",
+        "used part of Redis' maxmemory",
         ("redis",),
-        _redis(lambda side: side.memory.share * 100),
+        _redis(lambda store: store.memory.share * 100),
     ),
     "refused": Measure(
         "number",
         "calls refused in the last 24 hours",
         ("redis",),
-        _redis(lambda side: side.failed_calls.count("refused")),
+        _redis(lambda store: store.failed_calls.count("refused")),
     ),
     "unavailable": Measure(
         "number",
-        "calls of the last 24 hours that were only logged",
+        "calls only logged in the last 24 hours",
         ("redis",),
-        _redis(lambda side: side.failed_calls.count("unavailable")),
+        _redis(lambda store: store.failed_calls.count("unavailable")),
     ),
-    "breaker": Measure("state", "breaker", ("redis",), _redis(lambda side: side.breaker.state)),
+    "breaker": Measure(
+        "state", "state of the breaker", ("redis",), _redis(lambda store: store.breaker.state)
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition, as it was written."""
+    """One condition, as the user wrote it."""
 
     text: str
     name: str
     operator: str
     value: float | str
 
-    def failure(self, now: Snapshot) -> str | None:
-        """One line if it holds, or if whether it does cannot be known."""
+    def failure(self, snapshot: Snapshot) -> str | None:
+        """Return one line if the condition holds, or if that is not known."""
         measure = MEASURES[self.name]
-        for side in measure.needs:
-            if getattr(now, side) is None:
-                return f"{self.text}: not known, as {getattr(now, f'{side}_problem')}"
-        actual = measure.of(now)
+        for store in measure.needs:
+            if getattr(snapshot, store) is None:
+                return f"{self.text}: not known, because {getattr(snapshot, f'{store}_problem')}"
+        actual = measure.of(snapshot)
         if not _OPERATORS[self.operator](actual, self.value):
             return None
-        return f"{self.text}: {measure.about}: {_shown(measure.kind, actual)}"
+        return f"{self.text}: {measure.about}: {_humanize(measure.kind, actual)}"
 
 
 def parse(text: str) -> list[Condition]:
-    """The conditions in ``text``, separated by commas.
+    """Return the conditions in ``text``, separated by commas.
 
     Raises:
-        click.BadParameter: one cannot be understood; the message says what can.
+        click.BadParameter: one of them is not a condition; the message gives an example.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts:
@@ -148,20 +156,20 @@ def parse(text: str) -> list[Condition]:
 def _condition(text: str) -> Condition:
     match = _CONDITION.fullmatch(text)
     if match is None:
-        raise click.BadParameter(f"{text!r} is no condition; an example: oldest>10m")
+        raise click.BadParameter(f"{text!r} is not a condition such as oldest>10m")
     name, sign, value = match[1], match[2].replace("==", "="), match[3]
     if name not in MEASURES:
-        hint = did_you_mean(name, MEASURES, otherwise=f"there are {', '.join(MEASURES)}")
-        raise click.BadParameter(f"{text!r}: there is no {name!r}; {hint}")
+        hint = did_you_mean(name, MEASURES, otherwise=f"the names are {', '.join(MEASURES)}")
+        raise click.BadParameter(f"{text!r}: {name!r} is not known; {hint}")
     if MEASURES[name].kind == "state" and sign not in ("=", "!="):
-        raise click.BadParameter(f"{text!r}: {name} is compared with = or !=")
+        raise click.BadParameter(f"{text!r}: {name} takes = or !=, not {sign}")
     return Condition(text, name, sign, _value(text, MEASURES[name].kind, value))
 
 
 def _value(text: str, kind: Kind, value: str) -> float | str:
     if kind == "state":
         if value not in STATES:
-            raise click.BadParameter(f"{text!r}: it must be one of {', '.join(STATES)}")
+            raise click.BadParameter(f"{text!r}: {value!r} is not one of {', '.join(STATES)}")
         return value
     try:
         if kind == "duration":
@@ -180,7 +188,7 @@ def _value(text: str, kind: Kind, value: str) -> float | str:
         ) from None
 
 
-def _shown(kind: Kind, actual: float | str | None) -> str:
+def _humanize(kind: Kind, actual: float | str | None) -> str:
     if isinstance(actual, str) or actual is None:
         return str(actual)
     if kind == "duration":

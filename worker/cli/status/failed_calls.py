@@ -1,6 +1,7 @@
-"""Calls of applications that enqueued nothing in the last 24 hours: refused ones, and those that were only logged.
+"""Calls of the last 24 hours that enqueued nothing: they were refused, or only logged.
 
-Applications count them in Redis, one hash an hour: from ``[source, operation, field or reason]``, as JSON, to how many.
+Applications count them in Redis, in one hash an hour: the key is ``[source, operation, field or
+reason]`` as JSON, the value is how many.
 """
 
 from __future__ import annotations
@@ -22,44 +23,45 @@ HOURS = 24
 
 @dataclass(frozen=True, slots=True)
 class FailedCall:
-    """Calls that failed alike."""
+    """Calls that failed in the same way."""
 
     source: str
     operation: str
-    #: The field that was refused, or the reason why the queue took nothing.
+    #: The refused field, or the reason why the queue accepted nothing.
     field: str
     calls: int
 
 
 @dataclass(frozen=True, slots=True)
 class FailedCalls:
-    """All of them, the most frequent first."""
+    """All failed calls, the most frequent first."""
 
     refused: list[FailedCall] = field(default_factory=list)
     unavailable: list[FailedCall] = field(default_factory=list)
 
     def of(self, kind: Kind) -> list[FailedCall]:
-        """Return those of one kind."""
+        """Return the failed calls of one kind."""
         return self.refused if kind == "refused" else self.unavailable
 
     def count(self, kind: Kind) -> int:
-        """Return how many calls of one kind there were."""
+        """Return how many calls of one kind failed."""
         return sum(each.calls for each in self.of(kind))
 
 
 def read(client: redis.Redis, now: float) -> FailedCalls:
-    """Read the counts of the current hour and of the 23 before it, in one round trip.
+    """Read the counts of the current hour and of the 23 hours before it.
 
     Args:
+        client: of the queue.
         now: unix seconds.
     """
     hour = int(now / 3600)
-    with client.pipeline(transaction=False) as asked:
+    with client.pipeline(transaction=False) as pipe:
         for kind in KINDS:
             for back in range(HOURS):
-                asked.hgetall(f"{PREFIX}calls:{kind}:{hour - back}")
-        # Another type under one of these names is nobody's count, and hides nothing else.
-        answers = asked.execute(raise_on_error=False)
+                pipe.hgetall(f"{PREFIX}calls:{kind}:{hour - back}")
+        # A key of another type is not a count, and must not hide the others.
+        answers = pipe.execute(raise_on_error=False)
     found = [
         _sorted(answers[number * HOURS : (number + 1) * HOURS]) for number in range(len(KINDS))
     ]
@@ -87,8 +89,8 @@ def _number(value: bytes) -> int:
     return int(value) if value.isdigit() and len(value) < 19 else 0
 
 
-def named(calls: Sequence[FailedCall], limit: int = 3) -> str:
-    """Return the most frequent in words: ``12 person.event of shop (attributes.total), and 3 others``."""
+def describe(calls: Sequence[FailedCall], limit: int = 3) -> str:
+    """Return the most frequent calls: ``12 person.event of shop (attributes.total), and 3 others``."""
     parts = [
         f"{each.calls:,} {each.operation or 'unnamed'}"
         + (f" of {each.source}" if each.source else "")

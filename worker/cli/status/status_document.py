@@ -1,40 +1,47 @@
-"""``status --json``: everything a program may want to know, in one document."""
+"""``status --json``: the snapshot as one document."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
+from trackrelay.worker.cli.common.incident_report import as_json as incident_as_json
 from trackrelay.worker.cli.common.output import moment
-from trackrelay.worker.cli.incidents_command import document as document_of
 from trackrelay.worker.storage.queries.backlog_overview import Overview
 
 from .failed_calls import KINDS, FailedCalls, Kind
-from .redis_snapshot import RedisSide
-from .snapshot import Snapshot
+from .snapshot import BreakerStatus, RedisStatus, Snapshot
 from .status_hints import Hint
 from .status_verdict import last_minute, verdict
 
 
-def document(now: Snapshot, what_to_do: Iterable[Hint], failed: Iterable[str]) -> dict[str, Any]:
-    """The document. Ages are in seconds; what cannot be known now is null."""
-    said = verdict(now)
+def status_document(
+    snapshot: Snapshot, what_to_do: Iterable[Hint], failed: Iterable[str]
+) -> dict[str, Any]:
+    """Return the document. Ages are in seconds; what is not known is null."""
+    current = verdict(snapshot)
     return {
-        "at": moment(now.now),
-        "state": said.state,
-        "summary": said.sentence,
-        "problems": now.problems,
+        "at": moment(snapshot.now),
+        "state": current.state,
+        "summary": current.sentence,
+        "problems": snapshot.problems,
         "failed": list(failed),
         "what_to_do": [
             {"severity": hint.severity, "text": hint.text, "command": hint.command}
             for hint in what_to_do
         ],
-        "oldest_s": _age(now, now.oldest) if now.redis and now.postgres else None,
-        "outbox": {"jobs": now.outbox.jobs, "oldest_s": _age(now, now.outbox.oldest)}
-        if now.outbox
+        "oldest_s": _age(snapshot, snapshot.oldest)
+        if snapshot.redis and snapshot.postgres
         else None,
-        **(_redis(now, now.redis) if now.redis else dict.fromkeys(_OF_REDIS)),
-        **(_postgres(now, now.postgres) if now.postgres else dict.fromkeys(_OF_POSTGRES)),
+        "outbox": {"jobs": snapshot.outbox.jobs, "oldest_s": _age(snapshot, snapshot.outbox.oldest)}
+        if snapshot.outbox
+        else None,
+        **(_redis(snapshot, snapshot.redis) if snapshot.redis else dict.fromkeys(_OF_REDIS)),
+        **(
+            _postgres(snapshot, snapshot.postgres)
+            if snapshot.postgres
+            else dict.fromkeys(_OF_POSTGRES)
+        ),
     }
 
 
@@ -44,51 +51,37 @@ _OF_REDIS = (
 _OF_POSTGRES = ("backlog", "dead_letters", "lost", "paused")
 
 
-def _age(now: Snapshot, at: float | None) -> float | None:
-    age = now.age(at)
+def _age(snapshot: Snapshot, at: float | None) -> float | None:
+    age = snapshot.age(at)
     return None if age is None else round(age, 1)
 
 
-def _redis(now: Snapshot, side: RedisSide) -> dict[str, Any]:
+def _redis(snapshot: Snapshot, redis: RedisStatus) -> dict[str, Any]:
     return {
-        "queue": _queue(now, side),
+        "queue": _queue(snapshot, redis),
         "delivered": {
-            "last_minute": last_minute(now),
-            "last_5_minutes": sum(side.delivered[:5]),
-            "last_hour": sum(side.delivered),
-            "by_minute": side.delivered,
+            "last_minute": last_minute(snapshot),
+            "last_5_minutes": sum(redis.delivered[:5]),
+            "last_hour": sum(redis.delivered),
+            "by_minute": redis.delivered,
         },
         "breaker": {
-            "state": side.breaker.state,
-            "reason": side.breaker.reason or None,
-            "message": side.breaker.message or None,
-            "since": moment(side.breaker.since or None) if side.breaker.state != "closed" else None,
-            "until": moment(side.breaker.until or None) if side.breaker.state != "closed" else None,
-            "last_success": moment(side.shared_breaker.last_success or None),
-            "families": {
-                breaker.family: {
-                    "state": breaker.state,
-                    "reason": breaker.reason or None,
-                    "message": breaker.message or None,
-                    "since": moment(breaker.since or None) if breaker.state != "closed" else None,
-                    "until": moment(breaker.until or None) if breaker.state != "closed" else None,
-                    "last_success": moment(breaker.last_success or None),
-                }
-                for breaker in side.breakers
-            },
+            **_breaker(redis.breaker),
+            "last_success": moment(redis.shared_breaker.last_success or None),
+            "families": {breaker.family: _breaker(breaker) for breaker in redis.breakers},
         },
         "budget": {
-            "requests_per_second": now.settings.requests_per_second,
-            "now": round(side.rate, 1),
+            "requests_per_second": snapshot.settings.requests_per_second,
+            "now": round(redis.rate, 1),
         },
-        "beat": {"seen": moment(side.beat), "age_s": _age(now, side.beat)},
+        "beat": {"seen": moment(redis.beat), "age_s": _age(snapshot, redis.beat)},
         "delivers_to": [
             {
                 "endpoint": each.endpoint,
                 "region": each.region or None,
                 "workspace": each.workspace or None,
             }
-            for each in side.destinations
+            for each in redis.destinations
         ],
         "workers": [
             {
@@ -101,17 +94,29 @@ def _redis(now: Snapshot, side: RedisSide) -> dict[str, Any]:
                 "pid": worker.pid or None,
                 "started": moment(worker.started or None),
             }
-            for worker in side.workers
+            for worker in redis.workers
         ],
-        "calls": {kind: _calls(side.failed_calls, kind) for kind in KINDS},
+        "calls": {kind: _calls(redis.failed_calls, kind) for kind in KINDS},
         "refusing": [
-            {"message": message, "processes": names} for message, names in side.refusing.items()
+            {"message": message, "processes": names} for message, names in redis.refusing.items()
         ],
         "memory": {
-            "used": side.memory.used,
-            "limit": side.memory.limit or None,
-            "policy": side.memory.policy,
+            "used": redis.memory.used,
+            "limit": redis.memory.limit or None,
+            "policy": redis.memory.policy,
         },
+    }
+
+
+def _breaker(breaker: BreakerStatus) -> dict[str, Any]:
+    closed = breaker.state == "closed"
+    return {
+        "state": breaker.state,
+        "reason": breaker.reason or None,
+        "message": breaker.message or None,
+        "since": None if closed else moment(breaker.since or None),
+        "until": None if closed else moment(breaker.until or None),
+        "last_success": moment(breaker.last_success or None),
     }
 
 
@@ -131,52 +136,56 @@ def _calls(failed: FailedCalls, kind: Kind) -> dict[str, Any]:
     }
 
 
-def _queue(now: Snapshot, side: RedisSide) -> dict[str, Any]:
+def _queue(snapshot: Snapshot, redis: RedisStatus) -> dict[str, Any]:
     return {
-        "jobs": side.queued,
-        "pending": sum(shard.pending for shard in side.shards),
-        "oldest_s": _age(now, side.oldest),
+        "jobs": redis.queued,
+        "pending": sum(shard.pending for shard in redis.shards),
+        "oldest_s": _age(snapshot, redis.oldest),
         "shards": [
             {
                 "shard": shard.number,
                 "live": shard.lanes["live"].length,
                 "bulk": shard.lanes["bulk"].length,
                 "pending": shard.pending,
-                "oldest_s": _age(now, shard.oldest),
+                "oldest_s": _age(snapshot, shard.oldest),
                 "held": shard.held,
-                "paused": shard.number in now.postgres.paused if now.postgres else None,
+                "paused": shard.number in snapshot.postgres.paused if snapshot.postgres else None,
             }
-            for shard in side.shards
+            for shard in redis.shards
         ],
     }
 
 
-def _postgres(now: Snapshot, side: Overview) -> dict[str, Any]:
-    reasons = sorted({each.reason for each in side.backlog})
+def _postgres(snapshot: Snapshot, postgres: Overview) -> dict[str, Any]:
+    reasons = sorted({each.reason for each in postgres.backlog})
     return {
         "backlog": {
-            "jobs": side.waiting,
-            "oldest_s": _age(now, side.oldest),
-            "by_reason": {reason: _waits(now, side, reason) for reason in reasons},
+            "jobs": postgres.waiting,
+            "oldest_s": _age(snapshot, postgres.oldest),
+            "by_reason": {reason: _backlog(snapshot, postgres, reason) for reason in reasons},
         },
         "dead_letters": {
-            "open": side.dead("open"),
-            "replaying": side.dead("replaying"),
+            "open": postgres.dead("open"),
+            "replaying": postgres.dead("replaying"),
             "by_reason": {
-                each.reason: each.jobs for each in side.dead_letters if each.state == "open"
+                each.reason: each.jobs for each in postgres.dead_letters if each.state == "open"
             },
         },
-        "lost": {"jobs": side.lost, "incidents": [document_of(each) for each in side.incidents]},
+        "lost": {
+            "jobs": postgres.lost,
+            "incidents": [incident_as_json(each) for each in postgres.incidents],
+        },
         "paused": [
-            {"shard": shard, "since": moment(since)} for shard, since in sorted(side.paused.items())
+            {"shard": shard, "since": moment(since)}
+            for shard, since in sorted(postgres.paused.items())
         ],
     }
 
 
-def _waits(now: Snapshot, side: Overview, reason: str) -> dict[str, Any]:
-    waiting = [each for each in side.backlog if each.reason == reason]
+def _backlog(snapshot: Snapshot, postgres: Overview, reason: str) -> dict[str, Any]:
+    waiting = [each for each in postgres.backlog if each.reason == reason]
     return {
         "jobs": sum(each.jobs for each in waiting),
         "due": sum(each.due for each in waiting),
-        "oldest_s": _age(now, min(each.oldest for each in waiting)),
+        "oldest_s": _age(snapshot, min(each.oldest for each in waiting)),
     }

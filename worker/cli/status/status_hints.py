@@ -1,4 +1,4 @@
-"""What to do. Pure: from how things stand to what a person should know first, worst first."""
+"""What an operator should know first, and what to do: computed from a snapshot, worst first."""
 
 from __future__ import annotations
 
@@ -7,27 +7,33 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trackrelay.queue.append import MEMORY_MARK
-from trackrelay.worker.cli.common.humanize import ago, count, duration, listed
-from trackrelay.worker.cli.common.loss_report import ACKNOWLEDGE, describe
+from trackrelay.worker.cli.common.humanize import (
+    ago,
+    count,
+    duration,
+    jobs_wait,
+    listed,
+    sentence,
+)
+from trackrelay.worker.cli.common.incident_report import ACKNOWLEDGE, describe
 from trackrelay.worker.delivery.intake import MAX_DELIVERIES
 from trackrelay.worker.endpoint_families import DELIVERS
 from trackrelay.worker.queue.queue_agreement import DIFFERS
 
-from .failed_calls import named
-from .redis_snapshot import BreakerLook, RedisSide
-from .snapshot import Snapshot
+from . import failed_calls
+from .snapshot import BreakerStatus, RedisStatus, Snapshot
 
 Severity = Literal["wrong", "warning", "note"]
 
-#: A shard with work that nobody has touched for so long is stuck.
+#: A shard whose jobs no worker has taken for this long is stuck.
 STUCK_S = 60
-#: A relay takes rows on within a second.
+#: Relays take rows within a second: after this time something hinders them.
 RELAY_S = 60
-#: Beats show themselves every second.
+#: Beats report every second: after this time none runs.
 BEAT_S = 60
-#: Entries handed out so often are what may end their workers.
+#: An entry that was delivered to workers this often may be what ends them.
 SUSPICIOUS_DELIVERIES = 3
-#: If what waits will take longer than this because of the request budget, it is worth saying.
+#: A wait because of the request rate that is worth a warning.
 LONG_WAIT_S = 60
 
 
@@ -40,303 +46,322 @@ class Hint:
     command: str = ""
 
 
-def hints(now: Snapshot) -> list[Hint]:
-    """Everything worth doing something about, worst first."""
+def hints(snapshot: Snapshot) -> list[Hint]:
+    """Return everything that an operator should do something about, worst first."""
     found = [
-        *_stores(now),
-        *_lost(now),
-        *_delivery(now),
-        *_shards(now),
-        *_outbox(now),
-        *_memory(now),
-        *_calls(now),
-        *_dead_letters(now),
-        *_fleet(now),
+        *_stores(snapshot),
+        *_incidents(snapshot),
+        *_delivery(snapshot),
+        *_shards(snapshot),
+        *_outbox(snapshot),
+        *_memory(snapshot),
+        *_failed_calls(snapshot),
+        *_dead_letters(snapshot),
+        *_workers(snapshot),
     ]
     order: tuple[Severity, ...] = ("wrong", "warning", "note")
     return sorted(found, key=lambda hint: order.index(hint.severity))
 
 
-def _stores(now: Snapshot) -> Iterator[Hint]:
-    if now.redis_problem:
-        yield _problem(now.redis_problem)
-    if now.postgres_problem:
-        yield _problem(now.postgres_problem)
-    if now.outbox_problem:
-        yield _problem(now.outbox_problem, "trackrelay relay" if now.outbox else "trackrelay check")
-    if now.redis is None and now.redis_problem:
+def _stores(snapshot: Snapshot) -> Iterator[Hint]:
+    if snapshot.redis_problem:
+        yield _problem(snapshot.redis_problem)
+    if snapshot.postgres_problem:
+        yield _problem(snapshot.postgres_problem)
+    if snapshot.outbox_problem:
+        command = "trackrelay relay" if snapshot.outbox else "trackrelay check"
+        yield _problem(snapshot.outbox_problem, command)
+    if snapshot.redis is None and snapshot.redis_problem:
         yield Hint(
             "note",
-            "Applications get QueueUnavailableError until Redis is back; what it already has waits there.",
+            "Calls raise QueueUnavailableError until Redis is back; the jobs in it are kept.",
         )
-    if now.postgres is None and now.redis and now.redis.queued:
+    if snapshot.postgres is None and snapshot.redis and snapshot.redis.queued:
         yield Hint(
             "note",
-            "Nothing is delivered while Postgres is away; jobs wait in Redis, and none is lost.",
+            "Nothing is delivered while Postgres is away; the jobs wait in Redis, none is lost.",
         )
-
-
-def _lost(now: Snapshot) -> Iterator[Hint]:
-    for incident in now.postgres.incidents if now.postgres else []:
-        yield Hint("wrong", f"{describe(incident)}.", f"{ACKNOWLEDGE} {incident.id}")
 
 
 def _problem(problem: str, command: str = "trackrelay check") -> Hint:
-    sentence = problem[:1].upper() + problem[1:]
-    return Hint("wrong", sentence if sentence.endswith("?") else f"{sentence}.", command)
+    return Hint("wrong", sentence(problem), command)
 
 
-def _delivery(now: Snapshot) -> Iterator[Hint]:
-    if now.redis is None:
+def _incidents(snapshot: Snapshot) -> Iterator[Hint]:
+    for incident in snapshot.postgres.incidents if snapshot.postgres else []:
+        yield Hint("wrong", f"{describe(incident)}.", f"{ACKNOWLEDGE} {incident.id}")
+
+
+def _delivery(snapshot: Snapshot) -> Iterator[Hint]:
+    if snapshot.redis is None:
         return
-    if not now.redis.alive and now.redis.config:
-        yield _no_worker(now)
-    for breaker in now.redis.stopped:
-        yield _breaker(breaker, now)
-    for message, processes in now.redis.refusing.items():
+    if not snapshot.redis.alive and snapshot.redis.config:
+        yield _no_worker(snapshot)
+    for breaker in snapshot.redis.stopped:
+        yield _breaker(breaker, snapshot)
+    for message, processes in snapshot.redis.refusing.items():
         who = (
             f"process {processes[0]} delivers"
             if len(processes) == 1
             else f"processes {listed(processes)} deliver"
         )
-        yield Hint("wrong", f"Worker {who} nothing: {message}. {_CORRECTED}", "trackrelay check")
-    yield from _singles(now, now.redis)
+        yield Hint("wrong", f"Worker {who} nothing: {message}. {_CORRECT}", "trackrelay check")
+    yield from _singles(snapshot, snapshot.redis)
 
 
-def _no_worker(now: Snapshot) -> Hint:
-    gone = [each for each in (now.redis.workers if now.redis else []) if not each.alive]
+def _no_worker(snapshot: Snapshot) -> Hint:
+    gone = [each for each in (snapshot.redis.workers if snapshot.redis else []) if not each.alive]
     text = "No worker runs"
     if gone:
-        text += f"; {gone[0].hostname} went without a word {ago(now.now - max(each.seen for each in gone))}"
-    if now.undelivered:
-        waits = f"{count(now.undelivered, 'job')} wait{'s' if now.undelivered == 1 else ''}"
-        return Hint("wrong", f"{text}, and {waits}. Start one.", "trackrelay worker")
-    return Hint("warning", f"{text}; nothing waits yet. Start one.", "trackrelay worker")
+        last = max(gone, key=lambda each: each.seen)
+        text += f"; the heartbeat of {last.hostname} was lost {ago(snapshot.now - last.seen)}"
+    if snapshot.undelivered:
+        text = f"{text}, and {jobs_wait(snapshot.undelivered)}. Start one."
+        return Hint("wrong", text, "trackrelay worker")
+    return Hint("warning", f"{text}; no job waits yet. Start one.", "trackrelay worker")
 
 
-_CORRECTED = "Nothing is lost: corrected and the workers restarted, delivery goes on by itself (a …_FILE is read again without that)."
-_STOPPED = {
+_CORRECT = (
+    "Nothing is lost: correct it and restart the workers, and delivery resumes. "
+    "A changed …_FILE needs no restart."
+)
+#: For each reason of a breaker: what is wrong, what happens next, and the command that helps.
+_BREAKER_REASONS = {
     "outage": (
         "Customer.io does not answer as it should",
-        "Nothing is lost and nothing has to be done here: delivery goes on by itself once it answers "
-        "(https://status.customer.io).",
+        "Nothing is lost, and nothing has to be done: delivery resumes by itself when Customer.io "
+        "answers again (https://status.customer.io).",
         "",
     ),
     "rate_limited": (
-        "Customer.io says that requests come too fast",
-        "Delivery goes on by itself, slower. If this repeats, lower TRACKRELAY_REQUESTS_PER_SECOND, or see who else uses "
-        "the workspace's limit.",
+        "Customer.io limits the rate of requests",
+        "Delivery resumes by itself, slower. If this happens often, lower "
+        "TRACKRELAY_REQUESTS_PER_SECOND, or find out what else uses the workspace's limit.",
         "",
     ),
-    # What the region endpoint was found to say names the settings already.
-    "credentials": ("", _CORRECTED, "trackrelay check"),
-    "region": ("", _CORRECTED, "trackrelay check"),
-    "workspace": ("", _CORRECTED, "trackrelay check"),
+    # The answer of the region endpoint names the settings already.
+    "credentials": ("", _CORRECT, "trackrelay check"),
+    "region": ("", _CORRECT, "trackrelay check"),
+    "workspace": ("", _CORRECT, "trackrelay check"),
     "refused": (
-        "Everything is refused, in the same words",
-        "Is this the right workspace, and do applications send what it takes? Delivery goes on by itself with the first job "
-        "that is accepted.",
+        "Customer.io refuses every job with the same message",
+        "Is this the right workspace, and do applications send what it accepts? Delivery resumes "
+        "by itself with the first job that is accepted.",
         "trackrelay check",
     ),
 }
 
 
-def _breaker(breaker: BreakerLook, now: Snapshot) -> Hint:
-    what, then, command = _STOPPED.get(breaker.reason, ("Delivery has stopped", "", ""))
-    said = ": ".join(filter(None, (what, breaker.message)))
+def _breaker(breaker: BreakerStatus, snapshot: Snapshot) -> Hint:
+    what, then, command = _BREAKER_REASONS.get(breaker.reason, ("Delivery has stopped", "", ""))
+    problem = ": ".join(filter(None, (what, breaker.message)))
     whose = f" of {DELIVERS[breaker.family]}" if breaker.family else ""
-    since = f" Delivery{whose} stopped {ago(now.now - breaker.since)};" if breaker.since else ""
-    text = f"{said[:1].upper()}{said[1:]}.{since} {next_try(breaker, now.now)}. {then}"
+    since = (
+        f" Delivery{whose} stopped {ago(snapshot.now - breaker.since)};" if breaker.since else ""
+    )
+    text = (
+        f"{problem[:1].upper()}{problem[1:]}.{since} {next_attempt(breaker, snapshot.now)}. {then}"
+    )
     return Hint("wrong" if breaker.state == "halted" else "warning", text, command)
 
 
-def next_try(breaker: BreakerLook, now: float) -> str:
-    """When somebody looks whether delivery is possible again."""
+def next_attempt(breaker: BreakerStatus, now: float) -> str:
+    """Return when delivery is attempted next."""
     left = breaker.until - now
     return f"the next attempt is in {duration(left)}" if left > 0 else "the next attempt is due now"
 
 
-def _singles(now: Snapshot, redis: RedisSide) -> Iterator[Hint]:
-    # Batches come first, singles get what the budget leaves: three quarters of it at the most.
+def _singles(snapshot: Snapshot, redis: RedisStatus) -> Iterator[Hint]:
+    # Batches come first; single requests get at most three quarters of the request rate.
+    rate = snapshot.settings.requests_per_second
     waiting = redis.sample.share * redis.queued
-    waiting += sum(each.singles for each in (now.postgres.backlog if now.postgres else []))
-    seconds = waiting / (0.75 * now.settings.requests_per_second)
+    waiting += sum(
+        each.singles for each in (snapshot.postgres.backlog if snapshot.postgres else [])
+    )
+    seconds = waiting / (0.75 * rate)
     if seconds > LONG_WAIT_S:
         yield Hint(
             "warning",
-            f"About {count(round(waiting), 'waiting job')} (anonymous events, forms, metrics, large events) need a request "
-            f"each: at {now.settings.requests_per_second:g} requests/s that takes {duration(seconds)}. Customer.io publishes "
-            "1,000/s: TRACKRELAY_REQUESTS_PER_SECOND can be raised.",
+            f"About {count(round(waiting), 'waiting job')} (anonymous events, forms, metrics, "
+            f"large events) need their own request: at {rate:g} requests/s that takes "
+            f"{duration(seconds)}. Customer.io's published limit is 1,000/s: "
+            "TRACKRELAY_REQUESTS_PER_SECOND can be raised.",
         )
 
 
-def _shards(now: Snapshot) -> Iterator[Hint]:
-    if now.redis is None or now.postgres is None:
+def _shards(snapshot: Snapshot) -> Iterator[Hint]:
+    if snapshot.redis is None or snapshot.postgres is None:
         return
-    if now.postgres.paused:
-        yield _paused(now, sorted(now.postgres.paused))
-    for shard in now.redis.shards:
+    if snapshot.postgres.paused:
+        yield _paused(snapshot, sorted(snapshot.postgres.paused))
+    for shard in snapshot.redis.shards:
         deliveries = max(lane.deliveries for lane in shard.lanes.values())
         if deliveries >= SUSPICIOUS_DELIVERIES:
             yield Hint(
                 "warning",
-                f"Shard {shard.number}: its first entry was handed out {deliveries} times without being settled. It may be "
-                f"what ends its workers; after {MAX_DELIVERIES} times it becomes a dead letter. See the workers' log.",
+                f"Shard {shard.number}: workers took its first entry {deliveries} times without "
+                "settling it. It may be what ends them: see their log. "
+                f"After {MAX_DELIVERIES} times it becomes a dead letter.",
             )
-    yield from _moving(now.redis)
-    yield from _stuck(now, now.redis)
+    yield from _moving(snapshot.redis)
+    yield from _stuck(snapshot, snapshot.redis)
 
 
-def _moving(redis: RedisSide) -> Iterator[Hint]:
+def _moving(redis: RedisStatus) -> Iterator[Hint]:
     if redis.moving == "layout" and redis.config:
         yield Hint(
             "warning",
-            "The number of shards is being changed, and delivery waits for the last step. If no `trackrelay reshard` runs any "
-            "more, it was interrupted: run it again.",
+            "The number of shards is being changed, and delivery waits for the last step. "
+            "If no `trackrelay reshard` runs any more, it was interrupted: run it again.",
             f"trackrelay reshard {redis.config.shards}",
         )
     elif redis.moving and redis.moving != DIFFERS:
-        yield Hint(
-            "note", "The number of shards is being changed; delivery goes on when that is done."
-        )
+        yield Hint("note", "The number of shards is being changed; delivery resumes after that.")
 
 
-def _paused(now: Snapshot, shards: list[int]) -> Hint:
-    assert now.postgres is not None
-    longest = now.now - min(now.postgres.paused.values())
-    if len(shards) == now.postgres.shards:
-        return Hint("warning", f"Delivery is paused for {duration(longest)}.", "trackrelay resume")
-    which = listed([str(shard) for shard in shards])
+def _paused(snapshot: Snapshot, shards: list[int]) -> Hint:
+    assert snapshot.postgres is not None
+    longest = duration(snapshot.now - min(snapshot.postgres.paused.values()))
+    if len(shards) == snapshot.postgres.shards:
+        return Hint("warning", f"Delivery is paused for {longest}.", "trackrelay resume")
+    numbers = listed([str(shard) for shard in shards])
     options = " ".join(f"--shard {shard}" for shard in shards)
     return Hint(
-        "warning",
-        f"Paused: shard {which}, for {duration(longest)}.",
-        f"trackrelay resume {options}",
+        "warning", f"Paused: shard {numbers}, for {longest}.", f"trackrelay resume {options}"
     )
 
 
-def _stuck(now: Snapshot, redis: RedisSide) -> Iterator[Hint]:
-    if redis.is_stopped or not redis.alive or redis.moving or now.postgres is None:
+def _stuck(snapshot: Snapshot, redis: RedisStatus) -> Iterator[Hint]:
+    if redis.is_stopped or not redis.alive or redis.moving or snapshot.postgres is None:
         return
     stuck = [
         str(shard.number)
         for shard in redis.shards
         if not shard.held
-        and shard.number not in now.postgres.paused
+        and shard.number not in snapshot.postgres.paused
         and shard.oldest is not None
-        and now.now - shard.oldest > STUCK_S
+        and snapshot.now - shard.oldest > STUCK_S
     ]
     if stuck:
         yield Hint(
             "wrong",
-            f"Shard {listed(stuck)}: work waits for more than {duration(STUCK_S)}, and no worker takes it. The workers' log "
-            'says why (look for "shard_halted", "delivery_interrupted").',
+            f"Shard {listed(stuck)}: jobs have waited for more than {duration(STUCK_S)}, and no "
+            "worker takes them. The workers' log names the cause "
+            '(look for "shard_halted", "delivery_interrupted").',
         )
 
 
-def _outbox(now: Snapshot) -> Iterator[Hint]:
-    age = now.age(now.outbox.oldest) if now.outbox and not now.outbox_problem else None
-    if now.outbox and age is not None and age > RELAY_S:
-        wait = f"{count(now.outbox.jobs, 'job')} {'waits' if now.outbox.jobs == 1 else 'wait'}"
+def _outbox(snapshot: Snapshot) -> Iterator[Hint]:
+    outbox = snapshot.outbox
+    age = snapshot.age(outbox.oldest) if outbox and not snapshot.outbox_problem else None
+    if outbox and age is not None and age > RELAY_S:
         yield Hint(
             "wrong",
-            f"Outbox: {wait} for up to {duration(age)}, and nobody relays. Workers with TRACKRELAY_OUTBOX_URL do, or a relay "
-            'beside the application; the log of one that runs says what hinders it (look for "relay interrupted").',
+            f"Outbox: {jobs_wait(outbox.jobs)} for up to {duration(age)}, and no relay takes "
+            "them. Start a worker with TRACKRELAY_OUTBOX_URL, or a relay beside the application. "
+            'If one runs, its log names the cause (look for "relay interrupted").',
             "trackrelay relay",
         )
 
 
-def _memory(now: Snapshot) -> Iterator[Hint]:
-    if now.redis is None:
+def _memory(snapshot: Snapshot) -> Iterator[Hint]:
+    if snapshot.redis is None:
         return
-    memory = now.redis.memory
+    memory = snapshot.redis.memory
     if memory.share >= MEMORY_MARK:
         yield Hint(
             "wrong",
-            f"Redis uses {memory.share:.0%} of its maxmemory: applications get QueueFullError from {MEMORY_MARK:.0%} on. The "
-            "workers drain it as long as delivery works; otherwise give Redis more.",
+            f"Redis uses {memory.share:.0%} of its maxmemory: calls raise QueueFullError from "
+            f"{MEMORY_MARK:.0%} on. Workers drain the queue while delivery works; "
+            "otherwise raise maxmemory.",
         )
     if memory.policy.startswith("allkeys"):
         yield Hint(
             "wrong",
-            f"Redis may throw away jobs: its maxmemory-policy is {memory.policy}.",
+            f"Redis may delete queued jobs: its maxmemory-policy is {memory.policy}.",
             "trackrelay check",
         )
-    if now.redis.queued >= now.settings.max_queue_length:
-        limit = f"{now.settings.max_queue_length:,}"
+    if snapshot.redis.queued >= snapshot.settings.max_queue_length:
+        limit = f"{snapshot.settings.max_queue_length:,}"
         yield Hint(
             "wrong",
-            f"The queue is full ({limit} jobs): applications get QueueFullError.",
+            f"The queue is full ({limit} jobs): calls raise QueueFullError.",
             "trackrelay drain",
         )
 
 
-def _calls(now: Snapshot) -> Iterator[Hint]:
-    if now.redis is None:
+def _failed_calls(snapshot: Snapshot) -> Iterator[Hint]:
+    if snapshot.redis is None:
         return
-    calls = now.redis.failed_calls
+    calls = snapshot.redis.failed_calls
     if number := calls.count("unavailable"):
         yield Hint(
             "wrong",
-            f"{count(number, 'call')} of the last 24 hours enqueued nothing and {'was' if number == 1 else 'were'} only logged, "
-            f"as the queue could not be reached: {named(calls.unavailable)}. The applications' logs name each job. "
-            "TRACKRELAY_ON_UNAVAILABLE=outbox loses none.",
+            f"{count(number, 'call')} of the last 24 hours enqueued nothing and "
+            f"{'was' if number == 1 else 'were'} only logged, because the queue could not be "
+            f"reached: {failed_calls.describe(calls.unavailable)}. The applications' logs name "
+            "each job. With TRACKRELAY_ON_UNAVAILABLE=outbox, no job is lost.",
         )
     if number := calls.count("refused"):
         yield Hint(
             "warning",
-            f"{count(number, 'call')} of the last 24 hours {'was' if number == 1 else 'were'} refused, as Customer.io would "
-            f"not take {'it' if number == 1 else 'them'}: {named(calls.refused)}. Correct these calls; "
-            "TRACKRELAY_ON_INVALID=dead_letter keeps what they say until then.",
+            f"{count(number, 'call')} of the last 24 hours {'was' if number == 1 else 'were'} "
+            "refused, because Customer.io would refuse "
+            f"{'it' if number == 1 else 'them'}: {failed_calls.describe(calls.refused)}. "
+            "Correct these calls; until then, TRACKRELAY_ON_INVALID=dead_letter keeps their data.",
         )
 
 
-def _dead_letters(now: Snapshot) -> Iterator[Hint]:
-    dead = [
-        each for each in (now.postgres.dead_letters if now.postgres else []) if each.state == "open"
-    ]
-    if not dead or now.postgres is None:
+def _dead_letters(snapshot: Snapshot) -> Iterator[Hint]:
+    if snapshot.postgres is None:
+        return
+    dead = [each for each in snapshot.postgres.dead_letters if each.state == "open"]
+    if not dead:
         return
     newest = max(dead, key=lambda each: each.newest)
-    said = f": {newest.error}" if newest.error else ""
+    error = f": {newest.error}" if newest.error else ""
     yield Hint(
         "warning",
-        f"{count(now.postgres.dead('open'), 'dead letter')} to look at; the newest, {newest.reason} "
-        f"{ago(now.now - newest.newest)}{said}. Repair and replay them, or discard them.",
+        f"{count(snapshot.postgres.dead('open'), 'open dead letter')}; the newest: "
+        f"{newest.reason} {ago(snapshot.now - newest.newest)}{error}. "
+        "Repair and replay them, or discard them.",
         "trackrelay dead-letters list",
     )
 
 
-def _fleet(now: Snapshot) -> Iterator[Hint]:
-    if now.redis is None or not now.redis.config:
+def _workers(snapshot: Snapshot) -> Iterator[Hint]:
+    if snapshot.redis is None or not snapshot.redis.config:
         return
-    versions = sorted({worker.version for worker in now.redis.alive})
+    versions = sorted({worker.version for worker in snapshot.redis.alive})
     if len(versions) > 1:
         yield Hint(
             "warning",
             f"Workers of different versions run: {listed(versions)}. Deploy one everywhere.",
         )
     # A worker that could not ask at its start does not know its workspace.
-    places = {each.endpoint for each in now.redis.destinations}
-    workspaces = {each.workspace for each in now.redis.destinations} - {""}
+    places = {each.endpoint for each in snapshot.redis.destinations}
+    workspaces = {each.workspace for each in snapshot.redis.destinations} - {""}
     if len(places) > 1 or len(workspaces) > 1:
         places |= {f"workspace {each}" for each in workspaces}
         yield Hint(
             "wrong",
-            f"Workers deliver to different places: {listed(sorted(places))}. Give all of them the same CUSTOMERIO_… settings.",
+            f"Workers deliver to different places: {listed(sorted(places))}. "
+            "Give all of them the same CUSTOMERIO_… settings.",
             "trackrelay check",
         )
-    gone = [each for each in now.redis.workers if not each.alive]
-    if gone and now.redis.alive:
-        lost = max(gone, key=lambda each: each.seen)
+    gone = [each for each in snapshot.redis.workers if not each.alive]
+    if gone and snapshot.redis.alive:
+        last = max(gone, key=lambda each: each.seen)
         yield Hint(
             "note",
-            f"Worker {lost.hostname} went without a word {ago(now.now - lost.seen)}; others took over its work.",
+            f"The heartbeat of worker {last.hostname} was lost {ago(snapshot.now - last.seen)}; "
+            "others have taken over its work.",
         )
-    beat = now.age(now.redis.beat)
+    beat = snapshot.age(snapshot.redis.beat)
     if beat is not None and beat > BEAT_S:
         yield Hint(
             "note",
-            f"The last beat was seen {ago(beat)}. Workers find due retries, and prune, without one.",
+            f"The last beat was seen {ago(beat)}. "
+            "Without one, workers still find due retries and prune.",
             "trackrelay beat",
         )

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from trackrelay.worker.cli.common.command_errors import CommandFailed
+from trackrelay.worker.cli.common.command_errors import CommandError
 from trackrelay.worker.cli.common.command_stores import open_stores
 from trackrelay.worker.cli.common.output import print_json, stderr, stdout
 from trackrelay.worker.devstack.servers import ServerError
@@ -53,7 +53,7 @@ def perform(*, jobs: int, seconds: float, as_document: bool) -> None:
             )
             play, verdict = _play(terminal, folder, jobs, seconds)
         except ServerError as error:
-            raise CommandFailed(str(error)) from None
+            raise CommandError(str(error)) from None
         found = summary(play, verdict, time.monotonic() - began)
         if as_document:
             print_json(found)

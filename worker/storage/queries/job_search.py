@@ -12,7 +12,7 @@ Place = Literal["outbox", "stream", "backlog", "ledger", "dead_letters"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
+class Match:
     """One place a job was found in. Times are unix seconds; what a place does not know is None."""
 
     place: Place
@@ -50,10 +50,10 @@ class Trace:
 
 
 @dataclass(slots=True)
-class Found:
+class Results:
     """What was found in Postgres."""
 
-    traces: list[Trace] = field(default_factory=list)
+    matches: list[Match] = field(default_factory=list)
     #: How many there are in each place, more than were asked for included.
     totals: dict[Place, int] = field(default_factory=dict)
 
@@ -77,7 +77,7 @@ _LEDGER = sa.text(f"""
         extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM delivered_at) AS at,
         count(*) OVER () AS total
     FROM trackrelay_ledger WHERE {_MATCH.format(id="id", keys=_TWO_KEYS)}
-    ORDER BY delivered_at DESC, id DESC LIMIT :most
+    ORDER BY delivered_at DESC, id DESC LIMIT :limit
 """)
 
 _DEAD_LETTERS = sa.text(f"""
@@ -85,7 +85,7 @@ _DEAD_LETTERS = sa.text(f"""
         state, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM died_at) AS at, history,
         count(*) OVER () AS total
     FROM trackrelay_dead_letters WHERE {_MATCH.format(id="job_id", keys=_TWO_KEYS)}
-    ORDER BY died_at DESC, job_id DESC LIMIT :most
+    ORDER BY died_at DESC, job_id DESC LIMIT :limit
 """)
 
 # The latest, and what all the others of a key wait for, however old it is.
@@ -94,8 +94,8 @@ _BACKLOG = sa.text(f"""
         SELECT job_id, key, position, due_at, enqueued_at FROM trackrelay_backlog
         WHERE {_MATCH.format(id="job_id", keys="key = ANY(CAST(:keys AS text[]))")}),
     chosen AS (
-        (SELECT job_id FROM matched GROUP BY job_id ORDER BY max(enqueued_at) DESC, job_id DESC LIMIT :most)
-        UNION (SELECT job_id FROM matched WHERE due_at IS NOT NULL ORDER BY position LIMIT :most))
+        (SELECT job_id FROM matched GROUP BY job_id ORDER BY max(enqueued_at) DESC, job_id DESC LIMIT :limit)
+        UNION (SELECT job_id FROM matched WHERE due_at IS NOT NULL ORDER BY position LIMIT :limit))
     SELECT DISTINCT ON (b.job_id) b.job_id AS id, operation, keys, shard, lane, source, idempotency_key, reason, error, status,
         attempts, extract(epoch FROM b.enqueued_at) AS enqueued_at, extract(epoch FROM since) AS at,
         extract(epoch FROM (SELECT max(o.due_at) FROM trackrelay_backlog o WHERE o.job_id = b.job_id
@@ -108,34 +108,36 @@ _BACKLOG = sa.text(f"""
 """)
 
 
-def search(connection: sa.Connection, wanted: Wanted, most: int) -> Found:
-    """The traces of what is wanted in backlog, ledger and dead letters: the latest ``most`` of each, and of the backlog what is
-    first of its key."""
+def search(connection: sa.Connection, wanted: Wanted, limit: int) -> Results:
+    """Return what matches in backlog, ledger and dead letters: the latest ``limit`` of each.
+
+    Of the backlog, also what is first of its key, however old it is.
+    """
     values = {
         "ids": list(wanted.ids),
         "keys": list(wanted.keys),
         "idempotency_key": wanted.idempotency_key,
-        "most": most,
+        "limit": limit,
     }
-    places: tuple[tuple[Place, sa.TextClause, Callable[[Any], Trace]], ...] = (
+    places: tuple[tuple[Place, sa.TextClause, Callable[[Any], Match]], ...] = (
         ("backlog", _BACKLOG, _waits),
         ("ledger", _LEDGER, _delivered),
         ("dead_letters", _DEAD_LETTERS, _dead),
     )
-    found = Found()
-    for place, statement, trace in places:
+    results = Results()
+    for place, statement, match_of in places:
         rows = connection.execute(statement, values).all()
-        found.totals[place] = rows[0].total if rows else 0
-        found.traces += map(trace, rows)
-    return found
+        results.totals[place] = rows[0].total if rows else 0
+        results.matches += map(match_of, rows)
+    return results
 
 
 def _keys(row: Any) -> tuple[str, ...]:
     return (row.key, row.other_key) if row.other_key else (row.key,)
 
 
-def _delivered(row: Any) -> Trace:
-    return Trace(
+def _delivered(row: Any) -> Match:
+    return Match(
         place="ledger",
         id=row.id,
         operation=row.operation,
@@ -148,8 +150,8 @@ def _delivered(row: Any) -> Trace:
     )
 
 
-def _dead(row: Any) -> Trace:
-    return Trace(
+def _dead(row: Any) -> Match:
+    return Match(
         place="dead_letters",
         id=row.id,
         operation=row.operation,
@@ -169,8 +171,8 @@ def _dead(row: Any) -> Trace:
     )
 
 
-def _waits(row: Any) -> Trace:
-    return Trace(
+def _waits(row: Any) -> Match:
+    return Match(
         place="backlog",
         id=row.id,
         operation=row.operation,

@@ -4,8 +4,8 @@ import pytest
 
 from tests.support.command_line import Answer, CommandLine
 from tests.support.harness import Harness
-from trackrelay.worker.cli.check import settings_check
-from trackrelay.worker.cli.check.redis_check import _eviction, _kind, _memory, _persistence
+from trackrelay.worker.cli.check import configuration_checks
+from trackrelay.worker.cli.check.server_checks import _eviction, _kind, _memory, _persistence
 from trackrelay.worker.storage import schema
 
 
@@ -21,7 +21,7 @@ def test_everything_is_shown_as_it_should_be(harness: Harness, run: CommandLine)
     answer = run("check")
 
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out.splitlines()[-1] == "Everything is as it should be."
+    assert answer.out.splitlines()[-1] == "Everything is in order."
     for words in (
         "Valkey 9",
         "noeviction",
@@ -47,7 +47,7 @@ def test_an_evicting_redis_fails_it(harness: Harness, run: CommandLine) -> None:
     line = run("check").only_line()
 
     assert line.startswith(
-        "Redis, eviction: allkeys-lru: when memory is full Redis throws away queued jobs"
+        "Redis, eviction: allkeys-lru: when memory is full, Redis silently deletes queued jobs"
     )
 
 
@@ -123,7 +123,7 @@ def test_an_unknown_setting_fails_it_with_a_suggestion_and_a_service_link_does_n
 
 
 def test_every_wrong_setting_is_a_finding_of_its_own() -> None:
-    found = settings_check.findings(
+    found = configuration_checks.settings_findings(
         {
             "TRACKRELAY_REDIS_URL": "redis://:secret@127.0.0.1/0",
             "TRACKRELAY_DATABASE_URL": "postgres://app:secret@db/app",
@@ -144,7 +144,7 @@ def test_every_wrong_setting_is_a_finding_of_its_own() -> None:
 
 
 def test_a_setting_from_elsewhere_is_shown_with_where_it_comes_from() -> None:
-    found = settings_check.findings(
+    found = configuration_checks.settings_findings(
         {"REDIS_URL": "redis://:secret@cache/1", "TRACKRELAY_DATABASE_URL": "postgres://db/app"}
     )
 
@@ -157,9 +157,9 @@ def test_a_setting_from_elsewhere_is_shown_with_where_it_comes_from() -> None:
 @pytest.mark.parametrize(
     ("info", "state", "words"),
     [
-        ({"maxmemory_policy": "noeviction"}, "ok", "nothing is lost"),
+        ({"maxmemory_policy": "noeviction"}, "ok", "no job is lost"),
         ({"maxmemory_policy": "volatile-lru"}, "warning", "leases"),
-        ({"maxmemory_policy": "allkeys-random"}, "wrong", "throws away queued jobs"),
+        ({"maxmemory_policy": "allkeys-random"}, "wrong", "deletes queued jobs"),
     ],
 )
 def test_eviction_is_judged_by_what_it_would_throw_away(

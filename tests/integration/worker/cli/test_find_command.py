@@ -89,7 +89,7 @@ def test_of_many_that_wait_the_first_is_shown_and_all_are_counted(
         )
 
     assert told.startswith("id:42: 12 in the backlog\n")
-    assert "The latest 3 are shown, and what the others wait for; --limit shows more." in told
+    assert "The latest 3 are shown, and the jobs that others wait for; --limit shows more." in told
     assert [each["id"] for each in found.json["jobs"]] == [*reversed(jobs[-3:]), jobs[0]]
     assert found.json["totals"]["backlog"] == 12
     working_harness.wait_settled()
@@ -203,7 +203,7 @@ def test_looking_through_the_streams_is_bounded_and_says_so(
     answer = run("find", jobs[-1], "--scan", "20")
 
     assert answer.code == 1
-    assert "looked at 20 stream entries of 30; --scan 0 looks at all of them" in answer.lines
+    assert "read 20 stream entries of 30; --scan 0 reads all of them" in answer.lines
     assert run("find", jobs[-1], "--scan", "0").code == 0
 
 
@@ -238,9 +238,9 @@ def test_it_finds_what_it_can_when_postgres_is_away(harness: Harness, run: Comma
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "say what to find"),
-        (["42"], "a person's jobs are found with --person"),
-        (["--person", "42", "--key", "id:42"], "say what to find"),
+        ([], "name what to find"),
+        (["42"], "--person finds a person's jobs"),
+        (["--person", "42", "--key", "id:42"], "name what to find"),
         (["--person", "ada@example.com"], "email:…"),
         (["--person", "email:nobody"], "no @ in it"),
         (["--key", "acme"], "object:1:acme"),

@@ -23,12 +23,12 @@ def test_it_makes_tables_and_queue_and_a_second_run_changes_nothing(empty: Comma
     second = empty("migrate")
 
     assert first.out.splitlines() == [
-        f"Postgres: tables made, revision {schema.head()}",
+        f"Postgres: tables created, revision {schema.head()}",
         "Redis:    queue set up: 3 shards, format 1",
     ]
     assert second.out.splitlines() == [
-        f"Postgres: tables are at revision {schema.head()} already",
-        "Redis:    the queue is set up already: 3 shards, format 1",
+        f"Postgres: tables are already at revision {schema.head()}",
+        "Redis:    the queue is already set up: 3 shards, format 1",
     ]
     assert (first.code, second.code) == (0, 0)
 
@@ -41,7 +41,7 @@ def test_taking_the_tables_away_is_asked_about_and_says_what_would_be_lost(
     declined = run("migrate", "--down", "base", input="n\n")
 
     assert declined.code == 1
-    assert f"from revision {schema.head()} back to base" in declined.err
+    assert f"from revision {schema.head()} to base" in declined.err
     assert run("status").code == 0
 
 
@@ -55,7 +55,7 @@ def test_taking_the_tables_away_leaves_nothing_and_can_be_made_good(
         for row in harness.rows("SELECT relname FROM pg_class WHERE relname LIKE 'trackrelay_%'")
         if row.relname != "trackrelay_alembic_version" and not row.relname.endswith("_pkc")
     ]
-    assert run("migrate").out.startswith("Postgres: tables made")
+    assert run("migrate").out.startswith("Postgres: tables created")
 
 
 def test_tables_are_not_taken_from_under_a_running_worker(
@@ -78,7 +78,7 @@ def test_tables_of_a_newer_version_are_left_as_they_are(harness: Harness, run: C
 
     answer = run("migrate")
 
-    assert "at revision abcd, made by a newer version of trackrelay: left as they are" in answer.out
+    assert "at revision abcd of a newer trackrelay, and were not changed" in answer.out
     assert answer.code == 0
 
 

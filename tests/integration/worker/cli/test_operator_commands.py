@@ -19,8 +19,7 @@ def test_nothing_is_delivered_while_paused_and_everything_afterwards(
     working_harness: Harness, run: CommandLine
 ) -> None:
     assert (
-        run("pause").out
-        == "Paused: shards 0, 1, 2 and 3. `trackrelay resume` lets delivery go on.\n"
+        run("pause").out == "Paused: shards 0, 1, 2 and 3. `trackrelay resume` resumes delivery.\n"
     )
     jobs = [working_harness.producer.track(str(person), "greeted") for person in range(10)]
     _wait_for_ticks(working_harness, 2)
@@ -111,9 +110,7 @@ def test_a_pause_that_cannot_be_waited_for_is_said_to_stand(
 
     monkeypatch.setattr("trackrelay.worker.cli.pause_command.held_shards", held)
     line = run("pause").only_line()
-    assert line.startswith(
-        "paused shards 0, 1, 2 and 3, but whether a request is still on its way is not known: "
-    )
+    assert line.startswith("paused shards 0, 1, 2 and 3, but a request may still be in flight: ")
     assert "`trackrelay resume`" in line
     assert len(run("status", "--json").json["paused"]) == 4
 
@@ -198,7 +195,7 @@ def test_an_operation_is_read_from_stdin_and_keeps_its_id_by_its_idempotency_key
 
     assert first.out == second.out
     assert (
-        "an idempotency_key of its own"
+        "has the idempotency_key"
         in run(
             "enqueue",
             EVENT.replace("{", '{"idempotency_key": "A-1", ', 1),

@@ -72,7 +72,7 @@ def test_check_says_what_waits_in_the_outbox(
     assert relay.take()
     state, text = outbox_findings(run("check", "--json"))["relayed"]
     assert state == "warning"
-    assert "the first for 10 min, though a relay runs" in text
+    assert "the first for 10 min, although a relay runs" in text
 
 
 def test_rows_without_a_relay_are_a_problem_of_status(
@@ -108,12 +108,12 @@ def test_an_outbox_that_cannot_be_reached_fails_the_check_and_nothing_is_made(
 ) -> None:
     elsewhere = {
         "postgresql://app:hidden@127.0.0.1:1/app": "127.0.0.1:1/app cannot be reached: Connection refused",
-        f"sqlite:///{tmp_path / 'nowhere.db'}": "nowhere.db is not there",
+        f"sqlite:///{tmp_path / 'nowhere.db'}": "nowhere.db does not exist",
     }
     for url, words in elsewhere.items():
         line = run("check", TRACKRELAY_OUTBOX_URL=url).only_line()
         assert words in line
-        assert "TRACKRELAY_OUTBOX_URL right?" in line
+        assert "TRACKRELAY_OUTBOX_URL correct?" in line
         assert "hidden" not in line
         relayed = run("relay", "--once", TRACKRELAY_OUTBOX_URL=url).only_line()
         assert words in relayed
@@ -142,7 +142,7 @@ def test_a_job_that_was_not_relayed_is_found_in_the_outbox(
         assert [(each["place"], each["reason"]) for each in found["found_in"]] == [
             ("outbox", "not_relayed")
         ]
-    assert "a relay takes it on into the queue" in run("find", job).out
+    assert "waits for a relay to move it into the queue" in run("find", job).out
 
     look_once(run.settings)
     (found,) = run("find", job, "--json").json["jobs"]
@@ -172,7 +172,7 @@ def test_looking_through_the_outbox_is_bounded_and_says_so(
 
     answer = run("find", "--person", "42", "--scan", "2")
     assert answer.code == 1
-    assert answer.lines[0].startswith("more waits in the outbox than was looked at")
+    assert answer.lines[0].startswith("the outbox holds more jobs than were read")
     assert run("find", "--person", "42", "--scan", "3").code == 0
 
 
@@ -222,5 +222,5 @@ def test_status_counts_what_waits_and_says_when_nobody_relays(
     (hint,) = [each for each in now["what_to_do"] if each["command"] == "trackrelay relay"]
     assert hint["severity"] == "wrong"
     assert hint["text"].startswith("Outbox: 2 jobs wait for up to 10 min, and no relay runs")
-    assert "2 jobs, the first for 10 min" in run("status").out
+    assert "2 jobs to relay into the queue, the first for 10 min" in run("status").out
     assert run("status", "-q", "--fail-if", "oldest>5m").code == 1

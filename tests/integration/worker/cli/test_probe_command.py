@@ -21,7 +21,7 @@ def test_delivery_goes_on_at_once_although_an_hour_was_asked_for(
 
     answer = run("probe")
 
-    assert answer.out == "people, events, objects and devices: delivery goes on.\n"
+    assert answer.out == "people, events, objects and devices: delivery resumed.\n"
     working_harness.wait_delivered([job])
 
 

@@ -304,16 +304,16 @@ def test_a_fixed_number_of_shards_is_refused_with_what_to_do(
     harness: Harness, run: CommandLine
 ) -> None:
     line = run("reshard", "6", "--yes", TRACKRELAY_SHARDS="4").only_line()
-    assert "Leave it out (or correct it) here and wherever applications and workers run" in line
+    assert "Remove it (or correct it) here and wherever applications and workers run" in line
 
 
 def test_the_same_number_changes_nothing_and_a_declined_question_neither(
     harness: Harness, run: CommandLine
 ) -> None:
-    assert run("reshard", "4").out == "The queue has 4 shards already.\n"
+    assert run("reshard", "4").out == "The queue already has 4 shards.\n"
     declined = run("reshard", "6", input="n\n")
     assert declined.code == 1
-    assert "Delivery pauses while what waits is moved" in declined.err
+    assert "Delivery pauses while waiting jobs are moved" in declined.err
     assert shards_now(harness) == (4, 4)
 
 

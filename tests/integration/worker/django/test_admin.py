@@ -118,7 +118,7 @@ def test_a_repaired_letter_is_delivered_and_its_history_says_by_whom(
         {"document": repaired, "note": "typo", "replay": "1"},
         follow=True,
     )
-    assert messages(done) == ["Repaired, and on the way again."]
+    assert messages(done) == ["Repaired and replayed."]
     refusing.wait_delivered([letter])
     row = wait_until(lambda: (row := refusing.dead(letter)).state == "delivered" and row)
     replayed = row.history[1]
@@ -174,7 +174,7 @@ def test_several_are_replayed_at_once_after_a_look_at_what_it_would_do(
 
     done = admin.post(f"{LIST}replay/", {"ids": f"{letter},{device}"}, follow=True)
     said = messages(done)
-    assert said[0] == "1 dead letter on the way again."
+    assert said[0] == "1 dead letter replayed."
     assert f"{device} was not replayed: a later person.identify" in said[1]
     admin.post(f"{LIST}replay/", {"ids": device, "even_if_newer": "on"})
     refusing.wait_delivered([letter, device])
@@ -280,7 +280,7 @@ def test_each_permission_allows_its_own_action_only(
 ) -> None:
     client = log_in("view", "replay")
     page = client.get(f"{LIST}{letter}/change/").content.decode()
-    assert "Replay as it is" in page
+    assert "Replay unchanged" in page
     assert "Repair and replay" not in page
     assert client.get(f"{LIST}{letter}/repair/").status_code == 403
     assert client.post(f"{LIST}discard/", {"ids": letter}).status_code == 403

@@ -81,5 +81,5 @@ def test_a_hostile_repair_is_refused_in_the_form(
     for document in DOCUMENTS:
         answer = admin.post(f"{LIST}{letter}/repair/", {"document": document, "replay": "1"})
         assert answer.status_code == 200
-        assert "It cannot be replayed like this." in content(answer)
+        assert "This document cannot be replayed." in content(answer)
         assert refusing.dead(letter).state == "open"

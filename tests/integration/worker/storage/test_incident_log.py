@@ -63,7 +63,7 @@ def test_what_a_wiped_redis_held_is_told_until_somebody_acknowledges_it(
     assert status.only_line() == (
         "lost>0: lost jobs, until somebody acknowledges them; a loss of unknown size counts as one: 12"
     )
-    assert "All is delivered" not in status.out
+    assert "Everything is delivered" not in status.out
     assert "Redis lost the queue between " in status.out
     assert ": 12 jobs are lost. What was enqueued without an outbox in those" in " ".join(
         status.out.split()

@@ -1,4 +1,4 @@
-"""``manage.py trackrelay …``: the whole command line, with the settings of this project."""
+"""``manage.py trackrelay …``: the command line with the settings of this project."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Command(BaseCommand):
     help = (
         "The command line of trackrelay, with this project's settings: manage.py trackrelay --help"
     )
-    # It says itself what is wrong with what it needs; `trackrelay check` says all of it.
+    # The commands report what is wrong themselves.
     requires_system_checks = ()
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Everything after ``trackrelay`` is for trackrelay, ``--help`` and ``--version`` too."""
+        """Pass every argument on to trackrelay, also ``--help`` and ``--version``."""
         _run(argv[2:], f"{Path(argv[0]).name} {argv[1]}")
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("arguments", nargs=REMAINDER)
 
     def handle(self, *_: Any, arguments: Sequence[str], **__: Any) -> None:
-        """For ``call_command("trackrelay", "status", "--json")``."""
+        """Run a command for ``call_command("trackrelay", "status", "--json")``."""
         try:
             _run(arguments, "trackrelay")
         except SystemExit as end:
@@ -40,9 +40,9 @@ class Command(BaseCommand):
 
 
 def _run(arguments: Sequence[str], name: str) -> None:
-    # What it starts (a worker, a beat) is to have the same settings.
-    told = environment()
-    for forgotten in os.environ.keys() - told.keys():
-        del os.environ[forgotten]
-    os.environ.update(told)
+    # Processes that it starts (a worker, a beat) need the same settings.
+    settings = environment()
+    for unset in os.environ.keys() - settings.keys():
+        del os.environ[unset]
+    os.environ.update(settings)
     trackrelay.main(list(arguments), prog_name=name)

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 from trackrelay import Person, operations
 from trackrelay.operations.operation import Operation
 from trackrelay.queue.redis_keys import PREFIX
-from trackrelay.worker.cli.dead_letters.dead_letter_hints import hints
+from trackrelay.worker.cli.dead_letters.letter_details import hints_for_letter as hints
 from trackrelay.worker.storage import dead_letter_queries, dead_letters
 from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.stored_job import Job
@@ -121,7 +121,9 @@ def test_without_a_yes_it_asks_and_says_what_it_is_about_to_do(
 def test_an_old_event_will_not_trigger_campaigns(refusing: Harness, run: CommandLine) -> None:
     job = refusing.producer.track("42", "bought", {"plan": "platinum"}, timestamp=1_700_000_000)
     refusing.wait_dead(job)
-    assert "1 event older than 72 hours will not." in run("replay", "--dry-run").out
+    assert (
+        "1 event older than 72 hours will not trigger campaigns." in run("replay", "--dry-run").out
+    )
 
 
 def test_a_dry_run_changes_nothing_and_fails_if_the_replay_would(
@@ -357,7 +359,7 @@ def test_an_interrupted_replay_keeps_whole_chunks_and_can_be_gone_on_with(
 
     really = store.replay
     monkeypatch.setattr(store, "replay", replay)
-    assert "interrupted after 2 of 5" in run("replay", "--yes").only_line()
+    assert "interrupted: 2 of 5 are replayed" in run("replay", "--yes").only_line()
     assert [harness.dead(id).state for id in ids] == ["replaying"] * 2 + ["open"] * 3
     assert run("replay", "--yes", "--json").json["replayed"] == 3
 
@@ -382,7 +384,7 @@ def test_discarding_keeps_the_row_and_can_be_taken_back(
     assert "it was discarded" in refused.out
     for arguments in ((), ("--json",)):
         left = run("dead-letters", "discard", "--id", letter, "--yes", *arguments)
-        assert left.only_line() == "1 of 1 dead letter left as before: not open"
+        assert left.only_line() == "1 of 1 dead letter not discarded: they are not open"
     refusing.sandbox.clear_faults()
     assert run("replay", "--state", "discarded", "--yes").code == 0
     refusing.wait_delivered([letter])
@@ -395,7 +397,7 @@ def test_discarding_a_letter_that_is_not_there_is_said(
         answer = run("dead-letters", "discard", "--id", "nope", *arguments)
         assert (
             answer.only_line()
-            == "there is no dead letter NOPE: `trackrelay find NOPE` says where a job is"
+            == "there is no dead letter NOPE: `trackrelay find NOPE` shows where the job is"
         )
         assert answer.out == ""
     both = run("dead-letters", "discard", "--id", "nope", "--id", letter, "--yes")

@@ -12,7 +12,7 @@ from tests.support.harness import Harness
 from trackrelay.queue.job import decode_entry
 from trackrelay.worker.cli.file_import import csv_rows
 from trackrelay.worker.cli.file_import.csv_rows import Columns
-from trackrelay.worker.cli.file_import.line import Line
+from trackrelay.worker.cli.file_import.import_source import Line
 
 
 def read(tmp_path: Path, text: str | bytes, delimiter: str = ",", **columns: Any) -> list[Line]:
@@ -20,7 +20,7 @@ def read(tmp_path: Path, text: str | bytes, delimiter: str = ",", **columns: Any
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     meaning: Any = {"kind": "identify", "id": "id"} | columns
     with file.open("rb") as opened:
-        return list(csv_rows.read(opened, "people.csv", Columns(**meaning), delimiter))
+        return list(csv_rows.read_csv(opened, "people.csv", Columns(**meaning), delimiter))
 
 
 def document(tmp_path: Path, text: str, **columns: Any) -> Any:
@@ -106,8 +106,8 @@ def test_quotes_line_breaks_in_cells_other_delimiters_and_a_byte_order_mark_are_
     [
         (b"42,x", "has 2 cells; the header has 3"),
         (b"42,x,1,2", "has 4 cells; the header has 3"),
-        (b"42,x,many", "column 'age': 'many' is no number"),
-        (b"42,x,nan", "column 'age': 'nan' is no number"),
+        (b"42,x,many", "column 'age': 'many' is not a number"),
+        (b"42,x,nan", "column 'age': 'nan' is not a number"),
         (b"42,\xff,1", "not UTF-8"),
     ],
 )
@@ -121,7 +121,7 @@ def test_a_bad_row_is_said_and_the_next_one_is_read(
 
 def test_a_time_or_a_truth_that_is_none_is_said(tmp_path: Path) -> None:
     (line,) = read(tmp_path, "id,since\n42,yesterday\n", times=("since",))
-    assert "'yesterday' is no time: unix seconds, or ISO 8601" in line.problem
+    assert "'yesterday' is not a time such as 1767225600 or 2026-01-31" in line.problem
     (line,) = read(tmp_path, "id,vip\n42,perhaps\n", booleans=("vip",))
     assert "'perhaps' is neither true nor false" in line.problem
 
@@ -176,12 +176,12 @@ def test_a_naive_time_is_refused_unless_a_zone_is_set(
     ("options", "words"),
     [
         ([], "CSV needs --as identify or --as event"),
-        (["--id-column", "id"], "--id-column is for CSV: say --as"),
+        (["--id-column", "id"], "--id-column is for CSV: add --as"),
         (["--as", "identify"], "CSV needs --id-column"),
-        (["--as", "event", "--id-column", "id"], "events need a name"),
+        (["--as", "event", "--id-column", "id"], "events need either --name"),
         (
             ["--as", "event", "--id-column", "id", "--name", "x", "--name-column", "plan"],
-            "one of them",
+            "either --name or --name-column",
         ),
         (["--as", "identify", "--id-column", "id", "--name", "x"], "--name is for --as event"),
         (
@@ -221,9 +221,9 @@ def test_a_column_of_addresses_makes_nobody_called_an_address(
 
     assert answer.out == "1 operation enqueued, 2 lines rejected.\n"
     assert answer.lines[:2] == [
-        "line 2: column 'who' holds what looks like a person's email: say --id-type email, or --id-type id if it is your "
+        "line 2: column 'who' holds what looks like a person's email: add --id-type email, or --id-type id if it is your "
         "id for the person",
-        "line 4: column 'who' holds what looks like a person's cio_id: say --id-type cio_id, or --id-type id if it is "
+        "line 4: column 'who' holds what looks like a person's cio_id: add --id-type cio_id, or --id-type id if it is "
         "your id for the person",
     ]
     assert (
@@ -288,4 +288,4 @@ def test_a_zone_that_is_none_is_said(run: CommandLine, tmp_path: Path) -> None:
         "Mars/Olympus",
     )
     assert answer.code == 2
-    assert "'Mars/Olympus' is no time zone such as Europe/Berlin" in answer.err
+    assert "'Mars/Olympus' is not a time zone such as Europe/Berlin" in answer.err

@@ -19,8 +19,8 @@ from tests.support.harness import Harness
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 from trackrelay.queue.job import decode_entry
-from trackrelay.worker.cli.file_import import json_lines
-from trackrelay.worker.cli.file_import.line_identity import Identity
+from trackrelay.worker.cli.file_import.import_run import LineKeys
+from trackrelay.worker.cli.file_import.import_source import read_json_lines
 
 
 def event(person: int | str, name: str = "ordered", **more: Any) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_a_disk_that_is_full_of_rejects_ends_it_and_says_how_far_it_came(
     assert answer.code == 1
     assert answer.lines == [
         "the rejects file /dev/full cannot be written: No space left on device",
-        "stopped after line 3: 2 operations enqueued. Run the same command again to go on: what was enqueued is not sent twice",
+        "stopped after line 3: 2 operations enqueued. Run the same command again to continue: no operation is sent twice",
     ]
 
 
@@ -180,7 +180,7 @@ def test_repaired_rejects_can_be_imported(harness: Harness, run: CommandLine, li
     answer = run("import", str(rejects))
 
     assert [msgspec.json.decode(job.body)["name"] for job in jobs(harness)] == ["shorter"]
-    assert "line 2: was rejected before, and is not repaired: not JSON" in answer.lines[0]
+    assert "line 2: rejected before, and still not repaired: not JSON" in answer.lines[0]
 
 
 def test_a_rejects_file_that_may_be_under_repair_is_never_overwritten(
@@ -214,10 +214,10 @@ def test_how_many_events_may_trigger_campaigns_is_said_first(
 
     assert "4 lines: 4 person.event" in answer.err
     assert (
-        "2 events younger than 72 hours (or without a timestamp): may trigger campaigns"
+        "2 events younger than 72 hours (or without a timestamp) may trigger campaigns"
         in answer.err
     )
-    assert "2 events older than 72 hours: will not" in answer.err
+    assert "2 events older than 72 hours will not trigger campaigns" in answer.err
 
 
 def test_what_will_be_enqueued_and_refused_is_said_first(
@@ -300,7 +300,7 @@ def test_a_line_without_end_is_refused_without_being_held(tmp_path: Path) -> Non
 
     tracemalloc.start()
     with file.open("rb") as opened:
-        first, second = json_lines.read(opened, "long.jsonl")
+        first, second = read_json_lines(opened, "long.jsonl")
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -320,12 +320,12 @@ def test_lines_that_no_parser_takes_are_refused_by_themselves(tmp_path: Path) ->
     ]
     file.write_bytes(b"\n".join([*hostile, b'{"fine": 1}']))
     with file.open("rb") as opened:
-        found = list(json_lines.read(opened, "lines.jsonl"))
+        found = list(read_json_lines(opened, "lines.jsonl"))
     assert [bool(line.problem) for line in found] == [True] * 5 + [False]
 
 
 def test_memory_does_not_grow_with_the_number_of_lines() -> None:
-    identity = Identity()
+    identity = LineKeys()
     tracemalloc.start()
     for number in range(20_000):
         identity.key_of(event(number))
@@ -353,7 +353,7 @@ def test_an_interrupted_import_says_where_and_a_second_run_completes_it(
 
     assert process.returncode == 1
     assert "stopped after line" in errors
-    assert "Run the same command again to go on: what was enqueued is not sent twice" in errors
+    assert "Run the same command again to continue: no operation is sent twice" in errors
     assert "Traceback" not in errors
     assert 0 < harness.stream_length() < 30_000
 

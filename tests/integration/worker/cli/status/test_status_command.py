@@ -21,7 +21,7 @@ def test_it_shows_a_working_fleet(working_harness: Harness, run: CommandLine) ->
     answer = run("status")
 
     assert answer.code == 0
-    assert "Delivering: 20 jobs in the last minute. Nothing waits." in answer.out
+    assert "Delivering: 20 jobs in the last minute. No job waits." in answer.out
     assert "closed, requests pass; last success" in answer.out
     assert "worker@" in answer.out
 
@@ -106,7 +106,7 @@ def test_work_that_needs_a_request_each_is_seen_in_the_streams(
         for number in range(200):
             pipeline.track(Person(anonymous_id=f"visitor-{number}"), "looked")
 
-    assert "need a request each" in run("status", TRACKRELAY_REQUESTS_PER_SECOND="1").out
+    assert "need their own request" in run("status", TRACKRELAY_REQUESTS_PER_SECOND="1").out
 
 
 def test_paused_shards_are_shown(harness: Harness, run: CommandLine) -> None:
@@ -126,15 +126,15 @@ def test_conditions_fail_one_line_each_and_quiet_prints_nothing_else(
     answer = run("status", "--quiet", "--fail-if", "workers<1", "--fail-if", "beat>2m,breaker=open")
     assert answer.code == 1
     assert answer.lines == [
-        "workers<1: workers: 0",
-        "beat>2m: time since a beat was seen: more than a day",
+        "workers<1: running workers: 0",
+        "beat>2m: time since the last beat: more than a day",
     ]
     assert answer.out == ""
 
 
 def test_failed_conditions_are_in_the_document(harness: Harness, run: CommandLine) -> None:
     answer = run("status", "--json", "--fail-if", "workers<1")
-    assert answer.json["failed"] == ["workers<1: workers: 0"]
+    assert answer.json["failed"] == ["workers<1: running workers: 0"]
     assert answer.code == 1
 
 
@@ -155,7 +155,7 @@ def test_it_tells_what_it_can_when_a_store_is_away(
     assert answer.json[unknown] is None
     assert answer.json["oldest_s"] is None
     assert len(answer.json["problems"]) == len(answer.lines) == 1
-    assert "must be seen to first" in run("status", **away).out
+    assert "must be repaired first" in run("status", **away).out
 
 
 def test_watching_goes_with_nothing_that_ends(run: CommandLine) -> None:
@@ -181,7 +181,7 @@ def test_one_family_that_is_down_is_named_and_the_rest_is_delivering(
     assert now["breaker"]["families"]["forms"]["state"] == "open"
     assert now["breaker"]["families"]["v2"]["state"] == "closed"
     assert "Delivering, but not forms: Customer.io has a problem there." in screen
-    assert "All is delivered" not in screen
+    assert "Everything is delivered" not in screen
     assert "open for forms (outage)" in screen
     assert run("status", "--fail-if", "breaker=open").code == 1
 
@@ -226,11 +226,11 @@ def test_calls_that_enqueued_nothing_are_shown_for_a_day(
     }
     assert answer.lines == [
         "refused>7: calls refused in the last 24 hours: 8",
-        "unavailable>3: calls of the last 24 hours that were only logged: 4",
+        "unavailable>3: calls only logged in the last 24 hours: 4",
     ]
     screen = run("status").out
     assert "8 calls of the last 24 hours were refused" in screen
-    assert "Failed calls  of applications, in the last 24 hours" in screen
+    assert "Failed calls  of the last 24 hours" in screen
     assert run("status", "--fail-if", "refused>8,unavailable>4").code == 0
     checked = run("check").out
     assert "refused calls" in checked

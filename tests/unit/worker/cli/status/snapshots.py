@@ -3,22 +3,22 @@
 from typing import Any
 
 from trackrelay.queue.redis_keys import LANES
-from trackrelay.worker.cli.status.redis_snapshot import (
-    BreakerLook,
-    LaneLook,
+from trackrelay.worker.cli.status.snapshot import (
+    BreakerStatus,
+    LaneStatus,
     Memory,
-    RedisSide,
-    ShardLook,
-    WorkerLook,
+    RedisStatus,
+    ShardStatus,
+    Snapshot,
+    WorkerStatus,
 )
-from trackrelay.worker.cli.status.snapshot import Snapshot
 from trackrelay.worker.queue.queue_config import QueueConfig
 from trackrelay.worker.settings import Settings, load
 from trackrelay.worker.storage.queries.backlog_overview import Dead, Overview, Waits
 
 NOW = 1_800_000_000.0
-WORKER = WorkerLook("celery@one", True, NOW, "prefork", 4, "1.0", 12, NOW - 3600)
-GONE = WorkerLook("celery@two", False, NOW - 90)
+WORKER = WorkerStatus("celery@one", True, NOW, "prefork", 4, "1.0", 12, NOW - 3600)
+GONE = WorkerStatus("celery@two", False, NOW - 90)
 
 
 def settings(**changes: str) -> Settings:
@@ -34,26 +34,26 @@ def settings(**changes: str) -> Settings:
 
 def shard(
     number: int = 0, *, live: int = 0, age: float = 0.0, held: bool = False, **lane: int
-) -> ShardLook:
+) -> ShardStatus:
     """A shard with `live` entries, the oldest `age` seconds old."""
     oldest = NOW - age if live else None
-    look = LaneLook(
+    look = LaneStatus(
         length=live,
         pending=lane.get("pending", 0),
         oldest=oldest,
         deliveries=lane.get("deliveries", 0),
     )
-    return ShardLook(number, {LANES[0]: look, LANES[1]: LaneLook(0, 0, None, 0)}, held, False)
+    return ShardStatus(number, {LANES[0]: look, LANES[1]: LaneStatus(0, 0, None, 0)}, held)
 
 
-def redis_side(**changes: Any) -> RedisSide:
+def redis_side(**changes: Any) -> RedisStatus:
     """Redis when all is well: one worker, a beat, empty streams."""
     well: dict[str, Any] = {
         "now": NOW,
         "config": QueueConfig(1, 1, "generation"),
         "memory": Memory(10_000_000, 100_000_000, "noeviction"),
         "shards": [shard()],
-        "shared_breaker": BreakerLook(last_success=NOW - 2),
+        "shared_breaker": BreakerStatus(last_success=NOW - 2),
         "rate": 100.0,
         "delivered": [0] * 60,
         "beat": NOW - 1,
@@ -61,7 +61,7 @@ def redis_side(**changes: Any) -> RedisSide:
     }
     if breaker := changes.pop("breaker", None):
         changes["shared_breaker"] = breaker
-    return RedisSide(**(well | changes))
+    return RedisStatus(**(well | changes))
 
 
 def waits(
@@ -77,7 +77,7 @@ def dead(jobs: int = 1, reason: str = "rejected", state: str = "open") -> Dead:
 
 
 def snapshot(
-    redis: RedisSide | None = None, postgres: Overview | None = None, **changes: Any
+    redis: RedisStatus | None = None, postgres: Overview | None = None, **changes: Any
 ) -> Snapshot:
     """How things stand; all is well unless something else is said."""
     well: dict[str, Any] = {

@@ -5,7 +5,7 @@ import pytest
 
 from trackrelay.worker.cli.status.fail_conditions import MEASURES, parse
 from trackrelay.worker.cli.status.failed_calls import FailedCall, FailedCalls
-from trackrelay.worker.cli.status.redis_snapshot import BreakerLook, Memory
+from trackrelay.worker.cli.status.snapshot import BreakerStatus, Memory
 from trackrelay.worker.storage.incident_log import Incident, Kind
 from trackrelay.worker.storage.queries.backlog_overview import Overview
 
@@ -14,7 +14,7 @@ from .snapshots import NOW, dead, redis_side, shard, snapshot, waits
 TROUBLED = snapshot(
     redis_side(
         shards=[shard(live=7, age=700, pending=2)],
-        breaker=BreakerLook("halted", "credentials", "401"),
+        breaker=BreakerStatus("halted", "credentials", "401"),
         memory=Memory(80, 100, "noeviction"),
         workers=[],
         beat=NOW - 200,
@@ -41,23 +41,23 @@ TROUBLED = snapshot(
     [
         ("oldest>10m", "oldest>10m: age of the oldest undelivered job: 11 min"),
         ("dead_letters>0", "dead_letters>0: open dead letters: 3"),
-        ("beat>2m", "beat>2m: time since a beat was seen: 3 min 20 s"),
+        ("beat>2m", "beat>2m: time since the last beat: 3 min 20 s"),
         ("backlog>=5", "backlog>=5: jobs in the backlog: 5"),
         ("queue > 6", "queue > 6: jobs in the streams: 7"),
-        ("pending>1", "pending>1: jobs read and not settled: 2"),
-        ("workers<1", "workers<1: workers: 0"),
+        ("pending>1", "pending>1: jobs read and not settled yet: 2"),
+        ("workers<1", "workers<1: running workers: 0"),
         (
             "lost>0",
-            "lost>0: lost jobs, until somebody acknowledges them; a loss of unknown size counts as one: 5",
+            "lost>0: lost jobs in unacknowledged incidents; one if unknown: 5",
         ),
         ("paused!=0", "paused!=0: paused shards: 1"),
         ("delivered<1", "delivered<1: jobs delivered in the last minute: 0"),
-        ("memory>75%", "memory>75%: use of Redis' maxmemory: 80%"),
+        ("memory>75%", "memory>75%: used part of Redis' maxmemory: 80%"),
         ("refused>0", "refused>0: calls refused in the last 24 hours: 12"),
-        ("unavailable>0", "unavailable>0: calls of the last 24 hours that were only logged: 3"),
-        ("breaker=halted", "breaker=halted: breaker: halted"),
-        ("breaker==halted", "breaker==halted: breaker: halted"),
-        ("breaker!=closed", "breaker!=closed: breaker: halted"),
+        ("unavailable>0", "unavailable>0: calls only logged in the last 24 hours: 3"),
+        ("breaker=halted", "breaker=halted: state of the breaker: halted"),
+        ("breaker==halted", "breaker==halted: state of the breaker: halted"),
+        ("breaker!=closed", "breaker!=closed: state of the breaker: halted"),
     ],
 )
 def test_a_condition_that_holds_fails_with_what_is(text: str, failure: str) -> None:
@@ -101,7 +101,7 @@ def test_a_beat_that_was_never_seen_is_older_than_any_limit() -> None:
     (condition,) = parse("beat>20h")
     assert (
         condition.failure(snapshot(redis_side(beat=None)))
-        == "beat>20h: time since a beat was seen: more than a day"
+        == "beat>20h: time since the last beat: more than a day"
     )
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_known_fails() -> None:
     )
 
     assert [condition.failure(away) for condition in parse("oldest>1h,workers<0")] == [
-        "oldest>1h: not known, as Postgres at db cannot be reached",
+        "oldest>1h: not known, because Postgres at db cannot be reached",
         None,
     ]
 
@@ -119,14 +119,14 @@ def test_what_cannot_be_known_fails() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("oldst>10m", "there is no 'oldst'; did you mean 'oldest'?"),
-        ("xyz>1", "there are oldest, beat, dead_letters"),
-        ("oldest", "'oldest' is no condition; an example: oldest>10m"),
+        ("oldst>10m", "'oldst' is not known; did you mean 'oldest'?"),
+        ("xyz>1", "the names are oldest, beat, dead_letters"),
+        ("oldest", "'oldest' is not a condition such as oldest>10m"),
         ("oldest>soon", "'soon' is not a duration such as 90s, 10m, 12h or 3d"),
         ("dead_letters>many", "'many' is not a number"),
         ("dead_letters>nan", "'nan' is not a number"),
-        ("breaker>open", "breaker is compared with = or !="),
-        ("breaker=ajar", "must be one of closed, open, halted"),
+        ("breaker>open", "breaker takes = or !=, not >"),
+        ("breaker=ajar", "'ajar' is not one of closed, open, halted"),
         (" , ", "it is empty"),
     ],
 )

@@ -6,17 +6,16 @@ from typing import Any
 import pytest
 
 from trackrelay.worker.cli.status.failed_calls import FailedCall, FailedCalls
-from trackrelay.worker.cli.status.redis_snapshot import BreakerLook, Destination, Memory
+from trackrelay.worker.cli.status.snapshot import BreakerStatus, Destination, Memory, Sample
 from trackrelay.worker.cli.status.status_hints import hints
 from trackrelay.worker.cli.status.status_verdict import verdict
-from trackrelay.worker.cli.status.stream_samples import Sample
 from trackrelay.worker.storage.queries.backlog_overview import Overview
 
 from .snapshots import GONE, NOW, WORKER, dead, redis_side, settings, shard, snapshot, waits
 
 
-def breaker(state: str, reason: str, message: str = "503") -> BreakerLook:
-    return BreakerLook(
+def breaker(state: str, reason: str, message: str = "503") -> BreakerStatus:
+    return BreakerStatus(
         state, reason, message, until=NOW + 14, since=NOW - 720, last_success=NOW - 730, failures=9
     )
 
@@ -52,18 +51,18 @@ def test_a_worker_that_does_not_know_its_workspace_is_no_other_place() -> None:
 @pytest.mark.parametrize(
     ("state", "reason", "severity", "words", "command"),
     [
-        ("open", "outage", "warning", "Nothing is lost and nothing has to be done here", ""),
+        ("open", "outage", "warning", "Nothing is lost, and nothing has to be done", ""),
         ("open", "rate_limited", "warning", "lower TRACKRELAY_REQUESTS_PER_SECOND", ""),
         (
             "halted",
             "credentials",
             "wrong",
-            "corrected and the workers restarted",
+            "correct it and restart the workers",
             "trackrelay check",
         ),
-        ("halted", "region", "wrong", "corrected and the workers restarted", "trackrelay check"),
-        ("halted", "workspace", "wrong", "corrected and the workers restarted", "trackrelay check"),
-        ("halted", "refused", "wrong", "in the same words", "trackrelay check"),
+        ("halted", "region", "wrong", "correct it and restart the workers", "trackrelay check"),
+        ("halted", "workspace", "wrong", "correct it and restart the workers", "trackrelay check"),
+        ("halted", "refused", "wrong", "with the same message", "trackrelay check"),
     ],
 )
 def test_a_stopped_delivery_is_explained(
@@ -98,7 +97,7 @@ def test_jobs_without_a_worker_are_wrong_and_an_idle_fleet_without_one_is_a_warn
 def test_the_last_worker_to_vanish_is_named() -> None:
     _, text, _ = only(snapshot(redis_side(workers=[GONE], shards=[shard(live=1)])))
     assert text.startswith(
-        "No worker runs; celery@two went without a word 1 min 30 s ago, and 1 job waits."
+        "No worker runs; the heartbeat of celery@two was lost 1 min 30 s ago, and 1 job waits."
     )
 
 
@@ -112,7 +111,7 @@ def test_dead_letters_are_pointed_to_with_what_was_said_of_the_newest() -> None:
     severity, text, command = only(snapshot(postgres=Overview(dead_letters=[dead(12)], shards=1)))
     assert severity == "warning"
     assert text.startswith(
-        "12 dead letters to look at; the newest, rejected 3 min ago: attributes.plan is too long"
+        "12 open dead letters; the newest: rejected 3 min ago: attributes.plan is too long"
     )
     assert command == "trackrelay dead-letters list"
 
@@ -135,31 +134,35 @@ def test_paused_shards_are_named_with_the_command_that_resumes_them() -> None:
     assert only(everything) == ("warning", "Delivery is paused for 2 min.", "trackrelay resume")
     assert verdict(everything).state == "paused"
     away = snapshot(
-        redis_side(breaker=BreakerLook("open")), postgres=Overview(paused={0: NOW - 120}, shards=1)
+        redis_side(breaker=BreakerStatus("open")),
+        postgres=Overview(paused={0: NOW - 120}, shards=1),
     )
     assert verdict(away).sentence.startswith(
-        "Delivery is paused. Before that it had stopped because of Customer.io."
+        "Delivery is paused. Before the pause, Customer.io had a problem."
     )
 
 
 def test_a_shard_that_nobody_takes_is_wrong() -> None:
-    assert "Shard 0: work waits" in only(snapshot(redis_side(shards=[shard(live=1, age=90)])))[1]
+    assert (
+        "Shard 0: jobs have waited" in only(snapshot(redis_side(shards=[shard(live=1, age=90)])))[1]
+    )
     assert hints(snapshot(redis_side(shards=[shard(live=1, age=90, held=True)]))) == []
     assert hints(snapshot(redis_side(shards=[shard(live=1, age=5)]))) == []
 
 
 def test_an_entry_that_keeps_coming_back_is_named() -> None:
     looping = redis_side(shards=[shard(2, live=1, held=True, deliveries=4)])
-    assert only(snapshot(looping))[1].startswith("Shard 2: its first entry was handed out 4 times")
+    assert only(snapshot(looping))[1].startswith("Shard 2: workers took its first entry 4 times")
 
 
 def test_a_redis_that_is_filling_up_or_evicting_is_wrong() -> None:
     assert (
-        "applications get QueueFullError"
+        "calls raise QueueFullError"
         in only(snapshot(redis_side(memory=Memory(80, 100, "noeviction"))))[1]
     )
     assert (
-        "may throw away jobs" in only(snapshot(redis_side(memory=Memory(1, 100, "allkeys-lru"))))[1]
+        "may delete queued jobs"
+        in only(snapshot(redis_side(memory=Memory(1, 100, "allkeys-lru"))))[1]
     )
 
 
@@ -193,8 +196,8 @@ def test_a_store_that_is_away_comes_first_and_says_what_happens_meanwhile() -> N
     first, second = hints(away)
 
     assert first.text == "Postgres at db cannot be reached: refused."
-    assert "jobs wait in Redis, and none is lost" in second.text
-    assert verdict(away).sentence == "Nothing is delivered: Postgres must be seen to first."
+    assert "the jobs wait in Redis, none is lost" in second.text
+    assert verdict(away).sentence == "Nothing is delivered: Postgres must be repaired first."
 
 
 def test_the_worst_comes_first() -> None:
@@ -257,13 +260,13 @@ def test_no_verdict_says_that_all_is_well_beside_a_problem(
     said = verdict(now)
 
     assert said.severity == severity
-    assert "All is delivered" not in said.sentence
-    assert said.sentence.endswith("But 1 problem is named below.")
+    assert "is delivered" not in said.sentence
+    assert said.sentence.endswith("But there is 1 problem: see What to do.")
     now.redis.delivered[:2] = [0, 0]
 
 
 def test_all_is_well_only_if_it_is() -> None:
-    assert verdict(snapshot()).sentence == "All is delivered, and nothing is coming in."
+    assert verdict(snapshot()).sentence == "Everything is delivered, and nothing is coming in."
     assert verdict(snapshot()).severity is None
 
 

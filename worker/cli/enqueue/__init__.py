@@ -1,1 +1,0 @@
-"""Operations from a shell or a file: how a command reads and enqueues them."""

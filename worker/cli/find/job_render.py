@@ -1,0 +1,192 @@
+"""Found jobs for a reader: a few in full, many as a list."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from trackrelay.worker.cli.common.humanize import ago, clock, count, duration
+from trackrelay.worker.cli.common.output import fact_table, list_table
+from trackrelay.worker.storage.queries.job_search import Match, Place
+
+from .job_query import FoundJob, limited
+
+#: Up to this many jobs are shown in full.
+MAX_IN_FULL = 3
+_COLOURS = {
+    "unrelayed": "cyan",
+    "queued": "cyan",
+    "waiting": "yellow",
+    "delivered": "green",
+    "dead": "red",
+    "replaying": "yellow",
+    "discarded": "dim",
+}
+_NOT_RELAYED = {
+    "not_relayed": "waits for a relay to move it into the queue "
+    "(a worker with TRACKRELAY_OUTBOX_URL, or `trackrelay relay`)",
+    "queue_lost": "was relayed into a queue that is gone; a relay moves it again, "
+    "unless it had arrived",
+}
+_IN_PLACES: dict[Place, str] = {
+    "outbox": "in the outbox",
+    "stream": "in the streams",
+    "backlog": "in the backlog",
+    "dead_letters": "among the dead letters",
+    "ledger": "delivered",
+}
+
+
+def render_jobs(
+    query: str, jobs: Sequence[FoundJob], totals: Mapping[Place, int], now: float, *, limit: int
+) -> RenderableType:
+    """Return the jobs that ``query`` found.
+
+    Args:
+        query: what was looked for.
+        jobs: those that were loaded, the latest first.
+        totals: how many there are in each place.
+        now: unix seconds.
+        limit: how many to show.
+    """
+    to_show = limited(jobs, limit)
+    parts: list[RenderableType] = [_summary(query, jobs, totals), Text()]
+    if len(to_show) <= MAX_IN_FULL:
+        for job in to_show:
+            parts += [_in_full(job, now), Text()]
+    else:
+        parts.append(_list(to_show, now))
+    if len(jobs) > limit:
+        blocking = ", and the jobs that others wait for" if len(to_show) > limit else ""
+        text = f"The latest {limit} are shown{blocking}; --limit shows more."
+        parts.append(Text(text, style="dim"))
+    return Group(*parts)
+
+
+def _summary(query: str, jobs: Sequence[FoundJob], totals: Mapping[Place, int]) -> Text:
+    if sum(totals.values()) > sum(len(job.matches) for job in jobs):
+        # Not all of them were loaded, and one job can be in two places.
+        parts = ", ".join(
+            f"{totals[place]:,} {name}" for place, name in _IN_PLACES.items() if totals.get(place)
+        )
+        return Text.assemble((query, "bold"), f": {parts}")
+    where = Counter(job.where for job in jobs)
+    parts = ", ".join(f"{number:,} {name}" for name, number in where.most_common())
+    return Text.assemble(
+        (query, "bold"), f": {count(len(jobs), 'job')}: {parts}" if len(jobs) > 1 else ""
+    )
+
+
+def _in_full(job: FoundJob, now: float) -> RenderableType:
+    first = job.first
+    about = [" and ".join(first.keys), f"from {first.source}" if first.source else ""]
+    about += [f"idempotency key {first.idempotency_key}" if first.idempotency_key else ""]
+    title = Text.assemble(
+        (job.where, f"bold {_COLOURS[job.where]}"), " ", (job.id, "bold"), f" {first.operation} "
+    )
+    title.append("  ".join(filter(None, about)), style="dim")
+    table = fact_table([("enqueued", _at(first.enqueued_at, now))])
+    for found in job.matches:
+        table.add_row(found.place.replace("_", " ").removesuffix("s"), _describe(found, now))
+    events = [event for found in job.matches for event in found.history]
+    for event in sorted(events, key=lambda event: float(event.get("at") or 0)):
+        table.add_row("history", _event(event, now))
+    return Group(title, Padding(table, (0, 0, 0, 2)))
+
+
+def _describe(found: Match, now: float) -> Text:
+    match found.place:
+        case "outbox":
+            return Text(f"{found.lane} lane: {_NOT_RELAYED[found.reason or '']}")
+        case "stream":
+            return _in_stream(found)
+        case "backlog":
+            return _in_backlog(found, now)
+        case "ledger":
+            attempt = f", with attempt {found.attempts}" if found.attempts > 1 else ""
+            return Text(f"delivered {_at(found.at, now)}{attempt}", style="green")
+    error = f": {_error(found)}" if _error(found) else ""
+    text = Text(
+        f"{found.state}, {found.reason} {_at(found.at, now)}{error}",
+        style="red" if found.state == "open" else "",
+    )
+    if found.state == "open":
+        text.append("\n→ ", style="dim").append(
+            f"trackrelay dead-letters show {found.id}", style="bold not red"
+        )
+    return text
+
+
+def _in_stream(found: Match) -> Text:
+    where = f"shard {found.shard}, {found.lane} lane"
+    if found.deliveries:
+        times = "" if found.deliveries == 1 else f", for the {found.deliveries}th time"
+        return Text(f"{where}: a worker is processing it{times}")
+    position = f"{count(found.ahead, 'job')} before it" if found.ahead else "next in line"
+    return Text(f"{where}: not read yet, {position}")
+
+
+def _in_backlog(found: Match, now: float) -> Text:
+    since = duration(now - (found.at or now))
+    text = f"shard {found.shard}, {found.lane} lane, for {since}: {found.reason}"
+    if found.ahead:
+        text += f", behind {count(found.ahead, 'earlier job')} of its key"
+    elif found.due_at is not None:
+        left = found.due_at - now
+        text += (
+            f", next attempt in {duration(left)}"
+            if left > 0
+            else ", next attempt as soon as delivery is possible"
+        )
+    if found.attempts:
+        text += f"; {count(found.attempts, 'attempt')} counted"
+    return Text(f"{text}; {_error(found)}" if _error(found) else text, style="yellow")
+
+
+def _error(found: Match) -> str:
+    error = f"{found.field}: {found.error}" if found.field and found.error else found.error or ""
+    return f"{error} ({found.status})" if found.status and str(found.status) not in error else error
+
+
+def _event(event: dict[str, Any], now: float) -> Text:
+    parts = [f"{_at(event.get('at'), now)}: {event.get('what', '')}"]
+    parts += [str(event[name]) for name in ("by", "status", "field", "error") if event.get(name)]
+    return Text(": ".join(parts), style="dim")
+
+
+def _at(moment: float | None, now: float) -> str:
+    if moment is None:
+        return "at an unknown time"
+    return f"{clock(moment)}, {ago(now - moment)}"
+
+
+def _list(jobs: Sequence[FoundJob], now: float) -> RenderableType:
+    table = list_table(
+        "enqueued",
+        "job",
+        "operation",
+        "where",
+        "result",
+        left=("job", "operation", "where", "result"),
+    )
+    for column in table.columns[:4]:
+        column.no_wrap = True
+    for job in jobs:
+        where = Text(job.where, style=_COLOURS[job.where])
+        enqueued = ago(now - job.first.enqueued_at)
+        table.add_row(enqueued, job.id, job.first.operation, where, _in_short(job, now))
+    return table
+
+
+def _in_short(job: FoundJob, now: float) -> Text:
+    found = next((each for each in job.matches if each.place == "ledger"), job.first)
+    if found.place == "ledger":
+        return Text(f"delivered {ago(now - (found.at or now))}", style="dim")
+    if found.place == "dead_letters":
+        return Text(f"{found.reason}: {_error(found)}")
+    return Text(_describe(found, now).plain)
