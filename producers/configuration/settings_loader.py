@@ -86,7 +86,7 @@ def load_settings(
                 raw = given.text if given else None
                 if given and given.variable == setting.fallback:
                     place = f"is not set, and {given.variable}, read in its place, "
-            raw = setting.default if raw is None else raw
+            raw = setting.default if raw is None else _genuine(raw)
             loaded.values[field] = None if raw is None else setting.type.read(raw)
             if raw is None and name in required:
                 loaded.problems[name] = "is not set"
@@ -95,3 +95,10 @@ def load_settings(
         except Exception as error:  # from the code of a value that configure() was given
             loaded.problems[name] = f"cannot be read: reading it raised {class_name(error)}"
     return loaded
+
+
+def _genuine(raw: Any) -> Any:
+    """Return ``raw``; refuse a value that only claims to be text or a number, as a mock does."""
+    if isinstance(raw, str | int | float) and not issubclass(type(raw), str | int | float):
+        raise ValueError(f"must be a real value, not {class_name(raw)}")
+    return raw

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -72,6 +73,8 @@ def test_no_queue_and_no_backend_is_an_error_that_names_both(
         ({"object_types": {"product": 0}}, "TRACKRELAY_OBJECT_TYPES .* it has 'product=0'"),
         ({"object_types": {"7": 1}}, "TRACKRELAY_OBJECT_TYPES .* it has '7=1'"),
         ({"object_types": 1}, "TRACKRELAY_OBJECT_TYPES must be text, not int"),
+        ({"source": Mock(spec=str)}, "TRACKRELAY_SOURCE must be a real value, not Mock"),
+        ({"enqueue_timeout": Mock(spec=int)}, "TRACKRELAY_ENQUEUE_TIMEOUT must be a real value"),
         ({"colour": "red"}, r"configure\(\) has no setting 'colour'"),
     ],
 )
