@@ -1,3 +1,5 @@
+"""What an import loads, seen by a fresh process."""
+
 from __future__ import annotations
 
 import subprocess
@@ -21,4 +23,65 @@ def test_the_vocabulary_is_cheap_to_import() -> None:
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(PACKAGE)], capture_output=True, text=True, check=True
     )
+    assert run.stdout.strip() == ""
+
+
+def test_neither_package_is_imported_to_ask() -> None:
+    asked = (
+        "import sys; from trackrelay import operations; operations.track(42, 'seen', {'a': [1.5]}); "
+        "print([name for name in sys.modules if name.partition('.')[0] in ('django', 'werkzeug')])"
+    )
+    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+WITHOUT = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name == "customerio":
+            raise ModuleNotFoundError("No module named 'customerio'", name=name)
+sys.meta_path.insert(0, Hidden())
+from trackrelay.worker.devstack.servers import ports
+from trackrelay.customerio import CustomerIO, CustomerIOException, Regions
+CustomerIO("site", "key", region=Regions.EU)
+try:
+    CustomerIO(region="eu")
+except CustomerIOException as error:
+    print(error)
+try:
+    from trackrelay.customerio import APIClient
+except ImportError as error:
+    print(error)
+assert "requests" not in sys.modules
+"""
+
+
+def test_without_the_official_package_the_client_works_and_what_is_not_replaced_says_so() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
+    )
+    invalid, missing = run.stdout.splitlines()
+    assert invalid == "invalid region provided"
+    assert (
+        "'APIClient' comes from the official package, which is not installed: pip install customerio"
+        in missing
+    )
+
+
+def test_nothing_of_ours_is_loaded_into_anybodys_pytest() -> None:
+    script = "import pytest, sys; pytest.main(['--version']); print({'trackrelay', 'producers'} & sys.modules.keys())"
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd="/", check=True
+    )
+    assert run.stdout.splitlines()[-1] == "set()"
+
+
+def test_the_extension_brings_neither_worker_nor_sqlalchemy_along() -> None:
+    script = (
+        "import trackrelay.flask, sys; "
+        "heavy = {'trackrelay.worker', 'celery', 'sqlalchemy', 'redis'}; "
+        "print(*sorted(heavy & sys.modules.keys()))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""

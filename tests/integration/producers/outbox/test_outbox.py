@@ -194,7 +194,7 @@ def test_the_applications_own_migrations_make_the_table(engine: sa.Engine, outbo
         code = render_python_code(made.upgrade_ops)
     assert "trackrelay_outbox" in code
     assert "generation IS NULL" in code
-    assert "producers" not in code
+    assert "trackrelay." not in code
 
 
 def test_with_another_backend_no_row_is_written(engine: sa.Engine, rows: Rows) -> None:

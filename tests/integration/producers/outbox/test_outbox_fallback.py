@@ -13,9 +13,8 @@ import sqlalchemy as sa
 
 import trackrelay
 from tests.support.waiting import patient, wait_until
-from trackrelay import ConfigurationError, Producer, QueueUnavailableError, aio
+from trackrelay import Producer, QueueUnavailableError, aio
 from trackrelay.outbox import outbox_fallback, table
-from trackrelay.outbox.outbox_fallback import MAX_KEYS, Unrelayed
 from trackrelay.worker.devstack.servers import ValkeyProcess
 from trackrelay.worker.queue.queue_config import set_up
 
@@ -368,52 +367,3 @@ def test_a_forked_child_writes_through_a_connection_of_its_own(
     assert os.waitpid(child, 0)[1] == 0
     producer.track("42", "parent", {})
     assert len(rows()) == 3
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({}, "TRACKRELAY_OUTBOX_URL is not set"),
-        (
-            {"outbox_url": "mysql://localhost/app"},
-            "TRACKRELAY_OUTBOX_URL must begin with .*; its scheme is 'mysql'",
-        ),
-        (
-            {"outbox_url": "postgresql+asyncpg://localhost/app"},
-            "its scheme is 'postgresql.asyncpg'",
-        ),
-    ],
-)
-def test_a_wrong_outbox_url_is_said_at_the_first_call(
-    settings: dict[str, str], message: str
-) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        Producer(redis_url=NOWHERE, on_unavailable="outbox", **settings)
-
-
-def test_only_keys_with_rows_that_were_not_relayed_are_kept_back() -> None:
-    unrelayed = Unrelayed()
-    unrelayed.wrote(["id:1", "id:2"], 10)
-    unrelayed.wrote(["id:2"], 20)
-    assert unrelayed.has_any(["id:9", "id:1"])
-    assert not unrelayed.has_any(["id:9"])
-    unrelayed.relayed_before(11)
-    assert not unrelayed.has_any(["id:1"])
-    assert unrelayed.has_any(["id:2"])
-    unrelayed.relayed_before(20)
-    assert unrelayed.has_any(["id:2"])
-    unrelayed.relayed_before(None)
-    assert not unrelayed
-
-
-def test_more_keys_than_can_be_remembered_keep_back_everybody_until_all_of_it_is_relayed() -> None:
-    unrelayed = Unrelayed()
-    for number in range(MAX_KEYS + 1):
-        unrelayed.wrote([f"id:{number}"], number)
-    assert unrelayed.has_any(["id:never written"])
-    unrelayed.wrote(["id:new"], MAX_KEYS + 5)
-    unrelayed.relayed_before(MAX_KEYS)
-    assert unrelayed.has_any(["id:never written"])
-    unrelayed.relayed_before(MAX_KEYS + 1)
-    assert not unrelayed.has_any(["id:never written"])
-    assert unrelayed.has_any(["id:new"])

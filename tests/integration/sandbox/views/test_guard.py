@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.sandbox_api import Api
 from trackrelay.sandbox import SandboxProcess
-from trackrelay.sandbox.views.guard import Guard
 
 PERSON = {"type": "person", "action": "identify", "identifiers": {"id": "42"}}
 
@@ -115,26 +114,3 @@ def test_a_name_may_be_allowed() -> None:
         assert ask(api, "GET", "/_sandbox/faults", Host="sandbox:8462")[0] == 200
         assert ask(api, "GET", "/_sandbox/faults", Host="CIO.test")[0] == 200
         assert ask(api, "GET", "/_sandbox/faults", Host="other")[0] == 403
-
-
-@pytest.mark.parametrize(
-    ("listens", "host", "answered"),
-    [
-        ("0.0.0.0", "192.168.7.1:8462", True),
-        ("::", "[fd00::1]:8462", True),
-        ("0.0.0.0", "laptop.example", False),
-        ("127.0.0.1", "192.168.7.1:8462", False),
-        ("192.168.7.1", "192.168.7.1:8462", True),
-        ("cio.internal", "cio.internal:8462", True),
-        ("cio.internal", "internal", False),
-    ],
-)
-def test_where_it_listens_it_is_answered(listens: str, host: str, answered: bool) -> None:
-    objection = Guard(listens, ()).objection("GET", [(b"host", host.encode())])
-    assert (objection is None) is answered
-
-
-def test_two_hosts_are_none() -> None:
-    headers = [(b"host", b"localhost"), (b"host", b"evil.example")]
-    assert Guard("127.0.0.1", ()).objection("GET", headers)
-    assert Guard("127.0.0.1", ()).objection("GET", [])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -91,40 +89,6 @@ def test_what_is_shared_is_the_official_packages_own() -> None:
     assert trackrelay.customerio.APIClient is customerio.APIClient
     with pytest.raises(ImportError, match="nonsense"):
         from trackrelay.customerio import nonsense  # noqa: F401
-
-
-WITHOUT = """
-import sys
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name == "customerio":
-            raise ModuleNotFoundError("No module named 'customerio'", name=name)
-sys.meta_path.insert(0, Hidden())
-from trackrelay.worker.devstack.servers import ports
-from trackrelay.customerio import CustomerIO, CustomerIOException, Regions
-CustomerIO("site", "key", region=Regions.EU)
-try:
-    CustomerIO(region="eu")
-except CustomerIOException as error:
-    print(error)
-try:
-    from trackrelay.customerio import APIClient
-except ImportError as error:
-    print(error)
-assert "requests" not in sys.modules
-"""
-
-
-def test_without_the_official_package_the_client_works_and_what_is_not_replaced_says_so() -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
-    )
-    invalid, missing = run.stdout.splitlines()
-    assert invalid == "invalid region provided"
-    assert (
-        "'APIClient' comes from the official package, which is not installed: pip install customerio"
-        in missing
-    )
 
 
 #: Calls that the official client refuses itself.

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -34,19 +33,6 @@ def test_threads_do_not_repeat_one_another() -> None:
             for id in many
         ]
     assert len(set(ids)) == len(ids)
-
-
-def test_a_forked_process_does_not_repeat_its_parent() -> None:
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        os.write(write, "".join(new_id()[10:] for _ in range(100)).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    theirs = os.read(read, 10_000).decode()
-    ours = {new_id()[10:] for _ in range(100)}
-    assert len(theirs) == 1_600
-    assert ours.isdisjoint(theirs[start : start + 16] for start in range(0, 1_600, 16))
 
 
 def test_derived_ids_never_change() -> None:
