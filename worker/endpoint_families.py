@@ -1,4 +1,4 @@
-"""Endpoint families: groups of Track API endpoints that fail together, each with a breaker of its own."""
+"""Endpoint families: groups of Track API endpoints that fail together. Each has a breaker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = [
 
 ALL_FAMILIES = frozenset(Family)
 
-#: What each family delivers, in words for operators.
+#: What each family delivers, for operators.
 DELIVERS: dict[Family, str] = {
     Family.V2: "people, events, objects and devices",
     Family.V1_EVENTS: "anonymous events and events over 32 kB",

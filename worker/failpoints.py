@@ -1,4 +1,4 @@
-"""Places where a test can make a worker stop or die. Off, and free, unless TRACKRELAY_FAILPOINT is set."""
+"""Points at which tests stop or kill a worker. Off unless TRACKRELAY_FAILPOINT is set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 #: ``point=action`` pairs separated by commas: ``after_read=kill``, ``before_send=stop``, ``after_settle=raise``,
-#: ``before_settle=sleep:2``; ``@n`` after the action: only the n-th time, e.g. ``after_read=kill@3``.
+#: ``before_settle=sleep:2``; ``@n`` after the action: only the n-th time, as in ``after_read=kill@3``.
 _PLAN = os.environ.get("TRACKRELAY_FAILPOINT", "")
 
 
@@ -44,5 +44,5 @@ def _planned(plan: str) -> Callable[[str], None]:
     return act
 
 
-#: Marks a point of the loop by name.
+#: Call this at a point of the delivery cycle, with its name.
 failpoint: Callable[[str], None] = _planned(_PLAN) if _PLAN else _no_failpoint

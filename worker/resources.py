@@ -1,4 +1,4 @@
-"""What one worker process has one of, made at first use and never carried across a fork."""
+"""What a worker process has one of. Made at first use, and never shared across a fork."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trackrelay.queue.redis_keys import Lane
 
 from .delivery.breaker import Breaker
 from .delivery.cycle import Rules
-from .delivery.intake import Decoder
+from .delivery.entry_decoder import Decoder
 from .delivery.rate_limiter import GRACE_S, RateLimiter
 from .delivery.sender import Sender
 from .delivery.workspace_guard import Pair, WorkspaceGuard
@@ -34,13 +34,13 @@ from .track_api.region import Verdict, judge
 
 log = structlog.get_logger("trackrelay.worker")
 
-#: Requests of one process that may be on their way at once.
+#: Requests that one process may send at the same time.
 REQUESTS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """One process's clients and rules."""
+    """The clients and rules of one process."""
 
     settings: Settings
     # Older versions of redis-py show the password in a client's repr.
@@ -52,19 +52,19 @@ class Resources:
     executor: Executor
     hasher: KeyHasher
     rules: Rules
-    #: None: nothing is guarded.
+    #: None if nothing is guarded.
     guard: WorkspaceGuard | None = None
-    #: By shard and lane: how far this process's holders have come in the backlog, and its ticks.
-    sweeps: defaultdict[tuple[int, Lane], ScanCursor] = field(
+    #: How far holders of this process have scanned each lane's backlog, and how far its ticks have.
+    cursors: defaultdict[tuple[int, Lane], ScanCursor] = field(
         default_factory=lambda: defaultdict(ScanCursor)
     )
-    tick_sweeps: defaultdict[tuple[int, Lane], ScanCursor] = field(
+    tick_cursors: defaultdict[tuple[int, Lane], ScanCursor] = field(
         default_factory=lambda: defaultdict(ScanCursor)
     )
 
     @lru_cache(maxsize=2)  # noqa: B019 - lives as long as the process
     def decoder(self, queue_shards: int) -> Decoder:
-        """The decoder for a queue of so many shards."""
+        """Return the decoder for a queue with this many shards."""
         return Decoder(queue_shards, self.hasher)
 
     def __hash__(self) -> int:
@@ -72,7 +72,7 @@ class Resources:
 
 
 def resources() -> Resources:
-    """This process's."""
+    """Return the resources of this process."""
     return _of_process(os.getpid())
 
 
@@ -82,15 +82,15 @@ def _of_process(pid: int) -> Resources:
     client = connect(configured)
     timeout_s = configured.request_timeout.total_seconds()
     credentials = Credentials(configured)
-    asking = TrackApi(configured.base_url, timeout_s, credentials)
-    guard = WorkspaceGuard(credentials, configured.environment_id, asker(configured))
+    unguarded = TrackApi(configured.base_url, timeout_s, credentials)
+    guard = WorkspaceGuard(credentials, configured.environment_id, region_check(configured))
     api = TrackApi(configured.base_url, timeout_s, guard)
     breaker = Breaker(client, probe_s=2 * timeout_s + GRACE_S)
     database = engine()
 
-    def account() -> Verdict:
+    def check_account() -> Verdict:
         credentials.refresh()
-        return ask_region(asking, configured)
+        return ask_region(unguarded, configured)
 
     def on_recovery(family: Family | None) -> None:
         with database.begin() as connection:
@@ -105,7 +105,7 @@ def _of_process(pid: int) -> Resources:
         engine=database,
         api=api,
         breaker=breaker,
-        sender=Sender(api, rate_limiter, breaker, account, on_recovery),
+        sender=Sender(api, rate_limiter, breaker, check_account, on_recovery),
         executor=ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="trackrelay-request"),
         hasher=KeyHasher(key_hash_secret(configured, database)),
         rules=Rules(
@@ -118,7 +118,7 @@ def _of_process(pid: int) -> Resources:
 
 
 def ask_region(api: TrackApi, configured: Settings) -> Verdict:
-    """Whether the credentials are good for the configured region and workspace."""
+    """Return whether the credentials are good for the configured region and workspace."""
     return judge(
         api.region(),
         base_url=configured.base_url,
@@ -129,8 +129,11 @@ def ask_region(api: TrackApi, configured: Settings) -> Verdict:
     )
 
 
-def asker(configured: Settings) -> Callable[[Pair], Verdict]:
-    """A function that asks the region endpoint about a pair of credentials; one thread may call it at a time."""
+def region_check(configured: Settings) -> Callable[[Pair], Verdict]:
+    """Return a function that asks the region endpoint about a pair of credentials.
+
+    Only one thread may call it at a time.
+    """
     asked: list[Pair] = [("", "")]
     api = TrackApi(
         configured.base_url, configured.request_timeout.total_seconds(), lambda: asked[0]
@@ -144,7 +147,7 @@ def asker(configured: Settings) -> Callable[[Pair], Verdict]:
 
 
 def key_hash_secret(configured: Settings, database: sa.Engine) -> bytes:
-    """Return the secret that keys are hashed with: the configured one, or the database's own."""
+    """Return the secret that hashes keys: the configured one, or else the database's own."""
     if secret := configured.key_hash_secret.get_secret_value():
         return secret.encode()
     with database.connect() as connection:

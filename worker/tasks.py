@@ -1,4 +1,4 @@
-"""The Celery tasks: few, short, and none of them carries a job."""
+"""The Celery tasks: few and short. No task carries a job."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from .resources import resources
 
 log = structlog.get_logger("trackrelay.worker")
 
-#: How long a process that may not deliver waits before it passes on what it was told.
+#: A process that may not deliver waits this long before it passes a wakeup on.
 PAUSE_S = 0.5
 
 
 def deliver(shard: int) -> None:
-    """Hold a shard for a few seconds and deliver what it has: the one that is named, or one that waits for longer."""
+    """Deliver for a few seconds: what ``shard`` has, or a shard that waits for longer."""
     from .delivery.lease import run_shard
-    from .delivery.shard_queue import fairest
+    from .delivery.shard_queue import choose_shard
 
     try:
         if _refuses():
             return _leave_to_others(shard)
-        run_shard(fairest(resources().redis, shard), resources())
+        run_shard(choose_shard(resources().redis, shard), resources())
     except (RedisError, SQLAlchemyError, OSError) as error:
-        # Redis or Postgres is away: nothing was lost, and the next tick tries again.
+        # Redis or Postgres does not answer. Nothing is lost, and the next tick tries again.
         log.error("delivery_interrupted", shard=shard, error=describe(error))
 
 
@@ -47,7 +47,7 @@ def tick() -> None:
 
 
 def _refuses() -> bool:
-    """Whether this process may not send anything: its credentials are of another workspace than they should be."""
+    """Whether this process must not send: its credentials belong to the wrong workspace."""
     from .delivery.workspace_guard import note_refusal, others_deliver
 
     own = resources()
@@ -55,28 +55,29 @@ def _refuses() -> bool:
     if verdict is None:
         return False
     if verdict.problem == "unreachable" and not others_deliver(own.redis):
-        # An outage: this process sends nothing, and moves what comes out of Redis and into the backlog like any other.
+        # An outage, as it seems. This process sends nothing, and moves jobs from Redis to the
+        # backlog as every other does.
         return False
-    _say_once(verdict.message)
+    _log_refusal_once(verdict.message)
     note_refusal(own.redis, verdict.message)
     return True
 
 
 @lru_cache(maxsize=16)
-def _say_once(message: str) -> None:
+def _log_refusal_once(message: str) -> None:
     log.error("delivery_refused", message=message)
 
 
 def _leave_to_others(shard: int) -> None:
     from .delivery.shard_queue import wake_shard
 
-    # A process that sends nothing is always idle. Without a pause it would take every message of the others.
+    # A process that sends nothing is always idle. Without a pause it would take every message.
     time.sleep(PAUSE_S)
     wake_shard(resources().redis, shard)
 
 
 def prune() -> None:
-    """Delete what has been kept long enough."""
+    """Delete rows that are older than their retention."""
     from .maintenance.retention import prune_all
 
     try:
@@ -88,7 +89,7 @@ def prune() -> None:
 
 
 def describe(error: Exception) -> str:
-    """One line about a failure of Redis or Postgres, without the statement or its parameters."""
+    """Return one line about a failure of Redis or Postgres, without statement or parameters."""
     cause = getattr(error, "orig", None) or error
     return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else ''}"[
         :300

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from tests.fuzz.mutations import encoded, mutated, shown, value
-from trackrelay.worker.delivery.batching import Packed
+from trackrelay.worker.delivery.batching import PackedRequest
 from trackrelay.worker.delivery.breaker import BreakerState, Failure
 from trackrelay.worker.delivery.outcomes import Deferred, Delivered, Failed, Rejected
 from trackrelay.worker.delivery.sender import Sender
@@ -202,7 +202,7 @@ def _deliver(rng: random.Random) -> None:
         answered.append((request, answer))
         return answer
 
-    results = _sender(rng, send).send(Packed(route, jobs), 0, "1", BreakerState("closed"))
+    results = _sender(rng, send).send(PackedRequest(route, jobs), 0, "1", BreakerState("closed"))
     assert sorted(result.job.id for result in results) == sorted(job.id for job in jobs), (
         "not one result for each job"
     )

@@ -14,7 +14,7 @@ from trackrelay.operations.keys import shard_of
 from trackrelay.operations.operation import Operation
 from trackrelay.operations.registry import BY_NAME
 from trackrelay.operations.validation import check
-from trackrelay.worker.delivery.intake import stamped
+from trackrelay.worker.delivery.entry_decoder import add_timestamp
 from trackrelay.worker.storage.dead_letter_queries import DeadLetter, State
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.replay import Later, Superseded
@@ -191,7 +191,11 @@ def _keys_of(document: Any, letter: DeadLetter, hasher: KeyHasher) -> set[str]:
 
 
 def _body(letter: DeadLetter, operation: Operation) -> bytes:
-    return stamped(operation.body, int(letter.enqueued_at)) if operation.stamp else operation.body
+    return (
+        add_timestamp(operation.body, int(letter.enqueued_at))
+        if operation.stamp
+        else operation.body
+    )
 
 
 def superseded_by(job: Job, by: Superseded, *, even_if_newer: bool) -> ReplayRefusedError | None:

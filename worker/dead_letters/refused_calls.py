@@ -13,8 +13,9 @@ from trackrelay.operations.ids import id_for
 from trackrelay.operations.refused_operations import RefusedCall, RefusedJob, decode_refused
 from trackrelay.queue.job import FORMAT_VERSION
 from trackrelay.queue.redis_keys import INVALID, Lane
-from trackrelay.worker.delivery.intake import refuse_unstorable
+from trackrelay.worker.delivery.entry_decoder import check_storable
 from trackrelay.worker.failpoints import failpoint
+from trackrelay.worker.reasons import DeathReason
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import dead_letters
 from trackrelay.worker.storage.dead_letters import NewDeadLetter
@@ -60,7 +61,7 @@ def death_of(
     Raises:
         msgspec.MsgspecError, ValueError: it is none, or none that Postgres keeps.
     """
-    refuse_unstorable(data, [job])
+    check_storable(data, [job])
     call = _call.decode(job.body)
     keys = tuple(hasher.stored(sanitize_text(key) or "") for key in call.keys[:2])
     was = f"allowed: {call.limit or 'something else'}; it was {call.actual or 'not'}"
@@ -79,7 +80,7 @@ def death_of(
             idempotency_key=job.idempotency_key,
             trace=job.trace,
         ),
-        reason="invalid",
+        reason=DeathReason.INVALID,
         error=call.error,
         field=call.field or None,
         history=({"at": at, "what": "invalid", "note": was},),
@@ -124,7 +125,7 @@ def _undecodable(entry: str, fields: dict[bytes, bytes], at: float, error: str) 
         enqueued_at=at,
         age_from=at,
     )
-    return NewDeadLetter(job=job, reason="undecodable", error=error, raw=raw)
+    return NewDeadLetter(job=job, reason=DeathReason.UNDECODABLE, error=error, raw=raw)
 
 
 def _insert(resources: Resources, deaths: Sequence[NewDeadLetter]) -> None:

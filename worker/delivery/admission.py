@@ -1,4 +1,4 @@
-"""Which of the jobs that are ready may be sent while the breakers of some endpoint families are open. Pure."""
+"""Which of the ready jobs may be sent while breakers are open. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.reasons import DeferReason
 from trackrelay.worker.storage.backlog import BacklogItem
 from trackrelay.worker.storage.stored_job import Job
 
-from .breaker import BreakerStates
+from .breaker import BreakerStates, Phase
 
 
 @dataclass(slots=True)
@@ -18,15 +19,15 @@ class Admission:
     """What may be sent now, and what must wait."""
 
     ready: list[Job] = field(default_factory=list)
-    #: New jobs, which go to the backlog. Those that came out of it stay there as they are.
+    #: New jobs that go to the backlog. Jobs that came out of the backlog stay there as they are.
     waiting: list[BacklogItem] = field(default_factory=list)
 
 
 def choose_probes(jobs: Sequence[Job], breakers: BreakerStates) -> dict[Family, Job]:
-    """Choose one job for each family that may send a probe: the first of its keys, at random.
+    """Choose one job for each family whose probe the caller may send: the first of its keys.
 
-    Where there is a choice, the probe is not of the key of the probe before it. At random, because two jobs that can never succeed
-    would otherwise be tried in turn for ever.
+    The choice is random, and avoids the key of the previous probe where it can. Otherwise two jobs
+    that can never succeed could be tried in turn for ever.
     """
     candidates: dict[Family, list[Job]] = {family: [] for family in breakers.probing}
     if not candidates:
@@ -46,18 +47,24 @@ def choose_probes(jobs: Sequence[Job], breakers: BreakerStates) -> dict[Family, 
 
 
 def admit(jobs: Sequence[Job], breakers: BreakerStates, probes: Mapping[Family, Job]) -> Admission:
-    """Split ``jobs``, given in order, into those that may be sent and those that wait for their family or behind their key."""
+    """Split ``jobs`` into those that may be sent and those that wait for a breaker or their key.
+
+    Args:
+        jobs: in order.
+        breakers: the states of all breakers.
+        probes: the one job that each open breaker lets through.
+    """
     admission = Admission()
     blocked: set[str] = set()
     for job in jobs:
-        state = breakers.of(job.family).phase
+        phase = breakers.of(job.family).phase
         if not blocked.isdisjoint(job.keys):
-            reason = "key_waits"
-        elif state == "closed" or probes.get(job.family) is job:
+            reason = DeferReason.KEY_WAITS
+        elif phase == Phase.CLOSED or probes.get(job.family) is job:
             admission.ready.append(job)
             continue
         else:
-            reason = "halted" if state == "halted" else "breaker"
+            reason = DeferReason.HALTED if phase == Phase.HALTED else DeferReason.BREAKER
         blocked.update(job.keys)
         if not job.from_backlog:
             admission.waiting.append(BacklogItem(job=job, reason=reason))

@@ -1,7 +1,8 @@
-"""What goes together in a request, and which requests may be on their way at the same time. Pure.
+"""Which jobs share a request, and which requests may be sent in parallel. Pure.
 
-Jobs are packed into waves. The requests of one wave share no key, so they may be sent side by side; a wave is sent when
-the one before it is settled. Two jobs with a key in common are either in the same request, in order, or in waves, in order.
+Jobs are packed into waves. The requests of one wave share no key, so they may be sent in parallel.
+A wave is sent when the one before it is settled. Two jobs with a common key are in the same request,
+in order, or in different waves, in order.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.storage.stored_job import Job
 from trackrelay.worker.track_api.request_builder import UnsendableDocumentError, segment_endpoint
 
-#: One large integration caps a batch at so many operations; the published limit is in bytes.
+#: Operations in one batch, as one large integration has it. The published limit is in bytes.
 MAX_OPERATIONS = 1000
-#: "Smaller than 500 kB", with room for headers' worth of doubt.
+#: "Smaller than 500 kB", with room for doubt about what counts.
 MAX_BATCH_BYTES = 499_000
 #: Ids in one segment request.
 MAX_SEGMENT_IDS = 1000
@@ -28,42 +29,41 @@ _ROUTES: dict[Family, Route] = {Family.V2: "v2", Family.SEGMENTS: "segment"}
 
 
 @dataclass(slots=True)
-class Packed:
+class PackedRequest:
     """The jobs of one request."""
 
     route: Route
     jobs: list[Job] = field(default_factory=list)
     size_bytes: int = _FRAME
-    #: It takes at most this many.
-    room: int = MAX_OPERATIONS
+    max_jobs: int = MAX_OPERATIONS
     #: The path that segment jobs have in common.
     endpoint: str = ""
 
     @property
     def family(self) -> Family:
-        """Whose breaker its request depends on: all of its jobs are of one family."""
+        """The family of all its jobs, whose breaker the request depends on."""
         return self.jobs[0].family
 
-    def takes(self, job: Job, route: Route, endpoint: str) -> bool:
+    def fits(self, job: Job, route: Route, endpoint: str) -> bool:
         """Whether ``job`` still fits."""
         return (
             self.route == route != "single"
             and self.endpoint == endpoint
-            and len(self.jobs) < self.room == job.max_batch
+            and len(self.jobs) < self.max_jobs == job.max_batch
             and self.size_bytes + len(job.body) + 1 <= MAX_BATCH_BYTES
         )
 
     def add(self, job: Job) -> None:
-        """Put ``job`` behind the others."""
+        """Append ``job``."""
         self.jobs.append(job)
         self.size_bytes += len(job.body) + 1
 
 
-Wave = list[Packed]
+Wave = list[PackedRequest]
 
 
 def route_of(job: Job) -> Route:
-    """Whether v2 can carry ``job``, segment jobs can be gathered with it, or it needs a v1 request of its own."""
+    """Return the kind of request that ``job`` needs: a batch, a segment request, or one of its own."""
     return _ROUTES.get(job.family, "single")
 
 
@@ -71,27 +71,32 @@ def _segment_of(job: Job) -> str:
     try:
         return segment_endpoint(job.body)
     except UnsendableDocumentError:
-        # Whoever builds its request says what is wrong with it; here it must not hold up all the others.
+        # Building its request will say what is wrong. Here it must not hold up the other jobs.
         return f"unsendable {job.id}"
 
 
 def pack(jobs: Sequence[Job]) -> list[Wave]:
-    """Pack ``jobs``, given in order, into waves."""
+    """Pack ``jobs`` into waves, in order."""
     packer = _Packer()
     for job in jobs:
         packer.place(job)
     return packer.waves
 
 
-def unblocked(jobs: Sequence[Job], blocked: set[str]) -> tuple[list[Job], list[Job]]:
-    """Split ``jobs``, given in order, in those free to go and those held up; the keys of the latter are added to ``blocked``."""
+def split_blocked(jobs: Sequence[Job], blocked: set[str]) -> tuple[list[Job], list[Job]]:
+    """Split ``jobs`` into those that may be sent and those that must wait, in order.
+
+    Args:
+        jobs: of one request.
+        blocked: keys that wait. The keys of jobs that must wait are added.
+    """
     free: list[Job] = []
     held: list[Job] = []
     for job in jobs:
         if blocked.isdisjoint(job.keys):
             free.append(job)
         else:
-            # Held up by one of its keys, it holds up what follows it for the other.
+            # A job that waits for one of its keys blocks later jobs of its other key.
             blocked.update(job.keys)
             held.append(job)
     return free, held
@@ -99,7 +104,7 @@ def unblocked(jobs: Sequence[Job], blocked: set[str]) -> tuple[list[Job], list[J
 
 class _Place(NamedTuple):
     wave: int
-    packed: Packed
+    packed: PackedRequest
     is_barrier: bool
 
 
@@ -107,7 +112,7 @@ class _Packer:
     def __init__(self) -> None:
         self.waves: list[Wave] = []
         self._last: dict[str, _Place] = {}
-        self._open: dict[tuple[int, Route, str, int], Packed] = {}
+        self._open: dict[tuple[int, Route, str, int], PackedRequest] = {}
 
     def place(self, job: Job) -> None:
         route = route_of(job)
@@ -129,7 +134,7 @@ class _Packer:
             not job.is_barrier
             and not any(place.is_barrier and place.wave == latest.wave for place in before)
             and all(place.wave < latest.wave or place.packed is latest.packed for place in before)
-            and latest.packed.takes(job, route, endpoint)
+            and latest.packed.fits(job, route, endpoint)
         )
 
     def _in_wave(self, wave: int, job: Job, route: Route, endpoint: str) -> _Place:
@@ -137,9 +142,9 @@ class _Packer:
             self.waves.append([])
         slot = (wave, route, endpoint, job.max_batch)
         packed = self._open.get(slot)
-        if packed is None or not packed.takes(job, route, endpoint):
+        if packed is None or not packed.fits(job, route, endpoint):
             limit = MAX_SEGMENT_IDS if route == "segment" else MAX_OPERATIONS
-            packed = Packed(route, room=min(job.max_batch, limit), endpoint=endpoint)
+            packed = PackedRequest(route, max_jobs=min(job.max_batch, limit), endpoint=endpoint)
             self._open[slot] = packed
             self.waves[wave].append(packed)
         return _Place(wave, packed, job.is_barrier)

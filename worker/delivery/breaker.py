@@ -1,7 +1,7 @@
-"""The breakers: one for each endpoint family, and one they share for what concerns the credentials.
+"""The breakers: one for each endpoint family, and a shared one for the credentials.
 
-While an endpoint family has a problem, its breaker is the fleet's one clock, and lets a single probe through. Other families go on.
-Wrong credentials, a wrong region or a wrong workspace halt them all.
+While an endpoint family fails, its breaker lets one probe through at a time, for the whole fleet.
+Other families continue. Wrong credentials, a wrong region or a wrong workspace halt all families.
 """
 
 from __future__ import annotations
@@ -9,58 +9,79 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 from uuid import uuid4
 
 import redis
 
 from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
+from trackrelay.worker.reasons import StopReason
 
 from . import lua_scripts
 
-#: Failed requests in a row, fleet-wide, with no success in between, before delivery stops.
+#: A breaker opens after this many failed requests of the fleet in a row.
 THRESHOLD = 3
-#: How long it stops: the first time at most, and ever at most, milliseconds.
+#: It stays open for up to this time at first …
 BASE_MS = 1_000
+#: … and for up to this time ever.
 CAP_MS = 30_000
-#: How often a wrong key, region or workspace is looked at again.
+#: A halted breaker is probed at this interval.
 HALTED_MS = 15_000
-#: A Retry-After is honoured up to a day; a longer one is somebody's mistake.
+#: A longer Retry-After is a mistake and is cut.
 MAX_RETRY_AFTER_S = 86_400.0
+#: The delivered operations of a minute are counted for this time.
+MINUTE_COUNT_MS = 3_600_000
 
-Reason = Literal["outage", "rate_limited", "credentials", "region", "workspace", "refused"]
+
+class Phase(StrEnum):
+    """What a breaker lets through."""
+
+    #: Everything.
+    CLOSED = "closed"
+    #: Nothing until the next probe is due.
+    OPEN = "open"
+    #: Nothing, and only an operator can correct the cause. It is probed, too.
+    HALTED = "halted"
+    #: One request: the caller holds the token of the probe.
+    PROBE = "probe"
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerState:
-    """How one breaker stands. ``probe``: the time is up and the caller holds the token of the one probe."""
+    """The state of one breaker."""
 
-    phase: Literal["closed", "open", "halted", "probe"]
+    phase: Phase
     reason: str = ""
-    #: What a halted endpoint keeps answering.
+    #: The words that a halted endpoint answers to everything.
     words: str = ""
-    #: The key of the last probe's job: the next one is of another.
+    #: The key of the last probe's job. The next probe uses another key.
     probe_key: str = ""
-    #: Unix seconds of the last request of the family that delivered something, fleet-wide.
+    #: Unix seconds of the fleet's last request to the family that delivered something.
     last_success: float = 0.0
-    #: Unix seconds since which Redis knows that delivery has been possible; 0: it does not know.
+    #: Unix seconds since which Redis knows that delivery is possible; 0 if it does not know.
     recovered: float = 0.0
-    #: Seconds until the next probe; 0 or less: now.
+    #: Seconds until the next probe; 0 or less if it is due.
     wait_s: float = 0.0
 
     @property
+    def lets_through(self) -> bool:
+        """Whether the caller may send something now."""
+        return self.phase in (Phase.CLOSED, Phase.PROBE)
+
+    @property
     def may_try(self) -> bool:
-        """Whether anything may be sent now, if only a probe."""
-        return self.phase in ("closed", "probe") or self.wait_s <= 0
+        """Whether a holder may send something now, or may take the token of a probe."""
+        return self.lets_through or self.wait_s <= 0
 
 
-_CLOSED = BreakerState("closed")
+_CLOSED = BreakerState(Phase.CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerStates:
-    """How all breakers stood at one moment."""
+    """The states of all breakers at one moment."""
 
     #: The breaker of credentials, region and workspace.
     shared: BreakerState = _CLOSED
@@ -69,23 +90,23 @@ class BreakerStates:
     now: float = 0.0
 
     def of(self, family: Family) -> BreakerState:
-        """Return what holds for ``family``: its own breaker, unless the shared one stops everything."""
-        return self.shared if self.shared.phase != "closed" else self.families.get(family, _CLOSED)
+        """Return what holds for ``family``: the shared breaker unless it is closed, else its own."""
+        if self.shared.phase != Phase.CLOSED:
+            return self.shared
+        return self.families.get(family, _CLOSED)
 
     @property
     def worst(self) -> BreakerState:
-        """The breaker that stops the most: the shared one, else one that is halted, else one that is open."""
+        """The breaker that stops the most: the shared one, else one that is halted, else an open one."""
         stopped = [
-            each for each in (self.shared, *self.families.values()) if each.phase != "closed"
+            each for each in (self.shared, *self.families.values()) if each.phase != Phase.CLOSED
         ]
-        return min(stopped, key=lambda each: each.phase != "halted", default=self.shared)
+        return min(stopped, key=lambda each: each.phase != Phase.HALTED, default=self.shared)
 
     @property
     def may_send(self) -> frozenset[Family]:
-        """The families of which something may be sent now, if only a probe."""
-        return frozenset(
-            family for family in ALL_FAMILIES if self.of(family).phase in ("closed", "probe")
-        )
+        """The families of which the caller may send something now, at least a probe."""
+        return frozenset(family for family in ALL_FAMILIES if self.of(family).lets_through)
 
     @property
     def may_try(self) -> frozenset[Family]:
@@ -96,40 +117,53 @@ class BreakerStates:
     def probing(self) -> frozenset[Family]:
         """The families whose probe's token the caller holds."""
         return frozenset(
-            family
-            for family, breaker_state in self.families.items()
-            if breaker_state.phase == "probe"
+            family for family, state in self.families.items() if state.phase == Phase.PROBE
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a failure led to."""
+    """What a failed request led to."""
 
+    #: Whether this failure opened the breaker.
     opened: bool
-    #: Unix seconds of the last request of the same family that delivered something.
+    #: Unix seconds of the last request to the same family that delivered something.
     last_success: float
-    #: Seconds until the next probe; 0 while closed.
+    #: Seconds until the next probe; 0 while the breaker is closed.
     wait_s: float
-    #: When it was, in unix seconds by the clock that tells `last_success`.
+    #: When it failed, in unix seconds by the clock of ``last_success``.
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What a failure is recorded as."""
+
+    #: ``count`` until the threshold, ``open`` at once, or ``halted``.
+    effect: str
+    reason: StopReason
+    message: str
+    #: At least this long until the next probe.
+    wait_ms: float
+    words: str = ""
+    probing: bool = False
+
+
 class Breaker:
-    """All breakers, shared by all workers, in Redis."""
+    """All breakers. They stand in Redis, and all workers share them."""
 
     def __init__(self, client: redis.Redis, probe_s: float) -> None:
         self._client = client
         self._probe_ms = int(probe_s * 1000)
-        self._breaker_state = client.register_script(lua_scripts.BREAKER_STATES)
-        self._success = client.register_script(lua_scripts.SUCCESS)
-        self._failure = client.register_script(lua_scripts.FAILURE)
+        self._read_states = client.register_script(lua_scripts.BREAKER_STATES)
+        self._record_success = client.register_script(lua_scripts.RECORD_SUCCESS)
+        self._record_failure = client.register_script(lua_scripts.RECORD_FAILURE)
 
     def read_states(self, *, may_probe: Collection[Family] | None = ALL_FAMILIES) -> BreakerStates:
-        """Return how things stand now; take the tokens of probes whose time has come.
+        """Return the states now. Take the tokens of probes that are due.
 
         Args:
-            may_probe: families whose probe's token may be taken; None: nor that of the shared breaker.
+            may_probe: families whose token may be taken; None: no token, not even the shared one.
         """
         unique = "" if may_probe is None else uuid4().hex
         flags = [
@@ -137,14 +171,12 @@ class Breaker:
             for family in Family
             for value in (family.value, "1" if family in (may_probe or ()) else "0")
         ]
-        now, *values = self._breaker_state(args=[PREFIX, unique, self._probe_ms, *flags])
-        shared, *of_families = (
-            _breaker_state(values[at : at + 7]) for at in range(0, len(values), 7)
-        )
+        now, *values = self._read_states(args=[PREFIX, unique, self._probe_ms, *flags])
+        shared, *of_families = (_state(values[at : at + 7]) for at in range(0, len(values), 7))
         return BreakerStates(shared, dict(zip(Family, of_families, strict=True)), now / 1000)
 
-    def probing(self, family: Family, key: str) -> None:
-        """Note whose job the probe carries."""
+    def note_probe(self, family: Family, key: str) -> None:
+        """Record the key of the job that the probe carries."""
         self._client.hset(f"{PREFIX}breaker:{family}", "probe_key", key)
 
     def release_probes(self, families: Collection[Family]) -> None:
@@ -157,16 +189,17 @@ class Breaker:
         self._client.delete(PREFIX + "probe")
 
     def delivered(self, family: Family, operations: int) -> bool:
-        """Note a request that delivered something. Returns whether delivery had been impossible before."""
-        return bool(self._success(args=[PREFIX, family, "delivered", operations, 3_600_000]))
+        """Record a request that delivered something. Return whether that closed a breaker."""
+        arguments: list[str | int] = [PREFIX, family, "delivered", operations, MINUTE_COUNT_MS]
+        return bool(self._record_success(args=arguments))
 
     def answered(self, family: Family) -> bool:
-        """Note a documented answer that delivered nothing. Returns whether delivery had been impossible before."""
-        return bool(self._success(args=[PREFIX, family, "answered", 0, 0]))
+        """Record a documented answer that delivered nothing. Return whether that closed a breaker."""
+        return bool(self._record_success(args=[PREFIX, family, "answered", 0, 0]))
 
     def resumed(self) -> bool:
-        """Note that the region endpoint agrees to the credentials. Returns whether delivery had been halted."""
-        return bool(self._success(args=[PREFIX, "", "resumed", 0, 0]))
+        """Record that the credentials are good. Return whether that closed the shared breaker."""
+        return bool(self._record_success(args=[PREFIX, "", "resumed", 0, 0]))
 
     def failed(
         self,
@@ -177,67 +210,73 @@ class Breaker:
         retry_after_s: float | None = None,
         probing: bool = False,
     ) -> Failure:
-        """Note a request, perhaps the probe, that met a problem of the family's endpoints."""
-        reason: Reason = "rate_limited" if rate_limited else "outage"
-        at_once = rate_limited or retry_after_s is not None
-        wait_ms = min(retry_after_s or 0.0, MAX_RETRY_AFTER_S) * 1000
-        how = "open" if at_once else "count"
-        return self._note(family, how, reason, message, retry_after_ms=wait_ms, probing=probing)
+        """Record a request that failed because of the family's endpoints.
 
-    def halt(self, reason: Reason, message: str) -> Failure:
-        """Stop delivery for all families until the region endpoint agrees again."""
-        return self._note(None, "halted", reason, message, retry_after_ms=HALTED_MS)
+        Args:
+            family: of the request.
+            message: what failed.
+            rate_limited: whether the answer was a 429.
+            retry_after_s: what the endpoint asked for.
+            probing: whether the request was the probe.
+        """
+        reason = StopReason.RATE_LIMITED if rate_limited else StopReason.OUTAGE
+        effect = "open" if rate_limited or retry_after_s is not None else "count"
+        wait_ms = min(retry_after_s or 0.0, MAX_RETRY_AFTER_S) * 1000
+        return self._fail(family, _Report(effect, reason, message, wait_ms, probing=probing))
+
+    def halt(self, reason: StopReason, message: str) -> Failure:
+        """Stop delivery for all families until the region endpoint accepts the credentials."""
+        return self._fail(None, _Report("halted", reason, message, HALTED_MS))
 
     def halt_refused(self, family: Family, message: str, words: str) -> Failure:
         """Stop delivery for a family whose endpoint refuses everything in the same ``words``."""
-        return self._note(
-            family, "halted", "refused", message, retry_after_ms=HALTED_MS, words=words
-        )
+        report = _Report("halted", StopReason.REFUSED, message, HALTED_MS, words)
+        return self._fail(family, report)
 
-    def _note(
-        self,
-        family: Family | None,
-        how: str,
-        reason: Reason,
-        message: str,
-        *,
-        retry_after_ms: float,
-        words: str = "",
-        probing: bool = False,
-    ) -> Failure:
-        result: Any = self._failure(
+    def _fail(self, family: Family | None, report: _Report) -> Failure:
+        result: Any = self._record_failure(
             args=[
-                PREFIX, f":{family}" if family else "", how, THRESHOLD, random.random(), BASE_MS, CAP_MS,
-                int(retry_after_ms), reason, message[:500], words, "probe" if probing else "",
+                PREFIX,
+                f":{family}" if family else "",
+                report.effect,
+                THRESHOLD,
+                random.random(),
+                BASE_MS,
+                CAP_MS,
+                int(report.wait_ms),
+                report.reason,
+                report.message[:500],
+                report.words,
+                "probe" if report.probing else "",
             ]
-        )  # fmt: skip
+        )
         state, last_success, wait_ms, now_ms = result
         return Failure(_text(state) == "opened", last_success / 1000, wait_ms / 1000, now_ms / 1000)
 
 
 def probe_now(client: redis.Redis) -> list[Family | None]:
-    """Let every breaker that is not closed be probed at once, whatever the endpoint asked for.
+    """Make the next probe of every breaker that is not closed due now, whatever the endpoint asked for.
 
     Returns:
-        the families whose breakers those are; None stands for the shared one.
+        The families of those breakers; None stands for the shared one.
     """
     names = ["", *(f":{family}" for family in Family)]
     found: Any = client.register_script(lua_scripts.PROBE_NOW)(args=[PREFIX, *names])
     return [Family(name[1:].decode()) if name else None for name in found]
 
 
-def _breaker_state(values: list[Any]) -> BreakerState:
-    state, left, reason, words, probe_key, last_success, recovered = values
+def _state(values: list[Any]) -> BreakerState:
+    phase, left_ms, reason, words, probe_key, last_success_ms, recovered_ms = values
     return BreakerState(
-        _text(state),
+        Phase(_text(phase)),
         _text(reason),
         _text(words),
         _text(probe_key),
-        last_success / 1000,
-        recovered / 1000,
-        left / 1000,
+        last_success_ms / 1000,
+        recovered_ms / 1000,
+        left_ms / 1000,
     )
 
 
-def _text(value: Any) -> Any:
+def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""Emptying a shard's streams into its backlog, without sending anything: for whoever changes the number of shards."""
+"""Move a shard's streams to its backlog without sending anything, to change the number of shards."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from trackrelay.worker.storage import shards
 from trackrelay.worker.storage.scan_cursor import ScanCursor
 from trackrelay.worker.storage.stored_job import Job
 
-from .breaker import Breaker, BreakerState, BreakerStates
-from .cycle import Delivery, Rules
-from .intake import Decoder
+from . import lua_scripts
+from .breaker import Breaker, BreakerState, BreakerStates, Phase
+from .cycle import DeliveryCycle, Parts, Rules
+from .entry_decoder import Decoder
 from .sender import Sender
 from .shard_queue import LEASE_MS, LeaseLostError, ShardQueue
-
-# ARGV: prefix, shard, claim, milliseconds. Claims a shard that workers may not claim now.
-_CLAIM = "return redis.call('SET', ARGV[1] .. ARGV[2] .. ':lease', ARGV[3], 'NX', 'PX', ARGV[4]) and 1 or 0"
 
 
 def drain_to_backlog(
@@ -33,85 +31,86 @@ def drain_to_backlog(
     rules: Rules,
     renew: Callable[[], None],
 ) -> None:
-    """Move what the streams of ``shard`` hold now to the backlog; what is appended meanwhile may stay.
+    """Move the entries that the streams of ``shard`` hold now to the backlog.
+
+    Entries that are appended meanwhile may stay.
 
     Args:
-        renew: called after each round.
+        shard: which shard.
+        client: Redis.
+        engine: Postgres.
+        decoder: for the number of shards that the entries were written for.
+        rules: what the settings say.
+        renew: called after each cycle.
 
     Raises:
-        LeaseLostError, FenceLostError: it took too long, or a worker holds the shard; what was in hand is still in the stream.
+        ShardLostError: it took too long, or a worker holds the shard. What was read is still in the
+            stream.
         NewerFormatError: an entry is of a newer format.
     """
-    queue = _ShardToEmpty(client, shard)
+    queue = _DrainedShard(client, shard)
     if not queue.claim():
-        raise LeaseLostError(f"shard {shard} is held by somebody")
+        raise LeaseLostError(f"a worker holds shard {shard}")
     try:
-        delivery = _hold(queue, engine, decoder, rules)
+        parts = Parts(engine, decoder, _OpenBreaker(), _SendsNothing(), _NO_THREADS, rules)
+        cycle = _take_over(queue, parts)
         for lane in LANES:
             last: Any = client.xrevrange(stream(shard, lane), count=1)
             while last and client.xrange(stream(shard, lane), max=last[0][0], count=1):
-                delivery.round(lane)
+                cycle.run(lane)
                 renew()
     finally:
         queue.leave("quiet")
         queue.drop_claim()
 
 
-def _hold(queue: _ShardToEmpty, engine: sa.Engine, decoder: Decoder, rules: Rules) -> Delivery:
-    with engine.begin() as connection:
+def _take_over(queue: _DrainedShard, parts: Parts) -> DeliveryCycle:
+    with parts.engine.begin() as connection:
         shards.lock(connection, [queue.shard])
-        if not queue.claimed():
+        # With the row locked, later claimants get a higher fence. An expired claim must not take the
+        # shard from its holder.
+        if not queue.is_claimed():
             raise LeaseLostError(f"shard {queue.shard}")
         takeover = shards.take_over(connection, queue.shard, queue.claim_id)
     queue.take(takeover.fence)
-    return Delivery(
-        queue=queue,
-        engine=engine,
-        decoder=decoder,
-        breaker=_Shut(),
-        sender=_SendsNothing(),
-        executor=_NO_THREADS,
-        rules=rules,
-        takeover=takeover,
-        sweeps={lane: ScanCursor() for lane in LANES},
-    )
+    return DeliveryCycle(queue, parts, takeover, {lane: ScanCursor() for lane in LANES})
 
 
-class _ShardToEmpty(ShardQueue):
+class _DrainedShard(ShardQueue):
     """A shard that workers may not claim now."""
 
     def claim(self) -> bool:
         """Claim the lease if nobody has it."""
-        return bool(self._run(_CLAIM, self.claim_id, LEASE_MS))
+        return bool(self._run(lua_scripts.CLAIM_TO_DRAIN, self.claim_id, LEASE_MS))
 
 
-class _Shut(Breaker):
-    """A breaker that lets nothing pass, so that all that is read goes to the backlog."""
+class _OpenBreaker(Breaker):
+    """A breaker that lets nothing through, so that every job goes to the backlog."""
 
     def __init__(self) -> None:
         return
 
     def read_states(self, *, may_probe: Collection[Family] | None = ALL_FAMILIES) -> BreakerStates:
-        """Open, for good."""
-        return BreakerStates(shared=BreakerState("open", wait_s=float("inf")))
+        """Return an open shared breaker that is never probed."""
+        return BreakerStates(shared=BreakerState(Phase.OPEN, wait_s=float("inf")))
 
 
 class _SendsNothing(Sender):
-    """Stands where a sender must be. Whoever asks it to send does not get far: it has no API to send to."""
+    """A sender without an API. No job gets as far as being sent."""
 
     def __init__(self) -> None:
         return
 
-    def ask(self, breakers: BreakerStates) -> BreakerStates:
-        """Nobody is asked."""
+    def check_credentials(self, breakers: BreakerStates) -> BreakerStates:
+        """Ask nobody."""
         return breakers
 
     def choose_probes(self, ready: Sequence[Job], breakers: BreakerStates) -> dict[Family, Job]:
-        """Nothing is sent, a probe neither."""
+        """Choose nothing."""
         return {}
 
     def release_probes(self, breakers: BreakerStates) -> None:
-        """There never is anything."""
+        """Do nothing: there are no tokens."""
 
 
 _NO_THREADS = ThreadPoolExecutor(1)

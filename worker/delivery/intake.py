@@ -1,234 +1,243 @@
-"""What comes in: decoding entries, fixing times, dropping repeats, keeping back what must wait. Pure but for the clock it is given."""
+"""Steps 0 to 3 of a delivery cycle: what a read holds, and which of its jobs may be sent now.
+
+:class:`LaneReader` asks Redis and Postgres. The functions below it decide, and are pure.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import NamedTuple
 
-import msgspec
+import sqlalchemy as sa
+import structlog
+from redis.exceptions import RedisError
 
-from trackrelay.operations.ids import id_for, is_ulid
-from trackrelay.operations.json_values import MAX_DEPTH, is_deeper
-from trackrelay.operations.keys import shard_of
-from trackrelay.queue.job import FORMAT_VERSION, decode_entry
-from trackrelay.queue.job import Job as WireJob
 from trackrelay.queue.redis_keys import Lane
+from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
+from trackrelay.worker.reasons import DeathReason, DeferReason
+from trackrelay.worker.storage import due_jobs, duplicate_check, ledger
 from trackrelay.worker.storage.backlog import BacklogItem
 from trackrelay.worker.storage.dead_letters import NewDeadLetter
-from trackrelay.worker.storage.duplicate_check import DuplicateCheck
-from trackrelay.worker.storage.key_hasher import KeyHasher
-from trackrelay.worker.storage.storable_jobs import (
-    MAX_BODY_BYTES,
-    MAX_KEY_BYTES,
-    MAX_MS,
-    unstorable_body_reason,
-)
+from trackrelay.worker.storage.duplicate_check import DueFilter, DuplicateCheck
+from trackrelay.worker.storage.scan_cursor import ScanCursor
+from trackrelay.worker.storage.settlement import Settlement
+from trackrelay.worker.storage.storable_jobs import is_data_error
 from trackrelay.worker.storage.stored_job import Job
 
-from .shard_queue import RawEntry
+from .breaker import BreakerStates
+from .entry_decoder import Decoder
+from .shard_queue import ALONE_AFTER, Claimed, ShardQueue, StreamRead
 
-#: An entry handed out this often, the last times alone, is what kills its workers.
+log = structlog.get_logger("trackrelay.delivery")
+
+#: Jobs in one cycle.
+MAX_CYCLE_JOBS = 1000
+#: A read stops soon after this many bytes, so that a cycle's memory and time are bounded.
+MAX_CYCLE_BYTES = 2_000_000
+#: An entry that was delivered more often, at last alone, crashes its workers.
 MAX_DELIVERIES = 10
-#: A stream entry's time may be ahead of the server's clock by so many seconds.
-MAX_AHEAD_S = 60.0
-#: A format's number has no more digits. One that has is not of a newer version but of nobody's.
-MAX_VERSION_DIGITS = 4
-#: Jobs in an entry; producers put 25 into one, and the identify that travels with each. More could outlast the lease.
-MAX_ENTRY_JOBS = 1_000
-#: Of an entry that cannot be decoded, as much of each field is kept.
-MAX_RAW_BYTES = 1_000_000
-#: Characters of an error's message that are kept.
-MAX_ERROR = 300
-
-
-class NewerFormatError(Exception):
-    """The stream holds an entry of a format this version does not know: only a newer worker may touch it."""
 
 
 @dataclass(slots=True)
-class Decoded:
-    """What some entries held."""
+class Intake:
+    """What one read gave, in order."""
 
-    jobs: list[Job] = field(default_factory=list)
-    #: Entries that could not be decoded.
-    undecodable: list[NewDeadLetter] = field(default_factory=list)
-    #: Entries that were deleted behind our back: nothing is left to deliver.
-    vanished: list[str] = field(default_factory=list)
-
-
-class _Place(NamedTuple):
-    """Where a job was read."""
-
-    shard: int
     lane: Lane
-    entry: str
-    #: Unix seconds: when the entry was added, and the latest time that may be given to it.
-    at: float
-    latest: float
+    jobs: list[Job] = field(default_factory=list)
+    #: Which of ``jobs`` came out of the backlog.
+    claimed: Claimed = field(default_factory=Claimed)
+    #: The stream entries of the others. They are acknowledged once everything is settled.
+    read: StreamRead = field(default_factory=StreamRead)
+    #: Outcomes that need no request. They are settled together with the last wave.
+    decided: Settlement = field(default_factory=Settlement)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to read."""
+        return not self.read.entries and not self.jobs
+
+    @property
+    def may_be_sent_already(self) -> bool:
+        """Whether an earlier holder read some of it and did not settle it."""
+        return bool(self.read.deliveries or self.claimed.max_deliveries)
+
+    @property
+    def crashing_deliveries(self) -> int:
+        """How often it was delivered, if that is more often than anything but a crash explains."""
+        deliveries = max(self.read.deliveries, self.claimed.deliveries)
+        return deliveries if deliveries > MAX_DELIVERIES else 0
+
+    @property
+    def must_isolate(self) -> bool:
+        """Whether several jobs share an entry that keeps coming back alone.
+
+        One of them may crash the workers.
+        """
+        return self.read.deliveries > ALONE_AFTER and len(self.jobs) > 1
 
 
-class Decoder:
-    """Turns one shard's entries into jobs."""
+class LaneReader:
+    """Reads one lane of a held shard.
 
-    def __init__(self, shards: int, hasher: KeyHasher) -> None:
-        self._shards = shards
-        # Hashing and sharding the same few keys again and again is most of what decoding would cost.
-        self._key = lru_cache(maxsize=50_000)(
-            lambda key: (_stored_key(key, hasher), shard_of(key, shards))
-        )
+    Args:
+        lane: the lane.
+        queue: the held shard.
+        engine: Postgres.
+        decoder: turns entries into jobs.
+        now: the server's time in unix seconds.
+        cursor: how far scans of the lane's backlog have come.
+    """
 
-    def decode(
-        self, shard: int, lane: Lane, entries: Iterable[RawEntry], now: float = float("inf")
-    ) -> Decoded:
-        """Return the jobs in ``entries``, in order.
+    def __init__(
+        self,
+        lane: Lane,
+        queue: ShardQueue,
+        engine: sa.Engine,
+        decoder: Decoder,
+        now: Callable[[], float],
+        cursor: ScanCursor,
+    ) -> None:
+        self._lane = lane
+        self._queue = queue
+        self._engine = engine
+        self._decoder = decoder
+        self._now = now
+        self._cursor = cursor
+        #: Families of which the last read could send something.
+        self._families: frozenset[Family] = ALL_FAMILIES
+        self._has_pending = True
+        self._has_due = True
+        self._stream_has_work = True
+        self._unacknowledged: Intake | None = None
 
-        Args:
-            now: unix seconds by a server's clock. An entry from the future, of a clock that was wrong for a while, must not give
-                its time to what comes after it: an identify with a later timestamp would win over those for as long.
+    def read(self, breakers: BreakerStates) -> Intake:
+        """Read what an earlier holder left pending; without that, due backlog jobs and new entries.
 
         Raises:
-            NewerFormatError: an entry is of a newer format; none of the read is to be touched.
+            LeaseLostError: the lease is not ours any more.
+            NewerFormatError: an entry is of a newer format.
         """
-        decoded = Decoded()
-        for entry in entries:
-            if entry.vanished:
-                decoded.vanished.append(entry.id)
-                continue
-            try:
-                self._refuse_newer(entry, shard, lane)
-                data = entry.data if entry.data is not None else (entry.fields or {})[b"j"]
-                wire = decode_entry(data)
-                refuse_unstorable(data, wire)
-                latest = now + MAX_AHEAD_S
-                place = _Place(shard, lane, entry.id, min(entry.at, latest), latest)
-                jobs = [self._job(each, place) for each in wire]
-            except NewerFormatError:
-                raise
-            except Exception as error:
-                # Of whatever type: raised, it would stop the shard for good, as the entry would be the first to be read again.
-                decoded.undecodable.append(
-                    self._undecodable(entry, shard, lane, f"{type(error).__name__}: {error}")
+        intake = Intake(self._lane)
+        if self._has_pending:
+            read = self._queue.read(self._lane, MAX_CYCLE_JOBS, MAX_CYCLE_BYTES, pending=True)
+            if read.entries:
+                self._decode(read, intake)
+                return intake
+            self._has_pending = False
+        may_send = breakers.may_send
+        if breakers.probing or not may_send <= self._families:
+            # A family may be tried again. Its jobs may stand below the position of the last scan.
+            self._has_due = True
+            self._cursor.rewind()
+        self._families = may_send
+        if self._has_due and may_send:
+            # Half of the cycle is for the stream while it has work: neither starves the other.
+            self._claim_due(
+                intake, MAX_CYCLE_JOBS // 2 if self._stream_has_work else MAX_CYCLE_JOBS
+            )
+            if intake.claimed.deliveries:
+                # Process redelivered jobs alone, in case one of them crashes the worker.
+                return intake
+        jobs_wanted = max(1, MAX_CYCLE_JOBS - len(intake.jobs))
+        read = self._queue.read(self._lane, jobs_wanted, MAX_CYCLE_BYTES, pending=False)
+        self._stream_has_work = bool(read.entries)
+        self._decode(read, intake)
+        if self._has_due and may_send and intake.is_empty:
+            # Scan once from the beginning before the shard is released: a job below the position of
+            # the last scan may have become due.
+            self._cursor.rewind()
+            self._claim_due(intake, MAX_CYCLE_JOBS)
+        return intake
+
+    def drop_duplicates(self, intake: Intake, breakers: BreakerStates) -> frozenset[str]:
+        """Drop the jobs that the stores know. Return the keys that wait in the lane's backlog."""
+        self._drop_delivered_replays(intake)
+        fresh = [job for job in intake.jobs if not job.from_backlog]
+        if not fresh:
+            return frozenset()
+        began = time.monotonic()
+        # The same query finds out whether anything is due, unless that is known.
+        due = None if self._has_due else DueFilter(self._cursor.start(began), breakers.may_send)
+        ids, keys = [job.id for job in fresh], list({key for job in fresh for key in job.keys})
+        try:
+            with self._engine.connect() as connection:
+                known = duplicate_check.find_duplicates(
+                    connection, self._queue.shard, self._lane, ids, keys, due
                 )
-            else:
-                decoded.jobs += jobs
-        return decoded
+        except Exception as error:
+            if not (intake.crashing_deliveries and is_data_error(error)):
+                raise
+            # Postgres refuses these values, and refused them before: the jobs become dead letters.
+            known = DuplicateCheck(frozenset(), frozenset(), has_due=True)
+        if due is not None and not known.has_due:
+            self._cursor.asked(due.start, began, time.monotonic())
+        self._has_due = self._has_due or known.has_due
+        intake.jobs = drop_duplicates(intake.jobs, known)
+        return known.waiting_keys
 
-    def _refuse_newer(self, entry: RawEntry, shard: int, lane: Lane) -> None:
-        version = (
-            entry.version if entry.version is not None else (entry.fields or {}).get(b"v", b"")
-        )
-        if not version.isdigit():
-            return
-        if len(version) > MAX_VERSION_DIGITS:
-            raise ValueError(
-                f"a format of {len(version):,} digits; none has more than {MAX_VERSION_DIGITS}"
+    def note_due(self) -> None:
+        """Note that a settlement changed the lane's backlog: something may be due."""
+        self._has_due = True
+
+    def acknowledge(self, intake: Intake) -> None:
+        """Acknowledge what is settled."""
+        self._queue.acknowledge(self._lane, intake.read.entries, intake.claimed.jobs)
+        self._unacknowledged = None
+
+    def release_uncounted(self) -> None:
+        """Leave what was read to a successor. Its delivery does not count: this process lives."""
+        if self._unacknowledged:
+            try:
+                self._queue.release_uncounted(
+                    self._lane, self._unacknowledged.read, self._unacknowledged.claimed
+                )
+            except RedisError:
+                # The delivery counts then, which costs a job one of its ten deliveries.
+                return
+
+    def _claim_due(self, intake: Intake, max_jobs: int) -> None:
+        began = time.monotonic()
+        start = self._cursor.start(began)
+        with self._engine.connect() as connection:
+            found = due_jobs.select_due(
+                connection, self._queue.shard, self._lane, max_jobs, start, self._families
             )
-        if int(version) > FORMAT_VERSION:
-            raise NewerFormatError(
-                f"shard {shard}, {lane}: entry {entry.id} has format {int(version)}, this worker knows up to "
-                f"{FORMAT_VERSION}: upgrade the workers; the shard waits"
-            )
+        # Only a scan from the beginning proves that nothing is due.
+        self._has_due = bool(found.jobs) or start > 0
+        if found.jobs:
+            ids = [job.id for job in found.jobs]
+            intake.claimed = self._queue.claim_backlog(self._lane, ids)
+            intake.jobs = found.jobs[: len(intake.claimed.jobs)]
+            self._unacknowledged = intake
+        if len(intake.jobs) == len(found.jobs):
+            self._cursor.looked(start, found.seen, began, time.monotonic())
 
-    def _job(self, wire: WireJob, place: _Place) -> Job:
-        stored, shards = zip(*map(self._key, wire.keys), strict=True)
-        if len(stored) > 1 and stored[0] == stored[1]:
-            stored, shards = stored[:1], shards[:1]
-        if place.shard not in shards:
-            # Nobody of ours wrote it here. In the shards where its keys belong it would be looked for in vain.
-            shards = (place.shard,) * len(stored)
-        at = (
-            min(wire.accepted_ms / 1000, place.latest)
-            if 0 < wire.accepted_ms < MAX_MS
-            else place.at
-        )
-        body = bytes(wire.body)
-        if body[:1] != b"{":
-            raise ValueError("the body of a job is not a JSON object")
-        return Job(
-            id=wire.id,
-            operation=wire.operation,
-            keys=stored,
-            shards=shards,
-            body=stamped(body, int(at)) if wire.stamp else body,
-            lane=place.lane,
-            enqueued_at=at,
-            # Not from when an outbox accepted it: that nobody relayed it does not make it a dead letter.
-            age_from=place.at,
-            source=wire.source,
-            idempotency_key=wire.idempotency_key,
-            trace=wire.trace,
-            entry=place.entry,
-        )
+    def _decode(self, read: StreamRead, intake: Intake) -> None:
+        intake.read = read
+        self._unacknowledged = intake
+        decoded = self._decoder.decode(self._queue.shard, self._lane, read.entries, self._now())
+        intake.decided.dead += decoded.undecodable
+        for entry in decoded.deleted:
+            log.warning("stream_entry_deleted", shard=self._queue.shard, entry=entry)
+        intake.jobs += decoded.jobs
 
-    def _undecodable(self, entry: RawEntry, shard: int, lane: Lane, error: str) -> NewDeadLetter:
-        fields = entry.fields or {b"v": entry.version or b"", b"j": entry.data or b""}
-        raw = msgspec.json.encode({_latin(name): _latin(value) for name, value in fields.items()})
-        if cut := sum(
-            max(0, len(part) - MAX_RAW_BYTES) for field in fields.items() for part in field
-        ):
-            error = f"{error[:MAX_ERROR]} (the last {cut:,} bytes of it are not kept)"
-        job = Job(
-            id=id_for("undecodable", f"shard:{shard}:{lane}", "", entry.id),
-            operation="unknown",
-            keys=("unknown",),
-            shards=(shard,),
-            body=b"null",
-            lane=lane,
-            enqueued_at=entry.at,
-            age_from=entry.at,
-            entry=entry.id,
-        )
-        return NewDeadLetter(job=job, reason="undecodable", error=error[: 2 * MAX_ERROR], raw=raw)
-
-
-def _latin(part: bytes) -> str:
-    return str(part[:MAX_RAW_BYTES], "latin-1")
-
-
-def _stored_key(key: str, hasher: KeyHasher) -> str:
-    """Return ``key`` as it is stored. Called once for each key, so that what it costs is not paid for each job."""
-    stored = hasher.stored(key)
-    if "\0" in stored:
-        raise ValueError("a NUL in a key")
-    if (size := len(stored.encode())) > MAX_KEY_BYTES:
-        raise ValueError(f"a key of {size:,} bytes; the limit is {MAX_KEY_BYTES:,}")
-    return stored
-
-
-def refuse_unstorable(data: bytes, wire: Sequence[WireJob]) -> None:
-    """Raise ValueError for JSON that decodes, and yet is more than Postgres, or a request, can hold.
-
-    Nothing read together with it could be settled. Lengths of text, and how many keys there are, were checked while decoding; keys are
-    checked where they are hashed.
-    """
-    data.decode()
-    if not 1 <= len(wire) <= MAX_ENTRY_JOBS:
-        raise ValueError(f"an entry of {len(wire):,} jobs; it holds 1 to {MAX_ENTRY_JOBS:,}")
-    may_hold_nul = b"\\u0000" in data
-    is_large = len(data) > MAX_BODY_BYTES or is_deeper(data, MAX_DEPTH)
-    for job in wire:
-        if not is_ulid(job.id):
-            raise ValueError("a job's id is not a ULID")
-        if may_hold_nul and any("\0" in text for text in (job.operation, *job.keys, *_texts(job))):
-            raise ValueError("a NUL outside of the document")
-        if is_large and (why := unstorable_body_reason(bytes(job.body))):
-            raise ValueError(why)
-
-
-def _texts(job: WireJob) -> list[str]:
-    return [text for text in (job.source, job.idempotency_key, job.trace) if text]
-
-
-def stamped(body: bytes, timestamp: int) -> bytes:
-    """Return the document with a timestamp at its end. It has none of its own: that is what ``stamp`` says."""
-    head = body.rstrip()[:-1].rstrip()
-    return b'%s%s"timestamp":%d}' % (head, b"" if head.endswith(b"{") else b",", timestamp)
+    def _drop_delivered_replays(self, intake: Intake) -> None:
+        # The job of a discarded dead letter may have been enqueued again. It can be delivered while
+        # somebody replays the dead letter.
+        replays = [job for job in intake.jobs if job.from_backlog and job.replayed]
+        if replays:
+            with self._engine.connect() as connection:
+                delivered = ledger.among(connection, [job.id for job in replays])
+            intake.decided.delivered += [job for job in replays if job.id in delivered]
+            intake.jobs = [job for job in intake.jobs if job.id not in delivered]
 
 
 def drop_duplicates(jobs: Sequence[Job], known: DuplicateCheck) -> list[Job]:
-    """Those jobs that the stores do not know, each once: the first wins. Jobs out of the backlog are known by nature."""
+    """Return the jobs that no store knows, each once: the first one wins.
+
+    Backlog jobs stay, although the backlog knows them.
+    """
     seen: set[str] = set()
     fresh = []
     for job in jobs:
@@ -241,58 +250,70 @@ def drop_duplicates(jobs: Sequence[Job], known: DuplicateCheck) -> list[Job]:
 
 @dataclass(slots=True)
 class Partition:
-    """Which jobs may be tried now, and which may not."""
+    """Which jobs may be sent now, and which must wait."""
 
     ready: list[Job] = field(default_factory=list)
     waiting: list[BacklogItem] = field(default_factory=list)
 
 
 def partition_blocked(jobs: Sequence[Job], waiting_keys: Iterable[str]) -> Partition:
-    """Keep back the jobs whose key waits: behind an earlier job in the backlog, or behind one kept back just now.
+    """Split ``jobs`` into those that may be sent and those whose key waits.
 
-    A merge, and a job whose keys are in two shards, always goes through the backlog: there it is due when it is first for
-    both of its keys. ``jobs`` are in order, those out of the backlog first.
+    A key waits behind an earlier job in the backlog, or behind one that this call puts there.
+    A merge, and a job whose keys are in two shards, always goes through the backlog: there it
+    becomes due when it is first for both of its keys.
+
+    Args:
+        jobs: in order, backlog jobs first.
+        waiting_keys: the keys for which a job waits in the backlog.
     """
     result = Partition()
     blocked = set(waiting_keys)
     for job in jobs:
         if job.from_backlog:
-            # It is due, so it is first for its keys; what comes after it may follow in the same read only out of the backlog.
+            # It is due, so it is first for its keys. Stream jobs of those keys come after the whole
+            # backlog of the key, so they stay blocked.
             result.ready.append(job)
         elif not blocked.isdisjoint(job.keys):
-            result.waiting.append(BacklogItem(job=job, reason="key_waits"))
+            result.waiting.append(BacklogItem(job=job, reason=DeferReason.KEY_WAITS))
             blocked.update(job.keys)
-        elif job.crosses_shards or job.is_delayed:
-            result.waiting.append(BacklogItem(job=job, reason="two_keys"))
+        elif job.crosses_shards or job.operation == "person.merge":
+            result.waiting.append(BacklogItem(job=job, reason=DeferReason.TWO_KEYS))
             blocked.update(job.keys)
         else:
             result.ready.append(job)
     return result
 
 
-def crashed(job: Job, deliveries: int) -> NewDeadLetter:
-    """The dead letter of a job that took its workers with it."""
-    error = f"its stream entry was handed out {deliveries} times, at last alone, and never settled: it may kill its workers"
-    return NewDeadLetter(job=job, reason="crashed", error=error)
+def crashed_letter(job: Job, deliveries: int) -> NewDeadLetter:
+    """Return the dead letter of a job that crashes its workers."""
+    error = (
+        f"its stream entry was delivered {deliveries} times, at last alone, and never settled: "
+        "it may crash its workers"
+    )
+    return NewDeadLetter(job=job, reason=DeathReason.CRASHED, error=error)
 
 
-def expired(
+def split_expired(
     jobs: Sequence[Job],
     now: float,
     max_age_s: float,
     delivery_resumed_at: Callable[[Job], float | None],
 ) -> tuple[list[Job], list[NewDeadLetter]]:
-    """Split ``jobs`` in those that may still be delivered and those that are too old.
+    """Split ``jobs`` into those that may still be delivered and those that are too old.
 
-    Age counts from enqueueing, from the last replay, or from when delivery became possible again, whichever is latest.
+    Age counts from the latest of enqueueing, the last replay, and the moment at which delivery
+    became possible again.
 
     Args:
-        now: unix seconds by the clock of a server, never by a worker's own.
-        delivery_resumed_at: since when a job's delivery has been possible, in unix seconds; None if that is not known, and then it
-            does not expire.
+        jobs: in order.
+        now: unix seconds by a server's clock, never by a worker's own.
+        max_age_s: the limit.
+        delivery_resumed_at: since when delivery of a job has been possible, in unix seconds. A job
+            for which that is unknown (None) does not expire.
     """
     young: list[Job] = []
-    deaths: list[NewDeadLetter] = []
+    dead: list[NewDeadLetter] = []
     for job in jobs:
         since = delivery_resumed_at(job)
         age = now - max(job.age_from, since) if since is not None else 0.0
@@ -301,9 +322,8 @@ def expired(
             continue
         hours, limit = age / 3600, max_age_s / 3600
         error = f"it is {hours:,.1f} hours old; TRACKRELAY_MAX_AGE is {limit:,.1f} hours"
-        deaths.append(
-            NewDeadLetter(
-                job=job, reason="expired", error=error, history=({"at": now, "what": "expired"},)
-            )
+        history = ({"at": now, "what": "expired"},)
+        dead.append(
+            NewDeadLetter(job=job, reason=DeathReason.EXPIRED, error=error, history=history)
         )
-    return young, deaths
+    return young, dead

@@ -1,10 +1,9 @@
-"""Holding a shard: take it over, deliver for a few seconds, hand it on."""
+"""Run a shard: take its lease, deliver for a few seconds, pass it on."""
 
 from __future__ import annotations
 
 import time
 from functools import lru_cache
-from typing import Literal
 
 import structlog
 from redis.exceptions import RedisError
@@ -18,9 +17,9 @@ from trackrelay.worker.storage.hash_secret import HashSecretChangedError
 from trackrelay.worker.storage.shards import ShardLostError, Takeover
 from trackrelay.worker.storage.storable_jobs import is_data_error
 
-from .cycle import Delivery
-from .intake import NewerFormatError
-from .shard_queue import LeaseLostError, ShardQueue
+from .cycle import DeliveryCycle, Parts
+from .entry_decoder import NewerFormatError
+from .shard_queue import LeaseLostError, Leave, ShardQueue
 from .workspace_guard import note_refusal
 
 log = structlog.get_logger("trackrelay.delivery")
@@ -28,51 +27,51 @@ log = structlog.get_logger("trackrelay.delivery")
 #: A holder wakes a successor and leaves after this time, so that shards without a holder come first.
 SLICE_S = 5.0
 
-#: Redis or Postgres failed: the entries in hand have nothing to do with it, unless it is they that Postgres does not take.
+#: Errors of Redis and Postgres. What was read is not the cause, unless Postgres refuses its values.
 _OUR_STORES = (RedisError, SQLAlchemyError, OSError)
 
 
 def run_shard(shard: int, resources: Resources, slice_s: float = SLICE_S) -> None:
-    """Deliver what ``shard`` has, unless somebody else is at it."""
+    """Deliver what ``shard`` has for ``slice_s`` seconds, unless another worker holds it."""
     queue = ShardQueue(resources.redis, shard)
     if not queue.claim():
         return
-    delivery = _take_over(queue, resources)
-    if delivery is None:
+    cycle = _take_over(queue, resources)
+    if cycle is None:
         return
     try:
-        _deliver(delivery, queue, slice_s)
+        _run_cycles(cycle, queue, slice_s)
     except ShardLostError as lost:
         log.warning("shard_lost", shard=shard, why=str(lost) or type(lost).__name__)
-        delivery.release_uncounted()
+        cycle.release_uncounted()
         queue.leave("quiet")
     except NewerFormatError as newer:
-        _say_once(str(newer))
-        delivery.release_uncounted()
-        # Until the upgrade nobody may deliver what is in there: that time is not age.
+        _log_halted_once(str(newer))
+        cycle.release_uncounted()
+        # Until the workers are upgraded nothing can be delivered. That time does not count as age.
         with resources.engine.begin() as connection:
             shards.mark_delivery_resumed(connection)
         queue.leave("quiet")
     except BaseException as error:
-        # Whatever it was, the successor begins with what is pending. It is not called at once: the cause may still be there.
+        # The successor begins with what is pending. Do not wake one now: the cause may last.
         if isinstance(error, _OUR_STORES) and not is_data_error(error):
-            delivery.release_uncounted()
+            cycle.release_uncounted()
         queue.leave("quiet")
         raise
 
 
 @lru_cache(maxsize=256)
-def _say_once(message: str) -> None:
+def _log_halted_once(message: str) -> None:
     log.error("shard_halted", message=message)
 
 
-def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
+def _take_over(queue: ShardQueue, resources: Resources) -> DeliveryCycle | None:
     try:
         with resources.engine.begin() as connection:
             shards.lock(connection, [queue.shard])
-            # Whoever claims it from now on gets his number after this one. But had our claim run out while we slept, a number
-            # for us would take the shard from its holder.
-            if not queue.claimed():
+            # With the row locked, later claimants get a higher fence. But if our claim expired while
+            # this process slept, a fence for us would take the shard from its holder.
+            if not queue.is_claimed():
                 return None
             takeover = shards.take_over(connection, queue.shard, queue.claim_id)
     except BaseException:
@@ -86,31 +85,30 @@ def _take_over(queue: ShardQueue, resources: Resources) -> Delivery | None:
     except LeaseLostError:
         return None
     if count != takeover.shards:
-        # The tick says so: delivered under another number of shards, jobs would lose their order.
+        # Under another number of shards, jobs would lose their order. The tick reports the difference.
         queue.leave("quiet")
         return None
-    return Delivery(
-        queue=queue,
+    parts = Parts(
         engine=resources.engine,
         decoder=resources.decoder(count),
         breaker=resources.breaker,
         sender=resources.sender,
         executor=resources.executor,
         rules=resources.rules,
-        takeover=takeover,
-        sweeps={lane: resources.sweeps[queue.shard, lane] for lane in LANES},
     )
+    cursors = {lane: resources.cursors[queue.shard, lane] for lane in LANES}
+    return DeliveryCycle(queue, parts, takeover, cursors)
 
 
 def _may_hash(takeover: Takeover, resources: Resources) -> bool:
-    """Whether this process hashes keys as the stored ones are hashed."""
+    """Whether this process hashes keys with the secret of the stored ones."""
     if takeover.fingerprint == resources.hasher.fingerprint:
         return True
     try:
         with resources.engine.begin() as connection:
             changed = hash_secret.admit(connection, resources.hasher.fingerprint)
     except HashSecretChangedError as refusal:
-        _say_once(str(refusal))
+        _log_halted_once(str(refusal))
         note_refusal(resources.redis, str(refusal))
         return False
     if changed:
@@ -118,18 +116,18 @@ def _may_hash(takeover: Takeover, resources: Resources) -> bool:
             "key_hash_secret_changed",
             message="ledger rows written before are no longer found by email",
         )
-    # A change passes every holder, this one too.
+    # The new secret counts from the next lease on, for every holder.
     return not changed
 
 
-def _deliver(delivery: Delivery, queue: ShardQueue, slice_s: float) -> None:
+def _run_cycles(cycle: DeliveryCycle, queue: ShardQueue, slice_s: float) -> None:
     until = time.monotonic() + slice_s
-    while time.monotonic() < until and not delivery.paused and not is_ending():
-        # Live first, then as much bulk as goes into one round: bulk moves on, and live waits for one request at most, or for as
-        # many of v1's as a round begins.
-        worked = delivery.round("live")
-        worked = delivery.round("bulk") or worked
-        if not worked and queue.leave("go on") != "work":
+    while time.monotonic() < until and not cycle.paused and not is_ending():
+        # One live cycle, then one bulk cycle: bulk makes progress, and live jobs wait for one bulk
+        # cycle at most.
+        worked = cycle.run("live")
+        worked = cycle.run("bulk") or worked
+        if not worked and queue.leave("if_empty") != "work":
             return
-    how: Literal["quiet", "wake"] = "quiet" if delivery.paused else "wake"
+    how: Leave = "quiet" if cycle.paused else "wake"
     queue.leave(how)

@@ -1,4 +1,4 @@
-"""Before a request leaves: the lease outlasts it, the breaker lets it pass, the fleet's budget has room for it."""
+"""Permission for one request: its lease outlasts it, its breaker is closed, the budget has room."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from trackrelay.worker.endpoint_families import Family
 from . import lua_scripts
 from .shard_queue import LeaseLostError
 
-#: A request must leave within so many seconds of its permission.
+#: A request must leave this soon after it was permitted.
 GRACE_S = 2.0
-#: Nobody waits longer than this for the budget in one go: the shard is others' too.
+#: A holder waits no longer than this for the budget: other shards need their turn.
 MAX_WAIT_S = 5.0
 
 Weight = Literal["batch", "single"]
@@ -34,7 +34,7 @@ class Permit:
 
 
 class RateLimiter:
-    """One request budget for the whole fleet, asked for one shard's holder."""
+    """One request budget for the whole fleet."""
 
     def __init__(
         self, client: redis.Redis, *, requests_per_second: float, timeout_s: float
@@ -47,29 +47,32 @@ class RateLimiter:
     def wait(
         self, shard: int, token: str, family: Family, weight: Weight, *, probing: bool = False
     ) -> Permit:
-        """Wait for room in the budget.
+        """Wait until one request may leave.
 
         Args:
-            token: the lease's.
-            family: of the request's endpoint; its breaker must be closed, unless this is the probe.
+            shard: the held shard.
+            token: of its lease.
+            family: of the request. Its breaker must be closed, unless this is the probe.
+            weight: whether the request is a batch or a single operation.
+            probing: whether the request is the probe.
 
         Raises:
             LeaseLostError: the lease was lost meanwhile.
             SendingBlockedError: the breaker is open, or the wait would be too long.
         """
         give_up = time.monotonic() + MAX_WAIT_S
+        arguments: list[str | int | float] = [
+            PREFIX,
+            shard,
+            token,
+            self._lease_ms,
+            self._rate,
+            weight,
+            family,
+            "probe" if probing else "",
+        ]
         while True:
             asked_at = time.monotonic()
-            arguments: list[str | int | float] = [
-                PREFIX,
-                shard,
-                token,
-                self._lease_ms,
-                self._rate,
-                weight,
-                family,
-                "probe" if probing else "",
-            ]
             answer: Any = self._permit(args=arguments)
             match answer[0]:
                 case b"go":
@@ -77,15 +80,15 @@ class RateLimiter:
                     return Permit(asked_at + GRACE_S)
                 case b"lost":
                     raise LeaseLostError(f"shard {shard}")
-                case b"closed":
+                case b"blocked":
                     raise SendingBlockedError("the breaker is open")
             left_s = give_up - time.monotonic()
             if answer[1] / 1000 > left_s:
-                # Given up at once, a holder would come back at once, and again.
+                # Wait although it is in vain: a holder that gave up now would come back at once.
                 time.sleep(max(0.0, left_s))
                 raise SendingBlockedError("the request budget is spent")
             time.sleep(answer[1] / 1000)
 
     def slow_down(self) -> None:
-        """Halve the rate; it recovers by itself."""
+        """Halve the rate. It recovers without further calls."""
         self._slow_down(args=[PREFIX, self._rate])

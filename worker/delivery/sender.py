@@ -1,11 +1,14 @@
-"""Sending a packed request and learning what became of each of its jobs: halving what is refused, halting for all."""
+"""Send a packed request, and find out what became of each of its jobs.
+
+A refused batch is halved until the refused jobs are found. An endpoint that refuses everything halts
+delivery instead of rejecting jobs.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
@@ -13,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.failpoints import failpoint
+from trackrelay.worker.reasons import DeferReason, StopReason
 from trackrelay.worker.storage.stored_job import Job
 from trackrelay.worker.track_api import request_builder
 from trackrelay.worker.track_api.http_client import TooLateError, TrackApi
@@ -29,25 +33,34 @@ from trackrelay.worker.track_api.responses import (
 )
 
 from .admission import choose_probes
-from .batching import Packed, Route
-from .breaker import Breaker, BreakerState, BreakerStates, Reason
+from .batching import PackedRequest
+from .breaker import Breaker, BreakerState, BreakerStates, Phase
 from .outcomes import Deferred, Delivered, Failed, Rejected, Result
 from .rate_limiter import RateLimiter, SendingBlockedError, Weight
 
 log = structlog.get_logger("trackrelay.delivery")
 
 #: Why delivery halts, by what the region endpoint said.
-HALTS: dict[str, Reason] = {"denied": "credentials", "region": "region", "workspace": "workspace"}
+HALTS: dict[str, StopReason] = {
+    "denied": StopReason.CREDENTIALS,
+    "region": StopReason.REGION,
+    "workspace": StopReason.WORKSPACE,
+}
 
 _NOT_ANSWERED = "the request before it was not answered"
 
 
 class Sender:
-    """Sends for one shard's holder. Several requests may be on their way at once, from threads of the holder's.
+    """Sends for the holders of one process, from several threads at once.
 
     Args:
-        account: asks the region endpoint whether the credentials are good for this region and workspace.
-        on_recovery: called with the family of which delivery has become possible again; None: all of them.
+        api: the Track API.
+        rate_limiter: permits each request.
+        breaker: learns what became of each request.
+        check_account: asks the region endpoint whether the credentials are good for this region and
+            workspace.
+        on_recovery: called with the family of which delivery has become possible again; None for
+            all families.
     """
 
     def __init__(
@@ -55,73 +68,92 @@ class Sender:
         api: TrackApi,
         rate_limiter: RateLimiter,
         breaker: Breaker,
-        account: Callable[[], Verdict],
+        check_account: Callable[[], Verdict],
         on_recovery: Callable[[Family | None], None],
     ) -> None:
-        self._api = api
-        self._rate_limiter = rate_limiter
-        self._breaker = breaker
-        self._account = account
+        self.api = api
+        self.rate_limiter = rate_limiter
+        self.breaker = breaker
+        self.check_account = check_account
         self._on_recovery = on_recovery
 
-    def ask(self, breakers: BreakerStates) -> BreakerStates:
-        """Ask the region endpoint about the credentials when halted delivery may be tried again."""
-        if breakers.shared.phase != "probe":
+    def check_credentials(self, breakers: BreakerStates) -> BreakerStates:
+        """Ask the region endpoint about the credentials when a probe of halted delivery is due."""
+        if breakers.shared.phase != Phase.PROBE:
             return breakers
-        verdict = self._account()
+        verdict = self.check_account()
         if verdict.problem:
-            self._breaker.halt(HALTS.get(verdict.problem, "credentials"), verdict.message)
-            return replace(breakers, shared=replace(breakers.shared, phase="halted"))
-        if self._breaker.resumed():
+            reason = HALTS.get(verdict.problem, StopReason.CREDENTIALS)
+            self.breaker.halt(reason, verdict.message)
+            return replace(breakers, shared=replace(breakers.shared, phase=Phase.HALTED))
+        if self.breaker.resumed():
             log.info("delivery_resumed")
             self._on_recovery(None)
-        return self._breaker.read_states(may_probe=None)
+        return self.breaker.read_states(may_probe=None)
 
     def choose_probes(self, ready: Sequence[Job], breakers: BreakerStates) -> dict[Family, Job]:
-        """Choose the jobs that are sent to see whether delivery is possible again, one for each family whose probe is ours.
+        """Choose one job as the probe of each family whose token the caller holds.
 
-        The tokens of families for which there is no job are given back, for a shard that has one.
+        Tokens of families without a job are given back, for a shard that has one.
         """
         probes = choose_probes(ready, breakers)
-        self._breaker.release_probes(breakers.probing - probes.keys())
+        self.breaker.release_probes(breakers.probing - probes.keys())
         for family, job in probes.items():
-            self._breaker.probing(family, job.keys[0])
+            self.breaker.note_probe(family, job.keys[0])
         return probes
 
     def release_probes(self, breakers: BreakerStates) -> None:
-        """Leave the probes to a shard that has jobs for them."""
-        self._breaker.release_probes(breakers.probing)
-        if breakers.shared.phase == "probe":
-            self._breaker.release_shared_probe()
+        """Give all tokens back, for a shard that has jobs to probe with."""
+        self.breaker.release_probes(breakers.probing)
+        if breakers.shared.phase == Phase.PROBE:
+            self.breaker.release_shared_probe()
 
     def send(
-        self, packed: Packed, shard: int, token: str, breaker_state: BreakerState
+        self, packed: PackedRequest, shard: int, token: str, state: BreakerState
     ) -> list[Result]:
-        """Send ``packed``; a result for each of its jobs, in order.
+        """Send ``packed``. Return a result for each of its jobs, in order.
 
         Args:
-            token: the lease's.
-            breaker_state: of the breaker that the request depends on.
+            packed: the jobs of one request.
+            shard: the held shard.
+            token: of its lease.
+            state: of the breaker that the request depends on.
 
         Raises:
-            LeaseLostError: the shard is another holder's now; nothing more was sent.
+            LeaseLostError: another worker holds the shard; nothing more was sent.
         """
-        return _Sending(self, packed, shard, token, breaker_state).run(packed.jobs)
+        return _Sending(self, packed, shard, token, state).run(packed.jobs)
+
+    def note_recovery(self, family: Family, was_closed: bool) -> None:
+        """Tell everybody that delivery is possible again, if a request just closed a breaker."""
+        if was_closed:
+            log.info("delivery_resumed", family=family)
+            self._on_recovery(family)
 
 
 class _Sending:
-    """One packed request, and the smaller ones it may fall into."""
+    """One packed request, and the smaller ones that it may be split into.
+
+    Args:
+        sender: what all requests of the process share.
+        packed: the jobs.
+        shard: the held shard.
+        token: of its lease.
+        state: of the breaker before the request.
+    """
 
     def __init__(
-        self, sender: Sender, packed: Packed, shard: int, token: str, breaker_state: BreakerState
+        self, sender: Sender, packed: PackedRequest, shard: int, token: str, state: BreakerState
     ) -> None:
         self._sender = sender
-        self._route: Route = packed.route
+        self._route = packed.route
         self._family = packed.family
         self._shard = shard
         self._token = token
-        self._breaker_state = breaker_state
-        self._words: set[str] = set()
+        self._state = state
+        self._probing = state.phase == Phase.PROBE
+        #: What the endpoint said to jobs that were refused alone, and how many those are.
+        self._refusal_words: set[str] = set()
         self._refused_alone = 0
         self._sampled = False
 
@@ -131,8 +163,8 @@ class _Sending:
             len(jobs) > 1
             and self._route != "segment"
             and self._refused_alone == len(jobs)
-            and len(self._words) == 1
-            and not _known_bad(jobs, self._breaker_state)
+            and len(self._refusal_words) == 1
+            and not _known_bad(jobs, self._state)
         ):
             return self._halt_refused(jobs)
         return results
@@ -141,27 +173,23 @@ class _Sending:
         weight: Weight = "batch" if self._route == "v2" else "single"
         try:
             request = self._request(jobs)
-            probing = self._breaker_state.phase == "probe"
-            permit = self._sender._rate_limiter.wait(
-                self._shard, self._token, self._family, weight, probing=probing
+            permit = self._sender.rate_limiter.wait(
+                self._shard, self._token, self._family, weight, probing=self._probing
             )
             failpoint("before_send")
             started = time.monotonic()
-            answer = self._sender._api.send(request, permit.send_until)
+            answer = self._sender.api.send(request, permit.send_until)
             failpoint("after_send")
         except request_builder.UnsendableDocumentError as error:
             return [Rejected(job, Refusal(str(error), 0)) for job in jobs]
         except TooLateError:
             if started <= permit.send_until:
-                return self._troubled(
-                    jobs, EndpointFailure("connecting took longer than the lease would have lasted")
-                )
-            return [
-                Deferred(job, "late", "the lease would not have outlasted the request")
-                for job in jobs
-            ]
-        except SendingBlockedError as closed:
-            return [Deferred(job, "breaker", str(closed)) for job in jobs]
+                message = "connecting took longer than the lease would have lasted"
+                return self._endpoint_failed(jobs, EndpointFailure(message))
+            message = "the lease would not have outlasted the request"
+            return [Deferred(job, DeferReason.LATE, message) for job in jobs]
+        except SendingBlockedError as blocked:
+            return [Deferred(job, DeferReason.BREAKER, str(blocked)) for job in jobs]
         _log_request(self._shard, request, answer, started)
         return self._learn(jobs, request, answer)
 
@@ -187,14 +215,15 @@ class _Sending:
             case Refused():
                 return self._halved(jobs)
             case AuthRejected(status, error):
-                return self._denied(jobs, status, error)
-            case EndpointFailure() as trouble:
-                return self._troubled(jobs, trouble)
-        raise AssertionError("every classify_response has a case")
+                return self._auth_rejected(jobs, status, error)
+            case EndpointFailure() as failure:
+                return self._endpoint_failed(jobs, failure)
+        raise AssertionError("every class of responses has a case")
 
     def _refused_segment(self, jobs: Sequence[Job], refusal: Refusal) -> list[Result]:
-        # What they have in common is the segment. If a few people alone are refused in the same words, it is the segment that
-        # Customer.io does not take: no reason to stop delivery, and not worth a request for each of a thousand.
+        # The jobs have the segment in common. If a few of them are refused alone in the same words,
+        # Customer.io refuses the segment. That is no reason to stop delivery, and not worth a request
+        # for each of a thousand jobs.
         self._sampled = True
         sample = {job.id: job for job in (jobs[0], jobs[len(jobs) // 2], jobs[-1])}
         others = [job for job in jobs if job.id not in sample]
@@ -205,31 +234,34 @@ class _Sending:
         ):
             return results + [Rejected(job, refusal) for job in others]
         if any(isinstance(each, Failed | Deferred) for each in results):
-            return results + [Deferred(job, "breaker", _NOT_ANSWERED) for job in others]
+            return results + [Deferred(job, DeferReason.BREAKER, _NOT_ANSWERED) for job in others]
         return results + (self._halved(others) if others else [])
 
     def _halved(self, jobs: Sequence[Job]) -> list[Result]:
         half = len(jobs) // 2
-        return self._in_turn(jobs[:half], jobs[half:]) if half else self._attempt(jobs)
-
-    def _in_turn(self, first: Sequence[Job], second: Sequence[Job]) -> list[Result]:
-        results = self._attempt(first)
+        if not half:
+            return self._attempt(jobs)
+        results = self._attempt(jobs[:half])
         if any(isinstance(each, Failed | Deferred) for each in results):
-            return results + [Deferred(job, "breaker", _NOT_ANSWERED) for job in second]
-        return results + self._attempt(second)
+            # Jobs of the second half may share a key with a job that failed.
+            rest = [Deferred(job, DeferReason.BREAKER, _NOT_ANSWERED) for job in jobs[half:]]
+            return [*results, *rest]
+        return results + self._attempt(jobs[half:])
 
-    def _accepted(self, jobs: Sequence[Job], refused: Any) -> list[Result]:
+    def _accepted(self, jobs: Sequence[Job], refused: Mapping[int, Refusal]) -> list[Result]:
         delivered = len(jobs) - len(refused)
+        breaker = self._sender.breaker
         try:
             # A 207 that refuses everything still says that the endpoint works.
-            breaker = self._sender._breaker
-            self._recovered(
+            was_closed = (
                 breaker.delivered(self._family, delivered)
                 if delivered
                 else breaker.answered(self._family)
             )
+            self._sender.note_recovery(self._family, was_closed)
         except (RedisError, SQLAlchemyError, OSError) as error:
-            # What Customer.io took must be written down, whatever else fails: not everything has an id that it would know again.
+            # Settle what Customer.io took, whatever else fails: not every operation has an id by
+            # which Customer.io would recognize it.
             log.error("success_not_recorded", error=type(error).__name__)
         return [
             Rejected(job, refused[index]) if index in refused else Delivered(job)
@@ -237,87 +269,78 @@ class _Sending:
         ]
 
     def _refused_one(self, job: Job, refusal: Refusal) -> list[Result]:
-        if self._breaker_state.phase == "probe" and self._breaker_state.words == refusal.message:
-            # Still the same words that stopped delivery: not this job's fault.
+        if self._probing and self._state.words == refusal.message:
+            # The endpoint still answers what stopped delivery. The job is not the cause.
             self._halt_family(f"everything is refused: {refusal.message}", refusal.message)
-            return [Deferred(job, "halted", refusal.message)]
+            return [Deferred(job, DeferReason.HALTED, refusal.message)]
         self._refused_alone += 1
-        self._words.add(refusal.message)
-        self._recovered(self._sender._breaker.answered(self._family))
+        self._refusal_words.add(refusal.message)
+        self._note_answered()
         return [Rejected(job, refusal)]
 
     def _halt_refused(self, jobs: Sequence[Job]) -> list[Result]:
-        (words,) = self._words
-        self._halt_family(
-            f"every operation of a batch was refused in the same words: {words}", words
-        )
-        return [
-            Failed(job, words, 400, len(jobs), self._breaker_state.last_success) for job in jobs
-        ]
+        (words,) = self._refusal_words
+        message = f"every operation of a batch was refused in the same words: {words}"
+        self._halt_family(message, words)
+        return [Failed(job, words, 400, len(jobs), self._state.last_success) for job in jobs]
 
-    def _denied(self, jobs: Sequence[Job], status: int, error: str) -> list[Result]:
-        verdict = self._sender._account()
+    def _auth_rejected(self, jobs: Sequence[Job], status: int, error: str) -> list[Result]:
+        verdict = self._sender.check_account()
         if verdict.problem == "unreachable":
-            return self._troubled(jobs, EndpointFailure(verdict.message, status))
+            return self._endpoint_failed(jobs, EndpointFailure(verdict.message, status))
         if verdict.problem:
             self._halt(HALTS[verdict.problem], verdict.message)
-            return [Deferred(job, "halted", verdict.message) for job in jobs]
-        self._recovered(self._sender._breaker.answered(self._family))
-        said = f"{error}, though the credentials are good"
-        return [
-            Failed(job, said, status, len(jobs), self._breaker_state.last_success, its_own=True)
-            for job in jobs
-        ]
+            return [Deferred(job, DeferReason.HALTED, verdict.message) for job in jobs]
+        self._note_answered()
+        said, success = f"{error}, though the credentials are good", self._state.last_success
+        return [Failed(job, said, status, len(jobs), success, blames_request=True) for job in jobs]
 
-    def _troubled(self, jobs: Sequence[Job], trouble: EndpointFailure) -> list[Result]:
-        if trouble.too_fast:
-            self._sender._rate_limiter.slow_down()
-        probing = self._breaker_state.phase == "probe"
-        failure = self._sender._breaker.failed(
+    def _endpoint_failed(self, jobs: Sequence[Job], failure: EndpointFailure) -> list[Result]:
+        if failure.too_fast:
+            self._sender.rate_limiter.slow_down()
+        recorded = self._sender.breaker.failed(
             self._family,
-            trouble.error,
-            rate_limited=trouble.too_fast,
-            retry_after_s=trouble.retry_after_s,
-            probing=probing,
+            failure.error,
+            rate_limited=failure.too_fast,
+            retry_after_s=failure.retry_after_s,
+            probing=self._probing,
         )
-        if failure.opened:
+        if recorded.opened:
             log.warning(
                 "delivery_stopped",
                 family=self._family,
-                error=trouble.error,
-                next_probe_s=round(failure.wait_s, 1),
+                error=failure.error,
+                next_probe_s=round(recorded.wait_s, 1),
             )
-        if probing:
-            # That a probe fails says nothing against its job, whoever succeeded before the outage.
-            return [Deferred(job, "breaker", trouble.error) for job in jobs]
+        if self._probing:
+            # A failed probe says nothing against its job, even if others succeeded before the outage.
+            return [Deferred(job, DeferReason.BREAKER, failure.error) for job in jobs]
         return [
-            Failed(job, trouble.error, trouble.status, len(jobs), failure.last_success, failure.at)
+            Failed(
+                job, failure.error, failure.status, len(jobs), recorded.last_success, recorded.at
+            )
             for job in jobs
         ]
 
-    def _halt(self, reason: Reason, message: str) -> None:
-        if (
-            self._sender._breaker.halt(reason, message).opened
-            or self._breaker_state.phase != "probe"
-        ):
-            log.error("delivery_halted", reason=reason, message=message)
+    def _halt(self, reason: StopReason, message: str) -> None:
+        if self._sender.breaker.halt(reason, message).opened or not self._probing:
+            log.error("delivery_halted", reason=str(reason), message=message)
 
     def _halt_family(self, message: str, words: str) -> None:
-        if (
-            self._sender._breaker.halt_refused(self._family, message, words).opened
-            or self._breaker_state.phase != "probe"
-        ):
-            log.error("delivery_halted", family=self._family, reason="refused", message=message)
+        halted = self._sender.breaker.halt_refused(self._family, message, words)
+        if halted.opened or not self._probing:
+            reason = str(StopReason.REFUSED)
+            log.error("delivery_halted", family=self._family, reason=reason, message=message)
 
-    def _recovered(self, was_closed: bool) -> None:
-        if was_closed:
-            log.info("delivery_resumed", family=self._family)
-            self._sender._on_recovery(self._family)
+    def _note_answered(self) -> None:
+        was_closed = self._sender.breaker.answered(self._family)
+        self._sender.note_recovery(self._family, was_closed)
 
 
-def _known_bad(jobs: Sequence[Job], breaker_state: BreakerState) -> bool:
-    # They were refused like this before, and somebody else succeeded since: it is the jobs, not the endpoint.
-    return all(0 < job.failed_at < breaker_state.last_success for job in jobs)
+def _known_bad(jobs: Sequence[Job], state: BreakerState) -> bool:
+    # The jobs failed before, and the family delivered something since. So they are the cause, and
+    # not the endpoint.
+    return all(0 < job.failed_at < state.last_success for job in jobs)
 
 
 def _log_request(

@@ -18,14 +18,17 @@ from trackrelay.worker.storage.storable_jobs import MAX_MS
 
 from . import lua_scripts
 
-#: How long a holder that shows no sign of life keeps its shard when it has no request under way.
+#: How long a holder without a sign of life keeps its shard while it has no request under way.
 LEASE_MS = 6_000
-#: Handed out so often, an entry comes (nearly) alone: see the script that reads.
-ALONE = 5
-#: How long a shard that could not be worked on (paused, halted, failing) takes no messages meant for others.
+#: After this many deliveries an entry comes nearly alone, see ``lua/read.lua``.
+ALONE_AFTER = 5
+#: How long messages pass over a shard that could not be worked on (paused, halted, failing).
 UNABLE_MS = 3_000
-#: How long it is remembered that a job out of the backlog was handed out.
-HANDED_MS = 86_400_000
+#: How long the deliveries of a backlog job are counted.
+CLAIM_COUNT_MS = 86_400_000
+
+#: How to leave a shard: only if it is empty; at any time, waking a successor; without a successor.
+Leave = Literal["if_empty", "wake", "quiet"]
 
 
 class LeaseLostError(ShardLostError):
@@ -36,44 +39,44 @@ class RawEntry(NamedTuple):
     """A stream entry as it was read."""
 
     id: str
-    #: Of an entry as producers write it: its format, and its jobs.
+    #: The format, and the jobs, of an entry as producers write it.
     version: bytes | None
     data: bytes | None
-    #: Of any other: all it has.
+    #: All fields of any other entry.
     fields: dict[bytes, bytes] | None = None
-    #: How many jobs it counts for.
+    #: How many jobs it counts as.
     jobs: int = 1
 
     @property
     def at(self) -> float:
         """Unix seconds by Redis' clock, which never runs backwards within a stream."""
-        # Whoever writes entries by hand can give them any id, in no calendar.
+        # An entry that was written by hand can have any id, also one beyond the calendar.
         return min(int(self.id.partition("-")[0]), MAX_MS) / 1000
 
     @property
-    def vanished(self) -> bool:
-        """Whether it was deleted behind our back: it is still pending, and empty."""
+    def was_deleted(self) -> bool:
+        """Whether somebody deleted it: it is still pending, and empty."""
         return self.data is None and self.fields is None
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What a read gave."""
+class StreamRead:
+    """The entries of one read."""
 
     entries: list[RawEntry] = field(default_factory=list)
-    #: How often the first entry had been handed out before; 0 for new ones.
+    #: How often the first entry was delivered before; 0 for new ones.
     deliveries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Jobs out of the backlog that a holder has in hand."""
+    """Backlog jobs that a holder processes now."""
 
     jobs: tuple[str, ...] = ()
-    #: How often the first of them had been handed out before, and was not settled.
+    #: How often the first of them was delivered before and not settled.
     deliveries: int = 0
     #: The highest such number among them.
-    most_deliveries: int = 0
+    max_deliveries: int = 0
 
 
 class ShardQueue:
@@ -84,18 +87,22 @@ class ShardQueue:
         self.shard = shard
         self.claim_id = uuid4().hex
         self.fence = 0
-        #: What the lease holds. No other lease ever had the same, even if Postgres forgets a fence and gives it out again.
+        #: What the lease holds. No other lease ever has the same token, even if Postgres forgets a
+        #: fence and gives it out again.
         self.token = ""
 
     def claim(self) -> bool:
-        """Claim the lease if nobody has it; a claim becomes a lease with :meth:`take`."""
+        """Claim the lease if nobody has it. :meth:`take` turns a claim into a lease."""
         return bool(self._run(lua_scripts.CLAIM, self.claim_id, LEASE_MS))
 
     def take(self, fence: int) -> int:
-        """Turn the claim into a lease under the number Postgres gave; returns how many shards the queue has.
+        """Turn the claim into a lease. Return how many shards the queue has.
+
+        Args:
+            fence: the number that Postgres gave.
 
         Raises:
-            LeaseLostError: the claim ran out meanwhile.
+            LeaseLostError: the claim expired meanwhile.
         """
         self.fence = fence
         self.token = f"{fence}:{self.claim_id}"
@@ -110,64 +117,95 @@ class ShardQueue:
         """Give up a claim that did not become a lease.
 
         Args:
-            unable: the shard cannot be worked on for now, so messages for other shards are not to be spent on it.
+            unable: whether the shard cannot be worked on now, so that messages for other shards
+                pass it over.
         """
         self._run(lua_scripts.DROP_CLAIM, self.claim_id, UNABLE_MS if unable else 0)
 
-    def claimed(self) -> bool:
-        """Whether the claim still stands."""
+    def is_claimed(self) -> bool:
+        """Whether the claim has not expired."""
         return bool(self._client.get(lease(self.shard)) == self.claim_id.encode())
 
-    def read(self, lane: Lane, jobs: int, size_bytes: int, *, pending: bool) -> Read:
-        """Read entries, new ones or those an earlier holder left: of up to ``jobs`` jobs, of ``size_bytes`` bytes or hardly more.
+    def read(self, lane: Lane, jobs: int, size_bytes: int, *, pending: bool) -> StreamRead:
+        """Read entries: new ones, or those that an earlier holder left pending.
+
+        Args:
+            lane: which stream.
+            jobs: the most jobs that the entries may hold.
+            size_bytes: the read stops soon after this many bytes.
+            pending: whether to read pending entries.
 
         Raises:
             LeaseLostError: the lease is not ours any more; nothing was read.
         """
         answer: Any = self._run(
-            lua_scripts.READ, self.token, LEASE_MS, WAKEUP_MS, lane, jobs, size_bytes, ENTRY_JOBS if lane == "bulk" else 1,
-            "pending" if pending else "new", lua_scripts.GROUP, lua_scripts.CONSUMER,
-        )  # fmt: skip
+            lua_scripts.READ,
+            self.token,
+            LEASE_MS,
+            WAKEUP_MS,
+            lane,
+            jobs,
+            size_bytes,
+            ENTRY_JOBS if lane == "bulk" else 1,
+            "pending" if pending else "new",
+            lua_scripts.GROUP,
+            lua_scripts.CONSUMER,
+        )
         if answer[0] == b"lost":
             raise LeaseLostError(f"shard {self.shard}")
         found = zip(answer[2::4], answer[3::4], answer[4::4], answer[5::4], strict=True)
-        return Read([_entry(name.decode(), *values) for name, *values in found], int(answer[1]))
+        return StreamRead(
+            [_entry(name.decode(), *values) for name, *values in found], int(answer[1])
+        )
 
     def claim_backlog(self, lane: Lane, jobs: Sequence[str]) -> Claimed:
-        """Note that jobs of the lane's backlog, given in order, are in hand now: all of them, or the first few.
+        """Count a delivery of due backlog jobs: of all of ``jobs``, or of the first few.
 
         Raises:
-            LeaseLostError: the lease is not ours any more; nothing was noted.
+            LeaseLostError: the lease is not ours any more; nothing was counted.
         """
-        count, deliveries, most = self._run(
-            lua_scripts.HAND_OUT, self.token, LEASE_MS, lane, HANDED_MS, *jobs
+        count, deliveries, max_deliveries = self._run(
+            lua_scripts.CLAIM_BACKLOG, self.token, LEASE_MS, lane, CLAIM_COUNT_MS, *jobs
         )
         if count < 0:
             raise LeaseLostError(f"shard {self.shard}")
-        return Claimed(tuple(jobs[:count]), deliveries, most)
+        return Claimed(tuple(jobs[:count]), deliveries, max_deliveries)
 
-    def release_uncounted(self, lane: Lane, read: Read, handed: Claimed) -> None:
-        """Not count a hand-out as one that killed its holder: it gave up alive.
+    def release_uncounted(self, lane: Lane, read: StreamRead, claimed: Claimed) -> None:
+        """Do not count a delivery as one that crashed its holder: the holder lives.
 
-        The next may well get fewer: perhaps Postgres is too slow for so many while the lease lasts.
+        The count stays at ``ALONE_AFTER``, so the next read may still get fewer jobs: perhaps
+        Postgres is too slow for so many while the lease lasts.
         """
-        # It may be another holder's turn already: what is theirs stays theirs, and only the counts change.
-        if read.entries and read.deliveries >= ALONE:
+        # Another holder may have these entries by now. Only the counts change, not the owner: there
+        # is one consumer.
+        if read.entries and read.deliveries >= ALONE_AFTER:
             ids: list[Any] = [entry.id for entry in read.entries]
-            name = stream(self.shard, lane)
             self._client.xclaim(
-                name, lua_scripts.GROUP, lua_scripts.CONSUMER, 0, ids, retrycount=ALONE, justid=True
+                stream(self.shard, lane),
+                lua_scripts.GROUP,
+                lua_scripts.CONSUMER,
+                0,
+                ids,
+                retrycount=ALONE_AFTER,
+                justid=True,
             )
-        if handed.jobs and handed.deliveries >= ALONE:
+        if claimed.jobs and claimed.deliveries >= ALONE_AFTER:
             self._client.hset(
-                handed_out(self.shard, lane), mapping=dict.fromkeys(handed.jobs, ALONE)
+                handed_out(self.shard, lane), mapping=dict.fromkeys(claimed.jobs, ALONE_AFTER)
             )
 
     def acknowledge(
-        self, lane: Lane, entries: Sequence[RawEntry], handed: Sequence[str] = ()
+        self, lane: Lane, entries: Sequence[RawEntry], claimed: Sequence[str] = ()
     ) -> None:
-        """Acknowledge and delete entries whose jobs are settled, and forget that jobs of the backlog were handed out."""
-        if not entries and not handed:
+        """Acknowledge and delete settled entries, and forget the deliveries of settled backlog jobs.
+
+        Args:
+            lane: of both.
+            entries: settled stream entries.
+            claimed: ids of settled backlog jobs.
+        """
+        if not entries and not claimed:
             return
         name = stream(self.shard, lane)
         with self._client.pipeline(transaction=True) as transaction:
@@ -178,24 +216,25 @@ class ShardQueue:
                 held = [
                     value for entry in entries if entry.jobs > 1 for value in (entry.id, entry.jobs)
                 ]
-                transaction.eval(
-                    lua_scripts.ACKNOWLEDGE,
-                    2,
-                    name,
-                    more(self.shard, lane),
-                    lua_scripts.GROUP,
-                    *held,
-                )
-            if handed:
-                transaction.hdel(handed_out(self.shard, lane), *handed)
+                arguments = (name, more(self.shard, lane), lua_scripts.GROUP, *held)
+                transaction.eval(lua_scripts.ACKNOWLEDGE, 2, *arguments)
+            if claimed:
+                transaction.hdel(handed_out(self.shard, lane), *claimed)
             transaction.execute()
 
-    def leave(self, how: Literal["go on", "wake", "quiet"]) -> Literal["left", "work", "lost"]:
-        """Leave the shard: ``go on`` only if it is empty; ``wake`` a successor; ``quiet`` without telling anybody."""
+    def leave(self, how: Leave) -> Literal["left", "work", "lost"]:
+        """Leave the shard. Return ``work`` if it is not empty and was to be left only if empty."""
         answer: Any = self._run(
-            lua_scripts.LEAVE, self.token, how, QUEUE_KEY, deliver_message(self.shard), WAKEUP_MS, MAX_WAKEUPS, uuid4().hex,
+            lua_scripts.LEAVE,
+            self.token,
+            how,
+            QUEUE_KEY,
+            deliver_message(self.shard),
+            WAKEUP_MS,
+            MAX_WAKEUPS,
+            uuid4().hex,
             UNABLE_MS,
-        )  # fmt: skip
+        )
         return answer.decode()  # type: ignore[no-any-return]
 
     def _run(self, script: str, *arguments: str | int) -> Any:
@@ -206,20 +245,22 @@ class ShardQueue:
 def _entry(name: str, version: bytes | None, data: Any, jobs: int) -> RawEntry:
     if version is not None:
         return RawEntry(name, version, data, None, jobs)
-    # Of the fields only, or of nothing at all.
-    return RawEntry(
-        name, None, None, dict(zip(data[::2], data[1::2], strict=True)) if data else None
-    )
+    # In place of the jobs stand all fields, or nothing if the entry was deleted.
+    fields = dict(zip(data[::2], data[1::2], strict=True)) if data else None
+    return RawEntry(name, None, None, fields)
 
 
 def last_entries(client: redis.Redis, shards: Sequence[int], lane: Lane) -> dict[int, int]:
-    """The number (see `entry_number`) of the last entry that each shard's stream ever had, all of one moment."""
+    """Return the number of the last entry that each shard's stream ever had, all of one moment.
+
+    See ``entry_number``; 0 where nothing was ever enqueued.
+    """
     with client.pipeline(transaction=True) as transaction:
         for shard in shards:
             transaction.xinfo_stream(stream(shard, lane))
         answers = transaction.execute(raise_on_error=False)
     return {
-        # There is no such stream: nothing was ever enqueued here.
+        # An error says that there is no such stream.
         shard: 0
         if isinstance(answer, redis.ResponseError)
         else entry_number(answer["last-generated-id"].decode())
@@ -227,13 +268,13 @@ def last_entries(client: redis.Redis, shards: Sequence[int], lane: Lane) -> dict
     }
 
 
-def fairest(client: redis.Redis, shard: int) -> int:
-    """The shard to hold for a message that names ``shard``: that one, unless another waits for a holder for longer."""
-    return int(client.register_script(lua_scripts.FAIREST)(args=[PREFIX, shard]))
+def choose_shard(client: redis.Redis, shard: int) -> int:
+    """Return the shard to process for a message that names ``shard``: the one that waits longest."""
+    return int(client.register_script(lua_scripts.CHOOSE_SHARD)(args=[PREFIX, shard]))
 
 
 def wake_shard(client: redis.Redis, shard: int) -> bool:
-    """Wake a shard that nobody holds, even if a wakeup exists. Return whether a message was sent."""
+    """Wake a shard that nobody holds, even if a wakeup exists. Return whether nobody holds it."""
     arguments: list[str | int | float] = [
         PREFIX,
         shard,

@@ -75,7 +75,7 @@ def _with_something_due(
 ) -> set[int]:
     began = time.monotonic()
     sweeps = {
-        (shard, lane): resources.tick_sweeps[shard, lane]
+        (shard, lane): resources.tick_cursors[shard, lane]
         for shard in range(count)
         for lane in LANES
     }

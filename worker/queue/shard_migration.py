@@ -24,9 +24,9 @@ from trackrelay.operations.validation import check
 from trackrelay.queue.redis_keys import CONFIG, MOVING, PREFIX, lease
 from trackrelay.worker.delivery.cycle import Rules
 from trackrelay.worker.delivery.drain_to_backlog import drain_to_backlog
-from trackrelay.worker.delivery.intake import Decoder, NewerFormatError
+from trackrelay.worker.delivery.entry_decoder import Decoder, NewerFormatError
 from trackrelay.worker.delivery.rate_limiter import GRACE_S
-from trackrelay.worker.delivery.shard_queue import LEASE_MS, LeaseLostError, wake_shard
+from trackrelay.worker.delivery.shard_queue import LEASE_MS, wake_shard
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage import incident_log, queue_record, shards
@@ -34,7 +34,7 @@ from trackrelay.worker.storage.advisory_lock import advisory_lock
 from trackrelay.worker.storage.incident_log import Kind
 from trackrelay.worker.storage.key_hasher import KeyHasher, is_hashed
 from trackrelay.worker.storage.shard_layout import BacklogKeys, redistribute_backlog
-from trackrelay.worker.storage.shards import FenceLostError
+from trackrelay.worker.storage.shards import ShardLostError
 
 from . import queue_config
 from .queue_agreement import difference, resume_delivery
@@ -255,7 +255,7 @@ class Resharder:
                     self._rules,
                     lambda: self._renew(what, milliseconds),
                 )
-            except (LeaseLostError, FenceLostError) as lost:
+            except ShardLostError as lost:
                 # Nothing that was in hand is settled twice, and the next pass takes it up.
                 self._say(
                     f"shard {shard} took too long, and is begun again ({type(lost).__name__})"

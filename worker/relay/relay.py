@@ -25,9 +25,10 @@ from trackrelay.queue.append import Entry, GenerationDiffers, ShardsDiffer
 from trackrelay.queue.job import FORMAT_VERSION, decode_entry, encode_accepted
 from trackrelay.queue.redis_keys import LANES, Lane
 from trackrelay.worker.dead_letters.refused_calls import death_of
-from trackrelay.worker.delivery.intake import refuse_unstorable
+from trackrelay.worker.delivery.entry_decoder import check_storable
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.queue.queue_config import QueueConfig
+from trackrelay.worker.reasons import DeathReason
 from trackrelay.worker.storage import dead_letters, incident_log
 from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.key_hasher import KeyHasher
@@ -249,7 +250,7 @@ class Relay:
         with self._stores.begin() as connection:
             dead_letters.insert_new(connection, deaths)
         self._rows.delete([row.id])
-        log.warning("dead_letter", job=row.job_id, reason="invalid", row=row.id)
+        log.warning("dead_letter", job=row.job_id, reason=DeathReason.INVALID, row=row.id)
         return True
 
     def _bury(self, row: Row, error: str) -> None:
@@ -257,7 +258,7 @@ class Relay:
         with self._stores.begin() as connection:
             dead_letters.insert(connection, [death])
         self._rows.delete([row.id])
-        log.warning("dead_letter", job=death.job.id, reason="undecodable", row=row.id)
+        log.warning("dead_letter", job=death.job.id, reason=DeathReason.UNDECODABLE, row=row.id)
 
     # -- rows whose jobs have arrived
 
@@ -307,7 +308,7 @@ def _entry(row: Row) -> Entry:
     # What a worker could not read would come back as lost, and be relayed again for ever.
     data = row.entry.encode()
     jobs = decode_entry(data)
-    refuse_unstorable(data, jobs)
+    check_storable(data, jobs)
     if not jobs or not all(job.keys for job in jobs):
         raise ValueError("an entry without jobs, or a job without keys")
     job = jobs[-1]
@@ -345,4 +346,6 @@ def _undecodable(row: Row, outbox: str, error: str) -> NewDeadLetter:
         enqueued_at=row.accepted_ms / 1000,
         age_from=row.accepted_ms / 1000,
     )
-    return NewDeadLetter(job=job, reason="undecodable", error=error, raw=row.entry.encode())
+    return NewDeadLetter(
+        job=job, reason=DeathReason.UNDECODABLE, error=error, raw=row.entry.encode()
+    )

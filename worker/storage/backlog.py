@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trackrelay.operations.registry import ACTIONS
+from trackrelay.worker.reasons import DeferReason
 
 from .pg_arrays import bool_array, number_array, text_array
 from .sanitize import sanitize_text, sanitized_json
@@ -100,7 +101,7 @@ class BacklogItem:
     """Why a job waits, and what has happened to it."""
 
     job: Job
-    reason: str
+    reason: DeferReason
     error: str | None = None
     status: int | None = None
     #: Unix seconds; 0: as soon as it is first.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 
+from trackrelay.worker.reasons import DeathReason
+
 from .sanitize import sanitize_text, sanitized_json
 from .stored_job import Job
-
-Reason = Literal["rejected", "exhausted", "expired", "undecodable", "crashed", "invalid"]
 
 # A job that was replayed and failed again is the same dead letter, with more history.
 _INSERT = sa.text("""
@@ -55,7 +55,7 @@ class NewDeadLetter:
     """A job, and what it died of."""
 
     job: Job
-    reason: Reason
+    reason: DeathReason
     error: str
     field: str | None = None
     status: int | None = None

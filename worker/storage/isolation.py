@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 import structlog
 
+from trackrelay.worker.reasons import DeathReason
+
 from .backlog import BacklogItem
 from .dead_letters import NewDeadLetter
 from .settlement import Holder, Settlement, settle
@@ -86,7 +88,7 @@ def _undecodable(each: NewDeadLetter | BacklogItem, shard: int, why: str) -> New
     )
     return NewDeadLetter(
         job=stripped(each.job, shard),
-        reason="undecodable",
+        reason=DeathReason.UNDECODABLE,
         error=f"Postgres does not hold it as it is: {why}; {was}",
         raw=raw if raw is not None else as_bytes(each.job),
     )

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from trackrelay.worker.reasons import DeferReason
+
 from . import backlog, ledger, shards
 from .backlog import BacklogItem
 from .dead_letter_queries import DeadLetter
@@ -183,7 +185,7 @@ def replay(
         here = [
             BacklogItem(
                 job=job,
-                reason="replayed",
+                reason=DeferReason.REPLAYED,
                 behind=enqueued_before[shard] if job.crosses_shards else None,
             )
             for job in jobs

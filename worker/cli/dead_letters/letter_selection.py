@@ -20,7 +20,7 @@ from trackrelay.worker.storage.key_hasher import KeyHasher, is_hashed
 #: Builds the filters of a command, given what hashes keys.
 Selection = Callable[[KeyHasher], Filters]
 
-REASONS = ("rejected", "exhausted", "expired", "undecodable", "crashed", "invalid")
+REASONS = tuple(str(reason) for reason in DeathReason)
 
 limit_option = click.option(
     "--limit",

@@ -14,6 +14,7 @@ from rich.text import Text
 from trackrelay.worker.cli.common.humanize import ago, clock, count, duration, size
 from trackrelay.worker.cli.common.output import fact_table, heading, list_table, marked_table
 from trackrelay.worker.endpoint_families import DELIVERS
+from trackrelay.worker.reasons import DeferReason
 from trackrelay.worker.storage.queries.backlog_overview import Overview
 from trackrelay.worker.telemetry.visible_text import visible_values
 
@@ -41,18 +42,7 @@ _MARKS: dict[Severity, tuple[str, str]] = {
     "note": ("·", "dim"),
 }
 #: Why jobs wait in the backlog.
-_REASONS = {
-    "key_waits": "waits behind an earlier job of the same person or object",
-    "two_keys": "has two keys: waits until it is first for both",
-    "breaker": "arrived while delivery had stopped",
-    "halted": "arrived while delivery was halted",
-    "failed": "its request failed; it is tried again",
-    "rate_limited": "Customer.io limited the rate of requests; it is tried again",
-    "isolated": "was in hand when a worker crashed; it is sent alone",
-    "late": "another worker took over its shard",
-    "round_over": "the cycle ended before it could be sent",
-    "replayed": "was a dead letter and is replayed",
-}
+_REASONS = {str(reason): reason.explanation for reason in DeferReason}
 _BARS = "▁▂▃▄▅▆▇█"
 
 

@@ -23,7 +23,7 @@ from tests.support.in_process_worker import (
 )
 from tests.support.waiting import wait_until
 from trackrelay import operations
-from trackrelay.worker.delivery import cycle, intake
+from trackrelay.worker.delivery import cycle, entry_decoder, intake
 from trackrelay.worker.storage import settlement
 from trackrelay.worker.track_api.request_builder import Request
 from trackrelay.worker.track_api.responses import Answer, NoAnswer
@@ -210,8 +210,8 @@ def test_what_an_entry_claims_to_hold_does_not_spoil_the_count(
 
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the decoder pass what it would refuse."""
-    monkeypatch.setattr(intake, "refuse_unstorable", lambda data, wire: None)
-    monkeypatch.setattr(intake, "_stored_key", lambda key, hasher: key)
+    monkeypatch.setattr(entry_decoder, "check_storable", lambda data, wire: None)
+    monkeypatch.setattr(entry_decoder, "_stored_key", lambda key, hasher: key)
 
 
 UNSTORABLE: dict[str, dict[str, Any]] = {

@@ -22,7 +22,7 @@ from tests.support.in_process_worker import (
     shard_of_person,
 )
 from trackrelay import Person
-from trackrelay.worker.delivery import cycle, intake
+from trackrelay.worker.delivery import cycle, entry_decoder, intake
 from trackrelay.worker.delivery.breaker import Breaker
 from trackrelay.worker.delivery.rate_limiter import RateLimiter
 from trackrelay.worker.delivery.shard_queue import ShardQueue
@@ -175,7 +175,7 @@ def test_an_entry_of_a_newer_format_may_wait_for_the_upgrade_as_long_as_it_takes
     harness.redis.xadd(stream, {**fields, b"v": b"99"})
     for _ in range(TOO_OFTEN):
         worker.run_shard(SHARD)
-    monkeypatch.setattr(intake, "FORMAT_VERSION", 99)
+    monkeypatch.setattr(entry_decoder, "FORMAT_VERSION", 99)
     worker.run_shard(SHARD)
     assert harness.ledger_ids() == {job}
     assert not harness.dead_ids()
@@ -187,7 +187,7 @@ def test_what_waited_for_an_upgrade_is_not_too_old_after_it(
     job = harness.producer.track("42", "seen", {})
     stream = f"trackrelay:{SHARD}:live"
     ((_, fields),) = harness.redis.xrange(stream)
-    monkeypatch.setattr(intake, "FORMAT_VERSION", 0)
+    monkeypatch.setattr(entry_decoder, "FORMAT_VERSION", 0)
     four_days_ago = int((time.time() - 4 * 86_400) * 1000)
     harness.redis.delete(stream)
     harness.redis.xadd(stream, fields, id=f"{four_days_ago}-0")
@@ -196,7 +196,7 @@ def test_what_waited_for_an_upgrade_is_not_too_old_after_it(
             "UPDATE trackrelay_state SET updated_at = '2020-01-01' WHERE name = 'delivery_resumed_at'"
         )
     worker.run_shard(SHARD)
-    monkeypatch.setattr(intake, "FORMAT_VERSION", 1)
+    monkeypatch.setattr(entry_decoder, "FORMAT_VERSION", 1)
     worker.run_shard(SHARD)
     assert harness.ledger_ids() == {job}
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.harness import Harness
 from tests.support.in_process_worker import Worker, people_of
 from trackrelay.queue.job import FORMAT_VERSION
-from trackrelay.worker.delivery.shard_queue import fairest
+from trackrelay.worker.delivery.shard_queue import choose_shard
 from trackrelay.worker.storage import shards
 
 
@@ -26,7 +26,7 @@ def test_no_message_of_a_busy_shard_is_spent_on_a_paused_one(
         shards.set_paused(connection, [2], True)
     worker.run_shard(2)
     left_a_moment_ago(harness, 0)
-    assert fairest(harness.redis, 0) == 0
+    assert choose_shard(harness.redis, 0) == 0
 
 
 def test_no_message_of_a_busy_shard_is_spent_on_one_halted_for_a_newer_format(
@@ -36,7 +36,7 @@ def test_no_message_of_a_busy_shard_is_spent_on_one_halted_for_a_newer_format(
     harness.producer.track(people_of(0, 1)[0], "busy", {})
     worker.run_shard(2)
     left_a_moment_ago(harness, 0)
-    assert fairest(harness.redis, 0) == 0
+    assert choose_shard(harness.redis, 0) == 0
 
 
 def test_no_message_of_a_busy_shard_is_spent_on_one_that_failed(
@@ -53,11 +53,11 @@ def test_no_message_of_a_busy_shard_is_spent_on_one_that_failed(
         with pytest.raises(RuntimeError):
             worker.run_shard(2)
     left_a_moment_ago(harness, 0)
-    assert fairest(harness.redis, 0) == 0
+    assert choose_shard(harness.redis, 0) == 0
 
 
 def test_a_shard_that_waits_for_longer_still_comes_first(harness: Harness) -> None:
     harness.producer.track(people_of(2, 1)[0], "waits", {})
     harness.producer.track(people_of(0, 1)[0], "busy", {})
     left_a_moment_ago(harness, 0)
-    assert fairest(harness.redis, 0) == 2
+    assert choose_shard(harness.redis, 0) == 2

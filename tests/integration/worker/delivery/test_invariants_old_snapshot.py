@@ -227,7 +227,7 @@ def test_what_becomes_due_behind_the_ticks_is_found(harness: Harness, worker: Wo
     fill(harness, 10, 10)
     later(harness, 10)
     assert tick(worker) == []
-    assert worker.resources.tick_sweeps[0, "live"]._next == 10
+    assert worker.resources.tick_cursors[0, "live"]._next == 10
     make_due(harness.engine)
     wait_until(lambda: tick(worker) == [0], 5, "the shard to be woken")
 

@@ -120,7 +120,7 @@ def test_a_claim_that_ran_out_in_its_sleep_takes_the_shard_from_nobody(
     delivery = lease._take_over(holder, worker.resources)
     assert delivery is not None
     assert lease._take_over(sleeper, worker.resources) is None
-    assert delivery.round("live")
+    assert delivery.run("live")
     assert harness.ledger_ids() == {job}
 
 
@@ -130,8 +130,8 @@ def test_a_claim_is_dropped_by_its_owner_only(worker: Worker) -> None:
     worker.redis.delete(f"trackrelay:{SHARD}:lease")
     assert holder.claim()
     sleeper.drop_claim()
-    assert holder.claimed()
-    assert not sleeper.claimed()
+    assert holder.is_claimed()
+    assert not sleeper.is_claimed()
 
 
 def test_an_earlier_holder_settles_nothing(harness: Harness) -> None:

@@ -352,7 +352,7 @@ def test_a_connection_that_always_takes_too_long_is_the_endpoints_problem(
 
     monkeypatch.setattr(api, "send", connects_slowly)
     harness.producer.track("42", "seen", {})
-    worker.run_shard(SHARD, 0.5)
+    worker.run_shard(SHARD, 20.0)
     assert harness.breaker()["state"] == "open"
 
 

@@ -29,7 +29,7 @@ def test_a_flood_of_v1_singles_holds_up_neither_other_keys_nor_other_shards(
     forms = flood(harness, people[:450])
     with harness.producer.pipeline() as pipeline:
         behind = {pipeline.track(person, "behind", {}) for person in people[450:]}
-    flooded = threading.Thread(target=worker.hold, args=(0, 60.0))
+    flooded = threading.Thread(target=worker.run_shard, args=(0, 60.0))
     flooded.start()
     elsewhere = [harness.producer.track(person, "elsewhere", {}) for person in people_of(1, 20)]
     elsewhere.append(harness.producer.submit_form("f", Person(id=people_of(1, 21)[-1]), {"a": "b"}))

@@ -21,7 +21,7 @@ from trackrelay.queue.coalescing import ENTRY_JOBS
 from trackrelay.queue.redis_keys import more, stream
 from trackrelay.worker.delivery import cycle
 from trackrelay.worker.delivery.batching import pack
-from trackrelay.worker.delivery.cycle import MAX_CYCLE_BYTES, MAX_CYCLE_JOBS
+from trackrelay.worker.delivery.intake import MAX_CYCLE_BYTES, MAX_CYCLE_JOBS
 from trackrelay.worker.delivery.shard_queue import ShardQueue
 
 SHARD = shard_of_person("42")

@@ -20,6 +20,7 @@ from tests.support.waiting import patient
 from trackrelay.worker.delivery import (
     breaker,
     cycle,
+    intake,
     lease,
     outcomes,
     rate_limiter,
@@ -191,8 +192,8 @@ def mortal(worker: Worker) -> Resources:
         connection.execute("SET lock_timeout = 50")
         connection.commit()
 
-    worker.resources.sender._pace._lease_ms = LONG_MS
-    worker.resources.sender._pace._rate = 1_000_000.0
+    worker.resources.sender.rate_limiter._lease_ms = LONG_MS
+    worker.resources.sender.rate_limiter._rate = 1_000_000.0
     worker.resources.breaker._probe_ms = LONG_MS
     return replace(worker.resources, executor=Inline())
 
@@ -204,7 +205,8 @@ def hold(resources: Resources, shard: int, plan: Plan) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lease, "time", CountingClock())
         patch.setattr(cycle, "time", CountingClock())
-        patch.setattr(cycle, "MAX_CYCLE_JOBS", plan.most)
+        patch.setattr(intake, "time", CountingClock())
+        patch.setattr(intake, "MAX_CYCLE_JOBS", plan.most)
         patch.setattr(cycle, "MAX_CYCLE_S", float(plan.patience))
         patch.setattr(cycle, "MAX_SINGLES_S", float(plan.patience))
         try:

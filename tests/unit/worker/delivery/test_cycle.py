@@ -1,4 +1,4 @@
-"""One round, from what was read to what is settled, without any server: whatever each request comes to, the order holds."""
+"""One cycle, from what was read to what is settled, without any server: whatever each request comes to, the order holds."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from tests.integration.worker.model.process import Inline
 from trackrelay.operations.limits import OPERATION_BYTES
-from trackrelay.worker.delivery.batching import Packed, pack
+from trackrelay.worker.delivery.batching import PackedRequest, pack
 from trackrelay.worker.delivery.breaker import BreakerState, BreakerStates
-from trackrelay.worker.delivery.cycle import Delivery, Intake, Rules
-from trackrelay.worker.delivery.intake import partition_blocked
+from trackrelay.worker.delivery.cycle import DeliveryCycle, Rules
+from trackrelay.worker.delivery.intake import Intake, partition_blocked
 from trackrelay.worker.delivery.outcomes import Deferred, Delivered, Failed, Rejected, Result
-from trackrelay.worker.delivery.shard_queue import Read
+from trackrelay.worker.delivery.shard_queue import StreamRead
 from trackrelay.worker.storage.settlement import Settlement
 from trackrelay.worker.storage.stored_job import Job
 from trackrelay.worker.track_api.responses import Refusal
@@ -63,7 +63,7 @@ class Fates:
         self.tried: list[Job] = []
 
     def send(
-        self, packed: Packed, shard: int, token: str, breaker_state: BreakerState
+        self, packed: PackedRequest, shard: int, token: str, breaker_state: BreakerState
     ) -> list[Result]:
         """As `Sender.send`."""
         fate = self._draw(st.sampled_from(FATES))
@@ -86,15 +86,14 @@ class Fates:
         return [Delivered(job) for job in packed.jobs]
 
 
-class Round(Delivery):
+class RecordedCycle(DeliveryCycle):
     """A holder that writes down what it would settle."""
 
     def __init__(self, fates: Fates) -> None:
         self._queue: Any = SimpleNamespace(shard=0, token="1")
         self._clock: Any = SimpleNamespace(now=lambda: 0.0)
-        self._executor = Inline()
-        self._sender: Any = fates
-        self._rules = Rules(max_age_s=1e9, max_attempts=3, merge_delay_s=0.0)
+        rules = Rules(max_age_s=1e9, max_attempts=3, merge_delay_s=0.0)
+        self._parts: Any = SimpleNamespace(executor=Inline(), sender=fates, rules=rules)
         self.settled = Settlement()
 
     def _settle(self, outcome: Settlement, order: dict[str, int]) -> None:
@@ -110,18 +109,18 @@ def test_whatever_each_request_comes_to_no_job_passes_one_of_its_keys_that_waits
     jobs: list[Job], waiting_keys: set[str], data: st.DataObject
 ) -> None:
     fates = Fates(data.draw)
-    round = Round(fates)
-    intake = Intake("live", jobs=list(jobs), read=Read())
+    cycle = RecordedCycle(fates)
+    intake = Intake("live", jobs=list(jobs), read=StreamRead())
     kept = partition_blocked(jobs, waiting_keys)
-    intake.aside.waiting += kept.waiting
-    round._send_and_settle(pack(kept.ready), intake, BreakerStates())
+    intake.decided.waiting += kept.waiting
+    cycle._send_and_settle(pack(kept.ready), intake, BreakerStates())
     settled = [
-        *(job.id for job in round.settled.delivered),
-        *(death.job.id for death in round.settled.dead),
-        *(each.job.id for each in round.settled.waiting),
+        *(job.id for job in cycle.settled.delivered),
+        *(death.job.id for death in cycle.settled.dead),
+        *(each.job.id for each in cycle.settled.waiting),
     ]
     assert Counter(settled) == Counter(job.id for job in jobs)
-    waits = {each.job.id for each in round.settled.waiting}
+    waits = {each.job.id for each in cycle.settled.waiting}
     tried = [job.id for job in fates.tried]
     for key in "abe":
         of_key = [job for job in jobs if key in job.keys]
@@ -129,7 +128,7 @@ def test_whatever_each_request_comes_to_no_job_passes_one_of_its_keys_that_waits
         for job in of_key:
             assert not (stopped and job.id not in waits), f"{job.id} passed one of {key} that waits"
             stopped = stopped or job.id in waits
-        waiting = [each.job.id for each in round.settled.waiting if key in each.job.keys]
+        waiting = [each.job.id for each in cycle.settled.waiting if key in each.job.keys]
         assert waiting == sorted(waiting), f"the backlog of {key}"
         assert [id for id in tried if id in {job.id for job in of_key}] == [
             job.id for job in of_key if job.id in tried

@@ -4,14 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackrelay.worker.delivery.backoff import JOB_CAP_S, full_jitter
 from trackrelay.worker.delivery.outcomes import (
+    MAX_BACKOFF_S,
     Deferred,
     Delivered,
     Failed,
     Rejected,
     Result,
     blocked_keys,
+    full_jitter,
     settlement_of,
     shrink_batch,
 )
@@ -55,19 +56,21 @@ def test_delivered_and_rejected_are_final() -> None:
 
 
 def test_a_failed_batch_counts_against_nobody() -> None:
-    (waiting,) = settle(Failed(job(), "503", 503, together=10, last_success=999.0)).waiting
+    (waiting,) = settle(Failed(job(), "503", 503, request_size=10, last_success=999.0)).waiting
     assert (waiting.job.attempts, waiting.job.failed_at, waiting.job.max_batch) == (0, NOW, 10)
     assert waiting.not_before == 0
 
 
 def test_in_an_outage_nothing_in_the_backlog_is_rewritten() -> None:
     failed_before = job(entry=None, failed_at=900.0)
-    assert not settle(Failed(failed_before, "503", 503, together=1, last_success=800.0))
+    assert not settle(Failed(failed_before, "503", 503, request_size=1, last_success=800.0))
 
 
 def test_an_attempt_counts_when_the_job_failed_alone_and_somebody_succeeded_since() -> None:
     failed_before = job(entry=None, failed_at=900.0, attempts=1)
-    (waiting,) = settle(Failed(failed_before, "500", 500, together=1, last_success=950.0)).waiting
+    (waiting,) = settle(
+        Failed(failed_before, "500", 500, request_size=1, last_success=950.0)
+    ).waiting
     assert waiting.job.attempts == 2
     assert waiting.not_before == NOW + 4.0
     assert [event["what"] for event in waiting.history] == ["failed"]
@@ -75,22 +78,24 @@ def test_an_attempt_counts_when_the_job_failed_alone_and_somebody_succeeded_sinc
 
 def test_a_429_counts_against_nobody_and_rewrites_nothing_in_the_backlog() -> None:
     failed_before = job(entry=None, failed_at=900.0, attempts=2)
-    assert not settle(Failed(failed_before, "429", 429, together=1, last_success=950.0))
-    (waiting,) = settle(Failed(job(), "429", 429, together=10, last_success=950.0)).waiting
+    assert not settle(Failed(failed_before, "429", 429, request_size=1, last_success=950.0))
+    (waiting,) = settle(Failed(job(), "429", 429, request_size=10, last_success=950.0)).waiting
     assert (waiting.reason, waiting.job) == ("rate_limited", job())
 
 
 def test_the_last_counted_attempt_ends_as_a_dead_letter() -> None:
     failed_before = job(entry=None, failed_at=900.0, attempts=2)
-    (death,) = settle(Failed(failed_before, "500", 500, together=1, last_success=950.0)).dead
+    (death,) = settle(Failed(failed_before, "500", 500, request_size=1, last_success=950.0)).dead
     assert (death.reason, death.status, death.job.attempts) == ("exhausted", 500, 3)
 
 
 def test_what_the_region_endpoint_calls_the_jobs_own_problem_counts_at_once_when_alone() -> None:
-    (alone,) = settle(Failed(job(), "403", 403, together=1, last_success=0.0, its_own=True)).waiting
+    (alone,) = settle(
+        Failed(job(), "403", 403, request_size=1, last_success=0.0, blames_request=True)
+    ).waiting
     assert alone.job.attempts == 1
     (together,) = settle(
-        Failed(job(), "403", 403, together=8, last_success=0.0, its_own=True)
+        Failed(job(), "403", 403, request_size=8, last_success=0.0, blames_request=True)
     ).waiting
     assert (together.job.attempts, together.job.max_batch) == (0, 4)
 
@@ -125,6 +130,6 @@ def test_failed_and_untried_jobs_block_their_keys() -> None:
 
 @given(st.integers(1, 10_000), st.floats(0, 1))
 def test_backoff_grows_to_a_cap_and_is_fully_jittered(attempt: int, fraction: float) -> None:
-    assert 0 <= full_jitter(attempt, fraction) <= JOB_CAP_S
+    assert 0 <= full_jitter(attempt, fraction) <= MAX_BACKOFF_S
     assert full_jitter(attempt, 0.0) == 0.0
     assert full_jitter(attempt + 1, 1.0) >= full_jitter(attempt, 1.0)

@@ -1,0 +1,62 @@
+"""Why a job waits, why it died and why delivery stopped. Each reason stands here once, with its explanation.
+
+The values stand in the columns ``reason``, in logs and in JSON.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class _Reason(StrEnum):
+    """A reason with an explanation for operators."""
+
+    explanation: str
+
+    def __new__(cls, value: str, explanation: str) -> Self:
+        """Return the member that equals ``value``."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.explanation = explanation
+        return member
+
+
+class DeferReason(_Reason):
+    """Why a job waits in the backlog."""
+
+    KEY_WAITS = "key_waits", "behind an earlier job of the same person or object"
+    TWO_KEYS = "two_keys", "has two keys: waits until it is first for both"
+    BREAKER = "breaker", "delivery had stopped when it came"
+    HALTED = "halted", "delivery was halted when it came"
+    FAILED = "failed", "its request failed; it is tried again"
+    RATE_LIMITED = (
+        "rate_limited",
+        "Customer.io said that requests come too fast; it is tried again",
+    )
+    ISOLATED = "isolated", "was read with others that may have crashed a worker: now by itself"
+    LATE = "late", "the lease would have ended before its request"
+    CYCLE_OVER = "cycle_over", "the cycle ended before it could be sent"
+    REPLAYED = "replayed", "was a dead letter"
+
+
+class DeathReason(_Reason):
+    """Why a job is a dead letter."""
+
+    REJECTED = "rejected", "Customer.io refused it"
+    EXHAUSTED = "exhausted", "it failed alone too often while other jobs were delivered"
+    EXPIRED = "expired", "it was too old before it could be delivered"
+    UNDECODABLE = "undecodable", "no worker can read it, or no store can hold it"
+    CRASHED = "crashed", "workers crashed each time they processed it"
+    INVALID = "invalid", "it was refused at the call"
+
+
+class StopReason(_Reason):
+    """Why a breaker is open or halted."""
+
+    OUTAGE = "outage", "requests fail"
+    RATE_LIMITED = "rate_limited", "Customer.io said that requests come too fast"
+    CREDENTIALS = "credentials", "Customer.io refuses the credentials"
+    REGION = "region", "the credentials belong to another region"
+    WORKSPACE = "workspace", "the credentials belong to another workspace"
+    REFUSED = "refused", "the endpoint refuses everything in the same words"
