@@ -31,7 +31,10 @@ SINGLE_FAMILIES = (Family.V1_EVENTS, Family.FORMS, Family.METRICS)
 
 
 def _beginnings(family: Family) -> tuple[str, ...]:
-    """Return the beginnings of the names of the operations in ``family``: a whole type where all its actions are in it."""
+    """Return the beginnings of the names of the operations in ``family``.
+
+    A whole type stands for its actions if all of them are in the family.
+    """
     names = [action.name for action in ACTIONS if action.family is family]
     types = {f"{name.partition('.')[0]}." for name in names}
     others = [action.name for action in ACTIONS if action.family is not family]

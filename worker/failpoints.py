@@ -7,8 +7,9 @@ import signal
 import time
 from collections.abc import Callable
 
-#: ``point=action`` pairs separated by commas: ``after_read=kill``, ``before_send=stop``, ``after_settle=raise``,
-#: ``before_settle=sleep:2``; ``@n`` after the action: only the n-th time, as in ``after_read=kill@3``.
+#: ``point=action`` pairs separated by commas: ``after_read=kill``, ``before_send=stop``,
+#: ``after_settle=raise``, ``before_settle=sleep:2``; ``@n`` after the action: only the n-th time,
+#: as in ``after_read=kill@3``.
 _PLAN = os.environ.get("TRACKRELAY_FAILPOINT", "")
 
 

@@ -1,5 +1,6 @@
-"""Why a job waits, why it died and why delivery stopped. Each reason stands here once, with its explanation.
+"""Why a job waits, why it died and why delivery stopped.
 
+Each reason is declared here once, with its explanation.
 The values stand in the columns ``reason``, in logs and in JSON.
 """
 

@@ -91,6 +91,5 @@ def prune() -> None:
 def describe(error: Exception) -> str:
     """Return one line about a failure of Redis or Postgres, without statement or parameters."""
     cause = getattr(error, "orig", None) or error
-    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0] if str(cause).strip() else ''}"[
-        :300
-    ]
+    first_line = next(iter(str(cause).strip().splitlines()), "")
+    return f"{type(cause).__name__}: {first_line}"[:300]

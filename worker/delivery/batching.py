@@ -1,8 +1,8 @@
 """Which jobs share a request, and which requests may be sent in parallel. Pure.
 
 Jobs are packed into waves. The requests of one wave share no key, so they may be sent in parallel.
-A wave is sent when the one before it is settled. Two jobs with a common key are in the same request,
-in order, or in different waves, in order.
+A wave is sent when the one before it is settled. Two jobs with a common key stand in order: in the
+same request, or in different waves.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ Wave = list[PackedRequest]
 
 
 def route_of(job: Job) -> Route:
-    """Return the kind of request that ``job`` needs: a batch, a segment request, or one of its own."""
+    """Return the kind of request that ``job`` needs: batch, segment request, or one of its own."""
     return _ROUTES.get(job.family, "single")
 
 

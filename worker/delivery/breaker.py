@@ -90,14 +90,14 @@ class BreakerStates:
     now: float = 0.0
 
     def of(self, family: Family) -> BreakerState:
-        """Return what holds for ``family``: the shared breaker unless it is closed, else its own."""
+        """Return the breaker of ``family``, or the shared one while that is not closed."""
         if self.shared.phase != Phase.CLOSED:
             return self.shared
         return self.families.get(family, _CLOSED)
 
     @property
     def worst(self) -> BreakerState:
-        """The breaker that stops the most: the shared one, else one that is halted, else an open one."""
+        """The breaker that stops the most: the shared one, then a halted one, then an open one."""
         stopped = [
             each for each in (self.shared, *self.families.values()) if each.phase != Phase.CLOSED
         ]
@@ -194,7 +194,7 @@ class Breaker:
         return bool(self._record_success(args=arguments))
 
     def answered(self, family: Family) -> bool:
-        """Record a documented answer that delivered nothing. Return whether that closed a breaker."""
+        """Record an answer that delivered nothing. Return whether that closed a breaker."""
         return bool(self._record_success(args=[PREFIX, family, "answered", 0, 0]))
 
     def resumed(self) -> bool:
@@ -255,10 +255,10 @@ class Breaker:
 
 
 def probe_now(client: redis.Redis) -> list[Family | None]:
-    """Make the next probe of every breaker that is not closed due now, whatever the endpoint asked for.
+    """Make the next probe of every breaker due now, whatever the endpoint asked for.
 
     Returns:
-        The families of those breakers; None stands for the shared one.
+        The families whose breaker was not closed; None stands for the shared one.
     """
     names = ["", *(f":{family}" for family in Family)]
     found: Any = client.register_script(lua_scripts.PROBE_NOW)(args=[PREFIX, *names])

@@ -164,8 +164,8 @@ class DeliveryCycle:
             reader.release_uncounted()
 
     def _prove_writable(self) -> None:
-        # An operation without an id at Customer.io that may have been sent before is sent again only
-        # if this attempt can be settled. Without this check it could repeat without end.
+        # An operation without an id at Customer.io that may have been sent before is sent again
+        # only if this attempt can be settled. Without this check it could repeat without end.
         with self._parts.engine.begin() as connection:
             settlement.prove_writable(connection, self._holder)
 
@@ -244,8 +244,8 @@ class DeliveryCycle:
             if not all(isinstance(each, Deferred) for each in sent):
                 self._settle(self._settlement(results), order)
                 results = []
-        # Jobs that were held back may stand behind one that fails in the last wave. Settle them with
-        # that wave, so that they get later positions in the backlog.
+        # Jobs that were held back may stand behind one that fails in the last wave. Settle them
+        # with that wave, so that they get later positions in the backlog.
         results += self._send(waves[-1], blocked, breakers, began) if waves else []
         self._settle_last(results, [], intake, order)
 
@@ -298,8 +298,8 @@ class DeliveryCycle:
         done = [each for future in futures if not future.exception() for each in future.result()]
         if not errors:
             return done
-        # This holder gives up. But what Customer.io took must be settled, because not every operation
-        # has an id by which Customer.io would recognize it.
+        # This holder gives up. But what Customer.io took must be settled, because not every
+        # operation has an id by which Customer.io would recognize it.
         final = [each for each in done if isinstance(each, Delivered | Rejected)]
         self._settle(self._settlement(final), {})
         raise errors[0]

@@ -1,4 +1,4 @@
-"""Move a shard's streams to its backlog without sending anything, to change the number of shards."""
+"""Move a shard's streams to its backlog without sending, to change the number of shards."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def drain_to_backlog(
 def _take_over(queue: _DrainedShard, parts: Parts) -> DeliveryCycle:
     with parts.engine.begin() as connection:
         shards.lock(connection, [queue.shard])
-        # With the row locked, later claimants get a higher fence. An expired claim must not take the
-        # shard from its holder.
+        # With the row locked, later claimants get a higher fence. An expired claim must not take
+        # the shard from its holder.
         if not queue.is_claimed():
             raise LeaseLostError(f"shard {queue.shard}")
         takeover = shards.take_over(connection, queue.shard, queue.claim_id)

@@ -130,8 +130,8 @@ class Decoder:
             )
         if int(version) > FORMAT_VERSION:
             raise NewerFormatError(
-                f"shard {shard}, {lane}: entry {entry.id} has format {int(version)}, this worker knows "
-                f"up to {FORMAT_VERSION}: upgrade the workers; the shard waits"
+                f"shard {shard}, {lane}: entry {entry.id} has format {int(version)}, "
+                f"this worker knows up to {FORMAT_VERSION}: upgrade the workers; the shard waits"
             )
 
     def _job(self, wire: WireJob, place: _Place) -> Job:

@@ -24,7 +24,8 @@ from .workspace_guard import note_refusal
 
 log = structlog.get_logger("trackrelay.delivery")
 
-#: A holder wakes a successor and leaves after this time, so that shards without a holder come first.
+#: A holder wakes a successor and leaves after this time, so that shards without a holder come
+#: first.
 SLICE_S = 5.0
 
 #: Errors of Redis and Postgres. What was read is not the cause, unless Postgres refuses its values.
@@ -69,8 +70,8 @@ def _take_over(queue: ShardQueue, resources: Resources) -> DeliveryCycle | None:
     try:
         with resources.engine.begin() as connection:
             shards.lock(connection, [queue.shard])
-            # With the row locked, later claimants get a higher fence. But if our claim expired while
-            # this process slept, a fence for us would take the shard from its holder.
+            # With the row locked, later claimants get a higher fence. But if our claim expired
+            # while this process slept, a fence for us would take the shard from its holder.
             if not queue.is_claimed():
                 return None
             takeover = shards.take_over(connection, queue.shard, queue.claim_id)
@@ -85,7 +86,8 @@ def _take_over(queue: ShardQueue, resources: Resources) -> DeliveryCycle | None:
     except LeaseLostError:
         return None
     if count != takeover.shards:
-        # Under another number of shards, jobs would lose their order. The tick reports the difference.
+        # Under another number of shards, jobs would lose their order. The tick reports the
+        # difference.
         queue.leave("quiet")
         return None
     parts = Parts(

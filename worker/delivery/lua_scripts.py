@@ -10,7 +10,8 @@ from importlib.resources import files
 
 from trackrelay.queue.append import WAKE_LUA
 
-#: The consumer group, and its one consumer: a new holder first processes what an earlier one left pending.
+#: The consumer group, and its one consumer: a new holder first processes what an earlier one left
+#: pending.
 GROUP = "trackrelay"
 CONSUMER = "holder"
 

@@ -1,7 +1,7 @@
 """Send a packed request, and find out what became of each of its jobs.
 
-A refused batch is halved until the refused jobs are found. An endpoint that refuses everything halts
-delivery instead of rejecting jobs.
+A refused batch is halved until the refused jobs are found. An endpoint that refuses everything
+halts delivery instead of rejecting jobs.
 """
 
 from __future__ import annotations
@@ -222,8 +222,8 @@ class _Sending:
 
     def _refused_segment(self, jobs: Sequence[Job], refusal: Refusal) -> list[Result]:
         # The jobs have the segment in common. If a few of them are refused alone in the same words,
-        # Customer.io refuses the segment. That is no reason to stop delivery, and not worth a request
-        # for each of a thousand jobs.
+        # Customer.io refuses the segment. That is no reason to stop delivery, and not worth a
+        # request for each of a thousand jobs.
         self._sampled = True
         sample = {job.id: job for job in (jobs[0], jobs[len(jobs) // 2], jobs[-1])}
         others = [job for job in jobs if job.id not in sample]
@@ -313,7 +313,8 @@ class _Sending:
                 next_probe_s=round(recorded.wait_s, 1),
             )
         if self._probing:
-            # A failed probe says nothing against its job, even if others succeeded before the outage.
+            # A failed probe says nothing against its job, even if others succeeded before the
+            # outage.
             return [Deferred(job, DeferReason.BREAKER, failure.error) for job in jobs]
         return [
             Failed(

@@ -198,7 +198,7 @@ class ShardQueue:
     def acknowledge(
         self, lane: Lane, entries: Sequence[RawEntry], claimed: Sequence[str] = ()
     ) -> None:
-        """Acknowledge and delete settled entries, and forget the deliveries of settled backlog jobs.
+        """Acknowledge settled entries, and forget the deliveries of settled backlog jobs.
 
         Args:
             lane: of both.
@@ -269,7 +269,7 @@ def last_entries(client: redis.Redis, shards: Sequence[int], lane: Lane) -> dict
 
 
 def choose_shard(client: redis.Redis, shard: int) -> int:
-    """Return the shard to process for a message that names ``shard``: the one that waits longest."""
+    """Return the shard that waits longest for a holder, for a message that names ``shard``."""
     return int(client.register_script(lua_scripts.CHOOSE_SHARD)(args=[PREFIX, shard]))
 
 

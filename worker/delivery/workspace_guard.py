@@ -1,6 +1,7 @@
-"""TRACKRELAY_ENVIRONMENT_ID guards each pair of credentials that a process reads, before its first request is sent.
+"""Checks that credentials belong to the workspace of TRACKRELAY_ENVIRONMENT_ID before their use.
 
-The guard is the process's own: a worker with another workspace's key sends nothing and takes no shard, and the others go on.
+Each process has its own guard. A worker with the key of another workspace sends nothing and takes
+no shard; other workers continue.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from trackrelay.worker.track_api.region import Verdict
 
 from .rate_limiter import SendingBlockedError
 
-#: How often credentials that are not known to be good are asked about again, seconds.
+#: Credentials that are not known to be good are checked again after this many seconds.
 AGAIN_S = 5.0
-#: A refusal older than this is not shown any more, seconds.
+#: A refusal is shown for this many seconds.
 SHOWN_S = 60.0
 
-#: A delivery so long ago says that other processes deliver, seconds.
+#: A delivery within this many seconds says that other processes deliver.
 OTHERS_S = 60.0
 
 _GOOD = Verdict()
@@ -35,21 +36,21 @@ Pair = tuple[str, str]
 
 
 class WrongWorkspaceError(SendingBlockedError):
-    """The credentials do not belong to the workspace that the setting names; nothing was sent."""
+    """The credentials belong to another workspace than the setting names; nothing was sent."""
 
 
 class UnverifiedError(OSError):
-    """Nobody could say which workspace the credentials belong to; nothing was sent. An outage like any other."""
+    """The workspace of the credentials is unknown; nothing was sent. Treated as an outage."""
 
 
 class WorkspaceGuard:
-    """Lets only credentials pass that are known to belong to the right workspace. Threads may share it.
+    """Returns credentials only if they belong to the right workspace. Threads may share it.
 
     Args:
-        credentials: gives the pair in force.
-        environment_id: the workspace it must belong to; empty: any.
+        credentials: returns the current pair.
+        environment_id: the workspace that the pair must belong to; empty for any.
         ask: asks the region endpoint about a pair.
-        clock: seconds.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -70,10 +71,10 @@ class WorkspaceGuard:
         self._ask_again_at = 0.0
 
     def __call__(self) -> Pair:
-        """Return the pair in force, for the next request.
+        """Return the current pair, for the next request.
 
         Raises:
-            WrongWorkspaceError: it belongs elsewhere.
+            WrongWorkspaceError: it belongs to another workspace.
             UnverifiedError: the region endpoint did not answer.
         """
         pair = self._credentials()
@@ -87,7 +88,7 @@ class WorkspaceGuard:
         return pair
 
     def refusal(self) -> Verdict | None:
-        """Return why nothing may be sent with the pair in force; None: it may."""
+        """Return why nothing may be sent with the current pair; None if something may."""
         verdict = self._examine(self._credentials())
         return verdict if verdict.problem else None
 
@@ -106,21 +107,21 @@ class WorkspaceGuard:
 
 
 def others_deliver(client: redis.Redis) -> bool:
-    """Whether anybody delivered something within the last minute."""
+    """Whether any process delivered something within the last minute."""
     last_ms: Any = client.hget(PREFIX + "breaker", "last_success_ms")
     seconds, _ = client.time()
     return seconds - int(last_ms or 0) / 1000 < OTHERS_S
 
 
 def note_refusal(client: redis.Redis, message: str) -> None:
-    """Let ``status`` know that this process delivers nothing, and why."""
+    """Record for ``status`` that this process delivers nothing, and why."""
     about = json.dumps({"message": message[:500], "at": time.time()})
     client.hset(REFUSING_KEY, f"{socket.gethostname()}:{os.getpid()}", about)
     client.expire(REFUSING_KEY, int(SHOWN_S))
 
 
 def refusals(values: dict[bytes, bytes], now: float) -> dict[str, list[str]]:
-    """The processes that refused lately, by what they say."""
+    """Return the processes that refused lately, by their message."""
     found: dict[str, list[str]] = {}
     for process, about in sorted(values.items()):
         told: dict[str, Any] = json.loads(about)

@@ -1,1 +1,1 @@
-"""Customer.io's APIs as the worker speaks them: requests, answers, and what an answer means."""
+"""The Track API: requests, responses, and what a response means."""

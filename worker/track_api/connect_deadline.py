@@ -1,4 +1,4 @@
-"""Connecting within a deadline: finding a name's addresses and trying one after the other take no longer together."""
+"""Connect within a deadline that includes resolving the name and trying every address."""
 
 from __future__ import annotations
 
@@ -22,17 +22,22 @@ def connect(
     options: Iterable[tuple[int, int, int | bytes]] | None = None,
     source_address: tuple[str, int] | None = None,
 ) -> socket.socket:
-    """A connection to the first of the host's addresses that accepts one.
+    """Connect to the first of the host's addresses that accepts.
 
     Args:
-        until: ``time.monotonic()`` at which it gives up. An address that does not answer leaves the others their share of the time.
-        timeout_s: what each wait on the socket may take afterwards.
+        host: a name or an address.
+        port: a number.
+        until: when to give up, by ``time.monotonic()``. An address that does not answer uses only
+            its share of the time.
+        timeout_s: how long each wait on the socket may take afterwards.
+        options: as for ``socket.setsockopt``.
+        source_address: where to connect from.
 
     Raises:
-        OSError: there is none (``TimeoutError``: none in time).
+        OSError: no address accepts. A ``TimeoutError`` if none does in time.
     """
     addresses = _resolve(host.strip("[]"), port, until)
-    trouble: OSError = TimeoutError(f"no address of {host} within the time")
+    last_error: OSError = TimeoutError(f"no address of {host} accepts in time")
     for number, address in enumerate(addresses):
         left_s = until - time.monotonic()
         if left_s <= 0:
@@ -42,11 +47,11 @@ def connect(
                 address, left_s / (len(addresses) - number), options or (), source_address
             )
         except OSError as error:
-            trouble = error
+            last_error = error
         else:
             sock.settimeout(timeout_s)
             return sock
-    raise trouble
+    raise last_error
 
 
 def _connect_to(
@@ -71,7 +76,7 @@ def _connect_to(
 
 
 def _resolve(host: str, port: int, until: float) -> list[_Address]:
-    # The system's resolver takes the time it takes: it is left behind in its thread when that is too long.
+    # The system's resolver has no deadline. It stays behind in its thread if it takes too long.
     answer: queue.SimpleQueue[list[_Address] | Exception] = queue.SimpleQueue()
 
     def ask() -> None:

@@ -1,4 +1,4 @@
-"""The Track API credentials, read again whenever they may have changed."""
+"""The Track API credentials. They are read again, because they may be rotated."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from threading import Lock
 from trackrelay.errors import ConfigurationError
 from trackrelay.worker.settings import Settings, load, settings
 
-#: A file with a rotated key is noticed within this many seconds, without reading it for every request.
+#: Credentials are read again after this time. A rotated key is used soon, and files are not read
+#: for every request.
 FRESH_S = 5.0
 
 
 class Credentials:
-    """Site id and Track API key; re-read from ``…_FILE`` (or the environment) every few seconds."""
+    """Site id and Track API key, from ``…_FILE`` settings or the environment."""
 
     def __init__(self, configured: Settings) -> None:
         self._current = _pair(configured)
@@ -27,7 +28,7 @@ class Credentials:
             return self._current
 
     def refresh(self) -> None:
-        """Read them again now."""
+        """Read the credentials again now."""
         with self._lock:
             self._reread()
 
@@ -36,12 +37,12 @@ class Credentials:
         try:
             self._current = _pair(load())
         except ConfigurationError:
-            # A file that is just being replaced: go on with what there was.
+            # The file may be in the middle of a replacement: keep the old credentials.
             return
 
 
 def unset(pair: tuple[str, str]) -> list[str]:
-    """The settings that are empty in a pair of credentials."""
+    """Return the names of the settings that are empty in ``pair``."""
     names = ("CUSTOMERIO_SITE_ID", "CUSTOMERIO_TRACK_API_KEY")
     return [name for name, value in zip(names, pair, strict=True) if not value]
 
@@ -51,5 +52,5 @@ def _pair(configured: Settings) -> tuple[str, str]:
 
 
 def default() -> Credentials:
-    """The process's credentials."""
+    """Return the credentials of this process."""
     return Credentials(settings())

@@ -1,4 +1,4 @@
-"""Where this process's worker delivers, as its heartbeat tells and ``status`` shows. No secrets."""
+"""Where this process delivers, for its heartbeat and for ``status``. No secrets."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _account: Account | None = None
 
 
 def note_account(account: Account) -> None:
-    """Remember whose the credentials are, as the region endpoint says."""
+    """Remember which account the credentials belong to, as the region endpoint says."""
     global _account
     _account = account
 
 
 def destination(configured: Settings) -> dict[str, str]:
-    """Return the Track API's address, its region and the workspace; what is not known is empty.
+    """Return the Track API's address, its region and the workspace; empty where unknown.
 
-    An address cannot hold credentials: such a setting is refused.
+    The address holds no credentials: settings refuse such an address.
     """
     region = "" if configured.track_url else configured.region
     return {

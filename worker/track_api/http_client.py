@@ -1,4 +1,4 @@
-"""The Track API over HTTP: one deadline for all of a request, no redirect ever followed, nothing repeated by itself."""
+"""The Track API over HTTP: one deadline for a whole request, no redirects, no automatic retries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .request_builder import REGION_PATH, Request
 from .response_body import BoundedResponse, decoded
 from .responses import Answer, NoAnswer
 
-#: A longer body is no answer: the documented ones are small.
+#: A longer body is not an answer: documented ones are small.
 MAX_ANSWER_BYTES = 4_000_000
 POOL_SIZE = 32
 
@@ -32,11 +32,14 @@ _now = threading.local()
 
 
 class TooLateError(Exception):
-    """The moment until which the request might have been sent has passed; it was not sent."""
+    """The request may not be sent any more, and was not sent."""
 
 
 class Watchdog:
-    """Cuts sockets at their deadlines: requests bounds each wait of a request, but not all of them together."""
+    """Cuts sockets at their deadlines.
+
+    ``requests`` limits each wait of a request, but not all waits together.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -45,7 +48,7 @@ class Watchdog:
         self._started = False
 
     def watch(self, call: Call) -> None:
-        """Cut ``call`` when its deadline comes."""
+        """Cut ``call`` at its deadline."""
         with self._changed:
             if not self._started:
                 self._started = True
@@ -67,7 +70,7 @@ class Watchdog:
 
 
 class Call:
-    """One request on its way."""
+    """One request under way."""
 
     def __init__(self, deadline: float, send_until: float) -> None:
         self.deadline = deadline
@@ -79,19 +82,19 @@ class Call:
         self._done = False
 
     def connects(self, sock: socket.socket) -> None:
-        """Note a connection that is not ready to be spoken on: a proxy or the TLS handshake come first."""
+        """Record a connection on which a proxy or the TLS handshake comes first."""
         with self._lock:
-            # A handle of our own: TLS takes the descriptor away from this one.
+            # Keep a handle of our own: TLS detaches the descriptor of this one.
             self._socket = self._lent = sock.dup()
 
     def uses(self, sock: socket.socket) -> None:
-        """Note the socket this call speaks on."""
+        """Record the socket that carries the request."""
         with self._lock:
             self._socket = sock
             self._return()
 
     def done(self) -> None:
-        """The answer is here; the connection may go back to the pool untouched."""
+        """Record the end: the connection may go back to the pool uncut."""
         with self._lock:
             self._done, self._socket = True, None
             self._return()
@@ -102,21 +105,22 @@ class Call:
             self._lent = None
 
     def cut(self) -> None:
-        """End the call if it is still going on."""
+        """Cut the connection if the call has not ended."""
         with self._lock:
             if self._done:
                 return
             self.was_cut = True
             if self._socket is not None:
                 try:
-                    # Not SSLSocket's own shutdown(), which first tears down the TLS layer under the thread that reads from it.
+                    # Not SSLSocket.shutdown(): it first removes the TLS layer under the thread that
+                    # reads from it.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
                 except OSError:
                     return
 
 
 class _Watched:
-    """Tells the call which socket it is on, and looks at the clock a last time before the first byte leaves."""
+    """Tells the call its socket, and checks the time once more before the first byte leaves."""
 
     sock: Any
 
@@ -127,7 +131,7 @@ class _Watched:
         sock = connect(
             self._dns_host,  # type: ignore[attr-defined]
             self.port,  # type: ignore[attr-defined]
-            # A connection that stands only later is of no use to this request.
+            # A later connection is of no use to this request.
             until=min(call.deadline, call.send_until),
             timeout_s=self.timeout,  # type: ignore[attr-defined]
             options=self.socket_options,  # type: ignore[attr-defined]
@@ -182,8 +186,9 @@ class TrackApi:
 
     Args:
         base_url: e.g. ``https://track.customer.io``.
-        timeout_s: seconds a request may take in all, connecting and reading the last byte included.
-        credentials: gives site id and Track API key; asked before each request, so that rotated ones are used at once.
+        timeout_s: how long a request may take, from connecting to reading the last byte.
+        credentials: returns site id and Track API key. It is called before each request, so that
+            rotated ones are used at once.
     """
 
     def __init__(
@@ -202,15 +207,19 @@ class TrackApi:
         self._session.mount("http://", adapter)
 
     def send(self, request: Request, send_until: float = float("inf")) -> Answer | NoAnswer:
-        """Send ``request`` unless ``send_until`` (``time.monotonic()``) has passed when the connection stands.
+        """Send ``request``.
+
+        Args:
+            request: what to send.
+            send_until: no byte of it may leave later, by ``time.monotonic()``.
 
         Raises:
-            TooLateError: it has; nothing was sent.
+            TooLateError: the connection was ready only later; nothing was sent.
         """
         return self._call("POST", request.path, request.body, send_until)
 
     def region(self) -> Answer | NoAnswer:
-        """Ask which region and workspace the credentials belong to."""
+        """Ask the region endpoint which region and workspace the credentials belong to."""
         return self._call("GET", REGION_PATH, None, float("inf"))
 
     def close(self) -> None:
@@ -228,7 +237,7 @@ class TrackApi:
         except TooLateError:
             raise
         except Exception as error:
-            # Of whatever type: a server can make the libraries raise more than they document, and nothing usable came back.
+            # Catch every type: a server can make the libraries raise more than they document.
             if call.was_cut:
                 return NoAnswer(f"no answer within {self.timeout_s:g} s")
             return NoAnswer(proxy_problem(self.base_url) or _describe(error))
@@ -247,7 +256,7 @@ class TrackApi:
         environment: dict[str, Any] = {
             **self._session.merge_environment_settings(url, {}, True, None, None)
         }
-        # Not by the session's own `send`: it keeps cookies, and follows a redirect far enough to read its body whole.
+        # Not Session.send(): it keeps cookies, and reads the whole body of a redirect.
         with self._session.get_adapter(url).send(
             prepared, timeout=self.timeout_s, **environment
         ) as response:
@@ -256,7 +265,7 @@ class TrackApi:
                 answer += chunk
                 if len(answer) > MAX_ANSWER_BYTES:
                     return _too_long()
-            # The end of a body without a length looks the same as a socket that was cut.
+            # A cut socket looks like the end of a body without a length.
             if call.was_cut:
                 return NoAnswer(f"no whole answer within {self.timeout_s:g} s")
             headers = response.headers
@@ -273,7 +282,7 @@ def _too_long() -> NoAnswer:
 
 
 def _describe(error: Exception) -> str:
-    # The innermost cause says what happened; the outer ones repeat the URL and the pool.
+    # The innermost cause says what happened. The outer ones repeat the URL and the pool.
     while (cause := error.__cause__ or error.__context__) is not None and isinstance(
         cause, Exception
     ):
@@ -281,7 +290,7 @@ def _describe(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "the connection timed out"
     if type(error) is http.client.BadStatusLine:
-        # Its message is what the endpoint sent: it may echo what it was sent, and terminals obey some of it.
+        # Its message quotes the endpoint, which may echo our request or send control characters.
         return "the answer does not begin like HTTP"
     said = f"{type(error).__name__}: {error}"[:300]
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in said)

@@ -1,4 +1,7 @@
-"""The proxy that the environment names: its URL may hold a password, which libraries quote when they cannot read it."""
+"""The proxy that the environment names.
+
+Its URL may hold a password, and libraries quote a URL that they cannot parse.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ _VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 def proxy_problem(base_url: str) -> str | None:
-    """Return what is wrong with the proxy on the way to ``base_url``, without quoting it; None if there is none."""
+    """Return what is wrong with the proxy for ``base_url``, without quoting it; None if nothing."""
     proxy = select_proxy(base_url, get_environ_proxies(base_url))
     if not proxy:
         return None

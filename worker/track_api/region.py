@@ -1,4 +1,4 @@
-"""Whose credentials are these? The region endpoint knows, and so decides whether delivery must stop."""
+"""Which account the credentials belong to, and whether delivery must stop for that."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from trackrelay.operations.json_values import NotJsonError, decode_json
 
 from .responses import Answer, NoAnswer
 
-#: Where the credentials are found.
+#: Where to find the credentials.
 WHERE = "in Customer.io, Settings → Workspace Settings → API Credentials → Track API"
 
-#: What names a workspace. It is shown and logged, so nothing else is taken for a name.
+#: A workspace's id. It is shown and logged, so nothing else is accepted.
 _ENVIRONMENT_ID = re.compile(r"[A-Za-z0-9_-]{0,100}")
 
 Problem = Literal["unreachable", "denied", "region", "workspace"]
@@ -22,7 +22,7 @@ Problem = Literal["unreachable", "denied", "region", "workspace"]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the region endpoint says of the credentials."""
+    """What the region endpoint says about the credentials."""
 
     region: str
     environment_id: str
@@ -30,11 +30,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether delivery may go on with these credentials at this address."""
+    """Whether delivery may continue with these credentials at this address."""
 
     account: Account | None = None
     problem: Problem | None = None
-    #: One sentence: what is wrong and what to do.
+    #: What is wrong, and what to do.
     message: str = ""
 
 
@@ -47,15 +47,15 @@ def judge(
     environment_id: str,
     unset: Sequence[str] = (),
 ) -> Verdict:
-    """What the region endpoint's answer means for delivery.
+    """Return what the region endpoint's answer means for delivery.
 
     Args:
         answer: to ``GET /api/v1/accounts/region``.
-        base_url: where it was asked.
+        base_url: the address that answered.
         region: the configured one, ``us`` or ``eu``.
-        own_url: whether CUSTOMERIO_TRACK_URL is set, so that the region's own host does not matter.
-        environment_id: the workspace it must be, or empty.
-        unset: the credentials' settings that are empty.
+        own_url: whether CUSTOMERIO_TRACK_URL is set: then the region does not decide the address.
+        environment_id: the workspace that it must be; empty for any.
+        unset: the names of credentials' settings that are empty.
     """
     if isinstance(answer, NoAnswer):
         return Verdict(
@@ -67,27 +67,28 @@ def judge(
     if answer.status in (401, 403):
         return Verdict(
             problem="denied",
-            message=f"{base_url} refuses the credentials ({answer.status}): check CUSTOMERIO_SITE_ID and "
-            "CUSTOMERIO_TRACK_API_KEY. This may be an App API key, or a key of another workspace or region "
-            f"(CUSTOMERIO_REGION is {region})",
+            message=f"{base_url} refuses the credentials ({answer.status}): "
+            "check CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY. This may be an App API key, "
+            f"or a key of another workspace or region (CUSTOMERIO_REGION is {region})",
         )
     if 300 <= answer.status < 400:
         return Verdict(
             problem="denied",
-            message=f"{base_url} redirects ({answer.status}) instead of answering: check CUSTOMERIO_REGION "
-            f"({region}) and CUSTOMERIO_TRACK_URL",
+            message=f"{base_url} redirects ({answer.status}) instead of answering: "
+            f"check CUSTOMERIO_REGION ({region}) and CUSTOMERIO_TRACK_URL",
         )
     if answer.status == 429 or answer.status >= 500:
         return Verdict(
             problem="unreachable",
-            message=f"{base_url} is in trouble (status {answer.status}): an outage, or a limit; delivery goes on by itself once it is over",
+            message=f"{base_url} fails (status {answer.status}): an outage, or a limit; "
+            "delivery resumes when it is over",
         )
     account = _account(answer)
     if account is None:
         return Verdict(
             problem="unreachable",
-            message=f"{base_url} does not answer like Customer.io's Track API (status {answer.status}): "
-            "check CUSTOMERIO_TRACK_URL, and what stands between",
+            message=f"{base_url} does not answer like Customer.io's Track API "
+            f"(status {answer.status}): check CUSTOMERIO_TRACK_URL, and proxies on the way",
         )
     if account.region != region and not own_url:
         return Verdict(
@@ -100,8 +101,9 @@ def judge(
         return Verdict(
             account,
             "workspace",
-            f"the credentials belong to workspace {account.environment_id}, TRACKRELAY_ENVIRONMENT_ID is "
-            f"{environment_id}: nothing is delivered to the wrong workspace",
+            f"the credentials belong to workspace {account.environment_id}, "
+            f"TRACKRELAY_ENVIRONMENT_ID is {environment_id}: "
+            "nothing is delivered to the wrong workspace",
         )
     return Verdict(account)
 

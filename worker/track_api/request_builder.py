@@ -1,4 +1,4 @@
-"""Requests to the Track API, built from documents that are already encoded."""
+"""Requests to the Track API, built from encoded documents."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ Kind = Literal["batch", "entity", "v1"]
 BATCH_PATH = "/api/v2/batch"
 ENTITY_PATH = "/api/v2/entity"
 REGION_PATH = "/api/v1/accounts/region"
-#: Every name we accept is at most 1,000 bytes, three characters each when percent-encoded. Servers refuse longer paths with pages of their
-#: own, which would look like the endpoint's trouble.
+#: Producers accept names of up to 1,000 bytes, which are three characters each when
+#: percent-encoded. Servers refuse longer paths with pages of their own, which would look like an
+#: outage.
 MAX_PATH_SEGMENT = 3_000
 
 
@@ -35,21 +36,21 @@ class Request:
 
 
 class UnsendableDocumentError(Exception):
-    """A document that fits no request: it was changed behind the checks, or written by another version."""
+    """A document that fits no request: it bypassed the checks, or another version wrote it."""
 
 
 def batch(bodies: Sequence[bytes]) -> Request:
-    """Some v2 operations in one request; a single one goes by itself, so that its answer is its own."""
+    """Return v2 operations in one request. One operation alone is no batch."""
     if len(bodies) == 1:
         return Request("entity", ENTITY_PATH, bodies[0], 1)
     return Request("batch", BATCH_PATH, b'{"batch":[' + b",".join(bodies) + b"]}", len(bodies))
 
 
 def segment_endpoint(body: bytes) -> str:
-    """Return the path and query of a segment operation: those with the same one can be gathered in one request.
+    """Return the path and query of a segment operation. Those with the same share a request.
 
     Raises:
-        UnsendableDocumentError: it names no segment, no person or nothing to do.
+        UnsendableDocumentError: it names no segment, person or action.
     """
     return _segment_member(body)[0]
 
@@ -58,7 +59,7 @@ def segment(bodies: Sequence[bytes]) -> Request:
     """Return segment operations with the same endpoint in one request of up to 1,000 ids.
 
     Raises:
-        UnsendableDocumentError: one of them names no segment, no person or nothing to do.
+        UnsendableDocumentError: one of them names no segment, person or action.
     """
     members = [_segment_member(body) for body in bodies]
     return Request(
@@ -81,7 +82,7 @@ def single(operation: str, body: bytes) -> Request:
     """Return the v1 request for one operation that v2 cannot carry.
 
     Raises:
-        UnsendableDocumentError: no v1 endpoint takes it.
+        UnsendableDocumentError: no v1 endpoint takes the operation.
     """
     try:
         path, payload = _SINGLES[BY_NAME[operation].v1_request](decode_json(body))
@@ -122,7 +123,9 @@ def _segment(document: dict[str, Any]) -> int:
 
 
 def path_segment(value: str) -> str:
-    """``value`` as one segment of a path. ``.`` and ``..`` would name another endpoint even when encoded.
+    """Return ``value`` as one segment of a path.
+
+    ``.`` and ``..`` would name another endpoint even when encoded.
 
     Raises:
         ValueError: it cannot stand in a path.

@@ -1,4 +1,4 @@
-"""The bytes of an answer: how many are read off the connection, and what compressed ones become."""
+"""The bytes of a response: how many are read, and how they are decompressed."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import socket
 import zlib
 from typing import Any
 
-#: Bytes read for one answer, with status line, headers, interim answers, sizes of chunks and trailers. The libraries bound
-#: some of these, and each by itself.
+#: Bytes read for one response: status line, headers, interim responses, chunk sizes and trailers
+#: included. The libraries limit only some of these, and each alone.
 MAX_WIRE_BYTES = 5_000_000
 
-#: Interim answers (100 to 199) that may come before the answer.
+#: Interim responses (100 to 199) that may come first.
 MAX_INTERIM = 100
 
-#: zlib's `wbits` for each encoding.
+#: zlib's ``wbits`` for each encoding.
 _ENCODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 47}
 
 
 class BoundedResponse(http.client.HTTPResponse):
-    """A response that ends with an error once it is longer than ``MAX_WIRE_BYTES``.
+    """A response that fails once it is longer than ``MAX_WIRE_BYTES``.
 
-    It passes over every interim answer; Python's own does so for 100 only, and takes a 103 for the answer.
+    It skips every interim response. Python's own skips only a 100, and takes a 103 as final.
     """
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
@@ -63,12 +63,13 @@ class _Counted(io.RawIOBase):
 
 
 def decoded(body: bytes, encoding: str | None, max_bytes: int) -> bytes | None:
-    """Return the body behind its Content-Encoding; None if it is longer than ``max_bytes``.
+    """Return the decompressed body; None if it is longer than ``max_bytes``.
 
-    We ask for no encoding, but a proxy may compress all the same. What is encoded in any other way, or more than once, stays as it is.
+    Requests ask for no encoding, but a proxy may compress all the same. A body with another
+    encoding, or with several, stays as it is.
 
     Raises:
-        zlib.error: it is not what the header says.
+        zlib.error: the body is not what the header says.
     """
     wbits = _ENCODINGS.get((encoding or "").strip().lower())
     if wbits is None or not body:

@@ -1,6 +1,7 @@
-"""What an answer means. Pure: no clock, no socket, no store.
+"""What a response means. Pure: no clock, no socket, no store.
 
-Delivered needs the documented body. Whatever is not listed here is the endpoint's problem, never the job's.
+Only a response with the documented body means that something was delivered. Every response that is
+not documented is the endpoint's problem, never the job's.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from trackrelay.operations.json_values import NotJsonError, decode_json
 
 from .request_builder import Request
 
-#: As much of one error's words as is kept.
+#: Characters kept of one error's text.
 MAX_WORDS = 500
-#: Errors of one operation that are kept; further ones are only counted.
+#: Errors kept of one operation. Further ones are only counted.
 MAX_ERRORS = 20
-#: As much of all their words together as is kept.
+#: Characters kept of all texts together.
 MAX_MESSAGE = 4_000
-#: A header of more characters is neither a number of seconds nor a date.
+#: A longer header is neither a number of seconds nor a date.
 _MAX_HEADER = 100
 
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
@@ -30,26 +31,26 @@ _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back over HTTP."""
+    """An HTTP response."""
 
     status: int
     body: bytes
     #: The Retry-After header, as sent.
     retry_after: str | None = None
-    #: The Date header, as sent: when the endpoint answered, by its own clock.
+    #: The Date header, as sent: the time of the answer by the endpoint's clock.
     date: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """Nothing usable came back: a timeout, a connection that failed or broke."""
+    """No usable response: a timeout, or a connection that failed or broke."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing that Customer.io found wrong with an operation, in its words."""
+    """One error of an operation, in Customer.io's words."""
 
     message: str
     reason: str | None = None
@@ -60,7 +61,7 @@ class FieldError:
 class Refusal:
     """Why Customer.io refused an operation, in its words."""
 
-    #: Of several errors, all of them: ``attributes.a: too long; attributes.b: too long``.
+    #: All errors: ``attributes.a: too long; attributes.b: too long``.
     message: str
     status: int
     #: Of the first error.
@@ -72,21 +73,21 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The request was taken: everything in it is delivered but the operations refused by index."""
+    """Customer.io took the request: all is delivered but the operations refused by index."""
 
     refused: Mapping[int, Refusal]
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The request as a whole was refused: nothing of it was taken."""
+    """Customer.io refused the whole request: nothing is delivered."""
 
     refusal: Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class AuthRejected:
-    """Credentials, permissions or the address: 401, 403, 3xx. The region endpoint knows whose problem it is."""
+    """A 401, 403 or 3xx. The region endpoint knows whether the credentials are the cause."""
 
     status: int
     error: str
@@ -94,11 +95,11 @@ class AuthRejected:
 
 @dataclass(frozen=True, slots=True)
 class EndpointFailure:
-    """The endpoint's problem."""
+    """The endpoint failed. That says nothing against the jobs."""
 
     error: str
     status: int | None = None
-    #: Seconds the endpoint asked to be left alone.
+    #: Seconds that the endpoint asked to wait.
     retry_after_s: float | None = None
 
     @property
@@ -109,7 +110,7 @@ class EndpointFailure:
 
 Classification = Accepted | Refused | AuthRejected | EndpointFailure
 
-#: A Retry-After that comes with anything but the API's documented errors, such as a proxy's page, is believed up to so many seconds.
+#: The longest Retry-After that is believed without a documented error, as on a proxy's page.
 MAX_FOREIGN_RETRY_AFTER_S = 300.0
 
 _REFUSALS_OF_ONE = {400, 404, 413, 422}
@@ -119,7 +120,7 @@ _BODILESS = ("/api/v1/metrics", "/unsubscribe/")
 
 
 def classify_response(request: Request, answer: Answer | NoAnswer) -> Classification:
-    """What ``answer`` to ``request`` means."""
+    """Return what ``answer`` to ``request`` means."""
     if isinstance(answer, NoAnswer):
         return EndpointFailure(answer.error)
     status = answer.status
@@ -139,9 +140,10 @@ def classify_response(request: Request, answer: Answer | NoAnswer) -> Classifica
 
 
 def retry_after_s(header: str | None, date: str | None = None) -> float | None:
-    """Seconds in a Retry-After header; None if there is none, or none that makes sense.
+    """Return the seconds in a Retry-After header; None if it is missing or makes no sense.
 
-    A moment, which HTTP allows too, counts from the answer's own ``date``: a worker's clock may be minutes off the endpoint's.
+    HTTP also allows a date. It counts from the answer's own ``date``, because a worker's clock may
+    be minutes off.
     """
     if not header or len(header) > _MAX_HEADER:
         return None
@@ -154,7 +156,7 @@ def retry_after_s(header: str | None, date: str | None = None) -> float | None:
 
 
 def _moment(header: str | None) -> float | None:
-    """Return the unix seconds in a header. Python's parser raises more than ValueError for what is no date."""
+    """Return a date header as unix seconds. Python's parser raises more than ValueError."""
     if not header or len(header) > _MAX_HEADER:
         return None
     try:
@@ -232,7 +234,7 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
 
 
 def _refusal_of(errors: Sequence[FieldError], status: int, count: int) -> Refusal:
-    """Return one refusal of an operation for all of its errors: ``errors``, the first of ``count``."""
+    """Return one refusal for all errors of an operation: ``errors`` are the first of ``count``."""
     first, distinct = errors[0], tuple(dict.fromkeys(errors))
     if len(distinct) == 1 and count == len(errors):
         return Refusal(first.message, status, first.reason, first.field)
@@ -254,7 +256,7 @@ def _json(body: bytes) -> Any:
 
 
 def _said(answer: Answer) -> str:
-    # What the endpoint says is kept, but not whatever it may echo of what it was sent: only documented shapes are quoted.
+    # Quote only documented errors: other text may echo the payload.
     refusal = _refusal(answer)
     if refusal:
         return f"{answer.status}: {refusal.message}"

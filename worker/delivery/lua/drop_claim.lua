@@ -8,4 +8,6 @@
 
 local lease = ARGV[1] .. ARGV[2] .. ':lease'
 if redis.call('GET', lease) == ARGV[3] then redis.call('DEL', lease) end
-if tonumber(ARGV[4]) > 0 then redis.call('SET', ARGV[1] .. ARGV[2] .. ':unable', '1', 'PX', ARGV[4]) end
+if tonumber(ARGV[4]) > 0 then
+  redis.call('SET', ARGV[1] .. ARGV[2] .. ':unable', '1', 'PX', ARGV[4])
+end

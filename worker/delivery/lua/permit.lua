@@ -33,8 +33,11 @@ local tokens = math.min(burst, tonumber(have[1] or burst) + rate * passed)
 local single, owed = ARGV[6] == 'single', math.min(1, tonumber(have[4] or 1) + rate * passed / 4)
 local others_wait = now - tonumber(have[single and 5 or 6] or 0) < math.max(0.5, 2 / rate)
 local need = 1
-if single and owed < 1 then need = math.max(burst > 2 and 1 + burst / 4 or 1, others_wait and 2 or 1)
-elseif not single and owed >= 1 and others_wait then need = 2 end
+if single and owed < 1 then
+  need = math.max(burst > 2 and 1 + burst / 4 or 1, others_wait and 2 or 1)
+elseif not single and owed >= 1 and others_wait then
+  need = 2
+end
 local answer, waiting_since = {'go', 0}, 0
 if tokens >= need then
   tokens = tokens - 1
@@ -42,7 +45,8 @@ if tokens >= need then
 else
   answer, waiting_since = {'wait', math.ceil((need - tokens) / rate * 1000)}, now
 end
-redis.call('HSET', budget, 'tokens', tostring(tokens), 'at', string.format('%.6f', now), 'rate', tostring(rate),
-  'owed', tostring(owed), single and 'single_at' or 'batch_at', string.format('%.6f', waiting_since))
+redis.call('HSET', budget, 'tokens', tostring(tokens), 'at', string.format('%.6f', now),
+  'rate', tostring(rate), 'owed', tostring(owed),
+  single and 'single_at' or 'batch_at', string.format('%.6f', waiting_since))
 redis.call('PEXPIRE', budget, 60000)
 return answer

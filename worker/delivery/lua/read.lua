@@ -39,9 +39,10 @@ repeat
     local fields, holds = entry[2], 1
     local known = fields and #fields >= 4 and fields[1] == 'v' and fields[3] == 'j'
     if known and #fields > 4 then
-      -- At most three digits: tonumber() also takes inf, nan, 1e308 and hexadecimal numbers, which no
-      -- answer and no counter can hold.
-      holds = #fields == 6 and fields[5] == 'n' and tonumber(string.match(fields[6], '^%d%d?%d?$')) or 0
+      -- At most three digits: tonumber() also takes inf, nan, 1e308 and hexadecimal numbers, which
+      -- no answer and no counter can hold.
+      local digits = #fields == 6 and fields[5] == 'n' and string.match(fields[6], '^%d%d?%d?$')
+      holds = tonumber(digits or 0)
       known = holds >= 1
     end
     answer[at + 1], answer[at + 2] = entry[1], known and fields[2]

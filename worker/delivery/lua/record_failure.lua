@@ -15,7 +15,8 @@
 local breaker, probe = ARGV[1] .. 'breaker' .. ARGV[2], ARGV[1] .. 'probe' .. ARGV[2]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local old = redis.call('HMGET', breaker, 'state', 'until_ms', 'last_success_ms', 'since_ms', 'asked_ms')
+local old = redis.call(
+  'HMGET', breaker, 'state', 'until_ms', 'last_success_ms', 'since_ms', 'asked_ms')
 local was_closed, probing = not old[1] or old[1] == 'closed', ARGV[12] == 'probe'
 local last_success = tonumber(old[3] or 0)
 local asked_ms = math.max(tonumber(old[5] or 0), now + math.floor(tonumber(ARGV[8])))
