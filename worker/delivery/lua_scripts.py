@@ -6,9 +6,9 @@ Every script that reads, renews or sends first compares the holder's lease token
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 
 from trackrelay.queue.append import WAKE_LUA
+from trackrelay.queue.lua_files import lua_script
 
 #: The consumer group, and its one consumer: a new holder first processes what an earlier one left
 #: pending.
@@ -20,8 +20,7 @@ _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 def _script(name: str, *, before: str = "") -> str:
     """Return a script without its comments: they would travel with every EVAL in a transaction."""
-    text = files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
-    return before + _COMMENT.sub("", text)
+    return _COMMENT.sub("", f"{before}\n{lua_script(__package__, name)}").strip()
 
 
 CLAIM = _script("claim")
