@@ -26,19 +26,19 @@ class _Reason(StrEnum):
 class DeferReason(_Reason):
     """Why a job waits in the backlog."""
 
-    KEY_WAITS = "key_waits", "behind an earlier job of the same person or object"
+    KEY_WAITS = "key_waits", "waits behind an earlier job of the same person or object"
     TWO_KEYS = "two_keys", "has two keys: waits until it is first for both"
-    BREAKER = "breaker", "delivery had stopped when it came"
-    HALTED = "halted", "delivery was halted when it came"
+    BREAKER = "breaker", "arrived while delivery had stopped"
+    HALTED = "halted", "arrived while delivery was halted"
     FAILED = "failed", "its request failed; it is tried again"
     RATE_LIMITED = (
         "rate_limited",
-        "Customer.io said that requests come too fast; it is tried again",
+        "Customer.io limited the rate of requests; it is tried again",
     )
-    ISOLATED = "isolated", "was read with others that may have crashed a worker: now by itself"
+    ISOLATED = "isolated", "was read with a job that may crash workers; it is sent alone"
     LATE = "late", "the lease would have ended before its request"
     CYCLE_OVER = "cycle_over", "the cycle ended before it could be sent"
-    REPLAYED = "replayed", "was a dead letter"
+    REPLAYED = "replayed", "was a dead letter and is replayed"
 
 
 class DeathReason(_Reason):
@@ -56,7 +56,7 @@ class StopReason(_Reason):
     """Why a breaker is open or halted."""
 
     OUTAGE = "outage", "requests fail"
-    RATE_LIMITED = "rate_limited", "Customer.io said that requests come too fast"
+    RATE_LIMITED = "rate_limited", "Customer.io limited the rate of requests"
     CREDENTIALS = "credentials", "Customer.io refuses the credentials"
     REGION = "region", "the credentials belong to another region"
     WORKSPACE = "workspace", "the credentials belong to another workspace"

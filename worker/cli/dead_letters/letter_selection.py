@@ -14,6 +14,7 @@ from trackrelay.worker.cli.common.command_options import (
     keys_of_person,
     parse_key,
 )
+from trackrelay.worker.reasons import DeathReason
 from trackrelay.worker.storage.dead_letter_queries import STATES, Filters, State
 from trackrelay.worker.storage.key_hasher import KeyHasher, is_hashed
 
