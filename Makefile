@@ -1,17 +1,18 @@
 # Each target sets up what it needs, in .venv, on a machine that has Python 3.11 or later. ARGS='…' is passed on.
 
-.PHONY: help demo test test-matrix browser lint docs bench chaos fuzz setup-embedded setup-dev
+.PHONY: help demo test test-matrix browser lint docs bench chaos fuzz release setup-embedded setup-dev
 
 help:
-	@echo "make demo    identify and event jobs on their way to a sandbox, on real servers, through an outage"
+	@echo "make demo    a small shop's traffic through an outage, on real servers, to a sandbox of Customer.io"
 	@echo "make test    the tests"
 	@echo "make test-matrix the tests of Django and Flask with the oldest and newest releases that this Python runs"
 	@echo "make browser the Django admin in Chromium; needs chromium and chromedriver"
 	@echo "make lint    ruff, and mypy in strict mode"
-	@echo "make docs    the documentation site, in docs/_build/html; fails on a warning, a dead link, or code that does not run"
+	@echo "make docs    the documentation site, in docs/_build/html; fails on a warning, a dead link, or an example that does not work"
 	@echo "make bench   the benchmarks"
-	@echo "make chaos   every fault that happens in production, and what is lost, doubled or out of order; an hour"
+	@echo "make chaos   every fault that happens in production; counts what is lost, duplicated or out of order; an hour"
 	@echo "make fuzz    random stream entries, answers and calls, a minute each; ARGS='--seconds 600 --seed 1 --only entries'"
+	@echo "make release builds, checks and tags the version in producers/version.py"
 	@echo "ARGS='…' is passed on: make test ARGS='-k supervisor'"
 
 demo: setup-embedded
@@ -33,6 +34,7 @@ lint: setup-dev
 
 docs: setup-dev
 	@.venv/bin/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	@.venv/bin/python -m pytest -q tests/unit/docs
 
 bench: setup-dev
 	@.venv/bin/python -m benchmarks $(ARGS)
@@ -42,6 +44,9 @@ chaos: setup-dev
 
 fuzz: setup-dev
 	@.venv/bin/python -m tests.fuzz $(ARGS)
+
+release: setup-dev
+	@scripts/release
 
 setup-embedded setup-dev:
 	@scripts/setup $(@:setup-%=%)

@@ -98,7 +98,9 @@ def redis_keys() -> Rendered:
     comments = comments_of(module.__name__)
     rows: dict[str, str] = {}
     for name, value in vars(module).items():
-        if isinstance(value, str) and value.startswith(module.PREFIX) and name != "PREFIX":
+        if name == "PREFIX" or str(value).startswith(module.CELERY_PREFIX):
+            continue
+        if isinstance(value, str) and value.startswith(module.PREFIX):
             rows[value] = comments.get(("", name), "")
         elif inspect.isfunction(value) and value.__module__ == module.__name__:
             if name.startswith("_"):
@@ -114,7 +116,9 @@ def redis_keys() -> Rendered:
 
 def settings() -> Rendered:
     """Return the table of settings."""
-    return "", []
+    from trackrelay.configuration.reference import reference_table
+
+    return reference_table() + "\n", []
 
 
 def python_api() -> Rendered:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.description_check import violations
 from tests.support.waiting import patient, wait_until
-from tests.support.worker_process import clean_environment
+from tests.support.worker_process import ROOT, clean_environment
 from trackrelay import Producer
 from trackrelay.sandbox.client import SandboxClient
 
@@ -151,3 +151,28 @@ def test_its_settings_are_its_owners_alone_and_a_second_one_on_the_same_data_lea
     assert "another Valkey is running on" in words or "another PostgreSQL is running on" in words
     assert "Traceback" not in words
     assert first.process.poll() is None
+
+
+def test_the_tutorial_works_as_it_is_written(start: Callable[[], Dev]) -> None:
+    dev = start().wait_until_ready()
+    folder = Path(TRACKRELAY).parent
+    environment = clean_environment() | dev.settings
+    ran = []
+    for language, code in re.findall(
+        r"^```(sh|python)\n(.*?)^```$",
+        (ROOT / "docs" / "tutorial.md").read_text().partition("## 3.")[2],
+        re.MULTILINE | re.DOTALL,
+    ):
+        command = [sys.executable] if language == "python" else ["bash", "-e"]
+        ran.append(
+            subprocess.run(
+                command,
+                input=code.replace(".venv/bin", str(folder)),
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=patient(120),
+            )
+        )
+        assert ran[-1].returncode == 0, (code, ran[-1])
+    assert "3 jobs: 3 delivered" in ran[-1].stdout

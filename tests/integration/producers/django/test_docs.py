@@ -49,7 +49,7 @@ def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     sys.modules["crm.models"].__dict__["Customer"] = Customer
     module = sys.modules["crm.customerio"]
-    module.__dict__.update(code_with('"PERSON": "crm.customerio.person"'))
+    module.__dict__.update(code_with('TRACKRELAY["PERSON"] = "crm.customerio.person"'))
     receivers = post_save.receivers
     yield module
     post_save.receivers = receivers
