@@ -72,7 +72,7 @@ def event_name(node: ast.expr) -> str:
 
 
 def log_events() -> Rendered:
-    """Return the table of log events, and the events that have no explanation or no code."""
+    """Return a section for each log event, and the events that have no explanation or no code."""
     explained = tomllib.loads(EXPLANATIONS.read_text(encoding="utf-8"))
     levels: dict[str, list[str]] = {}
     loggers: dict[str, list[str]] = {}
@@ -82,12 +82,13 @@ def log_events() -> Rendered:
             for table, values in ((levels, [level]), (loggers, [logger]), (fields, names)):
                 known = table.setdefault(event, [])
                 known += [value for value in values if value not in known]
-    lines = ["| event | level | logger | fields | meaning |", "|---|---|---|---|---|"]
+    lines: list[str] = []
     for event in sorted(levels, key=str.lower):
-        shown = ", ".join(f"`{name}`" for name in fields[event])
         where = ", ".join(f"`{name}`" for name in loggers[event])
-        meaning = explained.get(event, "")
-        lines.append(f"| `{event}` | {', '.join(levels[event])} | {where} | {shown} | {meaning} |")
+        facts = f"{', '.join(levels[event])} · logger {where}"
+        if fields[event]:
+            facts += " · fields: " + ", ".join(f"`{name}`" for name in fields[event])
+        lines += [f"### `{event}`", "", explained.get(event, ""), "", facts, ""]
     problems = [
         f"{event!r} has no explanation in {EXPLANATIONS.name}"
         for event in levels

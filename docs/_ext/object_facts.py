@@ -15,6 +15,43 @@ from sqlalchemy.dialects import postgresql
 
 import trackrelay
 
+#: What the columns mean that several tables have. A comment in the code comes first.
+COMMON_COLUMNS = {
+    "attempts": "how many attempts counted against the job",
+    "body": "the operation's document, as Customer.io gets it",
+    "died_at": "when it became a dead letter",
+    "enqueued_at": "when the queue accepted the job",
+    "error": "what the last answer said",
+    "history": "what happened to the job, oldest first",
+    "id": "the job's id, or the row's number",
+    "idempotency_key": "the caller's own name for the call",
+    "job_id": "the job's id, a ULID",
+    "key": "the ordering key; hashed if it is made of an email, a phone number or an anonymous id",
+    "keys": "all keys of the job",
+    "lane": "`live` or `bulk`",
+    "operation": "`type.action`, for example `person.event`",
+    "shard": "the number of the shard",
+    "shards": "the shard of each key",
+    "source": "the application's name, `TRACKRELAY_SOURCE`",
+    "status": "the HTTP status of the last answer",
+    "trace": "the trace context of the call",
+    "updated_at": "when the row last changed",
+    "delivered_at": "when Customer.io accepted it",
+    "since": "since when the job waits",
+    "age_from": "the age counts from here: enqueueing, or the last replay",
+    "max_batch": "how many jobs a request with this job may carry",
+    "failed_at": "when it last failed",
+    "replayed": "whether it was a dead letter",
+    "name": "the name of the fact",
+    "value": "the fact",
+    "next_position": "the position that the next job of the backlog gets",
+    "paused_at": "since when an operator has paused the shard",
+    "at_least": "how many jobs were lost, at least",
+    "counted_at": "when the loss was counted",
+    "acknowledged_at": "when somebody acknowledged it",
+    "acknowledged_by": "who acknowledged it",
+}
+
 #: The modules of the Python reference that an application imports, beside `trackrelay` itself.
 MODULES = {
     "trackrelay.operations": "The same functions. They return an `Operation` and enqueue nothing.",
@@ -73,7 +110,10 @@ def database_tables() -> Rendered:
         lines += [f"## `{table.name}`", "", first_paragraph(mapper.class_), ""]
         lines += ["| column | type | null | meaning |", "|---|---|---|---|"]
         for column in table.columns:
-            meaning = comments.get((mapper.class_.__name__, column.key), "")
+            meaning = comments.get((mapper.class_.__name__, column.key))
+            meaning = meaning or COMMON_COLUMNS.get(column.name, "")
+            if not meaning:
+                problems.append(f"{table.name}.{column.name} has no explanation")
             lines.append(
                 f"| `{column.name}` | `{column_type(column)}` | {'yes' if column.nullable else ''} "
                 f"| {cell(meaning)} |"
@@ -88,7 +128,12 @@ def database_tables() -> Rendered:
 
 def column_type(column: Column[object]) -> str:
     """Return a column's type as PostgreSQL names it."""
-    return column.type.compile(dialect=postgresql.dialect()).replace(' COLLATE "C"', "").lower()
+    return (
+        column.type.compile(dialect=postgresql.dialect())
+        .replace(' COLLATE "C"', "")
+        .lower()
+        .replace("timestamp with time zone", "timestamptz")
+    )
 
 
 def redis_keys() -> Rendered:
@@ -115,10 +160,21 @@ def redis_keys() -> Rendered:
 
 
 def settings() -> Rendered:
-    """Return the table of settings."""
-    from trackrelay.configuration.reference import reference_table
+    """Return a section for each setting."""
+    from trackrelay.configuration.settings_table import SETTINGS
 
-    return reference_table() + "\n", []
+    lines: list[str] = []
+    for setting in SETTINGS:
+        if setting.is_internal:
+            continue
+        default = f"`{setting.default}`" if setting.default is not None else setting.default_note
+        facts = [f"Read by: {setting.readers}", f"default: {default}"]
+        if setting.type.values:
+            facts.append(f"values: {setting.type.values}")
+        if setting.is_secret:
+            facts.append(f"secret, also as `{setting.name}_FILE`")
+        lines += [f"### `{setting.name}`", "", setting.explanation, "", " · ".join(facts), ""]
+    return "\n".join(lines), []
 
 
 def python_api() -> Rendered:
