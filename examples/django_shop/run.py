@@ -1,4 +1,4 @@
-"""The shop and everything behind it, in one terminal: Valkey, PostgreSQL, a sandbox that plays Customer.io, a worker, the relay."""
+"""The shop with its whole stack: Valkey, PostgreSQL, a sandbox, a worker, a beat, the relay."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from trackrelay.worker.devstack.merged_output import Merged
+from trackrelay.worker.devstack.merged_output import MergedOutput
 from trackrelay.worker.devstack.servers import ChildProcess, ServerError, ports
-from trackrelay.worker.devstack.stack import Stack
-from trackrelay.worker.devstack.stop_signals import like_ctrl_c
+from trackrelay.worker.devstack.stack import Stack, like_ctrl_c
 
 HERE = Path(__file__).resolve().parent
 PORT = 8000
@@ -22,22 +21,22 @@ PORT = 8000
 def main() -> None:
     """Serve until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="examples/django_shop/run", description=__doc__)
-    usual = PORT if ports.is_free(PORT) else 0
+    default = PORT if ports.is_free(PORT) else 0
     parser.add_argument(
-        "--port", type=int, default=usual, help="where the shop listens; 0: any free port"
+        "--port", type=int, default=default, help="port of the shop; 0: any free port"
     )
     parser.add_argument(
         "--data",
         type=Path,
         default=HERE / ".trackrelay",
-        help="keeps data from one start to the next",
+        help="folder that keeps the data from one start to the next",
     )
-    told = parser.parse_args()
-    told.data.mkdir(exist_ok=True)
-    output = Merged(sys.stdout)
+    options = parser.parse_args()
+    options.data.mkdir(exist_ok=True)
+    output = MergedOutput(sys.stdout)
     with like_ctrl_c():
         try:
-            serve(told.data, told.port or ports.free_port(), output)
+            serve(options.data, options.port or ports.free_port(), output)
         except (ServerError, subprocess.CalledProcessError) as error:
             sys.exit(str(error))
         except KeyboardInterrupt:
@@ -46,15 +45,17 @@ def main() -> None:
             output.finish()
 
 
-def serve(folder: Path, port: int, output: Merged) -> None:
-    """Start everything, look after it, and stop it again.
+def serve(folder: Path, port: int, output: MergedOutput) -> None:
+    """Start everything, watch it, and stop it again.
 
     Raises:
-        ServerError: something did not start, or ended by itself.
-        CalledProcessError: the shop's database could not be set up.
+        ServerError: A part did not start, or ended unexpectedly.
+        CalledProcessError: The shop's database could not be set up.
     """
     children: list[ChildProcess] = []
-    with Stack(folder, output, settings={"TRACKRELAY_LOG_FORMAT": "console"}, said=print) as stack:
+    with Stack(
+        folder, output, settings={"TRACKRELAY_LOG_FORMAT": "console"}, report=print
+    ) as stack:
         try:
             environment = {
                 **os.environ,
@@ -65,18 +66,17 @@ def serve(folder: Path, port: int, output: Merged) -> None:
             }
             for command in (["migrate", "--verbosity=0"], ["fill_shop"]):
                 subprocess.run(manage(*command), env=environment, cwd=HERE, check=True)
-            # As in a workspace where people may change their address.
+            # The workspace setting that lets customers change their address.
             stack.sandbox.client.settings(email_updates_with_id=True)
             children.append(start("relay", environment, output, "trackrelay", "relay"))
             children.append(
                 start("shop", environment, output, "runserver", "--noreload", f"127.0.0.1:{port}")
             )
-            print(f"\nThe shop:             http://127.0.0.1:{port}/")
-            print(f"Its admin:            http://127.0.0.1:{port}/admin/ (admin, admin)")
-            print(
-                f"What Customer.io got: {stack.sandbox.url}/_sandbox/\n\nCtrl-C stops everything.\n",
-                flush=True,
-            )
+            shop = f"http://127.0.0.1:{port}"
+            print(f"\nThe shop:             {shop}/")
+            print(f"Its admin:            {shop}/admin/ (admin, admin): a dead letter waits there")
+            print(f"What Customer.io got: {stack.sandbox.url}/_sandbox/")
+            print("\nCtrl-C stops everything.\n", flush=True)
             watch(stack, children)
         finally:
             for child in reversed(children):
@@ -84,21 +84,23 @@ def serve(folder: Path, port: int, output: Merged) -> None:
 
 
 def watch(stack: Stack, children: list[ChildProcess]) -> NoReturn:
-    """Raise when something ends by itself."""
+    """Raise an error when a part ends unexpectedly."""
     while True:
         ended = stack.dead() or next((child.name for child in children if not child.running), None)
         if ended:
-            raise ServerError(f"{ended} ended by itself")
+            raise ServerError(f"{ended} ended unexpectedly")
         time.sleep(0.5)
 
 
 def manage(*arguments: str) -> list[str]:
-    """A command of the shop's."""
+    """Return a command of the shop's manage.py."""
     return [sys.executable, str(HERE / "manage.py"), *arguments]
 
 
-def start(name: str, environment: dict[str, str], output: Merged, *arguments: str) -> ChildProcess:
-    """A process that ends with this one."""
+def start(
+    name: str, environment: dict[str, str], output: MergedOutput, *arguments: str
+) -> ChildProcess:
+    """Start a command that ends with this process."""
     descriptor = output.of(name)
     try:
         return ChildProcess(

@@ -33,6 +33,6 @@ def demo(jobs: int, seconds: float, as_json: bool) -> None:
     what the queue accepted with what the sandbox received. The exit status is 0 only if every job
     arrived exactly once and in order.
     """
-    from trackrelay.worker.devstack.demo.demo_run import perform
+    from trackrelay.worker.devstack.demo.demo_run import run_demo
 
-    perform(jobs=jobs, seconds=seconds, as_document=as_json)
+    run_demo(jobs=jobs, seconds=seconds, as_document=as_json)

@@ -1,15 +1,19 @@
-"""Everything trackrelay needs, as child processes that end with this one, however it ends."""
+"""The whole stack as child processes, which end when this process ends."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Protocol, Self
 
 import trackrelay
@@ -21,13 +25,13 @@ from trackrelay.worker.settings import load
 from trackrelay.worker.storage.engine import make_engine
 
 from .servers import ChildProcess, PostgresProcess, ServerError, ValkeyProcess, ports
-from .waits import wait_until
 
-#: A worker that is not ready by then will not be.
+#: How long the worker may take to start.
 READY_S = 60.0
-#: Requests under way are finished before a worker goes.
+POLL_S = 0.05
+#: The worker finishes its current requests before it stops.
 WORKER_STOP_SIGNALS = ((signal.SIGTERM, 15.0),)
-#: One worker has no neighbours to look for, which would take it a second.
+#: A single worker has no other workers to look for at its start, which would take a second.
 WORKER = (
     "--pool=threads",
     "--concurrency=4",
@@ -35,24 +39,61 @@ WORKER = (
     "--without-mingle",
     "--without-gossip",
 )
-OURS = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY")
+#: The stack sets these itself; the terminal's values are not passed on.
+OWN_PREFIXES = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY")
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float, poll_s: float = POLL_S) -> bool:
+    """Poll until ``condition`` is true; return whether it was within ``timeout_s``."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(poll_s)
+    return True
+
+
+@contextmanager
+def like_ctrl_c() -> Iterator[None]:
+    """Treat SIGTERM and SIGHUP like Ctrl-C, so that the stack is stopped in order."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def shell_command(name: str) -> str:
+    """Return how to type a program of this environment: by its full path if the PATH lacks it."""
+    installed = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if not installed.exists() or (found and Path(found).parent.samefile(installed.parent)):
+        return name
+    return shlex.quote(str(installed))
 
 
 class Output(Protocol):
-    """Where the children's words go."""
+    """A destination for the output of the children."""
 
     def of(self, name: str) -> int:
-        """A file descriptor that takes what the child called ``name`` writes; closed by the caller of this."""
+        """Return a file descriptor for the output of a child; the caller closes it."""
 
 
 class Stack:
-    """Valkey, PostgreSQL, a sandbox, a worker and a beat, set up to work together.
+    """Valkey, PostgreSQL, a sandbox, a worker and a beat, configured to work together.
 
     Args:
-        folder: keeps data and ports from one start to the next; None: a temporary one.
-        output: where worker and beat write.
-        settings: of the worker and beat, on top of the addresses.
-        said: told what is being started, in a few words each.
+        folder: Keeps data and ports from one start to the next; None: a temporary folder.
+        output: Takes the output of worker and beat.
+        settings: Further settings of worker and beat.
+        report: Called with a short text about each step of the start.
     """
 
     def __init__(
@@ -61,19 +102,20 @@ class Stack:
         output: Output,
         *,
         settings: Mapping[str, str] | None = None,
-        said: Callable[[str], None] = lambda _: None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._output = output
-        self._more = dict(settings or {})
-        self._said = said
+        self._further_settings = dict(settings or {})
+        self._report = report
         self._ports = Ports(folder)
-        temporary = folder is None
         self.redis = ValkeyProcess(
             folder and folder / "valkey", port=self._ports.last("valkey"), with_password=True
         )
-        # What a power cut would take from a temporary folder, nobody misses.
+        # Data in a temporary folder need not survive a power cut.
         self.postgres = PostgresProcess(
-            folder and folder / "postgres", port=self._ports.last("postgres"), durable=not temporary
+            folder and folder / "postgres",
+            port=self._ports.last("postgres"),
+            durable=folder is not None,
         )
         self.sandbox = SandboxProcess(self._ports.last("sandbox") or ports.free_port())
         self.worker: ChildProcess | None = None
@@ -81,14 +123,13 @@ class Stack:
 
     @property
     def kept_elsewhere(self) -> Path | None:
-        """Where PostgreSQL's data is, if that is not in the folder: it does not run as root."""
-        return (
-            None if self.postgres.home == self.postgres.data_dir.resolve() else self.postgres.home
-        )
+        """The folder of PostgreSQL's data if that is another one, because this process is root."""
+        is_elsewhere = self.postgres.home != self.postgres.data_dir.resolve()
+        return self.postgres.home if is_elsewhere else None
 
     @property
     def settings(self) -> dict[str, str]:
-        """What the environment of the worker, and of anybody who works with the stack, must say."""
+        """The environment for the worker, and for everything else that uses the stack."""
         return {
             "TRACKRELAY_REDIS_URL": self.redis.url,
             "TRACKRELAY_DATABASE_URL": self.postgres.url,
@@ -97,21 +138,20 @@ class Stack:
             "CUSTOMERIO_TRACK_API_KEY": self.sandbox.api_key,
             "CUSTOMERIO_APP_URL": self.sandbox.url,
             "CUSTOMERIO_APP_API_KEY": self.sandbox.app_api_key,
-            **self._more,
+            **self._further_settings,
         }
 
     def start(self) -> Self:
-        """Start everything, and return when the worker takes work.
+        """Start everything and wait until the worker is ready.
 
         Raises:
-            ServerError: something did not start; whatever did is stopped.
+            ServerError: A part did not start; the others are stopped.
         """
         try:
-            self._said("starting Valkey, PostgreSQL and the sandbox")
-            with ThreadPoolExecutor(3) as together:
+            self._report("starting Valkey, PostgreSQL and the sandbox")
+            with ThreadPoolExecutor(3) as pool:
                 starts = [
-                    together.submit(each.start)
-                    for each in (self.redis, self.postgres, self.sandbox)
+                    pool.submit(each.start) for each in (self.redis, self.postgres, self.sandbox)
                 ]
             for start in starts:
                 start.result()
@@ -120,9 +160,9 @@ class Stack:
                 postgres=self.postgres.port,
                 sandbox=self.sandbox.options.port,
             )
-            self._said("setting up tables and queue")
+            self._report("creating tables and queue")
             self._migrate()
-            self._said("starting worker and beat")
+            self._report("starting worker and beat")
             self.beat = self._celery("beat")
             self.worker = self._celery("worker", *WORKER)
             self._wait_for_worker(self.worker)
@@ -135,7 +175,7 @@ class Stack:
         return self
 
     def stop(self) -> None:
-        """Stop everything, the worker first: it finishes the requests it has under way."""
+        """Stop everything, the worker first: it finishes its current requests."""
         for child in (self.worker, self.beat):
             if child is not None:
                 child.stop()
@@ -144,7 +184,7 @@ class Stack:
         self.postgres.close()
 
     def dead(self) -> str | None:
-        """The name of a child that ended by itself, if any did."""
+        """Return the name of a child that ended unexpectedly, or None."""
         running = {
             "the worker": self.worker and self.worker.running,
             "beat": self.beat and self.beat.running,
@@ -175,22 +215,13 @@ class Stack:
             client.close()
 
     def _celery(self, command: str, *arguments: str) -> ChildProcess:
+        # -P: a worker.py in the current folder must not be imported. -q: no banner.
+        celery = [sys.executable, "-P", "-m", "celery", "-q", "-A", "trackrelay"]
         descriptor = self._output.of(command)
         try:
             return ChildProcess(
                 f"the {command}",
-                # Not the current folder first: there may be a worker.py in it. Quiet: without the banner.
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "celery",
-                    "-q",
-                    "-A",
-                    "trackrelay",
-                    command,
-                    *arguments,
-                ],
+                [*celery, command, *arguments],
                 env=_environment() | self.settings,
                 cwd=Path.cwd(),
                 output=descriptor,
@@ -204,7 +235,7 @@ class Stack:
 
         def is_ready() -> bool:
             if not worker.running:
-                raise ServerError("the worker ended at its start")
+                raise ServerError("the worker ended while starting")
             return next(client.scan_iter(WORKER_KEY + "*"), None) is not None
 
         try:
@@ -215,7 +246,11 @@ class Stack:
 
 
 class Ports:
-    """The ports of a stack, the same at the next start where they are free: other terminals remember them."""
+    """The ports of a stack, kept for its next start: other terminals have them in their settings.
+
+    Args:
+        folder: The folder of the stack; None: nothing is kept.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self._file = folder and folder / "ports.json"
@@ -224,30 +259,25 @@ class Ports:
     def _read(self) -> dict[str, int]:
         try:
             known = json.loads(self._file.read_text()) if self._file else {}
-        except (OSError, ValueError):
+            return {str(name): int(port) for name, port in known.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
             return {}
-        return (
-            {str(name): int(port) for name, port in known.items()}
-            if isinstance(known, dict)
-            else {}
-        )
 
     def last(self, name: str) -> int | None:
-        """The port that ``name`` had last time, if it is free."""
+        """Return the port of the last start, if it is free."""
         port = self._last.get(name)
         return port if port and ports.is_free(port) else None
 
     def keep(self, **current: int) -> None:
-        """Remember for the next start."""
+        """Write the ports down for the next start."""
         if self._file:
             self._file.write_text(json.dumps(current) + "\n")
 
 
 def _environment() -> dict[str, str]:
-    # Nothing of ours that is set in this terminal: the stack says itself what it is told.
     here = str(Path(trackrelay.__file__).parent.parent)
     path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    # On the machine of somebody who is root, Celery's warning about that helps nobody.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(OWN_PREFIXES)}
+    # Celery warns root about running the worker, which nobody can change here.
     quiet = {"PYTHONWARNINGS": "ignore:You're running the worker"}
     return clean | quiet | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}

@@ -1,4 +1,4 @@
-"""What Customer.io is told of a customer: said in one place, so that every sender says the same."""
+"""The attributes of a customer at Customer.io, defined once for all callers."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from typing import Any
 
 
 def attributes(user: Any) -> dict[str, Any]:
-    """A customer's attributes."""
+    """Return a customer's attributes."""
     return {"email": user.email, "first_name": user.first_name, "created_at": user.date_joined}

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 
 
 class SignUpForm(forms.Form):
-    """Somebody becomes a customer."""
+    """A visitor becomes a customer."""
 
     email = forms.EmailField()
     first_name = forms.CharField(max_length=50)
@@ -22,14 +22,14 @@ class SignUpForm(forms.Form):
         return email
 
     def save(self) -> Any:
-        """The new customer."""
+        """Create and return the customer."""
         email, password = self.cleaned_data["email"], self.cleaned_data["password"]
         first_name = self.cleaned_data["first_name"]
         return get_user_model().objects.create_user(email, email, password, first_name=first_name)
 
 
 class ProfileForm(forms.ModelForm):
-    """A customer changes what we know of them."""
+    """A customer changes name or address."""
 
     class Meta:
         model = get_user_model()

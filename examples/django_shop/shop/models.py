@@ -1,4 +1,4 @@
-"""What the shop sells, and to whom."""
+"""Products and orders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import models
 
 
 class Product(models.Model):
-    """Something to buy."""
+    """A product."""
 
     sku = models.SlugField(unique=True)
     name = models.CharField(max_length=100)
@@ -20,12 +20,12 @@ class Product(models.Model):
 
 
 def new_number() -> str:
-    """A number for an order, nobody else's."""
+    """Return a new order number."""
     return f"A-{uuid.uuid4().hex[:10].upper()}"
 
 
 class Order(models.Model):
-    """A finished order. When its customer leaves, the order stays."""
+    """A placed order. It stays when its customer deletes the account."""
 
     number = models.CharField(max_length=20, unique=True, default=new_number)
     customer = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""The shop's settings. `TRACKRELAY` at the end is what this example is about."""
+"""The shop's settings. This example is about `TRACKRELAY`, at the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 SECRET_KEY = os.environ.get(
-    "SHOP_SECRET_KEY", "an example's; a shop that is open to the world has one of its own"
+    "SHOP_SECRET_KEY", "only for this example; a public shop has a secret key of its own"
 )
 DEBUG = os.environ.get("SHOP_DEBUG", "1") == "1"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
@@ -31,7 +31,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "trackrelay.django.middleware.VisitorMiddleware",  # who is browsing, before anybody knows their name
+    "trackrelay.django.middleware.VisitorMiddleware",  # gives anonymous visitors an id
 ]
 TEMPLATES = [
     {
@@ -77,14 +77,16 @@ LOGGING = {
     "loggers": {"trackrelay": {"handlers": ["console"]}},
 }
 
-# The addresses come from the environment: TRACKRELAY_REDIS_URL, and for the command line and the admin
-# TRACKRELAY_DATABASE_URL.
+# The environment has the addresses: TRACKRELAY_REDIS_URL, and TRACKRELAY_DATABASE_URL for the
+# command line and the admin.
 TRACKRELAY = {
     "SOURCE": "django-shop",
-    # What is said in a transaction is a row of it: an order and its event are there together, or neither.
+    # An operation is a row of the surrounding transaction: an order and its event exist together.
     "OUTBOX": True,
-    # One canonical id: the primary key, which never changes. An email address does.
+    # Identify people by the primary key, which never changes. An email address can change.
     "PERSON": "pk",
     "IDENTIFY_FIELDS": "shop.customers.attributes",
     "IDENTIFY_ON_LOGIN": True,
+    # Keep operations that Customer.io would refuse as dead letters, instead of failing the page.
+    "ON_INVALID": "dead_letter",
 }

@@ -1,4 +1,4 @@
-"""The shop's pages, and what each tells Customer.io."""
+"""The shop's pages, and what each enqueues for Customer.io."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from .models import Order, Product
 
 
 def products(request: HttpRequest) -> HttpResponse:
-    """Everything there is. Tells nobody anything, sets no cookie."""
+    """List the products. Enqueue nothing and set no cookie."""
     return render(request, "shop/products.html", {"products": Product.objects.order_by("name")})
 
 
 def product(request: HttpRequest, sku: str) -> HttpResponse:
-    """One product: somebody, known or not, looks at it."""
+    """Show a product; track the view, also of an anonymous visitor."""
     found = get_object_or_404(Product, sku=sku)
-    track(visitor(request), "product_viewed", said_of(found))
+    track(visitor(request), "product_viewed", properties_of(found))
     return render(request, "shop/product.html", {"product": found})
 
 
 def cart(request: HttpRequest) -> HttpResponse:
-    """The cart, and putting something into it."""
+    """Show the cart, or add a product to it."""
     if request.method == "POST":
         found = get_object_or_404(Product, sku=request.POST["sku"])
         request.session["cart"] = [*request.session.get("cart", []), found.sku]
-        track(visitor(request), "product_added", said_of(found))
+        track(visitor(request), "product_added", properties_of(found))
         return redirect("cart")
     return render(request, "shop/cart.html", {"products": in_cart(request)})
 
 
 def sign_up(request: HttpRequest) -> HttpResponse:
-    """Somebody says who they are: everything they looked at before is theirs now."""
+    """Sign up; what the visitor did before joins the new customer."""
     form = SignUpForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
@@ -61,7 +61,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def check_out(request: HttpRequest) -> HttpResponse:
-    """The order, the event and the state that changes with it: all of it in one transaction."""
+    """Store the order, its event and the changed attributes in one transaction."""
     bought = in_cart(request)
     if not bought:
         return redirect("cart")
@@ -75,7 +75,7 @@ def check_out(request: HttpRequest) -> HttpResponse:
             {
                 "order_number": order.number,
                 "total": order.total,
-                "items": [said_of(each) for each in bought],
+                "items": [properties_of(each) for each in bought],
             },
             person_attributes={
                 "last_order_at": order.placed_at,
@@ -91,7 +91,7 @@ def check_out(request: HttpRequest) -> HttpResponse:
 
 @login_required
 def profile(request: HttpRequest) -> HttpResponse:
-    """What we know of a customer, changed by them."""
+    """Let a customer change the profile."""
     form = ProfileForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
@@ -109,22 +109,22 @@ def profile(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def delete_account(request: HttpRequest) -> HttpResponse:
-    """A customer leaves: Customer.io forgets them, and nothing that is still on its way brings them back."""
+    """Delete a customer, also at Customer.io; jobs in the queue do not restore the person."""
     user: Any = request.user
     with transaction.atomic():
-        suppress(user)  # before the primary key is gone
+        suppress(user)  # while the user still has a primary key
         user.delete()
     logout(request)
     return redirect("products")
 
 
 def in_cart(request: HttpRequest) -> list[Product]:
-    """What is in this visitor's cart."""
+    """Return the products in the visitor's cart."""
     skus = request.session.get("cart", [])
     known = {each.sku: each for each in Product.objects.filter(sku__in=skus)}
     return [known[sku] for sku in skus if sku in known]
 
 
-def said_of(product: Product) -> dict[str, Any]:
-    """A product as every event names it: always these names, a price always a number."""
+def properties_of(product: Product) -> dict[str, Any]:
+    """Return the properties of a product, the same in every event."""
     return {"sku": product.sku, "name": product.name, "price": product.price}

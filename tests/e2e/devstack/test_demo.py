@@ -14,7 +14,7 @@ from tests.support.description_check import violations
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 from trackrelay.worker.devstack.demo.demo_verdict import Verdict
-from trackrelay.worker.devstack.demo.scenario import Play
+from trackrelay.worker.devstack.demo.scenario import Scenario
 from trackrelay.worker.devstack.servers import ServerError
 
 TRACKRELAY = str(Path(sys.executable).with_name("trackrelay"))
@@ -24,12 +24,12 @@ SMALL = ("--jobs", "300", "--seconds", "3")
 def test_the_demo_loses_nothing_and_says_so_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong: list[str] = []
 
-    def verdict(play: Play) -> Verdict:
-        wrong.extend(violations(play._sandbox))
-        return judged(play)
+    def verdict(scenario: Scenario) -> Verdict:
+        wrong.extend(violations(scenario._sandbox))
+        return judged(scenario)
 
-    judged = Play.verdict
-    monkeypatch.setattr(Play, "verdict", verdict)
+    judged = Scenario.verdict
+    monkeypatch.setattr(Scenario, "verdict", verdict)
     done = CommandLine({})("demo", *SMALL, "--json")
     assert done.code == 0, done.err
     assert wrong == []
@@ -43,7 +43,9 @@ def test_the_demo_loses_nothing_and_says_so_in_json(monkeypatch: pytest.MonkeyPa
     assert "Customer.io is down" in done.err
 
 
-def test_the_last_line_says_what_was_found_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_the_demo_prints_its_result_and_the_next_step_and_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
     child = subprocess.Popen(
         [TRACKRELAY, "demo", *SMALL],
         env=clean_environment() | {"TMPDIR": str(tmp_path)},
@@ -58,7 +60,12 @@ def test_the_last_line_says_what_was_found_and_nothing_is_left_behind(tmp_path: 
     children = psutil.Process(child.pid).children(recursive=True)
     lines += child.stdout.readlines()
     assert child.wait(patient(60)) == 0
-    assert "lost=0 duplicates=0 out_of_order=0" in lines[-1]
+    (result,) = [line for line in lines if "lost=" in line]
+    assert "lost=0 duplicates=0 out_of_order=0" in result
+    assert lines[-1].split() in ([TRACKRELAY, "dev"], ["trackrelay", "dev"])
+    replays = [line for line in lines if "$ trackrelay replay" in line]
+    assert len(replays) == 3
+    assert all("3 replayed" in line for line in replays)
     assert len(children) >= 5
     wait_until(lambda: not any(each.is_running() for each in children))
     assert list(tmp_path.iterdir()) == []

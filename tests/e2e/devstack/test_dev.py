@@ -130,7 +130,7 @@ def test_when_a_part_of_it_ends_it_says_which_and_stops(start: Callable[[], Dev]
     valkey.kill()
     words, _ = dev.process.communicate(timeout=patient(40))
     assert dev.process.returncode == 1
-    assert "Valkey ended by itself" in words
+    assert "Valkey ended unexpectedly" in words
     # The worker may say at length what it thinks of that; we do not.
     assert not [line for line in words.splitlines() if line.startswith("Traceback")]
 

@@ -232,7 +232,7 @@ def test_what_ends_by_itself_ends_the_rest_and_is_named(started: Started) -> Non
     relay.kill()
     code, words = started.ended()
     assert code == 1
-    assert "the relay ended by itself" in words
+    assert "the relay ended unexpectedly" in words
 
 
 def test_its_readme_says_how_to_start_it() -> None:

@@ -1,1 +1,1 @@
-"""A small shop's traffic, an outage in the middle of it, and a check that nothing was lost, sent twice or out of order."""
+"""The demo: a shop's traffic, an outage, and a check that every job arrived once and in order."""

@@ -1,11 +1,10 @@
-"""What the audience sees: what is happening, in words, and on a terminal the numbers below it, live."""
+"""The output of the demo: a line for each step and, on a terminal, the live counts below."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -14,40 +13,29 @@ from rich.text import Text
 
 from trackrelay.worker.cli.common.humanize import count
 
-from .job_counts import Gauge, Numbers
+from .job_counts import JobCounts, JobMonitor
 
-#: Bars are so wide.
-BAR = 40
-
-
-class Stage(Protocol):
-    """Where the story is told."""
-
-    def say(self, text: str, style: str = "") -> None:
-        """Tell what happens."""
-
-    def aside(self, text: str) -> None:
-        """Tell a detail of it."""
+BAR_WIDTH = 40
 
 
-class Terminal:
-    """Tells the story line by line; on a terminal, the numbers stay below the last line.
+class DemoConsole:
+    """Prints the steps of the demo; on a terminal, the counts stay below the last line.
 
     Args:
-        console: where.
+        console: The destination.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._started = time.monotonic()
 
-    def say(self, text: str, style: str = "") -> None:
-        """Tell what happens."""
+    def step(self, text: str, style: str = "") -> None:
+        """Print a step, with the time since the start."""
         elapsed = time.monotonic() - self._started
         self._line(Text(f"{elapsed:5.1f} s", "dim"), Text(text, style))
 
-    def aside(self, text: str) -> None:
-        """Tell a detail of it."""
+    def detail(self, text: str) -> None:
+        """Print a detail of the last step."""
         self._line(Text(), Text(text, "dim"))
 
     def _line(self, margin: Text, text: Text) -> None:
@@ -58,55 +46,43 @@ class Terminal:
         self._console.print(line)
 
     @contextmanager
-    def showing(self, gauge: Gauge) -> Iterator[None]:
-        """Show the numbers for as long as this lasts, if the console is a terminal."""
+    def live_counts(self, monitor: JobMonitor) -> Iterator[None]:
+        """Show the counts during a ``with``, if the console is a terminal."""
         if not self._console.is_terminal:
             yield
             return
-        with Live(_Board(gauge), console=self._console, refresh_per_second=8, transient=True):
+        with Live(
+            get_renderable=lambda: render(monitor.counts),
+            console=self._console,
+            refresh_per_second=8,
+            transient=True,
+        ):
             yield
 
 
-class _Board:
-    """Draws the numbers anew whenever it is asked."""
-
-    def __init__(self, gauge: Gauge) -> None:
-        self._gauge = gauge
-
-    def __rich__(self) -> RenderableType:
-        return board(self._gauge.numbers)
-
-
-def board(numbers: Numbers) -> RenderableType:
-    """The numbers as a picture."""
-    most = max(1, numbers.enqueued)
+def render(counts: JobCounts) -> RenderableType:
+    """Return the counts as a bar chart."""
+    total = max(1, counts.enqueued)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", min_width=22)
     table.add_column(justify="right", min_width=7)
     table.add_column(no_wrap=True)
     for name, value, style in (
-        ("accepted", numbers.enqueued, "blue"),
-        ("in the queue (Redis)", numbers.in_streams, "cyan"),
-        ("waiting (Postgres)", numbers.in_backlog, "yellow"),
-        ("delivered", numbers.delivered, "green"),
-        ("dead letters", numbers.dead, "red"),
+        ("accepted", counts.enqueued, "blue"),
+        ("queue (Redis)", counts.in_streams, "cyan"),
+        ("backlog (Postgres)", counts.in_backlog, "yellow"),
+        ("delivered", counts.delivered, "green"),
+        ("dead letters", counts.dead, "red"),
     ):
-        table.add_row(name, f"{value:,}", Text("█" * _length(value, most), style))
-    return Group(Text(), table, _breaker(numbers))
+        length = max(1, round(BAR_WIDTH * min(1.0, value / total))) if value else 0
+        table.add_row(name, f"{value:,}", Text("█" * length, style))
+    return Group(Text(), table, _breaker(counts))
 
 
-def _length(value: int, most: int) -> int:
-    return 0 if value == 0 else max(1, round(BAR * min(1.0, value / most)))
-
-
-def _breaker(numbers: Numbers) -> Text:
-    if numbers.breaker == "closed":
-        return Text.assemble(
-            ("breaker                ", "bold"), ("closed: Customer.io answers", "green")
-        )
-    soon = f", next try in {numbers.probe_in_s:.1f} s" if numbers.probe_in_s > 0 else ", trying"
-    waits = f"; {count(numbers.in_backlog, 'job')} wait" if numbers.in_backlog else ""
-    return Text.assemble(
-        ("breaker                ", "bold"),
-        (f"{numbers.breaker}: nothing is sent{soon}{waits}", "bold red"),
-    )
+def _breaker(counts: JobCounts) -> Text:
+    name = ("breaker                ", "bold")
+    if counts.breaker == "closed":
+        return Text.assemble(name, ("closed: Customer.io answers", "green"))
+    probe = f"next attempt in {counts.probe_in_s:.1f} s" if counts.probe_in_s > 0 else "trying now"
+    backlog = f"; {count(counts.in_backlog, 'job')} in the backlog" if counts.in_backlog else ""
+    return Text.assemble(name, (f"{counts.breaker}: nothing is sent, {probe}{backlog}", "bold red"))

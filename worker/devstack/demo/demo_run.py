@@ -1,4 +1,4 @@
-"""The demo as a whole: the stack around the play, and the summary after it."""
+"""``trackrelay demo``: the scenario on a temporary stack, and its summary."""
 
 from __future__ import annotations
 
@@ -18,16 +18,25 @@ from trackrelay.worker.cli.common.command_errors import CommandError
 from trackrelay.worker.cli.common.command_stores import open_stores
 from trackrelay.worker.cli.common.output import print_json, stderr, stdout
 from trackrelay.worker.devstack.servers import ServerError
-from trackrelay.worker.devstack.stack import Stack
-from trackrelay.worker.devstack.stop_signals import like_ctrl_c
+from trackrelay.worker.devstack.stack import Stack, like_ctrl_c, shell_command
 from trackrelay.worker.settings import load
 
-from .console import Terminal
+from .console import DemoConsole
 from .demo_verdict import Verdict
-from .scenario import Play
+from .scenario import Scenario
 
-#: A demo has no time for the real ones.
+#: Faster than the defaults, so that the demo takes seconds.
 SETTINGS = {"TRACKRELAY_MERGE_DELAY": "1s", "TRACKRELAY_REQUESTS_PER_SECOND": "300"}
+#: The fields of the summary that are printed in its last line.
+SHOWN = (
+    "enqueued",
+    "delivered",
+    "dead_lettered",
+    "replayed",
+    "lost",
+    "duplicates",
+    "out_of_order",
+)
 
 
 class LogFiles:
@@ -37,24 +46,25 @@ class LogFiles:
         self.folder = folder
 
     def of(self, name: str) -> int:
-        """Open the log of ``name``."""
+        """Return a file descriptor for the log of a child; the caller closes it."""
         return os.open(self.folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
-def perform(*, jobs: int, seconds: float, as_document: bool) -> None:
-    """Run the demo; ends the command with exit status 1 if something was lost, sent twice or out of order."""
+def run_demo(*, jobs: int, seconds: float, as_document: bool) -> None:
+    """Run the demo; exit with status 1 if a job was lost, sent twice or out of order."""
     began = time.monotonic()
     console = stderr() if as_document else stdout()
-    terminal = Terminal(console)
+    demo_console = DemoConsole(console)
     with _logs() as folder, like_ctrl_c():
         try:
-            terminal.say(
-                "a small shop, a stand-in for Customer.io, and an outage; all of it on this machine, in temporary folders"
+            demo_console.step(
+                "a small shop, a stand-in for Customer.io, and an outage; everything runs on this "
+                "machine, in temporary folders"
             )
-            play, verdict = _play(terminal, folder, jobs, seconds)
+            scenario, verdict = _run(demo_console, folder, jobs, seconds)
         except ServerError as error:
             raise CommandError(str(error)) from None
-        found = summary(play, verdict, time.monotonic() - began)
+        found = summary(scenario, verdict, time.monotonic() - began)
         if as_document:
             print_json(found)
         else:
@@ -65,42 +75,42 @@ def perform(*, jobs: int, seconds: float, as_document: bool) -> None:
 
 @contextmanager
 def _logs() -> Iterator[Path]:
-    """A folder for the logs of worker and beat, kept only if something went wrong."""
+    """Yield a folder for the logs of worker and beat, which stays if the demo fails."""
     folder = Path(tempfile.mkdtemp(prefix="trackrelay-demo-"))
     try:
         yield folder
-    except BaseException as error:
-        if not isinstance(error, KeyboardInterrupt):
-            stderr().print(f"The logs of worker and beat are in {folder}")
-            raise
+    except Exception:
+        stderr().print(f"The logs of worker and beat are in {folder}")
+        raise
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _play(terminal: Terminal, folder: Path, jobs: int, seconds: float) -> tuple[Play, Verdict]:
-    with Stack(None, LogFiles(folder), settings=SETTINGS, said=terminal.say) as stack:
+def _run(console: DemoConsole, folder: Path, jobs: int, seconds: float) -> tuple[Scenario, Verdict]:
+    with Stack(None, LogFiles(folder), settings=SETTINGS, report=console.step) as stack:
         with open_stores(load(stack.settings)) as stores:
-            play = Play(stores, stack.sandbox.client, terminal, jobs=jobs, seconds=seconds)
-            with play.gauge, terminal.showing(play.gauge):
-                verdict = play.perform()
-        terminal.say("checked against what the stand-in has; stopping the servers")
-    return play, verdict
+            scenario = Scenario(stores, stack.sandbox.client, console, jobs=jobs, seconds=seconds)
+            with scenario.monitor, console.live_counts(scenario.monitor):
+                verdict = scenario.run()
+        console.step("compared with what arrived at the stand-in; stopping the servers")
+    return scenario, verdict
 
 
-def summary(play: Play, verdict: Verdict, seconds: float) -> dict[str, Any]:
-    """What ``--json`` prints."""
+def summary(scenario: Scenario, verdict: Verdict, seconds: float) -> dict[str, Any]:
+    """Return the document that ``--json`` prints."""
     return {
-        "enqueued": play.enqueued,
+        "enqueued": scenario.enqueued,
         "delivered": verdict.delivered,
-        "dead_lettered": play.counted.dead_lettered,
-        "replayed": play.counted.replayed,
+        "dead_lettered": scenario.tallies.dead_lettered,
+        "replayed": scenario.tallies.replayed,
         "lost": len(verdict.lost),
         "duplicates": len(verdict.duplicates),
         "out_of_order": len(verdict.out_of_order),
-        "unexpected": len(verdict.strangers),
-        "refused_at_the_call": play.counted.refused_at_the_call,
-        "outage_seconds": round(play.counted.outage_s, 1),
+        "unexpected": len(verdict.unexpected),
+        "refused_at_the_call": scenario.tallies.refused_at_the_call,
+        "outage_seconds": round(scenario.tallies.outage_s, 1),
         "seconds": round(seconds, 1),
     }
 
@@ -110,19 +120,10 @@ def _print(console: Console, found: dict[str, Any], verdict: Verdict) -> None:
         ("lost", verdict.lost),
         ("out of order", verdict.out_of_order),
         ("twice", verdict.duplicates),
-        ("unexpected", verdict.strangers),
+        ("unexpected", verdict.unexpected),
     ):
         for each in wrong[:5]:
             console.print(f"{name}: {each}", style="red")
-    shown = (
-        "enqueued",
-        "delivered",
-        "dead_lettered",
-        "replayed",
-        "lost",
-        "duplicates",
-        "out_of_order",
-    )
     console.print()
     if verdict.is_good:
         console.print(
@@ -132,6 +133,10 @@ def _print(console: Console, found: dict[str, Any], verdict: Verdict) -> None:
     else:
         console.print("Not every accepted job arrived exactly once and in order.", style="bold red")
     console.print(
-        " ".join(f"{name}={found[name]}" for name in shown) + f" in {found['seconds']} s",
+        " ".join(f"{name}={found[name]}" for name in SHOWN) + f" in {found['seconds']} s",
         soft_wrap=True,
     )
+    if verdict.is_good:
+        command = shell_command("trackrelay")
+        console.print("\nNext, run these servers for your own application, until Ctrl-C:\n")
+        console.print(f"  {command} dev", style="cyan", highlight=False, soft_wrap=True)

@@ -1,12 +1,63 @@
-"""Whether everything arrived exactly once, and in order for each key. Pure: it knows only what was said and what arrived."""
+"""The check of the demo: did every job arrive exactly once, and in order for each key?
+
+It compares values only: what was enqueued and what arrived at the sandbox.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from .fingerprints import Fingerprint
+from trackrelay.sandbox.client import Effect
+
+#: The content of one operation; equal operations have equal fingerprints.
+Fingerprint = tuple[str, ...]
+
+_ANONYMOUS = {"anonymous": "person"}
+_SEGMENT = {"add": "add_customers", "remove": "remove_customers"}
+_CONTENT = ("attributes", "device", "cio_relationships")
+
+
+def of_document(document: Mapping[str, Any], keys: tuple[str, ...]) -> Fingerprint:
+    """Return the fingerprint of an enqueued operation."""
+    type, action = str(document["type"]), str(document["action"])
+    identifiers = document.get("identifiers", {})
+    match type:
+        case "segment":
+            return (type, _SEGMENT[action], str(identifiers["segment_id"]), *keys)
+        case "form":
+            content = {**document.get("attributes", {}), **document["person"]}
+            form_id = str(identifiers["form_id"])
+            return (type, action, form_id, *keys, _canonical({"attributes": content}))
+        case "delivery":
+            return (type, action, str(document.get("name", "")), *keys)
+    content = {name: document[name] for name in ("name", "id", *_CONTENT) if document.get(name)}
+    return (_ANONYMOUS.get(type, type), action, *keys, _canonical(content))
+
+
+def of_effect(effect: Effect) -> Iterator[Fingerprint]:
+    """Yield the fingerprints of an effect: a change of a segment has one for each person."""
+    type, action, keys = effect["type"], effect["action"], effect["keys"]
+    name = effect["name"] or ""
+    match type:
+        case "segment":
+            yield from ((type, action, name, key) for key in keys)
+        case "form":
+            yield (type, action, name, *keys, _canonical({"attributes": effect["attributes"]}))
+        case "delivery":
+            yield (type, action, name, *keys)
+        case _:
+            content = {
+                name: value for name in ("name", "id", *_CONTENT) if (value := effect.get(name))
+            }
+            yield (type, action, *keys, _canonical(content))
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,53 +67,53 @@ class Expected:
     id: str
     fingerprint: Fingerprint
     keys: tuple[str, ...]
-    #: What it is in order within: jobs of a key in different lanes may overtake each other.
+    #: Order holds within a lane only.
     lane: str
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What the comparison found: lists of what is wrong, each empty if all is well."""
+    """The result of the check; empty lists mean that all is well."""
 
     #: How many jobs arrived, once or more often.
     delivered: int = 0
     #: Ids of jobs that did not arrive.
     lost: list[str] = field(default_factory=list)
-    #: What arrived more often than it was said.
+    #: What arrived more often than it was enqueued.
     duplicates: list[Fingerprint] = field(default_factory=list)
-    #: What arrived and nobody had said.
-    strangers: list[Fingerprint] = field(default_factory=list)
-    #: Ids of jobs that were overtaken by a later one of the same key.
+    #: What arrived without being enqueued.
+    unexpected: list[Fingerprint] = field(default_factory=list)
+    #: Ids of jobs that arrived after a later job of the same key.
     out_of_order: list[str] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
-        """Whether everything arrived exactly once and in order, and nothing else did."""
-        return not (self.lost or self.duplicates or self.strangers or self.out_of_order)
+        """Whether everything arrived exactly once and in order, and nothing else arrived."""
+        return not (self.lost or self.duplicates or self.unexpected or self.out_of_order)
 
 
 def judge(expected: Sequence[Expected], arrivals: Iterable[Fingerprint]) -> Verdict:
-    """Compare.
+    """Compare what must arrive with what arrived.
 
     Args:
-        expected: in the order in which each lane must keep, for each key.
-        arrivals: in the order of arrival.
+        expected: In the order that each lane must keep for each key.
+        arrivals: In the order of arrival.
     """
     verdict = Verdict()
-    waiting: dict[Fingerprint, deque[int]] = defaultdict(deque)
+    missing: dict[Fingerprint, deque[int]] = defaultdict(deque)
     for index, job in enumerate(expected):
-        waiting[job.fingerprint].append(index)
+        missing[job.fingerprint].append(index)
     latest: dict[tuple[str, str], int] = {}
     for fingerprint in arrivals:
-        jobs = waiting.get(fingerprint)
-        if not jobs:
-            # Known, but all of its jobs have arrived already: once too often.
-            (verdict.strangers if jobs is None else verdict.duplicates).append(fingerprint)
+        indexes = missing.get(fingerprint)
+        if not indexes:
+            # An empty queue: all jobs with this fingerprint have arrived already.
+            (verdict.unexpected if indexes is None else verdict.duplicates).append(fingerprint)
             continue
-        index = jobs.popleft()
+        index = indexes.popleft()
         verdict.delivered += 1
         _check_order(verdict, expected[index], index, latest)
-    verdict.lost = [expected[index].id for left in waiting.values() for index in left]
+    verdict.lost = [expected[index].id for indexes in missing.values() for index in indexes]
     return verdict
 
 

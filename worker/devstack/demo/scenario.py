@@ -1,10 +1,10 @@
-"""The story from beginning to end: a day in the shop, an outage, refusals, their repair, and the reckoning."""
+"""The scenario: a day in the shop, an outage, refusals and their replay, and the final check."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,31 +14,28 @@ from trackrelay.sandbox.client import SandboxClient
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.cli.common.humanize import count
 from trackrelay.worker.dead_letters.eligibility import Wanted
-from trackrelay.worker.dead_letters.replay_batches import Replayer, Tally
-from trackrelay.worker.devstack.waits import wait_until
+from trackrelay.worker.dead_letters.replay_batches import Replayer
+from trackrelay.worker.devstack.stack import wait_until
 from trackrelay.worker.storage import dead_letter_queries
 from trackrelay.worker.storage.dead_letter_queries import DeadLetter, Filters
 from trackrelay.worker.storage.replay import Replay
 
-from . import fingerprints
-from .console import Stage
-from .demo_faults import TROUBLES, Trouble, plant
-from .demo_verdict import Expected, Verdict, judge
-from .job_counts import Gauge, Numbers
-from .journal import Journal
-from .shop import MISTAKES, Shop
+from .console import DemoConsole
+from .demo_verdict import Expected, Verdict, judge, of_document, of_effect
+from .job_counts import JobCounts, JobMonitor, Journal
+from .shop import FAULTS, MISTAKES, DemoFault, Shop, add_faults
 
-#: Parts of the day at which the outage begins and ends.
+#: When the outage begins and ends, as shares of the day.
 OUTAGE = (0.35, 0.60)
-#: By then everything has arrived, or never will.
+#: How long to wait until every job has arrived.
 SETTLED_S = 90.0
-#: Nothing has moved for so long: nothing will.
+#: How long to wait while the counts do not change.
 STALLED_S = 15.0
 
 
 @dataclass(slots=True)
-class Counted:
-    """What happened, for the summary."""
+class Tallies:
+    """Counts for the summary."""
 
     refused_at_the_call: int = 0
     dead_lettered: int = 0
@@ -46,20 +43,29 @@ class Counted:
     outage_s: float = 0.0
 
 
-class Play:
-    """One performance on a stack that runs.
+class Scenario:
+    """One run of the demo on a running stack.
 
     Args:
-        jobs: about how many jobs.
-        seconds: how long the day in the shop lasts.
+        stores: The stores of the stack.
+        sandbox: The client of its sandbox.
+        console: Prints the steps.
+        jobs: About how many jobs to enqueue.
+        seconds: How long the day in the shop lasts.
     """
 
     def __init__(
-        self, stores: Stores, sandbox: SandboxClient, stage: Stage, *, jobs: int, seconds: float
+        self,
+        stores: Stores,
+        sandbox: SandboxClient,
+        console: DemoConsole,
+        *,
+        jobs: int,
+        seconds: float,
     ) -> None:
         self._stores = stores
         self._sandbox = sandbox
-        self._stage = stage
+        self._console = console
         self._seconds = seconds
         self._shop = Shop(jobs)
         self._producer = Producer(
@@ -68,59 +74,59 @@ class Play:
         self._journal = Journal(self._producer.backend)
         self._producer.backend = self._journal
         self._replays: list[Replay] = []
-        self.gauge = Gauge(stores, self._journal)
-        self.counted = Counted()
+        self.monitor = JobMonitor(stores, self._journal)
+        self.tallies = Tallies()
 
     @property
     def enqueued(self) -> int:
-        """Jobs accepted so far."""
+        """The number of jobs accepted so far."""
         return len(self._journal.accepted)
 
-    def perform(self) -> Verdict:
-        """Play it all; returns what the sandbox saw of it."""
-        faults = plant(self._sandbox)
+    def run(self) -> Verdict:
+        """Run all steps; return the verdict."""
+        numbers = add_faults(self._sandbox)
         self._import()
-        self._mistakes()
-        self._day()
-        self._settle("everything that can be delivered is")
-        self._repair(faults)
-        self._settle("the replayed ones have arrived")
+        self._make_mistakes()
+        self._spend_the_day()
+        self._settle("every job is delivered or a dead letter")
+        self._replay_dead_letters(numbers)
+        self._settle("the replayed jobs are delivered")
         self._producer.close()
         return self.verdict()
 
     def _import(self) -> None:
         imported = self._producer.enqueue_many(self._shop.old_customers())
-        self._stage.say(
-            f"{count(imported, 'customer')} of last year imported, in the bulk lane: they delay nobody"
+        self._console.step(
+            f"{count(imported, 'customer')} of last year imported: in the bulk lane, they do not "
+            "delay other jobs"
         )
 
-    def _mistakes(self) -> None:
-        self._stage.say(
-            "some calls have mistakes in them; they raise at once, and nothing is enqueued:"
-        )
+    def _make_mistakes(self) -> None:
+        self._console.step("three calls have mistakes: they raise an error and enqueue nothing")
         for mistake in MISTAKES:
             try:
                 mistake(self._producer)
             except InvalidOperationError as error:
-                self.counted.refused_at_the_call += 1
-                self._stage.aside(f"InvalidOperationError: {error}")
+                self.tallies.refused_at_the_call += 1
+                self._console.detail(f"InvalidOperationError: {error}")
 
-    def _day(self) -> None:
-        self._stage.say("the shop opens: visitors look around, become known, and buy")
+    def _spend_the_day(self) -> None:
+        self._console.step("the shop opens: visitors look around, register and buy")
         steps = self._shop.day()
         began = None
-        for number, step in self._in_time(steps):
-            part = number / len(steps)
-            if began is None and part >= OUTAGE[0]:
+        for number, step in self._paced(steps):
+            share = number / len(steps)
+            if began is None and share >= OUTAGE[0]:
                 began = self._begin_outage()
-            if began and not self.counted.outage_s and part >= OUTAGE[1]:
+            if began and not self.tallies.outage_s and share >= OUTAGE[1]:
                 self._end_outage(began)
             step(self._producer)
-        self._stage.say(
-            f"the shop closes: {count(self.enqueued, 'job')} accepted, all day long, outage or not"
+        self._console.step(
+            f"the shop closes: {count(self.enqueued, 'job')} accepted, also during the outage"
         )
 
-    def _in_time(self, steps: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def _paced(self, steps: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield the steps evenly over the day."""
         started = time.monotonic()
         for number, step in enumerate(steps):
             time.sleep(max(0.0, started + self._seconds * number / len(steps) - time.monotonic()))
@@ -128,40 +134,44 @@ class Play:
 
     def _begin_outage(self) -> float:
         self._sandbox.start_outage(503)
-        self._stage.say("Customer.io is down: every request is answered with a 503", "bold red")
-        self._stage.aside(
-            "the shop notices nothing; what cannot be delivered waits in Postgres, in order"
+        self._console.step("Customer.io is down: it answers every request with a 503", "bold red")
+        self._console.detail(
+            "the shop does not notice; undelivered jobs wait in Postgres, in order"
         )
         return time.monotonic()
 
     def _end_outage(self, began: float) -> None:
         self._sandbox.end_outage()
-        self.counted.outage_s = time.monotonic() - began
-        self._stage.say(f"Customer.io is back after {self.counted.outage_s:.1f} s", "bold green")
+        self.tallies.outage_s = time.monotonic() - began
+        self._console.step(f"Customer.io is back after {self.tallies.outage_s:.1f} s", "bold green")
 
-    def _settle(self, what: str) -> None:
-        stall = _Stall()
-        wait_until(
-            lambda: (numbers := self.gauge.look()).settled or stall.noticed(numbers),
-            SETTLED_S,
-            poll_s=0.1,
-        )
-        numbers = self.gauge.look()
-        self._stage.say(
-            what if numbers.settled else f"still not settled: {numbers}",
-            "" if numbers.settled else "bold red",
-        )
+    def _settle(self, result: str) -> None:
+        """Wait until every job has arrived, or nothing changes although delivery is possible."""
+        last, changed_at = JobCounts(), time.monotonic()
 
-    # -- what Customer.io refused, put right
+        def is_over() -> bool:
+            nonlocal last, changed_at
+            counts = self.monitor.read()
+            if counts != last or counts.breaker != "closed":
+                last, changed_at = counts, time.monotonic()
+            return counts.settled or time.monotonic() - changed_at > STALLED_S
 
-    def _repair(self, faults: dict[Trouble, int]) -> None:
+        wait_until(is_over, SETTLED_S, poll_s=0.1)
+        counts = self.monitor.read()
+        if counts.settled:
+            self._console.step(result)
+        else:
+            self._console.step(f"still not settled: {counts}", "bold red")
+
+    def _replay_dead_letters(self, numbers: dict[DemoFault, int]) -> None:
         with self._stores.engine.connect() as connection:
-            open_letters = dead_letter_queries.load(
+            dead_letters = dead_letter_queries.load(
                 connection, dead_letter_queries.ids(connection, Filters(states=("open",)))
             )
-        self.counted.dead_lettered = len(open_letters)
-        self._stage.say(
-            f"{count(len(open_letters), 'dead letter')}: Customer.io refused them, and nothing else was held up",
+        self.tallies.dead_lettered = len(dead_letters)
+        self._console.step(
+            f"{count(len(dead_letters), 'dead letter')}: Customer.io refused these jobs, and they "
+            "held up no others",
             "bold yellow",
         )
         replayer = Replayer(
@@ -171,80 +181,45 @@ class Play:
             self._stores.settings.merge_delay.total_seconds(),
             who="trackrelay demo",
         )
-        for trouble in TROUBLES:
-            self._put_right(
-                trouble,
-                faults[trouble],
-                replayer,
-                [each for each in open_letters if each.error == trouble.message],
-            )
+        for fault in FAULTS:
+            refused = [each for each in dead_letters if each.error == fault.message]
+            if refused:
+                if fault.fixed_there:
+                    self._sandbox.delete_fault(numbers[fault])
+                self._replay(replayer, fault, refused)
 
-    def _put_right(
-        self, trouble: Trouble, fault: int, replayer: Replayer, found: Sequence[DeadLetter]
-    ) -> None:
-        if not found:
-            return
-        self._stage.say(f"{len(found)} × {trouble.field}: {trouble.message}")
-        self._stage.aside(trouble.remedy)
-        if trouble.fixed_there:
-            self._sandbox.delete_fault(fault)
-        ids, wanted = [letter.id for letter in found], Wanted(repair=trouble.repair)
-        tally = self._replay(replayer, ids, wanted)
-        self._stage.aside(f"$ {trouble.command}   → {tally.replayed} replayed")
-        if tally.refused:
-            self._stage.aside(f"{len(tally.refused)} refused: {tally.refused[0].why}")
-            again = self._replay(
-                replayer, [each.id for each in tally.refused], replace(wanted, even_if_newer=True)
-            )
-            self._stage.aside(
-                f"a device is no less a device for that: --even-if-newer   → {again.replayed} replayed"
-            )
-
-    def _replay(self, replayer: Replayer, ids: Sequence[str], wanted: Wanted) -> Tally:
-        tally = Tally()
-        for outcome in replayer.replay(ids, wanted):
-            tally.add(outcome)
-            self._replays += outcome.replays
-        self.counted.replayed += tally.replayed
-        return tally
-
-    # -- the reckoning: what was promised, against what the sandbox has
+    def _replay(self, replayer: Replayer, fault: DemoFault, refused: Sequence[DeadLetter]) -> None:
+        self._console.step(f"{len(refused)} × {fault.field}: {fault.message}")
+        self._console.detail(fault.remedy)
+        wanted = Wanted(repair=fault.patch, even_if_newer=fault.even_if_newer)
+        replayed = [
+            replay
+            for outcome in replayer.replay([each.id for each in refused], wanted)
+            for replay in outcome.replays
+        ]
+        self._replays += replayed
+        self.tallies.replayed += len(replayed)
+        self._console.detail(f"$ {fault.command}   → {len(replayed)} replayed")
 
     def verdict(self) -> Verdict:
         """Compare what the queue accepted with what arrived at the sandbox."""
-        arrivals = [
-            each
-            for effect in self._sandbox.effects(ignored=True)
-            for each in fingerprints.of_effect(effect)
-        ]
-        return judge(self._expected(), arrivals)
+        effects = self._sandbox.effects(ignored=True)
+        return judge(self._expected(), (each for effect in effects for each in of_effect(effect)))
 
     def _expected(self) -> list[Expected]:
-        # A dead letter gave up its place: it counts as said when it was replayed, in the words it was repaired to.
-        again = {replay.letter.id: replay for replay in self._replays}
-        first = [
-            _expected(each.operation.id, each.operation.body, each.operation.keys, each.lane)
+        # A dead letter lost its place: it is expected as repaired, in the order of the replays.
+        replayed = {replay.letter.id: replay for replay in self._replays}
+        operations = {each.operation.id: each.operation for each in self._journal.accepted}
+        delivered = [
+            _expect(each.operation.id, each.operation.body, each.operation.keys, each.lane)
             for each in self._journal.accepted
-            if each.operation.id not in again
+            if each.operation.id not in replayed
         ]
-        keys = {each.operation.id: each.operation.keys for each in self._journal.accepted}
-        return first + [
-            _expected(id, replay.job.body, keys[id], "replayed") for id, replay in again.items()
+        return delivered + [
+            _expect(id, replay.job.body, operations[id].keys, "replayed")
+            for id, replay in replayed.items()
         ]
 
 
-class _Stall:
-    """Notices that nothing has moved for a while although it could."""
-
-    def __init__(self) -> None:
-        self._last: Numbers | None = None
-        self._since = 0.0
-
-    def noticed(self, numbers: Numbers) -> bool:
-        if numbers != self._last or numbers.breaker != "closed":
-            self._last, self._since = numbers, time.monotonic()
-        return time.monotonic() - self._since > STALLED_S
-
-
-def _expected(id: str, body: bytes, keys: tuple[str, ...], lane: str) -> Expected:
-    return Expected(id, fingerprints.of_document(msgspec.json.decode(body), keys), keys, lane)
+def _expect(id: str, body: bytes, keys: tuple[str, ...], lane: str) -> Expected:
+    return Expected(id, of_document(msgspec.json.decode(body), keys), keys, lane)

@@ -9,7 +9,7 @@ import pytest
 from tests.support.harness import Harness
 from trackrelay import ObjectRef, Person, operations
 from trackrelay.operations.operation import Operation
-from trackrelay.worker.devstack.demo.fingerprints import of_document, of_effect
+from trackrelay.worker.devstack.demo.demo_verdict import of_document, of_effect
 from trackrelay.worker.devstack.demo.shop import MISTAKES, Shop
 
 ACME = ObjectRef(1, "acme")

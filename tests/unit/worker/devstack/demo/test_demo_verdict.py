@@ -49,7 +49,7 @@ def test_what_was_overtaken_is_out_of_order() -> None:
 
 
 def test_what_nobody_said_is_a_stranger() -> None:
-    assert arrived(1, 2, 3, 4, 5, 6, 7).strangers == [("7",)]
+    assert arrived(1, 2, 3, 4, 5, 6, 7).unexpected == [("7",)]
 
 
 def test_two_jobs_that_say_the_same_are_two() -> None:
