@@ -1,4 +1,4 @@
-"""The same names as :mod:`trackrelay`, as coroutines."""
+"""The functions of :mod:`trackrelay` as coroutines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .calls.producer import (
     OnInvalid,
     Pipeline,
     Producer,
-    check_goes_on,
+    check_can_continue,
     chunks,
     counted,
     iterator_of,
@@ -51,12 +51,12 @@ _queue: tuple[Producer, AsyncRedisQueue] | None = None
 
 
 async def enqueue(operation: Operation) -> str:
-    """Enqueue an operation and return its job's id."""
+    """Enqueue an operation and return the id of its job."""
     return (await enqueue_all((operation,)))[0]
 
 
 async def enqueue_all(batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
-    """Enqueue some operations in one round trip, all or none, and return their jobs' ids."""
+    """Enqueue operations in one round trip, all or none, and return the ids of their jobs."""
     if batch:
         producer = default_producer()
         if (enqueued := producer.awaitable(batch, lane)) is not None:
@@ -71,7 +71,10 @@ async def enqueue_many(
     *,
     on_invalid: OnInvalid | None = None,
 ) -> int:
-    """Enqueue any number of operations in the bulk lane; see :meth:`trackrelay.Producer.enqueue_many`."""
+    """Enqueue any number of operations in the bulk lane, and return how many were enqueued.
+
+    See :meth:`trackrelay.Producer.enqueue_many`.
+    """
     count, invalid_calls = 0, default_producer().invalid_calls
     if isinstance(operations, AsyncIterable):
         async for chunk in _chunks(_valid(aiter(operations), invalid_calls, on_invalid)):
@@ -84,20 +87,20 @@ async def enqueue_many(
     return count
 
 
-#: Operations of an asynchronous iterator that go in one round trip.
+#: Operations of an asynchronous iterator that are enqueued in one round trip.
 ASYNC_CHUNK = 100
 
 
 @asynccontextmanager
 async def pipeline() -> AsyncIterator[Pipeline]:
-    """Collect operations (its functions are plain ones) and send them in one round trip when the block ends."""
+    """Collect operations by plain functions, and enqueue them in one round trip when the block ends."""
     collected = Pipeline(default_producer().invalid_calls)
     yield collected
     await enqueue_all(collected.operations)
 
 
 async def aclose() -> None:
-    """Close the connections that are not in use; the next call opens new ones."""
+    """Close the idle connections. The next call opens new ones."""
     if _queue is not None:
         await _queue[1].aclose()
 
@@ -111,15 +114,15 @@ async def _valid(
         except StopAsyncIteration:
             return
         except InvalidOperationError as error:
-            for operation in report(error, index, invalid_calls, on_invalid):
-                yield operation
-            check_goes_on(error, index, source)
+            for replacement in report(error, index, invalid_calls, on_invalid):
+                yield replacement
+            check_can_continue(error, index, source)
         else:
             try:
                 operation = checked_again(operation)
             except InvalidOperationError as error:
-                for instead in report(error, index, invalid_calls, on_invalid):
-                    yield instead
+                for replacement in report(error, index, invalid_calls, on_invalid):
+                    yield replacement
             else:
                 yield operation
 

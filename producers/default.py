@@ -1,4 +1,7 @@
-"""The producer behind the module-level functions: made at the first call, made again in a forked child."""
+"""The default producer, which the functions of :mod:`trackrelay` use.
+
+It is made at the first call, and again in a forked child.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from .errors import TrackRelayError
 from .operations import refs, scalars
 from .operations.checks.object_types import set_object_types
 
-#: Settings whose values may hold a password.
+#: Settings that may contain a password.
 _URLS = frozenset({"redis_url", "outbox_url"})
 
 _lock = Lock()
@@ -28,34 +31,44 @@ _make: Callable[..., Producer] = Producer
 
 
 def produce_with(make: Callable[..., Producer]) -> None:
-    """Let ``make``, called with what :func:`configure` was told, make the producer: a framework's waits for its commits."""
+    """Set the function that makes the default producer.
+
+    Args:
+        make: called with the settings of :func:`configure`. The producer of a framework waits for
+            commits.
+    """
     global _make
     _make = make
     configure()
 
 
 def configure(**settings: Any) -> None:
-    """Set what the environment does not say, or says differently; takes effect at the next call.
+    """Override settings of the environment, from the next call on.
+
+    Example:
+        ``configure(source="shop", on_unavailable="log")``
 
     Args:
         redis_url: ``redis://``, ``rediss://`` or ``unix://`` URL of the queue.
         backend: ``redis``, ``console``, ``memory`` or ``off``.
-        source: which application this is; shown with every job.
-        shards: how many shards the queue must have; left out, what it has.
-        max_queue_length: jobs in the queue at which callers get QueueFullError.
-        enqueue_timeout: seconds an enqueue may take in all; also ``"1s"`` or a timedelta.
-        on_unavailable: ``raise``, ``log`` or ``outbox``: what becomes of an operation the queue did not take.
-        on_invalid: ``raise``, ``log`` or ``dead_letter``: what becomes of an operation that Customer.io would refuse.
-        outbox_url: the database that holds the outbox table, for ``outbox``.
-        naive_timezone: what a naive datetime is taken for; left out, it is refused.
-        object_types: names of object types with their numbers in the workspace, e.g. ``{"company": 1}``.
+        source: the name of this application, which every job carries.
+        shards: the number of shards that the queue must have; default: any.
+        max_queue_length: the number of jobs in the queue at which calls raise QueueFullError.
+        enqueue_timeout: how long a call may take: seconds, ``"1s"`` or a timedelta.
+        on_unavailable: ``raise``, ``log`` or ``outbox``: what happens to an operation that the queue
+            did not take.
+        on_invalid: ``raise``, ``log`` or ``dead_letter``: what happens to an operation that
+            Customer.io would refuse.
+        outbox_url: the database with the outbox table, for ``on_unavailable="outbox"``.
+        naive_timezone: the time zone of naive datetimes; default: they are refused.
+        object_types: the numbers of object types in the workspace by name: ``{"company": 1}``.
 
     Raises:
-        ConfigurationError: at the first call that enqueues, naming the setting that is wrong.
+        ConfigurationError: not here, but at the first call that enqueues; it names the wrong setting.
     """
     global _producer, _settings
     with _lock:
-        # A debug page shows the variables of each frame on the way to the error that names a wrong one.
+        # Debug pages show the variables of a frame, and so passwords.
         hidden = {
             name: HiddenUrl(value)
             for name, value in settings.items()
@@ -64,12 +77,12 @@ def configure(**settings: Any) -> None:
         _overrides.update(settings | hidden)
         _producer = _settings = None
     scalars.set_naive_timezone(_naive_timezone)
-    refs.let_refusals_wait(_raises_nothing)
+    refs.defer_refusals(_raises_nothing)
     set_object_types(_object_types)
 
 
 def default_producer() -> Producer:
-    """The producer that the module-level functions use."""
+    """Return the default producer, and make it at the first call."""
     global _producer
     producer = _producer
     if producer is None:
@@ -82,7 +95,7 @@ def default_producer() -> Producer:
 
 
 def default_settings() -> Settings:
-    """The settings of the module-level functions, for what works without a queue: the outbox."""
+    """Return the settings of the default producer, for the outbox, which needs no queue."""
     global _settings
     settings = _settings
     if settings is None:
@@ -92,14 +105,13 @@ def default_settings() -> Settings:
 
 
 def overrides() -> dict[str, Any]:
-    """What :func:`configure` was told."""
+    """Return the settings that :func:`configure` has set."""
     return dict(_overrides)
 
 
 @contextmanager
 def overridden(**settings: Any) -> Iterator[Producer]:
-    """Inside, the module-level functions use another producer, configured with ``settings`` on top; afterwards the one
-    before again."""
+    """Use another default producer inside the block, with ``settings`` on top of the present ones."""
     global _producer, _settings
     before, kept = dict(_overrides), (_producer, _settings)
     try:
@@ -111,17 +123,17 @@ def overridden(**settings: Any) -> Iterator[Producer]:
             _overrides.update(before)
             _producer, _settings = kept
         scalars.set_naive_timezone(_naive_timezone)
-        refs.let_refusals_wait(_raises_nothing)
+        refs.defer_refusals(_raises_nothing)
         set_object_types(_object_types)
 
 
 def _naive_timezone() -> tzinfo | None:
-    # Operations are made, and files looked through, before anything is enqueued.
+    # Builders need it before there is a producer.
     return default_settings().naive_timezone
 
 
 def _raises_nothing() -> bool:
-    # A person is made before anything is enqueued. A setting that is wrong is said at the call.
+    # A Person is made before the call that uses it. That call reports a wrong setting.
     try:
         return default_settings().on_invalid != "raise"
     except TrackRelayError:
@@ -133,13 +145,14 @@ def _object_types() -> Mapping[str, str]:
 
 
 def _start_afresh() -> None:
-    # A forked child must not speak on its parent's connections, nor wait for a lock that a thread of the parent held.
+    # A forked child must not use the connections of its parent, nor wait for a lock that one of
+    # the parent's threads held.
     global _lock, _producer
     _lock = Lock()
     _producer = None
 
 
 scalars.set_naive_timezone(_naive_timezone)
-refs.let_refusals_wait(_raises_nothing)
+refs.defer_refusals(_raises_nothing)
 set_object_types(_object_types)
 os.register_at_fork(after_in_child=_start_afresh)

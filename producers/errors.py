@@ -1,4 +1,4 @@
-"""What can go wrong at a call: a short tree under one root, so that one ``except`` can catch all of it."""
+"""The errors that calls raise. ``except TrackRelayError`` catches all of them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ if TYPE_CHECKING:
 
 
 class TrackRelayError(Exception):
-    """The root of everything trackrelay raises on purpose."""
+    """The base class of all errors of trackrelay."""
 
 
 class ConfigurationError(TrackRelayError):
-    """A setting is missing, wrong, or contradicts what the queue was set up with. The message names the setting."""
+    """A setting is missing, is wrong or contradicts the queue. The message names the setting."""
 
 
 class QueueNotSetUpError(ConfigurationError):
-    """This Redis has no queue: ``trackrelay migrate`` was never run, or Redis lost everything a moment ago."""
+    """Redis has no queue: ``trackrelay migrate`` was never run, or Redis has just lost its data."""
 
 
 class InvalidOperationError(TrackRelayError, ValueError):
     """Customer.io would refuse this operation, so it was not enqueued.
 
     Attributes:
-        field: where in the operation the trouble is, e.g. ``attributes.plan`` or ``identifiers.email``; ``operation`` if
-            it is all of it.
-        limit: what Customer.io takes, in words.
-        actual: what was given, in words; never the whole value.
+        field: the wrong part of the operation, e.g. ``attributes.plan`` or ``identifiers.email``;
+            ``operation``: all of it.
+        limit: what Customer.io accepts, in words.
+        actual: what the call passed, in words and without the whole value.
     """
 
     def __init__(self, message: str, *, field: str = "", limit: str = "", actual: str = "") -> None:
@@ -36,27 +36,28 @@ class InvalidOperationError(TrackRelayError, ValueError):
         self.field = field
         self.limit = limit
         self.actual = actual
-        #: What the call would have enqueued, in order: operations, and in the places of those that were refused what was passed.
+        #: What the call would have enqueued, in order. A RefusedPayload stands for each refused
+        #: operation.
         self.parts: tuple[Operation | RefusedPayload, ...] = ()
 
     def __reduce__(self) -> tuple[object, ...]:
-        # What was passed may be anything, and stays in this process.
+        # The parts may be of any type, so they stay in this process.
         return type(self), self.args, {**self.__dict__, "parts": ()}
 
 
 class GeneratorEndedError(InvalidOperationError):
-    """An operation that a generator made was refused, and that ended the generator: Python resumes none that has raised."""
+    """A refused operation ended the generator that made it: Python resumes no generator that raised."""
 
 
 class NotEnqueuedError(TrackRelayError):
-    """What the call enqueues was valid, but the queue did not confirm that it has it.
+    """The queue did not confirm valid operations.
 
-    It may have it all the same (an answer can be lost on its way). Enqueueing ``error.operations`` again keeps their ids, so
-    that "maybe accepted" never becomes twice.
+    It may have accepted them, because an answer can be lost. ``error.operations`` can be enqueued
+    again: they keep their ids, so each is delivered once.
 
     Attributes:
-        operations: what was not confirmed: all of the call, for it is all or none; of ``enqueue_many`` the group that was sent together.
-        enqueued_before: how many operations that came before them ``enqueue_many`` has enqueued.
+        operations: the unconfirmed operations: all of the call; for ``enqueue_many`` one chunk.
+        enqueued_before: how many operations ``enqueue_many`` had enqueued before them.
     """
 
     def __init__(self, message: str, *operations: Operation, enqueued_before: int = 0) -> None:
@@ -66,17 +67,17 @@ class NotEnqueuedError(TrackRelayError):
 
     @property
     def operation(self) -> Operation | None:
-        """The first of :attr:`operations`; of most calls the only one."""
+        """The first of :attr:`operations`, which most calls have alone."""
         return self.operations[0] if self.operations else None
 
     @property
     def job_id(self) -> str | None:
-        """The id under which the first job is, or would have been, known everywhere."""
+        """The id of the first job."""
         return self.operation.id if self.operation else None
 
     @property
     def message(self) -> str:
-        """What happened, without how many jobs it happened to."""
+        """What happened, without the number of jobs."""
         return str(self.args[0])
 
     def __str__(self) -> str:
@@ -88,11 +89,14 @@ class NotEnqueuedError(TrackRelayError):
 
 
 class QueueUnavailableError(NotEnqueuedError):
-    """Redis could not be reached, or did not answer in time."""
+    """Redis is unreachable, or did not answer in time."""
 
 
 class QueueFullError(NotEnqueuedError):
-    """The queue is at its length limit, or Redis at three quarters of its memory: workers need the rest to drain it."""
+    """The queue has reached its maximum length, or Redis 75% of its memory.
+
+    The workers need the remaining memory to drain the queue.
+    """
 
 
 #: The names of 0.1.0.

@@ -1,1 +1,1 @@
-"""What a call does: its producer, its backend, and what happens when it is refused."""
+"""Calls: the producer, its backends, and what happens to refused operations."""

@@ -1,4 +1,7 @@
-"""Where operations go: Redis, or nowhere at all in tests and on a developer's machine. Every check runs before any of them."""
+"""Backends: Redis, or a substitute for tests and development.
+
+The checks run before any backend, so all backends refuse the same calls.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,17 @@ from trackrelay.queue.redis_keys import Lane
 
 
 class Backend(Protocol):
-    """Takes checked and encoded entries."""
+    """Stores checked and encoded entries."""
 
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
-        """Take all ``entries``, or raise and take none."""
+        """Store all ``entries``, or raise and store none."""
 
     def close(self) -> None:
-        """Give back what is held open."""
+        """Close the connections."""
 
 
 class ConsoleBackend:
-    """Prints a line of JSON for every operation to stderr."""
+    """Prints each operation to stderr as a line of JSON."""
 
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
         for entry in entries:
@@ -43,12 +46,12 @@ class ConsoleBackend:
 
 
 class MemoryBackend:
-    """Keeps what was enqueued in a list, for tests."""
+    """Keeps operations in a list, for tests."""
 
     def __init__(self) -> None:
-        #: What was enqueued, in order.
+        #: The enqueued operations, in order.
         self.operations: list[Operation] = []
-        #: What was refused and would be kept as dead letters, in order.
+        #: The refused operations that would become dead letters, in order.
         self.refused: list[RefusedOperation] = []
 
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
@@ -63,7 +66,7 @@ class MemoryBackend:
 
 
 class OffBackend:
-    """Drops everything."""
+    """Drops every operation."""
 
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
         pass
@@ -72,12 +75,12 @@ class OffBackend:
         pass
 
 
-#: Makes the backend for ``memory``; a test that captures has one of its own, whoever makes a producer meanwhile.
+#: Makes the backend ``memory``. A capturing test sets another one, which all new producers use.
 make_memory: Callable[[], MemoryBackend] = MemoryBackend
 
 
 def backend_for(settings: Settings) -> Backend:
-    """The backend that ``settings.backend`` names."""
+    """Return the backend that ``settings.backend`` names."""
     match settings.backend:
         case "console":
             return ConsoleBackend()

@@ -1,4 +1,4 @@
-"""What becomes of a call that is refused: ``on_invalid``."""
+"""The setting ``on_invalid``: what happens to a refused call."""
 
 from __future__ import annotations
 
@@ -13,34 +13,36 @@ from trackrelay.queue.call_counts import CallCounts
 
 log = logging.getLogger("trackrelay")
 
-#: What a setting can say.
+#: The values of the setting.
 Mode = Literal["raise", "log", "dead_letter"]
 
 
 class InvalidCallPolicy:
-    """Raises, logs or keeps what is refused, and counts it.
+    """Raises, logs or keeps refused operations, and counts them.
 
     Args:
-        counts: None counts nothing.
+        mode: the setting.
+        counts: counts the refusals; None: nothing is counted.
     """
 
     def __init__(self, mode: Mode = "raise", counts: CallCounts | None = None) -> None:
         self._mode = mode
         self._counts = counts
 
-    def instead(
+    def replacements(
         self, error: InvalidOperationError, mode: Mode | None = None
     ) -> list[Operation | RefusedPayload]:
-        """Return what is enqueued instead of what the refused call would have been, in its order.
+        """Return what is enqueued in place of a refused call, in its order.
 
         Args:
-            mode: left out, as the setting says.
+            error: the refusal, with the parts of the call.
+            mode: overrides the setting.
 
         Returns:
-            the operations to enqueue; a draft that is among them was logged, and only its id is left.
+            The operations to enqueue. A RefusedPayload among them was logged; only its id counts.
 
         Raises:
-            InvalidOperationError: ``error``, if that is what the mode says.
+            InvalidOperationError: ``error``, if the mode is ``raise``.
         """
         if not error.parts:
             error.parts = (RefusedPayload(None),)
@@ -65,14 +67,24 @@ class InvalidCallPolicy:
         arguments: Sequence[object],
         named: Mapping[str, object],
     ) -> list[Operation | RefusedPayload]:
-        """Do the same for a call of ``make``, whose arguments stand for an operation that was not even drafted."""
+        """Return the same for a call that was refused before there was a payload.
+
+        Args:
+            error: the refusal.
+            make: the builder that was called.
+            arguments: its positional arguments, kept as the payload.
+            named: its keyword arguments, kept likewise.
+
+        Raises:
+            InvalidOperationError: ``error``, if the mode is ``raise``.
+        """
         if not error.parts:
             call = {"call": make.__name__, "arguments": list(arguments), "keywords": dict(named)}
             error.parts = (RefusedPayload(call, named.get("idempotency_key")),)
-        return self.instead(error)
+        return self.replacements(error)
 
     def count(self, error: InvalidOperationError) -> None:
-        """Count what was refused."""
+        """Count the refused parts of a call."""
         if self._counts is not None:
             refused = [part.name for part in error.parts if isinstance(part, RefusedPayload)]
             self._counts.add(
@@ -80,13 +92,13 @@ class InvalidCallPolicy:
             )
 
 
-def _log(draft: RefusedPayload, error: InvalidOperationError) -> None:
-    # No part of the message: it may show a value.
+def _log(payload: RefusedPayload, error: InvalidOperationError) -> None:
+    # Without the message of the error, which may show a value.
     allowed = f"; allowed: {error.limit}" if error.limit else ""
     log.error(
         "trackrelay: %s was refused and is not enqueued (job %s): field %s%s",
-        draft.name,
-        draft.id,
+        payload.name,
+        payload.id,
         error.field or "operation",
         allowed,
     )

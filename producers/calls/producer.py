@@ -1,4 +1,4 @@
-"""A producer: takes operations, checks nothing twice, and gets them into the queue."""
+"""The producer: enqueues operations, and applies ``on_unavailable`` and ``on_invalid``."""
 
 from __future__ import annotations
 
@@ -47,68 +47,73 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trackrelay")
 
-#: Operations that enqueue_many() sends in one round trip …
+#: enqueue_many() enqueues at most so many operations in one round trip …
 CHUNK_OPERATIONS = 500
-#: … or bytes, whichever comes first: a script call blocks Redis for everybody.
+#: … and starts another after so many bytes: a script call blocks Redis for all its clients.
 CHUNK_BYTES = 1_000_000
-#: How long enqueue_many() waits between two looks at a full queue.
+#: Seconds between two attempts of enqueue_many() to append to a full queue.
 FULL_WAIT_S = 0.5
 
-#: Jobs that one line of the log names: what collects logs cuts long ones.
+#: Jobs that one log line names. Log collectors cut longer lines.
 IDS_A_LINE = 100
 
-#: What enqueue_many() does with an operation that is refused.
+#: What enqueue_many() does with a refused operation.
 OnInvalid = Mode | Callable[[int, InvalidOperationError], None]
 
 
 class Producer(OperationMethods):
-    """Enqueues to one queue. Thread-safe, fork-safe, asleep until first used.
+    """Enqueues to one queue. Thread-safe and fork-safe; connects at the first call.
 
     Args:
-        settings: as for :func:`trackrelay.configure`; what is not given comes from the environment.
+        settings: as for :func:`trackrelay.configure`. The environment supplies the others.
 
-    Each method of the vocabulary (``identify``, ``track`` …) returns the job's id and raises
+    Each method of the vocabulary (``identify``, ``track`` …) returns the id of the job and raises
     :class:`~trackrelay.InvalidOperationError`, :class:`~trackrelay.QueueUnavailableError` or :class:`~trackrelay.QueueFullError`.
     """
 
     def __init__(self, **settings: Any) -> None:
-        __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
+        __traceback_hide__ = True  # Debug pages show the variables of a frame, and so passwords.
         self.settings: Settings = load(settings)
         self.backend: Backend = backend_for(self.settings)
-        #: Takes what the queue does not, with ``on_unavailable="outbox"``.
+        #: Takes what the queue does not, if ``on_unavailable`` is ``outbox``.
         self.fallback = fallback_for(self.settings)
         self.set_up()
 
     def set_up(self) -> None:
-        """Set what follows from the settings."""
+        """Apply the settings that hold in the whole process, and make the counters."""
         scalars.set_naive_timezone(self.settings.naive_timezone)
         set_object_types(self.settings.object_types)
         if self.settings.on_invalid != "raise":
-            refs.let_refusals_wait(lambda: True)
-        #: Of calls that enqueued nothing.
+            refs.defer_refusals(lambda: True)
+        #: Counts the calls that enqueued nothing.
         self.counts = counts_of(self.settings)
         self.invalid_calls = InvalidCallPolicy(self.settings.on_invalid, self.counts)
 
     def enqueue(self, operation: Operation, *, lane: Lane = "live") -> str:
-        """Enqueue one operation and return its job's id. Enqueueing the same value again delivers it once."""
+        """Enqueue one operation and return the id of its job.
+
+        The same operation enqueued again is delivered once.
+        """
         return self.enqueue_all((operation,), lane=lane)[0]
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
-        """Enqueue some operations in one round trip, all or none, and return their jobs' ids."""
+        """Enqueue operations in one round trip, all or none, and return the ids of their jobs."""
         if batch:
             self.append(self.entries(batch), lane)
         return [operation.id for operation in batch]
 
     def append(self, entries: Sequence[Entry], lane: Lane, *, wait: bool = False) -> int:
-        """Append ``entries`` to the queue, or do with them what ``on_unavailable`` says.
+        """Append ``entries`` to the queue, or apply ``on_unavailable``.
 
         Args:
-            wait: while the queue is full.
+            entries: the encoded operations.
+            lane: the lane of the queue.
+            wait: whether to wait while the queue is full.
 
         Returns:
-            how many were enqueued: all of them, or none if that they were not was logged.
+            How many were enqueued: all, or none if ``on_unavailable`` logged them.
         """
-        # Most calls bring one operation, which takes the queue's time.
+        # Most calls bring one operation that has no time of its own.
         if lane == "live" and (len(entries) != 1 or not entries[0].operation.stamp):
             caution_about_times(entries)
         if self.fallback is not None and self.fallback.must_take(entries):
@@ -127,29 +132,35 @@ class Producer(OperationMethods):
         return self.enqueue_all(batch)
 
     def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int] | None:
-        """What :mod:`trackrelay.aio` awaits to enqueue ``batch``, and gets how many were; None: it goes to the queue by itself."""
+        """Return what :mod:`trackrelay.aio` awaits in order to enqueue ``batch``.
+
+        None: :mod:`trackrelay.aio` appends to the queue by itself.
+        """
         return None
 
     def enqueue_many(
         self, operations: Iterable[Operation], *, on_invalid: OnInvalid | None = None
     ) -> int:
-        """Enqueue any number of operations in the bulk lane, in constant memory, waiting while the queue is half full.
+        """Enqueue any number of operations in the bulk lane, in constant memory.
 
-        The other half is for live calls: of TRACKRELAY_MAX_QUEUE_LENGTH, and of Redis' ``maxmemory``.
+        Wait while the queue is half full. The other half is for live calls, both of
+        TRACKRELAY_MAX_QUEUE_LENGTH and of the ``maxmemory`` of Redis.
 
         Args:
-            operations: an iterator of any length. It may raise InvalidOperationError while it is being drawn from only if it
-                can go on afterwards (a generator cannot; ``map(entity, documents)`` can).
-            on_invalid: ``"raise"``, ``"log"``, ``"dead_letter"``, or a function called with the index and the error of each operation
-                that is refused; left out, as the setting says.
+            operations: an iterable of any length. If its iterator raises InvalidOperationError, it
+                must be able to continue: ``map(entity, documents)`` can, a generator cannot.
+            on_invalid: ``"raise"``, ``"log"``, ``"dead_letter"``, or a function that is called with
+                the index and the error of each refused operation; default: the setting.
 
         Returns:
-            how many were enqueued, those kept as dead letters among them. With ``on_unavailable="log"`` the others are in the log.
+            How many were enqueued, dead letters included. With ``on_unavailable="log"`` the log
+            names the others.
 
         Raises:
-            QueueUnavailableError: with the operations that were sent last, and how many were enqueued before them.
-            InvalidOperationError: an operation was refused. With another ``on_invalid`` than ``"raise"``: by a generator, which that has
-                ended; what came before it is enqueued.
+            QueueUnavailableError: names the operations that were not confirmed, and how many were
+                enqueued before them.
+            InvalidOperationError: an operation was refused and ``on_invalid`` is ``"raise"``, or a
+                generator ended because it raised.
         """
         count = 0
         for chunk in chunks(valid(iterator_of(operations), self.invalid_calls, on_invalid)):
@@ -158,31 +169,37 @@ class Producer(OperationMethods):
         return count
 
     def enqueue_chunk(self, entries: Sequence[Entry]) -> int:
-        """Enqueue some of many, in the bulk lane, waiting while the queue is full; returns how many were."""
+        """Enqueue a chunk in the bulk lane, wait while the queue is full, and return its size."""
         return self.append(entries, "bulk", wait=True)
 
     @contextmanager
     def pipeline(self) -> Iterator[Pipeline]:
-        """Collect operations and send them in one round trip, all or none, when the block ends without an error."""
+        """Collect operations, and enqueue them in one round trip when the block ends without an error.
+
+        Either all are enqueued or none.
+        """
         pipeline = Pipeline(self.invalid_calls)
         yield pipeline
         self.enqueue_all(pipeline.operations)
 
     def close(self) -> None:
-        """Close the connections; the next use opens new ones."""
+        """Close the connections. The next call opens new ones."""
         self.backend.close()
         if self.fallback is not None:
             self.fallback.close()
 
     def entries(self, batch: Sequence[Operation]) -> list[Entry]:
-        """The stream entries for ``batch``."""
+        """Return the stream entries of ``batch``."""
         source, trace = self.settings.source, current_traceparent()
         return [Entry.of(operation, source=source, trace=trace) for operation in batch]
 
     def not_enqueued(
         self, error: NotEnqueuedError | QueueNotSetUpError, entries: Sequence[Entry], lane: Lane
     ) -> int:
-        """Raise ``error``, log it, or write ``entries`` to the outbox, as ``on_unavailable`` says; returns how many are there."""
+        """Raise ``error``, log it, or write ``entries`` to the outbox, as ``on_unavailable`` says.
+
+        Return how many are in the outbox.
+        """
         if self.fallback is not None:
             self.fallback.write(entries, lane, error)
             return len(entries)
@@ -193,10 +210,10 @@ class Producer(OperationMethods):
 
 
 def fallback_for(settings: Settings) -> Fallback | None:
-    """The outbox that takes what the queue does not, if that is what ``on_unavailable`` says.
+    """Return the outbox that takes what the queue does not; None unless ``on_unavailable`` is ``outbox``.
 
     Raises:
-        ConfigurationError: it says so, but not where, or SQLAlchemy is missing.
+        ConfigurationError: TRACKRELAY_OUTBOX_URL or SQLAlchemy is missing.
     """
     if settings.on_unavailable != "outbox" or settings.backend != "redis":
         return None
@@ -213,7 +230,7 @@ def fallback_for(settings: Settings) -> Fallback | None:
 
 @contextmanager
 def counted(before: int) -> Iterator[None]:
-    """What is not enqueued inside comes after ``before`` operations that were."""
+    """Add to a NotEnqueuedError that ``before`` operations were enqueued before it."""
     try:
         yield
     except NotEnqueuedError as error:
@@ -229,7 +246,15 @@ def log_lost(
     exc_info: bool = False,
     counts: CallCounts | None = None,
 ) -> None:
-    """Log id and operation of every job of ``entries`` that was not enqueued ``when``, and count them: nobody else is told."""
+    """Log id and operation of each job that was not enqueued, and count it.
+
+    Args:
+        entries: the jobs.
+        why: the error.
+        when: what the sentence says of the time, with a blank before it.
+        exc_info: whether to log the traceback.
+        counts: counts the jobs.
+    """
     if counts is not None:
         counts.add("unavailable", [(entry.operation.name, type(why).__name__) for entry in entries])
     operations = [entry.operation for entry in entries]
@@ -237,7 +262,7 @@ def log_lost(
         line = operations[start : start + IDS_A_LINE]
         ids = ", ".join(each.id for each in line)
         jobs = f"job {ids} was" if len(line) == 1 else f"jobs {ids} were"
-        # One name for each id, in the same order.
+        # One name for each id, in the order of the ids.
         names = ", ".join(each.name for each in line)
         log.error(
             "trackrelay: %s not enqueued%s (%s): %s", jobs, when, names, why, exc_info=exc_info
@@ -245,7 +270,7 @@ def log_lost(
 
 
 class Pipeline(OperationMethods):
-    """Operations waiting to be sent together. Has every function of the vocabulary; each returns the job's id."""
+    """Collects operations by the functions of the vocabulary, each of which returns the id of the job."""
 
     def __init__(self, invalid_calls: InvalidCallPolicy | None = None) -> None:
         self.operations: list[Operation] = []
@@ -259,10 +284,10 @@ class Pipeline(OperationMethods):
 def valid(
     source: Iterator[Operation], invalid_calls: InvalidCallPolicy, on_invalid: OnInvalid | None
 ) -> Iterator[Operation]:
-    """The operations of ``source``; of those refused while being made, what ``on_invalid`` leaves.
+    """Yield the operations of ``source``, and in place of refused ones what ``on_invalid`` leaves.
 
     Raises:
-        GeneratorEndedError: ``on_invalid`` took one, but nothing can follow it.
+        GeneratorEndedError: a refusal ended ``source``.
     """
     for index in itertools.count():
         try:
@@ -271,7 +296,7 @@ def valid(
             return
         except InvalidOperationError as error:
             yield from report(error, index, invalid_calls, on_invalid)
-            check_goes_on(error, index, source)
+            check_can_continue(error, index, source)
         else:
             try:
                 operation = checked_again(operation)
@@ -282,7 +307,7 @@ def valid(
 
 
 def iterator_of(operations: object) -> Iterator[Operation]:
-    """The iterator of what enqueue_many() was given."""
+    """Return the iterator over the argument of enqueue_many()."""
     try:
         return iter(operations)  # type: ignore[call-overload, no-any-return]
     except TypeError:
@@ -301,20 +326,25 @@ def report(
     invalid_calls: InvalidCallPolicy,
     on_invalid: OnInvalid | None,
 ) -> list[Operation]:
-    """Tell ``on_invalid`` of an operation that was refused while being made; returns what is enqueued instead."""
+    """Apply ``on_invalid`` to a refused operation, and return what is enqueued in its place."""
     if callable(on_invalid):
         invalid_calls.count(error)
         on_invalid(index, error)
         return []
     return [
-        part for part in invalid_calls.instead(error, on_invalid) if isinstance(part, Operation)
+        part
+        for part in invalid_calls.replacements(error, on_invalid)
+        if isinstance(part, Operation)
     ]
 
 
-def check_goes_on(
+def check_can_continue(
     error: InvalidOperationError, index: int, source: Iterator[Operation] | AsyncIterator[Operation]
 ) -> None:
-    """Raise GeneratorEndedError if nothing can follow what ``source`` could not make: it would look as if it had come to its end."""
+    """Raise GeneratorEndedError if ``source`` is a generator that raised ``error``.
+
+    Python resumes no such generator: its end would look like the end of the data.
+    """
     if isinstance(source, Generator | AsyncGenerator):
         raise GeneratorEndedError(
             f"operation {index:,} was refused inside a generator, which that ends: the {index:,} before it are enqueued, "
@@ -326,7 +356,7 @@ def check_goes_on(
 
 
 def chunks(source: Iterator[Operation]) -> Iterator[list[Operation]]:
-    """Groups of operations that go in one round trip each."""
+    """Yield groups of operations, one for each round trip."""
     chunk: list[Operation] = []
     size = 0
     try:

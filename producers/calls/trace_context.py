@@ -1,4 +1,4 @@
-"""The trace a call belongs to, if OpenTelemetry is in use: carried along so that the delivery can be tied to the request."""
+"""The OpenTelemetry trace of a call, which the job carries so that its delivery joins the trace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import sys
 
 
 def current_traceparent() -> str | None:
-    """The W3C ``traceparent`` of the current span, or None. Never imports OpenTelemetry, only looks whether somebody has."""
+    """Return the W3C ``traceparent`` of the current span, or None.
+
+    OpenTelemetry is used only if the application has imported it.
+    """
     module = sys.modules.get("opentelemetry.trace")
     if module is None:
         return None

@@ -1,11 +1,12 @@
-"""Customer.io's own client for the Track API, by name and by behaviour, that enqueues instead of sending.
+"""A drop-in replacement for Customer.io's Python client, which enqueues instead of sending.
 
-A project that uses the official client changes its import and nothing else::
+A project that uses the official client only changes its import::
 
     from trackrelay.customerio import CustomerIO, Regions, CustomerIOException
 
-The credentials, region, host and retries given to ``CustomerIO`` are kept and not used: the worker has its own. What is not about
-the Track API (``APIClient``, ``SendEmailRequest`` …) comes from the official package where that is installed.
+``CustomerIO`` keeps its credentials, region, host and retries as attributes but does not use them: the
+worker has its own. Names outside the Track API (``APIClient``, ``SendEmailRequest`` …) come from the official
+package, if it is installed.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The official client for the App API, from the official package."""
+"""The client for the App API, from the official package."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What goes wrong at a call, as one who catches the official client's exception expects it, with our words and attributes."""
+"""Errors that are the official client's exception and ours at the same time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from . import official_package
 
 
 class _CustomerIOException(Exception):
-    """Customer.io refuses this, or the queue did not take it."""
+    """Customer.io would refuse the call, or the queue did not take it."""
 
 
 if TYPE_CHECKING:
@@ -26,32 +26,34 @@ else:
     CustomerIOException = official_package.shared("CustomerIOException", _CustomerIOException)
 
 
-class Refused(CustomerIOException, InvalidOperationError):
-    """Customer.io would refuse it."""
+class InvalidRequestError(CustomerIOException, InvalidOperationError):
+    """Customer.io would refuse the call."""
 
 
-class Unavailable(CustomerIOException, QueueUnavailableError):
-    """The queue could not be reached."""
+class UnavailableError(CustomerIOException, QueueUnavailableError):
+    """The queue is unreachable."""
 
 
-class Full(CustomerIOException, QueueFullError):
+class FullError(CustomerIOException, QueueFullError):
     """The queue has no room."""
 
 
-class Misconfigured(CustomerIOException, ConfigurationError):
+class MisconfiguredError(CustomerIOException, ConfigurationError):
     """The queue was never set up, or a setting is wrong."""
 
 
 def translated(error: TrackRelayError) -> CustomerIOException:
-    """``error`` as one that is the official client's exception as well."""
+    """Return ``error`` as an error that is the official client's exception as well."""
     if isinstance(error, NotEnqueuedError):
-        kind = Full if isinstance(error, QueueFullError) else Unavailable
+        kind = FullError if isinstance(error, QueueFullError) else UnavailableError
         return kind(error.message, *error.operations, enqueued_before=error.enqueued_before)
     message = str(error)
     if isinstance(error, InvalidOperationError):
-        return Refused(message, field=error.field, limit=error.limit, actual=error.actual)
+        return InvalidRequestError(
+            message, field=error.field, limit=error.limit, actual=error.actual
+        )
     return (
-        Misconfigured(message)
+        MisconfiguredError(message)
         if isinstance(error, ConfigurationError)
         else CustomerIOException(message)
     )

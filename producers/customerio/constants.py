@@ -1,4 +1,4 @@
-"""The kinds of identifier that a merge takes."""
+"""The kinds of identifiers that a merge accepts."""
 
 ID = "id"
 EMAIL = "email"

@@ -1,4 +1,4 @@
-"""What a call returns in place of the API's answer."""
+"""The response that a call returns."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Reads like the response that the official client returns: nothing of it comes from Customer.io, which is told later."""
+    """Looks like the response of the official client.
 
-    #: The jobs that were enqueued; ``trackrelay find`` says what became of them.
+    Nothing in it comes from Customer.io, which gets the operations later.
+    """
+
+    #: The ids of the jobs; ``trackrelay find`` shows what happened to them.
     job_ids: tuple[str, ...]
-    #: Of a batch: what of it was refused, and not enqueued, as the API words it.
+    #: The refused operations of a batch, in the format of the API.
     errors: tuple[dict[str, Any], ...] = ()
 
     @property
     def status_code(self) -> int:
-        """200; 207 for a batch of which something was refused."""
+        """200, or 207 for a batch with refused operations."""
         return 207 if self.errors else 200
 
     @property
     def ok(self) -> bool:
-        """Whether the request as a whole was accepted."""
+        """Whether the request was accepted."""
         return True
 
     @property
@@ -33,12 +36,12 @@ class Answer:
 
     @property
     def content(self) -> bytes:
-        """The body, encoded."""
+        """The body as bytes."""
         return self.text.encode()
 
     def json(self) -> dict[str, Any]:
-        """The body, decoded."""
+        """Return the decoded body."""
         return {"errors": list(self.errors)} if self.errors else {}
 
     def raise_for_status(self) -> None:
-        """Nothing to raise."""
+        """Do nothing: the request was accepted."""

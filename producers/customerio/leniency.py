@@ -1,4 +1,4 @@
-"""What the Track API takes and ignores: the drop-in takes it as well."""
+"""Leniency: what the Track API accepts and ignores, the drop-in client accepts as well."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _OVERRIDES = frozenset({"recipient", "from_address", "reply_to"})
 
 
 def operation(document: Any) -> Operation:
-    """Return the operation of ``document``, without what the Track API ignores in it.
+    """Return the operation of ``document``, without the parts that the Track API ignores.
 
     Raises:
-        InvalidOperationError: Customer.io would refuse it, or take it for something else.
+        InvalidOperationError: Customer.io would refuse or misunderstand it.
     """
     return check(_without_ignored(document), actions=_ACTIONS)
 
@@ -34,7 +34,7 @@ def operations(documents: Sequence[Any]) -> list[Operation]:
     """Return the operations of all ``documents``.
 
     Raises:
-        InvalidOperationError: the first refusal, with the parts that all documents make.
+        InvalidOperationError: the first refusal, with the parts of all documents.
     """
     made: list[Operation] = []
     parts: list[Operation | RefusedPayload] = []
@@ -53,12 +53,12 @@ def operations(documents: Sequence[Any]) -> list[Operation]:
 
 
 def is_blank(value: object) -> bool:
-    """Return whether ``value`` is None or text of nothing but blanks."""
+    """Return whether ``value`` is None or blank text."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _identify(document: Document) -> Checked:
-    """Check an identify, and let an email attribute pass as it is: Customer.io judges it."""
+    """Check an identify, but keep its email attribute as it is, for Customer.io to judge."""
     given, identifiers = document.get("attributes"), document["identifiers"]
     email = given.get("email") if isinstance(given, Mapping) else None
     named_by_email = isinstance(identifiers, Mapping) and "email" in identifiers
@@ -72,7 +72,7 @@ def _identify(document: Document) -> Checked:
 
 
 def _attributes(checked: Checked) -> dict[str, Any]:
-    """Return the attributes that ``checked`` has so far."""
+    """Return the attributes of a checked document."""
     attributes = checked.document.get("attributes")
     return attributes if isinstance(attributes, dict) else {}
 

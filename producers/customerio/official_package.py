@@ -1,4 +1,4 @@
-"""The official package, where it is installed: what is not replaced comes from there, and what is shared is shared by identity."""
+"""The official package, if it is installed: names that we do not replace come from it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ def _installed() -> ModuleType | None:
         return None
 
 
-#: The official package; None where it is not installed.
+#: The official package, or None.
 package = _installed()
 
 
 def shared(name: str, own: Any) -> Any:
-    """The official package's ``name``, so that who catches or compares it means both; ``own`` where there is none."""
+    """Return a name of the official package, or ``own`` if the package is not installed.
+
+    Code that catches or compares the official one means ours as well.
+    """
     return getattr(package, name, own)
 
 
 def name_of_package(name: str, asked_of: str) -> Any:
-    """The official package's ``name``, for a module's ``__getattr__``.
+    """Return a name of the official package, for the ``__getattr__`` of a module.
 
     Raises:
         ImportError: the package is not installed.
-        AttributeError: it is, and has no such name either; or nobody could mean it.
+        AttributeError: the package has no such name, or the name is private.
     """
     if name.startswith("_"):
         raise AttributeError(f"module {asked_of!r} has no attribute {name!r}")

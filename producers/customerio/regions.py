@@ -23,5 +23,5 @@ if TYPE_CHECKING:
 else:
     Regions = official_package.shared("Regions", _Regions)
 
-#: What a region is.
+#: The class of a region.
 Region: type[Any] = type(Regions.US)

@@ -1,4 +1,4 @@
-"""Which operations a request to the Track API stands for."""
+"""The operations in a request to the Track API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .leniency import operation
 Read: TypeAlias = Callable[..., list[Operation]]
 
 _CUSTOMER = "/customers/(?P<person>[^/]*)"
-#: What follows the prefix ``/api/v1``, whatever that is set to.
+#: The paths after the prefix ``/api/v1``, which a client can change.
 _V1: tuple[tuple[str, str, Read], ...] = (
     ("PUT", _CUSTOMER, v1_requests.identify),
     ("DELETE", _CUSTOMER, v1_requests.bare("delete")),
@@ -40,38 +40,40 @@ _ROUTES = tuple((method, re.compile(f"(?:/.*)?{path}"), read) for method, path, 
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a request tells: operations, and the API's words for those that it would refuse."""
+class RequestOperations:
+    """The operations in a request, and the API's errors for those that it would refuse."""
 
     operations: list[Operation]
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
-def read(method: str, url: str, data: Mapping[str, Any]) -> Told:
-    """The operations of a request.
+def read(method: str, url: str, data: Mapping[str, Any]) -> RequestOperations:
+    """Return the operations in a request.
 
     Args:
-        url: the whole of it, or its path; identifiers in it percent-encoded.
+        method: the HTTP method.
+        url: the URL or its path, with percent-encoded identifiers.
         data: the decoded body.
 
     Raises:
-        InvalidOperationError: Customer.io would refuse it. In a batch the API refuses one by one, see :attr:`Told.errors`.
-        CustomerIOException: there is no such request, or none that could be told later.
+        InvalidOperationError: Customer.io would refuse it. For a batch see
+            :attr:`RequestOperations.errors`.
+        CustomerIOException: there is no such request, or it cannot be enqueued.
     """
     parts = urlsplit(url)
     if parts.path.endswith("/api/v2/batch"):
         return _batch(data.get("batch"))
     if parts.path.endswith("/api/v2/entity"):
-        return Told([operation(data)])
+        return RequestOperations([operation(data)])
     for verb, path, made in _ROUTES:
         if verb == method.upper() and (match := path.fullmatch(parts.path)):
             named = {name: unquote(value) for name, value in match.groupdict().items()}
-            asked = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-            return Told(made(data, **named, **asked))
+            query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+            return RequestOperations(made(data, **named, **query))
     raise CustomerIOException(f"{method} {_shown(parts.path)} is no request that can be enqueued")
 
 
-def _batch(operations: Any) -> Told:
+def _batch(operations: Any) -> RequestOperations:
     if not isinstance(operations, list):
         raise InvalidOperationError(
             "batch must be a list of operations",
@@ -79,14 +81,14 @@ def _batch(operations: Any) -> Told:
             limit="a list of operations",
             actual="something else",
         )
-    told = Told([])
+    found = RequestOperations([])
     for index, document in enumerate(operations):
         try:
-            told.operations.append(operation(document))
+            found.operations.append(operation(document))
         except InvalidOperationError as error:
-            # As the API does: the rest of the batch is accepted, and what was not is in the answer.
-            told.operations.extend(submission.instead_in_batch(error, index))
-            told.errors.append(
+            # Like the API: the rest of the batch is accepted, and the response has the errors.
+            found.operations.extend(submission.replacements_in_batch(error, index))
+            found.errors.append(
                 {
                     "batch_index": index,
                     "reason": "invalid",
@@ -94,9 +96,9 @@ def _batch(operations: Any) -> Told:
                     "message": str(error),
                 }
             )
-    return told
+    return found
 
 
 def _shown(path: str) -> str:
-    # Not what follows: it may name somebody.
+    # Without the rest, which may name a person.
     return "/".join(path.split("/")[:4])

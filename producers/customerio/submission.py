@@ -1,4 +1,4 @@
-"""Where the clients' operations go."""
+"""Submission of the operations of all clients."""
 
 from __future__ import annotations
 
@@ -16,42 +16,45 @@ from trackrelay.operations.refused_operations import RefusedPayload
 log = logging.getLogger("trackrelay")
 
 
-class Takes(Protocol):
-    """What takes operations: a Producer, an Outbox, a framework's extension."""
+class Target(Protocol):
+    """Enqueues operations: a Producer or an Outbox."""
 
     def enqueue_all(self, batch: Sequence[Operation], /) -> list[str]:
-        """Take some operations; returns their jobs' ids."""
+        """Enqueue operations and return the ids of their jobs."""
 
 
-_target: Callable[[], Takes] = default_producer
+_target: Callable[[], Target] = default_producer
 
 
-def enqueue_through(target: Callable[[], Takes] | None) -> None:
-    """Say what takes the operations of every client from now on.
+def enqueue_through(target: Callable[[], Target] | None) -> None:
+    """Set what enqueues the operations of all clients.
 
     Args:
-        target: asked at each call, e.g. ``lambda: Outbox(db.session)``; None: the producer that ``trackrelay.track`` uses.
+        target: called for each request, e.g. ``lambda: Outbox(db.session)``; None: the default producer.
     """
     global _target
     _target = target or default_producer
 
 
-def instead(error: InvalidOperationError) -> list[Operation | RefusedPayload]:
-    """Return what is enqueued instead of a refused request, as ``on_invalid`` says, and count the refusal.
+def replacements(error: InvalidOperationError) -> list[Operation | RefusedPayload]:
+    """Apply ``on_invalid`` to a refused request, and return what is enqueued in its place.
 
     Raises:
-        InvalidOperationError: ``error``, if that is what it says.
+        InvalidOperationError: ``error``, if ``on_invalid`` is ``raise``.
     """
     invalid_calls = getattr(_target(), "invalid_calls", None)
     return (
         invalid_calls if isinstance(invalid_calls, InvalidCallPolicy) else InvalidCallPolicy()
-    ).instead(error)
+    ).replacements(error)
 
 
-def instead_in_batch(error: InvalidOperationError, index: int) -> list[Operation]:
-    """Return what is enqueued instead of a refused operation of a batch, whose answer has the error in any case."""
+def replacements_in_batch(error: InvalidOperationError, index: int) -> list[Operation]:
+    """Return what is enqueued in place of a refused operation of a batch.
+
+    The response has the error in any case.
+    """
     try:
-        return [part for part in instead(error) if isinstance(part, Operation)]
+        return [part for part in replacements(error) if isinstance(part, Operation)]
     except InvalidOperationError:
         # Without the message, which may show a value.
         log.warning(
@@ -63,8 +66,8 @@ def instead_in_batch(error: InvalidOperationError, index: int) -> list[Operation
         return []
 
 
-def take(operations: Sequence[Operation]) -> tuple[str, ...]:
-    """Enqueue ``operations``; returns their jobs' ids."""
+def enqueue(operations: Sequence[Operation]) -> tuple[str, ...]:
+    """Enqueue ``operations`` and return the ids of their jobs."""
     target = _target()
     ids: list[str] = []
     for chunk in chunks(iter(operations)):

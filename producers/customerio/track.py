@@ -1,4 +1,4 @@
-"""The client, which enqueues what the official one sends."""
+"""The client. It enqueues what the official one sends."""
 
 from __future__ import annotations
 
@@ -24,17 +24,27 @@ _site_id: Any = None
 
 
 class CustomerIO:
-    """Has the methods of the official client for the Track API; each enqueues, and returns at once.
+    """Has the methods of the official client for the Track API. Each enqueues and returns at once.
+
+    The shape of an identifier decides its kind, as in the Track API's v1: with an ``@`` it is an email
+    address, with ``cio_`` a cio_id, else an id.
+
+    Each method raises :class:`CustomerIOException` for what Customer.io would refuse, and if the queue does not
+    take it. The exception is an :class:`~trackrelay.InvalidOperationError`,
+    :class:`~trackrelay.QueueUnavailableError` or :class:`~trackrelay.QueueFullError` as well.
 
     Args:
-        site_id, api_key, host, region, port, url_prefix, retries, timeout, backoff_factor, use_connection_pooling: kept and not
-            used: the worker has credentials and addresses of its own.
-        json_encoder: used by neither client.
-
-    What is named by a plain identifier is told by its shape, as the Track API's v1 does: with an ``@`` an email, with
-    ``cio_`` a cio_id, anything else an id. Every method raises :class:`CustomerIOException` for what Customer.io would
-    refuse and for a queue that cannot be reached; it is an :class:`~trackrelay.InvalidOperationError`,
-    :class:`~trackrelay.QueueUnavailableError` or :class:`~trackrelay.QueueFullError` as well.
+        site_id: not used, like all other arguments: the worker has its own credentials and addresses.
+        api_key: not used.
+        host: part of ``base_url``, but not used for requests; so are region, port and url_prefix.
+        region: see host.
+        port: see host.
+        url_prefix: see host.
+        json_encoder: not used by the official client either.
+        retries: not used.
+        timeout: not used.
+        backoff_factor: not used.
+        use_connection_pooling: not used.
     """
 
     def __init__(
@@ -71,7 +81,7 @@ class CustomerIO:
     # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def identify(self, id: Any, **kwargs: Any) -> Answer:
-        """Add or update a person; the keyword arguments are attributes."""
+        """Create or update a person. The keyword arguments are attributes."""
         _require(id, "id", "identify")
         return self.send_request("PUT", self.get_customer_query_string(id), kwargs)
 
@@ -81,14 +91,14 @@ class CustomerIO:
         return self.send_request("DELETE", self.get_customer_query_string(customer_id), {})
 
     def suppress(self, customer_id: Any) -> Answer:
-        """Delete a person and let nobody add them again."""
+        """Delete a person and block the identifier."""
         _require(customer_id, "customer_id", "suppress")
         return self.send_request(
             "POST", f"{self.get_customer_query_string(customer_id)}/suppress", {}
         )
 
     def unsuppress(self, customer_id: Any) -> Answer:
-        """Let a suppressed person be added again."""
+        """Allow a suppressed identifier again."""
         _require(customer_id, "customer_id", "unsuppress")
         return self.send_request(
             "POST", f"{self.get_customer_query_string(customer_id)}/unsuppress", {}
@@ -97,7 +107,7 @@ class CustomerIO:
     def merge_customers(
         self, primary_id_type: str, primary_id: Any, secondary_id_type: str, secondary_id: Any
     ) -> Answer:
-        """Merge the secondary person into the primary one; there is no way back."""
+        """Merge the secondary person into the primary one. Customer.io cannot undo a merge."""
         kinds = {"primary": primary_id_type, "secondary": secondary_id_type}
         ids = {"primary": primary_id, "secondary": secondary_id}
         for which, kind in kinds.items():
@@ -113,7 +123,7 @@ class CustomerIO:
     def track(
         self, customer_id: Any, name: Any, data: Any = None, id: Any = None, timestamp: Any = None
     ) -> Answer:
-        """Something a person did."""
+        """Send an event of a person."""
         _require(customer_id, "customer_id", "track")
         return self.send_request(
             "POST", self.get_event_query_string(customer_id), _event(name, data, id, timestamp)
@@ -122,20 +132,23 @@ class CustomerIO:
     def track_anonymous(
         self, anonymous_id: Any, name: Any, data: Any = None, id: Any = None, timestamp: Any = None
     ) -> Answer:
-        """Something somebody did who is not yet known; without an anonymous_id an invite to ``data["recipient"]``."""
+        """Send an event of an anonymous visitor.
+
+        Without an anonymous_id it is an invite to ``data["recipient"]``.
+        """
         event = _event(name, data, id, timestamp)
         if anonymous_id is not None and anonymous_id != "":
             event["anonymous_id"] = anonymous_id
         return self.send_request("POST", self.get_events_query_string(), event)
 
     def pageview(self, customer_id: Any, page: Any, **data: Any) -> Answer:
-        """A page a person looked at; the keyword arguments are its data."""
+        """Send a page view of a person. The keyword arguments are its data."""
         _require(customer_id, "customer_id", "pageview")
         event = {"type": "page", "name": page, "data": data}
         return self.send_request("POST", self.get_event_query_string(customer_id), event)
 
     def backfill(self, customer_id: Any, name: Any, timestamp: Any, **data: Any) -> Answer:
-        """Something a person did in the past; the keyword arguments are its data."""
+        """Send a past event of a person. The keyword arguments are its data."""
         _require(customer_id, "customer_id", "backfill")
         try:
             when = whole_seconds(timestamp)
@@ -147,7 +160,7 @@ class CustomerIO:
     # ── devices ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def add_device(self, customer_id: Any, device_id: Any, platform: Any, **data: Any) -> Answer:
-        """Add or update a device; keyword arguments: ``last_used``, ``attributes``."""
+        """Add or update a device. The keyword arguments are ``last_used`` and ``attributes``."""
         for value, name in (
             (customer_id, "customer_id"),
             (device_id, "device_id"),
@@ -160,7 +173,7 @@ class CustomerIO:
         )
 
     def delete_device(self, customer_id: Any, device_id: Any) -> Answer:
-        """Take a device away."""
+        """Remove a device."""
         for value, name in ((customer_id, "customer_id"), (device_id, "device_id")):
             _require(value, name, "delete_device")
         path = f"{self.get_device_query_string(customer_id)}/{_encoded(device_id)}"
@@ -169,10 +182,10 @@ class CustomerIO:
     # ── several, and anything ────────────────────────────────────────────────────────────────────────────────────────
 
     def batch(self, operations: Any) -> Answer:
-        """Enqueue operations of the API's v2. Those it would refuse are in the answer's ``errors``, as with the API.
+        """Enqueue operations of the API's v2. The response's ``errors`` name the refused ones.
 
         Args:
-            operations: a list of them, or the whole body of the request: ``{"batch": […]}``.
+            operations: a list of operations, or the body of the request: ``{"batch": […]}``.
         """
         if isinstance(operations, Mapping):
             operations = operations.get("batch")
@@ -181,7 +194,10 @@ class CustomerIO:
         return self.send_request("POST", self._v2_address("batch"), {"batch": operations})
 
     def entity(self, operation: Any = None, **fields: Any) -> Answer:
-        """Enqueue one operation of the API's v2, a dict or keyword arguments. The official client has no such method."""
+        """Enqueue one operation of the API's v2: a dict or keyword arguments.
+
+        The official client has no such method.
+        """
         if not (operation or fields):
             raise CustomerIOException("operation cannot be empty in entity")
         return self.send_request(
@@ -189,18 +205,19 @@ class CustomerIO:
         )
 
     def send_request(self, method: str, url: str, data: Any) -> Answer:
-        """Enqueue what a request to the Track API would say. Everything above goes this way.
+        """Enqueue the operations in a request to the Track API. All other methods call this one.
 
         Raises:
-            CustomerIOException: it would be refused, cannot be enqueued, or the queue did not take it.
+            CustomerIOException: Customer.io would refuse it, it cannot be enqueued, or the queue did not
+                take it.
         """
         try:
             sent = as_sent(data)
             try:
-                told = request_operations.read(method, url, sent)
+                found = request_operations.read(method, url, sent)
             except InvalidOperationError as error:
                 return _instead(error, method, url, sent)
-            return Answer(submission.take(told.operations), tuple(told.errors))
+            return Answer(submission.enqueue(found.operations), tuple(found.errors))
         except CustomerIOException:
             raise
         except TrackRelayError as error:
@@ -209,7 +226,7 @@ class CustomerIO:
     # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def setup_base_url(self) -> None:
-        """Put ``base_url`` together."""
+        """Set ``base_url``."""
         self.host = self.host.partition("://")[2] or self.host
         port = "" if self.port == 443 else f":{self.port}"
         self.base_url = f"https://{self.host.strip('/')}{port}/{self.url_prefix.strip('/')}"
@@ -219,29 +236,29 @@ class CustomerIO:
         return f"https://{self.host}{port}/api/v2/{endpoint}"
 
     def get_customer_query_string(self, customer_id: Any) -> str:
-        """Where a person is."""
+        """Return the URL of a person."""
         return f"{self.base_url}/customers/{_encoded(customer_id)}"
 
     def get_event_query_string(self, customer_id: Any) -> str:
-        """Where a person's events go."""
+        """Return the URL for the events of a person."""
         return f"{self.get_customer_query_string(customer_id)}/events"
 
     def get_events_query_string(self) -> str:
-        """Where events of people not yet known go."""
+        """Return the URL for anonymous events."""
         return f"{self.base_url}/events"
 
     def get_device_query_string(self, customer_id: Any) -> str:
-        """Where a person's devices are."""
+        """Return the URL for the devices of a person."""
         return f"{self.get_customer_query_string(customer_id)}/devices"
 
     def is_valid_id_type(self, id_type: Any) -> bool:
-        """Whether a merge takes people named by that."""
+        """Return whether a merge accepts this kind of identifier."""
         return id_type in {ID, EMAIL, CIOID}
 
-    # ── a life without connections ───────────────────────────────────────────────────────────────────────────────────
+    # ── context manager ───────────────────────────────────────────────────────────────────────────────────
 
     def close(self) -> None:
-        """Nothing is held open here."""
+        """Do nothing: the client has no connections."""
 
     def __enter__(self) -> Self:
         return self
@@ -256,12 +273,12 @@ class CustomerIO:
 
 
 def _instead(error: InvalidOperationError, method: str, url: str, sent: Any) -> Answer:
-    """Enqueue what ``on_invalid`` leaves of a refused request, or raise."""
+    """Apply ``on_invalid`` to a refused request."""
     if not error.parts:
         call = {"call": f"{method} {urlsplit(url).path}", "arguments": [sent]}
         error.parts = (RefusedPayload(call),)
-    parts = submission.instead(error)
-    submission.take([part for part in parts if isinstance(part, Operation)])
+    parts = submission.replacements(error)
+    submission.enqueue([part for part in parts if isinstance(part, Operation)])
     return Answer(tuple(part.id for part in parts))
 
 
@@ -278,14 +295,14 @@ def _event(name: Any, data: Any, id: Any, timestamp: Any) -> dict[str, Any]:
     event = {"name": name, "data": clean(data or {})}
     if id is not None:
         event["id"] = id
-    # What is no time is left out.
+    # An invalid time is ignored.
     with suppress(TypeError, ValueError, OverflowError):
         event["timestamp"] = whole_seconds(timestamp)
     return event
 
 
 def _warn_of_another_workspace(site_id: Any) -> None:
-    """Everything goes to the worker's one workspace, whatever the clients are given."""
+    """Warn if two clients name different workspaces: the worker knows only one."""
     global _site_id
     if site_id and _site_id and site_id != _site_id:
         warnings.warn(

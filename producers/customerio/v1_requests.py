@@ -1,4 +1,4 @@
-"""Requests of the Track API's v1, each read into the operations it stands for."""
+"""Requests of the Track API's v1, read into operations."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _DEVICE = ("last_used", "platform", "attributes")
 
 
 def person_of(identifier: str) -> dict[str, str]:
-    """Who is meant. v1 tells by the shape: with an ``@`` an email, with ``cio_`` a cio_id, anything else an id."""
+    """Return the identifiers of a person. In v1 the shape of the identifier decides its kind."""
     if "@" in identifier:
         return {"email": identifier}
     return {"cio_id" if identifier.startswith("cio_") else "id": identifier}
 
 
 def identify(data: Mapping[str, Any], person: str) -> list[Operation]:
-    """PUT /customers/{person}: attributes, and among them what steers the update."""
+    """Read PUT /customers/{person}. Its attributes also contain instructions."""
     attributes = dict(data)
     timestamp = attributes.pop("_timestamp", None)
     related = attributes.pop("cio_relationships", None)
@@ -45,7 +45,7 @@ def identify(data: Mapping[str, Any], person: str) -> list[Operation]:
     )
     if not deletes:
         return [operation(made)]
-    # v2 has an operation of its own for that.
+    # v2 has a separate operation for it.
     undo = payload("person", person_of(person), "delete_relationships", cio_relationships=deletes)
     return operations([made, undo])
 
@@ -66,7 +66,7 @@ def _relationships(related: Any) -> tuple[Any, Any]:
 
 
 def bare(action: str) -> Callable[..., list[Operation]]:
-    """DELETE /customers/{person} and POST …/suppress, …/unsuppress: the path says it all."""
+    """Return the reader of a request without a body: deletion, suppression and its end."""
 
     def read(data: Mapping[str, Any], person: str) -> list[Operation]:
         return [operation(payload("person", person_of(person), action))]
@@ -75,12 +75,12 @@ def bare(action: str) -> Callable[..., list[Operation]]:
 
 
 def event(data: Mapping[str, Any], person: str) -> list[Operation]:
-    """POST /customers/{person}/events."""
+    """Read POST /customers/{person}/events."""
     return [_event("person", person_of(person), data)]
 
 
 def anonymous_event(data: Mapping[str, Any]) -> list[Operation]:
-    """POST /events: of somebody not yet known, or an invite."""
+    """Read POST /events: an anonymous event, or an invite."""
     anonymous_id = data.get("anonymous_id")
     who = {} if is_blank(anonymous_id) else {"anonymous_id": anonymous_id}
     return [_event("anonymous", who, data)]
@@ -98,7 +98,10 @@ def _event(type: str, who: Mapping[str, Any], data: Mapping[str, Any]) -> Operat
 
 
 def _event_id(given: Any) -> Any:
-    """Return an event's id, or None for one that Customer.io takes and ignores: the PHP client sends the person's."""
+    """Return the id of an event, or None for one that Customer.io ignores.
+
+    The PHP client sends the id of the person.
+    """
     if given is None or (isinstance(given, str) and is_ulid(given.upper())):
         return given
     log.warning(
@@ -108,14 +111,14 @@ def _event_id(given: Any) -> Any:
 
 
 def add_device(data: Mapping[str, Any], person: str) -> list[Operation]:
-    """PUT /customers/{person}/devices."""
+    """Read PUT /customers/{person}/devices."""
     given = data.get("device")
     given = given if isinstance(given, dict) else {}
     device = {"token": given.get("id")} | {
         name: given[name] for name in _DEVICE if given.get(name) is not None
     }
     for name in given.keys() - {"id", *_DEVICE}:
-        # The API takes it and says nothing.
+        # The API accepts it silently.
         log.warning("trackrelay: a device has no field %r; did you mean attributes={…}?", name)
         with suppress(RefusalError):
             device |= open_fields({name: given[name]}, ("token", *_DEVICE))
@@ -123,19 +126,19 @@ def add_device(data: Mapping[str, Any], person: str) -> list[Operation]:
 
 
 def delete_device(data: Mapping[str, Any], person: str, token: str) -> list[Operation]:
-    """DELETE /customers/{person}/devices/{token}."""
+    """Read DELETE /customers/{person}/devices/{token}."""
     return [
         operation(payload("person", person_of(person), "delete_device", device={"token": token}))
     ]
 
 
 def merge(data: Mapping[str, Any]) -> list[Operation]:
-    """POST /merge_customers."""
+    """Read POST /merge_customers."""
     return [operation({"type": "person", "action": "merge", **data})]
 
 
 def segment(action: str) -> Callable[..., list[Operation]]:
-    """POST /segments/{segment}/add_customers and …/remove_customers: an operation for each id."""
+    """Return the reader of POST /segments/{segment}/…: an operation for each id."""
 
     def read(data: Mapping[str, Any], segment: str, id_type: str = "id") -> list[Operation]:
         ids = data.get("ids")
@@ -155,12 +158,12 @@ def segment(action: str) -> Callable[..., list[Operation]]:
 
 
 def _is_ignored(id: Any, id_type: str) -> bool:
-    """Return whether Customer.io ignores ``id`` among the ids for a segment: it is blank, or of another type."""
+    """Return whether Customer.io ignores an id for a segment, because it is blank or no address."""
     return isinstance(id, str) and (is_blank(id) or (id_type == "email" and "@" not in id))
 
 
 def form(data: Mapping[str, Any], form: str) -> list[Operation]:
-    """POST /forms/{form}/submit."""
+    """Read POST /forms/{form}/submit."""
     given = data.get("data")
     if not isinstance(given, dict):
         raise InvalidOperationError(
@@ -178,7 +181,7 @@ def form(data: Mapping[str, Any], form: str) -> list[Operation]:
 
 
 def metric(data: Mapping[str, Any]) -> list[Operation]:
-    """POST /metrics."""
+    """Read POST /metrics."""
     rest = {name: data.get(name) for name in ("recipient", "reason", "href", "timestamp")}
     return [
         operation(
@@ -194,7 +197,7 @@ def metric(data: Mapping[str, Any]) -> list[Operation]:
 
 
 def push_metric(data: Mapping[str, Any]) -> list[Operation]:
-    """POST /push/events, which /metrics has superseded."""
+    """Read POST /push/events, which /metrics has superseded."""
     if is_blank(data.get("delivery_id")) or data.get("event") is None:
         log.warning(
             "trackrelay: a push metric without delivery_id or event was ignored, as Customer.io ignores it"
@@ -209,7 +212,7 @@ def push_metric(data: Mapping[str, Any]) -> list[Operation]:
 
 
 def unsubscribe(data: Mapping[str, Any], delivery: str) -> list[Operation]:
-    """POST /unsubscribe/{delivery}."""
+    """Read POST /unsubscribe/{delivery}."""
     if data.get("unsubscribe") is not True:
         log.warning(
             "trackrelay: an unsubscribe that does not say true was ignored, as Customer.io ignores it"

@@ -1,4 +1,4 @@
-"""Values as the official client puts them on the wire."""
+"""Values in the form in which the official client sends them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .client_base import CustomerIOException
 
 
 def clean(data: Any) -> Any:
-    """The members of ``data``: datetimes as unix seconds, a naive one taken for UTC; NaN as None; all the way down dicts and lists.
+    """Return a dict with datetimes as unix seconds and NaN as None, also inside dicts and lists.
 
     Raises:
-        AttributeError: it has no members; the official client raises that, too.
+        AttributeError: ``data`` is no dict. The official client raises it, too.
     """
     return {name: _value(value) for name, value in data.items()}
 
@@ -30,12 +30,12 @@ def _value(value: Any) -> Any:
 
 
 def seconds(moment: datetime) -> int:
-    """Unix seconds; a datetime without a zone is taken for UTC."""
+    """Return unix seconds. A naive datetime counts as UTC."""
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def whole_seconds(timestamp: Any) -> int:
-    """A datetime, a number or its text as unix seconds.
+    """Return a datetime, a number or a number in text as unix seconds.
 
     Raises:
         TypeError, ValueError, OverflowError: it is none of these.
@@ -46,10 +46,10 @@ def whole_seconds(timestamp: Any) -> int:
 
 
 def as_sent(data: Any) -> Any:
-    """``data`` as it would arrive: through JSON, by which tuples become lists and Enums of text become text.
+    """Return ``data`` as it would arrive: JSON makes lists of tuples, and text of Enums of text.
 
     Raises:
-        CustomerIOException: JSON cannot say it.
+        CustomerIOException: JSON cannot express it.
     """
     try:
         return json.loads(json.dumps(clean(data), allow_nan=False))

@@ -1,6 +1,7 @@
-"""Visitors nobody knows yet: the id in their cookie, by which what they did becomes theirs once they say who they are.
+"""Anonymous visitors: the id in their cookie, and the cookie itself.
 
-Without a framework: those of :mod:`trackrelay.django` and :mod:`trackrelay.flask` hand it the cookie and set what it asks for.
+Customer.io assigns a visitor's events to a person once an identify carries both ids. This module knows
+no framework: :mod:`trackrelay.django` and :mod:`trackrelay.flask` read and set the cookie.
 """
 
 from __future__ import annotations
@@ -18,28 +19,28 @@ from .ids import new_id
 
 SameSite = Literal["Lax", "Strict", "None"]
 
-# A cookie is what a stranger says: an id that could not be guessed, and nothing that means something elsewhere. A UUID
-# that a script in the browser made is one, too.
+# A stranger can send any cookie. An id is long enough not to be guessed, and has no special characters.
+# A UUID that a script in the browser made is accepted.
 _ID = re.compile(r"[A-Za-z0-9_-]{16,100}")
 
-# What can be said of a cookie without ending its header: RFC 6265, section 4.1.1.
+# What may stand in a cookie's header: RFC 6265, section 4.1.1.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PATH = re.compile(r"/[^;\x00-\x20\x7f]*")
 _DOMAIN = re.compile(r"[^;,\x00-\x20\x7f]+")
 
 
 def anonymous_id_in(cookie: str | None) -> str | None:
-    """The anonymous id that a cookie's value holds; None if it holds none that can be used.
+    """Return the anonymous id in the value of a cookie, or None if there is no valid one.
 
     Args:
-        cookie: as the browser sent it; quotes around the id, as JavaScript libraries write them, are left out.
+        cookie: the value that the browser sent. JavaScript libraries put quotes around the id.
     """
     value = unquote(cookie or "").strip('"')
     return value if _ID.fullmatch(value) else None
 
 
 class CookieArguments(TypedDict):
-    """What ``response.set_cookie()`` takes, in Django and in Flask."""
+    """The arguments of ``response.set_cookie()`` in Django and in Flask."""
 
     key: str
     value: str
@@ -53,21 +54,25 @@ class CookieArguments(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnonymousCookie:
-    """How the cookie is set."""
+    """The settings of the cookie."""
 
     name: str = "trackrelay_anonymous_id"
-    #: Customer.io joins events of the last 30 days; a visitor who comes back later is still the same one.
+    #: Customer.io joins events of the last 30 days. A visitor who returns later keeps the id.
     max_age_s: int = 365 * 86_400
     path: str = "/"
     domain: str | None = None
-    #: None: if the request came over https.
+    #: None: only if the request came over https.
     secure: bool | None = None
-    #: False lets scripts read it: to have the same visitor in the browser's analytics.
+    #: False lets scripts in the browser read the id.
     http_only: bool = True
     same_site: SameSite = "Lax"
 
     def __post_init__(self) -> None:
-        """Raises: ConfigurationError: a value that no cookie can have, with field, limit and value."""
+        """Check the settings.
+
+        Raises:
+            ConfigurationError: no cookie can have a value; it names the setting, the limit and the value.
+        """
         limits = (
             ("NAME", "letters, digits and !#$%&'*+-.^_`|~", _matches(_NAME, self.name)),
             (
@@ -93,25 +98,25 @@ class AnonymousCookie:
                 )
 
     @classmethod
-    def of(cls, told: object) -> AnonymousCookie:
-        """The cookie that is different in what ``told`` says: a dict of fields, their names in capitals.
+    def of(cls, settings: object) -> AnonymousCookie:
+        """Return the cookie with the given settings, whose names are in capitals.
 
         Raises:
-            ConfigurationError: it is no dict, names no field, or has a value that no cookie can have.
+            ConfigurationError: ``settings`` is no dict, or has an unknown name or an invalid value.
         """
-        if not isinstance(told, Mapping):
+        if not isinstance(settings, Mapping):
             raise ConfigurationError(
-                f"the anonymous cookie must be a dict of settings; it is a {type(told).__name__}"
+                f"the anonymous cookie must be a dict of settings; it is a {type(settings).__name__}"
             )
         known = [field.name.upper() for field in fields(cls)]
-        for name in told:
+        for name in settings:
             if name not in known:
                 hint = did_you_mean(name, known, otherwise=f"it has {', '.join(known)}")
                 raise ConfigurationError(f"the anonymous cookie has no setting {name!r}; {hint}")
-        return cls(**{name.lower(): value for name, value in told.items()})
+        return cls(**{name.lower(): value for name, value in settings.items()})
 
     def arguments(self, anonymous_id: str, *, over_https: bool) -> CookieArguments:
-        """What to call ``response.set_cookie()`` with."""
+        """Return the arguments of ``response.set_cookie()``."""
         return {
             "key": self.name,
             "value": anonymous_id,
@@ -129,25 +134,31 @@ def _matches(pattern: re.Pattern[str], value: object) -> bool:
 
 
 class Visitor:
-    """Whoever sent one request.
+    """The visitor who sent a request.
 
     Args:
-        cookie: the value of their cookie, if they brought one.
+        cookie: the value of the visitor's cookie, if there is one.
     """
 
     def __init__(self, cookie: str | None) -> None:
-        #: The id they brought, or were given; None until somebody asks for :attr:`id`.
+        #: The id in the cookie, or a new one; None until :attr:`id` is read.
         self.known_id: str | None = anonymous_id_in(cookie)
-        #: Whether the response must set the cookie to ``known_id``.
+        #: Whether the response must set the cookie.
         self.must_set_cookie = False
 
     @property
     def id(self) -> str:
-        """Their anonymous id, made now if they have none: a page that does not ask sets no cookie, and can be cached."""
+        """The visitor's anonymous id. It is made at the first read.
+
+        A page that does not read it sets no cookie, and can be cached.
+        """
         return self.known_id or self.renew()
 
     def renew(self) -> str:
-        """Give them another id, and return it. At logout: whoever comes next at this browser is somebody else, and an
-        anonymous id belongs to one person only."""
+        """Give the visitor a new id, and return it.
+
+        Call it at logout: the next visitor at this browser may be another person, and an anonymous
+        id belongs to one person.
+        """
         self.known_id, self.must_set_cookie = new_id(), True
         return self.known_id

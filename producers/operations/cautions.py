@@ -1,7 +1,7 @@
-"""Cautions: lines of the log about what Customer.io takes and most likely nobody means.
+"""Cautions: log lines about what Customer.io accepts but the caller hardly means.
 
-Each is written once in a process for each name, without any value. The number of names is bounded: an application that
-makes them up would fill its log.
+A process logs each caution once for each name, without a value. The number of names is bounded,
+because an application with generated names would fill its log.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trackrelay")
 
-#: Names of one kind that are written about.
+#: Names that one caution is logged for.
 MAX_NAMES = 100
-#: Track API: an event that is older triggers no campaign.
+#: Track API: an older event triggers no campaign.
 CAMPAIGN_WINDOW_S = 72 * 3_600
-#: Clocks of two machines differ by less.
+#: The clocks of two machines differ by less.
 CLOCK_TOLERANCE_S = 300
 
 
 class Caution(StrEnum):
-    """What is written about a name."""
+    """A message about a name."""
 
-    #: An attribute that is named like a phone number's, and is none.
+    #: An attribute with the name of a phone number, whose value is none.
     PHONE = "attribute %r is no phone number in E.164, such as +14155552671: Customer.io cannot send to it"
-    #: An attribute that is named like a time's, and is none.
+    #: An attribute with the name of a time, whose value is none.
     TIME = "attribute %r is named like a time, but is before 1990 or after 2099 in unix seconds"
     OLD_EVENT = "event %r happened more than 72 hours ago: it triggers no campaign"
     FUTURE_EVENT = "event %r has a timestamp in the future"
@@ -47,12 +47,12 @@ class _Named(msgspec.Struct):
     name: str = ""
 
 
-_said: dict[Caution, set[str]] = {caution: set() for caution in Caution}
+_logged: dict[Caution, set[str]] = {caution: set() for caution in Caution}
 
 
 def caution_about(caution: Caution, name: str) -> None:
-    """Write ``caution`` about ``name``, unless that was done before."""
-    names = _said[caution]
+    """Log ``caution`` about ``name``, unless that has happened before."""
+    names = _logged[caution]
     if name in names or len(names) >= MAX_NAMES:
         return
     names.add(name)
@@ -65,7 +65,7 @@ def caution_about(caution: Caution, name: str) -> None:
 
 
 def caution_about_times(entries: Iterable[Entry]) -> None:
-    """Write about live events whose own timestamps are too old or in the future."""
+    """Log live events whose own timestamps are too old or in the future."""
     now = time.time()
     for entry in entries:
         when = entry.operation.timestamp
@@ -81,6 +81,6 @@ def _caution_about_time(operation: Operation, caution: Caution) -> None:
 
 
 def forget() -> None:
-    """Forget what was written about: for tests."""
-    for names in _said.values():
+    """Forget which names were logged, for tests."""
+    for names in _logged.values():
         names.clear()

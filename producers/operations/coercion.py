@@ -1,4 +1,4 @@
-"""Values: what callers hand us, made into what JSON has, or refused."""
+"""Values of callers, made into what JSON has, or refused."""
 
 from __future__ import annotations
 
@@ -24,37 +24,41 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 _encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 _NUMBERS = (int, float)
-# Numbers that are what they seem to be, under whatever name: no milliseconds, no NaN.
+# A number in this range is finite and no milliseconds, so it needs no further check.
 _LEAST, _MOST = -limits.SECONDS_MAX, limits.SECONDS_MAX
 _VALUES, _CHARACTERS, _DEPTH = limits.VALUES, limits.CHARACTERS, limits.DEPTH
 _FEW_VALUES_LEFT = _VALUES - 100
 
-#: The name in an object that stands for what could not be encoded when an operation was refused and kept as a dead letter.
+#: A name in a dead letter's object. It marks a value that could not be encoded when the call was refused.
 NOT_ENCODED = "trackrelay:not_encoded"
 
-#: How many values and how many characters a document may still have. Counted before anything is encoded: a small
-#: value that contains another many times over can stand for gigabytes. A list, because nothing is made faster.
+#: How many values and characters a document may still have. They are counted before anything is encoded:
+#: a small value that contains another one many times can stand for gigabytes. A list is made fastest.
 Room: TypeAlias = list[int]
 
 
 def whole_room() -> Room:
-    """The room of a whole document."""
+    """Return the room of a whole document."""
     return [limits.VALUES, limits.CHARACTERS]
 
 
 def json_object(
     value: object, takes: str = "an object, such as a dict", room: Room | None = None
 ) -> dict[str, JSON]:
-    """``value``, which must be a mapping, as JSON has it: times as unix seconds, Decimals as numbers, UUIDs as text,
-    Enums as their values, sets (sorted) and tuples as lists, int and UUID keys as text.
+    """Return a mapping as a JSON object.
+
+    Times become unix seconds, Decimals numbers, UUIDs text, and Enums their values. Sets (sorted) and
+    tuples become lists; int and UUID keys become text.
 
     Args:
-        takes: what is taken in its place, for the message.
-        room: of the whole document, if this is a part of it.
+        value: the mapping.
+        takes: what the message says is accepted.
+        room: the room of the whole document, if this is a part of one.
 
     Raises:
-        RefusalError: JSON cannot say it, or would say something else: bytes, NaN, integers beyond 64 bits, naive datetimes,
-            milliseconds under a name that ends in ``_at``, circular or too deep values; or it is larger than any document.
+        RefusalError: JSON cannot express a value, or would change its meaning: bytes, NaN, integers
+            beyond 64 bits, naive datetimes, milliseconds under a name that ends in ``_at``, circular
+            or too deep values. Or it is larger than any document can be.
     """
     if type(value) is not dict:
         value = mapping_of(value, takes)
@@ -62,7 +66,7 @@ def json_object(
 
 
 def mapping_of(value: object, takes: str) -> Mapping[object, object]:
-    """``value``, or what it stands for, which must be a mapping."""
+    """Return ``value``, or what it stands for, which must be a mapping."""
     value = resolved(value)
     if not isinstance(value, Mapping):
         raise wrong_type(value, takes)
@@ -70,7 +74,7 @@ def mapping_of(value: object, takes: str) -> Mapping[object, object]:
 
 
 def _json(value: object, depth: int, room: Room) -> JSON:
-    # The common types first, by identity: this runs for every value of every operation, on the web request.
+    # The common types come first, by identity: this runs for each value in the web request.
     cls = type(value)
     if cls is str:
         return _counted(value, room)  # type: ignore[arg-type]
@@ -86,10 +90,10 @@ def _json(value: object, depth: int, room: Room) -> JSON:
 
 
 def scalar(value: object) -> JSON:
-    """Return ``value``, which is neither text nor holds others, as JSON has it.
+    """Return a value that is neither text nor a container as JSON has it.
 
     Raises:
-        RefusalError: JSON cannot say it.
+        RefusalError: JSON cannot express it.
     """
     return _json(value, _DEPTH, [_VALUES, _CHARACTERS])
 
@@ -117,7 +121,7 @@ def _uncommon(value: object, depth: int, room: Room) -> JSON:
         return sorted(_array(value, depth + 1, room), key=encoded)
     if isinstance(value, Sequence):
         return _array(value, depth + 1, room)
-    # Text that is translated when it is used claims no other class, and is no other's.
+    # Lazily translated text claims no other class.
     if (real := resolved(value)) is not value:
         return _json(real, depth, room)
     raise RefusalError(
@@ -147,7 +151,7 @@ def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[st
         count = len(mapping)
         members: Iterable[tuple[object, object]] = mapping.items()
     else:
-        # It can go on for ever, whatever it says of its length.
+        # It can be endless, whatever its length says.
         count = _length(mapping)
         members = islice(mapping.items(), count + 1)
     room[0] -= count
@@ -167,14 +171,14 @@ def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[st
                 clean[name] = value  # type: ignore[assignment]
             else:
                 clean[name] = made = _json(value, depth, room)
-                # What a date made is seconds, however far away: only a number can be milliseconds.
+                # A date makes seconds, however far away it is. Only a number can be milliseconds.
                 if name.endswith("_at") and type(made) in _NUMBERS and not isinstance(value, date):
                     refuse_milliseconds(made)  # type: ignore[arg-type]
     except Exception as error:
         refusal = refusal_for(error).inside(key if type(key) is str else brief(key))
         raise refusal from refusal.__cause__
     if depth > 1 and room[0] < _FEW_VALUES_LEFT:
-        # No name stands twice in one object: only in many of them are names much more than what the caller holds.
+        # Names are unique in one object, so they only add up where there are many objects.
         characters += sum(map(len, clean))
     room[1] -= characters
     if room[1] < 0:
@@ -255,10 +259,10 @@ def _too_long() -> RefusalError:
 
 
 def encoded(value: JSON) -> bytes:
-    """The JSON of ``value``.
+    """Return the JSON of ``value``.
 
     Raises:
-        RefusalError: text in it cannot be encoded.
+        RefusalError: a text cannot be encoded.
     """
     try:
         return _encode(value)

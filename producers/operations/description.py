@@ -1,4 +1,7 @@
-"""What a caller passed, as JSON, whatever it is: bounded in size, and what JSON cannot say is described in its place."""
+"""A refused call as JSON of bounded size.
+
+A description stands in the place of each value that JSON cannot express.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +20,19 @@ from .checks.rejection import RefusalError, kind_of
 from .coercion import NOT_ENCODED, scalar
 from .unacceptable import Unacceptable
 
-#: Characters of what is described: the beginning of a long text, a number of many digits.
+#: Characters that are kept of a described value, such as a long text or number.
 MAX_SHOWN = 200
 #: Characters of a name in a document.
 MAX_NAME = 500
-#: Integers of more bits are not written out: that alone would take long.
+#: Larger integers are not written out, because that takes long.
 MAX_BITS = 4_096
 
 
 def described(value: object, max_bytes: int) -> bytes:
-    """Return ``value`` as JSON of about ``max_bytes`` at most.
+    """Return ``value`` as JSON of at most about ``max_bytes``.
 
-    An object with the name :data:`~trackrelay.operations.coercion.NOT_ENCODED` stands for what JSON cannot express, for what
-    was refused, and for what has no room. The checks refuse it wherever it stands.
+    An object with the name :data:`~trackrelay.operations.coercion.NOT_ENCODED` stands for a value that
+    JSON cannot express, that was refused, or that has no room. The checks refuse such an object.
     """
     return msgspec.json.encode(_Describer(max_bytes).describe(value, 1))
 
@@ -44,7 +47,7 @@ class _Describer:
             return value
         try:
             return self._of_class(value, depth)
-        except Exception as error:  # of somebody's class; whatever it does, the call goes on
+        except Exception as error:  # the code of the caller's class can raise anything
             return self._mark(f"{_kind(value)} that cannot be read: {type(error).__name__}")
 
     def _of_class(self, value: Any, depth: int) -> object:
@@ -128,7 +131,7 @@ class _Describer:
 
     def _array(self, items: Iterable[Any], depth: int) -> object:
         clean: list[object] = []
-        # No more than there is room for, and so not all of range(10**30).
+        # No more than there is room for: the caller may pass range(10**30).
         for item in itertools.islice(items, max(1, self._room)):
             if self._room <= 0:
                 clean.append(self._mark("more values, for which there is no room"))

@@ -1,4 +1,4 @@
-"""Ids: a ULID for each job, by which Customer.io recognises an event it has seen before."""
+"""Job ids: ULIDs, by which Customer.io drops duplicate events."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import os
 import time
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-#: Ten bits to two letters, so that a ULID is thirteen look-ups.
+#: Two letters for ten bits, so that a ULID takes thirteen look-ups.
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _LOW_60 = (1 << 60) - 1
 _LOW_80 = (1 << 80) - 1
 _LETTERS = frozenset(_ALPHABET)
 
-#: Derived ids lie from 2020-01-01 up to 2025-01-01, in milliseconds: past for everybody, plausible to Customer.io.
+#: The times in derived ids: 2020-01-01 to 2025-01-01 in milliseconds, which is past and plausible.
 DERIVED_FROM_MS = 1_577_836_800_000
 DERIVED_SPAN_MS = 1_735_689_600_000 - DERIVED_FROM_MS
 
 
 def new_id() -> str:
-    """A new ULID. Its randomness comes from the kernel, so neither threads nor forked processes repeat one another."""
+    """Return a new ULID. The kernel's randomness keeps threads and forked processes from repeating one."""
     return _text(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10), "big"))
 
 
 def id_for(operation: str, key: str, name: str, idempotency_key: str) -> str:
-    """The ULID of every call that says the same of itself: a repeated call is the same job.
+    """Return the ULID of all calls with the same arguments, so that a repeated call is the same job.
 
     Ids in ledgers and at Customer.io depend on it: what it returns must never change.
 
     Args:
         operation: ``type.action``, e.g. ``person.event``.
-        key: whose operation it is, e.g. ``id:42``.
-        name: the event's name, the segment's id …, or ``""``.
+        key: the ordering key, e.g. ``id:42``.
+        name: the name of the event, the id of the segment …, or ``""``.
         idempotency_key: the caller's own name for the call.
     """
     digest = _digest("\0".join((operation, key, name, idempotency_key)))
@@ -38,7 +38,7 @@ def id_for(operation: str, key: str, name: str, idempotency_key: str) -> str:
 
 
 def companion_id(event_id: str) -> str:
-    """The ULID of the identify that travels with the event ``event_id``: of the same millisecond, always the same."""
+    """Return the ULID of the identify that travels with an event. It has the time of the event's id."""
     ulid = 0
     for letter in event_id[:10]:
         ulid = ulid << 5 | _ALPHABET.index(letter)
@@ -46,19 +46,19 @@ def companion_id(event_id: str) -> str:
 
 
 def is_ulid(text: str) -> bool:
-    """Whether ``text`` is a ULID in its canonical, upper-case form."""
+    """Return whether ``text`` is a ULID in its canonical, upper-case form."""
     return len(text) == 26 and text[0] < "8" and _LETTERS.issuperset(text)
 
 
 def _digest(text: str) -> int:
-    import hashlib  # brings OpenSSL: not at import
+    import hashlib  # late: it loads OpenSSL
 
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big")
 
 
 def _text(milliseconds: int, randomness: int) -> str:
     ulid = milliseconds << 80 | randomness
-    # Two halves: shifting 60-bit numbers is cheaper than shifting one of 128.
+    # Shifting two numbers of 60 bits is cheaper than one of 128.
     high, low = ulid >> 60, ulid & _LOW_60
     return (
         f"{_PAIRS[high >> 60]}{_PAIRS[high >> 50 & 1023]}{_PAIRS[high >> 40 & 1023]}{_PAIRS[high >> 30 & 1023]}"

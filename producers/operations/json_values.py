@@ -1,4 +1,4 @@
-"""JSON from outside: decoded within limits, with one error for everything that can be wrong with it."""
+"""Decoding of untrusted JSON: within limits, and with one error for all problems."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-#: Lists and objects inside each other. Everything that walks a decoded document recurses, and Python's stack is short.
+#: How deep lists and objects may be nested. Code that walks a document recurses, and Python's stack is short.
 MAX_DEPTH = 200
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -16,14 +16,14 @@ _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 
 
 class NotJsonError(ValueError):
-    """The bytes are not JSON, or JSON that exceeds a limit. The message quotes none of them."""
+    """The bytes are no JSON, or exceed a limit. The message quotes none of them."""
 
 
 def decode_json(data: bytes | str, *, max_depth: int = MAX_DEPTH) -> Any:
-    """Return the value in ``data``. Whatever ``data`` holds, no other exception is raised.
+    """Return the value in ``data``.
 
     Raises:
-        NotJsonError: there is no value in it, or one that is nested deeper than ``max_depth``.
+        NotJsonError: ``data`` is no JSON, or is nested deeper than ``max_depth``. Nothing else is raised.
     """
     try:
         raw = data.encode() if isinstance(data, str) else data
@@ -41,14 +41,17 @@ def decode_json(data: bytes | str, *, max_depth: int = MAX_DEPTH) -> Any:
 
 
 def is_deeper(data: bytes, depth: int) -> bool:
-    """Return whether lists and objects in JSON text are nested deeper than ``depth``. Malformed text may count as deep."""
-    # Counting is as fast as memory. Hardly any document has so many brackets, so hardly any is looked at again.
+    """Return whether lists and objects in JSON text are nested deeper than ``depth``.
+
+    Malformed text may count as deep.
+    """
+    # Counting is fast, and few documents have enough brackets to need the search below.
     if len(data) <= depth or data.count(b"[") + data.count(b"{") <= depth:
         return False
     left = _STRING.sub(b"", data).translate(_ONE_KIND, _NOT_A_BRACKET)
     deeper = b"[" * (depth + 1)
     for _ in range(depth):
-        # Every pass removes the innermost level, with all that stands beside it.
+        # Each pass removes the innermost level.
         fewer = left.replace(b"[]", b"")
         if len(fewer) == len(left) or deeper in fewer:
             break

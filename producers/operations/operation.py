@@ -1,4 +1,4 @@
-"""An operation: one thing Customer.io can be told, checked and encoded, ready to be enqueued."""
+"""An operation: one thing that Customer.io can be told, checked and encoded."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ EVENT_ACTIONS: Final = ("event", "page", "screen")
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One checked operation, with the id it keeps through retries, crashes, replays and repeated calls.
+    """One checked operation. It keeps its id through retries, crashes, replays and repeated calls.
 
-    Made by the functions of :mod:`trackrelay.operations`; enqueueing the same value twice delivers it once.
+    The functions of :mod:`trackrelay.operations` make it. An operation enqueued twice is delivered once.
     """
 
-    #: ULID. For an event it is the event's own id, which Customer.io de-duplicates by.
+    #: A ULID. For an event it is the event's own id, by which Customer.io drops duplicates.
     id: str
-    #: ``person``, ``object`` and ``delivery`` as in the Track API v2; ``anonymous``, ``segment`` and ``form`` for what only v1 has.
+    #: ``person``, ``object`` or ``delivery`` as in the Track API's v2; ``anonymous``, ``segment`` or
+    #: ``form`` for what only v1 has.
     type: str
-    #: What happens to it: ``identify``, ``event``, ``merge`` …
+    #: ``identify``, ``event``, ``merge`` …
     action: str
-    #: Whose order must hold, e.g. ``("id:42",)``; two for a merge and for an identify that carries an anonymous id.
+    #: The ordering keys, e.g. ``("id:42",)``. A merge and an identify with an anonymous id have two.
     keys: tuple[str, ...]
-    #: The document, JSON, encoded once: for v2 exactly what goes on the wire (but for a timestamp, see ``stamp``).
+    #: The document as JSON. For v2 it is sent as it is, but for the timestamp; see ``stamp``.
     body: bytes
-    #: True when the document has no timestamp of its own and takes the time of the store that accepts it.
+    #: Whether the document has no timestamp and gets the time of the store that accepts it.
     stamp: bool = False
     #: The caller's own name for this call; ``id`` is derived from it.
     idempotency_key: str | None = None
-    #: The identify that is delivered just ahead of this event (``person_attributes=``) and travels with it.
+    #: The identify (``person_attributes=``) that is delivered just before this event.
     companion: Operation | None = None
-    #: When it happened, in unix seconds, if the document says so.
+    #: When it happened, in unix seconds, if the document has a timestamp.
     timestamp: int | None = None
-    #: The very body that was checked. An operation of anybody's own making has none, and is checked when it is enqueued.
+    #: The body that was checked. An operation that the builders did not make has none, and is checked
+    #: when it is enqueued.
     seal: bytes | None = None
 
     def __repr__(self) -> str:
-        # Without the body: it says what people do.
+        # Without the body, which is personal data.
         return f"<Operation {self.name} {self.id}>"
 
     @property

@@ -1,4 +1,4 @@
-"""Drafts: what callers of the vocabulary say, put together as documents for the gate."""
+"""Payloads: the arguments of a call, put together as a document for the checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import limits
 from .checks.lazy_values import resolved
 from .checks.name_checks import plain_text
 from .checks.rejection import kind_of, refusal_for
-from .refs import PLAIN, ObjectRef, Person, PersonLike, behind, plain_id
+from .refs import PLAIN, ObjectRef, Person, PersonLike, plain_id, unwrapped
 from .unacceptable import Unacceptable
 
 Attributes: TypeAlias = Mapping[str, Any]
@@ -28,11 +28,14 @@ Others: TypeAlias = ToObject | ToPerson | Iterable[ToObject] | Iterable[ToPerson
 
 
 def person_identifiers(person: PersonLike) -> dict[str, Any]:
-    """Who is meant, as the Track API's v2 says it; what names nobody is :class:`Unacceptable`, and refused by the gate."""
+    """Return the identifiers of a person as the Track API's v2 has them.
+
+    What names nobody is :class:`Unacceptable`, so that the checks refuse the whole operation.
+    """
     try:
         if type(person) in PLAIN:
             return {"id": plain_id(person)}
-        someone = behind(person)
+        someone = unwrapped(person)
         if isinstance(someone, Person):
             return someone.identifiers
         return {"id": plain_id(someone)}
@@ -41,7 +44,10 @@ def person_identifiers(person: PersonLike) -> dict[str, Any]:
 
 
 def object_identifiers(obj: ObjectRef) -> dict[str, Any]:
-    """What is meant, as the Track API's v2 says it; what names nothing is :class:`Unacceptable`, and refused by the gate."""
+    """Return the identifiers of an object as the Track API's v2 has them.
+
+    What names no object is :class:`Unacceptable`, so that the checks refuse the whole operation.
+    """
     if is_object(obj):
         return obj.identifiers
     kind = kind_of(obj)
@@ -55,17 +61,17 @@ def object_identifiers(obj: ObjectRef) -> dict[str, Any]:
 
 
 def is_object(value: object) -> TypeGuard[ObjectRef]:
-    """Whether ``value`` is, or stands for, an object."""
+    """Return whether ``value`` is, or stands for, an object."""
     try:
         return isinstance(value, ObjectRef)
-    except Exception:  # by a stand-in that stands for nothing at the moment
+    except Exception:  # a stand-in without a value raises
         return False
 
 
 def payload(
     type: str, identifiers: Mapping[str, object], action: str, **fields: object
 ) -> dict[str, Any]:
-    """A document with those of ``fields`` that were given."""
+    """Return a document with those of ``fields`` that are not None."""
     made: dict[str, Any] = {"type": type, "identifiers": identifiers, "action": action}
     for field, value in fields.items():
         if value is not None:
@@ -76,12 +82,15 @@ def payload(
 def identify_attributes(
     attributes: Attributes | None, anonymous_id: object, update_only: bool
 ) -> Attributes | None:
-    """A person's attributes with what identify() takes beside them: Customer.io has both among the attributes."""
+    """Return the attributes of a person together with the other arguments of identify().
+
+    Customer.io has all of them among the attributes.
+    """
     if anonymous_id is None and update_only is False:
         return attributes
     try:
         if attributes is not None and not isinstance(attributes, (dict, Mapping)):
-            return attributes  # the gate says what is wrong with it
+            return attributes  # the checks say what is wrong with it
         made = {} if attributes is None else dict(islice(attributes.items(), limits.VALUES))
         if update_only:
             made["_update"] = True
@@ -104,15 +113,20 @@ def identify_attributes(
 def _same_text(one: object, other: object) -> bool:
     try:
         return plain_text(one) == plain_text(other)
-    except Exception:  # the gate says what is wrong with it
+    except Exception:  # the checks say what is wrong with it
         return False
 
 
 def relationships_of(others: Others, attributes: Attributes | None = None) -> list[dict[str, Any]]:
-    """``cio_relationships`` to one or several others; ``attributes`` are of those that bring none of their own."""
+    """Return ``cio_relationships`` to one other or several.
+
+    Args:
+        others: objects or people, each alone or with the attributes of its relationship.
+        attributes: the attributes of each relationship that has none of its own.
+    """
     if type(others) is tuple and not others:
         return []
-    # One more than can be: the gate says so.
+    # One more than the limit, so that the checks refuse it.
     each = several(others, limits.RELATIONSHIPS + 1)
     try:
         return [_relationship(other, attributes) for other in each]
@@ -122,10 +136,12 @@ def relationships_of(others: Others, attributes: Attributes | None = None) -> li
 
 
 def several(given: Any, limit: int) -> list[Any]:
-    """The first ``limit`` of ``given`` if it is several; else, like text, or one other with its attributes, it alone.
+    """Return the first ``limit`` items of an iterable, or a single item as a list.
+
+    Text, and a pair of another and its attributes, are single items.
 
     Raises:
-        InvalidOperationError: its own code raised.
+        InvalidOperationError: the code of ``given`` raised.
     """
     try:
         given = resolved(given)

@@ -1,4 +1,4 @@
-"""People and objects: who and what an operation is about."""
+"""References to people and objects: whom and what an operation is about."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _set = object.__setattr__
 
 
 class _Frozen:
-    """A value that stays what it was when it was checked."""
+    """An immutable value: it stays as it was checked."""
 
     __slots__ = ()
 
@@ -32,38 +32,42 @@ class _Frozen:
         raise AttributeError(f"{type(self).__name__} is immutable")
 
 
-_wait_for_the_call: Callable[[], bool] | None = None
+_defer: Callable[[], bool] | None = None
 
 
-def let_refusals_wait(wait: Callable[[], bool] | None) -> None:
-    """Let the call that a Person or an ObjectRef is made for refuse it, if ``wait`` says so when it is made; None: at once.
+def defer_refusals(wait: Callable[[], bool] | None) -> None:
+    """Set whether the call that uses an invalid Person or ObjectRef refuses it, not its constructor.
 
-    An application that wants no refusal raised has it made as an argument of the call, where nobody else could catch it.
+    An application that logs refusals makes a Person as an argument of the call, where nothing would
+    catch an error of the constructor.
+
+    Args:
+        wait: called when an invalid one is made; None: the constructor raises.
     """
-    global _wait_for_the_call
-    _wait_for_the_call = wait
+    global _defer
+    _defer = wait
 
 
-def _waits_for_the_call() -> bool:
-    return _wait_for_the_call is not None and _wait_for_the_call()
+def _is_deferred() -> bool:
+    return _defer is not None and _defer()
 
 
 class Person(_Frozen):
     """A person, named by exactly one identifier.
 
     Args:
-        id: your id for them: text, or an int or a UUID made text; at most 150 bytes.
-        email: their address; trimmed and lower-cased.
-        phone: their number in E.164, e.g. ``+14155552671``.
-        cio_id: Customer.io's own id for them, with or without ``cio_`` before it.
-        anonymous_id: the id of somebody not yet known, e.g. from a cookie; for events only.
+        id: your id for the person: text, or an int or a UUID, which become text; at most 150 bytes.
+        email: the email address. It is trimmed and lower-cased.
+        phone: the phone number in E.164, e.g. ``+14155552671``.
+        cio_id: Customer.io's own id for the person, with or without ``cio_`` before it.
+        anonymous_id: the id of a visitor whom you do not know yet; for events only.
 
     Raises:
-        InvalidOperationError: no identifier, more than one, or one that Customer.io would refuse.
+        InvalidOperationError: there is no identifier, more than one, or an invalid one.
     """
 
     __slots__ = ("kind", "value")
-    #: Which identifier it is.
+    #: The kind of the identifier.
     kind: IdentifierKind
     #: The identifier, as it goes to Customer.io.
     value: str
@@ -94,7 +98,7 @@ class Person(_Frozen):
         except Exception as problem:
             refusal = refusal_for(problem)
             error = _error(refusal, "a Person")
-            if not _waits_for_the_call():
+            if not _is_deferred():
                 raise error from refusal.__cause__
             given = {kind: value for kind, value in given.items() if value is not None}
             kind = next(iter(given), "id")
@@ -104,12 +108,12 @@ class Person(_Frozen):
 
     @classmethod
     def of(cls, value: PersonLike) -> Person:
-        """``value`` if it is a Person, else the person with that id.
+        """Return ``value`` if it is a Person, else the person with that id.
 
         Raises:
-            InvalidOperationError: a plain value that is no id, or has the shape of an email or a cio_id.
+            InvalidOperationError: ``value`` is no id, or has the shape of an email or a cio_id.
         """
-        someone = value if type(value) in PLAIN else behind(value)
+        someone = value if type(value) in PLAIN else unwrapped(value)
         if isinstance(someone, Person):
             return someone
         person = cls.__new__(cls)
@@ -124,7 +128,7 @@ class Person(_Frozen):
 
     @property
     def key(self) -> str:
-        """Whose order must hold, e.g. ``id:42``."""
+        """The ordering key, e.g. ``id:42``."""
         return key_of(self.kind, self.value)
 
     def __repr__(self) -> str:
@@ -158,28 +162,32 @@ class FrameworkUser(Protocol):
 
 #: A person, the person's id, or a user of a framework.
 PersonLike: TypeAlias = Person | str | int | UUID | FrameworkUser
-#: What is an id and nothing else.
+#: Types of plain ids.
 PLAIN = frozenset({str, int, UUID})
 
 _recognise: Callable[[object], Person | None] | None = None
 
 
 def recognise_people(recognise: Callable[[object], Person | None]) -> None:
-    """Let ``recognise`` say who a framework's user is; it answers None for what is nobody it knows of."""
+    """Set the function that returns the person of a framework's user.
+
+    Args:
+        recognise: returns None for a value that is no user.
+    """
     global _recognise
     _recognise = recognise
 
 
 def recognised(value: object) -> Person | None:
-    """Who a framework's user is; None if ``value`` is none."""
+    """Return the person of a framework's user, or None if ``value`` is no user."""
     return _recognise(value) if _recognise else None
 
 
-def behind(value: object) -> object:
-    """The Person that ``value`` is, or is a framework's user for; else the value that it is or stands for.
+def unwrapped(value: object) -> object:
+    """Return the Person that ``value`` is or stands for, else the value without its lazy wrappers.
 
     Raises:
-        InvalidOperationError: its own code raised.
+        InvalidOperationError: the code of ``value`` raised.
     """
     if type(value) is Person:
         return value
@@ -191,7 +199,7 @@ def behind(value: object) -> object:
 
 
 def plain_id(value: object) -> str:
-    """``value``, given in place of a Person, as that person's id.
+    """Return a plain value as the id of a person.
 
     Raises:
         InvalidOperationError: it is no id, or has the shape of an email or a cio_id.
@@ -215,15 +223,17 @@ def _ambiguous(what: str, meant: str) -> RefusalError:
 
 
 class ObjectRef(_Frozen):
-    """An object: a company, a course, whatever is not a person.
+    """An object, such as a company or a course.
 
     Args:
-        type_id: which kind of object, as the workspace numbers them: ``"1"`` or ``1``.
-        object_id: your id for it: text, or an int or a UUID made text; at most 150 bytes.
-        cio_object_id: Customer.io's own id for it, in place of both; names only objects that exist.
+        type_id: the type of the object: its number in the workspace, or a name in the setting
+            ``object_types``.
+        object_id: your id for the object: text, or an int or a UUID, which become text; at most 150
+            bytes.
+        cio_object_id: Customer.io's own id for the object, in place of both. The object must exist.
 
     Raises:
-        InvalidOperationError: neither, both, or one that Customer.io would refuse.
+        InvalidOperationError: there is neither, there are both, or one is invalid.
     """
 
     __slots__ = ("cio_object_id", "object_id", "type_id")
@@ -251,7 +261,7 @@ class ObjectRef(_Frozen):
         except Exception as problem:
             refusal = refusal_for(problem)
             error = _error(refusal, "an ObjectRef")
-            if not _waits_for_the_call():
+            if not _is_deferred():
                 raise error from refusal.__cause__
             given = {name: value for name, value in given.items() if value is not None}
             clean = {"cio_object_id": Unacceptable(given, error)}
@@ -261,14 +271,14 @@ class ObjectRef(_Frozen):
 
     @property
     def identifiers(self) -> dict[str, str]:
-        """The object as the Track API's v2 names it."""
+        """The identifiers of the object in the Track API's v2."""
         if self.type_id is None or self.object_id is None:
             return {"cio_object_id": self.cio_object_id or ""}
         return {"object_type_id": self.type_id, "object_id": self.object_id}
 
     @property
     def key(self) -> str:
-        """Whose order must hold, e.g. ``object:1:acme``."""
+        """The ordering key, e.g. ``object:1:acme``."""
         return object_key(self.identifiers)
 
     def __repr__(self) -> str:

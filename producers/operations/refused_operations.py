@@ -1,4 +1,4 @@
-"""Operations that were refused at the call: what was passed, and the form in which it is kept with ``on_invalid="dead_letter"``."""
+"""Refused operations: what the call passed, and how ``on_invalid="dead_letter"`` keeps it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .keys import key_of, object_key
 from .operation import Operation
 from .unacceptable import Unacceptable
 
-#: No kind of operation has as many identifiers.
+#: No operation has more identifiers.
 _MAX_IDENTIFIERS = 10
-#: Bytes of JSON that are kept of what was passed: room for the largest event, and for what is wrong with it.
+#: Bytes of JSON that are kept of a refused payload: more than the largest valid event.
 MAX_DOCUMENT_BYTES = 128_000
 #: Characters of a name of an operation, and of a field …
 MAX_NAME = 100
@@ -31,32 +31,32 @@ MAX_MESSAGE = 1_000
 
 
 class RefusedOperation(Operation, frozen=True, kw_only=True):
-    """A refused operation on its way to the dead letters. It has no keys; its body is a :class:`RefusedCall`."""
+    """A refused operation on its way to the dead letters: without keys, and with a RefusedCall as body."""
 
     @property
     def name(self) -> str:
-        """``type.action``; ``unknown`` if that could not be told."""
+        """``type.action``, or ``unknown``."""
         return f"{self.type}.{self.action}" if self.action else self.type
 
 
 class RefusedCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is kept of a refused operation."""
+    """The body of a refused operation."""
 
-    #: What was passed, as JSON; what JSON cannot say is described.
+    #: The payload as JSON, with a description for each value that JSON cannot express.
     document: msgspec.Raw
-    #: The refusal: its message, and its attributes.
+    #: The message of the refusal.
     error: str
     field: str = ""
     limit: str = ""
     actual: str = ""
-    #: Whose operation it is, as far as that can be told.
+    #: The ordering keys, as far as they are known.
     keys: tuple[str, ...] = ()
 
 
 class RefusedJob(Job, frozen=True, kw_only=True, omit_defaults=True):
-    """One refused operation as it lies in its stream, or in an outbox."""
+    """A refused operation in its stream or in an outbox."""
 
-    #: None, which tells it from a job. Its body is a RefusedCall.
+    #: Empty, which distinguishes it from a job. Its body is a RefusedCall.
     keys: Annotated[tuple[str, ...], msgspec.Meta(max_length=0)]
 
 
@@ -67,8 +67,8 @@ def decode_refused(data: bytes) -> tuple[RefusedJob, ...]:
     """Return the refused operations of one entry.
 
     Raises:
-        msgspec.DecodeError: the bytes are no such entry.
-        UnicodeDecodeError: some of its text is not UTF-8.
+        msgspec.DecodeError: the bytes are no entry of refused operations.
+        UnicodeDecodeError: a text is not UTF-8.
     """
     try:
         return _jobs.decode(data)
@@ -77,11 +77,11 @@ def decode_refused(data: bytes) -> tuple[RefusedJob, ...]:
 
 
 class RefusedPayload:
-    """An operation that was refused, as its caller passed it.
+    """A refused operation as its caller passed it.
 
     Args:
-        document: the operation, or the call's arguments if no document was made of them.
-        idempotency_key: as passed.
+        document: the operation, or the arguments of the call if there is no document.
+        idempotency_key: the caller's own name for the call.
     """
 
     __slots__ = ("_document", "_idempotency_key", "_keys", "id", "name")
@@ -89,14 +89,14 @@ class RefusedPayload:
     def __init__(self, document: object, idempotency_key: object = None) -> None:
         self._document = document
         self._idempotency_key = idempotency_key
-        #: ``type.action``, as far as it is known.
+        #: ``type.action``, or ``unknown``.
         self.name = _name(document)
         self._keys = _keys(document)
-        #: The id of the dead letter that it becomes. No valid operation has it: that one would count as a repeat.
+        #: The id of its dead letter. No valid operation has the same id, as it would count as a duplicate.
         self.id = self._own_id()
 
     def kept(self, error: InvalidOperationError) -> RefusedOperation:
-        """Return it in the form in which it is enqueued."""
+        """Return the operation that is enqueued and becomes a dead letter."""
         kind, _, action = self.name.partition(".")
         call = RefusedCall(
             document=msgspec.Raw(described(self._document, MAX_DOCUMENT_BYTES)),
@@ -131,23 +131,26 @@ class RefusedPayload:
 def refused(
     document: object, error: InvalidOperationError, idempotency_key: object = None
 ) -> InvalidOperationError:
-    """Return the error to raise for ``document``, which has it as a part.
+    """Return the error to raise for ``document``, with the payload among its parts.
 
     Args:
-        error: what the checks say; an :class:`Unacceptable` in the document has said something earlier.
+        document: the operation.
+        error: the refusal by the checks. The error of an :class:`Unacceptable` in the document was
+            earlier, and replaces it.
+        idempotency_key: the caller's own name for the call.
     """
     error = next((each.error for each in _unacceptable(document)), error)
     try:
         part = RefusedPayload(document, idempotency_key)
-    except Exception:  # by a value's own code, while it was looked at
+    except Exception:  # the code of a value can raise
         part = RefusedPayload(None)
     error.parts = (part,)
     return error
 
 
 def _unacceptable(document: object) -> Iterator[Unacceptable]:
-    # Where callers' drafts have one: among identifiers, of relationships too, and as the attribute anonymous_id. By their own types,
-    # and no more than there can be: a value of the caller's can say that it is of another, raise when it is asked, or be endless.
+    # Payloads have one among identifiers, also those of relationships, and as the attribute anonymous_id.
+    # Values of a caller can lie about their class, raise, or be endless: only exact types count.
     if type(document) is not dict:
         return
     found = [document.get(name) for name in ("identifiers", "person", "primary", "secondary")]
@@ -177,7 +180,7 @@ def _name(document: object) -> str:
         or not (kind.isidentifier() and action.isidentifier())
     ):
         return "unknown"
-    # As much as an entry takes; a dot at its end is for a job of which there is no action.
+    # As long as an entry takes. A dot at the end is for an operation without an action.
     return f"{kind}.{action}"[: MAX_NAME_LENGTH - 1]
 
 
@@ -194,7 +197,7 @@ def _keys(document: object) -> tuple[str, ...]:
                 found.append(object_key(of_object(identifiers)))
             else:
                 found.append(key_of(*of_person(identifiers, ANYBODY)))
-        except Exception:  # refused, or by the value's own code
+        except Exception:  # refused, or the code of a value raised
             continue
     return tuple(dict.fromkeys(found))[:2]
 
@@ -217,5 +220,5 @@ def _idempotency_key(given: object) -> str | None:
     return text if 1 <= len(text) <= 255 and text.isprintable() else None
 
 
-def _text(text: str, most: int) -> str:
-    return text[:most].encode(errors="replace").decode()
+def _text(text: str, limit: int) -> str:
+    return text[:limit].encode(errors="replace").decode()

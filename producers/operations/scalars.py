@@ -24,14 +24,18 @@ _naive_timezone: tzinfo | Callable[[], tzinfo | None] | None = None
 
 
 def set_naive_timezone(zone: tzinfo | Callable[[], tzinfo | None] | None) -> None:
-    """Say what a naive datetime means from now on, in the whole process: a time zone, a function that is asked for one
-    when a naive datetime is met, or None to refuse them."""
+    """Set the time zone of naive datetimes in the whole process.
+
+    Args:
+        zone: a time zone, a function that returns one when a naive datetime is met, or None: naive
+            datetimes are refused.
+    """
     global _naive_timezone
     _naive_timezone = zone
 
 
 def timestamp(value: object) -> int:
-    """``value`` as the unix seconds at which something happened; parts of a second are dropped.
+    """Return the time of an operation in unix seconds, without parts of a second.
 
     Raises:
         RefusalError: it is milliseconds, a naive datetime, text, or outside the years 1990 to 2099.
@@ -61,7 +65,7 @@ def _implausible(seconds: int) -> RefusalError:
 
 
 def instant(value: date) -> int:
-    """The unix seconds of a datetime, or of the midnight in UTC with which a date begins."""
+    """Return the unix seconds of a datetime, or of the midnight in UTC that begins a date."""
     if not isinstance(value, datetime):
         return (value.toordinal() - _EPOCH_DAY) * 86_400
     if value.tzinfo is None or _offset_of(value) is None:
@@ -74,7 +78,7 @@ def instant(value: date) -> int:
             )
         value = value.replace(tzinfo=zone)
     if value != value:
-        # pandas' NaT is a datetime, and none.
+        # NaT of pandas is a datetime, but no time.
         raise RefusalError("is not a time", limit="an aware datetime", actual="not a time")
     return floor((value - _EPOCH).total_seconds())
 
@@ -83,7 +87,7 @@ def _offset_of(value: datetime) -> timedelta | None:
     try:
         return value.utcoffset()
     except Exception as error:
-        # A tzinfo is anybody's code, and Python refuses offsets of a day or more.
+        # The code of a tzinfo can raise, and Python refuses offsets of a day or more.
         raise RefusalError(
             "has a time zone that gives it no offset",
             limit="an aware datetime",
@@ -101,7 +105,11 @@ def refuse_milliseconds(number: int | float) -> None:
 
 
 def number_of(value: object) -> int | float:
-    """``value``, a number, as JSON has it: finite, an integer of 64 bits at most."""
+    """Return a number as JSON has it: finite, and an integer of at most 64 bits.
+
+    Raises:
+        RefusalError: it is neither.
+    """
     cls = type(value)
     if cls is int or cls is float:
         number: int | float = value  # type: ignore[assignment]
@@ -137,7 +145,7 @@ def _of_other(value: Any) -> int | float:
 
 
 def _of_decimal(value: Decimal) -> int | float:
-    # As the same amount would be from a float (12.50 is 12.5), but for integers that a float would round.
+    # As a float (12.50 is 12.5), but exactly for large integers, which a float would round.
     number = nan if value.is_snan() else float(value)
     if (
         isfinite(number)

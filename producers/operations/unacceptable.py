@@ -1,4 +1,4 @@
-"""A value that was refused before the document that it belongs to was made."""
+"""A value that was refused before its document was made."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from trackrelay.errors import InvalidOperationError
 
 
 class Unacceptable:
-    """Stands in a document for what was refused, so that the checks refuse the whole of it, and all of it is known.
+    """Stands in a document for a refused value, so that the checks refuse the whole document.
 
     Args:
-        given: what was passed.
+        given: the value that the caller passed.
         error: the refusal.
     """
 
@@ -20,7 +20,7 @@ class Unacceptable:
         self.error = error
 
     def __str__(self) -> str:
-        # It has no text: whoever needs one gets the refusal.
+        # It has no text. Code that needs one raises the refusal.
         raise self.error
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The gate: every document passes it, whoever made it, and comes out as an operation that Customer.io takes."""
+"""Validation: makes an operation of each document that Customer.io would accept, and refuses others."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ def check(
     """Check, normalise and encode one document.
 
     Args:
-        document: an operation as the Track API's v2 has it, or one of ours for what only v1 has.
-        id: the job's id, a ULID; left out, it is the document's own (events), derived from the idempotency key, or new.
-        idempotency_key: the caller's own name for this call: the same key is the same job.
+        document: an operation of the Track API's v2, or in our own form for what only v1 has.
+        id: the id of the job, a ULID; default: the document's own (events), one derived from the
+            idempotency key, or a new one.
+        idempotency_key: the caller's own name for this call. The same key is the same job.
         actions: the registry, or one with other checks.
 
     Raises:
-        InvalidOperationError: Customer.io would refuse it, or take it for something else.
+        InvalidOperationError: Customer.io would refuse or misunderstand it.
     """
     try:
         if type(document) is not dict:
@@ -62,7 +63,7 @@ def check(
         if not limits.fits_v2(len(body), stamp=checked.stamp):
             _check_large(action, checked, len(body))
     except InvalidOperationError as error:
-        # What was refused before the document was made stands in it.
+        # An Unacceptable in the document has an earlier error.
         raise refused(document, error, idempotency_key) from None
     except Exception as error:
         refusal = refusal_for(error)
@@ -72,7 +73,7 @@ def check(
         id=job_id,
         type=document["type"],
         action=document["action"],
-        # An invite is nobody's, and waits for nobody.
+        # An invite belongs to nobody, so nothing must wait for it.
         keys=checked.keys or (f"anonymous:{job_id}",),
         body=body,
         stamp=checked.stamp,
@@ -83,13 +84,14 @@ def check(
 
 
 def checked_again(operation: object) -> Operation:
-    """Return ``operation`` if the builders made it; else what its body describes, checked as if it came from them.
+    """Return ``operation`` if the builders made it, else check the operation in its body.
 
     Raises:
-        InvalidOperationError: it is no operation, its body would be refused, or it says of itself what its body does not.
+        InvalidOperationError: it is no operation, its body is refused, or its fields contradict its
+            body.
     """
     if type(operation) is RefusedOperation:
-        return operation  # it goes to the dead letters, which take anything
+        return operation  # dead letters take anything
     if type(operation) is not Operation:
         raise wrong_type(operation, "an operation that trackrelay.operations made").error(
             "what is enqueued"
@@ -107,7 +109,7 @@ def checked_again(operation: object) -> Operation:
 
 
 def is_checked(operation: Operation) -> bool:
-    """Whether the builders made ``operation``, but for its companion."""
+    """Return whether the builders made ``operation``. Its companion is not looked at."""
     return type(operation) is Operation and operation.seal is operation.body is not None
 
 
@@ -150,7 +152,7 @@ def _with_companion(event: Operation, companion: Operation) -> Operation:
 
 
 def _read_once(document: object) -> dict[Any, Any]:
-    # A mapping of somebody's own can answer differently each time, or without end.
+    # A mapping of the caller's own class can change between reads, or be endless.
     return dict(islice(mapping_of(document, "an object, such as a dict").items(), limits.VALUES))
 
 
@@ -164,7 +166,7 @@ def _beginning(document: object, refusal: RefusalError) -> str:
 def _action_of(
     document: Document, actions: Mapping[tuple[str, str], Action]
 ) -> tuple[Action, dict[str, JSON]]:
-    """Return the action of ``document``, and those of its fields that the published description leaves open."""
+    """Return the action of a document, and its fields that the published description leaves open."""
     kind, verb = document.get("type"), document.get("action")
     # A str and no subclass: str() and repr() of an Enum's member differ from its value.
     action = actions.get((kind, verb)) if type(kind) is str and type(verb) is str else None

@@ -1,1 +1,1 @@
-"""What Customer.io takes, one module a kind of operation; the gate they stand in is :mod:`trackrelay.operations.validation`."""
+"""The checks of each type of operation; :mod:`trackrelay.operations.validation` applies them."""

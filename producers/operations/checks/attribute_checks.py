@@ -1,4 +1,4 @@
-"""Attributes of people, objects and relationships: how many, how they are named, how long they may be."""
+"""Checks of attributes of people, objects and relationships: their number, names and sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trackrelay.operations.coercion import JSON, Room, encoded, json_object
 from .name_checks import size
 from .rejection import RefusalError, too_many_bytes, within
 
-# As many characters are within the limit whatever they are: UTF-8 takes four bytes at most.
+# So many characters are always within the limit: UTF-8 takes at most four bytes for each.
 _SHORT_NAME = limits.ATTRIBUTE_NAME_BYTES // 4
 _NUMBERS = (int, float)
 _FIRST, _LAST = limits.TIMESTAMP_MIN, limits.TIMESTAMP_MAX
@@ -20,11 +20,11 @@ _SHORT_VALUE = limits.ATTRIBUTE_VALUE_BYTES // 4
 
 
 def attributes_of(value: object, room: Room | None = None) -> dict[str, JSON]:
-    """The attributes in ``value``, as JSON has them and within Customer.io's limits.
+    """Return attributes as JSON has them.
 
     Raises:
-        RefusalError: not a mapping, more than 300, a name or a value too long, or what
-            :func:`~trackrelay.operations.coercion.json_object` refuses.
+        RefusalError: it is no mapping, has more than 300 attributes, a name or a value is too long,
+            or :func:`~trackrelay.operations.coercion.json_object` refuses it.
     """
     clean = json_object(value, "an object of attributes, such as a dict", room)
     _refuse_too_many(clean)
@@ -48,12 +48,17 @@ def refuse_other_identifier(
     check: Callable[[object], str],
     hint: str,
 ) -> None:
-    """Refuse attributes that give another ``kind`` (``email`` …) than the ``identifier`` in the call: Customer.io would
-    accept the request and then fail the update. The same one is written like the identifier.
+    """Refuse attributes that contradict the identifier in the call.
+
+    Customer.io would accept the request and then fail the update. An attribute that means the same is
+    written like the identifier.
 
     Args:
-        check: how an identifier of that kind is checked.
-        hint: how to say what was probably meant.
+        attributes: the attributes, among them ``kind``.
+        kind: ``email``, ``id`` …
+        identifier: the identifier in the call.
+        check: checks an identifier of that kind.
+        hint: says what the caller probably meant.
     """
     try:
         same = check(attributes[kind]) == identifier
@@ -70,13 +75,13 @@ def refuse_other_identifier(
 
 
 def _caution_about_time(name: str, given: object) -> None:
-    # What is given as a date can be any. A number that means one so old or so far is most likely something else.
+    # Any date is plausible. A number outside these years is most likely no time.
     if isinstance(given, Mapping) and not isinstance(given.get(name), date):
         caution_about(Caution.TIME, name)
 
 
 def _refuse_too_many(attributes: Mapping[str, JSON]) -> None:
-    # _update is an instruction and not an attribute.
+    # _update is an instruction, not an attribute.
     count = len(attributes) - ("_update" in attributes)
     if count > limits.ATTRIBUTES:
         raise RefusalError(

@@ -1,4 +1,4 @@
-"""How a refusal begins: which part of whose operation."""
+"""The beginning of an error: which part of whose operation is wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trackrelay.operations.operation import EVENT_ACTIONS
 from .identifier_checks import ANYBODY, of_object, of_person
 from .rejection import RefusalError, written
 
-#: Fields that say whose operation it is, so that what is wrong with them is wrong with who that is.
+#: Fields that name the person or the object.
 WHOSE = ("identifiers", "person")
 _SIMPLE = (
     "action",
@@ -25,8 +25,7 @@ _SIMPLE = (
 
 
 def beginning(document: object, path: tuple[str | int, ...]) -> str:
-    """The beginning of the sentence that says what is wrong at ``path`` of ``document``, e.g.
-    ``attribute 'bio' of person id:42``."""
+    """Return the beginning of the sentence about ``path``, e.g. ``attribute 'bio' of person id:42``."""
     if not isinstance(document, (dict, Mapping)):
         return "an operation"
     type, action = _word(document.get("type")), _word(document.get("action"))
@@ -39,7 +38,7 @@ def beginning(document: object, path: tuple[str | int, ...]) -> str:
 
 
 def _word(value: object) -> str:
-    # What is no action can be anything, of any length.
+    # An invalid action can be of any type and length.
     return str.__str__(value) if isinstance(value, str) and len(value) <= 40 else "operation"
 
 

@@ -1,4 +1,4 @@
-"""What a check is, and what it makes of a document."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import msgspec
 
 from trackrelay.operations.coercion import JSON
 
-#: An operation as somebody wrote it down.
+#: An operation as the caller passed it.
 Document: TypeAlias = Mapping[str, Any]
 
 
 class Checked(msgspec.Struct):
-    """A document as it goes to the worker, and what the gate needs to know of it."""
+    """A checked document, and what the validation needs beside it."""
 
     document: dict[str, JSON]
-    #: Whose order must hold.
+    #: The ordering keys.
     keys: tuple[str, ...]
-    #: What tells operations of one kind and key apart under one idempotency key: an event's name, a segment's id.
+    #: Distinguishes operations with the same key and idempotency key: an event's name, a segment's id.
     name: str = ""
-    #: Whether it takes the time of the store that accepts it.
+    #: Whether it gets the time of the store that accepts it.
     stamp: bool = False

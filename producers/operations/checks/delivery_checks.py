@@ -1,4 +1,4 @@
-"""What became of a message: metrics and unsubscribes of a delivery."""
+"""Checks of deliveries: metrics, events and unsubscribes of a message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .text_checks import one_of
 
 #: Track API, delivery_operations.
 _EVENTS = ("opened", "converted", "delivered")
-#: Track API, v1's metrics, of all channels together.
+#: Track API, metrics of v1: those of all channels.
 _METRICS = (
     "bounced",
     "clicked",
@@ -32,7 +32,7 @@ _METRICS = (
 
 
 def event(document: Document) -> Checked:
-    """A device says what became of a message."""
+    """Check an event that a device reports for a message."""
     checked = _start(document)
     checked.name = within("name", one_of, _EVENTS, document["name"])
     checked.document["name"] = checked.name
@@ -43,7 +43,7 @@ def event(document: Document) -> Checked:
 
 
 def metric(document: Document) -> Checked:
-    """A channel of your own says what became of a message."""
+    """Check a metric of a message."""
     checked = _start(document)
     clean = checked.document
     clean["name"] = checked.name = within("name", one_of, _METRICS, document["name"])
@@ -60,12 +60,12 @@ def metric(document: Document) -> Checked:
 
 
 def unsubscribe(document: Document) -> Checked:
-    """Somebody unsubscribes by way of a message."""
+    """Check that the recipient of a message unsubscribed."""
     return _start(document)
 
 
 def identifier_of(identifiers: object, name: str) -> str:
-    """The one identifier, called ``name``, of a delivery or a form."""
+    """Return the only identifier of a delivery or a form, whose field is ``name``."""
     identifiers = resolved(identifiers)
     if not isinstance(identifiers, (dict, Mapping)) or list(islice(identifiers, 2)) != [name]:
         raise RefusalError(f"must be {{{name!r}: …}}", limit=name, actual="something else")
@@ -91,7 +91,7 @@ def _with_device_token(given: object) -> dict[str, JSON]:
 
 
 def _recipient(value: object) -> JSON:
-    # Track API, metrics: the phone number an SMS went to is an integer.
+    # Track API, metrics: the phone number of an SMS is an integer.
     value = resolved(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return number_of(int(value))
@@ -101,6 +101,6 @@ def _recipient(value: object) -> JSON:
 def _text(value: object) -> str:
     text = text_in(value, "text")
     if len(text) > limits.OPERATION_BYTES:
-        # Before it is encoded: nothing with it in it would fit.
+        # Before it is encoded, as no operation with it would fit.
         raise too_many_bytes(size(text), limits.OPERATION_BYTES)
     return text

@@ -1,4 +1,4 @@
-"""A person's devices, for push messages."""
+"""Checks of the devices of a person, for push messages."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FIELDS = ("token", "platform", "last_used", "attributes")
 
 
 def add(document: Document) -> Checked:
-    """A device comes into being or changes."""
+    """Check a new or changed device."""
     return _checked(document, within("device", _device, document["device"]))
 
 
 def delete(document: Document) -> Checked:
-    """A device is taken away."""
+    """Check the removal of a device."""
     return _checked(document, within("device", _token_only, document["device"]))
 
 

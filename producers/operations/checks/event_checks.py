@@ -1,4 +1,4 @@
-"""Events, page and screen views, of people known and anonymous."""
+"""Checks of events, page views and screen views."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _SHORT_NAME = limits.EVENT_NAME_BYTES // 4
 
 
 def of_known(document: Document) -> Checked:
-    """An event of somebody Customer.io knows, or will know by the identifier it carries."""
+    """Check an event of a person with an identifier that Customer.io knows, or learns from it."""
     return _event(document, KNOWN)
 
 
 def of_anonymous(document: Document) -> Checked:
-    """An event of somebody known by an anonymous id; or, of nobody, an invite to whom its data names."""
+    """Check an event of an anonymous id. Without one it is an invite to the address in its data."""
     if document["identifiers"]:
         return _event(document, ANONYMOUS)
     checked = _event(document, None)
     recipient = within("attributes", _recipient, checked.document.get("attributes"))
-    # Nobody's key tells two invites of one idempotency key apart.
+    # Invites have no key that would distinguish two with the same idempotency key.
     checked.name = f"{checked.name}\0{recipient.lower()}"
     return checked
 
@@ -57,7 +57,7 @@ def _event(document: Document, named_by: frozenset[str] | None) -> Checked:
 
 
 def event_name(value: object) -> str:
-    """``value`` as an event's name: trimmed, as Customer.io does and campaigns need it."""
+    """Return the name of an event, trimmed as Customer.io trims it for campaigns."""
     name = (value if type(value) is str else text_in(value, "text")).strip()
     if not name:
         raise RefusalError("is blank", limit="not blank", actual="blank")
@@ -72,7 +72,7 @@ def _data(given: object, action: str) -> dict[str, JSON]:
         return data
     for name in checks.keys() & data.keys():
         if data[name] is None:
-            # Documented as text and nothing else; None is how Python says that there is none.
+            # The description allows only text. None in Python means that there is no value.
             del data[name]
         else:
             within(name, checks[name], data[name])
@@ -102,8 +102,8 @@ def _texts(value: JSON) -> None:
 
 
 def _address(value: JSON) -> None:
-    # Track API, person_event: these override what a campaign says, and have the format of an email. Not looked at more
-    # closely: a name may stand before the address.
+    # Track API, person_event: these override the settings of a campaign, and have the format of an email.
+    # A name may stand before the address, so the check is loose.
     if not isinstance(value, str) or "@" not in value:
         raise RefusalError(
             "is no email address, and would override the campaign's own",
@@ -112,7 +112,7 @@ def _address(value: JSON) -> None:
         )
 
 
-#: Names that mean something to Customer.io in an event's data.
+#: Names in the data that have a meaning for Customer.io.
 _MEANINGFUL: Mapping[str, Mapping[str, Callable[[JSON], None]]] = {
     "event": {"recipient": _address, "from_address": _address, "reply_to": _address},
     "page": {

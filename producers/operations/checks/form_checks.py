@@ -1,4 +1,4 @@
-"""Forms: somebody has filled one in."""
+"""Checks of forms."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .identifier_checks import BY_ID_OR_EMAIL, PERSON, of_person
 from .rejection import RefusalError, within
 from .text_checks import text_of
 
-#: Track API, forms: ignored when sent as fields.
+#: Track API, forms: Customer.io ignores these fields.
 RESERVED = frozenset({"form_id", "form_name", "form_type", "form_url", "form_url_param"})
 
 
 def submit(document: Document) -> Checked:
-    """A person, known by id or email, fills in a form."""
+    """Check a form that a person, named by id or email, filled in."""
     form_id = within("identifiers", identifier_of, document["identifiers"], "form_id")
     kind, value = within("person", of_person, document["person"], BY_ID_OR_EMAIL)
     clean: dict[str, JSON] = {
@@ -35,7 +35,7 @@ def submit(document: Document) -> Checked:
 def _fields(given: object, kind: str, value: str) -> dict[str, JSON]:
     fields = json_object(given, "an object of fields, such as a dict")
     if kind in fields:
-        # The same identifier again says nothing new.
+        # The same identifier is redundant.
         refuse_other_identifier(fields, kind, value, PERSON[kind], "a form has one respondent")
         del fields[kind]
     return {name: within(name, _field, name, field, kind) for name, field in fields.items()}

@@ -1,4 +1,4 @@
-"""Identifiers: which person or object a document names, each in the one form that Customer.io and our keys compare."""
+"""Checks of identifiers. Each gets the one form that Customer.io and our keys compare."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _OBJECT = "object_type_id and object_id, or cio_object_id alone"
 
 
 def cio_id(value: object) -> str:
-    """``value`` as Customer.io's id for a person, without the ``cio_`` that v1's paths put before it."""
+    """Return Customer.io's own id for a person, without the ``cio_`` that paths of v1 have."""
     return name_of(text_in(value, "text").removeprefix("cio_"))
 
 
 def anonymous_id(value: object) -> str:
-    """``value`` as the id of somebody not yet known."""
+    """Return the id of an anonymous visitor."""
     return name_of(value, limits.ANONYMOUS_ID_BYTES)
 
 
-#: How each identifier of a person is checked.
+#: The check of each identifier of a person.
 PERSON: dict[str, Callable[[object], str]] = {
     "id": name_of,
     "email": email,
@@ -42,7 +42,7 @@ PERSON: dict[str, Callable[[object], str]] = {
     "cio_id": cio_id,
     "anonymous_id": anonymous_id,
 }
-#: How each identifier of an object is checked.
+#: The check of each identifier of an object.
 OBJECT: dict[str, Callable[[object], str]] = {
     "object_type_id": object_type_id,
     "object_id": name_of,
@@ -51,10 +51,10 @@ OBJECT: dict[str, Callable[[object], str]] = {
 
 
 def of_person(identifiers: object, allowed: frozenset[str] = KNOWN) -> tuple[str, str]:
-    """The kind and the value of the one identifier in ``identifiers``.
+    """Return the kind and the value of the only identifier of a person.
 
     Raises:
-        RefusalError: none, more than one, or one that is not ``allowed`` or malformed.
+        RefusalError: there is none, more than one, or one that is malformed or not ``allowed``.
     """
     if type(identifiers) is not dict:
         identifiers = mapping_of(identifiers, "an object with one identifier")
@@ -83,7 +83,7 @@ def of_person(identifiers: object, allowed: frozenset[str] = KNOWN) -> tuple[str
 
 
 def of_object(identifiers: object) -> dict[str, str]:
-    """The identifiers of an object: its type and id, or Customer.io's own id for it."""
+    """Return the identifiers of an object: its type and id, or Customer.io's own id for it."""
     given = dict(islice(mapping_of(identifiers, f"an object with {_OBJECT}").items(), 3))
     if given.keys() not in ({"object_type_id", "object_id"}, {"cio_object_id"}):
         raise RefusalError(

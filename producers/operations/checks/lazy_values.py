@@ -1,4 +1,4 @@
-"""Stand-ins: lazy values of Django and werkzeug, which are what they stand for."""
+"""Lazy values of Django and werkzeug, which stand for other values."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import Any
 
 from .rejection import RefusalError
 
-#: A stand-in can stand for another one; this many steps are no accident.
+#: A lazy value can stand for another one. A longer chain is an error.
 MAX_STEPS = 8
 
 
 def is_disguised(value: object) -> bool:
-    """Whether ``value`` claims a class that is not its own, as stand-ins do: `isinstance` believes them, C code does not."""
+    """Return whether ``value`` claims another class, as lazy values do.
+
+    `isinstance` believes it, C code does not.
+    """
     return value.__class__ is not type(value)
 
 
 def resolved(value: object) -> object:
-    """Return what ``value`` stands for, or ``value`` itself if it is no stand-in.
+    """Return what ``value`` stands for, or ``value`` itself if it is not lazy.
 
-    Knows Django's ``gettext_lazy()`` and ``SimpleLazyObject``, and werkzeug's ``LocalProxy``. Imports neither package: if
-    nobody has, there are no such values.
+    Know Django's ``gettext_lazy()`` and ``SimpleLazyObject``, and werkzeug's ``LocalProxy``. Import neither
+    package: unless the application has, there are no such values.
     """
     for _ in range(MAX_STEPS):
         behind = _step(value)
@@ -35,13 +38,13 @@ def resolved(value: object) -> object:
 def _step(value: Any) -> object:
     cls = type(value)
     functional = sys.modules.get("django.utils.functional")
-    # A module can be half imported, in another thread.
+    # Another thread may be importing the module.
     if issubclass(cls, getattr(functional, "LazyObject", ())):
         if value._wrapped is getattr(functional, "empty", None):
             value._setup()
         return value._wrapped
     if issubclass(cls, getattr(functional, "Promise", ())):
-        # What lazy() makes casts itself to what its function returned; anything else that is promised is text.
+        # A value of lazy() casts itself to the result of its function. Other promises are text.
         cast = getattr(value, "_proxy____cast", None)
         return str(value) if cast is None else cast()
     if issubclass(cls, getattr(sys.modules.get("werkzeug.local"), "LocalProxy", ())):

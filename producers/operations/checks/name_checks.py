@@ -1,4 +1,4 @@
-"""Names: text that says which person, object or delivery is meant."""
+"""Checks of names: text that identifies a person, an object or a delivery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .rejection import RefusalError, too_many_bytes, wrong_type
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-# What mail can reach: something, one @, a domain of two labels or more. Deliberately less than RFC 5322.
+# An address that mail can reach: a local part, one @, a domain of two labels or more. RFC 5322 allows more.
 _OUTSIDE_EMAIL = r"\s@<>(),;:\"\[\]\\"
 _EMAIL = re.compile(rf"[^{_OUTSIDE_EMAIL}]+@[^{_OUTSIDE_EMAIL}.]+(\.[^{_OUTSIDE_EMAIL}.]+)+")
 # Track API, person_common: a leading + followed by up to 15 digits.
@@ -24,18 +24,18 @@ _PHONE = re.compile(r"\+[1-9][0-9]{1,14}")
 
 
 def size(text: str) -> int:
-    """The bytes of ``text`` in UTF-8."""
+    """Return the size of ``text`` in bytes of UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def name_of(value: object, max_bytes: int = limits.ID_BYTES) -> str:
-    """``value`` as text that can name a person, an object, a delivery: a str as it is, an int or a UUID made text.
+    """Return the name of a person, an object or a delivery: a str as it is, an int or a UUID as text.
 
     Raises:
-        RefusalError: it is something else, blank, too long, ``.`` or ``..`` (which name another endpoint in a v1 path), or
-            has control characters in it; or it is what is written for a value that is not there.
+        RefusalError: it is of another type, blank, too long, a placeholder, has control characters, or
+            is ``.`` or ``..``, which name another endpoint in a path of v1.
     """
-    # At most four bytes a character, so within every limit. What is blank, and would be printable, is among NOT_NAMES.
+    # 37 characters of four bytes are within every limit. Printable blanks are among NOT_NAMES.
     if (
         type(value) is str
         and 2 < len(value) <= 37
@@ -60,7 +60,7 @@ def name_of(value: object, max_bytes: int = limits.ID_BYTES) -> str:
 
 
 def plain_text(value: object) -> str:
-    """``value``, a str, an int or a UUID, as text."""
+    """Return a str, an int or a UUID as text."""
     if type(value) is str:
         return value
     value = resolved(value)
@@ -86,10 +86,11 @@ def _digits(number: int) -> str:
 
 
 def text_in(value: object, takes: str) -> str:
-    """``value`` as text, if it is text or stands for it.
+    """Return ``value``, which must be text or stand for text.
 
     Args:
-        takes: what is taken in its place, for the message.
+        value: the text.
+        takes: what the message says is accepted.
     """
     if type(value) is str:
         return value
@@ -100,7 +101,7 @@ def text_in(value: object, takes: str) -> str:
 
 
 def refuse_controls(text: str) -> str:
-    """``text``, unless control characters or halves of surrogate pairs are in it."""
+    """Return ``text``, and refuse control characters and lone surrogates."""
     if text.isprintable():
         return text
     if _CONTROL.search(text):
@@ -111,7 +112,7 @@ def refuse_controls(text: str) -> str:
 
 
 def refuse_surrogates(text: str) -> str:
-    """``text``, unless halves of surrogate pairs are in it."""
+    """Return ``text``, and refuse lone surrogates."""
     if _SURROGATE.search(text):
         raise RefusalError(
             "has half a surrogate pair in it, which UTF-8 cannot say",
@@ -122,22 +123,22 @@ def refuse_surrogates(text: str) -> str:
 
 
 def email(value: object) -> str:
-    """``value`` as an email address that identifies somebody: trimmed, lower-cased and in Unicode's form NFC.
+    """Return an email address that identifies a person: trimmed, lower-cased and in Unicode's form NFC.
 
-    Customer.io compares addresses without regard to case, and a letter with an accent can be written in two ways.
+    Customer.io ignores case when it compares addresses, and Unicode can write an accent in two ways.
     """
     return compared_email(email_address(value))
 
 
 def compared_email(text: str) -> str:
-    """An address in the one form in which addresses are compared."""
+    """Return an address in the form that is compared."""
     text = text.strip().lower()
-    # Some letters fall apart when they are lower-cased.
+    # Lower-casing decomposes some letters.
     return text if text.isascii() else normalize("NFC", text)
 
 
 def email_address(value: object) -> str:
-    """``value`` as an email address: trimmed, in Unicode's form NFC."""
+    """Return an email address, trimmed and in Unicode's form NFC."""
     text = text_in(value, "an email address").strip()
     if not text.isascii() and len(text) <= limits.EMAIL_BYTES:
         text = normalize("NFC", text)
@@ -170,7 +171,7 @@ def _what_is_wrong(text: str) -> str:
 
 
 def phone(value: object) -> str:
-    """``value`` as a phone number that identifies somebody: E.164, trimmed."""
+    """Return a phone number in E.164, trimmed, that identifies a person."""
     text = text_in(value, "a phone number such as +14155552671").strip()
     if not is_phone(text):
         raise RefusalError(
@@ -182,5 +183,5 @@ def phone(value: object) -> str:
 
 
 def is_phone(text: str) -> bool:
-    """Whether ``text`` has the shape of a phone number in E.164."""
+    """Return whether ``text`` has the shape of a phone number in E.164."""
     return _PHONE.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""What is done to an object: anything that is not a person."""
+"""Checks of operations on objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .relationship_checks import at_least_one, to_anonymous, to_people
 
 
 def identify(document: Document) -> Checked:
-    """An object comes into being or changes, and gets people."""
+    """Check a new or changed object, with its relationships to people."""
     checked = _with_attributes(document)
     given = document.get("cio_relationships")
     if given is not None and (made := within("cio_relationships", to_people, given)):
@@ -24,7 +24,10 @@ def identify(document: Document) -> Checked:
 
 
 def identify_anonymous(document: Document) -> Checked:
-    """An object gets people not yet known. The description has them in relationships, its example in a field."""
+    """Check an object with relationships to anonymous visitors.
+
+    Customer.io's description names them in relationships, and its example in a field.
+    """
     checked = _with_attributes(document)
     if document.get("anonymous_id") is not None:
         checked.document["anonymous_id"] = within(
@@ -37,12 +40,12 @@ def identify_anonymous(document: Document) -> Checked:
 
 
 def bare(document: Document) -> Checked:
-    """An object is deleted."""
+    """Check the deletion of an object."""
     return _start(document)[0]
 
 
 def relate(document: Document) -> Checked:
-    """The object's relationships to people are added or deleted."""
+    """Check added or deleted relationships to people."""
     checked, _ = _start(document)
     made = within("cio_relationships", to_people, document["cio_relationships"])
     checked.document["cio_relationships"] = within("cio_relationships", at_least_one, made)

@@ -1,4 +1,4 @@
-"""Object types by name: a workspace numbers its object types, and a setting gives the numbers names."""
+"""Names of object types: a setting names the numbers that the workspace gives them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _object_types: Mapping[str, str] | Callable[[], Mapping[str, str]] = {}
 
 
 def set_object_types(types: Mapping[str, str] | Callable[[], Mapping[str, str]]) -> None:
-    """Set which object types have names, in the whole process.
+    """Set the names of object types in the whole process.
 
     Args:
         types: numbers by name, e.g. ``{"company": "1"}``, or a function that returns them when a name is met.

@@ -1,4 +1,4 @@
-"""What is done to a person, but for events."""
+"""Checks of operations on people, except events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .relationship_checks import at_least_one, to_objects
 
 
 def identify(document: Document) -> Checked:
-    """People come into being and change: their attributes, their anonymous past, their objects."""
+    """Check a new or changed person: attributes, anonymous id and relationships to objects."""
     clean, kind, value = _start(document)
     checked = Checked(clean, (key_of(kind, value),))
     if (when := document.get("timestamp")) is not None:
@@ -38,13 +38,13 @@ def identify(document: Document) -> Checked:
 
 
 def bare(document: Document) -> Checked:
-    """What needs nothing but the person: delete, suppress, unsuppress."""
+    """Check an operation that needs only the person, such as a deletion."""
     clean, kind, value = _start(document)
     return Checked(clean, (key_of(kind, value),))
 
 
 def relate(document: Document) -> Checked:
-    """The person's relationships to objects are added or deleted."""
+    """Check added or deleted relationships to objects."""
     clean, kind, value = _start(document)
     made = within("cio_relationships", to_objects, document["cio_relationships"])
     clean["cio_relationships"] = within("cio_relationships", at_least_one, made)
@@ -52,7 +52,7 @@ def relate(document: Document) -> Checked:
 
 
 def merge(document: Document) -> Checked:
-    """Two people become one: ``secondary`` is merged into ``primary`` and deleted."""
+    """Check a merge of ``secondary`` into ``primary``."""
     primary = within("primary", of_person, document["primary"], BY_ID_EMAIL_OR_CIO_ID)
     secondary = within("secondary", of_person, document["secondary"], BY_ID_EMAIL_OR_CIO_ID)
     if primary == secondary:
@@ -86,7 +86,7 @@ def _attributes(given: object, kind: str, value: str) -> dict[str, JSON]:
     if kind in attributes:
         hint = "to change an identifier, name the person by Person(cio_id=…)"
         refuse_other_identifier(attributes, kind, value, PERSON[kind], hint)
-    if not _LOOKED_AT.isdisjoint(attributes):
+    if not _CHECKED.isdisjoint(attributes):
         for name in _PHONES & attributes.keys():
             caution_about_phone(name, attributes[name])
         for name in _MEANINGFUL.keys() & attributes.keys():
@@ -95,7 +95,7 @@ def _attributes(given: object, kind: str, value: str) -> dict[str, JSON]:
 
 
 def _take_timestamp(clean: dict[str, JSON], attributes: dict[str, JSON]) -> None:
-    """Move v1's ``_timestamp``, which it has among the attributes, to where v2 has it."""
+    """Move the ``_timestamp`` of v1 from the attributes to the place that v2 has for it."""
     given = attributes.pop("_timestamp")
     if not attributes:
         del clean["attributes"]
@@ -111,7 +111,7 @@ def _take_timestamp(clean: dict[str, JSON], attributes: dict[str, JSON]) -> None
 
 
 def _email(value: JSON) -> JSON:
-    # None or "" takes the address away.
+    # None or "" removes the address.
     return value if value is None or value == "" else email_address(value)
 
 
@@ -135,13 +135,13 @@ def _preferences(value: JSON) -> JSON:
     if not isinstance(topics, dict):
         raise wrong_type(topics, "an object such as {'topic_1': True}").inside("topics")
     for topic, subscribed in topics.items():
-        # None and "" give the topic its default back.
+        # None and "" reset the topic to its default.
         if not isinstance(subscribed, bool) and subscribed is not None and subscribed != "":
             raise wrong_type(subscribed, "true or false").inside("topics", topic)
     return value
 
 
-def _said_otherwise(how: str) -> Callable[[JSON], JSON]:
+def _refused_attribute(how: str) -> Callable[[JSON], JSON]:
     def refuse(_: JSON) -> JSON:
         raise RefusalError(f"is v1's way; here it is {how}", limit=how, actual="an attribute")
 
@@ -149,22 +149,22 @@ def _said_otherwise(how: str) -> Callable[[JSON], JSON]:
 
 
 def caution_about_phone(name: str, value: JSON) -> None:
-    """Write about a phone number that Customer.io cannot use. It takes the attribute all the same."""
+    """Log a phone number that Customer.io accepts as an attribute but cannot use."""
     if isinstance(value, str) and value.strip() and not is_phone(value.strip()):
         caution_about(Caution.PHONE, name)
 
 
-#: Attributes that mean something to Customer.io.
+#: Attributes that have a meaning for Customer.io.
 _MEANINGFUL: Mapping[str, Callable[[JSON], JSON]] = {
     "email": _email,
     "id": name_of,
     "anonymous_id": _anonymous_id,
     "cio_subscription_preferences": _preferences,
     "_update": _update,
-    "cio_relationships": _said_otherwise("the relationships of the call"),
+    "cio_relationships": _refused_attribute("the relationships of the call"),
 }
 
-#: What attributes that hold phone numbers are called.
+#: Usual names of attributes with phone numbers.
 _PHONES = frozenset(
     {
         "phone",
@@ -176,4 +176,4 @@ _PHONES = frozenset(
         "phoneNumber",
     }
 )
-_LOOKED_AT = _PHONES | _MEANINGFUL.keys()
+_CHECKED = _PHONES | _MEANINGFUL.keys()

@@ -1,4 +1,4 @@
-"""Placeholders: what languages and templates write where a value is missing, taken for the name of somebody."""
+"""Placeholders that languages and templates write for a missing value, and that name nobody."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MISSING = {
     "<nil>": "Go writes it for a value that is not there",
 }
 _BLANKS = 40
-#: Texts that name nobody, as far as they are short: placeholders, and blanks.
+#: Short texts that name nobody: placeholders and blanks.
 NOT_NAMES = frozenset(_MISSING) | {" " * count for count in range(_BLANKS)}
 
-# {{customer.id}} and ${user.id} anywhere; {identifier}, {} and {0} alone. A GUID in braces is none of them.
+# {{customer.id}} and ${user.id} anywhere; {identifier}, {} and {0} alone. A GUID in braces is no placeholder.
 _TEMPLATE = re.compile(
     r"\{\{.*\}\}|[$#]\{.*\}|\A\s*\{\s*(?![0-9A-Fa-f]{32}\s*\})(?:[A-Za-z_][\w. ]*|[0-9]?)\}\s*\Z",
     re.DOTALL,
@@ -33,7 +33,7 @@ _TEMPLATE = re.compile(
 def refuse_placeholder(text: str) -> None:
     """Refuse ``text`` if it is a placeholder.
 
-    Compared by case: ``null`` is what programs write, ``Null`` is a surname.
+    The case matters: programs write ``null``, but ``Null`` is a surname.
     """
     if (why := _MISSING.get(text)) is not None:
         raise RefusalError(

@@ -1,4 +1,4 @@
-"""A refusal on its way out: raised where the trouble is, made an InvalidOperationError where its surroundings are known."""
+"""The error of a check, which becomes an InvalidOperationError once its place in the document is known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypeVar, TypeVarTuple
 
 from trackrelay.errors import InvalidOperationError, TrackRelayError
 
-#: Errors are read by people and stored in logs: what they say of hostile values is bounded.
+#: People read errors and logs keep them, so what they quote of hostile values is bounded.
 MAX_MESSAGE_CHARACTERS = 900
 MAX_FIELD_CHARACTERS = 500
 MAX_WORDS_CHARACTERS = 200
@@ -18,13 +18,13 @@ Ts = TypeVarTuple("Ts")
 
 
 class RefusalError(Exception):
-    """Something Customer.io would refuse.
+    """A value that Customer.io would refuse.
 
     Args:
-        problem: the rest of the sentence that begins with what is refused, e.g. ``is blank``.
-        limit: what is taken.
-        actual: what was given; never a whole value.
-        at: where, outermost first; what encloses it is added on the way out, see :meth:`inside`.
+        problem: the end of a sentence that begins with the refused part, e.g. ``is blank``.
+        limit: what is accepted.
+        actual: what the caller passed, without the whole value.
+        at: the place, outermost step first; :meth:`inside` adds the enclosing steps.
     """
 
     def __init__(
@@ -37,17 +37,17 @@ class RefusalError(Exception):
         self._path: list[str | int] = list(reversed(at))
 
     def inside(self, *enclosing: str | int) -> RefusalError:
-        """The same refusal, one or more steps further out; ``enclosing`` is outermost first."""
+        """Add enclosing steps to the place, the outermost first, and return the refusal."""
         self._path.extend(reversed(enclosing))
         return self
 
     @property
     def path(self) -> tuple[str | int, ...]:
-        """Where in the document, outermost first."""
+        """The place in the document, outermost step first."""
         return tuple(reversed(self._path))
 
     def error(self, beginning: str) -> InvalidOperationError:
-        """What the caller sees; ``beginning`` begins the sentence."""
+        """Return the error that the caller gets; ``beginning`` begins its sentence."""
         return InvalidOperationError(
             cut(printable(f"{beginning} {self.problem}"), MAX_MESSAGE_CHARACTERS),
             field=cut(written(self.path), MAX_FIELD_CHARACTERS) or "operation",
@@ -57,12 +57,12 @@ class RefusalError(Exception):
 
 
 def cut(text: str, limit: int) -> str:
-    """Return ``text``, or as much of it as ``limit`` characters hold."""
+    """Return at most ``limit`` characters of ``text``."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with escapes in place of what a terminal would obey, or UTF-8 cannot encode."""
+    """Return ``text`` with control characters and lone surrogates escaped."""
     if text.isprintable():
         return text
     return "".join(
@@ -71,17 +71,17 @@ def printable(text: str) -> str:
 
 
 def refusal_for(error: Exception) -> RefusalError:
-    """Return the refusal that ``error`` is, or that stands for it: a value's own code raised it while it was looked at.
+    """Return ``error`` if it is a refusal, else a refusal of the value whose code raised it.
 
     Raises:
-        TrackRelayError, MemoryError: ``error``, if it says nothing about the value.
+        TrackRelayError, MemoryError: ``error``, as it is not about the value.
     """
     if isinstance(error, RefusalError):
         return error
     if isinstance(error, TrackRelayError | MemoryError):
         raise error
     name = class_name(error)
-    # Without the error's own words: they may hold the value.
+    # Without the message of the error, which may quote the value.
     refusal = RefusalError(
         f"cannot be read: looking at it raised {name}",
         limit="a value that can be read",
@@ -92,7 +92,7 @@ def refusal_for(error: Exception) -> RefusalError:
 
 
 def within(field: str | int, check: Callable[[*Ts], T], *args: *Ts) -> T:
-    """What ``check`` returns; a refusal by it is one of ``field``."""
+    """Return the result of ``check``, and add ``field`` to the place of its refusal."""
     try:
         return check(*args)
     except Exception as error:
@@ -101,7 +101,7 @@ def within(field: str | int, check: Callable[[*Ts], T], *args: *Ts) -> T:
 
 
 def written(path: tuple[str | int, ...]) -> str:
-    """``path`` as text: ``("items", 0, "price")`` is ``items[0].price``."""
+    """Return a place as text: ``("items", 0, "price")`` is ``items[0].price``."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -113,7 +113,7 @@ def written(path: tuple[str | int, ...]) -> str:
 
 
 def too_many_bytes(size: int, limit: int) -> RefusalError:
-    """The refusal of something ``size`` bytes long."""
+    """Return the refusal of a value with ``size`` bytes."""
     return RefusalError(
         f"is {size:,} bytes; Customer.io takes {limit:,}",
         limit=f"{limit:,} bytes",
@@ -122,7 +122,7 @@ def too_many_bytes(size: int, limit: int) -> RefusalError:
 
 
 def wrong_type(value: object, takes: str) -> RefusalError:
-    """The refusal of a value of a type that cannot stand there."""
+    """Return the refusal of a value of a wrong type."""
     return RefusalError(
         f"is {kind_of(value)}; it must be {takes}", limit=takes, actual=kind_of(value)
     )
@@ -139,22 +139,22 @@ _KINDS = {
 
 
 def kind_of(value: object) -> str:
-    """What ``value`` is, in words and without the value: ``text``, ``a list``, ``None``."""
+    """Return the type of ``value`` in words: ``text``, ``a list``, ``None``."""
     name = class_name(value)
     return _KINDS.get(name) or f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
 
 
-# A metaclass can answer differently, or raise.
+# A metaclass can override __name__, or raise.
 _name_of_class: Callable[[type], str] = type.__dict__["__name__"].__get__
 
 
 def class_name(value: object) -> str:
-    """The name of the class of ``value``, bounded."""
+    """Return the name of the class of ``value``, with a bounded length."""
     return printable(cut(_name_of_class(type(value)), 60)) or "nameless class"
 
 
 def brief(value: object) -> str:
-    """``value`` as a message can show a name or a key: text as it is but bounded, a short number, else what it is."""
+    """Return a name or a key as a message shows it: bounded text, a short number, else its type."""
     if type(value) is str:
         return repr(cut(value, 60))
     if type(value) is int and value.bit_length() <= 64:

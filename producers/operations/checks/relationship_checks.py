@@ -1,4 +1,4 @@
-"""Relationships: the people of an object, the objects of a person."""
+"""Checks of relationships between people and objects."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _FIELDS = frozenset({"identifiers", "relationship_attributes"})
 
 
 def to_objects(value: object) -> list[JSON]:
-    """``cio_relationships`` of a person."""
+    """Check ``cio_relationships`` of a person."""
     return _each(value, _object)
 
 
 def to_people(value: object) -> list[JSON]:
-    """``cio_relationships`` of an object, with people Customer.io knows by id, email or cio_id."""
+    """Check ``cio_relationships`` of an object to people named by id, email or cio_id."""
     return _each(value, _person)
 
 
 def to_anonymous(value: object) -> list[JSON]:
-    """``cio_relationships`` of an object, with people not yet known."""
+    """Check ``cio_relationships`` of an object to anonymous visitors."""
     return _each(value, _anonymous)
 
 
 def at_least_one(relationships: list[JSON]) -> list[JSON]:
-    """``relationships``, unless there are none."""
+    """Return ``relationships``, and refuse an empty list."""
     if not relationships:
         raise RefusalError("is empty; name at least one", limit="at least 1", actual="0")
     return relationships
@@ -52,7 +52,7 @@ def _anonymous(identifiers: object) -> dict[str, JSON]:
 
 def _each(value: object, identifiers_of: Callable[[object], dict[str, JSON]]) -> list[JSON]:
     value = resolved(value)
-    # One room for all: each is small, and together they can be large.
+    # One room for all, because many small ones can be large together.
     room = whole_room()
     if isinstance(value, (dict, Mapping)):
         return [_one(value, identifiers_of, room)]
@@ -67,7 +67,7 @@ def _each(value: object, identifiers_of: Callable[[object], dict[str, JSON]]) ->
 
 
 def too_many_relationships() -> RefusalError:
-    """The refusal of more relationships than any operation can hold."""
+    """Return the refusal of more relationships than an operation can hold."""
     return RefusalError(
         f"are more than {limits.RELATIONSHIPS:,}; no operation within {limits.OPERATION_BYTES:,} bytes has as many",
         limit=f"{limits.OPERATION_BYTES:,} bytes",

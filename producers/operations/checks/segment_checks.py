@@ -1,4 +1,4 @@
-"""Manual segments: one person into or out of one."""
+"""Checks of manual segments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .rejection import RefusalError, within
 
 
 def membership(document: Document) -> Checked:
-    """A person is added to or removed from a segment."""
+    """Check that a person is added to a segment or removed from it."""
     segment_id = within("identifiers", _segment_id, document["identifiers"])
     kind, value = within("person", of_person, document["person"], BY_ID_EMAIL_OR_CIO_ID)
     clean: dict[str, JSON] = {

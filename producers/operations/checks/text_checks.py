@@ -1,4 +1,4 @@
-"""Fields that hold text, and fields that there are."""
+"""Checks of text, choices and names of fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trackrelay.suggestion import did_you_mean
 from .lazy_values import resolved
 from .rejection import RefusalError, brief, kind_of, wrong_type
 
-#: What other APIs, and v1, call things.
+#: Names that other APIs and v1 use.
 _OTHER_NAMES = {
     "data": "attributes",
     "properties": "attributes",
@@ -30,7 +30,7 @@ _OTHER_NAMES = {
 
 
 def text_of(value: JSON) -> str:
-    """A scalar as text: ``True`` is ``true``, 3 is ``3``."""
+    """Return a scalar as text: ``True`` as ``true``, 3 as ``3``."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -41,7 +41,7 @@ def text_of(value: JSON) -> str:
 
 
 def one_of(choices: tuple[str, ...], value: object) -> str:
-    """``value``, which must be one of ``choices``."""
+    """Return ``value``, which must be one of ``choices``."""
     value = resolved(value)
     if isinstance(value, Enum):
         value = value.value
@@ -51,7 +51,7 @@ def one_of(choices: tuple[str, ...], value: object) -> str:
 
 
 def not_one_of(choices: tuple[str, ...], value: object) -> RefusalError:
-    """The refusal of a ``value`` that is none of ``choices``."""
+    """Return the refusal of a value that is none of ``choices``."""
     text = str.__str__(value) if isinstance(value, str) else ""
     given = repr(value[:40]) if type(value) is str else kind_of(value)
     known = ", ".join(choices)
@@ -63,7 +63,7 @@ def not_one_of(choices: tuple[str, ...], value: object) -> RefusalError:
 
 
 def refuse_unknown(names: Iterable[object], known: Collection[object]) -> None:
-    """Refuse a name that is none of ``known``, suggesting the nearest."""
+    """Refuse a name that is none of ``known``, and suggest the nearest."""
     for name in names:
         if name not in known:
             raise _not_known(_text(name), tuple(map(str, known)))
@@ -75,10 +75,12 @@ def open_fields(
     """Return the fields of ``given`` that the published description leaves open.
 
     Args:
-        room: of the whole document, if this is a part of it.
+        given: the whole object.
+        known: the fields that are checked elsewhere.
+        room: the room of the whole document, if this is a part of one.
 
     Raises:
-        RefusalError: a name looks like a slip for one of ``known``, or JSON cannot say a value.
+        RefusalError: a name looks like a misspelling of a known one, or JSON cannot express a value.
     """
     choices = tuple(map(str, known))
     unknown = {
