@@ -310,7 +310,7 @@ def test_a_request_that_cannot_be_told_later_says_so_and_names_nobody(cio: Custo
 
 def test_operations_can_be_sent_another_way(cio: CustomerIO, enqueued: list[Operation]) -> None:
     pipeline = trackrelay.Pipeline()
-    pipeline.enqueue_all = pipeline.take  # type: ignore[attr-defined]
+    pipeline.enqueue_all = pipeline._submit  # type: ignore[attr-defined]
     enqueue_through(lambda: pipeline)  # type: ignore[arg-type,return-value]
     try:
         cio.track("5", "bought")
