@@ -17,7 +17,7 @@ from .common.command_errors import CommandError
 from .common.command_options import Duration
 from .common.command_stores import Stores, open_stores
 from .common.humanize import count, duration, listed
-from .common.output import say
+from .common.output import runnable, say
 from .common.progress import progress_bar
 from .status.snapshot_reader import read_snapshot
 from .status.status_hints import hints
@@ -93,7 +93,7 @@ def _remaining(stores: Stores, streams_only: bool) -> Remaining:
 def _print_obstacles(stores: Stores) -> None:
     for hint in hints(read_snapshot(stores)):
         if hint.severity == "wrong" or hint.command.startswith("trackrelay resume"):
-            command = f" → {hint.command}" if hint.command else ""
+            command = f" → {runnable(hint.command)}" if hint.command else ""
             say(f"trackrelay: {hint.text}{command}", err=True)
 
 

@@ -9,7 +9,7 @@ from django.contrib import admin
 from . import html_render
 from .dead_letters_admin import DeadLetterAdmin
 from .models import DeadLetter, Waiting
-from .read_only_admin import ReadOnlyAdmin
+from .read_only_admin import EventNameFilter, ReadOnlyAdmin
 
 _FIRST_ROW = """NOT EXISTS (
     SELECT 1 FROM trackrelay_backlog other
@@ -20,21 +20,20 @@ class WaitingAdmin(ReadOnlyAdmin):
     """Jobs in the backlog."""
 
     ordering = ("shard", "lane", "position")
-    list_display = (
-        "operation",
-        "key",
-        "why",
-        "shown_since",
-        "shown_due",
-        "attempts",
-        "lane",
-        "source",
-    )
-    list_filter = ("reason", "operation", "lane", "shard", "source")
+    list_display = ("job_id", "shown_subject", "why", "shown_since", "shown_due", "attempts")
+    list_filter = ("reason", "operation", EventNameFilter, "lane", "shard", "source")
     fieldsets = (
         (
             None,
-            {"fields": ("job_id", "operation", "key", "source", "idempotency_key", "enqueued_at")},
+            {
+                "fields": (
+                    "job_id",
+                    ("operation", "shown_name"),
+                    "key",
+                    ("source", "idempotency_key"),
+                    "enqueued_at",
+                )
+            },
         ),
         (
             "Why it waits",
@@ -44,7 +43,7 @@ class WaitingAdmin(ReadOnlyAdmin):
         ("Document", {"fields": ("shown_document",)}),
         ("History, oldest first", {"fields": ("shown_history",)}),
     )
-    readonly_fields = ("shown_document", "shown_history")
+    readonly_fields = ("shown_name", "shown_document", "shown_history")
 
     @admin.display(description="waiting since", ordering="since")
     def shown_since(self, job: Waiting) -> str:

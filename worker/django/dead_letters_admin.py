@@ -17,7 +17,6 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
-from trackrelay.django.django_settings import django_settings
 from trackrelay.worker.cli.common.humanize import count
 from trackrelay.worker.cli.dead_letters.letter_export import export_line
 from trackrelay.worker.cli.dead_letters.letter_render import campaigns
@@ -28,7 +27,7 @@ from . import html_render
 from .actions import ActionError, Actions, actions_of
 from .forms import ConfirmForm, RepairForm, in_the_admin
 from .models import DeadLetter
-from .read_only_admin import ReadOnlyAdmin, is_id
+from .read_only_admin import EventNameFilter, ReadOnlyAdmin, is_id
 
 #: Dead letters in one action; the command line takes more, and shows its progress.
 MAX_SELECTED = 5_000
@@ -59,14 +58,14 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     ordering = ("-died_at", "-job_id")
     list_display = ("job_id", "shown_subject", "why", "shown_died", "shown_state")
-    list_filter = (StateFilter, "reason", "operation", "source", "died_at")
+    list_filter = (StateFilter, "reason", "operation", EventNameFilter, "source", "died_at")
     fieldsets = (
         (
             None,
             {
                 "fields": (
                     "shown_state",
-                    "operation",
+                    ("operation", "shown_name"),
                     ("key", "other_key"),
                     ("source", "idempotency_key"),
                 )
@@ -79,7 +78,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             {"fields": ("shown_history", ("enqueued_at", "died_at", "updated_at"))},
         ),
     )
-    readonly_fields = ("shown_state", "shown_document", "shown_history")
+    readonly_fields = ("shown_state", "shown_name", "shown_document", "shown_history")
     actions = ("replay", "discard", "export")
     change_form_template = "admin/trackrelay_ops/deadletter/change_form.html"
 
@@ -142,10 +141,6 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     @admin.display(description="state", ordering="state")
     def shown_state(self, letter: DeadLetter) -> str:
         return html_render.state(letter.state)
-
-    @admin.display(description="operation of", ordering="operation")
-    def shown_subject(self, letter: DeadLetter) -> str:
-        return html_render.stacked(letter.operation, letter.key)
 
     @admin.display(description="died", ordering="died_at")
     def shown_died(self, letter: DeadLetter) -> str:
@@ -329,9 +324,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         )
 
     def _log(self, request: Any, ids: list[str], message: str) -> None:
-        letters = (
-            DeadLetter.objects.using(django_settings().database).only("job_id").filter(pk__in=ids)
-        )
+        letters = DeadLetter.objects.only("job_id").filter(pk__in=ids)
         self._write_log(request, letters, message)
 
     def _write_log(self, request: Any, letters: Any, message: str) -> None:

@@ -76,7 +76,8 @@ def roomy(text: str) -> SafeString:
 
 def stacked(first: str, second: str) -> SafeString:
     """Return two texts, one above the other."""
-    return format_html("{}<br>{}", first, second)
+    style = "max-width:22em;overflow-wrap:anywhere"
+    return format_html('<div style="{}">{}<br>{}</div>', style, first, second)
 
 
 def day(at: datetime) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.db.models.expressions import RawSQL
+
+from trackrelay.django.django_settings import django_settings
+from trackrelay.worker.storage.queries.document_fields import email, event_name
 
 
 class Document(models.JSONField):
@@ -27,6 +31,23 @@ class Moment(models.DateTimeField):
         return f"LEAST(GREATEST({sql}, {first}), {last})", params
 
 
+class JobManager(models.Manager):
+    """Reads the workers' database, with what people know a job by: ``event_name`` and ``email``."""
+
+    def get_queryset(self) -> Any:
+        """Return all jobs."""
+        body = f'"{self.model._meta.db_table}"."body"'
+        text = models.TextField()
+        return (
+            super()
+            .get_queryset()
+            .using(django_settings().database)
+            .annotate(
+                event_name=RawSQL(event_name(body), (), text), email=RawSQL(email(body), (), text)
+            )
+        )
+
+
 class _Job(models.Model):
     job_id = models.CharField("id", max_length=26, primary_key=True)
     key = models.TextField(
@@ -45,6 +66,8 @@ class _Job(models.Model):
     attempts = models.SmallIntegerField(help_text="Attempts during an outage do not count.")
     enqueued_at = Moment("enqueued")
     history = Document()
+
+    objects = JobManager()
 
     class Meta:
         abstract = True

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db import DatabaseError, DataError
-from django.db.models import Q, TextField
+from django.db.models import Count, Q, TextField
 from django.db.models.functions import Cast
 from django.shortcuts import redirect
 
@@ -19,6 +19,8 @@ from .actions import ActionError, actions_of
 
 #: Kinds of keys that a search term may belong to.
 _KINDS = ("id", "email", "phone", "cio_id", "anonymous", "object")
+#: Names of events that the filter offers.
+MAX_NAMES = 20
 #: Characters of the longest job id.
 MAX_ID = 26
 
@@ -28,6 +30,24 @@ def is_id(text: str) -> bool:
     return 0 < len(text) <= MAX_ID and text.isprintable()
 
 
+class EventNameFilter(admin.SimpleListFilter):
+    """Filters by the name of the event; offers the most frequent names."""
+
+    title = "event name"
+    parameter_name = "event_name"
+
+    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, str]]:
+        jobs = model_admin.model._default_manager.filter(event_name__isnull=False).order_by()
+        names = jobs.values_list("event_name").annotate(jobs=Count("pk")).order_by("-jobs")
+        offered = [name for name, _ in names[:MAX_NAMES]]
+        if self.value() and self.value() not in offered:
+            offered.append(self.value())
+        return [(name, html_render.short(name)) for name in offered]
+
+    def queryset(self, request: Any, queryset: Any) -> Any:
+        return queryset.filter(event_name=self.value()) if self.value() else queryset
+
+
 class ReadOnlyAdmin(admin.ModelAdmin):
     """Lists and shows jobs."""
 
@@ -35,16 +55,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
     search_fields = ("job_id",)
-    search_help_text = "An id, a person (42, ada@example.com, id:42), an idempotency key, or part of what was said."
+    search_help_text = (
+        "An event's name, an id, a person (42, ada@example.com, id:42), an idempotency key, "
+        "or part of the error."
+    )
 
     def get_queryset(self, request: Any) -> Any:
         """Read the database that TRACKRELAY["DATABASE"] names, whatever the routers choose."""
         # Documents are large, and the driver fails to decode those that are not valid JSON.
-        return (
-            self.model._default_manager.using(django_settings().database)
-            .order_by(*self.ordering)
-            .defer("body")
-        )
+        return self.model._default_manager.order_by(*self.ordering).defer("body")
 
     def has_add_permission(self, request: Any) -> bool:
         return False
@@ -102,12 +121,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             return queryset, False
         keys = self._keys(request, term)
         # The list shows one row of a job; the key that matches may be in the other.
-        of_keys = (
-            self.model._default_manager.using(django_settings().database)
-            .filter(key__in=keys)
-            .values("job_id")
-        )
+        of_keys = self.model._default_manager.filter(key__in=keys).values("job_id")
         meant = Q(job_id__in=of_keys) | Q(idempotency_key=term) | Q(error__icontains=term)
+        meant |= Q(event_name=term) | Q(email=term.lower())
         if any(field.name == "other_key" for field in self.model._meta.get_fields()):
             meant |= Q(other_key__in=keys) | Q(field__icontains=term)
         if len(term) >= 4:
@@ -127,11 +143,20 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             )
             return keys
 
+    @admin.display(description="job", ordering="operation")
+    def shown_subject(self, job: Any) -> str:
+        name = f"{job.operation} {job.event_name}" if job.event_name else job.operation
+        return html_render.stacked(html_render.short(name), html_render.short(job.key))
+
+    @admin.display(description="event name")
+    def shown_name(self, job: Any) -> str:
+        return str(job.event_name or "–")
+
     @admin.display(description="document")
     def shown_document(self, job: Any) -> str:
         if getattr(job, "raw", None):
             return html_render.raw(job.raw)
-        rows = self.model._default_manager.using(django_settings().database).filter(pk=job.pk)
+        rows = self.model._default_manager.filter(pk=job.pk)
         return html_render.document(rows.values_list(Cast("body", TextField()), flat=True).first())
 
     @admin.display(description="history")

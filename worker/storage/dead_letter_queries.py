@@ -10,6 +10,8 @@ import sqlalchemy as sa
 
 from trackrelay.operations.json_values import NotJsonError, decode_json
 
+from .queries.document_fields import email, event_name
+
 State = Literal["open", "replaying", "delivered", "discarded"]
 STATES: tuple[State, ...] = ("open", "replaying", "delivered", "discarded")
 
@@ -57,6 +59,12 @@ class DeadLetter:
         return document if isinstance(document, dict) else None
 
     @property
+    def event_name(self) -> str | None:
+        """The name of the event, page or screen; None for other operations."""
+        name = (self.document or {}).get("name")
+        return name if isinstance(name, str) else None
+
+    @property
     def found(self) -> str | None:
         """What was found in place of a document, as text."""
         if self.raw is not None:
@@ -86,6 +94,10 @@ class Filters:
     states: tuple[State, ...] = ()
     reasons: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
+    #: Names of events, pages and screens.
+    names: tuple[str, ...] = ()
+    #: In lower case; as an identifier or an attribute.
+    emails: tuple[str, ...] = ()
     #: As stored; a letter with any of them.
     keys: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
@@ -96,7 +108,7 @@ class Filters:
     until: float | None = None
 
 
-_MATCHING = """
+_MATCHING = f"""
     FROM trackrelay_dead_letters WHERE
     (CAST(:ids AS text[]) IS NULL OR job_id = ANY(CAST(:ids AS text[])))
     AND (CAST(:states AS text[]) IS NULL OR state = ANY(CAST(:states AS text[])))
@@ -104,6 +116,8 @@ _MATCHING = """
     AND (CAST(:operations AS text[]) IS NULL OR operation = ANY(CAST(:operations AS text[])))
     AND (CAST(:keys AS text[]) IS NULL OR key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS text[])))
     AND (CAST(:sources AS text[]) IS NULL OR source = ANY(CAST(:sources AS text[])))
+    AND (CAST(:names AS text[]) IS NULL OR {event_name()} = ANY(CAST(:names AS text[])))
+    AND (CAST(:emails AS text[]) IS NULL OR {email()} = ANY(CAST(:emails AS text[])))
     AND (CAST(:error AS text) IS NULL
         OR position(lower(CAST(:error AS text)) IN lower(concat_ws(' ', error, field))) > 0)
     AND (CAST(:since AS float8) IS NULL OR died_at >= to_timestamp(:since))
@@ -171,7 +185,7 @@ def beginning_with(connection: sa.Connection, start: str) -> list[str]:
 
 
 def _parameters(filters: Filters) -> dict[str, Any]:
-    several = ("ids", "states", "reasons", "operations", "keys", "sources")
+    several = ("ids", "states", "reasons", "operations", "names", "emails", "keys", "sources")
     single = ("error", "since", "until")
     return {name: list(getattr(filters, name)) or None for name in several} | {
         name: getattr(filters, name) for name in single

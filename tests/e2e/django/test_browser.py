@@ -53,6 +53,17 @@ def see(browser: Browser, tmp_path: Path) -> Callable[[str], None]:
     return lambda name: browser.screenshot(folder / f"{name}.png")
 
 
+def fits(browser: Browser) -> bool:
+    """Whether nothing of the page, or of its list, is beyond the right edge of the window."""
+    return bool(
+        browser.run(
+            "const list = document.querySelector('.results');"
+            "return document.documentElement.scrollWidth <= window.innerWidth"
+            " && list.scrollWidth <= list.clientWidth"
+        )
+    )
+
+
 def log_in(browser: Browser, site: str) -> None:
     browser.open(f"{site}/admin/")
     browser.type("#id_username", "ada")
@@ -74,6 +85,7 @@ def test_a_dead_letter_is_found_repaired_replayed_and_delivered(
     see("1-index")
     browser.follow("Dead letters")
     see("2-list")
+    assert fits(browser)
     browser.type("#searchbar", "id:42")
     browser.click("#changelist-search input[type=submit]")
     browser.wait_for(letter)
@@ -175,5 +187,6 @@ def test_the_backlog_is_shown(
     browser.open(f"{site}/admin/trackrelay_ops/waiting/")
     browser.wait_for("person.identify")
     see("11-backlog")
+    assert fits(browser)
     browser.open(f"{site}/admin/trackrelay_ops/waiting/{job}/change/")
     see("12-waiting")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from trackrelay.operations.checks.name_checks import compared_email
 from trackrelay.operations.keys import KINDS
 from trackrelay.operations.refs import Person
 from trackrelay.worker.settings import parse_duration
-from trackrelay.worker.storage.key_hasher import is_hashed
+from trackrelay.worker.storage.key_hasher import KeyHasher, is_hashed
 
 #: The largest number that an option takes: it fits into a column, and is as good as "all".
 MAX_NUMBER = 2**31 - 1
@@ -34,6 +35,48 @@ shard_option = click.option(
     metavar="N",
     help="Only this shard. Repeatable. Default: all shards.",
 )
+
+#: Options that select jobs, by the name of the parameter; each can be repeated.
+JOB_FILTERS = {
+    "operations": click.option(
+        "--operation",
+        "operations",
+        multiple=True,
+        help="The operation, such as person.identify. Repeatable.",
+    ),
+    "names": click.option(
+        "--name",
+        "names",
+        multiple=True,
+        help="The event's name, such as order_placed. Repeatable.",
+    ),
+    "people": click.option(
+        "--person",
+        "people",
+        multiple=True,
+        metavar="WHO",
+        help="The person's id, email or phone. Repeatable.",
+    ),
+    "emails": click.option(
+        "--email",
+        "emails",
+        multiple=True,
+        metavar="ADDRESS",
+        help="The email address in the job, as an identifier or an attribute. Repeatable.",
+    ),
+    "keys": click.option(
+        "--key",
+        "keys",
+        multiple=True,
+        help="The key, as logs show it: id:42, object:1:acme, email:#…. Repeatable.",
+    ),
+    "sources": click.option(
+        "--source",
+        "sources",
+        multiple=True,
+        help="The application that enqueued the job. Repeatable.",
+    ),
+}
 
 #: What can stand before the colon of ``--person``, and the identifier that it means.
 PERSON_KINDS = {
@@ -125,6 +168,13 @@ def keys_of_person(person: str) -> list[str]:
         except InvalidOperationError:
             continue
     return keys
+
+
+def stored_keys(people: Iterable[str], keys: Iterable[str], hasher: KeyHasher) -> tuple[str, ...]:
+    """Return the keys that ``--person`` and ``--key`` select, in the form that the stores have."""
+    selected = [key for person in people for key in keys_of_person(person)]
+    selected += [parse_key(key) for key in keys]
+    return tuple(key if is_hashed(key) else hasher.stored(key) for key in selected)
 
 
 def require_answer(as_json: bool, yes: bool, dry_run: bool) -> None:

@@ -68,6 +68,11 @@ def listed(items: list[str], conjunction: str = "and") -> str:
     return f"{', '.join(items[:-1])} {conjunction} {items[-1]}"
 
 
+def short(text: str, limit: int) -> str:
+    """Return ``text``, cut to ``limit`` characters."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def sentence(text: str) -> str:
     """Return ``text`` as a sentence: a capital letter first, a full stop at the end."""
     text = text[:1].upper() + text[1:]

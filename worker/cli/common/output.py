@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any
 
 import click
@@ -98,9 +100,30 @@ def marked_table(*columns: int) -> Table:
     return table
 
 
+def runnable(command: str) -> str:
+    """Return a ``trackrelay …`` command as it can be typed here.
+
+    Within ``manage.py trackrelay`` only that has the project's settings; and a virtual environment
+    that is not activated is not on the PATH.
+    """
+    name, _, arguments = command.partition(" ")
+    if name != "trackrelay":
+        return command
+    context = click.get_current_context(silent=True)
+    program = (context.find_root().info_name if context else None) or name
+    if program == name and shutil.which(name) is None:
+        script = Path(sys.executable).with_name(name)
+        if script.exists():
+            inside = script.is_relative_to(Path.cwd())
+            program = str(script.relative_to(Path.cwd()) if inside else script)
+    return f"{program} {arguments}"
+
+
 def heading(title: str, remark: str = "") -> Text:
     """Return the heading of a section."""
-    return Text.assemble((title, "bold cyan"), (f"  {remark}" if remark else "", "dim"))
+    # Remarks below each other are aligned.
+    title = f"{title:<12}  " if remark else title
+    return Text.assemble((title, "bold cyan"), (remark, "dim"))
 
 
 def print_json(document: Any) -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from trackrelay.worker.cli.common.command_errors import CommandError
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.cli.common.humanize import clock, clock_and_age
-from trackrelay.worker.cli.common.output import fact_table, print_json, stdout
+from trackrelay.worker.cli.common.output import fact_table, print_json, runnable, stdout
 from trackrelay.worker.dead_letters.patch import PatchError, parse_path
 from trackrelay.worker.storage import dead_letter_queries
 from trackrelay.worker.storage.dead_letter_queries import DeadLetter
@@ -79,6 +79,8 @@ def _facts(letter: DeadLetter) -> Table:
     table = fact_table()
     table.add_row("state", letter.state)
     table.add_row("operation", letter.operation)
+    if letter.event_name:
+        table.add_row("name", letter.event_name)
     table.add_row("key" if len(letter.keys) == 1 else "keys", ", ".join(letter.keys))
     table.add_row(
         "enqueued",
@@ -145,7 +147,7 @@ def _what_to_do(letter: DeadLetter) -> Text:
     for index, (what, command) in enumerate(hints_for_letter(letter)):
         text.append(("\n" if index else "") + what)
         if command:
-            text.append(f"\n  {command}", style="cyan")
+            text.append(f"\n  {runnable(command)}", style="cyan")
     return text
 
 

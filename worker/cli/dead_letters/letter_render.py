@@ -12,8 +12,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from trackrelay.worker.cli.common.command_stores import Stores
-from trackrelay.worker.cli.common.humanize import ago, count, listed
-from trackrelay.worker.cli.common.output import moment, print_json, stdout
+from trackrelay.worker.cli.common.humanize import ago, count, listed, short
+from trackrelay.worker.cli.common.output import moment, print_json, runnable, stdout
 from trackrelay.worker.dead_letters.eligibility import Refused
 from trackrelay.worker.storage import dead_letter_queries
 from trackrelay.worker.storage.dead_letter_queries import Count, DeadLetter, Filters
@@ -21,8 +21,9 @@ from trackrelay.worker.telemetry.visible_text import visible_values
 
 #: Characters of an undecodable document that are shown.
 MAX_SHOWN = 10_000
-#: Characters of a key that a list shows.
+#: Characters of a key, and of an operation with its event's name, that a list shows.
 MAX_KEY = 32
+MAX_OPERATION = 48
 
 
 def list_letters(stores: Stores, filters: Filters, limit: int, as_json: bool) -> None:
@@ -49,7 +50,8 @@ def list_letters(stores: Stores, filters: Filters, limit: int, as_json: bool) ->
         f" The latest {len(found):,} are shown; --limit shows more." if total > len(found) else ""
     )
     console.print(f"{summary(counts)}.{more}")
-    console.print(f"Details of one: trackrelay dead-letters show {found[0].id}", style="dim")
+    command = runnable(f"trackrelay dead-letters show {found[0].id}")
+    console.print(f"Details of one: {command}", style="dim")
 
 
 def _print_list(console: Console, found: list[DeadLetter], *, one_state: bool) -> None:
@@ -59,8 +61,8 @@ def _print_list(console: Console, found: list[DeadLetter], *, one_state: bool) -
         (
             ago(now - letter.died_at),
             *([] if one_state else [letter.state]),
-            letter.operation,
-            ", ".join(_short(key, MAX_KEY) for key in letter.keys),
+            short(f"{letter.operation} {letter.event_name or ''}".strip(), MAX_OPERATION),
+            ", ".join(short(key, MAX_KEY) for key in letter.keys),
         )
         for letter in found
     ]
@@ -71,10 +73,6 @@ def _print_list(console: Console, found: list[DeadLetter], *, one_state: bool) -
         style = "yellow" if letter.state == "open" else "dim"
         console.print(Padding(Text(why(letter), style), (0, 0, 0, 4), expand=False))
     console.print()
-
-
-def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def found_text(letter: DeadLetter) -> str:
@@ -132,6 +130,7 @@ def letter_as_json(letter: DeadLetter) -> dict[str, Any]:
         "field": letter.field,
         "status": letter.status,
         "operation": letter.operation,
+        "name": letter.event_name,
         "keys": list(letter.keys),
         "source": letter.source,
         "idempotency_key": letter.idempotency_key,

@@ -17,7 +17,7 @@ from trackrelay.worker.cli.common.command_errors import CommandError
 from trackrelay.worker.cli.common.command_options import confirm
 from trackrelay.worker.cli.common.command_stores import Stores, operator_name
 from trackrelay.worker.cli.common.humanize import count, sentence
-from trackrelay.worker.cli.common.output import print_json, stderr, stdout
+from trackrelay.worker.cli.common.output import print_json, runnable, stderr, stdout
 from trackrelay.worker.cli.common.progress import progress_bar
 from trackrelay.worker.dead_letters.eligibility import Kind, Refused, Wanted
 from trackrelay.worker.dead_letters.patch import Patch
@@ -126,10 +126,8 @@ def _report(
     else:
         _print_tally(stdout(), tally, options, verb)
     if started and tally.replayed and not options.as_json:
-        stderr().print(
-            "To see which are not delivered yet: trackrelay dead-letters list --state replaying",
-            style="dim",
-        )
+        command = runnable("trackrelay dead-letters list --state replaying")
+        stderr().print(f"To see which are not delivered yet: {command}", style="dim")
     if tally.refused:
         raise CommandError(
             f"{len(tally.refused):,} of {count(selected, 'dead letter')} cannot be replayed"

@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from trackrelay.worker.cli.common.command_options import (
+    JOB_FILTERS,
     MAX_NUMBER,
     Moment,
-    keys_of_person,
-    parse_key,
+    stored_keys,
 )
 from trackrelay.worker.reasons import DeathReason
 from trackrelay.worker.storage.dead_letter_queries import STATES, Filters, State
-from trackrelay.worker.storage.key_hasher import KeyHasher, is_hashed
+from trackrelay.worker.storage.key_hasher import KeyHasher
 
 #: Builds the filters of a command, given what hashes keys.
 Selection = Callable[[KeyHasher], Filters]
@@ -53,31 +53,7 @@ def filter_options(
             type=click.Choice(REASONS),
             help="Why the job became a dead letter. Repeatable.",
         ),
-        "operations": click.option(
-            "--operation",
-            "operations",
-            multiple=True,
-            help="The operation, such as person.identify. Repeatable.",
-        ),
-        "people": click.option(
-            "--person",
-            "people",
-            multiple=True,
-            metavar="WHO",
-            help="The person's id, email or phone. Repeatable.",
-        ),
-        "keys": click.option(
-            "--key",
-            "keys",
-            multiple=True,
-            help="The key, as logs show it: id:42, object:1:acme, email:#…. Repeatable.",
-        ),
-        "sources": click.option(
-            "--source",
-            "sources",
-            multiple=True,
-            help="The application that enqueued the job. Repeatable.",
-        ),
+        **JOB_FILTERS,
         "error": click.option(
             "--error", metavar="TEXT", help="Part of the error message, or of the field's name."
         ),
@@ -113,14 +89,14 @@ def filter_options(
 
 
 def _filters(values: dict[str, Any], hasher: KeyHasher) -> Filters:
-    keys = [key for person in values["people"] for key in keys_of_person(person)]
-    keys += [parse_key(key) for key in values["keys"]]
     return Filters(
         ids=tuple(id.upper() for id in values["ids"]),
         states=_states(values),
         reasons=values["reasons"],
         operations=values["operations"],
-        keys=tuple(key if is_hashed(key) else hasher.stored(key) for key in keys),
+        names=values["names"],
+        emails=tuple(each.strip().lower() for each in values["emails"]),
+        keys=stored_keys(values["people"], values["keys"], hasher),
         sources=values["sources"],
         error=values["error"],
         since=values["since"],

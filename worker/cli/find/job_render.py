@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from trackrelay.worker.cli.common.humanize import ago, clock, count, duration
-from trackrelay.worker.cli.common.output import fact_table, list_table
+from trackrelay.worker.cli.common.output import fact_table, list_table, runnable
 from trackrelay.worker.storage.queries.job_search import Match, Place
 
 from .job_query import FoundJob, limited
@@ -117,7 +117,7 @@ def _describe(found: Match, now: float) -> Text:
     )
     if found.state == "open":
         text.append("\n→ ", style="dim").append(
-            f"trackrelay dead-letters show {found.id}", style="bold not red"
+            runnable(f"trackrelay dead-letters show {found.id}"), style="bold not red"
         )
     return text
 

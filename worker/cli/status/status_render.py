@@ -12,7 +12,13 @@ from rich.padding import Padding
 from rich.text import Text
 
 from trackrelay.worker.cli.common.humanize import ago, clock, count, duration, size
-from trackrelay.worker.cli.common.output import fact_table, heading, list_table, marked_table
+from trackrelay.worker.cli.common.output import (
+    fact_table,
+    heading,
+    list_table,
+    marked_table,
+    runnable,
+)
 from trackrelay.worker.endpoint_families import DELIVERS
 from trackrelay.worker.reasons import DeferReason
 from trackrelay.worker.storage.queries.backlog_overview import Overview
@@ -62,7 +68,7 @@ def render_status(snapshot: Snapshot, what_to_do: Sequence[Hint]) -> RenderableT
     if redis and any(redis.failed_calls.of(kind) for kind in KINDS):
         parts += _section("Failed calls", "of the last 24 hours", _failed_calls(redis))
     if snapshot.outbox:
-        parts.append(heading("Outbox      ", _outbox(snapshot)))
+        parts.append(heading("Outbox", _outbox(snapshot)))
     if postgres:
         parts += _backlog(snapshot, postgres)
         parts += _dead_letters(snapshot, postgres)
@@ -79,7 +85,7 @@ def render_verdict(snapshot: Snapshot) -> Text:
 
 
 def _section(title: str, remark: str, content: RenderableType) -> list[RenderableType]:
-    return [heading(f"{title:<12}", remark), Padding(content, (0, 2))]
+    return [heading(title, remark), Padding(content, (0, 2))]
 
 
 def _hints(what_to_do: Sequence[Hint]) -> RenderableType:
@@ -88,7 +94,7 @@ def _hints(what_to_do: Sequence[Hint]) -> RenderableType:
         mark, style = _MARKS[hint.severity]
         text = Text(hint.text)
         if hint.command:
-            text.append("\n→ ", style="dim").append(hint.command, style="bold")
+            text.append("\n→ ", style="dim").append(runnable(hint.command), style="bold")
         table.add_row(Text(mark, style=style), text)
     return table
 
@@ -168,7 +174,7 @@ def _queue(snapshot: Snapshot, redis: RedisStatus) -> list[RenderableType]:
     paused = snapshot.postgres.paused if snapshot.postgres else {}
     busy = [each for each in redis.shards if each.length or each.held or each.number in paused]
     if not busy:
-        return [heading("Queue       ", f"empty, {remark}")]
+        return [heading("Queue", f"empty, {remark}")]
     table = list_table("shard", "live", "bulk", "in hand", "oldest", "", left=("",))
     for shard in busy:
         oldest = snapshot.age(shard.oldest)
@@ -224,7 +230,7 @@ def _outbox(snapshot: Snapshot) -> str:
 def _backlog(snapshot: Snapshot, postgres: Overview) -> list[RenderableType]:
     remark = f"in Postgres at {snapshot.postgres_place}"
     if not postgres.backlog:
-        return [heading("Backlog     ", f"empty, {remark}")]
+        return [heading("Backlog", f"empty, {remark}")]
     table = list_table("jobs", "due now", "oldest", "why", left=("why",))
     for reason in sorted({each.reason for each in postgres.backlog}):
         waiting = [each for each in postgres.backlog if each.reason == reason]
@@ -254,7 +260,7 @@ def _workers(snapshot: Snapshot, redis: RedisStatus) -> list[RenderableType]:
     age = snapshot.age(redis.beat)
     beat = "no beat for a day" if age is None else f"beat seen {ago(age)}"
     if not redis.workers:
-        return [heading("Workers     ", f"none; {beat}")]
+        return [heading("Workers", f"none; {beat}")]
     texts = ("name", "pool", "version", "up")
     table = list_table("name", "pool", "slots", "version", "up", left=texts)
     for worker in redis.workers:

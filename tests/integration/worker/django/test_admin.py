@@ -55,7 +55,9 @@ def test_what_is_in_a_document_is_text_and_nothing_else(refusing: Harness, admin
     assert "<script>alert" not in admin.get(f"{LIST}{job}/change/").content.decode()
 
 
-@pytest.mark.parametrize("term", ["{id}", "42", "id:42", "A-1", "no such plan", "attributes.plan"])
+@pytest.mark.parametrize(
+    "term", ["{id}", "42", "id:42", "A-1", "bought", "no such plan", "attributes.plan"]
+)
 def test_a_dead_letter_is_found_by_what_one_has(
     refusing: Harness, letter: str, admin: Client, term: str
 ) -> None:
@@ -71,6 +73,19 @@ def test_somebody_is_found_by_the_address_of_which_only_a_hash_is_stored(
     assert CANARY_EMAIL not in refusing.wait_dead(job).key
     assert shown(admin.get(LIST, {"q": CANARY_EMAIL.upper()})) == [job]
     assert shown(admin.get(LIST, {"q": "somebody.else@example.com"})) == []
+
+
+def test_dead_letters_are_listed_and_filtered_by_the_name_of_the_event(
+    refusing: Harness, letter: str, admin: Client
+) -> None:
+    other = refusing.producer.track("43", "paid", {"plan": "platinum", "email": CANARY_EMAIL})
+    refusing.wait_dead(other)
+    listed = admin.get(LIST)
+    assert "person.event bought" in listed.content.decode()
+    assert "?event_name=paid" in listed.content.decode()
+    assert shown(admin.get(LIST, {"event_name": "paid"})) == [other]
+    assert shown(admin.get(LIST, {"q": "paid"})) == [other]
+    assert shown(admin.get(LIST, {"q": CANARY_EMAIL.upper()})) == [other]
 
 
 def test_filters_begin_with_what_is_open(refusing: Harness, letter: str, admin: Client) -> None:
@@ -94,6 +109,11 @@ def test_the_backlog_is_shown_with_why_it_waits(
     wait_until(lambda: harness.backlog_size() == 2, 15, "both of its rows")
     for term in ("", "42", "some-visitor-0123456789", job):
         assert shown(admin.get(BACKLOG, {"q": term})) == [job]
+    event = harness.producer.track("42", "paid", {})
+    harness.wait_waiting(event)
+    assert "person.event paid" in admin.get(BACKLOG).content.decode()
+    assert shown(admin.get(BACKLOG, {"event_name": "paid"})) == [event]
+    assert shown(admin.get(BACKLOG, {"q": "paid"})) == [event]
     page = admin.get(f"{BACKLOG}{job}/change/")
     assert page.status_code == 200
     assert "&quot;plan&quot;: &quot;pro&quot;" in page.content.decode()

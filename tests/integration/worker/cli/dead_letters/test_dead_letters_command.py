@@ -303,6 +303,30 @@ def test_list_finds_letters_by_person_key_time_and_text(
     assert found("--reason", "rejected", "--reason", "expired") == {letter, mail}
 
 
+def test_dead_letters_are_found_by_the_name_of_the_event_and_by_email(
+    refusing: Harness, run: CommandLine, letter: str
+) -> None:
+    other = refusing.producer.track("43", "paid", {"plan": "platinum", "email": CANARY_EMAIL})
+    mail = refusing.producer.identify("44", {"plan": "platinum", "email": CANARY_EMAIL.upper()})
+    for job in (other, mail):
+        refusing.wait_dead(job)
+
+    def found(*filters: str) -> set[str]:
+        return {
+            each["id"]
+            for each in run("dead-letters", "list", "--json", *filters).json["dead_letters"]
+        }
+
+    assert found("--name", "bought") == {letter}
+    assert found("--name", "bought", "--name", "paid") == {letter, other}
+    assert found("--name", "plan") == set()
+    assert found("--email", CANARY_EMAIL) == {other, mail}
+    listed = run("dead-letters", "list").out
+    assert "person.event bought" in listed
+    assert "person.event paid" in listed
+    assert run("replay", "--name", "paid", "--dry-run", "--json").json["selected"] == 1
+
+
 def test_list_shows_what_was_said_and_not_whom_it_was_about(
     refusing: Harness, run: CommandLine, letter: str
 ) -> None:
