@@ -56,7 +56,7 @@ def backlog(limit: int, as_json: bool, **given: Any) -> None:
     with open_stores() as stores:
         people, keys, emails = (given.pop(name) for name in ("people", "keys", "emails"))
         filters = BacklogFilters(
-            keys=stored_keys(people, keys, stores.hasher()),
+            keys=stored_keys(people, keys, stores.hasher()) if people or keys else (),
             emails=[each.strip().lower() for each in emails],
             **given,
         )

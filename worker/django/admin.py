@@ -20,7 +20,7 @@ class WaitingAdmin(ReadOnlyAdmin):
     """Jobs in the backlog."""
 
     ordering = ("shard", "lane", "position")
-    list_display = ("job_id", "shown_subject", "why", "shown_since", "shown_due", "attempts")
+    list_display = ("shown_job", "why", "shown_since")
     list_filter = ("reason", "operation", EventNameFilter, "lane", "shard", "source")
     fieldsets = (
         (
@@ -45,13 +45,10 @@ class WaitingAdmin(ReadOnlyAdmin):
     )
     readonly_fields = ("shown_name", "shown_document", "shown_history")
 
-    @admin.display(description="waiting since", ordering="since")
+    @admin.display(description="waiting since, due", ordering="since")
     def shown_since(self, job: Waiting) -> str:
-        return html_render.day(job.since)
-
-    @admin.display(description="due", ordering="due_at", empty_value="after an earlier job")
-    def shown_due(self, job: Waiting) -> str | None:
-        return html_render.day(job.due_at) if job.due_at else None
+        due = html_render.day(job.due_at) if job.due_at else "after an earlier job"
+        return html_render.stacked(html_render.day(job.since), due)
 
     def get_queryset(self, request: Any) -> Any:
         # A job has a row for each of its keys; the list shows the first one that exists.

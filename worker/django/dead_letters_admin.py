@@ -57,7 +57,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     """Jobs that cannot succeed unless something is changed."""
 
     ordering = ("-died_at", "-job_id")
-    list_display = ("job_id", "shown_subject", "why", "shown_died", "shown_state")
+    list_display = ("shown_job", "why", "shown_died")
     list_filter = (StateFilter, "reason", "operation", EventNameFilter, "source", "died_at")
     fieldsets = (
         (
@@ -144,7 +144,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     @admin.display(description="died", ordering="died_at")
     def shown_died(self, letter: DeadLetter) -> str:
-        return html_render.day(letter.died_at)
+        return html_render.stacked(html_render.day(letter.died_at), self.shown_state(letter))
 
     # -- actions on a list
 

@@ -71,13 +71,23 @@ def short(text: str | None) -> str:
 
 def roomy(text: str) -> SafeString:
     """Return ``text`` for a list, in a column that stays wide enough to read it."""
-    return format_html('<div style="min-width:17em">{}</div>', short(text))
+    return format_html('<div style="min-width:13em">{}</div>', short(text))
 
 
-def stacked(first: str, second: str) -> SafeString:
-    """Return two texts, one above the other."""
-    style = "max-width:22em;overflow-wrap:anywhere"
-    return format_html('<div style="{}">{}<br>{}</div>', style, first, second)
+def stacked(*texts: str) -> SafeString:
+    """Return texts above each other."""
+    return format_html_join(mark_safe("<br>"), "{}", ((text,) for text in texts if text))
+
+
+def job(name: str, key: str, id: str) -> SafeString:
+    """Return what names a job, in a column that leaves the others room."""
+    return format_html(
+        '<div style="min-width:15em;max-width:22em;overflow-wrap:anywhere"><strong>{}</strong>'
+        '<br>{}<br><span style="font-size:11px;font-weight:normal">{}</span></div>',
+        short(name),
+        short(key),
+        id,
+    )
 
 
 def day(at: datetime) -> str:

@@ -144,9 +144,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             return keys
 
     @admin.display(description="job", ordering="operation")
-    def shown_subject(self, job: Any) -> str:
+    def shown_job(self, job: Any) -> str:
         name = f"{job.operation} {job.event_name}" if job.event_name else job.operation
-        return html_render.stacked(html_render.short(name), html_render.short(job.key))
+        return html_render.job(name, job.key, job.job_id)
 
     @admin.display(description="event name")
     def shown_name(self, job: Any) -> str:

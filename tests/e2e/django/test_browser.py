@@ -92,7 +92,7 @@ def test_a_dead_letter_is_found_repaired_replayed_and_delivered(
     assert "add_device" not in browser.run(
         "return document.querySelector('#result_list').innerText"
     )
-    browser.follow(letter)
+    browser.click(f"#result_list a[href*='{letter}']")
     browser.wait_for("platinum")
     see("3-letter")
     browser.follow("REPAIR AND REPLAY")  # as it is seen
