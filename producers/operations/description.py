@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from . import limits
+from .checks.lazy_values import resolved
 from .checks.rejection import RefusalError, kind_of
 from .coercion import NOT_ENCODED, scalar
 from .unacceptable import Unacceptable
@@ -57,6 +58,8 @@ class _Describer:
             )
         if depth > limits.DEPTH + 2:
             return self._mark("nested too deep, or contains itself")
+        if (real := resolved(value)) is not value:
+            return self.describe(real, depth + 1)
         if isinstance(value, Enum):
             return self.describe(value.value, depth + 1)
         if isinstance(value, str):

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 import pytest
 import redis
+from django.utils.functional import SimpleLazyObject, lazystr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -430,6 +431,9 @@ def circular() -> list[Any]:
         ("\ud800", "text with half a surrogate pair in it"),
         ("x" * 1_000_000, "text of 1,000,000 characters, too many to be kept"),
         (range(10**15), "no room"),
+        (lazystr("Ada"), "Ada"),
+        (lazystr("\ud800"), "text with half a surrogate pair in it"),
+        (SimpleLazyObject(lambda: "x" * 1_000_000), "text of 1,000,000 characters"),
         ({5, 6}, [5, 6]),
         (Decimal("12.50"), 12.5),
         (UUID(int=7), str(UUID(int=7))),
