@@ -1,1 +1,1 @@
-"""How fast, beside what people would write themselves: ``make bench``."""
+"""Benchmarks of trackrelay and of what people write without it: ``make bench``."""

@@ -1,4 +1,4 @@
-"""``make bench``: everything side by side on one machine, in one run."""
+"""``make bench``: measure everything on one machine, in one run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Results = dict[str, Any]
     "--json", "path", type=click.Path(path_type=Path), default=RESULTS, help="Where the figures go."
 )
 def main(quick: bool, repeat: int, only: tuple[str, ...], write_pages: bool, path: Path) -> None:
-    """Measure trackrelay beside the official client. With --only, the other parts of the results stay as they were."""
+    """Measure trackrelay and the official client. With --only, keep the other results."""
     repeat = repeat or (1 if quick else 3)
     results = _begin(path, quick, repeat, bool(only))
     started = time.monotonic()
@@ -78,7 +78,7 @@ def _begin(path: Path, quick: bool, repeat: int, goes_on: bool) -> Results:
         f"make bench ARGS='{arguments}'" if arguments else "make bench",
     )
     if goes_on and path.exists():
-        # The run that made the rest stays the one that the results tell of; this one is named beside it.
+        # The results keep naming the run that made the other parts; this run is named separately.
         results: Results = json.loads(path.read_text())
         results["again"] = [*results.get("again", []), {"date": date, "command": command}]
         return results
@@ -96,7 +96,7 @@ def _begin(path: Path, quick: bool, repeat: int, goes_on: bool) -> Results:
 def _throughput(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
     contenders = _contenders(stack, quick)
     runs: list[list[Throughput]] = [[] for _ in contenders]
-    # Round after round, not contender after contender: a slow minute then hits all alike.
+    # Alternate between the contenders, so that a slow minute affects all alike.
     for _ in range(repeat):
         for collected, contender in zip(runs, contenders, strict=True):
             run = contender()
@@ -208,7 +208,7 @@ def _growth(stack: Stack, results: Results, quick: bool, repeat: int) -> None:
     )
     empty, sizes = found["empty"]["delivered_per_s"], found["sizes"]
     results["ratios"] |= {
-        # A quick run fills the ledger with a tenth of that: `growth.sizes` says so.
+        # A quick run fills the ledger with a tenth of that; `growth.sizes` records it.
         "ledger_10m_vs_empty": round(
             found[f"ledger_{sizes['ledger'][-1]}"]["delivered_per_s"] / empty, 3
         ),

@@ -1,4 +1,4 @@
-"""Live beside bulk: what an import, a backlog that drains and v1 singles do to somebody who calls ``track()`` meanwhile."""
+"""Live latency during bulk work: an import, a draining backlog, single v1 requests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .road import CONCURRENCY, POOL
 from .stack import Stack
 
 RATE = 100
-#: What a worker has unless told otherwise.
+#: The default of a worker.
 DEFAULT_BUDGET = "100"
 
 
 def live_beside_an_import(stack: Stack, rows: int, seconds: float) -> dict[str, Any]:
-    """100 live events a second while ``rows`` events are imported."""
+    """Measure 100 live events per second while ``rows`` events are imported."""
     stack.fresh()
     with stack.workers(1, pool=POOL, concurrency=CONCURRENCY), warmed_up(stack) as producer:
         with stack.process("feed", ["benchmarks.feed", "events", str(rows)]):
@@ -37,7 +37,7 @@ def live_beside_an_import(stack: Stack, rows: int, seconds: float) -> dict[str, 
 
 
 def live_beside_a_backlog(stack: Stack, rows: int, seconds: float) -> dict[str, Any]:
-    """100 live events a second while a backlog of ``rows`` drains."""
+    """Measure 100 live events per second while a backlog of ``rows`` drains."""
     stack.fresh()
     fill_backlog(
         stack.engine, rows, msgspec.json.encode(event_attributes(1)).decode(), shards=stack.shards
@@ -55,7 +55,7 @@ def live_beside_a_backlog(stack: Stack, rows: int, seconds: float) -> dict[str, 
 
 
 def half_anonymous(stack: Stack, seconds: float) -> dict[str, Any]:
-    """100 live events a second, every other of them anonymous: v1 singles, with the default request budget."""
+    """Measure 100 live events per second, half of them anonymous: each is a v1 request."""
     stack.fresh(TRACKRELAY_REQUESTS_PER_SECOND=DEFAULT_BUDGET)
     with stack.workers(1, pool=POOL, concurrency=CONCURRENCY), warmed_up(stack) as producer:
         called = call_at_a_rate(producer, RATE, seconds, _every_other_anonymous)

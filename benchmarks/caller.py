@@ -1,4 +1,4 @@
-"""Calls ``track()`` so often a second until it is ended: ``python -m benchmarks.caller RATE``."""
+"""Call ``track()`` at a steady rate until killed: ``python -m benchmarks.caller RATE``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bar chart as SVG, on a logarithmic scale: the contenders lie three powers of ten apart."""
+"""A bar chart as SVG, on a logarithmic scale: the results span three powers of ten."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _OURS, _THEIRS, _INK = "#2f6f9f", "#b0b7bd", "#57606a"
 
 
 def bars(title: str, values: Sequence[tuple[str, float]], ours: str) -> str:
-    """Horizontal bars.
+    """Return horizontal bars.
 
     Args:
         values: what each is called and how much it is, at least 1.

@@ -1,4 +1,4 @@
-"""What people write without trackrelay: the official client in a loop, in a Celery task per call, and its batch()."""
+"""The contenders: the official client in a loop, in a Celery task per call, and its batch()."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH_BYTES = 490_000
 
 
 class _PlainHttp(HTTPAdapter):
-    """The official client speaks https only; the sandbox does not."""
+    """Plain HTTP for the official client, which uses https only."""
 
     def send(
         self, request: requests.PreparedRequest, *args: Any, **kwargs: Any
@@ -33,7 +33,7 @@ class _PlainHttp(HTTPAdapter):
 
 
 def official_client(url: str, site_id: str, api_key: str) -> CustomerIO:
-    """The official client, pointed at the sandbox."""
+    """Return the official client, configured for the sandbox."""
     host, port = url.removeprefix("http://").split(":")
     client = CustomerIO(site_id, api_key, host=host, port=int(port))
     client.http.mount("https://", _PlainHttp())
@@ -41,7 +41,7 @@ def official_client(url: str, site_id: str, api_key: str) -> CustomerIO:
 
 
 def client_loop(stack: Stack, count: int) -> Throughput:
-    """``track()`` after ``track()``."""
+    """Measure one ``track()`` after another."""
     stack.fresh()
     client = official_client(stack.sandbox.url, stack.sandbox.site_id, stack.sandbox.api_key)
     documents = [msgspec.json.decode(operation.body) for operation in events(count)]
@@ -57,7 +57,7 @@ def client_loop(stack: Stack, count: int) -> Throughput:
 
 
 def batch_loop(stack: Stack, mix: str, count: int, connections: int) -> Throughput:
-    """``batch()`` after ``batch()`` from memory: no queue, no log, no retry."""
+    """Measure one ``batch()`` after another from memory: no queue, no ledger, no retry."""
     stack.fresh()
     batches = _batches([msgspec.json.decode(operation.body) for operation in MIXES[mix](count)])
     clients = [
@@ -76,7 +76,7 @@ def batch_loop(stack: Stack, mix: str, count: int, connections: int) -> Throughp
 
 
 def celery_per_call(stack: Stack, count: int, *, pool: str, concurrency: int) -> Throughput:
-    """A Celery task around each call."""
+    """Measure a Celery task for each call."""
     stack.fresh()
     from .celery_task import track
 
@@ -139,7 +139,7 @@ def _batches(documents: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     for document in documents:
         length = (
             len(msgspec.json.encode(document)) + 60
-        )  # what the client's own encoder adds in blanks
+        )  # the blanks that the client's encoder adds
         if len(batches[-1]) == BATCH_OPERATIONS or size + length > BATCH_BYTES:
             batches.append([])
             size = 0

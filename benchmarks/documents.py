@@ -1,4 +1,4 @@
-"""What stands between two markers in a page of the documentation is written, not typed."""
+"""Generated text between two markers of a documentation page."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def between_markers(page: Path, name: str, text: str) -> None:
-    """Replace what ``page`` has between the markers of ``name``."""
+    """Replace the text of ``page`` between the markers of ``name``."""
     page.write_text(replaced(page.read_text(), name, text))
 
 
 def replaced(page: str, name: str, text: str) -> str:
-    """``page`` with ``text`` between the markers of ``name``.
+    """Return ``page`` with ``text`` between the markers of ``name``.
 
     Raises:
         ValueError: it has no such markers.
@@ -25,7 +25,7 @@ def replaced(page: str, name: str, text: str) -> str:
 
 
 def found(page: str, name: str) -> str:
-    """What stands between the markers of ``name``."""
+    """Return the text between the markers of ``name``."""
     begin, end = _markers(name)
     return page.partition(begin)[2].partition(end)[0].strip()
 

@@ -1,4 +1,4 @@
-"""What a call costs the application, beside Celery's ``.delay()``."""
+"""The cost of a call to the application, compared with Celery's ``.delay()``."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from .stack import ROOT, Stack, wait_for
 DATA = event_attributes(1)
 
 
-#: Other callers while a call is timed: so many processes, each so often a second.
+#: Other callers during a measurement: number of processes, and calls per second of each.
 CALLERS, CALLS_A_SECOND = 3, 100
 
 
 @dataclass
 class Taken:
-    """Microseconds of each call, and of the least that can be asked of Valkey over the same kind of connection."""
+    """Microseconds of each call, and of a minimal Valkey command on the same connection."""
 
     track: list[float] = field(default_factory=list)
     delay: list[float] = field(default_factory=list)
     ping: list[float] = field(default_factory=list)
 
     def as_json(self, how: str = "") -> dict[str, dict[str, float]]:
-        """Percentiles of each, by names such as ``track_us``, or ``track_loaded_us``."""
+        """Return percentiles by names such as ``track_us`` and ``track_loaded_us``."""
         return {f"{name}{how}_us": percentiles(us) for name, us in vars(self).items()}
 
 
 def call_costs(stack: Stack, calls: int) -> dict[str, Any]:
-    """Microseconds a call, and calls a second: alone, and while others call and a worker delivers."""
+    """Measure a call alone, and while other processes call and a worker delivers."""
     stack.fresh()
     producer = Producer(redis_url=stack.valkey.url, max_queue_length=10_000_000)
     taken = _side_by_side(stack, producer, calls)
@@ -79,7 +79,7 @@ def _side_by_side(stack: Stack, producer: Producer, calls: int) -> Taken:
     track.app.conf.broker_url = stack.valkey.url
     ping, connections = command(1, packed(["PING"])), Connections(stack.valkey.url, 1.0)
     taken = Taken()
-    # Turn by turn, so that a noisy moment hits all.
+    # Alternate, so that a noisy moment affects all alike.
     for _ in range(calls):
         taken.track.append(_timed(lambda: producer.track("42", "order_completed", DATA)))
         taken.delay.append(_timed(lambda: track.delay("42", "order_completed", DATA, "01")))

@@ -1,4 +1,4 @@
-"""Enqueues a mix from a process of its own: ``python -m benchmarks.feed MIX COUNT``."""
+"""Enqueue a mix from a process of its own: ``python -m benchmarks.feed MIX COUNT``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trackrelay import Producer
 
 from .mixes import MIXES
 
-#: Where it says when it began (unix seconds): starting Python is not what is measured.
+#: Where it writes when it began (unix seconds), so that the start of Python is not measured.
 BEGAN = "bench:began"
 
 

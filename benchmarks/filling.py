@@ -1,10 +1,10 @@
-"""Filling Postgres fast, with SQL: a long history in the ledger, an outage's worth of jobs in the backlog."""
+"""Fill Postgres with SQL: a long history in the ledger, the jobs of an outage in the backlog."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-# A valid ULID that sorts before those made today: a time part that counts up, and sixteen random-looking digits.
+# A valid ULID that sorts before new ones: a counting time part and sixteen pseudo-random digits.
 _ULID = "upper('01A' || lpad(to_hex(n), 7, '0') || substr(md5(n::text), 1, 16))"
 
 _INDEXES = sa.text("""
@@ -33,15 +33,15 @@ _BACKLOG = sa.text(f"""
         LATERAL (SELECT CAST(crc32(convert_to(key, 'UTF8')) % :shards AS int) AS shard) c
 """)
 
-#: Rows that one statement writes: memory for the indexes' sorts stays small.
+#: Rows per statement, so that sorting for the indexes needs little memory.
 _CHUNK = 1_000_000
 
 
 def fill_ledger(engine: sa.Engine, rows: int, *, people: int = 100_000, days: float = 20) -> None:
-    """Deliveries of the last ``days``, younger than anything that pruning would take."""
+    """Insert deliveries of the last ``days``, all too young for pruning."""
     with engine.begin() as connection:
         connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '512MB'")
-        # Built afterwards in one sort; row by row it would take several times as long.
+        # Build the indexes afterwards in one sort; row by row takes several times as long.
         indexes = connection.execute(_INDEXES).all()
         for index in indexes:
             connection.exec_driver_sql(f"DROP INDEX {index.name}")
@@ -77,7 +77,7 @@ def fill_backlog(
     people: int = 10_000,
     lane: str = "live",
 ) -> None:
-    """Events that an outage left, ``rows / people`` for each person; the first of each is due.
+    """Insert the events of an outage, ``rows / people`` per person; the first of each is due.
 
     Args:
         attributes: the events' data, a JSON object.
@@ -98,7 +98,7 @@ def fill_backlog(
 
 
 def _settle(engine: sa.Engine, table: str) -> None:
-    # What autovacuum would have done long before a real table had grown so large.
+    # A real table of this size would have been analyzed by autovacuum.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql(f"VACUUM (ANALYZE) {table}")
         connection.exec_driver_sql("CHECKPOINT")

@@ -1,4 +1,4 @@
-"""How it grows: a long history, a large backlog, more people, a million jobs, pruning, somebody's dump."""
+"""Growth: a long history, a large backlog, more people, a million jobs, pruning, a dump."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Note = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large everything is."""
+    """The sizes of a run."""
 
     jobs: int
     ledger: tuple[int, ...]
@@ -56,7 +56,7 @@ QUICK = Sizes(
 
 
 def growth(stack: Stack, sizes: Sizes, repeat: int, note: Note) -> dict[str, Any]:
-    """Delivered a second in each situation, the median of ``repeat`` runs, beside that of an empty system."""
+    """Measure jobs per second in each situation: the median of ``repeat`` runs."""
     found: dict[str, Any] = {"sizes": msgspec.to_builtins(sizes)}
 
     def measured(name: str, run: Callable[[], Throughput]) -> None:
@@ -76,7 +76,7 @@ def growth(stack: Stack, sizes: Sizes, repeat: int, note: Note) -> dict[str, Any
         "backlog_beside_fresh": lambda: _drain(stack, sizes.backlog, fresh=sizes.jobs),
         "backlog_under_a_snapshot": lambda: _drain(stack, sizes.backlog, snapshot=True),
     }.items():
-        # Long enough in itself; once.
+        # One run is long enough.
         found[name] = drain()
         note(name, found[name]["delivered_per_s"])
     for name, mixed in {"one_key": False, "one_key_mixed": True}.items():
@@ -117,7 +117,7 @@ def _while_pruning(stack: Stack, sizes: Sizes) -> Throughput:
 
 
 def _drain(stack: Stack, rows: int, *, fresh: int = 0, snapshot: bool = False) -> dict[str, Any]:
-    """Delivered a second from the first delivery until backlog and streams are empty, and the workers' memory."""
+    """Measure jobs per second until backlog and streams are empty, and the workers' memory."""
     stack.fresh()
     data = msgspec.json.encode(event_attributes(1)).decode()
     fill_backlog(stack.engine, rows, data, shards=stack.shards, lane="bulk")
@@ -146,7 +146,7 @@ def _drain(stack: Stack, rows: int, *, fresh: int = 0, snapshot: bool = False) -
 
 @contextmanager
 def _old_snapshot(stack: Stack) -> Iterator[None]:
-    # What a dump does: nothing that dies from now on can be cleared away.
+    # As during a dump: vacuum can remove no row that dies from now on.
     engine = sa.create_engine(stack.engine.url, isolation_level="REPEATABLE READ")
     with engine.connect() as connection:
         connection.execute(sa.text("SELECT count(*) FROM trackrelay_shards"))
@@ -170,7 +170,7 @@ def _memory(stack: Stack, jobs: int) -> dict[str, Any]:
 
 
 def _memory_of(memory: list[tuple[int, float]], wanted: int) -> dict[str, float]:
-    """The workers' resident memory once they are warm, a fifth of the way, and at the end."""
+    """The workers' resident memory after a fifth of the jobs, and at the end."""
     warm = next((mb for arrived, mb in memory if arrived >= wanted / 5), memory[-1][1])
     return {
         "warm_mb": round(warm, 1),

@@ -1,4 +1,4 @@
-"""From the call to the arrival at the Track API: idle, at a steady rate (open loop), and beside whatever else goes on."""
+"""Latency from call to arrival: idle, at a steady rate, and during other work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from .stack import LATENCY_S, Stack, wait_for
 
 
 def arrival_ms(stack: Stack, rate: float, seconds: float) -> dict[str, Any]:
-    """Milliseconds from when a call was due until the sandbox accepted the event (its 50 ms of latency included)."""
+    """Milliseconds from the due time of a call until the sandbox accepted the event.
+
+    They include the sandbox's own latency of 50 ms.
+    """
     stack.fresh()
     with stack.workers(1, pool=POOL, concurrency=CONCURRENCY), warmed_up(stack) as producer:
         called = call_at_a_rate(producer, rate, seconds)
@@ -23,7 +26,7 @@ def arrival_ms(stack: Stack, rate: float, seconds: float) -> dict[str, Any]:
 
 
 class warmed_up:
-    """A producer; everything on the way has been used once."""
+    """Yield a producer after one warm-up event has arrived."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -41,14 +44,14 @@ class warmed_up:
 
 
 def event(number: int) -> Operation:
-    """An event of one of five hundred people."""
+    """Track an event of one of five hundred people."""
     return operations.track(f"live-{number % 500}", "seen", {"number": number})
 
 
 def call_at_a_rate(
     producer: Producer, rate: float, seconds: float, make: Callable[[int], Operation] = event
 ) -> dict[str, float]:
-    """Each job's id and when it was due. Open loop: a late call does not delay the next."""
+    """Return each job's id and due time. A late call does not delay the next (open loop)."""
     called: dict[str, float] = {}
     started = time.time()
     for number in range(int(rate * seconds)):
@@ -59,7 +62,7 @@ def call_at_a_rate(
 
 
 def waited_ms(stack: Stack, called: dict[str, float], timeout_s: float = 90) -> dict[str, float]:
-    """How long each job took; waits until all have arrived."""
+    """Wait until all jobs have arrived; return how long each took."""
     waited: dict[str, float] = {}
     seen = 0
     deadline = time.monotonic() + timeout_s

@@ -1,4 +1,4 @@
-"""Where and with what a run was made."""
+"""The machine and the versions of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-#: What the figures depend on.
+#: Packages that affect the figures.
 PACKAGES = (
     "redis",
     "hiredis",
@@ -26,7 +26,7 @@ PACKAGES = (
 
 
 def machine() -> dict[str, Any]:
-    """The machine's shape and the versions of what runs on it."""
+    """Return the size of the machine and the versions of its software."""
     return {
         "cores": os.cpu_count(),
         "cpu": _cpu(),
@@ -39,12 +39,12 @@ def machine() -> dict[str, Any]:
 
 
 def load() -> float:
-    """How many processes wanted a core in the last minute, on average."""
+    """Return the load average of the last minute."""
     return round(os.getloadavg()[0], 2)
 
 
 def shape(described: dict[str, Any]) -> str:
-    """A machine in a few words."""
+    """Return a short description of a machine."""
     packages = described["packages"]
     return (
         f"{described['cores']} cores ({described['cpu']}), {described['memory_gb']} GB; {described['system']}, "
@@ -54,7 +54,7 @@ def shape(described: dict[str, Any]) -> str:
 
 
 def heading(command: str) -> str:
-    """When, where and how something was measured just now."""
+    """Return when, where and how a measurement was made."""
     return f"Measured on {time.strftime('%Y-%m-%d', time.gmtime())} with `{command}` on {shape(machine())}"
 
 

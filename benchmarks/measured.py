@@ -1,4 +1,4 @@
-"""Figures, and what is made of them."""
+"""Measured figures and their statistics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Throughput:
     cpu_s_per_10k: float
     peak_mb: float
     requests_per_10k: float
-    #: What the sandbox used of one core: far from 1, it is not what was measured.
+    #: The share of one core that the sandbox used: well below 1, it was not the bottleneck.
     sandbox_cores: float
 
     @classmethod
@@ -35,7 +35,7 @@ class Throughput:
         requests: int,
         sandbox_cores: float,
     ) -> Self:
-        """From what was counted."""
+        """Return the throughput from counts."""
         per_10k = 10_000 / operations
         return cls(
             name=name,
@@ -51,7 +51,7 @@ class Throughput:
 
 @dataclass(frozen=True)
 class Repeated:
-    """Several runs of one contender: medians, and how far the runs lay apart."""
+    """Several runs of one contender: medians and spread."""
 
     median: Throughput
     #: (largest - smallest) / median of delivered_per_s.
@@ -60,24 +60,24 @@ class Repeated:
 
     @classmethod
     def of(cls, runs: Sequence[Throughput]) -> Self:
-        """The run in the middle stands for all."""
+        """The run with the median throughput."""
         ordered = sorted(runs, key=lambda run: run.delivered_per_s)
         middle = ordered[len(ordered) // 2]
         return cls(middle, spread([run.delivered_per_s for run in runs]), len(runs))
 
     def as_json(self) -> dict[str, Any]:
-        """For the results file."""
+        """Return the entry of the results file."""
         return asdict(self.median) | {"spread": self.spread, "runs": self.runs}
 
 
 def spread(values: Sequence[float]) -> float:
-    """(largest - smallest) / median."""
+    """Return (largest - smallest) / median."""
     middle = statistics.median(values)
     return round((max(values) - min(values)) / middle, 3) if middle else 0.0
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """Median and 99th percentile."""
+    """Return median and 99th percentile."""
     ordered = sorted(values)
     return {
         "p50": round(statistics.median(ordered), 2),

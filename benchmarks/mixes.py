@@ -1,4 +1,4 @@
-"""What is sent: operations of realistic shapes and sizes, the same for every contender."""
+"""The mixes: operations of realistic shapes and sizes, the same for every contender."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from trackrelay import Operation, Person, operations
 
-#: How many people the traffic is about.
+#: The number of people.
 PEOPLE = 10_000
 _PAD = "x" * 180
 
@@ -19,7 +19,7 @@ MANY_PEOPLE = 100_000
 
 
 def event_attributes(number: int) -> dict[str, Any]:
-    """The data of an event that is about 400 bytes on the wire."""
+    """Return the data of an event of about 400 bytes."""
     return {
         "order_id": f"A-{number}",
         "total": 129.5,
@@ -31,13 +31,13 @@ def event_attributes(number: int) -> dict[str, Any]:
 
 
 def events(count: int, people: int = PEOPLE) -> Iterator[Operation]:
-    """Events of 400 bytes."""
+    """Yield events of 400 bytes."""
     for number in range(count):
         yield operations.track(str(number % people), "order_completed", event_attributes(number))
 
 
 def identifies(count: int, people: int = PEOPLE) -> Iterator[Operation]:
-    """Identifies with twenty attributes."""
+    """Yield identifies with twenty attributes."""
     for number in range(count):
         yield operations.identify(
             str(number % people), {f"attribute_{n}": f"value {number} {n}" for n in range(20)}
@@ -45,7 +45,7 @@ def identifies(count: int, people: int = PEOPLE) -> Iterator[Operation]:
 
 
 def mixed(count: int, people: int = PEOPLE) -> Iterator[Operation]:
-    """80 % events, 15 % identifies, 5 % of everything else v2 carries."""
+    """Yield 80 % events, 15 % identifies, 5 % other operations of v2."""
     choose = random.Random(7)
     rest = itertools.cycle(
         [
@@ -70,7 +70,7 @@ def mixed(count: int, people: int = PEOPLE) -> Iterator[Operation]:
 
 
 def with_v1(count: int, people: int = PEOPLE) -> Iterator[Operation]:
-    """95 % events, 5 % anonymous events, which only v1 carries."""
+    """Yield 95 % events and 5 % anonymous events, which need v1."""
     for number in range(count):
         if number % 20 == 19:
             yield operations.track(
@@ -83,12 +83,12 @@ def with_v1(count: int, people: int = PEOPLE) -> Iterator[Operation]:
 
 
 def of_many(count: int) -> Iterator[Operation]:
-    """Events of ten times the people."""
+    """Yield events of ten times as many people."""
     return events(count, MANY_PEOPLE)
 
 
 def of_others(count: int) -> Iterator[Operation]:
-    """Events of people of whom nothing waits."""
+    """Yield events of people without jobs in the backlog."""
     for number in range(count):
         yield operations.track(
             f"other-{number % PEOPLE}", "order_completed", event_attributes(number)

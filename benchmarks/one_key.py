@@ -1,4 +1,4 @@
-"""How fast one person's jobs drain: they go in order, so nothing of theirs is sent side by side."""
+"""Throughput of one person's jobs, which are delivered in order, never in parallel."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from trackrelay import Person, Producer, operations
 from .road import CONCURRENCY, POOL
 from .stack import Stack
 
-#: One in so many is a form, which only v1 carries; one in so many an event over 32 kB; and so many are merges in all.
+#: One job in this many is a form (v1), one in this many an event over 32 kB; number of merges.
 FORM_EVERY, LARGE_EVERY, MERGES = 20, 200, 2
-#: Merges wait so long after the delivery before them. The default is five seconds, which is no work.
+#: The delay of a merge after the delivery before it. The default of five seconds would be idle time.
 MERGE_DELAY = "0.2s"
 
 
 def one_key(stack: Stack, jobs: int, *, mixed: bool) -> dict[str, Any]:
-    """Return jobs delivered a second for one person who has ``jobs`` waiting when the workers start.
+    """Return jobs per second for one person with ``jobs`` waiting when the workers start.
 
     Args:
         mixed: v1 operations and merges are among them.

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.outbox``: what a job in the outbox costs the application's transaction, and how fast a relay is."""
+"""``python -m benchmarks.outbox``: cost of an outbox row, and throughput of the relay."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _application(url: str, journal: str = "") -> Iterator[sa.Engine]:
 
 
 def _costs(engine: sa.Engine, producer: Producer, transactions: int) -> dict[str, float]:
-    """Median microseconds of each kind of transaction; they take turns, so that a busy machine is busy for all."""
+    """Measure the median microseconds of each kind of transaction, alternating between them."""
 
     def order(connection: sa.Connection) -> None:
         connection.execute(ORDER, {"person": "42", "total": 129.5})

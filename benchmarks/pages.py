@@ -1,4 +1,4 @@
-"""``python -m benchmarks.pages``: the documentation's tables and chart, made from ``benchmarks/results.json``."""
+"""``python -m benchmarks.pages``: tables and chart of the documentation, from ``results.json``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Results = dict[str, Any]
 
 
 def main() -> None:
-    """Write them."""
+    """Write the tables and the chart."""
     results = json.loads(RESULTS.read_text())
     for (page, name), make in SECTIONS.items():
         between_markers(page, name, make(results))
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def said(results: Results) -> str:
-    """When, where, how and how noisy."""
+    """Return when, where and how the run was made, and its noise."""
     quick = " A quick run: small sizes." if results["quick"] else ""
     noise = max((run["spread"] for run in results["throughput"]), default=0) / 2
     runs = (
@@ -53,7 +53,7 @@ def said(results: Results) -> str:
 
 
 def shown(results: Results) -> str:
-    """Targets and figures."""
+    """Return the table of targets and figures."""
     rows = [
         (target.says, f"{value:,.3f}".rstrip("0").rstrip("."), f"{'≥' if target.at_least else '≤'} {target.limit:g}",
          "yes" if met else "**no**")
@@ -63,7 +63,7 @@ def shown(results: Results) -> str:
 
 
 def throughput(results: Results) -> str:
-    """Every contender on every mix."""
+    """Return the table of contenders and mixes."""
     headings = ("", *(column.heading for column in COLUMNS))
     tables = [
         f"**{mix}**\n\n{markdown(headings, rows)}"
@@ -73,7 +73,7 @@ def throughput(results: Results) -> str:
 
 
 def enqueueing(results: Results) -> str:
-    """What a call costs."""
+    """Return the table of the cost of a call."""
     costs = results["enqueue"]
     rows = [
         (name, *(f"{costs[of][which]:,.0f}" for of in of_each for which in ("p50", "p99")))
@@ -93,7 +93,7 @@ def enqueueing(results: Results) -> str:
 
 
 def latency(results: Results) -> str:
-    """From call to arrival."""
+    """Return the table of latencies."""
     rows = [
         (f"{run['rate']:g} a second" if run["rate"] > 5 else "idle", *_milliseconds(run))
         for run in results["latency"]
@@ -108,7 +108,7 @@ def _milliseconds(run: dict[str, float]) -> list[str]:
 
 
 def growing(results: Results) -> str:
-    """How it grows."""
+    """Return the table of growth."""
     found = results["growth"]
     sizes = found["sizes"]
     names = {
@@ -139,7 +139,7 @@ def growing(results: Results) -> str:
 
 
 def in_short(results: Results) -> str:
-    """The table of the first page: each kind of contender at its best, 400-byte events."""
+    """Return the table of the first page: the best of each contender, 400-byte events."""
     rows = [
         (
             name,
@@ -163,7 +163,7 @@ def in_short(results: Results) -> str:
 
 
 def picture(results: Results) -> str:
-    """The same as a chart."""
+    """Return the chart of the first page."""
     values = [
         (name.replace("`", ""), run["delivered_per_s"]) for name, run in _best(results).items()
     ]
@@ -182,7 +182,7 @@ def _best(results: Results) -> dict[str, Any]:
 
 
 def best_run(runs: list[dict[str, Any]], prefix: str, mix: str = "events") -> dict[str, Any]:
-    """The fastest of those whose name begins with ``prefix``."""
+    """Return the fastest contender whose name begins with ``prefix``."""
     found = [run for run in runs if run["name"].startswith(prefix) and run["mix"] == mix]
     return max(found, key=lambda run: float(run["delivered_per_s"]))
 

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.plans``: how Postgres carries out each statement of the hot path, with a million rows in the ledger.
+"""``python -m benchmarks.plans``: query plans of the hot path, with a million rows in the ledger.
 
 The worker's own functions run; each statement they make is explained on the way and then carried out.
 """
@@ -35,13 +35,13 @@ from .stack import Stack
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "query-plans.md"
 SHARDS = 4
 ROUND = 1000
-#: An array that was passed: a thousand ids say no more than none.
+#: An array parameter, which the report leaves out.
 _ARRAY = re.compile(r"'\{[^']*\}'")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One statement, and what EXPLAIN (ANALYZE, BUFFERS) said."""
+    """A statement and its output of EXPLAIN (ANALYZE, BUFFERS)."""
 
     what: str
     statement: str
@@ -49,7 +49,7 @@ class Plan:
 
 
 class Explainer:
-    """Explains every statement that is executed while it listens."""
+    """Explains every statement while it listens."""
 
     def __init__(self) -> None:
         self.plans: list[Plan] = []
@@ -57,7 +57,7 @@ class Explainer:
 
     @contextmanager
     def listening(self, engine: sa.Engine) -> Iterator[None]:
-        """Explain what ``engine`` executes until the block ends."""
+        """Explain the statements of ``engine`` until the block ends."""
         sa.event.listen(engine, "before_cursor_execute", self._explain)
         yield
         sa.event.remove(engine, "before_cursor_execute", self._explain)
@@ -86,7 +86,7 @@ class Explainer:
     "--write", is_flag=True, help=f"Write them into {PAGE.name} instead of printing them."
 )
 def main(ledger: int, waiting: int, people: int, write: bool) -> None:
-    """Explain the statements of a round."""
+    """Explain the statements of a cycle."""
     with Stack() as stack:
         stack.fresh(SHARDS)
         fill_ledger(stack.engine, ledger)
@@ -154,7 +154,7 @@ def _jobs() -> list[Job]:
 
 
 def _keys_of_shard(shard: int) -> Iterator[str]:
-    # People of whom nothing waits, so that their jobs can be sent.
+    # People without jobs in the backlog, so that their jobs can be sent.
     found = (
         key
         for number in range(1_000_000, 2_000_000)

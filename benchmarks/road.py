@@ -1,4 +1,4 @@
-"""trackrelay, the whole road: enqueue, stream, delivery, ledger."""
+"""trackrelay from end to end: enqueue, stream, delivery, ledger."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .feed import BEGAN
 from .measured import Throughput
 from .stack import Meter, Stack, wait_for
 
-#: The settings that most parts are measured with.
+#: The settings of most measurements.
 POOL, CONCURRENCY, SHARDS = "threads", 4, 4
 
 
@@ -17,7 +17,7 @@ def whole_road(
     stack: Stack, mix: str, count: int, *, pool: str = POOL, concurrency: int = CONCURRENCY, shards: int = SHARDS,
     workers: int = 1,
 ) -> Throughput:  # fmt: skip
-    """Delivered a second, from the first enqueue to the last ledger row, with nothing in the stores before."""
+    """Measure jobs per second from the first enqueue to the last ledger row."""
     stack.fresh(shards)
     several = f"{workers} × " if workers > 1 else ""
     plural = "s" if shards > 1 else ""
@@ -54,7 +54,7 @@ def feed_and_wait(
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{arrived:,} of {count:,} arrived")
             time.sleep(0.1)
-        # Acknowledged is settled: what is in no stream any more is in the ledger.
+        # Acknowledged means settled: a job in no stream is in the ledger.
         wait_for(lambda: stack.waiting() == 0 and not stack.has_backlog(), 120, poll_s=0.01)
         elapsed = time.time() - float(stack.redis.get(BEGAN) or 0)
         usage, sandbox_usage = meter.stop(), sandbox.stop()

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.spent``: where the CPU seconds of the whole road go, and the microseconds of a call."""
+"""``python -m benchmarks.spent``: CPU seconds by process, and microseconds by step of a call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trackrelay.queue.resp import command, packed
 
 from .stack import Meter, Stack, wait_for
 
-#: Times each step of a call is taken.
+#: How often each step of a call is timed.
 CALLS = 2_000
 SHARDS = 8
 
@@ -23,7 +23,7 @@ SHARDS = 8
 @click.command()
 @click.option("--events", default=100_000, show_default=True, help="Events delivered.")
 def main(events: int) -> None:
-    """Deliver some events with eight pool processes and eight shards, and say which process spent what."""
+    """Deliver events with eight processes and eight shards; print the CPU time of each."""
     with Stack() as stack:
         stack.fresh(SHARDS)
         for name, seconds in _seconds(stack, events).items():

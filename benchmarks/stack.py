@@ -1,4 +1,4 @@
-"""The servers of a run, and workers on them."""
+"""The servers and workers of a run."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ LATENCY_S = 0.05
 
 @dataclass
 class Usage:
-    """What some processes used."""
+    """The resources that some processes used."""
 
     cpu_s: float = 0.0
     peak_mb: float = 0.0
 
 
 class Meter:
-    """Adds up what process trees use between start and stop.
+    """Adds up the resources of process trees between start and stop.
 
     Memory is looked at while it runs, and so is the time of processes that may have ended when it stops.
     """
@@ -49,13 +49,13 @@ class Meter:
         self.usage = Usage()
 
     def look(self) -> float:
-        """Note what is used now; returns the resident memory in MB."""
+        """Record the use so far; return the resident memory in MB."""
         resident_mb = self._look() / 2**20
         self.usage.peak_mb = max(self.usage.peak_mb, resident_mb)
         return resident_mb
 
     def stop(self) -> Usage:
-        """What was used since the start."""
+        """Return the use since the start."""
         self.look()
         self.usage.cpu_s = sum(cpu - self._before.get(pid, 0.0) for pid, cpu in self._cpu.items())
         return self.usage
@@ -83,7 +83,7 @@ class Meter:
 
 
 class Stack:
-    """A Valkey, a durable Postgres and a sandbox that answers in 50 ms, each in its own process."""
+    """Valkey, a durable Postgres and a sandbox with 50 ms latency, each in its own process."""
 
     def __init__(self) -> None:
         self._exit = ExitStack()
@@ -105,7 +105,7 @@ class Stack:
         self._exit.close()
 
     def fresh(self, shards: int = 4, **settings: str) -> None:
-        """Empty servers, set up for so many shards."""
+        """Empty the servers and set up the shards."""
         name = f"bench_{uuid4().hex[:12]}"
         admin = sa.create_engine(sqlalchemy_url(self.postgres.url), isolation_level="AUTOCOMMIT")
         if self.database:
@@ -134,7 +134,7 @@ class Stack:
         migrate(self.engine, self.redis, shards)
 
     def environment(self) -> dict[str, str]:
-        """The settings, for a child process."""
+        """The environment for a child process."""
         ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return inherited | self.settings | {"PYTHONPATH": str(ROOT)}
@@ -143,7 +143,7 @@ class Stack:
     def process(
         self, name: str, command: Sequence[str], ready: bytes = b""
     ) -> Iterator[ChildProcess]:
-        """A child process, from when it has written ``ready`` until the block ends."""
+        """Run a child process from when it prints ``ready`` until the block ends."""
         log = self.folder / f"{name}-{uuid4().hex[:6]}.log"
         with log.open("wb") as output:
             child = ChildProcess(
@@ -168,8 +168,8 @@ class Stack:
     def workers(
         self, count: int = 1, *, pool: str = "prefork", concurrency: int = 2
     ) -> Iterator[list[int]]:
-        """trackrelay's workers; gives their pids."""
-        # They log warnings only, so that readiness is seen in Redis, where each shows itself.
+        """Run trackrelay's workers; yield their process ids."""
+        # They log warnings only; readiness is read from Redis, where each worker registers.
         with ExitStack() as exit_:
             command = (
                 "celery",
@@ -190,18 +190,18 @@ class Stack:
             yield [child.pid for child in children]
 
     def ledger_count(self) -> int:
-        """Delivered jobs."""
+        """Return the number of delivered jobs."""
         with self.engine.connect() as connection:
             return int(
                 connection.execute(sa.text("SELECT count(*) FROM trackrelay_ledger")).scalar() or 0
             )
 
     def waiting(self) -> int:
-        """Jobs in the streams: read or not, what is not settled is there."""
+        """Return the number of jobs in the streams: every job that is not settled."""
         return jobs_queued(self.redis, self.shards)
 
     def has_backlog(self) -> bool:
-        """Whether anything waits in Postgres."""
+        """Return whether the backlog has jobs."""
         with self.engine.connect() as connection:
             return (
                 connection.execute(sa.text("SELECT 1 FROM trackrelay_backlog LIMIT 1")).first()
@@ -209,13 +209,13 @@ class Stack:
             )
 
     def set_up_redis_anew(self) -> None:
-        """An empty queue and a sandbox that knows nobody, on the database as it is."""
+        """Empty the queue and the sandbox; keep the database."""
         self.redis.flushall()
         self.sandbox.client.reset()
         migrate(self.engine, self.redis, self.shards)
 
     def effects_count(self) -> int:
-        """Operations the sandbox has accepted."""
+        """Return the number of operations that the sandbox has accepted."""
         return self.sandbox.client.summary()["effects"]
 
 

@@ -1,4 +1,4 @@
-"""Tables of text: for a terminal of eighty columns, whatever its width, and for pages."""
+"""Text tables for a terminal of eighty columns, and for pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAME = 35
 
 @dataclass(frozen=True)
 class Column:
-    """A column's heading in two lines, and its width in a terminal."""
+    """A heading in two lines, and the width of its column in a terminal."""
 
     first: str
     second: str
@@ -20,7 +20,7 @@ class Column:
 
     @property
     def heading(self) -> str:
-        """In one line."""
+        """The heading in one line."""
         return f"{self.first} {self.second}".strip()
 
 
@@ -35,7 +35,7 @@ COLUMNS = (
 
 
 def throughput_rows(runs: Sequence[dict[str, Any]]) -> dict[str, list[Row]]:
-    """For each mix its rows, the bare ``batch()`` loop over one connection being 1."""
+    """Return the rows of each mix; the ``batch()`` loop on one connection counts as 1."""
     by_mix: dict[str, list[Row]] = {}
     for run in runs:
         bare = _bare(runs, run["mix"])
@@ -63,7 +63,7 @@ def _bare(runs: Sequence[dict[str, Any]], mix: str) -> float | None:
 
 
 def for_terminal(rows: dict[str, list[Row]]) -> str:
-    """At most eighty columns wide."""
+    """Return a table of at most eighty columns."""
     lines = [
         " " * NAME + "".join(f" {column.first:>{column.width}}" for column in COLUMNS),
         " " * NAME + "".join(f" {column.second:>{column.width}}" for column in COLUMNS),
@@ -79,7 +79,7 @@ def for_terminal(rows: dict[str, list[Row]]) -> str:
 
 
 def markdown(headings: Row, rows: Sequence[Row]) -> str:
-    """A table for a page; the first column is text, the others are numbers."""
+    """Return a table for a page: the first column is text, the others are numbers."""
     rule = "|---|" + "---:|" * (len(headings) - 1)
     return "\n".join(
         ["| " + " | ".join(headings) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]

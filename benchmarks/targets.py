@@ -1,4 +1,4 @@
-"""What a run must show, and what it showed."""
+"""The targets of a run, and whether it reached them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Target:
-    """One figure of the results, and what it must be."""
+    """A figure of the results and its target."""
 
     group: str
     name: str
     says: str
     limit: float
-    #: Whether more is better.
+    #: Whether a larger figure is better.
     at_least: bool = True
 
     def met(self, value: float) -> bool:
-        """Whether it is reached."""
+        """Whether a figure reaches the target."""
         return value >= self.limit if self.at_least else value <= self.limit
 
 
@@ -81,7 +81,7 @@ TARGETS = (
 
 
 def judged(results: dict[str, Any]) -> Iterator[tuple[Target, float, bool]]:
-    """Each target that the run has a figure for, the figure, and whether it is reached."""
+    """Return each target with a figure, the figure, and whether it reaches the target."""
     for target in TARGETS:
         value = results.get(target.group, {}).get(target.name)
         if value is not None:

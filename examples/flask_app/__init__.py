@@ -1,1 +1,1 @@
-"""A small shop in Flask that tells Customer.io what happens in it."""
+"""A small shop in Flask that sends what happens in it to Customer.io."""

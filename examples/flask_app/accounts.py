@@ -1,4 +1,4 @@
-"""Signing up, logging in and out, changing one's mind, leaving."""
+"""Sign up, log in and out, change the profile, delete the account."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ blueprint = flask.Blueprint("accounts", __name__)
 
 @blueprint.get("/account")
 def account() -> ResponseReturnValue:
-    """The customer's own page, or the doors to it."""
+    """Show the account, or the forms to sign up and log in."""
     return flask.render_template("account.html", account=current_account())
 
 
 @blueprint.post("/sign-up")
 def sign_up() -> ResponseReturnValue:
-    """Become a customer: the email is learned here, so what the visitor did so far becomes theirs here."""
+    """Create an account; what the visitor did before joins the new customer."""
     form = flask.request.form
     account = Account(
         email=form["email"].strip().lower(), name=form["name"], wants_news="wants_news" in form
@@ -43,7 +43,7 @@ def sign_up() -> ResponseReturnValue:
 
 @blueprint.post("/log-in")
 def log_in() -> ResponseReturnValue:
-    """Come back. (A real shop asks for more than an email.)"""
+    """Log in. (A real shop asks for a password, too.)"""
     email = flask.request.form["email"].strip().lower()
     account = db.session.scalar(sa.select(Account).where(Account.email == email)) or flask.abort(
         404
@@ -55,7 +55,7 @@ def log_in() -> ResponseReturnValue:
 
 @blueprint.post("/log-out")
 def log_out() -> ResponseReturnValue:
-    """Go; whoever uses this browser next is somebody else."""
+    """Log out; the next user of this browser is another visitor."""
     flask.session.clear()
     forget_visitor()
     return flask.redirect(flask.url_for("shelves.home"))
@@ -63,7 +63,7 @@ def log_out() -> ResponseReturnValue:
 
 @blueprint.post("/profile")
 def change_profile() -> ResponseReturnValue:
-    """Change name and consent, here and at Customer.io together."""
+    """Change name and consent in the shop and at Customer.io, in one transaction."""
     account = logged_in_account()
     account.name = flask.request.form["name"]
     account.wants_news = "wants_news" in flask.request.form
@@ -74,7 +74,7 @@ def change_profile() -> ResponseReturnValue:
 
 @blueprint.post("/account/delete")
 def delete_account() -> ResponseReturnValue:
-    """Leave. The person is deleted at Customer.io, and nothing that is still under way brings them back."""
+    """Delete the account, also at Customer.io; jobs in the queue do not restore the person."""
     account = logged_in_account()
     relay.outbox.suppress(account.id)
     db.session.delete(account)
@@ -83,5 +83,5 @@ def delete_account() -> ResponseReturnValue:
 
 
 def _attributes(account: Account) -> dict[str, object]:
-    # Consent has one owner: this shop. "unsubscribed" is written nowhere else.
+    # Only this shop decides about consent: "unsubscribed" is set nowhere else.
     return {"email": account.email, "name": account.name, "unsubscribed": not account.wants_news}

@@ -1,4 +1,4 @@
-"""What the shop remembers."""
+"""Accounts and orders."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .shop import db
 
 
 def _new_id() -> str:
-    # The one id by which Customer.io knows a customer, for good. Not the row's number: numbers are used again after
-    # a deletion, and whoever came next would inherit the suppression.
+    # The permanent id of a customer at Customer.io. Not the row's number: a number can be used again
+    # after a deletion, and the next customer would inherit the suppression.
     return uuid4().hex
 
 
@@ -31,12 +31,12 @@ class Account(db.Model):  # type: ignore[name-defined,misc]
 
     @property
     def lifetime_value(self) -> Decimal:
-        """Everything they ever paid."""
+        """The total of all orders."""
         return sum((order.total for order in self.orders), Decimal(0))
 
 
 class Order(db.Model):  # type: ignore[name-defined,misc]
-    """What somebody bought at once."""
+    """An order."""
 
     number: Mapped[str] = mapped_column(sa.String(32), primary_key=True, default=_new_id)
     account_id: Mapped[str] = mapped_column(sa.ForeignKey(Account.id))

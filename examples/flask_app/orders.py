@@ -15,7 +15,7 @@ blueprint = flask.Blueprint("orders", __name__)
 
 @blueprint.get("/cart")
 def cart() -> ResponseReturnValue:
-    """What was put into it."""
+    """Show the cart."""
     skus = flask.session.get("cart", [])
     return flask.render_template(
         "cart.html", products=[PRODUCTS[sku] for sku in skus], account=current_account()
@@ -24,7 +24,7 @@ def cart() -> ResponseReturnValue:
 
 @blueprint.post("/checkout")
 def checkout() -> ResponseReturnValue:
-    """Buy it: the order, the event and what changes about the customer are one transaction."""
+    """Store the order, its event and the changed attributes in one transaction."""
     account = logged_in_account()
     skus = flask.session.get("cart") or flask.abort(400)
     order = Order(account=account, total=sum(PRODUCTS[sku][1] for sku in skus))
@@ -34,13 +34,13 @@ def checkout() -> ResponseReturnValue:
         account.id,
         "order_completed",
         {"order_number": order.number, "total": order.total, "skus": skus},
-        # Segments and campaigns look at these: they travel with the event, just ahead of it.
+        # Segments and campaigns use these attributes: they arrive just before the event.
         person_attributes={
             "last_order_at": order.placed_at,
             "orders_count": len(account.orders),
             "lifetime_value": account.lifetime_value,
         },
-        # However often this is said of one order, it is one event.
+        # Repeated calls for one order make one event.
         idempotency_key=order.number,
     )
     db.session.commit()

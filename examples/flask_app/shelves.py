@@ -1,4 +1,4 @@
-"""Looking around: by customers, and by visitors nobody knows yet."""
+"""The products, for customers and anonymous visitors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .current import current_account
 
 blueprint = flask.Blueprint("shelves", __name__)
 
-#: Name and price of what is sold, by number.
+#: Name and price of each product, by SKU.
 PRODUCTS = {
     "mug": ("A mug", Decimal("12.50")),
     "pot": ("A tea pot", Decimal("39.00")),
@@ -24,16 +24,16 @@ PRODUCTS = {
 
 @blueprint.get("/")
 def home() -> ResponseReturnValue:
-    """All there is."""
+    """List the products."""
     page(visitor(), "Home", {"url": flask.request.url})
     return flask.render_template("home.html", products=PRODUCTS, account=current_account())
 
 
 @blueprint.get("/products/<sku>")
 def product(sku: str) -> ResponseReturnValue:
-    """One product."""
+    """Show a product."""
     name, price = PRODUCTS.get(sku) or flask.abort(404)
-    # Waits for the end of the request; a queue that is away does not break the page.
+    # Enqueued at the end of the request: an unreachable queue does not break the page.
     track(visitor(), "product_viewed", {"sku": sku, "price": price})
     return flask.render_template(
         "product.html", sku=sku, name=name, price=price, account=current_account()
@@ -42,7 +42,7 @@ def product(sku: str) -> ResponseReturnValue:
 
 @blueprint.post("/cart/<sku>")
 def add_to_cart(sku: str) -> ResponseReturnValue:
-    """Put a product into the cart."""
+    """Add a product to the cart."""
     _, price = PRODUCTS.get(sku) or flask.abort(404)
     flask.session["cart"] = [*flask.session.get("cart", []), sku]
     track(visitor(), "product_added", {"sku": sku, "price": price})

@@ -10,16 +10,16 @@ from flask_sqlalchemy import SQLAlchemy
 from trackrelay.flask import TrackRelay
 
 db = SQLAlchemy()
-# With the database: everything goes by way of the outbox, so nothing is lost while Redis is away, and one person's
-# operations of several requests stay in order.
+# With the database, all operations go through the outbox: none is lost while Redis is unreachable,
+# and a person's operations stay in order across requests.
 relay = TrackRelay(db=db)
 
 
 def create_app(**config: Any) -> flask.Flask:
-    """The shop.
+    """Return the shop's application.
 
     Args:
-        config: settings, Flask's and ours, e.g. ``SQLALCHEMY_DATABASE_URI`` and ``TRACKRELAY_REDIS_URL``.
+        config: Settings of Flask and trackrelay, e.g. ``SQLALCHEMY_DATABASE_URI`` and ``TRACKRELAY_REDIS_URL``.
     """
     app = flask.Flask(__name__)
     app.config.update(
@@ -33,6 +33,6 @@ def create_app(**config: Any) -> flask.Flask:
     for part in (shelves, accounts, orders):
         app.register_blueprint(part.blueprint)
     with app.app_context():
-        # A shop that is to last has migrations: Flask-Migrate finds the outbox's table in db.metadata.
+        # A real shop has migrations: Flask-Migrate finds the outbox's table in db.metadata.
         db.create_all()
     return app

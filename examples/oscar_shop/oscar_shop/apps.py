@@ -5,4 +5,4 @@ class OscarShopConfig(AppConfig):
     name = "oscar_shop"
 
     def ready(self) -> None:
-        from . import receivers  # noqa: F401 - to be there is all it has to do
+        from . import receivers  # noqa: F401 - importing connects the receivers

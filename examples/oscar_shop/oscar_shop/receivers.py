@@ -1,4 +1,4 @@
-"""All there is to it: Oscar's own signals, told on. No line of Oscar is changed."""
+"""Receivers of Oscar's signals that enqueue operations. No line of Oscar is changed."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from trackrelay.django import identify_visitor, visitor
 
 @receiver(product_viewed)
 def viewed(product: Any, request: Any, **_: object) -> None:
-    """Somebody, known or not, looks at a product."""
+    """Track that a customer or an anonymous visitor looks at a product."""
     track(visitor(request), "product_viewed", said_of(product))
 
 
 @receiver(basket_addition)
 def added(product: Any, request: Any, **_: object) -> None:
-    """Somebody puts a product into the basket."""
+    """Track that a product is added to the basket."""
     track(visitor(request), "product_added", said_of(product))
 
 
 @receiver(user_registered)
 def registered(request: Any, user: Any, **_: object) -> None:
-    """Somebody says who they are."""
+    """Identify a customer who registers."""
     identify_visitor(request, user, {"email": user.email, "created_at": user.date_joined})
 
 
 @receiver(order_placed)
 def placed(order: Any, user: Any, **_: object) -> None:
-    """The event, and the state that changes with it. A guest is known by their address alone."""
+    """Track an order with the changed attributes. A guest is known by email address only."""
     data = {
-        # Text always: just placed it is a number, loaded again it is text, and segments tell the two apart.
+        # Always text: a new order has a number, a loaded one has text, and segments distinguish them.
         "order_number": str(order.number),
         "total": order.total_incl_tax,
         "items": [
@@ -59,5 +59,5 @@ def placed(order: Any, user: Any, **_: object) -> None:
 
 
 def said_of(product: Any) -> dict[str, Any]:
-    """A product as every event names it."""
+    """Return the properties of a product, the same in every event."""
     return {"product_id": product.pk, "name": product.get_title()}

@@ -1,4 +1,4 @@
-"""django-oscar as its documentation sets it up, and trackrelay beside it: `TRACKRELAY` at the end, and two lines in the lists."""
+"""django-oscar as in its documentation, plus two lines in the lists and `TRACKRELAY` at the end."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ DATABASES = {
         "PASSWORD": unquote(_parts.password or ""),
         "HOST": _parts.hostname or "",
         "PORT": _parts.port or "",
-        # Oscar tells of an order after its own transaction: with this the order and its event are in one all the same.
+        # Oscar sends the signal after its own transaction; this puts order and event into one.
         "ATOMIC_REQUESTS": True,
     }
     if _parts.scheme

@@ -133,6 +133,13 @@ def test_a_customer_s_life_arrives_at_customerio(harness: Harness, shop: str) ->
     ada.send("/product/tea/", "/cart/", sku="tea")
     assert "Your order is A-" in ada.send("/cart/", "/check-out/")
     ada.send("/profile/", "/profile/", first_name="Augusta", email="augusta@example.com")
+    # The one that `fill_shop` makes, to be repaired in the admin.
+    (dead,) = wait_until(
+        lambda: harness.rows("SELECT reason, field FROM trackrelay_dead_letters"),
+        40,
+        "a dead letter",
+    )
+    assert tuple(dead) == ("invalid", "attributes.bio")
 
     def known() -> Any:
         found = next(

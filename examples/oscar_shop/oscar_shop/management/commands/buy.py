@@ -1,4 +1,4 @@
-"""``manage.py buy``: a customer's visit through Oscar's own pages, from the first look to the order."""
+"""``manage.py buy``: look, register and buy through Oscar's own pages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         self.stdout.write(Order.objects.latest("pk").number)
 
     def post(self, name: str, data: dict[str, Any], *arguments: Any) -> None:
-        """Send a form; a page that comes back instead of a redirect says what is wrong with it."""
+        """Send a form; if no redirect follows, fail with the errors on the page."""
         response = self.client.post(reverse(name, args=arguments), data)
         if response.status_code != 302:
             raise SystemExit(
