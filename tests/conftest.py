@@ -39,6 +39,10 @@ hypothesis.settings.register_profile(
 hypothesis.settings.register_profile(
     "long", hypothesis.settings.get_profile("side by side"), max_examples=5_000, print_blob=True
 )
+# For `make unit`, which is meant to be quick; `make test` tries four times as many examples.
+hypothesis.settings.register_profile(
+    "quick", hypothesis.settings.get_profile("side by side"), max_examples=25
+)
 hypothesis.settings.load_profile("side by side")
 
 # How long servers may take to start is meant for somebody who waits, and not for a run beside others. A session's

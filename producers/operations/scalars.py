@@ -96,6 +96,7 @@ def _offset_of(value: datetime) -> timedelta | None:
 
 
 def refuse_milliseconds(number: int | float) -> None:
+    """Refuse a number that is too large for unix seconds."""
     if abs(number) > limits.SECONDS_MAX:
         raise RefusalError(
             f"is {floor(number):,}, which reads as milliseconds; Customer.io takes unix seconds",

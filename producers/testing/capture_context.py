@@ -19,8 +19,9 @@ from .captured import Captured
 
 @contextmanager
 def capture(*producers: Producer, deliver_to: Delivers | None = None) -> Iterator[Captured]:
-    """Inside, nothing goes to Redis, and what is enqueued is kept: by ``trackrelay.track`` and the others, by an outbox,
-    by a framework's extension. Every check runs.
+    """Capture what is enqueued inside the block, instead of sending it to Redis.
+
+    This covers ``trackrelay.track`` and the others, an outbox, and a framework's extension. Every check runs.
 
     Args:
         producers: explicit instances of :class:`~trackrelay.Producer` to capture as well.

@@ -27,8 +27,9 @@ class CapturingTestCase(TestCase):  # type: ignore[misc]
 
     @contextmanager
     def capture_operations(self, *, deliver_to: Delivers | None = None) -> Iterator[Captured]:
-        """Inside, nothing goes to Redis; at the end, everything that waits for a commit runs, as after one: that of every
-        database which the test case names in ``databases``.
+        """Capture what is enqueued inside the block, instead of sending it to Redis.
+
+        At the end, the commit hooks of every database in the test case's ``databases`` run, as after a commit.
 
         Args:
             deliver_to: a sandbox, see :class:`trackrelay.worker.testing.DeliveringSandbox`, which gets every operation.

@@ -138,7 +138,7 @@ def _one(
 def _check_page(page: Path) -> None:
     try:
         published.check(page)
-    except published.NoMarkers as error:
+    except published.NoMarkersError as error:
         raise click.BadParameter(str(error), param_hint="--docs") from None
 
 

@@ -16,7 +16,7 @@ ATTEMPT_TIMEOUT_S = 20.0
 ATTEMPTS = 10
 
 
-class CommandFailed(Exception):
+class CommandFailedError(Exception):
     """The command line said no."""
 
 
@@ -46,7 +46,7 @@ def trackrelay(trial: Trial, *arguments: str) -> str:
     finally:
         command.kill()
     if command.returncode != 0:
-        raise CommandFailed(
+        raise CommandFailedError(
             f"trackrelay {' '.join(arguments)}: exit {command.returncode}: {err.strip()[-500:]}"
         )
     return out

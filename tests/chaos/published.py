@@ -12,15 +12,15 @@ BEGIN = "<!-- made by `make chaos`: begin -->"
 END = "<!-- made by `make chaos`: end -->"
 
 
-class NoMarkers(Exception):
+class NoMarkersError(Exception):
     """The page does not say where the table goes."""
 
 
 def check(page: Path) -> None:
-    """Raise `NoMarkers` unless ``page`` has both markers, in order: better known before the run than after it."""
+    """Raise `NoMarkersError` unless ``page`` has both markers, in order: better known before the run than after it."""
     text = page.read_text()
     if not 0 <= text.find(BEGIN) < text.find(END):
-        raise NoMarkers(f"{page} must have the lines {BEGIN!r} and {END!r}, in this order")
+        raise NoMarkersError(f"{page} must have the lines {BEGIN!r} and {END!r}, in this order")
 
 
 def publish(results: Sequence[Result], page: Path, ran: str) -> None:

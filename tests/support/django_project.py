@@ -75,13 +75,13 @@ def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{folder / 'shop.sqlite3'}"
 
 
-class Rollback(Exception):
-    """What ends a transaction that is to leave nothing."""
+class RollbackError(Exception):
+    """Ends a transaction that must leave nothing behind."""
 
 
 @contextmanager
 def rolled_back(using: str = "default") -> Iterator[None]:
     """A transaction, or inside another one a savepoint, that is rolled back in the end."""
-    with suppress(Rollback), transaction.atomic(using=using):
+    with suppress(RollbackError), transaction.atomic(using=using):
         yield
-        raise Rollback
+        raise RollbackError

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 READY = re.compile(rb"\bready\b")
 
 
-class WorkerEnded(Exception):
+class WorkerEndedError(Exception):
     """A worker ended before it was ready."""
 
 
@@ -145,7 +145,7 @@ class WorkerProcess:
 
     def _is_ready(self) -> bool:
         if not self.running:
-            raise WorkerEnded(
+            raise WorkerEndedError(
                 f"the worker ended with code {self.exit_code}; its log:\n{self.output}"
             )
         return READY.search(self.log.read_bytes(), self._log_start) is not None

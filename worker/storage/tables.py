@@ -30,6 +30,8 @@ Moment = DateTime(timezone=True)
 
 
 class Base(DeclarativeBase):
+    """The base of every table of the workers."""
+
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -115,7 +115,7 @@ class FoundJob:
 
     @property
     def where(self) -> str:
-        """Where it is: ``unrelayed``, ``queued``, ``waiting``, ``delivered``, ``dead`` …"""
+        """Return where the job is, such as ``unrelayed``, ``queued``, ``waiting``, ``delivered`` or ``dead``."""
         places = {match.place: match for match in self.matches}
         if "ledger" in places:
             return "delivered"

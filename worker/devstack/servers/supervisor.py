@@ -46,6 +46,7 @@ class Order(TypedDict):
 
 
 def main() -> int:
+    """Run the server that the parent orders, and return the exit code."""
     parent = os.getppid()
     order = _read_order()
     if order["lock"] is not None:

@@ -289,7 +289,7 @@ V2 = [("POST", "/api/v2/entity"), ("POST", "/api/v2/batch")]
     st.dictionaries(FIELDS, JUNK, max_size=4),
     st.dictionaries(FIELDS, JUNK, max_size=4),
 )
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_no_request_raises_anything_but_the_exception_that_callers_catch(
     request: tuple[str, str], outer: dict[str, Any], inner: dict[str, Any]
 ) -> None:

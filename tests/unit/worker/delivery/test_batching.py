@@ -88,7 +88,7 @@ def places(waves: list[Wave]) -> dict[str, tuple[int, int, int]]:
 
 
 @given(some_jobs())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples, deadline=None)
 def test_no_job_overtakes_an_earlier_one_of_any_of_its_keys(jobs: list[Job]) -> None:
     waves = pack(jobs)
     where = places(waves)
@@ -104,7 +104,7 @@ def test_no_job_overtakes_an_earlier_one_of_any_of_its_keys(jobs: list[Job]) -> 
 
 
 @given(some_jobs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples, deadline=None)
 def test_every_request_keeps_every_limit(jobs: list[Job]) -> None:
     for packed in (packed for wave in pack(jobs) for packed in wave):
         assert packed.jobs

@@ -15,6 +15,8 @@ from trackrelay.worker.cli.main import trackrelay
 
 
 class Command(BaseCommand):
+    """Runs the command line of trackrelay with the settings of the project."""
+
     help = (
         "The command line of trackrelay, with this project's settings: manage.py trackrelay --help"
     )
