@@ -154,7 +154,9 @@ def redis_keys() -> Rendered:
             if name.startswith("_"):
                 continue
             placeholders = [f"{{{each}}}" for each in inspect.signature(value).parameters]
-            rows[value(*placeholders)] = first_paragraph(value)
+            # A function says what it returns; the table says what that is.
+            returned = first_paragraph(value).removeprefix("Return ")
+            rows[value(*placeholders)] = returned[:1].upper() + returned[1:]
     lines = ["| key | what it is |", "|---|---|"]
     lines += [f"| `{key}` | {cell(meaning)} |" for key, meaning in rows.items()]
     return "\n".join(lines) + "\n", [
