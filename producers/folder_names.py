@@ -1,8 +1,8 @@
-"""Let a clone's folder names ``producers``, ``worker`` and ``sandbox`` be imported as well.
+"""Make a clone's folders ``producers``, ``worker`` and ``sandbox`` importable by their own names.
 
-The code is the package ``trackrelay``, and a wheel holds nothing else. In a clone its parts lie in folders of their own at the
-top, so that ``from producers import track`` and ``celery -A trackrelay worker`` find them there. Each module must exist once all the same:
-a second copy would have settings, connections and classes of its own. So these names become other names of the same modules.
+The code is the package ``trackrelay``, and a wheel holds nothing else. In a clone its parts lie in folders at the top level, so
+``from producers import track`` and ``celery -A worker worker`` find them. A second copy of a module would have its own settings,
+connections and classes. So these names become aliases of the same modules.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.abc import InspectLoader, Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 
-#: Each folder at the top of a clone, and the package that it holds.
+#: Each folder at the top level of a clone, and the package in it.
 FOLDERS = {
     "producers": "trackrelay",
     "worker": "trackrelay.worker",
@@ -23,14 +23,14 @@ FOLDERS = {
 
 
 def use_package(folder: str) -> None:
-    """Make the folder's name another name of its package; called while the folder is being imported under its own name."""
+    """Make the folder's name an alias of its package. The folder's ``__init__`` calls it."""
     sys.modules[folder] = importlib.import_module(FOLDERS[folder])
     if not any(isinstance(finder, _FolderFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _FolderFinder())
 
 
 class _FolderFinder(MetaPathFinder):
-    """Find ``worker.delivery`` as ``trackrelay.worker.delivery``, for folders that were imported from a clone."""
+    """Find ``worker.delivery`` as ``trackrelay.worker.delivery`` if the folder was imported from a clone."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -46,7 +46,7 @@ class _FolderFinder(MetaPathFinder):
 
 
 class _SameModule(Loader):
-    """Load a module by importing it under its name in the package."""
+    """Load a module by importing it by its name in the package."""
 
     def __init__(self, spec: ModuleSpec) -> None:
         self._spec = spec
@@ -55,7 +55,7 @@ class _SameModule(Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        # The import system takes what stands here after loading.
+        # The import system returns what is in sys.modules after loading.
         sys.modules[module.__name__] = importlib.import_module(self._spec.name)
 
     def get_code(self, name: str) -> CodeType | None:

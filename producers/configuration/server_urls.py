@@ -1,8 +1,8 @@
-"""URLs of servers, which may hold a password: checked, brought into one form, and never shown.
+"""URLs of servers, which may hold a password: they are checked, brought into one form, and never shown.
 
-Libraries read a password with a ``/`` or an ``@`` in it differently, and print what they take for the host or the port.
-What passes the checks here means the same to redis-py, kombu and SQLAlchemy. No message quotes a part of a URL.
-Each is a sentence about "it".
+Libraries disagree about a password with a ``/`` or an ``@`` in it, and print what they take for the host or the port.
+A URL that passes these checks means the same to redis-py, kombu and SQLAlchemy. Messages never quote a part of a URL.
+Each message is a sentence whose subject is "it".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 POSTGRES_SCHEMES = ("postgres", "postgresql")
-#: Of a database that holds an outbox; PostgreSQL's may name a driver.
+#: Schemes of a database with an outbox. PostgreSQL's may name a driver.
 OUTBOX_SCHEMES = ("postgresql", "postgres", "sqlite")
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,19}")
@@ -25,7 +25,7 @@ _ENCODE = "percent-encode '/', '?', '#' and '@' in user and password, as %2F, %3
 
 
 class HiddenUrl(str):
-    """A URL whose repr only says where it leads: debug pages and error trackers print the variables of a frame."""
+    """A URL whose repr shows only the server. Debug pages and error trackers print the variables of a frame."""
 
     __slots__ = ()
 
@@ -57,10 +57,10 @@ class _Parts:
 
 
 def redis_url(text: str) -> HiddenUrl:
-    """Return the URL of a Redis in the form that every library reads alike.
+    """Return the URL of a Redis in a form that every library reads in the same way.
 
     Raises:
-        ValueError: it is wrong; the message says how, and quotes nothing of it.
+        ValueError: the URL is wrong. The message says why, and quotes no part of it.
     """
     parts = _split(text, REDIS_SCHEMES, "redis://, rediss:// or unix://")
     if parts.user and parts.password is None:
@@ -72,16 +72,16 @@ def redis_url(text: str) -> HiddenUrl:
             raise ValueError("it must hold the path of the socket, as in unix:///run/redis.sock")
     elif parts.path.strip("/") and not parts.path.strip("/").isdecimal():
         raise ValueError(
-            "it must have the number of a database behind the host, as in redis://host:6379/0"
+            "it must have the number of a database after the host, as in redis://host:6379/0"
         )
     return parts.url()
 
 
 def postgres_url(text: str) -> HiddenUrl:
-    """Return the URL of a PostgreSQL, with psycopg's scheme, in the form that SQLAlchemy reads rightly.
+    """Return the URL of a PostgreSQL, with psycopg's scheme, in the form that SQLAlchemy reads correctly.
 
     Raises:
-        ValueError: as :func:`redis_url`.
+        ValueError: as for :func:`redis_url`.
     """
     schemes = (*POSTGRES_SCHEMES, "postgresql+psycopg")
     parts = _split(text, schemes, "postgresql://, postgres:// or postgresql+psycopg://")
@@ -89,10 +89,10 @@ def postgres_url(text: str) -> HiddenUrl:
 
 
 def outbox_url(text: str) -> HiddenUrl:
-    """Return the URL of a database that holds an outbox, PostgreSQL or SQLite, in the form that SQLAlchemy reads rightly.
+    """Return the URL of a database that holds an outbox, PostgreSQL or SQLite, in the form that SQLAlchemy reads correctly.
 
     Raises:
-        ValueError: as :func:`redis_url`.
+        ValueError: as for :func:`redis_url`.
     """
     expected = "postgresql://, postgres:// or sqlite:///"
     if text.startswith(("sqlite:///", "sqlite+pysqlite:///")):
@@ -101,10 +101,10 @@ def outbox_url(text: str) -> HiddenUrl:
 
 
 def web_url(text: str) -> None:
-    """Refuse the URL of a web server, or of a proxy, that libraries would read differently.
+    """Raise an error for a URL of a web server or proxy that libraries read differently.
 
     Raises:
-        ValueError: as :func:`redis_url`.
+        ValueError: as for :func:`redis_url`.
     """
     parts = _split(
         text, ("http", "https", "socks4", "socks4a", "socks5", "socks5h"), "http:// or https://"
@@ -118,7 +118,7 @@ def web_url(text: str) -> None:
 
 
 def place(url: str) -> str:
-    """Return where a URL leads, without what is secret in it: host, port and path. Of a wrong one: "an unknown place"."""
+    """Return host, port and path of a URL, without its secrets; "an unknown place" if the URL is wrong."""
     if url.startswith("sqlite"):
         return urlsplit(url).path.removeprefix("/") or "memory"
     try:
@@ -147,9 +147,9 @@ def _split(
         )
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     tail = rest[len(authority) :]
-    # A host stands before the first of them: an "@" behind it means that they belong to a password.
+    # The host ends at the first of these characters. An "@" after it means that they belong to a password.
     if "@" in tail:
-        raise ValueError(f"it has an '@' behind the host: {_ENCODE}")
+        raise ValueError(f"it has an '@' after the host: {_ENCODE}")
     if "#" in tail:
         raise ValueError(f"it has a '#': {_ENCODE}")
     who, _, where = authority.rpartition("@")
@@ -159,7 +159,7 @@ def _split(
     host = _HOST.match(where)
     after = where[host.end() :] if host else where
     if host is None or (after and not after.startswith(":")):
-        raise ValueError("it has a host with a character that no host has")
+        raise ValueError("its host has a character that no host name has")
     if after and not (
         after[1:].isdecimal()
         and after.isascii()
@@ -167,7 +167,7 @@ def _split(
         and len(after) < 7
     ):
         raise ValueError(
-            f"it has a port that is not a number from 1 to 65535 (if a password stands there: {_ENCODE})"
+            f"it has a port that is not a number from 1 to 65535 (if that is part of a password: {_ENCODE})"
         )
     if after and not host[0]:
         raise ValueError("it names a port and no host")
@@ -175,5 +175,5 @@ def _split(
     try:
         urlsplit(parts.url())
     except ValueError:
-        raise ValueError("it has a host with a character that no host has") from None
+        raise ValueError("its host has a character that no host name has") from None
     return parts

@@ -39,7 +39,7 @@ class Setting:
         explanation: one sentence for the reference, in Markdown.
         readers: which processes read it.
         default: what applies if it is not set, as the environment would have it.
-        default_note: what the reference says of a default that is not a value.
+        default_note: the reference's text for a default that is not a value.
         is_secret: whether it can be in a file, ``NAME_FILE``, and is never shown.
         fallback: the variable that is read if this one is not set.
         is_internal: whether it is for the project's own tests.
@@ -289,7 +289,7 @@ _SERVICE_LINK = re.compile(
 def unknown_settings(
     environment: Iterable[str], known: Collection[str] = _OURS
 ) -> dict[str, str | None]:
-    """Return the ``TRACKRELAY_…`` names that are no settings, each with the one that was probably meant."""
+    """Return the ``TRACKRELAY_…`` names that are not settings, each with the name that was probably meant."""
     return {
         name: closest_name(name, known)
         for name in sorted(environment)

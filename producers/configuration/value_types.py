@@ -164,7 +164,7 @@ def parse_duration(value: object) -> timedelta:
     """Return a duration such as ``90s``, ``10m``, ``12h`` or ``3d``, or a number of seconds.
 
     Raises:
-        ValueError: it is no duration, or longer than a hundred years.
+        ValueError: it is not a duration, or longer than a hundred years.
     """
     seconds = _seconds(value)
     if seconds is None:

@@ -1,7 +1,7 @@
-"""trackrelay at home in Django: put ``"trackrelay.django"`` into ``INSTALLED_APPS`` and your settings into ``TRACKRELAY``.
+"""trackrelay in Django: add ``"trackrelay.django"`` to ``INSTALLED_APPS`` and your settings to ``TRACKRELAY``.
 
-The functions of :mod:`trackrelay` then wait for the commit of the transaction they are called in, or, with the outbox, are rows of
-it; take a user where they take a person; and read Django's settings. What is only Django's is here.
+The functions of :mod:`trackrelay` then enqueue when the current transaction is committed; with the outbox, they write rows in
+that transaction. They take a user in place of a person, and read Django's settings. This module adds what only Django needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The application ``trackrelay``."""
+"""The Django application ``trackrelay``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.core.signals import setting_changed
 
 
 class TrackRelayConfig(AppConfig):
-    """Connects :mod:`trackrelay` with this project: its settings, its transactions, its users."""
+    """Connect :mod:`trackrelay` with this project: its settings, its transactions, its users."""
 
     name = "trackrelay.django"
     label = "trackrelay"
@@ -15,7 +15,7 @@ class TrackRelayConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Called by Django when every model is there. Reads no settings yet: a wrong one is for the checks to say."""
+        """Register everything, once Django has loaded all models. The checks report wrong settings later."""
         from trackrelay import default
         from trackrelay.configuration.environment import set_framework_settings
         from trackrelay.operations.refs import recognise_people
@@ -35,7 +35,7 @@ class TrackRelayConfig(AppConfig):
 
 
 def _read_again(*, setting: str, **_: object) -> None:
-    # A test that overrides settings means those of the next call.
+    # A test overrides settings. They apply from the next call on.
     if setting in ("TRACKRELAY", "TIME_ZONE", "DATABASES"):
         from trackrelay.default import configure
 

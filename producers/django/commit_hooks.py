@@ -1,8 +1,8 @@
-"""Hooks of ours that Django calls after a commit, ahead of those of other libraries.
+"""Hooks after a commit, which run before those of other libraries.
 
-Django drops all hooks behind one that raises. So that no other library's hook takes a job away, ours
-are called first. Their place in ``connection.run_on_commit`` stays the one of their registration, which
-Django's ``captureOnCommitCallbacks()`` and its handling of savepoints depend on.
+If a hook raises, Django drops the hooks after it. Ours run first, so that no other library's hook loses a job. In
+``connection.run_on_commit`` they stay in the order of registration, because ``captureOnCommitCallbacks()`` and the
+handling of savepoints depend on it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class CommitHook:
 
     Args:
         alias: the database whose commit calls this hook.
-        waiting: the databases that have not committed yet; the hooks of one call share it.
-        act: what to do.
-        give_up: called in place of ``act`` if an interrupt ended the hook before this one.
+        waiting: the databases that have not committed yet. The hooks of one call share it.
+        act: the function to call.
+        give_up: the function to call instead, if an interrupt ended an earlier hook.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class CommitHook:
         self._waiting = waiting
         self._act = act
         self.give_up = give_up
-        # Django names a hook by it in its log.
+        # Django logs a hook by this name.
         self.__qualname__ = "trackrelay's hook"
 
     def __call__(self) -> None:
@@ -53,7 +53,7 @@ def after_commit(
 ) -> None:
     """Call ``act`` when the transactions of all ``aliases`` are committed.
 
-    It is never called if one of them, or a savepoint around this call, is rolled back.
+    Do not call it if one of them, or a savepoint around this call, is rolled back.
     """
     waiting = set(aliases)
     for alias in aliases:
@@ -63,7 +63,7 @@ def after_commit(
 
 
 class _HookRunner:
-    """Stands for a connection's ``run_and_clear_commit_hooks``."""
+    """Replace a connection's ``run_and_clear_commit_hooks``."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -81,7 +81,7 @@ class _HookRunner:
 
 
 def _run_ours_first(connection: Any) -> None:
-    # Without that method, in some later Django, our hooks still run in the order of registration.
+    # If a later Django lacks that method, our hooks still run, in the order of registration.
     if not isinstance(getattr(connection, "run_and_clear_commit_hooks", None), _HookRunner):
         connection.run_and_clear_commit_hooks = _HookRunner(connection)
 
@@ -91,7 +91,7 @@ def _run(hooks: Sequence[CommitHook]) -> None:
         try:
             hook()
         except Exception:
-            # A hook logs what goes wrong itself; here the log is what fails.
+            # A hook logs its own errors. If it raises all the same, logging failed.
             with suppress(Exception):
                 log.exception("trackrelay: a hook after the commit failed")
         except BaseException as interrupt:

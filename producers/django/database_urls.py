@@ -1,4 +1,4 @@
-"""A database of Django's as a URL, for the relay and the command line, which connect by themselves."""
+"""URLs of Django's databases, for the relay and the command line, which open their own connections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from trackrelay.configuration.server_urls import postgres_url
 
-#: What libpq takes in a URL as Django takes it in OPTIONS.
+#: Entries of Django's OPTIONS that libpq takes in a URL.
 _PASSED_ON = frozenset(
     {
         *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword"),
@@ -19,33 +19,35 @@ _PASSED_ON = frozenset(
 
 
 def url_of(connection: Any) -> str:
-    """The URL of the database behind ``connection``; ``""`` if it is neither PostgreSQL nor SQLite, or has no file."""
+    """Return the URL of a connection's database; ``""`` if it is neither PostgreSQL nor SQLite, or in memory."""
     __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
-    told = connection.settings_dict
+    options = connection.settings_dict
     if connection.vendor == "sqlite":
-        return _sqlite(str(told["NAME"]))
-    return _postgresql(told) if connection.vendor == "postgresql" else ""
+        return _sqlite(str(options["NAME"]))
+    return _postgresql(options) if connection.vendor == "postgresql" else ""
 
 
 def _sqlite(name: str) -> str:
-    # A database in memory is nobody else's.
+    # No other process can reach a database in memory.
     if ":memory:" in name or "mode=memory" in name:
         return ""
     return f"sqlite:///{Path(name).resolve()}"
 
 
-def _postgresql(told: dict[str, Any]) -> str:
+def _postgresql(options: dict[str, Any]) -> str:
     __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
-    query = {name: value for name, value in told.get("OPTIONS", {}).items() if name in _PASSED_ON}
-    host = str(told.get("HOST") or "")
+    query = {
+        name: value for name, value in options.get("OPTIONS", {}).items() if name in _PASSED_ON
+    }
+    host = str(options.get("HOST") or "")
     if host.startswith("/"):
         query, host = {"host": host, **query}, ""
-    user = quote(str(told.get("USER") or ""), safe="")
-    password = f":{quote(str(told['PASSWORD']), safe='')}" if told.get("PASSWORD") else ""
-    port = f":{told['PORT']}" if told.get("PORT") else ""
+    user = quote(str(options.get("USER") or ""), safe="")
+    password = f":{quote(str(options['PASSWORD']), safe='')}" if options.get("PASSWORD") else ""
+    port = f":{options['PORT']}" if options.get("PORT") else ""
     host = f"[{host}]" if ":" in host else host
     who = f"{user}{password}@" if user else ""
-    name = quote(str(told.get("NAME") or ""), safe="")
+    name = quote(str(options.get("NAME") or ""), safe="")
     return f"postgresql://{who}{host}{port}/{name}" + (f"?{urlencode(query)}" if query else "")
 
 
@@ -53,10 +55,10 @@ _THIS_MACHINE = {"", "localhost", "127.0.0.1", "::1"}
 
 
 def place_of(url: str) -> str:
-    """Where a PostgreSQL is, without what is secret: host, port and database, the same however this machine is called.
+    """Return host, port and database of a PostgreSQL, without secrets. All names of this machine count as one.
 
     Raises:
-        ValueError: it is no URL of a PostgreSQL.
+        ValueError: it is not the URL of a PostgreSQL.
     """
     parts = urlsplit(postgres_url(url))
     host = parts.hostname or parse_qs(parts.query).get("host", [""])[0]

@@ -1,4 +1,4 @@
-"""Jobs as rows of the application's own transaction, through Django's connection."""
+"""Jobs as rows in the application's own transaction, through Django's connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trackrelay.queue.redis_keys import Lane
 
 
 class RowsBackend:
-    """Writes a row for each entry, in whatever transaction is open; outside one, in one of its own.
+    """Write a row for each entry in the open transaction, or in a new one.
 
     Args:
         alias: the database with the outbox.
@@ -22,10 +22,10 @@ class RowsBackend:
         self.alias = alias
 
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
-        """Write ``entries`` in order. What the database refuses is raised as Django raises it."""
+        """Write ``entries`` in order. Errors of the database are Django's."""
         from .models import MomentMs, OutboxRow
 
-        # Django 6.0.0 asks SQLite for its limits before it has connected.
+        # Django 6.0.0 asks SQLite for its limits before it connects.
         connections[self.alias].ensure_connection()
         OutboxRow.objects.using(self.alias).bulk_create(
             OutboxRow(
@@ -39,4 +39,4 @@ class RowsBackend:
         )
 
     def close(self) -> None:
-        """The connection is Django's."""
+        """Do nothing: the connection is Django's."""

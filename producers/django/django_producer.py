@@ -1,4 +1,4 @@
-"""The producer of a Django project: nothing leaves before the commit, and nothing at all after a rollback."""
+"""The producer of a Django project: it enqueues after the commit, and not at all after a rollback."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _AFTER = " after the commit"
 
 
 class DjangoProducer(Producer):
-    """Enqueues when the transaction around the call is committed; with the outbox, writes rows that commit with it.
+    """Enqueue when the transaction around a call is committed. With the outbox, write rows in that transaction.
 
-    Outside any transaction it does so at once. What goes wrong after a commit is logged with the jobs' ids, and not raised: what
-    the request did is done, whatever becomes of telling Customer.io of it.
+    Outside a transaction, enqueue at once. Errors after a commit are logged with the jobs' ids and not raised, because the
+    request has done its work.
     """
 
     def __init__(self, **settings: Any) -> None:
         loaded = load(settings, needs_queue=False)
         alias = django_settings().outbox_alias if loaded.backend == "redis" else None
-        #: Whose transactions need not be waited for: the rows are part of them.
+        #: Databases whose commits need no waiting: the rows are part of their transactions.
         self._joins: frozenset[str] = frozenset({alias} if alias else ())
         if alias is None:
             super().__init__(**settings)
@@ -42,18 +42,18 @@ class DjangoProducer(Producer):
             self.set_up()
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
-        """Enqueue some operations once what they tell of is committed, and return their jobs' ids at once."""
+        """Enqueue operations after the commit, and return their jobs' ids at once."""
         if batch:
             entries = self.entries(batch)
             self._when_committed(entries, functools.partial(self.append, entries, lane))
         return [operation.id for operation in batch]
 
     def enqueue_chunk(self, entries: Sequence[Entry]) -> int:
-        """Enqueue some of many; inside a transaction they wait in memory for its commit."""
+        """Enqueue one chunk of many operations. Inside a transaction it waits in memory for the commit."""
         return self._when_committed(entries, functools.partial(super().enqueue_chunk, entries))
 
     def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int]:
-        """In the thread where this request's transactions are."""
+        """Return what coroutines await. It runs in the thread that has this request's transactions."""
         if lane == "bulk":
             return sync_to_async(self.enqueue_chunk)(self.entries(batch))
         return sync_to_async(lambda: len(self.enqueue_all(batch, lane=lane)))()
@@ -80,7 +80,7 @@ class DjangoProducer(Producer):
                 counts=self.counts,
             )
         except BaseException as interrupt:
-            # The queue may have them all the same: its answer is what was not waited for.
+            # The queue may have the jobs all the same: only its answer is missing.
             self._interrupted(entries, interrupt)
             raise
 

@@ -1,4 +1,4 @@
-"""``settings.TRACKRELAY``: what it may say, and what of it is for the other parts of trackrelay."""
+"""``settings.TRACKRELAY``: the settings that only Django has, and those for the other parts of trackrelay."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from .database_urls import url_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DjangoSettings:
-    """What is only Django's."""
+    """The settings that only Django has."""
 
-    #: The database whose transactions jobs are rows of: an alias, or True for ``default``. False: no outbox.
+    #: The database with the outbox: an alias, or True for ``default``. False means no outbox.
     outbox: str | bool = False
-    #: The alias under which Django reaches the database of the workers, for the admin and the command line.
+    #: The alias of the workers' database, for the admin and the command line.
     database: str = DEFAULT_DB_ALIAS
-    #: Who a user is: an attribute of the user model, or the dotted path of a function that takes a user.
+    #: How to identify a user: an attribute of the user model, or the dotted path of a function that takes a user.
     person: str = "pk"
-    #: What of a user Customer.io is told: fields, or the dotted path of a function that takes a user.
+    #: A user's attributes for Customer.io: fields, or the dotted path of a function that takes a user.
     identify_fields: str | Sequence[str] = ()
-    #: Identify a user who logs in; what they did before becomes theirs.
+    #: Whether to identify a user who logs in. Their anonymous events become theirs.
     identify_on_login: bool = False
-    #: Identify a user who was saved.
+    #: Whether to identify a user who was saved.
     identify_on_save: bool = False
-    #: What is different about the cookie: the fields of :class:`trackrelay.operations.anonymous_ids.AnonymousCookie`, in capitals.
+    #: Changes to the cookie: fields of :class:`trackrelay.operations.anonymous_ids.AnonymousCookie`, in capitals.
     anonymous_cookie: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def outbox_alias(self) -> str | None:
-        """The alias of the database with the outbox; None: there is no outbox."""
+        """The alias of the database with the outbox; None if there is no outbox."""
         return DEFAULT_DB_ALIAS if self.outbox is True else self.outbox or None
 
 
@@ -47,11 +47,11 @@ OWN = {each.name.upper(): each.name for each in fields(DjangoSettings)}
 PASSED_ON = {name.removeprefix(PREFIX): name for name in ALL_NAMES}
 
 
-def told() -> Mapping[str, Any]:
-    """``settings.TRACKRELAY``, as it stands there.
+def raw_settings() -> Mapping[str, Any]:
+    """Return ``settings.TRACKRELAY``.
 
     Raises:
-        ConfigurationError: it is no dict.
+        ConfigurationError: it is not a dict.
     """
     __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     given = getattr(settings, "TRACKRELAY", {})
@@ -61,39 +61,39 @@ def told() -> Mapping[str, Any]:
 
 
 def django_settings() -> DjangoSettings:
-    """What is only Django's, of ``settings.TRACKRELAY``."""
+    """Return the settings in ``settings.TRACKRELAY`` that only Django has."""
     __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
-    given = told()
+    given = raw_settings()
     return DjangoSettings(**{own: given[name] for name, own in OWN.items() if name in given})
 
 
 def unknown_names() -> dict[str, str | None]:
-    """Return the names in ``TRACKRELAY`` that are no settings, each with the one that was probably meant."""
+    """Return the names in ``TRACKRELAY`` that are not settings, each with the name that was probably meant."""
     known = [*OWN, *PASSED_ON]
-    unknown = [str(name) for name in told() if name not in known]
+    unknown = [str(name) for name in raw_settings() if name not in known]
     return {name: closest_name(name.upper().removeprefix(PREFIX), known) for name in unknown}
 
 
 def as_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """``settings.TRACKRELAY`` under the names that the environment has for it, with what follows from other settings.
+    """Return ``settings.TRACKRELAY`` as environment variables, with those that follow from other settings.
 
     Args:
-        environment: what it says itself wins over what only follows.
+        environment: the environment variables. They win over what derived from other settings.
     """
     __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
-    given, own = told(), django_settings()
-    says = {
+    given, own = raw_settings(), django_settings()
+    named = {
         name: as_text(given[key]) for key, name in PASSED_ON.items() if given.get(key) is not None
     }
-    follows = {"TRACKRELAY_NAIVE_TIMEZONE": settings.TIME_ZONE}
+    derived = {"TRACKRELAY_NAIVE_TIMEZONE": settings.TIME_ZONE}
     if alias := _fallback_alias(own, given):
-        follows["TRACKRELAY_OUTBOX_URL"] = url_of(connections[alias])
+        derived["TRACKRELAY_OUTBOX_URL"] = url_of(connections[alias])
     if own.database in connections and connections[own.database].vendor == "postgresql":
-        follows["TRACKRELAY_DATABASE_URL"] = url_of(connections[own.database])
-    for name, value in follows.items():
+        derived["TRACKRELAY_DATABASE_URL"] = url_of(connections[own.database])
+    for name, value in derived.items():
         if value and not environment.get(name) and not environment.get(f"{name}_FILE"):
-            says.setdefault(name, value)
-    return says
+            named.setdefault(name, value)
+    return named
 
 
 def _fallback_alias(own: DjangoSettings, given: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""Whoever sent a request: a user, or somebody nobody knows yet."""
+"""Visitors: the sender of a request, who is a user or anonymous."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from trackrelay.operations.refs import Person, PersonLike
 
 from .django_settings import django_settings
 
-#: Where the middleware leaves it.
+#: The request's attribute in which the middleware keeps the visitor.
 ATTRIBUTE = "_trackrelay_visitor"
 
 
 def cookie() -> AnonymousCookie:
-    """The cookie, as ``TRACKRELAY["ANONYMOUS_COOKIE"]`` says.
+    """Return the cookie that ``TRACKRELAY["ANONYMOUS_COOKIE"]`` describes.
 
     Raises:
-        ConfigurationError: with what is wrong there.
+        ConfigurationError: the setting is wrong.
     """
     return AnonymousCookie.of(django_settings().anonymous_cookie)
 
 
 def visitor_of(request: Any) -> Visitor:
-    """Whoever sent ``request``.
+    """Return the visitor who sent ``request``.
 
     Raises:
         ConfigurationError: the middleware is missing.
@@ -39,7 +39,7 @@ def visitor_of(request: Any) -> Visitor:
 
 
 def anonymous_id(request: Any) -> str:
-    """The anonymous id of whoever sent ``request``; one who has none is given one, and the response sets their cookie.
+    """Return the anonymous id of the visitor. A new visitor gets one, and the response sets the cookie.
 
     Raises:
         ConfigurationError: the middleware is missing.
@@ -48,7 +48,7 @@ def anonymous_id(request: Any) -> str:
 
 
 def visitor(request: Any) -> Person:
-    """Whoever sent ``request``: the user who is logged in, or else somebody with an anonymous id.
+    """Return the person who sent ``request``: the user who is logged in, or else an anonymous person.
 
     For ``track``, ``page`` and ``screen``::
 
@@ -57,7 +57,7 @@ def visitor(request: Any) -> Person:
     In an asynchronous view, ``await request.auser()`` first.
 
     Raises:
-        ConfigurationError: nobody is logged in, and the middleware is missing.
+        ConfigurationError: no user is logged in, and the middleware is missing.
     """
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated:
@@ -68,13 +68,13 @@ def visitor(request: Any) -> Person:
 def identify_visitor(
     request: Any, person: PersonLike, attributes: Mapping[str, Any] | None = None, **arguments: Any
 ) -> str:
-    """Whoever sent ``request`` has said who they are: what they did as an anonymous visitor becomes theirs.
+    """Identify the visitor who sent ``request``: their anonymous events become this person's.
 
-    To be called where an email address is learned: sign-up, newsletter, checkout. They keep their anonymous id until they log
-    out, so that what they do afterwards without being logged in is theirs too.
+    Call it where you learn an email address: sign-up, newsletter, checkout. The visitor keeps the anonymous id until they
+    log out, so later events without a login become theirs too.
 
     Args:
-        person: who: a user, an id, or ``Person(email=…)``.
+        person: a user, an id, or ``Person(email=…)``.
         attributes, arguments: as for :func:`trackrelay.identify`.
 
     Returns:

@@ -1,6 +1,6 @@
-"""Django's pages and mails of errors show settings and the environment: without our secrets.
+"""Hide our secrets on Django's error pages and in its error mails, which show settings and environment variables.
 
-Django hides what is called KEY, SECRET, PASS and the like. It shows URLs, and they hold passwords.
+Django hides names with KEY, SECRET, PASS and similar words. It shows URLs, which can hold passwords.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _OURS = r"(?:^|_)(?:REDIS|DATABASE|OUTBOX)_URL$|CUSTOMERIO_SITE_ID$"
 
 
 def hide_secrets() -> None:
-    """Let Django hide settings and variables of the environment by these names too."""
+    """Make Django hide settings and environment variables with these names too."""
     known = SafeExceptionReporterFilter.hidden_settings
     if _OURS not in known.pattern:
         pattern = re.compile(f"{known.pattern}|{_OURS}", known.flags)

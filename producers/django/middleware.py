@@ -1,4 +1,4 @@
-"""The cookie of anonymous visitors."""
+"""The middleware that sets the cookie of anonymous visitors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .django_visitors import ATTRIBUTE, cookie
 
 
 class VisitorMiddleware:
-    """Lets views ask who an anonymous visitor is. Synchronous and asynchronous.
+    """Let views ask for the anonymous visitor. Works in synchronous and asynchronous projects.
 
-    A cookie is set only in answer to a request in which somebody asked: other pages stay cacheable.
+    Set the cookie only if a view asked, so that other pages stay cacheable.
     """
 
     sync_capable = True

@@ -1,4 +1,4 @@
-"""The outbox's table, as :mod:`trackrelay.outbox` has it: the relay reads one whoever made it."""
+"""The outbox's table, the same as in :mod:`trackrelay.outbox`, so that the relay can read both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db.models import Q
 
 
 class MomentMs(models.Func):
-    """The database's clock at the very moment, in unix milliseconds; ``now()`` would be the transaction's beginning."""
+    """The database's current time in unix milliseconds. ``now()`` would be the start of the transaction."""
 
     function = None
     output_field = models.BigIntegerField()
@@ -29,27 +29,27 @@ class MomentMs(models.Func):
 
 
 class OutboxRow(models.Model):
-    """One row for each call. Rows of one transaction, and of transactions that followed one another, have growing ids."""
+    """A row for each call. Ids increase within a transaction, and from one to the next that starts after it."""
 
     id = models.BigAutoField(primary_key=True)
     job_id = models.CharField(max_length=26)
     lane = models.CharField(max_length=4)
-    #: How ``entry`` is to be read: a relay leaves a newer one alone.
+    #: The format of ``entry``. A relay does not touch a newer one.
     format = models.SmallIntegerField()
-    #: The stream entry: the job, or an event and the identify that travels with it, as JSON.
+    #: The stream entry as JSON: the job, or an event with its identify.
     entry = models.TextField()
     accepted_ms = models.BigIntegerField()
-    #: The generation of the queue into which the row was relayed last; None: not yet, or its entry was lost.
+    #: The generation of the queue that got the row; None if it was not relayed yet, or its entry was lost.
     generation = models.CharField(max_length=26, null=True)
     #: The number of the append that carried it.
     turn = models.BigIntegerField(null=True)
-    #: Where its entries lie: ``shard:entry id``, two for a job with keys in two shards.
+    #: Its entries, as ``shard:entry id``: two for a job with keys in two shards.
     place = models.TextField(null=True)
 
     class Meta:
         db_table = "trackrelay_outbox"
         verbose_name = "outbox row"
-        # Nobody has a permission on it: it is the relay's.
+        # There are no permissions on it, because only the relay uses it.
         default_permissions = ()
         indexes = (
             models.Index(

@@ -1,4 +1,4 @@
-"""What Django tells of its users, told on: who logs in, who was saved, who logs out."""
+"""Receivers of Django's signals: identify users who log in or were saved."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger("trackrelay")
 
 
 def connect() -> None:
-    """Listen, if there are users. What is to be told is decided when it happens, so that settings can be overridden."""
+    """Connect the receivers, if there are users. They read the settings later, so that tests can override them."""
     if user_model() is None:
         return
     user_logged_in.connect(logged_in, dispatch_uid="trackrelay")
@@ -32,7 +32,7 @@ def connect() -> None:
 
 
 def logged_in(*, user: Any, request: Any = None, **_: object) -> None:
-    """A user logged in: they are whoever the visitor was."""
+    """Identify a user who logged in, with the visitor's anonymous id."""
     own = django_settings()
     if own.identify_on_login:
         visitor = getattr(request, ATTRIBUTE, None)
@@ -40,7 +40,7 @@ def logged_in(*, user: Any, request: Any = None, **_: object) -> None:
 
 
 def logged_out(*, request: Any = None, **_: object) -> None:
-    """Whoever comes next at this browser is somebody else."""
+    """Give the browser a new anonymous id: the next visitor may be another person."""
     visitor = getattr(request, ATTRIBUTE, None)
     if isinstance(visitor, Visitor) and visitor.known_id:
         visitor.renew()
@@ -54,10 +54,10 @@ def saved(
     update_fields: Collection[str] | None = None,
     **_: object,
 ) -> None:
-    """A user was saved."""
+    """Identify a user who was saved."""
     if raw or not _is_user(sender) or not (own := django_settings()).identify_on_save:
         return
-    # A login saves last_login alone.
+    # A login saves only last_login.
     if (
         update_fields is None
         or isinstance(own.identify_fields, str)
@@ -74,7 +74,7 @@ def _is_user(model: type[Model]) -> bool:
 def _identify(user: Any, own: DjangoSettings, anonymous_id: str | None = None) -> None:
     from trackrelay import identify
 
-    # Nobody asked for it where it happens: it must not keep anybody from logging in.
+    # The code that logs a user in or saves one did not ask for this, and must not fail because of it.
     try:
         identify(user, attributes_of(user, own), anonymous_id=anonymous_id)
     except TrackRelayError as error:
@@ -83,18 +83,18 @@ def _identify(user: Any, own: DjangoSettings, anonymous_id: str | None = None) -
             "trackrelay: a user was not identified%s: %s", f" (job {job})" if job else "", error
         )
     except DatabaseError:
-        # The transaction around the login is lost anyway; its own error says why.
+        # The surrounding transaction is lost anyway.
         raise
     except Exception:
-        # The project's own functions say who a user is and what is told of them.
+        # The project's own functions, which return a user's person and attributes, may raise anything.
         log.exception("trackrelay: a user was not identified")
 
 
 def attributes_of(user: Any, own: DjangoSettings | None = None) -> Mapping[str, Any]:
-    """What ``TRACKRELAY["IDENTIFY_FIELDS"]`` says Customer.io is told of a user."""
+    """Return a user's attributes, as ``TRACKRELAY["IDENTIFY_FIELDS"]`` selects them."""
     chosen = (own or django_settings()).identify_fields
     if isinstance(chosen, str):
-        told = import_string(chosen)(user)
-        assert isinstance(told, Mapping)
-        return told
+        attributes = import_string(chosen)(user)
+        assert isinstance(attributes, Mapping)
+        return attributes
     return {name: getattr(user, name) for name in chosen}

@@ -1,7 +1,7 @@
-"""Django's system checks: what is wrong in ``settings.TRACKRELAY``, and what to do about it.
+"""Django's system checks of ``settings.TRACKRELAY``.
 
-``manage.py check`` says it, and every command that runs the checks; ``manage.py check --deploy`` says what is wrong in
-production only.
+``manage.py check`` runs them, and so does every command that runs checks. ``manage.py check --deploy`` adds those for
+production.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from trackrelay.operations.anonymous_ids import AnonymousCookie
 
 from .database_urls import place_of, url_of
 from .deployment_checks import choices
-from .django_settings import DjangoSettings, django_settings, told, unknown_names
+from .django_settings import DjangoSettings, django_settings, raw_settings, unknown_names
 from .django_visitors import cookie
 from .user_identity import user_model
 
 VISITORS = "trackrelay.django.middleware.VisitorMiddleware"
-#: Where a queue is said to be none of an application's business.
+#: The hint for applications that need no queue.
 _NO_QUEUE = 'or set "BACKEND" to "console", "memory" or "off" to run without one'
 
 
 def register() -> None:
-    """Let Django run these."""
+    """Register the checks."""
     checks.register(settings_are_right, "trackrelay")
     checks.register(production_is_right, "trackrelay", deploy=True)
 
 
 def settings_are_right(**_: object) -> list[checks.CheckMessage]:
-    """What is wrong anywhere."""
+    """Return what is wrong in any environment."""
     try:
-        told()
+        raw_settings()
     except ConfigurationError as error:
         return [
             checks.Error(
@@ -64,15 +64,15 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
 
 
 def production_is_right(**_: object) -> list[checks.CheckMessage]:
-    """What is wrong where people are told things."""
+    """Return what is wrong in production."""
     try:
         configured = load({}, needs_queue=False)
     except (ConfigurationError, ImproperlyConfigured):
         return []
     return [
         *_nothing_is_sent(configured),
-        *_nobody_signs(configured),
-        *_cookie_in_the_clear(),
+        *_source_is_missing(configured),
+        *_cookie_is_unencrypted(),
         *choices(configured),
     ]
 
@@ -82,7 +82,7 @@ def _unknown() -> Iterator[checks.CheckMessage]:
         hint = (
             f"Did you mean {meant!r}?"
             if meant
-            else "Take it out; the names are in trackrelay's table of settings."
+            else "Remove it. trackrelay's documentation has a table of all settings."
         )
         yield checks.Error(f"TRACKRELAY has no setting {name!r}.", hint=hint, id="trackrelay.E002")
 
@@ -93,7 +93,7 @@ def _values() -> Iterator[checks.CheckMessage]:
     except ConfigurationError as error:
         yield checks.Error(f"{error}.", hint=_where(str(error)), id="trackrelay.E003")
         return
-    except Exception:  # an alias that is none; said by the check of it
+    except Exception:  # an unknown alias; its own check reports it
         return
     if (
         configured.backend == "redis"
@@ -101,7 +101,7 @@ def _values() -> Iterator[checks.CheckMessage]:
         and not django_settings().outbox_alias
     ):
         yield checks.Warning(
-            "No queue is configured: the first call will raise.",
+            "No queue is configured: the first call will raise an error.",
             hint=f'Set "REDIS_URL" in TRACKRELAY (or TRACKRELAY_REDIS_URL in the environment), {_NO_QUEUE}.',
             id="trackrelay.W001",
         )
@@ -125,7 +125,7 @@ def _outbox(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
     elif connections[alias].vendor not in ("postgresql", "sqlite"):
         yield checks.Error(
             f"The outbox works on PostgreSQL and SQLite; the database {alias!r} is {connections[alias].display_name}.",
-            hint='Leave "OUTBOX" out: jobs are then enqueued after the commit.',
+            hint='Remove "OUTBOX". Jobs are then enqueued after the commit.',
             id="trackrelay.E005",
         )
 
@@ -136,17 +136,16 @@ def _database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
 
 
 def _one_database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
-    # Whoever has neither the admin nor an alias leaves the workers' database to the workers.
+    # A project without the admin and without an alias does not use the workers' database.
     if own.database not in connections or not (
-        "DATABASE" in told() or apps.is_installed("trackrelay.worker.django")
+        "DATABASE" in raw_settings() or apps.is_installed("trackrelay.worker.django")
     ):
         return
     try:
         given = find(BY_NAME["TRACKRELAY_DATABASE_URL"], environment())
-        workers = place_of(given.text) if given else None
-    except (
-        Exception
-    ):  # an alias that is none, a file or a URL that cannot be read; said by those who need it
+        workers, variable = (place_of(given.text), given.variable) if given else (None, "")
+    except Exception:
+        # An unknown alias, or a file or URL that cannot be read. What needs it reports it.
         return
     connection = connections[own.database]
     ours = (
@@ -156,9 +155,9 @@ def _one_database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
     )
     if workers and workers != ours:
         yield checks.Warning(
-            f"The workers' database is {workers} by TRACKRELAY_DATABASE_URL; Django's alias {own.database!r} is {ours}.",
-            hint='The admin shows the one and replays in the other: let "DATABASE" in TRACKRELAY name the workers\' database, or '
-            "leave TRACKRELAY_DATABASE_URL out, which then follows from it. If both lead to one database, silence this.",
+            f"{variable} leads to {workers}, but Django's alias {own.database!r} leads to {ours}.",
+            hint='The admin would read one database and replay in the other. Set "DATABASE" in TRACKRELAY to the alias of the '
+            "workers' database, or remove TRACKRELAY_DATABASE_URL. If both lead to the same database, silence this check.",
             id="trackrelay.W003",
         )
 
@@ -181,8 +180,8 @@ def _person(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
         wrong = None if _user_has(own.person) else f"the user model has no attribute {own.person!r}"
     if wrong:
         yield checks.Error(
-            f'TRACKRELAY["PERSON"] does not say who a user is: {wrong}.',
-            hint='An attribute of the user model ("pk"), or the dotted path of a function that takes a user and returns '
+            f'TRACKRELAY["PERSON"] does not identify users: {wrong}.',
+            hint='Use an attribute of the user model ("pk"), or the dotted path of a function that takes a user and returns '
             "their id or a Person.",
             id="trackrelay.E007",
         )
@@ -194,7 +193,7 @@ def _fields(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
         wrong = (
             [_not_importable(chosen)]
             if "." in chosen
-            else [f"{chosen!r} is no dotted path, and no list of fields"]
+            else [f"{chosen!r} is neither a dotted path nor a list of fields"]
         )
     else:
         wrong = [
@@ -203,13 +202,13 @@ def _fields(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
         ]
     for each in filter(None, wrong):
         yield checks.Error(
-            f'TRACKRELAY["IDENTIFY_FIELDS"] does not say what is told of a user: {each}.',
-            hint='A list such as ["email", "first_name"], or the dotted path of a function that takes a user and returns a dict.',
+            f'TRACKRELAY["IDENTIFY_FIELDS"] does not select attributes of users: {each}.',
+            hint='Use a list such as ["email", "first_name"], or the dotted path of a function that takes a user and returns a dict.',
             id="trackrelay.E008",
         )
     if (own.identify_on_login or own.identify_on_save) and not chosen:
         yield checks.Warning(
-            "Users are identified without any attribute: Customer.io learns an id and no address to write to.",
+            "Users are identified without attributes: Customer.io gets an id and no address.",
             hint='Set "IDENTIFY_FIELDS" in TRACKRELAY, such as ["email", "first_name"].',
             id="trackrelay.W002",
         )
@@ -218,7 +217,7 @@ def _fields(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
 def _user_has(name: str) -> bool:
     users = user_model()
     if users is None:
-        return True  # nobody asks them
+        return True  # without users, the setting is not used
     return (
         name == "pk"
         or hasattr(users, name)
@@ -231,7 +230,7 @@ def _not_importable(path: str) -> str | None:
         found = import_string(path)
     except ImportError as error:
         return str(error)
-    return None if callable(found) else f"{path} is a {type(found).__name__}, and no function"
+    return None if callable(found) else f"{path} is a {type(found).__name__}, not a function"
 
 
 def _cookie() -> Iterator[checks.CheckMessage]:
@@ -240,7 +239,7 @@ def _cookie() -> Iterator[checks.CheckMessage]:
     except ConfigurationError as error:
         yield checks.Error(
             f'TRACKRELAY["ANONYMOUS_COOKIE"] is wrong: {error}.',
-            hint=f"It takes {', '.join(field.name.upper() for field in fields(AnonymousCookie))}.",
+            hint=f"Its fields are {', '.join(field.name.upper() for field in fields(AnonymousCookie))}.",
             id="trackrelay.E009",
         )
 
@@ -248,39 +247,39 @@ def _cookie() -> Iterator[checks.CheckMessage]:
 def _nothing_is_sent(configured: Settings) -> Iterator[checks.CheckMessage]:
     if configured.backend != "redis":
         yield checks.Warning(
-            f"TRACKRELAY_BACKEND is {configured.backend!r}: everything is checked, and nothing reaches Customer.io.",
-            hint='Leave "BACKEND" out in production.',
+            f"TRACKRELAY_BACKEND is {configured.backend!r}: calls are checked, and nothing reaches Customer.io.",
+            hint='Remove "BACKEND" in production.',
             id="trackrelay.W101",
         )
     elif not configured.redis_url and not django_settings().outbox_alias:
         yield checks.Error(
-            "No queue is configured: every call will raise.",
+            "No queue is configured: every call will raise an error.",
             hint='Set "REDIS_URL" in TRACKRELAY, or TRACKRELAY_REDIS_URL in the environment.',
             id="trackrelay.E101",
         )
 
 
-def _nobody_signs(configured: Settings) -> Iterator[checks.CheckMessage]:
+def _source_is_missing(configured: Settings) -> Iterator[checks.CheckMessage]:
     if not configured.source:
         yield checks.Warning(
-            "Jobs do not say which application they are from.",
-            hint='Set "SOURCE" in TRACKRELAY, such as "shop": it is shown with every job, dead ones included.',
+            "Jobs do not name the application that they come from.",
+            hint='Set "SOURCE" in TRACKRELAY, such as "shop". It is shown with every job and dead letter.',
             id="trackrelay.W102",
         )
 
 
-def _cookie_in_the_clear() -> Iterator[checks.CheckMessage]:
+def _cookie_is_unencrypted() -> Iterator[checks.CheckMessage]:
     if VISITORS not in settings.MIDDLEWARE:
         return
     try:
         secure = cookie().secure
     except ConfigurationError:
-        return  # said by the check of it
+        return  # its own check reports it
     if secure is False or (
         secure is None and not (settings.SECURE_SSL_REDIRECT or settings.SESSION_COOKIE_SECURE)
     ):
         yield checks.Warning(
-            "The cookie of anonymous visitors is sent in the clear over http.",
+            "The cookie of anonymous visitors is sent unencrypted over http.",
             hint='Set "ANONYMOUS_COOKIE": {"SECURE": True} in TRACKRELAY.',
             id="trackrelay.W103",
         )

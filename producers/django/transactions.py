@@ -1,4 +1,4 @@
-"""Which transactions a call is made in."""
+"""The transactions around a call."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 
 def open_transactions() -> frozenset[str]:
-    """The aliases of the databases in whose transactions this thread is.
+    """Return the aliases of the databases that have an open transaction in this thread.
 
-    The transaction that a ``TestCase`` wraps around a test counts for ``default`` alone, as for anything else that waits for a
-    commit: ``captureOnCommitCallbacks()`` then stands for it.
+    The transaction of a ``TestCase`` counts only for ``default``. There ``captureOnCommitCallbacks()`` takes the place of the
+    commit.
     """
     return frozenset(
         connection.alias
@@ -24,5 +24,5 @@ def _is_in_transaction(connection: Any) -> bool:
     if connection.in_atomic_block:
         own = [block for block in connection.atomic_blocks if not block._from_testcase]
         return bool(own) or connection.alias == DEFAULT_DB_ALIAS
-    # Somebody who commits by hand: Django knows of no moment to wait for, and says so in on_commit().
+    # The caller commits by hand. Django's on_commit() then raises, because it does not see the commit.
     return connection.connection is not None and not connection.autocommit

@@ -1,4 +1,4 @@
-"""Who a Django user is at Customer.io."""
+"""The person at Customer.io that a Django user is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .django_settings import django_settings
 
 
 def user_model() -> type[Model] | None:
-    """The model of the project's users; None: it has none, and does without ``django.contrib.auth``."""
+    """Return the model of the project's users; None if it does not use ``django.contrib.auth``."""
     try:
         found: type[Model] = get_user_model()
     except ImproperlyConfigured:
@@ -26,15 +26,15 @@ def user_model() -> type[Model] | None:
 
 
 def person_of(value: object) -> Person | None:
-    """The person that ``TRACKRELAY["PERSON"]`` says a user is; None for what is no user.
+    """Return the person that a user is, as ``TRACKRELAY["PERSON"]`` identifies users; None for other values.
 
     Raises:
-        InvalidOperationError: an anonymous user, or one that was not saved yet.
+        InvalidOperationError: the user is anonymous, or was not saved yet.
     """
-    # request.user is lazy: whatever is behind it decides.
+    # request.user is lazy, so look at the object behind it.
     if _is_anonymous(value):
-        raise _nobody(
-            "an anonymous user: trackrelay.django.visitor(request) names whoever it is",
+        raise _no_person(
+            "an anonymous user: use trackrelay.django.visitor(request)",
             "an anonymous user",
         )
     setting = django_settings().person
@@ -47,7 +47,7 @@ def person_of(value: object) -> Person | None:
 def _is_anonymous(value: object) -> bool:
     if not apps.is_installed("django.contrib.auth"):
         return False
-    # Late: without the application its models cannot be imported.
+    # Imported late: without the application its models cannot be imported.
     from django.contrib.auth.models import AnonymousUser
 
     return isinstance(value, AnonymousUser)
@@ -56,11 +56,11 @@ def _is_anonymous(value: object) -> bool:
 def _by_attribute(user: Any, attribute: str) -> Person:
     identifier = getattr(user, attribute)
     if identifier is None or identifier == "":
-        raise _nobody(f"a user without {attribute}: was it saved?", "none")
+        raise _no_person(f"a user without {attribute}: was it saved?", "none")
     return Person.of(identifier)
 
 
-def _nobody(what: str, actual: str) -> InvalidOperationError:
+def _no_person(what: str, actual: str) -> InvalidOperationError:
     return InvalidOperationError(
         f"the person is {what}", field="identifiers", limit="a known person", actual=actual
     )

@@ -1,17 +1,17 @@
-"""trackrelay at home in Flask.
+"""trackrelay in Flask.
 
-    relay = TrackRelay()          # TrackRelay(db=db) with Flask-SQLAlchemy: by way of the outbox
+    relay = TrackRelay()          # TrackRelay(db=db) with Flask-SQLAlchemy: through the outbox
 
     def create_app():
         app = Flask(__name__)
         relay.init_app(app)       # settings: app.config["TRACKRELAY_REDIS_URL"] …
 
-The functions of :mod:`trackrelay` then read the application's settings, and enqueue at the end of the request;
-``flask trackrelay`` is the whole command line. What is only Flask's is here.
+The functions of :mod:`trackrelay` then read the application's settings, and enqueue at the end of the request.
+``flask trackrelay`` is the command line. This module adds what only Flask needs.
 """
 
 try:
-    import flask  # noqa: F401 - said in our words if it is missing
+    import flask  # noqa: F401 - to name the extra if it is missing
 except ModuleNotFoundError as error:
     if error.name != "flask":
         raise

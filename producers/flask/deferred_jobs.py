@@ -1,6 +1,6 @@
-"""Jobs of a request wait for its end and then leave together, ahead of the response's last byte.
+"""Jobs of a request wait for its end, and are enqueued together before the last byte of the response.
 
-A visitor's next request begins after that byte, so its jobs come after those of this one.
+A visitor's next request begins after that byte, so its jobs follow those of this request.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ class DeferredJobs:
         self.is_open = True
 
     def add(self, entries: Sequence[Entry], send: Send) -> None:
-        """Let ``entries`` wait for ``send``, which raises nothing."""
+        """Keep ``entries`` until they are passed to ``send``, which never raises."""
         self._entries += entries
         self._send = send
 
     def send(self) -> None:
-        """Send what waits."""
+        """Send the waiting jobs."""
         entries, self._entries = self._entries, []
         if self._send is not None and entries:
             self._send(entries)
 
     def close(self) -> None:
-        """Send what waits; a later job has nothing to wait for."""
+        """Send the waiting jobs. Later jobs do not wait."""
         self.is_open = False
         self.send()
 
 
 def deferred_jobs() -> DeferredJobs | None:
-    """Return where jobs of the current request can wait; None outside a request, or after its end."""
+    """Return the waiting jobs of the current request; None outside a request, or after its end."""
     if not flask.has_request_context():
         return None
     found = flask.request.environ.get(_KEY)
@@ -55,12 +55,12 @@ def deferred_jobs() -> DeferredJobs | None:
 
 
 class JobSender:
-    """WSGI middleware: sends the jobs of a request when the view has returned, and those of a stream at its end.
+    """Send the jobs of a request after the view has returned, and those of a streamed response at its end.
 
-    It is the outermost one, for a response that an application's own middleware replaces is never closed.
+    This is WSGI middleware, and the outermost one: if another middleware replaces a response, the first one is never closed.
 
     Args:
-        after_response: asked at each request: whether to send only when the server has closed the response.
+        after_response: called for each request; returns whether to send only after the server has closed the response.
     """
 
     def __init__(self, app: WSGIApplication, after_response: Callable[[], bool]) -> None:
@@ -77,14 +77,14 @@ class JobSender:
             raise
         if self._after_response():
             return ClosingIterator(body, jobs.close)
-        # A server sends the headers with the first part of the body.
+        # The server sends the headers together with the first part of the body.
         jobs.send()
         return ClosingIterator(_sending(body, jobs), [getattr(body, "close", _nothing), jobs.close])
 
 
 def _sending(body: Iterable[bytes], jobs: DeferredJobs) -> Iterator[bytes]:
     yield from body
-    # The server has yet to send the mark of a chunked body's end.
+    # The server still has to send the end marker of a chunked body.
     jobs.send()
 
 

@@ -1,4 +1,4 @@
-"""The extension."""
+"""The Flask extension."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
     from trackrelay.outbox import Outbox
 
-WhoIsIt = Callable[[], PersonLike | None]
-F = TypeVar("F", bound=WhoIsIt)
+PersonLoader = Callable[[], PersonLike | None]
+F = TypeVar("F", bound=PersonLoader)
 
 
 class TrackRelay:
-    """Makes the functions of :mod:`trackrelay` those of a Flask application. One application a process: the last one.
+    """Connect the functions of :mod:`trackrelay` with a Flask application. In a process, the last application counts.
 
     Args:
         app: the application; left out, call :meth:`init_app`.
-        db: Flask-SQLAlchemy's ``SQLAlchemy()``: everything goes by way of the outbox in its default database. The table is put into
+        db: Flask-SQLAlchemy's ``SQLAlchemy()``. Jobs then go through the outbox in its default database. Its table is added to
             ``db.metadata``, for ``db.create_all()`` and Flask-Migrate.
-        after_response: enqueue when the server is done with the response, so that nobody waits for the queue. A visitor's next
-            request can then overtake this one: its jobs arrive out of order.
+        after_response: whether to enqueue after the server has closed the response. No visitor then waits for the queue, but
+            a visitor's next request can overtake this one, and its jobs can arrive first.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class TrackRelay:
     ) -> None:
         self._db = db
         self._after_response = after_response
-        self._who: WhoIsIt = _nobody
+        self._person_loader: PersonLoader = _no_person
         if db is not None:
             from trackrelay.outbox import table
 
@@ -55,14 +55,14 @@ class TrackRelay:
             self.init_app(app)
 
     def init_app(self, app: flask.Flask) -> None:
-        """Serve ``app``. Its settings are read at the first call that needs them; nothing connects before."""
+        """Connect with ``app``. Its settings are read at the first call that needs them, and nothing connects before."""
         app.extensions[EXTENSION] = self
         app.after_request(remember_visitor)
-        # Test clients close a response late or never.
+        # A test client closes a response late or never.
         after_response = lambda: self._after_response and not app.testing  # noqa: E731
         app.wsgi_app = JobSender(app.wsgi_app, after_response)  # type: ignore[method-assign]
-        told = functools.partial(self._settings, app)
-        app.cli.add_command(flask_command.command(told))
+        environment = functools.partial(self._settings, app)
+        app.cli.add_command(flask_command.command(environment))
         set_framework_settings(lambda _: as_environment(app.config))
         produce_with(functools.partial(FlaskProducer, self._engine_of(app)))
         for name, meant in unknown_names(app.config).items():
@@ -72,28 +72,28 @@ class TrackRelay:
         if wrong := wrong_cookie(app.config):
             warnings.warn(wrong, RuntimeWarning, stacklevel=2)
 
-    def person_loader(self, who: F) -> F:
-        """Say who is logged in: a decorator for a function that returns a person, or their id, or None for nobody.
+    def person_loader(self, loader: F) -> F:
+        """Register a function that returns the person who is logged in, their id, or None. Usable as a decorator.
 
-        It is called in a request, by :func:`trackrelay.flask.visitor`.
+        :func:`trackrelay.flask.visitor` calls it in a request.
         """
-        self._who = who
-        return who
+        self._person_loader = loader
+        return loader
 
     def load_person(self) -> PersonLike | None:
-        """Who is logged in."""
-        return self._who()
+        """Return the person who is logged in, or None."""
+        return self._person_loader()
 
     @property
     def outbox(self) -> Outbox:
-        """Writes jobs into the transaction of ``db.session``: they commit with it, or never existed.
+        """An outbox in the transaction of ``db.session``: its jobs are committed or rolled back with it.
 
         Raises:
             ConfigurationError: the extension was made without ``db``.
         """
         if self._db is None:
             raise ConfigurationError(
-                "the outbox needs the database: TrackRelay(db=db), with Flask-SQLAlchemy's db"
+                "the outbox needs a database: call TrackRelay(db=db) with Flask-SQLAlchemy's db"
             )
         from trackrelay.outbox import Outbox
 
@@ -112,13 +112,13 @@ class TrackRelay:
         return engine
 
     def _settings(self, app: flask.Flask) -> dict[str, str]:
-        told = as_environment(app.config)
+        environment = as_environment(app.config)
         if engine := self._engine_of(app):
-            told.setdefault(
+            environment.setdefault(
                 "TRACKRELAY_OUTBOX_URL", engine().url.render_as_string(hide_password=False)
             )
-        return told
+        return environment
 
 
-def _nobody() -> None:
+def _no_person() -> None:
     return None

@@ -1,4 +1,4 @@
-"""``flask trackrelay``: the whole command line, with the application's settings."""
+"""``flask trackrelay``: the command line, with the application's settings."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ import click
 
 
 def command(settings: Callable[[], Mapping[str, str]]) -> click.Command:
-    """The command for ``app.cli``; what it needs is loaded when it is used.
+    """Return the command for ``app.cli``. It imports the command line only when it runs.
 
     Args:
-        settings: asked then for the application's settings, under their names in the environment.
+        settings: returns the application's settings as environment variables.
     """
 
     def run(arguments: tuple[str, ...]) -> Any:
         cli = _command_line()
-        told = settings()
-        # Workers are processes of their own, and know no application.
-        for name in told:
+        environment = settings()
+        # Workers are other processes, which do not load the application.
+        for name in environment:
             os.environ.pop(f"{name}_FILE", None)
-        os.environ.update(told)
+        os.environ.update(environment)
         return cli.main(list(arguments), prog_name="flask trackrelay")
 
     return click.Command(
         "trackrelay",
         callback=run,
         params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
-        short_help="Set up, look after and deliver what goes to Customer.io.",
+        short_help="Set up, operate and deliver what goes to Customer.io.",
         add_help_option=False,
         context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
     )
 
 
 def _command_line() -> Any:
-    # At the call: an application is installed without the worker.
+    # Imported late: an application does not need the packages of the worker.
     try:
         return importlib.import_module("trackrelay.worker.cli.main").trackrelay
     except ModuleNotFoundError as error:

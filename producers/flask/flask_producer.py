@@ -1,4 +1,4 @@
-"""The producer of a Flask application: enqueues at the end of the request."""
+"""The producer of a Flask application: it enqueues at the end of the request."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _WHEN = " at the end of the request"
 
 
 class FlaskProducer(Producer):
-    """In a request, takes operations and lets them wait for its end; anywhere else, enqueues them at once.
+    """Enqueue operations at the end of the request, and outside a request at once.
 
     Args:
-        engine: gives the application's database, if it has the outbox: all operations then go that way.
+        engine: returns the engine of the database with the outbox; None if there is no outbox.
         settings: as for :func:`trackrelay.configure`.
     """
 
@@ -37,8 +37,8 @@ class FlaskProducer(Producer):
             self.set_up()
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
-        """Enqueue some operations, all or none, and return their jobs' ids."""
-        # Nothing has to be waited for where nothing is far away: console, memory, off.
+        """Enqueue operations, all or none, and return their jobs' ids."""
+        # The other backends take no time: console, memory, off.
         if (
             lane == "live"
             and self.settings.backend == "redis"
@@ -49,7 +49,7 @@ class FlaskProducer(Producer):
         return super().enqueue_all(batch, lane=lane)
 
     def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int] | None:
-        """What coroutines await."""
+        """Return what coroutines await; None for what the asynchronous queue does itself."""
         if lane == "live" and deferred_jobs() is not None:
             return _done(len(self.enqueue_all(batch)))
         if isinstance(self.backend, RowsBackend):
@@ -57,7 +57,7 @@ class FlaskProducer(Producer):
         return None
 
     def send_later(self, entries: Sequence[Entry]) -> None:
-        """Enqueue what waited. Log what goes wrong with the jobs' ids: the view has returned."""
+        """Enqueue the waiting jobs. The view has returned, so log errors with the jobs' ids."""
         for start in range(0, len(entries), CHUNK_OPERATIONS):
             chunk = entries[start : start + CHUNK_OPERATIONS]
             try:
@@ -65,27 +65,27 @@ class FlaskProducer(Producer):
             except Exception as error:
                 log_lost(chunk, error, _WHEN, counts=self.counts)
             except BaseException as interrupt:
-                # The queue may have this chunk all the same: its answer is what was not waited for.
+                # The queue may have this chunk all the same: only its answer is missing.
                 why = InterruptedError(f"interrupted by {type(interrupt).__name__}")
                 log_lost(entries[start:], why, _WHEN, counts=self.counts)
                 raise
 
 
 class RowsBackend:
-    """Writes a row into the outbox for each entry, in a transaction of its own."""
+    """Write a row into the outbox for each entry, in a new transaction."""
 
     def __init__(self, engine: Callable[[], sa.Engine]) -> None:
         self._engine = engine
 
     def append(self, entries: Sequence[Entry], lane: Lane) -> None:
-        """Write ``entries`` in order. What the database refuses is raised as SQLAlchemy raises it."""
+        """Write ``entries`` in order. Errors of the database are SQLAlchemy's."""
         from trackrelay.outbox.table import insert
 
         with self._engine().begin() as connection:
             insert(connection, entries, lane)
 
     def close(self) -> None:
-        """The connections are the application's."""
+        """Do nothing: the connections are the application's."""
 
 
 async def _done(count: int) -> int:

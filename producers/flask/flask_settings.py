@@ -1,4 +1,4 @@
-"""``app.config``: what of it is ours, and what it says under its names in the environment."""
+"""Our settings in ``app.config``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from trackrelay.configuration.settings_table import ALL_NAMES, unknown_settings
 from trackrelay.errors import ConfigurationError
 from trackrelay.operations.anonymous_ids import AnonymousCookie
 
-#: Read here and nowhere else: what is different about the cookie, a dict of the fields of ``AnonymousCookie``.
+#: Changes to the cookie: a dict of fields of ``AnonymousCookie``. Only Flask reads this setting.
 COOKIE = "TRACKRELAY_ANONYMOUS_COOKIE"
 
 
 def as_environment(config: Mapping[str, Any]) -> dict[str, str]:
-    """The settings in ``config`` as the environment would have them."""
+    """Return the settings in ``config`` as environment variables."""
     return {
         name: as_text(config[name])
         for name in ALL_NAMES & config.keys()
@@ -24,21 +24,21 @@ def as_environment(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def unknown_names(config: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the ``TRACKRELAY_…`` names that are no settings, each with the one that was probably meant."""
+    """Return the ``TRACKRELAY_…`` names that are not settings, each with the name that was probably meant."""
     return unknown_settings(config, ALL_NAMES | {COOKIE})
 
 
 def cookie_of(config: Mapping[str, Any]) -> AnonymousCookie:
-    """The cookie of anonymous visitors.
+    """Return the cookie of anonymous visitors.
 
     Raises:
-        ConfigurationError: with what is wrong in its setting.
+        ConfigurationError: its setting is wrong.
     """
     return AnonymousCookie.of(config.get(COOKIE, {}))
 
 
 def wrong_cookie(config: Mapping[str, Any]) -> str | None:
-    """What is wrong in the setting of the cookie; None: nothing."""
+    """Return what is wrong with the setting of the cookie; None if it is right."""
     try:
         cookie_of(config)
     except ConfigurationError as error:

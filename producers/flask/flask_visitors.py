@@ -1,4 +1,4 @@
-"""Whoever sent a request: somebody logged in, or somebody nobody knows yet."""
+"""Visitors: the sender of a request, who is logged in or anonymous."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .flask_settings import cookie_of
 if TYPE_CHECKING:
     from .extension import TrackRelay
 
-#: Where the extension is found.
+#: The extension's name in ``app.extensions``.
 EXTENSION = "trackrelay"
 _ATTRIBUTE = "_trackrelay_visitor"
 
 
 def anonymous_id() -> str:
-    """The anonymous id of whoever sent the request; one who has none is given one, and the response sets their cookie."""
+    """Return the anonymous id of the visitor. A new visitor gets one, and the response sets the cookie."""
     return _visitor().id
 
 
 def visitor() -> Person:
-    """Whoever sent the request: who is logged in, if ``TrackRelay.person_loader`` knows, or else somebody with an anonymous id.
+    """Return the person who sent the request: the one that ``TrackRelay.person_loader`` knows, or else an anonymous person.
 
     For ``track``, ``page`` and ``screen``::
 
@@ -40,14 +40,14 @@ def visitor() -> Person:
 def identify_visitor(
     person: PersonLike, attributes: Mapping[str, Any] | None = None, **arguments: Any
 ) -> str:
-    """Whoever sent the request has said who they are: what they did as an anonymous visitor becomes theirs.
+    """Identify the visitor who sent the request: their anonymous events become this person's.
 
-    To be called where an email address is learned: sign-up, newsletter, checkout. They keep their anonymous id until
-    :func:`forget_visitor`, so that what they do afterwards without being logged in is theirs too.
+    Call it where you learn an email address: sign-up, newsletter, checkout. The visitor keeps the anonymous id until
+    :func:`forget_visitor`, so later events without a login become theirs too.
 
     Args:
-        person: who: their id, or ``Person(email=…)``.
-        attributes, arguments: as for :func:`trackrelay.identify`; ``through=`` an outbox, to have it in a transaction.
+        person: an id, or ``Person(email=…)``.
+        attributes, arguments: as for :func:`trackrelay.identify`; with ``through=`` an outbox, it is part of a transaction.
 
     Returns:
         the job's id.
@@ -62,12 +62,12 @@ def identify_visitor(
 
 
 def forget_visitor() -> None:
-    """Whoever comes next at this browser is somebody else: to be called at logout."""
+    """Give the browser a new anonymous id. Call it at logout: the next visitor may be another person."""
     _visitor().renew()
 
 
 def remember_visitor(response: flask.Response) -> flask.Response:
-    """Set the cookie, if anybody asked who this is and they had none."""
+    """Set the cookie, if a view asked for the visitor's id and the visitor had none."""
     found = getattr(_request(), _ATTRIBUTE, None)
     if isinstance(found, Visitor) and found.must_set_cookie and found.known_id:
         cookie = cookie_of(flask.current_app.config)
@@ -87,7 +87,7 @@ def _visitor() -> Visitor:
 
 
 def _request() -> flask.Request:
-    # Not flask.g: whoever has an application context of their own would share it between requests.
+    # Not flask.g: with an application context around several requests, they would share it.
     request: flask.Request = flask.request._get_current_object()  # type: ignore[attr-defined]
     return request
 
@@ -96,6 +96,6 @@ def _extension() -> TrackRelay:
     found: TrackRelay | None = flask.current_app.extensions.get(EXTENSION)
     if found is None:
         raise ConfigurationError(
-            "this application has no TrackRelay: call TrackRelay().init_app(app)"
+            "this application has no TrackRelay extension: call TrackRelay().init_app(app)"
         )
     return found

@@ -1,17 +1,17 @@
-"""The outbox: jobs written in the application's own database transaction. They commit with it, or never existed.
+"""The outbox: jobs written in the application's own database transaction. They are committed or rolled back with it.
 
-Needs SQLAlchemy, which an application that uses this has (``pip install 'trackrelay[outbox]'`` otherwise)::
+It needs SQLAlchemy: ``pip install 'trackrelay[outbox]'``, if the application does not have it::
 
     with Session(engine) as session, session.begin():
         session.add(order)
         Outbox(session).track("42", "order_completed", {"order_id": order.number})
 
-The table is made by the application's own migrations: ``metadata`` goes beside its own as Alembic's ``target_metadata``. A relay
-(the worker where ``TRACKRELAY_OUTBOX_URL`` is set, or ``trackrelay relay``) takes the rows on into the queue.
+The application's migrations create the table: add ``metadata`` to Alembic's ``target_metadata``. A relay moves the rows into
+the queue: a worker where ``TRACKRELAY_OUTBOX_URL`` is set, or ``trackrelay relay``.
 """
 
 try:
-    import sqlalchemy  # noqa: F401 - said in our words if it is missing
+    import sqlalchemy  # noqa: F401 - to name the extra if it is missing
 except ModuleNotFoundError as error:
     if error.name != "sqlalchemy":
         raise

@@ -1,4 +1,4 @@
-"""The outbox's database where it is named by a URL: the producer's fallback and the relay connect by themselves."""
+"""Connections to the outbox's database by URL, for the producer's fallback and the relay."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _DRIVERS = ("psycopg", "psycopg2")
 
 
 def make_engine(url: str, *, timeout_s: float, pool_size: int = 2) -> sa.Engine:
-    """An engine for ``TRACKRELAY_OUTBOX_URL``; connects at first use.
+    """Return an engine for ``TRACKRELAY_OUTBOX_URL``. It connects at first use.
 
     Args:
         url: ``postgresql://`` (also ``postgres://`` and ``postgresql+psycopg://``) or ``sqlite:///``.
         timeout_s: seconds that connecting (PostgreSQL) or waiting for a lock (SQLite) may take.
 
     Raises:
-        ConfigurationError: another kind of database, or no driver for it.
+        ConfigurationError: it is another kind of database, or its driver is not installed.
     """
     parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
@@ -35,7 +35,7 @@ def make_engine(url: str, *, timeout_s: float, pool_size: int = 2) -> sa.Engine:
         "tcp_user_timeout": 20_000,
     }
     if parsed.drivername == "postgresql+psycopg":
-        # An application's database is often behind a pool that hands a connection to somebody else in between.
+        # Behind a connection pooler, a prepared statement may be missing on the next connection.
         options["prepare_threshold"] = None
     return sa.create_engine(
         parsed,
@@ -72,5 +72,5 @@ def _installed() -> str:
         if importlib.util.find_spec(driver):
             return driver
     raise ConfigurationError(
-        "TRACKRELAY_OUTBOX_URL names a PostgreSQL, but no driver is here: pip install 'psycopg[binary]'"
+        "TRACKRELAY_OUTBOX_URL names a PostgreSQL, but no driver is installed: pip install 'psycopg[binary]'"
     )

@@ -1,4 +1,4 @@
-"""Writing jobs into a transaction that somebody else commits."""
+"""Write jobs into a transaction that the caller commits."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .table import Transaction, insert
 
 
 class Outbox(OperationMethods):
-    """Writes jobs through ``transaction``, and commits nothing: the caller's commit is what enqueues them.
+    """Write jobs through ``transaction``. The caller's commit enqueues them.
 
     Args:
         transaction: a SQLAlchemy session or connection on PostgreSQL or SQLite. With an ``AsyncSession``:
             ``await session.run_sync(lambda session: Outbox(session).track(…))``.
-        source: which application this is; left out, as configured.
+        source: the name of the application; left out, as configured.
 
     Each method of the vocabulary (``identify``, ``track`` …) returns the job's id and raises
-    :class:`~trackrelay.InvalidOperationError`; what the database refuses is raised as SQLAlchemy raises it. With a
-    ``TRACKRELAY_BACKEND`` other than ``redis`` no row is written: the operation goes there at once.
+    :class:`~trackrelay.InvalidOperationError`. Errors of the database are SQLAlchemy's. With a ``TRACKRELAY_BACKEND``
+    other than ``redis``, the operation goes to that backend at once, and no row is written.
     """
 
     def __init__(self, transaction: Transaction, *, source: str | None = None) -> None:
@@ -41,11 +41,11 @@ class Outbox(OperationMethods):
         set_object_types(self._settings.object_types)
 
     def enqueue(self, operation: Operation, *, lane: Lane = "live") -> str:
-        """Write one operation and return its job's id. Writing the same value again delivers it once."""
+        """Write an operation and return its job's id. An operation that is written twice is delivered once."""
         return self.enqueue_all((operation,), lane=lane)[0]
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
-        """Write some operations, in order, and return their jobs' ids."""
+        """Write operations in order, and return their jobs' ids."""
         trace = current_traceparent()
         entries = [Entry.of(operation, source=self._source, trace=trace) for operation in batch]
         if lane == "live":

@@ -17,14 +17,14 @@ from trackrelay.queue.redis_keys import Lane
 
 metadata = sa.MetaData()
 
-#: What has a transaction of its own: a session, Flask-SQLAlchemy's ``db.session``, a connection.
+#: A session, Flask-SQLAlchemy's ``db.session``, or a connection.
 Transaction: TypeAlias = Session | scoped_session[Any] | sa.Connection
 
 
 class moment_ms(FunctionElement[int]):
-    """The database's clock at the very moment, in unix milliseconds; ``now()`` would be the transaction's beginning.
+    """The database's current time in unix milliseconds. ``now()`` would be the start of the transaction.
 
-    Of two transactions that wait for one another the second writes later, even if it began first.
+    If one transaction waits for another, it may have started first, and yet it writes later.
     """
 
     inherit_cache = True
@@ -46,7 +46,7 @@ def _on_sqlite(element: moment_ms, compiler: Any, **_: Any) -> str:
     return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 
-#: One row for each call. Rows of one transaction, and of transactions that followed one another, have growing ids.
+#: One row for each call. Ids increase within a transaction, and from one transaction to the next that starts after it.
 table = sa.Table(
     "trackrelay_outbox",
     metadata,
@@ -58,16 +58,16 @@ table = sa.Table(
     ),
     sa.Column("job_id", sa.String(26), nullable=False),
     sa.Column("lane", sa.String(4), nullable=False),
-    # How ``entry`` is to be read: a relay leaves a newer one alone.
+    # The format of ``entry``. A relay does not touch a newer one.
     sa.Column("format", sa.SmallInteger(), nullable=False),
-    # The stream entry: the job, or an event and the identify that travels with it, as JSON.
+    # The stream entry as JSON: the job, or an event with its identify.
     sa.Column("entry", sa.Text(), nullable=False),
     sa.Column("accepted_ms", sa.BigInteger(), nullable=False, default=moment_ms()),
-    # The generation of the queue into which the row was relayed last; NULL: not yet, or its entry was lost.
+    # The generation of the queue that got the row; NULL if it was not relayed yet, or its entry was lost.
     sa.Column("generation", sa.String(26)),
     # The number of the append that carried it.
     sa.Column("turn", sa.BigInteger()),
-    # Where its entries lie: ``shard:entry id``, two for a job with keys in two shards.
+    # Its entries, as ``shard:entry id``: two for a job with keys in two shards.
     sa.Column("place", sa.Text()),
     sa.Index(
         "ix_trackrelay_outbox_unrelayed",
@@ -80,7 +80,7 @@ table = sa.Table(
 
 
 def create_table(bind: sa.Engine | sa.Connection) -> None:
-    """Make the table and its index if they are not there: for applications without migrations, and for tests."""
+    """Create the table and its index unless they exist, for applications without migrations and for tests."""
     metadata.create_all(bind)
 
 
@@ -88,7 +88,7 @@ _INSERT = table.insert().inline()
 
 
 def insert(transaction: Transaction, entries: Sequence[Entry], lane: Lane) -> None:
-    """Write ``entries`` in order, each as a row."""
+    """Write a row for each entry, in order."""
     rows = [
         {
             "job_id": entry.operation.id,
@@ -98,5 +98,5 @@ def insert(transaction: Transaction, entries: Sequence[Entry], lane: Lane) -> No
         }
         for entry in entries
     ]
-    # A list of one would take the slower road of many.
+    # SQLAlchemy handles one row faster than a list of one.
     transaction.execute(_INSERT, rows if len(rows) > 1 else rows[0])

@@ -1,7 +1,7 @@
 """Append jobs to the queue: one script and one round trip, all or none.
 
 The script adds every entry to its streams. For each shard without a wakeup it sets the wakeup, and pushes the Celery
-message that makes a worker come. So no job is queued without a worker being told.
+message that makes a worker come. So a worker is woken for every job in the queue.
 
 The message is Celery's documented task message, version 2, in the envelope of kombu's Redis transport
 (https://docs.celeryq.dev/en/stable/internals/protocol.html). Celery clients in other languages write the same, and an
@@ -42,7 +42,7 @@ LARGE_BYTES = 32_768
 BULK_PART = 0.5
 #: How long a wakeup lasts if no holder renews it. After that the next enqueue wakes the shard anew.
 WAKEUP_MS = 15_000
-#: Most messages in Celery's queue. So many are there only if no worker has run for a long time.
+#: Most messages in Celery's queue. There are more only if no worker has run for a long time.
 MAX_WAKEUPS = 256
 #: Most refused operations that wait for a worker, and most that are accepted in a minute. A mistake in an application
 #: must fill neither Redis nor the dead letters.

@@ -33,7 +33,7 @@ from .redis_keys import Lane
 
 log = logging.getLogger("trackrelay")
 
-#: Number of shards assumed before the first answer. ``trackrelay migrate`` sets up so many by default.
+#: Number of shards assumed before the first answer: the default of ``trackrelay migrate``.
 DEFAULT_SHARDS = 4
 #: How long calls fail at once after one found Redis unavailable. Five calls in a request then wait like one.
 COOL_DOWN_S = 3.0

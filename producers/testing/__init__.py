@@ -1,10 +1,11 @@
-"""For an application's own tests: what it enqueues is captured, without Redis, and can be asserted on.
+"""Capture what an application's tests enqueue, without Redis, and make assertions about it.
 
     with capture() as captured:
         client.post("/checkout")
     captured.assert_tracked("42", "order_completed", total=129.5)
 
-For pytest there is a fixture, ``captured_operations``: ``pytest_plugins = ["trackrelay.testing.pytest_plugin"]`` in ``conftest.py``.
+For pytest there is the fixture ``captured_operations``. Add it by
+``pytest_plugins = ["trackrelay.testing.pytest_plugin"]`` in ``conftest.py``.
 """
 
 from .capture_context import capture

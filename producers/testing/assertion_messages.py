@@ -1,4 +1,4 @@
-"""What a failed assertion says: what was expected, what came nearest and how it differs, and all that was enqueued."""
+"""Messages of failed assertions: what was expected, the nearest match and its differences, and all that was enqueued."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from trackrelay.operations.coercion import JSON
 if TYPE_CHECKING:
     from .captured import CapturedOperation
 
-#: Operations shown.
-SHOWN = 30
+#: Most operations in a message.
+MAX_SHOWN = 30
 _ABSENT = object()
 
 
 def differences(expected: Mapping[str, JSON], actual: Mapping[str, JSON]) -> list[str]:
-    """How ``actual`` misses what is ``expected`` of it, a line for each name."""
+    """Return a line for each name whose value in ``actual`` is not the expected one."""
     lines = []
     for name, value in expected.items():
         found: object = actual.get(name, _ABSENT)
@@ -37,7 +37,7 @@ def missing(
     about: Sequence[CapturedOperation],
     everything: Sequence[CapturedOperation],
 ) -> str:
-    """The message when the operation that was expected is not there, or not as often."""
+    """Return the message for an expected operation that is missing, or there another number of times."""
     wanted = f"{what}{_with(expected)}"
     if met:
         return f"{wanted} was enqueued {_times(len(met))}, not {_times(times or 0)}\n\n{listed(everything)}"
@@ -52,19 +52,19 @@ def missing(
 def unexpected(
     what: str, found: Sequence[CapturedOperation], everything: Sequence[CapturedOperation]
 ) -> str:
-    """The message when something is there that should not be."""
+    """Return the message for operations that should not be there."""
     return f"{what} was enqueued {_times(len(found))}\n\n{listed(everything)}"
 
 
 def listed(everything: Sequence[CapturedOperation]) -> str:
-    """All that was enqueued, a line for each."""
+    """Return a line for each operation that was enqueued."""
     if not everything:
         return "Nothing was enqueued."
     lines = [
         f"  {number}. {each.kind} of {each.key}{f' {each.name!r}' if each.name else ''} {_value(each.attributes)}"
-        for number, each in enumerate(everything[:SHOWN], 1)
+        for number, each in enumerate(everything[:MAX_SHOWN], 1)
     ]
-    more = [f"  … and {len(everything) - SHOWN} more"] if len(everything) > SHOWN else []
+    more = [f"  … and {len(everything) - MAX_SHOWN} more"] if len(everything) > MAX_SHOWN else []
     return "\n".join(["Enqueued, in order:", *lines, *more])
 
 

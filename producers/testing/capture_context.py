@@ -1,4 +1,4 @@
-"""Capturing what is enqueued."""
+"""The context in which operations are captured."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from .captured import Captured
 
 @contextmanager
 def capture(*producers: Producer, deliver_to: Delivers | None = None) -> Iterator[Captured]:
-    """Capture what is enqueued inside the block, instead of sending it to Redis.
+    """Keep what is enqueued inside the block, and send nothing to Redis. All checks run.
 
-    This covers ``trackrelay.track`` and the others, an outbox, and a framework's extension. Every check runs.
+    This covers ``trackrelay.track`` and the other functions, outboxes, and the extensions of frameworks.
 
     Args:
-        producers: explicit instances of :class:`~trackrelay.Producer` to capture as well.
-        deliver_to: a sandbox, see :class:`trackrelay.worker.testing.DeliveringSandbox`, which gets every operation at once.
+        producers: instances of :class:`~trackrelay.Producer` to capture as well.
+        deliver_to: a sandbox that gets every operation at once, see :class:`trackrelay.worker.testing.DeliveringSandbox`.
 
     Raises:
         DeliveryRefused: at the end, if the sandbox refused something.
     """
     backend = CapturingBackend(deliver_to)
-    with _every_memory_is(backend), overridden(backend="memory"), _into(backend, producers):
+    with _memory_backend(backend), overridden(backend="memory"), _captured(backend, producers):
         yield Captured(backend.operations)
     if deliver_to is not None:
         deliver_to.raise_if_refused()
 
 
 @contextmanager
-def _every_memory_is(backend: MemoryBackend) -> Iterator[None]:
-    # An application made inside may configure anew, and so make another producer.
+def _memory_backend(backend: MemoryBackend) -> Iterator[None]:
+    # An application that is created inside the block may call configure(), which makes another producer.
     before, backends.make_memory = backends.make_memory, lambda: backend
     try:
         yield
@@ -48,7 +48,7 @@ def _every_memory_is(backend: MemoryBackend) -> Iterator[None]:
 
 
 @contextmanager
-def _into(backend: MemoryBackend, producers: Sequence[Producer]) -> Iterator[None]:
+def _captured(backend: MemoryBackend, producers: Sequence[Producer]) -> Iterator[None]:
     before = [(each, each.backend, each.fallback) for each in producers]
     for each in producers:
         each.backend, each.fallback = backend, None
@@ -60,7 +60,7 @@ def _into(backend: MemoryBackend, producers: Sequence[Producer]) -> Iterator[Non
 
 
 class CapturingBackend(MemoryBackend):
-    """Keeps operations, and delivers them."""
+    """Keep operations, and deliver them to a sandbox."""
 
     def __init__(self, deliver_to: Delivers | None) -> None:
         super().__init__()

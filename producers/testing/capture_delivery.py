@@ -1,4 +1,4 @@
-"""Delivering what is captured, to whatever takes it."""
+"""Delivery of captured operations."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from trackrelay.operations.operation import Operation
 
 
 class DeliveryRefused(AssertionError):
-    """The sandbox refused what was enqueued, as Customer.io would have."""
+    """The sandbox refused an operation, as Customer.io would."""
 
 
 class Delivers(Protocol):
-    """Takes operations, each by itself, in order; ``trackrelay.worker.testing.DeliveringSandbox`` is one."""
+    """Takes operations one by one, in order, as ``trackrelay.worker.testing.DeliveringSandbox`` does."""
 
     def deliver(self, operation: Operation) -> None:
-        """Take ``operation``, what goes with it first."""
+        """Take an operation, after its companion."""
 
     def raise_if_refused(self) -> None:
         """Raise DeliveryRefused if any was refused."""

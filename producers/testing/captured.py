@@ -1,4 +1,4 @@
-"""What was enqueued, and assertions about it."""
+"""Captured operations, and assertions about them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ EVENTS = ("event", "page", "screen")
 
 @dataclass(frozen=True)
 class CapturedOperation:
-    """One operation as it would have gone to Customer.io."""
+    """An operation as it would go to Customer.io."""
 
     operation: Operation
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """All of it, decoded."""
+        """The decoded operation."""
         document: dict[str, Any] = msgspec.json.decode(self.operation.body)
         return document
 
     @property
     def id(self) -> str:
-        """The job's id; an event's own."""
+        """The job's id, which is the event's id too."""
         return self.operation.id
 
     @property
@@ -44,7 +44,7 @@ class CapturedOperation:
 
     @property
     def key(self) -> str:
-        """Whom it is about, e.g. ``id:42``."""
+        """The ordering key, e.g. ``id:42``."""
         return self.operation.keys[0]
 
     @property
@@ -55,20 +55,20 @@ class CapturedOperation:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """A person's or an object's attributes, an event's data."""
+        """The attributes of a person or an object, or the data of an event."""
         attributes: dict[str, Any] = self.document.get("attributes") or {}
         return attributes
 
     @property
     def is_event(self) -> bool:
-        """Whether it is an event, a page or a screen, of a known person or an anonymous one."""
+        """Whether it is an event, a page or a screen, of a known or an anonymous person."""
         return self.operation.action in EVENTS and self.operation.type in ("person", "anonymous")
 
 
 class Captured(Sequence[CapturedOperation]):
-    """The operations that were enqueued, in order, an identify that goes with an event just ahead of it.
+    """The operations that were enqueued, in order. An identify that goes with an event stands before it.
 
-    Values are compared as Customer.io gets them: ``total=Decimal("12.50")`` is met by 12.5, a datetime by its unix seconds.
+    Values are compared as Customer.io gets them: ``total=Decimal("12.50")`` equals 12.5, and a datetime its unix seconds.
     """
 
     def __init__(self, operations: list[Operation]) -> None:
@@ -86,10 +86,8 @@ class Captured(Sequence[CapturedOperation]):
         return [each for each in self.all if each.is_event]
 
     def clear(self) -> None:
-        """Forget what was enqueued so far."""
+        """Forget the operations so far."""
         self._operations.clear()
-
-    # ── assertions ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def assert_tracked(
         self,
@@ -101,19 +99,19 @@ class Captured(Sequence[CapturedOperation]):
         times: int | None = None,
         **some_data: Any,
     ) -> CapturedOperation:
-        """That an event was enqueued.
+        """Assert that an event was enqueued.
 
         Args:
-            person: who: their id, or a Person; ``Person(anonymous_id=…)`` for somebody not yet known.
+            person: an id or a Person; ``Person(anonymous_id=…)`` for an anonymous one.
             name: the event's name.
-            data: what its data has, or some of it; what it has besides does not matter.
+            data: values that its data must contain.
             times: exactly how often; left out, at least once.
-            some_data: the same as ``data``, where the names are Python's.
+            some_data: more such values, for names that are valid in Python.
 
         Returns:
-            the last of those that match.
+            the last event that matches.
         """
-        __tracebackhide__ = True  # the traceback ends in the test
+        __tracebackhide__ = True  # end the traceback in the test
         what = f"event {name!r} of {_key(person)}"
         about = [each for each in self.events if (each.key, each.name) == (_key(person), name)]
         return self._found(what, about, _expected(data, some_data), times)
@@ -125,12 +123,12 @@ class Captured(Sequence[CapturedOperation]):
         /,
         **some_attributes: Any,
     ) -> CapturedOperation:
-        """That a person was added or updated, with these attributes among others; returns the last that matches."""
+        """Assert that a person was added or updated with these attributes, and return the last match."""
         __tracebackhide__ = True
         return self.assert_enqueued("person.identify", person, attributes, **some_attributes)
 
     def assert_joined(self, person: PersonLike, anonymous_id: str) -> CapturedOperation:
-        """That what an anonymous visitor did became a person's."""
+        """Assert that the events of an anonymous visitor became a person's."""
         __tracebackhide__ = True
         return self.assert_identified(person, anonymous_id=anonymous_id)
 
@@ -144,12 +142,12 @@ class Captured(Sequence[CapturedOperation]):
         times: int | None = None,
         **some_attributes: Any,
     ) -> CapturedOperation:
-        """That an operation of a kind was enqueued, e.g. ``person.suppress`` or ``object.identify``.
+        """Assert that an operation of a kind was enqueued, e.g. ``person.suppress`` or ``object.identify``.
 
         Args:
             kind: ``type.action``.
-            whom: about whom or what; None: no matter.
-            attributes, some_attributes: what it has among its attributes.
+            whom: the person or object; None for any.
+            attributes, some_attributes: values that its attributes must contain.
             times: exactly how often; left out, at least once.
         """
         __tracebackhide__ = True
@@ -159,7 +157,7 @@ class Captured(Sequence[CapturedOperation]):
         return self._found(what, about, _expected(attributes, some_attributes), times)
 
     def assert_not_tracked(self, name: str, person: PersonLike | None = None) -> None:
-        """That no event of that name was enqueued (for that person)."""
+        """Assert that no event of that name was enqueued (for that person)."""
         __tracebackhide__ = True
         found = [
             each
@@ -170,7 +168,7 @@ class Captured(Sequence[CapturedOperation]):
             raise AssertionError(assertion_messages.unexpected(f"event {name!r}", found, self.all))
 
     def assert_nothing_enqueued(self) -> None:
-        """That nothing was enqueued."""
+        """Assert that nothing was enqueued."""
         __tracebackhide__ = True
         if self.all:
             raise AssertionError(assertion_messages.unexpected("operation", self.all, self.all))
@@ -185,7 +183,7 @@ class Captured(Sequence[CapturedOperation]):
         __tracebackhide__ = True
         if times is not None and times < 1:
             raise ValueError(
-                f"times is {times}; that something was not enqueued is said with assert_not_tracked()"
+                f"times is {times}, but must be at least 1; use assert_not_tracked() for events that must not be there"
             )
         met = [
             each
@@ -197,8 +195,6 @@ class Captured(Sequence[CapturedOperation]):
                 assertion_messages.missing(what, expected, times, met, about, self.all)
             )
         return met[-1]
-
-    # ── a sequence ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def __len__(self) -> int:
         return len(self.all)

@@ -1,4 +1,4 @@
-"""For the tests of a Django project: what is enqueued is captured, and what waits for a commit gets one."""
+"""Capture operations in the tests of a Django project, where jobs wait for a commit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .captured import Captured
 
 
 class CapturingTestCase(TestCase):  # type: ignore[misc]
-    """Django's ``TestCase``, with a block whose end stands for the commit that a ``TestCase`` never makes.
+    """Django's ``TestCase``, with a block whose end counts as a commit. A ``TestCase`` itself never commits.
 
     Use it like this::
 
@@ -27,17 +27,17 @@ class CapturingTestCase(TestCase):  # type: ignore[misc]
 
     @contextmanager
     def capture_operations(self, *, deliver_to: Delivers | None = None) -> Iterator[Captured]:
-        """Capture what is enqueued inside the block, instead of sending it to Redis.
+        """Keep what is enqueued inside the block. At its end, run what waits for a commit.
 
-        At the end, the commit hooks of every database in the test case's ``databases`` run, as after a commit.
+        This covers every database that the test case names in ``databases``.
 
         Args:
-            deliver_to: a sandbox, see :class:`trackrelay.worker.testing.DeliveringSandbox`, which gets every operation.
+            deliver_to: a sandbox that gets every operation, see :class:`trackrelay.worker.testing.DeliveringSandbox`.
 
         Raises:
             DeliveryRefused: at the end, if the sandbox refused something.
         """
-        # `default` commits last: what a hook of another database tells waits for it.
+        # `default` comes last, because hooks of other databases may wait for its commit.
         aliases = sorted(self.databases, key=lambda alias: alias != DEFAULT_DB_ALIAS)
         with capture(deliver_to=deliver_to) as captured, ExitStack() as commits:
             for alias in aliases:

@@ -1,4 +1,4 @@
-"""The fixture. Not loaded by itself: pytest would import us, before any test of anybody's, wherever we are installed."""
+"""The pytest fixture. It is not an entry point: pytest would import trackrelay wherever it is installed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from .captured import Captured
 
 @pytest.fixture
 def captured_operations() -> Iterator[Captured]:
-    """What the test enqueues, which goes nowhere else; see :class:`trackrelay.testing.Captured`."""
+    """Capture what the test enqueues; see :class:`trackrelay.testing.Captured`."""
     with capture() as captured:
         yield captured

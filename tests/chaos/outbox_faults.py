@@ -13,7 +13,7 @@ import redis
 
 from trackrelay import Producer
 from trackrelay import operations as make
-from trackrelay.outbox.outbox_fallback import CALM_S
+from trackrelay.outbox.outbox_fallback import IDLE_POLL_S
 from trackrelay.worker.relay.relay_queue import LEASE_MS
 
 from . import marks, postgres_faults, redis_faults, worker_faults
@@ -129,7 +129,7 @@ def _share_people(trial: Trial) -> None:
                     make.track(f"between-{person}", "looked", {"n": mark}), marks.numbered(mark)
                 )
             )
-        time.sleep(CALM_S + 0.1)
+        time.sleep(IDLE_POLL_S + 0.1)
     for each in producers:
         each.close()
     journal.close()

@@ -100,7 +100,7 @@ local streams, more, not_kept = {}, {}, 0
 for i = first_shard, first - 1, 2 do
   local stream = prefix .. ARGV[i] .. ':' .. lane
   streams[ARGV[i]] = stream
-  -- Somebody may have emptied the stream by hand, and left its counter.
+  -- An operator may have emptied the stream by hand, and left its counter.
   if lane == 'bulk' and redis.call('XLEN', stream) == 0 then redis.call('DEL', stream .. ':more') end
 end
 for i = first, #ARGV, 3 do

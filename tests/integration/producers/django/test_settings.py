@@ -216,7 +216,7 @@ def test_a_database_that_is_no_postgresql_is_not_the_workers(
     with django_project.connected(**GOOD, DATABASE="lite"):
         (found,) = [each for each in checks.run_checks() if each.id.startswith("trackrelay.")]
     assert found.id == "trackrelay.W003"
-    assert "'lite' is SQLite" in found.msg
+    assert "'lite' leads to SQLite" in found.msg
 
 
 def test_without_an_alias_and_the_admin_the_workers_database_is_none_of_django_s_business(

@@ -152,7 +152,7 @@ def test_a_session_that_has_become_read_only_is_replaced(
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
         admin.execute(read_only)
         # Its sessions begin while the server takes no writes, as those to a primary that became a standby go on.
-        with pytest.raises(QueueUnavailableError, match=r"nor did the outbox.*read-only"):
+        with pytest.raises(QueueUnavailableError, match=r"the outbox did not take it either.*read-only"):
             producer.track("42", "while there is no primary", {})
         admin.execute(writable)
     job = producer.track("42", "after", {})
@@ -165,13 +165,13 @@ def test_if_the_outbox_does_not_take_it_either_both_reasons_are_named(
     own_redis.kill()
     producer = make_producer(own_redis.url, f"sqlite:///{tmp_path / 'empty.db'}")
     with pytest.raises(
-        QueueUnavailableError, match=r"did not answer.*nor did the outbox.*trackrelay_outbox"
+        QueueUnavailableError, match=r"did not answer.*the outbox did not take it either.*trackrelay_outbox"
     ) as error:
         producer.track("42", "seen", {"secret": "value"})
     assert error.value.job_id
     assert "value" not in str(error.value)
     with pytest.raises(
-        QueueUnavailableError, match=r"not tried again yet\); nor did the outbox.*\(2 jobs\)$"
+        QueueUnavailableError, match=r"not tried again yet\); the outbox did not take it either.*\(2 jobs\)$"
     ) as error:
         producer.add_to_segment(7, ["1", "2"])
     assert len(error.value.operations) == 2
@@ -222,7 +222,7 @@ def test_a_process_that_noticed_no_outage_does_not_overtake_what_another_one_wro
     rows: Rows,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(outbox_fallback, "CALM_S", 0.0)
+    monkeypatch.setattr(outbox_fallback, "IDLE_POLL_S", 0.0)
     cut_off = make_producer(NOWHERE, outbox_url)
     producer.track("42", "before", {})
     first = cut_off.track("42", "first", {})
@@ -241,7 +241,7 @@ def test_a_process_that_noticed_no_outage_does_not_overtake_what_another_one_wro
 def test_calls_in_quick_succession_look_at_the_outbox_once(
     producer: Producer, queue: redis.Redis, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_fallback, "CALM_S", 3600.0)
+    monkeypatch.setattr(outbox_fallback, "IDLE_POLL_S", 3600.0)
     looks: list[str] = []
     assert producer.fallback is not None
     sa.event.listen(
@@ -263,15 +263,15 @@ def test_rows_whose_keys_are_not_known_keep_back_everybody(
     monkeypatch: pytest.MonkeyPatch,
     which: str,
 ) -> None:
-    monkeypatch.setattr(outbox_fallback, "CALM_S", 0.0)
-    monkeypatch.setattr(outbox_fallback, "LOOK_S", 0.0)
+    monkeypatch.setattr(outbox_fallback, "IDLE_POLL_S", 0.0)
+    monkeypatch.setattr(outbox_fallback, "POLL_S", 0.0)
     cut_off = make_producer(NOWHERE, outbox_url)
     if which == "a newer version's":
         cut_off.track("1", "seen", {})
         with engine.begin() as connection:
             connection.execute(sa.update(table).values(format=99))
     else:
-        monkeypatch.setattr(outbox_fallback, "LOOK_ROWS", 2)
+        monkeypatch.setattr(outbox_fallback, "MAX_READ_ROWS", 2)
         for number in range(3):
             cut_off.track(str(number), "seen", {})
     job = producer.track("42", "seen", {})

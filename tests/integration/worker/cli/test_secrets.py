@@ -183,7 +183,7 @@ def test_celery_is_not_started_with_a_url_that_two_libraries_read_differently(
     )
 
     assert answer.code == 1
-    assert "TRACKRELAY_REDIS_URL has an '@' behind the host" in answer.err
+    assert "TRACKRELAY_REDIS_URL has an '@' after the host" in answer.err
     assert not [piece for piece in ("Wq8", "Rt5mKd") if piece in answer.out + answer.err]
 
 

@@ -16,14 +16,14 @@ NOWHERE = "127.0.0.1:1"
     ("proxy", "said"),
     [
         (f"http://me:{PASSWORD}@{NOWHERE}", "Connection refused"),
-        (f"http://me:{PASSWORD}/x@{NOWHERE}", "{}: it has an '@' behind the host"),
-        (f"http://me:{PASSWORD}?x@{NOWHERE}", "{}: it has an '@' behind the host"),
-        (f"http://me:{PASSWORD}#x@{NOWHERE}", "{}: it has an '@' behind the host"),
+        (f"http://me:{PASSWORD}/x@{NOWHERE}", "{}: it has an '@' after the host"),
+        (f"http://me:{PASSWORD}?x@{NOWHERE}", "{}: it has an '@' after the host"),
+        (f"http://me:{PASSWORD}#x@{NOWHERE}", "{}: it has an '@' after the host"),
         (f"http://me:{PASSWORD}[x@{NOWHERE}", "{}: it has a bracket in user or password"),
         (f"http://me:{PASSWORD}@x@{NOWHERE}", "Connection refused"),
         (f"http://me:{PASSWORD}%zz@{NOWHERE}", "Connection refused"),
         (f"http://me:{PASSWORD}@127.0.0.1:port", "{}: it has a port that is not a number"),
-        (f"me:{PASSWORD}/x@{NOWHERE}", "{}: it has an '@' behind the host"),
+        (f"me:{PASSWORD}/x@{NOWHERE}", "{}: it has an '@' after the host"),
         (f"http://me:{PASSWORD}", "{}: it has a port that is not a number"),
         (
             f"ftp://me:{PASSWORD}@{NOWHERE}",

@@ -151,22 +151,22 @@ def test_a_password_as_it_is_arrives_or_the_setting_is_named(password: str) -> N
     [
         (
             "redis://:a/b@host/0",
-            "it has an '@' behind the host: percent-encode '/', '?', '#' and '@'",
+            "it has an '@' after the host: percent-encode '/', '?', '#' and '@'",
         ),
         ("redis://:a/b", "it has a port that is not a number"),
         ("redis://host:0/0", "it has a port that is not a number from 1 to 65535"),
         ("redis://host:65536", "it has a port that is not a number from 1 to 65535"),
         ("redis://:12/34", "it names a port and no host"),
         ("redis://secret@host", "it names a user and no password"),
-        ("redis://host/cache", "it must have the number of a database behind the host"),
+        ("redis://host/cache", "it must have the number of a database after the host"),
         ("redis://host/0#x", "it has a '#'"),
-        ("redis://ho st/0", "it has a host with a character that no host has"),
+        ("redis://ho st/0", "its host has a character that no host name has"),
         ("redis://:a\nb@host/0", "it holds a control character"),
         ("redis://:a\udcffb@host/0", "it holds a control character or bytes that are not UTF-8"),
         ("unix://run/redis.sock", "it must hold the path of the socket"),
         ("host:6379", "it must begin with redis://, rediss:// or unix://; it has no scheme"),
         ("http://host", "its scheme is 'http'"),
-        ("redis://\u2100host/0", "it has a host with a character that no host has"),
+        ("redis://\u2100host/0", "its host has a character that no host name has"),
     ],
 )
 def test_what_is_wrong_with_a_redis_url_is_said(url: str, said: str) -> None:

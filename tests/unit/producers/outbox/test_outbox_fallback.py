@@ -31,27 +31,27 @@ def test_a_wrong_outbox_url_is_said_at_the_first_call(
 
 def test_only_keys_with_rows_that_were_not_relayed_are_kept_back() -> None:
     unrelayed = Unrelayed()
-    unrelayed.wrote(["id:1", "id:2"], 10)
-    unrelayed.wrote(["id:2"], 20)
+    unrelayed.add(["id:1", "id:2"], 10)
+    unrelayed.add(["id:2"], 20)
     assert unrelayed.has_any(["id:9", "id:1"])
     assert not unrelayed.has_any(["id:9"])
-    unrelayed.relayed_before(11)
+    unrelayed.remove_before(11)
     assert not unrelayed.has_any(["id:1"])
     assert unrelayed.has_any(["id:2"])
-    unrelayed.relayed_before(20)
+    unrelayed.remove_before(20)
     assert unrelayed.has_any(["id:2"])
-    unrelayed.relayed_before(None)
+    unrelayed.remove_before(None)
     assert not unrelayed
 
 
 def test_more_keys_than_can_be_remembered_keep_back_everybody_until_all_of_it_is_relayed() -> None:
     unrelayed = Unrelayed()
     for number in range(MAX_KEYS + 1):
-        unrelayed.wrote([f"id:{number}"], number)
+        unrelayed.add([f"id:{number}"], number)
     assert unrelayed.has_any(["id:never written"])
-    unrelayed.wrote(["id:new"], MAX_KEYS + 5)
-    unrelayed.relayed_before(MAX_KEYS)
+    unrelayed.add(["id:new"], MAX_KEYS + 5)
+    unrelayed.remove_before(MAX_KEYS)
     assert unrelayed.has_any(["id:never written"])
-    unrelayed.relayed_before(MAX_KEYS + 1)
+    unrelayed.remove_before(MAX_KEYS + 1)
     assert not unrelayed.has_any(["id:never written"])
     assert unrelayed.has_any(["id:new"])
