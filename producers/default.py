@@ -13,9 +13,9 @@ from threading import Lock
 from typing import Any
 
 from .calls.producer import Producer
-from .configuration.environment import warn_of_unknown_settings
 from .configuration.producer_settings import Settings, load
 from .configuration.server_urls import HiddenUrl
+from .configuration.settings_loader import warn_of_unknown_settings
 from .errors import TrackRelayError
 from .operations import refs, scalars
 from .operations.checks.object_types import set_object_types

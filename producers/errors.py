@@ -103,3 +103,19 @@ class QueueFullError(NotEnqueuedError):
 InvalidOperation = InvalidOperationError
 QueueFull = QueueFullError
 QueueUnavailable = QueueUnavailableError
+
+
+def without_frames(error: BaseException) -> BaseException:
+    """Return ``error`` without its traceback and those of its causes. Types and messages stay.
+
+    Drivers have passwords in their frames, which debug pages and error trackers show.
+    """
+    seen: set[int] = set()
+    rest: list[BaseException | None] = [error]
+    while rest:
+        each = rest.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            rest += [each.__cause__, each.__context__]
+    return error

@@ -17,7 +17,7 @@ from tests.support import canaries, skips
 from tests.support.run_checks import LEAKS, LOGS, SECRETS
 from tests.support.waiting import patient
 from trackrelay import Producer, default
-from trackrelay.configuration.environment import set_framework_settings
+from trackrelay.configuration.settings_loader import set_framework_settings
 from trackrelay.operations.refs import recognise_people
 from trackrelay.sandbox import sandbox_process
 from trackrelay.worker.devstack.servers import (

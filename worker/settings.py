@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from trackrelay.configuration.environment import environment as current_environment
 from trackrelay.configuration.server_urls import postgres_url
 from trackrelay.configuration.settings_loader import Loaded, load_settings
+from trackrelay.configuration.settings_loader import environment as current_environment
 from trackrelay.configuration.settings_table import SETTINGS, WORKER_SETTINGS, Setting
 from trackrelay.configuration.value_types import parse_duration
 from trackrelay.default import overrides

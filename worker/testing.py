@@ -9,7 +9,7 @@ import msgspec
 
 from trackrelay.operations import limits
 from trackrelay.operations.operation import Operation
-from trackrelay.testing import DeliveryRefused
+from trackrelay.testing import DeliveryRefusedError
 
 from .track_api import request_builder
 from .track_api.request_builder import Request
@@ -50,11 +50,11 @@ class DeliveringSandbox(InProcessSandbox):
         """Fail if anything was refused since the last time.
 
         Raises:
-            DeliveryRefused: it says what, and why.
+            DeliveryRefusedError: it says what, and why.
         """
         refused, self._refused = self._refused, []
         if refused:
-            raise DeliveryRefused("the sandbox refused\n  " + "\n  ".join(refused))
+            raise DeliveryRefusedError("the sandbox refused\n  " + "\n  ".join(refused))
 
 
 def _request(operation: Operation) -> Request:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from trackrelay.errors import ConfigurationError
 from trackrelay.operations.checks.rejection import cut
 
-from .environment import environment as current_environment
+from .settings_loader import environment as current_environment
 from .settings_loader import load_settings
 from .settings_table import PRODUCER_SETTINGS
 

@@ -1,4 +1,4 @@
-"""Hooks after a commit, which run before those of other libraries.
+"""Open transactions, and hooks after their commits, which run before those of other libraries.
 
 If a hook raises, Django drops the hooks after it. Ours run first, so that no other library's hook loses a job. In
 ``connection.run_on_commit`` they stay in the order of registration, because ``captureOnCommitCallbacks()`` and the
@@ -12,9 +12,30 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 
 log = logging.getLogger("trackrelay")
+
+
+def open_transactions() -> frozenset[str]:
+    """Return the aliases of the databases that have an open transaction in this thread.
+
+    The transaction of a ``TestCase`` counts only for ``default``. There ``captureOnCommitCallbacks()`` takes the place of the
+    commit.
+    """
+    return frozenset(
+        connection.alias
+        for connection in connections.all(initialized_only=True)
+        if _is_in_transaction(connection)
+    )
+
+
+def _is_in_transaction(connection: Any) -> bool:
+    if connection.in_atomic_block:
+        own = [block for block in connection.atomic_blocks if not block._from_testcase]
+        return bool(own) or connection.alias == DEFAULT_DB_ALIAS
+    # The caller commits by hand. Django's on_commit() then raises, because it does not see the commit.
+    return connection.connection is not None and not connection.autocommit
 
 
 class CommitHook:

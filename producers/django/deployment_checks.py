@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from django.core import checks
 
-from trackrelay.configuration.environment import environment
 from trackrelay.configuration.producer_settings import Settings
-from trackrelay.configuration.settings_loader import find
+from trackrelay.configuration.settings_loader import environment, find
 from trackrelay.configuration.settings_table import BY_NAME
 from trackrelay.queue.redis_keys import relay_lease
 

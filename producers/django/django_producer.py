@@ -7,18 +7,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.db import connections
 
 from trackrelay.calls.producer import Producer, log_lost
 from trackrelay.configuration.producer_settings import load
 from trackrelay.errors import TrackRelayError
 from trackrelay.operations.operation import Operation
 from trackrelay.queue.append import Entry
+from trackrelay.queue.job import FORMAT_VERSION
 from trackrelay.queue.redis_keys import Lane
 
-from .commit_hooks import after_commit
-from .django_outbox import RowsBackend
+from .commit_hooks import after_commit, open_transactions
 from .django_settings import django_settings
-from .transactions import open_transactions
 
 _AFTER = " after the commit"
 
@@ -87,3 +87,34 @@ class DjangoProducer(Producer):
     def _interrupted(self, entries: Sequence[Entry], interrupt: BaseException) -> None:
         why = InterruptedError(f"interrupted by {type(interrupt).__name__}")
         log_lost(entries, why, _AFTER, counts=self.counts)
+
+
+class RowsBackend:
+    """Write a row for each entry in the open transaction, or in a new one.
+
+    Args:
+        alias: the database with the outbox.
+    """
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+
+    def append(self, entries: Sequence[Entry], lane: Lane) -> None:
+        """Write ``entries`` in order. Errors of the database are Django's."""
+        from .models import MomentMs, OutboxRow
+
+        # Django 6.0.0 asks SQLite for its limits before it connects.
+        connections[self.alias].ensure_connection()
+        OutboxRow.objects.using(self.alias).bulk_create(
+            OutboxRow(
+                job_id=entry.operation.id,
+                lane=lane,
+                format=FORMAT_VERSION,
+                entry=entry.data.decode(),
+                accepted_ms=MomentMs(),
+            )
+            for entry in entries
+        )
+
+    def close(self) -> None:
+        """Do nothing: the connection is Django's."""

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from trackrelay.configuration.environment import as_text
+from trackrelay.configuration.settings_loader import as_text
 from trackrelay.configuration.settings_table import ALL_NAMES, PREFIX
 from trackrelay.errors import ConfigurationError
 from trackrelay.suggestion import closest_name

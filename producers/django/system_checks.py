@@ -16,9 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from trackrelay.configuration.environment import environment
 from trackrelay.configuration.producer_settings import Settings, load
-from trackrelay.configuration.settings_loader import find
+from trackrelay.configuration.settings_loader import environment, find
 from trackrelay.configuration.settings_table import BY_NAME
 from trackrelay.errors import ConfigurationError
 from trackrelay.operations.anonymous_ids import AnonymousCookie

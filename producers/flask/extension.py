@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import flask
 
-from trackrelay.configuration.environment import set_framework_settings
+from trackrelay.configuration.settings_loader import set_framework_settings
 from trackrelay.default import produce_with
 from trackrelay.errors import ConfigurationError
 from trackrelay.operations.refs import PersonLike

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trackrelay.configuration.environment import as_text
+from trackrelay.configuration.settings_loader import as_text
 from trackrelay.configuration.settings_table import ALL_NAMES, unknown_settings
 from trackrelay.errors import ConfigurationError
 from trackrelay.operations.anonymous_ids import AnonymousCookie

@@ -13,8 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from trackrelay.configuration.tracebacks import without_frames
-from trackrelay.errors import QueueUnavailableError
+from trackrelay.errors import QueueUnavailableError, without_frames
 from trackrelay.queue.append import Entry, operations_of
 from trackrelay.queue.job import FORMAT_VERSION, decode_entry
 from trackrelay.queue.redis_keys import Lane

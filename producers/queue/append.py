@@ -210,7 +210,7 @@ def _head(
     return head
 
 
-class ShardsDiffer(TrackRelayError):
+class ShardsDifferError(TrackRelayError):
     """The queue has another number of shards than the caller assumed."""
 
     def __init__(self, actual: int) -> None:
@@ -218,7 +218,7 @@ class ShardsDiffer(TrackRelayError):
         self.actual = actual
 
 
-class GenerationDiffers(TrackRelayError):
+class GenerationDiffersError(TrackRelayError):
     """The queue was set up anew, or lost its latest entries. Rows that were relayed may be lost."""
 
     def __init__(self, actual: str | None) -> None:
@@ -254,8 +254,8 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
 
     Raises:
         QueueFullError: the queue is too long, or Redis has too little memory left.
-        ShardsDiffer: the queue has another number of shards.
-        GenerationDiffers: Redis lost appends of a relay, or the whole queue.
+        ShardsDifferError: the queue has another number of shards.
+        GenerationDiffersError: Redis lost appends of a relay, or the whole queue.
         QueueUnavailableError: the number of shards is being changed.
         ConfigurationError: the queue was never set up, or has another format.
     """
@@ -285,16 +285,16 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
                 *operations,
             )
         case ["shards", actual]:
-            raise ShardsDiffer(int(actual))
+            raise ShardsDifferError(int(actual))
         case ["moving"]:
             raise QueueUnavailableError(
                 "the number of shards is being changed; the queue takes jobs again in a moment",
                 *operations,
             )
         case ["generation", actual]:
-            raise GenerationDiffers(str(actual))
+            raise GenerationDiffersError(str(actual))
         case ["forgotten"]:
-            raise GenerationDiffers(None)
+            raise GenerationDiffersError(None)
         case ["unmigrated"]:
             raise QueueNotSetUpError(
                 "the queue was never set up in this Redis: run `trackrelay migrate` once"

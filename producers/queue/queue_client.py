@@ -11,15 +11,19 @@ from typing import Any
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from trackrelay.configuration.producer_settings import Settings
-from trackrelay.configuration.tracebacks import without_frames
-from trackrelay.errors import ConfigurationError, QueueFullError, QueueUnavailableError
+from trackrelay.errors import (
+    ConfigurationError,
+    QueueFullError,
+    QueueUnavailableError,
+    without_frames,
+)
 from trackrelay.operations.refused_operations import RefusedOperation
 
 from .append import (
     MAX_INVALID,
     MAX_INVALID_A_MINUTE,
     Entry,
-    ShardsDiffer,
+    ShardsDifferError,
     append_command,
     check_reply,
     is_moving,
@@ -73,7 +77,7 @@ class ShardCount:
         self._setting = setting
         self.current = setting or DEFAULT_SHARDS
 
-    def adopt(self, differ: ShardsDiffer) -> None:
+    def adopt(self, differ: ShardsDifferError) -> None:
         """Use the number that the queue has, unless the setting requires another."""
         if self._setting is not None:
             raise ConfigurationError(
@@ -137,7 +141,7 @@ class RedisQueue:
         for attempt in range(1, ATTEMPTS + 2):
             try:
                 return self._append_once(entries, lane, give_up)
-            except ShardsDiffer as differ:
+            except ShardsDifferError as differ:
                 self._shards.adopt(differ)
             except ResponseError as error:
                 raise refused(error, entries) from error

@@ -8,8 +8,17 @@ For pytest there is the fixture ``captured_operations``. Add it by
 ``pytest_plugins = ["trackrelay.testing.pytest_plugin"]`` in ``conftest.py``.
 """
 
-from .capture_context import capture
-from .capture_delivery import Delivers, DeliveryRefused
+from .capture_context import Delivers, DeliveryRefusedError, capture
 from .captured import Captured, CapturedOperation
 
-__all__ = ["Captured", "CapturedOperation", "Delivers", "DeliveryRefused", "capture"]
+#: The name of 0.1.0.
+DeliveryRefused = DeliveryRefusedError
+
+__all__ = [
+    "Captured",
+    "CapturedOperation",
+    "Delivers",
+    "DeliveryRefused",
+    "DeliveryRefusedError",
+    "capture",
+]

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from trackrelay.calls import backends
 from trackrelay.calls.backends import MemoryBackend
 from trackrelay.calls.producer import Producer
 from trackrelay.default import overridden
+from trackrelay.operations.operation import Operation
 from trackrelay.operations.refused_operations import RefusedOperation
 from trackrelay.queue.append import Entry
 from trackrelay.queue.redis_keys import Lane
 
-from .capture_delivery import Delivers
 from .captured import Captured
+
+
+class DeliveryRefusedError(AssertionError):
+    """The sandbox refused an operation, as Customer.io would."""
+
+
+class Delivers(Protocol):
+    """Takes operations one by one, in order, as ``trackrelay.worker.testing.DeliveringSandbox`` does."""
+
+    def deliver(self, operation: Operation) -> None:
+        """Take an operation, after its companion."""
+
+    def raise_if_refused(self) -> None:
+        """Raise DeliveryRefusedError if any was refused."""
 
 
 @contextmanager
@@ -28,7 +43,7 @@ def capture(*producers: Producer, deliver_to: Delivers | None = None) -> Iterato
         deliver_to: a sandbox that gets every operation at once, see :class:`trackrelay.worker.testing.DeliveringSandbox`.
 
     Raises:
-        DeliveryRefused: at the end, if the sandbox refused something.
+        DeliveryRefusedError: at the end, if the sandbox refused something.
     """
     backend = CapturingBackend(deliver_to)
     with _memory_backend(backend), overridden(backend="memory"), _captured(backend, producers):

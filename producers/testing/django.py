@@ -8,8 +8,7 @@ from contextlib import ExitStack, contextmanager
 from django.db import DEFAULT_DB_ALIAS
 from django.test import TestCase
 
-from .capture_context import capture
-from .capture_delivery import Delivers
+from .capture_context import Delivers, capture
 from .captured import Captured
 
 
@@ -35,7 +34,7 @@ class CapturingTestCase(TestCase):  # type: ignore[misc]
             deliver_to: a sandbox that gets every operation, see :class:`trackrelay.worker.testing.DeliveringSandbox`.
 
         Raises:
-            DeliveryRefused: at the end, if the sandbox refused something.
+            DeliveryRefusedError: at the end, if the sandbox refused something.
         """
         # `default` comes last, because hooks of other databases may wait for its commit.
         aliases = sorted(self.databases, key=lambda alias: alias != DEFAULT_DB_ALIAS)

@@ -19,7 +19,7 @@ from django.test.utils import setup_test_environment
 
 from tests.support.databases_told import told_of
 from trackrelay import Producer, default
-from trackrelay.configuration.environment import set_framework_settings
+from trackrelay.configuration.settings_loader import set_framework_settings
 from trackrelay.operations.refs import recognise_people
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django_project.settings")

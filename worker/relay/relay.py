@@ -21,7 +21,7 @@ from trackrelay.errors import QueueNotSetUpError
 from trackrelay.operations.ids import id_for
 from trackrelay.operations.operation import Operation
 from trackrelay.operations.refused_operations import decode_refused
-from trackrelay.queue.append import Entry, GenerationDiffers, ShardsDiffer
+from trackrelay.queue.append import Entry, GenerationDiffersError, ShardsDifferError
 from trackrelay.queue.job import FORMAT_VERSION, decode_entry, encode_accepted
 from trackrelay.queue.redis_keys import LANES, Lane
 from trackrelay.worker.dead_letters.refused_calls import death_of
@@ -132,14 +132,14 @@ class Relay:
         self._config = config
         try:
             return self._relay(config)
-        except GenerationDiffers as differs:
+        except GenerationDiffersError as differs:
             if differs.actual is None:
                 log.error(
                     "Redis has lost its latest entries; what has not arrived is relayed again"
                 )
                 self._agreement.replace_generation(config.generation)
             return Look(more=True)
-        except (QueueNotSetUpError, ShardsDiffer):
+        except (QueueNotSetUpError, ShardsDifferError):
             return Look(more=True)  # it has changed since a moment ago
 
     def confirm(self) -> Look:

@@ -95,8 +95,8 @@ class RelayQueue:
             remembered: the number of the last append that is known to have happened.
 
         Raises:
-            GenerationDiffers: what was relayed before may be gone: it goes again first.
-            QueueFullError, ShardsDiffer, ConfigurationError: as for any producer.
+            GenerationDiffersError: what was relayed before may be gone: it goes again first.
+            QueueFullError, ShardsDifferError, ConfigurationError: as for any producer.
         """
         arguments = append_arguments(
             entries,

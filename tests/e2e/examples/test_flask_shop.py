@@ -20,7 +20,7 @@ from examples.flask_app import shop
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
 from trackrelay import Person, Producer, default
-from trackrelay.configuration import environment
+from trackrelay.configuration import settings_loader
 from trackrelay.sandbox.client import SandboxClient
 from trackrelay.testing import Captured, capture
 from trackrelay.worker.testing import DeliveringSandbox
@@ -35,7 +35,7 @@ def app(tmp_path: Path) -> Iterator[flask.Flask]:
     with app.app_context():
         shop.db.engine.dispose()
     default.produce_with(Producer)
-    environment.set_framework_settings(lambda _: {})
+    settings_loader.set_framework_settings(lambda _: {})
 
 
 @pytest.fixture

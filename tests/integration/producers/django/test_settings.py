@@ -22,7 +22,7 @@ from tests.support import django_project
 from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
 from trackrelay import ConfigurationError, InvalidOperationError, operations
-from trackrelay.configuration.environment import environment
+from trackrelay.configuration.settings_loader import environment
 from trackrelay.django.database_urls import url_of
 from trackrelay.worker.relay.relay_queue import RelayQueue
 from trackrelay.worker.settings import load as load_worker

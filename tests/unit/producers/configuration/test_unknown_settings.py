@@ -7,13 +7,13 @@ import warnings
 import pytest
 
 import trackrelay
-from trackrelay.configuration import environment
+from trackrelay.configuration import settings_loader
 from trackrelay.outbox import Outbox
 
 
 @pytest.fixture(autouse=True)
 def _misspelt_name_and_service_link(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_warned_of", set())
+    monkeypatch.setattr(settings_loader, "_warned_of", set())
     monkeypatch.setenv("TRACKRELAY_BACKEND", "memory")
     monkeypatch.setenv("TRACKRELAY_SUORCE", "shop")
     monkeypatch.setenv("TRACKRELAY_PORT_6379_TCP_ADDR", "10.0.0.1")

@@ -22,7 +22,7 @@ from trackrelay import (
     track_anonymous,
 )
 from trackrelay.outbox import Outbox
-from trackrelay.testing import Captured, DeliveryRefused, capture
+from trackrelay.testing import Captured, DeliveryRefusedError, capture
 from trackrelay.worker.testing import DeliveringSandbox
 
 
@@ -180,7 +180,7 @@ def test_what_the_sandbox_refuses_fails_the_test() -> None:
     sandbox = DeliveringSandbox(api_key="one")
     sandbox._sandbox.credentials.api_key = "rotated"
     with (
-        pytest.raises(DeliveryRefused, match=r"person\.event of id:42: 401"),
+        pytest.raises(DeliveryRefusedError, match=r"person\.event of id:42: 401"),
         capture(deliver_to=sandbox),
     ):
         track("42", "seen")

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from trackrelay.configuration.environment import environment
+from trackrelay.configuration.settings_loader import environment
 from trackrelay.worker.cli.main import trackrelay
 
 
