@@ -159,7 +159,7 @@ def _split(
     host = _HOST.match(where)
     after = where[host.end() :] if host else where
     if host is None or (after and not after.startswith(":")):
-        raise ValueError("its host has a character that no host name has")
+        raise ValueError("it names a host with a character that no host name has")
     if after and not (
         after[1:].isdecimal()
         and after.isascii()
@@ -175,5 +175,5 @@ def _split(
     try:
         urlsplit(parts.url())
     except ValueError:
-        raise ValueError("its host has a character that no host name has") from None
+        raise ValueError("it names a host with a character that no host name has") from None
     return parts

@@ -160,13 +160,13 @@ def test_a_password_as_it_is_arrives_or_the_setting_is_named(password: str) -> N
         ("redis://secret@host", "it names a user and no password"),
         ("redis://host/cache", "it must have the number of a database after the host"),
         ("redis://host/0#x", "it has a '#'"),
-        ("redis://ho st/0", "its host has a character that no host name has"),
+        ("redis://ho st/0", "it names a host with a character that no host name has"),
         ("redis://:a\nb@host/0", "it holds a control character"),
         ("redis://:a\udcffb@host/0", "it holds a control character or bytes that are not UTF-8"),
         ("unix://run/redis.sock", "it must hold the path of the socket"),
         ("host:6379", "it must begin with redis://, rediss:// or unix://; it has no scheme"),
         ("http://host", "its scheme is 'http'"),
-        ("redis://\u2100host/0", "its host has a character that no host name has"),
+        ("redis://\u2100host/0", "it names a host with a character that no host name has"),
     ],
 )
 def test_what_is_wrong_with_a_redis_url_is_said(url: str, said: str) -> None:
