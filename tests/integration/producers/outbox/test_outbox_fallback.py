@@ -152,7 +152,9 @@ def test_a_session_that_has_become_read_only_is_replaced(
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
         admin.execute(read_only)
         # Its sessions begin while the server takes no writes, as those to a primary that became a standby go on.
-        with pytest.raises(QueueUnavailableError, match=r"the outbox did not take it either.*read-only"):
+        with pytest.raises(
+            QueueUnavailableError, match=r"the outbox did not take it either.*read-only"
+        ):
             producer.track("42", "while there is no primary", {})
         admin.execute(writable)
     job = producer.track("42", "after", {})
@@ -165,13 +167,15 @@ def test_if_the_outbox_does_not_take_it_either_both_reasons_are_named(
     own_redis.kill()
     producer = make_producer(own_redis.url, f"sqlite:///{tmp_path / 'empty.db'}")
     with pytest.raises(
-        QueueUnavailableError, match=r"did not answer.*the outbox did not take it either.*trackrelay_outbox"
+        QueueUnavailableError,
+        match=r"did not answer.*the outbox did not take it either.*trackrelay_outbox",
     ) as error:
         producer.track("42", "seen", {"secret": "value"})
     assert error.value.job_id
     assert "value" not in str(error.value)
     with pytest.raises(
-        QueueUnavailableError, match=r"not tried again yet\); the outbox did not take it either.*\(2 jobs\)$"
+        QueueUnavailableError,
+        match=r"not tried again yet\); the outbox did not take it either.*\(2 jobs\)$",
     ) as error:
         producer.add_to_segment(7, ["1", "2"])
     assert len(error.value.operations) == 2
