@@ -205,7 +205,7 @@ def test_two_databases_of_the_workers_are_pointed_out(
     assert [each.id for each in found] == (["trackrelay.W003"] if warns else [])
     for each in found:
         assert "Django's alias 'relay' leads to localhost:5432/shop" in each.msg
-        assert 'let "DATABASE" in TRACKRELAY name' in each.hint
+        assert 'Set "DATABASE" in TRACKRELAY' in each.hint
         assert "hidden" not in each.msg
 
 
