@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from trackrelay.worker.storage.tables import VERSION_TABLE, Base
+from trackrelay.worker.storage.tables import METADATA, VERSION_TABLE
 
 
 def is_ours(name: str | None, kind: str, parents: object) -> bool:
@@ -15,7 +15,7 @@ def is_ours(name: str | None, kind: str, parents: object) -> bool:
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
-    target_metadata=Base.metadata,
+    target_metadata=METADATA,
     version_table=VERSION_TABLE,
     include_name=is_ours,
     transaction_per_migration=True,

@@ -20,7 +20,7 @@ from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import dead_letters
 from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.key_hasher import KeyHasher
-from trackrelay.worker.storage.sanitize import sanitize_text
+from trackrelay.worker.storage.pg_values import sanitize_text
 from trackrelay.worker.storage.stored_job import Job
 
 log = structlog.get_logger("trackrelay.worker")

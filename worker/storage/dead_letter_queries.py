@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from trackrelay.operations.json_values import NotJsonError, decode_json
 
 from .queries.document_fields import email, event_name
+from .tables import DEAD_LETTERS
 
 State = Literal["open", "replaying", "delivered", "discarded"]
 STATES: tuple[State, ...] = ("open", "replaying", "delivered", "discarded")
@@ -131,13 +132,13 @@ _NEWEST_IDS = sa.text(f"SELECT job_id {_MATCHING} ORDER BY died_at DESC, job_id 
 _COUNTS = sa.text(
     f"SELECT state, reason, operation, count(*) AS letters {_MATCHING} GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3"
 )
-_LOAD = sa.text("""
-    SELECT d.job_id, key, other_key, operation, lane, CAST(body AS text) AS body, raw, reason, error, field, status,
-        attempts, state, source, idempotency_key, trace, history, extract(epoch FROM enqueued_at) AS enqueued_at,
-        extract(epoch FROM died_at) AS died_at, extract(epoch FROM updated_at) AS updated_at
-    FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS wanted (job_id, place)
-    JOIN trackrelay_dead_letters d ON d.job_id = wanted.job_id ORDER BY place
+_LOAD = sa.text(f"""
+    SELECT {DEAD_LETTERS.select_list}, key, other_key,
+        CAST(extract(epoch FROM updated_at) AS text) AS version
+    FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS wanted (id, place)
+    JOIN trackrelay_dead_letters ON job_id = id ORDER BY place
 """)
+_load_letter = DEAD_LETTERS.loader(DeadLetter, "keys", "version")
 _BEGINNING = sa.text(
     "SELECT job_id FROM trackrelay_dead_letters WHERE starts_with(job_id, :start) ORDER BY 1 LIMIT 2"
 )
@@ -193,25 +194,5 @@ def _parameters(filters: Filters) -> dict[str, Any]:
 
 
 def _letter(row: Any) -> DeadLetter:
-    return DeadLetter(
-        id=row.job_id,
-        operation=row.operation,
-        keys=(row.key,) if row.other_key is None else (row.key, row.other_key),
-        lane=row.lane,
-        body=None if row.body is None else row.body.encode(),
-        raw=None if row.raw is None else bytes(row.raw),
-        reason=row.reason,
-        error=row.error,
-        field=row.field,
-        status=row.status,
-        attempts=row.attempts,
-        state=row.state,
-        source=row.source,
-        idempotency_key=row.idempotency_key,
-        trace=row.trace,
-        enqueued_at=float(row.enqueued_at),
-        died_at=float(row.died_at),
-        updated_at=float(row.updated_at),
-        history=tuple(row.history),
-        version=str(row.updated_at),
-    )
+    keys = (row.key,) if row.other_key is None else (row.key, row.other_key)
+    return _load_letter(row, keys, row.version)

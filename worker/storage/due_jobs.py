@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from trackrelay.queue.redis_keys import Lane
 from trackrelay.worker.endpoint_families import ALL_FAMILIES, SINGLE_FAMILIES, Family
 
-from .pg_arrays import number_array, text_array
+from .pg_values import number_array, text_array
 from .scan_cursor import ScanResult
 from .stored_job import Job
+from .tables import BACKLOG
 
 #: Rows of one key that one read takes if it has them, before it goes on to the next key. Only the last of them makes another row the
 #: first, which costs more than reading and deleting it; but what only v1 carries goes one by one, and other keys side by side with it.
@@ -26,9 +27,8 @@ SINGLE_KEYS, SINGLE_RUN = 50, 5
 #: One read takes no more documents than this, and one: a thousand of the largest would be more than a small worker's memory holds.
 MAX_BYTES = 8_000_000
 
-_COLUMNS = """job_id, key, position, sends, parts, keys, shards, operation, source, idempotency_key, trace,
-    CAST(body AS text) AS body, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM age_from) AS age_from,
-    attempts, max_batch, coalesce(extract(epoch FROM failed_at), 0) AS failed_at, replayed"""
+_COLUMNS = f"key, position, sends, parts, {BACKLOG.select_list}"
+_load_job = BACKLOG.loader(Job, "lane")
 
 # Due, and if the job has several rows, in all of them. (A repeat that names another second key adds a row: there may be more
 # than it has parts.)
@@ -156,27 +156,7 @@ def _in_reach(rows: Iterable[Any], lane: Lane) -> Iterable[Job]:
             if row.key in begun or not row.sends or begun.intersection(row.keys):
                 continue
         begun.add(row.key)
-        yield _job(row, lane)
-
-
-def _job(row: Any, lane: Lane) -> Job:
-    return Job(
-        id=row.job_id,
-        operation=row.operation,
-        keys=tuple(row.keys),
-        shards=tuple(row.shards),
-        body=row.body.encode(),
-        lane=lane,
-        enqueued_at=float(row.enqueued_at),
-        age_from=float(row.age_from),
-        source=row.source,
-        idempotency_key=row.idempotency_key,
-        trace=row.trace,
-        attempts=row.attempts,
-        max_batch=row.max_batch,
-        failed_at=float(row.failed_at),
-        replayed=row.replayed,
-    )
+        yield _load_job(row, lane)
 
 
 def first_due(

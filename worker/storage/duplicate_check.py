@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from trackrelay.queue.redis_keys import Lane
 from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 
-from .pg_arrays import text_array
+from .pg_values import text_array
 
 # Of a job of two keys that was enqueued in both lanes, one lane's parts count in every shard: it is known here if the other shard has it in
 # the other lane, and its part for this one comes there. A part of each would have two such jobs wait for one another.

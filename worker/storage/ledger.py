@@ -9,20 +9,11 @@ import sqlalchemy as sa
 
 from trackrelay.operations.registry import ACTIONS
 
-from .pg_arrays import number_array, text_array
+from .pg_values import text_array
 from .stored_job import Job
+from .tables import LEDGER
 
-_INSERT = sa.text("""
-    INSERT INTO trackrelay_ledger
-        (id, key, other_key, operation, source, idempotency_key, enqueued_at, delivered_at, attempts)
-    SELECT id, key, other_key, operation, source, idempotency_key, to_timestamp(enqueued_at), now(), attempts
-    FROM unnest(
-        CAST(:id AS text[]), CAST(:key AS text[]), CAST(:other_key AS text[]), CAST(:operation AS text[]),
-        CAST(:source AS text[]), CAST(:idempotency_key AS text[]), CAST(:enqueued_at AS float8[]),
-        CAST(:attempts AS int[])
-    ) AS row (id, key, other_key, operation, source, idempotency_key, enqueued_at, attempts)
-    ON CONFLICT (id) DO NOTHING
-""")
+_INSERT = sa.text(LEDGER.insert("ON CONFLICT (id) DO NOTHING"))
 
 _PROVE_INSERT = sa.text("""
     INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts)
@@ -58,25 +49,10 @@ def among(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
 
 
 def record(connection: sa.Connection, jobs: Sequence[Job]) -> None:
-    """Write down that ``jobs`` were delivered. A job that is there already stays as it is."""
-    if not jobs:
-        return
-    in_order = sorted(jobs, key=lambda job: job.id)
-    connection.execute(
-        _INSERT,
-        {
-            "id": text_array([job.id for job in in_order]),
-            "key": text_array([job.keys[0] for job in in_order]),
-            "other_key": text_array(
-                [job.keys[1] if len(job.keys) > 1 else None for job in in_order]
-            ),
-            "operation": text_array([job.operation for job in in_order]),
-            "source": text_array([job.source for job in in_order]),
-            "idempotency_key": text_array([job.idempotency_key for job in in_order]),
-            "enqueued_at": number_array([job.enqueued_at for job in in_order]),
-            "attempts": number_array([job.attempts + 1 for job in in_order]),
-        },
-    )
+    """Record that ``jobs`` were delivered. A job that is there already stays as it is."""
+    if jobs:
+        in_order = sorted(jobs, key=lambda job: job.id)
+        connection.execute(_INSERT, LEDGER.inserted(job=in_order))
 
 
 def prove_writable(connection: sa.Connection, shard: int) -> None:

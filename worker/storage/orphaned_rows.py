@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from trackrelay.queue.redis_keys import Lane
 
 from . import backlog, shards
-from .pg_arrays import text_array
+from .pg_values import text_array
 
 #: A row that has been first for so long, and was not sent, is looked at.
 STUCK_S = 30

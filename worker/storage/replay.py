@@ -14,7 +14,7 @@ from trackrelay.worker.reasons import DeferReason
 from . import backlog, ledger, shards
 from .backlog import BacklogItem
 from .dead_letter_queries import DeadLetter
-from .pg_arrays import text_array
+from .pg_values import text_array
 from .shards import LockedShard
 from .stored_job import Job
 
@@ -186,7 +186,7 @@ def replay(
             BacklogItem(
                 job=job,
                 reason=DeferReason.REPLAYED,
-                behind=enqueued_before[shard] if job.crosses_shards else None,
+                after_entry=enqueued_before[shard] if job.crosses_shards else None,
             )
             for job in jobs
             if shard in job.shards

@@ -13,7 +13,7 @@ from trackrelay.operations.ids import is_ulid
 from trackrelay.operations.json_values import MAX_DEPTH, is_deeper
 from trackrelay.queue.job import MAX_KEYS, MAX_NAME_LENGTH, MAX_TEXT_LENGTH
 
-from .sanitize import sanitize_text
+from .pg_values import sanitize_text
 from .stored_job import Job
 
 #: A row of a B-tree index is at most 2,704 bytes, and a key stands in one together with a job's id or a position.

@@ -53,6 +53,21 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def first_key(self) -> str:
+        """The key whose shard sends the job."""
+        return self.keys[0]
+
+    @property
+    def second_key(self) -> str | None:
+        """The other key of a merge, or of an identify with an anonymous id."""
+        return self.keys[1] if len(self.keys) > 1 else None
+
+    @property
+    def key_count(self) -> int:
+        """How many keys it has."""
+        return len(self.keys)
+
+    @property
     def is_barrier(self) -> bool:
         """Whether it must be settled before anything else is sent for its keys."""
         return self.operation in _BARRIERS

@@ -1,227 +1,242 @@
-"""The tables. Everything in Postgres that is ours begins with ``trackrelay_``."""
+"""The tables in Postgres, all with names that begin with ``trackrelay_``.
+
+The tables of jobs are specified column by column; see :mod:`.columns`.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    DateTime,
-    Identity,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    SmallInteger,
-    String,
-    Text,
-    text,
+import sqlalchemy as sa
+from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, MetaData, String, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from .columns import (
+    BIGINT,
+    BOOLEAN,
+    BYTES,
+    DOCUMENT,
+    HISTORY,
+    INTEGER,
+    INTEGERS,
+    JOB_ID,
+    MOMENT,
+    MOMENT_OR_ZERO,
+    SMALLINT,
+    TEXT,
+    TEXTS,
+    UNCHECKED_TEXT,
+    Column,
+    ColumnSet,
+    short_text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 VERSION_TABLE = "trackrelay_alembic_version"
 
-JobId = String(26, collation="C")
-Moment = DateTime(timezone=True)
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
 
 
-class Base(DeclarativeBase):
-    """The base of every table of the workers."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
+def _moment(name: str, **options: Any) -> sa.Column[Any]:
+    return sa.Column(name, DateTime(timezone=True), **options)
 
 
-class Shard(Base):
-    """One row a shard: the number of its latest holder, the next position in its backlog, whether it is paused."""
-
-    __tablename__ = "trackrelay_shards"
-
-    shard: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    #: Counts holders; a holder whose number is not here any more settles nothing.
-    fence: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    #: The lease token of the latest holder: after a failover that lost commits, Postgres can give a fence out twice.
-    holder: Mapped[str | None] = mapped_column(Text)
-    next_position: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
-    paused_at: Mapped[datetime | None] = mapped_column(Moment)
+def _count(name: str, default: int = 0) -> sa.Column[Any]:
+    return sa.Column(name, BigInteger, server_default=text(str(default)), nullable=False)
 
 
-class State(Base):
-    """Single facts: since when delivery is possible, the secret that keys are hashed with."""
+#: The shards: the latest holder of each, and whether it is paused.
+SHARDS = sa.Table(
+    "trackrelay_shards",
+    METADATA,
+    sa.Column("shard", Integer, primary_key=True, autoincrement=False),
+    # Counts holders. A holder with a lower fence settles nothing.
+    _count("fence"),
+    # The lease token of the latest holder: after a failover that lost commits, Postgres can give
+    # out a fence twice.
+    sa.Column("holder", Text),
+    # Where the next row of the shard's backlog goes.
+    _count("next_position", 1),
+    _moment("paused_at"),
+)
 
-    __tablename__ = "trackrelay_state"
+#: Single facts, such as the secret that keys are hashed with.
+STATE = sa.Table(
+    "trackrelay_state",
+    METADATA,
+    sa.Column("name", String(50), primary_key=True),
+    sa.Column("value", JSONB, nullable=False),
+    _moment("updated_at", server_default=text("now()"), nullable=False),
+)
 
-    name: Mapped[str] = mapped_column(String(50), primary_key=True)
-    value: Mapped[Any] = mapped_column(JSONB)
-    updated_at: Mapped[datetime] = mapped_column(Moment, server_default=text("now()"))
-
-
-class IncidentRow(Base):
-    """A loss of jobs, kept until somebody acknowledges it and after."""
-
-    __tablename__ = "trackrelay_incidents"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    #: An `incidents.Kind`.
-    kind: Mapped[str] = mapped_column(Text)
-    #: The generation of the queue that lost jobs.
-    generation: Mapped[str] = mapped_column(Text)
-    #: When the queue's content was last known, and when the loss was noticed.
-    since: Mapped[datetime | None] = mapped_column(Moment)
-    until: Mapped[datetime] = mapped_column(Moment)
-    #: Up to this moment a holder may still settle what it had in hand.
-    count_until: Mapped[datetime] = mapped_column(Moment)
-    #: What the streams held when it was last known.
-    streams: Mapped[Any] = mapped_column(JSONB, nullable=True)
-    #: How many of those were settled afterwards, at least and at most.
-    settled_low: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    settled_high: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    #: How many of those an outbox still had.
-    relayed_again: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    at_least: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
-    #: None: not known.
-    at_most: Mapped[int | None] = mapped_column(BigInteger)
-    counted_at: Mapped[datetime | None] = mapped_column(Moment)
-    acknowledged_at: Mapped[datetime | None] = mapped_column(Moment)
-    acknowledged_by: Mapped[str | None] = mapped_column(Text)
-
-
-class LedgerRow(Base):
-    """One row for each delivered job. No payload."""
-
-    __tablename__ = "trackrelay_ledger"
-
-    id: Mapped[str] = mapped_column(JobId, primary_key=True)
-    key: Mapped[str] = mapped_column(Text)
-    #: The second key of a merge, or of an identify with an anonymous id.
-    other_key: Mapped[str | None] = mapped_column(Text)
-    operation: Mapped[str] = mapped_column(Text)
-    source: Mapped[str | None] = mapped_column(Text)
-    idempotency_key: Mapped[str | None] = mapped_column(Text)
-    enqueued_at: Mapped[datetime] = mapped_column(Moment)
-    delivered_at: Mapped[datetime] = mapped_column(Moment)
-    attempts: Mapped[int] = mapped_column(SmallInteger)
-
-    __table_args__ = (
-        Index(None, "key", "enqueued_at"),
-        Index(None, "other_key", postgresql_where=text("other_key IS NOT NULL")),
-        Index(None, "idempotency_key", postgresql_where=text("idempotency_key IS NOT NULL")),
-        Index(None, "delivered_at", postgresql_using="brin"),
-    )
+#: Losses of jobs. A row stays after somebody has acknowledged the loss.
+INCIDENTS = sa.Table(
+    "trackrelay_incidents",
+    METADATA,
+    sa.Column("id", BigInteger, Identity(), primary_key=True),
+    # An `incident_log.Kind`.
+    sa.Column("kind", Text, nullable=False),
+    # The generation of the queue that lost jobs.
+    sa.Column("generation", Text, nullable=False),
+    # When the content of the queue was last known, and when the loss was noticed.
+    _moment("since"),
+    _moment("until", nullable=False),
+    # Until then a holder may settle what it had read before the loss.
+    _moment("count_until", nullable=False),
+    # What the streams held at `since`.
+    sa.Column("streams", JSONB),
+    # How many of those jobs were settled later, at least and at most.
+    _count("settled_low"),
+    _count("settled_high"),
+    # How many of those jobs an outbox still had.
+    _count("relayed_again"),
+    # How many jobs were lost; at_most is NULL if that is unknown.
+    _count("at_least"),
+    sa.Column("at_most", BigInteger),
+    _moment("counted_at"),
+    _moment("acknowledged_at"),
+    sa.Column("acknowledged_by", Text),
+)
 
 
-class BacklogRow(Base):
-    """A job that could not be delivered yet: a row for each of its keys."""
-
-    __tablename__ = "trackrelay_backlog"
-
-    job_id: Mapped[str] = mapped_column(JobId, primary_key=True)
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
-    shard: Mapped[int] = mapped_column(Integer)
-    lane: Mapped[str] = mapped_column(String(4))
-    #: The order within the shard's lane, given by its holder in stream order.
-    position: Mapped[int] = mapped_column(BigInteger)
-    #: Set once the row is the first of its key: when it may be tried.
-    due_at: Mapped[datetime | None] = mapped_column(Moment)
-    #: Not to be tried sooner, even when first.
-    not_before: Mapped[datetime | None] = mapped_column(Moment)
-    #: Whether this row's shard sends the job (the shard of its first key does).
-    sends: Mapped[bool] = mapped_column(Boolean)
-    #: How many rows the job has; it is due when it is due in all of them.
-    parts: Mapped[int] = mapped_column(SmallInteger)
-    keys: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    shards: Mapped[list[int]] = mapped_column(ARRAY(Integer))
-    operation: Mapped[str] = mapped_column(Text)
-    #: The endpoints that deliver it; see `trackrelay.worker.endpoint_families`.
-    family: Mapped[str] = mapped_column(String(10), server_default=text("'v2'"))
-    source: Mapped[str | None] = mapped_column(Text)
-    idempotency_key: Mapped[str | None] = mapped_column(Text)
-    trace: Mapped[str | None] = mapped_column(Text)
-    body: Mapped[Any] = mapped_column(JSON)
-    enqueued_at: Mapped[datetime] = mapped_column(Moment)
-    age_from: Mapped[datetime] = mapped_column(Moment)
-    since: Mapped[datetime] = mapped_column(Moment)
-    #: Why it waits.
-    reason: Mapped[str] = mapped_column(Text)
-    error: Mapped[str | None] = mapped_column(Text)
-    status: Mapped[int | None] = mapped_column(SmallInteger)
-    attempts: Mapped[int] = mapped_column(SmallInteger)
-    max_batch: Mapped[int] = mapped_column(SmallInteger)
-    failed_at: Mapped[datetime | None] = mapped_column(Moment)
-    replayed: Mapped[bool] = mapped_column(Boolean)
-    #: Of a replay with keys in two shards: the number of the last stream entry that comes before it here.
-    behind: Mapped[int | None] = mapped_column(BigInteger)
-    #: Every attempt that counted against it.
-    history: Mapped[Any] = mapped_column(JSONB)
-
-    __table_args__ = (
-        Index(None, "shard", "lane", "key", "position"),
-        Index(
-            "ix_trackrelay_backlog_due",
-            "shard",
-            "lane",
-            "family",
-            "position",
-            postgresql_where=text("due_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_trackrelay_backlog_two_keys",
-            "due_at",
-            postgresql_where=text("parts > 1 AND due_at IS NOT NULL"),
-        ),
-        Index(
-            "ix_trackrelay_backlog_behind",
-            "shard",
-            "key",
-            postgresql_where=text("behind IS NOT NULL"),
-        ),
-        Index(None, "idempotency_key", postgresql_where=text("idempotency_key IS NOT NULL")),
-    )
+def _partial(column: str) -> dict[str, Any]:
+    return {"postgresql_where": text(f"{column} IS NOT NULL")}
 
 
-class DeadLetterRow(Base):
-    """A job that will never succeed as it is."""
+# Columns of several tables.
+_OPERATION = Column("operation", TEXT, "job.operation", field="operation")
+_SOURCE = Column("source", TEXT, "job.source", field="source", nullable=True)
+_IDEMPOTENCY_KEY = Column(
+    "idempotency_key", TEXT, "job.idempotency_key", field="idempotency_key", nullable=True
+)
+_TRACE = Column("trace", TEXT, "job.trace", field="trace", nullable=True)
+_LANE = Column("lane", short_text(4), "job.lane")
+_BODY = Column("body", DOCUMENT, "job.body", field="body")
+_ENQUEUED_AT = Column("enqueued_at", MOMENT, "job.enqueued_at", field="enqueued_at")
+_ATTEMPTS = Column("attempts", SMALLINT, "job.attempts", field="attempts")
+_KEY = Column("key", TEXT, "job.first_key")
+#: The second key of a merge, or of an identify with an anonymous id.
+_OTHER_KEY = Column("other_key", TEXT, "job.second_key", nullable=True)
 
-    __tablename__ = "trackrelay_dead_letters"
+#: The ledger: one row for each delivered job, without its payload.
+LEDGER = ColumnSet(
+    "trackrelay_ledger",
+    Column("id", JOB_ID, "job.id", primary_key=True),
+    _KEY,
+    _OTHER_KEY,
+    _OPERATION,
+    _SOURCE,
+    _IDEMPOTENCY_KEY,
+    _ENQUEUED_AT,
+    Column("delivered_at", MOMENT, sql="now()"),
+    # The attempts that failed, and the one that succeeded.
+    replace(_ATTEMPTS, sql="attempts + 1"),
+)
+LEDGER.table(
+    METADATA,
+    Index(None, "key", "enqueued_at"),
+    Index(None, "other_key", **_partial("other_key")),
+    Index(None, "idempotency_key", **_partial("idempotency_key")),
+    Index(None, "delivered_at", postgresql_using="brin"),
+)
 
-    job_id: Mapped[str] = mapped_column(JobId, primary_key=True)
-    key: Mapped[str] = mapped_column(Text)
-    other_key: Mapped[str | None] = mapped_column(Text)
-    operation: Mapped[str] = mapped_column(Text)
-    source: Mapped[str | None] = mapped_column(Text)
-    idempotency_key: Mapped[str | None] = mapped_column(Text)
-    trace: Mapped[str | None] = mapped_column(Text)
-    lane: Mapped[str] = mapped_column(String(4))
-    #: The document; None when the entry could not be decoded.
-    body: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
-    #: The stream entry's bytes, when they could not be decoded.
-    raw: Mapped[bytes | None] = mapped_column(LargeBinary)
-    #: ``rejected``, ``exhausted``, ``expired``, ``undecodable``, ``crashed`` or ``invalid``.
-    reason: Mapped[str] = mapped_column(Text)
-    #: What Customer.io (or we) said.
-    error: Mapped[str | None] = mapped_column(Text)
-    #: The field Customer.io named.
-    field: Mapped[str | None] = mapped_column(Text)
-    status: Mapped[int | None] = mapped_column(SmallInteger)
-    attempts: Mapped[int] = mapped_column(SmallInteger)
-    #: ``open``, ``replaying``, ``delivered`` or ``discarded``.
-    state: Mapped[str] = mapped_column(String(10))
-    enqueued_at: Mapped[datetime] = mapped_column(Moment)
-    died_at: Mapped[datetime] = mapped_column(Moment)
-    updated_at: Mapped[datetime] = mapped_column(Moment)
-    #: What happened to it, oldest first: attempts, replays, repairs, who and when.
-    history: Mapped[Any] = mapped_column(JSONB)
+#: The backlog: jobs that could not be delivered yet, one row for each of their keys.
+#: Written from a `BacklogItem` and its job, loaded as a `Job`.
+BACKLOG = ColumnSet(
+    "trackrelay_backlog",
+    Column("job_id", JOB_ID, "job.id", field="id", primary_key=True),
+    Column("key", TEXT, "key", primary_key=True),
+    Column("shard", INTEGER, "shard"),
+    _LANE,
+    # The order within the shard's lane. Its holder gives it in stream order.
+    Column("position", BIGINT, "position"),
+    # When the job may be tried. Only the first row of a key has it.
+    Column("due_at", MOMENT, nullable=True),
+    # The earliest due time that the row gets once it is the first of its key.
+    Column("not_before", MOMENT_OR_ZERO, "item.not_before", changes=True, nullable=True),
+    # Whether this row's shard sends the job: the shard of its first key does.
+    Column("sends", BOOLEAN, "is_primary"),
+    # How many rows the job has. It is due when all of them are.
+    Column("parts", SMALLINT, "job.key_count"),
+    Column("keys", TEXTS, "job.keys", field="keys"),
+    Column("shards", INTEGERS, "job.shards", field="shards"),
+    _OPERATION,
+    # The endpoints that deliver it; see `trackrelay.worker.endpoint_families`.
+    Column("family", short_text(10), "job.family", default="'v2'"),
+    _SOURCE,
+    _IDEMPOTENCY_KEY,
+    _TRACE,
+    _BODY,
+    _ENQUEUED_AT,
+    Column("age_from", MOMENT, "job.age_from", field="age_from"),
+    Column("since", MOMENT, sql="now()"),
+    # Why it waits.
+    Column("reason", TEXT, "item.reason", changes=True),
+    Column("error", UNCHECKED_TEXT, "item.error", changes=True, nullable=True),
+    Column("status", SMALLINT, "item.status", changes=True, nullable=True),
+    replace(_ATTEMPTS, changes=True),
+    Column("max_batch", SMALLINT, "job.max_batch", field="max_batch", changes=True),
+    Column(
+        "failed_at", MOMENT_OR_ZERO, "job.failed_at", field="failed_at", changes=True, nullable=True
+    ),
+    Column("replayed", BOOLEAN, "job.replayed", field="replayed"),
+    # The last stream entry that comes before a replay with keys in two shards; see `replay_order`.
+    Column("behind", BIGINT, "item.after_entry", nullable=True),
+    # Every attempt that counted against it.
+    Column("history", HISTORY, "item.history", changes=True),
+)
+BACKLOG.table(
+    METADATA,
+    Index(None, "shard", "lane", "key", "position"),
+    Index("ix_trackrelay_backlog_due", "shard", "lane", "family", "position", **_partial("due_at")),
+    Index(
+        "ix_trackrelay_backlog_two_keys",
+        "due_at",
+        postgresql_where=text("parts > 1 AND due_at IS NOT NULL"),
+    ),
+    Index("ix_trackrelay_backlog_behind", "shard", "key", **_partial("behind")),
+    Index(None, "idempotency_key", **_partial("idempotency_key")),
+)
 
-    __table_args__ = (
-        Index(None, "state", "reason", "died_at"),
-        Index(None, "key"),
-        Index(None, "idempotency_key", postgresql_where=text("idempotency_key IS NOT NULL")),
-    )
+#: Dead letters: jobs that cannot succeed as they are.
+#: Written from a `NewDeadLetter` and its job, loaded as a `DeadLetter`.
+DEAD_LETTERS = ColumnSet(
+    "trackrelay_dead_letters",
+    Column("job_id", JOB_ID, "job.id", field="id", primary_key=True),
+    _KEY,
+    _OTHER_KEY,
+    _OPERATION,
+    _SOURCE,
+    _IDEMPOTENCY_KEY,
+    _TRACE,
+    replace(_LANE, field="lane", changes=True),
+    # NULL when the entry could not be decoded. Then ``raw`` has the stream entry's bytes.
+    replace(_BODY, value="letter.body", changes=True, nullable=True),
+    Column("raw", BYTES, "letter.raw", field="raw", nullable=True),
+    # ``rejected``, ``exhausted``, ``expired``, ``undecodable``, ``crashed`` or ``invalid``.
+    Column("reason", TEXT, "letter.reason", field="reason", changes=True),
+    # The words of Customer.io, or ours.
+    Column("error", UNCHECKED_TEXT, "letter.error", field="error", changes=True, nullable=True),
+    # The field that Customer.io named.
+    Column("field", UNCHECKED_TEXT, "letter.field", field="field", changes=True, nullable=True),
+    Column("status", SMALLINT, "letter.status", field="status", changes=True, nullable=True),
+    _ATTEMPTS,
+    # ``open``, ``replaying``, ``delivered`` or ``discarded``.
+    Column("state", short_text(10), sql="'open'", field="state", changes=True),
+    _ENQUEUED_AT,
+    Column("died_at", MOMENT, sql="now()", field="died_at", changes=True),
+    Column("updated_at", MOMENT, sql="now()", field="updated_at", changes=True),
+    # Attempts, replays and repairs, oldest first: what, when and by whom.
+    Column("history", HISTORY, "letter.history", field="history", changes=True),
+)
+DEAD_LETTERS.table(
+    METADATA,
+    Index(None, "state", "reason", "died_at"),
+    Index(None, "key"),
+    Index(None, "idempotency_key", **_partial("idempotency_key")),
+)

@@ -194,12 +194,12 @@ def test_our_tables_are_what_our_models_say(database_url: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
-    from trackrelay.worker.storage.tables import VERSION_TABLE, Base
+    from trackrelay.worker.storage.tables import METADATA, VERSION_TABLE
 
     engine = sa.create_engine(sqlalchemy_url(database_url))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, METADATA) == []
     engine.dispose()
 
 

@@ -31,7 +31,7 @@ from trackrelay.worker.queue.queue_length import jobs_queued
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage import incident_log, queue_record, schema
 from trackrelay.worker.storage.queries.server_facts import Server, missing_privileges, server
-from trackrelay.worker.storage.tables import Base
+from trackrelay.worker.storage.tables import METADATA
 
 from .findings import Finding
 
@@ -242,7 +242,7 @@ def _tables(connection: sa.Connection, queue: QueueLook) -> Iterator[Finding]:
         return
     text = f"revision {schema.current(connection)}, which this version needs"
     yield Finding(POSTGRES, "tables", "ok", text)
-    if missing := missing_privileges(connection, sorted(Base.metadata.tables)):
+    if missing := missing_privileges(connection, sorted(METADATA.tables)):
         text = (
             "the user in TRACKRELAY_DATABASE_URL may not read and write "
             f"{listed(missing)}: grant it that"

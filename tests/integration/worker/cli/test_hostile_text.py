@@ -13,7 +13,8 @@ from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from trackrelay import Producer, operations
 from trackrelay.operations.ids import new_id
-from trackrelay.worker.storage.tables import BacklogRow, Base, DeadLetterRow, LedgerRow
+from trackrelay.worker.storage.columns import ColumnSet
+from trackrelay.worker.storage.tables import BACKLOG, DEAD_LETTERS, LEDGER, METADATA
 
 #: Each begins with a letter of its own, so that the one that got through is seen.
 HOSTILE = "a\x1b[2Jb\x1b]0;owned\x07c\x1b[8md\x9b8me\x9d0;owned\x9cf\x90g\u202eh\u2066i\x08j\x7fk\rl\u200bm\u2028n\x1bc"
@@ -55,11 +56,11 @@ _FIXED: dict[str, Any] = {
 }
 
 
-def insert(harness: Harness, table: type[Base], **changes: Any) -> str:
+def insert(harness: Harness, columns: ColumnSet, **changes: Any) -> str:
     """A row with hostile text in every text column that is not fixed above."""
-    job = new_id()
+    job, table = new_id(), METADATA.tables[columns.name]
     values: dict[str, Any] = {}
-    for column in table.__table__.columns:
+    for column in table.columns:
         if column.name in ("id", "job_id"):
             values[column.name] = job
         elif column.name in _FIXED:
@@ -88,12 +89,12 @@ def stored(harness: Harness) -> dict[str, str]:
     )
     return {
         "queued": queued,
-        "dead": insert(harness, DeadLetterRow),
+        "dead": insert(harness, DEAD_LETTERS),
         "undecodable": insert(
-            harness, DeadLetterRow, body=sa.null(), raw=HOSTILE.encode(), state="discarded"
+            harness, DEAD_LETTERS, body=sa.null(), raw=HOSTILE.encode(), state="discarded"
         ),
-        "waiting": insert(harness, BacklogRow),
-        "delivered": insert(harness, LedgerRow),
+        "waiting": insert(harness, BACKLOG),
+        "delivered": insert(harness, LEDGER),
     }
 
 
