@@ -105,16 +105,13 @@ def database_tables() -> Rendered:
     """Return a section for each table: what it holds, its columns, its indices."""
     from trackrelay.worker.storage import tables
 
-    comments = comments_of(tables.__name__)
     lines: list[str] = []
     problems: list[str] = []
-    for mapper in sorted(tables.Base.registry.mappers, key=lambda each: each.local_table.name):
-        table = mapper.local_table
-        lines += [f"## `{table.name}`", "", first_paragraph(mapper.class_), ""]
+    for table in sorted(tables.METADATA.tables.values(), key=lambda each: each.name):
+        lines += [f"## `{table.name}`", "", table.info["doc"], ""]
         lines += ["| column | type | null | meaning |", "|---|---|---|---|"]
         for column in table.columns:
-            meaning = comments.get((mapper.class_.__name__, column.key))
-            meaning = meaning or COMMON_COLUMNS.get(column.name, "")
+            meaning = column.doc or COMMON_COLUMNS.get(column.name, "")
             if not meaning:
                 problems.append(f"{table.name}.{column.name} has no explanation")
             lines.append(

@@ -143,6 +143,8 @@ class Column:
     nullable: bool = False
     primary_key: bool = False
     default: str | None = None
+    #: What it means, for the reference in the documentation.
+    doc: str | None = None
 
     @property
     def written(self) -> str:
@@ -153,8 +155,9 @@ class Column:
 class ColumnSet:
     """The columns of one table, and the statements and values that follow from them."""
 
-    def __init__(self, table: str, *columns: Column) -> None:
+    def __init__(self, table: str, doc: str, *columns: Column) -> None:
         self.name = table
+        self.doc = doc
         self.columns = columns
         self._given = [column for column in columns if column.value]
         self._changing = [column for column in columns if column.changes]
@@ -169,10 +172,11 @@ class ColumnSet:
                 nullable=column.nullable,
                 primary_key=column.primary_key,
                 server_default=None if column.default is None else sa.text(column.default),
+                doc=column.doc,
             )
             for column in self.columns
         ]
-        return sa.Table(self.name, metadata, *columns, *indexes)
+        return sa.Table(self.name, metadata, *columns, *indexes, info={"doc": self.doc})
 
     def insert(self, conditions: str = "") -> str:
         """Return the statement that inserts many rows, each column as one array.

@@ -46,8 +46,8 @@ def _moment(name: str, **options: Any) -> sa.Column[Any]:
     return sa.Column(name, DateTime(timezone=True), **options)
 
 
-def _count(name: str, default: int = 0) -> sa.Column[Any]:
-    return sa.Column(name, BigInteger, server_default=text(str(default)), nullable=False)
+def _count(name: str, default: int = 0, doc: str | None = None) -> sa.Column[Any]:
+    return sa.Column(name, BigInteger, server_default=text(str(default)), nullable=False, doc=doc)
 
 
 #: The shards: the latest holder of each, and whether it is paused.
@@ -55,14 +55,15 @@ SHARDS = sa.Table(
     "trackrelay_shards",
     METADATA,
     sa.Column("shard", Integer, primary_key=True, autoincrement=False),
-    # Counts holders. A holder with a lower fence settles nothing.
-    _count("fence"),
-    # The lease token of the latest holder: after a failover that lost commits, Postgres can give
-    # out a fence twice.
-    sa.Column("holder", Text),
-    # Where the next row of the shard's backlog goes.
-    _count("next_position", 1),
+    _count("fence", doc="Counts holders. A holder with a lower fence settles nothing."),
+    sa.Column(
+        "holder",
+        Text,
+        doc="The lease token of the latest holder: after a failover that lost commits, Postgres can give out a fence twice.",
+    ),
+    _count("next_position", 1, doc="Where the next row of the shard's backlog goes."),
     _moment("paused_at"),
+    info={"doc": "One row for each shard: its latest holder, and whether it is paused."},
 )
 
 #: Single facts, such as the secret that keys are hashed with.
@@ -72,6 +73,7 @@ STATE = sa.Table(
     sa.Column("name", String(50), primary_key=True),
     sa.Column("value", JSONB, nullable=False),
     _moment("updated_at", server_default=text("now()"), nullable=False),
+    info={"doc": "Single facts, such as the secret that keys are hashed with."},
 )
 
 #: Losses of jobs. A row stays after somebody has acknowledged the loss.
@@ -79,28 +81,29 @@ INCIDENTS = sa.Table(
     "trackrelay_incidents",
     METADATA,
     sa.Column("id", BigInteger, Identity(), primary_key=True),
-    # An `incident_log.Kind`.
-    sa.Column("kind", Text, nullable=False),
-    # The generation of the queue that lost jobs.
-    sa.Column("generation", Text, nullable=False),
-    # When the content of the queue was last known, and when the loss was noticed.
-    _moment("since"),
-    _moment("until", nullable=False),
-    # Until then a holder may settle what it had read before the loss.
-    _moment("count_until", nullable=False),
-    # What the streams held at `since`.
-    sa.Column("streams", JSONB),
-    # How many of those jobs were settled later, at least and at most.
-    _count("settled_low"),
-    _count("settled_high"),
-    # How many of those jobs an outbox still had.
-    _count("relayed_again"),
-    # How many jobs were lost; at_most is NULL if that is unknown.
-    _count("at_least"),
-    sa.Column("at_most", BigInteger),
+    sa.Column("kind", Text, nullable=False, doc="An `incident_log.Kind`."),
+    sa.Column(
+        "generation", Text, nullable=False, doc="The generation of the queue that lost jobs."
+    ),
+    _moment(
+        "since", doc="When the content of the queue was last known, and when the loss was noticed."
+    ),
+    _moment("until", nullable=False, doc="When the loss was noticed."),
+    _moment(
+        "count_until",
+        nullable=False,
+        doc="Until then a holder may settle what it had read before the loss.",
+    ),
+    sa.Column("streams", JSONB, doc="What the streams held at `since`."),
+    _count("settled_low", doc="How many of those jobs were settled later, at least and at most."),
+    _count("settled_high", doc="How many were settled later, at most."),
+    _count("relayed_again", doc="How many of those jobs an outbox still had."),
+    _count("at_least", doc="How many jobs were lost; at_most is NULL if that is unknown."),
+    sa.Column("at_most", BigInteger, doc="How many jobs were lost, at most. NULL: unknown."),
     _moment("counted_at"),
     _moment("acknowledged_at"),
     sa.Column("acknowledged_by", Text),
+    info={"doc": "Losses of jobs. A row stays after somebody has acknowledged the loss."},
 )
 
 
@@ -120,12 +123,18 @@ _BODY = Column("body", DOCUMENT, "job.body", field="body")
 _ENQUEUED_AT = Column("enqueued_at", MOMENT, "job.enqueued_at", field="enqueued_at")
 _ATTEMPTS = Column("attempts", SMALLINT, "job.attempts", field="attempts")
 _KEY = Column("key", TEXT, "job.first_key")
-#: The second key of a merge, or of an identify with an anonymous id.
-_OTHER_KEY = Column("other_key", TEXT, "job.second_key", nullable=True)
+_OTHER_KEY = Column(
+    "other_key",
+    TEXT,
+    "job.second_key",
+    nullable=True,
+    doc="The second key of a merge, or of an identify with an anonymous id.",
+)
 
 #: The ledger: one row for each delivered job, without its payload.
 LEDGER = ColumnSet(
     "trackrelay_ledger",
+    "One row for each delivered job, without its payload.",
     Column("id", JOB_ID, "job.id", primary_key=True),
     _KEY,
     _OTHER_KEY,
@@ -134,8 +143,9 @@ LEDGER = ColumnSet(
     _IDEMPOTENCY_KEY,
     _ENQUEUED_AT,
     Column("delivered_at", MOMENT, sql="now()"),
-    # The attempts that failed, and the one that succeeded.
-    replace(_ATTEMPTS, sql="attempts + 1"),
+    replace(
+        _ATTEMPTS, sql="attempts + 1", doc="The attempts that failed, and the one that succeeded."
+    ),
 )
 LEDGER.table(
     METADATA,
@@ -149,25 +159,53 @@ LEDGER.table(
 #: Written from a `BacklogItem` and its job, loaded as a `Job`.
 BACKLOG = ColumnSet(
     "trackrelay_backlog",
+    "A job that could not be delivered yet: one row for each of its keys.",
     Column("job_id", JOB_ID, "job.id", field="id", primary_key=True),
     Column("key", TEXT, "key", primary_key=True),
     Column("shard", INTEGER, "shard"),
     _LANE,
-    # The order within the shard's lane. Its holder gives it in stream order.
-    Column("position", BIGINT, "position"),
-    # When the job may be tried. Only the first row of a key has it.
-    Column("due_at", MOMENT, nullable=True),
-    # The earliest due time that the row gets once it is the first of its key.
-    Column("not_before", MOMENT_OR_ZERO, "item.not_before", changes=True, nullable=True),
-    # Whether this row's shard sends the job: the shard of its first key does.
-    Column("sends", BOOLEAN, "is_primary"),
-    # How many rows the job has. It is due when all of them are.
-    Column("parts", SMALLINT, "job.key_count"),
+    Column(
+        "position",
+        BIGINT,
+        "position",
+        doc="The order within the shard's lane. Its holder gives it in stream order.",
+    ),
+    Column(
+        "due_at",
+        MOMENT,
+        nullable=True,
+        doc="When the job may be tried. Only the first row of a key has it.",
+    ),
+    Column(
+        "not_before",
+        MOMENT_OR_ZERO,
+        "item.not_before",
+        changes=True,
+        nullable=True,
+        doc="The earliest due time that the row gets once it is the first of its key.",
+    ),
+    Column(
+        "sends",
+        BOOLEAN,
+        "is_primary",
+        doc="Whether this row's shard sends the job: the shard of its first key does.",
+    ),
+    Column(
+        "parts",
+        SMALLINT,
+        "job.key_count",
+        doc="How many rows the job has. It is due when all of them are.",
+    ),
     Column("keys", TEXTS, "job.keys", field="keys"),
     Column("shards", INTEGERS, "job.shards", field="shards"),
     _OPERATION,
-    # The endpoints that deliver it; see `trackrelay.worker.endpoint_families`.
-    Column("family", short_text(10), "job.family", default="'v2'"),
+    Column(
+        "family",
+        short_text(10),
+        "job.family",
+        default="'v2'",
+        doc="The endpoints that deliver it; see `trackrelay.worker.endpoint_families`.",
+    ),
     _SOURCE,
     _IDEMPOTENCY_KEY,
     _TRACE,
@@ -175,8 +213,7 @@ BACKLOG = ColumnSet(
     _ENQUEUED_AT,
     Column("age_from", MOMENT, "job.age_from", field="age_from"),
     Column("since", MOMENT, sql="now()"),
-    # Why it waits.
-    Column("reason", TEXT, "item.reason", changes=True),
+    Column("reason", TEXT, "item.reason", changes=True, doc="Why it waits."),
     Column("error", UNCHECKED_TEXT, "item.error", changes=True, nullable=True),
     Column("status", SMALLINT, "item.status", changes=True, nullable=True),
     replace(_ATTEMPTS, changes=True),
@@ -185,10 +222,20 @@ BACKLOG = ColumnSet(
         "failed_at", MOMENT_OR_ZERO, "job.failed_at", field="failed_at", changes=True, nullable=True
     ),
     Column("replayed", BOOLEAN, "job.replayed", field="replayed"),
-    # The last stream entry that comes before a replay with keys in two shards; see `replay_order`.
-    Column("behind", BIGINT, "item.after_entry", nullable=True),
-    # Every attempt that counted against it.
-    Column("history", HISTORY, "item.history", changes=True),
+    Column(
+        "behind",
+        BIGINT,
+        "item.after_entry",
+        nullable=True,
+        doc="The last stream entry that comes before a replay with keys in two shards; see `replay_order`.",
+    ),
+    Column(
+        "history",
+        HISTORY,
+        "item.history",
+        changes=True,
+        doc="Every attempt that counted against it.",
+    ),
 )
 BACKLOG.table(
     METADATA,
@@ -207,6 +254,7 @@ BACKLOG.table(
 #: Written from a `NewDeadLetter` and its job, loaded as a `DeadLetter`.
 DEAD_LETTERS = ColumnSet(
     "trackrelay_dead_letters",
+    "Jobs that cannot succeed as they are.",
     Column("job_id", JOB_ID, "job.id", field="id", primary_key=True),
     _KEY,
     _OTHER_KEY,
@@ -215,24 +263,68 @@ DEAD_LETTERS = ColumnSet(
     _IDEMPOTENCY_KEY,
     _TRACE,
     replace(_LANE, field="lane", changes=True),
-    # NULL when the entry could not be decoded. Then ``raw`` has the stream entry's bytes.
-    replace(_BODY, value="letter.body", changes=True, nullable=True),
-    Column("raw", BYTES, "letter.raw", field="raw", nullable=True),
-    # ``rejected``, ``exhausted``, ``expired``, ``undecodable``, ``crashed`` or ``invalid``.
-    Column("reason", TEXT, "letter.reason", field="reason", changes=True),
-    # The words of Customer.io, or ours.
-    Column("error", UNCHECKED_TEXT, "letter.error", field="error", changes=True, nullable=True),
-    # The field that Customer.io named.
-    Column("field", UNCHECKED_TEXT, "letter.field", field="field", changes=True, nullable=True),
+    replace(
+        _BODY,
+        value="letter.body",
+        changes=True,
+        nullable=True,
+        doc="NULL when the entry could not be decoded. Then ``raw`` has the stream entry's bytes.",
+    ),
+    Column(
+        "raw",
+        BYTES,
+        "letter.raw",
+        field="raw",
+        nullable=True,
+        doc="The bytes of a stream entry that could not be decoded.",
+    ),
+    Column(
+        "reason",
+        TEXT,
+        "letter.reason",
+        field="reason",
+        changes=True,
+        doc="``rejected``, ``exhausted``, ``expired``, ``undecodable``, ``crashed`` or ``invalid``.",
+    ),
+    Column(
+        "error",
+        UNCHECKED_TEXT,
+        "letter.error",
+        field="error",
+        changes=True,
+        nullable=True,
+        doc="The words of Customer.io, or ours.",
+    ),
+    Column(
+        "field",
+        UNCHECKED_TEXT,
+        "letter.field",
+        field="field",
+        changes=True,
+        nullable=True,
+        doc="The field that Customer.io named.",
+    ),
     Column("status", SMALLINT, "letter.status", field="status", changes=True, nullable=True),
     _ATTEMPTS,
-    # ``open``, ``replaying``, ``delivered`` or ``discarded``.
-    Column("state", short_text(10), sql="'open'", field="state", changes=True),
+    Column(
+        "state",
+        short_text(10),
+        sql="'open'",
+        field="state",
+        changes=True,
+        doc="``open``, ``replaying``, ``delivered`` or ``discarded``.",
+    ),
     _ENQUEUED_AT,
     Column("died_at", MOMENT, sql="now()", field="died_at", changes=True),
     Column("updated_at", MOMENT, sql="now()", field="updated_at", changes=True),
-    # Attempts, replays and repairs, oldest first: what, when and by whom.
-    Column("history", HISTORY, "letter.history", field="history", changes=True),
+    Column(
+        "history",
+        HISTORY,
+        "letter.history",
+        field="history",
+        changes=True,
+        doc="Attempts, replays and repairs, oldest first: what, when and by whom.",
+    ),
 )
 DEAD_LETTERS.table(
     METADATA,
