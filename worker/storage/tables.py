@@ -85,9 +85,7 @@ INCIDENTS = sa.Table(
     sa.Column(
         "generation", Text, nullable=False, doc="The generation of the queue that lost jobs."
     ),
-    _moment(
-        "since", doc="When the content of the queue was last known, and when the loss was noticed."
-    ),
+    _moment("since", doc="When the content of the queue was last known."),
     _moment("until", nullable=False, doc="When the loss was noticed."),
     _moment(
         "count_until",
@@ -98,7 +96,7 @@ INCIDENTS = sa.Table(
     _count("settled_low", doc="How many of those jobs were settled later, at least and at most."),
     _count("settled_high", doc="How many were settled later, at most."),
     _count("relayed_again", doc="How many of those jobs an outbox still had."),
-    _count("at_least", doc="How many jobs were lost; at_most is NULL if that is unknown."),
+    _count("at_least", doc="How many jobs were lost, at least."),
     sa.Column("at_most", BigInteger, doc="How many jobs were lost, at most. NULL: unknown."),
     _moment("counted_at"),
     _moment("acknowledged_at"),
@@ -268,7 +266,7 @@ DEAD_LETTERS = ColumnSet(
         value="letter.body",
         changes=True,
         nullable=True,
-        doc="NULL when the entry could not be decoded. Then ``raw`` has the stream entry's bytes.",
+        doc="NULL when the entry could not be decoded. Then `raw` has the stream entry's bytes.",
     ),
     Column(
         "raw",
