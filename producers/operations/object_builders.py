@@ -11,7 +11,7 @@ from .payloads import (
     IdempotencyKey,
     Others,
     ToPerson,
-    is_object,
+    object_behind,
     object_identifiers,
     payload,
     person_identifiers,
@@ -169,9 +169,10 @@ def _relate(
     relationships: list[dict[str, Any]],
     idempotency_key: IdempotencyKey,
 ) -> Operation:
-    if is_object(subject):
-        type, identifiers = "object", subject.identifiers
-    else:
+    obj = object_behind(subject)
+    if obj is None:
         type, identifiers = "person", person_identifiers(subject)  # type: ignore[arg-type]
+    else:
+        type, identifiers = "object", obj.identifiers
     document = payload(type, identifiers, action, cio_relationships=relationships)
     return check(document, idempotency_key=idempotency_key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from trackrelay.errors import InvalidOperationError
@@ -48,8 +48,8 @@ def object_identifiers(obj: ObjectRef) -> dict[str, Any]:
 
     What names no object is :class:`Unacceptable`, so that the checks refuse the whole operation.
     """
-    if is_object(obj):
-        return obj.identifiers
+    if (real := object_behind(obj)) is not None:
+        return real.identifiers
     kind = kind_of(obj)
     error = InvalidOperationError(
         f"an object is named by ObjectRef(type_id, object_id), not by {kind}",
@@ -60,12 +60,16 @@ def object_identifiers(obj: ObjectRef) -> dict[str, Any]:
     return {"object_id": Unacceptable(obj, error)}
 
 
-def is_object(value: object) -> TypeGuard[ObjectRef]:
-    """Return whether ``value`` is, or stands for, an object."""
+def object_behind(value: object) -> ObjectRef | None:
+    """Return the object that ``value`` is, or stands for; None if it is none.
+
+    A stand-in is asked once: its next answer may be another one.
+    """
     try:
-        return isinstance(value, ObjectRef)
+        real = resolved(value)
     except Exception:  # a stand-in without a value raises
-        return False
+        return None
+    return real if isinstance(real, ObjectRef) and issubclass(type(real), ObjectRef) else None
 
 
 def payload(
@@ -164,7 +168,8 @@ def _is_pair(given: object) -> bool:
 def _relationship(other: Any, attributes: Attributes | None) -> dict[str, Any]:
     if _is_pair(other):
         other, attributes = other
-    identifiers = other.identifiers if is_object(other) else person_identifiers(other)
+    obj = object_behind(other)
+    identifiers = person_identifiers(other) if obj is None else obj.identifiers
     made: dict[str, Any] = {"identifiers": identifiers}
     if attributes is not None:
         made["relationship_attributes"] = attributes

@@ -118,3 +118,10 @@ def test_what_stands_for_nothing_at_the_moment_is_refused() -> None:
         ):
             with pytest.raises(InvalidOperationError):
                 call()
+
+
+def test_an_object_that_stands_for_another_value_each_time_is_asked_once() -> None:
+    answers = iter([ObjectRef(1, "acme"), *[NOON] * 20])
+    changing = LocalProxy(lambda: next(answers))
+    document = document_of(operations.delete_object(changing))  # type: ignore[arg-type]
+    assert document["identifiers"] == {"object_type_id": "1", "object_id": "acme"}
