@@ -72,13 +72,13 @@ class TrackRelay:
         if wrong := wrong_cookie(app.config):
             warnings.warn(wrong, RuntimeWarning, stacklevel=2)
 
-    def person_loader(self, loader: F) -> F:
+    def person_loader(self, who: F) -> F:
         """Register a function that returns the person who is logged in, their id, or None. Usable as a decorator.
 
         :func:`trackrelay.flask.visitor` calls it in a request.
         """
-        self._person_loader = loader
-        return loader
+        self._person_loader = who
+        return who
 
     def load_person(self) -> PersonLike | None:
         """Return the person who is logged in, or None."""

@@ -145,7 +145,7 @@ def test_a_worker_that_cannot_reach_its_servers_logs_no_password(
         worker.kill()
 
     assert "redis_unreachable" in worker.output
-    assert "Postgres cannot be reached" in worker.output
+    assert "postgres_unreachable" in worker.output
     assert not [
         piece for piece in ("Wq8", "Rt5mKd", quote(PASSWORD, safe="")) if piece in worker.output
     ]
