@@ -53,7 +53,7 @@ def test_flask_trackrelay_is_the_whole_command_line_with_the_applications_settin
     tmp_path: Path, worker_settings: dict[str, str]
 ) -> None:
     listed = run_flask(tmp_path, {}, "--help")
-    assert "trackrelay  Set up, look after and deliver" in listed.stdout
+    assert "trackrelay  Set up, operate and deliver" in listed.stdout
     helped = run_flask(tmp_path, {}, "trackrelay", "--help")
     assert "Usage: flask trackrelay" in helped.stdout
     assert "dead-letters" in helped.stdout

@@ -73,7 +73,7 @@ def test_a_row_is_kept_until_its_job_has_arrived(
     merge = application.write([operations.merge(primary="42", secondary="43")])
     relay = start_relay("--once")
     assert relay.wait() == 0
-    assert "4 jobs relayed; 0 earlier ones" in relay.output
+    assert "4 jobs relayed; 0 earlier jobs arrived" in relay.output
     marked = application.rows()
     assert [row.job_id for row in marked] == jobs + merge
     assert all(row.generation and row.turn == 1 for row in marked)

@@ -61,11 +61,11 @@ def test_what_a_wiped_redis_held_is_told_until_somebody_acknowledges_it(
 
     status = run("status", "--fail-if", "lost>0")
     assert status.only_line() == (
-        "lost>0: lost jobs, until somebody acknowledges them; a loss of unknown size counts as one: 12"
+        "lost>0: lost jobs in unacknowledged incidents; one if unknown: 12"
     )
     assert "Everything is delivered" not in status.out
     assert "Redis lost the queue between " in status.out
-    assert ": 12 jobs are lost. What was enqueued without an outbox in those" in " ".join(
+    assert ": 12 jobs are lost. Jobs that were enqueued without an outbox in those" in " ".join(
         status.out.split()
     )
     (line,) = (line for line in run("check").lines if "lost" in line)
@@ -167,7 +167,7 @@ def test_a_wipe_of_which_nothing_is_known_counts_as_one(
     tick(worker)
     (incident,) = lost(harness)
     assert (incident.since, incident.at_most) == (None, None)
-    assert "how many jobs were lost is not known" in run("incidents").out
+    assert "it is not known how many jobs were lost" in run("incidents").out
     assert run("status", "--fail-if", "lost>0").code == 1
 
 
