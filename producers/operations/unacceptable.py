@@ -17,7 +17,8 @@ class Unacceptable:
 
     def __init__(self, given: object, error: InvalidOperationError) -> None:
         self.given = given
-        self.error = error
+        # Its traceback would keep the variables of the whole call alive, once for each of 50,000 people.
+        self.error = error.with_traceback(None)
 
     def __str__(self) -> str:
         # It has no text. Code that needs one raises the refusal.

@@ -81,7 +81,7 @@ def test_what_a_wiped_redis_held_is_told_until_somebody_acknowledges_it(
     assert run("incidents", "acknowledge").out == "1 incident acknowledged.\n"
     assert run("status", "--fail-if", "lost>0").code == 0
     assert not [line for line in run("check").lines if "lost" in line]
-    assert run("incidents").out == "No loss of jobs is unacknowledged.\n"
+    assert run("incidents").out == "There is no unacknowledged incident.\n"
 
 
 def test_a_wipe_that_only_migrate_notices_counts_too(
