@@ -9,7 +9,8 @@ import msgspec
 
 from trackrelay.operations import limits
 from trackrelay.operations.operation import Operation
-from trackrelay.testing import DeliveryRefused, DeliveryRefusedError
+from trackrelay.testing import DeliveryRefused as DeliveryRefused
+from trackrelay.testing import DeliveryRefusedError
 
 from .track_api import request_builder
 from .track_api.request_builder import Request
@@ -20,8 +21,6 @@ except ModuleNotFoundError as error:
     raise ImportError(
         f"trackrelay.worker.testing needs {error.name}: pip install 'trackrelay[worker,sandbox]'"
     ) from error
-
-__all__ = ["DeliveringSandbox", "DeliveryRefused", "DeliveryRefusedError"]
 
 _V1_ONLY = ("anonymous", "form", "delivery.metric", "delivery.unsubscribe")
 
