@@ -320,8 +320,12 @@ def _segment(
             made.append(check(document, idempotency_key=idempotency_key))
             parts.append(made[-1])
         except InvalidOperationError as error:
-            refusal = refusal or error
             parts += error.parts
+            if refusal is None:
+                refusal = error
+            else:
+                # The parts keep the errors. With its frames, each would take 6 kB.
+                error.__traceback__ = error.__context__ = error.__cause__ = None
     if refusal is not None:
         refusal.parts = tuple(parts)
         raise refusal

@@ -17,8 +17,7 @@ class Unacceptable:
 
     def __init__(self, given: object, error: InvalidOperationError) -> None:
         self.given = given
-        # Its traceback would keep the variables of the whole call alive, once for each of 50,000 people.
-        self.error = error.with_traceback(None)
+        self.error = error
 
     def __str__(self) -> str:
         # It has no text. Code that needs one raises the refusal.
