@@ -275,7 +275,6 @@ WORKER_SETTINGS = tuple(
     for each in SETTINGS
     if not each.readers.startswith("applications") and not each.is_internal
 )
-SECRET_NAMES = frozenset(each.name for each in SETTINGS if each.is_secret)
 #: Every environment variable of a setting, each ``NAME_FILE`` among them.
 ALL_NAMES = frozenset(name for each in SETTINGS for name in each.names)
 _OURS = frozenset(name for name in ALL_NAMES if name.startswith(PREFIX))

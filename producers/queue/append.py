@@ -29,10 +29,10 @@ from trackrelay.operations.operation import Operation
 from trackrelay.operations.validation import checked_again, is_checked
 
 from . import redis_keys, resp
-from .coalescing import PlacedEntry, coalesce
 from .job import FORMAT_VERSION, encode_entry
 from .lua_files import lua_script
 from .redis_keys import Lane
+from .shared_entries import PlacedEntry, coalesce
 
 #: Part of ``maxmemory`` above which nothing is accepted. Workers need the rest to drain the queue.
 MEMORY_MARK = 0.75

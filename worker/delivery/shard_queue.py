@@ -10,8 +10,8 @@ from uuid import uuid4
 import redis
 
 from trackrelay.queue.append import MAX_WAKEUPS, WAKEUP_MS, deliver_message
-from trackrelay.queue.coalescing import ENTRY_JOBS
 from trackrelay.queue.redis_keys import PREFIX, QUEUE_KEY, Lane, handed_out, lease, more, stream
+from trackrelay.queue.shared_entries import ENTRY_JOBS
 from trackrelay.worker.storage.replay_positions import entry_number
 from trackrelay.worker.storage.shards import ShardLostError
 from trackrelay.worker.storage.storable_jobs import MAX_MS

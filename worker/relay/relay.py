@@ -152,11 +152,6 @@ class Relay:
         """Read anew what was appended last: another relay may have worked since."""
         self._remembered_until = 0.0
 
-    @property
-    def has_unconfirmed(self) -> bool:
-        """Whether relayed rows may still be there."""
-        return self._unconfirmed
-
     # -- rows into the queue
 
     def _start_over(self) -> None:

@@ -8,7 +8,7 @@ from tests.support import canaries
 from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from trackrelay import Person, operations
-from trackrelay.queue.coalescing import ENTRY_JOBS
+from trackrelay.queue.shared_entries import ENTRY_JOBS
 from trackrelay.worker.storage import state
 from trackrelay.worker.storage.key_hasher import KeyHasher
 

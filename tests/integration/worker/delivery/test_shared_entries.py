@@ -17,8 +17,8 @@ from tests.support.in_process_worker import (
 )
 from trackrelay import operations
 from trackrelay.queue.append import Entry
-from trackrelay.queue.coalescing import ENTRY_JOBS
 from trackrelay.queue.redis_keys import more, stream
+from trackrelay.queue.shared_entries import ENTRY_JOBS
 from trackrelay.worker.delivery import cycle
 from trackrelay.worker.delivery.batching import pack
 from trackrelay.worker.delivery.intake import MAX_CYCLE_BYTES, MAX_CYCLE_JOBS

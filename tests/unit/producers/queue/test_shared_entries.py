@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackrelay.queue.coalescing import ENTRY_BYTES, ENTRY_JOBS, PlacedEntry, coalesce
+from trackrelay.queue.shared_entries import ENTRY_BYTES, ENTRY_JOBS, PlacedEntry, coalesce
 
 
 def placed(*of_shards: tuple[int, ...], size_bytes: int = 10) -> list[PlacedEntry]:
