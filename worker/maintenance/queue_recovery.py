@@ -1,7 +1,8 @@
-"""Redis lost everything (a FLUSHALL, an empty replacement): the queue is set up again from what Postgres knows of it.
+"""Set the queue up again after Redis lost everything (a FLUSHALL, or an empty replacement).
 
-What was in a stream and in no outbox is gone, and recorded as an incident. Everything else goes on by itself. A new generation
-is recorded in Postgres before it is written in Redis, so that a crash in between leaves nothing that looks like another queue.
+Jobs that were in a stream and in no outbox are lost, and an incident records them. The rest recovers
+without help. Postgres records the new generation before Redis does, so a crash in between leaves
+nothing that looks like another queue.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def stop_delivery(client: redis.Redis) -> None:
 def resume_delivery(client: redis.Redis) -> None:
     """Let workers take shards again, if they were stopped because the stores differed."""
     if client.eval(_GO_ON, 1, MOVING, DIFFERS):
-        log.info("Redis and Postgres agree on the queue again; delivery goes on")
+        log.info("stores_agree_again")
 
 
 def _read(client: redis.Redis) -> tuple[QueueConfig | None, str]:

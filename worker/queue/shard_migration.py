@@ -1,10 +1,13 @@
-"""Changing the number of shards, while applications go on enqueueing.
+"""Change the number of shards while applications continue to enqueue.
 
-Nobody takes a shard any more; when all holders have gone, the streams are emptied into the backlog, where order is kept by
-positions. For the last few entries appending is closed; then one script changes the number of shards in Redis, and
-appending goes on, into the new streams. Now every row of the backlog gets its new shard in one transaction, and workers may come
-again. Whoever dies on the way leaves either the old layout (what stands for the change expires, and delivery goes on by itself) or,
-after the script, a change that the next run completes.
+1. No worker takes a shard any more. When all leases have ended, the streams are drained into the
+   backlog, which keeps the order by positions.
+2. Appending is closed for the last entries. One script then changes the number of shards in Redis,
+   and applications append to the new streams.
+3. One transaction gives every backlog row its new shard, and workers take shards again.
+
+A crash leaves the old layout, or a change that the next run completes. The mark of an incomplete
+change expires, and delivery resumes.
 """
 
 from __future__ import annotations
@@ -67,8 +70,8 @@ return 1
 """
 # KEYS: moving. A change that has not happened is called off.
 _CALL_OFF = "if redis.call('GET', KEYS[1]) ~= 'layout' then redis.call('DEL', KEYS[1]) end"
-# Not while anybody holds a shard: what he has in hand out of the backlog is in no stream. KEYS: moving, config. ARGV: prefix,
-# shards before, shards
+# Refuse while a worker holds a shard: the backlog jobs that it is sending are in no stream.
+# KEYS: moving, config. ARGV: prefix, shards before, shards
 _SWITCH = """
 if redis.call('GET', KEYS[1]) ~= 'closed' or redis.call('HGET', KEYS[2], 'shards') ~= ARGV[2] then return 'lost' end
 for shard = 0, tonumber(ARGV[2]) - 1 do
@@ -256,7 +259,7 @@ class Resharder:
                     lambda: self._renew(what, milliseconds),
                 )
             except ShardLostError as lost:
-                # Nothing that was in hand is settled twice, and the next pass takes it up.
+                # No claimed job is settled twice. The next pass takes it again.
                 self._say(
                     f"shard {shard} took too long, and is begun again ({type(lost).__name__})"
                 )

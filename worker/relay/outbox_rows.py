@@ -1,4 +1,4 @@
-"""An outbox as the relay sees it: whatever database it lies in, and whoever speaks to that database."""
+"""An outbox as the relay uses it, in any database and through any connection."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Mark:
 class Rows(Protocol):
     """The table ``trackrelay_outbox`` of one database. Every method is a transaction of its own, committed when it returns.
 
-    Nothing here excludes another relay: rows that follow one another are appended in their order even by two at once,
-    because whoever sees the later row sees the earlier one too, and takes it first.
+    Two relays may run at once. Rows are appended in order all the same: a relay that sees the later
+    row also sees the earlier one, and takes it first.
     """
 
     @property

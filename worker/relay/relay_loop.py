@@ -114,7 +114,7 @@ class Loop:
         return Look()
 
     def _attempt(self, what: str, act: Callable[[], Look | None]) -> Look | None:
-        # Nothing that goes wrong ends a relay: whatever it was, the rows are still there. It is said once, until it changes.
+        # No error ends a relay, because the rows are still there. Each error is logged once.
         try:
             result = act()
         except _EXPECTED as error:
@@ -124,13 +124,13 @@ class Loop:
             self._say(what, describe(error), exc_info=True)
             return None
         if self.done.trouble.pop(what, None):
-            log.info("relay goes on", outbox=self._outbox)
+            log.info("relay_resumed", outbox=self._outbox)
         return result
 
     def _say(self, what: str, error: str, **more: object) -> None:
         # Only the kind of trouble counts: a full queue names other numbers every second.
         if self.done.trouble.get(what, "").partition(":")[0] != error.partition(":")[0]:
-            log.error("relay interrupted", outbox=self._outbox, error=error, **more)
+            log.error("relay_interrupted", outbox=self._outbox, error=error, **more)
         self.done.trouble[what] = error
 
 

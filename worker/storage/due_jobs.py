@@ -16,8 +16,9 @@ from .scan_cursor import ScanResult
 from .stored_job import Job
 from .tables import BACKLOG
 
-#: Rows of one key that one read takes if it has them, before it goes on to the next key. Only the last of them makes another row the
-#: first, which costs more than reading and deleting it; but what only v1 carries goes one by one, and other keys side by side with it.
+#: Most rows of one key in one read, before the next key. Only the last of them makes another row the
+#: first one, which costs more than reading and deleting it. Jobs that only v1 carries are sent one by
+#: one, side by side with other keys.
 RUN = 10
 #: Rows of one key that one read takes at the most, when few keys wait.
 ROWS_A_KEY = 250

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from trackrelay.worker.settings import Settings, settings
 
-#: A statement that takes longer is not waited for: whoever holds the lock, delivery must come round again.
+#: A statement that takes longer is cancelled, so that a lock cannot stop delivery.
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 #: Work without a worker for this long (a failed holder's transaction) is given up by the server.

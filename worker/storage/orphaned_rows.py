@@ -95,7 +95,9 @@ def stuck(connection: sa.Connection) -> list[Stuck]:
 
 
 def take_out(connection: sa.Connection, jobs: Sequence[Stuck], merge_delay_s: float) -> list[str]:
-    """Remove every row of jobs that are settled elsewhere; what waited behind them goes on. The caller commits.
+    """Remove every row of jobs that are settled elsewhere, and promote the jobs behind them.
+
+    The caller commits.
 
     Returns:
         the ids of those that still were.

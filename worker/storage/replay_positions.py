@@ -43,9 +43,9 @@ class ReplayedRow:
 
 
 def entry_number(entry: str) -> int:
-    """A stream entry's id (``milliseconds-sequence``) as one number, in the order of the stream."""
+    """Return a stream entry's id (``milliseconds-sequence``) as one number, in stream order."""
     milliseconds, _, sequence = entry.partition("-")
-    # Within a bigint: whoever writes entries can give them any id.
+    # Keep it within a bigint: an entry can have any id.
     return (min(int(milliseconds), (1 << 43) - 1) << 20) + min(int(sequence or 0), (1 << 20) - 1)
 
 

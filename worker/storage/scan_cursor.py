@@ -31,14 +31,14 @@ class ScanResult:
 class ScanCursor:
     """From which position to look for what is due in one lane of a shard.
 
-    It is only a hint, good for as long as the process lives, whoever else holds the shard meanwhile: a row below it (a retry whose time
-    came, a job that became first for its second key, too) is found by the next look from the beginning.
+    It is only a hint, and stays valid while other workers hold the shard. A scan from the beginning
+    finds the rows below it: a retry that became due, or a job that became first for its second key.
     """
 
     _next: int = 0
     #: Of the first row that was found since the last turn. What follows it for its key is above, as for all that were found later.
     _lowest: int | None = None
-    #: When to look from the beginning, by the clock of whoever asks.
+    #: When to scan from the beginning, by the caller's clock.
     _rewind_at: float = 0.0
     #: Whether the last look was from the beginning, and found something. Never two of these in a row: where a round takes longer than
     #: the rest, and what it could not send is what stands lowest, nothing else would ever be found.

@@ -78,9 +78,10 @@ def _config(connection: sa.Connection) -> Config:
 
 
 def problem(connection: sa.Connection) -> str | None:
-    """What is wrong with the database's tables, in one sentence; None if they fit this version.
+    """Return what is wrong with the tables, in one sentence; None if they fit this version.
 
-    A newer revision is fine: migrations only add, so that a worker of the version before goes on working during an upgrade.
+    A newer revision is accepted: migrations only add, so workers of the previous version still run
+    during an upgrade.
     """
     revision = current(connection)
     if revision is None:

@@ -1,4 +1,4 @@
-"""What has become of jobs that an outbox relayed: asked by whoever still keeps them."""
+"""Find what happened to jobs that an outbox relayed and still keeps."""
 
 from __future__ import annotations
 

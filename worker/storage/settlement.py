@@ -1,4 +1,4 @@
-"""Settling: what became of the jobs in hand, in one commit, by the shard's holder only."""
+"""Settle a read: record the outcome of all its jobs in one commit, by the shard's holder only."""
 
 from __future__ import annotations
 

@@ -56,14 +56,15 @@ class BacklogKeys:
 
 
 def redistribute_backlog(connection: sa.Connection, shards: int, shards_of: ShardsOf) -> int:
-    """Put every row of the backlog into its shard among ``shards``, and make that the shards there are. The caller commits.
+    """Give every backlog row its shard among ``shards``, and record that number. The caller commits.
 
-    All rows of a key move together and keep their positions, so their order holds; what comes later gets a later position
-    in whatever shard. The streams are empty, so no replay has to step back any more. Every earlier holder's number is passed,
-    of shards that are no more too: whoever slept through this settles nothing. Can be repeated.
+    All rows of a key move together and keep their positions, so their order holds. Later jobs get
+    later positions in any shard. The streams are empty, so no replay must be repositioned. Every
+    fence rises, also of removed shards, so an earlier holder that wakes up settles nothing. A second
+    call changes nothing.
 
     Returns:
-        how many rows there are.
+        The number of rows.
     """
     connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
     connection.execute(_LOCK_ALL)

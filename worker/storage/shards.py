@@ -67,7 +67,7 @@ class ShardLostError(Exception):
 
 
 class FenceLostError(ShardLostError):
-    """Another worker holds the shard now: whatever this one has in hand is the other's to settle."""
+    """Another worker holds the shard now, and settles the jobs that this one has read."""
 
 
 class ShardMissingError(Exception):

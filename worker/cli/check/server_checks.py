@@ -290,6 +290,6 @@ def _relayed(waiting: OutboxJobs, has_relay: bool) -> Finding:
         return Finding(OUTBOX, "relayed", "ok", text)
     text = (
         f"{text}, the first for {duration(age)}, although a relay runs: its log names the cause "
-        '(look for "relay interrupted")'
+        '(look for "relay_interrupted")'
     )
     return Finding(OUTBOX, "relayed", "warning", text)

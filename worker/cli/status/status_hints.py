@@ -259,7 +259,7 @@ def _outbox(snapshot: Snapshot) -> Iterator[Hint]:
             "wrong",
             f"Outbox: {jobs_wait(outbox.jobs)} for up to {duration(age)}, and no relay takes "
             "them. Start a worker with TRACKRELAY_OUTBOX_URL, or a relay beside the application. "
-            'If one runs, its log names the cause (look for "relay interrupted").',
+            'If one runs, its log names the cause (look for "relay_interrupted").',
             "trackrelay relay",
         )
 

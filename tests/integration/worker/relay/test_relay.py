@@ -219,7 +219,7 @@ def test_rows_wait_while_the_queue_is_full(
     wait_until(lambda: "QueueFullError" in relay.output, 60, "the relay to say so")
     assert postgres_application.unrelayed() == jobs
     assert harness.stream_length() == 0
-    assert relay.output.count("relay interrupted") == 1
+    assert relay.output.count("relay_interrupted") == 1
 
 
 def test_a_stream_entry_that_somebody_deleted_is_relayed_again(
