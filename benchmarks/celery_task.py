@@ -24,7 +24,7 @@ def _client(pid: int) -> CustomerIO:
     )
 
 
-@app.task(bind=True, max_retries=5, autoretry_for=(Exception,), retry_backoff=True)
+@app.task(bind=True, max_retries=5, autoretry_for=(Exception,), retry_backoff=True)  # type: ignore[untyped-decorator]
 def track(self: Any, person: str, name: str, data: dict[str, Any], ulid: str) -> None:
     """Send one event."""
     _client(os.getpid()).track(person, name, data, id=ulid)

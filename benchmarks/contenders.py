@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -127,7 +128,7 @@ class _Timed:
 
 
 @contextmanager
-def _timed(stack: Stack, *pids: int) -> Any:
+def _timed(stack: Stack, *pids: int) -> Iterator[_Timed]:
     timed = _Timed(stack, [os.getpid(), *pids])
     yield timed
     timed.stop()

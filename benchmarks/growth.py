@@ -71,11 +71,12 @@ def growth(stack: Stack, sizes: Sizes, repeat: int, note: Note) -> dict[str, Any
         measured(f"ledger_{rows}", lambda: _on_what_is_there(stack, sizes.jobs))
     measured("ten_times_the_people", lambda: whole_road(stack, "events, 10x people", sizes.jobs))
     measured("pruning", lambda: _while_pruning(stack, sizes))
-    for name, drain in {
+    drains: dict[str, Callable[[], dict[str, Any]]] = {
         "backlog": lambda: _drain(stack, sizes.backlog),
         "backlog_beside_fresh": lambda: _drain(stack, sizes.backlog, fresh=sizes.jobs),
         "backlog_under_a_snapshot": lambda: _drain(stack, sizes.backlog, snapshot=True),
-    }.items():
+    }
+    for name, drain in drains.items():
         # One run is long enough.
         found[name] = drain()
         note(name, found[name]["delivered_per_s"])

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from trackrelay import Operation, Person, operations
+from trackrelay import ObjectRef, Operation, Person, operations
 
 #: The number of people.
 PEOPLE = 10_000
@@ -47,7 +47,7 @@ def identifies(count: int, people: int = PEOPLE) -> Iterator[Operation]:
 def mixed(count: int, people: int = PEOPLE) -> Iterator[Operation]:
     """Yield 80 % events, 15 % identifies, 5 % other operations of v2."""
     choose = random.Random(7)
-    rest = itertools.cycle(
+    rest: Iterator[Callable[[str], Operation]] = itertools.cycle(
         [
             lambda person: operations.page(
                 person, "https://example.com/shop", {"referrer": "search"}
@@ -55,7 +55,7 @@ def mixed(count: int, people: int = PEOPLE) -> Iterator[Operation]:
             lambda person: operations.screen(person, "home"),
             lambda person: operations.add_device(person, f"token-{person}", "ios"),
             lambda person: operations.identify_object(
-                operations.ObjectRef("1", f"company-{person}"), {"name": "Acme", "seats": 5}
+                ObjectRef("1", f"company-{person}"), {"name": "Acme", "seats": 5}
             ),
         ]
     )

@@ -21,6 +21,7 @@ from trackrelay import operations
 from trackrelay.operations.ids import new_id
 from trackrelay.operations.keys import shard_of
 from trackrelay.queue.redis_keys import LANES
+from trackrelay.worker.reasons import DeferReason
 from trackrelay.worker.storage import due_jobs, duplicate_check, settlement, shards
 from trackrelay.worker.storage.backlog import BacklogItem
 from trackrelay.worker.storage.settlement import Settlement
@@ -126,12 +127,12 @@ def _rounds(engine: sa.Engine, explainer: Explainer) -> None:
         settlement.settle(connection, holder, Settlement(delivered=jobs), 5.0)
     with engine.begin() as connection:
         explainer.what = f"Settling {ROUND:,} jobs that must wait"
-        waiting = [BacklogItem(job=job, reason="breaker") for job in _jobs()]
+        waiting = [BacklogItem(job=job, reason=DeferReason.BREAKER) for job in _jobs()]
         settlement.settle(connection, holder, Settlement(waiting=waiting), 5.0)
     with engine.begin() as connection:
         explainer.what = "Jobs out of the backlog that failed again"
         failed = [
-            BacklogItem(job=job, reason="failed")
+            BacklogItem(job=job, reason=DeferReason.FAILED)
             for job in due_jobs.select_due(connection, 0, "live", ROUND).jobs
         ]
         settlement.settle(connection, holder, Settlement(waiting=failed), 5.0)

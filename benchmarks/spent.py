@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -34,7 +35,11 @@ def main(events: int) -> None:
 
 def _seconds(stack: Stack, events: int) -> dict[str, float]:
     with stack.workers(pool="prefork", concurrency=SHARDS) as pids:
-        servers = {"valkey": stack.valkey, "postgres": stack.postgres, "sandbox": stack.sandbox}
+        servers: dict[str, Any] = {
+            "valkey": stack.valkey,
+            "postgres": stack.postgres,
+            "sandbox": stack.sandbox,
+        }
         meters = {"worker": Meter(pids)} | {
             name: Meter([server.pid or 0]) for name, server in servers.items()
         }

@@ -85,6 +85,8 @@ class Meter:
 class Stack:
     """Valkey, a durable Postgres and a sandbox with 50 ms latency, each in its own process."""
 
+    engine: sa.Engine
+
     def __init__(self) -> None:
         self._exit = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="trackrelay-bench-"))
