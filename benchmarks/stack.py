@@ -89,9 +89,10 @@ class Stack:
 
     def __init__(self) -> None:
         self._exit = ExitStack()
-        self.folder = Path(tempfile.mkdtemp(prefix="trackrelay-bench-"))
 
     def __enter__(self) -> Self:
+        folder = tempfile.TemporaryDirectory(prefix="trackrelay-bench-", ignore_cleanup_errors=True)
+        self.folder = Path(self._exit.enter_context(folder))
         self.valkey = self._exit.enter_context(ValkeyProcess())
         self.postgres = self._exit.enter_context(PostgresProcess(durable=True))
         self.sandbox = self._exit.enter_context(
