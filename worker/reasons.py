@@ -1,4 +1,4 @@
-"""Why a job waits, why it died and why delivery stopped.
+"""Why a job waits, why it died, why delivery stopped, and what became of what was delivered.
 
 Each reason is declared here once, with its explanation.
 The values stand in the columns ``reason``, in logs and in JSON.
@@ -50,6 +50,20 @@ class DeathReason(_Reason):
     UNDECODABLE = "undecodable", "no worker can read it, or no store can hold it"
     CRASHED = "crashed", "workers crashed each time they processed it"
     INVALID = "invalid", "it was refused at the call"
+    IGNORED = "ignored", "Customer.io accepted it and did not apply it"
+
+
+class VerdictKind(_Reason):
+    """What became of something that was delivered."""
+
+    VERIFIED = "verified", "Customer.io has what was sent"
+    IGNORED = "ignored", "Customer.io accepted it and did not apply it"
+    MISSING = "missing", "Customer.io does not have it"
+    DIFFERENT = (
+        "different",
+        "Customer.io has something else: somebody wrote later, or a type was lost",
+    )
+    UNKNOWN = "unknown", "it cannot be compared"
 
 
 class StopReason(_Reason):

@@ -71,6 +71,13 @@ class Settings:
     merge_delay: timedelta
     #: Empty takes the secret that ``migrate`` made.
     key_hash_secret: Secret
+    verify: Literal["off", "sample", "all"]
+    #: The share of subjects that ``sample`` selects, up to 1.
+    verify_sample: float
+    verify_rate: float
+    verify_after: timedelta
+    verify_window: timedelta
+    verdict_retention: timedelta
     log_format: Literal["auto", "json", "console"]
     log_level: Literal["debug", "info", "warning", "error"]
 

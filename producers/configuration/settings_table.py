@@ -19,6 +19,7 @@ from .value_types import (
     numbers_by_name,
     positive_number,
     server_url,
+    share,
     short_duration,
     text,
     time_zone,
@@ -250,6 +251,45 @@ SETTINGS: tuple[Setting, ...] = (
         "stored or logged as keys; change it only while no such job waits.",
         default_note="made by `trackrelay migrate`",
         is_secret=True,
+    ),
+    Setting(
+        "TRACKRELAY_VERIFY",
+        choice("off", "sample", "all"),
+        "Whose deliveries are compared with what Customer.io has: nobody's, those of a sample of "
+        "people and objects, or all; this needs `CUSTOMERIO_APP_API_KEY`.",
+        default="off",
+    ),
+    Setting(
+        "TRACKRELAY_VERIFY_SAMPLE",
+        share(),
+        "The share of people and objects that `sample` selects, by a hash of their key.",
+        default="1%",
+    ),
+    Setting(
+        "TRACKRELAY_VERIFY_RATE",
+        positive_number(10),
+        "How many requests a second all workers together spend on verification; the App API "
+        "allows 10 to all its readers.",
+        default="2",
+    ),
+    Setting(
+        "TRACKRELAY_VERIFY_AFTER",
+        duration(),
+        "How long after a delivery the first comparison happens; Customer.io processes what it "
+        "accepted some time later.",
+        default="2m",
+    ),
+    Setting(
+        "TRACKRELAY_VERIFY_WINDOW",
+        duration(),
+        "How long digests of what was sent are kept for comparison.",
+        default="24h",
+    ),
+    Setting(
+        "TRACKRELAY_VERDICT_RETENTION",
+        duration(),
+        "How long verdicts on deliveries are kept.",
+        default="30d",
     ),
     Setting(
         "TRACKRELAY_LOG_FORMAT",

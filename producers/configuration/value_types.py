@@ -96,6 +96,27 @@ def positive_number(high: float) -> SettingType:
     return SettingType(f"above 0, up to {high:,}", read)
 
 
+def share() -> SettingType:
+    """Return the type of a share: a percentage, or a number above 0, up to 1."""
+
+    def read(raw: Any) -> float:
+        given = raw.strip() if isinstance(raw, str) else raw
+        try:
+            if isinstance(given, str) and given.endswith("%"):
+                value = float(given[:-1]) / 100
+            else:
+                value = float(given) if isinstance(given, int | float | str) else 0.0
+        except (ValueError, OverflowError):
+            value = 0.0
+        if isinstance(raw, bool) or not 0 < value <= 1:
+            raise ValueError(
+                f"must be a percentage such as 1%, or a number above 0, up to 1; it is {_shown(raw)}"
+            )
+        return value
+
+    return SettingType("`1%`, `0.01`", read)
+
+
 def duration() -> SettingType:
     """Return the type of a duration, up to a hundred years."""
     return SettingType("`90s`, `10m`, `12h`, `3d`", parse_duration)

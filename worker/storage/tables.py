@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, MetaData, String, Text, text
+from sqlalchemy import BigInteger, Identity, Index, Integer, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from .columns import (
@@ -31,38 +31,37 @@ from .columns import (
     ColumnSet,
     short_text,
 )
+from .quality_tables import SENT, VERDICTS
+from .table_parts import METADATA, count, moment
+
+__all__ = [
+    "BACKLOG",
+    "DEAD_LETTERS",
+    "INCIDENTS",
+    "LEDGER",
+    "METADATA",
+    "SENT",
+    "SHARDS",
+    "STATE",
+    "VERDICTS",
+    "VERSION_TABLE",
+]
 
 VERSION_TABLE = "trackrelay_alembic_version"
-
-METADATA = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _moment(name: str, **options: Any) -> sa.Column[Any]:
-    return sa.Column(name, DateTime(timezone=True), **options)
-
-
-def _count(name: str, default: int = 0, doc: str | None = None) -> sa.Column[Any]:
-    return sa.Column(name, BigInteger, server_default=text(str(default)), nullable=False, doc=doc)
-
 
 #: The shards: the latest holder of each, and whether it is paused.
 SHARDS = sa.Table(
     "trackrelay_shards",
     METADATA,
     sa.Column("shard", Integer, primary_key=True, autoincrement=False),
-    _count("fence", doc="Counts holders. A holder with a lower fence settles nothing."),
+    count("fence", doc="Counts holders. A holder with a lower fence settles nothing."),
     sa.Column(
         "holder",
         Text,
         doc="The lease token of the latest holder: after a failover that lost commits, Postgres can give out a fence twice.",
     ),
-    _count("next_position", 1, doc="Where the next row of the shard's backlog goes."),
-    _moment("paused_at"),
+    count("next_position", 1, doc="Where the next row of the shard's backlog goes."),
+    moment("paused_at"),
     info={"doc": "One row for each shard: its latest holder, and whether it is paused."},
 )
 
@@ -72,7 +71,7 @@ STATE = sa.Table(
     METADATA,
     sa.Column("name", String(50), primary_key=True),
     sa.Column("value", JSONB, nullable=False),
-    _moment("updated_at", server_default=text("now()"), nullable=False),
+    moment("updated_at", server_default=text("now()"), nullable=False),
     info={"doc": "Single facts, such as the secret that keys are hashed with."},
 )
 
@@ -85,21 +84,21 @@ INCIDENTS = sa.Table(
     sa.Column(
         "generation", Text, nullable=False, doc="The generation of the queue that lost jobs."
     ),
-    _moment("since", doc="When the content of the queue was last known."),
-    _moment("until", nullable=False, doc="When the loss was noticed."),
-    _moment(
+    moment("since", doc="When the content of the queue was last known."),
+    moment("until", nullable=False, doc="When the loss was noticed."),
+    moment(
         "count_until",
         nullable=False,
         doc="Until then a holder may settle what it had read before the loss.",
     ),
     sa.Column("streams", JSONB, doc="What the streams held at `since`."),
-    _count("settled_low", doc="How many of those jobs were settled later, at least and at most."),
-    _count("settled_high", doc="How many were settled later, at most."),
-    _count("relayed_again", doc="How many of those jobs an outbox still had."),
-    _count("at_least", doc="How many jobs were lost, at least."),
+    count("settled_low", doc="How many of those jobs were settled later, at least and at most."),
+    count("settled_high", doc="How many were settled later, at most."),
+    count("relayed_again", doc="How many of those jobs an outbox still had."),
+    count("at_least", doc="How many jobs were lost, at least."),
     sa.Column("at_most", BigInteger, doc="How many jobs were lost, at most. NULL: unknown."),
-    _moment("counted_at"),
-    _moment("acknowledged_at"),
+    moment("counted_at"),
+    moment("acknowledged_at"),
     sa.Column("acknowledged_by", Text),
     info={"doc": "Losses of jobs. A row stays after somebody has acknowledged the loss."},
 )
@@ -282,7 +281,7 @@ DEAD_LETTERS = ColumnSet(
         "letter.reason",
         field="reason",
         changes=True,
-        doc="``rejected``, ``exhausted``, ``expired``, ``undecodable``, ``crashed`` or ``invalid``.",
+        doc="A `trackrelay.worker.reasons.DeathReason`, such as ``rejected`` or ``expired``.",
     ),
     Column(
         "error",
