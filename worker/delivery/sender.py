@@ -14,6 +14,7 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from trackrelay.transport.answers import Answer, NoAnswer
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.reasons import DeferReason, StopReason
@@ -23,10 +24,8 @@ from trackrelay.worker.track_api.http_client import TooLateError, TrackApi
 from trackrelay.worker.track_api.region import Verdict
 from trackrelay.worker.track_api.responses import (
     Accepted,
-    Answer,
     AuthRejected,
     EndpointFailure,
-    NoAnswer,
     Refusal,
     Refused,
     classify_response,

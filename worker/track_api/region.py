@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trackrelay.operations.json_values import NotJsonError, decode_json
-
-from .responses import Answer, NoAnswer
+from trackrelay.transport.answers import Answer, NoAnswer
 
 #: Where to find the credentials.
 WHERE = "in Customer.io, Settings → Workspace Settings → API Credentials → Track API"

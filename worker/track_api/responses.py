@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from trackrelay.operations.json_values import NotJsonError, decode_json
+from trackrelay.transport.answers import Answer, NoAnswer
 
 from .request_builder import Request
 
@@ -27,25 +28,6 @@ MAX_MESSAGE = 4_000
 _MAX_HEADER = 100
 
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP response."""
-
-    status: int
-    body: bytes
-    #: The Retry-After header, as sent.
-    retry_after: str | None = None
-    #: The Date header, as sent: the time of the answer by the endpoint's clock.
-    date: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """No usable response: a timeout, or a connection that failed or broke."""
-
-    error: str
 
 
 @dataclass(frozen=True, slots=True)

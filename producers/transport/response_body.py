@@ -8,10 +8,6 @@ import socket
 import zlib
 from typing import Any
 
-#: Bytes read for one response: status line, headers, interim responses, chunk sizes and trailers
-#: included. The libraries limit only some of these, and each alone.
-MAX_WIRE_BYTES = 5_000_000
-
 #: Interim responses (100 to 199) that may come first.
 MAX_INTERIM = 100
 
@@ -19,16 +15,24 @@ MAX_INTERIM = 100
 _ENCODINGS = {"gzip": 31, "x-gzip": 31, "deflate": 47}
 
 
+class TooLongError(http.client.HTTPException):
+    """A response has more bytes than it may have."""
+
+
 class BoundedResponse(http.client.HTTPResponse):
-    """A response that fails once it is longer than ``MAX_WIRE_BYTES``.
+    """A response that fails once it is longer than ``max_wire_bytes``.
 
     It skips every interim response. Python's own skips only a 100, and takes a 103 as final.
     """
 
+    #: Bytes read for one response: status line, headers, interim responses, chunk sizes and trailers
+    #: included. The libraries limit only some of these, and each alone.
+    max_wire_bytes: int
+
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         if isinstance(self.fp, io.BufferedReader):
-            self.fp = io.BufferedReader(_Counted(self.fp.detach()))
+            self.fp = io.BufferedReader(_Counted(self.fp.detach(), self.max_wire_bytes))
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(MAX_INTERIM):
@@ -39,17 +43,22 @@ class BoundedResponse(http.client.HTTPResponse):
         raise http.client.HTTPException(f"more than {MAX_INTERIM} interim answers")
 
 
+def bounded_response(max_wire_bytes: int) -> type[BoundedResponse]:
+    """Return a class of responses of at most ``max_wire_bytes``."""
+    return type("Response", (BoundedResponse,), {"max_wire_bytes": max_wire_bytes})
+
+
 class _Counted(io.RawIOBase):
-    def __init__(self, raw: io.RawIOBase) -> None:
+    def __init__(self, raw: io.RawIOBase, max_bytes: int) -> None:
         self._raw = raw
-        self._left = MAX_WIRE_BYTES
+        self._max_bytes = self._left = max_bytes
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
         if self._left <= 0:
-            raise http.client.HTTPException(f"an answer of more than {MAX_WIRE_BYTES:,} bytes")
+            raise TooLongError(f"an answer of more than {self._max_bytes:,} bytes")
         count: int | None = self._raw.readinto(buffer)
         self._left -= count or 0
         return count
