@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
+from trackrelay.configuration.api_addresses import APP_URLS, TRACK_URLS, unencrypted
 from trackrelay.configuration.server_urls import postgres_url
 from trackrelay.configuration.settings_loader import Loaded, load_settings
 from trackrelay.configuration.settings_loader import environment as current_environment
@@ -19,9 +19,6 @@ from trackrelay.errors import ConfigurationError
 
 __all__ = ["Secret", "Settings", "load", "parse_duration", "problems", "settings", "sqlalchemy_url"]
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-TRACK_URLS = {"us": "https://track.customer.io", "eu": "https://track-eu.customer.io"}
-APP_URLS = {"us": "https://api.customer.io", "eu": "https://api-eu.customer.io"}
 _REQUIRED = ("TRACKRELAY_REDIS_URL", "TRACKRELAY_DATABASE_URL")
 
 
@@ -135,14 +132,8 @@ def _load(which: tuple[Setting, ...], environment: Mapping[str, str] | None) -> 
 def _conflicts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the name of each setting that another setting rules out, and what is wrong."""
     for name, field in (("CUSTOMERIO_TRACK_URL", "track_url"), ("CUSTOMERIO_APP_URL", "app_url")):
-        parts = urlsplit(values.get(field) or "")
-        is_open = parts.scheme == "http" and parts.hostname not in _LOOPBACK
-        if is_open and not values.get("allow_http"):
-            yield (
-                name,
-                f"must be https:// (personal data would travel unencrypted); it is "
-                f"{parts.geturl()!r}. TRACKRELAY_ALLOW_HTTP=1 allows it",
-            )
+        if problem := unencrypted(values.get(field), values.get("allow_http")):
+            yield name, problem
     max_age, retention = values.get("max_age"), values.get("ledger_retention")
     if max_age is not None and retention is not None and retention <= 2 * max_age:
         yield (

@@ -63,6 +63,7 @@ MODULES = {
     "trackrelay.django": "Visitors of a Django site.",
     "trackrelay.flask": "The extension for Flask.",
     "trackrelay.customerio": "A client with the interface of the official one. It enqueues instead of sending.",
+    "trackrelay.app_api": "Read what Customer.io knows.",
     "trackrelay.alembic": "Keep an application's own migrations from dropping trackrelay's tables.",
     "trackrelay.testing": "Capture what an application enqueues.",
     "trackrelay.testing.django": "The same for Django's test cases.",
@@ -214,6 +215,9 @@ def members_of(module_name: str) -> str:
         value = getattr(module, name)
         if isinstance(value, type):
             kind, members = "class", "\n   :members:"
+            if any(base.__module__.startswith(f"{module_name}.") for base in value.__mro__[1:]):
+                # What comes from a part of the same module belongs to the class as well.
+                members += "\n   :inherited-members:"
             if issubclass(value, BaseException):
                 kind, members = "exception", ""
         elif callable(value):

@@ -26,7 +26,14 @@ from .value_types import (
     whole_number,
 )
 
-Readers = Literal["all", "applications", "applications, `import`", "workers", "command line"]
+Readers = Literal[
+    "all",
+    "applications",
+    "applications, `import`",
+    "workers",
+    "workers, `AppApi`",
+    "command line, `AppApi`",
+]
 PREFIX = "TRACKRELAY_"
 
 
@@ -167,12 +174,14 @@ SETTINGS: tuple[Setting, ...] = (
         "CUSTOMERIO_REGION",
         choice("us", "eu"),
         "The region of the Customer.io account.",
+        "workers, `AppApi`",
         default="us",
     ),
     Setting(
         "TRACKRELAY_ALLOW_HTTP",
         boolean(),
         "Whether API URLs may begin with `http://` if they lead to another machine.",
+        "workers, `AppApi`",
         default="0",
     ),
     Setting(
@@ -184,15 +193,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "CUSTOMERIO_APP_API_KEY",
         text(),
-        "An App API key, with which `trackrelay check` tests the App API.",
-        "command line",
+        "An App API key, with which people, objects, segments and activities are read.",
+        "command line, `AppApi`",
         is_secret=True,
     ),
     Setting(
         "CUSTOMERIO_APP_URL",
         api_url(),
         "Another base URL of the App API.",
-        "command line",
+        "command line, `AppApi`",
         default_note="the region's",
     ),
     Setting(
@@ -211,6 +220,7 @@ SETTINGS: tuple[Setting, ...] = (
         "TRACKRELAY_REQUEST_TIMEOUT",
         short_duration(0.1, 60),
         "How long one request may take, from the first byte sent to the last byte read.",
+        "workers, `AppApi`",
         default="10s",
     ),
     Setting(
@@ -314,6 +324,10 @@ WORKER_SETTINGS = tuple(
     each
     for each in SETTINGS
     if not each.readers.startswith("applications") and not each.is_internal
+)
+#: What the App API's client reads, in applications and in workers.
+APP_API_SETTINGS = tuple(
+    each for each in SETTINGS if "AppApi" in each.readers or each.name == "TRACKRELAY_REDIS_URL"
 )
 #: Every environment variable of a setting, each ``NAME_FILE`` among them.
 ALL_NAMES = frozenset(name for each in SETTINGS for name in each.names)
