@@ -22,6 +22,7 @@ from .delivery.rate_limiter import GRACE_S, RateLimiter
 from .delivery.sender import Sender
 from .delivery.workspace_guard import Pair, WorkspaceGuard
 from .endpoint_families import Family
+from .quality.sent_memory import SentMemory, sent_memory
 from .queue.redis_client import connect
 from .settings import Settings, settings
 from .storage import shards, state
@@ -54,6 +55,8 @@ class Resources:
     rules: Rules
     #: None if nothing is guarded.
     guard: WorkspaceGuard | None = None
+    #: None if nothing is verified.
+    remember: SentMemory | None = None
     #: How far holders of this process have scanned each lane's backlog, and how far its ticks have.
     cursors: defaultdict[tuple[int, Lane], ScanCursor] = field(
         default_factory=lambda: defaultdict(ScanCursor)
@@ -96,6 +99,7 @@ def _of_process(pid: int) -> Resources:
         with database.begin() as connection:
             shards.mark_delivery_resumed(connection, family)
 
+    hasher = KeyHasher(key_hash_secret(configured, database))
     rate_limiter = RateLimiter(
         client, requests_per_second=configured.requests_per_second, timeout_s=timeout_s
     )
@@ -107,13 +111,14 @@ def _of_process(pid: int) -> Resources:
         breaker=breaker,
         sender=Sender(api, rate_limiter, breaker, check_account, on_recovery),
         executor=ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="trackrelay-request"),
-        hasher=KeyHasher(key_hash_secret(configured, database)),
+        hasher=hasher,
         rules=Rules(
             max_age_s=configured.max_age.total_seconds(),
             max_attempts=configured.max_attempts,
             merge_delay_s=configured.merge_delay.total_seconds(),
         ),
         guard=guard,
+        remember=sent_memory(configured, hasher),
     )
 
 

@@ -24,6 +24,7 @@ from trackrelay.worker.delivery.rate_limiter import GRACE_S, RateLimiter
 from trackrelay.worker.delivery.sender import Sender
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.failpoints import _planned
+from trackrelay.worker.quality.sent_memory import sent_memory
 from trackrelay.worker.queue.redis_client import connect
 from trackrelay.worker.resources import Resources, ask_region, key_hash_secret
 from trackrelay.worker.settings import Settings, load
@@ -190,6 +191,7 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         max_attempts=configured.max_attempts,
         merge_delay_s=configured.merge_delay.total_seconds(),
     )
+    hasher = KeyHasher(key_hash_secret(configured, engine))
     return Resources(
         settings=configured,
         redis=client,
@@ -198,8 +200,9 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         breaker=breakers,
         sender=Sender(track, rate_limiter, breakers, account, on_recovery),
         executor=ThreadPoolExecutor(16),
-        hasher=KeyHasher(key_hash_secret(configured, engine)),
+        hasher=hasher,
         rules=replace(given, **rules),
+        remember=sent_memory(configured, hasher),
     )
 
 

@@ -37,7 +37,7 @@ from trackrelay.worker.storage import settlement
 from trackrelay.worker.storage.backlog import BacklogItem
 from trackrelay.worker.storage.isolation import settle_separately
 from trackrelay.worker.storage.scan_cursor import ScanCursor
-from trackrelay.worker.storage.settlement import Settlement
+from trackrelay.worker.storage.settlement import Remember, Settlement
 from trackrelay.worker.storage.shards import Takeover
 from trackrelay.worker.storage.storable_jobs import is_data_error
 from trackrelay.worker.storage.stored_job import Job
@@ -90,6 +90,8 @@ class Parts:
     sender: Sender
     executor: Executor
     rules: Rules
+    #: Remembers what was sent, to verify it; None if nothing is verified.
+    remember: Remember | None = None
 
 
 class DeliveryCycle:
@@ -317,15 +319,19 @@ class DeliveryCycle:
             return
         failpoint("before_settle")
         outcome.waiting.sort(key=lambda each: order[each.job.id])
-        engine, merge_delay_s = self._parts.engine, self._parts.rules.merge_delay_s
+        engine, remember = self._parts.engine, self._parts.remember
+        if remember is not None:
+            # Requests end in any order, and of two values of an attribute the later one counts.
+            outcome.delivered.sort(key=lambda job: order.get(job.id, -1))
+        settled = (self._holder, outcome, self._parts.rules.merge_delay_s, remember)
         try:
             with engine.begin() as connection:
-                self.paused = settlement.settle(connection, self._holder, outcome, merge_delay_s)
+                self.paused = settlement.settle(connection, *settled)
                 failpoint("before_commit")
         except Exception as error:
             if not is_data_error(error):
                 raise
-            self.paused = settle_separately(engine, self._holder, outcome, merge_delay_s)
+            self.paused = settle_separately(engine, *settled)
         failpoint("after_settle")
         for each in outcome.waiting:
             self._readers[each.job.lane].note_due()

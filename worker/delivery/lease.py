@@ -97,6 +97,7 @@ def _take_over(queue: ShardQueue, resources: Resources) -> DeliveryCycle | None:
         sender=resources.sender,
         executor=resources.executor,
         rules=resources.rules,
+        remember=resources.remember,
     )
     cursors = {lane: resources.cursors[queue.shard, lane] for lane in LANES}
     return DeliveryCycle(queue, parts, takeover, cursors)

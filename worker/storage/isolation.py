@@ -11,14 +11,18 @@ from trackrelay.worker.reasons import DeathReason
 
 from .backlog import BacklogItem
 from .dead_letters import NewDeadLetter
-from .settlement import Holder, Settlement, settle
+from .settlement import Holder, Remember, Settlement, settle
 from .storable_jobs import as_bytes, brief, is_data_error, stripped
 
 log = structlog.get_logger("trackrelay.delivery")
 
 
 def settle_separately(
-    engine: sa.Engine, holder: Holder, settlement: Settlement, merge_delay_s: float
+    engine: sa.Engine,
+    holder: Holder,
+    settlement: Settlement,
+    merge_delay_s: float,
+    remember: Remember | None = None,
 ) -> bool:
     """Write ``settlement`` down in several commits, in order. What cannot be held is kept as bytes in a dead letter.
 
@@ -35,23 +39,27 @@ def settle_separately(
         *(Settlement(dead=[death]) for death in settlement.dead),
         *(Settlement(waiting=[each]) for each in settlement.waiting),
     ]
-    return _settle_parts(engine, holder, parts, merge_delay_s)
+    return _settle_parts(engine, holder, parts, merge_delay_s, remember)
 
 
 def _settle_parts(
-    engine: sa.Engine, holder: Holder, parts: Sequence[Settlement], merge_delay_s: float
+    engine: sa.Engine,
+    holder: Holder,
+    parts: Sequence[Settlement],
+    merge_delay_s: float,
+    remember: Remember | None,
 ) -> bool:
     try:
         with engine.begin() as connection:
-            return settle(connection, holder, _joined(parts), merge_delay_s)
+            return settle(connection, holder, _joined(parts), merge_delay_s, remember)
     except Exception as error:
         if not is_data_error(error):
             raise
         if len(parts) == 1:
             return _keep_as_bytes(engine, holder, parts[0], merge_delay_s, brief(error))
     half = len(parts) // 2
-    paused = _settle_parts(engine, holder, parts[:half], merge_delay_s)
-    return _settle_parts(engine, holder, parts[half:], merge_delay_s) or paused
+    paused = _settle_parts(engine, holder, parts[:half], merge_delay_s, remember)
+    return _settle_parts(engine, holder, parts[half:], merge_delay_s, remember) or paused
 
 
 def _joined(parts: Sequence[Settlement]) -> Settlement:

@@ -31,3 +31,8 @@ class KeyHasher:
             return key
         kind, _, value = key.partition(":")
         return f"{kind}:#{blake2b(value.encode(), key=self._secret, digest_size=12).hexdigest()}"
+
+    def digest(self, text: str) -> str:
+        """Return 16 hex digits that stand for ``text``, for comparisons."""
+        data = text.encode(errors="surrogatepass")
+        return blake2b(data, key=self._secret, digest_size=8, person=b"sent item").hexdigest()

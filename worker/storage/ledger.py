@@ -23,6 +23,10 @@ _PROVE_DELETE = sa.text("DELETE FROM trackrelay_ledger WHERE id = :id")
 
 _AMONG = sa.text("SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))")
 
+_RECORDED_BEFORE = sa.text("""
+    SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[])) AND delivered_at < now()
+""")
+
 #: What removes a person, as a list in SQL. An older operation that arrived after one would bring the person back.
 REMOVALS = ", ".join(f"'{action.name}'" for action in ACTIONS if action.removes_person)
 
@@ -53,6 +57,12 @@ def record(connection: sa.Connection, jobs: Sequence[Job]) -> None:
     if jobs:
         in_order = sorted(jobs, key=lambda job: job.id)
         connection.execute(_INSERT, LEDGER.inserted(job=in_order))
+
+
+def recorded_before(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
+    """Those of ``ids`` that an earlier transaction recorded as delivered."""
+    rows = connection.execute(_RECORDED_BEFORE, {"ids": text_array(ids)})
+    return frozenset(row.id for row in rows)
 
 
 def prove_writable(connection: sa.Connection, shard: int) -> None:

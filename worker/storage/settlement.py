@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -11,6 +11,9 @@ from . import backlog, dead_letters, ledger, replay_positions, shards
 from .backlog import BacklogItem
 from .dead_letters import NewDeadLetter
 from .stored_job import Job
+
+#: Writes down, in the settlement's transaction, what delivered jobs sent.
+Remember = Callable[[sa.Connection, Sequence[Job]], None]
 
 
 @dataclass(slots=True)
@@ -47,9 +50,20 @@ class Holder:
 
 
 def settle(
-    connection: sa.Connection, holder: Holder, settlement: Settlement, merge_delay_s: float
+    connection: sa.Connection,
+    holder: Holder,
+    settlement: Settlement,
+    merge_delay_s: float,
+    remember: Remember | None = None,
 ) -> bool:
     """Write ``settlement`` down. The caller commits.
+
+    Args:
+        connection: in a transaction.
+        holder: who settles.
+        settlement: what became of the jobs.
+        merge_delay_s: how long a merge waits once it is first for its keys.
+        remember: gets the delivered jobs; None: what was sent is not remembered.
 
     Returns:
         whether the shard is paused now.
@@ -69,6 +83,8 @@ def settle(
     )
     own = holder.must_hold(locked)
     ledger.record(connection, settlement.delivered)
+    if remember is not None and settlement.delivered:
+        remember(connection, settlement.delivered)
     _bury(connection, settlement.dead)
     dead_letters.mark_delivered(
         connection, [job.id for job in settlement.delivered if job.replayed]

@@ -1,0 +1,116 @@
+"""The memory of what was sent: one row for each remembered person or object."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from .pg_values import number_array, sanitized_json, text_array
+
+_LOAD = sa.text("""
+    WITH found AS (
+        SELECT * FROM trackrelay_sent WHERE key = ANY(CAST(:keys AS text[])) ORDER BY key FOR UPDATE)
+    SELECT CAST(extract(epoch FROM now()) AS float8) AS now, found.key, CAST(found.address AS text) AS address,
+        CAST(found.items AS text) AS items, CAST(extract(epoch FROM found.due_at) AS float8) AS due_at, found.tries,
+        CAST(extract(epoch FROM found.last_sent_at) AS float8) AS last_sent_at
+    FROM (SELECT 1) AS one LEFT JOIN found ON true
+""")
+
+_SAVE = sa.text("""
+    INSERT INTO trackrelay_sent (key, address, items, due_at, tries, last_sent_at)
+    SELECT key, CAST(address AS jsonb), CAST(items AS jsonb), to_timestamp(due_at), tries, to_timestamp(last_sent_at)
+    FROM unnest(CAST(:keys AS text[]), CAST(:addresses AS text[]), CAST(:items AS text[]), CAST(:due AS float8[]),
+        CAST(:tries AS int[]), CAST(:sent AS float8[])) AS row (key, address, items, due_at, tries, last_sent_at)
+    ON CONFLICT (key) DO UPDATE SET address = excluded.address, items = excluded.items, due_at = excluded.due_at,
+        tries = excluded.tries, last_sent_at = excluded.last_sent_at
+""")
+
+_FORGET = sa.text("DELETE FROM trackrelay_sent WHERE key = ANY(CAST(:keys AS text[]))")
+
+
+class Item(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One thing that was sent. All times are unix seconds."""
+
+    #: A keyed digest of the value; "" if there is none, as for an event.
+    digest: str
+    #: The type of the value, or what must be true of the item.
+    tag: str
+    job: str
+    delivered_at: float
+    #: The time that Customer.io compares: the operation's own, or that of its delivery.
+    timestamp: float
+    #: A digest of the value without its type and precision; "" if that is the same.
+    loose: str = ""
+    operation: str = ""
+    #: Comparisons that did not find it.
+    tries: int = 0
+    #: Whether it has a verdict.
+    is_done: bool = False
+
+
+class Subject(msgspec.Struct, kw_only=True):
+    """A person or an object, by the key under which jobs were sent."""
+
+    key: str
+    #: The identifiers with which the App API finds it, and for a merge those of the primary.
+    address: dict[str, Any]
+    items: dict[str, Item]
+    #: None: every item has a verdict.
+    due_at: float | None
+    tries: int = 0
+    last_sent_at: float
+
+
+_items = msgspec.json.Decoder(dict[str, Item])
+
+
+class Loaded(msgspec.Struct, kw_only=True):
+    """Subjects by key, locked, and the time of the transaction."""
+
+    now: float
+    subjects: dict[str, Subject]
+
+
+def load(connection: sa.Connection, keys: Collection[str]) -> Loaded:
+    """Lock and return the remembered subjects among ``keys``."""
+    rows = connection.execute(_LOAD, {"keys": text_array(sorted(keys))}).all()
+    return Loaded(now=rows[0].now, subjects={row.key: subject(row) for row in rows if row.key})
+
+
+def subject(row: Any) -> Subject:
+    """Return the subject in a row that has ``address`` and ``items`` as texts."""
+    return Subject(
+        key=row.key,
+        address=msgspec.json.decode(row.address),
+        items=_items.decode(row.items),
+        due_at=row.due_at,
+        tries=row.tries,
+        last_sent_at=row.last_sent_at,
+    )
+
+
+def save(connection: sa.Connection, subjects: Sequence[Subject]) -> None:
+    """Write subjects; forget those without an item. The caller has locked them, and commits."""
+    kept = sorted((each for each in subjects if each.items), key=lambda each: each.key)
+    if kept:
+        connection.execute(
+            _SAVE,
+            {
+                "keys": text_array([each.key for each in kept]),
+                "addresses": text_array([sanitized_json(each.address) for each in kept]),
+                "items": text_array([sanitized_json(each.items) for each in kept]),
+                "due": number_array([each.due_at for each in kept]),
+                "tries": number_array([each.tries for each in kept]),
+                "sent": number_array([each.last_sent_at for each in kept]),
+            },
+        )
+    if gone := [each.key for each in subjects if not each.items]:
+        forget(connection, gone)
+
+
+def forget(connection: sa.Connection, keys: Collection[str]) -> int:
+    """Forget what was sent of ``keys``; return how many rows there were."""
+    return connection.execute(_FORGET, {"keys": text_array(sorted(keys))}).rowcount
