@@ -32,6 +32,7 @@ from .app_api_errors import (
     AppApiResponseError,
     AppApiUnavailableError,
 )
+from .async_client import AsyncAppApi, AsyncResults, AsyncSegmentHandle
 from .filter_expressions import Filter, attr, in_segment, object_attr
 from .message_results import (
     AttributeMetadata,
@@ -67,6 +68,9 @@ __all__ = [
     "AppApiRequestError",
     "AppApiResponseError",
     "AppApiUnavailableError",
+    "AsyncAppApi",
+    "AsyncResults",
+    "AsyncSegmentHandle",
     "AttributeMetadata",
     "Device",
     "EmailSuppression",

@@ -115,6 +115,8 @@ class PersonReader(ReaderBase):
             return self._results(
                 of_object, lambda each: each.cio_id or each.id or each.email, UNSPECIFIED, pages
             )
+        if type is not None:
+            raise AppApiCallError("type= is for an object; this is a person")
         of_person = person_get(
             "relationships", page_of("cio_relationships", RelatedObject.read), subject
         )

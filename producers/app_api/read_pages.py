@@ -87,7 +87,8 @@ class Paging(Generic[T]):
         self._done = False
         self._seen: set[Hashable] = set()
         self._starts = {self.next_start}
-        self._count = self._offset = self._stale = 0
+        self._count = self._stale = 0
+        self._offset = int(self.next_start or 0) if by == "offset" else 0
 
     def next_read(self) -> Read[Page[T]] | None:
         """Return the read of the next page; None if there is none."""
@@ -117,7 +118,7 @@ class Paging(Generic[T]):
         following = page.next if self._by else None
         if self._by == "offset":
             self._offset += len(page.items)
-            following = str(self._offset + int(self._first())) if page.items else None
+            following = str(self._offset) if page.items else None
         # A start that was there before would give the same pages again.
         self._done = following is None or following in self._starts
         self.next_start = None if self._done else following
@@ -129,9 +130,6 @@ class Paging(Generic[T]):
             raise AppApiResponseError(
                 f"{self._read.label} gave {MAX_STALE_PAGES} pages in a row without a new entry"
             )
-
-    def _first(self) -> str:
-        return next((each for each in self._starts if each is not None), "0")
 
 
 class ReadSequence(Generic[T]):

@@ -54,9 +54,10 @@ class Read(Generic[T]):
         }
         try:
             # Not quote_plus: a space is %20 and a plus is %2B, which every server reads alike.
-            return f"{self.path}?{urlencode(given, quote_via=quote)}" if given else self.path
+            query = urlencode(given, quote_via=quote, safe="")
         except UnicodeError:
             raise _not_encodable() from None
+        return f"{self.path}?{query}" if query else self.path
 
     def with_query(self, **query: Any) -> Read[T]:
         """Return the same read with further parameters."""
@@ -185,8 +186,7 @@ def chunks(values: Sequence[T], size: int) -> list[Sequence[T]]:
 def _path_part(text: str) -> str:
     if text in (".", ".."):
         raise AppApiCallError(
-            f"an identifier {text!r} would name another address of the App API, even when it is "
-            "percent-encoded: ask by another identifier, or people_by_ids()"
+            f"{text!r} would name another address of the App API, even when it is percent-encoded"
         )
     try:
         return quote(text, safe="")

@@ -26,7 +26,10 @@ class PersonMatch:
     @classmethod
     def read(cls, fields: Fields) -> Self:
         """Read one from an answer."""
-        return cls(fields.given_text("cio_id"), fields.text("id"), fields.text("email"))
+        # In places, Customer.io gives "" to people without an id.
+        return cls(
+            fields.given_text("cio_id"), fields.text("id") or None, fields.text("email") or None
+        )
 
     @property
     def person(self) -> Person:
@@ -142,8 +145,8 @@ class RelatedPerson:
         return cls(
             fields.text("object_type_id"),
             named.text("cio_id"),
-            named.text("id"),
-            named.text("email"),
+            named.text("id") or None,
+            named.text("email") or None,
             fields.boolean("object_type_disabled"),
             fields.mapping("attributes"),
             fields.integer_mapping("timestamps"),

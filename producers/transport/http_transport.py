@@ -144,6 +144,8 @@ class _Watched:
             if self.sock is None:
                 self.connect()  # type: ignore[attr-defined]
             call.uses(self.sock)
+            if call.was_cut:
+                raise TimeoutError
             if time.monotonic() > call.send_until:
                 raise TooLateError
         super().putrequest(*args, **kwargs)  # type: ignore[misc]

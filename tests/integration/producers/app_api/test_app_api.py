@@ -1,35 +1,13 @@
-"""The client against the sandbox, and against a server that answers as it is told."""
+"""The client against the sandbox: every example of the Ruby gem customerio_api, and more."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.sandbox_api import Api
-from tests.support.scripted_app_api import Reply, scripted
 from trackrelay import ObjectRef, Person
 from trackrelay.app_api import AppApi, AppApiNotFoundError, attr, object_attr
-from trackrelay.sandbox import SandboxProcess
-
-KEY = "an-app-api-key"
-
-
-@pytest.fixture
-def api(sandbox: SandboxProcess) -> Iterator[AppApi]:
-    with AppApi(app_api_key=sandbox.app_api_key, app_url=sandbox.url) as api:
-        yield api
-
-
-@pytest.fixture
-def entity(sandbox: SandboxProcess) -> Callable[[dict[str, Any]], None]:
-    track = Api(sandbox)
-
-    def send(document: dict[str, Any]) -> None:
-        assert track.call("POST", "/api/v2/entity", document).status == 200
-
-    return send
 
 
 def identify(**person: Any) -> dict[str, Any]:
@@ -139,40 +117,3 @@ def test_a_person_who_is_not_there_is_not_found(api: AppApi) -> None:
     with pytest.raises(AppApiNotFoundError, match="no such person") as refused:
         api.attributes("42")
     assert refused.value.status == 404
-
-
-def scripted_api(url: str, **options: Any) -> AppApi:
-    return AppApi(app_api_key=KEY, app_url=url, **options)
-
-
-def activity(number: int, **more: Any) -> dict[str, Any]:
-    return {"id": f"a{number}", "type": "event", "timestamp": 1397566226, **more}
-
-
-def test_activities_of_a_person_and_of_the_workspace() -> None:
-    pages = [
-        Reply({"activities": [activity(1), activity(2)], "next": "MDox"}),
-        Reply({"activities": [activity(2), activity(3, name="seen")], "next": ""}),
-    ]
-    with scripted(pages) as server, scripted_api(server.url) as api:
-        found = list(api.activities(Person(cio_id="03000010"), type="event", page_size=2))
-    assert [each.id for each in found] == ["a1", "a2", "a3"]
-    assert found[-1].name == "seen"
-    first, second = server.asked
-    assert first.path == "/v1/customers/03000010/activities"
-    assert first.query == {"id_type": "cio_id", "type": "event", "limit": "2"}
-    assert second.query == {**first.query, "start": "MDox"}
-    assert first.headers["authorization"] == f"Bearer {KEY}"
-
-    with scripted([Reply({"activities": []})]) as server, scripted_api(server.url) as api:
-        assert list(api.activities(Person(cio_id="cio_03000010"), deleted=True)) == []
-        assert list(api.activities(type="failed_event")) == []
-    of_deleted, of_all = server.asked
-    assert of_deleted.path == of_all.path == "/v1/activities"
-    assert of_deleted.query == {
-        "customer_id": "cio_03000010",
-        "id_type": "cio_id",
-        "deleted": "true",
-        "limit": "100",
-    }
-    assert of_all.query == {"type": "failed_event", "limit": "100"}
