@@ -11,7 +11,7 @@ from trackrelay.queue.append import DELIVER_TASK
 from . import tasks
 from .celery_app import graceful_shutdown
 from .celery_app.celery_class import OwnCelery
-from .celery_app.celery_messages import PRUNE_TASK, TICK_TASK
+from .celery_app.celery_messages import PRUNE_TASK, TICK_TASK, VERIFY_TASK
 from .relay import relay_thread
 from .telemetry import log_setup
 
@@ -22,6 +22,7 @@ app.config_from_object("trackrelay.worker.celery_app.celery_settings")
 app.task(tasks.deliver, name=DELIVER_TASK)
 app.task(tasks.tick, name=TICK_TASK)
 app.task(tasks.prune, name=PRUNE_TASK)
+app.task(tasks.verify, name=VERIFY_TASK)
 
 
 @signals.setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]

@@ -88,6 +88,16 @@ def prune() -> None:
         log.error("pruning_interrupted", error=describe(error))
 
 
+def verify() -> None:
+    """Compare a few deliveries with what Customer.io has, for a few seconds at most."""
+    from .quality.verification_run import run_verification
+
+    try:
+        run_verification(resources())
+    except (RedisError, SQLAlchemyError, OSError) as error:
+        log.error("verification_interrupted", error=describe(error))
+
+
 def describe(error: Exception) -> str:
     """Return one line about a failure of Redis or Postgres, without statement or parameters."""
     cause = getattr(error, "orig", None) or error

@@ -21,6 +21,7 @@ log = structlog.get_logger("trackrelay.worker")
 
 TICK_TASK = "trackrelay.tick"
 PRUNE_TASK = "trackrelay.prune"
+VERIFY_TASK = "trackrelay.verify"
 #: Most characters of a name or an id.
 MAX_TEXT = 255
 
@@ -38,6 +39,7 @@ _ARGUMENTS: dict[str, Callable[[list[Any]], bool]] = {
     DELIVER_TASK: _one_shard,
     TICK_TASK: _no_arguments,
     PRUNE_TASK: _no_arguments,
+    VERIFY_TASK: _no_arguments,
 }
 
 

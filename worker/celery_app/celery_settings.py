@@ -57,3 +57,9 @@ beat_schedule = {
         "options": {"expires": 300},
     },
 }
+if _settings.verify != "off":
+    beat_schedule["trackrelay-verify"] = {
+        "task": "trackrelay.verify",
+        "schedule": 2.0,
+        "options": {"expires": 5},
+    }

@@ -44,6 +44,12 @@ _CLOCKWORK = (
     (PREFIX + "ticked", celery_message("trackrelay.tick", _NO_ARGUMENTS, "()"), TICK_S),
     (PREFIX + "told-to-prune", celery_message("trackrelay.prune", _NO_ARGUMENTS, "()"), PRUNE_S),
 )
+#: Is sent if deliveries are verified.
+_VERIFICATION = (
+    PREFIX + "told-to-verify",
+    celery_message("trackrelay.verify", _NO_ARGUMENTS, "()"),
+    TICK_S,
+)
 
 _stopped = threading.Event()
 
@@ -73,11 +79,12 @@ def _run(about: dict[str, str | int]) -> None:
     client = connect(configured)
     about = {**about, **destination(configured)}
     send = client.register_script(_SEND)
+    clockwork = _CLOCKWORK if configured.verify == "off" else (*_CLOCKWORK, _VERIFICATION)
     quiet = False
     while not _stopped.is_set():
         try:
             _show(client, about)
-            for key, message, every_s in _CLOCKWORK:
+            for key, message, every_s in clockwork:
                 send(args=[key, QUEUE_KEY, message, int(every_s * 900), MAX_WAKEUPS, uuid4().hex])
             quiet = False
         except (RedisError, OSError) as error:

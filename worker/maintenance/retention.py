@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
-from trackrelay.worker.storage import dead_letters, ledger
+from trackrelay.worker.storage import dead_letters, ledger, sent_subjects, verdicts
 
 #: How often the fleet prunes, however many beats and workers say so.
 PRUNE_S = 600.0
@@ -30,6 +30,14 @@ def prune_all(resources: Resources) -> dict[str, int]:
         "dead_letters": _in_chunks(
             resources.engine,
             lambda connection: dead_letters.prune(connection, settings.dead_letter_retention),
+        ),
+        "sent": _in_chunks(
+            resources.engine,
+            lambda connection: sent_subjects.prune(connection, settings.verify_window),
+        ),
+        "verdicts": _in_chunks(
+            resources.engine,
+            lambda connection: verdicts.prune(connection, settings.verdict_retention),
         ),
     }
 

@@ -142,7 +142,7 @@ class Comparison:
                 VerdictKind.IGNORED,
                 "nobody has this cio_id: Customer.io alone assigns them, and ignores others",
             )
-        if "object_id" in self.subject.address or "cio_object_id" in self.subject.address:
+        if "object_id" in self.subject.address:
             return VerdictKind.MISSING, "Customer.io has no such object"
         return (
             VerdictKind.MISSING,

@@ -248,8 +248,9 @@ _CHANGES: dict[str, Callable[[_Reading], Change]] = {
 
 def _address(identifiers: dict[str, Any]) -> dict[str, Any]:
     """Return the identifiers with which the App API can be asked; empty if it cannot."""
-    if "object_id" in identifiers or "cio_object_id" in identifiers:
+    if "object_id" in identifiers:
         return {name: str(value) for name, value in identifiers.items()}
+    # The App API finds an object by its cio_object_id only together with its type.
     return {name: str(value) for name, value in identifiers.items() if name in ADDRESSES}
 
 
@@ -268,8 +269,13 @@ def updated(subjects: dict[str, Subject], changes: Iterable[Change], after_s: fl
         if change.events_to in subjects:
             _move_events(old, subjects[change.events_to])
         kept = {} if change.clears else _still_true(old, change.items)
-        latest = max((item.delivered_at for item in change.items.values()), default=0.0)
-        due = min(before.due_at or float("inf"), latest + after_s) if before else latest + after_s
+        latest = max(
+            (item.delivered_at for item in change.items.values()),
+            default=before.last_sent_at if before else 0.0,
+        )
+        due = before.due_at if before else None
+        if change.items:
+            due = min(due or float("inf"), latest + after_s)
         subjects[change.key] = Subject(
             key=change.key,
             address=change.address or (before.address if before else {}),

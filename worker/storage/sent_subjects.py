@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -27,6 +28,30 @@ _SAVE = sa.text("""
     ON CONFLICT (key) DO UPDATE SET address = excluded.address, items = excluded.items, due_at = excluded.due_at,
         tries = excluded.tries, last_sent_at = excluded.last_sent_at
 """)
+
+_COLUMNS = """
+    key, CAST(address AS text) AS address, CAST(items AS text) AS items,
+    CAST(extract(epoch FROM due_at) AS float8) AS due_at, tries,
+    CAST(extract(epoch FROM last_sent_at) AS float8) AS last_sent_at
+"""
+_DUE = sa.text(f"""
+    SELECT {_COLUMNS} FROM trackrelay_sent WHERE due_at <= now() ORDER BY due_at LIMIT :limit
+""")
+_AMONG = sa.text(f"SELECT {_COLUMNS} FROM trackrelay_sent WHERE key = ANY(CAST(:keys AS text[]))")
+_SINCE = sa.text(f"""
+    SELECT {_COLUMNS} FROM trackrelay_sent WHERE last_sent_at >= to_timestamp(:since)
+    ORDER BY random() LIMIT :limit
+""")
+_PUT_OFF = sa.text("""
+    UPDATE trackrelay_sent SET tries = tries + 1, due_at = now() + make_interval(secs => :delay_s) WHERE key = :key
+""")
+_PRUNE = sa.text("""
+    WITH old AS (SELECT key FROM trackrelay_sent WHERE last_sent_at < now() - make_interval(secs => :window_s)
+        LIMIT :chunk FOR UPDATE SKIP LOCKED)
+    DELETE FROM trackrelay_sent s USING old WHERE s.key = old.key
+""")
+
+PRUNE_CHUNK = 5_000
 
 _FORGET = sa.text("DELETE FROM trackrelay_sent WHERE key = ANY(CAST(:keys AS text[]))")
 
@@ -114,3 +139,30 @@ def save(connection: sa.Connection, subjects: Sequence[Subject]) -> None:
 def forget(connection: sa.Connection, keys: Collection[str]) -> int:
     """Forget what was sent of ``keys``; return how many rows there were."""
     return connection.execute(_FORGET, {"keys": text_array(sorted(keys))}).rowcount
+
+
+def due(connection: sa.Connection, limit: int) -> list[Subject]:
+    """Return subjects to be compared now, the oldest first."""
+    return [subject(row) for row in connection.execute(_DUE, {"limit": limit})]
+
+
+def among(connection: sa.Connection, keys: Collection[str]) -> list[Subject]:
+    """Return the remembered subjects among ``keys``."""
+    return [subject(row) for row in connection.execute(_AMONG, {"keys": text_array(sorted(keys))})]
+
+
+def sample(connection: sa.Connection, since: float, limit: int | None) -> list[Subject]:
+    """Return any ``limit`` subjects to which something was sent since a time, in unix seconds."""
+    rows = connection.execute(_SINCE, {"since": since, "limit": limit})
+    return [subject(row) for row in rows]
+
+
+def put_off(connection: sa.Connection, key: str, delay_s: float) -> None:
+    """Compare a subject later, as the App API could not be asked about it."""
+    connection.execute(_PUT_OFF, {"key": key, "delay_s": delay_s})
+
+
+def prune(connection: sa.Connection, window: timedelta) -> int:
+    """Forget one chunk of subjects to which nothing was sent within ``window``; return how many."""
+    values = {"window_s": window.total_seconds(), "chunk": PRUNE_CHUNK}
+    return connection.execute(_PRUNE, values).rowcount

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import sqlalchemy as sa
+
+from .pg_values import sanitized_json
 
 _GET = sa.text("SELECT value FROM trackrelay_state WHERE name = :name")
 _FIRST = sa.text("""
@@ -13,6 +16,21 @@ _FIRST = sa.text("""
 _SHARDS = sa.text("""
     INSERT INTO trackrelay_shards (shard) SELECT generate_series(0, :shards - 1) ON CONFLICT (shard) DO NOTHING
 """)
+
+_PUT = sa.text("""
+    INSERT INTO trackrelay_state (name, value) VALUES (:name, CAST(:value AS jsonb))
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = now()
+""")
+
+
+def get(connection: sa.Connection, name: str) -> Any:
+    """Return a fact, as JSON has it; None if it is not known."""
+    return connection.execute(_GET, {"name": name}).scalar()
+
+
+def put(connection: sa.Connection, name: str, value: Any) -> None:
+    """Write a fact down. The caller commits."""
+    connection.execute(_PUT, {"name": name, "value": sanitized_json(value)})
 
 
 def key_hash_secret(connection: sa.Connection) -> bytes:

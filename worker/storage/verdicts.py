@@ -56,6 +56,15 @@ _COUNT_VERIFIED = sa.text("""
                 UNION ALL SELECT :day, CAST(:count AS bigint)) AS days
             GROUP BY day ORDER BY day DESC LIMIT :days) AS latest)
 """)
+# A complaint that became a dead letter is settled with it; see `complaints.letter_key`.
+_RESOLVE_LETTERS = sa.text("""
+    UPDATE trackrelay_verdicts v SET state = 'resolved',
+        resolved_by = CASE d.state WHEN 'delivered' THEN 'replayed' ELSE 'discarded' END
+    FROM trackrelay_dead_letters d
+    WHERE v.state = 'open' AND v.verdict = 'ignored' AND v.activity_id IS NOT NULL
+        AND d.idempotency_key = left('activity:' || v.activity_id, 255) AND d.reason = 'ignored'
+        AND d.state IN ('delivered', 'discarded')
+""")
 _COLUMNS = """
     id, job_id, key, operation, item, verdict, reason, activity_id, state, resolved_by,
     CAST(extract(epoch FROM checked_at) AS float8) AS checked_at
@@ -145,6 +154,11 @@ def resolve(connection: sa.Connection, ids: Collection[int], who: str) -> list[i
     """Resolve verdicts by hand; return the numbers of those that were open."""
     rows = connection.execute(_RESOLVE, {"ids": sorted(ids), "who": who})
     return sorted(row.id for row in rows)
+
+
+def resolve_replayed(connection: sa.Connection) -> int:
+    """Resolve complaints whose dead letters were replayed or discarded; return how many."""
+    return connection.execute(_RESOLVE_LETTERS).rowcount
 
 
 def count_verified(connection: sa.Connection, day: str, count: int) -> None:
