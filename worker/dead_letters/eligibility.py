@@ -20,7 +20,7 @@ from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.replay import Later, Superseded
 from trackrelay.worker.storage.stored_job import Job
 
-from .patch import Patch, PatchError, changes
+from .patch import Patch, PatchError, changes, parse_path
 
 Kind = Literal[
     "missing", "state", "undecodable", "repair", "invalid", "keys", "delivered", "removed", "newer"
@@ -75,6 +75,8 @@ def prepare(
     _check_state(letter, wanted)
     before = letter.document
     operation, after = _repaired(letter, before, wanted.repair)
+    if letter.reason == "ignored" and letter.field:
+        _check_complete(letter.field, after)
     keys = tuple(hasher.stored(key) for key in operation.keys)
     # A refused operation was never in the queue: it has no place in anybody's order that another key could break.
     if before is not None and wanted.repair and letter.reason != "invalid":
@@ -136,6 +138,19 @@ def _repaired(
         raise ReplayRefusedError("repair", str(error)) from None
     except InvalidOperationError as error:
         raise ReplayRefusedError("invalid", str(error)) from None
+
+
+def _check_complete(field: str, document: dict[str, Any]) -> None:
+    # Customer.io reported the failure without this value, and no store of ours keeps values.
+    found: Any = document
+    for step in parse_path(field):
+        found = found.get(step) if isinstance(found, dict) else None
+    if found is None:
+        raise ReplayRefusedError(
+            "repair",
+            f"Customer.io did not report its {field}, so it would be sent without; "
+            f"add it with --set {field}=VALUE",
+        )
 
 
 def _own(letter: DeadLetter, document: dict[str, Any]) -> dict[str, Any]:

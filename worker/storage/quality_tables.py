@@ -33,7 +33,7 @@ SENT = sa.Table(
         nullable=False,
         doc="How often in a row the App API could not be asked.",
     ),
-    moment("last_sent_at", nullable=False),
+    moment("last_sent_at", nullable=False, doc="When the latest of the items was delivered."),
     Index("ix_trackrelay_sent_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     Index("ix_trackrelay_sent_last_sent_at", "last_sent_at"),
     info={"doc": "What was sent of people and objects whose deliveries are verified."},
@@ -51,7 +51,7 @@ VERDICTS = sa.Table(
     sa.Column("verdict", Text, nullable=False, doc="A `trackrelay.worker.reasons.VerdictKind`."),
     sa.Column("reason", Text, nullable=False, doc="The words of Customer.io, or ours."),
     sa.Column("activity_id", Text, doc="Customer.io's id of the complaint. Each counts once."),
-    moment("checked_at", nullable=False),
+    moment("checked_at", nullable=False, doc="When it was compared, or the complaint read."),
     sa.Column("state", String(10), nullable=False, doc="``open`` or ``resolved``."),
     sa.Column("resolved_by", Text, doc="Who resolved it, or what."),
     Index(

@@ -182,6 +182,13 @@ def _hints_for_reason(letter: DeadLetter, replay: str) -> list[tuple[str, str]]:
         case "invalid":
             refused = ("The call was refused. " + edit[0], edit[1])
             return [*_hints_for_field(letter, replay), refused]
+        case "ignored":
+            cause_gone = ("If the cause in Customer.io is gone:", replay)
+            return [
+                *_hints_for_field(letter, replay),
+                edit,
+                *([] if letter.field else [cause_gone]),
+            ]
         case "exhausted":
             cause = (
                 "It failed each time while other jobs were delivered, so its content may be the "

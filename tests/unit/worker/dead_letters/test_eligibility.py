@@ -210,3 +210,16 @@ def test_an_event_happened_when_it_says_so() -> None:
     assert happened_at(job) == 1_700_000_000
     job, _ = prepared(letter(operations.identify("42")))
     assert happened_at(job) is None
+
+
+def test_what_customer_io_ignored_is_replayed_only_with_the_value_that_it_did_not_report() -> None:
+    of = letter(operations.identify("42"), reason="ignored", field="attributes.phone")
+    refused = refusal(of)
+    assert refused.kind == "repair"
+    assert refused.why == (
+        "Customer.io did not report its attributes.phone, so it would be sent without; "
+        "add it with --set attributes.phone=VALUE"
+    )
+    job, _ = prepared(of, repair=Patch.parse(("attributes.phone=+4915112345678",)))
+    assert msgspec.json.decode(job.body)["attributes"] == {"phone": "+4915112345678"}
+    prepared(letter(operations.identify("42", {"phone": "x"}), reason="ignored", field=None))
