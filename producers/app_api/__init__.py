@@ -18,8 +18,9 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "requests":
         raise
-    raise ImportError(
-        "trackrelay.app_api needs requests, which an extra installs: pip install 'trackrelay[app-api]'"
+    raise ModuleNotFoundError(
+        "trackrelay.app_api needs requests, which an extra installs: pip install 'trackrelay[app-api]'",
+        name=error.name,
     ) from None
 
 from .app_api_client import AppApi

@@ -78,7 +78,7 @@ def _failure(answer: Answer, read: Read[Any], base_url: str) -> AppApiError:
     if status in (401, 403):
         return AppApiAuthError(
             f"{base_url} refuses CUSTOMERIO_APP_API_KEY ({status}): it may be a Track API key, "
-            "belong to another workspace or region (CUSTOMERIO_REGION), or not be allowed to read this",
+            "belong to another region, or not be allowed to read this",
             status=status,
         )
     if status == 404 and read.subject:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import requests
-
+from trackrelay.app_api import AppApi, AppApiAuthError, AppApiError
 from trackrelay.configuration.server_urls import place
 from trackrelay.configuration.settings_loader import Given, find
 from trackrelay.configuration.settings_table import ALL_NAMES, Setting, unknown_settings
 from trackrelay.configuration.settings_table import SETTINGS as ALL_SETTINGS
+from trackrelay.errors import ConfigurationError
 from trackrelay.suggestion import closest_name
 from trackrelay.worker.resources import ask_region
 from trackrelay.worker.settings import Settings, problems
@@ -115,28 +115,11 @@ def _app_api(settings: Settings) -> Finding:
 
 
 def _ask_app_api(settings: Settings) -> tuple[bool, str]:
-    url = settings.app_base_url
     try:
-        answer = requests.get(
-            f"{url}/v1/customers",
-            params={"email": NOBODY},
-            headers={"Authorization": f"Bearer {settings.app_api_key.get_secret_value()}"},
-            timeout=settings.request_timeout.total_seconds(),
-            allow_redirects=False,
-        )
-    except (requests.RequestException, ValueError) as error:
-        return False, f"{url} cannot be reached: {type(error).__name__}"
-    status = answer.status_code
-    if status == 200:
-        return True, f"{url} accepts CUSTOMERIO_APP_API_KEY"
-    if status in (401, 403):
-        return False, (
-            f"{url} refuses CUSTOMERIO_APP_API_KEY ({status}): it may be a Track API key, or "
-            f"belong to another region (CUSTOMERIO_REGION is {settings.region})"
-        )
-    if status == 429 or status >= 500:
-        return False, f"{url} answers with status {status}: it has an outage, or limits requests"
-    return False, (
-        f"{url} answers with status {status}, unlike Customer.io's App API: "
-        "check CUSTOMERIO_APP_URL"
-    )
+        with AppApi(retry_for=0) as api:
+            api.people(email=NOBODY).first()
+            return True, f"{api.base_url} accepts CUSTOMERIO_APP_API_KEY"
+    except AppApiAuthError as error:
+        return False, f"{error} (CUSTOMERIO_REGION is {settings.region})"
+    except (AppApiError, ConfigurationError) as error:
+        return False, str(error)
