@@ -19,8 +19,8 @@ from trackrelay.outbox import Outbox, create_table
 from trackrelay.worker.devstack.servers import PostgresProcess, ValkeyProcess
 from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.queue.redis_client import connect
+from trackrelay.worker.relay.outbox_rows import OutboxRows
 from trackrelay.worker.relay.relay_loop import make_loop
-from trackrelay.worker.relay.sql_outbox_rows import SqlRows
 from trackrelay.worker.settings import Settings, load
 from trackrelay.worker.storage.engine import make_engine
 
@@ -136,16 +136,16 @@ def _relay(engine: sa.Engine, url: str, settings: Settings, rows: int) -> None:
         Outbox(connection).enqueue_all(made)
     written = time.perf_counter() - started
     loop = make_loop(
-        SqlRows(url), settings, connect(settings), make_engine(settings), threading.Event()
+        OutboxRows(url), settings, connect(settings), make_engine(settings), threading.Event()
     )
     started = time.perf_counter()
-    while loop.done.relayed < rows:
-        loop.look()
+    while loop.totals.relayed < rows:
+        loop.run_pass()
     relayed = time.perf_counter() - started
     _arrive(settings, [operation.id for operation in made])
     started = time.perf_counter()
-    while loop.done.confirmed < rows:
-        loop.look()
+    while loop.totals.confirmed < rows:
+        loop.run_pass()
     confirmed = time.perf_counter() - started
     click.echo(f"\nrelay, {engine.dialect.name}: rows a second")
     for name, seconds in (

@@ -1,4 +1,4 @@
-"""Runs the migrations with the connection that `trackrelay migrate` hands over."""
+"""Run the migrations with the connection of `trackrelay migrate`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trackrelay.worker.storage.tables import METADATA, VERSION_TABLE
 
 
 def is_ours(name: str | None, kind: str, parents: object) -> bool:
-    """Alembic's autogenerate looks at our tables only: the database may be shared with an application."""
+    """Return whether a table is ours. The database may be shared with an application."""
     return kind != "table" or (name or "").startswith("trackrelay_")
 
 

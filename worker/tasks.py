@@ -34,8 +34,7 @@ def deliver(shard: int) -> None:
 def tick() -> None:
     """Wake every shard that has work and no holder, even if a wakeup exists."""
     from .dead_letters.refused_calls import keep_refused
-    from .maintenance.orphan_recovery import recover_orphans
-    from .maintenance.ticks import wake_forgotten_shards
+    from .maintenance.ticks import recover_orphans, wake_forgotten_shards
 
     try:
         _refuses()

@@ -1,4 +1,4 @@
-"""incidents: when jobs were lost, and how many"""
+"""Create the table of incidents: when jobs were lost, and how many."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The endpoint family of each job in the backlog, and the lease token of each shard's latest holder.
+"""Add the endpoint family of each waiting job, and the lease token of each shard's holder.
 
-While the endpoints of one family are down, what the others deliver is found without passing over it. And a fence alone can be given out
-twice, when Postgres fails over to a replica that had not received it.
+While the endpoints of one family fail, jobs of other families are found by the index without a
+scan. The token identifies a holder when Postgres has failed over to a replica that lacked the
+latest fence, and gives out the same fence twice.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ def upgrade() -> None:
         UPDATE trackrelay_backlog SET family = CASE
             WHEN operation LIKE 'segment.%' THEN 'segments'
             WHEN operation LIKE 'form.%' THEN 'forms'
-            WHEN operation LIKE 'delivery.metric%' OR operation LIKE 'delivery.unsubscribe%' THEN 'metrics'
+            WHEN operation LIKE 'delivery.metric%' THEN 'metrics'
+            WHEN operation LIKE 'delivery.unsubscribe%' THEN 'metrics'
             ELSE 'v1_events' END
-        WHERE operation LIKE 'segment.%' OR operation LIKE 'form.%' OR operation LIKE 'delivery.metric%'
-            OR operation LIKE 'delivery.unsubscribe%' OR operation LIKE 'anonymous.%'
-            OR octet_length(CAST(body AS text)) > 32000
+        WHERE operation LIKE 'segment.%' OR operation LIKE 'form.%'
+            OR operation LIKE 'delivery.metric%' OR operation LIKE 'delivery.unsubscribe%'
+            OR operation LIKE 'anonymous.%' OR octet_length(CAST(body AS text)) > 32000
     """)
     op.drop_index("ix_trackrelay_backlog_due", table_name="trackrelay_backlog")
     op.create_index(

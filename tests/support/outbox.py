@@ -13,8 +13,8 @@ from trackrelay import Operation, operations
 from trackrelay.outbox import Outbox, create_table, table
 from trackrelay.queue.job import decode_entry
 from trackrelay.worker.queue.redis_client import connect
-from trackrelay.worker.relay.relay_loop import Done, Loop, make_loop
-from trackrelay.worker.relay.sql_outbox_rows import SqlRows
+from trackrelay.worker.relay.outbox_rows import OutboxRows
+from trackrelay.worker.relay.relay_loop import RelayLoop, RelayTotals, make_loop
 from trackrelay.worker.settings import load
 from trackrelay.worker.storage.engine import make_engine
 
@@ -119,17 +119,17 @@ def stream_jobs(harness: Harness, shard: int, lane: str = "live") -> list[str]:
     ]
 
 
-def look_once(settings: dict[str, str]) -> Done:
+def look_once(settings: dict[str, str]) -> RelayTotals:
     """What ``trackrelay relay --once`` does, in this process."""
     loop = make_relay(settings)
-    assert loop.take()
-    while loop.look() == 0:
+    assert loop.take_lease()
+    while loop.run_pass() == 0:
         pass
-    loop.give_up()
-    return loop.done
+    loop.release_lease()
+    return loop.totals
 
 
-def make_relay(settings: dict[str, str], rows: type[SqlRows] = SqlRows) -> Loop:
+def make_relay(settings: dict[str, str], rows: type[OutboxRows] = OutboxRows) -> RelayLoop:
     """A relay of the settings' outbox, in this process."""
     configured = load(settings)
     return make_loop(

@@ -79,7 +79,7 @@ def _queue(configured: Settings) -> list[str]:
 def _agree(client: redis.Redis, configured: Settings) -> None:
     engine = make_engine(configured, pool_size=1)
     try:
-        agree(client, engine, configured)
+        agree(client, engine, configured.request_timeout.total_seconds())
     except StoresDifferError as differ:
         # Not fatal: the ticks check again, and delivery begins once the stores agree.
         log.error("delivery_stopped", message=str(differ))

@@ -9,7 +9,7 @@ from types import FrameType
 
 import click
 
-from trackrelay.worker.relay.relay_loop import Loop, make_loop
+from trackrelay.worker.relay.relay_loop import RelayLoop, make_loop
 from trackrelay.worker.relay.relay_queue import LEASE_MS
 
 from .common.command_errors import CommandError
@@ -39,21 +39,21 @@ def relay(once: bool) -> None:
         url = stores.settings.outbox_url.get_secret_value()
         if not url:
             raise CommandError("TRACKRELAY_OUTBOX_URL is not set")
-        from trackrelay.worker.relay.sql_outbox_rows import SqlRows
+        from trackrelay.worker.relay.outbox_rows import OutboxRows
 
         if stores.outbox is not None:
             stores.outbox.check_file()
             if once:
                 stores.outbox.waiting(None)  # reports what is wrong with the outbox
         stop = threading.Event()
-        loop = make_loop(SqlRows(url), stores.settings, stores.redis, stores.engine, stop)
+        loop = make_loop(OutboxRows(url), stores.settings, stores.redis, stores.engine, stop)
         if once:
             _once(loop)
         else:
             _until_stopped(loop, stores, stop)
 
 
-def _until_stopped(loop: Loop, stores: Stores, stop: threading.Event) -> None:
+def _until_stopped(loop: RelayLoop, stores: Stores, stop: threading.Event) -> None:
     from trackrelay.worker.telemetry.log_setup import configure
 
     configure(stores.settings)
@@ -66,22 +66,22 @@ def _until_stopped(loop: Loop, stores: Stores, stop: threading.Event) -> None:
     loop.run()
 
 
-def _once(loop: Loop) -> None:
+def _once(loop: RelayLoop) -> None:
     give_up = time.monotonic() + ONCE_WAIT_S
-    while not loop.take():
+    while not loop.take_lease():
         if time.monotonic() > give_up:
             say("trackrelay: another relay works on this outbox and relays its jobs", err=True)
             return
         time.sleep(0.2)
     try:
-        while loop.look() == 0:
+        while loop.run_pass() == 0:
             pass
     finally:
-        loop.give_up()
-    done = loop.done
-    if done.trouble:
-        raise CommandError("\n".join(dict.fromkeys(done.trouble.values())))
+        loop.release_lease()
+    totals = loop.totals
+    if totals.errors:
+        raise CommandError("\n".join(dict.fromkeys(totals.errors.values())))
     say(
-        f"{count(done.relayed, 'job')} relayed; "
-        f"{count(done.confirmed, 'earlier job')} arrived and deleted from the outbox"
+        f"{count(totals.relayed, 'job')} relayed; "
+        f"{count(totals.confirmed, 'earlier job')} arrived and deleted from the outbox"
     )

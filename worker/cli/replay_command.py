@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from trackrelay.worker.dead_letters.eligibility import Wanted
+from trackrelay.worker.dead_letters.eligibility import ReplayPolicy
 from trackrelay.worker.dead_letters.patch import Patch, PatchError
 
 from .common.command_options import dry_run_option, json_option, require_answer, yes_option
@@ -68,8 +68,8 @@ def replay(
         )
     require_answer(options["as_json"], options["yes"], options["dry_run"])
     try:
-        wanted = Wanted(repair=Patch.parse(sets, unsets), even_if_newer=even_if_newer)
+        policy = ReplayPolicy(repair=Patch.parse(sets, unsets), even_if_newer=even_if_newer)
     except PatchError as error:
         raise click.UsageError(str(error)) from None
     with open_stores() as stores:
-        replay_letters(stores, selection(stores.hasher()), wanted, ReplayOptions(**options))
+        replay_letters(stores, selection(stores.hasher()), policy, ReplayOptions(**options))

@@ -1,1 +1,1 @@
-"""Dead letters: whether one can be replayed, its repair, its replay."""
+"""Repair, replay and discard dead letters."""

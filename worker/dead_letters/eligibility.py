@@ -1,4 +1,4 @@
-"""Whether a dead letter can become a job again, and which one. Pure."""
+"""Decide whether a dead letter can be replayed, and make its job. Pure."""
 
 from __future__ import annotations
 
@@ -28,30 +28,31 @@ Kind = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """How letters are to be replayed."""
+class ReplayPolicy:
+    """How dead letters are replayed."""
 
     repair: Patch = field(default_factory=Patch)
-    #: Replay even what a later job of the same key has overtaken. Never what a delete or a suppression has.
+    #: Replay a letter although a later job of its key was delivered, unless that was a deletion or
+    #: a suppression.
     even_if_newer: bool = False
-    #: Letters in another state are refused.
+    #: Letters in other states are refused.
     states: frozenset[State] = frozenset({"open"})
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedReplay:
     """A letter that is not replayed, and why."""
 
     id: str
     operation: str | None
     kind: Kind
     why: str
-    #: The job that stands in the way.
+    #: The later job that prevents it.
     later: Later | None = None
 
 
 class ReplayRefusedError(Exception):
-    """Why a letter is not replayed."""
+    """A letter is not replayed."""
 
     def __init__(self, kind: Kind, why: str, later: Later | None = None) -> None:
         super().__init__(why)
@@ -59,66 +60,64 @@ class ReplayRefusedError(Exception):
         self.why = why
         self.later = later
 
-    def refused(self, letter: DeadLetter) -> Refused:
-        """The same, said of ``letter``."""
-        return Refused(letter.id, letter.operation, self.kind, self.why, self.later)
+    def of(self, letter: DeadLetter) -> RefusedReplay:
+        """Return the refusal of ``letter``."""
+        return RefusedReplay(letter.id, letter.operation, self.kind, self.why, self.later)
 
 
 def prepare(
-    letter: DeadLetter, wanted: Wanted, queue_shards: int, hasher: KeyHasher, now: float
+    letter: DeadLetter, policy: ReplayPolicy, queue_shards: int, hasher: KeyHasher, now: float
 ) -> tuple[Job, list[dict[str, Any]]]:
-    """The job that ``letter`` becomes, its age beginning ``now``, and what the repair changed in its document.
+    """Return the job of a replay, and what the repair changed in the letter's document.
+
+    Args:
+        now: the job's age counts from here.
 
     Raises:
-        ReplayRefusedError: it is in no state for it, has no document, or would not pass the checks.
+        ReplayRefusedError: the letter's state does not allow it, it has no document, or its
+            document is not valid.
     """
-    _check_state(letter, wanted)
+    _check_state(letter, policy)
     before = letter.document
-    operation, after = _repaired(letter, before, wanted.repair)
+    operation, after = _repaired(letter, before, policy.repair)
     if letter.reason == "ignored" and letter.field:
         _check_complete(letter.field, after)
     keys = tuple(hasher.stored(key) for key in operation.keys)
-    # A refused operation was never in the queue: it has no place in anybody's order that another key could break.
-    if before is not None and wanted.repair and letter.reason != "invalid":
-        _check_same(letter, before, operation, keys, hasher)
+    is_invalid = letter.reason == "invalid"
+    # A refused call was never in the queue, so a repair with another key breaks no order.
+    if before is not None and policy.repair and not is_invalid:
+        _check_same_person(letter, before, operation, keys, hasher)
+    body = letter.body or b""
+    if policy.repair or is_invalid:
+        body = _body(letter, operation)
     job = Job(
         id=letter.id,
         operation=operation.name,
         keys=keys,
         shards=tuple(shard_of(key, queue_shards) for key in operation.keys),
-        body=_body(letter, operation)
-        if wanted.repair or letter.reason == "invalid"
-        else letter.body or b"",
+        body=body,
         lane="bulk",
         enqueued_at=letter.enqueued_at,
         age_from=now,
         source=letter.source,
         idempotency_key=letter.idempotency_key,
         trace=letter.trace,
-        # What may kill its worker goes alone.
+        # A job that crashed its worker is sent alone.
         max_batch=1 if letter.reason == "crashed" else 1000,
         replayed=True,
     )
-    return job, list(changes(before or {}, after)) if wanted.repair else []
+    return job, list(changes(before or {}, after)) if policy.repair else []
 
 
-def _check_state(letter: DeadLetter, wanted: Wanted) -> None:
-    if letter.state in wanted.states:
+def _check_state(letter: DeadLetter, policy: ReplayPolicy) -> None:
+    if letter.state in policy.states:
         return
-    match letter.state:
-        case "discarded":
-            raise ReplayRefusedError(
-                "state",
-                f"it was discarded {_when(letter.updated_at)}; --state discarded replays it",
-            )
-        case "delivered":
-            raise ReplayRefusedError(
-                "state", f"it was replayed and delivered {_when(letter.updated_at)}"
-            )
-        case _:
-            raise ReplayRefusedError(
-                "state", f"it is {letter.state} since {_when(letter.updated_at)}"
-            )
+    since = _when(letter.updated_at)
+    why = {
+        "discarded": f"it was discarded {since}; --state discarded replays it",
+        "delivered": f"it was replayed and delivered {since}",
+    }.get(letter.state, f"it has been {letter.state} since {since}")
+    raise ReplayRefusedError("state", why)
 
 
 def _repaired(
@@ -131,9 +130,8 @@ def _repaired(
         )
     try:
         after = repair.apply(before)
-        return check(
-            _own(letter, after), id=letter.id, idempotency_key=letter.idempotency_key
-        ), after
+        document = _without_foreign_id(letter, after)
+        return check(document, id=letter.id, idempotency_key=letter.idempotency_key), after
     except PatchError as error:
         raise ReplayRefusedError("repair", str(error)) from None
     except InvalidOperationError as error:
@@ -142,10 +140,10 @@ def _repaired(
 
 def _check_complete(field: str, document: dict[str, Any]) -> None:
     # Customer.io reported the failure without this value, and no store of ours keeps values.
-    found: Any = document
+    value: Any = document
     for step in parse_path(field):
-        found = found.get(step) if isinstance(found, dict) else None
-    if found is None:
+        value = value.get(step) if isinstance(value, dict) else None
+    if value is None:
         raise ReplayRefusedError(
             "repair",
             f"Customer.io did not report its {field}, so it would be sent without; "
@@ -153,52 +151,55 @@ def _check_complete(field: str, document: dict[str, Any]) -> None:
         )
 
 
-def _own(letter: DeadLetter, document: dict[str, Any]) -> dict[str, Any]:
-    # The id that the caller gave a refused event may be another job's by now.
-    return {
-        name: value
-        for name, value in document.items()
-        if name != "id" or letter.reason != "invalid"
-    }
+def _without_foreign_id(letter: DeadLetter, document: dict[str, Any]) -> dict[str, Any]:
+    # The id that the caller gave a refused event may belong to another job meanwhile.
+    if letter.reason != "invalid":
+        return document
+    return {name: value for name, value in document.items() if name != "id"}
 
 
-def same_call(letter: DeadLetter, wanted: Wanted) -> str | None:
-    """Return the id of the job that a refused call would have been, by its idempotency key or its own id; None: it has neither.
+def same_call(letter: DeadLetter, policy: ReplayPolicy) -> str | None:
+    """Return the id of the job that a refused call would have become.
 
-    ``letter`` can be replayed as ``wanted``.
+    It follows from the idempotency key or the event's own id. :func:`prepare` has accepted the
+    letter.
+
+    Returns:
+        None if the call has neither, or was not refused.
     """
-    if letter.reason != "invalid" or (letter.body is None and wanted.repair.document is None):
+    if letter.reason != "invalid" or (letter.body is None and policy.repair.document is None):
         return None
-    document = wanted.repair.apply(
-        None if letter.body is None else msgspec.json.decode(letter.body)
-    )
+    before = None if letter.body is None else msgspec.json.decode(letter.body)
+    document = policy.repair.apply(before)
     if letter.idempotency_key is None and "id" not in document:
         return None
     try:
         return check(document, idempotency_key=letter.idempotency_key).id
     except InvalidOperationError:
-        return None  # its own id is none
+        return None  # its own id is not valid
 
 
-def _check_same(
+def _check_same_person(
     letter: DeadLetter, before: Any, operation: Operation, keys: Sequence[str], hasher: KeyHasher
 ) -> None:
-    # Order belongs to the key. Leaving one out harms nobody's; another person's operation is another job.
+    # A replay keeps the order of its keys, so a repair may drop a key and may not add one.
     if operation.name != letter.operation:
         raise ReplayRefusedError(
             "keys",
-            f"the repair makes it {operation.name}; enqueue that as a job of its own, and discard this",
+            f"the repair turns {letter.operation} into {operation.name}; "
+            "enqueue that as a job of its own, and discard this one",
         )
     if not set(keys) <= {*letter.keys, *_keys_of(before, letter, hasher)}:
         raise ReplayRefusedError(
             "keys",
-            f"the repair makes it an operation of somebody else ({', '.join(keys)} in place of {', '.join(letter.keys)}), whose "
-            "order it would break; enqueue that as a job of its own, and discard this",
+            f"the repair gives it to somebody else ({', '.join(keys)} instead of "
+            f"{', '.join(letter.keys)}), and would break their order; "
+            "enqueue that as a job of its own, and discard this one",
         )
 
 
 def _keys_of(document: Any, letter: DeadLetter, hasher: KeyHasher) -> set[str]:
-    # As they are hashed today: the secret may have been another one when the letter was written.
+    # Hash them again: the secret may have changed since the letter was written.
     try:
         return {hasher.stored(key) for key in check(document, id=letter.id).keys}
     except InvalidOperationError:
@@ -214,25 +215,26 @@ def _body(letter: DeadLetter, operation: Operation) -> bytes:
 
 
 def superseded_by(job: Job, by: Superseded, *, even_if_newer: bool) -> ReplayRefusedError | None:
-    """Why ``job`` comes too late, if it does."""
+    """Return why ``job`` must not be sent any more, or None if it may."""
     if by.delivered:
         return ReplayRefusedError(
-            "delivered", "a job with this id was delivered meanwhile: it was enqueued again"
+            "delivered", "it was enqueued again with the same id, and delivered"
         )
     if by.waiting:
-        return ReplayRefusedError("state", "its job was enqueued again, and waits to be delivered")
+        return ReplayRefusedError("state", "it was enqueued again, and waits to be delivered")
     if by.removal:
         why = f"{_named(by.removal)}: it would bring the person back"
         return ReplayRefusedError("removed", why, by.removal)
     if by.job and not even_if_newer and not BY_NAME[job.operation].carries_time:
-        why = f"{_named(by.job)}: it would undo what is newer (--even-if-newer replays it all the same)"
+        why = f"{_named(by.job)}: it would overwrite newer data (--even-if-newer replays it anyway)"
         return ReplayRefusedError("newer", why, by.job)
     return None
 
 
 def _named(later: Later) -> str:
     if later.delivered_at is None:
-        return f"a later {later.operation} ({later.id}, enqueued {_when(later.enqueued_at)}) waits to be delivered"
+        enqueued = _when(later.enqueued_at)
+        return f"a later {later.operation} ({later.id}, enqueued {enqueued}) waits to be delivered"
     return f"a later {later.operation} ({later.id}) was delivered {_when(later.delivered_at)}"
 
 
@@ -241,7 +243,7 @@ def _when(at: float) -> str:
 
 
 def happened_at(job: Job) -> float | None:
-    """Unix seconds at which an event, a page or a screen happened; None for anything else."""
+    """Return the unix time of an event, a page or a screen; None for other operations."""
     if not BY_NAME[job.operation].is_event:
         return None
     timestamp = msgspec.json.decode(job.body, type=_Timed).timestamp

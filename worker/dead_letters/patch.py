@@ -1,4 +1,4 @@
-"""Repairing a dead letter's document before it is replayed: set a field, take one away, or hand in another document. Pure."""
+"""Repair a dead letter's document before its replay: set or remove fields, or replace it. Pure."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ import msgspec
 
 from trackrelay.operations.json_values import NotJsonError, decode_json
 
-#: Steps into a document: names of fields, and places in lists.
+#: Steps into a document: names of fields, and indexes of lists.
 Path = tuple[str | int, ...]
 
-_STEP = re.compile(r'\.?(?P<name>[^.\[\]"]+)|\[(?P<place>\d+)\]|\.?(?P<quoted>"(?:[^"\\]|\\.)*")')
+_STEP = re.compile(r'\.?(?P<name>[^.\[\]"]+)|\[(?P<index>\d+)\]|\.?(?P<quoted>"(?:[^"\\]|\\.)*")')
 _MISSING: Any = object()
 
 
 class PatchError(Exception):
-    """What was asked for cannot be done to this document, or means nothing."""
+    """The repair cannot be parsed, or does not fit the document."""
 
 
 def parse_path(text: str) -> Path:
-    """``attributes.plan``, ``attributes.items[0].price``; a name with a dot in it is quoted: ``attributes."a.b"``.
+    """Parse ``attributes.plan`` or ``items[0].price``. A name with a dot is quoted: ``"a.b"``.
 
     Raises:
-        PatchError: it is no path.
+        PatchError: ``text`` is not a path.
     """
     steps: list[str | int] = []
     end = 0
     while end < len(text):
-        found = _STEP.match(text, end)
-        if found is None or (found[0].startswith(".") and not steps):
+        match = _STEP.match(text, end)
+        if match is None or (match[0].startswith(".") and not steps):
             raise PatchError(
-                f'{text!r} is no path; write attributes.plan, items[0].price or attributes."a.b"'
+                f'{text!r} is not a path; write attributes.plan, items[0].price or attributes."a.b"'
             )
-        name, place, quoted = found.group("name", "place", "quoted")
-        steps.append(int(place) if place else _unquoted(quoted, text) if quoted else name)
-        end = found.end()
+        name, index, quoted = match.group("name", "index", "quoted")
+        steps.append(int(index) if index else _unquoted(quoted, text) if quoted else name)
+        end = match.end()
     if not steps:
         raise PatchError("a path names at least one field, such as attributes.plan")
     return tuple(steps)
@@ -48,11 +48,11 @@ def _unquoted(quoted: str, text: str) -> str:
     try:
         return str(decode_json(quoted))
     except NotJsonError:
-        raise PatchError(f"{text!r}: {quoted} is no JSON text") from None
+        raise PatchError(f"{text!r}: {quoted} is not a JSON string") from None
 
 
-def written(path: Path) -> str:
-    """``path`` as :func:`parse_path` reads it."""
+def format_path(path: Path) -> str:
+    """Return ``path`` as :func:`parse_path` reads it."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -65,12 +65,12 @@ def written(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What is changed in a document; empty: nothing."""
+    """Changes of a document. An empty patch changes nothing."""
 
-    #: Where, and the value that stands there afterwards.
+    #: Each path that is set, and its value.
     sets: tuple[tuple[Path, Any], ...] = ()
     unsets: tuple[Path, ...] = ()
-    #: The whole document instead, as somebody wrote it.
+    #: A document that replaces the whole one.
     document: dict[str, Any] | None = None
 
     def __bool__(self) -> bool:
@@ -78,20 +78,20 @@ class Patch:
 
     @classmethod
     def parse(cls, sets: tuple[str, ...] = (), unsets: tuple[str, ...] = ()) -> Patch:
-        """From ``PATH=VALUE`` and ``PATH``. A value is JSON; what is no JSON is text.
+        """Parse ``PATH=VALUE`` and ``PATH``. A value that is not JSON is text.
 
         Raises:
-            PatchError: one of them means nothing.
+            PatchError: one of them is not of this form.
         """
         return cls(
             tuple(_assignment(each) for each in sets), tuple(parse_path(each) for each in unsets)
         )
 
     def apply(self, before: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The repaired document; ``before`` stays as it is.
+        """Return the repaired document. ``before`` is not changed.
 
         Raises:
-            PatchError: the document has no place for it, or there is none.
+            PatchError: there is no document, or it has no such path.
         """
         if self.document is not None:
             return self.document
@@ -121,7 +121,7 @@ def _set(document: Any, path: Path, value: Any) -> None:
     holder, last = _holder(document, path, make=True), path[-1]
     if isinstance(holder, list) and isinstance(last, int) and last >= len(holder):
         if last > len(holder):
-            raise PatchError(f"{written(path)}: the list has {len(holder)} values")
+            raise PatchError(f"{format_path(path)}: the list has {len(holder)} values")
         holder.append(value)
     else:
         holder[last] = value
@@ -136,16 +136,16 @@ def _unset(document: Any, path: Path) -> None:
 
 
 def _holder(document: Any, path: Path, *, make: bool) -> Any:
-    # The object or list that the last step leads into; None when it is not there and is not to be made.
+    # Return the object or list that holds the last step, or None if it is missing and not made.
     current = document
     for index, step in enumerate(path[:-1], 1):
         current = _inside(current, step, path[:index], make=make)
         if current is _MISSING:
             return None
-    wanted = list if isinstance(path[-1], int) else dict
-    if not isinstance(current, wanted):
+    expected = list if isinstance(path[-1], int) else dict
+    if not isinstance(current, expected):
         raise PatchError(
-            f"{written(path[:-1])} is {_kind(current)}: nothing can be named {path[-1]!r} in it"
+            f"{format_path(path[:-1])} is {_kind(current)}, and cannot contain {path[-1]!r}"
         )
     return current
 
@@ -155,7 +155,7 @@ def _inside(current: Any, step: str | int, path: Path, *, make: bool) -> Any:
         return current.setdefault(step, {}) if make else current.get(step, _MISSING)
     if isinstance(current, list) and isinstance(step, int) and step < len(current):
         return current[step]
-    raise PatchError(f"{written(path)} is not there")
+    raise PatchError(f"{format_path(path)} does not exist")
 
 
 def _kind(value: Any) -> str:
@@ -169,12 +169,15 @@ def _kind(value: Any) -> str:
 
 
 def changes(before: Any, after: Any, path: Path = ()) -> Iterator[dict[str, Any]]:
-    """What differs, for a letter's history: ``{"path", "before", "after"}``, without what is not there."""
+    """Yield each difference as ``{"path", "before", "after"}``, for a letter's history.
+
+    A value that was added has no ``before``, one that was removed has no ``after``.
+    """
     if isinstance(before, dict) and isinstance(after, dict):
         for name in dict.fromkeys((*before, *after)):
             yield from changes(before.get(name, _MISSING), after.get(name, _MISSING), (*path, name))
     elif type(before) is not type(after) or before != after:
         values = {"before": before, "after": after}
-        yield {"path": written(path)} | {
+        yield {"path": format_path(path)} | {
             name: value for name, value in values.items() if value is not _MISSING
         }

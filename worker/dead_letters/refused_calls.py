@@ -1,4 +1,7 @@
-"""Operations that were refused at the call, with ``on_invalid="dead_letter"``: out of their stream, or an outbox, into the dead letters."""
+"""Make dead letters of operations that were refused at the call, with ``on_invalid="dead_letter"``.
+
+They come from a stream of their own, or from an outbox.
+"""
 
 from __future__ import annotations
 
@@ -25,50 +28,49 @@ from trackrelay.worker.storage.stored_job import Job
 
 log = structlog.get_logger("trackrelay.worker")
 
-#: Entries read and settled at once: each may be a hundred kilobytes and more.
+#: Entries that are read and settled together. Each may have a hundred kilobytes or more.
 CHUNK = 50
 
 _call = msgspec.json.Decoder(RefusedCall)
 _UNREADABLE = (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
-#: SQLSTATE classes of what lies in the values and not in the server: data exception, program limit exceeded.
-_POISON = ("22", "54")
+#: SQLSTATE classes of errors that come from the values: data exception, program limit exceeded.
+_DATA_ERRORS = ("22", "54")
 
 
 def keep_refused(resources: Resources) -> int:
-    """Make dead letters of what waits in the stream; returns how many entries are done with.
+    """Make dead letters of the entries in the stream, and return how many entries were deleted.
 
-    Safe with any number of workers at once, and after a crash anywhere: an entry is deleted only after the commit, and one that
-    is read again finds its dead letter there.
+    Safe with any number of workers, and after a crash. An entry is deleted only after the commit.
+    If it is read again, its dead letter exists already.
     """
     done = 0
     for entries in _chunks(resources):
-        deaths = [_death(resources.hasher, id, fields) for id, fields in entries]
-        _insert(resources, deaths)
+        _insert(resources, [_letter(resources.hasher, id, fields) for id, fields in entries])
         failpoint("after_refused_commit")
         done += int(resources.redis.xdel(INVALID, *(id for id, _ in entries)))
     return done
 
 
-def death_of(
+def letter_of(
     job: RefusedJob, data: bytes, at: float, lane: Lane, hasher: KeyHasher
 ) -> NewDeadLetter:
-    """Return the dead letter of the refused operation in an entry.
+    """Return the dead letter of a refused operation.
 
     Args:
-        data: the entry.
+        data: the entry that holds it.
         at: unix seconds at which it was refused.
 
     Raises:
-        msgspec.MsgspecError, ValueError: it is none, or none that Postgres keeps.
+        msgspec.MsgspecError, ValueError: it cannot be decoded, or Postgres cannot store it.
     """
     check_storable(data, [job])
     call = _call.decode(job.body)
     keys = tuple(hasher.stored(sanitize_text(key) or "") for key in call.keys[:2])
-    was = f"allowed: {call.limit or 'something else'}; it was {call.actual or 'not'}"
+    note = f"allowed: {call.limit or 'something else'}; it was {call.actual or 'not'}"
     return NewDeadLetter(
         job=Job(
             id=job.id,
-            # Of a call whose type and action are not known, a dot is left.
+            # A call without a known type and action is called ".".
             operation=job.operation.removesuffix("."),
             keys=keys or ("unknown",),
             shards=(0,),
@@ -83,17 +85,40 @@ def death_of(
         reason=DeathReason.INVALID,
         error=call.error,
         field=call.field or None,
-        history=({"at": at, "what": "invalid", "note": was},),
+        history=({"at": at, "what": "invalid", "note": note},),
     )
+
+
+def undecodable_letter(
+    key: tuple[str, str], lane: Lane, at: float, raw: bytes, error: str
+) -> NewDeadLetter:
+    """Return the dead letter of an entry that cannot be decoded.
+
+    Args:
+        key: the source of the entry, and the entry's id there. They determine the letter's id.
+        at: unix seconds at which the entry was written.
+    """
+    source, entry = key
+    job = Job(
+        id=id_for("undecodable", source, "", entry),
+        operation="unknown",
+        keys=("unknown",),
+        shards=(0,),
+        body=b"null",
+        lane=lane,
+        enqueued_at=at,
+        age_from=at,
+    )
+    return NewDeadLetter(job=job, reason=DeathReason.UNDECODABLE, error=error, raw=raw)
 
 
 def _chunks(resources: Resources) -> Iterator[list[tuple[bytes, dict[bytes, bytes]]]]:
     start = "-"
-    while found := cast(list[Any], resources.redis.xrange(INVALID, min=start, count=CHUNK)):
-        start = f"({found[-1][0].decode()}"
-        # A newer version's are for its workers.
-        if ready := [(id, fields) for id, fields in found if not _is_newer(fields)]:
-            yield ready
+    while entries := cast(list[Any], resources.redis.xrange(INVALID, min=start, count=CHUNK)):
+        start = f"({entries[-1][0].decode()}"
+        # Leave the entries of a newer version to its workers.
+        if known := [(id, fields) for id, fields in entries if not _is_newer(fields)]:
+            yield known
 
 
 def _is_newer(fields: dict[bytes, bytes]) -> bool:
@@ -101,12 +126,12 @@ def _is_newer(fields: dict[bytes, bytes]) -> bool:
     return version.isdigit() and len(version) < 10 and int(version) > FORMAT_VERSION
 
 
-def _death(hasher: KeyHasher, entry: bytes, fields: dict[bytes, bytes]) -> NewDeadLetter:
+def _letter(hasher: KeyHasher, entry: bytes, fields: dict[bytes, bytes]) -> NewDeadLetter:
     at = int(entry.partition(b"-")[0]) / 1000
     try:
         data = fields[b"j"]
         (job,) = decode_refused(data)
-        return death_of(job, data, at, "live", hasher)
+        return letter_of(job, data, at, "live", hasher)
     except _UNREADABLE as error:
         return _undecodable(entry.decode(), fields, at, f"{type(error).__name__}: {error}")
 
@@ -115,51 +140,43 @@ def _undecodable(entry: str, fields: dict[bytes, bytes], at: float, error: str) 
     raw = msgspec.json.encode(
         {str(name, "latin-1"): str(value, "latin-1") for name, value in fields.items()}
     )
-    job = Job(
-        id=id_for("undecodable", "invalid", "", entry),
-        operation="unknown",
-        keys=("unknown",),
-        shards=(0,),
-        body=b"null",
-        lane="live",
-        enqueued_at=at,
-        age_from=at,
-    )
-    return NewDeadLetter(job=job, reason=DeathReason.UNDECODABLE, error=error, raw=raw)
+    return undecodable_letter(("invalid", entry), "live", at, raw, error)
 
 
-def _insert(resources: Resources, deaths: Sequence[NewDeadLetter]) -> None:
+def _insert(resources: Resources, letters: Sequence[NewDeadLetter]) -> None:
     try:
         with resources.engine.begin() as connection:
-            new = dead_letters.insert_new(connection, deaths)
+            new = dead_letters.insert_new(connection, letters)
     except DBAPIError as error:
-        if not _is_poison(error):
+        if not _is_data_error(error):
             raise
-        for death in deaths:
-            _insert_alone(resources, death)
+        for letter in letters:
+            _insert_alone(resources, letter)
         return
-    for death in deaths:
-        if death.job.id in new:
+    for letter in letters:
+        if letter.job.id in new:
             log.warning(
-                "dead_letter", job=death.job.id, reason=death.reason, operation=death.job.operation
+                "dead_letter",
+                job=letter.job.id,
+                reason=letter.reason,
+                operation=letter.job.operation,
             )
 
 
-def _insert_alone(resources: Resources, death: NewDeadLetter) -> None:
+def _insert_alone(resources: Resources, letter: NewDeadLetter) -> None:
     try:
         with resources.engine.begin() as connection:
-            dead_letters.insert_new(connection, [death])
+            dead_letters.insert_new(connection, [letter])
     except DBAPIError as error:
-        if not _is_poison(error):
+        if not _is_data_error(error):
             raise
-        fields = {b"j": death.raw or death.job.body}
-        left = _undecodable(
-            death.job.id, fields, death.job.enqueued_at, f"Postgres does not keep it: {death.error}"
-        )
+        fields = {b"j": letter.raw or letter.job.body}
+        why = f"Postgres cannot store it: {letter.error}"
+        raw_letter = _undecodable(letter.job.id, fields, letter.job.enqueued_at, why)
         with resources.engine.begin() as connection:
-            dead_letters.insert_new(connection, [left])
+            dead_letters.insert_new(connection, [raw_letter])
 
 
-def _is_poison(error: DBAPIError) -> bool:
+def _is_data_error(error: DBAPIError) -> bool:
     state: Any = getattr(error.orig, "sqlstate", None) or ""
-    return str(state).startswith(_POISON)
+    return str(state).startswith(_DATA_ERRORS)

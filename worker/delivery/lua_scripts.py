@@ -5,7 +5,7 @@ Every script that reads, renews or sends first compares the holder's lease token
 
 from __future__ import annotations
 
-import re
+from functools import partial
 
 from trackrelay.queue.append import WAKE_LUA
 from trackrelay.queue.lua_files import lua_script
@@ -15,13 +15,7 @@ from trackrelay.queue.lua_files import lua_script
 GROUP = "trackrelay"
 CONSUMER = "holder"
 
-_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
-
-
-def _script(name: str, *, before: str = "") -> str:
-    """Return a script without its comments: they would travel with every EVAL in a transaction."""
-    return _COMMENT.sub("", f"{before}\n{lua_script(__package__, name)}").strip()
-
+_script = partial(lua_script, __package__)
 
 CLAIM = _script("claim")
 CLAIM_TO_DRAIN = _script("claim_to_drain")
@@ -30,9 +24,9 @@ TAKE = _script("take")
 READ = _script("read")
 CLAIM_BACKLOG = _script("claim_backlog")
 ACKNOWLEDGE = _script("acknowledge")
-LEAVE = _script("leave", before=WAKE_LUA)
+LEAVE = f"{WAKE_LUA}\n{_script('leave')}"
 CHOOSE_SHARD = _script("choose_shard")
-WAKE = _script("wake", before=WAKE_LUA)
+WAKE = f"{WAKE_LUA}\n{_script('wake')}"
 PERMIT = _script("permit")
 SLOW_DOWN = _script("slow_down")
 RECORD_SUCCESS = _script("record_success")

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from trackrelay.errors import TrackRelayError
 from trackrelay.worker.cli.common.command_errors import explain
 from trackrelay.worker.cli.common.command_stores import Stores, open_stores
-from trackrelay.worker.dead_letters.eligibility import Wanted
+from trackrelay.worker.dead_letters.eligibility import ReplayPolicy
 from trackrelay.worker.dead_letters.replay_batches import Replayer, Tally
 from trackrelay.worker.queue.queue_config import QueueConfigError
 from trackrelay.worker.storage import dead_letter_queries
@@ -49,13 +49,13 @@ class Actions:
             for start in range(0, len(ids), 500):
                 yield from dead_letter_queries.load(connection, ids[start : start + 500])
 
-    def plan(self, ids: Sequence[str], wanted: Wanted) -> Tally:
+    def plan(self, ids: Sequence[str], policy: ReplayPolicy) -> Tally:
         """Return what a replay would do."""
-        return _add_up(self.replayer.plan(ids, wanted))
+        return _add_up(self.replayer.plan(ids, policy))
 
-    def replay(self, ids: Sequence[str], wanted: Wanted) -> Tally:
+    def replay(self, ids: Sequence[str], policy: ReplayPolicy) -> Tally:
         """Replay dead letters."""
-        return _add_up(self.replayer.replay(ids, wanted))
+        return _add_up(self.replayer.replay(ids, policy))
 
     def discard(self, ids: Sequence[str]) -> list[str]:
         """Discard the open ones, and return their ids."""

@@ -20,7 +20,7 @@ from django.urls import path, reverse
 from trackrelay.worker.cli.common.humanize import count
 from trackrelay.worker.cli.dead_letters.letter_export import export_line
 from trackrelay.worker.cli.dead_letters.letter_render import campaigns
-from trackrelay.worker.dead_letters.eligibility import Refused, Wanted
+from trackrelay.worker.dead_letters.eligibility import RefusedReplay, ReplayPolicy
 from trackrelay.worker.storage.dead_letter_queries import State
 
 from . import html_render
@@ -201,7 +201,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         try:
             with actions_of(request.user, form.cleaned_data["note"]) as actions:
                 if what == "replay":
-                    self._replay(request, actions, ids, form.wanted(REPLAYABLE))
+                    self._replay(request, actions, ids, form.policy(REPLAYABLE))
                 else:
                     self._discard(request, actions, ids)
         except ActionError as why:
@@ -214,7 +214,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         try:
             with actions_of(request.user) as actions:
                 plan = (
-                    actions.plan(actions.order(ids), Wanted(states=REPLAYABLE))
+                    actions.plan(actions.order(ids), ReplayPolicy(states=REPLAYABLE))
                     if what == "replay"
                     else None
                 )
@@ -244,9 +244,9 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         }
         return TemplateResponse(request, "admin/trackrelay_ops/deadletter/confirm.html", context)
 
-    def _replay(self, request: Any, actions: Actions, ids: list[str], wanted: Wanted) -> None:
+    def _replay(self, request: Any, actions: Actions, ids: list[str], policy: ReplayPolicy) -> None:
         ids = actions.order(ids)
-        done = actions.replay(ids, wanted)
+        done = actions.replay(ids, policy)
         refused = {each.id for each in done.refused}
         self._log(request, [id for id in ids if id not in refused], "Replayed.")
         if done.replayed:
@@ -257,7 +257,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             )
         self._report_refused(request, done.refused)
 
-    def _report_refused(self, request: Any, refused: list[Refused]) -> None:
+    def _report_refused(self, request: Any, refused: list[RefusedReplay]) -> None:
         for each in refused[:MAX_LISTED]:
             self.message_user(
                 request, f"{each.id} was not replayed: {in_the_admin(each.why)}", messages.ERROR
@@ -294,7 +294,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
                     raise Http404(f"there is no dead letter {id}")
                 form = RepairForm(letter, request.POST or None)
                 if request.method == "POST" and form.check(actions) and "replay" in request.POST:
-                    done = actions.replay([id], form.wanted(REPLAYABLE))
+                    done = actions.replay([id], form.policy(REPLAYABLE))
                     if not done.refused:
                         self._log(request, [id], "Repaired and replayed.")
                         self.message_user(request, "Repaired and replayed.", messages.SUCCESS)

@@ -9,7 +9,7 @@ from django import forms
 
 from trackrelay.operations.json_values import NotJsonError, decode_json
 from trackrelay.worker.cli.dead_letters.letter_replay import TEMPLATE
-from trackrelay.worker.dead_letters.eligibility import Refused, Wanted
+from trackrelay.worker.dead_letters.eligibility import RefusedReplay, ReplayPolicy
 from trackrelay.worker.dead_letters.patch import Patch, changes
 from trackrelay.worker.storage.dead_letter_queries import DeadLetter, State
 
@@ -57,9 +57,9 @@ class ConfirmForm(_ActingForm):
     def clean_ids(self) -> list[str]:
         return [id for id in self.cleaned_data["ids"].split(",") if is_id(id)]
 
-    def wanted(self, states: frozenset[State]) -> Wanted:
+    def policy(self, states: frozenset[State]) -> ReplayPolicy:
         """Return how to replay them."""
-        return Wanted(even_if_newer=self._even_if_newer(), states=states)
+        return ReplayPolicy(even_if_newer=self._even_if_newer(), states=states)
 
 
 class RepairForm(_ActingForm):
@@ -110,19 +110,19 @@ class RepairForm(_ActingForm):
         if not self.is_valid():
             return False
         self.changes = list(changes(self._before or {}, self.cleaned_data["document"]))
-        plan = actions.plan([self._letter.id], self.wanted(frozenset({"open", "discarded"})))
+        plan = actions.plan([self._letter.id], self.policy(frozenset({"open", "discarded"})))
         for each in plan.refused:
             self.refuse(each)
         return not plan.refused
 
-    def refuse(self, refused: Refused) -> None:
+    def refuse(self, refused: RefusedReplay) -> None:
         """Add a refusal as an error of the field that can be changed."""
         self.add_error(
             "document" if refused.kind in ("invalid", "repair", "keys") else None,
             in_the_admin(refused.why),
         )
 
-    def wanted(self, states: frozenset[State]) -> Wanted:
+    def policy(self, states: frozenset[State]) -> ReplayPolicy:
         """Return how to replay it."""
         repair = Patch(document=self.cleaned_data["document"])
-        return Wanted(repair=repair, even_if_newer=self._even_if_newer(), states=states)
+        return ReplayPolicy(repair=repair, even_if_newer=self._even_if_newer(), states=states)

@@ -1,1 +1,1 @@
-"""What keeps the queue running besides delivery: ticks, heartbeats, retention, recovery."""
+"""Periodic work besides delivery: ticks, heartbeats, retention."""

@@ -1,4 +1,4 @@
-"""A worker shows that it is there, ticks and prunes: due retries happen, and old rows go, even without a beat."""
+"""Show that a worker runs, and send the periodic tasks, so that no beat is needed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from trackrelay.queue.append import MAX_WAKEUPS, celery_message
+from trackrelay.queue.lua_files import lua_script
 from trackrelay.queue.redis_keys import PREFIX, QUEUE_KEY
 from trackrelay.version import __version__
 from trackrelay.worker.queue.redis_client import connect
@@ -27,20 +28,15 @@ from .ticks import TICK_S
 
 log = structlog.get_logger("trackrelay.worker")
 
-#: A worker that was not heard of for this long is gone, seconds.
-GONE_S = 10
-#: How long one that went without a word is remembered, seconds.
+#: Seconds without a heartbeat after which a worker counts as lost.
+LOST_AFTER_S = 10
+#: Seconds for which a lost worker is remembered.
 REMEMBERED_S = 86_400
 
-# One message in so many milliseconds for the whole fleet. ARGV: key, queue, message, milliseconds, max wakeups, unique
-_SEND = """
-if redis.call('LLEN', ARGV[2]) < tonumber(ARGV[5]) and redis.call('SET', ARGV[1], '1', 'NX', 'PX', ARGV[4]) then
-  redis.call('LPUSH', ARGV[2], (string.gsub(ARGV[3], '@', ARGV[6])))
-end
-"""
+_SEND_TASK = lua_script(__package__, "send_task")
 _NO_ARGUMENTS = base64.b64encode(json.dumps([[], {}, {}]).encode()).decode()
-#: What is sent: the key that says it was, the message, and how often, seconds.
-_CLOCKWORK = (
+#: For each periodic task: the key that exists for its interval, the message, the interval in s.
+_PERIODIC_TASKS = (
     (PREFIX + "ticked", celery_message("trackrelay.tick", _NO_ARGUMENTS, "()"), TICK_S),
     (PREFIX + "told-to-prune", celery_message("trackrelay.prune", _NO_ARGUMENTS, "()"), PRUNE_S),
 )
@@ -55,9 +51,9 @@ _stopped = threading.Event()
 
 
 def start(hostname: str, pool: str, concurrency: int) -> None:
-    """Begin to show this worker and to tick, from a thread of the worker's parent process."""
+    """Start a thread of the worker's parent process that shows the worker and sends the tasks."""
     _stopped.clear()
-    about = {
+    facts = {
         "hostname": hostname,
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -66,45 +62,47 @@ def start(hostname: str, pool: str, concurrency: int) -> None:
         "version": __version__,
         "started": int(time.time()),
     }
-    threading.Thread(target=_run, args=(about,), name="trackrelay-presence", daemon=True).start()
+    threading.Thread(target=_run, args=(facts,), name="trackrelay-heartbeat", daemon=True).start()
 
 
 def stop() -> None:
-    """Stop ticking: the worker is shutting down."""
+    """Stop the thread, because the worker is shutting down."""
     _stopped.set()
 
 
-def _run(about: dict[str, str | int]) -> None:
+def _run(facts: dict[str, str | int]) -> None:
     configured = settings()
     client = connect(configured)
-    about = {**about, **destination(configured)}
-    send = client.register_script(_SEND)
-    clockwork = _CLOCKWORK if configured.verify == "off" else (*_CLOCKWORK, _VERIFICATION)
-    quiet = False
+    facts = {**facts, **destination(configured)}
+    send = client.register_script(_SEND_TASK)
+    tasks = _PERIODIC_TASKS if configured.verify == "off" else (*_PERIODIC_TASKS, _VERIFICATION)
+    is_reachable = True
     while not _stopped.is_set():
         try:
-            _show(client, about)
-            for key, message, every_s in clockwork:
-                send(args=[key, QUEUE_KEY, message, int(every_s * 900), MAX_WAKEUPS, uuid4().hex])
-            quiet = False
+            _show(client, facts)
+            for key, message, interval_s in tasks:
+                # A little less than the interval, so that the next heartbeat is not too early.
+                interval_ms = int(interval_s * 900)
+                send(args=[key, QUEUE_KEY, message, interval_ms, MAX_WAKEUPS, uuid4().hex])
+            is_reachable = True
         except (RedisError, OSError) as error:
-            if not quiet:
-                log.error("Redis cannot be reached", error=f"{type(error).__name__}: {error}"[:300])
-            quiet = True
+            if is_reachable:
+                log.error("redis_unreachable", error=f"{type(error).__name__}: {error}"[:300])
+            is_reachable = False
         _stopped.wait(TICK_S)
     try:
-        client.delete(_key(about))
-        client.zrem(WORKERS_KEY, str(about["hostname"]))
+        client.delete(_key(facts))
+        client.zrem(WORKERS_KEY, str(facts["hostname"]))
     except (RedisError, OSError):
         return
 
 
-def _show(client: redis.Redis, about: dict[str, str | int]) -> None:
+def _show(client: redis.Redis, facts: dict[str, str | int]) -> None:
     now = time.time()
-    client.set(_key(about), json.dumps(about), ex=GONE_S)
-    client.zadd(WORKERS_KEY, {str(about["hostname"]): now})
+    client.set(_key(facts), json.dumps(facts), ex=LOST_AFTER_S)
+    client.zadd(WORKERS_KEY, {str(facts["hostname"]): now})
     client.zremrangebyscore(WORKERS_KEY, "-inf", now - REMEMBERED_S)
 
 
-def _key(about: dict[str, str | int]) -> str:
-    return f"{WORKER_KEY}{about['hostname']}"
+def _key(facts: dict[str, str | int]) -> str:
+    return f"{WORKER_KEY}{facts['hostname']}"

@@ -1,13 +1,17 @@
-"""The keys in Redis by which workers and beats show that they are there. Who only looks need not import either."""
+"""The Redis keys by which workers and beats show that they run.
+
+They stand apart so that commands need not import what writes them.
+"""
 
 from __future__ import annotations
 
 from trackrelay.queue.redis_keys import PREFIX
 
-#: When the last beat showed itself: ``status`` reads it.
+#: When a beat last ran.
 BEAT_KEY = PREFIX + "beat"
 WORKER_KEY = PREFIX + "workers:"
-#: Sorted set: every worker that did not say goodbye, by when it was last heard of. Spares ``status`` a scan of all keys.
+#: Sorted set of the workers that have not stopped regularly, by their last heartbeat. With it,
+#: ``status`` need not scan all keys.
 WORKERS_KEY = PREFIX + "workers"
-#: Hash: by host and process, why it delivers nothing.
+#: Hash: for each process that delivers nothing, by host and process id, why.
 REFUSING_KEY = PREFIX + "refusing"

@@ -1,4 +1,4 @@
-"""Pruning: the ledger and settled dead letters by age, in chunks that hold nobody up, when beat or any worker says so."""
+"""Prune the ledger and settled dead letters by age, in chunks that delay nobody."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import dead_letters, ledger, sent_subjects, verdicts
 
-#: How often the fleet prunes, however many beats and workers say so.
+#: How often the fleet prunes, however many beats and workers ask for it.
 PRUNE_S = 600.0
 PRUNE_KEY = PREFIX + "pruned"
 
 
 def prune_all(resources: Resources) -> dict[str, int]:
-    """Delete what has been kept long enough, unless somebody did just now; returns how many rows of each."""
+    """Delete what is older than its retention, and return how many rows of each table.
+
+    Do nothing if the fleet pruned a moment ago.
+    """
     if not resources.redis.set(PRUNE_KEY, int(time.time()), nx=True, px=int(PRUNE_S * 800)):
         return {}
     settings = resources.settings
@@ -43,7 +46,10 @@ def prune_all(resources: Resources) -> dict[str, int]:
 
 
 def prune_ledger(engine: sa.Engine, retention: timedelta, dead_letter_retention: timedelta) -> int:
-    """Delete ledger rows older than ``retention``, deletes and suppressions only when no dead letter is older."""
+    """Delete ledger rows older than ``retention``, and return how many.
+
+    Rows of deletions and suppressions stay while there is an older dead letter.
+    """
     return _in_chunks(
         engine, lambda connection: ledger.prune(connection, retention, dead_letter_retention)
     )

@@ -1,1 +1,1 @@
-"""The queue in Redis as workers and commands see it."""
+"""The queue in Redis, for workers and commands."""

@@ -1,4 +1,4 @@
-"""``trackrelay migrate``: tables in Postgres, set-up in Redis. Can be run again at any time."""
+"""``trackrelay migrate``: create or update the tables in Postgres and the queue in Redis."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from trackrelay.worker.storage import queue_record, schema, state
 from trackrelay.worker.storage.advisory_lock import advisory_lock
 
-from .queue_agreement import agree_within
+from .queue_agreement import agree
 from .queue_config import QueueConfig, QueueConfigError, check_queue, read, set_up
 
-#: How long one migration waits for another that began before it.
+#: How long a migration waits for another one that is running.
 WAIT_S = 60.0
-#: How long a request may be under way, unless the caller knows the setting.
+#: How long a request may take, unless the caller knows the setting.
 REQUEST_TIMEOUT_S = 10.0
 
 
@@ -27,24 +27,24 @@ def migrate(
     *,
     request_timeout_s: float = REQUEST_TIMEOUT_S,
 ) -> QueueConfig:
-    """Bring Postgres and Redis to what this version needs.
+    """Bring Postgres and Redis to what this version needs. Safe to run again.
 
-    Where Postgres has shards already, it decides: a Redis that lost everything gets as many.
+    If Postgres knows shards already, a Redis that has lost everything gets the same number.
 
     Raises:
-        QueueConfigError: the queue has another number of shards than the setting says, Redis and Postgres know different queues,
-            or another migration does not end.
+        QueueConfigError: the setting names another number of shards, Redis and Postgres know
+            different queues, or another migration does not end.
     """
     if read(client) is not None:
         check_queue(client, shards)
-    with _alone(engine), engine.connect() as connection:
+    with _only_migration(engine), engine.connect() as connection:
         schema.upgrade(connection)
         connection.commit()
         known = queue_record.read(connection).shards
         connection.commit()
         if known:
             _refuse_other_number(shards, known)
-            agree_within(client, engine, request_timeout_s)
+            agree(client, engine, request_timeout_s)
             config = check_queue(client, shards)
         else:
             config = set_up(client, shards)
@@ -57,17 +57,18 @@ def migrate(
 
 def upgrade_tables(engine: sa.Engine) -> None:
     """Bring the tables in Postgres to what this version needs, and leave Redis alone."""
-    with _alone(engine), engine.connect() as connection:
+    with _only_migration(engine), engine.connect() as connection:
         schema.upgrade(connection)
         connection.commit()
 
 
 @contextmanager
-def _alone(engine: sa.Engine) -> Iterator[None]:
-    with advisory_lock(engine, "migrate", wait_s=WAIT_S) as mine:
-        if not mine:
+def _only_migration(engine: sa.Engine) -> Iterator[None]:
+    with advisory_lock(engine, "migrate", wait_s=WAIT_S) as acquired:
+        if not acquired:
             raise QueueConfigError(
-                f"another `trackrelay migrate` has been running for more than {WAIT_S:g} s: try again later"
+                "another `trackrelay migrate` has been running "
+                f"for more than {WAIT_S:g} s: try again later"
             )
         yield
 
@@ -75,6 +76,6 @@ def _alone(engine: sa.Engine) -> Iterator[None]:
 def _refuse_other_number(shards: int | None, known: int) -> None:
     if shards is not None and shards != known:
         raise QueueConfigError(
-            f"TRACKRELAY_SHARDS is {shards}, but Postgres knows {known} shards: correct the setting (or leave it out), or "
-            "change the queue with `trackrelay reshard`"
+            f"TRACKRELAY_SHARDS is {shards}, but Postgres knows {known} shards: correct the "
+            "setting (or leave it out), or change the queue with `trackrelay reshard`"
         )

@@ -1,4 +1,4 @@
-"""How many jobs the streams hold. An entry of the bulk lane may hold several, so an entry is not a job."""
+"""How many jobs the streams hold. An entry of the bulk lane may hold several jobs."""
 
 from __future__ import annotations
 
@@ -13,63 +13,70 @@ from trackrelay.worker.storage.incident_log import Streams
 
 
 @dataclass(frozen=True, slots=True)
-class QueueLook:
+class QueueContent:
     """What the queue holds at one moment."""
 
     streams: Streams
-    #: The shards with anything in a stream.
+    #: The shards with an entry in a stream.
     busy: frozenset[int]
 
 
-def ask(pipeline: Any, shard: int, lane: Lane) -> None:
-    """Add the two questions whose answers :func:`length` takes."""
+def request_length(pipeline: Any, shard: int, lane: Lane) -> None:
+    """Add the two commands whose replies :func:`length` takes."""
     pipeline.xlen(stream(shard, lane))
     pipeline.get(more(shard, lane))
 
 
-def length(entries: Any, beyond: Any) -> int:
-    """How many jobs there are in ``entries`` entries, by what is counted beyond them. An empty stream holds none."""
-    return max(entries, entries + int(beyond or 0)) if entries else 0
+def length(entries: Any, more_jobs: Any) -> int:
+    """Return the number of jobs in a stream.
+
+    Args:
+        entries: how many entries it has. An empty stream holds no job, whatever was counted.
+        more_jobs: how many jobs were counted beyond one for each entry.
+    """
+    return max(entries, entries + int(more_jobs or 0)) if entries else 0
 
 
 def lengths(client: redis.Redis, shards: int) -> dict[tuple[int, Lane], int]:
-    """The jobs in each stream of ``shards`` shards, read or not."""
-    places = [(shard, lane) for shard in range(shards) for lane in LANES]
-    with client.pipeline(transaction=False) as asked:
-        for shard, lane in places:
-            ask(asked, shard, lane)
-        answers = asked.execute()
-    return {
-        place: length(*answers[2 * index : 2 * index + 2]) for index, place in enumerate(places)
-    }
+    """Return the number of jobs in each stream of ``shards`` shards, read or not."""
+    lanes = _lanes(shards)
+    with client.pipeline(transaction=False) as pipeline:
+        for shard, lane in lanes:
+            request_length(pipeline, shard, lane)
+        replies = pipeline.execute()
+    return {each: length(*replies[2 * index : 2 * index + 2]) for index, each in enumerate(lanes)}
 
 
 def jobs_queued(client: redis.Redis, shards: int) -> int:
-    """The jobs in all of the streams."""
+    """Return the number of jobs in all streams."""
     return sum(lengths(client, shards).values())
 
 
-def look(client: redis.Redis, shards: int) -> QueueLook:
-    """What the streams of ``shards`` shards hold, all at one moment."""
-    places = [(shard, lane) for shard in range(shards) for lane in LANES]
-    with client.pipeline(transaction=True) as asked:
-        for shard, lane in places:
-            ask(asked, shard, lane)
-            asked.xpending(stream(shard, lane), GROUP)
-        asked.time()
+def queue_content(client: redis.Redis, shards: int) -> QueueContent:
+    """Return what the streams of ``shards`` shards hold, all at one moment."""
+    lanes = _lanes(shards)
+    with client.pipeline(transaction=True) as pipeline:
+        for shard, lane in lanes:
+            request_length(pipeline, shard, lane)
+            pipeline.xpending(stream(shard, lane), GROUP)
+        pipeline.time()
         # A stream that no worker has held yet has no group, and nothing in it is pending.
-        *answers, (seconds, microseconds) = asked.execute(raise_on_error=False)
+        *replies, (seconds, microseconds) = pipeline.execute(raise_on_error=False)
     jobs = pending = 0
     busy = set()
-    for index, (shard, _) in enumerate(places):
-        entries, beyond, in_hand = answers[3 * index : 3 * index + 3]
+    for index, (shard, _) in enumerate(lanes):
+        entries, more_jobs, summary = replies[3 * index : 3 * index + 3]
         if isinstance(entries, Exception):
             raise entries
-        held = length(entries, beyond)
-        jobs += held
+        in_stream = length(entries, more_jobs)
+        jobs += in_stream
         if entries:
             busy.add(shard)
-        if held and not isinstance(in_hand, Exception):
-            # Known of the entries: of their jobs it is the like part, rounded up.
-            pending += -(-held * int(in_hand["pending"]) // entries)
-    return QueueLook(Streams(jobs, pending, seconds + microseconds / 1e6), frozenset(busy))
+        if in_stream and not isinstance(summary, Exception):
+            # Redis counts pending entries. Their jobs are the same part of all jobs, rounded up.
+            pending += -(-in_stream * int(summary["pending"]) // entries)
+    return QueueContent(Streams(jobs, pending, seconds + microseconds / 1e6), frozenset(busy))
+
+
+def _lanes(shards: int) -> list[tuple[int, Lane]]:
+    return [(shard, lane) for shard in range(shards) for lane in LANES]

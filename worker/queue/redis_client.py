@@ -1,8 +1,8 @@
-"""The worker's connection to Redis: bounded waits, no command ever repeated by itself, and no server kept that lost its rank.
+"""The worker's connection to Redis: bounded waits, no automatic retries, and never to a replica.
 
-After a failover the old primary may live on as a replica. It answers, and refuses every write, for as long as the connection
-stands. Such an answer therefore ends the connection, and the idle ones beside it: the next command connects anew, by the name
-in the settings, and reaches the new primary.
+After a failover the old primary may continue as a replica, which answers and refuses every write.
+Such an answer closes the connection and the pool's idle ones. The next command connects again, by
+the name in the settings, and reaches the new primary.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from redis.exceptions import (
 from trackrelay.queue.connections import connection_options
 from trackrelay.worker.settings import Settings
 
-#: Seconds a command may take: a read of a thousand entries from a busy server included.
+#: Seconds that a command may take. A busy server needs some for a read of a thousand entries.
 TIMEOUT_S = 10.0
 
-#: Within the answer to a script, which Redis 6 wraps in words of its own.
+#: Also matches inside the error of a script, which Redis 6 embeds in a message of its own.
 _DEMOTED = re.compile(r"(?:^|[\s-])(READONLY|MASTERDOWN|LOADING|UNBLOCKED)\b")
 
 
 class NotPrimaryError(ConnectionError):
-    """The server takes no writes: it is a replica now, or still loads its data."""
+    """The server accepts no writes: it is a replica, or still loads its data."""
 
 
 def is_demoted(error: Exception) -> bool:
-    """Whether a server that answers ``error`` is no primary any more, or not yet."""
+    """Return whether ``error`` says that the server is not a primary, or not yet."""
     if isinstance(error, ReadOnlyError | MasterDownError | BusyLoadingError):
         return True
     return isinstance(error, ResponseError) and _DEMOTED.search(str(error)) is not None
 
 
 class LeavesReplicas:
-    """Mixed into a connection class of redis-py: ends a connection to a server that is no primary."""
+    """A mixin for redis-py's connection classes that closes a connection to a replica."""
 
-    #: Called when the server turned out to be no primary.
+    #: Called when the server is not a primary.
     on_demoted: Callable[[], None] | None = None
 
     def read_response(self, *args: Any, **options: Any) -> Any:
-        """Read an answer as redis-py does."""
+        """Read a reply as redis-py does."""
         try:
             return super().read_response(*args, **options)  # type: ignore[misc]
         except (ResponseError, BusyLoadingError) as error:
@@ -59,12 +59,12 @@ class LeavesReplicas:
             if self.on_demoted:
                 self.on_demoted()
             raise NotPrimaryError(
-                f"this Redis takes no writes, connecting anew: {error}"
+                f"this Redis accepts no writes, connecting again: {error}"
             ) from error
 
 
 def connect(configured: Settings) -> redis.Redis:
-    """A client for the worker and the command line; connects at first use."""
+    """Return a client for workers and commands. It connects at first use."""
     pool = redis.ConnectionPool.from_url(
         configured.redis_url.get_secret_value(), **connection_options(TIMEOUT_S)
     )
@@ -78,9 +78,9 @@ def connect(configured: Settings) -> redis.Redis:
 
 
 def broker_url_of(url: str) -> str:
-    """Return the URL in Celery's form, which has another name for a Unix socket and for the number of its database."""
+    """Return the URL in Celery's form, which writes Unix sockets and their database differently."""
     scheme, _, rest = str(url).partition("://")
     if scheme != "unix":
         return str(url)
-    where, _, query = rest.partition("?")
-    return f"redis+socket://{where}?virtual_host={parse_qs(query).get('db', ['0'])[0]}"
+    path, _, query = rest.partition("?")
+    return f"redis+socket://{path}?virtual_host={parse_qs(query).get('db', ['0'])[0]}"

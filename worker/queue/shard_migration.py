@@ -6,8 +6,8 @@
    and applications append to the new streams.
 3. One transaction gives every backlog row its new shard, and workers take shards again.
 
-A crash leaves the old layout, or a change that the next run completes. The mark of an incomplete
-change expires, and delivery resumes.
+A crash leaves the old layout, or a change that the next run completes. Before step 3, the state of
+the change expires and delivery resumes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import redis
 import sqlalchemy as sa
@@ -24,6 +23,7 @@ from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.json_values import NotJsonError, decode_json
 from trackrelay.operations.keys import shard_of
 from trackrelay.operations.validation import check
+from trackrelay.queue.lua_files import lua_script
 from trackrelay.queue.redis_keys import CONFIG, MOVING, PREFIX, lease
 from trackrelay.worker.delivery.cycle import Rules
 from trackrelay.worker.delivery.drain_to_backlog import drain_to_backlog
@@ -41,56 +41,20 @@ from trackrelay.worker.storage.shards import ShardLostError
 
 from . import queue_config
 from .queue_agreement import difference, resume_delivery
-from .queue_config import QueueConfig
+from .queue_config import Moving, QueueConfig, end_moving, set_moving
 from .queue_length import jobs_queued
 
-#: What stands for the change expires unless it is renewed: a command that died does not stop delivery for longer.
-MOVING_MS = 60_000
+#: Lifetime of each state of the change. A command that crashed does not stop delivery for longer.
+DRAIN_MS = 60_000
 CLOSED_MS = 30_000
-#: Appending is closed only when so few jobs are left, or when emptying does not get ahead of applications.
-FEW = 500
-PASSES = 10
+#: Appending is closed when at most this many jobs are left in the streams …
+MAX_JOBS_CLOSED = 500
+#: … or after this many passes, if applications append as fast as jobs are drained.
+MAX_PASSES = 10
 _POLL_S = 0.05
 
-# KEYS: moving. ARGV: milliseconds. Not over a change that is past its script.
-_STAND = """
-if redis.call('GET', KEYS[1]) == 'layout' then return 0 end
-redis.call('SET', KEYS[1], 'drain', 'PX', ARGV[1])
-return 1
-"""
-# KEYS: moving. ARGV: what it must say, milliseconds
-_RENEW = (
-    "return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('PEXPIRE', KEYS[1], ARGV[2]) or 0"
-)
-# KEYS: moving. ARGV: milliseconds. Only what has stood without a break: else workers have taken shards up again meanwhile.
-_CLOSE = """
-if redis.call('GET', KEYS[1]) ~= 'drain' then return 0 end
-redis.call('SET', KEYS[1], 'closed', 'PX', ARGV[1])
-return 1
-"""
-# KEYS: moving. A change that has not happened is called off.
-_CALL_OFF = "if redis.call('GET', KEYS[1]) ~= 'layout' then redis.call('DEL', KEYS[1]) end"
-# Refuse while a worker holds a shard: the backlog jobs that it is sending are in no stream.
-# KEYS: moving, config. ARGV: prefix, shards before, shards
-_SWITCH = """
-if redis.call('GET', KEYS[1]) ~= 'closed' or redis.call('HGET', KEYS[2], 'shards') ~= ARGV[2] then return 'lost' end
-for shard = 0, tonumber(ARGV[2]) - 1 do
-  if redis.call('EXISTS', ARGV[1] .. shard .. ':lease') == 1 then return 'work' end
-  for _, lane in ipairs({':live', ':bulk'}) do
-    if redis.call('XLEN', ARGV[1] .. shard .. lane) > 0 then return 'work' end
-  end
-end
-redis.call('HSET', KEYS[2], 'shards', ARGV[3])
-redis.call('SET', KEYS[1], 'layout')
-for shard = tonumber(ARGV[3]), tonumber(ARGV[2]) - 1 do
-  local base = ARGV[1] .. shard
-  redis.call('DEL', base .. ':live', base .. ':bulk', base .. ':bulk:more', base .. ':wakeup', base .. ':lease')
-end
-return 'done'
-"""
-
-
-_LOST = "Redis has lost what stood for the change (a restart, a long pause?): run it again"
+_SWITCH = lua_script(__package__, "switch_shards")
+_LOST = "Redis has lost the state of the change (a restart, a long pause?): run it again"
 
 
 class ReshardError(Exception):
@@ -101,7 +65,7 @@ class Resharder:
     """Changes the number of shards.
 
     Args:
-        say: called with what is being done now, for people.
+        report: called with a description of each step, for people.
     """
 
     def __init__(
@@ -110,50 +74,51 @@ class Resharder:
         client: redis.Redis,
         configured: Settings,
         hasher: KeyHasher,
-        say: Callable[[str], None] = lambda _: None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._client = client
         self._settings = configured
         self._hasher = hasher
-        self._say = say
+        self._report = report
 
     def run(self, target: int) -> QueueConfig:
-        """Give the queue ``target`` shards; completes an earlier change first, if one was interrupted.
+        """Give the queue ``target`` shards. Complete an interrupted earlier change first.
 
         Raises:
-            ReshardError: a worker does not let go, some shards are paused, or somebody else is at it.
+            ReshardError: a worker keeps its shard, some shards are paused, or another reshard runs.
             QueueConfigError: there is no queue.
         """
-        with self._alone():
+        with self._only_reshard():
             config = queue_config.check_queue(self._client, None)
             self._refuse_if_stores_differ(config)
-            if self._client.get(MOVING) == b"layout":
-                self._lay_out(config.shards)
+            if queue_config.moving(self._client) == Moving.LAYOUT:
+                self._redistribute(config.shards)
             if config.shards != target:
                 self._change(config.shards, target)
-                self._lay_out(target)
+                self._redistribute(target)
             return queue_config.check_queue(self._client, target)
 
     def adopt(self) -> QueueConfig:
-        """Make the queue that is in Redis the one that belongs to this database, and return it.
+        """Make the queue in Redis the one that belongs to this database, and return it.
 
-        The backlog gets the shards that the queue has. What Postgres knew of another queue is recorded as lost.
+        The backlog gets the queue's number of shards. If Postgres knew another queue, that one is
+        recorded as lost.
 
         Raises:
-            ReshardError: a worker does not let go, or somebody else is at it.
+            ReshardError: a worker keeps its shard, or another reshard runs.
             QueueConfigError: there is no queue.
         """
-        with self._alone():
+        with self._only_reshard():
             config = queue_config.check_queue(self._client, None)
             with self._engine.connect() as connection:
                 record = queue_record.read(connection)
             if difference(config, record) is None:
                 return config
             if record.shards != config.shards:
-                self._client.set(MOVING, "layout")
-                self._wait_until_released(max(config.shards, record.shards))
-                self._lay_out(config.shards)
+                self._client.set(MOVING, Moving.LAYOUT)
+                self._wait_for_holders(max(config.shards, record.shards))
+                self._redistribute(config.shards)
             with self._engine.begin() as connection:
                 record = queue_record.lock(connection)
                 if record.generation not in ("", config.generation):
@@ -163,29 +128,36 @@ class Resharder:
             return config
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with advisory_lock(self._engine, "reshard", wait_s=0) as mine:
-            if not mine:
+    def _only_reshard(self) -> Iterator[None]:
+        with advisory_lock(self._engine, "reshard", wait_s=0) as acquired:
+            if not acquired:
                 raise ReshardError("another `trackrelay reshard` is running")
             yield
 
-    # -- the streams into the backlog, and Redis to the new number
+    def _refuse_if_stores_differ(self, config: QueueConfig) -> None:
+        moving = queue_config.moving(self._client)
+        with self._engine.connect() as connection:
+            record = queue_record.read(connection)
+        if problem := difference(config, record, moving):
+            raise ReshardError(problem)
+
+    # -- drain the streams into the backlog, and change the number in Redis
 
     def _change(self, before: int, target: int) -> None:
         self._refuse_if_partly_paused()
-        self._stand()
+        self._begin()
         try:
             failpoint("reshard_begun")
-            self._wait_for_holders(before)
-            self._empty_while_open(before)
+            self._wait_for_holders(before, lambda: self._renew(Moving.DRAIN, DRAIN_MS))
+            self._drain_while_open(before)
             failpoint("reshard_emptied")
-            self._say("closing the queue for a moment")
+            self._report("closing the queue for a moment")
             self._close()
             failpoint("reshard_closed")
-            while not self._switched(before, target):
-                self._empty(before, "closed", CLOSED_MS)
+            while not self._switch(before, target):
+                self._drain(before, Moving.CLOSED, CLOSED_MS)
         except BaseException:
-            self._call_off(before)
+            self._cancel(before)
             raise
         failpoint("reshard_switched")
 
@@ -195,60 +167,53 @@ class Resharder:
             count, _ = shards.extent(connection)
         if paused and len(paused) < count:
             raise ReshardError(
-                "some shards are paused, and what is in them would move: resume them, or pause all"
+                "some shards are paused, and their jobs would move to others: "
+                "resume them, or pause all"
             )
 
-    def _stand(self) -> None:
-        if not self._client.eval(_STAND, 1, MOVING, MOVING_MS):
+    def _begin(self) -> None:
+        before = (Moving.NO, Moving.DIFFERS, Moving.DRAIN, Moving.CLOSED)
+        if not set_moving(self._client, Moving.DRAIN, DRAIN_MS, *before):
             raise ReshardError("an earlier change is not complete: run `trackrelay reshard` again")
 
     def _close(self) -> None:
-        if not self._client.eval(_CLOSE, 1, MOVING, CLOSED_MS):
+        # If the state has expired meanwhile, workers may have taken shards.
+        if not set_moving(self._client, Moving.CLOSED, CLOSED_MS, Moving.DRAIN):
             raise ReshardError(_LOST)
 
-    def _renew(self, what: str, milliseconds: int) -> None:
-        if not self._client.eval(_RENEW, 1, MOVING, what, milliseconds):
+    def _renew(self, state: Moving, lifetime_ms: int) -> None:
+        if not set_moving(self._client, state, lifetime_ms, state):
             raise ReshardError(_LOST)
 
-    def _call_off(self, before: int) -> None:
-        self._client.eval(_CALL_OFF, 1, MOVING)
+    def _cancel(self, before: int) -> None:
+        end_moving(self._client, Moving.DIFFERS, Moving.DRAIN, Moving.CLOSED)
         for shard in range(before):
             wake_shard(self._client, shard)
 
-    def _refuse_if_stores_differ(self, config: QueueConfig) -> None:
-        moving: Any = self._client.get(MOVING) or b""
-        with self._engine.connect() as connection:
-            record = queue_record.read(connection)
-        if problem := difference(config, record, moving.decode()):
-            raise ReshardError(problem)
-
-    def _wait_for_holders(self, before: int) -> None:
-        self._wait_until_released(before, lambda: self._renew("drain", MOVING_MS))
-
-    def _wait_until_released(
-        self, before: int, meanwhile: Callable[[], None] = lambda: None
-    ) -> None:
-        self._say("waiting for requests that are on their way")
+    def _wait_for_holders(self, before: int, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self._report("waiting for requests in progress")
         longest = self._settings.request_timeout.total_seconds() + 2 * GRACE_S + LEASE_MS / 1000 + 5
         until = time.monotonic() + longest
         while held := [shard for shard in range(before) if self._client.exists(lease(shard))]:
             if time.monotonic() > until:
-                raise ReshardError(f"a worker does not let go of shard {held[0]}: see its log")
+                raise ReshardError(
+                    f"a worker has kept shard {held[0]} for {longest:.0f} s: see its log"
+                )
             meanwhile()
             time.sleep(_POLL_S)
 
-    def _empty_while_open(self, before: int) -> None:
-        for _ in range(PASSES):
-            left = jobs_queued(self._client, before)
-            if left <= FEW:
+    def _drain_while_open(self, before: int) -> None:
+        for _ in range(MAX_PASSES):
+            jobs = jobs_queued(self._client, before)
+            if jobs <= MAX_JOBS_CLOSED:
                 return
-            self._say(f"moving {left:,} jobs from the streams to the backlog")
-            self._empty(before, "drain", MOVING_MS)
+            self._report(f"moving {jobs:,} jobs from the streams to the backlog")
+            self._drain(before, Moving.DRAIN, DRAIN_MS)
 
-    def _empty(self, before: int, what: str, milliseconds: int) -> None:
+    def _drain(self, before: int, state: Moving, lifetime_ms: int) -> None:
         decoder = Decoder(before, self._hasher)
         for shard in range(before):
-            self._renew(what, milliseconds)
+            self._renew(state, lifetime_ms)
             try:
                 drain_to_backlog(
                     shard,
@@ -256,13 +221,11 @@ class Resharder:
                     self._engine,
                     decoder,
                     self._rules,
-                    lambda: self._renew(what, milliseconds),
+                    lambda: self._renew(state, lifetime_ms),
                 )
             except ShardLostError as lost:
                 # No claimed job is settled twice. The next pass takes it again.
-                self._say(
-                    f"shard {shard} took too long, and is begun again ({type(lost).__name__})"
-                )
+                self._report(f"shard {shard} took too long, trying again ({type(lost).__name__})")
                 time.sleep(_POLL_S)
             except NewerFormatError as newer:
                 raise ReshardError(str(newer)) from None
@@ -275,34 +238,38 @@ class Resharder:
             merge_delay_s=self._settings.merge_delay.total_seconds(),
         )
 
-    def _switched(self, before: int, target: int) -> bool:
-        answer = self._client.eval(_SWITCH, 2, MOVING, CONFIG, PREFIX, before, target)
+    def _switch(self, before: int, target: int) -> bool:
+        answer = self._client.eval(_SWITCH, 2, CONFIG, MOVING, PREFIX, before, target)
         if answer == b"lost":
             raise ReshardError(_LOST)
         return bool(answer == b"done")
 
-    # -- the backlog into its new shards, and workers may come again
+    # -- give the backlog its new shards, and let workers take them
 
-    def _lay_out(self, target: int) -> None:
-        self._say("giving the backlog its new shards")
+    def _redistribute(self, target: int) -> None:
+        self._report("giving the backlog its new shards")
         with self._engine.begin() as connection:
             rows = redistribute_backlog(
                 connection, target, lambda row: shards_of(row, target, self._hasher)
             )
             shards.mark_delivery_resumed(connection)
         failpoint("reshard_laid_out")
-        self._say(f"{rows:,} rows of the backlog have their new shard")
+        self._report(f"{rows:,} rows of the backlog have their new shard")
         self._client.delete(MOVING)
         for shard in range(target):
             wake_shard(self._client, shard)
 
 
 def shards_of(row: BacklogKeys, count: int, hasher: KeyHasher) -> list[int]:
-    """The shard of each of a row's keys among ``count``. Those that are stored hashed are made again from its document."""
+    """Return the shard of each of a row's keys among ``count`` shards.
+
+    A key that is stored as a hash is computed again from the row's document.
+    """
     plain = {key: key for key in row.keys if not is_hashed(key)}
     if len(plain) < len(row.keys):
         plain |= {hasher.stored(key): key for key in _keys_of_document(row)}
-    # One that cannot be made again stays together with itself, if not with what is enqueued for it from now on.
+    # A key that cannot be computed gets the shard of its hash. Then its waiting jobs stay together,
+    # but its later jobs may be in another shard.
     return [shard_of(plain.get(key, key), count) for key in row.keys]
 
 

@@ -1,1 +1,1 @@
-"""The relay: takes rows of an outbox on into the queue, in order, and keeps each until its job has arrived."""
+"""The relay: appends an outbox's rows to the queue, and keeps each until its job has arrived."""

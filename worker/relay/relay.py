@@ -1,8 +1,12 @@
-"""The relay: what it does with the rows of an outbox, one look at a time.
+"""The relay: append the rows of an outbox to the queue, and delete those whose jobs have arrived.
 
-Safe with any number of relays at once, and after a ``kill -9`` anywhere, because of three things. Whoever sees a row sees the rows that
-were committed before it, and takes them first. A row is marked only after it was appended, so in doubt it is appended
-again, behind itself: the worker drops repeats. And a mark counts only in the generation of the queue it was made in.
+Any number of relays may run at once, and a ``kill -9`` does no harm:
+
+- A relay that sees a row also sees the rows that were committed before it, and appends them first.
+- A row is marked only after it was appended. In doubt it is appended again, and the worker drops
+the
+  duplicate.
+- A mark is valid only for the generation of the queue in which it was made.
 """
 
 from __future__ import annotations
@@ -18,66 +22,64 @@ import sqlalchemy as sa
 import structlog
 
 from trackrelay.errors import QueueNotSetUpError
-from trackrelay.operations.ids import id_for
 from trackrelay.operations.operation import Operation
 from trackrelay.operations.refused_operations import decode_refused
 from trackrelay.queue.append import Entry, GenerationDiffersError, ShardsDifferError
 from trackrelay.queue.job import FORMAT_VERSION, decode_entry, encode_accepted
 from trackrelay.queue.redis_keys import LANES, Lane
-from trackrelay.worker.dead_letters.refused_calls import death_of
+from trackrelay.worker.dead_letters.refused_calls import letter_of, undecodable_letter
 from trackrelay.worker.delivery.entry_decoder import check_storable
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.queue.queue_config import QueueConfig
 from trackrelay.worker.reasons import DeathReason
 from trackrelay.worker.storage import dead_letters, incident_log
-from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.settled_jobs import settled
-from trackrelay.worker.storage.stored_job import Job
 
-from .outbox_rows import Mark, Relayed, Row, Rows
-from .relay_queue import RelayQueue
+from .outbox_rows import Mark, OutboxRows, RelayedRow, Row
+from .relay_queue import Appended, RelayQueue
 
 log = structlog.get_logger("trackrelay.relay")
 
-#: Rows of one look, and of one append at the most …
-ROWS = 500
-#: … or bytes, whichever comes first: a script call blocks Redis for everybody.
-APPEND_BYTES = 1_000_000
-#: Relayed rows whose arrival is asked about at once.
-CONFIRM_ROWS = 2_000
-#: For how long a relay relies on the number of the last append that it knows. A relay that slept for longer reads it anew.
-REMEMBERED_S = 2.0
-#: How often it is asked while rows wait for it.
+#: Most rows of one pass, and of one append …
+MAX_ROWS = 500
+#: … which ends earlier at this size, because a script call blocks Redis for everybody.
+MAX_APPEND_BYTES = 1_000_000
+#: Most relayed rows in one check whether their jobs have arrived.
+MAX_CONFIRM_ROWS = 2_000
+#: How often that is checked while rows wait for it.
 CONFIRM_S = 0.5
+#: How long a relay relies on the number of its last append. A relay that slept for longer reads the
+#: number from the outbox again.
+LAST_TURN_S = 2.0
 
 _UNREADABLE = (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError)
 
 
 class NewerRowError(Exception):
-    """A row was written by a newer version than this relay's; it and what follows it waits."""
+    """A newer version wrote a row. It and the rows behind it wait."""
 
 
 class QueueMissingError(Exception):
-    """Redis has no queue, and nobody may set one up but ``trackrelay migrate``."""
+    """Redis has no queue, and only ``trackrelay migrate`` may set one up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look did."""
+class PassResult:
+    """What one pass over the outbox did."""
 
     rows: int = 0
-    #: Whether another one is worth it at once.
-    more: bool = False
+    #: Whether there is more to do at once.
+    has_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What the relay asks those who keep Redis and Postgres agreed on the queue."""
+    """Lets Redis and Postgres agree on the queue; see :mod:`..queue.queue_agreement`."""
 
-    #: Compare both and return the queue's set-up, or None if there is none; raises if they differ.
+    #: Compare both, and return the queue's configuration, or None if there is none.
     config: Callable[[], QueueConfig | None]
-    #: Give the queue another generation than the given one, whose latest entries Redis has lost.
+    #: Replace the given generation, whose latest entries Redis has lost.
     replace_generation: Callable[[str], None]
 
 
@@ -91,14 +93,14 @@ class Relay:
     """Relays one outbox.
 
     Args:
-        stores: where the worker keeps ledger, backlog and dead letters.
-        agreement: asked when Redis has no queue, or another than before.
-        hasher: called when a row is a refused operation; returns what its keys are stored with.
+        stores: the database of ledger, backlog and dead letters.
+        agreement: used when Redis has no queue, or another one than before.
+        hasher: returns the hasher of keys; called when a row is a refused operation.
     """
 
     def __init__(
         self,
-        rows: Rows,
+        rows: OutboxRows,
         queue: RelayQueue,
         stores: sa.Engine,
         agreement: Agreement,
@@ -112,17 +114,17 @@ class Relay:
         self._config: QueueConfig | None = None
         self._start_over()
 
-    def relay(self) -> Look:
-        """Take the first rows that are there on into the queue.
+    def relay(self) -> PassResult:
+        """Append the first rows of the outbox to the queue.
 
         Raises:
             QueueFullError: the rows wait in the outbox.
             QueueMissingError: there is no queue.
-            NewerRowError: the next row is a newer version's.
+            NewerRowError: a newer version wrote the next row.
         """
         config = self._queue.config()
         if config is None or self._config is None or config.generation != self._config.generation:
-            # It may be another environment's queue: nothing goes there before Postgres knows it.
+            # It may be another environment's queue. Append nothing before the stores agree.
             config = self._agreement.config()
             if config is None:
                 raise QueueMissingError(
@@ -134,79 +136,75 @@ class Relay:
             return self._relay(config)
         except GenerationDiffersError as differs:
             if differs.actual is None:
-                log.error(
-                    "Redis has lost its latest entries; what has not arrived is relayed again"
-                )
+                log.error("latest_entries_lost")
                 self._agreement.replace_generation(config.generation)
-            return Look(more=True)
+            return PassResult(has_more=True)
         except (QueueNotSetUpError, ShardsDifferError):
-            return Look(more=True)  # it has changed since a moment ago
+            return PassResult(has_more=True)  # it has just changed
 
-    def confirm(self) -> Look:
-        """Let go of relayed rows whose jobs have arrived; those whose entries are gone without a trace are relayed again."""
+    def confirm(self) -> PassResult:
+        """Delete relayed rows whose jobs have arrived, and unmark rows whose entries were lost."""
         if self._config is None or not self._unconfirmed or time.monotonic() < self._confirm_at:
-            return Look()
+            return PassResult()
         return self._confirm(self._config)
 
     def forget_appends(self) -> None:
-        """Read anew what was appended last: another relay may have worked since."""
-        self._remembered_until = 0.0
+        """Read the number of the last append again, because another relay may have worked."""
+        self._last_turn_until = 0.0
 
-    # -- rows into the queue
+    # -- append rows to the queue
 
     def _start_over(self) -> None:
-        #: Whether every row of another generation has been dealt with, so that only new ones need looking for.
+        #: Whether no row has another generation, so that only rows without one must be selected.
         self._caught_up = False
-        self._remembered = 0
-        self._remembered_until = 0.0
+        self._last_turn = 0
+        self._last_turn_until = 0.0
         self._unconfirmed = True
         self._confirmed_up_to = 0
         self._confirm_at = 0.0
 
-    def _relay(self, config: QueueConfig) -> Look:
+    def _relay(self, config: QueueConfig) -> PassResult:
         now = time.monotonic()
-        if now >= self._remembered_until:
-            # The highest of both: the rows of our own appends may have been let go since.
-            self._remembered = max(self._remembered, self._rows.last_turn(config.generation))
-            self._remembered_until = now + REMEMBERED_S
+        if now >= self._last_turn_until:
+            # The rows of this relay's own appends may have been deleted since, so keep the maximum.
+            self._last_turn = max(self._last_turn, self._rows.last_turn(config.generation))
+            self._last_turn_until = now + LAST_TURN_S
         rows = (
-            self._rows.unrelayed(ROWS)
+            self._rows.unrelayed(MAX_ROWS)
             if self._caught_up
-            else self._rows.not_relayed_in(config.generation, ROWS)
+            else self._rows.not_relayed_in(config.generation, MAX_ROWS)
         )
         relayed = 0
         known = list(itertools.takewhile(lambda row: row.format <= FORMAT_VERSION, rows))
         for lane, ready in _appends(self._ready(self._without_arrived(known))):
-            appended = self._queue.append(
-                [each.entry for each in ready], lane, config, self._remembered
-            )
+            entries = [each.entry for each in ready]
+            appended = self._queue.append(entries, lane, config, self._last_turn)
             failpoint("after_relay_append")
-            self._mark(config, [each.row for each in ready], appended.turn, appended.places)
-            self._note_again([each.row for each in ready])
-            self._remembered = max(self._remembered, appended.turn)
+            self._mark(config, [each.row for each in ready], appended)
+            self._count_relayed_again([each.row for each in ready])
+            self._last_turn = max(self._last_turn, appended.turn)
             self._unconfirmed = True
             relayed += len(ready)
         if len(known) < len(rows):
+            newer = rows[len(known)]
             raise NewerRowError(
-                f"outbox row {rows[len(known)].id} has format {rows[len(known)].format}, this relay knows up to "
-                f"{FORMAT_VERSION}: upgrade it; the outbox waits"
+                f"outbox row {newer.id} has format {newer.format}, this relay "
+                f"knows up to {FORMAT_VERSION}: upgrade it; the outbox waits"
             )
-        more = len(rows) == ROWS
-        self._caught_up = self._caught_up or not more
-        return Look(relayed, more)
+        has_more = len(rows) == MAX_ROWS
+        self._caught_up = self._caught_up or not has_more
+        return PassResult(relayed, has_more)
 
-    def _mark(
-        self, config: QueueConfig, rows: Sequence[Row], turn: int, places: Sequence[str]
-    ) -> None:
+    def _mark(self, config: QueueConfig, rows: Sequence[Row], appended: Appended) -> None:
         self._rows.mark(
             [
-                Mark(row.id, row.generation, config.generation, turn, place)
-                for row, place in zip(rows, places, strict=True)
+                Mark(row.id, row.generation or "", config.generation, appended.turn, place)
+                for row, place in zip(rows, appended.places, strict=True)
             ]
         )
 
-    def _note_again(self, rows: Sequence[Row]) -> None:
-        # What was in a lost queue and goes again is not lost.
+    def _count_relayed_again(self, rows: Sequence[Row]) -> None:
+        # A job of a lost queue that is relayed again is not lost.
         again = Counter(row.generation for row in rows if row.generation is not None)
         if again:
             with self._stores.begin() as connection:
@@ -214,7 +212,7 @@ class Relay:
                     incident_log.note_relayed_again(connection, generation, jobs)
 
     def _without_arrived(self, rows: list[Row]) -> list[Row]:
-        # Of what went into a queue that is gone, most has arrived.
+        # Most jobs that were relayed into a lost queue have arrived.
         before = [row for row in rows if row.generation is not None]
         if not before:
             return rows
@@ -231,116 +229,101 @@ class Relay:
                 yield _Ready(row, _entry(row))
             except _UNREADABLE as error:
                 if not self._keep_refused(row):
-                    self._bury(row, f"{type(error).__name__}: {error}")
+                    self._insert_undecodable(row, f"{type(error).__name__}: {error}")
 
     def _keep_refused(self, row: Row) -> bool:
         data = row.entry.encode()
         try:
             jobs, hasher = decode_refused(data), self._hasher()
-            deaths = [death_of(job, data, row.accepted_ms / 1000, row.lane, hasher) for job in jobs]
+            at = row.accepted_ms / 1000
+            letters = [letter_of(job, data, at, row.lane, hasher) for job in jobs]
         except _UNREADABLE:
             return False
-        if not deaths:
+        if not letters:
             return False
         with self._stores.begin() as connection:
-            dead_letters.insert_new(connection, deaths)
+            dead_letters.insert_new(connection, letters)
         self._rows.delete([row.id])
         log.warning("dead_letter", job=row.job_id, reason=DeathReason.INVALID, row=row.id)
         return True
 
-    def _bury(self, row: Row, error: str) -> None:
-        death = _undecodable(row, self._rows.name, error)
+    def _insert_undecodable(self, row: Row, error: str) -> None:
+        key = (f"outbox:{self._rows.name}", str(row.id))
+        letter = undecodable_letter(
+            key, row.lane, row.accepted_ms / 1000, row.entry.encode(), error
+        )
         with self._stores.begin() as connection:
-            dead_letters.insert(connection, [death])
+            dead_letters.insert(connection, [letter])
         self._rows.delete([row.id])
-        log.warning("dead_letter", job=death.job.id, reason=DeathReason.UNDECODABLE, row=row.id)
+        log.warning("dead_letter", job=letter.job.id, reason=DeathReason.UNDECODABLE, row=row.id)
 
-    # -- rows whose jobs have arrived
+    # -- delete rows whose jobs have arrived
 
-    def _confirm(self, config: QueueConfig) -> Look:
-        rows = self._rows.relayed(self._confirmed_up_to, CONFIRM_ROWS)
+    def _confirm(self, config: QueueConfig) -> PassResult:
+        rows = self._rows.relayed(self._confirmed_up_to, MAX_CONFIRM_ROWS)
         if any(row.generation != config.generation for row in rows):
             self._caught_up = False
-        # Asked after the rows were read: whatever was appended later is not among them.
+        # Read after the rows, so that no row was appended later than this.
         heads = self._queue.heads(config, LANES)
-        gone = [
+        passed = [
             row
             for row in rows
             if row.generation == config.generation and heads.have_passed(row.place, row.lane)
         ]
-        confirmed = self._let_go(gone, config)
-        more = len(gone) > CONFIRM_ROWS // 2
-        self._confirm_at = 0.0 if more else time.monotonic() + CONFIRM_S
-        if len(rows) < CONFIRM_ROWS:
-            self._unconfirmed = len(rows) > len(gone) or self._confirmed_up_to > 0
+        confirmed = self._delete_arrived(passed, config)
+        has_more = len(passed) > MAX_CONFIRM_ROWS // 2
+        self._confirm_at = 0.0 if has_more else time.monotonic() + CONFIRM_S
+        if len(rows) < MAX_CONFIRM_ROWS:
+            self._unconfirmed = len(rows) > len(passed) or self._confirmed_up_to > 0
             self._confirmed_up_to = 0
-        elif not gone:
-            # A shard that stands still must not hide what lies behind its rows.
+        elif not passed:
+            # The rows of a shard that nobody delivers must not hide the rows behind them.
             self._confirmed_up_to = rows[-1].id
-        return Look(confirmed, more)
+        return PassResult(confirmed, has_more)
 
-    def _let_go(self, gone: Sequence[Relayed], config: QueueConfig) -> int:
-        if not gone:
+    def _delete_arrived(self, passed: Sequence[RelayedRow], config: QueueConfig) -> int:
+        if not passed:
             return 0
-        # Asked after the entries were seen to be gone: a job is settled before its entry is acknowledged.
+        # Read after the streams: a job is settled before its entry is acknowledged.
         with self._stores.connect() as connection:
-            known = settled(connection, [row.job_id for row in gone], discarded=True)
-        arrived = [row.id for row in gone if row.job_id in known]
-        lost = [row for row in gone if row.job_id not in known]
+            known = settled(connection, [row.job_id for row in passed], discarded=True)
+        arrived = [row.id for row in passed if row.job_id in known]
+        lost = [row.id for row in passed if row.job_id not in known]
         if arrived:
             self._rows.delete(arrived)
-        # If all of the queue was lost, they go again in any case, with everything else.
+        # If the whole queue was lost, all its rows are relayed again anyway.
         if lost and self._queue.config() == config:
-            log.warning(
-                "stream entries were deleted by somebody else; their jobs are relayed again",
-                jobs=len(lost),
-            )
-            self._rows.unmark([row.id for row in lost])
+            log.warning("relayed_entries_deleted", jobs=len(lost))
+            self._rows.unmark(lost)
         return len(arrived)
 
 
 def _entry(row: Row) -> Entry:
-    # What a worker could not read would come back as lost, and be relayed again for ever.
+    # An entry that no worker can read would count as lost, and be relayed again for ever.
     data = row.entry.encode()
     jobs = decode_entry(data)
     check_storable(data, jobs)
     if not jobs or not all(job.keys for job in jobs):
-        raise ValueError("an entry without jobs, or a job without keys")
+        raise ValueError("the entry has no jobs, or a job without keys")
     job = jobs[-1]
     if job.id != row.job_id:
-        raise ValueError("the entry is another job's")
+        raise ValueError(f"the entry belongs to job {job.id}, its row to {row.job_id}")
     kind, _, action = job.operation.partition(".")
     operation = Operation(id=job.id, type=kind, action=action, keys=job.keys, body=b"")
     return Entry(operation, encode_accepted(jobs, row.accepted_ms))
 
 
 def _appends(ready: Iterator[_Ready]) -> Iterator[tuple[Lane, list[_Ready]]]:
-    """What goes in one append each: rows of one lane, in order, none too large."""
-    waiting: dict[Lane, list[_Ready]] = {lane: [] for lane in LANES}
+    """Group rows into appends: each of one lane, in order and of bounded size."""
+    pending: dict[Lane, list[_Ready]] = {lane: [] for lane in LANES}
     sizes: dict[Lane, int] = dict.fromkeys(LANES, 0)
     for each in ready:
         lane = each.row.lane
-        waiting[lane].append(each)
+        pending[lane].append(each)
         sizes[lane] += len(each.entry.data)
-        if sizes[lane] >= APPEND_BYTES:
-            yield lane, waiting[lane]
-            waiting[lane], sizes[lane] = [], 0
+        if sizes[lane] >= MAX_APPEND_BYTES:
+            yield lane, pending[lane]
+            pending[lane], sizes[lane] = [], 0
     for lane in LANES:
-        if waiting[lane]:
-            yield lane, waiting[lane]
-
-
-def _undecodable(row: Row, outbox: str, error: str) -> NewDeadLetter:
-    job = Job(
-        id=id_for("undecodable", f"outbox:{outbox}", "", str(row.id)),
-        operation="unknown",
-        keys=("unknown",),
-        shards=(0,),
-        body=b"null",
-        lane=row.lane,
-        enqueued_at=row.accepted_ms / 1000,
-        age_from=row.accepted_ms / 1000,
-    )
-    return NewDeadLetter(
-        job=job, reason=DeathReason.UNDECODABLE, error=error, raw=row.entry.encode()
-    )
+        if pending[lane]:
+            yield lane, pending[lane]

@@ -1,4 +1,4 @@
-"""The relay at work: look, relay, let go, wait; beside others of its kind, until it is told to stop."""
+"""The loop of a relay: take the outbox's lease, relay, delete what has arrived, wait."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from trackrelay.errors import TrackRelayError
-from trackrelay.worker.maintenance.queue_recovery import replace_generation
-from trackrelay.worker.queue.queue_agreement import agree
+from trackrelay.worker.queue.queue_agreement import agree, replace_generation
 from trackrelay.worker.queue.queue_config import QueueConfigError
 from trackrelay.worker.resources import key_hash_secret
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.tasks import describe
 
-from .outbox_rows import Rows
-from .relay import Agreement, Look, NewerRowError, QueueMissingError, Relay
-from .relay_queue import Hold, RelayQueue
+from .outbox_rows import OutboxRows
+from .relay import Agreement, NewerRowError, PassResult, QueueMissingError, Relay
+from .relay_queue import LeaseState, RelayQueue
 
 log = structlog.get_logger("trackrelay.relay")
 
-#: How long an idle relay waits before it looks again: what a commit waits at the most before it is relayed.
+#: How long an idle relay waits between two passes, so that a commit waits no longer than this.
 POLL_S = 0.25
-#: How often a relay asks for the lease while another one has it.
+#: How often a relay asks for the lease while another relay has it.
 STANDBY_S = 1.0
-#: How long it waits after something went wrong.
-TROUBLE_S = 1.0
+#: How long it waits after an error.
+RETRY_S = 1.0
 
 _EXPECTED = (
     RedisError,
@@ -46,21 +45,21 @@ _EXPECTED = (
 
 
 @dataclass(slots=True)
-class Done:
-    """What a relay did since it began."""
+class RelayTotals:
+    """What a relay has done since it started."""
 
     relayed: int = 0
     confirmed: int = 0
-    #: What went wrong last, if it still does.
-    trouble: dict[str, str] = field(default_factory=dict)
+    #: By step: the error of its last attempt.
+    errors: dict[str, str] = field(default_factory=dict)
 
 
-class Loop:
-    """One relay's life.
+class RelayLoop:
+    """Runs one relay.
 
     Args:
-        outbox: its name; of several loops for one outbox one works at a time.
-        stop: set it, and the loop ends after what it is doing, and gives up the lease.
+        outbox: its name. Of the loops for one outbox, one works at a time.
+        stop: when it is set, the loop ends after its present pass and releases the lease.
     """
 
     def __init__(self, relay: Relay, queue: RelayQueue, outbox: str, stop: threading.Event) -> None:
@@ -68,82 +67,86 @@ class Loop:
         self._queue = queue
         self._outbox = outbox
         self._stop = stop
-        self.done = Done()
+        self.totals = RelayTotals()
 
     def run(self) -> None:
-        """Work until told to stop."""
+        """Relay until told to stop."""
         try:
             while not self._stop.is_set():
-                if not self.take():
+                if not self.take_lease():
                     self._stop.wait(STANDBY_S)
                     continue
-                self._stop.wait(self.look())
+                self._stop.wait(self.run_pass())
         finally:
-            self.give_up()
+            self.release_lease()
 
     def stop(self) -> None:
-        """End :meth:`run` after what it is doing."""
+        """End :meth:`run` after its present pass."""
         self._stop.set()
 
-    def take(self) -> bool:
-        """Take or renew the lease; returns whether this relay has it."""
-        return self._attempt("lease", self._hold) is not None
+    def take_lease(self) -> bool:
+        """Take or renew the lease, and return whether this relay has it."""
+        return self._attempt("lease", self._take_lease) is not None
 
-    def give_up(self) -> None:
-        """Let another relay have the outbox at once."""
-        self._attempt("lease", self._release)
+    def release_lease(self) -> None:
+        """Let another relay take the outbox at once."""
+        self._attempt("lease", self._release_lease)
 
-    def look(self) -> float:
-        """One look at the outbox; returns the seconds to wait before the next."""
+    def run_pass(self) -> float:
+        """Relay and confirm once, and return the seconds to wait before the next pass."""
         relayed = self._attempt("relay", self._relay.relay)
         confirmed = self._attempt("confirm", self._relay.confirm)
-        self.done.relayed += relayed.rows if relayed else 0
-        self.done.confirmed += confirmed.rows if confirmed else 0
+        self.totals.relayed += relayed.rows if relayed else 0
+        self.totals.confirmed += confirmed.rows if confirmed else 0
         if relayed is None or confirmed is None:
-            return TROUBLE_S
-        return 0.0 if relayed.more or confirmed.more else POLL_S
+            return RETRY_S
+        return 0.0 if relayed.has_more or confirmed.has_more else POLL_S
 
-    def _hold(self) -> Look | None:
-        hold = self._queue.hold(self._outbox)
-        if hold is Hold.TAKEN:
+    def _take_lease(self) -> PassResult | None:
+        state = self._queue.take_lease(self._outbox)
+        if state is LeaseState.TAKEN:
             self._relay.forget_appends()
-        return None if hold is Hold.OTHERS else Look()
+        return None if state is LeaseState.OTHERS else PassResult()
 
-    def _release(self) -> Look:
-        self._queue.release(self._outbox)
-        return Look()
+    def _release_lease(self) -> PassResult:
+        self._queue.release_lease(self._outbox)
+        return PassResult()
 
-    def _attempt(self, what: str, act: Callable[[], Look | None]) -> Look | None:
+    def _attempt(self, step: str, act: Callable[[], PassResult | None]) -> PassResult | None:
         # No error ends a relay, because the rows are still there. Each error is logged once.
         try:
             result = act()
         except _EXPECTED as error:
-            self._say(what, describe(error))
+            self._log_once(step, describe(error))
             return None
         except Exception as error:
-            self._say(what, describe(error), exc_info=True)
+            self._log_once(step, describe(error), exc_info=True)
             return None
-        if self.done.trouble.pop(what, None):
+        if self.totals.errors.pop(step, None):
             log.info("relay_resumed", outbox=self._outbox)
         return result
 
-    def _say(self, what: str, error: str, **more: object) -> None:
-        # Only the kind of trouble counts: a full queue names other numbers every second.
-        if self.done.trouble.get(what, "").partition(":")[0] != error.partition(":")[0]:
+    def _log_once(self, step: str, error: str, **more: object) -> None:
+        # Compare only the kind of error: a full queue names other numbers every second.
+        if self.totals.errors.get(step, "").partition(":")[0] != error.partition(":")[0]:
             log.error("relay_interrupted", outbox=self._outbox, error=error, **more)
-        self.done.trouble[what] = error
+        self.totals.errors[step] = error
 
 
 def make_loop(
-    rows: Rows, configured: Settings, client: redis.Redis, stores: sa.Engine, stop: threading.Event
-) -> Loop:
-    """A relay for the outbox ``rows``."""
+    rows: OutboxRows,
+    configured: Settings,
+    client: redis.Redis,
+    stores: sa.Engine,
+    stop: threading.Event,
+) -> RelayLoop:
+    """Return a relay for the outbox ``rows``."""
     queue = RelayQueue(client, max_length=configured.max_queue_length)
     agreement = Agreement(
-        config=lambda: agree(client, stores, configured),
+        config=lambda: agree(client, stores, configured.request_timeout.total_seconds()),
         replace_generation=lambda lost: replace_generation(client, stores, lost),
     )
     relay = Relay(
         rows, queue, stores, agreement, lambda: KeyHasher(key_hash_secret(configured, stores))
     )
-    return Loop(relay, queue, rows.name, stop)
+    return RelayLoop(relay, queue, rows.name, stop)

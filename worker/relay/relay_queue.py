@@ -1,4 +1,4 @@
-"""The relay's side of Redis: appending under a generation, seeing what has left the streams, being the only one at work."""
+"""The relay's side of Redis: the lease of an outbox, appending, and what has left the streams."""
 
 from __future__ import annotations
 
@@ -11,62 +11,58 @@ from uuid import uuid4
 import redis
 
 from trackrelay.queue.append import APPEND_LUA, Entry, append_arguments, check_reply
+from trackrelay.queue.lua_files import lua_script
 from trackrelay.queue.redis_keys import Lane, relay_lease, stream
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.queue.queue_config import QueueConfig
 
-#: A relay that shows no sign of life for so long is replaced by another.
+#: A relay that does not renew its lease for this long is replaced.
 LEASE_MS = 5_000
 
-# Takes or renews the lease. KEYS: lease. ARGV: token, milliseconds
-_HOLD = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 'others' end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return holder and 'renewed' or 'taken'
-"""
-# KEYS: lease. ARGV: token
-_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+_TAKE_LEASE = lua_script(__package__, "take_lease")
 EntryId: TypeAlias = tuple[int, int]
 
 
-class Hold(StrEnum):
-    """Who has the lease after asking for it."""
+class LeaseState(StrEnum):
+    """Who has the lease after this relay asked for it."""
 
     OTHERS = "others"
     RENEWED = "renewed"
-    #: Ours from now on; another relay may have worked before.
+    #: This relay has it from now on. Another one may have worked before.
     TAKEN = "taken"
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What the append script answered."""
+    """The reply of the append script."""
 
-    #: The append's number.
+    #: The number of the append.
     turn: int
-    #: Where each entry lies.
+    #: The place of each entry.
     places: list[str]
 
 
-class Heads:
-    """The first entry of each stream: what is before it was acknowledged, so its jobs were settled, or it was lost."""
+class StreamHeads:
+    """The first entry of each stream. Entries before it were acknowledged, or lost.
+
+    An entry is acknowledged only after its jobs were settled.
+    """
 
     def __init__(self, first: dict[tuple[int, Lane], EntryId | None]) -> None:
         self._first = first
 
     def have_passed(self, place: str, lane: Lane) -> bool:
-        """Whether none of the entries at ``place`` is in a stream any more."""
-        return all(self._passed(each, lane) for each in place.split())
+        """Return whether all entries at ``place`` have left their streams."""
+        return all(self._has_passed(each, lane) for each in place.split())
 
-    def _passed(self, place: str, lane: Lane) -> bool:
+    def _has_passed(self, place: str, lane: Lane) -> bool:
         shard, _, entry = place.partition(":")
         first = self._first.get((int(shard), lane))
         return first is None or entry_id(entry) < first
 
 
 def entry_id(text: str) -> EntryId:
-    """A stream entry's id, in the order of the stream."""
+    """Return a stream entry's id as a value that sorts in stream order."""
     milliseconds, _, number = text.partition("-")
     return int(milliseconds), int(number)
 
@@ -79,23 +75,24 @@ class RelayQueue:
         self._max_length = max_length
         self._token = uuid4().hex
         self._append = client.register_script(APPEND_LUA)
-        self._hold = client.register_script(_HOLD)
-        self._release = client.register_script(_RELEASE)
+        self._take_lease = client.register_script(_TAKE_LEASE)
 
     def config(self) -> QueueConfig | None:
-        """The queue's set-up, or None if there is none."""
+        """Return the queue's configuration, or None if there is none."""
         return queue_config.read(self._client)
 
     def append(
-        self, entries: Sequence[Entry], lane: Lane, config: QueueConfig, remembered: int
+        self, entries: Sequence[Entry], lane: Lane, config: QueueConfig, last_turn: int
     ) -> Appended:
-        """Append all ``entries``, or raise and append none (but that it may have happened if Redis did not answer).
+        """Append all ``entries``, or raise and append none.
+
+        If Redis does not answer, it may have appended them.
 
         Args:
-            remembered: the number of the last append that is known to have happened.
+            last_turn: the number of the last append that is known to have happened.
 
         Raises:
-            GenerationDiffersError: what was relayed before may be gone: it goes again first.
+            GenerationDiffersError: Redis may have lost earlier entries. They must be sent again.
             QueueFullError, ShardsDifferError, ConfigurationError: as for any producer.
         """
         arguments = append_arguments(
@@ -104,31 +101,31 @@ class RelayQueue:
             shards=config.shards,
             max_length=self._max_length,
             generation=config.generation,
-            remembered=remembered,
+            remembered=last_turn,
         )
         reply: Any = self._append(args=arguments)
         turn, *places = check_reply(reply, entries[0].operation)
         return Appended(int(turn), [str(place).strip() for place in places])
 
-    def heads(self, config: QueueConfig, lanes: Iterable[Lane]) -> Heads:
-        """Where each stream of ``lanes`` begins now."""
-        names = [(shard, lane) for lane in lanes for shard in range(config.shards)]
+    def heads(self, config: QueueConfig, lanes: Iterable[Lane]) -> StreamHeads:
+        """Return the first entry of each stream of ``lanes``."""
+        streams = [(shard, lane) for lane in lanes for shard in range(config.shards)]
         with self._client.pipeline(transaction=False) as pipeline:
-            for shard, lane in names:
+            for shard, lane in streams:
                 pipeline.xrange(stream(shard, lane), count=1)
-            found = pipeline.execute()
-        return Heads(
+            replies = pipeline.execute()
+        return StreamHeads(
             {
-                name: entry_id(entries[0][0].decode()) if entries else None
-                for name, entries in zip(names, found, strict=True)
+                each: entry_id(entries[0][0].decode()) if entries else None
+                for each, entries in zip(streams, replies, strict=True)
             }
         )
 
-    def hold(self, outbox: str) -> Hold:
+    def take_lease(self, outbox: str) -> LeaseState:
         """Take or renew the lease of ``outbox``, and return who has it now."""
-        answer: Any = self._hold(keys=[relay_lease(outbox)], args=[self._token, LEASE_MS])
-        return Hold(answer.decode())
+        answer: Any = self._take_lease(keys=[relay_lease(outbox)], args=[self._token, LEASE_MS])
+        return LeaseState(answer.decode())
 
-    def release(self, outbox: str) -> None:
-        """Let another relay have the outbox at once."""
-        self._release(keys=[relay_lease(outbox)], args=[self._token])
+    def release_lease(self, outbox: str) -> None:
+        """Let another relay take the outbox at once."""
+        queue_config.delete_if(self._client, relay_lease(outbox), self._token)

@@ -1,7 +1,7 @@
-"""The relay inside a worker: a thread of each pool process, of which one works at a time, in the whole fleet.
+"""The relay inside a worker: a thread in each pool process, of which one works in the whole fleet.
 
-A thread, and no task: a row is relayed within a second of its commit even while every process of the pool delivers. A thread of the pool's
-processes, and not of their parent: nothing of it is carried across a fork.
+It is not a task, so that a row is relayed within a second of its commit even while every pool
+process delivers. It does not run in the parent process, so that a fork copies nothing of it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _running: _Running | None = None
 
 
 def allow() -> None:
-    """Say that this process is a worker of ours: an application's own worker may have imported our app too."""
+    """Note that this process is a trackrelay worker. An application's worker may import our app."""
     global _allowed
     _allowed = True
 
 
 def start() -> None:
-    """Begin to relay, if ``TRACKRELAY_OUTBOX_URL`` is set and this process does not do so yet."""
+    """Start the thread, if ``TRACKRELAY_OUTBOX_URL`` is set and this process has none yet."""
     global _running
     if not _allowed or (_running is not None and _running.pid == os.getpid()):
         return
@@ -48,7 +48,7 @@ def start() -> None:
 
 
 def stop(wait_s: float = 2.0) -> None:
-    """Stop relaying, so that another process takes over at once."""
+    """Stop the thread, so that another process takes over at once."""
     if _running is not None and _running.pid == os.getpid():
         _running.stop.set()
         _running.thread.join(wait_s)
@@ -57,11 +57,11 @@ def stop(wait_s: float = 2.0) -> None:
 def _run(configured: Settings, stop: threading.Event) -> None:
     from trackrelay.worker.storage.engine import engine
 
+    from .outbox_rows import OutboxRows
     from .relay_loop import make_loop
-    from .sql_outbox_rows import SqlRows
 
     make_loop(
-        SqlRows(configured.outbox_url.get_secret_value()),
+        OutboxRows(configured.outbox_url.get_secret_value()),
         configured,
         connect(configured),
         engine(),

@@ -78,7 +78,7 @@ def _keep_as_bytes(
         dead=[_undecodable(each, holder.shard, why) for each in _others(part)],
     )
     for job in (*kept.delivered, *(death.job for death in kept.dead)):
-        log.error("job cannot be stored", shard=holder.shard, job=job.id, error=why)
+        log.error("job_not_storable", shard=holder.shard, job=job.id, error=why)
     with engine.begin() as connection:
         return settle(connection, holder, kept, merge_delay_s)
 

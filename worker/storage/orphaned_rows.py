@@ -1,8 +1,9 @@
-"""Rows of the backlog that nobody will ever send: parts of two-key jobs that are settled, or whose other part will not come.
+"""Find and repair backlog rows of two-key jobs that nobody would ever send.
 
-The holders of two shards agree on a job of two keys by its rows alone. Two of their moments can fall so that one row is left: a repeat
-under the same id named another second key and was read while the job was being settled; or one shard dropped a repeat of an open dead
-letter, which was discarded before the other shard read it. Left alone, such a row would hold up its key for ever.
+The holders of a two-key job's shards agree on it by its rows alone. Two events leave a single row.
+A duplicate under the same id named another second key, and was read while the job was settled. Or
+one shard dropped a duplicate of an open dead letter, which was discarded before the other shard
+read it. Such a row would block its key for ever.
 """
 
 from __future__ import annotations
@@ -17,114 +18,131 @@ from trackrelay.queue.redis_keys import Lane
 from . import backlog, shards
 from .pg_values import text_array
 
-#: A row that has been first for so long, and was not sent, is looked at.
-STUCK_S = 30
-#: A part is not sent alone, or given up, for so long: its other part may be on its way out of an outbox once more, after Redis was lost.
-HALF_S = 900
-#: Rows looked at in one go.
-MOST = 500
+#: Seconds for which a row must have been first without being sent.
+FIRST_FOR_S = 30
+#: Seconds for which a missing row is waited for: after Redis was lost, an outbox may send it again.
+MISSING_FOR_S = 900
+#: Most rows in one search.
+MAX_ROWS = 500
 
-_STUCK = sa.text("""
+_CANDIDATES = sa.text("""
     SELECT b.job_id, b.lane, b.parts, b.shards, extract(epoch FROM b.age_from) AS age_from, d.state,
-        b.due_at < now() - make_interval(secs => :half_s) AS long,
-        EXISTS (SELECT 1 FROM trackrelay_ledger l WHERE l.id = b.job_id) AS delivered,
+        b.due_at < now() - make_interval(secs => :missing_for_s) AS is_long_first,
+        EXISTS (SELECT 1 FROM trackrelay_ledger l WHERE l.id = b.job_id) AS is_delivered,
         (SELECT array_agg(o.shard) FROM trackrelay_backlog o WHERE o.job_id = b.job_id) AS present
     FROM trackrelay_backlog b LEFT JOIN trackrelay_dead_letters d ON d.job_id = b.job_id
-    WHERE b.parts > 1 AND b.due_at < now() - make_interval(secs => :stuck_s) ORDER BY b.due_at LIMIT :most
+    WHERE b.parts > 1 AND b.due_at < now() - make_interval(secs => :first_for_s)
+    ORDER BY b.due_at LIMIT :limit
 """)
 
-# Both look again: under the lock of all its shards nothing changes any more.
-_LEFT_OVER = sa.text("""
-    SELECT id FROM unnest(CAST(:ids AS text[])) AS stuck (id)
-    WHERE EXISTS (SELECT 1 FROM trackrelay_ledger l WHERE l.id = stuck.id)
-        OR EXISTS (SELECT 1 FROM trackrelay_dead_letters d WHERE d.job_id = stuck.id AND (d.state = 'open'
-            OR d.state = 'discarded' AND (SELECT count(*) < max(parts) FROM trackrelay_backlog o WHERE o.job_id = stuck.id)))
+# Both statements check again, because nothing changes any more under the lock of all its shards.
+_SETTLED = sa.text("""
+    SELECT id FROM unnest(CAST(:ids AS text[])) AS candidate (id)
+    WHERE EXISTS (SELECT 1 FROM trackrelay_ledger l WHERE l.id = candidate.id)
+        OR EXISTS (
+            SELECT 1 FROM trackrelay_dead_letters d
+            WHERE d.job_id = candidate.id AND (d.state = 'open' OR d.state = 'discarded' AND (
+                SELECT count(*) < max(parts) FROM trackrelay_backlog o
+                WHERE o.job_id = candidate.id)))
 """)
 
-_SEND_ALONE = sa.text("""
-    UPDATE trackrelay_backlog b SET parts = 1, sends = true WHERE job_id = ANY(CAST(:ids AS text[]))
+_SEND_WITHOUT_MISSING = sa.text("""
+    UPDATE trackrelay_backlog b SET parts = 1, sends = true
+    WHERE job_id = ANY(CAST(:ids AS text[]))
         AND parts > (SELECT count(*) FROM trackrelay_backlog o WHERE o.job_id = b.job_id)
     RETURNING job_id
 """)
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
-    """A job of two keys that has been first in some shard for a while."""
+class OrphanCandidate:
+    """A two-key job that has been first in some shard for a while and was not sent."""
 
     job_id: str
     lane: Lane
     #: Unix seconds, by Redis' clock.
     entered_at: float
-    delivered: bool
-    #: Of the dead letter with its id, if there is one.
+    is_delivered: bool
+    #: The state of the dead letter with its id, if there is one.
     state: str | None
-    #: All shards of its keys, and those that have a row.
+    #: The shards of all its keys, and those with a row.
     shards: tuple[int, ...]
     present: tuple[int, ...]
     parts: int
-    #: Whether it has been for so long that its other part can be nowhere but in a stream.
-    long: bool
+    #: Whether it was first for so long that a missing row can only be in a stream.
+    is_long_first: bool
 
     @property
-    def settled(self) -> bool:
-        """Whether the stores say what became of it: its rows are left over."""
-        return self.delivered or self.state == "open"
+    def is_settled(self) -> bool:
+        """Whether the stores know its outcome, so that its rows are of no use."""
+        return self.is_delivered or self.state == "open"
 
     @property
-    def missing(self) -> tuple[int, ...]:
-        """The shards that have not read their part, or have dropped it, if that is so for long."""
-        return (
-            ()
-            if not self.long or len(self.present) >= self.parts
-            else tuple(set(self.shards) - set(self.present))
-        )
+    def missing_shards(self) -> tuple[int, ...]:
+        """The shards that should have a row and have none, once that has been so for long."""
+        if not self.is_long_first or len(self.present) >= self.parts:
+            return ()
+        return tuple(set(self.shards) - set(self.present))
 
 
-def stuck(connection: sa.Connection) -> list[Stuck]:
-    """Jobs of two keys that could have been sent for a while, as far as some shard knows, and were not."""
-    rows = connection.execute(_STUCK, {"stuck_s": STUCK_S, "half_s": HALF_S, "most": MOST})
-    found = {
-        row.job_id: Stuck(
-            row.job_id, row.lane, float(row.age_from), row.delivered, row.state, tuple(row.shards), tuple(row.present),
-            row.parts, row.long,
+def find_candidates(connection: sa.Connection) -> list[OrphanCandidate]:
+    """Return the two-key jobs that some shard could have sent for a while."""
+    rows = connection.execute(
+        _CANDIDATES,
+        {"first_for_s": FIRST_FOR_S, "missing_for_s": MISSING_FOR_S, "limit": MAX_ROWS},
+    )
+    candidates = {
+        row.job_id: OrphanCandidate(
+            job_id=row.job_id,
+            lane=row.lane,
+            entered_at=float(row.age_from),
+            is_delivered=row.is_delivered,
+            state=row.state,
+            shards=tuple(row.shards),
+            present=tuple(row.present),
+            parts=row.parts,
+            is_long_first=row.is_long_first,
         )
         for row in rows
-    }  # fmt: skip
-    return list(found.values())
+    }
+    return list(candidates.values())
 
 
-def take_out(connection: sa.Connection, jobs: Sequence[Stuck], merge_delay_s: float) -> list[str]:
-    """Remove every row of jobs that are settled elsewhere, and promote the jobs behind them.
+def remove_settled(
+    connection: sa.Connection, jobs: Sequence[OrphanCandidate], merge_delay_s: float
+) -> list[str]:
+    """Remove all rows of the jobs that are still settled, and promote the jobs behind them.
 
     The caller commits.
 
     Returns:
-        the ids of those that still were.
+        the ids of those jobs.
     """
     if not jobs:
         return []
     _lock(connection, jobs)
     ids = text_array([job.job_id for job in jobs])
-    settled = [row.id for row in connection.execute(_LEFT_OVER, {"ids": ids})]
+    settled = [row.id for row in connection.execute(_SETTLED, {"ids": ids})]
     backlog.promote(connection, backlog.remove(connection, settled), merge_delay_s)
     return settled
 
 
-def send_alone(connection: sa.Connection, jobs: Sequence[Stuck]) -> list[str]:
-    """Let jobs be sent by the shard that has them, without the part that will not come. The caller commits.
+def send_without_missing(connection: sa.Connection, jobs: Sequence[OrphanCandidate]) -> list[str]:
+    """Let the shard with a row send the jobs, if their other row is still missing.
+
+    The caller commits.
 
     Returns:
-        the ids of those whose other part did not come meanwhile.
+        the ids of those jobs.
     """
     if not jobs:
         return []
     _lock(connection, jobs)
-    rows = connection.execute(_SEND_ALONE, {"ids": text_array([job.job_id for job in jobs])})
-    return [row.job_id for row in rows]
+    ids = text_array([job.job_id for job in jobs])
+    return [row.job_id for row in connection.execute(_SEND_WITHOUT_MISSING, {"ids": ids})]
 
 
-def _lock(connection: sa.Connection, jobs: Sequence[Stuck]) -> None:
+def _lock(connection: sa.Connection, jobs: Sequence[OrphanCandidate]) -> None:
     shards.lock(
         connection, sorted({shard for job in jobs for shard in (*job.shards, *job.present)})
     )

@@ -146,7 +146,7 @@ def test_several_are_chosen_and_replayed_after_a_look(
     browser.click("#action-toggle")
     browser.run("document.querySelector('select[name=action]').value = 'replay'")
     browser.click("button[name=index]")
-    browser.wait_for("it would undo what is newer")
+    browser.wait_for("it would overwrite newer data")
     see("8-confirm")
     browser.click(".submit-row input[type=submit]")
     browser.wait_for("1 dead letter replayed")

@@ -88,8 +88,8 @@ def test_the_admin_starts_no_celery(manage: Any, tmp_path: Path) -> None:
         "import trackrelay.worker.django.admin, trackrelay.worker.django.actions\n"
         "from trackrelay.worker.django.actions import actions_of\n"
         "class User:\n    get_username = staticmethod(lambda: 'ada')\n"
-        "from trackrelay.worker.dead_letters.eligibility import Wanted\n"
-        "with actions_of(User()) as actions: actions.plan(['01NONE'], Wanted())\n"
+        "from trackrelay.worker.dead_letters.eligibility import ReplayPolicy\n"
+        "with actions_of(User()) as actions: actions.plan(['01NONE'], ReplayPolicy())\n"
         "print(sorted({'celery', 'kombu', 'billiard'} & sys.modules.keys()))\n"
     )
     shown = manage("shell", "-c", f"exec(open({str(tmp_path / 'look.py')!r}).read())")

@@ -90,7 +90,7 @@ class Outbox:
     @property
     def lease(self) -> str:
         """The Redis key that exists while a relay works on this outbox."""
-        from trackrelay.worker.relay.sql_outbox_rows import outbox_name
+        from trackrelay.worker.relay.outbox_rows import outbox_name
 
         return relay_lease(outbox_name(self._engine.url))
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.cli.common.humanize import ago, count, listed, short
 from trackrelay.worker.cli.common.output import moment, print_json, runnable, stdout
-from trackrelay.worker.dead_letters.eligibility import Refused
+from trackrelay.worker.dead_letters.eligibility import RefusedReplay
 from trackrelay.worker.storage import dead_letter_queries
 from trackrelay.worker.storage.dead_letter_queries import Count, DeadLetter, Filters
 from trackrelay.worker.telemetry.visible_text import visible_values
@@ -147,7 +147,7 @@ def letter_as_json(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def refused_as_json(refused: Refused) -> dict[str, Any]:
+def refused_as_json(refused: RefusedReplay) -> dict[str, Any]:
     """Return a refusal to replay as a JSON document has it."""
     later = refused.later
     return {

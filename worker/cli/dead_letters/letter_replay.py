@@ -19,7 +19,7 @@ from trackrelay.worker.cli.common.command_stores import Stores, operator_name
 from trackrelay.worker.cli.common.humanize import count, sentence
 from trackrelay.worker.cli.common.output import print_json, runnable, stderr, stdout
 from trackrelay.worker.cli.common.progress import progress_bar
-from trackrelay.worker.dead_letters.eligibility import Kind, Refused, Wanted
+from trackrelay.worker.dead_letters.eligibility import Kind, RefusedReplay, ReplayPolicy
 from trackrelay.worker.dead_letters.patch import Patch
 from trackrelay.worker.dead_letters.replay_batches import CHUNK, Outcome, Replayer, Tally
 from trackrelay.worker.storage import dead_letter_queries
@@ -56,7 +56,7 @@ def make_replayer(stores: Stores, note: str | None) -> Replayer:
 
 
 def replay_letters(
-    stores: Stores, filters: Filters, wanted: Wanted, options: ReplayOptions
+    stores: Stores, filters: Filters, policy: ReplayPolicy, options: ReplayOptions
 ) -> None:
     """Replay the selected dead letters.
 
@@ -66,11 +66,11 @@ def replay_letters(
     with stores.engine.connect() as connection:
         ids = dead_letter_queries.ids(connection, filters, options.limit)
     ids += missing_ids(filters, ids)
-    wanted = replace(wanted, states=frozenset(filters.states or ("open",)) & {"open", "discarded"})
+    policy = replace(policy, states=frozenset(filters.states or ("open",)) & {"open", "discarded"})
     replayer = make_replayer(stores, options.note)
     if options.edit:
-        wanted = replace(wanted, repair=_edit_document(stores, replayer, ids, wanted))
-    plan = _add_up(replayer.plan(ids, wanted), len(ids), "Checking")
+        policy = replace(policy, repair=_edit_document(stores, replayer, ids, policy))
+    plan = _add_up(replayer.plan(ids, policy), len(ids), "Checking")
     if options.dry_run:
         return _report(plan, options, "would be replayed", len(ids))
     if not plan.replayed:
@@ -86,7 +86,7 @@ def replay_letters(
         if plan.refused:
             _print_refused(stderr(), plan.refused)
         confirm("Continue?")
-    done = _add_up(replayer.replay(ids, wanted), len(ids), "Replaying", resumable=True)
+    done = _add_up(replayer.replay(ids, policy), len(ids), "Replaying", resumable=True)
     _report(done, options, "replayed", len(ids), started=True)
 
 
@@ -147,7 +147,7 @@ def _print_tally(console: Console, tally: Tally, options: ReplayOptions, verb: s
         _print_refused(console, tally.refused)
 
 
-def _print_refused(console: Console, refused: Sequence[Refused]) -> None:
+def _print_refused(console: Console, refused: Sequence[RefusedReplay]) -> None:
     console.print(
         f"{count(len(refused), 'dead letter')} cannot be replayed and will not change:",
         style="yellow",
@@ -173,7 +173,9 @@ def _as_json(tally: Tally, options: ReplayOptions, selected: int) -> dict[str, A
     }
 
 
-def _edit_document(stores: Stores, replayer: Replayer, ids: Sequence[str], wanted: Wanted) -> Patch:
+def _edit_document(
+    stores: Stores, replayer: Replayer, ids: Sequence[str], policy: ReplayPolicy
+) -> Patch:
     """Return the document as the user changed it in the editor.
 
     Raises:
@@ -187,11 +189,11 @@ def _edit_document(stores: Stores, replayer: Replayer, ids: Sequence[str], wante
         found = dead_letter_queries.load(connection, ids)
     if not found:
         raise CommandError(f"there is no dead letter {ids[0]}")
-    return _edit(replayer, found[0], wanted)
+    return _edit(replayer, found[0], policy)
 
 
-def _edit(replayer: Replayer, letter: DeadLetter, wanted: Wanted) -> Patch:
-    if refusal := _refusal(replayer, letter, wanted, of=("state", "delivered", "removed", "newer")):
+def _edit(replayer: Replayer, letter: DeadLetter, policy: ReplayPolicy) -> Patch:
+    if refusal := _refusal(replayer, letter, policy, of=("state", "delivered", "removed", "newer")):
         raise CommandError(f"{letter.id}: {refusal}")
     console = stderr()
     console.print(f"{letter.id}: {why(letter)}")
@@ -210,7 +212,7 @@ def _edit(replayer: Replayer, letter: DeadLetter, wanted: Wanted) -> Patch:
             )
         repair = Patch(document=document)
         problem = problem or _refusal(
-            replayer, letter, replace(wanted, repair=repair), of=("invalid", "repair", "keys")
+            replayer, letter, replace(policy, repair=repair), of=("invalid", "repair", "keys")
         )
         if problem is None:
             return repair
@@ -236,7 +238,7 @@ def _parse(text: str) -> tuple[str | None, dict[str, Any] | None]:
 
 
 def _refusal(
-    replayer: Replayer, letter: DeadLetter, wanted: Wanted, of: tuple[Kind, ...]
+    replayer: Replayer, letter: DeadLetter, policy: ReplayPolicy, of: tuple[Kind, ...]
 ) -> str | None:
-    (outcome,) = replayer.plan([letter.id], wanted)
+    (outcome,) = replayer.plan([letter.id], policy)
     return next((each.why for each in outcome.refused if each.kind in of), None)

@@ -246,7 +246,7 @@ def _shard(number: int, answers: Any) -> ShardStatus:
 
 
 def _ask_lane(pipe: Any, shard: int, lane: Lane) -> None:
-    queue_length.ask(pipe, shard, lane)
+    queue_length.request_length(pipe, shard, lane)
     name = stream(shard, lane)
     pipe.xrange(name, count=1)
     # These two fail until a worker has created the group: then nothing is pending.

@@ -13,7 +13,7 @@ from trackrelay import InvalidOperationError, Producer
 from trackrelay.sandbox.client import SandboxClient
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.cli.common.humanize import count
-from trackrelay.worker.dead_letters.eligibility import Wanted
+from trackrelay.worker.dead_letters.eligibility import ReplayPolicy
 from trackrelay.worker.dead_letters.replay_batches import Replayer
 from trackrelay.worker.devstack.stack import wait_until
 from trackrelay.worker.storage import dead_letter_queries
@@ -191,10 +191,10 @@ class Scenario:
     def _replay(self, replayer: Replayer, fault: DemoFault, refused: Sequence[DeadLetter]) -> None:
         self._console.step(f"{len(refused)} × {fault.field}: {fault.message}")
         self._console.detail(fault.remedy)
-        wanted = Wanted(repair=fault.patch, even_if_newer=fault.even_if_newer)
+        policy = ReplayPolicy(repair=fault.patch, even_if_newer=fault.even_if_newer)
         replayed = [
             replay
-            for outcome in replayer.replay([each.id for each in refused], wanted)
+            for outcome in replayer.replay([each.id for each in refused], policy)
             for replay in outcome.replays
         ]
         self._replays += replayed

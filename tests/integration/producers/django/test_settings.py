@@ -286,7 +286,7 @@ def test_check_deploy_warns_of_an_outbox_that_no_relay_reads(
     assert deployment_warnings(REDIS_URL=redis_url) == []
 
     client = redis.Redis.from_url(redis_url)
-    assert RelayQueue(client, max_length=1_000).hold("0123456789ab")
+    assert RelayQueue(client, max_length=1_000).take_lease("0123456789ab")
     client.close()
     assert deployment_warnings(**told, REDIS_URL=redis_url) == []
 

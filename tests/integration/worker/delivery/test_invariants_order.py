@@ -26,7 +26,7 @@ from tests.support.in_process_worker import (
 from tests.support.waiting import patient
 from trackrelay import Person, operations
 from trackrelay.operations.keys import shard_of
-from trackrelay.worker.dead_letters.eligibility import Wanted
+from trackrelay.worker.dead_letters.eligibility import ReplayPolicy
 from trackrelay.worker.dead_letters.replay_batches import Replayer
 from trackrelay.worker.delivery import cycle, sender
 from trackrelay.worker.endpoint_families import Family
@@ -301,7 +301,7 @@ def test_a_replay_across_shards_and_a_job_half_arrived_do_not_wait_for_one_anoth
     imported = operations.identify("42", {"label": "imported"}, anonymous_id=anonymous)
     harness.producer.enqueue_many([imported])
     worker.run_shard(SHARD)  # and the other shard has not been read yet
-    list(Replayer.of(worker.resources, who="a test").replay([letter], Wanted()))
+    list(Replayer.of(worker.resources, who="a test").replay([letter], ReplayPolicy()))
     worker.work_off(lambda: imported.id in harness.ledger_ids(), timeout=3)
 
 
@@ -326,7 +326,7 @@ def test_a_replay_and_jobs_that_arrive_by_and_by_in_four_shards_do_not_wait_for_
     ]
     harness.producer.enqueue_many(imported)
     worker.run_shard(0)
-    list(Replayer.of(worker.resources, who="a test").replay([letter], Wanted()))
+    list(Replayer.of(worker.resources, who="a test").replay([letter], ReplayPolicy()))
     worker.work_off(lambda: harness.backlog_size() == harness.stream_length() == 0, timeout=5)
     assert api.taken == ["bob's laptop", "bob's phone", "ada's phone", "replayed"]
 

@@ -8,7 +8,7 @@ from tests.support.in_process_worker import SHARDS, FakeApi, Worker, refusal, sh
 from trackrelay import operations
 from trackrelay.operations.keys import shard_of
 from trackrelay.worker.dead_letters.replay_batches import Replayer
-from trackrelay.worker.maintenance.orphan_recovery import recover_orphans
+from trackrelay.worker.maintenance.ticks import recover_orphans
 from trackrelay.worker.storage import duplicate_check
 
 SHARD = shard_of_person("42")

@@ -189,7 +189,7 @@ def test_several_are_replayed_at_once_after_a_look_at_what_it_would_do(
     page = asked.content.decode()
     assert "1 × person.event" in page
     assert "may trigger campaigns" in page
-    assert "it would undo what is newer" in page
+    assert "it would overwrite newer data" in page
     assert refusing.dead(letter).state == "open"
 
     done = admin.post(f"{LIST}replay/", {"ids": f"{letter},{device}"}, follow=True)

@@ -19,7 +19,7 @@ from tests.support.in_process_worker import probe_now
 from trackrelay import operations
 from trackrelay.operations.operation import Operation
 from trackrelay.operations.refs import Person
-from trackrelay.worker.dead_letters.eligibility import Wanted
+from trackrelay.worker.dead_letters.eligibility import ReplayPolicy
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.queue.shard_migration import Resharder, ReshardError
 from trackrelay.worker.track_api.region import Verdict
@@ -304,7 +304,9 @@ class Harness(RuleBasedStateMachine):
         ids = list(dict.fromkeys(letters[each % len(letters)][1] for each in which))
         try:
             outcomes = list(
-                self.world.replayer.replay(ids, Wanted(even_if_newer=even_if_newer, states=states))
+                self.world.replayer.replay(
+                    ids, ReplayPolicy(even_if_newer=even_if_newer, states=states)
+                )
             )
         except OperationalError:
             return

@@ -8,9 +8,9 @@ from tests.integration.worker.model.process import Fault, Plan, Sleeper, hold
 from tests.integration.worker.model.world import World
 from tests.support.in_process_worker import probe_now
 from trackrelay import Person, operations
-from trackrelay.worker.dead_letters.eligibility import Wanted
+from trackrelay.worker.dead_letters.eligibility import ReplayPolicy
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.maintenance import orphan_recovery
+from trackrelay.worker.maintenance import ticks
 
 #: Of the two shards, those of the person and of the anonymous id are different ones.
 PERSON, ANONYMOUS, ANONYMOUS_BESIDE = "p0", "a4", "a0"
@@ -97,7 +97,7 @@ def test_a_job_across_shards_whose_letter_is_discarded_between_two_reads_leaves_
     assert seen.ledger == {after.id}
 
 
-DISCARDED = Wanted(states=frozenset({"discarded"}))
+DISCARDED = ReplayPolicy(states=frozenset({"discarded"}))
 
 
 def discarded(world: World, said: Any) -> None:
@@ -147,13 +147,13 @@ def test_a_part_that_comes_while_its_other_half_is_taken_for_left_over_is_no_sec
     anew.producer.enqueue(before)
     anew.producer.enqueue(said)
     hold(anew.processes[0], OF_ANONYMOUS, Plan())  # and the other shard's holder is slow
-    have_passed = orphan_recovery._have_passed
+    is_read = ticks._is_read
 
     def meanwhile(*args: Any) -> bool:
         hold(anew.processes[0], OF_PERSON, Plan())
-        return have_passed(*args)
+        return is_read(*args)
 
-    monkeypatch.setattr(orphan_recovery, "_have_passed", meanwhile)
+    monkeypatch.setattr(ticks, "_is_read", meanwhile)
     anew.backoffs_pass()
     probe_now(anew.redis)
     hold(anew.processes[0], OF_ANONYMOUS, Plan())

@@ -16,7 +16,7 @@ from trackrelay.operations.keys import shard_of
 from trackrelay.queue.job import decode_entry
 from trackrelay.queue.redis_keys import LANES, lease, stream
 from trackrelay.worker.dead_letters.replay_batches import Replayer
-from trackrelay.worker.maintenance import orphan_recovery
+from trackrelay.worker.maintenance import ticks
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.settings import sqlalchemy_url
 from trackrelay.worker.storage import shards, state
@@ -181,8 +181,8 @@ class World:
             connection.exec_driver_sql(
                 "UPDATE trackrelay_backlog SET due_at = now() - interval '1 hour' WHERE due_at IS NOT NULL"
             )
-        self.redis.delete(orphan_recovery._LOOKED_KEY)
-        orphan_recovery.recover_orphans(self.processes[0])
+        self.redis.delete(ticks.ORPHANS_KEY)
+        ticks.recover_orphans(self.processes[0])
 
     def pause(self, shard: int | None, paused: bool) -> None:
         """As the commands pause and resume do."""

@@ -35,7 +35,7 @@ def test_relays_that_do_not_take_turns_keep_the_order_of_what_committed_in_order
 
     def relay(index: int) -> None:
         while not done.is_set():
-            relays[index].look()
+            relays[index].run_pass()
 
     threads = [threading.Thread(target=write, args=(person,)) for person in range(WRITERS)]
     helpers = [threading.Thread(target=relay, args=(index,)) for index in range(RELAYS)]

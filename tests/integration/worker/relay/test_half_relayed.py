@@ -5,8 +5,8 @@ from tests.support.in_process_worker import SHARDS, FakeApi, Worker, expire_leas
 from tests.support.outbox import Application, look_once
 from trackrelay import operations
 from trackrelay.operations.keys import shard_of
-from trackrelay.worker.maintenance.orphan_recovery import recover_orphans
-from trackrelay.worker.maintenance.queue_recovery import recover_queue
+from trackrelay.worker.maintenance.ticks import recover_orphans
+from trackrelay.worker.queue.queue_agreement import recover
 
 
 def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_has_it(
@@ -29,7 +29,7 @@ def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_
         connection.exec_driver_sql(
             "UPDATE trackrelay_backlog SET due_at = due_at - interval '10 minutes'"
         )
-    recover_queue(worker.redis, worker.resources.engine, worker.resources.settings)
+    recover(worker.redis, worker.resources.engine, 1.0)
     recover_orphans(worker.resources)
     for shard in range(SHARDS):
         expire_lease(harness.redis, shard)

@@ -24,12 +24,11 @@ from trackrelay.errors import QueueNotSetUpError
 from trackrelay.operations.keys import shard_of
 from trackrelay.queue.redis_keys import RELAYED
 from trackrelay.worker.devstack.servers import ValkeyProcess
-from trackrelay.worker.maintenance.queue_recovery import recover_queue
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.queue.bootstrap import migrate
-from trackrelay.worker.relay.outbox_rows import Row
-from trackrelay.worker.relay.relay_loop import Loop
-from trackrelay.worker.relay.sql_outbox_rows import SqlRows
+from trackrelay.worker.queue.queue_agreement import recover
+from trackrelay.worker.relay.outbox_rows import OutboxRows, Row
+from trackrelay.worker.relay.relay_loop import RelayLoop
 from trackrelay.worker.settings import load
 from trackrelay.worker.storage import incident_log
 from trackrelay.worker.storage.incident_log import Kind
@@ -79,12 +78,12 @@ def test_a_relay_in_the_middle_of_its_work_does_not_append_to_a_queue_it_does_no
     """It appended and marked under the old generation; the queue is another one when it goes on."""
     relay = make_relay(harness.settings)
     first = application.track("42", "first")
-    assert relay.take()
-    relay.look()
+    assert relay.take_lease()
+    relay.run_pass()
     harness.redis.flushall()
     migrate(harness.engine, harness.redis, 4)
     second = application.track("42", "second")
-    while relay.look() == 0:
+    while relay.run_pass() == 0:
         pass
     assert stream_jobs(harness, shard_of("id:42", 4)) == [first, second]
 
@@ -95,7 +94,7 @@ def test_a_queue_lost_between_reading_a_row_and_appending_it_does_not_take_it_be
     first = application.track("42", "first")
     second: list[str] = []
 
-    class Accident(SqlRows):
+    class Accident(OutboxRows):
         def unrelayed(self, most: int) -> list[Row]:
             rows = super().unrelayed(most)
             if [row.job_id for row in rows] == second:
@@ -105,11 +104,11 @@ def test_a_queue_lost_between_reading_a_row_and_appending_it_does_not_take_it_be
             return rows
 
     relay = make_relay(harness.settings, Accident)
-    while relay.look() == 0:
+    while relay.run_pass() == 0:
         pass
     assert application.unrelayed() == []
     second.append(application.track("42", "second"))
-    while relay.look() == 0:
+    while relay.run_pass() == 0:
         pass
     assert stream_jobs(harness, shard_of("id:42", 4)) == [first, *second]
 
@@ -181,21 +180,21 @@ def test_a_worker_without_an_outbox_sets_the_queue_up_again_too(
 def test_after_a_loss_nobody_takes_a_shard_whose_last_holder_may_still_be_sending(
     harness: Harness,
 ) -> None:
-    configured = load(harness.settings)
+    request_timeout_s = load(harness.settings).request_timeout.total_seconds()
     with harness.engine.begin() as connection:
         connection.execute(sa.text("UPDATE trackrelay_shards SET fence = 7 WHERE shard = 2"))
     old = queue_config.read(harness.redis)
     harness.redis.flushall()
     with pytest.raises(QueueNotSetUpError):
         harness.producer.track("42", "seen", {})
-    made = recover_queue(harness.redis, harness.engine, configured)
+    made = recover(harness.redis, harness.engine, request_timeout_s)
     assert old is not None
     assert made is not None
     assert (made.shards, made.format) == (4, old.format)
     assert made.generation != old.generation
     for shard in range(4):
         assert 3_000 < harness.redis.pttl(f"trackrelay:{shard}:lease") <= 4_000
-    assert recover_queue(harness.redis, harness.engine, configured) == made
+    assert recover(harness.redis, harness.engine, request_timeout_s) == made
     harness.producer.track("42", "seen", {})
 
 
@@ -203,7 +202,7 @@ def test_a_queue_that_was_never_set_up_is_left_to_migrate(worker_settings: dict[
     configured = load(worker_settings)
     client = redis.Redis.from_url(worker_settings["TRACKRELAY_REDIS_URL"])
     engine = sa.create_engine(configured.database_url.get_secret_value())
-    assert recover_queue(client, engine, configured) is None
+    assert recover(client, engine, 1.0) is None
     assert client.keys() == []
 
 
@@ -236,7 +235,7 @@ def test_while_redis_is_away_rows_wait_and_then_go_in_order(
     wait_until(lambda: not postgres_application.unrelayed(), 60, "the first row to be relayed")
     own_redis.kill()
     jobs += [postgres_application.track("42", str(number)) for number in range(5)]
-    wait_until(lambda: relay.done.trouble, 60, "the relay to notice")
+    wait_until(lambda: relay.totals.errors, 60, "the relay to notice")
     own_redis.start()
     wait_until(lambda: not postgres_application.unrelayed(), 60, "the rows to be relayed")
     relay.stop()
@@ -246,9 +245,9 @@ def test_while_redis_is_away_rows_wait_and_then_go_in_order(
     harness.close()
 
 
-def relay_all(relay: Loop) -> None:
+def relay_all(relay: RelayLoop) -> None:
     """Look until nothing is left to do at once."""
-    while relay.look() == 0:
+    while relay.run_pass() == 0:
         pass
 
 
@@ -258,18 +257,18 @@ def test_a_relay_that_takes_over_knows_of_appends_that_another_made_since_it_wor
     """The failover loses what the other one appended: it must be missed before anything later is appended."""
     shard = shard_of("id:42", 4)
     earlier, later = make_relay(harness.settings), make_relay(harness.settings)
-    assert later.take()
+    assert later.take_lease()
     postgres_application.track("7", "its own")
     relay_all(later)
-    later.give_up()
+    later.release_lease()
     replica = {name: harness.redis.dump(name) for name in harness.redis.keys("trackrelay:*")}
-    assert earlier.take()
+    assert earlier.take_lease()
     first = postgres_application.track("42", "first")
     relay_all(earlier)
     harness.redis.flushall()
     for name, value in replica.items():
         harness.redis.restore(name, 0, value, replace=True)
-    assert later.take()
+    assert later.take_lease()
     second = postgres_application.track("42", "second")
     relay_all(later)
     in_stream = stream_jobs(harness, shard)

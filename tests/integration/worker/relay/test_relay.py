@@ -162,8 +162,8 @@ def test_two_relays_take_turns_and_one_takes_over_from_the_other_at_once(
     in_streams = [job for shard in range(4) for job in stream_jobs(harness, shard)]
     assert sorted(in_streams) == sorted(operation.id for operation in made)
 
-    leader, other = sorted(relays, key=lambda relay: -relay.done.relayed)
-    assert leader.done.relayed + other.done.relayed == 600
+    leader, other = sorted(relays, key=lambda relay: -relay.totals.relayed)
+    assert leader.totals.relayed + other.totals.relayed == 600
     leader.stop()
     job = application.track("42", "after")
     wait_until(lambda: job not in application.unrelayed(), 10, "the other relay")

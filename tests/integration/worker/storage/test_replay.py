@@ -15,7 +15,7 @@ from trackrelay import operations
 from trackrelay.operations.keys import shard_of
 from trackrelay.operations.operation import Operation
 from trackrelay.queue.redis_keys import QUEUE_KEY
-from trackrelay.worker.dead_letters.eligibility import Wanted
+from trackrelay.worker.dead_letters.eligibility import ReplayPolicy
 from trackrelay.worker.dead_letters.replay_batches import CHUNK, Replayer, Tally
 from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.settings import sqlalchemy_url
@@ -100,11 +100,11 @@ class Stores:
         with self.engine.connect() as connection:
             return dead_letter_queries.ids(connection, Filters(**filters))
 
-    def replay(self, *ids: str, **wanted: Any) -> Tally:
-        return self._tally(self.replayer.replay(ids, Wanted(**wanted)))
+    def replay(self, *ids: str, **policy: Any) -> Tally:
+        return self._tally(self.replayer.replay(ids, ReplayPolicy(**policy)))
 
-    def plan(self, *ids: str, **wanted: Any) -> Tally:
-        return self._tally(self.replayer.plan(ids, Wanted(**wanted)))
+    def plan(self, *ids: str, **policy: Any) -> Tally:
+        return self._tally(self.replayer.plan(ids, ReplayPolicy(**policy)))
 
     def _tally(self, outcomes: Any) -> Tally:
         tally = Tally()
@@ -350,7 +350,7 @@ def test_a_job_that_was_delivered_after_all_is_not_replayed(stores: Stores) -> N
 def test_many_are_replayed_in_chunks_each_a_transaction(stores: Stores) -> None:
     ids = stores.bury(*(operations.track(str(n % 7), "b", {"n": n}) for n in range(2 * CHUNK + 5)))
     sizes = []
-    for outcome in stores.replayer.replay(ids, Wanted()):
+    for outcome in stores.replayer.replay(ids, ReplayPolicy()):
         sizes.append(outcome.size)
         if len(sizes) == 2:
             break

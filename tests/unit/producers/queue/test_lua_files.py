@@ -10,8 +10,10 @@ import pytest
 from trackrelay.queue.append import APPEND_LUA, WAKE_LUA
 from trackrelay.queue.lua_files import lua_script
 
-FOLDER = Path(__file__).parents[4] / "producers"
-SCRIPTS = sorted(FOLDER.rglob("*.lua"))
+ROOT = Path(__file__).parents[4]
+SCRIPTS = sorted(
+    path for folder in ("producers", "worker") for path in (ROOT / folder).rglob("*.lua")
+)
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

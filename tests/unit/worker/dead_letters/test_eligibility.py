@@ -10,8 +10,8 @@ from trackrelay import Person, operations
 from trackrelay.operations.keys import shard_of
 from trackrelay.operations.operation import Operation
 from trackrelay.worker.dead_letters.eligibility import (
+    ReplayPolicy,
     ReplayRefusedError,
-    Wanted,
     happened_at,
     prepare,
     superseded_by,
@@ -40,13 +40,13 @@ def letter(operation: Operation, /, **changes: Any) -> DeadLetter:
     return replace(made, **changes)
 
 
-def prepared(of: DeadLetter, **wanted: Any) -> Any:
-    return prepare(of, Wanted(**wanted), 4, HASHER, NOW)
+def prepared(of: DeadLetter, **policy: Any) -> Any:
+    return prepare(of, ReplayPolicy(**policy), 4, HASHER, NOW)
 
 
-def refusal(of: DeadLetter, **wanted: Any) -> ReplayRefusedError:
+def refusal(of: DeadLetter, **policy: Any) -> ReplayRefusedError:
     with pytest.raises(ReplayRefusedError) as caught:
-        prepared(of, **wanted)
+        prepared(of, **policy)
     return caught.value
 
 

@@ -1,4 +1,4 @@
-"""Repairs: paths, what they set and take away, and what is written down of it."""
+"""Repairs: paths, what they set and take away, and what is format_path down of it."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackrelay.worker.dead_letters.patch import Patch, PatchError, changes, parse_path, written
+from trackrelay.worker.dead_letters.patch import Patch, PatchError, changes, format_path, parse_path
 
 DOCUMENT = {
     "type": "person",
@@ -29,7 +29,7 @@ DOCUMENT = {
 )
 def test_a_path_is_read_as_refusals_write_it(text: str, path: tuple[str | int, ...]) -> None:
     assert parse_path(text) == path
-    assert written(path) == text
+    assert format_path(path) == text
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_what_is_no_path_is_refused(text: str) -> None:
         lambda p: isinstance(p[0], str)
     )
 )
-def test_every_path_can_be_written_and_read_again(path: list[str | int]) -> None:
-    assert parse_path(written(tuple(path))) == tuple(path)
+def test_every_path_can_be_format_path_and_read_again(path: list[str | int]) -> None:
+    assert parse_path(format_path(tuple(path))) == tuple(path)
 
 
 @pytest.mark.parametrize(

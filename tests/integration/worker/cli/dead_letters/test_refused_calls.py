@@ -218,7 +218,7 @@ def test_what_the_same_call_has_delivered_meanwhile_is_not_sent_again(
     delivering.wait_delivered([valid])
     done = run("replay", "--id", refused, "--set", "attributes.total=5", "--yes")
     assert done.code == 1
-    assert "delivered meanwhile" in " ".join(done.out.split())
+    assert "with the same id, and delivered" in " ".join(done.out.split())
     other = shop.track("42", "shipped", {"total": float("nan")}, idempotency_key="A-1")
     keep_refused(worker.resources)
     assert run("replay", "--id", other, "--set", "attributes.total=5", "--yes").code == 0
