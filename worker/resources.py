@@ -25,9 +25,9 @@ from .endpoint_families import Family
 from .quality.sent_memory import SentMemory, sent_memory
 from .queue.redis_client import connect
 from .settings import Settings, settings
-from .storage import shards, state
+from .storage import shards
 from .storage.engine import engine
-from .storage.key_hasher import KeyHasher
+from .storage.key_hasher import KeyHasher, generated_secret
 from .storage.scan_cursor import ScanCursor
 from .track_api.credentials import Credentials, unset
 from .track_api.http_client import TrackApi
@@ -156,4 +156,4 @@ def key_hash_secret(configured: Settings, database: sa.Engine) -> bytes:
     if secret := configured.key_hash_secret.get_secret_value():
         return secret.encode()
     with database.connect() as connection:
-        return state.key_hash_secret(connection)
+        return generated_secret(connection)

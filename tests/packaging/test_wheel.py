@@ -29,13 +29,14 @@ def test_the_wheel_holds_one_package_and_nothing_else(wheel: Path) -> None:
     assert "License-Expression: MIT" in metadata
 
 
-def test_wheel_and_source_distribution_hold_every_lua_script(
+def test_wheel_and_source_distribution_hold_every_lua_and_sql_file(
     wheel: Path, distributions: Path
 ) -> None:
     scripts = {
         str(path.relative_to(ROOT))
         for folder in ("producers", "worker")
-        for path in (ROOT / folder).rglob("*.lua")
+        for ending in ("*.lua", "*.sql")
+        for path in (ROOT / folder).rglob(ending)
     }
     (source,) = distributions.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
@@ -43,7 +44,7 @@ def test_wheel_and_source_distribution_hold_every_lua_script(
     with tarfile.open(source) as source_archive:
         in_source = {name.partition("/")[2] for name in source_archive.getnames()}
 
-    assert "producers/queue/lua/append.lua" in scripts
+    assert {"producers/queue/lua/append.lua", "worker/storage/sql/select_due.sql"} <= scripts
     assert scripts <= in_source
     assert {
         path.replace("producers/", "trackrelay/", 1)

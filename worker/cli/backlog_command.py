@@ -12,7 +12,7 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from trackrelay.worker.storage.queries.backlog_list import (
+from trackrelay.worker.storage.queries.job_search import (
     BacklogFilters,
     WaitingJob,
     waiting_jobs,

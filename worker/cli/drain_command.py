@@ -11,7 +11,7 @@ import click
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.queue.queue_config import QueueConfigError
 from trackrelay.worker.queue.queue_length import jobs_queued
-from trackrelay.worker.storage.queries.table_sizes import backlog_size
+from trackrelay.worker.storage.queries.server_facts import backlog_size
 
 from .common.command_errors import CommandError
 from .common.command_options import Duration

@@ -8,7 +8,7 @@ import click
 
 from trackrelay.worker.maintenance.retention import prune_ledger
 from trackrelay.worker.settings import Settings
-from trackrelay.worker.storage.queries.table_sizes import prunable
+from trackrelay.worker.storage.queries.server_facts import prunable
 
 from .common.command_errors import CommandError
 from .common.command_options import Duration, dry_run_option

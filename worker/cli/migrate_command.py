@@ -11,7 +11,7 @@ from trackrelay.worker.queue.queue_agreement import difference
 from trackrelay.worker.queue.queue_config import QueueConfig
 from trackrelay.worker.queue.shard_migration import Resharder, ReshardError
 from trackrelay.worker.storage import queue_record, schema
-from trackrelay.worker.storage.queries.table_sizes import totals
+from trackrelay.worker.storage.queries.server_facts import totals
 
 from .common.command_errors import CommandError
 from .common.command_options import confirm, yes_option

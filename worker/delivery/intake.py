@@ -171,7 +171,7 @@ class LaneReader:
             # Postgres refuses these values, and refused them before: the jobs become dead letters.
             known = DuplicateCheck(frozenset(), frozenset(), has_due=True)
         if due is not None and not known.has_due:
-            self._cursor.asked(due.start, began, time.monotonic())
+            self._cursor.rest(due.start, began, time.monotonic())
         self._has_due = self._has_due or known.has_due
         intake.jobs = drop_duplicates(intake.jobs, known)
         return known.waiting_keys
@@ -211,7 +211,7 @@ class LaneReader:
             intake.jobs = found.jobs[: len(intake.claimed.jobs)]
             self._unacknowledged = intake
         if len(intake.jobs) == len(found.jobs):
-            self._cursor.looked(start, found.seen, began, time.monotonic())
+            self._cursor.advance(start, found.scanned, began, time.monotonic())
 
     def _decode(self, read: StreamRead, intake: Intake) -> None:
         intake.read = read

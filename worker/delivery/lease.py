@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from trackrelay.queue.redis_keys import LANES
 from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
-from trackrelay.worker.storage import hash_secret, shards
-from trackrelay.worker.storage.hash_secret import HashSecretChangedError
+from trackrelay.worker.storage import shards
+from trackrelay.worker.storage.key_hasher import HashSecretChangedError, admit_secret
 from trackrelay.worker.storage.shards import ShardLostError, Takeover
 from trackrelay.worker.storage.storable_jobs import is_data_error
 
@@ -109,7 +109,7 @@ def _may_hash(takeover: Takeover, resources: Resources) -> bool:
         return True
     try:
         with resources.engine.begin() as connection:
-            changed = hash_secret.admit(connection, resources.hasher.fingerprint)
+            changed = admit_secret(connection, resources.hasher.fingerprint)
     except HashSecretChangedError as refusal:
         _log_halted_once(str(refusal))
         note_refusal(resources.redis, str(refusal))

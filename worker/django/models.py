@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.expressions import RawSQL
 
 from trackrelay.django.django_settings import django_settings
-from trackrelay.worker.storage.queries.document_fields import email, event_name
+from trackrelay.worker.storage.queries.job_conditions import email, event_name
 
 
 class Document(models.JSONField):

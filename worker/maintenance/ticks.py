@@ -90,7 +90,7 @@ def _shards_with_due_jobs(
     results = due_jobs.first_due(connection, starts, families)
     ended = time.monotonic()
     for key, result in results.items():
-        cursors[key].looked(starts[key], result, began, ended)
+        cursors[key].advance(starts[key], result, began, ended)
     return {shard for (shard, _), result in results.items() if result.lowest is not None}
 
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import redis
 import sqlalchemy as sa
 
-from trackrelay.worker.storage import queue_record, schema, state
+from trackrelay.worker.storage import queue_record, schema
+from trackrelay.worker.storage import shards as shards_table
 from trackrelay.worker.storage.advisory_lock import advisory_lock
 
 from .queue_agreement import agree
@@ -48,7 +49,7 @@ def migrate(
             config = check_queue(client, shards)
         else:
             config = set_up(client, shards)
-        state.set_up(connection, config.shards)
+        shards_table.set_up(connection, config.shards)
         if not known:
             queue_record.write(connection, config.generation, config.format)
         connection.commit()

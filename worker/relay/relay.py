@@ -33,8 +33,8 @@ from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.queue.queue_config import QueueConfig
 from trackrelay.worker.reasons import DeathReason
 from trackrelay.worker.storage import dead_letters, incident_log
+from trackrelay.worker.storage.duplicate_check import settled
 from trackrelay.worker.storage.key_hasher import KeyHasher
-from trackrelay.worker.storage.settled_jobs import settled
 
 from .outbox_rows import Mark, OutboxRows, RelayedRow, Row
 from .relay_queue import Appended, RelayQueue

@@ -1,7 +1,7 @@
 """The backlog: jobs that could not be delivered yet, in order for each key.
 
-Only the first row of a key has a due time. Rows get one when they become first, in the same transaction that made them so, under the lock
-of their shard's row.
+Only the first row of a key has a due time. A row gets it in the transaction that makes it the
+first, under the lock of its shard's row.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from trackrelay.operations.registry import ACTIONS
 from trackrelay.worker.reasons import DeferReason
 
 from .pg_values import number_array, text_array
+from .sql_files import sql
 from .stored_job import Job
 from .tables import BACKLOG
 
 #: Shard, lane and key: where rows wait for one another.
 Place = tuple[int, str, str]
 
-# The holders of a two-key job's shards may look it up at the same moment. The first to insert decides
-# in which lane it waits. If the job was settled meanwhile (a repeat with another second key), no row
-# of it is left behind.
+# The holders of a two-key job's shards may insert it at the same moment. The first one decides in
+# which lane it waits. If the job was settled meanwhile, because a duplicate has another second key,
+# no row is inserted.
 _INSERT = sa.text(
     BACKLOG.insert("""
     WHERE parts = 1 OR
@@ -44,12 +45,12 @@ _UPDATE = sa.text(
     )
 )
 
-# Statements that name many rows reach them through an index whatever the statistics say: in the first minute of an outage there
-# are none yet, and reading the whole backlog in every round would outlast the lease.
+# Statements that name many rows look each one up through an index. In the first minute of an outage
+# there are no statistics, and a scan of the whole backlog in each cycle would outlast the lease.
 _REMOVE = sa.text("""
     DELETE FROM trackrelay_backlog b
-    USING unnest(CAST(:ids AS text[])) AS gone (id) CROSS JOIN LATERAL (
-        SELECT job_id, key FROM trackrelay_backlog WHERE job_id = gone.id LIMIT 4) row
+    USING unnest(CAST(:ids AS text[])) AS removed (id) CROSS JOIN LATERAL (
+        SELECT job_id, key FROM trackrelay_backlog WHERE job_id = removed.id LIMIT 4) row
     WHERE b.job_id = row.job_id AND b.key = row.key
     RETURNING b.shard, b.lane, b.key, b.position, b.due_at IS NOT NULL AS was_first
 """)
@@ -57,20 +58,9 @@ _SHARDS_OF = sa.text(
     "SELECT DISTINCT shard FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))"
 )
 
-_DELAYED = ", ".join(f"'{action.name}'" for action in ACTIONS if action.is_delayed)
-# A merge waits a little longer once it is first: Customer.io may still be busy with what was delivered before it.
-_PROMOTE = sa.text(f"""
-    UPDATE trackrelay_backlog b SET due_at = greatest(
-        now() + CASE WHEN b.operation IN ({_DELAYED}) THEN make_interval(secs => :merge_delay_s) ELSE interval '0' END,
-        b.not_before)
-    FROM unnest(CAST(:shards AS int[]), CAST(:lanes AS text[]), CAST(:keys AS text[]), CAST(:starts AS bigint[]))
-        AS touched (shard, lane, key, start)
-    CROSS JOIN LATERAL (
-        SELECT job_id FROM trackrelay_backlog f
-        WHERE f.shard = touched.shard AND f.lane = touched.lane AND f.key = touched.key AND f.position >= touched.start
-        ORDER BY position LIMIT 1) first
-    WHERE b.job_id = first.job_id AND b.key = touched.key AND b.due_at IS NULL
-""")
+_PROMOTE = sql(
+    "promote", delayed=", ".join(f"'{action.name}'" for action in ACTIONS if action.is_delayed)
+)
 
 _HISTORY = sa.text(
     "SELECT job_id, history FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))"
@@ -79,26 +69,26 @@ _HISTORY = sa.text(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogItem:
-    """Why a job waits, and what has happened to it."""
+    """A waiting job, why it waits, and its history."""
 
     job: Job
     reason: DeferReason
     error: str | None = None
     status: int | None = None
-    #: Unix seconds; 0: as soon as it is first.
+    #: Unix seconds before which it is not due. 0: it is due as soon as it is first.
     not_before: float = 0.0
-    #: What this attempt adds to the job's history.
+    #: Appended to the job's history.
     history: tuple[dict[str, Any], ...] = ()
-    #: The last stream entry before a replay with keys in two shards; see `replay_order`.
+    #: The last stream entry before a replay with keys in two shards; see :mod:`.replay_positions`.
     after_entry: int | None = None
 
 
 def insert(
     connection: sa.Connection, shard: int, items: Sequence[BacklogItem], positions: Iterable[int]
 ) -> None:
-    """Insert jobs at their positions in ``shard``: a row for each of their keys that belongs there.
+    """Insert jobs at their positions in ``shard``: a row for each of their keys in that shard.
 
-    The caller holds the rows of all shards in which the jobs have keys.
+    The caller has locked the rows of all shards in which the jobs have keys.
     """
     rows = [
         (item, position, index)
@@ -119,7 +109,7 @@ def insert(
 
 
 def update(connection: sa.Connection, items: Sequence[BacklogItem]) -> None:
-    """Note a failed attempt of jobs that stay in their places."""
+    """Record a failed attempt of jobs that keep their positions."""
     rows = [
         (item, key) for item in sorted(items, key=lambda item: item.job.id) for key in item.job.keys
     ]
@@ -134,20 +124,20 @@ def update(connection: sa.Connection, items: Sequence[BacklogItem]) -> None:
 
 
 def remove(connection: sa.Connection, ids: Sequence[str]) -> dict[Place, int]:
-    """Take jobs out: they were delivered, or are dead letters now.
+    """Remove jobs that were delivered or have become dead letters.
 
     Returns:
-        where they were, and from which position on what is left for the key is: nothing is before a first row.
+        where they were, and for each a position before which the key has no row.
     """
-    left: dict[Place, int] = {}
+    starts: dict[Place, int] = {}
     for row in connection.execute(_REMOVE, {"ids": text_array(sorted(ids))}) if ids else ():
         place = (row.shard, row.lane, row.key)
-        left[place] = row.position if row.was_first else left.get(place, 0)
-    return left
+        starts[place] = row.position if row.was_first else starts.get(place, 0)
+    return starts
 
 
 def shards_of(connection: sa.Connection, ids: Sequence[str]) -> list[int]:
-    """The shards in which jobs have rows."""
+    """Return the shards in which jobs have rows."""
     return (
         [row.shard for row in connection.execute(_SHARDS_OF, {"ids": text_array(ids)})]
         if ids
@@ -156,7 +146,7 @@ def shards_of(connection: sa.Connection, ids: Sequence[str]) -> list[int]:
 
 
 def histories(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """What happened so far to the jobs among ``ids`` that are in the backlog."""
+    """Return the histories of the jobs among ``ids`` that are in the backlog."""
     if not ids:
         return {}
     return {
@@ -168,7 +158,7 @@ def promote(connection: sa.Connection, touched: Mapping[Place, int], merge_delay
     """Give the first row of each place its due time, if it has none.
 
     Args:
-        touched: places, and a position before which none of their rows is.
+        touched: places, and for each a position before which it has no row.
     """
     if touched:
         in_order = sorted((*place, start) for place, start in touched.items())

@@ -31,10 +31,10 @@ class ColumnType:
     array: Callable[[Iterable[Any]], Any]
     #: SQL that turns such an element into the column's value.
     write: str = "{}"
-    #: SQL that reads the column's value, and what makes a Python value of it.
+    #: SQL that reads the column's value, and the function that makes a Python value of it.
     read: str = "{}"
     load: Callable[[Any], Any] | None = None
-    #: An update adds to the value and does not replace it.
+    #: Whether an update appends to the value, and does not replace it.
     appends: bool = False
 
 
@@ -71,7 +71,7 @@ def _loaded_bytes(value: Any) -> bytes | None:
 
 
 TEXT = ColumnType(sql=sa.Text(), element="text", array=text_array)
-#: Text from outside that was not checked for what Postgres refuses.
+#: Text from outside that may contain what Postgres refuses.
 UNCHECKED_TEXT = replace(TEXT, array=_clean_texts)
 JOB_ID = replace(TEXT, sql=sa.String(26, collation="C"))
 SMALLINT = ColumnType(sql=sa.SmallInteger(), element="int", array=number_array)
@@ -100,7 +100,7 @@ TEXTS = ColumnType(
     load=tuple,
 )
 INTEGERS = replace(TEXTS, sql=ARRAY(sa.Integer()), array=_number_arrays, write="CAST({} AS int[])")
-#: JSON as it came, byte by byte.
+#: JSON, byte by byte as it was enqueued.
 DOCUMENT = ColumnType(
     sql=sa.JSON(none_as_null=True),
     element="text",
@@ -132,13 +132,14 @@ class Column:
 
     name: str
     type: ColumnType
-    #: Where its value is when a row is written: an attribute, such as ``job.source``, or a name.
+    #: Where its value comes from when a row is written: an attribute, such as ``job.source``, or a
+    #: name.
     value: str = ""
-    #: SQL written instead, which may use the other columns' elements.
+    #: SQL that is written instead. It may use the elements of the other columns.
     sql: str = ""
-    #: The field of a loaded value that it becomes; empty: it is not loaded.
+    #: The field of a loaded value that it becomes. Empty: it is not loaded.
     field: str = ""
-    #: An attempt that fails changes it.
+    #: Whether a failed attempt changes it.
     changes: bool = False
     nullable: bool = False
     primary_key: bool = False
@@ -159,6 +160,7 @@ class ColumnSet:
         self.name = table
         self.doc = doc
         self.columns = columns
+        self._named = {column.name: column for column in columns}
         self._given = [column for column in columns if column.value]
         self._changing = [column for column in columns if column.changes]
         self._loaded = [column for column in columns if column.field]
@@ -195,7 +197,7 @@ class ColumnSet:
         """Return the statement that changes many rows after an attempt.
 
         Args:
-            identified_by: the columns that say which rows.
+            identified_by: the columns that identify a row.
             also: further assignments, where ``stored`` is the table and ``row`` the new values.
         """
         given = self._updated(identified_by)
@@ -203,10 +205,10 @@ class ColumnSet:
             f"{column.name} = {_added(column) if column.type.appends else _new(column)}"
             for column in self._changing
         ]
-        found = " AND ".join(f"stored.{name} = row.{name}" for name in identified_by)
+        condition = " AND ".join(f"stored.{name} = row.{name}" for name in identified_by)
         return (
             f"UPDATE {self.name} AS stored SET {_joined(filter(None, [*assignments, also]))}\n"
-            f"FROM {self._unnested(given)}\nWHERE {found}"
+            f"FROM {self._unnested(given)}\nWHERE {condition}"
         )
 
     def inserted(self, **values: Sequence[Any]) -> dict[str, Any]:
@@ -223,7 +225,7 @@ class ColumnSet:
 
     @property
     def replacements(self) -> str:
-        """What ``ON CONFLICT DO UPDATE SET`` takes over from the row that was to be inserted."""
+        """The assignments of ``ON CONFLICT DO UPDATE SET`` that replace the stored values."""
         return _joined(
             f"{column.name} = excluded.{column.name}"
             for column in self._changing
@@ -233,18 +235,33 @@ class ColumnSet:
     @property
     def select_list(self) -> str:
         """The columns that are loaded, each under its own name."""
-        return _joined(
-            column.name
-            if column.type.read == "{}"
-            else f"{column.type.read.format(column.name)} AS {column.name}"
-            for column in self._loaded
-        )
+        return self.select(*(column.name for column in self._loaded))
+
+    def select(self, *names: str, of: str = "") -> str:
+        """Return a select list of some columns, each under its own name.
+
+        Args:
+            of: the name of the table in the statement, if it has one.
+        """
+        prefix = f"{of}." if of else ""
+        read = {name: self._named[name].type.read.format(prefix + name) for name in names}
+        return _joined(each if each == name else f"{each} AS {name}" for name, each in read.items())
+
+    def read(self, row: Any, *names: str) -> dict[str, Any]:
+        """Return the values of selected columns, by the fields that they become."""
+        values = {}
+        for name in names:
+            column, value = self._named[name], getattr(row, name)
+            values[column.field or name] = (
+                value if column.type.load is None else column.type.load(value)
+            )
+        return values
 
     def loader(self, make: Callable[..., Loaded], *more: str) -> Callable[..., Loaded]:
         """Return a function that calls ``make`` with the fields of a selected row.
 
         Args:
-            more: fields that are no columns. The function takes them after the row.
+            more: fields that are not columns. The function takes them after the row.
         """
         fields = [f"{column.field}={_load(column)}" for column in self._loaded]
         fields += [f"{name}={name}" for name in more]
@@ -297,6 +314,6 @@ def _attributes(name: str) -> Callable[[Sequence[Any]], list[Any]]:
 
 
 def _compiled(source: str, **names: Any) -> Any:
-    # Compiled from the specification, as dataclasses are: an attrgetter for each value takes
-    # several times as long, and a worker does this for every job that waits.
+    # Compiled from the specification, as dataclasses are. An attrgetter for each value takes
+    # several times as long, and a worker does this for every waiting job.
     return eval(source, names)

@@ -1,4 +1,4 @@
-"""Dead letters: jobs that will never succeed as they are, kept until somebody repairs and replays them, or discards them."""
+"""Write dead letters: jobs that cannot succeed as they are, kept until replayed or discarded."""
 
 from __future__ import annotations
 
@@ -14,59 +14,61 @@ from trackrelay.worker.reasons import DeathReason
 from .stored_job import Job
 from .tables import DEAD_LETTERS
 
-# A job that was replayed and failed again is the same dead letter, with more history. Its attempts
-# add up. If the letter is still open, the same settlement is written for the second time.
+# A job that was replayed and failed again stays the same dead letter, with more history and more
+# attempts. If the letter is open, the same settlement is written for the second time.
 _INSERT = sa.text(
     DEAD_LETTERS.insert(f"""
     ON CONFLICT (job_id) DO UPDATE SET {DEAD_LETTERS.replacements},
         attempts = CASE trackrelay_dead_letters.state
             WHEN 'open' THEN trackrelay_dead_letters.attempts
-            ELSE least(32767, CAST(trackrelay_dead_letters.attempts AS int) + excluded.attempts) END,
+            ELSE least(32767, CAST(trackrelay_dead_letters.attempts AS int) + excluded.attempts)
+            END,
         history = trackrelay_dead_letters.history || excluded.history
     """)
 )
 
-# An operation that was refused at the call was never a job. If its entry is read again, the letter
-# is not opened again.
+# An operation that was refused at the call was never a job. Reading its entry again must not change
+# the letter.
 _INSERT_NEW = sa.text(DEAD_LETTERS.insert("ON CONFLICT (job_id) DO NOTHING RETURNING job_id"))
 
 _DELIVERED = sa.text("""
     UPDATE trackrelay_dead_letters SET state = 'delivered', updated_at = now(),
-        history = history || jsonb_build_array(jsonb_build_object('at', extract(epoch FROM now()), 'what', 'delivered'))
+        history = history || jsonb_build_array(
+            jsonb_build_object('at', extract(epoch FROM now()), 'what', 'delivered'))
     WHERE job_id = ANY(CAST(:ids AS text[])) AND state <> 'delivered'
 """)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDeadLetter:
-    """A job, and what it died of."""
+    """A job, and why it is a dead letter."""
 
     job: Job
     reason: DeathReason
     error: str
     field: str | None = None
     status: int | None = None
-    #: The stream entry's bytes, when they could not be decoded.
+    #: The stream entry's bytes, if they could not be decoded.
     raw: bytes | None = None
-    #: What is added to its history, oldest first.
+    #: Appended to its history, oldest first.
     history: tuple[dict[str, Any], ...] = ()
 
     @property
     def body(self) -> bytes | None:
-        """The document, if there is one."""
+        """The document. None if there is none."""
         return self.job.body if self.raw is None else None
 
 
 def insert(connection: sa.Connection, letters: Sequence[NewDeadLetter]) -> None:
-    """Keep jobs as dead letters."""
+    """Insert dead letters, or add to those that exist."""
     if letters:
         connection.execute(_INSERT, _inserted(letters))
 
 
 def insert_new(connection: sa.Connection, letters: Sequence[NewDeadLetter]) -> frozenset[str]:
-    """Keep operations that were no jobs before as dead letters, and return the ids of the new ones.
+    """Insert dead letters of operations that were never jobs, and return the ids of the new ones.
 
-    Letters that are there already stay as they are.
+    Letters that exist are not changed.
     """
     if not letters:
         return frozenset()
@@ -78,11 +80,12 @@ def _inserted(letters: Sequence[NewDeadLetter]) -> dict[str, Any]:
     return DEAD_LETTERS.inserted(letter=in_order, job=[letter.job for letter in in_order])
 
 
-# Open ones stay until somebody looks at them: only what was delivered or discarded is forgotten.
+# Open letters stay until somebody replays or discards them.
 _PRUNE = sa.text("""
     WITH old AS (
         SELECT job_id FROM trackrelay_dead_letters
-        WHERE state IN ('delivered', 'discarded') AND updated_at < now() - make_interval(secs => :retention_s)
+        WHERE state IN ('delivered', 'discarded')
+            AND updated_at < now() - make_interval(secs => :retention_s)
         LIMIT :chunk FOR UPDATE SKIP LOCKED)
     DELETE FROM trackrelay_dead_letters d USING old WHERE d.job_id = old.job_id
 """)
@@ -91,7 +94,7 @@ PRUNE_CHUNK = 5_000
 
 
 def prune(connection: sa.Connection, retention: timedelta) -> int:
-    """Delete one chunk of dead letters that were settled longer ago than ``retention``; returns how many."""
+    """Delete one chunk of dead letters that were settled before ``retention``; return how many."""
     result = connection.execute(
         _PRUNE, {"retention_s": retention.total_seconds(), "chunk": PRUNE_CHUNK}
     )
@@ -99,6 +102,6 @@ def prune(connection: sa.Connection, retention: timedelta) -> int:
 
 
 def mark_delivered(connection: sa.Connection, ids: Sequence[str]) -> None:
-    """Note that replayed dead letters arrived."""
+    """Record that replayed dead letters were delivered."""
     if ids:
         connection.execute(_DELIVERED, {"ids": sorted(ids)})

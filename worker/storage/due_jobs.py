@@ -1,4 +1,4 @@
-"""What of the backlog may be tried now."""
+"""Select the jobs of the backlog that may be tried now."""
 
 from __future__ import annotations
 
@@ -13,150 +13,115 @@ from trackrelay.worker.endpoint_families import ALL_FAMILIES, SINGLE_FAMILIES, F
 
 from .pg_values import number_array, text_array
 from .scan_cursor import ScanResult
+from .sql_files import sql
 from .stored_job import Job
 from .tables import BACKLOG
 
-#: Most rows of one key in one read, before the next key. Only the last of them makes another row the
-#: first one, which costs more than reading and deleting it. Jobs that only v1 carries are sent one by
-#: one, side by side with other keys.
+#: Rows of one key in one read, before the next key. Only the last of them makes another row first,
+#: which costs more than reading and deleting a row.
 RUN = 10
-#: Rows of one key that one read takes at the most, when few keys wait.
-ROWS_A_KEY = 250
-#: Keys of one read whose first job only v1 carries, and rows of each: a request for each job, so a round cannot send many of them, and
-#: others are not to wait behind those it cannot.
-SINGLE_KEYS, SINGLE_RUN = 50, 5
-#: One read takes no more documents than this, and one: a thousand of the largest would be more than a small worker's memory holds.
+#: Most rows of one key in one read, if few keys wait.
+MAX_ROWS_PER_KEY = 250
+#: Most keys in one read whose first job takes a request of its own, and rows of each. A cycle
+#: cannot send many such requests, and the other jobs must not wait for them.
+MAX_SINGLE_KEYS, SINGLE_RUN = 50, 5
+#: A read ends with the document that exceeds this size. A small worker cannot hold a thousand of
+#: the largest documents in memory.
 MAX_BYTES = 8_000_000
 
-_COLUMNS = f"key, position, sends, parts, {BACKLOG.select_list}"
-_load_job = BACKLOG.loader(Job, "lane")
-
-# Due, and if the job has several rows, in all of them. (A repeat that names another second key adds a row: there may be more
-# than it has parts.)
-_TRYABLE = """due_at IS NOT NULL AND due_at <= now() AND (parts = 1 OR sends AND parts <= (
-    SELECT CASE WHEN count(*) = count(*) FILTER (WHERE o.due_at <= now()) THEN count(*) ELSE 0 END
-    FROM trackrelay_backlog o WHERE o.job_id = b.job_id))"""
+# A due row, and if the job has several rows, all of them. A duplicate with another second key adds
+# a row, so there may be more rows than the job's parts.
+_IS_DUE = """due_at IS NOT NULL AND due_at <= now() AND (parts = 1 OR sends AND parts <= (
+            SELECT CASE WHEN count(*) = count(*) FILTER (WHERE o.due_at <= now())
+                THEN count(*) ELSE 0 END
+            FROM trackrelay_backlog o WHERE o.job_id = b.job_id))"""
 
 #: Families whose requests carry several jobs.
 _BATCHED = (Family.V2, Family.SEGMENTS)
 
-_SELECT_DUE = sa.text(f"""
-    WITH others AS (
-        SELECT key, position FROM unnest(CAST(:batched AS text[])) AS wanted (family) CROSS JOIN LATERAL (
-            SELECT key, position FROM trackrelay_backlog b
-            WHERE shard = :shard AND lane = :lane AND b.family = wanted.family AND position >= CAST(:start AS bigint) AND {_TRYABLE}
-            ORDER BY position LIMIT :most) first
-        ORDER BY position LIMIT :most),
-    -- No further than that: where there are none, everything would be looked through for them.
-    singles AS (
-        SELECT key, position FROM unnest(CAST(:single AS text[])) AS wanted (family) CROSS JOIN LATERAL (
-            SELECT key, position FROM trackrelay_backlog b
-            WHERE shard = :shard AND lane = :lane AND b.family = wanted.family AND position >= CAST(:start AS bigint) AND {_TRYABLE}
-                AND position <= (SELECT CASE WHEN count(*) < :most THEN {2**63 - 1} ELSE max(position) END FROM others)
-            ORDER BY position LIMIT :single_keys) first
-        ORDER BY position LIMIT :single_keys),
-    firsts AS (
-        SELECT key, position, least(:rows_a_key, greatest(:run, 1 + 2 * :most / (SELECT count(*) FROM others))) AS run FROM others
-        UNION ALL SELECT key, position, :single_run FROM singles),
-    asked AS (
-        SELECT array_agg(key ORDER BY position) AS keys, array_agg(position ORDER BY position) AS starts,
-            array_agg(run ORDER BY position) AS runs, count(*) AS firsts,
-            (SELECT count(*) FROM others) < :most AND (SELECT count(*) FROM singles) < :single_keys AS complete
-        FROM firsts),
-    -- Key by key until there are enough, in an order that Postgres knows beforehand: none is fetched and sorted only to be left.
-    rows AS (
-        SELECT r.* FROM unnest((SELECT keys FROM asked), (SELECT starts FROM asked), (SELECT runs FROM asked))
-            WITH ORDINALITY AS first (key, position, run, number)
-        CROSS JOIN LATERAL (
-            SELECT {_COLUMNS} FROM trackrelay_backlog
-            WHERE shard = :shard AND lane = :lane AND key = first.key AND position >= first.position
-            ORDER BY position LIMIT first.run) r
-        ORDER BY number, r.position LIMIT :most)
-    SELECT taken.*, asked.firsts, asked.complete, s.next_position FROM asked CROSS JOIN trackrelay_shards s LEFT JOIN (
-        SELECT *, sum(octet_length(body)) OVER (ORDER BY position, key) - octet_length(body) AS bytes_before FROM rows) taken
-        ON bytes_before < :max_bytes
-    WHERE s.shard = :shard ORDER BY taken.position
-""")
-
-_FIRSTS = sa.text(f"""
-    SELECT s.shard, asked.lane, s.next_position, due.position
-    FROM unnest(CAST(:shards AS int[]), CAST(:lanes AS text[]), CAST(:starts AS bigint[])) AS asked (shard, lane, start)
-    JOIN trackrelay_shards s ON s.shard = asked.shard AND s.paused_at IS NULL
-    LEFT JOIN LATERAL (
-        SELECT min(first.position) AS position FROM unnest(CAST(:families AS text[])) AS wanted (family) CROSS JOIN LATERAL (
-            SELECT position FROM trackrelay_backlog b
-            WHERE b.shard = s.shard AND b.lane = asked.lane AND b.family = wanted.family AND b.position >= asked.start AND {_TRYABLE}
-            ORDER BY position LIMIT 1) first) due ON true
-""")
+_SELECT_DUE = sql(
+    "select_due",
+    columns=f"key, position, sends, parts, {BACKLOG.select_list}",
+    is_due=_IS_DUE,
+    max_position=2**63 - 1,
+)
+_FIRST_DUE = sql("first_due", is_due=_IS_DUE)
+_load_job = BACKLOG.loader(Job, "lane")
 
 
 @dataclass(frozen=True, slots=True)
 class DueJobs:
-    """What one look at a lane's backlog found."""
+    """The jobs of one read, and how far it scanned."""
 
     jobs: list[Job]
-    seen: ScanResult
+    scanned: ScanResult
 
 
 def select_due(
     connection: sa.Connection,
     shard: int,
     lane: Lane,
-    most: int,
+    limit: int,
     start: int = 0,
     families: frozenset[Family] = ALL_FAMILIES,
 ) -> DueJobs:
-    """Jobs that may be tried now, in order: due firsts from position ``start`` on and what follows them, at most ``most``.
+    """Return at most ``limit`` jobs that may be tried now, in order.
+
+    They are the due first rows from position ``start`` on, and the rows behind each of them.
 
     Args:
-        families: those of which something may be sent. The first job of each key is of one of them; what follows it need not be.
+        families: those of which jobs may be sent. The first job of each key belongs to one of them;
+            the jobs behind it need not.
     """
-    found = connection.execute(_SELECT_DUE, _values(shard, lane, most, start, families)).all()
-    rows = [row for row in found if row.job_id is not None]
-    return DueJobs(list(_in_reach(rows, lane)), _seen(rows, found[0].next_position))
+    parameters = _parameters(shard, lane, limit, start, families)
+    selected = connection.execute(_SELECT_DUE, parameters).all()
+    rows = [row for row in selected if row.job_id is not None]
+    return DueJobs(list(_sendable(rows, lane)), _scan_result(rows, selected[0].next_position))
 
 
-def _values(
-    shard: int, lane: Lane, most: int, start: int, families: frozenset[Family] = ALL_FAMILIES
+def _parameters(
+    shard: int, lane: Lane, limit: int, start: int, families: frozenset[Family] = ALL_FAMILIES
 ) -> dict[str, Any]:
     return {
         "shard": shard,
         "lane": lane,
-        "most": most,
+        "limit": limit,
         "start": start,
         "run": RUN,
-        "rows_a_key": min(ROWS_A_KEY, most),
+        "rows_per_key": min(MAX_ROWS_PER_KEY, limit),
         "batched": text_array([family for family in _BATCHED if family in families]),
         "single": text_array([family for family in SINGLE_FAMILIES if family in families]),
-        "single_keys": SINGLE_KEYS,
+        "single_keys": MAX_SINGLE_KEYS,
         "single_run": SINGLE_RUN,
         "max_bytes": MAX_BYTES,
     }
 
 
-def _seen(rows: Sequence[Any], end: int) -> ScanResult:
+def _scan_result(rows: Sequence[Any], end: int) -> ScanResult:
     if not rows:
         return ScanResult(None, None, end)
-    # A key's first row comes first here too; of the firsts that were found, those behind the last row that was taken are missing.
+    # Rows are in order, so a key's first row comes first. First rows behind the last one are
+    # missing.
     positions: dict[str, int] = {}
     for row in rows:
         positions.setdefault(row.key, row.position)
-    is_all = rows[0].complete and len(positions) == rows[0].firsts
-    return ScanResult(rows[0].position, None if is_all else max(positions.values()) + 1, end)
+    is_complete = rows[0].complete and len(positions) == rows[0].firsts
+    return ScanResult(rows[0].position, None if is_complete else max(positions.values()) + 1, end)
 
 
-def _in_reach(rows: Iterable[Any], lane: Lane) -> Iterable[Job]:
-    # Behind a job with two keys nothing may be sent before it is settled, and it only when it is first in both.
-    closed: set[str] = set()
-    begun: set[str] = set()
+def _sendable(rows: Iterable[Any], lane: Lane) -> Iterable[Job]:
+    # A two-key job may be sent only when it is first for both keys, and nothing behind it before it
+    # is settled.
+    blocked: set[str] = set()
+    used: set[str] = set()
     for row in rows:
-        if row.key in closed:
+        if row.key in blocked:
             continue
         if row.parts > 1:
-            closed.update(row.keys)
-            if row.key in begun or not row.sends or begun.intersection(row.keys):
+            blocked.update(row.keys)
+            if row.key in used or not row.sends or used.intersection(row.keys):
                 continue
-        begun.add(row.key)
+        used.add(row.key)
         yield _load_job(row, lane)
 
 
@@ -165,15 +130,16 @@ def first_due(
     starts: Mapping[tuple[int, Lane], int],
     families: frozenset[Family] = ALL_FAMILIES,
 ) -> dict[tuple[int, Lane], ScanResult]:
-    """The first row to try from a position on, for each lane of a shard in ``starts`` that is not paused.
+    """Return the first due job of each lane of a shard, if the shard is not paused.
 
     Args:
-        families: those of which something may be sent.
+        starts: the lanes, and the position from which to look in each.
+        families: those of which jobs may be sent.
     """
     asked = [(shard, lane, start) for (shard, lane), start in starts.items()]
     shards, lanes, positions = zip(*asked, strict=True) if asked else ((), (), ())
     rows = connection.execute(
-        _FIRSTS,
+        _FIRST_DUE,
         {
             "shards": number_array(shards),
             "lanes": text_array(lanes),

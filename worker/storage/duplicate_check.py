@@ -1,4 +1,4 @@
-"""What the stores know of the jobs in a read: one question a read, whatever its size."""
+"""Look up which jobs are known already: those of a read, and those that an outbox relayed."""
 
 from __future__ import annotations
 
@@ -11,54 +11,41 @@ from trackrelay.queue.redis_keys import Lane
 from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 
 from .pg_values import text_array
+from .sql_files import sql
 
-# Of a job of two keys that was enqueued in both lanes, one lane's parts count in every shard: it is known here if the other shard has it in
-# the other lane, and its part for this one comes there. A part of each would have two such jobs wait for one another.
-# Asked row by row, through an index each time: a join would be planned by statistics, and in the first minute of an outage, when
-# the backlog grows, there are none. It would read the whole backlog in every round, for longer than a lease lasts.
-_KNOWN = sa.text("""
-    SELECT 'job' AS what, id AS name FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))
+_KNOWN = sql("find_duplicates")
+
+# The holder of each of a two-key job's shards keeps a row. The job has arrived when all rows exist.
+_SETTLED = sa.text("""
+    SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))
     UNION ALL
-    SELECT 'job', job_id FROM trackrelay_dead_letters
-        WHERE job_id = ANY(CAST(:ids AS text[])) AND state IN ('open', 'replaying')
+    SELECT job_id FROM trackrelay_dead_letters
+    WHERE job_id = ANY(CAST(:ids AS text[]))
+        AND (:discarded OR state IN ('open', 'replaying'))
     UNION ALL
-    SELECT 'job', asked.id FROM unnest(CAST(:ids AS text[])) AS asked (id) CROSS JOIN LATERAL (
-        SELECT shard, lane FROM trackrelay_backlog b WHERE b.job_id = asked.id LIMIT 4) found
-        WHERE found.shard = :shard OR found.lane <> :lane
-    UNION ALL
-    SELECT 'key', asked.key FROM unnest(CAST(:keys AS text[])) AS asked (key) CROSS JOIN LATERAL (
-        SELECT 1 FROM trackrelay_backlog b WHERE b.shard = :shard AND b.lane = :lane AND b.key = asked.key
-        ORDER BY position LIMIT 1) found
-    UNION ALL
-    SELECT 'due', '' FROM (
-        SELECT 1 FROM unnest(CAST(:families AS text[])) AS wanted (family) CROSS JOIN LATERAL (
-            SELECT 1 FROM trackrelay_backlog b
-            WHERE b.shard = :shard AND b.lane = :lane AND b.family = wanted.family
-                AND b.position >= CAST(:due_from AS bigint) AND b.due_at IS NOT NULL AND b.due_at <= now()
-            ORDER BY position LIMIT 1) first
-        LIMIT 1) due
+    SELECT job_id FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))
+    GROUP BY job_id HAVING count(*) >= max(parts)
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class DueFilter:
-    """Whether the lane's backlog has a due job."""
+    """Which due jobs of the lane's backlog to look for."""
 
-    #: The position from which to look.
+    #: The lowest position.
     start: int = 0
-    #: Only jobs of these families count.
     families: frozenset[Family] = ALL_FAMILIES
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateCheck:
-    """What the stores said."""
+    """What the stores know of a read."""
 
-    #: Jobs that are delivered, dead or waiting already: repeats.
+    #: Jobs that were delivered, are dead letters or wait already: duplicates.
     jobs: frozenset[str]
     #: Keys for which an earlier job waits in the backlog.
     waiting_keys: frozenset[str]
-    #: Whether the lane's backlog has something to try, as far as it was asked.
+    #: Whether the lane's backlog has a due job that matches the filter.
     has_due: bool = False
 
 
@@ -74,7 +61,7 @@ def find_duplicates(
 
     Args:
         keys: as stored.
-        due: where to look for due jobs; None: do not look.
+        due: which due jobs to look for. None: none.
     """
     if not ids:
         return DuplicateCheck(frozenset(), frozenset())
@@ -94,3 +81,16 @@ def find_duplicates(
         waiting_keys=frozenset(row.name for row in rows if row.what == "key"),
         has_due=any(row.what == "due" for row in rows),
     )
+
+
+def settled(connection: sa.Connection, ids: Sequence[str], *, discarded: bool) -> set[str]:
+    """Return the jobs that were delivered, are dead letters, or have all their backlog rows.
+
+    Args:
+        discarded: whether settled dead letters count. Such a letter says that its job has arrived
+            once, but a later call with the same id would be delivered.
+    """
+    if not ids:
+        return set()
+    parameters = {"ids": list(ids), "discarded": discarded}
+    return {row.id for row in connection.execute(_SETTLED, parameters)}

@@ -1,7 +1,7 @@
-"""The connection to Postgres: one pool a process, made at first use, never carried across a fork.
+"""The connection to Postgres: one pool for each process, made at first use, never after a fork.
 
-It may lead through a pooler that hands each transaction to another session (PgBouncer in transaction mode): nothing of ours is kept in
-a session, neither prepared statements nor settings nor locks.
+It works through a pooler that gives each transaction another session (PgBouncer in transaction
+mode). So nothing is kept in a session: no prepared statements, no settings, no locks.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import sqlalchemy as sa
 
 from trackrelay.worker.settings import Settings, settings
 
-#: A statement that takes longer is cancelled, so that a lock cannot stop delivery.
+#: Postgres cancels a statement that takes longer, so that a lock cannot stop delivery.
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
-#: Work without a worker for this long (a failed holder's transaction) is given up by the server.
+#: Postgres ends a transaction whose client has sent nothing for this long, such as a paused
+#: worker's.
 IDLE_TIMEOUT_MS = 60_000
 
 _BOUNDS = {
@@ -30,15 +31,15 @@ _SET_BOUNDS = "; ".join(
     f"SET LOCAL {name} = {milliseconds}" for name, milliseconds in _BOUNDS.items()
 )
 _STATEMENT_TIMEOUT = "SELECT setting FROM pg_settings WHERE name = 'statement_timeout'"
-#: Answers of a server, or of what stands before it, that another connection may not get: a session that became read-only when its
-#: server was demoted (25006) stays so for as long as it lives, and one that is being shut down or started takes nothing.
+#: SQLSTATEs after which the pool connects again: a session that became read-only with the demotion
+#: of its server (25006) stays read-only, and a server that starts or stops accepts nothing.
 _LEAVE = ("25006", "57P", "08")
-#: Marks a connection whose session does not know the bounds.
+#: Marks a connection whose session does not have the bounds.
 _UNBOUNDED = "trackrelay_unbounded"
 
 
 def make_engine(configured: Settings, *, pool_size: int = 10) -> sa.Engine:
-    """A pool of connections that give up in bounded time."""
+    """Return a pool of connections whose operations take a bounded time."""
     engine = sa.create_engine(
         configured.database_url.get_secret_value(),
         pool_size=pool_size,
@@ -53,9 +54,10 @@ def make_engine(configured: Settings, *, pool_size: int = 10) -> sa.Engine:
             "options": " ".join(
                 f"-c {name}={milliseconds}" for name, milliseconds in _BOUNDS.items()
             ),
-            # Behind a pooler the next transaction's session knows nothing of them. Nor do they make a round of a thousand jobs faster.
+            # No prepared statements: a pooler may give the next transaction another session, and a
+            # cycle of a thousand jobs is no faster with them.
             "prepare_threshold": None,
-            # A server that went away without a word is noticed within seconds.
+            # Notice within seconds that a server has vanished.
             "keepalives_idle": 5,
             "keepalives_interval": 2,
             "keepalives_count": 3,
@@ -63,14 +65,14 @@ def make_engine(configured: Settings, *, pool_size: int = 10) -> sa.Engine:
         },
     )
     sa.event.listen(engine, "do_connect", _connect)
-    sa.event.listen(engine, "connect", _look_at_bounds)
-    sa.event.listen(engine, "begin", _bound)
+    sa.event.listen(engine, "connect", _check_bounds)
+    sa.event.listen(engine, "begin", _set_bounds)
     leave_replicas(engine)
     return engine
 
 
 def leave_replicas(engine: sa.Engine) -> None:
-    """Drop every pooled connection once a server says that it takes no writes, or that it goes away."""
+    """Make the pool connect again when a server says that it accepts no writes, or stops."""
     sa.event.listen(engine, "handle_error", _leave)
 
 
@@ -91,10 +93,10 @@ def _connect(dialect: Any, _: object, arguments: Any, options: dict[str, Any]) -
     )
 
 
-def _look_at_bounds(
+def _check_bounds(
     connection: sa.engine.interfaces.DBAPIConnection, record: sa.pool.ConnectionPoolEntry
 ) -> None:
-    # A pooler refuses the bounds, or it was told to ignore them.
+    # A pooler may refuse the bounds, or may be configured to ignore them.
     with closing(connection.cursor()) as cursor:
         cursor.execute(_STATEMENT_TIMEOUT)
         (milliseconds,) = cursor.fetchone() or ("",)
@@ -102,7 +104,7 @@ def _look_at_bounds(
     record.info[_UNBOUNDED] = milliseconds != str(STATEMENT_TIMEOUT_MS)
 
 
-def _bound(connection: sa.Connection) -> None:
+def _set_bounds(connection: sa.Connection) -> None:
     if connection.info.get(_UNBOUNDED):
         connection.exec_driver_sql(_SET_BOUNDS)
 
@@ -113,5 +115,5 @@ def _engine_of(pid: int) -> sa.Engine:
 
 
 def engine() -> sa.Engine:
-    """This process's engine."""
+    """Return the engine of this process."""
     return _engine_of(os.getpid())

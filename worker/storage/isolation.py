@@ -1,4 +1,4 @@
-"""A settlement that Postgres refuses for what is in it: taken apart until only the one job that it cannot hold is left."""
+"""Settle in parts, when Postgres refuses a settlement because of a value of one job."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ def settle_separately(
     merge_delay_s: float,
     remember: Remember | None = None,
 ) -> bool:
-    """Write ``settlement`` down in several commits, in order. What cannot be held is kept as bytes in a dead letter.
+    """Write ``settlement`` in several commits, in order.
 
-    A crash in between is like one before any settlement: what was written is known, the rest is still in its stream or backlog.
+    A job that Postgres cannot store becomes a dead letter with its bytes. A crash in between does
+    no harm: the written jobs are known, and the others are still in their stream or backlog.
 
     Returns:
-        whether the shard is paused now.
+        whether the shard is paused.
 
     Raises:
-        FenceLostError: another worker took the shard over; some of it may have been written.
+        FenceLostError: another worker has taken the shard over. Some jobs may have been written.
     """
     parts = [
         *(Settlement(delivered=[job]) for job in settlement.delivered),
-        *(Settlement(dead=[death]) for death in settlement.dead),
-        *(Settlement(waiting=[each]) for each in settlement.waiting),
+        *(Settlement(dead=[letter]) for letter in settlement.dead),
+        *(Settlement(waiting=[item]) for item in settlement.waiting),
     ]
     return _settle_parts(engine, holder, parts, merge_delay_s, remember)
 
@@ -65,8 +66,8 @@ def _settle_parts(
 def _joined(parts: Sequence[Settlement]) -> Settlement:
     return Settlement(
         delivered=[job for part in parts for job in part.delivered],
-        waiting=[each for part in parts for each in part.waiting],
-        dead=[death for part in parts for death in part.dead],
+        waiting=[item for part in parts for item in part.waiting],
+        dead=[letter for part in parts for letter in part.dead],
     )
 
 
@@ -75,16 +76,15 @@ def _keep_as_bytes(
 ) -> bool:
     kept = Settlement(
         delivered=[stripped(job, holder.shard) for job in part.delivered],
-        dead=[_undecodable(each, holder.shard, why) for each in _others(part)],
+        dead=[
+            *(_undecodable(letter, holder.shard, why) for letter in part.dead),
+            *(_undecodable(item, holder.shard, why) for item in part.waiting),
+        ],
     )
-    for job in (*kept.delivered, *(death.job for death in kept.dead)):
+    for job in (*kept.delivered, *(letter.job for letter in kept.dead)):
         log.error("job_not_storable", shard=holder.shard, job=job.id, error=why)
     with engine.begin() as connection:
         return settle(connection, holder, kept, merge_delay_s)
-
-
-def _others(part: Settlement) -> list[NewDeadLetter | BacklogItem]:
-    return [*part.dead, *part.waiting]
 
 
 def _undecodable(each: NewDeadLetter | BacklogItem, shard: int, why: str) -> NewDeadLetter:
@@ -97,6 +97,6 @@ def _undecodable(each: NewDeadLetter | BacklogItem, shard: int, why: str) -> New
     return NewDeadLetter(
         job=stripped(each.job, shard),
         reason=DeathReason.UNDECODABLE,
-        error=f"Postgres does not hold it as it is: {why}; {was}",
+        error=f"Postgres cannot store it: {why}; {was}",
         raw=raw if raw is not None else as_bytes(each.job),
     )

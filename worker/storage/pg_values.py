@@ -1,4 +1,4 @@
-"""Values in the form that Postgres takes: arrays as text, and text that it does not refuse."""
+"""Values in the form that Postgres accepts: arrays as text, and text without refused characters."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-# Psycopg writes arrays element by element, by each element's type. That was a sixth of a worker's
-# work; one text for each array is not.
+# Psycopg converts arrays element by element. That took a sixth of a worker's time. One text for
+# each array takes almost none.
 
 
 def text_array(values: Iterable[str | None]) -> str:
@@ -40,7 +40,8 @@ def sanitize_text(text: str | None) -> str | None:
 def sanitized_json(value: Any) -> str:
     """Return ``value`` as JSON without an escaped NUL, which Postgres refuses in jsonb."""
     text = msgspec.json.encode(value).decode()
-    # In `\\u0000` the backslash is escaped, so it stands for no NUL: rewrite such backslashes first.
+    # In `\\u0000` the backslash is escaped, so it stands for no NUL: rewrite such backslashes
+    # first.
     return (
         text
         if "\\u0000" not in text

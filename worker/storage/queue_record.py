@@ -1,4 +1,4 @@
-"""What Postgres remembers of the queue in Redis: its shards, its format and its generation."""
+"""What Postgres records of the queue in Redis: its shards, its format and its generation."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ _CONFIRM = sa.text("""
 class QueueRecord:
     """The queue as Postgres knows it."""
 
-    #: 0: nothing was ever set up.
+    #: 0: the queue was never set up.
     shards: int
     #: Whether a worker ever held a shard.
     held: bool
-    #: Empty: version 0.1.0 set the queue up, and did not record it.
+    #: Empty: version 0.1.0 set the queue up without recording it.
     generation: str
     format: int
-    #: Whether ``generation`` was chosen here, and is perhaps not in Redis yet.
+    #: Whether ``generation`` may not be in Redis yet.
     pending: bool
 
 
-#: Of a database that was not set up.
+#: The record of a database that was never set up.
 NO_RECORD = QueueRecord(shards=0, held=False, generation="", format=0, pending=False)
 
 
 def read(connection: sa.Connection) -> QueueRecord:
-    """Return what is recorded."""
+    """Return the record."""
     row = connection.execute(_READ).one()
     value: dict[str, Any] = row.value or {}
     return QueueRecord(
@@ -61,7 +61,7 @@ def read(connection: sa.Connection) -> QueueRecord:
 
 
 def lock(connection: sa.Connection) -> QueueRecord:
-    """Return what is recorded; nobody else changes it until this transaction ends."""
+    """Return the record, and lock it until the end of the transaction."""
     connection.execute(_ENSURE)
     connection.execute(_LOCK)
     return read(connection)
@@ -70,7 +70,7 @@ def lock(connection: sa.Connection) -> QueueRecord:
 def write(
     connection: sa.Connection, generation: str, version: int, *, pending: bool = False
 ) -> None:
-    """Record the queue's generation and format; the shards have rows of their own."""
+    """Record the queue's generation and format. The shards have rows of their own."""
     value: dict[str, Any] = {"generation": generation, "format": version}
     connection.execute(_WRITE, {"value": value | ({"pending": True} if pending else {})})
 

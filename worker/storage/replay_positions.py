@@ -1,8 +1,9 @@
-"""A replay comes after all that was enqueued before it, also after what is still unread in a stream.
+"""Keep replays behind the jobs that were enqueued before them, even behind unread stream entries.
 
-With its keys in two shards it has a row in both, and a job of two keys that only one of the shards had read when it was replayed would
-be ahead of it in one and behind it in the other: neither would ever be first for both of its keys. So a replay's rows note how far
-each shard's stream had come, and step back behind what arrives from before that. Thereby every shard has them in one order.
+A replay with keys in two shards has a row in both. If only one of the shards has read an earlier
+two-key job, the replay would be behind it there, and before it in the other shard. Then neither
+would ever be first for both keys. So the rows of a replay record the last entry of each shard's
+stream, and move behind jobs that arrive from before it. Then the order is the same in every shard.
 """
 
 from __future__ import annotations
@@ -14,32 +15,35 @@ import sqlalchemy as sa
 
 from .stored_job import Job
 
-_MAY_STEP_BACK = sa.text("""
+_REPLAYS = sa.text("""
     SELECT job_id, key, behind FROM trackrelay_backlog
-    WHERE shard = :shard AND lane = 'bulk' AND key = ANY(CAST(:keys AS text[])) AND behind IS NOT NULL ORDER BY position
+    WHERE shard = :shard AND lane = 'bulk' AND key = ANY(CAST(:keys AS text[]))
+        AND behind IS NOT NULL
+    ORDER BY position
 """)
 
-# One that is first for each of its keys may be on its way now, from another shard's holder. It waits for nobody, so it stays.
+# A replay that is first for both keys stays: the holder of the other shard may be sending it.
 _WAITS = sa.text("""
     SELECT job_id, due_at IS NULL AS waits FROM trackrelay_backlog
     WHERE job_id = ANY(CAST(:ids AS text[])) ORDER BY job_id, key FOR UPDATE
 """)
 
-_STEP_BACK = sa.text("""
+_MOVE = sa.text("""
     UPDATE trackrelay_backlog b SET position = row.position, due_at = NULL
-    FROM unnest(CAST(:job_id AS text[]), CAST(:key AS text[]), CAST(:position AS bigint[])) AS row (job_id, key, position)
+    FROM unnest(CAST(:job_id AS text[]), CAST(:key AS text[]), CAST(:position AS bigint[]))
+        AS row (job_id, key, position)
     WHERE b.job_id = row.job_id AND b.key = row.key
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedRow:
-    """A replay's row that something from before it may arrive for."""
+    """A row of a replay, before which jobs may still arrive."""
 
     job_id: str
     key: str
-    #: The number of the last stream entry that comes before it.
-    behind: int
+    #: The number of the last stream entry before it.
+    after_entry: int
 
 
 def entry_number(entry: str) -> int:
@@ -52,14 +56,14 @@ def entry_number(entry: str) -> int:
 def reposition_replays(
     connection: sa.Connection, shard: int, arriving: Sequence[Job], first_position: int
 ) -> list[int]:
-    """Give positions to jobs that arrive from the stream; replays step back behind those that were enqueued before them.
+    """Give positions to jobs from the stream, and move replays behind earlier jobs.
 
-    The caller holds the shard's row.
+    The caller has locked the shard's row.
 
     Returns:
-        a position for each of ``arriving``, and the first that is free after them.
+        a position for each of ``arriving``, and the first free one after them.
     """
-    following = _following(_waiting(connection, shard, arriving), shard, arriving)
+    following = _following(_movable_replays(connection, shard, arriving), shard, arriving)
     position, positions, moved = first_position, [], []
     for index in range(len(arriving)):
         positions.append(position)
@@ -69,7 +73,7 @@ def reposition_replays(
         position += 1
     if moved:
         connection.execute(
-            _STEP_BACK,
+            _MOVE,
             {
                 "job_id": [row.job_id for row, _ in moved],
                 "key": [row.key for row, _ in moved],
@@ -79,24 +83,26 @@ def reposition_replays(
     return [*positions, position]
 
 
-def _waiting(connection: sa.Connection, shard: int, arriving: Sequence[Job]) -> list[ReplayedRow]:
+def _movable_replays(
+    connection: sa.Connection, shard: int, arriving: Sequence[Job]
+) -> list[ReplayedRow]:
     keys = sorted({key for job in arriving if job.lane == "bulk" for key in job.keys})
     if not keys:
         return []
-    found = connection.execute(_MAY_STEP_BACK, {"shard": shard, "keys": keys}).all()
-    if not found:
+    replays = connection.execute(_REPLAYS, {"shard": shard, "keys": keys}).all()
+    if not replays:
         return []
-    rows = connection.execute(_WAITS, {"ids": sorted({row.job_id for row in found})})
+    rows = connection.execute(_WAITS, {"ids": sorted({row.job_id for row in replays})})
     waits = {row.job_id for row in rows if row.waits}
-    return [ReplayedRow(row.job_id, row.key, row.behind) for row in found if row.job_id in waits]
+    return [ReplayedRow(row.job_id, row.key, row.behind) for row in replays if row.job_id in waits]
 
 
 def _following(
-    waiting: Sequence[ReplayedRow], shard: int, arriving: Sequence[Job]
+    replays: Sequence[ReplayedRow], shard: int, arriving: Sequence[Job]
 ) -> dict[int, list[ReplayedRow]]:
-    # By the index of the last arriving job that each comes after.
+    # Group the replays by the index of the last arriving job before each.
     following: dict[int, list[ReplayedRow]] = {}
-    for row in waiting:
+    for row in replays:
         earlier = [index for index, job in enumerate(arriving) if _is_before(job, row, shard)]
         if earlier:
             following.setdefault(earlier[-1], []).append(row)
@@ -107,5 +113,5 @@ def _is_before(job: Job, row: ReplayedRow, shard: int) -> bool:
     return (
         (row.key, shard) in zip(job.keys, job.shards, strict=True)
         and job.entry is not None
-        and entry_number(job.entry) <= row.behind
+        and entry_number(job.entry) <= row.after_entry
     )

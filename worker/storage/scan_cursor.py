@@ -1,68 +1,72 @@
-"""Where in a lane's backlog to look next.
+"""Decide where in a lane's backlog to scan next.
 
-What was delivered stands in the index until it is cleared away, and while somebody holds an old snapshot (a dump does) it is not. A
-look from the lowest position passes over all of it; so the next look begins where the last one ended, as an elevator goes up, and from
-the beginning only as often as that costs little.
+Delivered rows stay in the index until it is vacuumed. While a session keeps an old snapshot, as a
+dump does, they stay for long, and a scan from the lowest position passes over all of them. So the
+next scan begins where the last one ended. It begins at the lowest position only as often as that
+costs little.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: After a look from the beginning there is none for so many times as long as it took: they take a twentieth of the time at the most …
+#: After a scan from the beginning there is none for this many times its duration. So these scans
+#: take at most a twentieth of the time.
 REST = 20
-#: … but for no more seconds than this: what became due below must not wait for ever because Postgres once stood still.
-LONGEST_REST_S = 10.0
+#: Longest such rest in seconds. A single slow scan must not delay rows that became due below.
+MAX_REST_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What a look found, in positions."""
+    """The result of a scan, in positions."""
 
-    #: Of the first row that is due.
+    #: The first due row.
     lowest: int | None
-    #: From where on more may be due; None: nothing is that was not found.
+    #: Where more due rows may follow. None: all due rows were found.
     following: int | None
-    #: Where the shard's next row will go.
+    #: The position of the shard's next new row.
     end: int
 
 
 @dataclass(slots=True)
 class ScanCursor:
-    """From which position to look for what is due in one lane of a shard.
+    """The position from which to scan for due rows in one lane of a shard.
 
     It is only a hint, and stays valid while other workers hold the shard. A scan from the beginning
     finds the rows below it: a retry that became due, or a job that became first for its second key.
     """
 
     _next: int = 0
-    #: Of the first row that was found since the last turn. What follows it for its key is above, as for all that were found later.
+    #: The first row that was found since the last turn. Rows behind it, for its key and for those
+    #: that were found later, have higher positions.
     _lowest: int | None = None
     #: When to scan from the beginning, by the caller's clock.
     _rewind_at: float = 0.0
-    #: Whether the last look was from the beginning, and found something. Never two of these in a row: where a round takes longer than
-    #: the rest, and what it could not send is what stands lowest, nothing else would ever be found.
+    #: Whether the last scan was from the beginning, and found a row. There are never two of these
+    #: in a row. If a cycle takes longer than the rest and cannot send the lowest rows, a second one
+    #: would find the same rows, and never any others.
     _was_rewound: bool = False
 
     def start(self, now: float) -> int:
-        """From where to look; 0: from the beginning."""
+        """Return the position from which to scan. 0: from the beginning."""
         return 0 if now >= self._rewind_at and not self._was_rewound else self._next
 
     def rewind(self) -> None:
-        """Look from the beginning next."""
+        """Make the next scan begin at the beginning."""
         self._rewind_at, self._was_rewound = 0.0, False
 
-    def looked(self, start: int, seen: ScanResult, began: float, ended: float) -> None:
-        """Go on from what a look from ``start`` has seen."""
-        self.asked(start, began, ended)
-        self._was_rewound = start == 0 and seen.lowest is not None
-        lowest = seen.lowest if self._lowest is None or start == 0 else self._lowest
-        if seen.following is not None:
-            self._next, self._lowest = seen.following, lowest
+    def advance(self, start: int, result: ScanResult, began: float, ended: float) -> None:
+        """Continue after a scan from ``start``."""
+        self.rest(start, began, ended)
+        self._was_rewound = start == 0 and result.lowest is not None
+        lowest = result.lowest if self._lowest is None or start == 0 else self._lowest
+        if result.following is not None:
+            self._next, self._lowest = result.following, lowest
         else:
-            self._next, self._lowest = seen.end if lowest is None else lowest, None
+            self._next, self._lowest = result.end if lowest is None else lowest, None
 
-    def asked(self, start: int, began: float, ended: float) -> None:
-        """Note what a question took that nothing was found by."""
+    def rest(self, start: int, began: float, ended: float) -> None:
+        """Delay the next scan from the beginning, by the duration of a scan from ``start``."""
         if start == 0:
-            self._rewind_at = ended + min(LONGEST_REST_S, REST * (ended - began))
+            self._rewind_at = ended + min(MAX_REST_S, REST * (ended - began))

@@ -1,4 +1,4 @@
-"""Alembic's migrations, found by package and never by the current folder."""
+"""Run the migrations, which are found by package and never by the current folder."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def migrations_folder() -> Path:
 
 
 def head() -> str:
-    """The newest revision this version of trackrelay knows."""
+    """Return the newest revision that this version of trackrelay knows."""
     revision = ScriptDirectory(str(migrations_folder())).get_current_head()
     assert revision is not None
     return revision
 
 
 def current(connection: sa.Connection) -> str | None:
-    """The database's revision, or None if it has none of our tables."""
-    # Not by Alembic's MigrationContext, which logs two lines each time: `status` asks this every few seconds.
+    """Return the database's revision, or None if it has no trackrelay tables."""
+    # Alembic's MigrationContext logs two lines, and `status` calls this every few seconds.
     if connection.execute(_VERSION_TABLE).scalar() is None:
         return None
     revision = connection.execute(_REVISION).scalar()
@@ -44,17 +44,18 @@ def current(connection: sa.Connection) -> str | None:
 
 
 def upgrade(connection: sa.Connection, revision: str = "head") -> None:
-    """Bring the database to ``revision``. One that a newer version has brought further already stays as it is."""
-    now = current(connection)
-    if now is None or is_known(now):
+    """Bring the database to ``revision``. Leave it alone if a newer version has migrated it."""
+    present = current(connection)
+    if present is None or is_known(present):
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(connection: sa.Connection, revision: str) -> None:
-    """Take the database back to ``revision`` (``base``: none of our tables).
+    """Downgrade the database to ``revision``. ``base`` removes all trackrelay tables.
 
     Raises:
-        UnknownRevisionError: this version of trackrelay does not know it, or the one the database is at.
+        UnknownRevisionError: this version does not know ``revision``, or the database's present
+            one.
     """
     try:
         command.downgrade(_config(connection), revision)
@@ -65,7 +66,7 @@ def downgrade(connection: sa.Connection, revision: str) -> None:
 
 
 def is_known(revision: str) -> bool:
-    """Whether this version of trackrelay has the migration ``revision``."""
+    """Return whether this version of trackrelay has the migration ``revision``."""
     scripts = ScriptDirectory(str(migrations_folder())).walk_revisions()
     return revision in {script.revision for script in scripts}
 
@@ -78,7 +79,7 @@ def _config(connection: sa.Connection) -> Config:
 
 
 def problem(connection: sa.Connection) -> str | None:
-    """Return what is wrong with the tables, in one sentence; None if they fit this version.
+    """Say in one sentence what is wrong with the tables, or return None if they fit this version.
 
     A newer revision is accepted: migrations only add, so workers of the previous version still run
     during an upgrade.
@@ -87,5 +88,8 @@ def problem(connection: sa.Connection) -> str | None:
     if revision is None:
         return "the database has no trackrelay tables: run `trackrelay migrate`"
     if is_known(revision) and revision != head():
-        return f"the database is at revision {revision}, this version of trackrelay needs {head()}: run `trackrelay migrate`"
+        return (
+            f"the database is at revision {revision}, this version of trackrelay needs {head()}: "
+            "run `trackrelay migrate`"
+        )
     return None

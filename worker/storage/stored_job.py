@@ -1,4 +1,7 @@
-"""A job in a worker's hands: decoded from the stream or loaded from the backlog, its time fixed, its keys safe to write down."""
+"""A job as workers process it: decoded from a stream entry, or loaded from the backlog.
+
+Its time is fixed, and its keys are safe to store.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[str, ...]
     #: The shard of each key.
     shards: tuple[int, ...]
-    #: The document that goes to Customer.io, its timestamp fixed.
+    #: The document for Customer.io, with its timestamp.
     body: bytes
     lane: Lane
     enqueued_at: float
@@ -31,20 +34,20 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
     idempotency_key: str | None = None
     trace: str | None = None
-    #: Which stream entry it came in, or None when it came from the backlog.
+    #: The stream entry that it came in. None if it came from the backlog.
     entry: str | None = None
-    #: Attempts that counted against it.
+    #: The failed attempts that count against it.
     attempts: int = 0
-    #: Requests that carry it hold at most this many jobs (1,000 unless it is suspected of failing a batch).
+    #: The most jobs in a request with this job. Below 1,000, it may have made a batch fail.
     max_batch: int = 1000
-    #: When it last failed together with others or alone; 0: never.
+    #: When it last failed. 0: never.
     failed_at: float = 0.0
-    #: It was a dead letter.
+    #: Whether it was a dead letter.
     replayed: bool = False
 
     @property
     def family(self) -> Family:
-        """Which endpoints deliver it: an event too large for v2 goes to v1."""
+        """The endpoints that deliver it. An event that is too large for v2 goes to v1."""
         family = family_of_operation(self.operation)
         return (
             Family.V1_EVENTS
@@ -64,29 +67,29 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key_count(self) -> int:
-        """How many keys it has."""
+        """The number of its keys."""
         return len(self.keys)
 
     @property
     def is_barrier(self) -> bool:
-        """Whether it must be settled before anything else is sent for its keys."""
+        """Whether it must be settled before another job of its keys is sent."""
         return self.operation in _BARRIERS
 
     @property
     def is_delayed(self) -> bool:
-        """Whether it waits TRACKRELAY_MERGE_DELAY, in the backlog, once it is first for its keys."""
+        """Whether it waits TRACKRELAY_MERGE_DELAY once it is first for its keys in the backlog."""
         return self.operation in _DELAYED
 
     @property
     def from_backlog(self) -> bool:
-        """Whether the backlog has a row for it already."""
+        """Whether it was loaded from the backlog."""
         return self.entry is None
 
     @property
     def crosses_shards(self) -> bool:
-        """Whether its keys are in several shards, so that two holders must agree when it is due."""
+        """Whether its keys are in two shards, so that it is due when it is first in both."""
         return len(self.shards) > 1 and len(set(self.shards)) > 1
 
     def with_(self, **changes: object) -> Job:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return msgspec.structs.replace(self, **changes)

@@ -23,10 +23,13 @@ from trackrelay.outbox.table import table
 from trackrelay.queue.connections import connection_options
 from trackrelay.queue.redis_keys import relay_lease
 from trackrelay.worker.settings import Settings, load
-from trackrelay.worker.storage import hash_secret, state
 from trackrelay.worker.storage.engine import make_engine
-from trackrelay.worker.storage.hash_secret import HashSecretChangedError
-from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.storage.key_hasher import (
+    HashSecretChangedError,
+    KeyHasher,
+    fingerprint_in_force,
+    generated_secret,
+)
 
 from .command_errors import explain_outbox
 
@@ -185,12 +188,11 @@ class Stores:
             HashSecretChangedError: the stores have keys that were hashed with another secret.
         """
         with self.engine.connect() as connection:
-            secret = (
-                self.settings.key_hash_secret.get_secret_value().encode()
-                or state.key_hash_secret(connection)
+            secret = self.settings.key_hash_secret.get_secret_value().encode() or generated_secret(
+                connection
             )
             hasher = KeyHasher(secret)
-            if hash_secret.in_force(connection) not in (None, hasher.fingerprint):
+            if fingerprint_in_force(connection) not in (None, hasher.fingerprint):
                 raise HashSecretChangedError
             return hasher
 

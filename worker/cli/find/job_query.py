@@ -14,7 +14,7 @@ from trackrelay.operations.payloads import person_identifiers
 from trackrelay.operations.refs import Person
 from trackrelay.worker.cli.common.command_options import PERSON_KINDS, parse_key
 from trackrelay.worker.storage.key_hasher import KeyHasher, is_hashed
-from trackrelay.worker.storage.queries.job_search import Match, Wanted
+from trackrelay.worker.storage.queries.job_search import Match, SearchQuery
 
 #: Places, the one that tells most about where a job is now first.
 _PLACES = ("stream", "backlog", "dead_letters", "ledger", "outbox")
@@ -41,12 +41,12 @@ class Query:
         """Whether only the stored form of the key is known."""
         return self.key is not None and is_hashed(self.key)
 
-    def stored(self, hasher: KeyHasher) -> Wanted:
+    def stored(self, hasher: KeyHasher) -> SearchQuery:
         """Return what to look for in Postgres."""
         keys = (
             () if self.key is None else (self.key if self.is_hashed else hasher.stored(self.key),)
         )
-        return Wanted(ids=self.ids, keys=keys, idempotency_key=self.idempotency_key)
+        return SearchQuery(ids=self.ids, keys=keys, idempotency_key=self.idempotency_key)
 
 
 def parse_query(

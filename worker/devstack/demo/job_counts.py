@@ -20,7 +20,7 @@ from trackrelay.worker.queue.queue_config import read
 from trackrelay.worker.queue.queue_length import jobs_queued
 from trackrelay.worker.storage import dead_letter_queries
 from trackrelay.worker.storage.dead_letter_queries import Filters
-from trackrelay.worker.storage.queries.table_sizes import totals
+from trackrelay.worker.storage.queries.server_facts import totals
 
 POLL_S = 0.2
 

@@ -1,1 +1,1 @@
-"""What operations ask of Postgres: questions only, nothing here changes anything."""
+"""Statements for commands and the admin. They only read."""

@@ -1,4 +1,4 @@
-"""How things stand in Postgres: what waits and why, what died, what is paused."""
+"""Summarise Postgres for ``status``: the backlog, the dead letters, the paused shards, losses."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ from trackrelay.worker.storage import incident_log, queue_record
 from trackrelay.worker.storage.incident_log import Incident
 from trackrelay.worker.storage.queue_record import NO_RECORD, QueueRecord
 
-#: A count that takes longer is not worth waiting for when something is wrong.
+#: The longest time of a count. In an emergency, ``status`` must not wait for it.
 TIMEOUT_MS = 10_000
 
-# A job with two keys has two rows; the one that sends counts.
+# A job with two keys has two rows, of which the one that sends it counts.
 _BACKLOG = sa.text("""
     SELECT shard, lane, reason, count(*) AS jobs,
         count(*) FILTER (WHERE due_at <= now()) AS due,
         count(*) FILTER (WHERE operation LIKE ANY(CAST(:singles AS text[]))) AS singles,
-        extract(epoch FROM min(enqueued_at)) AS oldest, extract(epoch FROM min(since)) AS since
+        CAST(extract(epoch FROM min(enqueued_at)) AS float8) AS oldest,
+        CAST(extract(epoch FROM min(since)) AS float8) AS since
     FROM trackrelay_backlog WHERE sends GROUP BY shard, lane, reason ORDER BY shard, lane, reason
 """)
 
 _DEAD_LETTERS = sa.text("""
-    SELECT state, reason, jobs, extract(epoch FROM oldest) AS oldest, extract(epoch FROM newest) AS newest,
-        (SELECT error FROM trackrelay_dead_letters n WHERE n.state = d.state AND n.reason = d.reason
-         ORDER BY died_at DESC LIMIT 1) AS error
+    SELECT state, reason, jobs, CAST(extract(epoch FROM oldest) AS float8) AS oldest,
+        CAST(extract(epoch FROM newest) AS float8) AS newest,
+        (SELECT error FROM trackrelay_dead_letters n
+         WHERE n.state = d.state AND n.reason = d.reason ORDER BY died_at DESC LIMIT 1) AS error
     FROM (
         SELECT state, reason, count(*) AS jobs, min(died_at) AS oldest, max(died_at) AS newest
-        FROM trackrelay_dead_letters WHERE state IN ('open', 'replaying') GROUP BY state, reason) d
+        FROM trackrelay_dead_letters WHERE state IN ('open', 'replaying')
+        GROUP BY state, reason) d
     ORDER BY jobs DESC, reason
 """)
 
@@ -52,7 +55,7 @@ class Waits:
     singles: int
     #: When the oldest was enqueued.
     oldest: float
-    #: Since when the first has been in the backlog.
+    #: When the first of them came into the backlog.
     since: float
 
 
@@ -65,28 +68,28 @@ class Dead:
     jobs: int
     oldest: float
     newest: float
-    #: What was said of the newest.
+    #: The error of the newest.
     error: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Everything, at one moment."""
+    """All of it at one moment."""
 
     backlog: list[Waits] = field(default_factory=list)
     dead_letters: list[Dead] = field(default_factory=list)
-    #: Since when each paused shard is paused, unix seconds.
+    #: When each paused shard was paused, in unix seconds.
     paused: dict[int, float] = field(default_factory=dict)
-    #: How many shards have a row.
+    #: The number of shards.
     shards: int = 0
-    #: What is recorded of the queue in Redis.
+    #: The record of the queue in Redis.
     queue: QueueRecord = NO_RECORD
     #: Losses of jobs that nobody has acknowledged.
     incidents: list[Incident] = field(default_factory=list)
 
     @property
     def waiting(self) -> int:
-        """Jobs in the backlog."""
+        """The number of jobs in the backlog."""
         return sum(each.jobs for each in self.backlog)
 
     @property
@@ -96,38 +99,24 @@ class Overview:
 
     @property
     def lost(self) -> int:
-        """Jobs that were lost, as a health check counts them."""
+        """The number of lost jobs, as a health check counts them."""
         return sum(each.jobs for each in self.incidents)
 
     def dead(self, state: str) -> int:
-        """Dead letters in ``state``."""
+        """Return the number of dead letters in ``state``."""
         return sum(each.jobs for each in self.dead_letters if each.state == state)
 
 
 def overview(connection: sa.Connection) -> Overview:
-    """How things stand in Postgres."""
+    """Read the overview."""
     connection.execute(sa.text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}"))
     rows = connection.execute(_SHARDS).all()
     return Overview(
         backlog=[
-            Waits(
-                row.shard,
-                row.lane,
-                row.reason,
-                row.jobs,
-                row.due,
-                row.singles,
-                float(row.oldest),
-                float(row.since),
-            )
-            for row in connection.execute(
-                _BACKLOG, {"singles": [f"{beginning}%" for beginning in SINGLES]}
-            )
+            Waits(**row._mapping)
+            for row in connection.execute(_BACKLOG, {"singles": [f"{each}%" for each in SINGLES]})
         ],
-        dead_letters=[
-            Dead(row.state, row.reason, row.jobs, float(row.oldest), float(row.newest), row.error)
-            for row in connection.execute(_DEAD_LETTERS)
-        ],
+        dead_letters=[Dead(**row._mapping) for row in connection.execute(_DEAD_LETTERS)],
         paused={row.shard: float(row.paused) for row in rows if row.paused is not None},
         shards=len(rows),
         queue=queue_record.read(connection),

@@ -1,31 +1,37 @@
-"""Where jobs are in Postgres, and what happened to them: by id, by idempotency key, by key."""
+"""Find jobs in Postgres: by id, idempotency key or key, and the list of the backlog."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import sqlalchemy as sa
+
+from trackrelay.worker.storage.columns import ColumnSet
+from trackrelay.worker.storage.sql_files import sql
+from trackrelay.worker.storage.tables import BACKLOG, DEAD_LETTERS, LEDGER
+
+from .job_conditions import any_of, email, event_name
 
 Place = Literal["outbox", "stream", "backlog", "ledger", "dead_letters"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """One place a job was found in. Times are unix seconds; what a place does not know is None."""
+    """A job in one place. Times are unix seconds. A value that the place does not know is None."""
 
     place: Place
     id: str
     operation: str
-    #: As stored: those made of emails, phones and anonymous ids are hashes.
+    #: As stored: keys made of emails, phones and anonymous ids are hashes.
     keys: tuple[str, ...]
     enqueued_at: float
     source: str | None = None
     idempotency_key: str | None = None
-    #: When it was delivered, died, or came into the backlog.
+    #: When it was delivered, became a dead letter, or came into the backlog.
     at: float | None = None
-    #: Why it waits, or what it died of.
+    #: Why it waits, or why it is a dead letter.
     reason: str | None = None
     error: str | None = None
     field: str | None = None
@@ -37,30 +43,30 @@ class Match:
     lane: str | None = None
     #: When it is tried next, if that is known.
     due_at: float | None = None
-    #: How many jobs are before it: of its key in the backlog, of all keys in a stream.
+    #: How many jobs come before it: of its key in the backlog, of all keys in a stream.
     ahead: int | None = None
-    #: How often a worker has taken it from the stream.
+    #: How often a worker has read it from the stream.
     deliveries: int = 0
     history: tuple[dict[str, Any], ...] = ()
 
     @property
     def is_first(self) -> bool:
-        """Whether it waits in the backlog, and the others of its key for it."""
+        """Whether it is the job in the backlog for which the others of its key wait."""
         return self.place == "backlog" and not self.ahead
 
 
 @dataclass(slots=True)
 class Results:
-    """What was found in Postgres."""
+    """The matches in Postgres."""
 
     matches: list[Match] = field(default_factory=list)
-    #: How many there are in each place, more than were asked for included.
+    #: How many there are in each place, including those beyond the limit.
     totals: dict[Place, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What to look for: any of these."""
+class SearchQuery:
+    """What to search for: a job that matches any of these."""
 
     ids: tuple[str, ...] = ()
     #: As stored.
@@ -68,126 +74,143 @@ class Wanted:
     idempotency_key: str | None = None
 
 
-_MATCH = """({id} = ANY(CAST(:ids AS text[])) OR {keys}
-    OR idempotency_key = CAST(:idempotency_key AS text))"""
-_TWO_KEYS = "key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS text[]))"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacklogFilters:
+    """Which jobs of the backlog to list. An empty filter allows any."""
 
-_LEDGER = sa.text(f"""
-    SELECT id, operation, key, other_key, source, idempotency_key, attempts,
-        extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM delivered_at) AS at,
-        count(*) OVER () AS total
-    FROM trackrelay_ledger WHERE {_MATCH.format(id="id", keys=_TWO_KEYS)}
-    ORDER BY delivered_at DESC, id DESC LIMIT :limit
-""")
-
-_DEAD_LETTERS = sa.text(f"""
-    SELECT job_id AS id, operation, key, other_key, source, idempotency_key, lane, reason, error, field, status, attempts,
-        state, extract(epoch FROM enqueued_at) AS enqueued_at, extract(epoch FROM died_at) AS at, history,
-        count(*) OVER () AS total
-    FROM trackrelay_dead_letters WHERE {_MATCH.format(id="job_id", keys=_TWO_KEYS)}
-    ORDER BY died_at DESC, job_id DESC LIMIT :limit
-""")
-
-# The latest, and what all the others of a key wait for, however old it is.
-_BACKLOG = sa.text(f"""
-    WITH matched AS (
-        SELECT job_id, key, position, due_at, enqueued_at FROM trackrelay_backlog
-        WHERE {_MATCH.format(id="job_id", keys="key = ANY(CAST(:keys AS text[]))")}),
-    chosen AS (
-        (SELECT job_id FROM matched GROUP BY job_id ORDER BY max(enqueued_at) DESC, job_id DESC LIMIT :limit)
-        UNION (SELECT job_id FROM matched WHERE due_at IS NOT NULL ORDER BY position LIMIT :limit))
-    SELECT DISTINCT ON (b.job_id) b.job_id AS id, operation, keys, shard, lane, source, idempotency_key, reason, error, status,
-        attempts, extract(epoch FROM b.enqueued_at) AS enqueued_at, extract(epoch FROM since) AS at,
-        extract(epoch FROM (SELECT max(o.due_at) FROM trackrelay_backlog o WHERE o.job_id = b.job_id
-            HAVING count(o.due_at) = max(o.parts))) AS due_at,
-        (SELECT count(*) FROM trackrelay_backlog f
-         WHERE f.shard = b.shard AND f.lane = b.lane AND f.key = b.key AND f.position < b.position) AS ahead,
-        history, (SELECT count(DISTINCT job_id) FROM matched) AS total
-    FROM chosen JOIN matched m USING (job_id) JOIN trackrelay_backlog b ON b.job_id = m.job_id AND b.key = m.key
-    ORDER BY b.job_id, sends DESC
-""")
+    reasons: Sequence[str] = ()
+    operations: Sequence[str] = ()
+    names: Sequence[str] = ()
+    emails: Sequence[str] = ()
+    #: As stored.
+    keys: Sequence[str] = ()
+    sources: Sequence[str] = ()
 
 
-def search(connection: sa.Connection, wanted: Wanted, limit: int) -> Results:
-    """Return what matches in backlog, ledger and dead letters: the latest ``limit`` of each.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingJob:
+    """One job in the backlog. All times are unix seconds."""
 
-    Of the backlog, also what is first of its key, however old it is.
+    id: str
+    operation: str
+    #: The name of an event, page or screen.
+    name: str | None
+    #: As stored.
+    keys: tuple[str, ...]
+    source: str | None
+    idempotency_key: str | None
+    shard: int
+    lane: str
+    reason: str
+    error: str | None
+    attempts: int
+    enqueued_at: float
+    #: When it came into the backlog.
+    since: float
+    #: When it is tried next; None while an earlier job of its key waits.
+    due_at: float | None
+
+
+_JOB = ("operation", "source", "idempotency_key", "attempts", "enqueued_at")
+_DELIVERED = ("id", *_JOB, "delivered_at")
+_DEAD = (
+    "job_id", *_JOB, "lane", "reason", "error", "field", "status", "state", "died_at", "history",
+)  # fmt: skip
+_LISTED = ("job_id", *_JOB, "keys", "shard", "lane", "reason", "error", "since")
+_WAITING = (*_LISTED, "status", "history")
+
+# A job with two keys is due when both of its rows are.
+_DUE_AT = """CAST(extract(epoch FROM (
+    SELECT max(o.due_at) FROM trackrelay_backlog o WHERE o.job_id = b.job_id
+    HAVING count(o.due_at) = max(o.parts))) AS float8)"""
+
+
+def _matches(id_column: str, *key_columns: str) -> str:
+    keys = " OR ".join(f"{each} = ANY(CAST(:keys AS text[]))" for each in key_columns)
+    return (
+        f"({id_column} = ANY(CAST(:ids AS text[])) OR {keys}"
+        " OR idempotency_key = CAST(:idempotency_key AS text))"
+    )
+
+
+def _latest(table: ColumnSet, columns: Sequence[str], at: str) -> sa.TextClause:
+    return sa.text(f"""
+        SELECT {table.select(*columns)}, key, other_key, count(*) OVER () AS total
+        FROM {table.name} WHERE {_matches(columns[0], "key", "other_key")}
+        ORDER BY {table.name}.{at} DESC, {columns[0]} DESC LIMIT :limit
+    """)
+
+
+_SEARCHES: tuple[tuple[Place, ColumnSet, Sequence[str], str, sa.TextClause], ...] = (
+    (
+        "backlog",
+        BACKLOG,
+        _WAITING,
+        "since",
+        sql(
+            "search_backlog",
+            matches=_matches("job_id", "key"),
+            columns=BACKLOG.select(*_WAITING, of="b"),
+            due_at=_DUE_AT,
+        ),
+    ),
+    ("ledger", LEDGER, _DELIVERED, "delivered_at", _latest(LEDGER, _DELIVERED, "delivered_at")),
+    ("dead_letters", DEAD_LETTERS, _DEAD, "died_at", _latest(DEAD_LETTERS, _DEAD, "died_at")),
+)
+
+_LIST = sql(
+    "list_backlog",
+    conditions=" AND ".join(
+        [
+            any_of("reasons", "reason"),
+            any_of("operations", "operation"),
+            "(CAST(:keys AS text[]) IS NULL OR keys && CAST(:keys AS text[]))",
+            any_of("sources", "source"),
+            any_of("names", event_name()),
+            any_of("emails", email()),
+        ]
+    ),
+    columns=BACKLOG.select(*_LISTED, of="b"),
+    event_name=event_name(),
+    due_at=_DUE_AT,
+)
+
+
+def search(connection: sa.Connection, query: SearchQuery, limit: int) -> Results:
+    """Return the matches in backlog, ledger and dead letters: the latest ``limit`` of each.
+
+    Of the backlog, also return the first job of each key, however old it is.
     """
-    values = {
-        "ids": list(wanted.ids),
-        "keys": list(wanted.keys),
-        "idempotency_key": wanted.idempotency_key,
+    parameters = {
+        "ids": list(query.ids),
+        "keys": list(query.keys),
+        "idempotency_key": query.idempotency_key,
         "limit": limit,
     }
-    places: tuple[tuple[Place, sa.TextClause, Callable[[Any], Match]], ...] = (
-        ("backlog", _BACKLOG, _waits),
-        ("ledger", _LEDGER, _delivered),
-        ("dead_letters", _DEAD_LETTERS, _dead),
-    )
     results = Results()
-    for place, statement, match_of in places:
-        rows = connection.execute(statement, values).all()
+    for place, table, columns, at, statement in _SEARCHES:
+        rows = connection.execute(statement, parameters).all()
         results.totals[place] = rows[0].total if rows else 0
-        results.matches += map(match_of, rows)
+        for row in rows:
+            values = table.read(row, *columns)
+            values["at"] = values.pop(at)
+            if place == "backlog":
+                values |= {"due_at": row.due_at, "ahead": row.ahead}
+            else:
+                values["keys"] = (row.key, row.other_key) if row.other_key else (row.key,)
+            results.matches.append(Match(place=place, **values))
     return results
 
 
-def _keys(row: Any) -> tuple[str, ...]:
-    return (row.key, row.other_key) if row.other_key else (row.key,)
-
-
-def _delivered(row: Any) -> Match:
-    return Match(
-        place="ledger",
-        id=row.id,
-        operation=row.operation,
-        keys=_keys(row),
-        enqueued_at=float(row.enqueued_at),
-        source=row.source,
-        idempotency_key=row.idempotency_key,
-        at=float(row.at),
-        attempts=row.attempts,
-    )
-
-
-def _dead(row: Any) -> Match:
-    return Match(
-        place="dead_letters",
-        id=row.id,
-        operation=row.operation,
-        keys=_keys(row),
-        enqueued_at=float(row.enqueued_at),
-        source=row.source,
-        idempotency_key=row.idempotency_key,
-        at=float(row.at),
-        reason=row.reason,
-        error=row.error,
-        field=row.field,
-        status=row.status,
-        attempts=row.attempts,
-        state=row.state,
-        lane=row.lane,
-        history=tuple(row.history),
-    )
-
-
-def _waits(row: Any) -> Match:
-    return Match(
-        place="backlog",
-        id=row.id,
-        operation=row.operation,
-        keys=tuple(row.keys),
-        enqueued_at=float(row.enqueued_at),
-        source=row.source,
-        idempotency_key=row.idempotency_key,
-        at=float(row.at),
-        reason=row.reason,
-        error=row.error,
-        status=row.status,
-        attempts=row.attempts,
-        shard=row.shard,
-        lane=row.lane,
-        due_at=None if row.due_at is None else float(row.due_at),
-        ahead=row.ahead,
-        history=tuple(row.history),
-    )
+def waiting_jobs(
+    connection: sa.Connection, filters: BacklogFilters, limit: int
+) -> tuple[list[WaitingJob], int]:
+    """Return the oldest ``limit`` jobs of the backlog that match, and how many match."""
+    names = [field.name for field in fields(filters)]
+    parameters = {name: list(getattr(filters, name)) or None for name in names}
+    rows = connection.execute(_LIST, {**parameters, "limit": limit}).all()
+    jobs = [
+        WaitingJob(**BACKLOG.read(row, *_LISTED), name=row.event_name, due_at=row.due_at)
+        for row in rows
+    ]
+    return jobs, rows[0].total if rows else 0

@@ -1,27 +1,39 @@
-"""The database server itself, and what we may do there."""
+"""The database server, our privileges there, and how much the tables hold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 
+from trackrelay.worker.storage.ledger import PRUNABLE
+
 _SERVER = sa.text("""
-    SELECT current_setting('server_version') AS version, extract(epoch FROM clock_timestamp()) AS now,
+    SELECT current_setting('server_version') AS version,
+        CAST(extract(epoch FROM clock_timestamp()) AS float8) AS now,
         pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only
 """)
-_PRIVILEGES = sa.text("""
+_MISSING_PRIVILEGES = sa.text("""
     SELECT name FROM unnest(CAST(:tables AS text[])) AS name
     WHERE to_regclass(quote_ident(name)) IS NULL
-        OR NOT (has_table_privilege(quote_ident(name), 'SELECT') AND has_table_privilege(quote_ident(name), 'INSERT')
-                AND has_table_privilege(quote_ident(name), 'UPDATE') AND has_table_privilege(quote_ident(name), 'DELETE'))
+        OR EXISTS (
+            SELECT 1 FROM unnest(CAST('{SELECT,INSERT,UPDATE,DELETE}' AS text[])) AS privilege
+            WHERE NOT has_table_privilege(quote_ident(name), privilege))
 """)
+_TOTALS = sa.text("""
+    SELECT (SELECT count(*) FROM trackrelay_ledger) AS ledger,
+        (SELECT count(DISTINCT job_id) FROM trackrelay_backlog) AS backlog,
+        (SELECT count(*) FROM trackrelay_dead_letters) AS dead_letters
+""")
+_BACKLOG_SIZE = sa.text("SELECT count(*) FROM trackrelay_backlog WHERE sends")
+_PRUNABLE = sa.text(f"SELECT count(*) FROM trackrelay_ledger WHERE {PRUNABLE}")
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What the server says of itself."""
+    """What the server reports about itself."""
 
     version: str
     #: Unix seconds.
@@ -30,11 +42,32 @@ class Server:
 
 
 def server(connection: sa.Connection) -> Server:
-    """Which server this is."""
+    """Return the facts of the server."""
     row = connection.execute(_SERVER).one()
-    return Server(str(row.version).split()[0], float(row.now), bool(row.read_only))
+    return Server(str(row.version).split()[0], row.now, bool(row.read_only))
 
 
 def missing_privileges(connection: sa.Connection, tables: Sequence[str]) -> list[str]:
-    """The tables among ``tables`` that we may not read and write."""
-    return [row.name for row in connection.execute(_PRIVILEGES, {"tables": list(tables)})]
+    """Return those of ``tables`` that do not exist, or that we may not read and write."""
+    parameters = {"tables": list(tables)}
+    return [row.name for row in connection.execute(_MISSING_PRIVILEGES, parameters)]
+
+
+def totals(connection: sa.Connection) -> dict[str, int]:
+    """Return how many of each thing the tables hold, by its name in the singular."""
+    row = connection.execute(_TOTALS).one()
+    return {"ledger row": row.ledger, "waiting job": row.backlog, "dead letter": row.dead_letters}
+
+
+def backlog_size(connection: sa.Connection) -> int:
+    """Return the number of jobs in the backlog."""
+    return int(connection.execute(_BACKLOG_SIZE).scalar_one())
+
+
+def prunable(
+    connection: sa.Connection, retention: timedelta, dead_letter_retention: timedelta
+) -> int:
+    """Return how many rows :func:`trackrelay.worker.storage.ledger.prune` would delete."""
+    longer = max(retention, dead_letter_retention) + timedelta(days=1)
+    values = {"retention_s": retention.total_seconds(), "longer_s": longer.total_seconds()}
+    return int(connection.execute(_PRUNABLE, values).scalar_one())

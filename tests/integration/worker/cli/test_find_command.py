@@ -9,8 +9,7 @@ from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from trackrelay import Person, operations
 from trackrelay.queue.shared_entries import ENTRY_JOBS
-from trackrelay.worker.storage import state
-from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.storage.key_hasher import KeyHasher, generated_secret
 
 EMAIL = canaries.CANARY_EMAIL
 
@@ -149,7 +148,7 @@ def test_somebodys_jobs_are_found_by_an_email_that_is_stored_only_as_a_hash(
 def test_a_hashed_key_is_found_in_the_streams_too(harness: Harness, run: CommandLine) -> None:
     job = harness.producer.track(Person(email=EMAIL), "greeted")
     with harness.engine.connect() as connection:
-        key = KeyHasher(state.key_hash_secret(connection)).stored(f"email:{EMAIL}")
+        key = KeyHasher(generated_secret(connection)).stored(f"email:{EMAIL}")
 
     assert [each["id"] for each in run("find", "--key", key, "--json").json["jobs"]] == [job]
 

@@ -21,8 +21,8 @@ from trackrelay.operations.keys import shard_of
 from trackrelay.queue.append import Entry
 from trackrelay.queue.async_queue_client import AsyncRedisQueue
 from trackrelay.queue.redis_keys import MOVING, lease
-from trackrelay.worker.storage import settlement, shards, state
-from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.storage import settlement, shards
+from trackrelay.worker.storage.key_hasher import KeyHasher, generated_secret
 from trackrelay.worker.storage.settlement import Holder, Settlement
 
 PEOPLE = [str(number) for number in range(12)]
@@ -116,7 +116,7 @@ def test_every_row_of_the_backlog_is_in_the_shard_of_its_key_in_the_clear(
     run("reshard", "5", "--yes")
 
     with harness.engine.connect() as connection:
-        hasher = KeyHasher(state.key_hash_secret(connection))
+        hasher = KeyHasher(generated_secret(connection))
     plain = [f"id:{person}" for person in PEOPLE]
     plain += [f"email:{canaries.CANARY_EMAIL}", f"anonymous:{canaries.CANARY_ANONYMOUS_ID}"]
     expected = {hasher.stored(key): shard_of(key, 5) for key in plain}

@@ -77,7 +77,7 @@ def test_of_many_long_queues_no_more_rows_are_fetched_than_a_round_takes(harness
         connection.execute(FILL, {"rows": ROWS, "keys": 500})
         plan = connection.execute(
             sa.text(f"EXPLAIN (ANALYZE, FORMAT JSON) {due_jobs._SELECT_DUE.text}"),
-            due_jobs._values(0, "live", 500, 0),
+            due_jobs._parameters(0, "live", 500, 0),
         ).scalar_one()
         assert most_rows(plan[0]["Plan"]) <= 500 + due_jobs.RUN
         jobs = due_jobs.select_due(connection, 0, "live", 500).jobs

@@ -165,7 +165,7 @@ def test_a_look_that_takes_long_queues_says_where_the_next_one_begins(harness: H
         ]
     # Ten rows of each that fits; fourteen and what fits of the next; twenty; none.
     assert [[int(job.id) % 10 for job in look.jobs][-1:] for look in looks] == [[1], [8], [9], []]
-    assert [look.seen for look in looks] == [
+    assert [look.scanned for look in looks] == [
         ScanResult(0, 31, 300),
         ScanResult(210, 241, 300),
         ScanResult(270, None, 300),

@@ -19,7 +19,7 @@ from trackrelay.worker.dead_letters.replay_batches import Replayer
 from trackrelay.worker.maintenance import ticks
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.settings import sqlalchemy_url
-from trackrelay.worker.storage import shards, state
+from trackrelay.worker.storage import shards
 from trackrelay.worker.storage.stored_job import Job
 
 SHARDS = 2
@@ -102,7 +102,7 @@ class World:
         queue_config.set_up(self.redis, SHARDS)
         with self.engine.connect() as connection:
             connection.exec_driver_sql(_EMPTY)
-            state.set_up(connection, SHARDS)
+            shards.set_up(connection, SHARDS)
 
     @property
     def shards(self) -> int:

@@ -31,8 +31,8 @@ from trackrelay.worker.relay.outbox_rows import OutboxRows, Row
 from trackrelay.worker.relay.relay_loop import RelayLoop
 from trackrelay.worker.settings import load
 from trackrelay.worker.storage import incident_log
+from trackrelay.worker.storage.duplicate_check import settled
 from trackrelay.worker.storage.incident_log import Kind
-from trackrelay.worker.storage.settled_jobs import settled
 
 PEOPLE = 40
 

@@ -52,8 +52,8 @@ UNSTORABLE: dict[str, dict[str, Any]] = {
     "its trace is not valid Unicode": {"trace": "\ud800"},
     "its idempotency_key is 3,000 bytes; the limit is 1,020": {"idempotency_key": NOISE[:3_000]},
     "its operation is 1,000 bytes; the limit is 400": {"operation": "x" * 1_000},
-    "its time is in no calendar": {"enqueued_at": MAX_MS / 1000 + 1},
-    "its attempts are more than can be counted": {"attempts": 40_000},
+    "its time is not between the years 1970 and 3000": {"enqueued_at": MAX_MS / 1000 + 1},
+    "it has 40,000 attempts; a job has 0 to 32,766": {"attempts": 40_000},
     "its body is not a JSON object": {"body": b"[]"},
     "its body is 500,001 bytes; at most 500,000 fit in a request": {
         "body": b"{" + b" " * 499_999 + b"}"

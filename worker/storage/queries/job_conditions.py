@@ -1,4 +1,4 @@
-"""SQL for what people know a job by, read from its document: the event's name, and the email.
+"""SQL conditions on jobs, and for what people know a job by: the event's name and the email.
 
 Postgres cannot turn every JSON document into text: ``\\u0000`` and halves of surrogate pairs fail
 the whole statement. Documents with such escapes have neither a name nor an email here.
@@ -7,6 +7,12 @@ the whole statement. Documents with such escapes have neither a name nor an emai
 from __future__ import annotations
 
 _READABLE = r"(CAST({body} AS text) !~ '\\u(0000|[dD][89a-fA-F])')"
+
+
+def any_of(parameter: str, *expressions: str) -> str:
+    """Return the condition that an expression is one of the parameter's values. NULL allows any."""
+    matches = " OR ".join(f"{each} = ANY(CAST(:{parameter} AS text[]))" for each in expressions)
+    return f"(CAST(:{parameter} AS text[]) IS NULL OR {matches})"
 
 
 def event_name(body: str = "body") -> str:
