@@ -119,7 +119,7 @@ def stream_jobs(harness: Harness, shard: int, lane: str = "live") -> list[str]:
     ]
 
 
-def look_once(settings: dict[str, str]) -> RelayTotals:
+def relay_once(settings: dict[str, str]) -> RelayTotals:
     """What ``trackrelay relay --once`` does, in this process."""
     loop = make_relay(settings)
     assert loop.take_lease()

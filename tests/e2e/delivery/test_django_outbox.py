@@ -14,7 +14,7 @@ from django.db import transaction
 import trackrelay
 from tests.support import django_project
 from tests.support.harness import Harness
-from tests.support.outbox import look_once
+from tests.support.outbox import relay_once
 from tests.support.waiting import patient
 from tests.support.worker_process import ROOT, clean_environment
 from trackrelay.django.models import OutboxRow
@@ -29,13 +29,13 @@ def test_rows_of_django_are_relayed_in_order_and_delivered(
             jobs = [trackrelay.track("42", "seen", {"n": n}) for n in range(20)]
         with django_project.rolled_back(alias):
             trackrelay.track("42", "never", {})
-        done = look_once(
+        done = relay_once(
             {
                 **harness.settings,
                 "TRACKRELAY_OUTBOX_URL": shop_url if alias == "default" else lite_url,
             }
         )
-        assert (done.relayed, done.trouble) == (20, {})
+        assert (done.relayed, done.errors) == (20, {})
         assert {row.generation is not None for row in OutboxRow.objects.using(alias)} == {True}
     start_worker(harness.settings, pool="threads", concurrency=4)
     harness.wait_delivered(jobs, 30)
@@ -72,7 +72,7 @@ def test_a_process_killed_around_the_commit_leaves_order_and_event_or_neither(
     )
     assert died.returncode == -signal.SIGKILL
 
-    done = look_once({**harness.settings, "TRACKRELAY_OUTBOX_URL": shop_url})
+    done = relay_once({**harness.settings, "TRACKRELAY_OUTBOX_URL": shop_url})
     assert done.relayed == orders
     with django_project.connected(BACKEND="off"):
         from tests.django_project.shop.models import Order

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from flask_sqlalchemy import SQLAlchemy
 
 from tests.support.flask_server import serving
-from tests.support.outbox import look_once
+from tests.support.outbox import relay_once
 from tests.support.waiting import wait_until
 from trackrelay import ConfigurationError, InvalidOperationError, aio, track
 from trackrelay.flask import TrackRelay
@@ -140,7 +140,7 @@ def test_after_a_crash_between_commit_and_relay_the_relay_takes_it_on(
     configured = load(worker_settings)
     engine = make_engine(configured, pool_size=1)
     migrate(engine, client, 4)
-    look_once(worker_settings | {"TRACKRELAY_OUTBOX_URL": url})
+    relay_once(worker_settings | {"TRACKRELAY_OUTBOX_URL": url})
     streams = [client.xrange(name) for name in client.scan_iter("trackrelay:*:live")]
     assert job.encode() in b"".join(fields[b"j"] for entries in streams for _, fields in entries)
     client.close()

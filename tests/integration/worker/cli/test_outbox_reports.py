@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tests.support.command_line import Answer, CommandLine
 from tests.support.harness import Harness
-from tests.support.outbox import Application, look_once, make_relay
+from tests.support.outbox import Application, make_relay, relay_once
 from trackrelay.outbox import Outbox, table
 
 
@@ -144,7 +144,7 @@ def test_a_job_that_was_not_relayed_is_found_in_the_outbox(
         ]
     assert "waits for a relay to move it into the queue" in run("find", job).out
 
-    look_once(run.settings)
+    relay_once(run.settings)
     (found,) = run("find", job, "--json").json["jobs"]
     assert [each["place"] for each in found["found_in"]] == ["stream"]
 
@@ -157,7 +157,7 @@ def test_it_is_found_while_redis_is_away_and_after_redis_lost_it(
     assert [each["where"] for each in away.json["jobs"]] == ["unrelayed"]
     assert away.code == 1
 
-    look_once(run.settings)
+    relay_once(run.settings)
     harness.redis.flushall()
     (found,) = run("find", job, "--json").json["jobs"]
     assert found["where"] == "unrelayed"
@@ -198,7 +198,7 @@ def test_draining_waits_for_what_a_lost_queue_took_with_it(
     harness: Harness, application: Application, run: CommandLine
 ) -> None:
     application.track("42")
-    look_once(run.settings)
+    relay_once(run.settings)
     harness.redis.flushall()
     run("migrate")
 

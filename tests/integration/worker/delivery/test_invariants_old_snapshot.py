@@ -38,7 +38,7 @@ def snapshot(harness: Harness) -> Iterator[None]:
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """No look from the beginning that is not needed, however quick this machine is."""
     monkeypatch.setattr(scan_cursor, "REST", 1e9)
-    monkeypatch.setattr(scan_cursor, "LONGEST_REST_S", 1e9)
+    monkeypatch.setattr(scan_cursor, "MAX_REST_S", 1e9)
 
 
 def fill(harness: Harness, rows: int, keys: int, delivered: int = 0) -> None:
@@ -98,7 +98,7 @@ def test_looks_do_not_pass_over_what_was_delivered_again_and_again(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     fill(harness, ROWS, ROWS, delivered=DEAD)
-    looks = Blocks(worker.resources.engine, "WITH others", BY_POSITION)
+    looks = Blocks(worker.resources.engine, "WITH batched_firsts", BY_POSITION)
     worker.run_shard(0, 20.0)
     assert len(api.taken) == ROWS - DEAD
     # Of both lanes one: whether nothing is left can only be told from the beginning.
@@ -126,7 +126,7 @@ def test_whether_something_is_due_beside_new_jobs_is_told_without_passing_over_w
 @pytest.mark.usefixtures("snapshot")
 def test_of_a_long_queue_only_what_is_left_is_looked_at(harness: Harness) -> None:
     fill(harness, ROWS, 100, delivered=DEAD)
-    looks = Blocks(harness.engine, "WITH others", BY_KEY)
+    looks = Blocks(harness.engine, "WITH batched_firsts", BY_KEY)
     promotions = Blocks(harness.engine, "SET due_at = greatest(", BY_KEY)
     with harness.engine.begin() as connection:
         shards.lock(connection, [0])

@@ -2,7 +2,7 @@
 
 from tests.support.harness import Harness
 from tests.support.in_process_worker import SHARDS, FakeApi, Worker, expire_lease, make_due
-from tests.support.outbox import Application, look_once
+from tests.support.outbox import Application, relay_once
 from trackrelay import operations
 from trackrelay.operations.keys import shard_of
 from trackrelay.worker.maintenance.ticks import recover_orphans
@@ -22,7 +22,7 @@ def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_
             operations.identify("42", {"label": "joined"}, anonymous_id=cookie),
         ]
     )
-    look_once(harness.settings)
+    relay_once(harness.settings)
     worker.run_shard(mine)
     harness.redis.flushall()
     with harness.engine.begin() as connection:
@@ -35,7 +35,7 @@ def test_after_a_wipe_no_job_goes_without_its_other_part_while_the_outbox_still_
         expire_lease(harness.redis, shard)
     worker.run_shard(mine)
     assert api.taken == []
-    look_once(harness.settings)
+    relay_once(harness.settings)
     for _ in range(4):
         worker.work()
         make_due(harness.engine)

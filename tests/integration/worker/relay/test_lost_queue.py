@@ -13,8 +13,8 @@ from tests.support.outbox import (
     Application,
     assert_once_and_in_order,
     events,
-    look_once,
     make_relay,
+    relay_once,
     stream_jobs,
     wait_empty,
 )
@@ -65,10 +65,10 @@ def test_of_what_went_before_the_loss_everything_goes_again_before_anything_new(
     application: Application, harness: Harness
 ) -> None:
     before = [application.track("42", str(number)) for number in range(5)]
-    look_once(harness.settings)
+    relay_once(harness.settings)
     harness.redis.flushall()
     after = [application.track("42", str(number)) for number in range(5)]
-    assert look_once(harness.settings).relayed == 10
+    assert relay_once(harness.settings).relayed == 10
     assert stream_jobs(harness, shard_of("id:42", 4)) == before + after
 
 
@@ -95,8 +95,8 @@ def test_a_queue_lost_between_reading_a_row_and_appending_it_does_not_take_it_be
     second: list[str] = []
 
     class Accident(OutboxRows):
-        def unrelayed(self, most: int) -> list[Row]:
-            rows = super().unrelayed(most)
+        def unrelayed(self, limit: int) -> list[Row]:
+            rows = super().unrelayed(limit)
             if [row.job_id for row in rows] == second:
                 harness.redis.flushall()
                 migrate(harness.engine, harness.redis, 4)
@@ -118,17 +118,17 @@ def test_a_failover_that_lost_the_latest_entries_is_noticed_before_anything_is_a
 ) -> None:
     shard = shard_of("id:42", 4)
     jobs = [application.track("42", "0"), application.track("42", "1")]
-    look_once(harness.settings)
+    relay_once(harness.settings)
     replica = {
         name: harness.redis.dump(name)
         for name in (f"trackrelay:{shard}:live", "trackrelay:relayed")
     }
     jobs += [application.track("42", "2"), application.track("42", "3")]
-    look_once(harness.settings)
+    relay_once(harness.settings)
     for name, value in replica.items():
         harness.redis.restore(name, 0, value, replace=True)
     jobs.append(application.track("42", "4"))
-    look_once(harness.settings)
+    relay_once(harness.settings)
     in_stream = stream_jobs(harness, shard)
     assert [job for index, job in enumerate(in_stream) if job not in in_stream[:index]] == jobs
     assert in_stream[2:] == jobs, "everything that had not arrived, in order"
@@ -143,7 +143,7 @@ def test_what_has_arrived_is_not_relayed_into_the_new_queue(
     application: Application, harness: Harness, start_worker: Callable[..., Any]
 ) -> None:
     delivered = [application.track("42", str(number)) for number in range(3)]
-    look_once(harness.settings)
+    relay_once(harness.settings)
     worker = start_worker(
         harness.settings | {"TRACKRELAY_OUTBOX_URL": ""}, pool="threads", concurrency=2
     )
@@ -151,7 +151,7 @@ def test_what_has_arrived_is_not_relayed_into_the_new_queue(
     worker.kill()
     harness.redis.flushall()
     waiting = application.track("42", "new")
-    assert look_once(harness.settings).relayed == 1
+    assert relay_once(harness.settings).relayed == 1
     assert [row.job_id for row in application.rows()] == [waiting]
 
 
@@ -290,6 +290,6 @@ def test_a_relay_that_slept_reads_anew_what_others_appended(
     for name, value in replica.items():
         harness.redis.restore(name, 0, value, replace=True)
     second = postgres_application.track("42", "second")
-    sleeper._relay._remembered_until = 0.0  # what time does
+    sleeper._relay._last_turn_until = 0.0  # as time would
     relay_all(sleeper)
     assert list(dict.fromkeys(stream_jobs(harness, shard))) == [first, second]

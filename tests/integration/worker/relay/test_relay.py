@@ -14,8 +14,8 @@ from tests.support.outbox import (
     RelayProcess,
     assert_once_and_in_order,
     events,
-    look_once,
     make_relay,
+    relay_once,
     stream_jobs,
     wait_empty,
 )
@@ -79,7 +79,7 @@ def test_a_row_is_kept_until_its_job_has_arrived(
     assert all(row.generation and row.turn == 1 for row in marked)
     shards = {shard_of("id:42", 4), shard_of("id:43", 4)}
     assert len(marked[-1].place.split()) == len(shards)
-    again = look_once(harness.settings)
+    again = relay_once(harness.settings)
     assert (again.relayed, again.confirmed) == (0, 0)
     assert stream_jobs(harness, shard_of("id:42", 4)) == jobs + merge
 
@@ -88,7 +88,7 @@ def test_a_row_is_kept_until_its_job_has_arrived(
     harness.wait_delivered(jobs + merge, 60)
     harness.wait_settled(60)
     assert len(application.rows()) == 4
-    last = look_once(harness.settings)
+    last = relay_once(harness.settings)
     assert (last.relayed, last.confirmed) == (0, 4)
     assert application.is_empty()
 
@@ -103,7 +103,7 @@ def test_an_identify_has_the_time_at_which_the_outbox_took_it(
         connection.execute(
             sa.text("UPDATE trackrelay_outbox SET accepted_ms = :ms"), {"ms": an_hour_ago}
         )
-    look_once(harness.settings)
+    relay_once(harness.settings)
     # Delivery has been possible all the while; only the outbox was not relayed.
     with harness.engine.begin() as connection:
         connection.execute(
@@ -127,11 +127,11 @@ def test_a_smaller_id_that_commits_later_is_not_skipped(
     with application.engine.connect() as slow:
         late = Outbox(slow).track("42", "late", {})
         early = application.track("42", "early")
-        look_once(harness.settings)
+        relay_once(harness.settings)
         assert application.unrelayed() == []
         slow.commit()
     assert application.unrelayed() == [late]
-    look_once(harness.settings)
+    relay_once(harness.settings)
     assert application.unrelayed() == []
     assert stream_jobs(harness, shard_of("id:42", 4)) == [early, late]
 
@@ -202,7 +202,7 @@ def test_a_relay_killed_between_append_and_mark_repeats_in_order(
         60,
         "the dead relay's lease to run out",
     )
-    look_once(harness.settings)
+    relay_once(harness.settings)
     assert application.unrelayed() == []
     assert harness.stream_length() == 60 + 120
     start_worker(harness.settings)
@@ -227,7 +227,7 @@ def test_a_stream_entry_that_somebody_deleted_is_relayed_again(
 ) -> None:
     application = postgres_application
     jobs = [application.track("42", str(number)) for number in range(3)]
-    look_once(harness.settings)
+    relay_once(harness.settings)
     stream = f"trackrelay:{shard_of('id:42', 4)}:live"
     assert harness.redis.xdel(stream, harness.redis.xrange(stream)[1][0]) == 1
     start_worker(harness.settings)
@@ -245,7 +245,7 @@ def test_a_row_that_no_worker_could_read_is_a_dead_letter_and_the_rest_goes_on(
             sa.text("UPDATE trackrelay_outbox SET entry = 'nonsense' WHERE job_id = :job"),
             {"job": jobs[1]},
         )
-    assert not look_once(harness.settings).trouble
+    assert not relay_once(harness.settings).errors
     assert [row.job_id for row in application.rows()] == [jobs[0], jobs[2]]
     (letter,) = harness.rows("SELECT * FROM trackrelay_dead_letters")
     assert (letter.reason, bytes(letter.raw)) == ("undecodable", b"nonsense")
@@ -260,8 +260,8 @@ def test_a_newer_row_halts_the_outbox_with_one_line(
             sa.text("UPDATE trackrelay_outbox SET format = 99 WHERE job_id = :job"),
             {"job": jobs[1]},
         )
-    done = look_once(harness.settings)
-    assert "has format 99, this relay knows up to 1" in done.trouble["relay"]
+    done = relay_once(harness.settings)
+    assert "has format 99, this relay knows up to 1" in done.errors["relay"]
     assert application.unrelayed() == jobs[1:]
 
 

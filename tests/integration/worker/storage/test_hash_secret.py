@@ -59,7 +59,7 @@ def test_with_another_secret_nothing_is_delivered_while_hashed_keys_wait(
     assert len(api.sent) == sent
     complaints = [line["message"] for line in logs if line["log_level"] == "error"]
     assert len(complaints) == 1
-    assert "Set the secret back until `trackrelay status` shows an empty backlog" in complaints[0]
+    assert "Restore the secret until `trackrelay status` shows an empty backlog" in complaints[0]
     status = CommandLine(harness.settings)("status").out
     assert "TRACKRELAY_KEY_HASH_SECRET is not the secret" in " ".join(status.split())
     for _ in range(3):

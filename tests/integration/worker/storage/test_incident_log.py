@@ -9,7 +9,7 @@ import pytest
 from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from tests.support.in_process_worker import BUSY, FakeApi, Worker, make_due, people_of, probe_now
-from tests.support.outbox import Application, look_once
+from tests.support.outbox import Application, relay_once
 from tests.support.waiting import wait_until
 from trackrelay import operations
 from trackrelay.queue.redis_keys import PREFIX, stream
@@ -138,13 +138,13 @@ def test_what_an_outbox_still_has_is_not_lost(
     settings = {**harness.settings, "TRACKRELAY_OUTBOX_URL": postgres_application.url}
     for person in people_of(0, 6):
         postgres_application.track(person)
-    look_once(settings)
+    relay_once(settings)
     enqueue(harness, 2, shard=1)
     tick(worker)
     harness.redis.flushall()
     tick(worker)
     assert [each.at_most for each in lost(harness)] == [8]
-    assert look_once(settings).relayed == 6
+    assert relay_once(settings).relayed == 6
     assert [(each.at_least, each.at_most) for each in lost(harness)] == [(2, 2)]
 
 
