@@ -13,7 +13,7 @@ from trackrelay.app_api import Activity
 from trackrelay.operations.checks.name_checks import compared_email
 from trackrelay.operations.ids import id_for, is_ulid
 from trackrelay.operations.keys import key_of, shard_of
-from trackrelay.worker.dead_letters.patch import written
+from trackrelay.worker.dead_letters.patch import format_path
 from trackrelay.worker.reasons import DeathReason, VerdictKind
 from trackrelay.worker.storage.complaint_jobs import SuspectJob
 from trackrelay.worker.storage.dead_letters import NewDeadLetter
@@ -260,7 +260,7 @@ def _document(
         if not complaint.name:
             return None
         if complaint.value is None:
-            return {**base, "action": "identify"}, written(("attributes", complaint.name))
+            return {**base, "action": "identify"}, format_path(("attributes", complaint.name))
         attributes = {complaint.name: complaint.value}
         return {**base, "action": "identify", "attributes": attributes}, None
     if complaint.type == "failed_event" and complaint.name:
