@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import redis
 import sqlalchemy as sa
@@ -23,9 +23,11 @@ from .delivery.sender import Sender
 from .delivery.workspace_guard import Pair, WorkspaceGuard
 from .endpoint_families import Family
 from .quality.sent_memory import SentMemory, sent_memory
+from .quality.catalog_observer import OBSERVED, CatalogObserver
 from .queue.redis_client import connect
 from .settings import Settings, settings
 from .storage import shards
+from .storage import catalog_rows, shards, state
 from .storage.engine import engine
 from .storage.key_hasher import KeyHasher, generated_secret
 from .storage.scan_cursor import ScanCursor
@@ -53,6 +55,8 @@ class Resources:
     executor: Executor
     hasher: KeyHasher
     rules: Rules
+    #: None if nothing is observed.
+    observer: CatalogObserver | None = None
     #: None if nothing is guarded.
     guard: WorkspaceGuard | None = None
     #: None if nothing is verified.
@@ -117,9 +121,17 @@ def _of_process(pid: int) -> Resources:
             max_attempts=configured.max_attempts,
             merge_delay_s=configured.merge_delay.total_seconds(),
         ),
+        observer=make_observer(configured, database),
         guard=guard,
         remember=sent_memory(configured, hasher),
     )
+
+
+def make_observer(configured: Settings, database: sa.Engine) -> CatalogObserver | None:
+    """Return what observes jobs for the catalog, or None if the catalog is switched off."""
+    if not configured.catalog:
+        return None
+    return CatalogObserver(partial(catalog_rows.add, database, observed=OBSERVED))
 
 
 def ask_region(api: TrackApi, configured: Settings) -> Verdict:

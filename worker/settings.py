@@ -68,6 +68,7 @@ class Settings:
     merge_delay: timedelta
     #: Empty takes the secret that ``migrate`` made.
     key_hash_secret: Secret
+    catalog: bool
     verify: Literal["off", "sample", "all"]
     #: The share of subjects that ``sample`` selects, up to 1.
     verify_sample: float

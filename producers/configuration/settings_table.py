@@ -263,6 +263,13 @@ SETTINGS: tuple[Setting, ...] = (
         is_secret=True,
     ),
     Setting(
+        "TRACKRELAY_CATALOG",
+        boolean(),
+        "Whether workers count names and types of events and attributes, never values, in the "
+        "catalog; `trackrelay catalog` and `trackrelay quality` read it.",
+        default="1",
+    ),
+    Setting(
         "TRACKRELAY_VERIFY",
         choice("off", "sample", "all"),
         "Whose deliveries are compared with what Customer.io has: nobody's, those of a sample of "

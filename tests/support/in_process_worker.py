@@ -26,7 +26,7 @@ from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.failpoints import _planned
 from trackrelay.worker.quality.sent_memory import sent_memory
 from trackrelay.worker.queue.redis_client import connect
-from trackrelay.worker.resources import Resources, ask_region, key_hash_secret
+from trackrelay.worker.resources import Resources, ask_region, key_hash_secret, make_observer
 from trackrelay.worker.settings import Settings, load
 from trackrelay.worker.storage import shards
 from trackrelay.worker.storage.engine import make_engine
@@ -159,6 +159,8 @@ class Worker:
     def close(self) -> None:
         """Close every connection."""
         self.resources.executor.shutdown()
+        if self.resources.observer:
+            self.resources.observer.flush()
         self.redis.close()
         self.resources.engine.dispose()
 
@@ -203,6 +205,7 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         hasher=hasher,
         rules=replace(given, **rules),
         remember=sent_memory(configured, hasher),
+        observer=make_observer(configured, engine),
     )
 
 

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import sqlalchemy as sa
 import structlog
@@ -80,6 +81,16 @@ class Rules:
     merge_delay_s: float
 
 
+class JobObserver(Protocol):
+    """Looks at jobs that are read for the first time. It must be fast, and raise nothing."""
+
+    def note(self, jobs: Sequence[Job], now: float) -> None:
+        """Look at jobs, at the server's time ``now``."""
+
+    def flush(self) -> None:
+        """Write down what was noted, because the process ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a process's cycles share."""
@@ -92,6 +103,8 @@ class Parts:
     rules: Rules
     #: Remembers what was sent, to verify it; None if nothing is verified.
     remember: Remember | None = None
+    #: None if nothing is observed.
+    observer: JobObserver | None = None
 
 
 class DeliveryCycle:
@@ -122,6 +135,7 @@ class DeliveryCycle:
         }
         #: Until when a lane leaves a family's probe to others, by ``time.monotonic()``.
         self._probe_rests: dict[tuple[Lane, Family], float] = {}
+        self.observer = parts.observer
         #: Whether an operator paused the shard, as the last settlement found.
         self.paused = False
 
@@ -151,6 +165,10 @@ class DeliveryCycle:
             return False
         failpoint("after_read")
         waiting_keys = reader.drop_duplicates(intake, breakers)  # 2
+        if self.observer and not intake.may_be_sent_already:
+            self.observer.note(
+                [job for job in intake.jobs if not job.from_backlog], self._clock.now()
+            )
         ready = self._hold_back(intake, waiting_keys, breakers)  # 3
         if ready and intake.may_be_sent_already:
             self._prove_writable()

@@ -98,6 +98,7 @@ def _take_over(queue: ShardQueue, resources: Resources) -> DeliveryCycle | None:
         executor=resources.executor,
         rules=resources.rules,
         remember=resources.remember,
+        observer=resources.observer,
     )
     cursors = {lane: resources.cursors[queue.shard, lane] for lane in LANES}
     return DeliveryCycle(queue, parts, takeover, cursors)
@@ -132,5 +133,7 @@ def _run_cycles(cycle: DeliveryCycle, queue: ShardQueue, slice_s: float) -> None
         worked = cycle.run("bulk") or worked
         if not worked and queue.leave("if_empty") != "work":
             return
+    if is_ending() and cycle.observer:
+        cycle.observer.flush()
     how: Leave = "quiet" if cycle.paused else "wake"
     queue.leave(how)

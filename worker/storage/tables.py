@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import BigInteger, Identity, Index, Integer, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from .catalog_tables import CATALOG, CATALOG_DAYS
 from .columns import (
     BIGINT,
     BOOLEAN,
@@ -36,6 +37,8 @@ from .table_parts import METADATA, count, moment
 
 __all__ = [
     "BACKLOG",
+    "CATALOG",
+    "CATALOG_DAYS",
     "DEAD_LETTERS",
     "INCIDENTS",
     "LEDGER",

@@ -46,6 +46,18 @@ def count(number: float, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def share(number: float) -> str:
+    """Return ``100 %``, ``99.9 %``, ``0.02 %``: never 0 % or 100 % for what is only near."""
+    percent = 100 * number
+    for digits in (0, 1, 2):
+        text = f"{percent:.{digits}f}"
+        if float(text) == percent or (digits == 0 and 5 <= percent <= 95):
+            return f"{text} %"
+    if percent > 50:
+        return f"{min(float(text), 99.99):.2f} %"
+    return f"{max(float(text), 0.01):.2f} %"
+
+
 def jobs_wait(number: int) -> str:
     """Return ``1 job waits``, ``2 jobs wait``."""
     return f"{count(number, 'job')} {'waits' if number == 1 else 'wait'}"

@@ -1,0 +1,200 @@
+"""Observe the jobs that a worker process delivers, and add what was seen to the catalog.
+
+Counts are kept in memory and written in bulk a few seconds later, by a thread of their own: delivery
+never waits for the catalog. The observer spends a bounded share of the process's time: above
+:data:`MAX_JOBS_PER_S` it looks at evenly spread jobs only. What it could not write stays in memory,
+in bounded numbers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from trackrelay.worker.storage.pg_values import sanitize_text
+from trackrelay.worker.storage.stored_job import Job
+
+from .lateness import lateness_type
+from .shapes import MAX_PATH, Shape, pairs, shape_of
+
+log = structlog.get_logger("trackrelay.quality")
+
+#: Jobs of one process that are looked at in a second; about 1 % of a core.
+MAX_JOBS_PER_S = 2_000.0
+#: Counts are written this often.
+FLUSH_S = 5.0
+#: Different shapes in memory. What has another shape is counted as not observed.
+MAX_SHAPES = 2_000
+#: Sources that one process tells apart.
+MAX_SOURCES = 100
+#: Characters of a source and of an event's name.
+MAX_NAME = 100
+
+#: Types of rows about whole jobs; their path is empty.
+SEEN, OBSERVED, OVERFLOW = "seen", "job", "not observed"
+
+
+class Subject(NamedTuple):
+    """What is counted together: events of one name from one source, or one other operation."""
+
+    source: str
+    operation: str
+    name: str
+
+
+class Observation(NamedTuple):
+    """How often a path of a subject had a type. An empty path: the jobs themselves."""
+
+    subject: Subject
+    path: str
+    type: str
+    jobs: int
+    size: int = 0
+
+
+class _Data(msgspec.Struct, gc=False):
+    """The parts of a document that are observed."""
+
+    name: Any = None
+    timestamp: Any = None
+    attributes: Any = None
+
+
+_decode = msgspec.json.Decoder(_Data).decode
+Store = Callable[[Sequence[Observation]], None]
+
+
+class CatalogObserver:
+    """The observer of one process. Several threads may use it.
+
+    Args:
+        store: adds observations to the catalog.
+        clock: a clock that only goes forward, in seconds.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self._budget = MAX_JOBS_PER_S
+        self._refilled_at = clock()
+        self._unwritten: list[Observation] = []
+        self._start()
+
+    def _start(self) -> None:
+        self._shapes: Counter[tuple[Subject, Shape]] = Counter()
+        self._sizes: Counter[Subject] = Counter()
+        self._lateness: Counter[tuple[Subject, str]] = Counter()
+        self._seen: Counter[tuple[str, str]] = Counter()
+        self._overflow: Counter[str] = Counter()
+
+    def note(self, jobs: Sequence[Job], now: float) -> None:
+        """Count jobs that are read for the first time.
+
+        Args:
+            jobs: the jobs.
+            now: unix seconds by a server's clock.
+        """
+        if not jobs:
+            return
+        with self._lock:
+            if self._timer is None:
+                self._timer = threading.Timer(FLUSH_S, self.flush)
+                self._timer.daemon = True
+                self._timer.start()
+            self._seen.update([(job.source or "", job.operation) for job in jobs])
+            for job in self._affordable(jobs):
+                try:
+                    data = _decode(job.body)
+                except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+                    continue
+                self._note(job, data, now)
+
+    def flush(self) -> None:
+        """Write the counts. If Postgres does not take them, they stay for the next time."""
+        with self._writing:
+            with self._lock:
+                observations = [*self._unwritten, *self._observations()]
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = None
+                self._start()
+            observations = merged(observations)
+            if not observations:
+                return
+            try:
+                self._store(observations)
+            except SQLAlchemyError as error:
+                cause = getattr(error, "orig", None) or error
+                log.warning("catalog_not_written", error=type(cause).__name__)
+                self._unwritten = observations[: 10 * MAX_SHAPES]
+            else:
+                self._unwritten = []
+
+    def _affordable(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        now = self._clock()
+        earned = (now - self._refilled_at) * MAX_JOBS_PER_S
+        self._refilled_at = now
+        self._budget = min(self._budget + earned, 2 * MAX_JOBS_PER_S)
+        step = max(1, -(-len(jobs) // max(1, int(self._budget))))
+        chosen = jobs[::step] if self._budget >= 1 else ()
+        self._budget -= len(chosen)
+        return chosen
+
+    def _note(self, job: Job, data: _Data, now: float) -> None:
+        name = data.name if isinstance(data.name, str) else ""
+        subject = Subject(job.source or "", job.operation, name[:MAX_NAME])
+        attributes = data.attributes
+        key = (subject, shape_of(attributes) if isinstance(attributes, dict) else ())
+        if key not in self._shapes and len(self._shapes) >= MAX_SHAPES:
+            self._overflow[subject.source] += 1
+            return
+        self._shapes[key] += 1
+        self._sizes[subject] += len(job.body)
+        if isinstance(data.timestamp, int) and name:
+            self._lateness[subject, lateness_type(now - data.timestamp)] += 1
+
+    def _observations(self) -> Iterable[Observation]:
+        for (source, operation), count in self._seen.items():
+            yield Observation(Subject(source, operation, ""), "", SEEN, count)
+        for source, count in self._overflow.items():
+            yield Observation(Subject(source, "", ""), "", OVERFLOW, count)
+        for (subject, late), count in self._lateness.items():
+            yield Observation(subject, "", late, count)
+        for subject, size in self._sizes.items():
+            yield Observation(subject, "", OBSERVED, 0, size)
+        for (subject, shape), count in self._shapes.items():
+            yield Observation(subject, "", OBSERVED, count)
+            for path, of_type in pairs(shape):
+                yield Observation(subject, path[:MAX_PATH], of_type, count)
+
+
+def merged(observations: Iterable[Observation]) -> list[Observation]:
+    """Add up observations of the same path and type; return them in a fixed order."""
+    counts: Counter[tuple[Subject, str, str]] = Counter()
+    sizes: Counter[tuple[Subject, str, str]] = Counter()
+    sources: dict[str, None] = {}
+    for each in observations:
+        source = storable(each.subject.source[:MAX_NAME])
+        if source not in sources and len(sources) >= MAX_SOURCES:
+            source = OVERFLOW
+        sources[source] = None
+        subject = Subject(source, *map(storable, each.subject[1:]))
+        key = (subject, storable(each.path), each.type)
+        counts[key] += each.jobs
+        sizes[key] += each.size
+    return [Observation(*key, counts[key], sizes[key]) for key in sorted(counts)]
+
+
+def storable(text: str) -> str:
+    """Return a text that Postgres takes."""
+    return sanitize_text(text) or ""

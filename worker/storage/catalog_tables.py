@@ -1,0 +1,49 @@
+"""The tables of the catalog: names, types and times of what was observed, never a value."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import BigInteger, Date, Identity, Index, Text
+
+from .table_parts import METADATA, count, moment
+
+CATALOG = sa.Table(
+    "trackrelay_catalog",
+    METADATA,
+    sa.Column("id", BigInteger, Identity(), primary_key=True),
+    sa.Column("source", Text, nullable=False, doc="The application; empty if it has no name."),
+    sa.Column("operation", Text, nullable=False),
+    sa.Column("name", Text, nullable=False, doc="The event's name; empty for other operations."),
+    sa.Column(
+        "path",
+        Text,
+        nullable=False,
+        doc="The attribute, such as `items[].sku`; empty for a count of whole jobs.",
+    ),
+    sa.Column("type", Text, nullable=False, doc="The type of the value, or what is counted."),
+    count("count", doc="How many observed jobs had it."),
+    count("bytes", doc="The size of the observed jobs, in a row of whole jobs."),
+    count("first_at", doc="How many jobs of this name had been observed when it first appeared."),
+    count("last_at", doc="How many jobs of this name had been observed when it was last seen."),
+    moment("first_seen", nullable=False),
+    moment("last_seen", nullable=False),
+    Index(
+        "ix_trackrelay_catalog_names",
+        "source",
+        "operation",
+        "name",
+        "path",
+        "type",
+        unique=True,
+    ),
+    info={"doc": "What was observed of events and attributes: names, types, times, never values."},
+)
+
+CATALOG_DAYS = sa.Table(
+    "trackrelay_catalog_days",
+    METADATA,
+    sa.Column("day", Date, primary_key=True),
+    sa.Column("catalog_id", BigInteger, primary_key=True, autoincrement=False),
+    count("count"),
+    info={"doc": "The counts of the catalog by day (UTC), for 90 days."},
+)
