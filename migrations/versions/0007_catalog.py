@@ -1,4 +1,4 @@
-"""The catalog: names and types of what was observed, and their counts by day."""
+"""The catalog, its counts by day, and the findings about it."""
 
 from __future__ import annotations
 
@@ -40,8 +40,19 @@ def upgrade() -> None:
         _count("count"),
         sa.PrimaryKeyConstraint("day", "catalog_id", name=op.f("pk_trackrelay_catalog_days")),
     )
+    op.create_table(
+        "trackrelay_findings",
+        *map(_text, ("key", "rule")),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("acknowledged_by", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_trackrelay_findings")),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("trackrelay_findings")
     op.drop_table("trackrelay_catalog_days")
     op.drop_table("trackrelay_catalog")

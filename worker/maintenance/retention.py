@@ -12,6 +12,7 @@ from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import dead_letters, ledger, sent_subjects, verdicts
+from trackrelay.worker.storage import catalog_rows, dead_letters, finding_records, ledger
 
 #: How often the fleet prunes, however many beats and workers ask for it.
 PRUNE_S = 600.0
@@ -42,6 +43,8 @@ def prune_all(resources: Resources) -> dict[str, int]:
             resources.engine,
             lambda connection: verdicts.prune(connection, settings.verdict_retention),
         ),
+        "catalog": _in_chunks(resources.engine, catalog_rows.prune),
+        "findings": _once(resources.engine),
     }
 
 
@@ -53,6 +56,11 @@ def prune_ledger(engine: sa.Engine, retention: timedelta, dead_letter_retention:
     return _in_chunks(
         engine, lambda connection: ledger.prune(connection, retention, dead_letter_retention)
     )
+
+
+def _once(engine: sa.Engine) -> int:
+    with engine.begin() as connection:
+        return finding_records.prune(connection, catalog_rows.KEPT_DAYS)
 
 
 def _in_chunks(engine: sa.Engine, prune: Callable[[sa.Connection], int]) -> int:

@@ -47,3 +47,16 @@ CATALOG_DAYS = sa.Table(
     count("count"),
     info={"doc": "The counts of the catalog by day (UTC), for 90 days."},
 )
+
+FINDINGS = sa.Table(
+    "trackrelay_findings",
+    METADATA,
+    sa.Column("key", Text, primary_key=True, doc="The rule and what it is about."),
+    sa.Column("rule", Text, nullable=False, doc="The id of the rule, such as `Q101`."),
+    moment("opened_at", nullable=False),
+    moment("found_at", nullable=False, doc="When it was last found."),
+    moment("closed_at", doc="When it was first not found any more. NULL: it is open."),
+    moment("acknowledged_until", doc="Until then it is not reported."),
+    sa.Column("acknowledged_by", Text),
+    info={"doc": "Findings about the data: since when, and whether somebody acknowledged them."},
+)

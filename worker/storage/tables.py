@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import BigInteger, Identity, Index, Integer, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from .catalog_tables import CATALOG, CATALOG_DAYS
+from .catalog_tables import CATALOG, CATALOG_DAYS, FINDINGS
 from .columns import (
     BIGINT,
     BOOLEAN,
@@ -40,6 +40,7 @@ __all__ = [
     "CATALOG",
     "CATALOG_DAYS",
     "DEAD_LETTERS",
+    "FINDINGS",
     "INCIDENTS",
     "LEDGER",
     "METADATA",

@@ -1,0 +1,33 @@
+"""Everything that is wrong with the data, by all rules. Pure."""
+
+from __future__ import annotations
+
+from .catalog import Catalog
+from .name_rules import name_findings
+from .presence_rules import presence_findings
+from .rules import Finding, Severity
+from .source_rules import source_findings
+from .timing_rules import timing_findings
+from .type_rules import type_findings
+
+#: What was not seen for so long does not open a finding any more, in seconds.
+RECENT_S = 7 * 86_400.0
+_ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+
+
+def findings(catalog: Catalog, now: float) -> list[Finding]:
+    """Return all findings, the worst first.
+
+    Args:
+        catalog: what was observed.
+        now: unix seconds. What was last seen a week before is over.
+    """
+    since = now - RECENT_S
+    found = [
+        *type_findings(catalog, since),
+        *name_findings(catalog),
+        *presence_findings(catalog),
+        *timing_findings(catalog),
+        *source_findings(catalog, since),
+    ]
+    return sorted(found, key=lambda each: (_ORDER.index(each.severity), each.rule.id, each.subject))

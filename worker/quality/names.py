@@ -1,0 +1,163 @@
+"""When two names mean the same thing. Pure.
+
+A name is compared by its words: ``Order Completed``, ``orderCompleted`` and ``order_completed``
+have the same. Known synonyms come from the events and properties of retention programs.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
+
+#: Events that say that somebody bought something.
+PURCHASE_EVENTS = frozenset(
+    [
+        "purchase",
+        "purchase complete",
+        "purchase made",
+        "product purchase",
+        "order",
+        "order complete",
+        "complete order",
+        "order place",
+        "order paid",
+        "order create",
+        "order success",
+        "checkout complete",
+        "checkout success",
+        "transaction",
+        "transaction complete",
+        "payment complete",
+        "payment success",
+        "sale",
+        "buy",
+        "bought",
+    ]
+)
+#: Events that are known under several names.
+EVENT_SYNONYMS = (
+    PURCHASE_EVENTS,
+    frozenset(["add to cart", "cart add", "product add", "item add", "product add to cart"]),
+    frozenset(["checkout start", "begin checkout", "initiate checkout", "start checkout"]),
+    frozenset(["product view", "view product", "view item", "view content", "item view"]),
+    frozenset(["sign up", "signup", "register", "registration", "account create", "user register"]),
+    frozenset(["refund", "order refund", "refund create", "refund issue"]),
+    frozenset(["subscription create", "subscription start", "subscribe", "new subscription"]),
+    frozenset(["order ship", "shipment create", "order dispatch", "shipment"]),
+)
+#: Attributes that are known under several names.
+ATTRIBUTE_SYNONYMS = (
+    frozenset(["product id", "sku", "item id", "product sku", "article id", "variant id"]),
+    frozenset(["cart value", "cart total", "basket value", "basket total", "cart amount"]),
+    frozenset(["total", "order total", "order value", "amount", "revenue", "total price"]),
+    frozenset(["order id", "order number", "transaction id", "order no", "order ref"]),
+    frozenset(["quantity", "qty"]),
+    frozenset(["currency", "currency code"]),
+    frozenset(["first name", "firstname", "given name", "forename"]),
+    frozenset(["last name", "lastname", "surname", "family name"]),
+    frozenset(["phone", "phone number", "mobile", "mobile number", "telephone"]),
+    frozenset(["country", "country code"]),
+    frozenset(["timezone", "time zone", "tz"]),
+    frozenset(["accepts marketing", "marketing opt in", "marketing consent", "opt in marketing"]),
+    frozenset(["created at", "signup date", "signed up at", "registered at", "created"]),
+)
+#: Words of attributes that say whether a person may be written to.
+CONSENT = frozenset(
+    [
+        "accepts marketing",
+        "marketing opt in",
+        "marketing consent",
+        "opt in marketing",
+        "unsubscribe",
+        "subscribe",
+        "opt in",
+        "opt out",
+        "email consent",
+        "sms consent",
+        "consent",
+        "gdpr consent",
+        "newsletter",
+    ]
+)
+_EXCEPTIONS = {"bought": "buy", "paid": "paid", "sent": "send", "began": "begin"}
+
+
+@lru_cache(maxsize=20_000)
+def words(name: str) -> tuple[str, ...]:
+    """Return the words of a name, in lower case: ``productId`` has ``product`` and ``id``."""
+    return tuple(word.lower() for word in _WORD.findall(name.replace("'", "")))
+
+
+@lru_cache(maxsize=20_000)
+def stem(name: str) -> str:
+    """Return the words of a name without plural and past tense."""
+    return " ".join(map(_word_stem, words(name)))
+
+
+def _word_stem(word: str) -> str:
+    if word in _EXCEPTIONS:
+        return _EXCEPTIONS[word]
+    if len(word) > 4 and word.endswith("ed"):
+        base = word[:-2]
+        if len(base) > 3 and base[-1] == base[-2] and base[-1] not in "sl":
+            return base[:-1]
+        return _without_e(base)
+    if len(word) > 3 and word.endswith("ies"):
+        return f"{word[:-3]}y"
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return _without_e(word[:-1])
+    return _without_e(word)
+
+
+def _without_e(word: str) -> str:
+    return word[:-1] if len(word) > 4 and word.endswith("e") else word
+
+
+def _stems(group: frozenset[str]) -> frozenset[str]:
+    return frozenset(map(stem, group))
+
+
+_EVENT_GROUPS = tuple(map(_stems, EVENT_SYNONYMS))
+_ATTRIBUTE_GROUPS = tuple(map(_stems, ATTRIBUTE_SYNONYMS))
+_CONSENT = _stems(CONSENT)
+
+
+def event_group(name: str) -> int | None:
+    """Return the number of the group of synonyms that an event belongs to, or None."""
+    return next((n for n, group in enumerate(_EVENT_GROUPS) if stem(name) in group), None)
+
+
+def attribute_group(name: str) -> int | None:
+    """Return the number of the group of synonyms that an attribute belongs to, or None."""
+    return next((n for n, group in enumerate(_ATTRIBUTE_GROUPS) if stem(name) in group), None)
+
+
+def is_consent(path: str) -> bool:
+    """Return whether an attribute says whether a person may be written to."""
+    return stem(path) in _CONSENT or path.startswith("cio_subscription_preferences")
+
+
+def same_words(one: str, other: str) -> bool:
+    """Return whether two different names have the same words."""
+    return one != other and (
+        stem(one) == stem(other) or "".join(words(one)) == "".join(words(other))
+    )
+
+
+def is_typo(one: str, other: str) -> bool:
+    """Return whether two names differ by one letter: added, left out, replaced or swapped.
+
+    Digits are left alone: ``address1`` and ``address2`` differ on purpose.
+    """
+    if one == other or min(len(one), len(other)) < 6 or abs(len(one) - len(other)) > 1:
+        return False
+    start = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+    if start is None:
+        changed = (one + other)[-1]
+        return changed.isalpha()
+    a, b = one[start:], other[start:]
+    if not (a[0].isalpha() and b[0].isalpha()):
+        return False
+    return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[1::-1] + a[2:] == b and len(a) > 1)

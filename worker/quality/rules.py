@@ -1,0 +1,193 @@
+"""The rules of data quality: what can be wrong, what that does, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    #: Worth knowing; nothing is wrong.
+    INFO = "info"
+    #: Segments or messages are wrong for some people.
+    WARNING = "warning"
+    #: Campaigns that use it do not work.
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One thing that can be wrong.
+
+    Attributes:
+        id: what ``--ack`` and the documentation call it.
+        title: what is wrong, in a few words.
+        severity: how bad it is.
+        effect: what it does to segments and campaigns.
+        remedy: what to do.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    effect: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        rule: the rule that found it.
+        subject: the event, attribute or identifier, such as ``order_completed.total``.
+        evidence: counts in words, one fact a line.
+        sources: the applications concerned.
+        since: since when, in unix seconds, if that is known.
+    """
+
+    rule: Rule
+    subject: str
+    evidence: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+    since: float | None = None
+    severity: Severity = field(default=Severity.INFO)
+
+    def __post_init__(self) -> None:
+        """Take the severity of the rule."""
+        object.__setattr__(self, "severity", self.rule.severity)
+
+    @property
+    def key(self) -> str:
+        """What identifies the finding from one check to the next."""
+        return f"{self.rule.id} {self.subject}"
+
+
+def from_source(subject: str, source: str) -> str:
+    """Return the subject of a finding that is about one application."""
+    return f"{subject} from {source}" if source else subject
+
+
+def _rule(id: str, severity: Severity, title: str, effect: str, remedy: str) -> Rule:
+    return Rule(id=id, title=title, severity=severity, effect=effect, remedy=remedy)
+
+
+MIXED_TYPES = _rule(
+    "Q101",
+    Severity.ERROR,
+    "one attribute, several types",
+    "A condition such as `is greater than 50` matches only the people whose value is a number.",
+    "Send one type everywhere; a tracking plan with `fix` converts lossless texts.",
+)
+MIXED_TIMES = _rule(
+    "Q102",
+    Severity.ERROR,
+    "one time, several formats",
+    "Customer.io compares times as unix seconds; milliseconds lie thousands of years ahead, and "
+    "texts do not match `within the last hour`.",
+    "Send unix seconds everywhere.",
+)
+NESTED = _rule(
+    "Q103",
+    Severity.ERROR,
+    "sometimes a value, sometimes an object or list",
+    "Conditions and templates that read the plain value find nothing in the nested form.",
+    "Send the plain value, and put details into an attribute of another name.",
+)
+SPELLINGS = _rule(
+    "Q201",
+    Severity.WARNING,
+    "one attribute, several spellings",
+    "Each spelling is an attribute of its own: a segment on one misses the people of the other.",
+    "Choose one name, and send only that; `aliases` in a tracking plan rename the others.",
+)
+SYNONYMS = _rule(
+    "Q202",
+    Severity.WARNING,
+    "one fact, several attribute names",
+    "Applications call the same thing differently, so that no segment covers all people.",
+    "Choose one name, and send only that; `aliases` in a tracking plan rename the others.",
+)
+EVENT_SPELLINGS = _rule(
+    "Q203",
+    Severity.ERROR,
+    "one event, several spellings",
+    "A campaign that is triggered by one name never starts for the other.",
+    "Choose one name, and send only that; `aliases` in a tracking plan rename the others.",
+)
+RIVAL_EVENTS = _rule(
+    "Q204",
+    Severity.ERROR,
+    "rival events for one fact",
+    "Somebody who bought under one name counts as not having bought under the other, and gets "
+    "the abandoned-cart message.",
+    "Let one application send the event, under one name.",
+)
+VANISHED = _rule(
+    "Q301",
+    Severity.ERROR,
+    "an attribute has vanished",
+    "Segments that use it lose people silently, and templates show an empty place.",
+    "Look for a deploy at that time; send the attribute again.",
+)
+RARELY_MISSING = _rule(
+    "Q302",
+    Severity.WARNING,
+    "an attribute is missing now and then",
+    "The people concerned fall out of segments, and templates show an empty place.",
+    "Find the place in the code that leaves it out, or make it optional in the tracking plan.",
+)
+APPEARED = _rule(
+    "Q303",
+    Severity.INFO,
+    "a new attribute",
+    "Segments on it cover only people who did something since then.",
+    "Add it to the tracking plan.",
+)
+LATE = _rule(
+    "Q401",
+    Severity.WARNING,
+    "events arrive late",
+    "A message such as an abandoned-cart reminder is sent to people who have bought already.",
+    "Send the event when it happens, from the server, not in a nightly batch.",
+)
+TOO_LATE = _rule(
+    "Q402",
+    Severity.ERROR,
+    "events arrive after more than three days",
+    "Customer.io does not trigger campaigns by events older than 72 hours.",
+    "Send the event when it happens; use the bulk lane for history.",
+)
+FUTURE = _rule(
+    "Q403",
+    Severity.ERROR,
+    "events from the future",
+    "Windows such as `within the last hour` do not match until that time has come.",
+    "Check the unit of the timestamp (seconds) and the clock of the sender.",
+)
+SHARED_CONSENT = _rule(
+    "Q501",
+    Severity.ERROR,
+    "several applications write consent",
+    "The last writer wins: people are messaged against their will, or not at all.",
+    "Let one application own the attribute.",
+)
+SHARED_ATTRIBUTE = _rule(
+    "Q502",
+    Severity.INFO,
+    "several applications write one attribute",
+    "The last writer wins; an older value may overwrite a newer one.",
+    "Name an owner in the tracking plan.",
+)
+INVENTED_NAMES = _rule(
+    "Q601",
+    Severity.WARNING,
+    "too many different names",
+    "Names that contain ids or values make events and attributes that nobody can segment by.",
+    "Put the changing part into an attribute's value.",
+)
+
+#: All rules, by id.
+RULES = {each.id: each for each in list(globals().values()) if isinstance(each, Rule)}

@@ -1,0 +1,53 @@
+"""Rules about time: events that arrive late, too late, or from the future. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from . import rules
+from .catalog import Catalog, SubjectStats
+from .lateness import FUTURE, quantile_s, share_over
+from .rules import Finding
+
+#: Later than this, a message that waits for the event may have been sent, in seconds.
+LATE_S = 300
+#: Customer.io triggers no campaign by events that are older, in seconds.
+TOO_LATE_S = 259_200
+#: A share of events that is more than a hiccup of the network.
+MIN_SHARE = 0.01
+#: Single events that are late are no accident of one request.
+MIN_EVENTS = 3
+
+
+def timing_findings(catalog: Catalog) -> Iterator[Finding]:
+    """Yield findings about the times of events."""
+    for stats in catalog.subjects.values():
+        if stats.lateness:
+            yield from _judge(stats)
+
+
+def _judge(stats: SubjectStats) -> Iterator[Finding]:
+    total = sum(stats.lateness.values())
+    late, too_late = (share_over(stats.lateness, bound) for bound in (LATE_S, TOO_LATE_S))
+    future = stats.lateness.get(FUTURE, 0)
+    if round(too_late * total) >= MIN_EVENTS:
+        yield _finding(rules.TOO_LATE, stats, f"{round(too_late * total):,} of {total:,} events")
+    if round((late - too_late) * total) >= MIN_EVENTS:
+        p50, p95 = (quantile_s(stats.lateness, share) for share in (0.5, 0.95))
+        yield _finding(
+            rules.LATE,
+            stats,
+            f"{round(late * total):,} of {total:,} events more than 5 minutes late; "
+            f"half within {p50:,.0f} s, 95 % within {p95:,.0f} s",
+        )
+    if future >= MIN_EVENTS:
+        yield _finding(rules.FUTURE, stats, f"{future:,} of {total:,} events")
+
+
+def _finding(rule: rules.Rule, stats: SubjectStats, evidence: str) -> Finding:
+    return Finding(
+        rule=rule,
+        subject=rules.from_source(stats.subject.name, stats.subject.source),
+        evidence=(evidence,),
+        sources=(stats.subject.source,),
+    )
