@@ -16,14 +16,14 @@ import structlog
 from trackrelay.queue.redis_keys import Lane
 
 from .delivery.breaker import Breaker
-from .delivery.cycle import Rules
+from .delivery.cycle_parts import Rules
 from .delivery.entry_decoder import Decoder
 from .delivery.rate_limiter import GRACE_S, RateLimiter
 from .delivery.sender import Sender
 from .delivery.workspace_guard import Pair, WorkspaceGuard
 from .endpoint_families import Family
-from .quality.sent_memory import SentMemory, sent_memory
 from .quality.catalog_observer import OBSERVED, CatalogObserver
+from .quality.sent_memory import SentMemory, sent_memory
 from .queue.redis_client import connect
 from .settings import Settings, settings
 from .storage import shards

@@ -19,7 +19,7 @@ from tests.support.waiting import wait_until
 from trackrelay.operations.keys import shard_of
 from trackrelay.worker.delivery import breaker, cycle, lease, sender
 from trackrelay.worker.delivery.breaker import Breaker
-from trackrelay.worker.delivery.cycle import Rules
+from trackrelay.worker.delivery.cycle_parts import Rules
 from trackrelay.worker.delivery.rate_limiter import GRACE_S, RateLimiter
 from trackrelay.worker.delivery.sender import Sender
 from trackrelay.worker.endpoint_families import Family

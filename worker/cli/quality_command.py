@@ -13,8 +13,8 @@ from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
+from trackrelay.worker.quality.all_rules import findings
 from trackrelay.worker.quality.catalog import catalog_of
-from trackrelay.worker.quality.findings import findings
 from trackrelay.worker.quality.rules import RULES, Finding, Severity
 from trackrelay.worker.storage import finding_records
 from trackrelay.worker.storage.finding_records import FindingRecord

@@ -21,12 +21,9 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Protocol
 
-import sqlalchemy as sa
 import structlog
 from redis.exceptions import RedisError
 
@@ -38,15 +35,15 @@ from trackrelay.worker.storage import settlement
 from trackrelay.worker.storage.backlog import BacklogItem
 from trackrelay.worker.storage.isolation import settle_separately
 from trackrelay.worker.storage.scan_cursor import ScanCursor
-from trackrelay.worker.storage.settlement import Remember, Settlement
+from trackrelay.worker.storage.settlement import Settlement
 from trackrelay.worker.storage.shards import Takeover
 from trackrelay.worker.storage.storable_jobs import is_data_error
 from trackrelay.worker.storage.stored_job import Job
 
 from .admission import admit
 from .batching import PackedRequest, Wave, pack, split_blocked
-from .breaker import Breaker, BreakerStates, Phase
-from .entry_decoder import Decoder
+from .breaker import BreakerStates, Phase
+from .cycle_parts import Parts
 from .intake import Intake, LaneReader, crashed_letter, partition_blocked, split_expired
 from .outcomes import (
     Deferred,
@@ -57,7 +54,6 @@ from .outcomes import (
     settlement_of,
     shrink_batch,
 )
-from .sender import Sender
 from .shard_queue import ShardQueue
 
 log = structlog.get_logger("trackrelay.delivery")
@@ -70,41 +66,6 @@ MAX_CYCLE_S = 2.0
 MAX_SINGLES_S = 0.3
 #: A lane that has no job for a family's probe leaves the probe to other shards for this time.
 PROBE_REST_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the settings say."""
-
-    max_age_s: float
-    max_attempts: int
-    merge_delay_s: float
-
-
-class JobObserver(Protocol):
-    """Looks at jobs that are read for the first time. It must be fast, and raise nothing."""
-
-    def note(self, jobs: Sequence[Job], now: float) -> None:
-        """Look at jobs, at the server's time ``now``."""
-
-    def flush(self) -> None:
-        """Write down what was noted, because the process ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a process's cycles share."""
-
-    engine: sa.Engine
-    decoder: Decoder
-    breaker: Breaker
-    sender: Sender
-    executor: Executor
-    rules: Rules
-    #: Remembers what was sent, to verify it; None if nothing is verified.
-    remember: Remember | None = None
-    #: None if nothing is observed.
-    observer: JobObserver | None = None
 
 
 class DeliveryCycle:

@@ -17,7 +17,8 @@ from trackrelay.worker.storage.stored_job import Job
 
 from . import lua_scripts
 from .breaker import Breaker, BreakerState, BreakerStates, Phase
-from .cycle import DeliveryCycle, Parts, Rules
+from .cycle import DeliveryCycle
+from .cycle_parts import Parts, Rules
 from .entry_decoder import Decoder
 from .sender import Sender
 from .shard_queue import LEASE_MS, LeaseLostError, ShardQueue

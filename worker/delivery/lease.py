@@ -17,7 +17,8 @@ from trackrelay.worker.storage.key_hasher import HashSecretChangedError, admit_s
 from trackrelay.worker.storage.shards import ShardLostError, Takeover
 from trackrelay.worker.storage.storable_jobs import is_data_error
 
-from .cycle import DeliveryCycle, Parts
+from .cycle import DeliveryCycle
+from .cycle_parts import Parts
 from .entry_decoder import NewerFormatError
 from .shard_queue import LeaseLostError, Leave, ShardQueue
 from .workspace_guard import note_refusal

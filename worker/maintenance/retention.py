@@ -11,8 +11,14 @@ import sqlalchemy as sa
 from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
-from trackrelay.worker.storage import dead_letters, ledger, sent_subjects, verdicts
-from trackrelay.worker.storage import catalog_rows, dead_letters, finding_records, ledger
+from trackrelay.worker.storage import (
+    catalog_rows,
+    dead_letters,
+    finding_records,
+    ledger,
+    sent_subjects,
+    verdicts,
+)
 
 #: How often the fleet prunes, however many beats and workers ask for it.
 PRUNE_S = 600.0

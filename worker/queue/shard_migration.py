@@ -25,7 +25,7 @@ from trackrelay.operations.keys import shard_of
 from trackrelay.operations.validation import check
 from trackrelay.queue.lua_files import lua_script
 from trackrelay.queue.redis_keys import CONFIG, MOVING, PREFIX, lease
-from trackrelay.worker.delivery.cycle import Rules
+from trackrelay.worker.delivery.cycle_parts import Rules
 from trackrelay.worker.delivery.drain_to_backlog import drain_to_backlog
 from trackrelay.worker.delivery.entry_decoder import Decoder, NewerFormatError
 from trackrelay.worker.delivery.rate_limiter import GRACE_S

@@ -25,8 +25,8 @@ CATALOG = sa.Table(
     count("bytes", doc="The size of the observed jobs, in a row of whole jobs."),
     count("first_at", doc="How many jobs of this name had been observed when it first appeared."),
     count("last_at", doc="How many jobs of this name had been observed when it was last seen."),
-    moment("first_seen", nullable=False),
-    moment("last_seen", nullable=False),
+    moment("first_seen", nullable=False, doc="When a worker first wrote it down."),
+    moment("last_seen", nullable=False, doc="When a worker last wrote it down."),
     Index(
         "ix_trackrelay_catalog_names",
         "source",
@@ -42,9 +42,15 @@ CATALOG = sa.Table(
 CATALOG_DAYS = sa.Table(
     "trackrelay_catalog_days",
     METADATA,
-    sa.Column("day", Date, primary_key=True),
-    sa.Column("catalog_id", BigInteger, primary_key=True, autoincrement=False),
-    count("count"),
+    sa.Column("day", Date, primary_key=True, doc="The day in UTC."),
+    sa.Column(
+        "catalog_id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        doc="The row of `trackrelay_catalog`.",
+    ),
+    count("count", doc="How many jobs observed on that day had it."),
     info={"doc": "The counts of the catalog by day (UTC), for 90 days."},
 )
 
@@ -53,7 +59,7 @@ FINDINGS = sa.Table(
     METADATA,
     sa.Column("key", Text, primary_key=True, doc="The rule and what it is about."),
     sa.Column("rule", Text, nullable=False, doc="The id of the rule, such as `Q101`."),
-    moment("opened_at", nullable=False),
+    moment("opened_at", nullable=False, doc="Since when it has been found without a gap."),
     moment("found_at", nullable=False, doc="When it was last found."),
     moment("closed_at", doc="When it was first not found any more. NULL: it is open."),
     moment("acknowledged_until", doc="Until then it is not reported."),

@@ -11,7 +11,8 @@ from tests.integration.worker.model.process import Inline
 from trackrelay.operations.limits import OPERATION_BYTES
 from trackrelay.worker.delivery.batching import PackedRequest, pack
 from trackrelay.worker.delivery.breaker import BreakerState, BreakerStates
-from trackrelay.worker.delivery.cycle import DeliveryCycle, Rules
+from trackrelay.worker.delivery.cycle import DeliveryCycle
+from trackrelay.worker.delivery.cycle_parts import Rules
 from trackrelay.worker.delivery.intake import Intake, partition_blocked
 from trackrelay.worker.delivery.outcomes import Deferred, Delivered, Failed, Rejected, Result
 from trackrelay.worker.delivery.shard_queue import StreamRead

@@ -13,7 +13,7 @@ from tests.support.retention_traffic import (
     clean_calls,
     spoilt_calls,
 )
-from trackrelay.worker.quality.findings import findings
+from trackrelay.worker.quality.all_rules import findings
 from trackrelay.worker.quality.rules import RULES, Finding, Severity
 
 #: Calls of a stream; a rare accident happens to one of 500.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from .catalog import Catalog
+from .lateness_rules import timing_findings
 from .name_rules import name_findings
 from .presence_rules import presence_findings
 from .rules import Finding, Severity
 from .source_rules import source_findings
-from .timing_rules import timing_findings
 from .type_rules import type_findings
 
 #: What was not seen for so long does not open a finding any more, in seconds.
