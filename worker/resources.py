@@ -26,8 +26,7 @@ from .quality.catalog_observer import OBSERVED, CatalogObserver
 from .quality.sent_memory import SentMemory, sent_memory
 from .queue.redis_client import connect
 from .settings import Settings, settings
-from .storage import shards
-from .storage import catalog_rows, shards, state
+from .storage import catalog_rows, shards
 from .storage.engine import engine
 from .storage.key_hasher import KeyHasher, generated_secret
 from .storage.scan_cursor import ScanCursor
