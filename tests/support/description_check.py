@@ -33,7 +33,9 @@ def violations(client: SandboxClient) -> list[str]:
     """Return the violations of all requests since the sandbox was last reset."""
     described = description()
     records = [
-        record for record in client.requests() if not record["path"].startswith(NOT_TRACK_API)
+        record
+        for record in client.requests()
+        if not record["path"].startswith(NOT_TRACK_API) and _is_whole(record)
     ]
     found = [
         f"{_name(record)}: {problem}"
