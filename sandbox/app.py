@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from .app_api import answer_app
+from .app_api.app_endpoints import APP_ROUTES, AppEndpoint
+from .app_api.app_messages import empty
 from .connection import (
     BodyTooLargeError,
     Connection,
@@ -20,14 +21,8 @@ from .connection import (
 )
 from .core import Sandbox
 from .faults import Traffic
-from .track.endpoints import (
-    REGION,
-    Endpoint,
-    Parsed,
-    UnknownEndpointError,
-    find_endpoint,
-    find_hot,
-)
+from .routes import UnknownEndpointError
+from .track.endpoints import REGION, ROUTES, Endpoint, Parsed, find_hot
 from .track.track_messages import (
     Answer,
     MalformedError,
@@ -39,7 +34,8 @@ from .track.track_messages import (
     v2_partly,
 )
 from .traffic_records import RequestRecord
-from .views.control_api import control_api, error_response
+from .views.control_api import control_api
+from .views.control_messages import error_response
 from .views.guard import Guard
 
 _NOTHING = Parsed([], ())
@@ -128,10 +124,10 @@ class SandboxApp:
         if endpoint is not None:
             return self._track_plan(endpoint, request)
         request.segments = split_path(request.raw_path)
-        if request.segments[:1] == ("v1",):
-            return Plan("/v1/…", _NOTHING, partial(self._answer_app, request), meta_error)
         try:
-            return self._track_plan(find_endpoint(request.method, request.segments), request)
+            if request.segments[:1] == ("v1",):
+                return self._app_plan(APP_ROUTES.find(request.method, request.segments), request)
+            return self._track_plan(ROUTES.find(request.method, request.segments), request)
         except UnknownEndpointError as unknown:
             return Plan("unknown", _NOTHING, partial(_not_found, unknown), meta_error)
 
@@ -171,10 +167,19 @@ class SandboxApp:
             },
         )
 
-    def _answer_app(self, request: Request) -> Answer:
-        if not self.sandbox.credentials.admit_app(request.headers.get(b"authorization", b"")):
-            return meta_error(401, "unauthorized")
-        return answer_app(self.sandbox.workspace.state, request)
+    def _app_plan(self, endpoint: AppEndpoint, request: Request) -> Plan:
+        answer = partial(self._answer_app, endpoint, request)
+        return Plan(endpoint.template, _NOTHING, answer, endpoint.default_answer)
+
+    def _answer_app(self, endpoint: AppEndpoint, request: Request) -> Answer:
+        """Check credentials and rate limit, then answer."""
+        sandbox = self.sandbox
+        if not sandbox.credentials.admit_app(request.headers.get(b"authorization", b"")):
+            return empty(401)
+        limit = sandbox.settings.app_rate_limit
+        if endpoint.is_limited and not sandbox.app_rate_limit.admit(limit):
+            return empty(429)
+        return endpoint.answer(sandbox.state, request)
 
 
 def _traffic(request: Request, parsed: Parsed) -> Traffic:

@@ -60,6 +60,12 @@ from .options import DEFAULT_PORT, SandboxOptions
     help="Join anonymous events with the person who is identified later.",
 )
 @click.option(
+    "--app-rate-limit",
+    default=10,
+    type=click.IntRange(0),
+    help="Requests per second to the App API; further requests get a 429. 0: no limit.",
+)
+@click.option(
     "--max-records", default=10_000, type=click.IntRange(1), help="Number of requests to remember."
 )
 @click.option(

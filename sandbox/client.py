@@ -183,9 +183,90 @@ class SandboxClient:
         """Return the settings (``latency_s``, ``rate_limit``, …), after changing some."""
         return dict(self._ask("PUT" if changes else "GET", "settings", changes or None))
 
-    def set_recipient(self, delivery_id: str, person: str) -> None:
-        """Set the recipient of a message (``id:42``), so that an unsubscribe reaches them."""
-        self._ask("PUT", f"deliveries/{quote(delivery_id, safe='')}", {"person": person})
+    def set_recipient(
+        self, delivery_id: str, person: str, *, created: int | None = None, **fields: Any
+    ) -> None:
+        """Set the recipient of a message (``id:42``), so that an unsubscribe reaches them.
+
+        The App API shows it among the person's messages.
+
+        Args:
+            delivery_id: The id of the message.
+            person: A key of the recipient.
+            created: Unix seconds; by default, now.
+            fields: More of the message: ``type="email"``, ``subject=`` …
+        """
+        message = {"person": person, "created": created, "fields": fields}
+        self._ask("PUT", f"deliveries/{quote(delivery_id, safe='')}", message)
+
+    def lose(self, kind: str, **loss: Any) -> int:
+        """Accept matching operations, but lose a part or everything; return the loss's number.
+
+        Args:
+            kind: attribute, event, operation, failed_attribute or failed_event.
+            loss: ``name=`` of the attribute or event, ``action=`` of the operation, ``person=``,
+                ``reason=``, ``times=``, ``skip=``, ``rate=``.
+        """
+        return int(self._ask("POST", "losses", {"kind": kind, **loss})["id"])
+
+    def losses(self) -> list[JsonObject]:
+        """Return the losses in force, with their ``hits``."""
+        return list(self._ask("GET", "losses")["losses"])
+
+    def delete_loss(self, number: int) -> None:
+        """Delete a loss."""
+        self._ask("DELETE", f"losses/{number}")
+
+    def clear_losses(self) -> None:
+        """Delete all losses."""
+        self._ask("DELETE", "losses")
+
+    def overwrite(self, person: str, name: str, value: Any) -> None:
+        """Let another writer set an attribute of a person (``id:42``); None removes it."""
+        self._intervene("overwrite", person=person, name=name, value=value)
+
+    def take_over(self, email: str, person: str) -> None:
+        """Give an email address to a person, created if needed; who has it loses it."""
+        self._intervene("take_over", email=email, person=person)
+
+    def suppress(self, person: str) -> None:
+        """Delete and suppress a person; the activity log shows no later operation."""
+        self._intervene("suppress", person=person)
+
+    def forget_cio_id(self, cio_id: str) -> None:
+        """Let nobody have a cio_id any more."""
+        self._intervene("forget_cio_id", cio_id=cio_id)
+
+    def _intervene(self, kind: str, **intervention: Any) -> None:
+        self._ask("POST", "interventions", {"kind": kind, **intervention})
+
+    def define_segment(self, conditions: JsonObject | None = None, **segment: Any) -> int:
+        """Define a segment, by default a manual one; return its id.
+
+        Args:
+            conditions: A filter as in the App API's search of people, which can have events, too:
+                ``{"event": {"name": "order_placed", "at_least": 1, "days": 30}}``.
+            segment: ``id=``, ``name=``, ``description=``, ``tags=``.
+        """
+        return int(self._ask("POST", "segments", {"conditions": conditions, **segment})["id"])
+
+    def set_object_type(self, number: int, **names: Any) -> None:
+        """Name an object type: ``name=``, ``singular_name=``, and others, as the App API shows them."""
+        self._ask("PUT", f"object_types/{number}", names)
+
+    def set_topics(self, topics: list[JsonObject], **header: str) -> None:
+        """Define the topics of the subscription center, and its ``title=`` and ``subtitle=``."""
+        self._ask("PUT", "topics", {"topics": topics, **header})
+
+    def add_esp_suppression(self, email: str, type: str, **suppression: Any) -> None:
+        """Add an address that the email service provider suppressed.
+
+        Args:
+            email: The address.
+            type: bounces, blocks, spam_reports or invalid_emails.
+            suppression: ``domain=``, ``reason=``, ``status=``, ``created=``.
+        """
+        self._ask("POST", "esp_suppressions", {"email": email, "type": type, **suppression})
 
     def reset(self) -> None:
         """Forget everything, as after a start."""

@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 
 from .faults import FaultBook, Traffic
+from .interventions import Intervention
+from .losses import LossBook
 from .options import SandboxOptions, parse_duration, parse_failure
+from .parsed_operations import Arrival
 from .track.endpoints import Parsed
 from .track.track_messages import RefusalError
 from .traffic_records import Counts, Effects, Requests
-from .workspace.workspace import Workspace
-from .workspace.workspace_state import DUPLICATE, Arrival, Settings
+from .workspace.workspace_state import DUPLICATE, Settings, State
 
 
 class Credentials:
@@ -73,7 +75,9 @@ class Sandbox:
         self.requests = Requests(options.max_records, max_bytes, options.bodies)
         self.counts = Counts()
         self.faults = FaultBook(options.seed)
+        self.losses = LossBook(options.seed)
         self.rate_limit = RateLimit()
+        self.app_rate_limit = RateLimit()
         self._start()
 
     def _start(self) -> None:
@@ -88,14 +92,16 @@ class Sandbox:
             batch_operations=options.batch_operations,
             email_updates_with_id=options.email_updates_with_id,
             event_merging=options.event_merging,
+            app_rate_limit=options.app_rate_limit or None,
         )
-        self.workspace = Workspace(self.settings)
+        self.state = State(self.settings)
         for failure in options.fail:
             self.faults.add(parse_failure(failure, options.retry_after))
 
     def reset(self) -> None:
         """Forget everything and restore the settings, keys and faults of the start."""
         self.faults.delete_all()
+        self.losses.delete_all()
         self.effects.log.clear()
         self.requests.log.clear()
         self.counts.clear()
@@ -123,14 +129,28 @@ class Sandbox:
             operations = self.faults.with_rejections(traffic, sources)
         refusals: list[tuple[int, RefusalError]] = []
         at = time.time()
+        state, losses = self.state, self.losses
         for index, operation in enumerate(operations):
             if isinstance(operation, RefusalError):
                 refusals.append((index, operation))
             else:
-                outcome = self.workspace.apply(operation, Arrival(self.effects.log.next_seq, at))
+                arrival = Arrival(self.effects.log.next_seq, at)
+                outcome = (
+                    losses.apply(state, operation, arrival)
+                    if losses
+                    else operation.apply(state, arrival)
+                )
                 source = sources[index] if sources else None
                 effect = self.effects.add(operation, outcome, at, path, source)
                 self.counts.applied(effect, outcome is DUPLICATE)
         self.counts.operations += len(operations)
         self.counts.rejected += len(refusals)
         return refusals
+
+    def intervene(self, intervention: Intervention) -> None:
+        """Do what somebody else does in the workspace.
+
+        Raises:
+            ValueError: It is about somebody who does not exist.
+        """
+        intervention.act(self.state, Arrival(self.effects.log.next_seq, time.time()))

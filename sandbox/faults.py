@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from trackrelay.sandbox.parsed_operations import Operation
+from trackrelay.sandbox.rule_book import ActiveRule, Rule, RuleBook
 from trackrelay.sandbox.track.track_messages import RefusalError
 
 Kind = Literal[
@@ -67,7 +67,7 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Fault(Rule, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One way to misbehave.
 
     status        answers ``status``, by default with a body as the API documents it, and applies
@@ -99,12 +99,6 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: reject: the number of errors in the answer for each refused operation.
     errors: int = 1
     match: Match = Match()
-    #: The share of matching requests that the fault hits.
-    rate: float = 1.0
-    #: How often the fault hits; None: until it is deleted.
-    times: int | None = None
-    #: How many matching requests pass before the first hit.
-    skip: int = 0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -112,8 +106,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             ValueError: A value is out of range, or missing for this kind.
         """
-        if not 0 < self.rate <= 1:
-            raise ValueError(f"rate is {self.rate}; it must be above 0 and at most 1")
+        self.check_rate()
         if self.status is not None and not 200 <= self.status <= 599:
             raise ValueError(f"status is {self.status}; it must be between 200 and 599")
         if self.seconds is not None and not 0 <= self.seconds <= MAX_SECONDS:
@@ -158,77 +151,47 @@ class Traffic(msgspec.Struct):
     operations: Sequence[Operation | RefusalError]
 
 
-class ActiveFault:
+class ActiveFault(ActiveRule[Fault]):
     """A fault in force, with its counts."""
 
     def __init__(self, id: int, fault: Fault, outage: bool) -> None:
-        self.id = id
+        super().__init__(id, fault)
         self.fault = fault
         self.outage = outage
-        self.matches = 0
-        self.hits = 0
         self.deleted = asyncio.Event()
-
-    def hit(self, chance: random.Random) -> bool:
-        """Count a match; return whether the fault hits it."""
-        fault = self.fault
-        if fault.times is not None and self.hits >= fault.times:
-            return False
-        self.matches += 1
-        if self.matches <= fault.skip or (fault.rate < 1 and chance.random() >= fault.rate):
-            return False
-        self.hits += 1
-        return True
 
     def view(self) -> dict[str, Any]:
         """Return the JSON of the fault for the control endpoints."""
-        counts = {"id": self.id, "hits": self.hits, "matches": self.matches, "outage": self.outage}
-        settings = msgspec.to_builtins(self.fault)
-        return counts | {name: value for name, value in settings.items() if value is not None}
+        return super().view() | {"outage": self.outage}
 
 
-class FaultBook:
+class FaultBook(RuleBook[ActiveFault]):
     """All faults in force, in the order they were added; outages come first."""
-
-    def __init__(self, seed: int | None = None) -> None:
-        self._active: dict[int, ActiveFault] = {}
-        self._numbers = itertools.count(1)
-        self._chance = random.Random(seed)
-
-    def __bool__(self) -> bool:
-        return bool(self._active)
 
     def add(self, fault: Fault, outage: bool = False) -> int:
         """Put a fault in force; return its number."""
-        active = ActiveFault(next(self._numbers), fault, outage)
-        new = {active.id: active}
-        self._active = new | self._active if outage else self._active | new
-        return active.id
+        return self.put(ActiveFault(self.next_id(), fault, outage), first=outage)
 
-    def delete(self, number: int) -> bool:
-        """Delete a fault and release the requests that it holds; return whether it existed."""
-        active = self._active.pop(number, None)
+    def delete(self, number: int) -> ActiveFault | None:
+        """Delete a fault and release the requests that it holds; return it if it existed."""
+        active = super().delete(number)
         if active is not None:
             active.deleted.set()
-        return active is not None
+        return active
 
     def delete_all(self, *, outages_only: bool = False) -> None:
         """Delete all faults."""
-        for number, active in list(self._active.items()):
+        for active in self:
             if active.outage or not outages_only:
-                self.delete(number)
-
-    def view(self) -> list[dict[str, Any]]:
-        """Return the JSON of all faults for the control endpoints."""
-        return [active.view() for active in self._active.values()]
+                self.delete(active.id)
 
     def hitting(self, traffic: Traffic) -> list[ActiveFault]:
         """Return the faults that hit a request: delays, then the first that decides its answer."""
         hitting: list[ActiveFault] = []
-        for active in list(self._active.values()):
+        for active in self:
             if active.fault.kind == "reject" or not active.fault.match.concerns(traffic):
                 continue
-            if active.hit(self._chance):
+            if active.hit(self.chance):
                 hitting.append(active)
                 if active.fault.kind != "delay":
                     break
@@ -240,7 +203,7 @@ class FaultBook:
         """Return the operations of a request, those that a fault rejects replaced by a refusal."""
         rejecting = [
             active
-            for active in self._active.values()
+            for active in self
             if active.fault.kind == "reject" and active.fault.match.concerns_request(traffic)
         ]
         if not rejecting:
@@ -261,7 +224,7 @@ class FaultBook:
             if (
                 fault.match.concerns_operation(operation)
                 and fault.match.concerns_body(body)
-                and active.hit(self._chance)
+                and active.hit(self.chance)
             ):
                 return RefusalError(fault.field, fault.message, fault.reason, fault.errors)
         return operation

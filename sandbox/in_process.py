@@ -39,22 +39,22 @@ class InProcessSandbox:
 
     def person(self, key: str) -> dict[str, Any] | None:
         """Return a person by a key (``id:42``, ``email:…``, ``anonymous:…``), or None."""
-        state = self._sandbox.workspace.state
+        state = self._sandbox.state
         person = state.people.find(key.lower() if key.startswith("email:") else key)
         return person_page(state, person) if person else None
 
     def people(self) -> list[dict[str, Any]]:
         """Return all people."""
-        return [person_line(person) for person in self._sandbox.workspace.state.people]
+        return [person_line(person) for person in self._sandbox.state.people]
 
     def objects(self) -> list[dict[str, Any]]:
         """Return all objects, with the people related to them."""
-        state = self._sandbox.workspace.state
+        state = self._sandbox.state
         return [object_line(state, found) for found in state.objects]
 
     def others(self) -> dict[str, Any]:
         """Return segments, forms, deliveries, suppressed keys and unclaimed anonymous events."""
-        return others(self._sandbox.workspace.state)
+        return others(self._sandbox.state)
 
     def effects(self, *, ignored: bool = False) -> list[dict[str, Any]]:
         """Return what took effect, in order; with ``ignored``, all accepted operations."""

@@ -35,6 +35,8 @@ class SandboxOptions:
     batch_operations: int = 1_000
     email_updates_with_id: bool = False
     event_merging: bool = True
+    #: Requests per second to the App API; further requests get a 429. 0: no limit.
+    app_rate_limit: int = 10
     #: Number of requests to remember.
     max_records: int = 10_000
     #: Number of accepted operations to remember.

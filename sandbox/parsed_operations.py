@@ -1,13 +1,17 @@
-"""The operations of the Track API: parsed, checked and typed.
+"""The parts of every operation of the Track API: who and what it is about.
 
-Both versions of the API are read into these classes, and the workspace knows only these.
+Both versions of the API are read into subclasses of ``Operation``. The modules of the workspace
+define them, each with the rule of what it does.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from .workspace.workspace_state import Outcome, State
 
 JsonObject = dict[str, Any]
 
@@ -56,8 +60,15 @@ def cio_object_ref(cio_object_id: str) -> ObjectRef:
     return ObjectRef(None, None, cio_object_id, f"cio_object:{cio_object_id}")
 
 
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """When an operation was accepted: its place in the order, and the time in unix seconds."""
+
+    seq: int
+    at: float
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation; the subclasses add what each kind needs."""
+    """One operation that is parsed and checked; the subclasses add what each kind needs."""
 
     type: str
     action: str
@@ -71,142 +82,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: int | None = None
     attributes: JsonObject | None = None
 
-
-class Identify(Operation, frozen=True, kw_only=True):
-    """Create or update a person."""
-
-    type: str = "person"
-    action: str = "identify"
-    person: PersonRef
-    relationships: tuple[Relationship, ...] = ()
-    #: An identify of v1 can remove relationships.
-    remove_relationships: bool = False
-    update_only: bool = False
-
-
-class Event(Operation, frozen=True, kw_only=True):
-    """An event, page or screen; an invite belongs to nobody, so its ``person`` is None."""
-
-    type: str = "person"
-    person: PersonRef | None
-
-
-class DeletePerson(Operation, frozen=True, kw_only=True):
-    """Delete a person."""
-
-    type: str = "person"
-    action: str = "delete"
-    person: PersonRef
-
-
-class Suppress(Operation, frozen=True, kw_only=True):
-    """Delete a person and ignore later operations about them."""
-
-    type: str = "person"
-    action: str = "suppress"
-    person: PersonRef
-
-
-class Unsuppress(Operation, frozen=True, kw_only=True):
-    """Accept the identifiers of a suppressed person again."""
-
-    type: str = "person"
-    action: str = "unsuppress"
-    person: PersonRef
-
-
-class AddDevice(Operation, frozen=True, kw_only=True):
-    """Add or update a person's device."""
-
-    type: str = "person"
-    action: str = "add_device"
-    person: PersonRef
-    token: str
-    platform: str
-    last_used: int | None
-
-
-class DeleteDevice(Operation, frozen=True, kw_only=True):
-    """Remove a person's device."""
-
-    type: str = "person"
-    action: str = "delete_device"
-    person: PersonRef
-    token: str
-
-
-class Merge(Operation, frozen=True, kw_only=True):
-    """Merge ``secondary`` into ``primary`` and delete it."""
-
-    type: str = "person"
-    action: str = "merge"
-    primary: PersonRef
-    secondary: PersonRef
-
-
-class RelatePerson(Operation, frozen=True, kw_only=True):
-    """Relate a person to objects, or remove relationships."""
-
-    type: str = "person"
-    person: PersonRef
-    relationships: tuple[Relationship, ...]
-    remove: bool
-
-
-class IdentifyObject(Operation, frozen=True, kw_only=True):
-    """Create or update an object; ``relationships`` can name anonymous people."""
-
-    type: str = "object"
-    object: ObjectRef
-    relationships: tuple[Relationship, ...] = ()
-
-
-class DeleteObject(Operation, frozen=True, kw_only=True):
-    """Delete an object and its relationships."""
-
-    type: str = "object"
-    action: str = "delete"
-    object: ObjectRef
-
-
-class RelateObject(Operation, frozen=True, kw_only=True):
-    """Relate an object to people, or remove relationships."""
-
-    type: str = "object"
-    object: ObjectRef
-    relationships: tuple[Relationship, ...]
-    remove: bool
-
-
-class ReportMetric(Operation, frozen=True, kw_only=True):
-    """A report about a message: a v2 delivery event, a v1 metric or a v1 push metric."""
-
-    type: str = "delivery"
-    delivery_id: str
-
-
-class Unsubscribe(Operation, frozen=True, kw_only=True):
-    """Unsubscribe the recipient of a message."""
-
-    type: str = "delivery"
-    action: str = "unsubscribe"
-    delivery_id: str
-    unsubscribe: bool
-
-
-class ChangeSegment(Operation, frozen=True, kw_only=True):
-    """Add people to a manual segment, or remove them."""
-
-    type: str = "segment"
-    segment_id: int
-    people: tuple[PersonRef, ...]
-    remove: bool
-
-
-class SubmitForm(Operation, frozen=True, kw_only=True):
-    """Submit a form."""
-
-    type: str = "form"
-    action: str = "submit"
-    form_id: str
-    person: PersonRef
+    def apply(self, state: State, arrival: Arrival) -> Outcome:
+        """Change the state of the workspace; return what became of the operation."""
+        raise NotImplementedError

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from trackrelay.sandbox import published_limits
-from trackrelay.sandbox.parsed_operations import DeletePerson, Operation, Suppress, Unsuppress
+from trackrelay.sandbox.parsed_operations import Operation
+from trackrelay.sandbox.routes import Routes
+from trackrelay.sandbox.workspace.person_operations import DeletePerson, Suppress, Unsuppress
 
 from . import v1, v2
 from .track_messages import (
@@ -160,42 +162,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("POST", "/unsubscribe/{delivery_id}", _one(v1.unsubscribe), needs_credentials=False),
 )
 
-Segments = tuple[str, ...]
-
+ROUTES = Routes(ENDPOINTS)
 #: Nearly all traffic goes to these: they are found by the raw path.
 _HOT = {("POST", endpoint.template): endpoint for endpoint in (BATCH, ENTITY)}
-_TEMPLATES: dict[int, list[tuple[Segments, Endpoint]]] = {}
-for _endpoint in ENDPOINTS:
-    _parts = tuple(_endpoint.template.split("/")[1:])
-    _TEMPLATES.setdefault(len(_parts), []).append((_parts, _endpoint))
-
-
-class UnknownEndpointError(Exception):
-    """No endpoint has this method and path; ``methods`` are those that the path has."""
-
-    def __init__(self, methods: tuple[str, ...]) -> None:
-        super().__init__(methods)
-        self.methods = methods
 
 
 def find_hot(method: str, raw_path: str) -> Endpoint | None:
     """Return the v2 endpoint with exactly this path, if there is one."""
     return _HOT.get((method, raw_path))
-
-
-def find_endpoint(method: str, segments: Segments) -> Endpoint:
-    """Return the endpoint of a method and the decoded segments of a path.
-
-    Starlette's router cannot do this: it matches the decoded path, in which an encoded slash of
-    an identifier separates segments.
-
-    Raises:
-        UnknownEndpointError: There is none.
-    """
-    methods = []
-    for template, endpoint in _TEMPLATES.get(len(segments), ()):
-        if all(a == b or a[0] == "{" for a, b in zip(template, segments, strict=True)):
-            if endpoint.method == method:
-                return endpoint
-            methods.append(endpoint.method)
-    raise UnknownEndpointError(tuple(methods))

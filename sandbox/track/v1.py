@@ -6,23 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from trackrelay.sandbox import published_limits
-from trackrelay.sandbox.parsed_operations import (
+from trackrelay.sandbox.parsed_operations import JsonObject, Operation, PersonRef, person_ref
+from trackrelay.sandbox.workspace.event_operations import Event, ReportMetric, Unsubscribe
+from trackrelay.sandbox.workspace.identify_operations import Identify, SubmitForm
+from trackrelay.sandbox.workspace.object_operations import ChangeSegment
+from trackrelay.sandbox.workspace.person_operations import (
     AddDevice,
-    ChangeSegment,
     DeleteDevice,
     DeletePerson,
-    Event,
-    Identify,
-    JsonObject,
     Merge,
-    Operation,
-    PersonRef,
-    ReportMetric,
-    SubmitForm,
     Suppress,
-    Unsubscribe,
     Unsuppress,
-    person_ref,
 )
 
 from . import v1_parts as parts

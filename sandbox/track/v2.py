@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from trackrelay.sandbox.parsed_operations import (
+from trackrelay.sandbox.parsed_operations import JsonObject, Operation, person_ref
+from trackrelay.sandbox.workspace.event_operations import Event, ReportMetric
+from trackrelay.sandbox.workspace.identify_operations import Identify
+from trackrelay.sandbox.workspace.object_operations import (
+    DeleteObject,
+    IdentifyObject,
+    RelateObject,
+)
+from trackrelay.sandbox.workspace.person_operations import (
     AddDevice,
     DeleteDevice,
-    DeleteObject,
     DeletePerson,
-    Event,
-    Identify,
-    IdentifyObject,
-    JsonObject,
     Merge,
-    Operation,
-    RelateObject,
     RelatePerson,
-    ReportMetric,
     Suppress,
     Unsuppress,
-    person_ref,
 )
 
 from . import v2_parts as parts

@@ -17,14 +17,14 @@ from starlette.routing import Route
 from trackrelay.sandbox.core import Sandbox
 from trackrelay.sandbox.faults import parse_fault
 
+from .control_messages import error_response, json_response, path_number, read_document
 from .view_shapes import object_line, others, person_line, person_page
+from .workspace_control import WorkspaceControl
 
 #: Records in a page, unless the query has a limit.
 PAGE = 1_000
 #: A page ends early when its bodies reach this size: a batch can have half a megabyte.
 PAGE_BYTES = 8_000_000
-#: Maximum size of a request's body.
-BODY_BYTES = 1_000_000
 #: Number of people, operations and requests on the HTML page.
 LATEST = 50
 
@@ -41,7 +41,7 @@ class Shown(Protocol):
 
 def control_api(sandbox: Sandbox) -> Starlette:
     """Return the ASGI application of the control endpoints."""
-    api = ControlApi(sandbox)
+    api, workspace = ControlApi(sandbox), WorkspaceControl(sandbox)
     at = "/_sandbox"
     return Starlette(
         routes=[
@@ -61,7 +61,15 @@ def control_api(sandbox: Sandbox) -> Starlette:
             Route(f"{at}/outage", api.outage, methods=["POST", "DELETE"]),
             Route(f"{at}/credentials", api.credentials, methods=["PUT"]),
             Route(f"{at}/settings", api.settings, methods=["GET", "PUT"]),
-            Route(f"{at}/deliveries/{{delivery_id}}", api.delivery, methods=["PUT"]),
+            Route(f"{at}/losses", workspace.losses, methods=["GET", "POST", "DELETE"]),
+            Route(f"{at}/losses/{{number}}", workspace.loss, methods=["DELETE"]),
+            Route(f"{at}/interventions", workspace.intervene, methods=["POST"]),
+            Route(f"{at}/segments", workspace.segments, methods=["GET", "POST"]),
+            Route(f"{at}/object_types/{{number}}", workspace.object_type, methods=["PUT"]),
+            Route(f"{at}/topics", workspace.topics, methods=["PUT"]),
+            Route(f"{at}/esp_suppressions", workspace.esp, methods=["GET", "POST", "DELETE"]),
+            Route(f"{at}/metadata", workspace.metadata),
+            Route(f"{at}/deliveries/{{delivery_id}}", workspace.delivery, methods=["PUT"]),
             Route(f"{at}/reset", api.reset, methods=["POST"]),
         ],
         exception_handlers={ValueError: _refuse},
@@ -70,16 +78,6 @@ def control_api(sandbox: Sandbox) -> Starlette:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     return error_response(str(error))
-
-
-def json_response(document: Any, status: int = 200) -> Response:
-    """Return a JSON response."""
-    return Response(msgspec.json.encode(document), status, media_type="application/json")
-
-
-def error_response(message: str, status: int = 400) -> Response:
-    """Return a response that says what is wrong with the request."""
-    return json_response({"error": message}, status)
 
 
 def _number(request: Request, name: str, default: int) -> int:
@@ -111,28 +109,6 @@ def _page_of(request: Request, name: str, records: Iterable[Shown]) -> Response:
     return json_response({name: [each.view() for each in page], "next": following})
 
 
-async def _document(request: Request) -> dict[str, Any]:
-    """Return the object in the body; an empty body counts as an empty object.
-
-    Raises:
-        ValueError: The body is too large, or not an object in JSON.
-    """
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > BODY_BYTES:
-            raise ValueError(f"the body is larger than {BODY_BYTES:,} bytes")
-    body = b"".join(chunks)
-    try:
-        document = msgspec.json.decode(body) if body.strip() else {}
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ValueError(f"the body is not valid JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise ValueError("the body must be an object")
-    return document
-
-
 class ControlApi:
     """The handlers of the control endpoints."""
 
@@ -150,11 +126,12 @@ class ControlApi:
     async def latest(self, request: Request) -> Response:
         """Return what the HTML page shows."""
         sandbox = self._sandbox
-        people = list(sandbox.workspace.state.people)
+        people = list(sandbox.state.people)
         return json_response(
             {
                 "summary": sandbox.counts.view() | {"people": len(people)},
                 "faults": sandbox.faults.view(),
+                "losses": sandbox.losses.view(),
                 "people": [person_line(person) for person in reversed(people[-LATEST:])],
                 "effects": [effect.view() for effect in sandbox.effects.log.newest(LATEST)],
                 "requests": [record.line() for record in sandbox.requests.log.newest(LATEST)],
@@ -163,7 +140,7 @@ class ControlApi:
 
     async def people(self, request: Request) -> Response:
         """Return a page of people; ``after`` counts those of the pages before."""
-        people = self._sandbox.workspace.state.people
+        people = self._sandbox.state.people
         start, limit = _after(request), _limit(request)
         page = [person_line(person) for person in islice(people, start, start + limit)]
         following = start + limit if start + limit < len(people) else None
@@ -173,7 +150,7 @@ class ControlApi:
         """Return a person by any key."""
         # The path as it was sent: an identifier can have an encoded slash.
         key = unquote(request.scope["raw_path"].decode("latin-1").rpartition("/")[2])
-        state = self._sandbox.workspace.state
+        state = self._sandbox.state
         person = state.people.find(key.lower() if key.startswith("email:") else key)
         if person is None:
             return error_response(f"there is nobody called {key}", 404)
@@ -181,12 +158,12 @@ class ControlApi:
 
     async def objects(self, request: Request) -> Response:
         """Return all objects."""
-        state = self._sandbox.workspace.state
+        state = self._sandbox.state
         return json_response({"objects": [object_line(state, found) for found in state.objects]})
 
     async def others(self, request: Request) -> Response:
         """Return segments, forms, messages, suppressed keys and unclaimed anonymous events."""
-        return json_response(others(self._sandbox.workspace.state))
+        return json_response(others(self._sandbox.state))
 
     async def effects(self, request: Request) -> Response:
         """Return what took effect; with ``ignored=1``, all accepted operations."""
@@ -205,7 +182,7 @@ class ControlApi:
 
     async def duplicates(self, request: Request) -> Response:
         """Return how often each repeated ULID was ignored."""
-        times = self._sandbox.workspace.state.event_ids
+        times = self._sandbox.state.event_ids
         return json_response(
             {"duplicates": {ulid: count - 1 for ulid, count in times.items() if count > 1}}
         )
@@ -213,7 +190,7 @@ class ControlApi:
     async def summary(self, request: Request) -> Response:
         """Return the counts, and from which numbers effects and requests are remembered."""
         sandbox = self._sandbox
-        state = sandbox.workspace.state
+        state = sandbox.state
         kept = {
             "people": len(state.people),
             "objects": len(state.objects),
@@ -226,7 +203,7 @@ class ControlApi:
         """Add a fault (POST), list all (GET) or delete all (DELETE)."""
         faults = self._sandbox.faults
         if request.method == "POST":
-            fault = parse_fault(await _document(request))
+            fault = parse_fault(await read_document(request))
             return json_response({"id": faults.add(fault)}, 201)
         if request.method == "DELETE":
             faults.delete_all()
@@ -235,10 +212,9 @@ class ControlApi:
 
     async def fault(self, request: Request) -> Response:
         """Delete a fault."""
-        number = str(request.path_params["number"])[:20]
-        if number.isascii() and number.isdigit() and self._sandbox.faults.delete(int(number)):
+        if self._sandbox.faults.delete(path_number(request)):
             return json_response({})
-        return error_response(f"there is no fault {number}", 404)
+        return error_response(f"there is no fault {request.path_params['number']}", 404)
 
     async def outage(self, request: Request) -> Response:
         """Start an outage (POST), or end all (DELETE)."""
@@ -246,12 +222,12 @@ class ControlApi:
             self._sandbox.faults.delete_all(outages_only=True)
             return json_response({})
         default = {"kind": "status", "message": "the sandbox simulates an outage"}
-        fault = parse_fault(default | await _document(request))
+        fault = parse_fault(default | await read_document(request))
         return json_response({"id": self._sandbox.faults.add(fault, outage=True)}, 201)
 
     async def credentials(self, request: Request) -> Response:
         """Replace some credentials; the previous ones are refused from now on."""
-        changes = await _document(request)
+        changes = await read_document(request)
         names = {"site_id", "api_key", "app_api_key"}
         if not changes.keys() <= names:
             raise ValueError(f"credentials are an object with some of {', '.join(sorted(names))}")
@@ -262,17 +238,8 @@ class ControlApi:
     async def settings(self, request: Request) -> Response:
         """Return the settings (GET), after changing some (PUT)."""
         if request.method == "PUT":
-            self._sandbox.change_settings(await _document(request))
+            self._sandbox.change_settings(await read_document(request))
         return json_response(msgspec.to_builtins(self._sandbox.settings))
-
-    async def delivery(self, request: Request) -> Response:
-        """Set the recipient of a message, so that an unsubscribe reaches that person."""
-        person = (await _document(request)).get("person")
-        if not isinstance(person, str):
-            raise ValueError('name the recipient by a key: {"person": "id:42"}')
-        delivery_id = request.path_params["delivery_id"]
-        self._sandbox.workspace.state.deliveries[delivery_id].person_key = person
-        return json_response({})
 
     async def reset(self, request: Request) -> Response:
         """Forget everything, as after a start."""

@@ -36,7 +36,7 @@ def person_page(state: State, person: Person) -> dict[str, Any]:
         "timestamps": person.attributes.times,
         "devices": msgspec.to_builtins(list(person.devices.values())),
         "relationships": [
-            {"object": found.key, "attributes": attributes}
+            {"object": found.key, "attributes": attributes.values}
             for cio_object_id, attributes in person.relationships.items()
             if (found := state.objects.by_cio_id(cio_object_id)) is not None
         ],
@@ -45,7 +45,7 @@ def person_page(state: State, person: Person) -> dict[str, Any]:
             {
                 "seq": each.seq,
                 "timestamp": each.at,
-                "action": each.action,
+                "action": each.type,
                 "name": each.name,
                 "id": each.id,
             }
@@ -61,9 +61,9 @@ def object_line(state: State, found: Object) -> dict[str, Any]:
         "object_type_id": found.type_id,
         "object_id": found.object_id,
         "cio_object_id": found.cio_object_id,
-        "attributes": found.attributes,
+        "attributes": found.attributes.values,
         "people": [
-            {"keys": person.keys, "attributes": found.people[person.cio_id]}
+            {"keys": person.keys, "attributes": found.people[person.cio_id].values}
             for person in state.people.by_cio_ids(found.people)
         ],
     }
@@ -73,8 +73,11 @@ def others(state: State) -> dict[str, Any]:
     """Return the JSON of segments, forms, messages, suppressed keys and unclaimed events."""
     return {
         "segments": {
-            str(number): [person.keys[0] for person in state.people.by_cio_ids(sorted(members))]
-            for number, members in state.segments.items()
+            str(segment.id): [
+                person.keys[0] for person in state.people.by_cio_ids(sorted(segment.members))
+            ]
+            for segment in state.segments
+            if segment.is_manual
         },
         "forms": state.forms,
         "deliveries": {
@@ -83,7 +86,7 @@ def others(state: State) -> dict[str, Any]:
                 "unsubscribed": each.unsubscribed,
                 "person": each.person_key,
             }
-            for delivery_id, each in state.deliveries.items()
+            for delivery_id, each in state.account.deliveries.items()
         },
         "suppressed": state.suppressions.all(),
         "anonymous_events": state.anonymous.event_counts(),

@@ -5,19 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from trackrelay.sandbox import published_limits
-from trackrelay.sandbox.parsed_operations import JsonObject, ObjectRef
+from trackrelay.sandbox.parsed_operations import JsonObject
 
 from .people import Person
-
-
-def update_plain(attributes: JsonObject, changes: JsonObject) -> None:
-    """Change the attributes of an object or a relationship; None and "" remove one."""
-    for name, value in changes.items():
-        if value is None or value == "":
-            attributes.pop(name, None)
-        elif name in attributes or len(attributes) < published_limits.ATTRIBUTES:
-            attributes[name] = value
+from .timed_attributes import Changes, TimedAttributes
 
 
 class Object:
@@ -29,9 +20,9 @@ class Object:
         self.type_id = type_id
         self.object_id = object_id
         self.cio_object_id = cio_object_id
-        self.attributes: JsonObject = {}
+        self.attributes = TimedAttributes()
         #: By the person's cio_id: the attributes of the relationship.
-        self.people: dict[str, JsonObject] = {}
+        self.people: dict[str, TimedAttributes] = {}
 
     @property
     def key(self) -> str:
@@ -61,14 +52,12 @@ class Objects:
         """Return the object with a cio_object_id."""
         return self._by_cio_id.get(cio_object_id)
 
-    def find_or_create(self, ref: ObjectRef) -> Object | None:
-        """Return the object, created if needed; None only for an unknown cio_object_id."""
-        found = self._by_key.get(ref.key)
-        if found is None and ref.type_id is not None and ref.object_id is not None:
-            found = Object(ref.type_id, ref.object_id, f"o{next(self._numbers):x}")
-            self._by_key[ref.key] = self._by_key[f"cio_object:{found.cio_object_id}"] = found
-            self._by_cio_id[found.cio_object_id] = found
-        return found
+    def create(self, type_id: str, object_id: str) -> Object:
+        """Create an object."""
+        made = Object(type_id, object_id, f"o{next(self._numbers):x}")
+        self._by_key[made.key] = self._by_key[f"cio_object:{made.cio_object_id}"] = made
+        self._by_cio_id[made.cio_object_id] = made
+        return made
 
     def remove(self, gone: Object) -> None:
         """Delete an object."""
@@ -76,16 +65,27 @@ class Objects:
         del self._by_key[gone.key]
         del self._by_key[f"cio_object:{gone.cio_object_id}"]
 
-    def relate(self, person: Person, other: Object, attributes: JsonObject) -> None:
-        """Relate a person and an object, or update their relationship."""
-        shared = other.people.setdefault(person.cio_id, {})
-        update_plain(shared, attributes)
-        person.relationships[other.cio_object_id] = shared
+    def relate(
+        self, person: Person, other: Object, attributes: JsonObject, at: float
+    ) -> tuple[bool, Changes]:
+        """Relate a person and an object, or update their relationship.
 
-    def part(self, person: Person, other: Object) -> None:
-        """End a relationship."""
-        other.people.pop(person.cio_id, None)
+        Returns:
+            Whether the relationship is new, and the changes of its attributes.
+        """
+        shared = other.people.get(person.cio_id)
+        is_new = shared is None
+        if shared is None:
+            shared = other.people[person.cio_id] = TimedAttributes()
+            person.relationships[other.cio_object_id] = shared
+        changes = Changes()
+        shared.update(attributes, at, changes)
+        return is_new, changes
+
+    def part(self, person: Person, other: Object) -> bool:
+        """End a relationship; return whether there was one."""
         person.relationships.pop(other.cio_object_id, None)
+        return other.people.pop(person.cio_id, None) is not None
 
     def part_all(self, person: Person) -> None:
         """End all relationships of a person."""

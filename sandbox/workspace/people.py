@@ -8,76 +8,15 @@ from typing import Any
 
 import msgspec
 
-from trackrelay.sandbox import published_limits
 from trackrelay.sandbox.parsed_operations import JsonObject, PersonRef, person_ref
 
+from .activities import StoredEvent
+from .timed_attributes import TimedAttributes
+
+#: How many deleted people are remembered, to list their activities.
+MAX_DELETED = 10_000
 #: In the order in which an identify tries them to find an existing person.
 IDENTIFIERS = ("id", "email", "phone")
-_PREFERENCES = "cio_subscription_preferences"
-
-
-class TimedAttributes:
-    """Attribute values with the time of each last change, so that an older change is ignored.
-
-    A removal has a time too.
-    """
-
-    __slots__ = ("times", "values")
-
-    def __init__(self) -> None:
-        self.values: JsonObject = {}
-        self.times: dict[str, float] = {}
-
-    def set(self, name: str, value: Any, at: float) -> str | None:
-        """Set an attribute, or remove it if ``value`` is None or "".
-
-        A change that is older than the last one is ignored.
-
-        Returns:
-            What went wrong, or None.
-        """
-        times = self.times
-        if times.get(name, at) > at:
-            return None
-        if value is None or value == "":
-            self.values.pop(name, None)
-        elif name.startswith(f"{_PREFERENCES}."):
-            self._set_nested(name, value, at)
-        elif name not in self.values and len(self.values) >= published_limits.ATTRIBUTES:
-            return f"attribute {name} exceeds the limit of {published_limits.ATTRIBUTES} attributes"
-        else:
-            self.values[name] = value
-        times[name] = at
-        return None
-
-    def _set_nested(self, path: str, value: Any, at: float) -> None:
-        """Set one subscription topic by dot notation; the other topics stay."""
-        root, *between, last = path.split(".")
-        self.times[root] = at
-        place = self.values
-        for step in (root, *between):
-            # A value that is not an object cannot hold topics, so it is replaced.
-            if not isinstance(place.get(step), dict):
-                place[step] = {}
-            place = place[step]
-        place[last] = value
-
-    def fill_from(self, other: TimedAttributes) -> None:
-        """Copy the attributes that are not set here, as a merge does."""
-        for name, value in other.values.items():
-            if name not in self.values:
-                self.values[name] = value
-                self.times[name] = other.times[name]
-
-
-class StoredEvent(msgspec.Struct, gc=False):
-    """An event in a person's history; ``seq`` is the number of its effect."""
-
-    seq: int
-    at: float
-    action: str
-    name: str
-    id: str | None
 
 
 class Device(msgspec.Struct, gc=False):
@@ -112,7 +51,7 @@ class Person:
         self.events: list[StoredEvent] = []
         self.devices: dict[str, Device] = {}
         #: By cio_object_id: the attributes of the relationship, shared with the object.
-        self.relationships: dict[str, JsonObject] = {}
+        self.relationships: dict[str, TimedAttributes] = {}
         self.segments: set[int] = set()
 
     @property
@@ -138,6 +77,8 @@ class People:
     def __init__(self) -> None:
         self._by_key: dict[str, Person] = {}
         self._by_cio_id: dict[str, Person] = {}
+        #: By cio_id: the identifiers of the people who were deleted last.
+        self.deleted: dict[str, dict[str, str]] = {}
         self._numbers = itertools.count(0xA3000001)
 
     def __len__(self) -> int:
@@ -150,6 +91,10 @@ class People:
         """Return the person with a key: ``id:42``, ``email:…``, ``cio_id:…``, ``anonymous:…``."""
         return self._by_key.get(key)
 
+    def by_cio_id(self, cio_id: str) -> Person | None:
+        """Return the person with a cio_id."""
+        return self._by_cio_id.get(cio_id)
+
     def by_cio_ids(self, cio_ids: Iterable[str]) -> list[Person]:
         """Return the people with these cio_ids who still exist."""
         return [self._by_cio_id[cio_id] for cio_id in cio_ids if cio_id in self._by_cio_id]
@@ -160,17 +105,6 @@ class People:
         self._by_cio_id[person.cio_id] = self._by_key[f"cio_id:{person.cio_id}"] = person
         person.attributes.times["cio_id"] = at
         self.give(person, ref, at)
-        return person
-
-    def find_or_create(self, ref: PersonRef, at: float) -> Person | None:
-        """Return the person with an identifier, created if needed.
-
-        Returns:
-            None only for an unknown cio_id: Customer.io alone assigns those.
-        """
-        person = self._by_key.get(ref.key)
-        if person is None and ref.kind != "cio_id":
-            return self.create(ref, at)
         return person
 
     def find_by_attributes(self, attributes: JsonObject) -> Person | None:
@@ -203,8 +137,15 @@ class People:
             person.anonymous_ids.append(ref.value)
         return holder is person
 
+    def forget_cio_id(self, cio_id: str) -> bool:
+        """Let nobody be found by a cio_id any more; return whether somebody was."""
+        return self._by_key.pop(f"cio_id:{cio_id}", None) is not None
+
     def remove(self, person: Person) -> None:
         """Delete a person with all keys."""
         for key in person.keys:
             self._by_key.pop(key, None)
         del self._by_cio_id[person.cio_id]
+        self.deleted[person.cio_id] = person.identifiers
+        if len(self.deleted) > MAX_DELETED:
+            del self.deleted[next(iter(self.deleted))]

@@ -23,6 +23,8 @@ JsonObject = dict[str, Any]
 #: Names a copy of Customer.io's openapi.json, which the project does not carry; there is another place to look.
 ENVIRONMENT = "TRACK_API_DESCRIPTION"
 BESIDE = Path("shared/track-api/openapi.json")
+APP_ENVIRONMENT = "APP_API_DESCRIPTION"
+APP_BESIDE = Path("shared/app-api/openapi.json")
 
 _ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 #: What may stand bare in a segment of a path; everything else is percent-encoded.
@@ -70,6 +72,16 @@ def original_document() -> JsonObject | None:
     """Return Customer.io's own document, or None where there is no copy."""
     named = os.environ.get(ENVIRONMENT)
     path = Path(named) if named else Path(__file__).resolve().parents[3] / BESIDE
+    return _document(path)
+
+
+def original_app_document() -> JsonObject | None:
+    """Return Customer.io's own document of the App API, or None where there is no copy."""
+    named = os.environ.get(APP_ENVIRONMENT)
+    return _document(Path(named) if named else Path(__file__).resolve().parents[3] / APP_BESIDE)
+
+
+def _document(path: Path) -> JsonObject | None:
     document: JsonObject | None = json.loads(path.read_text("utf-8")) if path.is_file() else None
     return document
 

@@ -42,10 +42,15 @@ class Api:
         auth: str | None = "",
         content_type: str | None = "application/json",
         timeout: float = 60,
+        more_headers: dict[str, str] | None = None,
     ) -> Answer:
         """Send one request; `auth=None` sends it without credentials, `raw` sends a body as it is."""
         body = raw if raw is not None or document is None else json.dumps(document).encode()
-        headers = {"Authorization": self.auth if auth == "" else auth, "Content-Type": content_type}
+        headers = {
+            "Authorization": self.auth if auth == "" else auth,
+            "Content-Type": content_type,
+            **(more_headers or {}),
+        }
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(
@@ -58,9 +63,16 @@ class Api:
         finally:
             connection.close()
 
-    def app(self, method: str, path: str, document: Any = None) -> Answer:
+    def app(self, method: str, path: str, document: Any = None, **more: Any) -> Answer:
         """Ask the App API."""
-        return self.call(method, path, document, auth=f"Bearer {self.server.app_api_key}")
+        return self.call(method, path, document, auth=f"Bearer {self.server.app_api_key}", **more)
+
+    def activities(self, query: str = "") -> list[dict[str, Any]]:
+        """The activities of the workspace, the newest first."""
+        answer = self.app("GET", f"/v1/activities?limit=100&{query}")
+        assert answer.status == 200, answer
+        found: list[dict[str, Any]] = answer.json["activities"]
+        return found
 
     def entity(self, **operation: Any) -> Answer:
         """Send one operation of v2."""

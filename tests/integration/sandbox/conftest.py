@@ -12,7 +12,7 @@ from trackrelay.sandbox import SandboxProcess
 
 @pytest.fixture(scope="session")
 def _server() -> Iterator[SandboxProcess]:
-    with SandboxProcess() as server:
+    with SandboxProcess(app_rate_limit=0) as server:
         yield server
 
 

@@ -13,7 +13,7 @@ from trackrelay.sandbox.faults import Traffic
 from trackrelay.sandbox.options import SandboxOptions
 from trackrelay.sandbox.track.endpoints import ENDPOINTS, Endpoint
 from trackrelay.sandbox.track.track_messages import MalformedError, Request, split_path
-from trackrelay.sandbox.views.control_api import json_response
+from trackrelay.sandbox.views.control_messages import json_response
 from trackrelay.sandbox.views.view_shapes import object_line, others, person_page
 
 # fmt: off
@@ -94,7 +94,7 @@ def apply(sandbox: Sandbox, endpoint: Endpoint, body: bytes) -> None:
 
 
 def views(sandbox: Sandbox) -> list[Any]:
-    state = sandbox.workspace.state
+    state = sandbox.state
     return [
         *(json_response(person_page(state, person)) for person in state.people),
         *(json_response(object_line(state, found)) for found in state.objects),

@@ -1,0 +1,1 @@
+"""The App API: reads of people, objects, segments and activities, and metadata."""
