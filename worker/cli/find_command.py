@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import Any
 
 import click
 
-from trackrelay.worker.storage.queries.job_search import Match
 from trackrelay.worker.telemetry.visible_text import visible, visible_values
 
 from .common.command_errors import CommandError
 from .common.command_options import MAX_NUMBER, json_option
 from .common.command_stores import open_stores
-from .common.output import moment, print_json, say, show
+from .common.output import print_json, say, show
+from .find.job_document import job_document
 from .find.job_finder import JobFinder
 from .find.job_query import FoundJob, group_by_job, limited, parse_query
 from .find.job_render import render_jobs
@@ -85,37 +84,8 @@ def find(
 def _document(jobs: list[FoundJob], finder: JobFinder) -> dict[str, Any]:
     return {
         "asked": finder.query.text,
-        "jobs": [_job(job) for job in jobs],
+        "jobs": [job_document(job) for job in jobs],
         "totals": finder.totals(),
         "streams": {"entries": finder.entries, "looked_at": finder.entries_read},
         "problems": finder.problems,
     }
-
-
-def _job(job: FoundJob) -> dict[str, Any]:
-    first = job.first
-    return {
-        "id": job.id,
-        "where": job.where,
-        "operation": first.operation,
-        "keys": list(first.keys),
-        "source": first.source,
-        "idempotency_key": first.idempotency_key,
-        "enqueued_at": moment(first.enqueued_at),
-        "found_in": [_place(match) for match in job.matches],
-    }
-
-
-#: What all matches of a job have in common.
-_COMMON = {"id", "operation", "keys", "source", "idempotency_key", "enqueued_at"}
-
-
-def _place(match: Match) -> dict[str, Any]:
-    values = {
-        name: value
-        for name, value in asdict(match).items()
-        if name not in _COMMON and value not in (None, ())
-    }
-    if not match.deliveries:
-        del values["deliveries"]
-    return values | {name: moment(values[name]) for name in ("at", "due_at") if name in values}

@@ -18,7 +18,7 @@ from .job_query import FoundJob, limited
 
 #: Up to this many jobs are shown in full.
 MAX_IN_FULL = 3
-_COLOURS = {
+COLOURS = {
     "unrelayed": "cyan",
     "queued": "cyan",
     "waiting": "yellow",
@@ -87,7 +87,7 @@ def _in_full(job: FoundJob, now: float) -> RenderableType:
     about = [" and ".join(first.keys), f"from {first.source}" if first.source else ""]
     about += [f"idempotency key {first.idempotency_key}" if first.idempotency_key else ""]
     title = Text.assemble(
-        (job.where, f"bold {_COLOURS[job.where]}"), " ", (job.id, "bold"), f" {first.operation} "
+        (job.where, f"bold {COLOURS[job.where]}"), " ", (job.id, "bold"), f" {first.operation} "
     )
     title.append("  ".join(filter(None, about)), style="dim")
     table = fact_table([("enqueued", _at(first.enqueued_at, now))])
@@ -177,13 +177,14 @@ def _list(jobs: Sequence[FoundJob], now: float) -> RenderableType:
     for column in table.columns[:4]:
         column.no_wrap = True
     for job in jobs:
-        where = Text(job.where, style=_COLOURS[job.where])
+        where = Text(job.where, style=COLOURS[job.where])
         enqueued = ago(now - job.first.enqueued_at)
-        table.add_row(enqueued, job.id, job.first.operation, where, _in_short(job, now))
+        table.add_row(enqueued, job.id, job.first.operation, where, job_result(job, now))
     return table
 
 
-def _in_short(job: FoundJob, now: float) -> Text:
+def job_result(job: FoundJob, now: float) -> Text:
+    """Return what became of a job, in a line."""
     found = next((each for each in job.matches if each.place == "ledger"), job.first)
     if found.place == "ledger":
         return Text(f"delivered {ago(now - (found.at or now))}", style="dim")
