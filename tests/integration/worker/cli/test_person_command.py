@@ -15,8 +15,7 @@ from trackrelay import Person
 from trackrelay.app_api import request_budget
 from trackrelay.worker.cli.person import customerio_side
 from trackrelay.worker.reasons import VerdictKind
-from trackrelay.worker.storage.key_hasher import KeyHasher
-from trackrelay.worker.storage.state import key_hash_secret
+from trackrelay.worker.storage.key_hasher import KeyHasher, generated_secret
 from trackrelay.worker.storage.verdicts import NewVerdict, record
 
 EVIL = "\x1b[2J\u202eevil"
@@ -126,7 +125,7 @@ def test_what_waits_and_what_died_comes_first(
 
 def test_verdicts_are_shown(look: CommandLine, harness: Harness) -> None:
     with harness.engine.begin() as connection:
-        hasher = KeyHasher(key_hash_secret(connection))
+        hasher = KeyHasher(generated_secret(connection))
         record(
             connection,
             NewVerdict(
