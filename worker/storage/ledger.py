@@ -1,4 +1,4 @@
-"""The idempotency ledger: one row for each delivered job, no payload."""
+"""The idempotency ledger: one row for each delivered job, without its payload."""
 
 from __future__ import annotations
 
@@ -27,20 +27,23 @@ _RECORDED_BEFORE = sa.text("""
     SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[])) AND delivered_at < now()
 """)
 
-#: What removes a person, as a list in SQL. An older operation that arrived after one would bring the person back.
+#: The operations that remove a person, as a list in SQL. An older operation that is delivered later
+#: would create the person again.
 REMOVALS = ", ".join(f"'{action.name}'" for action in ACTIONS if action.removes_person)
 
-# Deletes and suppressions stay until no dead letter can be replayed past them, however long somebody lets it lie.
+# Deletions and suppressions stay while there is a dead letter that must not be replayed past them.
 PRUNABLE = f"""
     delivered_at < now() - make_interval(secs => :retention_s)
-        AND (operation NOT IN ({REMOVALS})
-             OR delivered_at < now() - make_interval(secs => :longer_s) AND NOT EXISTS (
-                 SELECT 1 FROM trackrelay_dead_letters d
-                 WHERE d.state IN ('open', 'replaying') AND d.enqueued_at < trackrelay_ledger.delivered_at))
+    AND (operation NOT IN ({REMOVALS})
+        OR delivered_at < now() - make_interval(secs => :longer_s) AND NOT EXISTS (
+            SELECT 1 FROM trackrelay_dead_letters d
+            WHERE d.state IN ('open', 'replaying')
+                AND d.enqueued_at < trackrelay_ledger.delivered_at))
 """
 
 _PRUNE = sa.text(f"""
-    WITH old AS (SELECT id FROM trackrelay_ledger WHERE {PRUNABLE} LIMIT :chunk FOR UPDATE SKIP LOCKED)
+    WITH old AS (
+        SELECT id FROM trackrelay_ledger WHERE {PRUNABLE} LIMIT :chunk FOR UPDATE SKIP LOCKED)
     DELETE FROM trackrelay_ledger l USING old WHERE l.id = old.id
 """)
 
@@ -48,32 +51,35 @@ PRUNE_CHUNK = 5_000
 
 
 def among(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
-    """Those of ``ids`` that were delivered."""
+    """Return those of ``ids`` that were delivered."""
     return frozenset(row.id for row in connection.execute(_AMONG, {"ids": text_array(ids)}))
 
 
 def record(connection: sa.Connection, jobs: Sequence[Job]) -> None:
-    """Record that ``jobs`` were delivered. A job that is there already stays as it is."""
+    """Record that ``jobs`` were delivered. Existing rows stay."""
     if jobs:
         in_order = sorted(jobs, key=lambda job: job.id)
         connection.execute(_INSERT, LEDGER.inserted(job=in_order))
 
 
 def recorded_before(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
-    """Those of ``ids`` that an earlier transaction recorded as delivered."""
+    """Return those of ``ids`` that an earlier transaction recorded as delivered."""
     rows = connection.execute(_RECORDED_BEFORE, {"ids": text_array(ids)})
     return frozenset(row.id for row in rows)
 
 
 def prove_writable(connection: sa.Connection, shard: int) -> None:
-    """Insert a row and delete it again. Nobody else sees it; a disk that is full or a lock on the table fails it."""
+    """Insert a row and delete it, which fails if the disk is full or the table is locked."""
     row = {"id": f"proof-{shard}"}
     connection.execute(_PROVE_INSERT, row)
     connection.execute(_PROVE_DELETE, row)
 
 
 def prune(connection: sa.Connection, retention: timedelta, dead_letter_retention: timedelta) -> int:
-    """Delete one chunk of rows older than ``retention``; returns how many. Call until it is 0, committing in between."""
+    """Delete one chunk of rows older than ``retention``, and return how many.
+
+    Call it until it returns 0, with a commit after each call.
+    """
     longer = max(retention, dead_letter_retention) + timedelta(days=1)
     result = connection.execute(
         _PRUNE,

@@ -268,7 +268,7 @@ def test_if_workers_came_back_while_it_slept_nothing_is_changed_under_them(
     monkeypatch.setattr("trackrelay.worker.queue.shard_migration.failpoint", sleep)
     answer = run("reshard", "6", "--yes")
     assert answer.code == 1
-    assert "lost what stood for the change" in answer.lines[-1]
+    assert "lost the state of the change" in answer.lines[-1]
     assert shards_now(harness) == (4, 4)
     assert not harness.redis.exists(MOVING)
 
