@@ -70,8 +70,8 @@ def settle(
     """
     settled = (*settlement.delivered, *(letter.job for letter in settlement.dead))
     arriving = [item for item in settlement.waiting if not item.job.from_backlog]
-    # Another holder may have a backlog row of a two-key job. A duplicate with another second key may
-    # have one as well.
+    # Another holder may have a backlog row of a two-key job, or of a duplicate with another second
+    # key.
     removed = [job for job in settled if job.from_backlog or len(job.keys) > 1]
     elsewhere = backlog.shards_of(connection, [job.id for job in removed if len(job.keys) > 1])
     affected = (*removed, *(item.job for item in arriving))
@@ -101,9 +101,10 @@ def settle(
 
 
 def prove_writable(connection: sa.Connection, holder: Holder) -> None:
-    """Prove that a settlement can be written: insert a ledger row and delete it. The caller commits.
+    """Insert a ledger row and delete it, to prove that a settlement can be written.
 
-    Customer.io cannot recognise repeats of operations without an id. They must not be sent while no
+    The caller commits. Customer.io cannot recognise repeats of operations without an id, so they
+    must not be sent while no
     settlement can be written.
 
     Raises:
