@@ -66,6 +66,14 @@ class VerdictKind(_Reason):
     UNKNOWN = "unknown", "it cannot be compared"
 
 
+class LedgerOutcome(_Reason):
+    """What became of a job in the ledger."""
+
+    DELIVERED = "delivered", "Customer.io has it"
+    BLOCKED = "blocked", "its person was forgotten before it came; it was not sent"
+    ERASED = "erased", "it waited when its person was forgotten; it was not sent"
+
+
 class StopReason(_Reason):
     """Why a breaker is open or halted."""
 

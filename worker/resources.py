@@ -27,6 +27,7 @@ from .quality.sent_memory import SentMemory, sent_memory
 from .queue.redis_client import connect
 from .settings import Settings, settings
 from .storage import catalog_rows, shards
+from .storage.blocklist import Blocklist
 from .storage.engine import engine
 from .storage.key_hasher import KeyHasher, generated_secret
 from .storage.scan_cursor import ScanCursor
@@ -54,6 +55,8 @@ class Resources:
     executor: Executor
     hasher: KeyHasher
     rules: Rules
+    #: Whose jobs are not sent.
+    blocklist: Blocklist
     #: None if nothing is observed.
     observer: CatalogObserver | None = None
     #: None if nothing is guarded.
@@ -115,6 +118,7 @@ def _of_process(pid: int) -> Resources:
         sender=Sender(api, rate_limiter, breaker, check_account, on_recovery),
         executor=ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="trackrelay-request"),
         hasher=hasher,
+        blocklist=Blocklist(hasher),
         rules=Rules(
             max_age_s=configured.max_age.total_seconds(),
             max_attempts=configured.max_attempts,

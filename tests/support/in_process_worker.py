@@ -29,6 +29,7 @@ from trackrelay.worker.queue.redis_client import connect
 from trackrelay.worker.resources import Resources, ask_region, key_hash_secret, make_observer
 from trackrelay.worker.settings import Settings, load
 from trackrelay.worker.storage import shards
+from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.engine import make_engine
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.track_api.http_client import TooLateError, TrackApi
@@ -203,6 +204,7 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         sender=Sender(track, rate_limiter, breakers, account, on_recovery),
         executor=ThreadPoolExecutor(16),
         hasher=hasher,
+        blocklist=Blocklist(hasher),
         rules=replace(given, **rules),
         remember=sent_memory(configured, hasher),
         observer=make_observer(configured, engine),

@@ -123,6 +123,10 @@ def _check_state(letter: DeadLetter, policy: ReplayPolicy) -> None:
 def _repaired(
     letter: DeadLetter, before: dict[str, Any] | None, repair: Patch
 ) -> tuple[Operation, dict[str, Any]]:
+    if before is None and repair.document is None and letter.raw is None:
+        raise ReplayRefusedError(
+            "undecodable", "its content was erased, so there is nothing to send"
+        )
     if before is None and repair.document is None:
         raise ReplayRefusedError(
             "undecodable",

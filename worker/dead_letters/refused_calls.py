@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import msgspec
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.exc import DBAPIError
 
@@ -20,7 +21,8 @@ from trackrelay.worker.delivery.entry_decoder import check_storable
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.reasons import DeathReason
 from trackrelay.worker.resources import Resources
-from trackrelay.worker.storage import dead_letters
+from trackrelay.worker.storage import dead_letters, shards
+from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.pg_values import sanitize_text
@@ -49,6 +51,20 @@ def keep_refused(resources: Resources) -> int:
         failpoint("after_refused_commit")
         done += int(resources.redis.xdel(INVALID, *(id for id, _ in entries)))
     return done
+
+
+def insert_unless_blocked(
+    connection: sa.Connection, blocklist: Blocklist, letters: Sequence[NewDeadLetter]
+) -> frozenset[str]:
+    """Insert dead letters, except those of forgotten people. Return the ids of the new ones."""
+    # Under the lock, nobody is forgotten between the look and the commit.
+    locked = shards.lock(connection, [0])
+    version = locked[0].block_version if locked else 0
+    blocked = blocklist.at(connection, version)
+    kept = [each for each in letters if not blocklist.any_blocked(blocked, each.job.keys)]
+    if len(kept) < len(letters):
+        log.info("jobs_blocked", jobs=len(letters) - len(kept))
+    return dead_letters.insert_new(connection, kept)
 
 
 def letter_of(
@@ -146,7 +162,7 @@ def _undecodable(entry: str, fields: dict[bytes, bytes], at: float, error: str) 
 def _insert(resources: Resources, letters: Sequence[NewDeadLetter]) -> None:
     try:
         with resources.engine.begin() as connection:
-            new = dead_letters.insert_new(connection, letters)
+            new = insert_unless_blocked(connection, resources.blocklist, letters)
     except DBAPIError as error:
         if not _is_data_error(error):
             raise
@@ -166,7 +182,7 @@ def _insert(resources: Resources, letters: Sequence[NewDeadLetter]) -> None:
 def _insert_alone(resources: Resources, letter: NewDeadLetter) -> None:
     try:
         with resources.engine.begin() as connection:
-            dead_letters.insert_new(connection, [letter])
+            insert_unless_blocked(connection, resources.blocklist, [letter])
     except DBAPIError as error:
         if not _is_data_error(error):
             raise

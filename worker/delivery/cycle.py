@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -33,6 +32,7 @@ from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.reasons import DeferReason
 from trackrelay.worker.storage import settlement
 from trackrelay.worker.storage.backlog import BacklogItem
+from trackrelay.worker.storage.blocklist import BlockGuard
 from trackrelay.worker.storage.isolation import settle_separately
 from trackrelay.worker.storage.scan_cursor import ScanCursor
 from trackrelay.worker.storage.settlement import Settlement
@@ -44,7 +44,7 @@ from .admission import admit
 from .batching import PackedRequest, Wave, pack, split_blocked
 from .breaker import BreakerStates, Phase
 from .cycle_parts import Parts
-from .intake import Intake, LaneReader, crashed_letter, partition_blocked, split_expired
+from .intake import Intake, LaneReader, Sources, crashed_letter, partition_blocked, split_expired
 from .outcomes import (
     Deferred,
     Delivered,
@@ -54,6 +54,7 @@ from .outcomes import (
     settlement_of,
     shrink_batch,
 )
+from .settlement_log import log_settlement
 from .shard_queue import ShardQueue
 
 log = structlog.get_logger("trackrelay.delivery")
@@ -89,9 +90,11 @@ class DeliveryCycle:
         self._parts = parts
         self._takeover = takeover
         self._clock = _ServerClock(takeover.now)
-        self._holder = settlement.Holder(queue.shard, queue.fence, queue.claim_id)
+        guard = BlockGuard(parts.blocklist)
+        self._holder = settlement.Holder(queue.shard, queue.fence, queue.claim_id, guard)
+        sources = Sources(parts.engine, parts.decoder, guard)
         self._readers = {
-            lane: LaneReader(lane, queue, parts.engine, parts.decoder, self._clock.now, cursor)
+            lane: LaneReader(lane, queue, sources, self._clock.now, cursor)
             for lane, cursor in cursors.items()
         }
         #: Until when a lane leaves a family's probe to others, by ``time.monotonic()``.
@@ -315,41 +318,6 @@ class DeliveryCycle:
         for each in outcome.waiting:
             self._readers[each.job.lane].note_due()
         log_settlement(self._queue.shard, outcome)
-
-
-def log_settlement(shard: int, outcome: Settlement) -> None:
-    """Log a settlement: no payload, and keys only as they are stored.
-
-    One line says how many jobs were deferred: an outage defers millions, and a line for each would
-    fill a disk. Each job that failed and each dead letter has a line of its own.
-    """
-    failed = [each for each in outcome.waiting if each.reason == DeferReason.FAILED]
-    if len(failed) < len(outcome.waiting):
-        reasons = Counter(str(each.reason) for each in outcome.waiting)
-        del reasons[DeferReason.FAILED]
-        log.info("jobs_deferred", shard=shard, jobs=reasons.total(), reasons=dict(reasons))
-    for each in failed:
-        log.info(
-            "job_deferred",
-            job=each.job.id,
-            key=each.job.keys[0],
-            operation=each.job.operation,
-            reason=str(each.reason),
-            status=each.status,
-            error=each.error,
-            attempts=each.job.attempts,
-        )
-    for letter in outcome.dead:
-        log.warning(
-            "dead_letter",
-            job=letter.job.id,
-            key=letter.job.keys[0],
-            operation=letter.job.operation,
-            reason=str(letter.reason),
-            status=letter.status,
-            error=letter.error,
-            field=letter.field,
-        )
 
 
 def _shrunk(job: Job, breakers: BreakerStates) -> Job:

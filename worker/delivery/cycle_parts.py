@@ -9,6 +9,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
+from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.settlement import Remember
 from trackrelay.worker.storage.stored_job import Job
 
@@ -46,6 +47,7 @@ class Parts:
     sender: Sender
     executor: Executor
     rules: Rules
+    blocklist: Blocklist
     #: Remembers what was sent, to verify it; None if nothing is verified.
     remember: Remember | None = None
     #: None if nothing is observed.

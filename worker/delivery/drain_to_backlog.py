@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 import sqlalchemy as sa
 
-from trackrelay.queue.redis_keys import LANES, stream
+from trackrelay.queue.redis_keys import LANES, Lane, stream
 from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 from trackrelay.worker.storage import shards
+from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.scan_cursor import ScanCursor
 from trackrelay.worker.storage.stored_job import Job
 
@@ -24,13 +26,24 @@ from .sender import Sender
 from .shard_queue import LEASE_MS, LeaseLostError, ShardQueue
 
 
+@dataclass(frozen=True, slots=True)
+class DrainParts:
+    """What draining needs."""
+
+    client: redis.Redis
+    engine: sa.Engine
+    #: For the number of shards that the entries were written for.
+    decoder: Decoder
+    rules: Rules
+    #: Whose jobs are dropped.
+    blocklist: Blocklist
+
+
 def drain_to_backlog(
     shard: int,
-    client: redis.Redis,
-    engine: sa.Engine,
-    decoder: Decoder,
-    rules: Rules,
+    using: DrainParts,
     renew: Callable[[], None],
+    last_entries: Mapping[Lane, str] | None = None,
 ) -> None:
     """Move the entries that the streams of ``shard`` hold now to the backlog.
 
@@ -38,31 +51,44 @@ def drain_to_backlog(
 
     Args:
         shard: which shard.
-        client: Redis.
-        engine: Postgres.
-        decoder: for the number of shards that the entries were written for.
-        rules: what the settings say.
+        using: what it is done with.
         renew: called after each cycle.
+        last_entries: the last entry to move of each lane; None: all that there are now.
 
     Raises:
         ShardLostError: it took too long, or a worker holds the shard. What was read is still in the
             stream.
         NewerFormatError: an entry is of a newer format.
     """
+    client = using.client
     queue = _DrainedShard(client, shard)
     if not queue.claim():
         raise LeaseLostError(f"a worker holds shard {shard}")
     try:
-        parts = Parts(engine, decoder, _OpenBreaker(), _SendsNothing(), _NO_THREADS, rules)
+        parts = Parts(
+            engine=using.engine,
+            decoder=using.decoder,
+            breaker=_OpenBreaker(),
+            sender=_SendsNothing(),
+            executor=_NO_THREADS,
+            rules=using.rules,
+            blocklist=using.blocklist,
+        )
         cycle = _take_over(queue, parts)
-        for lane in LANES:
-            last: Any = client.xrevrange(stream(shard, lane), count=1)
-            while last and client.xrange(stream(shard, lane), max=last[0][0], count=1):
+        if last_entries is None:
+            last_entries = {lane: last for lane in LANES if (last := _last(client, shard, lane))}
+        for lane, last in last_entries.items():
+            while client.xrange(stream(shard, lane), max=last, count=1):
                 cycle.run(lane)
                 renew()
     finally:
         queue.leave("quiet")
         queue.drop_claim()
+
+
+def _last(client: redis.Redis, shard: int, lane: Lane) -> str | None:
+    found: Any = client.xrevrange(stream(shard, lane), count=1)
+    return found[0][0].decode() if found else None
 
 
 def _take_over(queue: _DrainedShard, parts: Parts) -> DeliveryCycle:

@@ -18,6 +18,7 @@ from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 from trackrelay.worker.reasons import DeathReason, DeferReason
 from trackrelay.worker.storage import due_jobs, duplicate_check, ledger
 from trackrelay.worker.storage.backlog import BacklogItem
+from trackrelay.worker.storage.blocklist import BlockGuard
 from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.duplicate_check import DueFilter, DuplicateCheck
 from trackrelay.worker.storage.scan_cursor import ScanCursor
@@ -77,14 +78,24 @@ class Intake:
         return self.read.deliveries > ALONE_AFTER and len(self.jobs) > 1
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the readers of a held shard share."""
+
+    engine: sa.Engine
+    #: Turns entries into jobs.
+    decoder: Decoder
+    #: Knows whose jobs are not sent.
+    guard: BlockGuard
+
+
 class LaneReader:
     """Reads one lane of a held shard.
 
     Args:
         lane: the lane.
         queue: the held shard.
-        engine: Postgres.
-        decoder: turns entries into jobs.
+        sources: what it reads with.
         now: the server's time in unix seconds.
         cursor: how far scans of the lane's backlog have come.
     """
@@ -93,15 +104,15 @@ class LaneReader:
         self,
         lane: Lane,
         queue: ShardQueue,
-        engine: sa.Engine,
-        decoder: Decoder,
+        sources: Sources,
         now: Callable[[], float],
         cursor: ScanCursor,
     ) -> None:
         self._lane = lane
         self._queue = queue
-        self._engine = engine
-        self._decoder = decoder
+        self._engine = sources.engine
+        self._decoder = sources.decoder
+        self._guard = sources.guard
         self._now = now
         self._cursor = cursor
         #: Families of which the last read could send something.
@@ -151,8 +162,17 @@ class LaneReader:
         return intake
 
     def drop_duplicates(self, intake: Intake, breakers: BreakerStates) -> frozenset[str]:
-        """Drop the jobs that the stores know. Return the keys that wait in the lane's backlog."""
+        """Drop the jobs that the stores know, and those of forgotten people.
+
+        Return the keys that wait in the lane's backlog.
+        """
         self._drop_delivered_replays(intake)
+        waiting_keys = self._drop_known(intake, breakers)
+        intake.jobs, blocked = self._guard.split(intake.jobs)
+        intake.decided.blocked += blocked
+        return waiting_keys
+
+    def _drop_known(self, intake: Intake, breakers: BreakerStates) -> frozenset[str]:
         fresh = [job for job in intake.jobs if not job.from_backlog]
         if not fresh:
             return frozenset()
@@ -165,6 +185,7 @@ class LaneReader:
                 known = duplicate_check.find_duplicates(
                     connection, self._queue.shard, self._lane, ids, keys, due
                 )
+                self._guard.learn(connection, known.block_version)
         except Exception as error:
             if not (intake.crashing_deliveries and is_data_error(error)):
                 raise
@@ -203,6 +224,7 @@ class LaneReader:
             found = due_jobs.select_due(
                 connection, self._queue.shard, self._lane, max_jobs, start, self._families
             )
+            self._guard.learn(connection, found.block_version)
         # Only a scan from the beginning proves that nothing is due.
         self._has_due = bool(found.jobs) or start > 0
         if found.jobs:

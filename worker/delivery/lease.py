@@ -100,6 +100,7 @@ def _take_over(queue: ShardQueue, resources: Resources) -> DeliveryCycle | None:
         rules=resources.rules,
         remember=resources.remember,
         observer=resources.observer,
+        blocklist=resources.blocklist,
     )
     cursors = {lane: resources.cursors[queue.shard, lane] for lane in LANES}
     return DeliveryCycle(queue, parts, takeover, cursors)

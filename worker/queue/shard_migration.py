@@ -26,7 +26,7 @@ from trackrelay.operations.validation import check
 from trackrelay.queue.lua_files import lua_script
 from trackrelay.queue.redis_keys import CONFIG, MOVING, PREFIX, lease
 from trackrelay.worker.delivery.cycle_parts import Rules
-from trackrelay.worker.delivery.drain_to_backlog import drain_to_backlog
+from trackrelay.worker.delivery.drain_to_backlog import DrainParts, drain_to_backlog
 from trackrelay.worker.delivery.entry_decoder import Decoder, NewerFormatError
 from trackrelay.worker.delivery.rate_limiter import GRACE_S
 from trackrelay.worker.delivery.shard_queue import LEASE_MS, wake_shard
@@ -34,6 +34,7 @@ from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage import incident_log, queue_record, shards
 from trackrelay.worker.storage.advisory_lock import advisory_lock
+from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.incident_log import Kind
 from trackrelay.worker.storage.key_hasher import KeyHasher, is_hashed
 from trackrelay.worker.storage.shard_layout import BacklogKeys, redistribute_backlog
@@ -211,18 +212,17 @@ class Resharder:
             self._drain(before, Moving.DRAIN, DRAIN_MS)
 
     def _drain(self, before: int, state: Moving, lifetime_ms: int) -> None:
-        decoder = Decoder(before, self._hasher)
+        parts = DrainParts(
+            client=self._client,
+            engine=self._engine,
+            decoder=Decoder(before, self._hasher),
+            rules=self._rules,
+            blocklist=Blocklist(self._hasher),
+        )
         for shard in range(before):
             self._renew(state, lifetime_ms)
             try:
-                drain_to_backlog(
-                    shard,
-                    self._client,
-                    self._engine,
-                    decoder,
-                    self._rules,
-                    lambda: self._renew(state, lifetime_ms),
-                )
+                drain_to_backlog(shard, parts, lambda: self._renew(state, lifetime_ms))
             except ShardLostError as lost:
                 # No claimed job is settled twice. The next pass takes it again.
                 self._report(f"shard {shard} took too long, trying again ({type(lost).__name__})")
@@ -267,7 +267,10 @@ def shards_of(row: BacklogKeys, count: int, hasher: KeyHasher) -> list[int]:
     """
     plain = {key: key for key in row.keys if not is_hashed(key)}
     if len(plain) < len(row.keys):
-        plain |= {hasher.stored(key): key for key in _keys_of_document(row)}
+        found = _keys_of_document(row)
+        plain |= {hasher.stored(key): key for key in found}
+        # The job that tells Customer.io about a forgotten person hides also an id.
+        plain |= {hasher.hidden(key): key for key in found}
     # A key that cannot be computed gets the shard of its hash. Then its waiting jobs stay together,
     # but its later jobs may be in another shard.
     return [shard_of(plain.get(key, key), count) for key in row.keys]

@@ -27,12 +27,17 @@ from trackrelay.operations.refused_operations import decode_refused
 from trackrelay.queue.append import Entry, GenerationDiffersError, ShardsDifferError
 from trackrelay.queue.job import FORMAT_VERSION, decode_entry, encode_accepted
 from trackrelay.queue.redis_keys import LANES, Lane
-from trackrelay.worker.dead_letters.refused_calls import letter_of, undecodable_letter
+from trackrelay.worker.dead_letters.refused_calls import (
+    insert_unless_blocked,
+    letter_of,
+    undecodable_letter,
+)
 from trackrelay.worker.delivery.entry_decoder import check_storable
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.queue.queue_config import QueueConfig
 from trackrelay.worker.reasons import DeathReason
 from trackrelay.worker.storage import dead_letters, incident_log
+from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.duplicate_check import settled
 from trackrelay.worker.storage.key_hasher import KeyHasher
 
@@ -242,7 +247,7 @@ class Relay:
         if not letters:
             return False
         with self._stores.begin() as connection:
-            dead_letters.insert_new(connection, letters)
+            insert_unless_blocked(connection, Blocklist(hasher), letters)
         self._rows.delete([row.id])
         log.warning("dead_letter", job=row.job_id, reason=DeathReason.INVALID, row=row.id)
         return True

@@ -10,7 +10,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 #: The number of each lock. It must never change.
-LOCKS = {"migrate": 7_403_911_260, "reshard": 7_403_911_261}
+LOCKS = {"migrate": 7_403_911_260, "reshard": 7_403_911_261, "forget": 7_403_911_262}
 
 #: How often a waiting process tries again.
 _RETRY_S = 0.2
@@ -19,7 +19,7 @@ _TRY = sa.text("SELECT pg_try_advisory_xact_lock(:lock)")
 
 @contextmanager
 def advisory_lock(
-    engine: sa.Engine, what: Literal["migrate", "reshard"], *, wait_s: float
+    engine: sa.Engine, what: Literal["migrate", "reshard", "forget"], *, wait_s: float
 ) -> Iterator[bool]:
     """Acquire a lock, and yield whether that succeeded within ``wait_s``.
 

@@ -180,16 +180,20 @@ class ColumnSet:
         ]
         return sa.Table(self.name, metadata, *columns, *indexes, info={"doc": self.doc})
 
-    def insert(self, conditions: str = "") -> str:
+    def insert(self, conditions: str = "", **sql: str) -> str:
         """Return the statement that inserts many rows, each column as one array.
 
         Args:
             conditions: SQL that follows, such as ``ON CONFLICT``; new rows are called ``row``.
+            sql: SQL for the values of some columns in place of what their declaration says.
         """
-        written = [column for column in self.columns if column.value or column.sql]
+        written = [
+            column for column in self.columns if column.value or column.sql or column.name in sql
+        ]
+        values = (sql.get(column.name, column.written) for column in written)
         return (
             f"INSERT INTO {self.name} ({_joined(column.name for column in written)})\n"
-            f"SELECT {_joined(column.written for column in written)}\n"
+            f"SELECT {_joined(values)}\n"
             f"FROM {self._unnested(self._given)}\n{conditions}"
         )
 

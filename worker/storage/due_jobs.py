@@ -55,6 +55,8 @@ class DueJobs:
 
     jobs: list[Job]
     scanned: ScanResult
+    #: Which keys of forgotten people are blocked; see ``blocklist``.
+    block_version: int = 0
 
 
 def select_due(
@@ -76,7 +78,8 @@ def select_due(
     parameters = _parameters(shard, lane, limit, start, families)
     selected = connection.execute(_SELECT_DUE, parameters).all()
     rows = [row for row in selected if row.job_id is not None]
-    return DueJobs(list(_sendable(rows, lane)), _scan_result(rows, selected[0].next_position))
+    scanned = _scan_result(rows, selected[0].next_position)
+    return DueJobs(list(_sendable(rows, lane)), scanned, selected[0].block_version)
 
 
 def _parameters(

@@ -47,6 +47,8 @@ class DuplicateCheck:
     waiting_keys: frozenset[str]
     #: Whether the lane's backlog has a due job that matches the filter.
     has_due: bool = False
+    #: Which keys of forgotten people are blocked; see ``blocklist``. None: it was not asked.
+    block_version: int | None = None
 
 
 def find_duplicates(
@@ -80,6 +82,7 @@ def find_duplicates(
         jobs=frozenset(row.name for row in rows if row.what == "job"),
         waiting_keys=frozenset(row.name for row in rows if row.what == "key"),
         has_due=any(row.what == "due" for row in rows),
+        block_version=next((int(row.name) for row in rows if row.what == "blocks"), None),
     )
 
 

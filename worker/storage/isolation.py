@@ -39,6 +39,7 @@ def settle_separately(
         *(Settlement(delivered=[job]) for job in settlement.delivered),
         *(Settlement(dead=[letter]) for letter in settlement.dead),
         *(Settlement(waiting=[item]) for item in settlement.waiting),
+        *(Settlement(blocked=[job]) for job in settlement.blocked),
     ]
     return _settle_parts(engine, holder, parts, merge_delay_s, remember)
 
@@ -68,6 +69,7 @@ def _joined(parts: Sequence[Settlement]) -> Settlement:
         delivered=[job for part in parts for job in part.delivered],
         waiting=[item for part in parts for item in part.waiting],
         dead=[letter for part in parts for letter in part.dead],
+        blocked=[job for part in parts for job in part.blocked],
     )
 
 
@@ -76,6 +78,7 @@ def _keep_as_bytes(
 ) -> bool:
     kept = Settlement(
         delivered=[stripped(job, holder.shard) for job in part.delivered],
+        blocked=[stripped(job, holder.shard) for job in part.blocked],
         dead=[
             *(_undecodable(letter, holder.shard, why) for letter in part.dead),
             *(_undecodable(item, holder.shard, why) for item in part.waiting),

@@ -24,6 +24,7 @@ _HASHED = re.compile(r"[a-z_]+:#[0-9a-f]{24}")
 _LOCK_SHARDS = sa.text("SELECT shard FROM trackrelay_shards ORDER BY shard FOR UPDATE")
 # Private keys are stored as their kind, a colon, a number sign and the hash.
 _HASHED_WAITS = sa.text("SELECT EXISTS (SELECT 1 FROM trackrelay_backlog WHERE key LIKE '%:#%')")
+_IS_ANYBODY_BLOCKED = sa.text("SELECT EXISTS (SELECT 1 FROM trackrelay_forgotten WHERE blocked)")
 _RAISE_FENCES = sa.text("UPDATE trackrelay_shards SET fence = fence + 1")
 
 CHANGED = (
@@ -34,11 +35,19 @@ CHANGED = (
 )
 
 
+BLOCKED = (
+    "TRACKRELAY_KEY_HASH_SECRET is not the secret with which the keys of forgotten people are "
+    "hashed. This process delivers nothing, because it would deliver what is enqueued for them. "
+    "Restore the secret. To change it, allow each of them again "
+    "(`trackrelay forget NAME --allow-again`), and forget them anew afterwards"
+)
+
+
 class HashSecretChangedError(TrackRelayError):
     """The stored keys are hashed with another secret."""
 
-    def __init__(self) -> None:
-        super().__init__(CHANGED)
+    def __init__(self, message: str = CHANGED) -> None:
+        super().__init__(message)
 
 
 class KeyHasher:
@@ -56,7 +65,11 @@ class KeyHasher:
 
         ``id:42`` stays; ``email:ada@example.com`` becomes ``email:#`` and 24 hex digits.
         """
-        if not is_private(key):
+        return self.hidden(key) if is_private(key) else key
+
+    def hidden(self, key: str) -> str:
+        """Return ``key`` as a keyed hash, whatever its kind: the key of a forgotten person."""
+        if is_hashed(key):
             return key
         kind, _, value = key.partition(":")
         return f"{kind}:#{blake2b(value.encode(), key=self._secret, digest_size=12).hexdigest()}"
@@ -93,7 +106,8 @@ def admit_secret(connection: sa.Connection, fingerprint: str) -> bool:
         whether the secret in force was changed.
 
     Raises:
-        HashSecretChangedError: jobs wait whose keys were hashed with another secret.
+        HashSecretChangedError: jobs wait whose keys were hashed with another secret, or people are
+            blocked by such keys.
     """
     state.put_if_missing(connection, FINGERPRINT, fingerprint)
     if fingerprint_in_force(connection) == fingerprint:
@@ -101,6 +115,8 @@ def admit_secret(connection: sa.Connection, fingerprint: str) -> bool:
     connection.execute(_LOCK_SHARDS)
     if connection.execute(_HASHED_WAITS).scalar_one():
         raise HashSecretChangedError
+    if connection.execute(_IS_ANYBODY_BLOCKED).scalar_one():
+        raise HashSecretChangedError(BLOCKED)
     connection.execute(_RAISE_FENCES)
     state.put(connection, FINGERPRINT, fingerprint)
     return True

@@ -8,12 +8,28 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from trackrelay.operations.registry import ACTIONS
+from trackrelay.worker.reasons import LedgerOutcome
 
 from .pg_values import text_array
 from .stored_job import Job
 from .tables import LEDGER
 
 _INSERT = sa.text(LEDGER.insert("ON CONFLICT (id) DO NOTHING"))
+
+#: Of a job that is not sent because its person was forgotten. Its idempotency key may name the person.
+_INSERT_DROPPED = sa.text(
+    LEDGER.insert(
+        "ON CONFLICT (id) DO NOTHING RETURNING id",
+        outcome="CAST(:outcome AS text)",
+        attempts="attempts",
+        idempotency_key="NULL",
+    )
+)
+# A holder had sent it before it learned of the request, and another process erased it meanwhile.
+_DELIVERED_AFTER_ALL = sa.text("""
+    UPDATE trackrelay_ledger SET outcome = 'delivered'
+    WHERE id = ANY(CAST(:ids AS text[])) AND outcome <> 'delivered'
+""")
 
 _PROVE_INSERT = sa.text("""
     INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts)
@@ -66,6 +82,25 @@ def recorded_before(connection: sa.Connection, ids: Sequence[str]) -> frozenset[
     """Return those of ``ids`` that an earlier transaction recorded as delivered."""
     rows = connection.execute(_RECORDED_BEFORE, {"ids": text_array(ids)})
     return frozenset(row.id for row in rows)
+
+
+def record_dropped(
+    connection: sa.Connection, jobs: Sequence[Job], outcome: LedgerOutcome
+) -> frozenset[str]:
+    """Record that ``jobs`` were dropped, so that nothing with their ids is sent. Return the ids of the new rows."""
+    if not jobs:
+        return frozenset()
+    in_order = sorted({job.id: job for job in jobs}.values(), key=lambda job: job.id)
+    rows = connection.execute(
+        _INSERT_DROPPED, LEDGER.inserted(job=in_order) | {"outcome": str(outcome)}
+    )
+    return frozenset(row.id for row in rows)
+
+
+def mark_delivered_after_all(connection: sa.Connection, jobs: Sequence[Job]) -> None:
+    """Note that ``jobs`` were delivered, even if they were recorded as dropped meanwhile."""
+    if jobs:
+        connection.execute(_DELIVERED_AFTER_ALL, {"ids": text_array([job.id for job in jobs])})
 
 
 def prove_writable(connection: sa.Connection, shard: int) -> None:

@@ -37,6 +37,9 @@ def _later(table: str, key: str, *, removal: bool) -> str:
         if is_ledger:
             condition = f"({condition} OR l.delivered_at > to_timestamp(asked.died_at))"
         condition = f"l.operation IN ({ledger.REMOVALS}) AND {condition}"
+    if is_ledger:
+        # Jobs of forgotten people are in the ledger, too, and were not delivered.
+        condition = f"l.outcome = 'delivered' AND {condition}"
     return _LATER.format(
         kind="removal" if removal else "job",
         columns=f"{id}, l.operation, l.enqueued_at, {delivered_at}",

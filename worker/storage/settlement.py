@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
-from . import backlog, dead_letters, ledger, replay_positions, shards
+from trackrelay.worker.reasons import LedgerOutcome
+
+from . import backlog, dead_letters, erasure, forgotten, ledger, replay_positions, shards
 from .backlog import BacklogItem
+from .blocklist import BlockGuard
 from .dead_letters import NewDeadLetter
 from .stored_job import Job
 
@@ -24,9 +28,11 @@ class Settlement:
     #: New in the backlog, or changed there.
     waiting: list[BacklogItem] = field(default_factory=list)
     dead: list[NewDeadLetter] = field(default_factory=list)
+    #: Not sent, because their person was forgotten.
+    blocked: list[Job] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.delivered or self.waiting or self.dead)
+        return bool(self.delivered or self.waiting or self.dead or self.blocked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class Holder:
     shard: int
     fence: int
     token: str | None = None
+    #: What the jobs were compared with when they were read; None: nobody was ever forgotten.
+    guard: BlockGuard | None = None
 
     def must_hold(self, locked: Mapping[int, shards.LockedShard]) -> shards.LockedShard:
         """Return the shard's locked row.
@@ -68,7 +76,11 @@ def settle(
     Raises:
         FenceLostError: another worker has taken the shard over. Nothing was written.
     """
-    settled = (*settlement.delivered, *(letter.job for letter in settlement.dead))
+    settled = (
+        *settlement.delivered,
+        *(letter.job for letter in settlement.dead),
+        *settlement.blocked,
+    )
     arriving = [item for item in settlement.waiting if not item.job.from_backlog]
     # Another holder may have a backlog row of a two-key job, or of a duplicate with another second
     # key.
@@ -80,9 +92,17 @@ def settle(
         [holder.shard, *elsewhere, *(shard for job in affected for shard in job.shards)],
     )
     own = holder.must_hold(locked)
+    guard = holder.guard
+    if guard is not None and own.block_version != guard.known.version:
+        # Somebody was forgotten since these jobs were read. Under the lock nobody else is.
+        settlement = _without_forgotten(connection, guard, own.block_version, settlement)
+        removed = [*removed, *(job for job in settlement.blocked if job.from_backlog)]
+        arriving = [item for item in settlement.waiting if not item.job.from_backlog]
+    if settlement.blocked:
+        _drop_blocked(connection, settlement.blocked)
     ledger.record(connection, settlement.delivered)
     if remember is not None and settlement.delivered:
-        remember(connection, settlement.delivered)
+        remember(connection, _without_exempt(connection, guard, own, settlement.delivered))
     _insert_dead_letters(connection, settlement.dead)
     dead_letters.mark_delivered(
         connection, [job.id for job in settlement.delivered if job.replayed]
@@ -113,6 +133,52 @@ def prove_writable(connection: sa.Connection, holder: Holder) -> None:
     """
     holder.must_hold(shards.lock(connection, [holder.shard]))
     ledger.prove_writable(connection, holder.shard)
+
+
+def _without_forgotten(
+    connection: sa.Connection, guard: BlockGuard, version: int, settlement: Settlement
+) -> Settlement:
+    blocklist, blocked = guard.blocklist, guard.blocklist.at(connection, version)
+    sent, late = blocklist.split(blocked, settlement.delivered)
+    ledger.mark_delivered_after_all(connection, late)
+    passed, dropped = blocklist.split(
+        blocked,
+        [each.job for each in settlement.waiting] + [each.job for each in settlement.dead],
+    )
+    kept = {job.id: job for job in passed}
+    return Settlement(
+        delivered=[*sent, *late],
+        waiting=[
+            replace(each, job=kept[each.job.id])
+            for each in settlement.waiting
+            if each.job.id in kept
+        ],
+        dead=[
+            replace(each, job=kept[each.job.id]) for each in settlement.dead if each.job.id in kept
+        ],
+        blocked=[*settlement.blocked, *dropped],
+    )
+
+
+def _without_exempt(
+    connection: sa.Connection,
+    guard: BlockGuard | None,
+    own: shards.LockedShard,
+    delivered: list[Job],
+) -> list[Job]:
+    # Verification keeps the names of those whom it asks about.
+    blocked = guard and guard.blocklist.at(connection, own.block_version)
+    if not blocked or not blocked.keys:
+        return delivered
+    return [job for job in delivered if blocked.keys.isdisjoint(job.keys)]
+
+
+def _drop_blocked(connection: sa.Connection, jobs: Sequence[Job]) -> None:
+    new = ledger.record_dropped(connection, jobs, LedgerOutcome.BLOCKED)
+    by_key = Counter(key for job in jobs if job.id in new for key in job.keys)
+    forgotten.count_blocked(connection, by_key)
+    # A replay: its dead letter is of no use any more.
+    erasure.erase_letters_of_jobs(connection, [job.id for job in jobs if job.replayed])
 
 
 def _insert_dead_letters(connection: sa.Connection, letters: Sequence[NewDeadLetter]) -> None:

@@ -36,12 +36,13 @@ _MAXIMA = sa.text("""
     SELECT (SELECT coalesce(max(fence), 0) FROM trackrelay_shards) AS fence,
         greatest((SELECT max(next_position) FROM trackrelay_shards),
                  (SELECT max(position) + 1 FROM trackrelay_backlog), 1) AS position,
-        (SELECT coalesce(bool_and(paused_at IS NOT NULL), false) FROM trackrelay_shards) AS paused
+        (SELECT coalesce(bool_and(paused_at IS NOT NULL), false) FROM trackrelay_shards) AS paused,
+        (SELECT coalesce(max(block_version), 0) FROM trackrelay_shards) AS block_version
 """)
 _DROP = sa.text("DELETE FROM trackrelay_shards WHERE shard >= :shards")
 _ADD = sa.text("""
-    INSERT INTO trackrelay_shards (shard, paused_at)
-    SELECT shard, CASE WHEN :paused THEN now() END FROM generate_series(0, :shards - 1) AS shard
+    INSERT INTO trackrelay_shards (shard, paused_at, block_version)
+    SELECT shard, CASE WHEN :paused THEN now() END, CAST(:block_version AS bigint) FROM generate_series(0, :shards - 1) AS shard
     ON CONFLICT (shard) DO NOTHING
 """)
 _RAISE_FENCES = sa.text(
@@ -102,5 +103,6 @@ def _set_shard(connection: sa.Connection, rows: Sequence[tuple[BacklogKeys, list
 def _set_shards(connection: sa.Connection, shards: int) -> None:
     maxima = connection.execute(_MAXIMA).one()
     connection.execute(_DROP, {"shards": shards})
-    connection.execute(_ADD, {"shards": shards, "paused": maxima.paused})
+    added = {"paused": maxima.paused, "block_version": maxima.block_version}
+    connection.execute(_ADD, {"shards": shards, **added})
     connection.execute(_RAISE_FENCES, {"fence": maxima.fence, "position": maxima.position})

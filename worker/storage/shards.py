@@ -34,7 +34,7 @@ _TAKE_OVER = sa.text("""
 """)
 
 _LOCK = sa.text("""
-    SELECT shard, fence, holder, next_position, paused_at IS NOT NULL AS paused
+    SELECT shard, fence, holder, next_position, block_version, paused_at IS NOT NULL AS paused
     FROM trackrelay_shards WHERE shard = ANY(CAST(:shards AS int[])) ORDER BY shard FOR UPDATE
 """)
 
@@ -123,6 +123,8 @@ class LockedShard:
     holder: str | None
     next_position: int
     paused: bool
+    #: Which keys of forgotten people are blocked. The latest value, because the row is locked.
+    block_version: int = 0
 
 
 def take_over(connection: sa.Connection, shard: int, holder: str | None = None) -> Takeover:
@@ -160,7 +162,10 @@ def lock(connection: sa.Connection, shards: Sequence[int]) -> dict[int, LockedSh
     """Lock the shards' rows, always in the same order, to avoid deadlocks."""
     rows = connection.execute(_LOCK, {"shards": sorted(set(shards))})
     return {
-        row.shard: LockedShard(row.fence, row.holder, row.next_position, row.paused) for row in rows
+        row.shard: LockedShard(
+            row.fence, row.holder, row.next_position, row.paused, row.block_version
+        )
+        for row in rows
     }
 
 

@@ -41,6 +41,7 @@ __all__ = [
     "CATALOG_DAYS",
     "DEAD_LETTERS",
     "FINDINGS",
+    "FORGOTTEN",
     "INCIDENTS",
     "LEDGER",
     "METADATA",
@@ -66,6 +67,10 @@ SHARDS = sa.Table(
     ),
     count("next_position", 1, doc="Where the next row of the shard's backlog goes."),
     moment("paused_at"),
+    count(
+        "block_version",
+        doc="Rises whenever the keys of forgotten people change. A settlement compares it.",
+    ),
     info={"doc": "One row for each shard: its latest holder, and whether it is paused."},
 )
 
@@ -108,6 +113,45 @@ INCIDENTS = sa.Table(
 )
 
 
+#: The keys of people who were forgotten. No row names anybody.
+FORGOTTEN = sa.Table(
+    "trackrelay_forgotten",
+    METADATA,
+    sa.Column("key", Text, primary_key=True, doc="One key of the person, as a keyed hash."),
+    sa.Column("request", String(26), nullable=False, doc="The request that named it last: a ULID."),
+    moment(
+        "requested_at",
+        server_default=text("now()"),
+        nullable=False,
+        doc="When the request was made first.",
+    ),
+    sa.Column("mode", String(10), nullable=False, doc="``erase``, ``suppress`` or ``delete``."),
+    sa.Column(
+        "blocked",
+        sa.Boolean,
+        server_default=text("true"),
+        nullable=False,
+        doc="Whether workers drop what is enqueued for the key.",
+    ),
+    count("blocked_jobs", doc="How many jobs of the key came since, and were dropped."),
+    sa.Column(
+        "job_id",
+        String(26),
+        doc="The job that tells Customer.io. It is the only one of the key that is delivered.",
+    ),
+    sa.Column(
+        "steps",
+        JSONB,
+        server_default=text("'{}'"),
+        nullable=False,
+        doc="What the request has done so far, and how much of it.",
+    ),
+    sa.Column("receipt", JSONB, doc="What was where. NULL: the request is not complete."),
+    moment("allowed_at", doc="When jobs of the key were allowed again."),
+    info={"doc": "The keys of people who were forgotten. No row names anybody."},
+)
+
+
 def _partial(column: str) -> dict[str, Any]:
     return {"postgresql_where": text(f"{column} IS NOT NULL")}
 
@@ -135,7 +179,7 @@ _OTHER_KEY = Column(
 #: The ledger: one row for each delivered job, without its payload.
 LEDGER = ColumnSet(
     "trackrelay_ledger",
-    "One row for each delivered job, without its payload.",
+    "One row for each job that was delivered, or dropped for a forgotten person. No payload.",
     Column("id", JOB_ID, "job.id", primary_key=True),
     _KEY,
     _OTHER_KEY,
@@ -143,9 +187,15 @@ LEDGER = ColumnSet(
     _SOURCE,
     _IDEMPOTENCY_KEY,
     _ENQUEUED_AT,
-    Column("delivered_at", MOMENT, sql="now()"),
+    Column("delivered_at", MOMENT, sql="now()", doc="When it was delivered, or dropped."),
     replace(
         _ATTEMPTS, sql="attempts + 1", doc="The attempts that failed, and the one that succeeded."
+    ),
+    Column(
+        "outcome",
+        short_text(10),
+        default="'delivered'",
+        doc="``delivered``; of a forgotten person also ``blocked`` or ``erased``: not delivered.",
     ),
 )
 LEDGER.table(

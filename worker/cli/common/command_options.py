@@ -174,7 +174,14 @@ def stored_keys(people: Iterable[str], keys: Iterable[str], hasher: KeyHasher) -
     """Return the keys that ``--person`` and ``--key`` select, in the form that the stores have."""
     selected = [key for person in people for key in keys_of_person(person)]
     selected += [parse_key(key) for key in keys]
-    return tuple(key if is_hashed(key) else hasher.stored(key) for key in selected)
+    return tuple(form for key in selected for form in stored_forms(key, hasher))
+
+
+def stored_forms(key: str, hasher: KeyHasher) -> tuple[str, ...]:
+    """Return the forms that ``key`` can have in the stores: `trackrelay forget` also hides ids."""
+    if is_hashed(key):
+        return (key,)
+    return tuple(dict.fromkeys((hasher.stored(key), hasher.hidden(key))))
 
 
 def require_answer(as_json: bool, yes: bool, dry_run: bool) -> None:

@@ -12,7 +12,7 @@ from trackrelay.operations.ids import companion_id, is_ulid
 from trackrelay.operations.keys import key_of
 from trackrelay.operations.payloads import person_identifiers
 from trackrelay.operations.refs import Person
-from trackrelay.worker.cli.common.command_options import PERSON_KINDS, parse_key
+from trackrelay.worker.cli.common.command_options import PERSON_KINDS, parse_key, stored_forms
 from trackrelay.worker.storage.key_hasher import KeyHasher, is_hashed
 from trackrelay.worker.storage.queries.job_search import Match, SearchQuery
 
@@ -43,9 +43,8 @@ class Query:
 
     def stored(self, hasher: KeyHasher) -> SearchQuery:
         """Return what to look for in Postgres."""
-        keys = (
-            () if self.key is None else (self.key if self.is_hashed else hasher.stored(self.key),)
-        )
+        # After `trackrelay forget`, also an id is stored as a hash.
+        keys = () if self.key is None else stored_forms(self.key, hasher)
         return SearchQuery(ids=self.ids, keys=keys, idempotency_key=self.idempotency_key)
 
 
@@ -118,7 +117,7 @@ class FoundJob:
         """Return where the job is, such as ``unrelayed``, ``queued``, ``waiting``, ``delivered`` or ``dead``."""
         places = {match.place: match for match in self.matches}
         if "ledger" in places:
-            return "delivered"
+            return places["ledger"].outcome or "delivered"
         if "dead_letters" in places and "backlog" not in places:
             state = places["dead_letters"].state or "open"
             return "dead" if state == "open" else state

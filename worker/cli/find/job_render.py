@@ -12,6 +12,7 @@ from rich.text import Text
 
 from trackrelay.worker.cli.common.humanize import ago, clock, count, duration
 from trackrelay.worker.cli.common.output import fact_table, list_table, runnable
+from trackrelay.worker.reasons import LedgerOutcome
 from trackrelay.worker.storage.queries.job_search import Match, Place
 
 from .job_query import FoundJob, limited
@@ -26,12 +27,18 @@ COLOURS = {
     "dead": "red",
     "replaying": "yellow",
     "discarded": "dim",
+    "blocked": "dim",
+    "erased": "dim",
 }
 _NOT_RELAYED = {
     "not_relayed": "waits for a relay to move it into the queue "
     "(a worker with TRACKRELAY_OUTBOX_URL, or `trackrelay relay`)",
     "queue_lost": "was relayed into a queue that is gone; a relay moves it again, "
     "unless it had arrived",
+}
+#: What became of jobs in the ledger that were not delivered.
+_DROPPED: dict[str | None, str] = {
+    str(outcome): outcome.explanation for outcome in (LedgerOutcome.BLOCKED, LedgerOutcome.ERASED)
 }
 _IN_PLACES: dict[Place, str] = {
     "outbox": "in the outbox",
@@ -108,6 +115,8 @@ def _describe(found: Match, now: float) -> Text:
         case "backlog":
             return _in_backlog(found, now)
         case "ledger":
+            if found.outcome in _DROPPED:
+                return Text(f"{found.outcome} {_at(found.at, now)}: {_DROPPED[found.outcome]}")
             attempt = f", with attempt {found.attempts}" if found.attempts > 1 else ""
             return Text(f"delivered {_at(found.at, now)}{attempt}", style="green")
     error = f": {_error(found)}" if _error(found) else ""
@@ -187,7 +196,8 @@ def job_result(job: FoundJob, now: float) -> Text:
     """Return what became of a job, in a line."""
     found = next((each for each in job.matches if each.place == "ledger"), job.first)
     if found.place == "ledger":
-        return Text(f"delivered {ago(now - (found.at or now))}", style="dim")
+        result = found.outcome or "delivered"
+        return Text(f"{result} {ago(now - (found.at or now))}", style="dim")
     if found.place == "dead_letters":
         return Text(f"{found.reason}: {_error(found)}")
     return Text(_describe(found, now).plain)

@@ -80,6 +80,12 @@ MEASURES: dict[str, Measure] = {
         ("postgres",),
         _postgres(lambda store: store.lost),
     ),
+    "unforgotten": Measure(
+        "number",
+        "requests to forget a person that are not complete",
+        ("postgres",),
+        _postgres(lambda store: store.forgotten.unfinished),
+    ),
     "paused": Measure(
         "number", "paused shards", ("postgres",), _postgres(lambda store: len(store.paused))
     ),

@@ -48,7 +48,7 @@ def status_document(
 _OF_REDIS = (
     "queue", "delivered", "breaker", "budget", "beat", "delivers_to", "workers", "refusing", "memory", "calls",
 )  # fmt: skip
-_OF_POSTGRES = ("backlog", "dead_letters", "lost", "paused")
+_OF_POSTGRES = ("backlog", "dead_letters", "lost", "forgotten", "paused")
 
 
 def _age(snapshot: Snapshot, at: float | None) -> float | None:
@@ -174,6 +174,11 @@ def _postgres(snapshot: Snapshot, postgres: Overview) -> dict[str, Any]:
         "lost": {
             "jobs": postgres.lost,
             "incidents": [incident_as_json(each) for each in postgres.incidents],
+        },
+        "forgotten": {
+            "keys": postgres.forgotten.keys,
+            "blocked_jobs": postgres.forgotten.jobs,
+            "unfinished": postgres.forgotten.unfinished,
         },
         "paused": [
             {"shard": shard, "since": moment(since)}

@@ -57,6 +57,7 @@ def hints(snapshot: Snapshot) -> list[Hint]:
         *_memory(snapshot),
         *_failed_calls(snapshot),
         *_dead_letters(snapshot),
+        *_forgotten(snapshot),
         *_workers(snapshot),
     ]
     order: tuple[Severity, ...] = ("wrong", "warning", "note")
@@ -107,6 +108,17 @@ def _delivery(snapshot: Snapshot) -> Iterator[Hint]:
         )
         yield Hint("wrong", f"Worker {who} nothing: {message}. {_CORRECT}", "trackrelay check")
     yield from _singles(snapshot, snapshot.redis)
+
+
+def _forgotten(snapshot: Snapshot) -> Iterator[Hint]:
+    unfinished = snapshot.postgres.forgotten.unfinished if snapshot.postgres else 0
+    if unfinished:
+        yield Hint(
+            "warning",
+            f"{count(unfinished, 'request')} to forget a person is not complete: payloads may be "
+            "left, or Customer.io was not told. Run it again with the same names.",
+            "trackrelay forget PERSON",
+        )
 
 
 def _no_worker(snapshot: Snapshot) -> Hint:

@@ -72,6 +72,7 @@ def render_status(snapshot: Snapshot, what_to_do: Sequence[Hint]) -> RenderableT
     if postgres:
         parts += _backlog(snapshot, postgres)
         parts += _dead_letters(snapshot, postgres)
+        parts += _forgotten(postgres)
     if redis:
         parts += [Text(), *_workers(snapshot, redis)]
     return Group(*parts)
@@ -254,6 +255,14 @@ def _dead_letters(snapshot: Snapshot, postgres: Overview) -> list[RenderableType
         error = Text(each.error or "", style="dim")
         table.add_row(_number(each.jobs), newest, f"{each.reason}{replaying}", error)
     return _section("Dead letters", "", table)
+
+
+def _forgotten(postgres: Overview) -> list[RenderableType]:
+    forgotten = postgres.forgotten
+    if not forgotten.keys:
+        return []
+    dropped = f"{count(forgotten.jobs, 'job')} of theirs dropped since"
+    return [heading("Forgotten", f"{count(forgotten.keys, 'key')} of people blocked, {dropped}")]
 
 
 def _workers(snapshot: Snapshot, redis: RedisStatus) -> list[RenderableType]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from trackrelay.worker.endpoint_families import SINGLES
-from trackrelay.worker.storage import incident_log, queue_record
+from trackrelay.worker.storage import forgotten, incident_log, queue_record
+from trackrelay.worker.storage.forgotten import Summary
 from trackrelay.worker.storage.incident_log import Incident
 from trackrelay.worker.storage.queue_record import NO_RECORD, QueueRecord
 
@@ -86,6 +87,8 @@ class Overview:
     queue: QueueRecord = NO_RECORD
     #: Losses of jobs that nobody has acknowledged.
     incidents: list[Incident] = field(default_factory=list)
+    #: People who were forgotten, and what came for them since.
+    forgotten: Summary = field(default_factory=Summary)
 
     @property
     def waiting(self) -> int:
@@ -121,4 +124,5 @@ def overview(connection: sa.Connection) -> Overview:
         shards=len(rows),
         queue=queue_record.read(connection),
         incidents=incident_log.unacknowledged(connection),
+        forgotten=forgotten.summary(connection),
     )

@@ -37,6 +37,8 @@ class Match:
     field: str | None = None
     status: int | None = None
     attempts: int = 0
+    #: In the ledger: delivered, blocked, erased.
+    outcome: str | None = None
     #: Of a dead letter: open, replaying, delivered, discarded.
     state: str | None = None
     shard: int | None = None
@@ -112,7 +114,7 @@ class WaitingJob:
 
 
 _JOB = ("operation", "source", "idempotency_key", "attempts", "enqueued_at")
-_DELIVERED = ("id", *_JOB, "delivered_at")
+_DELIVERED = ("id", *_JOB, "delivered_at", "outcome")
 _DEAD = (
     "job_id", *_JOB, "lane", "reason", "error", "field", "status", "state", "died_at", "history",
 )  # fmt: skip

@@ -35,3 +35,5 @@ SELECT 'due', '' FROM (
             AND b.due_at IS NOT NULL AND b.due_at <= now()
         ORDER BY position LIMIT 1) first
     LIMIT 1) due
+UNION ALL
+SELECT 'blocks', CAST(block_version AS text) FROM trackrelay_shards WHERE shard = :shard

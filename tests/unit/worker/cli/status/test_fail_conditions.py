@@ -6,6 +6,7 @@ import pytest
 from trackrelay.worker.cli.status.fail_conditions import MEASURES, parse
 from trackrelay.worker.cli.status.failed_calls import FailedCall, FailedCalls
 from trackrelay.worker.cli.status.snapshot import BreakerStatus, Memory
+from trackrelay.worker.storage.forgotten import Summary
 from trackrelay.worker.storage.incident_log import Incident, Kind
 from trackrelay.worker.storage.queries.backlog_overview import Overview
 
@@ -28,6 +29,7 @@ TROUBLED = snapshot(
         dead_letters=[dead(3)],
         paused={0: NOW},
         shards=1,
+        forgotten=Summary(keys=2, unfinished=1, jobs=4),
         incidents=[
             Incident(1, Kind.WIPED, NOW - 60, NOW - 59, at_least=2, at_most=4),
             Incident(2, Kind.ROLLED_BACK, None, NOW - 9, at_least=0, at_most=None),
@@ -51,6 +53,10 @@ TROUBLED = snapshot(
             "lost>0: lost jobs in unacknowledged incidents; one if unknown: 5",
         ),
         ("paused!=0", "paused!=0: paused shards: 1"),
+        (
+            "unforgotten>0",
+            "unforgotten>0: requests to forget a person that are not complete: 1",
+        ),
         ("delivered<1", "delivered<1: jobs delivered in the last minute: 0"),
         ("memory>75%", "memory>75%: used part of Redis' maxmemory: 80%"),
         ("refused>0", "refused>0: calls refused in the last 24 hours: 12"),

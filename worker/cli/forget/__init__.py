@@ -1,0 +1,1 @@
+"""What ``trackrelay forget`` prints."""
