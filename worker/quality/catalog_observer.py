@@ -26,8 +26,8 @@ from .shapes import MAX_PATH, Shape, pairs, shape_of
 
 log = structlog.get_logger("trackrelay.quality")
 
-#: Jobs of one process that are looked at in a second; about 1 % of a core.
-MAX_JOBS_PER_S = 2_000.0
+#: Jobs of one process that are looked at in a second; less than 1 % of a core.
+MAX_JOBS_PER_S = 500.0
 #: Counts are written this often.
 FLUSH_S = 5.0
 #: Different shapes in memory. What has another shape is counted as not observed.
@@ -67,6 +67,14 @@ class _Data(msgspec.Struct, gc=False):
     attributes: Any = None
 
 
+class _Counts(msgspec.Struct):
+    """What was counted of a subject since the last write."""
+
+    shapes: dict[Shape, int]
+    lateness: dict[str, int]
+    size: int = 0
+
+
 _decode = msgspec.json.Decoder(_Data).decode
 Store = Callable[[Sequence[Observation]], None]
 
@@ -91,9 +99,8 @@ class CatalogObserver:
         self._start()
 
     def _start(self) -> None:
-        self._shapes: Counter[tuple[Subject, Shape]] = Counter()
-        self._sizes: Counter[Subject] = Counter()
-        self._lateness: Counter[tuple[Subject, str]] = Counter()
+        self._counts: dict[tuple[str, str, str], _Counts] = {}
+        self._shape_count = 0
         self._seen: Counter[tuple[str, str]] = Counter()
         self._overflow: Counter[str] = Counter()
 
@@ -151,31 +158,42 @@ class CatalogObserver:
         return chosen
 
     def _note(self, job: Job, data: _Data, now: float) -> None:
-        name = data.name if isinstance(data.name, str) else ""
-        subject = Subject(job.source or "", job.operation, name[:MAX_NAME])
-        attributes = data.attributes
-        key = (subject, shape_of(attributes) if isinstance(attributes, dict) else ())
-        if key not in self._shapes and len(self._shapes) >= MAX_SHAPES:
-            self._overflow[subject.source] += 1
-            return
-        self._shapes[key] += 1
-        self._sizes[subject] += len(job.body)
-        if isinstance(data.timestamp, int) and name:
-            self._lateness[subject, lateness_type(now - data.timestamp)] += 1
+        name, attributes = data.name, data.attributes
+        if not isinstance(name, str):
+            name = ""
+        elif len(name) > MAX_NAME:
+            name = name[:MAX_NAME]
+        shape = shape_of(attributes) if isinstance(attributes, dict) else ()
+        key = (job.source or "", job.operation, name)
+        counts = self._counts.get(key)
+        number = counts.shapes.get(shape) if counts else None
+        if number is None:
+            if self._shape_count >= MAX_SHAPES:
+                self._overflow[key[0]] += 1
+                return
+            self._shape_count += 1
+            number = 0
+        if counts is None:
+            counts = self._counts[key] = _Counts({}, {})
+        counts.shapes[shape] = number + 1
+        counts.size += len(job.body)
+        if name and type(data.timestamp) is int:
+            late = lateness_type(now - data.timestamp)
+            counts.lateness[late] = counts.lateness.get(late, 0) + 1
 
     def _observations(self) -> Iterable[Observation]:
         for (source, operation), count in self._seen.items():
             yield Observation(Subject(source, operation, ""), "", SEEN, count)
         for source, count in self._overflow.items():
             yield Observation(Subject(source, "", ""), "", OVERFLOW, count)
-        for (subject, late), count in self._lateness.items():
-            yield Observation(subject, "", late, count)
-        for subject, size in self._sizes.items():
-            yield Observation(subject, "", OBSERVED, 0, size)
-        for (subject, shape), count in self._shapes.items():
-            yield Observation(subject, "", OBSERVED, count)
-            for path, of_type in pairs(shape):
-                yield Observation(subject, path[:MAX_PATH], of_type, count)
+        for key, counts in self._counts.items():
+            subject = Subject(*key)
+            for late, count in counts.lateness.items():
+                yield Observation(subject, "", late, count)
+            yield Observation(subject, "", OBSERVED, sum(counts.shapes.values()), counts.size)
+            for shape, count in counts.shapes.items():
+                for path, of_type in pairs(shape):
+                    yield Observation(subject, path[:MAX_PATH], of_type, count)
 
 
 def merged(observations: Iterable[Observation]) -> list[Observation]:
