@@ -93,9 +93,10 @@ def sandbox(**options: Any) -> None:
     """Run a Customer.io Track API and App API in memory, to develop and test against.
 
     The sandbox checks requests by Customer.io's published description, and keeps people, objects and
-    events as Customer.io does. It can misbehave: set faults with the options below, or with requests
-    to /_sandbox/faults. Point your Track URL at the address it prints. Open /_sandbox/ there to see
-    what arrived.
+    events as Customer.io does. The App API reads them, and shows activities and segments. It can
+    misbehave: set faults with the options below, or with requests to /_sandbox/faults. Requests to
+    /_sandbox/losses make it accept operations and then lose them. Point your Track URL and your App
+    API URL at the address it prints. Open /_sandbox/ there to see what arrived.
     """
     from .server import serve
 

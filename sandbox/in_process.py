@@ -24,7 +24,7 @@ class InProcessSandbox:
         self._app = SandboxApp(self._sandbox)
 
     def send(self, method: str, path: str, body: bytes) -> Answer:
-        """Return the answer to a request with valid credentials.
+        """Return the answer of the Track API or the App API to a request with valid credentials.
 
         Args:
             method: The HTTP method.
@@ -33,7 +33,10 @@ class InProcessSandbox:
         """
         options = self._sandbox.options
         credentials = base64.b64encode(f"{options.site_id}:{options.api_key}".encode())
-        headers = {b"content-type": b"application/json", b"authorization": b"Basic " + credentials}
+        is_app = path.startswith("/v1/")
+        bearer = f"Bearer {options.app_api_key}".encode()
+        authorization = bearer if is_app else b"Basic " + credentials
+        headers = {b"content-type": b"application/json", b"authorization": authorization}
         raw_path, _, query = path.partition("?")
         return self._app.answer(Request(method, raw_path, query, headers, body))
 

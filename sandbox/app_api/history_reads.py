@@ -31,19 +31,21 @@ _TYPE = re.compile(r"[a-z_]+|_o:[0-9]+:[a-z_]+|_r:[0-9]+:[a-z_]+")
 def of_person(state: State, request: Request) -> JsonObject:
     """Answer getPersonActivities."""
     person = path_person(state, request)
-    return _answer(state, request, state.activities.of_person(person.cio_id, person.events))
+    entries = state.activities.of_person(person.cio_id, person.events, _type(request))
+    return _answer(state, request, entries)
 
 
 def all_activities(state: State, request: Request) -> JsonObject:
     """Answer listActivities: those of deleted people only if they are asked for."""
-    entries = state.activities.latest()
+    type = _type(request)
+    entries = state.activities.latest(type)
     deleted = request.query("deleted", "false").lower() in ("true", "1")
     customer_id = request.query("customer_id", "")
     if customer_id:
         cio_id = _cio_id(state, id_type(state, request), customer_id, deleted)
         person = state.people.by_cio_id(cio_id or "")
         if person is not None:
-            entries = state.activities.of_person(person.cio_id, person.events)
+            entries = state.activities.of_person(person.cio_id, person.events, type)
         entries = (entry for entry in entries if entry.cio_id == cio_id is not None)
     return _answer(
         state, request, (entry for entry in entries if _is_deleted(state, entry) is deleted)
@@ -70,6 +72,18 @@ def _is_deleted(state: State, entry: Entry) -> bool:
     return entry.cio_id is not None and state.people.by_cio_id(entry.cio_id) is None
 
 
+def _type(request: Request) -> str:
+    """Return the type of the activities that a request asks for; "" is any.
+
+    Raises:
+        BadRequestError: It is no type.
+    """
+    type = request.query("type", "")
+    if type and not _TYPE.fullmatch(type):
+        raise BadRequestError("type is no type of activity")
+    return type
+
+
 def _answer(state: State, request: Request, entries: Iterable[Entry]) -> JsonObject:
     found, more = page(state, request, _chosen(request, entries), _LIMIT, _place)
     return {"activities": [_view(state, entry) for entry in found], **more}
@@ -82,16 +96,13 @@ def _place(entry: Entry) -> int:
 
 
 def _chosen(request: Request, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Return the entries of the last 30 days that have the type and the name of a request."""
-    type, name = request.query("type", ""), request.query("name", "")
-    if type and not _TYPE.fullmatch(type):
-        raise BadRequestError("type is no type of activity")
+    """Return the entries of the last 30 days that have the name in a request."""
+    name = request.query("name", "")
     since = time.time() - published_limits.EVENT_HISTORY_S
     return (
         entry
         for entry in entries
         if entry.at >= since
-        and type in ("", entry.type)
         and (not name or entry.concerns(name))
         and not (isinstance(entry, StoredEvent) and entry.cio_id is None)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Reversible
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from trackrelay.sandbox.parsed_operations import Arrival, JsonObject
 MAX_LISTED = 100_000
 #: How many activities, besides events, are kept of one person.
 MAX_OF_PERSON = 100
+EVENT_TYPES = ("event", "page", "screen")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -114,15 +115,15 @@ class ActivityLog:
         self._next = number + 1
         self._others.append(Activity(arrival.seq, arrival.at, type, cio_id, number, data, fields))
 
-    def latest(self) -> Iterator[Entry]:
-        """Return all activities, the newest first."""
-        return _newest_first(self._events, self._others)
+    def latest(self, type: str) -> Iterator[Entry]:
+        """Return the activities of a type, or all if it is empty, the newest first."""
+        return _newest_first(self._events, self._others, type)
 
-    def of_person(self, cio_id: str, events: list[StoredEvent]) -> Iterator[Entry]:
-        """Return the activities of a person, among them these events, the newest first."""
+    def of_person(self, cio_id: str, events: list[StoredEvent], type: str) -> Iterator[Entry]:
+        """Return such activities of a person, among them these events, the newest first."""
         self._update_index()
         own = self._by_person.get(cio_id, [])[-MAX_OF_PERSON:]
-        return _newest_first(events, own)
+        return _newest_first(events, own, type)
 
     def _update_index(self) -> None:
         """Add what is new to the index of people: it is made when somebody reads, not before."""
@@ -141,10 +142,14 @@ class ActivityLog:
 
 
 def _newest_first(
-    events: deque[StoredEvent] | list[StoredEvent], others: deque[Activity] | list[Activity]
+    events: Reversible[StoredEvent], others: Reversible[Activity], type: str
 ) -> Iterator[Entry]:
-    both = (reversed(events), reversed(others))
-    return heapq.merge(*both, key=_order, reverse=True)
+    # Merging two logs costs much more than choosing from one of them.
+    if type in EVENT_TYPES:
+        return (event for event in reversed(events) if event.type == type)
+    if type:
+        return (activity for activity in reversed(others) if activity.type == type)
+    return heapq.merge(reversed(events), reversed(others), key=_order, reverse=True)
 
 
 def _order(entry: Entry) -> tuple[int, int]:
