@@ -21,7 +21,8 @@ def bars(title: str, values: Sequence[tuple[str, float]], ours: str) -> str:
     width, height = _NAME + _BARS + _FIGURE, _TOP + _ROW * len(values) + 8
     rows = [_bar(index, name, value, largest, ours) for index, (name, value) in enumerate(values)]
     return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        'font-family="sans-serif" font-size="13">',
         f'<text x="0" y="16" fill="{_INK}">{escape(title)}</text>',
         *rows,
         "</svg>",

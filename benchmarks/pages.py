@@ -44,9 +44,11 @@ def said(results: Results) -> str:
         for run in results.get("again", [])
     )
     return (
-        f"Measured on {results['date']} with `{results['command']}` on {shape(results['machine'])}. "
+        f"Measured on {results['date']} with `{results['command']}` on "
+        f"{shape(results['machine'])}. "
         f"{runs}; load before the run "
-        f"{results['load_before']:.2f}.{quick}{again} The sandbox plays the Track API in a process of its own "
+        f"{results['load_before']:.2f}.{quick}{again} The sandbox plays the Track API in a process "
+        "of its own "
         f"and answers after 50 ms; it used "
         f"at most {max(run['sandbox_cores'] for run in results['throughput']):.0%} of a core."
     )
@@ -85,9 +87,12 @@ def enqueueing(results: Results) -> str:
     ]
     table = markdown(("µs a call", "alone p50", "p99", "under load p50", "p99"), rows)
     return (
-        f"{table}\n\n`pipeline()` of a hundred: {costs['pipeline_us_per_call']:,.0f} µs a call. `enqueue_many()`: "
-        f"{costs['enqueue_many_per_s']:,} a second; `.delay()`: {costs['delay_per_s']:,} a second. Building and "
-        f"checking the operation takes {costs['making_us']['p50']:,.0f} µs of a call; `import trackrelay` takes "
+        f"{table}\n\n`pipeline()` of a hundred: {costs['pipeline_us_per_call']:,.0f} µs a call. "
+        "`enqueue_many()`: "
+        f"{costs['enqueue_many_per_s']:,} a second; `.delay()`: {costs['delay_per_s']:,} a second. "
+        "Building and "
+        f"checking the operation takes {costs['making_us']['p50']:,.0f} µs of a call; `import "
+        "trackrelay` takes "
         f"{costs['import_ms']:,.0f} ms."
     )
 
@@ -154,9 +159,12 @@ def in_short(results: Results) -> str:
     )
     costs = results["enqueue"]
     return (
-        f"{table}\n\nUnder load, a call costs the application {costs['track_loaded_us']['p50']:,.0f} µs; Celery's `.delay()` costs "
-        f"{costs['delay_loaded_us']['p50']:,.0f} µs. An event arrives {results['latency_ms']['idle_p50']:,.0f} ms after the "
-        f"call; the sandbox takes 50 of them to answer. Measured on {results['date']} on {results['machine']['cores']} cores"
+        f"{table}\n\nUnder load, a call costs the application "
+        f"{costs['track_loaded_us']['p50']:,.0f} µs; Celery's `.delay()` costs "
+        f"{costs['delay_loaded_us']['p50']:,.0f} µs. An event arrives "
+        f"{results['latency_ms']['idle_p50']:,.0f} ms after the "
+        f"call; the sandbox takes 50 of them to answer. Measured on {results['date']} on "
+        f"{results['machine']['cores']} cores"
         f"{', in a quick run' if results['quick'] else ''}. "
         "[Performance](explanation/performance.md) has all figures and says how they were measured."
     )

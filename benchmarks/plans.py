@@ -1,6 +1,7 @@
 """``python -m benchmarks.plans``: query plans of the hot path, with a million rows in the ledger.
 
-The worker's own functions run; each statement they make is explained on the way and then carried out.
+The worker's own functions run; each statement they make is explained on the way and then carried
+out.
 """
 
 from __future__ import annotations
@@ -96,7 +97,10 @@ def main(ledger: int, waiting: int, people: int, write: bool) -> None:
         explainer = Explainer()
         with explainer.listening(stack.engine):
             _rounds(stack.engine, explainer)
-    said = f"{heading('python -m benchmarks.plans')}; {ledger:,} rows in the ledger, {waiting:,} in the backlog.\n"
+    said = (
+        f"{heading('python -m benchmarks.plans')}; {ledger:,} rows in the ledger, {waiting:,} in "
+        "the backlog.\n"
+    )
     text = said + "".join(_section(plan) for plan in explainer.plans)
     if write:
         between_markers(PAGE, "plans", text)

@@ -35,7 +35,8 @@ def feed_and_wait(
     Args:
         pids: the workers.
         ledger_grows: it holds what was there and what was delivered; not so while it is pruned.
-        watch: told, every tenth of a second, how many have arrived and the workers' resident memory in MB.
+        watch: told, every tenth of a second, how many have arrived and the workers' resident memory
+            in MB.
     """
     arrived_before, in_ledger_before = stack.effects_count(), stack.ledger_count()
     requests_before = stack.sandbox.client.summary()["requests"]

@@ -38,7 +38,8 @@ class Usage:
 class Meter:
     """Adds up the resources of process trees between start and stop.
 
-    Memory is looked at while it runs, and so is the time of processes that may have ended when it stops.
+    Memory is looked at while it runs, and so is the time of processes that may have ended when it
+    stops.
     """
 
     def __init__(self, pids: Sequence[int]) -> None:

@@ -43,7 +43,8 @@ suppress_warnings: list[str] = []
 myst_enable_extensions = ["colon_fence", "deflist"]
 # Headings down to this level can be linked to.
 myst_heading_anchors = 3
-# `[the example](source:examples/flask_app)` links to the repository; reference_pages checks the path.
+# `[the example](source:examples/flask_app)` links to the repository; reference_pages checks the
+# path.
 myst_url_schemes = {
     "http": None,
     "https": None,

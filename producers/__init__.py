@@ -1,7 +1,7 @@
 """Send people and events to Customer.io without making the web request wait or fail.
 
-Each function checks its arguments, enqueues a job in Redis and returns the job's id. A worker delivers
-the job. Nothing connects before the first call::
+Each function checks its arguments, enqueues a job in Redis and returns the job's id. A worker
+delivers the job. Nothing connects before the first call::
 
     from trackrelay import identify, track
 

@@ -93,7 +93,7 @@ ASYNC_CHUNK = 100
 
 @asynccontextmanager
 async def pipeline() -> AsyncIterator[Pipeline]:
-    """Collect operations by plain functions, and enqueue them in one round trip when the block ends."""
+    """Collect operations, and enqueue them in one round trip when the block ends."""
     collected = Pipeline(default_producer().invalid_calls)
     yield collected
     await enqueue_all(collected.operations)

@@ -1,4 +1,4 @@
-"""For an application whose own Alembic (or Flask-Migrate) works on a database that holds our tables too."""
+"""For applications whose own Alembic or Flask-Migrate works on a database with our tables."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 def include_object(
     item: Any, name: str | None, kind: str, reflected: bool, compare_to: Any
 ) -> bool:
-    """As ``include_object`` of Alembic's ``context.configure`` (or Flask-Migrate's ``Migrate``): lets tables of ours alone.
+    """Leave our tables alone, as ``include_object`` of Alembic or Flask-Migrate.
 
-    Without it ``alembic revision --autogenerate`` takes what ``trackrelay migrate`` made for leftovers, and drops it in the
-    application's next migration. The outbox, where it is among the application's own tables, is compared like all of them.
+    Without it ``alembic revision --autogenerate`` takes what ``trackrelay migrate`` made for
+    leftovers, and drops it in the application's next migration. The outbox, where it is among the
+    application's own tables, is compared like all of them.
 
     Args:
         item: a table, column, index or constraint, as Alembic hands it over.
@@ -21,7 +22,8 @@ def include_object(
         compare_to: what the application has under this name; None: nothing.
 
     Returns:
-        False for a table of ours that is in the database and not among the application's own; True for everything else.
+        False for a table of ours that is in the database and not among the application's own; True
+        for everything else.
     """
     is_ours = kind == "table" and (name or "").startswith("trackrelay_")
     return not (is_ours and reflected and compare_to is None)

@@ -1,4 +1,4 @@
-"""Let ``celery -A trackrelay worker`` and ``celery -A trackrelay beat`` find the workers' Celery app."""
+"""Let ``celery -A trackrelay worker`` and ``… beat`` find the workers' Celery app."""
 
 from .worker.celery import app
 

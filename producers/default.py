@@ -55,8 +55,8 @@ def configure(**settings: Any) -> None:
         shards: the number of shards that the queue must have; default: any.
         max_queue_length: the number of jobs in the queue at which calls raise QueueFullError.
         enqueue_timeout: how long a call may take: seconds, ``"1s"`` or a timedelta.
-        on_unavailable: ``raise``, ``log`` or ``outbox``: what happens to an operation that the queue
-            did not take.
+        on_unavailable: ``raise``, ``log`` or ``outbox``: what happens to an operation that the
+            queue did not take.
         on_invalid: ``raise``, ``log`` or ``dead_letter``: what happens to an operation that
             Customer.io would refuse.
         outbox_url: the database with the outbox table, for ``on_unavailable="outbox"``.
@@ -64,7 +64,8 @@ def configure(**settings: Any) -> None:
         object_types: the numbers of object types in the workspace by name: ``{"company": 1}``.
 
     Raises:
-        ConfigurationError: not here, but at the first call that enqueues; it names the wrong setting.
+        ConfigurationError: not here, but at the first call that enqueues; it names the wrong
+            setting.
     """
     global _producer, _settings
     with _lock:
@@ -111,7 +112,7 @@ def overrides() -> dict[str, Any]:
 
 @contextmanager
 def overridden(**settings: Any) -> Iterator[Producer]:
-    """Use another default producer inside the block, with ``settings`` on top of the present ones."""
+    """Use another default producer inside the block, with some ``settings`` replaced."""
     global _producer, _settings
     before, kept = dict(_overrides), (_producer, _settings)
     try:

@@ -46,7 +46,7 @@ class InvalidOperationError(TrackRelayError, ValueError):
 
 
 class GeneratorEndedError(InvalidOperationError):
-    """A refused operation ended the generator that made it: Python resumes no generator that raised."""
+    """A refused operation ended the generator that made it. Python cannot resume it."""
 
 
 class NotEnqueuedError(TrackRelayError):

@@ -1,8 +1,9 @@
 """Make a clone's folders ``producers``, ``worker`` and ``sandbox`` importable by their own names.
 
-The code is the package ``trackrelay``, and a wheel holds nothing else. In a clone its parts lie in folders at the top level, so
-``from producers import track`` and ``celery -A worker worker`` find them. A second copy of a module would have its own settings,
-connections and classes. So these names become aliases of the same modules.
+The code is the package ``trackrelay``, and a wheel holds nothing else. In a clone its parts lie in
+folders at the top level, so ``from producers import track`` and ``celery -A worker worker`` find
+them. A second copy of a module would have its own settings, connections and classes. So these names
+become aliases of the same modules.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def use_package(folder: str) -> None:
 
 
 class _FolderFinder(MetaPathFinder):
-    """Find ``worker.delivery`` as ``trackrelay.worker.delivery`` if the folder was imported from a clone."""
+    """Find ``worker.delivery`` as ``trackrelay.worker.delivery`` in a clone."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

@@ -22,6 +22,6 @@ def closest_name(
 
 
 def did_you_mean(name: object, known: Iterable[str], *, otherwise: str = "") -> str:
-    """Return the question after the name that was probably meant, or ``otherwise`` if none resembles it."""
+    """Return a question that names a similar name, or ``otherwise`` if there is none."""
     closest = closest_name(name, known)
     return f"did you mean {closest!r}?" if closest else otherwise

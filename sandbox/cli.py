@@ -40,7 +40,8 @@ from .options import DEFAULT_PORT, SandboxOptions
     "--fail",
     multiple=True,
     metavar="WHAT:SHARE%",
-    help="Random failures, like 503:5%. WHAT is a status, close_before, close_after or hang. Repeatable.",
+    help="Random failures, like 503:5%. WHAT is a status, close_before, close_after or hang. "
+    "Repeatable.",
 )
 @click.option(
     "--retry-after", metavar="TEXT", help="Retry-After header of 429 and of random failures."
@@ -92,11 +93,11 @@ from .options import DEFAULT_PORT, SandboxOptions
 def sandbox(**options: Any) -> None:
     """Run a Customer.io Track API and App API in memory, to develop and test against.
 
-    The sandbox checks requests by Customer.io's published description, and keeps people, objects and
-    events as Customer.io does. The App API reads them, and shows activities and segments. It can
-    misbehave: set faults with the options below, or with requests to /_sandbox/faults. Requests to
-    /_sandbox/losses make it accept operations and then lose them. Point your Track URL and your App
-    API URL at the address it prints. Open /_sandbox/ there to see what arrived.
+    The sandbox checks requests by Customer.io's published description, and keeps people, objects
+    and events as Customer.io does. The App API reads them, and shows activities and segments. It
+    can misbehave: set faults with the options below, or with requests to /_sandbox/faults. Requests
+    to /_sandbox/losses make it accept operations and then lose them. Point your Track URL and your
+    App API URL at the address it prints. Open /_sandbox/ there to see what arrived.
     """
     from .server import serve
 

@@ -251,7 +251,7 @@ class SandboxClient:
         return int(self._ask("POST", "segments", {"conditions": conditions, **segment})["id"])
 
     def set_object_type(self, number: int, **names: Any) -> None:
-        """Name an object type: ``name=``, ``singular_name=``, and others, as the App API shows them."""
+        """Name an object type: ``name=``, ``singular_name=`` and others of the App API."""
         self._ask("PUT", f"object_types/{number}", names)
 
     def set_topics(self, topics: list[JsonObject], **header: str) -> None:

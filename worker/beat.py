@@ -1,4 +1,7 @@
-"""The scheduler behind ``celery -A trackrelay beat``. It keeps no file, and adds nothing to a queue that is not read."""
+"""The scheduler behind ``celery -A trackrelay beat``.
+
+It keeps no file, and adds nothing to a queue that is not read.
+"""
 
 from __future__ import annotations
 

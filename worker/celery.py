@@ -1,4 +1,7 @@
-"""The Celery app. ``celery -A trackrelay worker`` and ``celery -A trackrelay beat`` find it here."""
+"""The Celery app.
+
+``celery -A trackrelay worker`` and ``celery -A trackrelay beat`` find it here.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from .celery_app.celery_messages import PRUNE_TASK, TICK_TASK, VERIFY_TASK
 from .relay import relay_thread
 from .telemetry import log_setup
 
-# Not the current app of the process: an application's Celery in the same process keeps its shared tasks.
+# Not the current app of the process: an application's Celery in the same process keeps its shared
+# tasks.
 app = OwnCelery("trackrelay", set_as_current=False)
 app.config_from_object("trackrelay.worker.celery_app.celery_settings")
 

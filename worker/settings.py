@@ -1,4 +1,4 @@
-"""The settings of workers and of the command line: from ``configure()``, else Django or Flask, else the environment."""
+"""The settings of workers and commands: from ``configure()``, a framework or the environment."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The settings, checked. :mod:`trackrelay.configuration.settings_table` explains each of them."""
+    """The settings, checked; see :mod:`trackrelay.configuration.settings_table`."""
 
     redis_url: Secret
     database_url: Secret

@@ -1,4 +1,4 @@
-"""For the tests of an application: a sandbox in the same process, to which :func:`trackrelay.testing.capture` delivers."""
+"""For tests of applications: a sandbox in the process, for :func:`trackrelay.testing.capture`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _V1_ONLY = ("anonymous", "form", "delivery.metric", "delivery.unsubscribe")
 
 
 class DeliveringSandbox(InProcessSandbox):
-    """A sandbox for ``capture(deliver_to=…)``: it knows people, merges, suppression, anonymous events, as Customer.io does.
+    """A sandbox for ``capture(deliver_to=…)``, which behaves like Customer.io.
 
     Args:
-        options: fields of ``trackrelay.sandbox.options.SandboxOptions``, e.g. ``event_merging=False``.
+        options: fields of ``trackrelay.sandbox.options.SandboxOptions``, e.g.
+            ``event_merging=False``.
     """
 
     def __init__(self, **options: Any) -> None:

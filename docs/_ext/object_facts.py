@@ -1,4 +1,4 @@
-"""Facts that are read from the imported code: names, signatures, commands, settings, tables and keys."""
+"""Facts from the imported code: names, signatures, commands, settings, tables and keys."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ MODULES = {
     "trackrelay.outbox": "Jobs as rows of the application's own transaction.",
     "trackrelay.django": "Visitors of a Django site.",
     "trackrelay.flask": "The extension for Flask.",
-    "trackrelay.customerio": "A client with the interface of the official one. It enqueues instead of sending.",
+    "trackrelay.customerio": "A client with the interface of the official one, which enqueues.",
     "trackrelay.app_api": "Read what Customer.io knows.",
     "trackrelay.alembic": "Keep an application's own migrations from dropping trackrelay's tables.",
     "trackrelay.testing": "Capture what an application enqueues.",

@@ -1,7 +1,8 @@
 """Write the generated parts of the reference, and check what Sphinx does not check.
 
-Each part is a Markdown file in `reference/generated/`, which a page of the reference includes. The facts
-come from the code: names, types and defaults from the modules, explanations from the comments beside them.
+Each part is a Markdown file in `reference/generated/`, which a page of the reference includes. The
+facts come from the code: names, types and defaults from the modules, explanations from the comments
+beside them.
 """
 
 from __future__ import annotations

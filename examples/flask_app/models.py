@@ -13,8 +13,8 @@ from .shop import db
 
 
 def _new_id() -> str:
-    # The permanent id of a customer at Customer.io. Not the row's number: a number can be used again
-    # after a deletion, and the next customer would inherit the suppression.
+    # The permanent id of a customer at Customer.io. Not the row's number: a number can be used
+    # again after a deletion, and the next customer would inherit the suppression.
     return uuid4().hex
 
 

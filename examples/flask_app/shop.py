@@ -19,7 +19,8 @@ def create_app(**config: Any) -> flask.Flask:
     """Return the shop's application.
 
     Args:
-        config: Settings of Flask and trackrelay, e.g. ``SQLALCHEMY_DATABASE_URI`` and ``TRACKRELAY_REDIS_URL``.
+        config: Settings of Flask and trackrelay, e.g. ``SQLALCHEMY_DATABASE_URI`` and
+            ``TRACKRELAY_REDIS_URL``.
     """
     app = flask.Flask(__name__)
     app.config.update(

@@ -27,7 +27,7 @@ Raises:
 
 
 def present(call: Callable[..., Any], build: Callable[..., Any], type: str, returns: str) -> None:
-    """Give ``call`` the name, the parameters and the docstring of a builder, but its own returned value.
+    """Give ``call`` the name, the parameters and the docstring of a builder.
 
     Args:
         call: enqueues what ``build`` makes.
@@ -73,7 +73,7 @@ def _many(
 
 
 class OperationMethods:
-    """Has a method for each builder: it makes the operation, submits it, and returns the job's id."""
+    """Has a method for each builder, which submits the operation and returns the job's id."""
 
     #: Decides what happens to a refused call.
     invalid_calls = InvalidCallPolicy()

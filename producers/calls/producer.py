@@ -68,7 +68,8 @@ class Producer(OperationMethods):
         settings: as for :func:`trackrelay.configure`. The environment supplies the others.
 
     Each method of the vocabulary (``identify``, ``track`` …) returns the id of the job and raises
-    :class:`~trackrelay.InvalidOperationError`, :class:`~trackrelay.QueueUnavailableError` or :class:`~trackrelay.QueueFullError`.
+    :class:`~trackrelay.InvalidOperationError`, :class:`~trackrelay.QueueUnavailableError` or
+    :class:`~trackrelay.QueueFullError`.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -174,7 +175,7 @@ class Producer(OperationMethods):
 
     @contextmanager
     def pipeline(self) -> Iterator[Pipeline]:
-        """Collect operations, and enqueue them in one round trip when the block ends without an error.
+        """Collect operations, and enqueue them in one round trip at the end of the block.
 
         Either all are enqueued or none.
         """
@@ -210,7 +211,7 @@ class Producer(OperationMethods):
 
 
 def fallback_for(settings: Settings) -> Fallback | None:
-    """Return the outbox that takes what the queue does not; None unless ``on_unavailable`` is ``outbox``.
+    """Return the outbox for ``on_unavailable="outbox"``, or None.
 
     Raises:
         ConfigurationError: TRACKRELAY_OUTBOX_URL or SQLAlchemy is missing.
@@ -270,7 +271,7 @@ def log_lost(
 
 
 class Pipeline(OperationMethods):
-    """Collects operations by the functions of the vocabulary, each of which returns the id of the job."""
+    """Collects operations. Each method of the vocabulary returns the job's id."""
 
     def __init__(self, invalid_calls: InvalidCallPolicy | None = None) -> None:
         self.operations: list[Operation] = []
@@ -347,8 +348,10 @@ def check_can_continue(
     """
     if isinstance(source, Generator | AsyncGenerator):
         raise GeneratorEndedError(
-            f"operation {index:,} was refused inside a generator, which that ends: the {index:,} before it are enqueued, "
-            f"those after it are not. An iterator such as map(…) goes on. It was refused because {error}",
+            f"operation {index:,} was refused inside a generator, which that ends: the {index:,} "
+            "before it are enqueued, "
+            f"those after it are not. An iterator such as map(…) goes on. It was refused because "
+            f"{error}",
             field=error.field,
             limit=error.limit,
             actual=error.actual,

@@ -10,7 +10,7 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def unencrypted(url: str | None, allow_http: bool | None) -> str | None:
-    """Return what is wrong with an address to which personal data would travel unencrypted; None if nothing."""
+    """Return why personal data would travel unencrypted to an address, or None if it would not."""
     parts = urlsplit(url or "")
     if parts.scheme != "http" or parts.hostname in _LOOPBACK or allow_http:
         return None

@@ -1,4 +1,4 @@
-"""The settings of applications: from ``configure()``, else the web framework, else the environment."""
+"""The settings of applications: from ``configure()``, the web framework or the environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OnInvalid = Literal["raise", "log", "dead_letter"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A producer's settings, checked. :mod:`trackrelay.configuration.settings_table` explains them."""
+    """A producer's settings; see :mod:`trackrelay.configuration.settings_table`."""
 
     redis_url: str | None
     backend: BackendName

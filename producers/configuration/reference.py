@@ -1,4 +1,4 @@
-"""The settings as a table in Markdown: ``python -m trackrelay.configuration.reference`` prints it."""
+"""Print the settings as Markdown: ``python -m trackrelay.configuration.reference``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""URLs of servers, which may hold a password: they are checked, brought into one form, and never shown.
+"""URLs of servers: they are checked, normalised, and never shown, as they may hold passwords.
 
-Libraries disagree about a password with a ``/`` or an ``@`` in it, and print what they take for the host or the port.
-A URL that passes these checks means the same to redis-py, kombu and SQLAlchemy. Messages never quote a part of a URL.
-Each message is a sentence whose subject is "it".
+Libraries disagree about a password with a ``/`` or an ``@`` in it, and print what they take for the
+host or the port. A URL that passes these checks means the same to redis-py, kombu and SQLAlchemy.
+Messages never quote a part of a URL. Each message is a sentence whose subject is "it".
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _ENCODE = "percent-encode '/', '?', '#' and '@' in user and password, as %2F, %3
 
 
 class HiddenUrl(str):
-    """A URL whose repr shows only the server. Debug pages and error trackers print the variables of a frame."""
+    """A URL whose repr shows only the server.
+
+    Debug pages and error trackers print the variables of a frame.
+    """
 
     __slots__ = ()
 
@@ -78,7 +81,7 @@ def redis_url(text: str) -> HiddenUrl:
 
 
 def postgres_url(text: str) -> HiddenUrl:
-    """Return the URL of a PostgreSQL, with psycopg's scheme, in the form that SQLAlchemy reads correctly.
+    """Return a PostgreSQL URL with psycopg's scheme, as SQLAlchemy reads it correctly.
 
     Raises:
         ValueError: as for :func:`redis_url`.
@@ -89,7 +92,7 @@ def postgres_url(text: str) -> HiddenUrl:
 
 
 def outbox_url(text: str) -> HiddenUrl:
-    """Return the URL of a database that holds an outbox, PostgreSQL or SQLite, in the form that SQLAlchemy reads correctly.
+    """Return the URL of an outbox's database, as SQLAlchemy reads it correctly.
 
     Raises:
         ValueError: as for :func:`redis_url`.
@@ -118,7 +121,7 @@ def web_url(text: str) -> None:
 
 
 def place(url: str) -> str:
-    """Return host, port and path of a URL, without its secrets; "an unknown place" if the URL is wrong."""
+    """Return host, port and path of a URL; "an unknown place" if it is wrong."""
     if url.startswith("sqlite"):
         return urlsplit(url).path.removeprefix("/") or "memory"
     try:
@@ -147,7 +150,8 @@ def _split(
         )
     authority = re.split("[/?#]", rest, maxsplit=1)[0]
     tail = rest[len(authority) :]
-    # The host ends at the first of these characters. An "@" after it means that they belong to a password.
+    # The host ends at the first of these characters. An "@" after it means that they belong to a
+    # password.
     if "@" in tail:
         raise ValueError(f"it has an '@' after the host: {_ENCODE}")
     if "#" in tail:
@@ -167,7 +171,8 @@ def _split(
         and len(after) < 7
     ):
         raise ValueError(
-            f"it has a port that is not a number from 1 to 65535 (if that is part of a password: {_ENCODE})"
+            f"it has a port that is not a number from 1 to 65535 (if that is part of a password: "
+            f"{_ENCODE})"
         )
     if after and not host[0]:
         raise ValueError("it names a port and no host")

@@ -1,4 +1,4 @@
-"""Reading settings: from ``configure()``, from a web framework's settings, from the environment and from files."""
+"""Load settings: from ``configure()``, a web framework, the environment and files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from trackrelay.operations.checks.rejection import class_name
 
 from .settings_table import Setting, unknown_setting_lines
 
-#: Takes the environment, and returns a framework's settings as environment variables. Called each time.
+#: Takes the environment, and returns a framework's settings as environment variables. Called each
+#: time.
 FrameworkSettings = Callable[[Mapping[str, str]], Mapping[str, str]]
 
 
@@ -25,7 +26,10 @@ _framework_settings: FrameworkSettings = _none
 
 
 def set_framework_settings(source: FrameworkSettings) -> None:
-    """Set the framework's settings. They win over the environment; ``configure()`` wins over them."""
+    """Set the framework's settings.
+
+    They win over the environment; ``configure()`` wins over them.
+    """
     global _framework_settings
     _framework_settings = source
 
@@ -47,7 +51,7 @@ _warned_of: set[str] = set()
 
 
 def warn_of_unknown_settings() -> None:
-    """Warn once in a process of each name in the environment that looks like a setting and is none."""
+    """Warn once of each name in the environment that looks like a setting and is not one."""
     for line in unknown_setting_lines(os.environ):
         if line not in _warned_of:
             _warned_of.add(line)

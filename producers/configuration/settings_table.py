@@ -1,4 +1,4 @@
-"""Every setting of trackrelay, declared once: applications, workers and the documentation read it here."""
+"""Every setting of trackrelay, declared once for applications, workers and documentation."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TRACKRELAY_ENQUEUE_TIMEOUT",
         short_duration(0.01, 60),
-        "How long a call may take before it raises `QueueUnavailableError`; resolving the host name of "
+        "How long a call may take before it raises `QueueUnavailableError`; resolving the host "
+        "name of "
         "Redis and writing to the outbox take extra time.",
         "applications",
         default="1s",
@@ -349,7 +350,7 @@ _SERVICE_LINK = re.compile(
 def unknown_settings(
     environment: Iterable[str], known: Collection[str] = _OURS
 ) -> dict[str, str | None]:
-    """Return the ``TRACKRELAY_…`` names that are not settings, each with the name that was probably meant."""
+    """Return the ``TRACKRELAY_…`` names that are not settings, each with a similar name."""
     return {
         name: closest_name(name, known)
         for name in sorted(environment)

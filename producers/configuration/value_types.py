@@ -1,4 +1,4 @@
-"""Types of settings: each reads a value from text, or from the value that ``configure()`` was given."""
+"""Types of settings. Each reads a value from text, or from an argument of ``configure()``."""
 
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ def share() -> SettingType:
             value = 0.0
         if isinstance(raw, bool) or not 0 < value <= 1:
             raise ValueError(
-                f"must be a percentage such as 1%, or a number above 0, up to 1; it is {_shown(raw)}"
+                f"must be a percentage such as 1%, or a number above 0, up to 1; it is "
+                f"{_shown(raw)}"
             )
         return value
 

@@ -4,9 +4,9 @@ A project that uses the official client only changes its import::
 
     from trackrelay.customerio import CustomerIO, Regions, CustomerIOException
 
-``CustomerIO`` keeps its credentials, region, host and retries as attributes but does not use them: the
-worker has its own. Names outside the Track API (``APIClient``, ``SendEmailRequest`` …) come from the official
-package, if it is installed.
+``CustomerIO`` keeps its credentials, region, host and retries as attributes but does not use them:
+the worker has its own. Names outside the Track API (``APIClient``, ``SendEmailRequest`` …) come
+from the official package, if it is installed.
 """
 
 from typing import Any

@@ -39,7 +39,8 @@ def name_of_package(name: str, asked_of: str) -> Any:
         raise AttributeError(f"module {asked_of!r} has no attribute {name!r}")
     if package is None:
         raise ImportError(
-            f"{asked_of} replaces the Track API client only; {name!r} comes from the official package, which is not "
+            f"{asked_of} replaces the Track API client only; {name!r} comes from the official "
+            "package, which is not "
             "installed: pip install customerio",
             name=asked_of,
         )

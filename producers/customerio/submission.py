@@ -30,7 +30,8 @@ def enqueue_through(target: Callable[[], Target] | None) -> None:
     """Set what enqueues the operations of all clients.
 
     Args:
-        target: called for each request, e.g. ``lambda: Outbox(db.session)``; None: the default producer.
+        target: called for each request, e.g. ``lambda: Outbox(db.session)``; None: the default
+            producer.
     """
     global _target
     _target = target or default_producer
@@ -58,7 +59,8 @@ def replacements_in_batch(error: InvalidOperationError, index: int) -> list[Oper
     except InvalidOperationError:
         # Without the message, which may show a value.
         log.warning(
-            "trackrelay: operation %d of a batch was refused and is not enqueued: field %s; allowed: %s",
+            "trackrelay: operation %d of a batch was refused and is not enqueued: field %s; "
+            "allowed: %s",
             index,
             error.field or "operation",
             error.limit,

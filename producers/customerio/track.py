@@ -26,15 +26,16 @@ _site_id: Any = None
 class CustomerIO:
     """Has the methods of the official client for the Track API. Each enqueues and returns at once.
 
-    The shape of an identifier decides its kind, as in the Track API's v1: with an ``@`` it is an email
-    address, with ``cio_`` a cio_id, else an id.
+    The shape of an identifier decides its kind, as in the Track API's v1: with an ``@`` it is an
+    email address, with ``cio_`` a cio_id, else an id.
 
-    Each method raises :class:`CustomerIOException` for what Customer.io would refuse, and if the queue does not
-    take it. The exception is an :class:`~trackrelay.InvalidOperationError`,
+    Each method raises :class:`CustomerIOException` for what Customer.io would refuse, and if the
+    queue does not take it. The exception is an :class:`~trackrelay.InvalidOperationError`,
     :class:`~trackrelay.QueueUnavailableError` or :class:`~trackrelay.QueueFullError` as well.
 
     Args:
-        site_id: not used, like all other arguments: the worker has its own credentials and addresses.
+        site_id: not used, like all other arguments: the worker has its own credentials and
+            addresses.
         api_key: not used.
         host: part of ``base_url``, but not used for requests; so are region, port and url_prefix.
         region: see host.
@@ -78,7 +79,7 @@ class CustomerIO:
         self.use_connection_pooling = use_connection_pooling
         self.setup_base_url()
 
-    # ── people ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── people ────────────────────────────────────────────────────────────────────────────────────
 
     def identify(self, id: Any, **kwargs: Any) -> Answer:
         """Create or update a person. The keyword arguments are attributes."""
@@ -118,7 +119,7 @@ class CustomerIO:
         people = {which: {kinds[which]: ids[which]} for which in kinds}
         return self.send_request("POST", f"{self.base_url}/merge_customers", people)
 
-    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── events ────────────────────────────────────────────────────────────────────────────────────
 
     def track(
         self, customer_id: Any, name: Any, data: Any = None, id: Any = None, timestamp: Any = None
@@ -157,7 +158,7 @@ class CustomerIO:
         event = {"name": name, "data": data, "timestamp": when}
         return self.send_request("POST", self.get_event_query_string(customer_id), event)
 
-    # ── devices ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── devices ───────────────────────────────────────────────────────────────────────────────────
 
     def add_device(self, customer_id: Any, device_id: Any, platform: Any, **data: Any) -> Answer:
         """Add or update a device. The keyword arguments are ``last_used`` and ``attributes``."""
@@ -179,7 +180,7 @@ class CustomerIO:
         path = f"{self.get_device_query_string(customer_id)}/{_encoded(device_id)}"
         return self.send_request("DELETE", path, {})
 
-    # ── several, and anything ────────────────────────────────────────────────────────────────────────────────────────
+    # ── several, and anything ─────────────────────────────────────────────────────────────────────
 
     def batch(self, operations: Any) -> Answer:
         """Enqueue operations of the API's v2. The response's ``errors`` name the refused ones.
@@ -208,8 +209,8 @@ class CustomerIO:
         """Enqueue the operations in a request to the Track API. All other methods call this one.
 
         Raises:
-            CustomerIOException: Customer.io would refuse it, it cannot be enqueued, or the queue did not
-                take it.
+            CustomerIOException: Customer.io would refuse it, it cannot be enqueued, or the queue
+                did not take it.
         """
         try:
             sent = as_sent(data)
@@ -223,7 +224,7 @@ class CustomerIO:
         except TrackRelayError as error:
             raise translated(error) from error
 
-    # ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── addresses ─────────────────────────────────────────────────────────────────────────────────
 
     def setup_base_url(self) -> None:
         """Set ``base_url``."""
@@ -255,7 +256,7 @@ class CustomerIO:
         """Return whether a merge accepts this kind of identifier."""
         return id_type in {ID, EMAIL, CIOID}
 
-    # ── context manager ───────────────────────────────────────────────────────────────────────────────────
+    # ── context manager ───────────────────────────────────────────────────────────────────────────
 
     def close(self) -> None:
         """Do nothing: the client has no connections."""
@@ -306,7 +307,8 @@ def _warn_of_another_workspace(site_id: Any) -> None:
     global _site_id
     if site_id and _site_id and site_id != _site_id:
         warnings.warn(
-            "CustomerIO clients with two site_ids: both enqueue for the one workspace whose credentials the worker has",
+            "CustomerIO clients with two site_ids: both enqueue for the one workspace whose "
+            "credentials the worker has",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -56,7 +56,8 @@ def _relationships(related: Any) -> tuple[Any, Any]:
     action = related.get("action", "add_relationships") if isinstance(related, dict) else None
     if action not in ("add_relationships", "delete_relationships"):
         raise InvalidOperationError(
-            "cio_relationships must be {'action': 'add_relationships' or 'delete_relationships', 'relationships': […]}",
+            "cio_relationships must be "
+            "{'action': 'add_relationships' or 'delete_relationships', 'relationships': […]}",
             field="attributes.cio_relationships",
             limit="an action and relationships",
             actual="something else",
@@ -105,7 +106,8 @@ def _event_id(given: Any) -> Any:
     if given is None or (isinstance(given, str) and is_ulid(given.upper())):
         return given
     log.warning(
-        "trackrelay: the id of an event is no ULID and was left out: Customer.io recognises repeats by ULIDs"
+        "trackrelay: the id of an event is no ULID and was left out: Customer.io recognises "
+        "repeats by ULIDs"
     )
     return None
 
@@ -200,7 +202,8 @@ def push_metric(data: Mapping[str, Any]) -> list[Operation]:
     """Read POST /push/events, which /metrics has superseded."""
     if is_blank(data.get("delivery_id")) or data.get("event") is None:
         log.warning(
-            "trackrelay: a push metric without delivery_id or event was ignored, as Customer.io ignores it"
+            "trackrelay: a push metric without delivery_id or event was ignored, as Customer.io "
+            "ignores it"
         )
         return []
     told = {
@@ -215,7 +218,8 @@ def unsubscribe(data: Mapping[str, Any], delivery: str) -> list[Operation]:
     """Read POST /unsubscribe/{delivery}."""
     if data.get("unsubscribe") is not True:
         log.warning(
-            "trackrelay: an unsubscribe that does not say true was ignored, as Customer.io ignores it"
+            "trackrelay: an unsubscribe that does not say true was ignored, as Customer.io ignores "
+            "it"
         )
         return []
     return [operation(payload("delivery", {"id": delivery}, "unsubscribe"))]

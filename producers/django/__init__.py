@@ -1,7 +1,8 @@
-"""trackrelay in Django: add ``"trackrelay.django"`` to ``INSTALLED_APPS`` and your settings to ``TRACKRELAY``.
+"""trackrelay in Django: add ``"trackrelay.django"`` to ``INSTALLED_APPS``, and set ``TRACKRELAY``.
 
-The functions of :mod:`trackrelay` then enqueue when the current transaction is committed; with the outbox, they write rows in
-that transaction. They take a user in place of a person, and read Django's settings. This module adds what only Django needs.
+The functions of :mod:`trackrelay` then enqueue when the current transaction is committed; with the
+outbox, they write rows in that transaction. They take a user in place of a person, and read
+Django's settings. This module adds what only Django needs.
 """
 
 from __future__ import annotations

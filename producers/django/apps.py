@@ -19,7 +19,10 @@ class TrackRelayConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register everything, once Django has loaded all models. The checks report wrong settings later."""
+        """Register everything, once Django has loaded all models.
+
+        The checks report wrong settings later.
+        """
         from trackrelay import default
         from trackrelay.configuration.settings_loader import set_framework_settings
         from trackrelay.operations.refs import recognise_people
@@ -49,7 +52,8 @@ def _read_again(*, setting: str, **_: object) -> None:
 def _hide_secrets() -> None:
     """Hide our secrets on Django's error pages and in its error mails.
 
-    Django hides names with KEY, SECRET, PASS and similar words. It shows URLs, which can hold passwords.
+    Django hides names with KEY, SECRET, PASS and similar words. It shows URLs, which can hold
+    passwords.
     """
     from django.views.debug import SafeExceptionReporterFilter
 

@@ -1,8 +1,8 @@
 """Open transactions, and hooks after their commits, which run before those of other libraries.
 
-If a hook raises, Django drops the hooks after it. Ours run first, so that no other library's hook loses a job. In
-``connection.run_on_commit`` they stay in the order of registration, because ``captureOnCommitCallbacks()`` and the
-handling of savepoints depend on it.
+If a hook raises, Django drops the hooks after it. Ours run first, so that no other library's hook
+loses a job. In ``connection.run_on_commit`` they stay in the order of registration, because
+``captureOnCommitCallbacks()`` and the handling of savepoints depend on it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ log = logging.getLogger("trackrelay")
 def open_transactions() -> frozenset[str]:
     """Return the aliases of the databases that have an open transaction in this thread.
 
-    The transaction of a ``TestCase`` counts only for ``default``. There ``captureOnCommitCallbacks()`` takes the place of the
-    commit.
+    The transaction of a ``TestCase`` counts only for ``default``. There
+    ``captureOnCommitCallbacks()`` takes the place of the commit.
     """
     return frozenset(
         connection.alias
@@ -34,7 +34,8 @@ def _is_in_transaction(connection: Any) -> bool:
     if connection.in_atomic_block:
         own = [block for block in connection.atomic_blocks if not block._from_testcase]
         return bool(own) or connection.alias == DEFAULT_DB_ALIAS
-    # The caller commits by hand. Django's on_commit() then raises, because it does not see the commit.
+    # The caller commits by hand. Django's on_commit() then raises, because it does not see the
+    # commit.
     return connection.connection is not None and not connection.autocommit
 
 

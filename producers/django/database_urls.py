@@ -1,4 +1,4 @@
-"""URLs of Django's databases, for the relay and the command line, which open their own connections."""
+"""URLs of Django's databases, for the connections of the relay and the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PASSED_ON = frozenset(
 
 
 def url_of(connection: Any) -> str:
-    """Return the URL of a connection's database; ``""`` if it is neither PostgreSQL nor SQLite, or in memory."""
+    """Return the URL of a database on PostgreSQL or in an SQLite file, else ``""``."""
     __traceback_hide__ = True  # debug pages show the variables of a frame, passwords among them
     options = connection.settings_dict
     if connection.vendor == "sqlite":
@@ -55,7 +55,9 @@ _THIS_MACHINE = {"", "localhost", "127.0.0.1", "::1"}
 
 
 def place_of(url: str) -> str:
-    """Return host, port and database of a PostgreSQL, without secrets. All names of this machine count as one.
+    """Return host, port and database of a PostgreSQL, without secrets.
+
+    All names of this machine count as one.
 
     Raises:
         ValueError: it is not the URL of a PostgreSQL.

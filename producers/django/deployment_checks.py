@@ -28,15 +28,18 @@ def choices(configured: Settings) -> Iterator[checks.CheckMessage]:
     # With the outbox, calls need no queue.
     if not own.outbox_alias and not _is_chosen("ON_UNAVAILABLE"):
         yield checks.Warning(
-            "While the queue is unavailable, every call outside a transaction raises QueueUnavailableError.",
-            hint='Choose "ON_UNAVAILABLE" in TRACKRELAY: "log" if the page matters more than the event, "outbox" if no '
+            "While the queue is unavailable, every call outside a transaction raises "
+            "QueueUnavailableError.",
+            hint='Choose "ON_UNAVAILABLE" in TRACKRELAY: "log" if the page matters more than the '
+            'event, "outbox" if no '
             'event may be lost, or "raise" if your code catches the error.',
             id="trackrelay.W104",
         )
     if not _is_chosen("ON_INVALID"):
         yield checks.Warning(
             "A call that Customer.io would refuse raises InvalidOperationError, in production too.",
-            hint='Choose "ON_INVALID" in TRACKRELAY: "dead_letter" to keep the call for repair, "log" to drop it with a '
+            hint='Choose "ON_INVALID" in TRACKRELAY: "dead_letter" to keep the call for repair, '
+            '"log" to drop it with a '
             'log line, or "raise" if your code catches the error.',
             id="trackrelay.W105",
         )
@@ -45,7 +48,8 @@ def choices(configured: Settings) -> Iterator[checks.CheckMessage]:
     ):
         yield checks.Warning(
             "The outbox is on, but no relay moves its rows to the queue.",
-            hint="Run `manage.py trackrelay relay`, or set TRACKRELAY_OUTBOX_URL for the workers, which do not read this "
+            hint="Run `manage.py trackrelay relay`, or set TRACKRELAY_OUTBOX_URL for the workers, "
+            "which do not read this "
             "project's settings. Silence this check if the relay starts later.",
             id="trackrelay.W106",
         )

@@ -1,4 +1,4 @@
-"""The producer of a Django project: it enqueues after the commit, and not at all after a rollback."""
+"""The producer of a Django project: it enqueues after the commit, and never after a rollback."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ _AFTER = " after the commit"
 
 
 class DjangoProducer(Producer):
-    """Enqueue when the transaction around a call is committed. With the outbox, write rows in that transaction.
+    """Enqueue when the transaction around a call is committed.
 
-    Outside a transaction, enqueue at once. Errors after a commit are logged with the jobs' ids and not raised, because the
-    request has done its work.
+    With the outbox, write rows in that transaction.
+
+    Outside a transaction, enqueue at once. Errors after a commit are logged with the jobs' ids and
+    not raised, because the request has done its work.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -49,11 +51,17 @@ class DjangoProducer(Producer):
         return [operation.id for operation in batch]
 
     def enqueue_chunk(self, entries: Sequence[Entry]) -> int:
-        """Enqueue one chunk of many operations. Inside a transaction it waits in memory for the commit."""
+        """Enqueue one chunk of many operations.
+
+        Inside a transaction it waits in memory for the commit.
+        """
         return self._when_committed(entries, functools.partial(super().enqueue_chunk, entries))
 
     def awaitable(self, batch: Sequence[Operation], lane: Lane) -> Awaitable[int]:
-        """Return what coroutines await. It runs in the thread that has this request's transactions."""
+        """Return what coroutines await.
+
+        It runs in the thread that has this request's transactions.
+        """
         if lane == "bulk":
             return sync_to_async(self.enqueue_chunk)(self.entries(batch))
         return sync_to_async(lambda: len(self.enqueue_all(batch, lane=lane)))()

@@ -1,4 +1,4 @@
-"""``settings.TRACKRELAY``: the settings that only Django has, and those for the other parts of trackrelay."""
+"""``settings.TRACKRELAY``: the settings that only Django has, and those of other parts."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ class DjangoSettings:
     outbox: str | bool = False
     #: The alias of the workers' database, for the admin and the command line.
     database: str = DEFAULT_DB_ALIAS
-    #: How to identify a user: an attribute of the user model, or the dotted path of a function that takes a user.
+    #: How to identify a user: an attribute of the user model, or the dotted path of a function that
+    #: takes a user.
     person: str = "pk"
-    #: A user's attributes for Customer.io: fields, or the dotted path of a function that takes a user.
+    #: A user's attributes for Customer.io: fields, or the dotted path of a function that takes a
+    #: user.
     identify_fields: str | Sequence[str] = ()
     #: Whether to identify a user who logs in. Their anonymous events become theirs.
     identify_on_login: bool = False
     #: Whether to identify a user who was saved.
     identify_on_save: bool = False
-    #: Changes to the cookie: fields of :class:`trackrelay.operations.anonymous_ids.AnonymousCookie`, in capitals.
+    #: Changes to the cookie: fields of
+    #: :class:`trackrelay.operations.anonymous_ids.AnonymousCookie`, in capitals.
     anonymous_cookie: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -68,14 +71,14 @@ def django_settings() -> DjangoSettings:
 
 
 def unknown_names() -> dict[str, str | None]:
-    """Return the names in ``TRACKRELAY`` that are not settings, each with the name that was probably meant."""
+    """Return the names in ``TRACKRELAY`` that are not settings, each with a similar name."""
     known = [*OWN, *PASSED_ON]
     unknown = [str(name) for name in raw_settings() if name not in known]
     return {name: closest_name(name.upper().removeprefix(PREFIX), known) for name in unknown}
 
 
 def as_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return ``settings.TRACKRELAY`` as environment variables, with those that follow from other settings.
+    """Return ``settings.TRACKRELAY`` and what follows from it as environment variables.
 
     Args:
         environment: the environment variables. They win over what derived from other settings.

@@ -39,7 +39,9 @@ def visitor_of(request: Any) -> Visitor:
 
 
 def anonymous_id(request: Any) -> str:
-    """Return the anonymous id of the visitor. A new visitor gets one, and the response sets the cookie.
+    """Return the anonymous id of the visitor.
+
+    A new visitor gets one, and the response sets the cookie.
 
     Raises:
         ConfigurationError: the middleware is missing.
@@ -48,7 +50,7 @@ def anonymous_id(request: Any) -> str:
 
 
 def visitor(request: Any) -> Person:
-    """Return the person who sent ``request``: the user who is logged in, or else an anonymous person.
+    """Return the person who sent ``request``: the logged-in user, or an anonymous person.
 
     For ``track``, ``page`` and ``screen``::
 
@@ -70,8 +72,8 @@ def identify_visitor(
 ) -> str:
     """Identify the visitor who sent ``request``: their anonymous events become this person's.
 
-    Call it where you learn an email address: sign-up, newsletter, checkout. The visitor keeps the anonymous id until they
-    log out, so later events without a login become theirs too.
+    Call it where you learn an email address: sign-up, newsletter, checkout. The visitor keeps the
+    anonymous id until they log out, so later events without a login become theirs too.
 
     Args:
         person: a user, an id, or ``Person(email=…)``.

@@ -9,7 +9,10 @@ from django.db.models import Q
 
 
 class MomentMs(models.Func):
-    """The database's current time in unix milliseconds. ``now()`` would be the start of the transaction."""
+    """The database's current time in unix milliseconds.
+
+    ``now()`` would be the start of the transaction.
+    """
 
     function = None
     output_field = models.BigIntegerField()
@@ -29,7 +32,10 @@ class MomentMs(models.Func):
 
 
 class OutboxRow(models.Model):
-    """A row for each call. Ids increase within a transaction, and from one to the next that starts after it."""
+    """A row for each call.
+
+    Ids increase within a transaction, and from one to the next that starts after it.
+    """
 
     id = models.BigAutoField(primary_key=True)
     job_id = models.CharField(max_length=26)
@@ -39,7 +45,8 @@ class OutboxRow(models.Model):
     #: The stream entry as JSON: the job, or an event with its identify.
     entry = models.TextField()
     accepted_ms = models.BigIntegerField()
-    #: The generation of the queue that got the row; None if it was not relayed yet, or its entry was lost.
+    #: The generation of the queue that got the row; None if it was not relayed yet, or its entry
+    #: was lost.
     generation = models.CharField(max_length=26, null=True)
     #: The number of the append that carried it.
     turn = models.BigIntegerField(null=True)

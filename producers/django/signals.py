@@ -23,7 +23,10 @@ log = logging.getLogger("trackrelay")
 
 
 def connect() -> None:
-    """Connect the receivers, if there are users. They read the settings later, so that tests can override them."""
+    """Connect the receivers, if there are users.
+
+    They read the settings later, so that tests can override them.
+    """
     if user_model() is None:
         return
     user_logged_in.connect(logged_in, dispatch_uid="trackrelay")
@@ -74,7 +77,8 @@ def _is_user(model: type[Model]) -> bool:
 def _identify(user: Any, own: DjangoSettings, anonymous_id: str | None = None) -> None:
     from trackrelay import identify
 
-    # The code that logs a user in or saves one did not ask for this, and must not fail because of it.
+    # The code that logs a user in or saves one did not ask for this, and must not fail because of
+    # it.
     try:
         identify(user, attributes_of(user, own), anonymous_id=anonymous_id)
     except TrackRelayError as error:
@@ -86,7 +90,8 @@ def _identify(user: Any, own: DjangoSettings, anonymous_id: str | None = None) -
         # The surrounding transaction is lost anyway.
         raise
     except Exception:
-        # The project's own functions, which return a user's person and attributes, may raise anything.
+        # The project's own functions, which return a user's person and attributes, may raise
+        # anything.
         log.exception("trackrelay: a user was not identified")
 
 

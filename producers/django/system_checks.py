@@ -1,7 +1,7 @@
 """Django's system checks of ``settings.TRACKRELAY``.
 
-``manage.py check`` runs them, and so does every command that runs checks. ``manage.py check --deploy`` adds those for
-production.
+``manage.py check`` runs them, and so does every command that runs checks. ``manage.py check
+--deploy`` adds those for production.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def _values() -> Iterator[checks.CheckMessage]:
     ):
         yield checks.Warning(
             "No queue is configured: the first call will raise an error.",
-            hint=f'Set "REDIS_URL" in TRACKRELAY (or TRACKRELAY_REDIS_URL in the environment), {_NO_QUEUE}.',
+            hint=f'Set "REDIS_URL" in TRACKRELAY (or TRACKRELAY_REDIS_URL in the environment), '
+            f"{_NO_QUEUE}.",
             id="trackrelay.W001",
         )
 
@@ -123,7 +124,8 @@ def _outbox(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
         yield _no_such_database("OUTBOX", alias, "trackrelay.E004")
     elif connections[alias].vendor not in ("postgresql", "sqlite"):
         yield checks.Error(
-            f"The outbox works on PostgreSQL and SQLite; the database {alias!r} is {connections[alias].display_name}.",
+            f"The outbox works on PostgreSQL and SQLite; the database {alias!r} is "
+            f"{connections[alias].display_name}.",
             hint='Remove "OUTBOX". Jobs are then enqueued after the commit.',
             id="trackrelay.E005",
         )
@@ -155,8 +157,10 @@ def _one_database(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
     if workers and workers != ours:
         yield checks.Warning(
             f"{variable} leads to {workers}, but Django's alias {own.database!r} leads to {ours}.",
-            hint='The admin would read one database and replay in the other. Set "DATABASE" in TRACKRELAY to the alias of the '
-            "workers' database, or remove TRACKRELAY_DATABASE_URL. If both lead to the same database, silence this check.",
+            hint='The admin would read one database and replay in the other. Set "DATABASE" in '
+            "TRACKRELAY to the alias of the "
+            "workers' database, or remove TRACKRELAY_DATABASE_URL. If both lead to the same "
+            "database, silence this check.",
             id="trackrelay.W003",
         )
 
@@ -180,7 +184,8 @@ def _person(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
     if wrong:
         yield checks.Error(
             f'TRACKRELAY["PERSON"] does not identify users: {wrong}.',
-            hint='Use an attribute of the user model ("pk"), or the dotted path of a function that takes a user and returns '
+            hint='Use an attribute of the user model ("pk"), or the dotted path of a function that '
+            "takes a user and returns "
             "their id or a Person.",
             id="trackrelay.E007",
         )
@@ -202,7 +207,9 @@ def _fields(own: DjangoSettings) -> Iterator[checks.CheckMessage]:
     for each in filter(None, wrong):
         yield checks.Error(
             f'TRACKRELAY["IDENTIFY_FIELDS"] does not select attributes of users: {each}.',
-            hint='Use a list such as ["email", "first_name"], or the dotted path of a function that takes a user and returns a dict.',
+            hint='Use a list such as ["email", "first_name"], or the dotted path of a function '
+            "that "
+            "takes a user and returns a dict.",
             id="trackrelay.E008",
         )
     if (own.identify_on_login or own.identify_on_save) and not chosen:
@@ -238,7 +245,8 @@ def _cookie() -> Iterator[checks.CheckMessage]:
     except ConfigurationError as error:
         yield checks.Error(
             f'TRACKRELAY["ANONYMOUS_COOKIE"] is wrong: {error}.',
-            hint=f"Its fields are {', '.join(field.name.upper() for field in fields(AnonymousCookie))}.",
+            hint=f"Its fields are "
+            f"{', '.join(field.name.upper() for field in fields(AnonymousCookie))}.",
             id="trackrelay.E009",
         )
 
@@ -246,7 +254,8 @@ def _cookie() -> Iterator[checks.CheckMessage]:
 def _nothing_is_sent(configured: Settings) -> Iterator[checks.CheckMessage]:
     if configured.backend != "redis":
         yield checks.Warning(
-            f"TRACKRELAY_BACKEND is {configured.backend!r}: calls are checked, and nothing reaches Customer.io.",
+            f"TRACKRELAY_BACKEND is {configured.backend!r}: calls are checked, and nothing reaches "
+            "Customer.io.",
             hint='Remove "BACKEND" in production.',
             id="trackrelay.W101",
         )
@@ -262,7 +271,8 @@ def _source_is_missing(configured: Settings) -> Iterator[checks.CheckMessage]:
     if not configured.source:
         yield checks.Warning(
             "Jobs do not name the application that they come from.",
-            hint='Set "SOURCE" in TRACKRELAY, such as "shop". It is shown with every job and dead letter.',
+            hint='Set "SOURCE" in TRACKRELAY, such as "shop". It is shown with every job and dead '
+            "letter.",
             id="trackrelay.W102",
         )
 

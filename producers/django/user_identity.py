@@ -26,7 +26,7 @@ def user_model() -> type[Model] | None:
 
 
 def person_of(value: object) -> Person | None:
-    """Return the person that a user is, as ``TRACKRELAY["PERSON"]`` identifies users; None for other values.
+    """Return the person of a user, as ``TRACKRELAY["PERSON"]`` identifies users, or None.
 
     Raises:
         InvalidOperationError: the user is anonymous, or was not saved yet.

@@ -6,8 +6,8 @@
         app = Flask(__name__)
         relay.init_app(app)       # settings: app.config["TRACKRELAY_REDIS_URL"] …
 
-The functions of :mod:`trackrelay` then read the application's settings, and enqueue at the end of the request.
-``flask trackrelay`` is the command line. This module adds what only Flask needs.
+The functions of :mod:`trackrelay` then read the application's settings, and enqueue at the end of
+the request. ``flask trackrelay`` is the command line. This module adds what only Flask needs.
 """
 
 try:

@@ -1,4 +1,4 @@
-"""Jobs of a request wait for its end, and are enqueued together before the last byte of the response.
+"""Enqueue the jobs of a request together, before the last byte of the response.
 
 A visitor's next request begins after that byte, so its jobs follow those of this request.
 """
@@ -55,12 +55,14 @@ def deferred_jobs() -> DeferredJobs | None:
 
 
 class JobSender:
-    """Send the jobs of a request after the view has returned, and those of a streamed response at its end.
+    """Send the jobs of a request after the view, and those of a streamed response at its end.
 
-    This is WSGI middleware, and the outermost one: if another middleware replaces a response, the first one is never closed.
+    This is WSGI middleware, and the outermost one: if another middleware replaces a response, the
+    first one is never closed.
 
     Args:
-        after_response: called for each request; returns whether to send only after the server has closed the response.
+        after_response: called for each request; returns whether to send only after the server has
+            closed the response.
     """
 
     def __init__(self, app: WSGIApplication, after_response: Callable[[], bool]) -> None:

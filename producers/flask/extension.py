@@ -30,14 +30,18 @@ F = TypeVar("F", bound=PersonLoader)
 
 
 class TrackRelay:
-    """Connect the functions of :mod:`trackrelay` with a Flask application. In a process, the last application counts.
+    """Connect the functions of :mod:`trackrelay` with a Flask application.
+
+    In a process, the last application counts.
 
     Args:
         app: the application; left out, call :meth:`init_app`.
-        db: Flask-SQLAlchemy's ``SQLAlchemy()``. Jobs then go through the outbox in its default database. Its table is added to
-            ``db.metadata``, for ``db.create_all()`` and Flask-Migrate.
-        after_response: whether to enqueue after the server has closed the response. No visitor then waits for the queue, but
-            a visitor's next request can overtake this one, and its jobs can arrive first.
+        db: Flask-SQLAlchemy's ``SQLAlchemy()``. Jobs then go through the outbox in its default
+            database. Its table is added to ``db.metadata``, for ``db.create_all()`` and
+            Flask-Migrate.
+        after_response: whether to enqueue after the server has closed the response. No visitor then
+            waits for the queue, but a visitor's next request can overtake this one, and its jobs
+            can arrive first.
     """
 
     def __init__(
@@ -55,7 +59,10 @@ class TrackRelay:
             self.init_app(app)
 
     def init_app(self, app: flask.Flask) -> None:
-        """Connect with ``app``. Its settings are read at the first call that needs them, and nothing connects before."""
+        """Connect with ``app``.
+
+        Its settings are read at the first call that needs them, and nothing connects before.
+        """
         app.extensions[EXTENSION] = self
         app.after_request(remember_visitor)
         # A test client closes a response late or never.
@@ -73,7 +80,9 @@ class TrackRelay:
             warnings.warn(wrong, RuntimeWarning, stacklevel=2)
 
     def person_loader(self, who: F) -> F:
-        """Register a function that returns the person who is logged in, their id, or None. Usable as a decorator.
+        """Register a function that returns the person who is logged in, their id, or None.
+
+        Usable as a decorator.
 
         :func:`trackrelay.flask.visitor` calls it in a request.
         """
@@ -86,7 +95,7 @@ class TrackRelay:
 
     @property
     def outbox(self) -> Outbox:
-        """An outbox in the transaction of ``db.session``: its jobs are committed or rolled back with it.
+        """An outbox in the transaction of ``db.session``, committed or rolled back with it.
 
         Raises:
             ConfigurationError: the extension was made without ``db``.

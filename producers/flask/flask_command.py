@@ -42,5 +42,6 @@ def _command_line() -> Any:
         return importlib.import_module("trackrelay.worker.cli.main").trackrelay
     except ModuleNotFoundError as error:
         raise click.ClickException(
-            f"the command line needs {error.name}: pip install 'trackrelay[ops]', or 'trackrelay[worker]' to run workers too"
+            f"the command line needs {error.name}: pip install 'trackrelay[ops]', or "
+            "'trackrelay[worker]' to run workers too"
         ) from None

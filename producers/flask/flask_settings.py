@@ -24,7 +24,7 @@ def as_environment(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def unknown_names(config: Mapping[str, Any]) -> dict[str, str | None]:
-    """Return the ``TRACKRELAY_…`` names that are not settings, each with the name that was probably meant."""
+    """Return the ``TRACKRELAY_…`` names that are not settings, each with a similar name."""
     return unknown_settings(config, ALL_NAMES | {COOKIE})
 
 

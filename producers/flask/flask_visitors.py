@@ -22,12 +22,15 @@ _ATTRIBUTE = "_trackrelay_visitor"
 
 
 def anonymous_id() -> str:
-    """Return the anonymous id of the visitor. A new visitor gets one, and the response sets the cookie."""
+    """Return the anonymous id of the visitor.
+
+    A new visitor gets one, and the response sets the cookie.
+    """
     return _visitor().id
 
 
 def visitor() -> Person:
-    """Return the person who sent the request: the one that ``TrackRelay.person_loader`` knows, or else an anonymous person.
+    """Return the person who sent the request: that of the person loader, or an anonymous one.
 
     For ``track``, ``page`` and ``screen``::
 
@@ -42,12 +45,13 @@ def identify_visitor(
 ) -> str:
     """Identify the visitor who sent the request: their anonymous events become this person's.
 
-    Call it where you learn an email address: sign-up, newsletter, checkout. The visitor keeps the anonymous id until
-    :func:`forget_visitor`, so later events without a login become theirs too.
+    Call it where you learn an email address: sign-up, newsletter, checkout. The visitor keeps the
+    anonymous id until :func:`forget_visitor`, so later events without a login become theirs too.
 
     Args:
         person: an id, or ``Person(email=…)``.
-        attributes, arguments: as for :func:`trackrelay.identify`; with ``through=`` an outbox, it is part of a transaction.
+        attributes, arguments: as for :func:`trackrelay.identify`; with ``through=`` an outbox, it
+            is part of a transaction.
 
     Returns:
         the job's id.
@@ -62,7 +66,10 @@ def identify_visitor(
 
 
 def forget_visitor() -> None:
-    """Give the browser a new anonymous id. Call it at logout: the next visitor may be another person."""
+    """Give the browser a new anonymous id.
+
+    Call it at logout: the next visitor may be another person.
+    """
     _visitor().renew()
 
 

@@ -1,7 +1,7 @@
 """Anonymous visitors: the id in their cookie, and the cookie itself.
 
-Customer.io assigns a visitor's events to a person once an identify carries both ids. This module knows
-no framework: :mod:`trackrelay.django` and :mod:`trackrelay.flask` read and set the cookie.
+Customer.io assigns a visitor's events to a person once an identify carries both ids. This module
+knows no framework: :mod:`trackrelay.django` and :mod:`trackrelay.flask` read and set the cookie.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .ids import new_id
 
 SameSite = Literal["Lax", "Strict", "None"]
 
-# A stranger can send any cookie. An id is long enough not to be guessed, and has no special characters.
-# A UUID that a script in the browser made is accepted.
+# A stranger can send any cookie. An id is long enough not to be guessed, and has no special
+# characters. A UUID that a script in the browser made is accepted.
 _ID = re.compile(r"[A-Za-z0-9_-]{16,100}")
 
 # What may stand in a cookie's header: RFC 6265, section 4.1.1.
@@ -71,7 +71,8 @@ class AnonymousCookie:
         """Check the settings.
 
         Raises:
-            ConfigurationError: no cookie can have a value; it names the setting, the limit and the value.
+            ConfigurationError: no cookie can have a value; it names the setting, the limit and the
+                value.
         """
         limits = (
             ("NAME", "letters, digits and !#$%&'*+-.^_`|~", _matches(_NAME, self.name)),
@@ -106,7 +107,8 @@ class AnonymousCookie:
         """
         if not isinstance(settings, Mapping):
             raise ConfigurationError(
-                f"the anonymous cookie must be a dict of settings; it is a {type(settings).__name__}"
+                f"the anonymous cookie must be a dict of settings; it is a "
+                f"{type(settings).__name__}"
             )
         known = [field.name.upper() for field in fields(cls)]
         for name in settings:

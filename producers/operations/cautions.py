@@ -36,7 +36,10 @@ class Caution(StrEnum):
     """A message about a name."""
 
     #: An attribute with the name of a phone number, whose value is none.
-    PHONE = "attribute %r is no phone number in E.164, such as +14155552671: Customer.io cannot send to it"
+    PHONE = (
+        "attribute %r is no phone number in E.164, such as +14155552671: Customer.io cannot send "
+        "to it"
+    )
     #: An attribute with the name of a time, whose value is none.
     TIME = "attribute %r is named like a time, but is before 1990 or after 2099 in unix seconds"
     OLD_EVENT = "event %r happened more than 72 hours ago: it triggers no campaign"

@@ -29,11 +29,13 @@ _LEAST, _MOST = -limits.SECONDS_MAX, limits.SECONDS_MAX
 _VALUES, _CHARACTERS, _DEPTH = limits.VALUES, limits.CHARACTERS, limits.DEPTH
 _FEW_VALUES_LEFT = _VALUES - 100
 
-#: A name in a dead letter's object. It marks a value that could not be encoded when the call was refused.
+#: A name in a dead letter's object. It marks a value that could not be encoded when the call was
+#: refused.
 NOT_ENCODED = "trackrelay:not_encoded"
 
-#: How many values and characters a document may still have. They are counted before anything is encoded:
-#: a small value that contains another one many times can stand for gigabytes. A list is made fastest.
+#: How many values and characters a document may still have. They are counted before anything is
+#: encoded: a small value that contains another one many times can stand for gigabytes. A list is
+#: made fastest.
 Room: TypeAlias = list[int]
 
 
@@ -47,8 +49,8 @@ def json_object(
 ) -> dict[str, JSON]:
     """Return a mapping as a JSON object.
 
-    Times become unix seconds, Decimals numbers, UUIDs text, and Enums their values. Sets (sorted) and
-    tuples become lists; int and UUID keys become text.
+    Times become unix seconds, Decimals numbers, UUIDs text, and Enums their values. Sets (sorted)
+    and tuples become lists; int and UUID keys become text.
 
     Args:
         value: the mapping.
@@ -57,8 +59,8 @@ def json_object(
 
     Raises:
         RefusalError: JSON cannot express a value, or would change its meaning: bytes, NaN, integers
-            beyond 64 bits, naive datetimes, milliseconds under a name that ends in ``_at``, circular
-            or too deep values. Or it is larger than any document can be.
+            beyond 64 bits, naive datetimes, milliseconds under a name that ends in ``_at``,
+            circular or too deep values. Or it is larger than any document can be.
     """
     if type(value) is not dict:
         value = mapping_of(value, takes)
@@ -252,7 +254,8 @@ def _too_deep() -> RefusalError:
 
 def _too_long() -> RefusalError:
     return RefusalError(
-        f"has more than {limits.CHARACTERS:,} characters in it; Customer.io takes {limits.EVENT_DATA_BYTES:,} bytes at most",
+        f"has more than {limits.CHARACTERS:,} characters in it; Customer.io takes "
+        f"{limits.EVENT_DATA_BYTES:,} bytes at most",
         limit=f"{limits.EVENT_DATA_BYTES:,} bytes",
         actual=f"more than {limits.CHARACTERS:,} characters",
     )

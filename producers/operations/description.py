@@ -32,8 +32,9 @@ MAX_BITS = 4_096
 def described(value: object, max_bytes: int) -> bytes:
     """Return ``value`` as JSON of at most about ``max_bytes``.
 
-    An object with the name :data:`~trackrelay.operations.coercion.NOT_ENCODED` stands for a value that
-    JSON cannot express, that was refused, or that has no room. The checks refuse such an object.
+    An object with the name :data:`~trackrelay.operations.coercion.NOT_ENCODED` stands for a value
+    that JSON cannot express, that was refused, or that has no room. The checks refuse such an
+    object.
     """
     return msgspec.json.encode(_Describer(max_bytes).describe(value, 1))
 

@@ -280,7 +280,8 @@ def _event(
     event = check(document, idempotency_key=idempotency_key)
     if person_attributes is None:
         return event
-    # The companion has the time of the event, so that an old event never overwrites a newer attribute.
+    # The companion has the time of the event, so that an old event never overwrites a newer
+    # attribute.
     companion = payload(
         "person", who, "identify", timestamp=timestamp, attributes=person_attributes
     )

@@ -18,12 +18,15 @@ DERIVED_SPAN_MS = 1_735_689_600_000 - DERIVED_FROM_MS
 
 
 def new_id() -> str:
-    """Return a new ULID. The kernel's randomness keeps threads and forked processes from repeating one."""
+    """Return a new ULID.
+
+    The kernel's randomness keeps threads and forked processes from repeating one.
+    """
     return _text(time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10), "big"))
 
 
 def id_for(operation: str, key: str, name: str, idempotency_key: str) -> str:
-    """Return the ULID of all calls with the same arguments, so that a repeated call is the same job.
+    """Return the same ULID for the same arguments, so that a repeated call is the same job.
 
     Ids in ledgers and at Customer.io depend on it: what it returns must never change.
 
@@ -38,7 +41,10 @@ def id_for(operation: str, key: str, name: str, idempotency_key: str) -> str:
 
 
 def companion_id(event_id: str) -> str:
-    """Return the ULID of the identify that travels with an event. It has the time of the event's id."""
+    """Return the ULID of the identify that travels with an event.
+
+    It has the time of the event's id.
+    """
     ulid = 0
     for letter in event_id[:10]:
         ulid = ulid << 5 | _ALPHABET.index(letter)
@@ -61,8 +67,10 @@ def _text(milliseconds: int, randomness: int) -> str:
     # Shifting two numbers of 60 bits is cheaper than one of 128.
     high, low = ulid >> 60, ulid & _LOW_60
     return (
-        f"{_PAIRS[high >> 60]}{_PAIRS[high >> 50 & 1023]}{_PAIRS[high >> 40 & 1023]}{_PAIRS[high >> 30 & 1023]}"
+        f"{_PAIRS[high >> 60]}{_PAIRS[high >> 50 & 1023]}"
+        f"{_PAIRS[high >> 40 & 1023]}{_PAIRS[high >> 30 & 1023]}"
         f"{_PAIRS[high >> 20 & 1023]}{_PAIRS[high >> 10 & 1023]}{_PAIRS[high & 1023]}"
-        f"{_PAIRS[low >> 50]}{_PAIRS[low >> 40 & 1023]}{_PAIRS[low >> 30 & 1023]}{_PAIRS[low >> 20 & 1023]}"
+        f"{_PAIRS[low >> 50]}{_PAIRS[low >> 40 & 1023]}"
+        f"{_PAIRS[low >> 30 & 1023]}{_PAIRS[low >> 20 & 1023]}"
         f"{_PAIRS[low >> 10 & 1023]}{_PAIRS[low & 1023]}"
     )

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-#: How deep lists and objects may be nested. Code that walks a document recurses, and Python's stack is short.
+#: How deep lists and objects may be nested. Code that walks a document recurses, and Python's stack
+#: is short.
 MAX_DEPTH = 200
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -23,7 +24,8 @@ def decode_json(data: bytes | str, *, max_depth: int = MAX_DEPTH) -> Any:
     """Return the value in ``data``.
 
     Raises:
-        NotJsonError: ``data`` is no JSON, or is nested deeper than ``max_depth``. Nothing else is raised.
+        NotJsonError: ``data`` is no JSON, or is nested deeper than ``max_depth``. Nothing else is
+            raised.
     """
     try:
         raw = data.encode() if isinstance(data, str) else data

@@ -20,7 +20,10 @@ def shard_of(key: str, shards: int) -> int:
 
 
 def key_of(kind: str, value: str) -> str:
-    """Return the key of an identifier, e.g. ``id:42``; ``kind`` is a name such as ``anonymous_id``."""
+    """Return the key of an identifier, e.g.
+
+    ``id:42``; ``kind`` is a name such as ``anonymous_id``.
+    """
     return f"{_PREFIXES.get(kind, kind)}:{value}"
 
 

@@ -1,7 +1,7 @@
 """Builders of operations on people: their attributes, devices and segments.
 
-A builder makes a checked operation and enqueues nothing. Its docstring ends in Returns and Raises: the
-functions of :mod:`trackrelay` and :mod:`trackrelay.aio` show it with their own ends.
+A builder makes a checked operation and enqueues nothing. Its docstring ends in Returns and Raises:
+the functions of :mod:`trackrelay` and :mod:`trackrelay.aio` show it with their own ends.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ _defer: Callable[[], bool] | None = None
 
 
 def defer_refusals(wait: Callable[[], bool] | None) -> None:
-    """Set whether the call that uses an invalid Person or ObjectRef refuses it, not its constructor.
+    """Set whether calls refuse an invalid Person or ObjectRef, and not the constructor.
 
     An application that logs refusals makes a Person as an argument of the call, where nothing would
     catch an error of the constructor.
@@ -149,7 +149,7 @@ def _person(kind: str, value: str) -> Person:
 
 
 class FrameworkUser(Protocol):
-    """A user of Django, Flask-Login or a framework like them; see ``trackrelay.django`` for who it is."""
+    """A user of Django, Flask-Login or a similar framework; see ``trackrelay.django``."""
 
     @property
     def is_authenticated(self) -> bool:

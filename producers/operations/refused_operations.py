@@ -31,7 +31,7 @@ MAX_MESSAGE = 1_000
 
 
 class RefusedOperation(Operation, frozen=True, kw_only=True):
-    """A refused operation on its way to the dead letters: without keys, and with a RefusedCall as body."""
+    """A refused operation on its way to the dead letters. Its body is a RefusedCall."""
 
     @property
     def name(self) -> str:
@@ -92,7 +92,8 @@ class RefusedPayload:
         #: ``type.action``, or ``unknown``.
         self.name = _name(document)
         self._keys = _keys(document)
-        #: The id of its dead letter. No valid operation has the same id, as it would count as a duplicate.
+        #: The id of its dead letter. No valid operation has the same id, as it would count as a
+        #: duplicate.
         self.id = self._own_id()
 
     def kept(self, error: InvalidOperationError) -> RefusedOperation:
@@ -149,8 +150,9 @@ def refused(
 
 
 def _unacceptable(document: object) -> Iterator[Unacceptable]:
-    # Payloads have one among identifiers, also those of relationships, and as the attribute anonymous_id.
-    # Values of a caller can lie about their class, raise, or be endless: only exact types count.
+    # Payloads have one among identifiers, also those of relationships, and as the attribute
+    # anonymous_id. Values of a caller can lie about their class, raise, or be endless: only exact
+    # types count.
     if type(document) is not dict:
         return
     found = [document.get(name) for name in ("identifiers", "person", "primary", "secondary")]

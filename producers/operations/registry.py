@@ -1,6 +1,7 @@
 """The registry of actions: everything that an action must be known by, one row an action.
 
-The checks, the vocabulary and the worker read this table. ``CONTRIBUTING.md`` shows how to add an action.
+The checks, the vocabulary and the worker read this table. ``CONTRIBUTING.md`` shows how to add an
+action.
 """
 
 from __future__ import annotations
@@ -23,11 +24,15 @@ from .checks.check_result import Checked, Document
 
 
 class Family(StrEnum):
-    """A group of Track API endpoints that fail together. The names are also those of the breakers' Redis keys."""
+    """A group of Track API endpoints that fail together.
+
+    The names are also those of the breakers' Redis keys.
+    """
 
     #: ``/api/v2/entity`` and ``/api/v2/batch``.
     V2 = "v2"
-    #: ``/api/v1/events`` and ``/api/v1/customers/…/events``: anonymous events, and events too large for v2.
+    #: ``/api/v1/events`` and ``/api/v1/customers/…/events``: anonymous events, and events too large
+    #: for v2.
     V1_EVENTS = "v1_events"
     #: ``/api/v1/segments/…``.
     SEGMENTS = "segments"
@@ -38,7 +43,7 @@ class Family(StrEnum):
 
 
 class V1Request(StrEnum):
-    """A request of the Track API's v1. :mod:`trackrelay.worker.track_api.request_builder` builds each."""
+    """A v1 request, built by :mod:`trackrelay.worker.track_api.request_builder`."""
 
     PERSON_EVENT = "person_event"
     ANONYMOUS_EVENT = "anonymous_event"
@@ -53,10 +58,12 @@ class Action:
     """One row of the registry.
 
     Args:
-        name: ``type.action``, e.g. ``person.event``: the name in the ledger, the logs and the command line.
+        name: ``type.action``, e.g. ``person.event``: the name in the ledger, the logs and the
+            command line.
         check: checks and normalises a document of this action.
         builders: the functions of the vocabulary that make it; ``entity()`` makes all.
-        required: the fields that its documents must have beside ``type`` and ``action``, separated by blanks.
+        required: the fields that its documents must have beside ``type`` and ``action``, separated
+            by blanks.
         optional: the fields that its documents may have, separated by blanks.
         family: the endpoints that deliver it.
         v1_request: the v1 request that carries it; in the family v2, only what is too large for v2.
@@ -101,7 +108,10 @@ class Action:
 
     @property
     def is_event(self) -> bool:
-        """Whether it is an event, a page view or a screen view. Nothing else has an id at Customer.io."""
+        """Whether it is an event, a page view or a screen view.
+
+        Nothing else has an id at Customer.io.
+        """
         return self.has_id
 
 

@@ -58,7 +58,8 @@ def timestamp(value: object) -> int:
 def _implausible(seconds: int) -> RefusalError:
     side = "before 1990" if seconds < limits.TIMESTAMP_MIN else "after 2099"
     return RefusalError(
-        f"is {seconds:,}, in unix seconds a time {side}: most likely it is something else than unix seconds",
+        f"is {seconds:,}, in unix seconds a time {side}: most likely it is something else than "
+        "unix seconds",
         limit="unix seconds from 1990 to 2099",
         actual=f"{seconds:,}",
     )
@@ -72,7 +73,8 @@ def instant(value: date) -> int:
         zone = _naive_timezone() if callable(_naive_timezone) else _naive_timezone
         if zone is None:
             raise RefusalError(
-                "is a naive datetime: give it a time zone, or say with naive_timezone which one is meant",
+                "is a naive datetime: give it a time zone, or say with naive_timezone which one is "
+                "meant",
                 limit="an aware datetime",
                 actual="a naive datetime",
             )

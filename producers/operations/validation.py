@@ -1,4 +1,4 @@
-"""Validation: makes an operation of each document that Customer.io would accept, and refuses others."""
+"""Make operations of documents that Customer.io would accept, and refuse other documents."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _beginning(document: object, refusal: RefusalError) -> str:
 def _action_of(
     document: Document, actions: Mapping[tuple[str, str], Action]
 ) -> tuple[Action, dict[str, JSON]]:
-    """Return the action of a document, and its fields that the published description leaves open."""
+    """Return the action of a document, and its fields that the description leaves open."""
     kind, verb = document.get("type"), document.get("action")
     # A str and no subclass: str() and repr() of an Enum's member differ from its value.
     action = actions.get((kind, verb)) if type(kind) is str and type(verb) is str else None

@@ -1,4 +1,6 @@
-"""The outbox: jobs written in the application's own database transaction. They are committed or rolled back with it.
+"""The outbox: jobs written in the application's own database transaction.
+
+They are committed or rolled back with it.
 
 It needs SQLAlchemy: ``pip install 'trackrelay[outbox]'``, if the application does not have it::
 
@@ -6,8 +8,9 @@ It needs SQLAlchemy: ``pip install 'trackrelay[outbox]'``, if the application do
         session.add(order)
         Outbox(session).track("42", "order_completed", {"order_id": order.number})
 
-The application's migrations create the table: add ``metadata`` to Alembic's ``target_metadata``. A relay moves the rows into
-the queue: a worker where ``TRACKRELAY_OUTBOX_URL`` is set, or ``trackrelay relay``.
+The application's migrations create the table: add ``metadata`` to Alembic's ``target_metadata``. A
+relay moves the rows into the queue: a worker where ``TRACKRELAY_OUTBOX_URL`` is set, or
+``trackrelay relay``.
 """
 
 try:

@@ -17,7 +17,8 @@ def make_engine(url: str, *, timeout_s: float, pool_size: int = 2) -> sa.Engine:
     """Return an engine for ``TRACKRELAY_OUTBOX_URL``. It connects at first use.
 
     Args:
-        url: ``postgresql://`` (also ``postgres://`` and ``postgresql+psycopg://``) or ``sqlite:///``.
+        url: ``postgresql://`` (also ``postgres://`` and ``postgresql+psycopg://``) or
+            ``sqlite:///``.
         timeout_s: seconds that connecting (PostgreSQL) or waiting for a lock (SQLite) may take.
 
     Raises:
@@ -61,7 +62,8 @@ def _parsed(url: str) -> sa.URL:
         return sa.make_url(url)
     if kind not in ("postgres", "postgresql") or (driver and driver not in _DRIVERS):
         raise ConfigurationError(
-            "TRACKRELAY_OUTBOX_URL must begin with postgresql://, postgres://, postgresql+psycopg:// or sqlite:///; its "
+            "TRACKRELAY_OUTBOX_URL must begin with postgresql://, postgres://, "
+            "postgresql+psycopg:// or sqlite:///; its "
             f"scheme is {scheme[:20]!r}"
         )
     return sa.make_url(f"postgresql+{driver or _installed()}://{rest}")
@@ -72,5 +74,6 @@ def _installed() -> str:
         if importlib.util.find_spec(driver):
             return driver
     raise ConfigurationError(
-        "TRACKRELAY_OUTBOX_URL names a PostgreSQL, but no driver is installed: pip install 'psycopg[binary]'"
+        "TRACKRELAY_OUTBOX_URL names a PostgreSQL, but no driver is installed: pip install "
+        "'psycopg[binary]'"
     )

@@ -1,4 +1,7 @@
-"""``on_unavailable="outbox"``: write to the outbox what Redis did not take, and later jobs of the same keys too."""
+"""``on_unavailable="outbox"``: write to the outbox what Redis did not take.
+
+Later jobs of the same keys go there as well.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ T = TypeVar("T")
 POLL_S = 0.2
 #: How often to check for rows of other processes. Within this time a call can overtake theirs.
 IDLE_POLL_S = 0.5
-#: Pause after the outbox did not answer. Callers wait for each check, and the queue may be available.
+#: Pause after the outbox did not answer. Callers wait for each check, and the queue may be
+#: available.
 RETRY_S = 5.0
 #: Most keys to remember. Beyond that, every key counts as having rows in the outbox.
 MAX_KEYS = 10_000
@@ -59,11 +63,17 @@ class OutboxRows:
 
 
 class ReadOnlySessionError(OSError):
-    """The database takes no writes on this connection. After a failover, a new one reaches another server."""
+    """The database takes no writes on this connection.
+
+    After a failover, a new one reaches another server.
+    """
 
 
 class Unrelayed:
-    """Keys with rows in the outbox that were not relayed yet. Their next jobs must go to the outbox too."""
+    """Keys with rows in the outbox that were not relayed yet.
+
+    Their next jobs must go to the outbox too.
+    """
 
     def __init__(self) -> None:
         #: The last row of each key.
@@ -100,7 +110,10 @@ class Unrelayed:
 
 
 class Fallback:
-    """The outbox of one producer. Thread-safe. Connects at first use, and anew in a forked child."""
+    """The outbox of one producer. Thread-safe.
+
+    Connects at first use, and anew in a forked child.
+    """
 
     def __init__(self, url: str, timeout_s: float) -> None:
         self._engine = make_engine(url, timeout_s=timeout_s)
@@ -116,7 +129,7 @@ class Fallback:
         self._is_ready = False
 
     def must_take(self, entries: Sequence[Entry]) -> bool:
-        """Return whether ``entries`` must go to the outbox because it holds an earlier job of their keys."""
+        """Return whether the outbox holds an earlier job of the keys of ``entries``."""
         if self._is_ready:
             self._refresh()
         else:
@@ -162,8 +175,8 @@ class Fallback:
             return run()
 
     def _refresh_first(self) -> None:
-        # An earlier process may have left rows, so every caller waits for the first check. If the database does not
-        # answer, use the queue all the same.
+        # An earlier process may have left rows, so every caller waits for the first check. If the
+        # database does not answer, use the queue all the same.
         with self._first_lock:
             self._refresh()
             self._is_ready = True
@@ -222,7 +235,8 @@ class Fallback:
     def _limit_time(self, connection: sa.Connection) -> None:
         if connection.dialect.name == "postgresql":
             statement = sa.text(
-                "SELECT set_config('statement_timeout', :ms, true), set_config('lock_timeout', :ms, true), "
+                "SELECT set_config('statement_timeout', :ms, true), set_config('lock_timeout', "
+                ":ms, true), "
                 "current_setting('transaction_read_only')"
             )
             if connection.execute(statement, {"ms": str(self._timeout_ms)}).one()[2] == "on":

@@ -23,13 +23,14 @@ class Outbox(OperationMethods):
     """Write jobs through ``transaction``. The caller's commit enqueues them.
 
     Args:
-        transaction: a SQLAlchemy session or connection on PostgreSQL or SQLite. With an ``AsyncSession``:
-            ``await session.run_sync(lambda session: Outbox(session).track(…))``.
+        transaction: a SQLAlchemy session or connection on PostgreSQL or SQLite. With an
+            ``AsyncSession``: ``await session.run_sync(lambda session: Outbox(session).track(…))``.
         source: the name of the application; left out, as configured.
 
     Each method of the vocabulary (``identify``, ``track`` …) returns the job's id and raises
-    :class:`~trackrelay.InvalidOperationError`. Errors of the database are SQLAlchemy's. With a ``TRACKRELAY_BACKEND``
-    other than ``redis``, the operation goes to that backend at once, and no row is written.
+    :class:`~trackrelay.InvalidOperationError`. Errors of the database are SQLAlchemy's. With a
+    ``TRACKRELAY_BACKEND`` other than ``redis``, the operation goes to that backend at once, and no
+    row is written.
     """
 
     def __init__(self, transaction: Transaction, *, source: str | None = None) -> None:
@@ -41,7 +42,10 @@ class Outbox(OperationMethods):
         set_object_types(self._settings.object_types)
 
     def enqueue(self, operation: Operation, *, lane: Lane = "live") -> str:
-        """Write an operation and return its job's id. An operation that is written twice is delivered once."""
+        """Write an operation and return its job's id.
+
+        An operation that is written twice is delivered once.
+        """
         return self.enqueue_all((operation,), lane=lane)[0]
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:

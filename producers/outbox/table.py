@@ -1,4 +1,4 @@
-"""The table ``trackrelay_outbox``, for the application's own migrations, on PostgreSQL and SQLite."""
+"""The table ``trackrelay_outbox``, for the application's migrations on PostgreSQL and SQLite."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ Transaction: TypeAlias = Session | scoped_session[Any] | sa.Connection
 
 
 class moment_ms(FunctionElement[int]):
-    """The database's current time in unix milliseconds. ``now()`` would be the start of the transaction.
+    """The database's current time in unix milliseconds.
+
+    ``now()`` would be the start of the transaction.
 
     If one transaction waits for another, it may have started first, and yet it writes later.
     """
@@ -46,7 +48,8 @@ def _on_sqlite(element: moment_ms, compiler: Any, **_: Any) -> str:
     return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 
-#: One row for each call. Ids increase within a transaction, and from one transaction to the next that starts after it.
+#: One row for each call. Ids increase within a transaction, and from one transaction to the next
+#: that starts after it.
 table = sa.Table(
     "trackrelay_outbox",
     metadata,
@@ -63,7 +66,8 @@ table = sa.Table(
     # The stream entry as JSON: the job, or an event with its identify.
     sa.Column("entry", sa.Text(), nullable=False),
     sa.Column("accepted_ms", sa.BigInteger(), nullable=False, default=moment_ms()),
-    # The generation of the queue that got the row; NULL if it was not relayed yet, or its entry was lost.
+    # The generation of the queue that got the row; NULL if it was not relayed yet, or its entry was
+    # lost.
     sa.Column("generation", sa.String(26)),
     # The number of the append that carried it.
     sa.Column("turn", sa.BigInteger()),
@@ -80,7 +84,7 @@ table = sa.Table(
 
 
 def create_table(bind: sa.Engine | sa.Connection) -> None:
-    """Create the table and its index unless they exist, for applications without migrations and for tests."""
+    """Create the table and its index unless they exist, for tests or without migrations."""
     metadata.create_all(bind)
 
 

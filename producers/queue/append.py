@@ -1,11 +1,11 @@
 """Append jobs to the queue: one script and one round trip, all or none.
 
-The script adds every entry to its streams. For each shard without a wakeup it sets the wakeup, and pushes the Celery
-message that makes a worker come. So a worker is woken for every job in the queue.
+The script adds every entry to its streams. For each shard without a wakeup it sets the wakeup, and
+pushes the Celery message that makes a worker come. So a worker is woken for every job in the queue.
 
-The message is Celery's documented task message, version 2, in the envelope of kombu's Redis transport
-(https://docs.celeryq.dev/en/stable/internals/protocol.html). Celery clients in other languages write the same, and an
-application needs neither Celery nor its version constraints.
+The message is Celery's documented task message, version 2, in the envelope of kombu's Redis
+transport (https://docs.celeryq.dev/en/stable/internals/protocol.html). Celery clients in other
+languages write the same, and an application needs neither Celery nor its version constraints.
 """
 
 from __future__ import annotations
@@ -36,16 +36,18 @@ from .shared_entries import PlacedEntry, coalesce
 
 #: Part of ``maxmemory`` above which nothing is accepted. Workers need the rest to drain the queue.
 MEMORY_MARK = 0.75
-#: Calls of this size check the memory each time. Smaller ones use a value of the last tenth of a second.
+#: Calls of this size check the memory each time. Smaller ones use a value of the last tenth of a
+#: second.
 LARGE_BYTES = 32_768
-#: Part of the queue's length and of ``maxmemory`` that bulk entries may use. The rest is for live calls.
+#: Part of the queue's length and of ``maxmemory`` that bulk entries may use. The rest is for live
+#: calls.
 BULK_PART = 0.5
 #: How long a wakeup lasts if no holder renews it. After that the next enqueue wakes the shard anew.
 WAKEUP_MS = 15_000
 #: Most messages in Celery's queue. There are more only if no worker has run for a long time.
 MAX_WAKEUPS = 256
-#: Most refused operations that wait for a worker, and most that are accepted in a minute. A mistake in an application
-#: must fill neither Redis nor the dead letters.
+#: Most refused operations that wait for a worker, and most that are accepted in a minute. A mistake
+#: in an application must fill neither Redis nor the dead letters.
 MAX_INVALID = 1_000
 MAX_INVALID_A_MINUTE = 600
 DELIVER_TASK = "trackrelay.deliver"
@@ -58,13 +60,13 @@ APPEND_SHA = hashlib.sha1(APPEND_LUA.encode(), usedforsecurity=False).hexdigest(
 
 @lru_cache(maxsize=1024)
 def deliver_message(shard: int) -> str:
-    """Return the Celery message that runs the deliver task for ``shard``, with ``@`` for its unique id."""
+    """Return the message of the deliver task for ``shard``, with ``@`` for its unique id."""
     arguments = base64.b64encode(json.dumps([[shard], {}, {}]).encode()).decode()
     return celery_message(DELIVER_TASK, arguments, f"({shard},)")
 
 
 def celery_message(task: str, arguments: str, argsrepr: str) -> str:
-    """Return a task message (protocol 2) in the envelope of kombu's Redis transport, with ``@`` for its unique id."""
+    """Return a Celery task message in kombu's envelope, with ``@`` for its unique id."""
     return json.dumps(
         {
             "body": arguments,
@@ -104,7 +106,10 @@ class Entry:
 
     @classmethod
     def of(cls, operation: Operation, *, source: str | None, trace: str | None) -> Entry:
-        """Return the entry of an operation. Check the operation again unless its seal shows that it was checked."""
+        """Return the entry of an operation.
+
+        Check the operation again unless its seal shows that it was checked.
+        """
         if (
             type(operation) is not Operation
             or (seal := operation.seal) is None
@@ -133,7 +138,8 @@ def append_arguments(
 
     Args:
         generation: for a relay: the generation of the queue that holds what it has relayed.
-        remembered: for a relay: the number of its last append. A lower number in Redis means that Redis lost one.
+        remembered: for a relay: the number of its last append. A lower number in Redis means that
+            Redis lost one.
     """
     # A relay must know where each of its rows lies.
     touched, tail = _placed(entries, shards, coalesced=lane == "bulk" and not generation)
@@ -141,7 +147,10 @@ def append_arguments(
 
 
 def append_command(entries: Sequence[Entry], lane: Lane, *, shards: int, max_length: int) -> bytes:
-    """Return the packed command that runs the append script for ``entries``. Its greater part is cached."""
+    """Return the packed command that runs the append script for ``entries``.
+
+    Its greater part is cached.
+    """
     touched, tail = _placed(entries, shards, coalesced=lane == "bulk")
     count, head = _packed_head(touched, lane, shards, max_length)
     return resp.command(count + len(tail), head, resp.packed(tail))
@@ -185,7 +194,8 @@ def _head(
     generation: str = "",
     remembered: int = 0,
 ) -> list[str | bytes | int | float]:
-    # A relay appends the rows of both lanes in one order. If bulk rows waited, live rows would wait behind them.
+    # A relay appends the rows of both lanes in one order. If bulk rows waited, live rows would wait
+    # behind them.
     gives_way = lane == "bulk" and not generation
     head: list[str | bytes | int | float] = [
         redis_keys.PREFIX,
@@ -242,7 +252,7 @@ def not_kept(reply: Sequence[bytes | int]) -> int:
 
 
 def is_moving(reply: Sequence[bytes | int]) -> bool:
-    """Return whether the append script takes nothing now because the number of shards is being changed."""
+    """Return whether appending is closed because the number of shards is changing."""
     return reply[0] == b"moving"
 
 
@@ -269,7 +279,8 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
             )
         case ["bulk full", length, limit]:
             raise QueueFullError(
-                f"the queue holds {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}, and what "
+                f"the queue holds {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}, and "
+                "what "
                 f"exceeds {BULK_PART:.0%} of it is kept for live calls",
                 *operations,
             )
@@ -280,7 +291,8 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
                 else (MEMORY_MARK, "for workers to drain the queue")
             )
             raise QueueFullError(
-                f"Redis uses {int(used) // 2**20:,} MiB of its maxmemory of {int(limit) // 2**20:,} MiB; "
+                f"Redis uses {int(used) // 2**20:,} MiB of its maxmemory of "
+                f"{int(limit) // 2**20:,} MiB; "
                 f"what exceeds {mark:.0%} is kept {purpose}",
                 *operations,
             )
@@ -301,7 +313,9 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
             )
         case ["format", actual]:
             raise ConfigurationError(
-                f"the queue in Redis has format {actual}, and this producer writes format {FORMAT_VERSION}: "
-                "deploy the same version of trackrelay to applications and workers, then run `trackrelay migrate`"
+                f"the queue in Redis has format {actual}, and this producer writes format "
+                f"{FORMAT_VERSION}: "
+                "deploy the same version of trackrelay to applications and workers, then run "
+                "`trackrelay migrate`"
             )
     raise TrackRelayError(f"the append script answered {reply!r}")

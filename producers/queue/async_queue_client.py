@@ -1,7 +1,8 @@
 """The queue in Redis, for coroutines: :mod:`trackrelay.queue.queue_client` in a few threads.
 
-A connection of asyncio belongs to one event loop. Under WSGI each request has its own loop, and would leave a connection
-behind. The connections of threads serve every loop, so there are never more connections than threads.
+A connection of asyncio belongs to one event loop. Under WSGI each request has its own loop, and
+would leave a connection behind. The connections of threads serve every loop, so there are never
+more connections than threads.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class AsyncRedisQueue:
         self._queue = RedisQueue(settings)
 
     async def append(self, entries: Sequence[Entry], lane: Lane) -> None:
-        """Append all ``entries`` or none. Raise what :meth:`trackrelay.queue.queue_client.RedisQueue.append` raises."""
+        """Append all ``entries`` or none.
+
+        Raise what :meth:`trackrelay.queue.queue_client.RedisQueue.append` raises.
+        """
         reachability = self._queue.reachability
         reachability.check(entries)
         give_up = time.monotonic() + self._timeout_s
@@ -45,7 +49,8 @@ class AsyncRedisQueue:
             if call.cancelled():
                 # This says nothing about Redis, so the next call may try.
                 raise QueueUnavailableError(
-                    f"all {MAX_CONNECTIONS} connections to the queue were in use for {self._timeout_s:g} s",
+                    f"all {MAX_CONNECTIONS} connections to the queue were in use for "
+                    f"{self._timeout_s:g} s",
                     *operations_of(entries),
                 ) from error
             raise reachability.lost(

@@ -1,6 +1,7 @@
-"""Counts of calls that enqueued nothing: refused ones, and those that were logged because the queue did not take them.
+"""Counts of calls that enqueued nothing: refused ones, and those that were only logged.
 
-A thread writes the counts to Redis while there are any, so that no call waits for it. ``trackrelay status`` shows them.
+A thread writes the counts to Redis while there are any, so that no call waits for it. ``trackrelay
+status`` shows them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ TIMEOUT_S = 1.0
 KEPT_S = 49 * 3600
 #: Most characters of a source, an operation and a field.
 MAX_NAME = 100
-#: Most different counts, here and in an hour's hash. New ones beyond that count as the field OTHERS.
+#: Most different counts, here and in an hour's hash. New ones beyond that count as the field
+#: OTHERS.
 MAX_COUNTS = 1_000
 OTHERS = "…"
 

@@ -1,7 +1,8 @@
 """Connections to the queue: each carries one command and its answer at a time.
 
-They are redis-py's. Its client packs, checks, retries and measures around each command, which costs an application more
-than the command itself. A connection that was closed meanwhile fails when it is used, and the caller tries once more.
+They are redis-py's. Its client packs, checks, retries and measures around each command, which costs
+an application more than the command itself. A connection that was closed meanwhile fails when it is
+used, and the caller tries once more.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class NotPrimaryError(ConnectionError):
 
 
 def not_primary(error: ResponseError) -> NotPrimaryError | None:
-    """Return the error that means "connect anew", if ``error`` says that the server takes no writes."""
+    """Return the error that means "connect again", if the server accepts no writes."""
     word = _NOT_PRIMARY.get(type(error)) or next(
         (word for word in _NOT_PRIMARY_WORDS if word in str(error)), None
     )
@@ -47,7 +48,7 @@ def not_primary(error: ResponseError) -> NotPrimaryError | None:
 
 
 def connection_options(timeout_s: float) -> dict[str, Any]:
-    """Return redis-py options that keep a command within ``timeout_s`` and never send it twice by themselves."""
+    """Return redis-py options that keep a command within ``timeout_s`` and never repeat it."""
     return {
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
@@ -60,7 +61,8 @@ def connection_options(timeout_s: float) -> dict[str, Any]:
 class InTime:
     """Connect within the time that is left for a call.
 
-    redis-py applies its timeout to every address of a host name, and to each of several commands (AUTH, CLIENT, SELECT).
+    redis-py applies its timeout to every address of a host name, and to each of several commands
+    (AUTH, CLIENT, SELECT).
     """
 
     _sock: Any
@@ -69,7 +71,11 @@ class InTime:
     is_new = True
 
     def connect_by(self, give_up: float, longest_s: float) -> None:
-        """Connect. No step takes longer than ``longest_s``, and connecting and the first exchange end by ``give_up``."""
+        """Connect.
+
+        No step takes longer than ``longest_s``, and connecting and the first exchange end by
+        ``give_up``.
+        """
         self._give_up, self._longest_s = give_up, longest_s
         self.connect()  # type: ignore[attr-defined]
         self._sock.settimeout(self.socket_timeout)
@@ -106,7 +112,9 @@ class InTime:
 
 
 class Connections:
-    """A pool with as many connections as threads use at once. Thread-safe. A forked child opens its own.
+    """A pool with as many connections as threads use at once. Thread-safe.
+
+    A forked child opens its own.
 
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
@@ -120,9 +128,11 @@ class Connections:
             )
             pool.make_connection()
         except Exception as error:
-            # Do not quote the error: it contains what redis-py takes for the port, which can be a password.
+            # Do not quote the error: it contains what redis-py takes for the port, which can be a
+            # password.
             raise ConfigurationError(
-                f"TRACKRELAY_REDIS_URL has a part or an option that redis-py cannot use ({type(error).__name__})"
+                f"TRACKRELAY_REDIS_URL has a part or an option that redis-py cannot use "
+                f"({type(error).__name__})"
             ) from None
         self._make: Any = type("ConnectionInTime", (InTime, pool.connection_class), {})
         self._options = pool.connection_kwargs
@@ -136,11 +146,13 @@ class Connections:
         """Send a packed command and return its answer.
 
         Args:
-            give_up: the moment, by the monotonic clock, at which a new connection and the answer on it are too late.
+            give_up: the moment, by the monotonic clock, at which a new connection and the answer on
+                it are too late.
 
         Raises:
             ResponseError: the answer is an error.
-            NotPrimaryError: the server takes no writes, and did not run the command; the next use connects anew.
+            NotPrimaryError: the server takes no writes, and did not run the command; the next use
+                connects anew.
             OSError, RedisError: there was no answer; whether the command ran is not known.
         """
         connection = self._take(give_up)
@@ -158,7 +170,8 @@ class Connections:
         except BaseException as error:
             connection.disconnect()
             if isinstance(error, OSError | RedisError):
-                # The idle connections were unused for longer. What ended this one has probably ended them too.
+                # The idle connections were unused for longer. What ended this one has probably
+                # ended them too.
                 self.close()
             raise
         self._keep(connection)

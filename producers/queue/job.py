@@ -92,5 +92,5 @@ def decode_entry(data: bytes) -> tuple[Job, ...]:
 
 
 def encode_accepted(jobs: Sequence[Job], accepted_ms: int) -> bytes:
-    """Return the stream entry of ``jobs`` that an outbox accepted at ``accepted_ms`` (unix milliseconds)."""
+    """Return the stream entry of ``jobs`` that an outbox accepted at ``accepted_ms``."""
     return _encoder.encode([msgspec.structs.replace(job, accepted_ms=accepted_ms) for job in jobs])

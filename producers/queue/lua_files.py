@@ -13,7 +13,8 @@ def lua_script(package: str, *names: str) -> str:
 
     It has no comments: they would travel with every EVAL in a transaction.
     """
-    # importlib.resources does the same, but importing it takes longer than importing trackrelay.queue.
+    # importlib.resources does the same, but importing it takes longer than importing
+    # trackrelay.queue.
     files = [pkgutil.get_data(package, f"lua/{name}.lua") for name in names]
     text = "\n".join(file.decode() for file in files if file is not None)
     return _COMMENT.sub("", text).strip()

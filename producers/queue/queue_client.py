@@ -1,4 +1,4 @@
-"""The queue in Redis, for applications: calls take a bounded time, and fail at once while Redis is unavailable."""
+"""The queue in Redis, for applications. Calls fail at once while Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ log = logging.getLogger("trackrelay")
 
 #: Number of shards assumed before the first answer: the default of ``trackrelay migrate``.
 DEFAULT_SHARDS = 4
-#: How long calls fail at once after one found Redis unavailable. Five calls in a request then wait like one.
+#: How long calls fail at once after one found Redis unavailable. Five calls in a request then wait
+#: like one.
 COOL_DOWN_S = 3.0
 ATTEMPTS = 2
 #: Pause between two attempts while the number of shards is being changed.
@@ -81,7 +82,8 @@ class ShardCount:
         """Use the number that the queue has, unless the setting requires another."""
         if self._setting is not None:
             raise ConfigurationError(
-                f"TRACKRELAY_SHARDS is {self._setting}, but the queue has {differ.actual} shards: correct the setting "
+                f"TRACKRELAY_SHARDS is {self._setting}, but the queue has {differ.actual} shards: "
+                "correct the setting "
                 "or leave it out, or change the queue with `trackrelay reshard`"
             ) from None
         self.current = differ.actual
@@ -104,7 +106,8 @@ def log_not_kept(entries: Sequence[Entry], count: int) -> None:
     ]
     for operation in refused[-count:]:
         log.error(
-            "trackrelay: %s was refused and not kept as a dead letter (job %s): at most %s are kept in a minute, and at most "
+            "trackrelay: %s was refused and not kept as a dead letter (job %s): at most %s are "
+            "kept in a minute, and at most "
             "%s wait for a worker",
             operation.name,
             operation.id,
@@ -128,10 +131,12 @@ class RedisQueue:
         """Append all ``entries`` or none.
 
         Args:
-            give_up: the moment, by the monotonic clock, at which to stop trying; left out, after the enqueue timeout.
+            give_up: the moment, by the monotonic clock, at which to stop trying; left out, after
+                the enqueue timeout.
 
         Raises:
-            QueueUnavailableError: no answer within the enqueue timeout. The entries may have been appended.
+            QueueUnavailableError: no answer within the enqueue timeout. The entries may have been
+                appended.
             QueueFullError: the queue or Redis has no room.
             ConfigurationError: the queue is set up differently.
         """

@@ -10,9 +10,11 @@ LANES: tuple[Lane, Lane] = ("live", "bulk")
 PREFIX = "trackrelay:"
 #: Hash, written once by ``trackrelay migrate``: shards, format, generation.
 CONFIG = PREFIX + "config"
-#: Exists for a moment after memory was found below its mark, so that not every call checks. Bulk entries have their own.
+#: Exists for a moment after memory was found below its mark, so that not every call checks. Bulk
+#: entries have their own.
 ROOM = PREFIX + "room"
-#: Exists while the number of shards is being changed: ``drain``, ``closed`` (nothing may be appended) or ``layout``.
+#: Exists while the number of shards is being changed: ``drain``, ``closed`` (nothing may be
+#: appended) or ``layout``.
 MOVING = PREFIX + "moving"
 #: Number of appends by relays. If a relay remembers more, Redis lost some.
 RELAYED = PREFIX + "relayed"

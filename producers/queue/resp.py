@@ -1,4 +1,6 @@
-"""Commands in the wire format of Redis (RESP). Packing them here allows to cache the constant part of an append.
+"""Commands in the wire format of Redis (RESP).
+
+Packing them here allows to cache the constant part of an append.
 
 https://valkey.io/topics/protocol/
 """

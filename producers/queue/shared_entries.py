@@ -1,4 +1,4 @@
-"""Put several jobs into one stream entry: ``enqueue_many()`` brings hundreds, and Redis handles fewer entries faster."""
+"""Put several jobs of ``enqueue_many()`` into one stream entry, which is faster in Redis."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class _Group:
 def coalesce(entries: Iterable[PlacedEntry]) -> Iterator[PlacedEntry]:
     """Yield the same jobs in fewer entries, in the same order within each shard.
 
-    A job with keys in two shards keeps its own entry, because each shard gets the whole entry. A refused operation, which
-    has no shard, keeps its own entry too.
+    A job with keys in two shards keeps its own entry, because each shard gets the whole entry. A
+    refused operation, which has no shard, keeps its own entry too.
     """
     groups: dict[int, _Group] = {}
     for entry in entries:

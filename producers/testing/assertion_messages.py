@@ -1,4 +1,4 @@
-"""Messages of failed assertions: what was expected, the nearest match and its differences, and all that was enqueued."""
+"""Messages of failed assertions: what was expected, the nearest match, and all operations."""
 
 from __future__ import annotations
 
@@ -37,16 +37,22 @@ def missing(
     about: Sequence[CapturedOperation],
     everything: Sequence[CapturedOperation],
 ) -> str:
-    """Return the message for an expected operation that is missing, or there another number of times."""
+    """Return the message if an expected operation is missing, or its number is wrong."""
     wanted = f"{what}{_with(expected)}"
     if met:
-        return f"{wanted} was enqueued {_times(len(met))}, not {_times(times or 0)}\n\n{listed(everything)}"
+        return (
+            f"{wanted} was enqueued {_times(len(met))}, not "
+            f"{_times(times or 0)}\n\n{listed(everything)}"
+        )
     if not about:
         return f"no {what} was enqueued\n\n{listed(everything)}"
     nearest = min(about, key=lambda each: len(differences(expected, each.attributes)))
     different = "\n".join(differences(expected, nearest.attributes))
     which = "the only one" if len(about) == 1 else f"the nearest of {len(about)}"
-    return f"no {wanted} was enqueued; {which} differs (- expected, + enqueued):\n{different}\n\n{listed(everything)}"
+    return (
+        f"no {wanted} was enqueued; {which} differs (- expected, + "
+        f"enqueued):\n{different}\n\n{listed(everything)}"
+    )
 
 
 def unexpected(
@@ -61,7 +67,8 @@ def listed(everything: Sequence[CapturedOperation]) -> str:
     if not everything:
         return "Nothing was enqueued."
     lines = [
-        f"  {number}. {each.kind} of {each.key}{f' {each.name!r}' if each.name else ''} {_value(each.attributes)}"
+        f"  {number}. {each.kind} of {each.key}{f' {each.name!r}' if each.name else ''} "
+        f"{_value(each.attributes)}"
         for number, each in enumerate(everything[:MAX_SHOWN], 1)
     ]
     more = [f"  … and {len(everything) - MAX_SHOWN} more"] if len(everything) > MAX_SHOWN else []

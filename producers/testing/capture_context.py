@@ -23,7 +23,7 @@ class DeliveryRefusedError(AssertionError):
 
 
 class Delivers(Protocol):
-    """Takes operations one by one, in order, as ``trackrelay.worker.testing.DeliveringSandbox`` does."""
+    """Takes operations in order, like ``trackrelay.worker.testing.DeliveringSandbox``."""
 
     def deliver(self, operation: Operation) -> None:
         """Take an operation, after its companion."""
@@ -36,11 +36,13 @@ class Delivers(Protocol):
 def capture(*producers: Producer, deliver_to: Delivers | None = None) -> Iterator[Captured]:
     """Keep what is enqueued inside the block, and send nothing to Redis. All checks run.
 
-    This covers ``trackrelay.track`` and the other functions, outboxes, and the extensions of frameworks.
+    This covers ``trackrelay.track`` and the other functions, outboxes, and the extensions of
+    frameworks.
 
     Args:
         producers: instances of :class:`~trackrelay.Producer` to capture as well.
-        deliver_to: a sandbox that gets every operation at once, see :class:`trackrelay.worker.testing.DeliveringSandbox`.
+        deliver_to: a sandbox that gets every operation at once, see
+            :class:`trackrelay.worker.testing.DeliveringSandbox`.
 
     Raises:
         DeliveryRefusedError: at the end, if the sandbox refused something.
@@ -54,7 +56,8 @@ def capture(*producers: Producer, deliver_to: Delivers | None = None) -> Iterato
 
 @contextmanager
 def _memory_backend(backend: MemoryBackend) -> Iterator[None]:
-    # An application that is created inside the block may call configure(), which makes another producer.
+    # An application that is created inside the block may call configure(), which makes another
+    # producer.
     before, backends.make_memory = backends.make_memory, lambda: backend
     try:
         yield

@@ -66,9 +66,12 @@ class CapturedOperation:
 
 
 class Captured(Sequence[CapturedOperation]):
-    """The operations that were enqueued, in order. An identify that goes with an event stands before it.
+    """The operations that were enqueued, in order.
 
-    Values are compared as Customer.io gets them: ``total=Decimal("12.50")`` equals 12.5, and a datetime its unix seconds.
+    An identify that goes with an event stands before it.
+
+    Values are compared as Customer.io gets them: ``total=Decimal("12.50")`` equals 12.5, and a
+    datetime its unix seconds.
     """
 
     def __init__(self, operations: list[Operation]) -> None:
@@ -123,7 +126,7 @@ class Captured(Sequence[CapturedOperation]):
         /,
         **some_attributes: Any,
     ) -> CapturedOperation:
-        """Assert that a person was added or updated with these attributes, and return the last match."""
+        """Assert that a person was updated with these attributes, and return the last match."""
         __tracebackhide__ = True
         return self.assert_enqueued("person.identify", person, attributes, **some_attributes)
 
@@ -142,7 +145,9 @@ class Captured(Sequence[CapturedOperation]):
         times: int | None = None,
         **some_attributes: Any,
     ) -> CapturedOperation:
-        """Assert that an operation of a kind was enqueued, e.g. ``person.suppress`` or ``object.identify``.
+        """Assert that an operation of a kind was enqueued, e.g.
+
+        ``person.suppress`` or ``object.identify``.
 
         Args:
             kind: ``type.action``.
@@ -183,7 +188,8 @@ class Captured(Sequence[CapturedOperation]):
         __tracebackhide__ = True
         if times is not None and times < 1:
             raise ValueError(
-                f"times is {times}, but must be at least 1; use assert_not_tracked() for events that must not be there"
+                f"times is {times}, but must be at least 1; use assert_not_tracked() for events "
+                "that must not be there"
             )
         met = [
             each

@@ -13,7 +13,9 @@ from .captured import Captured
 
 
 class CapturingTestCase(TestCase):  # type: ignore[misc]
-    """Django's ``TestCase``, with a block whose end counts as a commit. A ``TestCase`` itself never commits.
+    """Django's ``TestCase``, with a block whose end counts as a commit.
+
+    A ``TestCase`` itself never commits.
 
     Use it like this::
 
@@ -31,7 +33,8 @@ class CapturingTestCase(TestCase):  # type: ignore[misc]
         This covers every database that the test case names in ``databases``.
 
         Args:
-            deliver_to: a sandbox that gets every operation, see :class:`trackrelay.worker.testing.DeliveringSandbox`.
+            deliver_to: a sandbox that gets every operation, see
+                :class:`trackrelay.worker.testing.DeliveringSandbox`.
 
         Raises:
             DeliveryRefusedError: at the end, if the sandbox refused something.

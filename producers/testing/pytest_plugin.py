@@ -1,4 +1,7 @@
-"""The pytest fixture. It is not an entry point: pytest would import trackrelay wherever it is installed."""
+"""The pytest fixture.
+
+It is not an entry point: pytest would import trackrelay wherever it is installed.
+"""
 
 from __future__ import annotations
 

@@ -70,7 +70,8 @@ def person_attributes(payload: JsonObject) -> JsonObject:
     if (name := overlong_value(payload)) is not None:
         raise RefusalError(
             "",
-            f"value for attribute '{name}' cannot be longer than {published_limits.ATTRIBUTE_VALUE_BYTES} bytes",
+            f"value for attribute '{name}' cannot be longer than "
+            f"{published_limits.ATTRIBUTE_VALUE_BYTES} bytes",
         )
     payload = v2_parts.with_named(payload)
     if wrong := wrong_preferences(payload.get("cio_subscription_preferences")):

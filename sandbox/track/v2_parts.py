@@ -164,7 +164,8 @@ def _measured(attributes: Any, field: str) -> JsonObject:
     if (name := overlong_name(attributes)) is not None:
         raise RefusalError(
             field,
-            f"property name cannot be longer than {published_limits.ATTRIBUTE_NAME_BYTES} bytes: {name[:40]}…",
+            f"property name cannot be longer than {published_limits.ATTRIBUTE_NAME_BYTES} bytes: "
+            f"{name[:40]}…",
         )
     if (name := overlong_value(attributes)) is not None:
         raise RefusalError(

@@ -73,7 +73,10 @@ class TimedAttributes:
                 self._set_topic(name, new, at, changes)
                 continue
             elif old is None and len(values) >= published_limits.ATTRIBUTES:
-                error = f"attribute {name} exceeds the limit of {published_limits.ATTRIBUTES} attributes"
+                error = (
+                    f"attribute {name} exceeds the limit of {published_limits.ATTRIBUTES} "
+                    "attributes"
+                )
                 changes.fail(name, None, new, error)
                 continue
             else:

@@ -1,7 +1,8 @@
-"""Celery's connection to Redis: it leaves a server that is no longer the primary, and drops messages that are not ours.
+"""Celery's connection to Redis: it leaves replicas, and drops messages that are not ours.
 
-kombu treats the refusal of a replica as an error of its channel, and keeps the connection. As an error of the connection,
-it makes Celery connect anew. A message that cannot be decoded would end the worker.
+kombu treats the refusal of a replica as an error of its channel, and keeps the connection. As an
+error of the connection, it makes Celery connect anew. A message that cannot be decoded would end
+the worker.
 """
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ class Channel(kombu_redis.Channel):
 
 
 class Transport(kombu_redis.Transport):
-    """kombu's transport, on our channels. An application's Celery in the same process keeps its own."""
+    """kombu's transport, on our channels.
+
+    An application's Celery in the same process keeps its own.
+    """
 
     Channel = Channel
 

@@ -1,4 +1,7 @@
-"""The class of our Celery app. Its configuration is ours alone: an application's Celery may share the environment."""
+"""The class of our Celery app.
+
+Its configuration is ours alone: an application's Celery may share the environment.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,9 @@ _PROGRAMS = "trackrelay.worker.celery_app.celery_programs"
 class OwnCelery(Celery):  # type: ignore[misc]
     """A Celery app whose broker, loader and result backend the environment does not change.
 
-    Celery prefers ``CELERY_BROKER_URL`` and similar variables to an app's configuration, and ``celery -b`` sets the same
-    variable. But our messages are always in the Redis of the queue: the script that appends a job writes them there.
+    Celery prefers ``CELERY_BROKER_URL`` and similar variables to an app's configuration, and
+    ``celery -b`` sets the same variable. But our messages are always in the Redis of the queue: the
+    script that appends a job writes them there.
     """
 
     #: Celery would otherwise take it from CELERY_RESULT_BACKEND. Our tasks have no results.
@@ -26,7 +30,8 @@ class OwnCelery(Celery):  # type: ignore[misc]
     amqp_cls = "trackrelay.worker.celery_app.broker:BrokerAMQP"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # No fix-ups: Celery's for Django puts the current folder first on the path and loads the application.
+        # No fix-ups: Celery's for Django puts the current folder first on the path and loads the
+        # application.
         super().__init__(*args, **{"loader": "app", "fixups": set()} | kwargs)
 
     @cached_property
@@ -48,7 +53,8 @@ class OwnCelery(Celery):  # type: ignore[misc]
         return super().connection_for_write(self._own_url(), **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A pool process that was not forked (macOS) receives the app, and needs this one, with its tasks.
+        # A pool process that was not forked (macOS) receives the app, and needs this one, with its
+        # tasks.
         return symbol_by_name, (APP_PATH,)
 
     def _own_url(self) -> str:

@@ -1,7 +1,7 @@
 """Messages in the Celery queue, checked: one that is not ours is dropped with a log line.
 
-Celery expects every message to be well-formed. Another one raises in the worker's main loop and ends the process, and
-the next such message ends the next worker.
+Celery expects every message to be well-formed. Another one raises in the worker's main loop and
+ends the process, and the next such message ends the next worker.
 """
 
 from __future__ import annotations
@@ -113,7 +113,10 @@ def _check_times(headers: Mapping[str, Any], task: str) -> None:
 
 
 def _plain(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the headers that Celery reads safely. Tracing libraries add texts, so texts of any name stay."""
+    """Return the headers that Celery reads safely.
+
+    Tracing libraries add texts, so texts of any name stay.
+    """
     dropped = (
         "compression",
         "timelimit",

@@ -37,7 +37,10 @@ class BeatProgram(beat.Beat):  # type: ignore[misc]
 
 
 def _say_as_json(message: str, stream: Any = None) -> None:
-    """Write a line of Celery's as our logs are written. Safe in a signal handler, where logging is not."""
+    """Write a line of Celery's as our logs are written.
+
+    Safe in a signal handler, where logging is not.
+    """
     line = {
         "event": message,
         "level": "info",

@@ -1,4 +1,7 @@
-"""Celery's settings. All keys in Redis have our prefix, so that an application's Celery can use the same Redis."""
+"""Celery's settings.
+
+All keys in Redis have our prefix, so that an application's Celery can use the same Redis.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,16 @@ broker_transport_options = {
 }
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
-# A Redis at its maxmemory refuses Celery's writes. Celery treats that as an error of the channel, and would end.
+# A Redis at its maxmemory refuses Celery's writes. Celery treats that as an error of the channel,
+# and would end.
 broker_channel_error_retry = True
 result_backend = None
 task_ignore_result = True
 task_default_queue = QUEUE
 task_serializer = "json"
 accept_content = ["json"]
-# A worker starts each message that it takes. In its buffer, a message would make a shard wait beside idle workers.
+# A worker starts each message that it takes. In its buffer, a message would make a shard wait
+# beside idle workers.
 worker_prefetch_multiplier = 1
 # A message is only a wakeup. It may be lost, so there is no use in acknowledging it late.
 task_acks_late = False

@@ -1,9 +1,9 @@
 """Let a pool process that gets SIGTERM finish its task.
 
-Supervisors that signal a whole process group (honcho, foreman, systemd by default) send SIGTERM to Celery's pool processes
-too, which would end in the middle of a request. The parent gets the signal as well, and waits for them; so they need
-only not end. A process that gets the signal alone ends after its task, and the parent starts another. This applies from a
-process's first task on.
+Supervisors that signal a whole process group (honcho, foreman, systemd by default) send SIGTERM to
+Celery's pool processes too, which would end in the middle of a request. The parent gets the signal
+as well, and waits for them; so they need only not end. A process that gets the signal alone ends
+after its task, and the parent starts another. This applies from a process's first task on.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ def begin() -> None:
 
 
 def is_child() -> bool:
-    """Return whether this process belongs to a pool. The solo pool reports the worker itself as one."""
+    """Return whether this process belongs to a pool.
+
+    The solo pool reports the worker itself as one.
+    """
     return bool(_current_process().name != "MainProcess")
 
 
@@ -39,15 +42,18 @@ def begin_task() -> None:
     if not _is_pool_process:
         return
     _is_in_task = True
-    # Not when the process begins, because the pool sets its own handlers later. If they ignore SIGTERM, the pool ends
-    # its processes by another signal.
+    # Not when the process begins, because the pool sets its own handlers later. If they ignore
+    # SIGTERM, the pool ends its processes by another signal.
     if _previous_handler is None and signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
         _previous_handler = signal.signal(signal.SIGTERM, _stop)
         signal.signal(signal.SIGALRM, _end_if_idle)
 
 
 def end_task() -> None:
-    """Note that the task has ended. The parent still needs its result; after that this process takes no other task."""
+    """Note that the task has ended.
+
+    The parent still needs its result; after that this process takes no other task.
+    """
     global _is_in_task
     if not _is_pool_process:
         return
@@ -84,8 +90,8 @@ def _stop(signum: int, frame: FrameType | None) -> None:
     global _is_stopping
     if not _is_stopping:
         _is_stopping = True
-        # Also during a task that was received but has not begun. A timer and no thread: the signal may have interrupted
-        # code that starts one.
+        # Also during a task that was received but has not begun. A timer and no thread: the signal
+        # may have interrupted code that starts one.
         signal.setitimer(signal.ITIMER_REAL, IDLE_STOP_S)
 
 

@@ -1,4 +1,4 @@
-"""Checks before a worker starts: each problem is one log line, and a worker that cannot work does not start."""
+"""Checks before a worker starts. Each problem is one log line."""
 
 from __future__ import annotations
 

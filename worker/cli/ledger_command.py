@@ -48,7 +48,8 @@ def _retention(settings: Settings, older_than: timedelta | None) -> timedelta:
     if older_than is not None and older_than <= 2 * settings.max_age:
         limit = duration(2 * settings.max_age.total_seconds())
         raise CommandError(
-            f"--older-than is {duration(older_than.total_seconds())}; it must be more than {limit}, "
+            f"--older-than is {duration(older_than.total_seconds())}; it must be more than "
+            f"{limit}, "
             "twice TRACKRELAY_MAX_AGE: the ledger must recognise a job that arrives a second time"
         )
     return older_than or settings.ledger_retention

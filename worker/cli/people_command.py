@@ -45,8 +45,8 @@ def people(
 ) -> None:
     """Search Customer.io for people.
 
-    All conditions must match: `trackrelay people --where plan=pro --without churned --in-segment 7`.
-    Customer.io compares attributes as text, for equality alone. Needs CUSTOMERIO_APP_API_KEY.
+    All conditions must match: `trackrelay people --where plan=pro --without churned --in-segment
+    7`. Customer.io compares attributes as text, for equality alone. Needs CUSTOMERIO_APP_API_KEY.
     """
     form = ListFormat(limit, as_json, as_csv)
     where = Selection(**selected).where()

@@ -175,7 +175,10 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             ]
         )
         if len(ids) > MAX_SELECTED:
-            text = f"Only the oldest {MAX_SELECTED:,} are selected. The command line takes more at once."
+            text = (
+                f"Only the oldest {MAX_SELECTED:,} are selected. The command line takes more at "
+                "once."
+            )
             self.message_user(request, text, messages.WARNING)
         return ids[:MAX_SELECTED]
 

@@ -42,7 +42,9 @@ class _ActingForm(forms.Form):
     even_if_newer = forms.BooleanField(
         required=False,
         label="Even if something newer was delivered",
-        help_text="A later job of the same person or object was delivered. This replay can undo it.",
+        help_text=(
+            "A later job of the same person or object was delivered. This replay can undo it."
+        ),
     )
 
     def _even_if_newer(self) -> bool:

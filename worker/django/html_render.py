@@ -29,7 +29,8 @@ _COLOURS = {
 def state(name: str) -> SafeString:
     """Return a state as a badge."""
     return format_html(
-        '<span style="background:{};color:#fff;border-radius:3px;padding:2px 7px;font-size:11px;white-space:nowrap">{}</span>',
+        '<span style="background:{};color:#fff;border-radius:3px;padding:2px '
+        '7px;font-size:11px;white-space:nowrap">{}</span>',
         _COLOURS.get(name, "#6e7781"),
         name,
     )
@@ -57,7 +58,8 @@ def _found(text: str) -> SafeString:
 
 def _preformatted(text: str) -> SafeString:
     return format_html(
-        '<pre style="margin:0;padding:10px 12px;background:var(--darkened-bg);border:1px solid var(--hairline-color);'
+        '<pre style="margin:0;padding:10px 12px;background:var(--darkened-bg);border:1px solid '
+        "var(--hairline-color);"
         'border-radius:4px;white-space:pre-wrap;overflow-wrap:anywhere;max-height:36em;overflow-y:auto">{}</pre>',
         text,
     )

@@ -37,7 +37,8 @@ def registered(request: Any, user: Any, **_: object) -> None:
 def placed(order: Any, user: Any, **_: object) -> None:
     """Track an order with the changed attributes. A guest is known by email address only."""
     data = {
-        # Always text: a new order has a number, a loaded one has text, and segments distinguish them.
+        # Always text: a new order has a number, a loaded one has text, and segments distinguish
+        # them.
         "order_number": str(order.number),
         "total": order.total_incl_tax,
         "items": [

@@ -50,8 +50,8 @@ def refuse_other_identifier(
 ) -> None:
     """Refuse attributes that contradict the identifier in the call.
 
-    Customer.io would accept the request and then fail the update. An attribute that means the same is
-    written like the identifier.
+    Customer.io would accept the request and then fail the update. An attribute that means the same
+    is written like the identifier.
 
     Args:
         attributes: the attributes, among them ``kind``.

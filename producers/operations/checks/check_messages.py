@@ -25,7 +25,10 @@ _SIMPLE = (
 
 
 def beginning(document: object, path: tuple[str | int, ...]) -> str:
-    """Return the beginning of the sentence about ``path``, e.g. ``attribute 'bio' of person id:42``."""
+    """Return the beginning of the sentence about ``path``, e.g.
+
+    ``attribute 'bio' of person id:42``.
+    """
     if not isinstance(document, (dict, Mapping)):
         return "an operation"
     type, action = _word(document.get("type")), _word(document.get("action"))

@@ -19,7 +19,8 @@ class Checked(msgspec.Struct):
     document: dict[str, JSON]
     #: The ordering keys.
     keys: tuple[str, ...]
-    #: Distinguishes operations with the same key and idempotency key: an event's name, a segment's id.
+    #: Distinguishes operations with the same key and idempotency key: an event's name, a segment's
+    #: id.
     name: str = ""
     #: Whether it gets the time of the store that accepts it.
     stamp: bool = False

@@ -102,8 +102,8 @@ def _texts(value: JSON) -> None:
 
 
 def _address(value: JSON) -> None:
-    # Track API, person_event: these override the settings of a campaign, and have the format of an email.
-    # A name may stand before the address, so the check is loose.
+    # Track API, person_event: these override the settings of a campaign, and have the format of an
+    # email. A name may stand before the address, so the check is loose.
     if not isinstance(value, str) or "@" not in value:
         raise RefusalError(
             "is no email address, and would override the campaign's own",

@@ -44,7 +44,8 @@ def _fields(given: object, kind: str, value: str) -> dict[str, JSON]:
 def _field(name: str, value: JSON, kind: str) -> str:
     if name in BY_ID_OR_EMAIL:
         raise RefusalError(
-            f"is a second identifier beside the {kind} in the call; Customer.io takes one of id and email",
+            f"is a second identifier beside the {kind} in the call; Customer.io takes one of id "
+            "and email",
             limit="one identifier",
             actual="two",
         )

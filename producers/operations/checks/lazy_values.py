@@ -22,8 +22,8 @@ def is_disguised(value: object) -> bool:
 def resolved(value: object) -> object:
     """Return what ``value`` stands for, or ``value`` itself if it is not lazy.
 
-    Know Django's ``gettext_lazy()`` and ``SimpleLazyObject``, and werkzeug's ``LocalProxy``. Import neither
-    package: unless the application has, there are no such values.
+    Know Django's ``gettext_lazy()`` and ``SimpleLazyObject``, and werkzeug's ``LocalProxy``. Import
+    neither package: unless the application has, there are no such values.
     """
     for _ in range(MAX_STEPS):
         behind = _step(value)

@@ -16,7 +16,8 @@ from .rejection import RefusalError, too_many_bytes, wrong_type
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-# An address that mail can reach: a local part, one @, a domain of two labels or more. RFC 5322 allows more.
+# An address that mail can reach: a local part, one @, a domain of two labels or more. RFC 5322
+# allows more.
 _OUTSIDE_EMAIL = r"\s@<>(),;:\"\[\]\\"
 _EMAIL = re.compile(rf"[^{_OUTSIDE_EMAIL}]+@[^{_OUTSIDE_EMAIL}.]+(\.[^{_OUTSIDE_EMAIL}.]+)+")
 # Track API, person_common: a leading + followed by up to 15 digits.
@@ -29,11 +30,11 @@ def size(text: str) -> int:
 
 
 def name_of(value: object, max_bytes: int = limits.ID_BYTES) -> str:
-    """Return the name of a person, an object or a delivery: a str as it is, an int or a UUID as text.
+    """Return the name of a person, object or delivery; an int or a UUID becomes text.
 
     Raises:
-        RefusalError: it is of another type, blank, too long, a placeholder, has control characters, or
-            is ``.`` or ``..``, which name another endpoint in a path of v1.
+        RefusalError: it is of another type, blank, too long, a placeholder, has control characters,
+            or is ``.`` or ``..``, which name another endpoint in a path of v1.
     """
     # 37 characters of four bytes are within every limit. Printable blanks are among NOT_NAMES.
     if (
@@ -123,9 +124,10 @@ def refuse_surrogates(text: str) -> str:
 
 
 def email(value: object) -> str:
-    """Return an email address that identifies a person: trimmed, lower-cased and in Unicode's form NFC.
+    """Return an email address that identifies a person: trimmed, lower-case, in form NFC.
 
-    Customer.io ignores case when it compares addresses, and Unicode can write an accent in two ways.
+    Customer.io ignores case when it compares addresses, and Unicode can write an accent in two
+    ways.
     """
     return compared_email(email_address(value))
 

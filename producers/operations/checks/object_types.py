@@ -19,7 +19,8 @@ def set_object_types(types: Mapping[str, str] | Callable[[], Mapping[str, str]])
     """Set the names of object types in the whole process.
 
     Args:
-        types: numbers by name, e.g. ``{"company": "1"}``, or a function that returns them when a name is met.
+        types: numbers by name, e.g. ``{"company": "1"}``, or a function that returns them when a
+            name is met.
     """
     global _object_types
     _object_types = types

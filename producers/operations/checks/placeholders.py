@@ -23,7 +23,8 @@ _BLANKS = 40
 #: Short texts that name nobody: placeholders and blanks.
 NOT_NAMES = frozenset(_MISSING) | {" " * count for count in range(_BLANKS)}
 
-# {{customer.id}} and ${user.id} anywhere; {identifier}, {} and {0} alone. A GUID in braces is no placeholder.
+# {{customer.id}} and ${user.id} anywhere; {identifier}, {} and {0} alone. A GUID in braces is no
+# placeholder.
 _TEMPLATE = re.compile(
     r"\{\{.*\}\}|[$#]\{.*\}|\A\s*\{\s*(?![0-9A-Fa-f]{32}\s*\})(?:[A-Za-z_][\w. ]*|[0-9]?)\}\s*\Z",
     re.DOTALL,

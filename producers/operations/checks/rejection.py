@@ -1,4 +1,4 @@
-"""The error of a check, which becomes an InvalidOperationError once its place in the document is known."""
+"""The error of a check. It becomes an InvalidOperationError with its place in the document."""
 
 from __future__ import annotations
 

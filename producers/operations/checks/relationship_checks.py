@@ -69,7 +69,8 @@ def _each(value: object, identifiers_of: Callable[[object], dict[str, JSON]]) ->
 def too_many_relationships() -> RefusalError:
     """Return the refusal of more relationships than an operation can hold."""
     return RefusalError(
-        f"are more than {limits.RELATIONSHIPS:,}; no operation within {limits.OPERATION_BYTES:,} bytes has as many",
+        f"are more than {limits.RELATIONSHIPS:,}; no operation within {limits.OPERATION_BYTES:,} "
+        "bytes has as many",
         limit=f"{limits.OPERATION_BYTES:,} bytes",
         actual=f"more than {limits.RELATIONSHIPS:,}",
     )

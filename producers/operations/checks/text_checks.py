@@ -80,7 +80,8 @@ def open_fields(
         room: the room of the whole document, if this is a part of one.
 
     Raises:
-        RefusalError: a name looks like a misspelling of a known one, or JSON cannot express a value.
+        RefusalError: a name looks like a misspelling of a known one, or JSON cannot express a
+            value.
     """
     choices = tuple(map(str, known))
     unknown = {

@@ -80,7 +80,10 @@ def found_text(letter: DeadLetter) -> str:
     text = letter.found or ""
     if len(text) <= MAX_SHOWN:
         return text
-    return f"{text[:MAX_SHOWN]}… ({len(text):,} characters; `dead-letters show --json` has all of them)"
+    return (
+        f"{text[:MAX_SHOWN]}… ({len(text):,} characters; `dead-letters show --json` has all of "
+        "them)"
+    )
 
 
 def why(letter: DeadLetter) -> str:

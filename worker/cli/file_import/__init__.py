@@ -1,1 +1,1 @@
-"""``trackrelay import``: a file's lines become jobs in the bulk lane; a second run of the same file sends nothing twice."""
+"""``trackrelay import``: make jobs of a file's lines. A second run sends nothing twice."""

@@ -20,7 +20,8 @@ _OPTIONS = [
     click.option(
         "--id-type",
         type=click.Choice(["id", "email", "phone", "cio_id", "anonymous_id"]),
-        help="CSV: the identifier in that column. Default: id; rows that hold an email or a cio_id are "
+        help="CSV: the identifier in that column. Default: id; rows that hold an email or a cio_id "
+        "are "
         "then refused.",
     ),
     click.option("--name", metavar="NAME", help="CSV: the name of all events."),

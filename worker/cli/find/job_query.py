@@ -114,7 +114,7 @@ class FoundJob:
 
     @property
     def where(self) -> str:
-        """Return where the job is, such as ``unrelayed``, ``queued``, ``waiting``, ``delivered`` or ``dead``."""
+        """Return where the job is, such as ``unrelayed``, ``queued`` or ``delivered``."""
         places = {match.place: match for match in self.matches}
         if "ledger" in places:
             return places["ledger"].outcome or "delivered"

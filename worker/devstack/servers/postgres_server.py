@@ -76,7 +76,8 @@ class PostgresProcess(ServerProcess):
 
     def url_of(self, database: str) -> str:
         """Return the URL of one of its databases."""
-        return f"postgresql://{USER}:{self.password}@{ports.HOST}:{self.port}/{quote(database, safe='')}"
+        server = f"{ports.HOST}:{self.port}"
+        return f"postgresql://{USER}:{self.password}@{server}/{quote(database, safe='')}"
 
     @property
     def password(self) -> str:

@@ -3,8 +3,8 @@
 It runs as `nobody`, which exists on every Linux and macOS, so no user has to be created. `nobody`
 must be able to reach the programs and the data, but cannot enter a home that is private to its
 owner, and such a home must stay private. So programs that `nobody` cannot reach are copied next to
-the data (34 MB, 0.1 s). Data in a folder that it cannot reach is kept under /var/lib/trackrelay, and
-the folder gets a link to it.
+the data (34 MB, 0.1 s). Data in a folder that it cannot reach is kept under /var/lib/trackrelay,
+and the folder gets a link to it.
 """
 
 import hashlib

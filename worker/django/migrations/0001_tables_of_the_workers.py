@@ -1,4 +1,7 @@
-"""The workers' tables as Django sees them, and the permissions that go with them. Makes no table."""
+"""The workers' tables as Django sees them, and the permissions that go with them.
+
+Makes no table.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ class Migration(migrations.Migration):
                 (
                     "key",
                     models.TextField(
-                        help_text="Whose order holds. Made of an email, a phone or an anonymous id, it is a hash."
+                        help_text=(
+                            "Whose order holds. Made of an email, a phone or an anonymous id, it "
+                            "is a hash."
+                        )
                     ),
                 ),
                 ("operation", models.TextField()),
@@ -78,7 +84,10 @@ class Migration(migrations.Migration):
                 (
                     "key",
                     models.TextField(
-                        help_text="Whose order holds. Made of an email, a phone or an anonymous id, it is a hash."
+                        help_text=(
+                            "Whose order holds. Made of an email, a phone or an anonymous id, it "
+                            "is a hash."
+                        )
                     ),
                 ),
                 ("operation", models.TextField()),

@@ -27,5 +27,6 @@ class Command(BaseCommand):
         users = get_user_model().objects
         if not users.filter(username="admin").exists():
             admin = users.create_superuser("admin", "admin@example.com", "admin")
-            # Customer.io takes 1,000 bytes per value, so this call leaves a dead letter (ON_INVALID).
+            # Customer.io takes 1,000 bytes per value, so this call leaves a dead letter
+            # (ON_INVALID).
             identify(admin, {"first_name": "Admin", "bio": "Collects teapots. " * 80})
