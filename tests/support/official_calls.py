@@ -3,8 +3,6 @@
 ``cio`` is a client, of whichever package; ``NOW`` is unix seconds, ``WHEN`` a datetime.
 """
 
-# ruff: noqa: E501 - tables
-
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -16,7 +16,7 @@ from .tables import LEDGER
 
 _INSERT = sa.text(LEDGER.insert("ON CONFLICT (id) DO NOTHING"))
 
-#: Of a job that is not sent because its person was forgotten. Its idempotency key may name the person.
+# Jobs that are not sent because their person was forgotten. The idempotency key may name the person.
 _INSERT_DROPPED = sa.text(
     LEDGER.insert(
         "ON CONFLICT (id) DO NOTHING RETURNING id",
@@ -87,7 +87,10 @@ def recorded_before(connection: sa.Connection, ids: Sequence[str]) -> frozenset[
 def record_dropped(
     connection: sa.Connection, jobs: Sequence[Job], outcome: LedgerOutcome
 ) -> frozenset[str]:
-    """Record that ``jobs`` were dropped, so that nothing with their ids is sent. Return the ids of the new rows."""
+    """Record that ``jobs`` were dropped, and return the ids of the new rows.
+
+    Nothing with their ids is sent any more.
+    """
     if not jobs:
         return frozenset()
     in_order = sorted({job.id: job for job in jobs}.values(), key=lambda job: job.id)

@@ -42,7 +42,8 @@ _MAXIMA = sa.text("""
 _DROP = sa.text("DELETE FROM trackrelay_shards WHERE shard >= :shards")
 _ADD = sa.text("""
     INSERT INTO trackrelay_shards (shard, paused_at, block_version)
-    SELECT shard, CASE WHEN :paused THEN now() END, CAST(:block_version AS bigint) FROM generate_series(0, :shards - 1) AS shard
+    SELECT shard, CASE WHEN :paused THEN now() END, CAST(:block_version AS bigint)
+    FROM generate_series(0, :shards - 1) AS shard
     ON CONFLICT (shard) DO NOTHING
 """)
 _RAISE_FENCES = sa.text(

@@ -63,8 +63,8 @@ SHARDS = sa.Table(
     sa.Column(
         "holder",
         Text,
-        doc="The lease token of the latest holder. After a failover that lost commits, Postgres can "
-        "give out a fence twice.",
+        doc="The lease token of the latest holder. After a failover that lost commits, Postgres "
+        "can give out a fence twice.",
     ),
     count("next_position", 1, doc="Where the next row of the shard's backlog goes."),
     moment("paused_at"),
@@ -279,7 +279,7 @@ BACKLOG = ColumnSet(
         BIGINT,
         "item.after_entry",
         nullable=True,
-        doc="The last stream entry before a replay with keys in two shards; see `replay_positions`.",
+        doc="The last stream entry before a replay with two keys; see `replay_positions`.",
     ),
     Column(
         "history",

@@ -3,8 +3,6 @@
 The operations are good ones, with something put in, taken out or changed in one to three places.
 """
 
-# ruff: noqa: E501 - tables
-
 from __future__ import annotations
 
 import json

@@ -3,8 +3,6 @@
 The facts of the description lie in `tests/support/app_api.json`; `description_facts` explains where they come from.
 """
 
-# ruff: noqa: E501 - tables
-
 from __future__ import annotations
 
 import json
