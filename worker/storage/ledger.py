@@ -16,7 +16,7 @@ from .tables import LEDGER
 
 _INSERT = sa.text(LEDGER.insert("ON CONFLICT (id) DO NOTHING"))
 
-# Jobs that are not sent because their person was forgotten. The idempotency key may name the person.
+# Jobs that are not sent, because their person was forgotten. Idempotency keys may name the person.
 _INSERT_DROPPED = sa.text(
     LEDGER.insert(
         "ON CONFLICT (id) DO NOTHING RETURNING id",
