@@ -17,15 +17,21 @@ def no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def api(sandbox: SandboxProcess, no_limit: None) -> Iterator[AppApi]:
-    with AppApi(app_api_key=sandbox.app_api_key, app_url=sandbox.url) as api:
+def free_sandbox(start_sandbox: Callable[..., SandboxProcess]) -> SandboxProcess:
+    """A sandbox that limits no reads."""
+    return start_sandbox(app_rate_limit=0)
+
+
+@pytest.fixture
+def api(free_sandbox: SandboxProcess, no_limit: None) -> Iterator[AppApi]:
+    with AppApi(app_api_key=free_sandbox.app_api_key, app_url=free_sandbox.url) as api:
         yield api
 
 
 @pytest.fixture
-def entity(sandbox: SandboxProcess) -> Callable[[dict[str, Any]], None]:
+def entity(free_sandbox: SandboxProcess) -> Callable[[dict[str, Any]], None]:
     """Sends one operation to the sandbox's Track API."""
-    track = Api(sandbox)
+    track = Api(free_sandbox)
 
     def send(document: dict[str, Any]) -> None:
         assert track.call("POST", "/api/v2/entity", document).status == 200

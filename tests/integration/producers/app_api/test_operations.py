@@ -247,8 +247,8 @@ OPERATIONS = {
         [ObjectType("1", "Concerts", None, "cs", None, True, "c")],
     ),
     "getObjectsFilter": Operation(
-        lambda api: list(api.objects(1)),
-        "POST /v1/objects?limit=100",
+        lambda api: list(api.objects(1, start="0", limit=10)),
+        "POST /v1/objects?start=0&limit=10",
         {"identifiers": [{"cio_object_id": "ob1", "object_id": "ae"}], "ids": ["ae"]},
         [ObjectMatch("1", "ae", "ob1")],
         {

@@ -107,10 +107,10 @@ def some_attributes(choose: random.Random) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("hardly_any_pause")
-def test_people_are_those_of_a_naive_evaluation(sandbox: SandboxProcess, entity: Any) -> None:
+def test_people_are_those_of_a_naive_evaluation(free_sandbox: SandboxProcess, entity: Any) -> None:
     choose = random.Random(12)
     subjects: dict[str, Subject] = {}
-    track = Api(sandbox)
+    track = Api(free_sandbox)
     members: dict[int, list[str]] = {segment: [] for segment in SEGMENTS}
     for number in range(PEOPLE):
         person_id, attributes = f"p{number}", some_attributes(choose)
@@ -129,15 +129,15 @@ def test_people_are_those_of_a_naive_evaluation(sandbox: SandboxProcess, entity:
     for segment, ids in members.items():
         added = track.call("POST", f"/api/v1/segments/{segment}/add_customers", {"ids": ids})
         assert added.status == 200
-    with AppApi(app_api_key=sandbox.app_api_key, app_url=sandbox.url) as api:
+    with AppApi(app_api_key=free_sandbox.app_api_key, app_url=free_sandbox.url) as api:
         for person_id, subject in subjects.items():
             attributes = api.attributes(person_id).attributes
             subjects[person_id] = subject._replace(attributes=attributes)
 
-    front, sizes = Front(sandbox, choose), set()
+    front, sizes = Front(free_sandbox, choose), set()
     with (
         scripted(front.answer) as server,
-        AppApi(app_api_key=sandbox.app_api_key, app_url=server.url) as api,
+        AppApi(app_api_key=free_sandbox.app_api_key, app_url=server.url) as api,
     ):
         for _ in range(FILTERS):
             where = random_filter(choose, choose.randint(0, 4), of_objects=False)
@@ -155,7 +155,7 @@ def test_people_are_those_of_a_naive_evaluation(sandbox: SandboxProcess, entity:
 
 
 @pytest.mark.usefixtures("hardly_any_pause")
-def test_objects_are_those_of_a_naive_evaluation(sandbox: SandboxProcess, entity: Any) -> None:
+def test_objects_are_those_of_a_naive_evaluation(free_sandbox: SandboxProcess, entity: Any) -> None:
     choose = random.Random(12)
     subjects: dict[str, Subject] = {}
     for number in range(PEOPLE):
@@ -170,10 +170,10 @@ def test_objects_are_those_of_a_naive_evaluation(sandbox: SandboxProcess, entity
         )
         texts = {name: text(value) for name, value in attributes.items() if value != ""}
         subjects[object_id] = Subject(texts, frozenset())
-    front = Front(sandbox, choose)
+    front = Front(free_sandbox, choose)
     with (
         scripted(front.answer) as server,
-        AppApi(app_api_key=sandbox.app_api_key, app_url=server.url) as api,
+        AppApi(app_api_key=free_sandbox.app_api_key, app_url=server.url) as api,
     ):
         for _ in range(FILTERS // 4):
             where = random_filter(choose, choose.randint(0, 4), of_objects=True)

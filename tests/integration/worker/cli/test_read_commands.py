@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,6 +22,12 @@ SHOWN_EVIL = "\\u001b[2J\\u202eevil"
 @pytest.fixture(autouse=True)
 def no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_budget, "WINDOW_S", 0.001)
+
+
+@pytest.fixture
+def sandbox(start_sandbox: Callable[..., SandboxProcess]) -> SandboxProcess:
+    """A sandbox that limits no reads."""
+    return start_sandbox(app_rate_limit=0)
 
 
 @pytest.fixture
@@ -239,8 +246,8 @@ def test_activities_say_what_changed() -> None:
 @pytest.mark.parametrize(
     "command", [["people", "--has", "a"], ["objects"], ["segments"], ["activities"]]
 )
-def test_without_a_key_the_setting_is_named(run: CommandLine, command: list[str]) -> None:
-    line = run(*command, CUSTOMERIO_APP_API_KEY=None).only_line()
+def test_without_a_key_the_setting_is_named(command: list[str]) -> None:
+    line = reading("http://127.0.0.1:1")(*command, CUSTOMERIO_APP_API_KEY=None).only_line()
     assert line.startswith("CUSTOMERIO_APP_API_KEY is not set: ")
 
 
@@ -264,10 +271,8 @@ def test_without_a_key_the_setting_is_named(run: CommandLine, command: list[str]
         (["activities", "--person", "anonymous:a"], "no anonymous visitors"),
     ],
 )
-def test_wrong_options_are_errors_of_usage(
-    run: CommandLine, arguments: list[str], words: str
-) -> None:
-    answer = run(*arguments)
+def test_wrong_options_are_errors_of_usage(arguments: list[str], words: str) -> None:
+    answer = reading("http://127.0.0.1:1")(*arguments)
     assert answer.code == 2
     assert words in " ".join(answer.err.split())
     assert "Traceback" not in answer.err
