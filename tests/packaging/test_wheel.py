@@ -182,6 +182,15 @@ def test_what_is_flask_s_is_importable_with_flask_s_extra_and_says_so_without(
     assert "pip install 'trackrelay[flask]'" in missing.stderr
 
 
+def test_the_app_api_s_client_is_importable_with_its_extra_and_says_so_without(
+    environment: Environments,
+) -> None:
+    done = environment("app-api").run("python", "-c", IMPORT_ALL, "trackrelay.app_api", "")
+    assert done.returncode == 0, done.stderr
+    missing = environment("").run("python", "-c", "import trackrelay.app_api")
+    assert "pip install 'trackrelay[app-api]'" in missing.stderr
+
+
 def test_every_module_of_the_sandbox_is_importable_with_the_sandbox_s_extra(
     environment: Environments,
 ) -> None:
