@@ -17,6 +17,7 @@ from .find.job_document import job_document
 from .find.job_finder import JobFinder
 from .find.job_query import FoundJob, group_by_job, limited, parse_query
 from .find.job_render import render_jobs
+from .verification.verdict_items import verdict_document
 
 #: Entries that are read by default; they take a second or two.
 MAX_ENTRIES = 100_000
@@ -74,7 +75,16 @@ def find(
         print_json(_document(limited(jobs, limit), finder))
     elif jobs:
         title, shown = visible(query.text), visible_values(jobs)
-        show(render_jobs(title, shown, finder.totals(), time.time(), limit=limit))
+        show(
+            render_jobs(
+                title,
+                shown,
+                finder.totals(),
+                time.time(),
+                limit=limit,
+                verdicts=visible_values(finder.verdicts),
+            )
+        )
     for remark in finder.remarks():
         say(f"trackrelay: {remark}", err=True)
     if finder.problems or not jobs:
@@ -84,8 +94,13 @@ def find(
 def _document(jobs: list[FoundJob], finder: JobFinder) -> dict[str, Any]:
     return {
         "asked": finder.query.text,
-        "jobs": [job_document(job) for job in jobs],
+        "jobs": [_job(job, finder) for job in jobs],
         "totals": finder.totals(),
         "streams": {"entries": finder.entries, "looked_at": finder.entries_read},
         "problems": finder.problems,
     }
+
+
+def _job(job: FoundJob, finder: JobFinder) -> dict[str, Any]:
+    verdicts = [verdict_document(each) for each in finder.verdicts.get(job.id, [])]
+    return {**job_document(job), "verdicts": verdicts}

@@ -109,7 +109,7 @@ def run_verification(resources: Resources, api: AppApi | None = None) -> Run | N
     return run
 
 
-def make_api(configured: Settings, *, reserve: int = 0, request_s: float = REQUEST_S) -> AppApi:
+def make_api(configured: Settings, *, reserve: int = 0, retry_for: float = 0.0) -> AppApi:
     """Return the client of the App API that the workers' settings describe.
 
     Raises:
@@ -117,12 +117,12 @@ def make_api(configured: Settings, *, reserve: int = 0, request_s: float = REQUE
     """
     return AppApi(
         reserve=reserve,
-        retry_for=0,
+        retry_for=retry_for,
         app_api_key=configured.app_api_key.get_secret_value(),
         region=configured.region,
         app_url=configured.app_url,
         allow_http=configured.allow_http,
-        request_timeout=min(configured.request_timeout.total_seconds(), request_s),
+        request_timeout=min(configured.request_timeout.total_seconds(), REQUEST_S),
         redis_url=configured.redis_url.get_secret_value(),
     )
 

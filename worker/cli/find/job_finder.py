@@ -26,8 +26,10 @@ from trackrelay.worker.cli.common.command_stores import Outbox, OutboxRow, Store
 from trackrelay.worker.cli.common.humanize import count, duration
 from trackrelay.worker.delivery.lua_scripts import GROUP
 from trackrelay.worker.queue import queue_config
+from trackrelay.worker.storage import verdicts
 from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.queries.job_search import Match, Place, search
+from trackrelay.worker.storage.verdicts import Verdict
 
 from .job_query import Query
 
@@ -50,6 +52,8 @@ class JobFinder:
     totals_in_postgres: dict[Place, int] = field(default_factory=dict)
     #: Why a place could not be read.
     problems: list[str] = field(default_factory=list)
+    #: What became of delivered jobs, by the job's id.
+    verdicts: dict[str, list[Verdict]] = field(default_factory=dict)
 
     def run(self, max_entries: int, limit: int) -> None:
         """Look in every place that answers.
@@ -95,6 +99,8 @@ class JobFinder:
             with self.stores.engine.connect() as connection:
                 # One more than is shown, to know whether there are more.
                 results = search(connection, self.query.stored(hasher), limit + 1)
+                for each in verdicts.of_jobs(connection, {job.id for job in results.matches}):
+                    self.verdicts.setdefault(each.job_id or "", []).append(each)
         except SQLAlchemyError as error:
             self.problems.append(explain(error) or str(error))
             return None

@@ -12,8 +12,10 @@ from rich.text import Text
 
 from trackrelay.worker.cli.common.humanize import ago, clock, count, duration
 from trackrelay.worker.cli.common.output import fact_table, list_table, runnable
+from trackrelay.worker.cli.verification.verdict_items import item_text
 from trackrelay.worker.reasons import LedgerOutcome
 from trackrelay.worker.storage.queries.job_search import Match, Place
+from trackrelay.worker.storage.verdicts import Verdict
 
 from .job_query import FoundJob, limited
 
@@ -50,7 +52,13 @@ _IN_PLACES: dict[Place, str] = {
 
 
 def render_jobs(
-    query: str, jobs: Sequence[FoundJob], totals: Mapping[Place, int], now: float, *, limit: int
+    query: str,
+    jobs: Sequence[FoundJob],
+    totals: Mapping[Place, int],
+    now: float,
+    *,
+    limit: int,
+    verdicts: Mapping[str, Sequence[Verdict]],
 ) -> RenderableType:
     """Return the jobs that ``query`` found.
 
@@ -60,12 +68,13 @@ def render_jobs(
         totals: how many there are in each place.
         now: unix seconds.
         limit: how many to show.
+        verdicts: what became of delivered jobs, by the job's id.
     """
     to_show = limited(jobs, limit)
     parts: list[RenderableType] = [_summary(query, jobs, totals), Text()]
     if len(to_show) <= MAX_IN_FULL:
         for job in to_show:
-            parts += [_in_full(job, now), Text()]
+            parts += [_in_full(job, now, verdicts.get(job.id, ())), Text()]
     else:
         parts.append(_list(to_show, now))
     if len(jobs) > limit:
@@ -89,7 +98,7 @@ def _summary(query: str, jobs: Sequence[FoundJob], totals: Mapping[Place, int]) 
     )
 
 
-def _in_full(job: FoundJob, now: float) -> RenderableType:
+def _in_full(job: FoundJob, now: float, verdicts: Sequence[Verdict]) -> RenderableType:
     first = job.first
     about = [" and ".join(first.keys), f"from {first.source}" if first.source else ""]
     about += [f"idempotency key {first.idempotency_key}" if first.idempotency_key else ""]
@@ -100,6 +109,8 @@ def _in_full(job: FoundJob, now: float) -> RenderableType:
     table = fact_table([("enqueued", _at(first.enqueued_at, now))])
     for found in job.matches:
         table.add_row(found.place.replace("_", " ").removesuffix("s"), _describe(found, now))
+    for each in verdicts:
+        table.add_row("verdict", _verdict(each, now))
     events = [event for found in job.matches for event in found.history]
     for event in sorted(events, key=lambda event: float(event.get("at") or 0)):
         table.add_row("history", _event(event, now))
@@ -129,6 +140,13 @@ def _describe(found: Match, now: float) -> Text:
             runnable(f"trackrelay dead-letters show {found.id}"), style="bold not red"
         )
     return text
+
+
+def _verdict(found: Verdict, now: float) -> Text:
+    is_open = found.state == "open"
+    resolved = "" if is_open else f" (resolved: {found.resolved_by})"
+    text = f"{found.verdict} {item_text(found.item)}, {ago(now - found.checked_at)}: {found.reason}"
+    return Text(text + resolved, style="red" if is_open else "dim")
 
 
 def _in_stream(found: Match) -> Text:

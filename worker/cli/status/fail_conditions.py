@@ -98,6 +98,24 @@ MEASURES: dict[str, Measure] = {
         ("redis",),
         _redis(lambda store: sum(shard.pending for shard in store.shards)),
     ),
+    "ignored": Measure(
+        "number",
+        "open verdicts: accepted by Customer.io and not applied",
+        ("postgres",),
+        _postgres(lambda store: store.verification.count("ignored")),
+    ),
+    "missing": Measure(
+        "number",
+        "open verdicts: not at Customer.io",
+        ("postgres",),
+        _postgres(lambda store: store.verification.count("missing")),
+    ),
+    "different": Measure(
+        "number",
+        "open verdicts: something else is at Customer.io",
+        ("postgres",),
+        _postgres(lambda store: store.verification.count("different")),
+    ),
     "workers": Measure(
         "number", "running workers", ("redis",), _redis(lambda store: len(store.alive))
     ),

@@ -13,6 +13,7 @@ from .failed_calls import KINDS, FailedCalls, Kind
 from .snapshot import BreakerStatus, RedisStatus, Snapshot
 from .status_hints import Hint
 from .status_verdict import last_minute, verdict
+from .verification_status import document as verification_document
 
 
 def status_document(
@@ -48,7 +49,9 @@ def status_document(
 _OF_REDIS = (
     "queue", "delivered", "breaker", "budget", "beat", "delivers_to", "workers", "refusing", "memory", "calls",
 )  # fmt: skip
-_OF_POSTGRES = ("backlog", "dead_letters", "lost", "forgotten", "paused")
+_OF_POSTGRES = (
+    "backlog", "dead_letters", "lost", "forgotten", "paused", "verification",
+)  # fmt: skip
 
 
 def _age(snapshot: Snapshot, at: float | None) -> float | None:
@@ -184,6 +187,7 @@ def _postgres(snapshot: Snapshot, postgres: Overview) -> dict[str, Any]:
             {"shard": shard, "since": moment(since)}
             for shard, since in sorted(postgres.paused.items())
         ],
+        "verification": verification_document(postgres.verification),
     }
 
 

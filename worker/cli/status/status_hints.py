@@ -22,6 +22,7 @@ from trackrelay.worker.queue.queue_agreement import DIFFERS
 
 from . import failed_calls
 from .snapshot import BreakerStatus, RedisStatus, Snapshot
+from .verification_status import hint_texts
 
 Severity = Literal["wrong", "warning", "note"]
 
@@ -58,6 +59,7 @@ def hints(snapshot: Snapshot) -> list[Hint]:
         *_failed_calls(snapshot),
         *_dead_letters(snapshot),
         *_forgotten(snapshot),
+        *(Hint(*each) for each in hint_texts(snapshot)),
         *_workers(snapshot),
     ]
     order: tuple[Severity, ...] = ("wrong", "warning", "note")

@@ -28,6 +28,7 @@ from .failed_calls import KINDS, Kind
 from .snapshot import BreakerStatus, RedisStatus, ShardStatus, Snapshot
 from .status_hints import Hint, Severity, next_attempt
 from .status_verdict import last_minute, verdict
+from .verification_status import remark as verification_remark
 
 #: Kinds of failed calls, by source, operation and field, that are shown of each.
 MAX_CALLS = 5
@@ -73,6 +74,8 @@ def render_status(snapshot: Snapshot, what_to_do: Sequence[Hint]) -> RenderableT
         parts += _backlog(snapshot, postgres)
         parts += _dead_letters(snapshot, postgres)
         parts += _forgotten(postgres)
+        if postgres.verification.is_used:
+            parts.append(heading("Verification", verification_remark(postgres.verification)))
     if redis:
         parts += [Text(), *_workers(snapshot, redis)]
     return Group(*parts)

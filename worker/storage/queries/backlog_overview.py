@@ -12,6 +12,8 @@ from trackrelay.worker.storage.forgotten import Summary
 from trackrelay.worker.storage.incident_log import Incident
 from trackrelay.worker.storage.queue_record import NO_RECORD, QueueRecord
 
+from .verification_overview import VerificationOverview, verification_overview
+
 #: The longest time of a count. In an emergency, ``status`` must not wait for it.
 TIMEOUT_MS = 10_000
 
@@ -89,6 +91,7 @@ class Overview:
     incidents: list[Incident] = field(default_factory=list)
     #: People who were forgotten, and what came for them since.
     forgotten: Summary = field(default_factory=Summary)
+    verification: VerificationOverview = field(default_factory=VerificationOverview)
 
     @property
     def waiting(self) -> int:
@@ -125,4 +128,5 @@ def overview(connection: sa.Connection) -> Overview:
         queue=queue_record.read(connection),
         incidents=incident_log.unacknowledged(connection),
         forgotten=forgotten.summary(connection),
+        verification=verification_overview(connection),
     )

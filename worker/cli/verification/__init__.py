@@ -1,0 +1,1 @@
+"""``trackrelay verify``: compare now, and the verdicts there are."""
