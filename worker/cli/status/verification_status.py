@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from trackrelay.worker.cli.common.humanize import count, duration, listed, sentence
+from trackrelay.worker.cli.common.humanize import count, duration, listed
 from trackrelay.worker.cli.common.output import moment
 from trackrelay.worker.storage.queries.verification_overview import VerificationOverview
 
@@ -38,7 +38,7 @@ def hint_texts(
         age = f" for {duration(since)}" if since is not None else ""
         yield (
             "warning",
-            f"Deliveries are not verified{age}: {sentence(found.problem)}",
+            f"Deliveries are not verified{age}: {found.problem.rstrip('.')}.",
             ("trackrelay check"),
         )
     late_s = snapshot.age(found.next_due) if found.due else None

@@ -9,6 +9,7 @@ from trackrelay.worker.cli.status.snapshot import BreakerStatus, Memory
 from trackrelay.worker.storage.forgotten import Summary
 from trackrelay.worker.storage.incident_log import Incident, Kind
 from trackrelay.worker.storage.queries.backlog_overview import Overview
+from trackrelay.worker.storage.queries.verification_overview import VerificationOverview
 
 from .snapshots import NOW, dead, redis_side, shard, snapshot, waits
 
@@ -34,6 +35,7 @@ TROUBLED = snapshot(
             Incident(1, Kind.WIPED, NOW - 60, NOW - 59, at_least=2, at_most=4),
             Incident(2, Kind.ROLLED_BACK, None, NOW - 9, at_least=0, at_most=None),
         ],
+        verification=VerificationOverview(open={"ignored": 4, "missing": 2, "different": 1}),
     ),
 )
 
@@ -56,6 +58,15 @@ TROUBLED = snapshot(
         (
             "unforgotten>0",
             "unforgotten>0: requests to forget a person that are not complete: 1",
+        ),
+        (
+            "ignored>0",
+            "ignored>0: open verdicts: accepted by Customer.io and not applied: 4",
+        ),
+        ("missing>0", "missing>0: open verdicts: not at Customer.io: 2"),
+        (
+            "different>0",
+            "different>0: open verdicts: something else is at Customer.io: 1",
         ),
         ("delivered<1", "delivered<1: jobs delivered in the last minute: 0"),
         ("memory>75%", "memory>75%: used part of Redis' maxmemory: 80%"),
@@ -87,6 +98,9 @@ def test_there_is_a_test_for_every_measure() -> None:
         "workers<1",
         "lost>0",
         "paused>0",
+        "ignored>0",
+        "missing>0",
+        "different>0",
         "memory>75",
         "breaker!=closed",
     ],
