@@ -48,12 +48,12 @@ _RESOLVE = sa.text("""
     WHERE id = ANY(CAST(:ids AS bigint[])) AND state = 'open' RETURNING id
 """)
 _COUNT_VERIFIED = sa.text("""
-    INSERT INTO trackrelay_state (name, value) VALUES ('verified', jsonb_build_object(:day, CAST(:count AS bigint)))
+    INSERT INTO trackrelay_state (name, value) VALUES ('verified', jsonb_build_object(CAST(:day AS text), CAST(:count AS bigint)))
     ON CONFLICT (name) DO UPDATE SET updated_at = now(), value = (
         SELECT coalesce(jsonb_object_agg(day, number), '{}') FROM (
             SELECT day, sum(number) AS number FROM (
                 SELECT key AS day, CAST(value AS bigint) AS number FROM jsonb_each_text(trackrelay_state.value)
-                UNION ALL SELECT :day, CAST(:count AS bigint)) AS days
+                UNION ALL SELECT CAST(:day AS text), CAST(:count AS bigint)) AS days
             GROUP BY day ORDER BY day DESC LIMIT :days) AS latest)
 """)
 # A complaint that became a dead letter is settled with it; see `complaints.letter_key`.
