@@ -76,7 +76,12 @@ def test_an_event_is_replayed_once_its_data_was_added(
     assert refused.code == 1
     assert "did not report its attributes" in refused.out + refused.err
     again = run(
-        "replay", "--id", letter.job_id, "--set", "attributes.total=5", "--yes",
+        "replay",
+        "--id",
+        letter.job_id,
+        "--set",
+        "attributes.total=5",
+        "--yes",
     )
     assert again.code == 0
     verifying.worker.work_off(lambda: verifying.harness.delivered(letter.job_id))
