@@ -85,7 +85,7 @@ def test_an_event_is_replayed_once_its_data_was_added(
     )
     assert again.code == 0
     verifying.worker.work_off(lambda: verifying.harness.delivered(letter.job_id))
-    assert "order_placed" in [each["name"] for each in verifying.sandbox.events("id:1")]
+    assert [each.name for each in verifying.api.activities("1", type="event")] == ["order_placed"]
 
 
 @pytest.mark.parametrize("repeats", [False, True])
