@@ -16,10 +16,10 @@ _SUSPECTS = sa.text("""
     SELECT id, key, other_key, operation, source, CAST(extract(epoch FROM enqueued_at) AS float8) AS enqueued_at,
         CAST(extract(epoch FROM delivered_at) AS float8) AS delivered_at
     FROM trackrelay_ledger
-    WHERE id = ANY(CAST(:ids AS text[]))
+    WHERE outcome = 'delivered' AND (id = ANY(CAST(:ids AS text[]))
         OR (key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS text[])))
             AND (enqueued_at BETWEEN to_timestamp(:first) AND to_timestamp(:last)
-                OR delivered_at BETWEEN to_timestamp(:first) AND to_timestamp(:last))
+                OR delivered_at BETWEEN to_timestamp(:first) AND to_timestamp(:last)))
     ORDER BY delivered_at DESC LIMIT :limit
 """)
 _SENT_BY = sa.text("""

@@ -19,7 +19,7 @@ _LATER = sa.text(f"""
     SELECT EXISTS (
         SELECT 1 FROM trackrelay_ledger
         WHERE (key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS text[])))
-            AND operation NOT IN ({_NO_WRITES})
+            AND operation NOT IN ({_NO_WRITES}) AND outcome = 'delivered'
             AND delivered_at >= to_timestamp(:since) AND id <> ALL(CAST(:known AS text[])))
 """)
 
