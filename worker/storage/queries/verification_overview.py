@@ -10,7 +10,8 @@ import sqlalchemy as sa
 _OVERVIEW = sa.text("""
     SELECT
         (SELECT jsonb_object_agg(verdict, number) FROM (
-            SELECT verdict, count(*) AS number FROM trackrelay_verdicts WHERE state = 'open' GROUP BY verdict) v) AS open,
+            SELECT verdict, count(*) AS number FROM trackrelay_verdicts
+            WHERE state = 'open' GROUP BY verdict) AS counted) AS open,
         (SELECT count(*) FROM trackrelay_sent WHERE due_at <= now()) AS due,
         (SELECT CAST(extract(epoch FROM min(due_at)) AS float8) FROM trackrelay_sent) AS next_due,
         EXISTS (SELECT 1 FROM trackrelay_sent) AS remembers,
