@@ -160,8 +160,18 @@ def _split(
     user, colon, password = who.partition(":")
     if "postgres" in scheme and "," in where:
         raise ValueError("it names several hosts: write them as ?host=a:5432&host=b:5432")
-    host = _HOST.match(where)
-    after = where[host.end() :] if host else where
+    host, port = _host_and_port(where)
+    parts = _Parts(scheme, user, password if colon else None, host, port, tail)
+    try:
+        urlsplit(parts.url())
+    except ValueError:
+        raise ValueError("it names a host with a character that no host name has") from None
+    return parts
+
+
+def _host_and_port(text: str) -> tuple[str, str | None]:
+    host = _HOST.match(text)
+    after = text[host.end() :] if host else text
     if host is None or (after and not after.startswith(":")):
         raise ValueError("it names a host with a character that no host name has")
     if after and not (
@@ -171,14 +181,9 @@ def _split(
         and len(after) < 7
     ):
         raise ValueError(
-            f"it has a port that is not a number from 1 to 65535 (if that is part of a password: "
-            f"{_ENCODE})"
+            "it has a port that is not a number from 1 to 65535 "
+            f"(if that is part of a password: {_ENCODE})"
         )
     if after and not host[0]:
         raise ValueError("it names a port and no host")
-    parts = _Parts(scheme, user, password if colon else None, host[0], after[1:] or None, tail)
-    try:
-        urlsplit(parts.url())
-    except ValueError:
-        raise ValueError("it names a host with a character that no host name has") from None
-    return parts
+    return host[0], after[1:] or None

@@ -63,18 +63,24 @@ class _Describer:
             return self.describe(real, depth + 1)
         if isinstance(value, Enum):
             return self.describe(value.value, depth + 1)
+        if isinstance(value, str | int | float | bytes | bytearray | memoryview):
+            return self._basic(value)
+        if isinstance(value, Mapping):
+            return self._object(value, depth)
+        if isinstance(value, Sequence | Set):
+            return self._array(value, depth)
+        return self._scalar(value)
+
+    def _basic(self, value: str | int | float | bytes | bytearray | memoryview) -> object:
         if isinstance(value, str):
             return self._text(str.__str__(value))
         if isinstance(value, int):
             return self._integer(int(value))
         if isinstance(value, float):
             return float(value) if isfinite(value) else self._mark(f"the number {float(value)}")
-        if isinstance(value, bytes | bytearray | memoryview):
-            return self._mark(f"{len(value):,} bytes")
-        if isinstance(value, Mapping):
-            return self._object(value, depth)
-        if isinstance(value, Sequence | Set):
-            return self._array(value, depth)
+        return self._mark(f"{len(value):,} bytes")
+
+    def _scalar(self, value: Any) -> object:
         try:
             return scalar(value)
         except RefusalError as refusal:

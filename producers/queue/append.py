@@ -272,30 +272,8 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
     match [part.decode() if isinstance(part, bytes) else part for part in reply]:
         case ["ok", *places]:
             return places
-        case ["full", length, limit]:
-            raise QueueFullError(
-                f"the queue would hold {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}",
-                *operations,
-            )
-        case ["bulk full", length, limit]:
-            raise QueueFullError(
-                f"the queue holds {length:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}, and "
-                "what "
-                f"exceeds {BULK_PART:.0%} of it is kept for live calls",
-                *operations,
-            )
-        case ["memory", used, limit, lane]:
-            mark, purpose = (
-                (BULK_PART, "for live calls")
-                if lane == "bulk"
-                else (MEMORY_MARK, "for workers to drain the queue")
-            )
-            raise QueueFullError(
-                f"Redis uses {int(used) // 2**20:,} MiB of its maxmemory of "
-                f"{int(limit) // 2**20:,} MiB; "
-                f"what exceeds {mark:.0%} is kept {purpose}",
-                *operations,
-            )
+        case ["full" | "bulk full" | "memory" as reason, used, limit, *lane]:
+            raise QueueFullError(_why_full(reason, int(used), int(limit), lane), *operations)
         case ["shards", actual]:
             raise ShardsDifferError(int(actual))
         case ["moving"]:
@@ -314,8 +292,26 @@ def check_reply(reply: Sequence[bytes | int], *operations: Operation) -> list[st
         case ["format", actual]:
             raise ConfigurationError(
                 f"the queue in Redis has format {actual}, and this producer writes format "
-                f"{FORMAT_VERSION}: "
-                "deploy the same version of trackrelay to applications and workers, then run "
-                "`trackrelay migrate`"
+                f"{FORMAT_VERSION}: deploy the same version of trackrelay to applications and "
+                "workers, then run `trackrelay migrate`"
             )
     raise TrackRelayError(f"the append script answered {reply!r}")
+
+
+def _why_full(reason: str, used: int, limit: int, lane: Sequence[str | int]) -> str:
+    if reason == "full":
+        return f"the queue would hold {used:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}"
+    if reason == "bulk full":
+        return (
+            f"the queue holds {used:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}, and what "
+            f"exceeds {BULK_PART:.0%} of it is kept for live calls"
+        )
+    mark, purpose = (
+        (BULK_PART, "for live calls")
+        if lane == ["bulk"]
+        else (MEMORY_MARK, "for workers to drain the queue")
+    )
+    return (
+        f"Redis uses {used // 2**20:,} MiB of its maxmemory of {limit // 2**20:,} MiB; "
+        f"what exceeds {mark:.0%} is kept {purpose}"
+    )
