@@ -246,6 +246,7 @@ class DeliveryCycle:
         last.delivered += intake.decided.delivered
         last.waiting += intake.decided.waiting
         last.dead += intake.decided.dead
+        last.blocked += intake.decided.blocked
         self._settle(last, order)
 
     def _send(
