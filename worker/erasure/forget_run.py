@@ -153,7 +153,7 @@ class ForgetRun:
             failpoint("forget_marked")
             self._take_census()
             failpoint("forget_counted")
-            reshard = "the number of shards is being changed: run the same command again afterwards"
+            reshard = "the number of shards is being changed"
             with self._alone("reshard", RESHARD_WAIT_S, reshard):
                 config = self._agreed_queue()
                 after = self._erase(config)
@@ -249,7 +249,7 @@ class ForgetRun:
         with self._stores.engine.connect() as connection:
             record = queue_record.read(connection)
         if problem := difference(config, record, moving.decode()):
-            raise ForgetError(f"{problem}; run the same command again afterwards")
+            raise ForgetError(problem)
         return config
 
     # -- 3: tell Customer.io

@@ -79,7 +79,8 @@ def test_every_step_is_interrupted_here() -> None:
     root = Path(__file__).parents[4] / "worker" / "erasure"
     code = "".join(path.read_text() for path in root.glob("*.py"))
     points = set(re.findall(r'failpoint\("(\w+)"\)', code))
-    stores = set(re.findall(r'^            "(\w+)": ', code, re.MULTILINE))
+    steps = (root / "store_erasure.py").read_text()
+    stores = set(re.findall(r'^            "(\w+)": ', steps, re.MULTILINE))
     assert points | {f"forget_{store}" for store in stores} == set(STEPS)
 
 
@@ -124,7 +125,8 @@ def test_killed_at_any_step_it_is_completed_by_running_it_again(
         assert {name: each["before"] for name, each in stores.items() if name != "breakers"} == {
             "outbox": 1,
             "refused_calls": 1,
-            "streams": 1,
+            # Killed before it had counted, it counts also what came meanwhile.
+            "streams": 2 if step == "forget_marked" else 1,
             "backlog": 5,
             "dead_letters": 1,
             "ledger": 2,
@@ -195,6 +197,7 @@ def test_during_a_change_of_the_number_of_shards_it_blocks_and_waits_for_the_nex
     with harness.engine.connect() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_lock(7403911261)")
         answer = run("forget", "42", "--yes", "--json")
+        connection.exec_driver_sql("SELECT pg_advisory_unlock_all()")
 
     assert answer.code == 1
     assert "the number of shards is being changed" in answer.err
