@@ -13,6 +13,7 @@ from trackrelay.operations.registry import BY_NAME
 from trackrelay.worker.cli.common.humanize import clock, count
 from trackrelay.worker.cli.find.job_query import FoundJob
 from trackrelay.worker.cli.reads.activity_text import activity_details
+from trackrelay.worker.reasons import LedgerOutcome
 
 from .customerio_side import CustomerioSide
 
@@ -99,7 +100,8 @@ def disagreements(
 def _deliveries(jobs: Sequence[FoundJob]) -> Iterator[_Delivery]:
     for job in jobs:
         for match in job.matches:
-            if match.place == "ledger" and match.at is not None:
+            is_delivered = match.outcome in (None, LedgerOutcome.DELIVERED)
+            if match.place == "ledger" and is_delivered and match.at is not None:
                 yield _Delivery(job.id, match.operation, match.at, match.enqueued_at)
 
 

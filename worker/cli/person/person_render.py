@@ -25,7 +25,8 @@ from .our_side import OurSide
 #: Attributes of a profile that are shown.
 MAX_ATTRIBUTES = 15
 MAX_VALUE = 60
-_STATES = {"unrelayed": "not relayed", "queued": "queued", "waiting": "waiting", "dead": "dead"}
+#: Where a job is that is not done with.
+_OPEN = ("unrelayed", "queued", "waiting", "replaying", "dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def _our_side(view: PersonView) -> list[RenderableType]:
 
 def _to_show(jobs: Sequence[FoundJob], limit: int) -> list[FoundJob]:
     # What waits or died comes before what was delivered: it is what somebody looks for.
-    settled = [job for job in jobs if job.where in ("delivered", "discarded")]
+    settled = [job for job in jobs if job.where not in _OPEN]
     open_jobs = [job for job in jobs if job not in settled]
     return [*open_jobs[:limit], *settled[: max(0, limit - len(open_jobs))]]
 
@@ -98,7 +99,7 @@ def _summary(view: PersonView) -> str:
         counts[job.where] = counts.get(job.where, 0) + 1
     if "ledger" in view.ours.totals:
         counts["delivered"] = max(counts.get("delivered", 0), view.ours.totals["ledger"])
-    parts = [f"{number:,} {_STATES.get(where, where)}" for where, number in counts.items()]
+    parts = [f"{number:,} {where}" for where, number in counts.items()]
     nothing = "not known" if view.ours.problems else "no job of this person"
     return ", ".join(parts) or nothing
 
@@ -114,7 +115,7 @@ def _their_side(view: PersonView) -> list[RenderableType]:
     else:
         parts = [heading("Customer.io", "has the profile"), _indented(_profile(theirs, view.now))]
     if theirs.activities:
-        parts.append(_indented(_activities(theirs, view)))
+        parts += [Text(), _indented(_activities(theirs, view))]
     return [*parts, Text()]
 
 
@@ -157,8 +158,9 @@ def _attributes(profile: Profile) -> list[tuple[str, Text]]:
 
 
 def _activities(theirs: CustomerioSide, view: PersonView) -> Table:
-    table = fact_table()
-    for activity in visible_values((theirs.activities or [])[: view.limit]):
+    table = fact_table([("activities", Text("the latest", style="dim"))])
+    latest = sorted(theirs.activities or [], key=lambda each: each.timestamp, reverse=True)
+    for activity in visible_values(latest[: view.limit]):
         table.add_row(ago(view.now - activity.timestamp), _activity(activity))
     return table
 

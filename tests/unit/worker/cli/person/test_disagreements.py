@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -90,6 +91,12 @@ def test_the_profile_is_as_the_deliveries_left_it(
     delivered: list[tuple[str, float]], side: CustomerioSide, kinds: list[str]
 ) -> None:
     assert [each.kind for each in disagreements(ADA, jobs(*delivered), side, NOW)] == kinds
+
+
+def test_a_job_that_was_blocked_was_not_delivered() -> None:
+    (job,) = jobs(("person.identify", 500))
+    blocked = FoundJob((replace(job.first, outcome="blocked"),))
+    assert disagreements(ADA, [blocked], theirs(exists=False), NOW) == []
 
 
 def test_another_id_in_the_profile_is_told() -> None:
