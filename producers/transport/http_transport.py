@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import http.client
 import itertools
+import os
 import socket
 import threading
 import time
@@ -27,6 +28,8 @@ EXTRA_BYTES = 1_000_000
 POOL_SIZE = 32
 
 _now = threading.local()
+#: One for each process: its thread serves all transports, and does not exist in a forked child.
+_watchdogs: dict[int, Watchdog] = {}
 
 
 class TooLateError(Exception):
@@ -192,7 +195,6 @@ class HttpTransport:
     def __init__(self, timeout_s: float, max_answer_bytes: int) -> None:
         self.timeout_s = timeout_s
         self._max_answer_bytes = max_answer_bytes
-        self._watchdog = Watchdog()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"trackrelay/{__version__}"
         # A few compressed bytes can become gigabytes.
@@ -219,7 +221,7 @@ class HttpTransport:
         Raises:
             TooLateError: the connection was ready only after ``send_until``; nothing was sent.
         """
-        self._watchdog.watch(call)
+        _watchdogs.setdefault(os.getpid(), Watchdog()).watch(call)
         _now.call = call
         try:
             return self._exchange(request, call)

@@ -76,16 +76,15 @@ def _show_one(api: AppApi, segment_id: int, form: ListFormat) -> None:
     if form.as_json:
         print_json(asdict(segment) | {"count": people})
         return
-    table = fact_table(
-        [
-            ("segment", Text(f"{segment.id}  {visible(segment.name or '')}", style="bold")),
-            ("people", Text(count(people, "person", "people"))),
-            ("type", Text(visible(segment.type or ""))),
-            ("state", Text(visible(_state(segment)))),
-            ("updated", Text(clock(segment.updated_at) if segment.updated_at else "")),
-            ("about", Text(visible(segment.description or ""))),
-        ]
-    )
+    facts = {
+        "segment": f"{segment.id}  {segment.name or ''}",
+        "people": count(people, "person", "people"),
+        "type": segment.type,
+        "state": _state(segment),
+        "updated": clock(segment.updated_at) if segment.updated_at else None,
+        "about": segment.description,
+    }
+    table = fact_table((name, Text(visible(text))) for name, text in facts.items() if text)
     show(table)
 
 

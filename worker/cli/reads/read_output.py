@@ -87,6 +87,7 @@ def _print_table(listing: Listing[T], entries: Sequence[T]) -> None:
         click.echo(f"No {listing.noun} matches.")
         return
     table = list_table(*listing.columns, left=listing.columns)
+    table.columns[0].no_wrap = True
     for each in entries:
         table.add_row(
             *(Text(short(visible(cell_text(cell)), MAX_CELL)) for cell in listing.row(each))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -264,3 +265,15 @@ def test_a_forked_child_opens_connections_of_its_own() -> None:
         assert os.waitpid(child, 0)[1] == 0
         list(api.people(where=WHERE))
     assert len(server.asked) == 3
+
+
+def test_clients_that_come_and_go_leave_no_threads_behind() -> None:
+    with scripted([EMPTY]) as server:
+        for number in range(20):
+            with reading(server.url) as api:
+                list(api.people(where=WHERE))
+            if number == 2:
+                before = [each for each in threading.enumerate() if "deadlines" in each.name]
+    after = [each for each in threading.enumerate() if "deadlines" in each.name]
+    assert before == after
+    assert len(after) == 1
