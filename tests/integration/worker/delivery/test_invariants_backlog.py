@@ -59,9 +59,9 @@ def test_no_round_reads_the_whole_backlog_even_before_there_are_statistics(
         # For much more than this, a table of this size is rightly read as a whole.
         del jobs[100:]
         backlog.update(connection, [backlog.BacklogItem(job=job, reason="failed") for job in jobs])
-        gone = backlog.remove(connection, [job.id for job in jobs])
-        assert len(gone) == 100
-        backlog.promote(connection, gone, 0.0)
+        starts = backlog.remove(connection, [job.id for job in jobs])
+        assert len(starts) == 100
+        backlog.promote(connection, starts, 0.0)
         due_jobs.first_due(connection, {(0, "live"): 0, (0, "bulk"): 0})
     assert len(plans) == 6
     for plan in plans:

@@ -61,11 +61,11 @@ def test_of_repeats_in_one_read_the_first_wins_and_keeps_its_place(
 def test_a_repeat_is_dropped_wherever_the_job_is_by_now(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
-    said = operations.track("42", "order", {}, idempotency_key="k")
+    operation = operations.track("42", "order", {}, idempotency_key="k")
     api.answers = lambda request, documents: BUSY
-    job = harness.producer.enqueue(said)
+    job = harness.producer.enqueue(operation)
     worker.run_shard(SHARD)
-    harness.producer.enqueue(said)  # while it waits in the backlog
+    harness.producer.enqueue(operation)  # while it waits in the backlog
     worker.run_shard(SHARD)
     assert len(harness.rows("SELECT * FROM trackrelay_backlog")) == 1
     assert harness.stream_length() == 0
@@ -75,7 +75,7 @@ def test_a_repeat_is_dropped_wherever_the_job_is_by_now(
     worker.run_shard(SHARD)
     assert harness.dead_ids() == {job}
     requests = len(api.sent)
-    harness.producer.enqueue(said)  # while it is a dead letter that nobody has looked at
+    harness.producer.enqueue(operation)  # while it is a dead letter that nobody has looked at
     worker.run_shard(SHARD)
     assert len(api.sent) == requests
     assert harness.stream_length() == harness.backlog_size() == 0
@@ -84,9 +84,9 @@ def test_a_repeat_is_dropped_wherever_the_job_is_by_now(
 def test_a_repeat_in_the_other_lane_is_dropped_as_well(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
-    said = operations.submit_form("f", Person(id="42"), {"a": "b"}, idempotency_key="k")
-    harness.producer.enqueue_many([said, said])
-    harness.producer.enqueue(said)
+    operation = operations.submit_form("f", Person(id="42"), {"a": "b"}, idempotency_key="k")
+    harness.producer.enqueue_many([operation, operation])
+    harness.producer.enqueue(operation)
     worker.work()
     assert len(api.sent) == 1
 

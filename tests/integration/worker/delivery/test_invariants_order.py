@@ -382,7 +382,7 @@ class Crowd:
         self._producer = harness.producer
         self._chance = random.Random(seed)
         self._merged: set[str] = set()
-        self.said: dict[str, list[str]] = defaultdict(list)
+        self.calls: dict[str, list[str]] = defaultdict(list)
         self.labels: dict[str, str] = {}
 
     def say_something(self) -> None:
@@ -415,7 +415,7 @@ class Crowd:
             job = call()
         self.labels[job] = name
         for key in keys:
-            self.said[key].append(name)
+            self.calls[key].append(name)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -477,6 +477,6 @@ def test_in_any_weather_with_two_workers_that_die_at_any_moment_every_key_keeps_
     assert harness.dead_ids() == bad
     assert harness.ledger_ids() == crowd.labels.keys() - bad
     took_effect = list(dict.fromkeys(weather.effects))
-    for key, said in crowd.said.items():
-        wanted = [name for name in said if not name.startswith("bad")]
-        assert [name for name in took_effect if name in set(wanted)] == wanted, key
+    for key, calls in crowd.calls.items():
+        expected = [name for name in calls if not name.startswith("bad")]
+        assert [name for name in took_effect if name in set(expected)] == expected, key

@@ -27,23 +27,23 @@ class Accounts:
         self._holds_that_died = 0
 
     def number_of(self, id: str) -> int:
-        """The how manieth job it was: ids are different every time."""
+        """Return the number of a job. Ids are different in each run."""
         return self._numbers[id]
 
     def accepted(self, operation: Operation, lane: str) -> None:
-        """Note a call."""
-        said = self._world.said
+        """Record a call."""
+        log = self._world.call_log
         for each in filter(None, (operation.companion, operation)):
             self._numbers.setdefault(each.id, len(self._numbers))
             keys = tuple(self._world.stored(key) for key in each.keys)
-            said.calls.append(Call(said.next_moment(), lane, each.id, keys, each.name))
+            log.calls.append(Call(log.next_moment(), lane, each.id, keys, each.name))
 
     def begin_hold(self) -> Before:
-        """Note what there is."""
+        """Return the state before a hold."""
         return Before(len(self._world.api.effects))
 
     def end_hold(self, before: Before, *, interrupted: bool) -> None:
-        """A holder that ends well has written down whatever it sent."""
+        """Check that a holder that was not interrupted has settled whatever it sent."""
         seen = self._world.look()
         unsettled = [
             job.id for job in self._world.api.effects[before.effects :] if job.id not in seen.ledger
@@ -53,13 +53,13 @@ class Accounts:
             self._interrupted.update(unsettled)
         else:
             forgotten = [id for id in unsettled if not self._world.api.unsure[id]]
-            assert not forgotten, f"delivered, and not written down: {self._named(forgotten)}"
+            assert not forgotten, f"delivered, and not settled: {self._named(forgotten)}"
         self.check(seen)
 
     def check(self, seen: Seen | None = None) -> None:
-        """What is true at any moment."""
+        """Check what is true at any moment."""
         seen = seen or self._world.look()
-        api, said = self._world.api, self._world.said
+        api = self._world.api
         assert not api.wrong, api.wrong
         self._check_nothing_is_lost(seen)
         self._check_due_times(seen)
@@ -69,27 +69,27 @@ class Accounts:
             if times > 1 + api.unsure[id] + self._interrupted[id]
         ]  # fmt: skip
         assert not twice, f"took effect too often: {self._named(twice)}"
-        disorder = said.disorder(api.effects)
+        disorder = self._world.call_log.disorder(api.effects)
         assert not disorder, (disorder, self._numbers)
 
     def close(self) -> None:
-        """What is true once everything has been worked off."""
+        """Check what is true once all jobs are settled."""
         seen = self._world.look()
         assert not seen.in_streams, f"still in a stream: {self._named(seen.in_streams)}"
         assert not seen.rows, (
             f"waiting for ever: {[(self.number_of(row.id), row) for row in seen.rows]}"
         )
         dead = {id for id, (state, _) in seen.letters.items() if state != "delivered"}
-        assert not dead & seen.ledger - self._world.said.discarded, (
+        assert not dead & seen.ledger - self._world.call_log.discarded, (
             f"dead and delivered: {self._named(dead & seen.ledger)}"
         )
-        on_their_way = [id for id, (state, _) in seen.letters.items() if state == "replaying"]
-        assert not on_their_way, (
-            f"letters that are said to be on their way: {self._named(on_their_way)}"
+        replaying = [id for id, (state, _) in seen.letters.items() if state == "replaying"]
+        assert not replaying, (
+            f"letters that are still marked as replaying: {self._named(replaying)}"
         )
         taken = {job.id for job in self._world.api.effects}
         assert seen.ledger <= taken, (
-            f"in the ledger, and never taken: {self._named(seen.ledger - taken)}"
+            f"in the ledger, and never delivered: {self._named(seen.ledger - taken)}"
         )
 
     def _check_nothing_is_lost(self, seen: Seen) -> None:
@@ -99,13 +99,13 @@ class Accounts:
             by_shard.setdefault(shard, set()).update(ids)
         shard_of = self._shards()
         covered = set(seen.settled)
-        for call in self._world.said.calls:
+        for call in self._world.call_log.calls:
             if all(
                 (call.id, key) in places or call.id in by_shard.get(shard_of[key], ())
                 for key in call.keys
             ):
                 covered.add(call.id)
-        lost = self._world.said.ids - covered
+        lost = self._world.call_log.ids - covered
         assert not lost, f"lost: {self._named(lost)}, {seen}"
 
     def _shards(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What was said, and in which order it must take effect. Pure."""
+"""The calls of a test, and the order in which they must take effect. Pure."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from trackrelay.worker.storage.stored_job import Job
 
 @dataclass(frozen=True)
 class Call:
-    """One job of one accepted call."""
+    """A job of an accepted call."""
 
     moment: int
     lane: str
@@ -21,45 +21,48 @@ class Call:
 
 @dataclass(frozen=True)
 class Replayed:
-    """A dead letter's return to the end of its keys' bulk backlog."""
+    """A replay, which puts a job at the end of its keys' bulk backlog."""
 
     moment: int
     id: str
     keys: tuple[str, ...]
-    #: Jobs that waited there already, by key.
+    #: The jobs that waited there before it, by key.
     ahead: dict[str, frozenset[str]]
-    #: How many effects there had been.
+    #: The number of effects before it.
     effects_before: int
 
 
 @dataclass
-class Said:
-    """Everything that was said so far."""
+class CallLog:
+    """All accepted calls and replays so far."""
 
     calls: list[Call] = field(default_factory=list)
     replays: list[Replayed] = field(default_factory=list)
-    #: Jobs that were discarded at some time: said again, they are new.
+    #: Jobs that were discarded at some time. Enqueued again, they are new.
     discarded: set[str] = field(default_factory=set)
     moment: int = 0
 
     def next_moment(self) -> int:
-        """Counts calls and replays."""
+        """Return the number of the next call or replay."""
         self.moment += 1
         return self.moment
 
     @property
     def ids(self) -> set[str]:
-        """Every accepted job."""
+        """The ids of all accepted jobs."""
         return {call.id for call in self.calls}
 
     def disorder(self, effects: Sequence[Job]) -> list[str]:
-        """Where the effects are not in the order of the calls, lane by lane and key by key."""
+        """Return the effects that are not in the order of the calls of their lane and key."""
         return _calls_out_of_order(self, effects) + _replays_out_of_order(self, effects)
 
 
 @dataclass(frozen=True)
 class _Place:
-    """When a job was said for a key (between two moments, if it was said again after it was discarded), and when it took effect."""
+    """When a job was enqueued for a key, and when it took effect.
+
+    A job that was enqueued again after it was discarded has two moments.
+    """
 
     id: str
     first: int
@@ -69,9 +72,9 @@ class _Place:
     is_barrier: bool
 
 
-def _calls_out_of_order(said: Said, effects: Sequence[Job]) -> list[str]:
+def _calls_out_of_order(log: CallLog, effects: Sequence[Job]) -> list[str]:
     found = []
-    for (lane, key), places in _places(said, effects).items():
+    for (lane, key), places in _places(log, effects).items():
         for earlier in places:
             for later in places:
                 if earlier.last >= later.first:
@@ -85,7 +88,7 @@ def _calls_out_of_order(said: Said, effects: Sequence[Job]) -> list[str]:
     return found
 
 
-def _places(said: Said, effects: Sequence[Job]) -> dict[tuple[str, str], list[_Place]]:
+def _places(log: CallLog, effects: Sequence[Job]) -> dict[tuple[str, str], list[_Place]]:
     began: dict[tuple[str, str], int] = {}
     ended: dict[tuple[str, str], int] = {}
     for index, job in enumerate(effects):
@@ -94,22 +97,22 @@ def _places(said: Said, effects: Sequence[Job]) -> dict[tuple[str, str], list[_P
             ended[job.lane, job.id] = index
     lanes: dict[str, set[str]] = defaultdict(set)
     moments: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for call in said.calls:
+    for call in log.calls:
         lanes[call.id].add(call.lane)
         for key in call.keys:
             moments[call.lane, key, call.id].append(call.moment)
     places = defaultdict(list)
     keys_of = {job.id: job.keys for job in effects}
-    operation_of = {call.id: call.operation for call in said.calls}
+    operation_of = {call.id: call.operation for call in log.calls}
     for (lane, key, id), at in moments.items():
-        # Its two keys may have taken their places in different lanes.
+        # The rows of its two keys may be in different lanes.
         if (
             (lane, id) not in began
             or key not in keys_of[id]
             or (len(keys_of[id]) > 1 and len(lanes[id]) > 1)
         ):
             continue
-        last = at[-1] if id in said.discarded else at[0]
+        last = at[-1] if id in log.discarded else at[0]
         is_barrier = BY_NAME[operation_of[id]].is_barrier
         places[lane, key].append(
             _Place(id, at[0], last, began[lane, id], ended[lane, id], is_barrier)
@@ -117,10 +120,10 @@ def _places(said: Said, effects: Sequence[Job]) -> dict[tuple[str, str], list[_P
     return places
 
 
-def _replays_out_of_order(said: Said, effects: Sequence[Job]) -> list[str]:
+def _replays_out_of_order(log: CallLog, effects: Sequence[Job]) -> list[str]:
     found = []
-    for replay in said.replays:
-        again = [r for r in said.replays if r.id == replay.id and r.moment > replay.moment]
+    for replay in log.replays:
+        again = [r for r in log.replays if r.id == replay.id and r.moment > replay.moment]
         end = again[0].effects_before if again else len(effects)
         own = [
             i
@@ -138,7 +141,7 @@ def _replays_out_of_order(said: Said, effects: Sequence[Job]) -> list[str]:
                     and _first(effects, job, index, replay.effects_before)
                 ):
                     found.append(f"{replay.id}, replayed, overtook {job.id} of {key}")
-            for call in said.calls:
+            for call in log.calls:
                 if (
                     call.lane != "bulk"
                     or call.moment < replay.moment
@@ -146,7 +149,7 @@ def _replays_out_of_order(said: Said, effects: Sequence[Job]) -> list[str]:
                     or call.id == replay.id
                 ):
                     continue
-                earlier = any(c.id == call.id and c.moment < replay.moment for c in said.calls)
+                earlier = any(c.id == call.id and c.moment < replay.moment for c in log.calls)
                 sooner = [
                     i
                     for i in range(replay.effects_before, own[0])

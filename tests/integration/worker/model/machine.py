@@ -121,7 +121,7 @@ class Harness(RuleBasedStateMachine):
         super().__init__()
         self.world.begin_anew()
         self.accounts = Accounts(self.world)
-        self.said: list[Operation] = []
+        self.operations: list[Operation] = []
         self.sleeper: Sleeper | None = None
 
     # -- applications
@@ -135,11 +135,11 @@ class Harness(RuleBasedStateMachine):
     def say(self, sayings: list[Saying]) -> None:
         """Calls in a row."""
         for each in sayings:
-            operation = each.operation(len(self.said))
+            operation = each.operation(len(self.operations))
             self.world.api.moods[operation.id] = each.mood
             self._enqueue(operation, each.lane)
 
-    @precondition(lambda self: self.said)
+    @precondition(lambda self: self.operations)
     @rule(
         which=st.lists(st.integers(0, 100), min_size=1, max_size=3),
         lane=lanes,
@@ -148,7 +148,7 @@ class Harness(RuleBasedStateMachine):
     def say_again(self, which: list[int], lane: str, otherwise: bool) -> None:
         """Calls that were made already; or under the same idempotency key, but with another second key."""
         for each in which:
-            operation = self.said[each % len(self.said)]
+            operation = self.operations[each % len(self.operations)]
             if (
                 otherwise
                 and operation.idempotency_key
@@ -161,8 +161,8 @@ class Harness(RuleBasedStateMachine):
     def _enqueue(self, operation: Operation, lane: Any) -> None:
         self.world.producer.enqueue(operation, lane=lane)
         self.accounts.accepted(operation, lane)
-        time.sleep(0.0015)  # what was said later is also later by the clock
-        self.said.append(operation)
+        time.sleep(0.0015)  # later calls are also later by the clock
+        self.operations.append(operation)
         self.accounts.check()
 
     # -- holders
@@ -320,9 +320,9 @@ class Harness(RuleBasedStateMachine):
                 )
                 for key in job.keys
             }  # fmt: skip
-            moment = self.world.said.next_moment()
+            moment = self.world.call_log.next_moment()
             effects = len(self.world.api.effects)
-            self.world.said.replays.append(Replayed(moment, job.id, job.keys, ahead, effects))
+            self.world.call_log.replays.append(Replayed(moment, job.id, job.keys, ahead, effects))
         self.accounts.check()
 
     @rule(which=st.integers(0, 100))
@@ -336,8 +336,8 @@ class Harness(RuleBasedStateMachine):
         )
         if letters:
             _, id = letters[which % len(letters)]
-            for gone in self.world.replayer.discard([id]):
-                self.world.said.discarded |= gone
+            for discarded in self.world.replayer.discard([id]):
+                self.world.call_log.discarded |= discarded
             self.accounts.check()
 
     @rule(which=st.integers(0, 100))
@@ -367,7 +367,7 @@ class Harness(RuleBasedStateMachine):
         world.api.calm = True
         world.api.verdict = Verdict()
         world.pause(None, False)
-        for _ in range(ROUNDS + 2 * len(world.said.ids)):
+        for _ in range(ROUNDS + 2 * len(world.call_log.ids)):
             self._much_time_passes()
             for shard in range(world.shards):
                 world.lease_runs_out(shard)

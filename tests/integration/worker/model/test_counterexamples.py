@@ -41,23 +41,23 @@ def test_two_jobs_of_the_same_two_keys_repeated_the_other_way_round_in_the_other
     anew: World,
 ) -> None:
     one, two = join(), join()
-    for said in (two, one):
-        anew.producer.enqueue(said, lane="bulk")
+    for operation in (two, one):
+        anew.producer.enqueue(operation, lane="bulk")
     hold(anew.processes[0], OF_ANONYMOUS, Plan())
-    for said in (one, two):
-        anew.producer.enqueue(said)
+    for operation in (one, two):
+        anew.producer.enqueue(operation)
     work_off(anew)
     assert anew.look().ledger == {one.id, two.id}
 
 
 def test_nor_if_the_two_shards_read_them_at_the_same_moment(anew: World) -> None:
     one, two = join(), join()
-    for said in (two, one):
-        anew.producer.enqueue(said, lane="bulk")
+    for operation in (two, one):
+        anew.producer.enqueue(operation, lane="bulk")
     other = Sleeper(anew.processes[1], OF_ANONYMOUS, IN_HAND)
     assert other.asleep
-    for said in (one, two):
-        anew.producer.enqueue(said)
+    for operation in (one, two):
+        anew.producer.enqueue(operation)
     hold(anew.processes[0], OF_PERSON, Plan())
     other.wake()
     work_off(anew)
@@ -67,26 +67,26 @@ def test_nor_if_the_two_shards_read_them_at_the_same_moment(anew: World) -> None
 def test_a_repeat_whose_second_key_is_elsewhere_leaves_nothing_behind_when_the_first_is_delivered(
     anew: World,
 ) -> None:
-    said = join(ANONYMOUS_BESIDE, idempotency_key="k")
-    anew.producer.enqueue(said)
+    operation = join(ANONYMOUS_BESIDE, idempotency_key="k")
+    anew.producer.enqueue(operation)
     anew.producer.enqueue(join(ANONYMOUS, idempotency_key="k"))
     after = operations.track_anonymous(ANONYMOUS, "after", {})
     anew.producer.enqueue(after)
     hold(anew.processes[0], OF_ANONYMOUS, Plan())
     work_off(anew)
-    assert anew.look().ledger == {said.id, after.id}
+    assert anew.look().ledger == {operation.id, after.id}
 
 
 def test_a_job_across_shards_whose_letter_is_discarded_between_two_reads_leaves_nothing_behind(
     anew: World,
 ) -> None:
-    said = join(idempotency_key="k")
-    anew.api.moods[said.id] = "bad"
-    anew.producer.enqueue(said)
+    operation = join(idempotency_key="k")
+    anew.api.moods[operation.id] = "bad"
+    anew.producer.enqueue(operation)
     work_off(anew)
-    anew.producer.enqueue(said)
+    anew.producer.enqueue(operation)
     hold(anew.processes[0], OF_PERSON, Plan())
-    list(anew.replayer.discard([said.id]))
+    list(anew.replayer.discard([operation.id]))
     after = operations.track_anonymous(ANONYMOUS, "after", {})
     anew.producer.enqueue(after)
     work_off(anew)
@@ -100,52 +100,52 @@ def test_a_job_across_shards_whose_letter_is_discarded_between_two_reads_leaves_
 DISCARDED = ReplayPolicy(states=frozenset({"discarded"}))
 
 
-def discarded(world: World, said: Any) -> None:
+def discarded(world: World, operation: Any) -> None:
     """A job whose dead letter somebody discarded, and that nobody would refuse any more."""
-    world.api.moods[said.id] = "bad"
-    world.producer.enqueue(said)
+    world.api.moods[operation.id] = "bad"
+    world.producer.enqueue(operation)
     work_off(world, 2)
-    list(world.replayer.discard([said.id]))
-    world.api.moods[said.id] = "good"
+    list(world.replayer.discard([operation.id]))
+    world.api.moods[operation.id] = "good"
 
 
 def test_a_discarded_letter_is_not_replayed_while_its_job_waits_again(anew: World) -> None:
-    said = operations.track(PERSON, "said", {}, idempotency_key="k")
-    discarded(anew, said)
-    anew.producer.enqueue(said)
+    operation = operations.track(PERSON, "said", {}, idempotency_key="k")
+    discarded(anew, operation)
+    anew.producer.enqueue(operation)
     anew.processes[0].breaker.failed(Family.V2, "away", retry_after_s=3600)
     hold(anew.processes[0], OF_PERSON, Plan())
-    ((refused,),) = (outcome.refused for outcome in anew.replayer.replay([said.id], DISCARDED))
+    ((refused,),) = (outcome.refused for outcome in anew.replayer.replay([operation.id], DISCARDED))
     assert "enqueued again" in refused.why
     probe_now(anew.redis)
     work_off(anew)
-    assert anew.look().ledger == {said.id}
-    assert anew.look().letters[said.id][0] == "discarded"
+    assert anew.look().ledger == {operation.id}
+    assert anew.look().letters[operation.id][0] == "discarded"
 
 
 def test_a_discarded_letter_that_is_replayed_while_its_job_is_in_hand_is_not_delivered_twice(
     anew: World,
 ) -> None:
-    said = operations.submit_form("f", Person(id=PERSON), {"a": "b"}, idempotency_key="k")
-    discarded(anew, said)
-    anew.producer.enqueue(said)
+    operation = operations.submit_form("f", Person(id=PERSON), {"a": "b"}, idempotency_key="k")
+    discarded(anew, operation)
+    anew.producer.enqueue(operation)
     holder = Sleeper(anew.processes[1], OF_PERSON, IN_HAND)
     assert holder.asleep
-    list(anew.replayer.replay([said.id], DISCARDED))
+    list(anew.replayer.replay([operation.id], DISCARDED))
     holder.wake()
     work_off(anew)
-    assert anew.look().ledger == {said.id}
-    assert [job.id for job in anew.api.effects] == [said.id]
+    assert anew.look().ledger == {operation.id}
+    assert [job.id for job in anew.api.effects] == [operation.id]
 
 
 def test_a_part_that_comes_while_its_other_half_is_taken_for_left_over_is_no_second_job(
     anew: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = operations.track(PERSON, "before", {})
-    said = join()
+    operation = join()
     anew.processes[0].breaker.failed(Family.V2, "away", retry_after_s=3600)
     anew.producer.enqueue(before)
-    anew.producer.enqueue(said)
+    anew.producer.enqueue(operation)
     hold(anew.processes[0], OF_ANONYMOUS, Plan())  # and the other shard's holder is slow
     is_read = ticks._is_read
 
@@ -158,4 +158,4 @@ def test_a_part_that_comes_while_its_other_half_is_taken_for_left_over_is_no_sec
     probe_now(anew.redis)
     hold(anew.processes[0], OF_ANONYMOUS, Plan())
     work_off(anew)
-    assert [job.id for job in anew.api.effects] == [before.id, said.id]
+    assert [job.id for job in anew.api.effects] == [before.id, operation.id]

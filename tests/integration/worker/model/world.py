@@ -8,7 +8,7 @@ import redis
 import sqlalchemy as sa
 
 from tests.integration.worker.model.api import AnythingApi
-from tests.integration.worker.model.calls import Said
+from tests.integration.worker.model.calls import CallLog
 from tests.integration.worker.model.process import mortal
 from tests.support.in_process_worker import Worker
 from trackrelay import Producer
@@ -67,7 +67,7 @@ class Seen:
 
 
 class World:
-    """Servers, two worker processes, an application, and what it said."""
+    """Servers, two worker processes, an application, and its calls."""
 
     def __init__(self, settings: dict[str, str]) -> None:
         self.api = AnythingApi()
@@ -83,7 +83,7 @@ class World:
             sqlalchemy_url(settings["TRACKRELAY_DATABASE_URL"]), isolation_level="AUTOCOMMIT"
         )
         self.producer = Producer(redis_url=settings["TRACKRELAY_REDIS_URL"], source="tests")
-        self.said = Said()
+        self.call_log = CallLog()
 
     def close(self) -> None:
         """Close every connection."""
@@ -97,7 +97,7 @@ class World:
         """Empty everything."""
         self.api.__init__()  # type: ignore[misc]
         self.api.objections = self._objections
-        self.said = Said()
+        self.call_log = CallLog()
         self.redis.flushall()
         queue_config.set_up(self.redis, SHARDS)
         with self.engine.connect() as connection:
