@@ -65,14 +65,13 @@ class Identify(PersonOperation, frozen=True, kw_only=True):
         at = arrival.at if self.timestamp is None else self.timestamp
         attributes = self.attributes or {}
         changes = Changes()
-        person = self._find(state, attributes, at, changes)
+        person = state.people.find(self.person.key)
         if person is None:
             if self.person.kind == "cio_id":
                 return state.fail("failed_attribute_change", self, UNKNOWN_CIO_ID, arrival)
-            if self.update_only:
+            person = self._find_or_create(state, at, changes, arrival)
+            if person is None:
                 return NOBODY_TO_UPDATE
-            person = state.create(self.person, at, arrival)
-            changes += (self.person.kind, None, self.person.value)
         for kind in IDENTIFIERS:
             if kind in attributes:
                 self._change_identifier(state, person, kind, at, changes)
@@ -85,19 +84,20 @@ class Identify(PersonOperation, frozen=True, kw_only=True):
         related, remove = self.relationships, self.remove_relationships
         return done(changes.notes + relate(state, person, related, remove, arrival))
 
-    def _find(
-        self, state: State, attributes: JsonObject, at: float, changes: Changes
+    def _find_or_create(
+        self, state: State, at: float, changes: Changes, arrival: Arrival
     ) -> Person | None:
-        """Return the person that the identify is about.
+        """Return the person if nobody has the identifier of the call.
 
-        If nobody has the identifier of the call, but a person has one of the identifiers among
-        the attributes, then it is about that person, who gets the identifier of the call.
+        If a person has one of the identifiers among the attributes, then the identify is about
+        that person, who gets the identifier of the call.
         """
-        person = state.find(self.person)
-        if person is None and self.person.kind != "cio_id":
-            person = state.people.find_by_attributes(attributes)
-            if person is not None:
-                _give(state, person, self.person, at, changes)
+        person = state.people.find_by_attributes(self.attributes or {})
+        if person is not None:
+            _give(state, person, self.person, at, changes)
+        elif not self.update_only:
+            person = state.create(self.person, at, arrival)
+            changes += (self.person.kind, None, self.person.value)
         return person
 
     def _change_identifier(

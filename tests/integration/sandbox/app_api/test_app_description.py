@@ -74,6 +74,9 @@ SENT = [
             Sent(operation, f"/v1/customers/nobody/{rest}", status=404),
         )
     ),
+    Sent("getPersonAttributes", "/v1/customers/no-id%40example.com/attributes?id_type=email"),
+    Sent("getPersonSubscriptionPreferences", "/v1/customers/no-id%40example.com/subscription_preferences?id_type=email"),
+    Sent("getPersonMessages", "/v1/customers/no-id%40example.com/messages?id_type=email", count=1),
     Sent("getPersonRelationships", "/v1/customers/1/relationships?limit=1", count=1),
     Sent("getPersonRelationships", "/v1/customers/1/relationships?limit=1&start={next}", count=1),
     Sent("getPersonMessages", "/v1/customers/1/messages?limit=1", count=1),
@@ -234,6 +237,7 @@ def workspace(api: Api) -> Api:
     api.call("POST", "/api/v1/segments/7/add_customers", {"ids": ["bo"]})
     for delivery_id in ("d1", "d2"):
         client.set_recipient(delivery_id, "id:1", type="email", subject="Hello")
+    client.set_recipient("d3", "email:no-id@example.com", type="push")
     api.call("POST", "/api/v1/metrics", {"delivery_id": "d1", "metric": "opened"})
     for name in ("bo", "cy", "di"):
         client.add_esp_suppression(f"{name}@example.com", "bounces")
