@@ -203,8 +203,13 @@ def test_during_a_change_of_the_number_of_shards_it_blocks_and_waits_for_the_nex
     assert "the number of shards is being changed" in answer.err
     assert "New jobs of the person are blocked" in answer.err
     assert harness.stream_length() == 1
+    # A change that was killed halfway.
     harness.redis.set(MOVING, "layout")
-    assert "trackrelay reshard" in run("forget", "42", "--yes", "--json").err
+    harness.redis.hset("trackrelay:config", "shards", 7)
+    halfway = run("forget", "42", "--yes", "--json")
+    assert halfway.code == 1
+    assert "trackrelay reshard 7" in halfway.err
+    harness.redis.hset("trackrelay:config", "shards", 4)
     harness.redis.delete(MOVING)
     worker.work()
     assert harness.delivered(job).outcome == "blocked"
