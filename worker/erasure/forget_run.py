@@ -25,7 +25,7 @@ from trackrelay.operations.operation import Operation
 from trackrelay.queue.redis_keys import MOVING
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.queue.queue_agreement import difference
-from trackrelay.worker.queue.queue_config import QueueConfig, check_queue
+from trackrelay.worker.queue.queue_config import Moving, QueueConfig, check_queue
 from trackrelay.worker.storage import forgotten, queue_record
 from trackrelay.worker.storage.advisory_lock import advisory_lock
 from trackrelay.worker.storage.forgotten import Request
@@ -246,6 +246,11 @@ class ForgetRun:
     def _agreed_queue(self) -> QueueConfig:
         config = check_queue(self._stores.client, None)
         moving: Any = self._stores.client.get(MOVING) or b""
+        if moving == Moving.LAYOUT.encode():
+            raise ForgetError(
+                "a change of the number of shards was interrupted: run `trackrelay reshard "
+                f"{config.shards}`"
+            )
         with self._stores.engine.connect() as connection:
             record = queue_record.read(connection)
         if problem := difference(config, record, moving.decode()):
