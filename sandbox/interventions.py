@@ -40,10 +40,13 @@ class Overwrite(
         Raises:
             ValueError: There is no such person.
         """
-        person = state.find(_ref(self.person))
+        named = _ref(self.person)
+        person = state.find(named)
         if person is None:
             raise ValueError(f"there is nobody called {self.person}")
-        ref = person_ref("cio_id", person.cio_id)
+        by_cio_id = person_ref("cio_id", person.cio_id)
+        # Only a cio_id can change identifiers, but nobody may have it any more.
+        ref = by_cio_id if state.find(by_cio_id) is person else named
         written = {self.name: self.value}
         Identify(keys=(ref.key,), person=ref, attributes=written).apply(state, arrival)
 

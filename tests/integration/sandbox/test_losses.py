@@ -152,6 +152,8 @@ def test_a_cio_id_can_be_forgotten(api: Api) -> None:
     api.identify({"cio_id": cio_id}, plan="pro")
     assert api.app("GET", f"/v1/customers/{cio_id}/attributes?id_type=cio_id").status == 404
     assert api.person("id:1")["attributes"] == {}
+    api.client.overwrite("id:1", "plan", "basic")
+    assert api.person("id:1")["attributes"] == {"plan": "basic"}
     (failed,) = api.activities("type=failed_attribute_change")
     assert failed["customer_identifiers"] == {"id": None, "email": None, "cio_id": cio_id}
     assert failed["data"]["plan"] == {"from": "", "to": "pro", "error": "nobody has this cio_id"}
