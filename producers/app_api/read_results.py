@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from trackrelay.errors import InvalidOperationError
 from trackrelay.operations.refs import ObjectRef, Person
 
 from .json_fields import Fields
@@ -33,7 +35,10 @@ class PersonMatch:
 
     @property
     def person(self) -> Person:
-        """The person, for further reads."""
+        """The person, for further reads: by your id, or by Customer.io's if there is none."""
+        if self.id:
+            with suppress(InvalidOperationError):
+                return Person(id=self.id)
         return Person(cio_id=self.cio_id)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -68,16 +68,16 @@ def _with_attributes(
     api: AppApi, found: Iterator[PersonMatch], shown: tuple[str, ...]
 ) -> Iterator[_Entry]:
     while chunk := list(islice(found, CHUNK)):
-        profiles = (
-            {
-                each.cio_id: each.attributes
-                for each in api.people_by_ids(match.person for match in chunk)
-            }
-            if shown
-            else {}
-        )
+        by_cio_id: dict[str, Mapping[str, str]] = {}
+        by_id: dict[str, Mapping[str, str]] = {}
+        if shown:
+            for profile in api.people_by_ids(match.person for match in chunk):
+                if profile.cio_id:
+                    by_cio_id[profile.cio_id] = profile.attributes
+                if profile.id:
+                    by_id[profile.id] = profile.attributes
         for match in chunk:
-            attributes = profiles.get(match.cio_id, {})
+            attributes = by_cio_id.get(match.cio_id) or by_id.get(match.id or "") or {}
             yield match, {name: attributes.get(name) for name in shown}
 
 

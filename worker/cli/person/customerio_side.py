@@ -65,15 +65,11 @@ def read_customerio(person: Person, has_key: bool) -> CustomerioSide:
         except AppApiError as error:
             side.problems.append(str(error))
             return side
-        # Its own id goes on naming the person if another one takes the email meanwhile.
-        named = person
-        if side.profile and side.profile.cio_id:
-            named = Person(cio_id=side.profile.cio_id)
         if side.profile is not None:
-            side.segments = _tried(side, lambda: api.segments(named))
-            side.objects = _tried(side, lambda: list(api.relationships(named, limit=MAX_OBJECTS)))
+            side.segments = _tried(side, lambda: api.segments(person))
+            side.objects = _tried(side, lambda: list(api.relationships(person, limit=MAX_OBJECTS)))
         is_deleted = side.profile is None
-        results = api.activities(named, deleted=is_deleted, limit=MAX_ACTIVITIES)
+        results = api.activities(person, deleted=is_deleted, limit=MAX_ACTIVITIES)
         side.activities = _tried(side, lambda: list(results))
         side.has_more_activities = results.next_start is not None
     return side

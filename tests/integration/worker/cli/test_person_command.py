@@ -50,12 +50,12 @@ class Customerio:
         match asked.path.split("/")[2:]:
             case ["customers", _, "attributes"]:
                 return Reply(self.profile) if self.profile else Reply(status=404)
-            case ["customers", "a3", "segments"]:
+            case ["customers", _, "segments"]:
                 return Reply({"segments": [{"id": 7, "name": EVIL}]})
-            case ["customers", "a3", "relationships"]:
+            case ["customers", _, "relationships"]:
                 related = {"object_type_id": 1, "identifiers": {"object_id": "acme"}}
                 return Reply({"cio_relationships": [related]})
-            case ["customers", "a3", "activities"] | ["activities"]:
+            case ["customers", _, "activities"] | ["activities"]:
                 return Reply({"activities": self.activities})
         return Reply(status=404)
 

@@ -121,11 +121,11 @@ def test_attributes_are_shown_beside_people_a_hundred_in_a_request() -> None:
             entries = [{"id": str(number), "cio_id": f"c{number}"} for number in range(150)]
             return Reply({"identifiers": entries})
         ids = asked.json["ids"]
-        assert asked.query == {"id_type": "cio_id"}
+        assert asked.query == {}
         return Reply(
             {
                 "customers": [
-                    {"customer": {"attributes": {"cio_id": each, "plan": f"p-{each}"}}}
+                    {"customer": {"id": each, "attributes": {"plan": f"p-{each}"}}}
                     for each in ids[1:]
                 ]
             }
@@ -136,7 +136,7 @@ def test_attributes_are_shown_beside_people_a_hundred_in_a_request() -> None:
         found = reading(server.url)(*arguments, "--json").json["people"]
     assert len(found) == 150
     assert found[0]["attributes"] == {"plan": None, "n": None}
-    assert found[149]["attributes"] == {"plan": "p-c149", "n": None}
+    assert found[149]["attributes"] == {"plan": "p-149", "n": None}
     assert [len(each.json["ids"]) for each in server.asked[1:]] == [100, 50]
 
 
