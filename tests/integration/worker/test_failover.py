@@ -127,7 +127,7 @@ def test_one_refusal_drops_the_idle_connections_too(pair: Pair, harness: Harness
         connection.connect()
         pool.release(connection)
     pair.fail_over()
-    with pytest.raises(ConnectionError, match="takes no writes"):
+    with pytest.raises(ConnectionError, match="accepts no writes"):
         client.set("trackrelay:test", "1")
     assert client.set("trackrelay:test", "1")
     assert [connection for connection in connections if connection.is_connected] == connections[-1:]
