@@ -33,17 +33,17 @@ pytest_plugins = [
 
 # Several tests run side by side: how long an example takes says nothing of the code.
 hypothesis.settings.register_profile(
-    "side by side", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "full", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 # For tests/integration/worker/model, which takes its number of examples from the profile: `--hypothesis-profile=long`.
 hypothesis.settings.register_profile(
-    "long", hypothesis.settings.get_profile("side by side"), max_examples=5_000, print_blob=True
+    "long", hypothesis.settings.get_profile("full"), max_examples=5_000, print_blob=True
 )
 # For `make unit`, which is meant to be quick; `make test` tries four times as many examples.
 hypothesis.settings.register_profile(
-    "quick", hypothesis.settings.get_profile("side by side"), max_examples=25
+    "quick", hypothesis.settings.get_profile("full"), max_examples=25
 )
-hypothesis.settings.load_profile("side by side")
+hypothesis.settings.load_profile("full")
 
 # How long servers may take to start is meant for somebody who waits, and not for a run beside others. A session's
 # server that is given up fails every test after it.
