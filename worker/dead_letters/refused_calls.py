@@ -21,7 +21,7 @@ from trackrelay.worker.delivery.entry_decoder import check_storable
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.reasons import DeathReason
 from trackrelay.worker.resources import Resources
-from trackrelay.worker.storage import dead_letters, shards
+from trackrelay.worker.storage import dead_letters
 from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.key_hasher import KeyHasher
@@ -57,10 +57,7 @@ def insert_unless_blocked(
     connection: sa.Connection, blocklist: Blocklist, letters: Sequence[NewDeadLetter]
 ) -> frozenset[str]:
     """Insert dead letters, except those of forgotten people. Return the ids of the new ones."""
-    # Under the lock, nobody is forgotten between the look and the commit.
-    locked = shards.lock(connection, [0])
-    version = locked[0].block_version if locked else 0
-    blocked = blocklist.at(connection, version)
+    blocked = blocklist.locked(connection)
     kept = [each for each in letters if not blocklist.any_blocked(blocked, each.job.keys)]
     if len(kept) < len(letters):
         log.info("jobs_blocked", jobs=len(letters) - len(kept))

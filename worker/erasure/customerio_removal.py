@@ -14,6 +14,7 @@ from trackrelay.operations.operation import Operation
 from trackrelay.operations.person_builders import delete_person, suppress
 from trackrelay.operations.refs import Person
 from trackrelay.queue.redis_keys import lease
+from trackrelay.worker.storage.key_hasher import KeyHasher
 
 Mode = Literal["erase", "suppress", "delete"]
 State = Literal["delivered", "waiting", "dead_letter"]
@@ -47,13 +48,17 @@ class RemovalState:
     why: str | None = None
 
 
-def removals(keys: Iterable[str], mode: Mode, request: str) -> dict[str, Operation]:
+def removals(
+    keys: Iterable[str], mode: Mode, request: str, hasher: KeyHasher
+) -> dict[str, Operation]:
     """Return the operation for each key that Customer.io takes for it.
 
     Args:
         keys: in the clear.
         mode: what to tell Customer.io.
         request: the request's id. The same request makes the same jobs.
+        hasher: makes a name for each call that nobody can guess. The id of a job is derived from
+            its key and this name, and would tell who it was.
     """
     if mode == "erase":
         return {}
@@ -64,7 +69,8 @@ def removals(keys: Iterable[str], mode: Mode, request: str) -> dict[str, Operati
             continue  # Customer.io does not delete visitors that it does not know
         try:
             person = Person(**{_KINDS[kind]: value})
-            found[key] = _BUILDERS[mode](person, idempotency_key=f"forget-{request}")
+            name = f"forget-{hasher.digest(f'{request} {key}')}"
+            found[key] = _BUILDERS[mode](person, idempotency_key=name)
         except InvalidOperationError:
             continue
     return found

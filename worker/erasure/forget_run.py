@@ -175,7 +175,9 @@ class ForgetRun:
             earlier = forgotten.requests_of(connection, list(hidden.values()))
             unfinished = [each for each in earlier if each.blocked and each.receipt is None]
             request, self._mode = self._resumed(unfinished)
-            self._operations = customerio_removal.removals(self._person.known, self._mode, request)
+            self._operations = customerio_removal.removals(
+                self._person.known, self._mode, request, self._person.hasher
+            )
             if self._mode != "erase" and not self._operations:
                 raise ForgetError(
                     f"Customer.io cannot {self._mode} by these names: give the person's id, email "

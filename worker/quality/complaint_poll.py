@@ -10,6 +10,7 @@ import structlog
 
 from trackrelay.app_api import Activity, AppApi, AppApiRequestError
 from trackrelay.worker.storage import dead_letters, state, verdicts
+from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.complaint_jobs import suspects
 from trackrelay.worker.storage.key_hasher import KeyHasher
 
@@ -156,7 +157,10 @@ class ComplaintPoll:
         return len(fresh)
 
     def _write(self, complaint: Complaint, now: float) -> None:
+        blocklist = Blocklist(self.hasher)
         with self.engine.begin() as connection:
+            if blocklist.any_blocked(blocklist.locked(connection), complaint.keys):
+                return  # the person was forgotten
             near = suspects(
                 connection,
                 complaint.keys,

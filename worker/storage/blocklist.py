@@ -17,6 +17,7 @@ from functools import lru_cache
 
 import sqlalchemy as sa
 
+from . import shards
 from .key_hasher import KeyHasher
 from .stored_job import Job
 
@@ -58,6 +59,11 @@ class Blocklist:
                 frozenset(row.job_id for row in rows if row.job_id is not None),
             )
         return known
+
+    def locked(self, connection: sa.Connection) -> BlockedKeys:
+        """Return the blocked keys of now. They do not change until the transaction ends."""
+        shard = shards.lock(connection, [0]).get(0)
+        return self.at(connection, shard.block_version if shard else 0)
 
     def any_blocked(self, blocked: BlockedKeys, keys: Iterable[str]) -> bool:
         """Return whether one of ``keys``, as stored or in the clear, is blocked."""

@@ -62,6 +62,14 @@ def test_every_command_works_with_the_settings_of_django(manage: Any) -> None:
     assert manage("trackrelay", "dead-letters", "list").stdout.strip() == "No dead letters."
 
 
+def test_a_person_is_forgotten_with_the_settings_of_django(manage: Any, harness: Harness) -> None:
+    job = harness.producer.track("42", "first")
+    done = manage("trackrelay", "forget", "42", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["complete"]
+    assert harness.delivered(job).outcome == "erased"
+
+
 def test_its_exit_status_is_the_command_line_s(manage: Any) -> None:
     wrong = manage("trackrelay", "statsu")
     assert wrong.returncode == 2

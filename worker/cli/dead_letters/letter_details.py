@@ -164,6 +164,9 @@ def hints_for_letter(letter: DeadLetter) -> list[tuple[str, str]]:
                     f"trackrelay find {letter.id}",
                 )
             ]
+        case "discarded" if letter.body is None and letter.raw is None:
+            text = "Its content was erased by `trackrelay forget`. Only its id stays."
+            return [(text, "")]
         case "discarded":
             return [("It was discarded. To replay it anyway:", f"{replay} --state discarded")]
     discard = (

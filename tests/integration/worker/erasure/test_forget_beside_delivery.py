@@ -235,7 +235,7 @@ def test_the_deletion_waits_in_an_outage_and_the_next_run_completes_the_request(
     assert told["state"] == "waiting"
     worker.work_off(lambda: harness.waiting(told["job"]))
     assert harness.waiting(told["job"]).keys == [worker.resources.hasher.hidden(f"id:{PERSON}")]
-    assert "1 request to forget a person is not complete" in run("status").out
+    assert "Not complete: 1 request to forget a person." in run("status").out
     assert run("status", "--fail-if", "unforgotten>0", "--quiet").code == 1
     refused = run("forget", PERSON, "--allow-again").only_line()
     assert "is not complete" in refused
