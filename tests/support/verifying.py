@@ -18,6 +18,25 @@ from trackrelay.worker.storage import verdicts
 from trackrelay.worker.storage.verdicts import Verdict
 
 
+class _NoBudget:
+    """Lets every request through at once."""
+
+    def take(self, most: int) -> float:
+        return 0.0
+
+    def pause(self, seconds: float) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+def unlimited(api: AppApi) -> AppApi:
+    """A client that keeps no limit of requests, for a sandbox that has none."""
+    api._requester._process.budget = _NoBudget()  # type: ignore[assignment]
+    return api
+
+
 class Verifying:
     """Delivers to the sandbox, and verifies when the test says so."""
 
@@ -36,7 +55,7 @@ class Verifying:
         self.producer = harness.producer
         # The limit of the App API is a test of its own.
         self.sandbox.settings(app_rate_limit=None)
-        self.api: AppApi = make_api(self.worker.resources.settings)
+        self.api: AppApi = unlimited(make_api(self.worker.resources.settings))
 
     def deliver(self, *jobs: Any) -> None:
         """Deliver what was enqueued."""
@@ -50,7 +69,7 @@ class Verifying:
         assert result is not None
         return result
 
-    def verify(self) -> None:
+    def verify(self, timeout: float = 60.0) -> None:
         """Verify until every item has a verdict."""
 
         def done() -> bool:
@@ -58,7 +77,7 @@ class Verifying:
             assert not run.problem, run.problem
             return not self.harness.rows("SELECT 1 FROM trackrelay_sent WHERE due_at IS NOT NULL")
 
-        wait_until(done, 60, "every item to have a verdict")
+        wait_until(done, timeout, "every item to have a verdict")
 
     def read_complaints(self) -> None:
         """Make every type of complaint due, and read it."""

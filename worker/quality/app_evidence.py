@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trackrelay.app_api import (
@@ -25,7 +25,7 @@ from trackrelay.worker.storage.key_hasher import KeyHasher
 from trackrelay.worker.storage.sent_subjects import Item, Subject
 
 from .comparison import Seen, SeenEvent
-from .sent_items import EVENT, EXISTS, MERGED, RELATIONSHIP, SEGMENT
+from .sent_items import EVENT, MERGED, RELATIONSHIP, SEGMENT
 
 #: Pages of activities, and of relationships, that are read of one subject.
 MAX_PAGES = 3
@@ -63,7 +63,7 @@ class EvidenceReader:
         person = Person(**address)
         profile = self._profile(person)
         if profile is None:
-            return self._nobody(person, items)
+            return Seen(exists=False)
         primary = self._profile(Person(**into)) if MERGED in items and into else None
         events, complete = self._events(person, items)
         related, all_related = self._relationships(person, items)
@@ -92,21 +92,26 @@ class EvidenceReader:
         except AppApiNotFoundError:
             return None
 
-    def _nobody(self, person: Person, items: dict[str, Item]) -> Seen:
-        """Return that there is nobody, and whether somebody was deleted."""
-        if EXISTS not in items or person.kind == "cio_id":
-            return Seen(exists=False)
+    def with_deletion(self, subject: Subject, seen: Seen) -> Seen:
+        """Return ``seen`` with the latest deletion of the person, if activities show one.
+
+        The deleted person may have had other names, under which jobs of ours explain it.
+        """
+        if seen.problem or "object_id" in subject.address or "cio_id" in subject.address:
+            return seen
+        address = {kind: value for kind, value in subject.address.items() if kind != "into"}
         self.requests += 1
         try:
-            found = self.api.activities(
-                person, type="profile_delete", deleted=True, limit=1
-            ).first()
-        except (AppApiNotFoundError, AppApiRequestError):
-            found = None
+            activities = self.api.activities(
+                Person(**address), type="profile_delete", deleted=True, limit=1
+            )
+            found = activities.first()
+        except (AppApiNotFoundError, AppApiRequestError, AppApiCallError):
+            return seen
         if found is None:
-            return Seen(exists=False)
+            return seen
         keys = self._keys(found.customer_id, found.email, found.cio_id, {})
-        return Seen(exists=False, deleted_at=float(found.timestamp), keys=keys)
+        return replace(seen, deleted_at=float(found.timestamp), keys=(*seen.keys, *keys))
 
     def _keys(
         self, id: str | None, email: str | None, cio_id: str | None, attributes: Any

@@ -125,18 +125,22 @@ class Comparison:
             return Finding(name, verdict)
         for prefix, compare in _COMPARED.items():
             if name.startswith(prefix):
-                return Finding(name, *compare(self, name.removeprefix(prefix), item))
+                verdict, reason = compare(self, name.removeprefix(prefix), item)
+                if verdict in (None, VerdictKind.VERIFIED):
+                    return Finding(name, verdict, reason)
+                if item.is_conditional and not self._existed_before(item):
+                    return Finding(name, None)
+                if self._was_deleted_after(item):
+                    verdict, reason = VerdictKind.DIFFERENT, _ANEW
+                return Finding(name, verdict, reason)
         return Finding(name, None)
 
     def _exists(self, item: Item) -> _Result:
         if self.seen.exists:
             return _FINE
         (kind, *_) = self.subject.address
-        if self.seen.deleted_at is not None and self.seen.deleted_at >= item.delivered_at:
-            return (
-                VerdictKind.DIFFERENT,
-                f"it was deleted {_at(self.seen.deleted_at)}, after this job",
-            )
+        if self._was_deleted_after(item):
+            return VerdictKind.DIFFERENT, f"it was deleted {_at(self.seen.deleted_at or 0.0)}"
         if kind == "cio_id":
             return (
                 VerdictKind.IGNORED,
@@ -149,6 +153,11 @@ class Comparison:
             f"nobody has this {kind}: the person is suppressed, was deleted by somebody else, "
             "or was never created",
         )
+
+    def _was_deleted_after(self, item: Item) -> bool:
+        # Activities have whole seconds.
+        at = self.seen.deleted_at
+        return at is not None and at >= int(item.delivered_at)
 
     def _removed(self, item: Item) -> _Result:
         if not self.seen.exists:
@@ -170,6 +179,10 @@ class Comparison:
     def _created_after(self, item: Item) -> bool:
         created = self.seen.timestamps.get("cio_id")
         return created is not None and created > item.delivered_at
+
+    def _existed_before(self, item: Item) -> bool:
+        created = self.seen.timestamps.get("cio_id")
+        return created is not None and created < item.timestamp - SAME_TIME_S
 
     def _attribute(self, name: str, item: Item) -> _Result:
         returned, root = self._returned(name, item)
@@ -235,6 +248,7 @@ class Comparison:
         return _presence(item, int(number) in self.seen.segments, "the membership")
 
 
+_ANEW = "the person was deleted after this job, and created anew"
 _Result = tuple[VerdictKind | None, str]
 _FINE: _Result = (VerdictKind.VERIFIED, "")
 _COMPARED: Mapping[str, Callable[[Comparison, str, Item], _Result]] = {

@@ -108,9 +108,7 @@ class _Reading:
         return Change(self.job.keys[0], address, items if address else {}, clears)
 
     def _identified(self) -> Change:
-        attributes = self.document.get("attributes") or {}
-        # Such an identify of somebody who does not exist is rightly nothing.
-        exists = {} if attributes.get("_update") is True else self._exists()
+        exists = {} if self._is_conditional else self._exists()
         return self._change({**exists, **self._attributes(), **self._relationships(PRESENT)})
 
     def _object(self) -> Change:
@@ -221,7 +219,13 @@ class _Reading:
             timestamp=self.now if timestamp is None else float(timestamp),
             loose=loose,
             operation=self.job.operation,
+            is_conditional=self._is_conditional,
         )
+
+    @property
+    def _is_conditional(self) -> bool:
+        attributes = self.document.get("attributes")
+        return isinstance(attributes, dict) and attributes.get("_update") is True
 
 
 _CHANGES: dict[str, Callable[[_Reading], Change]] = {

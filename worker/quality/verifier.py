@@ -27,6 +27,8 @@ log = structlog.get_logger("trackrelay.verification")
 
 #: Jobs of two keys are settled in any order. What was settled so much earlier may have been sent later.
 SETTLING_S = 5.0
+#: A job that is delivered so long after its own time may be behind jobs that are forgotten.
+LATE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,15 @@ class Verifier:
         seconds, microseconds = self.redis.time()
         asked_at = seconds + microseconds / 1e6
         seen = self.reader.read(subject, names)
-        findings = tuple(Comparison(subject, seen, self.hasher.digest, now).findings(names))
-        look = Look(subject, findings, at=now)
-        return self._explained(look, seen, asked_at) if look.bad else look
+        look = self._compared(subject, names, seen, now)
+        if not look.bad:
+            return look
+        seen = self.reader.with_deletion(subject, seen)
+        return self._explained(self._compared(subject, names, seen, now), seen, asked_at)
+
+    def _compared(self, subject: Subject, names: Collection[str], seen: Seen, now: float) -> Look:
+        findings = Comparison(subject, seen, self.hasher.digest, now).findings(names)
+        return Look(subject, tuple(findings), at=now)
 
     def _explained(self, look: Look, seen: Seen, asked_at: float) -> Look:
         subject = look.subject
@@ -124,16 +132,24 @@ class Verifier:
             keys: all keys of the person.
             others: what was sent under the other keys, as far as it is remembered.
         """
-        at = subject.items[name].delivered_at
+        item = subject.items[name]
+        # A write with a later time counts at Customer.io, even if it was delivered earlier.
+        since = min(item.delivered_at, item.timestamp) - SETTLING_S
         for other in others:
             told = (other.items.get(each) for each in (name, ABSENT, MERGED))
-            if any(item and item.delivered_at >= at - SETTLING_S for item in told):
+            if any(each and each.delivered_at >= since for each in told):
                 return True
         known = {item.job for each in (subject, *others) for item in each.items.values()}
         elsewhere = (keys | _other_end(name)) - {subject.key}
-        return later_jobs.was_written(
-            connection, elsewhere, at - SETTLING_S, known
-        ) or later_jobs.was_written(connection, {subject.key}, at + 0.001, known)
+        if later_jobs.was_written(connection, elsewhere, since, known):
+            return True
+        # A merge brings values of the other person, with times that may be later.
+        if later_jobs.was_merged(connection, keys, since):
+            return True
+        # What was sent under the same key is remembered in order, but not for ever.
+        is_late = item.delivered_at - item.timestamp > LATE_S
+        own_since = item.timestamp if is_late else item.delivered_at + 0.001
+        return later_jobs.was_written(connection, {subject.key}, own_since, known)
 
     def conclude(self, look: Look, *, is_last: Any = is_last_try) -> Judgement | None:
         """Write down what a look means; return it, or None if the subject was forgotten meanwhile.

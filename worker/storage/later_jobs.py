@@ -23,6 +23,14 @@ _LATER = sa.text(f"""
             AND delivered_at >= to_timestamp(:since) AND id <> ALL(CAST(:known AS text[])))
 """)
 
+_MERGED = sa.text("""
+    SELECT EXISTS (
+        SELECT 1 FROM trackrelay_ledger
+        WHERE (key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS text[])))
+            AND operation = 'person.merge' AND outcome = 'delivered'
+            AND delivered_at >= to_timestamp(:since))
+""")
+
 
 def is_waiting(connection: sa.Connection, keys: Collection[str]) -> bool:
     """Return whether a job of one of ``keys`` is in the backlog."""
@@ -46,3 +54,9 @@ def was_written(
         "known": text_array(sorted(known)),
     }
     return bool(connection.execute(_LATER, values).scalar_one())
+
+
+def was_merged(connection: sa.Connection, keys: Collection[str], since: float) -> bool:
+    """Return whether a merge of one of ``keys`` was delivered since a time, in unix seconds."""
+    values = {"keys": text_array(sorted(keys)), "since": since}
+    return bool(connection.execute(_MERGED, values).scalar_one())

@@ -74,6 +74,8 @@ class Item(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     tries: int = 0
     #: Whether it has a verdict.
     is_done: bool = False
+    #: Whether it is rightly nothing if the person did not exist.
+    is_conditional: bool = False
 
 
 class Subject(msgspec.Struct, kw_only=True):

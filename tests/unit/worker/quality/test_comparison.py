@@ -85,6 +85,13 @@ def test_an_update_of_somebody_who_does_not_exist_is_rightly_nothing() -> None:
     assert verdicts(Seen(exists=False), sent) == {"attribute:plan": None}
 
 
+def test_an_update_counts_only_if_the_person_existed_before() -> None:
+    sent = operations.identify("42", {"plan": "pro"}, update_only=True)
+    for created, verdict in ((LATER, None), (EARLIER, "missing"), (None, None)):
+        seen = Seen(exists=True, timestamps={"cio_id": created} if created else {})
+        assert verdicts(seen, sent) == {"attribute:plan": verdict}
+
+
 def test_an_unknown_cio_id_was_ignored() -> None:
     sent = operations.identify(Person(cio_id="a9"), {"plan": "pro"})
     exists = found(Seen(exists=False), sent, key="cio_id:a9")["exists"]
@@ -95,6 +102,13 @@ def test_somebody_who_was_deleted_later_is_different() -> None:
     sent = operations.identify("42", {"plan": "pro"})
     assert verdicts(Seen(exists=False, deleted_at=NOW + 60), sent)["exists"] == "different"
     assert verdicts(Seen(exists=False, deleted_at=NOW - 60), sent)["exists"] == "missing"
+
+
+def test_what_a_person_had_before_a_deletion_is_different() -> None:
+    sent = operations.identify("42", {"plan": "pro"})
+    anew = Seen(exists=True, deleted_at=NOW + 60)
+    assert verdicts(anew, sent) == {"exists": "verified", "attribute:plan": "different"}
+    assert verdicts(Seen(exists=True, deleted_at=NOW - 60), sent)["attribute:plan"] == "missing"
 
 
 def test_a_deleted_person_is_gone_or_the_deletion_was_ignored() -> None:
