@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +17,8 @@ import pytest
 from tests.support.command_line import CommandLine
 from tests.support.sandbox_api import Api
 from tests.support.scripted_app_api import Asked, Reply, scripted
+from tests.support.waiting import patient
+from tests.support.worker_process import clean_environment
 from trackrelay.app_api import request_budget
 from trackrelay.sandbox import SandboxProcess
 
@@ -291,3 +298,27 @@ def test_a_filter_is_sent_as_it_was_given(sandbox: SandboxProcess) -> None:
     with scripted([Reply({"identifiers": []})]) as server:
         reading(server.url)("people", "--filter", json.dumps(document))
     assert server.asked[0].json == {"filter": document}
+
+
+def test_an_interrupted_command_ends_at_once_and_quietly() -> None:
+    arrived, over = threading.Event(), threading.Event()
+
+    def answer(_: Asked) -> Reply:
+        arrived.set()
+        over.wait(patient(60))
+        return Reply({"identifiers": []})
+
+    with scripted(answer) as server:
+        command = subprocess.Popen(
+            [str(Path(sys.executable).with_name("trackrelay")), "people", "--has", "a"],
+            env=clean_environment() | reading(server.url).settings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert arrived.wait(patient(60))
+        command.send_signal(signal.SIGINT)
+        out, err = command.communicate(timeout=patient(30))
+        over.set()
+    assert command.returncode == 1
+    assert (out, "Traceback" in err) == ("", False)
