@@ -78,11 +78,13 @@ async def test_a_cancelled_read_ends_at_once_and_frees_its_thread() -> None:
 
     def answer(_: Asked) -> Reply:
         arrived.set()
-        over.wait(patient(60))
+        over.wait(patient(120))
         return Reply({"segments": []})
 
     with scripted(answer) as server:
-        async with reading(server.url, request_timeout=60) as api:
+        async with reading(server.url) as api:
+            # Longer than the test waits: only the cancellation ends the read.
+            api._api._requester._process.transport.timeout_s = 3600
             read = asyncio.create_task(api.segments())
             await asyncio.to_thread(arrived.wait, patient(30))
             read.cancel()
