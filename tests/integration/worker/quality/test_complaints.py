@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -162,3 +163,23 @@ def test_nothing_secret_of_a_complaint_is_stored_or_logged(
     verifying.read_complaints()
     assert all("canary-plan-value" not in str(row) for row in rows(verifying))
     assert "canary-plan-value" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ending", ["replayed", "discarded"])
+def test_a_complaint_is_settled_with_its_dead_letter(
+    make_verifying: Callable[..., Verifying], run: CommandLine, ending: str
+) -> None:
+    # Its person is not in the sample, so no comparison resolves it.
+    verifying = make_verifying(TRACKRELAY_VERIFY="sample", TRACKRELAY_VERIFY_SAMPLE="0.0000001")
+    loss = verifying.sandbox.lose("failed_attribute", name="plan", reason="no")
+    verifying.deliver(verifying.producer.identify("1", {"plan": "pro"}))
+    verifying.read_complaints()
+    (letter,) = letters(verifying)
+    verifying.sandbox.delete_loss(loss)
+    if ending == "replayed":
+        assert run("replay", "--id", letter.job_id, "--yes").code == 0
+        verifying.worker.work_off(lambda: verifying.harness.delivered(letter.job_id))
+    else:
+        assert run("dead-letters", "discard", "--id", letter.job_id, "--yes").code == 0
+    verifying.read_complaints()
+    assert [(row.state, row.resolved_by) for row in rows(verifying)] == [("resolved", ending)]

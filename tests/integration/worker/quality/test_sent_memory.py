@@ -144,3 +144,12 @@ def test_a_job_that_no_text_column_holds_costs_its_neighbours_nothing(
     make_worker().work_off(lambda: harness.ledger_ids() == jobs)
     assert "attribute:fine" in items(harness, "id:42")
     assert "attribute:fine" in items(harness, "id:43")
+
+
+def test_of_jobs_that_are_settled_together_the_last_one_counts(
+    harness: Harness, make_worker: Callable[..., Worker]
+) -> None:
+    jobs = [harness.producer.identify("42", {"plan": str(number)}) for number in range(8)]
+    make_worker().work_off(lambda: harness.ledger_ids() == set(jobs))
+    assert len({row.delivered_at for row in harness.rows("SELECT * FROM trackrelay_ledger")}) == 1
+    assert items(harness, "id:42")["attribute:plan"][2] == jobs[-1]
