@@ -62,9 +62,9 @@ class Actions:
         return [id for chunk in self.replayer.discard(ids) for id in chunk]
 
     def stored_keys(self, keys: Sequence[str]) -> list[str]:
-        """Return keys in the form that the tables have."""
+        """Return keys in the forms that the tables can have; after ``forget``, ids are hashes, too."""
         hasher = self.stores.hasher()
-        return [hasher.stored(key) for key in keys]
+        return [form for key in keys for form in (hasher.stored(key), hasher.hidden(key))]
 
 
 def _add_up(outcomes: Any) -> Tally:
