@@ -62,7 +62,7 @@ class Actions:
         return [id for chunk in self.replayer.discard(ids) for id in chunk]
 
     def stored_keys(self, keys: Sequence[str]) -> list[str]:
-        """Return keys in the forms that the tables can have; after ``forget``, ids are hashes, too."""
+        """Return keys in each form that the tables can have: `forget` also hashes ids."""
         hasher = self.stores.hasher()
         return [form for key in keys for form in (hasher.stored(key), hasher.hidden(key))]
 
