@@ -69,7 +69,7 @@ def test_check_says_what_waits_in_the_outbox(
     )
 
     relay = make_relay(run.settings)
-    assert relay.take()
+    assert relay.take_lease()
     state, text = outbox_findings(run("check", "--json"))["relayed"]
     assert state == "warning"
     assert "the first for 10 min, although a relay runs" in text
@@ -86,7 +86,7 @@ def test_rows_without_a_relay_are_a_problem_of_status(
     assert "and no relay runs" in line
     assert run("status", "--json").json["problems"] == [line]
     relay = make_relay(run.settings)
-    assert relay.take()
+    assert relay.take_lease()
     assert run("status").code == 0
 
 

@@ -160,7 +160,7 @@ def test_a_repaired_letter_is_delivered_and_its_history_says_by_whom(
         (lambda body: json.dumps({**body, "name": "x" * 101}), "101 bytes"),
         (
             lambda body: json.dumps({**body, "identifiers": {"id": "43"}}),
-            "an operation of somebody else",
+            "the repair gives it to somebody else",
         ),
         (lambda body: json.dumps({**body, "action": "identify", "name": None}), "name"),
     ],
