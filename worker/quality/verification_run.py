@@ -38,7 +38,7 @@ from trackrelay.worker.storage import sent_subjects, state
 from trackrelay.worker.storage.sent_subjects import Subject
 
 from .complaint_poll import MIN_AGE_S, ComplaintPoll
-from .verdict_rules import due_names
+from .verdict_rules import Judgement, due_names
 from .verifier import Look, Verifier, database_time
 
 log = structlog.get_logger("trackrelay.verification")
@@ -195,7 +195,21 @@ def _compare_one(run: Run, verifier: Verifier, subject: Subject, now: float) -> 
         _put_off(verifier.engine, subject)
         raise
     else:
-        verifier.conclude(look)
+        _log_verdicts(subject, verifier.conclude(look))
+
+
+def _log_verdicts(subject: Subject, judgement: Judgement | None) -> None:
+    for finding in judgement.final if judgement else ():
+        item = subject.items[finding.item]
+        log.warning(
+            "delivery_not_verified",
+            job=item.job,
+            key=subject.key,
+            operation=item.operation,
+            item=finding.item,
+            verdict=str(finding.verdict),
+            reason=finding.reason,
+        )
 
 
 def _put_off(engine: sa.Engine, subject: Subject) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import redis
 import sqlalchemy as sa
-import structlog
 
 from trackrelay.app_api import AppApi
 from trackrelay.worker.storage import later_jobs, sent_subjects, verdicts
@@ -20,10 +19,8 @@ from trackrelay.worker.storage.verdicts import BAD, NewVerdict
 from .app_evidence import EvidenceReader
 from .comparison import Comparison, Finding, Seen
 from .jobs_under_way import may_be_under_way
-from .sent_items import ABSENT, MERGED, RELATIONSHIP
+from .sent_items import ABSENT, ATTRIBUTE, MERGED, RELATIONSHIP
 from .verdict_rules import Circumstances, Judgement, is_last_try, judge
-
-log = structlog.get_logger("trackrelay.verification")
 
 #: Jobs of two keys are settled in any order. What was settled so much earlier may have been sent later.
 SETTLING_S = 5.0
@@ -143,8 +140,9 @@ class Verifier:
         elsewhere = (keys | _other_end(name)) - {subject.key}
         if later_jobs.was_written(connection, elsewhere, since, known):
             return True
-        # A merge brings values of the other person, with times that may be later.
-        if later_jobs.was_merged(connection, keys, since):
+        # An earlier merge brought values of the other person, with times that may be later.
+        until = item.delivered_at + SETTLING_S
+        if name.startswith(ATTRIBUTE) and later_jobs.was_merged(connection, keys, since, until):
             return True
         # What was sent under the same key is remembered in order, but not for ever.
         is_late = item.delivered_at - item.timestamp > LATE_S
@@ -169,17 +167,6 @@ class Verifier:
             judgement = judge(look.subject, current, look.findings, circumstances)
             sent_subjects.save(connection, [judgement.subject])
             self._write(connection, current, judgement, loaded.now)
-        for finding in judgement.final:
-            item = current.items[finding.item]
-            log.warning(
-                "delivery_not_verified",
-                job=item.job,
-                key=current.key,
-                operation=item.operation,
-                item=finding.item,
-                verdict=str(finding.verdict),
-                reason=finding.reason,
-            )
         return judgement
 
     def _write(

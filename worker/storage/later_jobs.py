@@ -28,7 +28,7 @@ _MERGED = sa.text("""
         SELECT 1 FROM trackrelay_ledger
         WHERE (key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS text[])))
             AND operation = 'person.merge' AND outcome = 'delivered'
-            AND delivered_at >= to_timestamp(:since))
+            AND delivered_at BETWEEN to_timestamp(:since) AND to_timestamp(:until))
 """)
 
 
@@ -56,7 +56,9 @@ def was_written(
     return bool(connection.execute(_LATER, values).scalar_one())
 
 
-def was_merged(connection: sa.Connection, keys: Collection[str], since: float) -> bool:
-    """Return whether a merge of one of ``keys`` was delivered since a time, in unix seconds."""
-    values = {"keys": text_array(sorted(keys)), "since": since}
+def was_merged(
+    connection: sa.Connection, keys: Collection[str], since: float, until: float
+) -> bool:
+    """Return whether a merge of one of ``keys`` was delivered between two times."""
+    values = {"keys": text_array(sorted(keys)), "since": since, "until": until}
     return bool(connection.execute(_MERGED, values).scalar_one())
