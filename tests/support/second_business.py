@@ -19,7 +19,7 @@ _COUNTRIES = ["DE", "FR", "US", "GB", "JP", "CH"]
 _ZONES = ["Europe/Berlin", "Europe/Paris", "America/New_York", "Asia/Tokyo"]
 _DAY = 86_400
 #: Where in the traffic new things are rolled out, by all their senders at once.
-DISCOUNT_FROM, WATCH_PARTY_FROM, GIFT_CARD_FROM = 0.35, 0.5, 0.6
+DISCOUNT_FROM, WATCH_PARTY_FROM, GIFT_CARD_FROM = 0.353, 0.517, 0.611
 
 Attributes = dict[str, Any]
 
@@ -394,6 +394,6 @@ def clean(count: int, seed: int) -> Iterator[Call]:
         if name == "gift_card_redeemed" and visit.passed < GIFT_CARD_FROM:
             name, maker = "order_completed", _order_completed
         source = visit.random.choice(sources)
-        operation = "event" if name else "identify"
+        operation = "person.event" if name else "person.identify"
         late_s = _late(visit, source, name)
         yield Call(source, operation, name, maker(visit, source), late_s=late_s)
