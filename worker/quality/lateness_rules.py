@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from . import rules
+from . import names, rules
 from .catalog import Catalog, SubjectStats
 from .lateness import FUTURE, quantile_s, share_over
 from .rules import Finding
@@ -13,7 +14,8 @@ from .rules import Finding
 LATE_S = 300
 #: Customer.io triggers no campaign by events that are older, in seconds.
 TOO_LATE_S = 259_200
-#: A share of events that is more than a hiccup of the network.
+#: A share of events that is more than phones that were offline. Of events that start or stop
+#: messages, a few are enough.
 MIN_SHARE = 0.01
 #: Single events that are late are no accident of one request.
 MIN_EVENTS = 3
@@ -32,7 +34,10 @@ def _judge(stats: SubjectStats) -> Iterator[Finding]:
     future = stats.lateness.get(FUTURE, 0)
     if round(too_late * total) >= MIN_EVENTS:
         yield _finding(rules.TOO_LATE, stats, f"{round(too_late * total):,} of {total:,} events")
-    if round((late - too_late) * total) >= MIN_EVENTS:
+    enough = MIN_EVENTS
+    if not names.is_decisive(stats.subject.name):
+        enough = max(enough, math.ceil(MIN_SHARE * total))
+    if round((late - too_late) * total) >= enough:
         p50, p95 = (quantile_s(stats.lateness, share) for share in (0.5, 0.95))
         yield _finding(
             rules.LATE,

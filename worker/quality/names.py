@@ -47,6 +47,8 @@ EVENT_SYNONYMS = (
     frozenset(["subscription create", "subscription start", "subscribe", "new subscription"]),
     frozenset(["order ship", "shipment create", "order dispatch", "shipment"]),
 )
+#: The one of these that neither starts nor stops a message by itself.
+_VIEWED = EVENT_SYNONYMS[3]
 #: Attributes that are known under several names.
 ATTRIBUTE_SYNONYMS = (
     frozenset(["product id", "sku", "item id", "product sku", "article id", "variant id"]),
@@ -127,6 +129,13 @@ _CONSENT = _stems(CONSENT)
 def event_group(name: str) -> int | None:
     """Return the number of the group of synonyms that an event belongs to, or None."""
     return next((n for n, group in enumerate(_EVENT_GROUPS) if stem(name) in group), None)
+
+
+def is_decisive(name: str) -> bool:
+    """Return whether messages start or stop by an event, such as a purchase or a cancellation."""
+    if any(word.startswith(("cancel", "unsubscrib")) for word in words(name)):
+        return True
+    return event_group(name) is not None and stem(name) not in _stems(_VIEWED)
 
 
 def attribute_group(name: str) -> int | None:
