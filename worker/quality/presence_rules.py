@@ -10,6 +10,8 @@ from .rules import Finding
 
 #: Observed jobs without an attribute before it counts as vanished.
 MIN_MISSING = 30
+#: Observed jobs with an attribute before anybody can miss it. Fewer were a mistake or a trial.
+MIN_PRESENT = 30
 #: The chance that an optional attribute is missing so often by itself must be smaller.
 MAX_CHANCE = 1e-9
 #: An attribute that is present more often than this is meant to be present always.
@@ -33,7 +35,8 @@ def _judge(stats: SubjectStats, attribute: Attribute) -> Iterator[Finding]:
     lifetime = attribute.last_at - attribute.first_at
     missing = stats.jobs - attribute.last_at
     presence = min(1.0, attribute.count / lifetime) if lifetime else 0.0
-    if _is_no_chance(presence, missing) and lifetime >= MIN_MISSING:
+    enough = attribute.count >= MIN_PRESENT
+    if _is_no_chance(presence, missing) and enough:
         yield _finding(
             rules.VANISHED,
             stats,
@@ -41,7 +44,7 @@ def _judge(stats: SubjectStats, attribute: Attribute) -> Iterator[Finding]:
             f"it was in {presence:.0%} of {lifetime:,} jobs, and in none of the next {missing:,}",
             since=attribute.last_seen,
         )
-    elif _is_no_chance(presence, attribute.first_at) and lifetime >= MIN_MISSING:
+    elif _is_no_chance(presence, attribute.first_at) and enough:
         yield _finding(
             rules.APPEARED,
             stats,
@@ -49,7 +52,9 @@ def _judge(stats: SubjectStats, attribute: Attribute) -> Iterator[Finding]:
             f"it was in none of {attribute.first_at:,} jobs, then in {presence:.0%}",
             since=attribute.first_seen,
         )
-    if lifetime >= MIN_JOBS and ALWAYS <= presence < 1:
+    # Of one that was rolled out later, the jobs that came just before would count as missing:
+    # positions are those of the write that counted it first.
+    if attribute.first_at == 0 and lifetime >= MIN_JOBS and ALWAYS <= presence < 1:
         absent = lifetime - attribute.count
         yield _finding(
             rules.RARELY_MISSING,
