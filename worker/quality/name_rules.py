@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from . import names, rules
-from .catalog import Catalog
+from .catalog import Attribute, Catalog
 from .rules import Finding
 
 #: A misspelt name is rare beside the right one: at most this share of it.
@@ -102,15 +102,24 @@ def _attributes(catalog: Catalog) -> dict[tuple[str, str], tuple[int, dict[str, 
         found[key] = (jobs + stats.jobs, attributes)
         for attribute in stats.attributes.values():
             name = attributes.setdefault(attribute.path, _Name(attribute.path))
-            name.add(subject.source, attribute.count, attribute.first_seen)
+            name.add(subject.source, _jobs_with(attribute), attribute.first_seen)
     return found
+
+
+def _jobs_with(attribute: Attribute) -> int:
+    """Return how many jobs have an attribute, at least: one list's items may be of two types."""
+    if "[]" in attribute.path:
+        return max(each.count for each in attribute.types)
+    return attribute.count
 
 
 def _attribute_findings(of: str, jobs: int, found: dict[str, _Name]) -> Iterator[Finding]:
     by_parent: dict[str, list[_Name]] = defaultdict(list)
     for each in found.values():
-        parent, _, _ = each.name.rpartition(".")
-        by_parent[parent].append(each)
+        parent, _, leaf = each.name.rpartition(".")
+        # The items of a list have the name of the list.
+        if not leaf.endswith("[]"):
+            by_parent[parent].append(each)
     for parent, children in by_parent.items():
         limit = found[parent].count if parent in found else jobs
 
