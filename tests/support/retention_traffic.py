@@ -163,6 +163,10 @@ def _renamed(name: str) -> Callable[[Call], None]:
     return change
 
 
+def _wrap(call: Call) -> None:
+    call.attributes = {"data": call.attributes}
+
+
 def _late(seconds: float) -> Callable[[Call], None]:
     def change(call: Call) -> None:
         call.late_s = seconds
@@ -283,6 +287,29 @@ def accidents() -> list[Accident]:
             "person.identify.accepts_marketing",
             _set("accepts_marketing", lambda _: True),
             _is("person.identify", "app"),
+            rare,
+        ),
+        Accident("Q104", "subscription_created.data", _wrap, _is("subscription_created")),
+        Accident(
+            "Q304",
+            "order_shipped.order_id",
+            _both(_from("kiosk"), lambda call: call.attributes.pop("order_id")),
+            _is("order_shipped"),
+            0.4,
+        ),
+        Accident(
+            "Q503",
+            "person.identify.lifetime_value",
+            _set("lifetime_value", lambda _: 12.5),
+            _is("person.identify", "app"),
+            rare,
+        ),
+        Accident("Q602", "undefined", _renamed("undefined"), _is("push_enabled"), rare),
+        Accident(
+            "Q603",
+            "person.identify.password",
+            _set("password", lambda _: "hunter2"),
+            _is("person.identify", "backend"),
             rare,
         ),
         Accident(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from .catalog import Catalog
 from .lateness_rules import timing_findings
 from .name_rules import name_findings
+from .payload_rules import payload_findings
 from .presence_rules import presence_findings
 from .rules import Finding, Severity
 from .source_rules import source_findings
 from .type_rules import type_findings
+from .word_rules import word_findings
 
 #: What was not seen for so long does not open a finding any more, in seconds.
 RECENT_S = 7 * 86_400.0
@@ -29,5 +31,7 @@ def findings(catalog: Catalog, now: float) -> list[Finding]:
         *presence_findings(catalog),
         *timing_findings(catalog),
         *source_findings(catalog, since),
+        *payload_findings(catalog, since),
+        *word_findings(catalog, since),
     ]
     return sorted(found, key=lambda each: (_ORDER.index(each.severity), each.rule.id, each.subject))

@@ -47,16 +47,21 @@ EVENT_SYNONYMS = (
     frozenset(["subscription create", "subscription start", "subscribe", "new subscription"]),
     frozenset(["order ship", "shipment create", "order dispatch", "shipment"]),
 )
+_CHECKOUT = EVENT_SYNONYMS[2]
 #: The one of these that neither starts nor stops a message by itself.
 _VIEWED = EVENT_SYNONYMS[3]
 #: Attributes that are known under several names.
-ATTRIBUTE_SYNONYMS = (
+_FACTS = (
     frozenset(["product id", "sku", "item id", "product sku", "article id", "variant id"]),
     frozenset(["cart value", "cart total", "basket value", "basket total", "cart amount"]),
     frozenset(["total", "order total", "order value", "amount", "revenue", "total price"]),
     frozenset(["order id", "order number", "transaction id", "order no", "order ref"]),
     frozenset(["quantity", "qty"]),
     frozenset(["currency", "currency code"]),
+)
+ATTRIBUTE_SYNONYMS = (
+    # Those that are facts of an event, whoever sends it.
+    *_FACTS,
     frozenset(["first name", "firstname", "given name", "forename"]),
     frozenset(["last name", "lastname", "surname", "family name"]),
     frozenset(["phone", "phone number", "mobile", "mobile number", "telephone"]),
@@ -83,6 +88,48 @@ CONSENT = frozenset(
         "newsletter",
     ]
 )
+#: What one system computes from a person's orders or contract.
+STATE = frozenset(
+    [
+        "last order at",
+        "last purchase at",
+        "orders count",
+        "total orders",
+        "lifetime value",
+        "ltv",
+        "total spent",
+        "subscription status",
+    ]
+)
+#: Names that an application writes when it does not know the name.
+PLACEHOLDERS = frozenset(["undefined", "null", "nan", "object object"])
+#: Names of events that somebody tried something with.
+TRIALS = frozenset(["test", "test event", "event test", "my event", "foo", "asdf", "dummy"])
+#: Attributes that nobody needs in a campaign, and nobody may store there.
+SECRETS = frozenset(
+    [
+        "password",
+        "user password",
+        "new password",
+        "old password",
+        "passwd",
+        "pwd",
+        "secret",
+        "client secret",
+        "api key",
+        "access token",
+        "refresh token",
+        "auth token",
+        "card number",
+        "credit card number",
+        "cvv",
+        "cvc",
+        "ssn",
+        "social security number",
+    ]
+)
+_TEMPLATE = ("{{", "}}", "{%", "${", "<%")
+_NUMBERED = re.compile(r"(.*?[_\-. ])(\d+)(?![^_\-. ])")
 _EXCEPTIONS = {"bought": "buy", "paid": "paid", "sent": "send", "began": "begin"}
 
 
@@ -124,6 +171,7 @@ def _stems(group: frozenset[str]) -> frozenset[str]:
 _EVENT_GROUPS = tuple(map(_stems, EVENT_SYNONYMS))
 _ATTRIBUTE_GROUPS = tuple(map(_stems, ATTRIBUTE_SYNONYMS))
 _CONSENT = _stems(CONSENT)
+_STATE = _stems(STATE)
 
 
 def event_group(name: str) -> int | None:
@@ -141,6 +189,48 @@ def is_decisive(name: str) -> bool:
 def attribute_group(name: str) -> int | None:
     """Return the number of the group of synonyms that an attribute belongs to, or None."""
     return next((n for n, group in enumerate(_ATTRIBUTE_GROUPS) if stem(name) in group), None)
+
+
+def fact(path: str) -> int | None:
+    """Return the number of the fact of an event, such as an order's id, that an attribute states."""
+    group = attribute_group(path)
+    return group if group is not None and group < len(_FACTS) else None
+
+
+def is_purchase(event: str) -> bool:
+    """Return whether an event says that somebody bought something."""
+    return event_group(event) == EVENT_SYNONYMS.index(PURCHASE_EVENTS)
+
+
+def is_checkout(event: str) -> bool:
+    """Return whether an event says that somebody began to pay."""
+    return stem(event) in _EVENT_GROUPS[EVENT_SYNONYMS.index(_CHECKOUT)]
+
+
+def is_state(path: str) -> bool:
+    """Return whether an attribute is computed from a person's orders or contract."""
+    return stem(path) in _STATE
+
+
+def is_placeholder(name: str) -> bool:
+    """Return whether a name stands for one that was not filled in."""
+    return " ".join(words(name)) in PLACEHOLDERS or any(each in name for each in _TEMPLATE)
+
+
+def is_trial(event: str) -> bool:
+    """Return whether somebody tried something with an event."""
+    return " ".join(words(event)) in TRIALS
+
+
+def is_secret(leaf: str) -> bool:
+    """Return whether an attribute is a password or the like."""
+    return " ".join(words(leaf)) in SECRETS
+
+
+def numbered(name: str) -> tuple[str, str]:
+    """Return what is before the first number that is a word of its own, and the number."""
+    match = _NUMBERED.match(name)
+    return (match[1], match[2]) if match else (name, "")
 
 
 def is_consent(path: str) -> bool:

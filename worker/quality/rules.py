@@ -96,6 +96,13 @@ NESTED = _rule(
     "Conditions and templates that read the plain value find nothing in the nested form.",
     "Send the plain value, and put details into an attribute of another name.",
 )
+ONE_OBJECT = _rule(
+    "Q104",
+    Severity.WARNING,
+    "everything is inside one object",
+    "Conditions on an event's attributes see the object, and not what is inside it.",
+    "Send what segments and templates use as attributes of the event itself.",
+)
 SPELLINGS = _rule(
     "Q201",
     Severity.WARNING,
@@ -125,6 +132,13 @@ RIVAL_EVENTS = _rule(
     "the abandoned-cart message.",
     "Let one application send the event, under one name.",
 )
+NO_PURCHASES = _rule(
+    "Q205",
+    Severity.WARNING,
+    "checkouts, but no purchases",
+    "Nothing ends an abandoned-cart campaign: buyers get its messages too.",
+    "Send an event such as `order_completed` from the server before the campaign starts.",
+)
 VANISHED = _rule(
     "Q301",
     Severity.ERROR,
@@ -145,6 +159,13 @@ APPEARED = _rule(
     "a new attribute",
     "Segments on it cover only people who did something since then.",
     "Add it to the tracking plan.",
+)
+LEFT_OUT = _rule(
+    "Q304",
+    Severity.WARNING,
+    "one application leaves out a fact",
+    "Segments and messages that use it leave out the people who use that application.",
+    "Send the attribute from all applications that send the event.",
 )
 LATE = _rule(
     "Q401",
@@ -181,12 +202,34 @@ SHARED_ATTRIBUTE = _rule(
     "The last writer wins; an older value may overwrite a newer one.",
     "Name an owner in the tracking plan.",
 )
+SHARED_STATE = _rule(
+    "Q503",
+    Severity.WARNING,
+    "several applications compute one value",
+    "Their counts and sums differ: a person moves in and out of segments with each writer.",
+    "Let the system that knows all orders or contracts own the attribute.",
+)
 INVENTED_NAMES = _rule(
     "Q601",
     Severity.WARNING,
     "too many different names",
     "Names that contain ids or values make events and attributes that nobody can segment by.",
     "Put the changing part into an attribute's value.",
+)
+
+PLACEHOLDER = _rule(
+    "Q602",
+    Severity.WARNING,
+    "a name that is no name",
+    "A template or variable was not filled in, or a trial was left behind: what happened is lost.",
+    "Find the place in the code that sends it.",
+)
+SECRET = _rule(
+    "Q603",
+    Severity.ERROR,
+    "a secret is sent",
+    "Passwords and card numbers are shown to everybody who may see people's profiles.",
+    "Stop sending it, delete it in Customer.io, and change what was disclosed.",
 )
 
 #: All rules, by id.

@@ -30,9 +30,8 @@ def _shared(catalog: Catalog, since: float) -> Iterator[Finding]:
                     by_source[subject.source] = attribute.count
     for (operation, path), by_source in writers.items():
         if len(by_source) > 1:
-            is_consent = names.is_consent(path)
             yield Finding(
-                rule=rules.SHARED_CONSENT if is_consent else rules.SHARED_ATTRIBUTE,
+                rule=_shared_rule(path),
                 subject=f"{operation}.{path}",
                 evidence=tuple(
                     f"{count:,} × from {source or 'no source'}"
@@ -40,6 +39,12 @@ def _shared(catalog: Catalog, since: float) -> Iterator[Finding]:
                 ),
                 sources=tuple(sorted(by_source)),
             )
+
+
+def _shared_rule(path: str) -> rules.Rule:
+    if names.is_consent(path):
+        return rules.SHARED_CONSENT
+    return rules.SHARED_STATE if names.is_state(path) else rules.SHARED_ATTRIBUTE
 
 
 def _invented(catalog: Catalog) -> Iterator[Finding]:
