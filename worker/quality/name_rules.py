@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -42,8 +42,10 @@ class _Name:
 def name_findings(catalog: Catalog) -> Iterator[Finding]:
     """Yield findings about names of events and attributes."""
     yield from _event_findings(catalog)
-    for (operation, name), (jobs, found) in _attributes(catalog).items():
+    attributes = _attributes(catalog)
+    for (operation, name), (jobs, found) in attributes.items():
         yield from _attribute_findings(name or operation, jobs, found)
+    yield from _spelled_elsewhere([found for _, found in attributes.values()])
 
 
 # -- events
@@ -136,6 +138,24 @@ def _attribute_findings(of: str, jobs: int, found: dict[str, _Name]) -> Iterator
             yield _finding(rules.SPELLINGS, f"{of}.{group[0].name}", group)
         for group in _synonyms(children, limit):
             yield _finding(rules.SYNONYMS, f"{of}.{group[0].name}", group)
+
+
+def _spelled_elsewhere(subjects: Iterable[dict[str, _Name]]) -> Iterator[Finding]:
+    """Yield attributes that are spelled differently in different events, and never in one."""
+    spellings: dict[str, dict[str, _Name]] = defaultdict(dict)
+    together: set[str] = set()
+    for found in subjects:
+        here = Counter("".join(names.words(path)) for path in found if not set(".[") & set(path))
+        together.update(words for words, number in here.items() if number > 1)
+        for path, each in found.items():
+            if not set(".[") & set(path):
+                known = spellings["".join(names.words(path))].setdefault(path, _Name(path))
+                for source, count in each.sources.items():
+                    known.add(source, count, each.first_seen)
+    for words, group in spellings.items():
+        if words and len(group) > 1 and words not in together:
+            ordered = sorted(group.values(), key=lambda each: (-each.count, each.name))
+            yield _finding(rules.SPELLINGS, ordered[0].name, ordered)
 
 
 def _leaf(name: _Name) -> str:
