@@ -40,14 +40,20 @@ class CatalogMemory:
             )
 
 
-def observed(calls: Iterable[Call], flush_after: int = 5_000) -> Catalog:
-    """Return the catalog of calls that one worker process delivers, as fast as it is allowed to."""
+def observed(calls: Iterable[Call], flush_after: int = 5_000, together: int = 500) -> Catalog:
+    """Return the catalog of calls that one worker process delivers, as fast as it is allowed to.
+
+    Args:
+        calls: the calls.
+        flush_after: the calls between two writes.
+        together: the calls that are read at once, at most 500.
+    """
     memory, moment = CatalogMemory(), [0.0]
     observer = CatalogObserver(memory.add, clock=lambda: moment[0])
     batch: list[Call] = []
     for number, call in enumerate(calls, 1):
         batch.append(call)
-        if len(batch) == 500:
+        if len(batch) == together:
             observer.note([each.job() for each in batch], NOW)
             # As many jobs a second as are observed without choosing.
             moment[0] += 1.0

@@ -59,8 +59,11 @@ def with_accidents(
     by_event: dict[str, list[int]] = {}
     for index, accident in enumerate(accidents):
         by_event.setdefault(accident.event, []).append(index)
-    # The first of the rare ones goes wrong early enough for short traffic.
-    seen = [max(0, accident.every - 60) for accident in accidents]
+    # The first of the rare ones goes wrong early enough for short traffic, and each another call.
+    seen = [
+        max(0, accident.every - 60 + 7 * by_event[accident.event].index(index))
+        for index, accident in enumerate(accidents)
+    ]
     for number, call in enumerate(calls):
         sent = [call]
         for index in by_event.get(call.name, ()):

@@ -15,6 +15,8 @@ from .rules import Finding
 TYPO_SHARE = 0.2
 #: Two events with this share of common attributes have the same form.
 SAME_FORM = 0.6
+#: A share of jobs that may have both of two names by mistake.
+FEW = 0.01
 #: Similar names that are compared with each other, the most frequent ones.
 MAX_COMPARED = 20
 
@@ -69,7 +71,9 @@ def _event_findings(catalog: Catalog) -> Iterator[Finding]:
             rivals[number].append(event)
     for group in rivals.values():
         group.sort(key=lambda each: -each.count)
-        if len(group) > 1 and not {each.name for each in group} <= spelled and _rival(group):
+        # One that tells two of them apart does not make a third one right.
+        is_rival = any(_rival([*pair]) for pair in combinations(group, 2))
+        if is_rival and not {each.name for each in group} <= spelled:
             yield _finding(rules.RIVAL_EVENTS, group[0].name, group)
 
 
@@ -127,8 +131,8 @@ def _attribute_findings(of: str, jobs: int, found: dict[str, _Name]) -> Iterator
 
         def are_one(one: _Name, other: _Name, limit: int = limit) -> bool:
             a, b = _leaf(one), _leaf(other)
-            if one.count + other.count > limit:
-                # Some jobs have both: they mean two things.
+            if one.count + other.count > limit * (1 + FEW):
+                # Many jobs have both: they mean two things.
                 return False
             return names.same_words(a, b) or (
                 names.is_typo(a, b) and _is_rare(one.count, other.count)
