@@ -43,10 +43,19 @@ def _judge(stats: SubjectStats) -> Iterator[Finding]:
             rules.LATE,
             stats,
             f"{round(late * total):,} of {total:,} events more than 5 minutes late; "
-            f"half within {p50:,.0f} s, 95 % within {p95:,.0f} s",
+            f"half within {_bound(p50)}, 95 % within {_bound(p95)}",
         )
     if future >= MIN_EVENTS:
         yield _finding(rules.FUTURE, stats, f"{future:,} of {total:,} events")
+
+
+def _bound(seconds: float | None) -> str:
+    if seconds is None or seconds == float("inf"):
+        return "more than 3 days"
+    for unit, size in (("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
 
 
 def _finding(rule: rules.Rule, stats: SubjectStats, evidence: str) -> Finding:

@@ -79,7 +79,7 @@ MIXED_TYPES = _rule(
     Severity.ERROR,
     "one attribute, several types",
     "A condition such as `is greater than 50` matches only the people whose value is a number.",
-    "Send one type everywhere; a tracking plan with `fix` converts lossless texts.",
+    "Send one type everywhere.",
 )
 MIXED_TIMES = _rule(
     "Q102",
@@ -108,21 +108,21 @@ SPELLINGS = _rule(
     Severity.WARNING,
     "one attribute, several spellings",
     "Each spelling is an attribute of its own: a segment on one misses the people of the other.",
-    "Choose one name, and send only that; `aliases` in a tracking plan rename the others.",
+    "Choose one name, and send only that.",
 )
 SYNONYMS = _rule(
     "Q202",
     Severity.WARNING,
     "one fact, several attribute names",
     "Applications call the same thing differently, so that no segment covers all people.",
-    "Choose one name, and send only that; `aliases` in a tracking plan rename the others.",
+    "Choose one name, and send only that.",
 )
 EVENT_SPELLINGS = _rule(
     "Q203",
     Severity.ERROR,
     "one event, several spellings",
     "A campaign that is triggered by one name never starts for the other.",
-    "Choose one name, and send only that; `aliases` in a tracking plan rename the others.",
+    "Choose one name, and send only that.",
 )
 RIVAL_EVENTS = _rule(
     "Q204",
@@ -151,14 +151,14 @@ RARELY_MISSING = _rule(
     Severity.WARNING,
     "an attribute is missing now and then",
     "The people concerned fall out of segments, and templates show an empty place.",
-    "Find the place in the code that leaves it out, or make it optional in the tracking plan.",
+    "Find the place in the code that leaves it out.",
 )
 APPEARED = _rule(
     "Q303",
     Severity.INFO,
     "a new attribute",
     "Segments on it cover only people who did something since then.",
-    "Add it to the tracking plan.",
+    "Nothing, if it is meant to be there.",
 )
 LEFT_OUT = _rule(
     "Q304",
@@ -200,7 +200,7 @@ SHARED_ATTRIBUTE = _rule(
     Severity.INFO,
     "several applications write one attribute",
     "The last writer wins; an older value may overwrite a newer one.",
-    "Name an owner in the tracking plan.",
+    "Let one application own the attribute.",
 )
 SHARED_STATE = _rule(
     "Q503",

@@ -52,10 +52,10 @@ def share(number: float) -> str:
     for digits in (0, 1, 2):
         text = f"{percent:.{digits}f}"
         if float(text) == percent or (digits == 0 and 5 <= percent <= 95):
-            return f"{text} %"
+            return f"{text}\N{NO-BREAK SPACE}%"
     if percent > 50:
-        return f"{min(float(text), 99.99):.2f} %"
-    return f"{max(float(text), 0.01):.2f} %"
+        return f"{min(float(text), 99.99):.2f}\N{NO-BREAK SPACE}%"
+    return f"{max(float(text), 0.01):.2f}\N{NO-BREAK SPACE}%"
 
 
 def jobs_wait(number: int) -> str:

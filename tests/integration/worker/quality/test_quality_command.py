@@ -40,7 +40,7 @@ def test_the_catalog_lists_names_and_the_attributes_of_one(
     assert "order_completed" in listed.out
     assert "1 name, 10 jobs observed" in listed.out
     details = run("catalog", "order_completed").out
-    assert "number 90 %, number in a string 10 %" in details
+    assert "number 90\N{NO-BREAK SPACE}%, number in a string 10\N{NO-BREAK SPACE}%" in details
     assert "items[].sku" in details
     document = json.loads(run("catalog", "--json").out)
     assert document["names"][0]["attributes"][-1]["types"] == {"number": 9, "number in a string": 1}
