@@ -26,8 +26,8 @@ from .shapes import MAX_PATH, Shape, pairs, shape_of
 
 log = structlog.get_logger("trackrelay.quality")
 
-#: Jobs of one process that are looked at in a second; less than 1 % of a core.
-MAX_JOBS_PER_S = 500.0
+#: Jobs of one process that are looked at in a second; half a percent of a core.
+MAX_JOBS_PER_S = 250.0
 #: Counts are written this often.
 FLUSH_S = 5.0
 #: Different shapes in memory. What has another shape is counted as not observed.
@@ -151,7 +151,7 @@ class CatalogObserver:
         now = self._clock()
         earned = (now - self._refilled_at) * MAX_JOBS_PER_S
         self._refilled_at = now
-        self._budget = min(self._budget + earned, 2 * MAX_JOBS_PER_S)
+        self._budget = min(self._budget + earned, 4 * MAX_JOBS_PER_S)
         step = max(1, -(-len(jobs) // max(1, int(self._budget))))
         chosen = jobs[::step] if self._budget >= 1 else ()
         self._budget -= len(chosen)

@@ -59,7 +59,7 @@ def test_all_jobs_are_seen_and_no_more_than_the_budget_is_observed(store: Store)
 
 
 def test_the_budget_grows_with_time(store: Store) -> None:
-    times = iter(range(0, 1_000, 5))
+    times = iter(range(0, 1_000, 10))
     observer = CatalogObserver(store, clock=lambda: float(next(times)))
     for _ in range(10):
         observer.note([job(a=1)] * 1_000, 0)
