@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -53,11 +53,11 @@ class Finding:
     evidence: tuple[str, ...]
     sources: tuple[str, ...] = ()
     since: float | None = None
-    severity: Severity = field(default=Severity.INFO)
 
-    def __post_init__(self) -> None:
-        """Take the severity of the rule."""
-        object.__setattr__(self, "severity", self.rule.severity)
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+        return self.rule.severity
 
     @property
     def key(self) -> str:
