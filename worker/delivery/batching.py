@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
-from trackrelay.worker.endpoint_families import Family
+from trackrelay.operations import limits
+from trackrelay.worker.endpoint_families import Family, family_of_operation
 from trackrelay.worker.storage.stored_job import Job
 from trackrelay.worker.track_api.request_builder import UnsendableDocumentError, segment_endpoint
 
@@ -64,7 +67,14 @@ Wave = list[PackedRequest]
 
 def route_of(job: Job) -> Route:
     """Return the kind of request that ``job`` needs: batch, segment request, or one of its own."""
-    return _ROUTES.get(job.family, "single")
+    route = _route_of_operation(job.operation)
+    # As Job.family has it, without a property and a function for each job.
+    return "single" if route == "v2" and len(job.body) > limits.OPERATION_BYTES else route
+
+
+@lru_cache(maxsize=1000)
+def _route_of_operation(operation: str) -> Route:
+    return _ROUTES.get(family_of_operation(operation), "single")
 
 
 def _segment_of(job: Job) -> str:
@@ -108,6 +118,9 @@ class _Place(NamedTuple):
     is_barrier: bool
 
 
+_wave_of = attrgetter("wave")
+
+
 class _Packer:
     def __init__(self) -> None:
         self.waves: list[Wave] = []
@@ -117,15 +130,16 @@ class _Packer:
     def place(self, job: Job) -> None:
         route = route_of(job)
         endpoint = _segment_of(job) if route == "segment" else ""
-        before = [place for key in job.keys if (place := self._last.get(key))]
-        latest = max(before, key=lambda place: place.wave, default=None)
+        last = self._last
+        before = [last[key] for key in job.keys if key in last]
+        latest = max(before, key=_wave_of) if before else None
         if latest and self._may_join(job, latest, before, route, endpoint):
             place = _Place(latest.wave, latest.packed, job.is_barrier)
         else:
             place = self._in_wave(latest.wave + 1 if latest else 0, job, route, endpoint)
         place.packed.add(job)
         for key in job.keys:
-            self._last[key] = place
+            last[key] = place
 
     def _may_join(
         self, job: Job, latest: _Place, before: list[_Place], route: Route, endpoint: str

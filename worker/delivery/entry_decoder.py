@@ -40,6 +40,11 @@ MAX_RAW_BYTES = 1_000_000
 #: Characters kept of an error's message.
 MAX_ERROR = 300
 
+#: The format of today, as an entry has it.
+_VERSION = b"%d" % FORMAT_VERSION
+#: How the document of almost every job ends: a last value, and no space.
+_TIGHT_ENDS = frozenset(b"%c}" % end for end in b'"}]e0123456789')
+
 
 class NewerFormatError(Exception):
     """The stream holds an entry of a newer format: only a newer worker may process it."""
@@ -56,14 +61,12 @@ class Decoded:
     deleted: list[str] = field(default_factory=list)
 
 
-class _Place(NamedTuple):
-    """Where and when a job was read."""
+class _Read(NamedTuple):
+    """Where entries were read from, and the latest time that their jobs may get."""
 
     shard: int
     lane: Lane
-    entry: str
-    #: When the entry was added, and the latest time that its jobs may get, in unix seconds.
-    at: float
+    #: Unix seconds.
     latest: float
 
 
@@ -75,6 +78,9 @@ class Decoder:
         # Without a cache, hashing and sharding the same keys again would be most of the cost.
         self._key = lru_cache(maxsize=50_000)(
             lambda key: (_stored_key(key, hasher), shard_of(key, shards))
+        )
+        self._only_key = lru_cache(maxsize=50_000)(
+            lambda key: ((_stored_key(key, hasher),), (shard_of(key, shards),))
         )
 
     def decode(
@@ -94,18 +100,19 @@ class Decoder:
             NewerFormatError: an entry is of a newer format; no entry of the read may be settled.
         """
         decoded = Decoded()
+        read = _Read(shard, lane, now + MAX_AHEAD_S)
         for entry in entries:
             if entry.was_deleted:
                 decoded.deleted.append(entry.id)
                 continue
             try:
-                self._refuse_newer(entry, shard, lane)
+                if entry.version != _VERSION:
+                    self._refuse_newer(entry, shard, lane)
                 data = entry.data if entry.data is not None else (entry.fields or {})[b"j"]
                 wire = decode_entry(data)
                 check_storable(data, wire)
-                latest = now + MAX_AHEAD_S
-                place = _Place(shard, lane, entry.id, min(entry.at, latest), latest)
-                jobs = [self._job(each, place) for each in wire]
+                added_at = min(entry.at, read.latest)
+                jobs = [self._job(each, read, entry.id, added_at) for each in wire]
             except NewerFormatError:
                 raise
             except Exception as error:
@@ -134,17 +141,20 @@ class Decoder:
                 f"this worker knows up to {FORMAT_VERSION}: upgrade the workers; the shard waits"
             )
 
-    def _job(self, wire: WireJob, place: _Place) -> Job:
-        stored, shards = zip(*map(self._key, wire.keys), strict=True)
-        if len(stored) > 1 and stored[0] == stored[1]:
-            stored, shards = stored[:1], shards[:1]
-        if place.shard not in shards:
+    def _job(self, wire: WireJob, read: _Read, entry: str, added_at: float) -> Job:
+        stored: tuple[str, ...]
+        shards: tuple[int, ...]
+        if len(wire.keys) == 1:
+            stored, shards = self._only_key(wire.keys[0])
+        else:
+            stored, shards = zip(*map(self._key, wire.keys), strict=True)
+            if stored[0] == stored[1]:
+                stored, shards = stored[:1], shards[:1]
+        if read.shard not in shards:
             # No producer wrote it here. The backlog of its keys' own shards would never send it.
-            shards = (place.shard,) * len(stored)
+            shards = (read.shard,) * len(stored)
         at = (
-            min(wire.accepted_ms / 1000, place.latest)
-            if 0 < wire.accepted_ms < MAX_MS
-            else place.at
+            min(wire.accepted_ms / 1000, read.latest) if 0 < wire.accepted_ms < MAX_MS else added_at
         )
         body = bytes(wire.body)
         if body[:1] != b"{":
@@ -155,14 +165,14 @@ class Decoder:
             keys=stored,
             shards=shards,
             body=add_timestamp(body, int(at)) if wire.stamp else body,
-            lane=place.lane,
+            lane=read.lane,
             enqueued_at=at,
             # Not since an outbox accepted it: time without a relay does not expire a job.
-            age_from=place.at,
+            age_from=added_at,
             source=wire.source,
             idempotency_key=wire.idempotency_key,
             trace=wire.trace,
-            entry=place.entry,
+            entry=entry,
         )
 
     def _undecodable(self, entry: RawEntry, shard: int, lane: Lane, error: str) -> NewDeadLetter:
@@ -231,5 +241,7 @@ def _texts(job: WireJob) -> list[str]:
 
 def add_timestamp(body: bytes, timestamp: int) -> bytes:
     """Return the document with a timestamp at its end. The caller knows that it has none."""
+    if body[-2:] in _TIGHT_ENDS:
+        return b'%s,"timestamp":%d}' % (body[:-1], timestamp)
     head = body.rstrip()[:-1].rstrip()
     return b'%s%s"timestamp":%d}' % (head, b"" if head.endswith(b"{") else b",", timestamp)
