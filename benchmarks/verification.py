@@ -9,6 +9,7 @@ import statistics
 
 import click
 
+from .mixes import MIXES
 from .road import CONCURRENCY, POOL, SHARDS, feed_and_wait
 from .stack import Stack
 
@@ -18,7 +19,13 @@ MODES = ("off", "sample", "all")
 @click.command()
 @click.option("--runs", default=5, show_default=True, help="Runs of each mode.")
 @click.option("--jobs", default=20_000, show_default=True, help="Jobs in a run.")
-@click.option("--mix", default="identify", show_default=True, help="What is delivered.")
+@click.option(
+    "--mix",
+    default="identifies",
+    show_default=True,
+    type=click.Choice(list(MIXES)),
+    help="What is delivered.",
+)
 @click.option("--mode", "modes", multiple=True, type=click.Choice(MODES), help="Modes to measure.")
 def main(runs: int, jobs: int, mix: str, modes: tuple[str, ...]) -> None:
     """Measure how many jobs a second are delivered with verification off and on."""
