@@ -35,12 +35,14 @@ def tick() -> None:
     """Wake every shard that has work and no holder, even if a wakeup exists."""
     from .dead_letters.refused_calls import keep_refused
     from .maintenance.ticks import recover_orphans, wake_forgotten_shards
+    from .maintenance.queue_sample import sample_waiting
 
     try:
         _refuses()
         wake_forgotten_shards(resources())
         recover_orphans(resources())
         keep_refused(resources())
+        sample_waiting(resources())
     except (RedisError, SQLAlchemyError, OSError) as error:
         log.error("tick_interrupted", error=describe(error))
 

@@ -144,7 +144,8 @@ class CallCounts:
                             self._field(counted, OTHERS),
                             number,
                         )
-                client.eval(script, 1, redis_keys.calls(kind, hour), *arguments)
+                keys = redis_keys.calls(kind, hour), redis_keys.all_calls(kind)
+                client.eval(script, len(keys), *keys, *arguments)
 
     def _field(self, counted: Counted, field: str) -> str:
         return json.dumps([self._source, counted.operation, field])

@@ -51,6 +51,20 @@ def calls(kind: str, hour: int) -> str:
     return f"{PREFIX}calls:{kind}:{hour}"
 
 
+def enqueued(lane: Lane) -> str:
+    """Return the counter of the jobs that were ever appended to the streams of a lane."""
+    return f"{PREFIX}enqueued:{lane}"
+
+
+def all_calls(kind: str) -> str:
+    """Return the counter of all calls that enqueued nothing.
+
+    Args:
+        kind: ``refused`` or ``unavailable``.
+    """
+    return f"{PREFIX}calls:{kind}"
+
+
 def wakeup(shard: int) -> str:
     """Return the key that exists while a worker has been told that the shard has work."""
     return f"{PREFIX}{shard}:wakeup"

@@ -31,6 +31,15 @@ Route = Literal["v2", "segment", "single"]
 _ROUTES: dict[Family, Route] = {Family.V2: "v2", Family.SEGMENTS: "segment"}
 
 
+class Exchange(NamedTuple):
+    """A request to the Track API that was made."""
+
+    family: Family
+    #: None: no answer came.
+    status: int | None
+    duration_s: float
+
+
 @dataclass(slots=True)
 class PackedRequest:
     """The jobs of one request."""
@@ -41,6 +50,8 @@ class PackedRequest:
     max_jobs: int = MAX_OPERATIONS
     #: The path that segment jobs have in common.
     endpoint: str = ""
+    #: The requests that were made for its jobs so far: refused batches are halved.
+    exchanges: list[Exchange] = field(default_factory=list)
 
     @property
     def family(self) -> Family:

@@ -33,6 +33,7 @@ from trackrelay.worker.reasons import DeferReason
 from trackrelay.worker.storage import settlement
 from trackrelay.worker.storage.backlog import BacklogItem
 from trackrelay.worker.storage.blocklist import BlockGuard
+from trackrelay.worker.storage.counts import Counts, Dropped, Name, status_class
 from trackrelay.worker.storage.isolation import settle_separately
 from trackrelay.worker.storage.scan_cursor import ScanCursor
 from trackrelay.worker.storage.settlement import Settlement
@@ -91,7 +92,9 @@ class DeliveryCycle:
         self._takeover = takeover
         self._clock = _ServerClock(takeover.now)
         guard = BlockGuard(parts.blocklist)
-        self._holder = settlement.Holder(queue.shard, queue.fence, queue.claim_id, guard)
+        self._holder = settlement.Holder(
+            queue.shard, queue.fence, queue.claim_id, guard, self._clock.now
+        )
         sources = Sources(parts.engine, parts.decoder, guard)
         self._readers = {
             lane: LaneReader(lane, queue, sources, self._clock.now, cursor)
@@ -99,6 +102,8 @@ class DeliveryCycle:
         }
         #: Until when a lane leaves a family's probe to others, by ``time.monotonic()``.
         self._probe_rests: dict[tuple[Lane, Family], float] = {}
+        #: What the next settlement counts besides its jobs.
+        self._counts = Counts()
         self.observer = parts.observer
         #: Whether an operator paused the shard, as the last settlement found.
         self.paused = False
@@ -129,6 +134,7 @@ class DeliveryCycle:
             return False
         failpoint("after_read")
         waiting_keys = reader.drop_duplicates(intake, breakers)  # 2
+        self._count_dropped(intake)
         if self.observer and not intake.may_be_sent_already:
             self.observer.note(
                 [job for job in intake.jobs if not job.from_backlog], self._clock.now()
@@ -152,6 +158,16 @@ class DeliveryCycle:
         # only if this attempt can be settled. Without this check it could repeat without end.
         with self._parts.engine.begin() as connection:
             settlement.prove_writable(connection, self._holder)
+
+    def _count_dropped(self, intake: Intake) -> None:
+        why = Dropped.REDELIVERED if intake.may_be_sent_already else Dropped.REPEAT
+        self._counts.add(Name.DROPPED, why, number=intake.dropped)
+
+    def _count_exchanges(self, requests: Sequence[PackedRequest]) -> None:
+        for request in requests:
+            for family, status, duration_s in request.exchanges:
+                labels = (family, status_class(status))
+                self._counts.observe(Name.REQUESTS, *labels, seconds=[duration_s])
 
     # -- which families a lane may probe
 
@@ -272,13 +288,16 @@ class DeliveryCycle:
             return self._parts.sender.send(request, self._queue.shard, self._queue.token, state)
 
         if len(requests) <= 1:
-            return [result for request in requests for result in send(request)]
+            results = [result for request in requests for result in send(request)]
+            self._count_exchanges(requests)
+            return results
         # Batches first, because they carry most jobs. One request stays in this thread, so that it
         # never waits behind other holders' singles.
         own, *others = sorted(requests, key=lambda request: request.route != "v2")
         futures = [self._parts.executor.submit(send, request) for request in others]
         futures.append(_completed(send, own))
         wait(futures)
+        self._count_exchanges(requests)
         errors = [error for future in futures if (error := future.exception())]
         done = [each for future in futures if not future.exception() for each in future.result()]
         if not errors:
@@ -286,7 +305,8 @@ class DeliveryCycle:
         # This holder gives up. But what Customer.io took must be settled, because not every
         # operation has an id by which Customer.io would recognize it.
         final = [each for each in done if isinstance(each, Delivered | Rejected)]
-        self._settle(self._settlement(final), {})
+        if final:
+            self._settle(self._settlement(final), {})
         raise errors[0]
 
     def _settlement(self, results: Sequence[Result]) -> Settlement:
@@ -298,6 +318,7 @@ class DeliveryCycle:
         )
 
     def _settle(self, outcome: Settlement, order: dict[str, int]) -> None:
+        outcome.counts, self._counts = self._counts, Counts()
         if not outcome:
             return
         failpoint("before_settle")

@@ -52,6 +52,8 @@ class Intake:
     read: StreamRead = field(default_factory=StreamRead)
     #: Outcomes that need no request. They are settled together with the last wave.
     decided: Settlement = field(default_factory=Settlement)
+    #: How many jobs were dropped, because the stores know them or this read has them twice.
+    dropped: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -194,7 +196,9 @@ class LaneReader:
         if due is not None and not known.has_due:
             self._cursor.rest(due.start, began, time.monotonic())
         self._has_due = self._has_due or known.has_due
-        intake.jobs = drop_duplicates(intake.jobs, known)
+        fresh_jobs = drop_duplicates(intake.jobs, known)
+        intake.dropped += len(intake.jobs) - len(fresh_jobs)
+        intake.jobs = fresh_jobs
         return known.waiting_keys
 
     def note_due(self) -> None:

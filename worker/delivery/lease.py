@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import lru_cache
 
 import structlog
@@ -12,9 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from trackrelay.queue.redis_keys import LANES
 from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
-from trackrelay.worker.storage import shards
+from trackrelay.worker.storage import counters, shards
+from trackrelay.worker.storage.counts import Counts, Name
 from trackrelay.worker.storage.key_hasher import HashSecretChangedError, admit_secret
-from trackrelay.worker.storage.shards import ShardLostError, Takeover
+from trackrelay.worker.storage.shards import FenceLostError, ShardLostError, Takeover
 from trackrelay.worker.storage.storable_jobs import is_data_error
 
 from .cycle import DeliveryCycle
@@ -45,6 +47,7 @@ def run_shard(shard: int, resources: Resources, slice_s: float = SLICE_S) -> Non
         _run_cycles(cycle, queue, slice_s)
     except ShardLostError as lost:
         log.warning("shard_lost", shard=shard, why=str(lost) or type(lost).__name__)
+        _count_lost(resources, lost)
         cycle.release_uncounted()
         queue.leave("quiet")
     except NewerFormatError as newer:
@@ -60,6 +63,14 @@ def run_shard(shard: int, resources: Resources, slice_s: float = SLICE_S) -> Non
             cycle.release_uncounted()
         queue.leave("quiet")
         raise
+
+
+def _count_lost(resources: Resources, lost: ShardLostError) -> None:
+    counts = Counts()
+    counts.add(Name.SHARDS_LOST, "fence" if isinstance(lost, FenceLostError) else "lease")
+    # The count is not worth an error: the shard's new holder has what is needed.
+    with suppress(SQLAlchemyError), resources.engine.begin() as connection:
+        counters.add(connection, counters.NO_SHARD, counts)
 
 
 @lru_cache(maxsize=256)

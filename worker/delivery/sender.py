@@ -32,7 +32,7 @@ from trackrelay.worker.track_api.responses import (
 )
 
 from .admission import choose_probes
-from .batching import PackedRequest
+from .batching import Exchange, PackedRequest
 from .breaker import Breaker, BreakerState, BreakerStates, Phase
 from .outcomes import Deferred, Delivered, Failed, Rejected, Result
 from .rate_limiter import RateLimiter, SendingBlockedError, Weight
@@ -146,6 +146,7 @@ class _Sending:
     ) -> None:
         self._sender = sender
         self._route = packed.route
+        self._exchanges = packed.exchanges
         self._family = packed.family
         self._shard = shard
         self._token = token
@@ -189,7 +190,10 @@ class _Sending:
             return [Deferred(job, DeferReason.LATE, message) for job in jobs]
         except SendingBlockedError as blocked:
             return [Deferred(job, DeferReason.BREAKER, str(blocked)) for job in jobs]
-        _log_request(self._shard, request, answer, started)
+        duration_s = time.monotonic() - started
+        status = answer.status if isinstance(answer, Answer) else None
+        self._exchanges.append(Exchange(self._family, status, duration_s))
+        _log_request(self._shard, request, answer, duration_s)
         return self._learn(jobs, request, answer)
 
     def _request(self, jobs: Sequence[Job]) -> request_builder.Request:
@@ -344,7 +348,7 @@ def _known_bad(jobs: Sequence[Job], state: BreakerState) -> bool:
 
 
 def _log_request(
-    shard: int, request: request_builder.Request, answer: Answer | NoAnswer, started: float
+    shard: int, request: request_builder.Request, answer: Answer | NoAnswer, duration_s: float
 ) -> None:
     status = answer.status if isinstance(answer, Answer) else None
     log.info(
@@ -354,7 +358,7 @@ def _log_request(
         batch=request.size,
         bytes=len(request.body),
         status=status,
-        ms=round((time.monotonic() - started) * 1000, 1),
+        ms=round(duration_s * 1000, 1),
         **({"error": answer.error} if isinstance(answer, NoAnswer) else {}),
     )
 

@@ -13,6 +13,7 @@ from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import (
     catalog_rows,
+    counters,
     dead_letters,
     finding_records,
     ledger,
@@ -51,6 +52,7 @@ def prune_all(resources: Resources) -> dict[str, int]:
         ),
         "catalog": _in_chunks(resources.engine, catalog_rows.prune),
         "findings": _once(resources.engine),
+        "counters": _fold_counters(resources.engine),
     }
 
 
@@ -67,6 +69,11 @@ def prune_ledger(engine: sa.Engine, retention: timedelta, dead_letter_retention:
 def _once(engine: sa.Engine) -> int:
     with engine.begin() as connection:
         return finding_records.prune(connection, catalog_rows.KEPT_DAYS)
+
+
+def _fold_counters(engine: sa.Engine) -> int:
+    with engine.begin() as connection:
+        return counters.fold(connection)
 
 
 def _in_chunks(engine: sa.Engine, prune: Callable[[sa.Connection], int]) -> int:

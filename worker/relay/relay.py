@@ -258,7 +258,7 @@ class Relay:
             key, row.lane, row.accepted_ms / 1000, row.entry.encode(), error
         )
         with self._stores.begin() as connection:
-            dead_letters.insert(connection, [letter])
+            dead_letters.insert_new(connection, [letter])
         self._rows.delete([row.id])
         log.warning("dead_letter", job=letter.job.id, reason=DeathReason.UNDECODABLE, row=row.id)
 

@@ -11,6 +11,9 @@ import sqlalchemy as sa
 
 from trackrelay.worker.reasons import DeathReason
 
+from . import counters
+from .counts import Counts, Name
+from .pg_values import text_array
 from .stored_job import Job
 from .tables import DEAD_LETTERS
 
@@ -30,6 +33,11 @@ _INSERT = sa.text(
 # An operation that was refused at the call was never a job. Reading its entry again must not change
 # the letter.
 _INSERT_NEW = sa.text(DEAD_LETTERS.insert("ON CONFLICT (job_id) DO NOTHING RETURNING job_id"))
+
+_OPEN = sa.text("""
+    SELECT job_id FROM trackrelay_dead_letters
+    WHERE job_id = ANY(CAST(:ids AS text[])) AND state = 'open'
+""")
 
 _DELIVERED = sa.text("""
     UPDATE trackrelay_dead_letters SET state = 'delivered', updated_at = now(),
@@ -59,20 +67,29 @@ class NewDeadLetter:
         return self.job.body if self.raw is None else None
 
 
-def insert(connection: sa.Connection, letters: Sequence[NewDeadLetter]) -> None:
-    """Insert dead letters, or add to those that exist."""
-    if letters:
-        connection.execute(_INSERT, _inserted(letters))
+def insert(connection: sa.Connection, letters: Sequence[NewDeadLetter]) -> Sequence[NewDeadLetter]:
+    """Insert dead letters, or add to those that exist. Return those that were not open before."""
+    if not letters:
+        return ()
+    ids = {"ids": text_array([letter.job.id for letter in letters])}
+    was_open = {row.job_id for row in connection.execute(_OPEN, ids)}
+    connection.execute(_INSERT, _inserted(letters))
+    return [letter for letter in letters if letter.job.id not in was_open]
 
 
 def insert_new(connection: sa.Connection, letters: Sequence[NewDeadLetter]) -> frozenset[str]:
     """Insert dead letters of operations that were never jobs, and return the ids of the new ones.
 
-    Letters that exist are not changed.
+    Letters that exist are not changed. New ones are counted.
     """
     if not letters:
         return frozenset()
-    return frozenset(row.job_id for row in connection.execute(_INSERT_NEW, _inserted(letters)))
+    new = {row.job_id for row in connection.execute(_INSERT_NEW, _inserted(letters))}
+    counts = Counts()
+    for letter in letters:
+        counts.add(Name.DIED, letter.reason, number=letter.job.id in new)
+    counters.add(connection, counters.NO_SHARD, counts)
+    return frozenset(new)
 
 
 def _inserted(letters: Sequence[NewDeadLetter]) -> dict[str, Any]:

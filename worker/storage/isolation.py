@@ -10,6 +10,7 @@ import structlog
 from trackrelay.worker.reasons import DeathReason
 
 from .backlog import BacklogItem
+from .counts import Counts
 from .dead_letters import NewDeadLetter
 from .settlement import Holder, Remember, Settlement, settle
 from .storable_jobs import as_bytes, brief, is_data_error, stripped
@@ -40,6 +41,7 @@ def settle_separately(
         *(Settlement(dead=[letter]) for letter in settlement.dead),
         *(Settlement(waiting=[item]) for item in settlement.waiting),
         *(Settlement(blocked=[job]) for job in settlement.blocked),
+        *([Settlement(counts=settlement.counts)] if settlement.counts else []),
     ]
     return _settle_parts(engine, holder, parts, merge_delay_s, remember)
 
@@ -70,6 +72,8 @@ def _joined(parts: Sequence[Settlement]) -> Settlement:
         waiting=[item for part in parts for item in part.waiting],
         dead=[letter for part in parts for letter in part.dead],
         blocked=[job for part in parts for job in part.blocked],
+        # One part at most has counts.
+        counts=next((part.counts for part in parts if part.counts), Counts()),
     )
 
 

@@ -37,6 +37,13 @@ _PROVE_INSERT = sa.text("""
 """)
 _PROVE_DELETE = sa.text("DELETE FROM trackrelay_ledger WHERE id = :id")
 
+# Rows that this transaction inserted, or marked as delivered after all.
+_WRITTEN_NOW = sa.text("""
+    SELECT id FROM trackrelay_ledger
+    WHERE id = ANY(CAST(:ids AS text[])) AND outcome = 'delivered'
+        AND xmin = CAST(pg_current_xact_id() AS xid)
+""")
+
 _AMONG = sa.text("SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))")
 
 _RECORDED_BEFORE = sa.text("""
@@ -71,11 +78,21 @@ def among(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
     return frozenset(row.id for row in connection.execute(_AMONG, {"ids": text_array(ids)}))
 
 
-def record(connection: sa.Connection, jobs: Sequence[Job]) -> None:
-    """Record that ``jobs`` were delivered. Existing rows stay."""
-    if jobs:
-        in_order = sorted(jobs, key=lambda job: job.id)
-        connection.execute(_INSERT, LEDGER.inserted(job=in_order))
+def record(connection: sa.Connection, jobs: Sequence[Job]) -> Sequence[Job]:
+    """Record that ``jobs`` were delivered. Existing rows stay.
+
+    Returns:
+        the jobs that were not recorded as delivered before.
+    """
+    if not jobs:
+        return ()
+    in_order = sorted(jobs, key=lambda job: job.id)
+    inserted = connection.execute(_INSERT, LEDGER.inserted(job=in_order)).rowcount
+    if inserted == len(jobs):
+        return jobs
+    given = {"ids": text_array([job.id for job in in_order])}
+    new = {row.id for row in connection.execute(_WRITTEN_NOW, given)}
+    return list({job.id: job for job in jobs if job.id in new}.values())
 
 
 def recorded_before(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,9 +11,10 @@ import sqlalchemy as sa
 
 from trackrelay.worker.reasons import LedgerOutcome
 
-from . import backlog, dead_letters, erasure, forgotten, ledger, replay_positions, shards
+from . import backlog, counters, dead_letters, erasure, forgotten, ledger, replay_positions, shards
 from .backlog import BacklogItem
 from .blocklist import BlockGuard
+from .counts import Counts, Dropped, Name
 from .dead_letters import NewDeadLetter
 from .stored_job import Job
 
@@ -30,9 +32,11 @@ class Settlement:
     dead: list[NewDeadLetter] = field(default_factory=list)
     #: Not sent, because their person was forgotten.
     blocked: list[Job] = field(default_factory=list)
+    #: What else is to be counted: requests, and jobs that were dropped.
+    counts: Counts = field(default_factory=Counts, compare=False)
 
     def __bool__(self) -> bool:
-        return bool(self.delivered or self.waiting or self.dead or self.blocked)
+        return bool(self.delivered or self.waiting or self.dead or self.blocked or self.counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Holder:
     token: str | None = None
     #: What the jobs were compared with when they were read; None: nobody was ever forgotten.
     guard: BlockGuard | None = None
+    #: The clock by which latencies are counted, in unix seconds.
+    now: Callable[[], float] = time.time
 
     def must_hold(self, locked: Mapping[int, shards.LockedShard]) -> shards.LockedShard:
         """Return the shard's locked row.
@@ -98,12 +104,16 @@ def settle(
         settlement = _without_forgotten(connection, guard, own.block_version, settlement)
         removed = [*removed, *(job for job in settlement.blocked if job.from_backlog)]
         arriving = [item for item in settlement.waiting if not item.job.from_backlog]
+    # A copy: a settlement that Postgres refuses is written again, in parts.
+    counts = settlement.counts.copy()
     if settlement.blocked:
-        _drop_blocked(connection, settlement.blocked)
-    ledger.record(connection, settlement.delivered)
+        dropped = _drop_blocked(connection, settlement.blocked)
+        counts.add(Name.DROPPED, Dropped.BLOCKED, number=dropped)
+    _count_delivered(counts, ledger.record(connection, settlement.delivered), holder.now())
     if remember is not None and settlement.delivered:
         remember(connection, _without_exempt(connection, guard, own, settlement.delivered))
-    _insert_dead_letters(connection, settlement.dead)
+    for letter in _insert_dead_letters(connection, settlement.dead):
+        counts.add(Name.DIED, letter.reason)
     dead_letters.mark_delivered(
         connection, [job.id for job in settlement.delivered if job.replayed]
     )
@@ -117,6 +127,10 @@ def settle(
         backlog.insert(connection, holder.shard, arriving, positions)
         shards.set_next_position(connection, holder.shard, following)
     backlog.promote(connection, _places(holder.shard, jobs) | starts, merge_delay_s)
+    for item in settlement.waiting:
+        # The holder of a job's first key sends it, and counts it.
+        counts.add(Name.DEFERRED, item.reason, number=item.job.shards[0] == holder.shard)
+    counters.add(connection, holder.shard, counts)
     return own.paused
 
 
@@ -157,6 +171,7 @@ def _without_forgotten(
             replace(each, job=kept[each.job.id]) for each in settlement.dead if each.job.id in kept
         ],
         blocked=[*settlement.blocked, *dropped],
+        counts=settlement.counts,
     )
 
 
@@ -173,19 +188,30 @@ def _without_exempt(
     return [job for job in delivered if blocked.keys.isdisjoint(job.keys)]
 
 
-def _drop_blocked(connection: sa.Connection, jobs: Sequence[Job]) -> None:
+def _count_delivered(counts: Counts, jobs: Sequence[Job], now: float) -> None:
+    by_family: defaultdict[str, list[float]] = defaultdict(list)
+    for job in jobs:
+        by_family[job.family].append(now - job.enqueued_at)
+    for family, seconds in by_family.items():
+        counts.observe(Name.DELIVERED, family, seconds=seconds)
+
+
+def _drop_blocked(connection: sa.Connection, jobs: Sequence[Job]) -> int:
     new = ledger.record_dropped(connection, jobs, LedgerOutcome.BLOCKED)
     by_key = Counter(key for job in jobs if job.id in new for key in job.keys)
     forgotten.count_blocked(connection, by_key)
     # A replay: its dead letter is of no use any more.
     erasure.erase_letters_of_jobs(connection, [job.id for job in jobs if job.replayed])
+    return len(new)
 
 
-def _insert_dead_letters(connection: sa.Connection, letters: Sequence[NewDeadLetter]) -> None:
+def _insert_dead_letters(
+    connection: sa.Connection, letters: Sequence[NewDeadLetter]
+) -> Sequence[NewDeadLetter]:
     # A job that was never tried before has no history.
     tried = [letter.job.id for letter in letters if letter.job.attempts > 1]
     before = backlog.histories(connection, tried)
-    dead_letters.insert(
+    return dead_letters.insert(
         connection,
         [
             replace(letter, history=(*before.get(letter.job.id, ()), *letter.history))

@@ -32,13 +32,16 @@ from .columns import (
     ColumnSet,
     short_text,
 )
+from .metric_tables import ALERTS, COUNTERS
 from .quality_tables import SENT, VERDICTS
 from .table_parts import METADATA, count, moment
 
 __all__ = [
+    "ALERTS",
     "BACKLOG",
     "CATALOG",
     "CATALOG_DAYS",
+    "COUNTERS",
     "DEAD_LETTERS",
     "FINDINGS",
     "FORGOTTEN",

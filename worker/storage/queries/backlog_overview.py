@@ -113,15 +113,18 @@ class Overview:
         return sum(each.jobs for each in self.dead_letters if each.state == state)
 
 
+def read_backlog(connection: sa.Connection) -> list[Waits]:
+    """Return what waits in the backlog."""
+    singles = {"singles": [f"{each}%" for each in SINGLES]}
+    return [Waits(**row._mapping) for row in connection.execute(_BACKLOG, singles)]
+
+
 def overview(connection: sa.Connection) -> Overview:
     """Read the overview."""
     connection.execute(sa.text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}"))
     rows = connection.execute(_SHARDS).all()
     return Overview(
-        backlog=[
-            Waits(**row._mapping)
-            for row in connection.execute(_BACKLOG, {"singles": [f"{each}%" for each in SINGLES]})
-        ],
+        backlog=read_backlog(connection),
         dead_letters=[Dead(**row._mapping) for row in connection.execute(_DEAD_LETTERS)],
         paused={row.shard: float(row.paused) for row in rows if row.paused is not None},
         shards=len(rows),
