@@ -162,6 +162,17 @@ def redis_keys() -> Rendered:
     ]
 
 
+def metrics() -> Rendered:
+    """Return the table of all metrics."""
+    from trackrelay.worker.cli.metrics.metric_table import METRICS
+
+    lines = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+    for each in sorted(METRICS, key=lambda metric: metric.full_name):
+        labels = ", ".join(f"`{label}`" for label in each.labels)
+        lines.append(f"| `{each.full_name}` | {each.kind} | {labels} | {cell(each.about)} |")
+    return "\n".join(lines) + "\n", []
+
+
 def settings() -> Rendered:
     """Return a section for each setting."""
     from trackrelay.configuration.settings_table import SETTINGS

@@ -23,6 +23,7 @@ PARTS = {
     "command-line": object_facts.command_line,
     "database-tables": object_facts.database_tables,
     "python-api": object_facts.python_api,
+    "metrics": object_facts.metrics,
     "redis-keys": object_facts.redis_keys,
     "settings": object_facts.settings,
     "django-checks": code_facts.django_checks,

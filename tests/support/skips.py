@@ -12,8 +12,11 @@ import pytest
 ENVIRONMENT = "TESTS_MUST_RUN"
 #: Customer.io's own document is not part of the project; its facts are (tests/support/track_api.json).
 NO_ORIGINAL = "there is no copy of Customer.io's openapi.json"
+#: A developer may do without. `.ci/run` installs it.
+NO_PROMETHEUS = "Prometheus is not installed"
 EXPECTED = (
     NO_ORIGINAL,
+    NO_PROMETHEUS,
     "only a server fails over",
     "is about being root, and this run is not",
     "SQLite has one writer: whoever begins second waits before it has begun",

@@ -29,6 +29,11 @@ _READ = sa.text("""
         acknowledged_by
     FROM trackrelay_findings WHERE closed_at IS NULL
 """)
+_COUNT_OPEN = sa.text("""
+    SELECT rule, count(*) AS findings FROM trackrelay_findings
+    WHERE closed_at IS NULL AND (acknowledged_until IS NULL OR acknowledged_until < now())
+    GROUP BY rule
+""")
 _CLOSED = sa.text("""
     SELECT key FROM trackrelay_findings
     WHERE closed_at >= now() - make_interval(secs => :since_s) ORDER BY key
@@ -69,6 +74,11 @@ def record(connection: sa.Connection, found: Mapping[str, str]) -> dict[str, Fin
 def closed_since(connection: sa.Connection, age: timedelta) -> list[str]:
     """Return the keys of findings that closed within ``age``."""
     return [row.key for row in connection.execute(_CLOSED, {"since_s": age.total_seconds()})]
+
+
+def count_open(connection: sa.Connection) -> dict[str, int]:
+    """Return by rule how many findings are open and not acknowledged."""
+    return {row.rule: row.findings for row in connection.execute(_COUNT_OPEN)}
 
 
 def acknowledge(connection: sa.Connection, what: str, until: timedelta, who: str) -> Sequence[str]:

@@ -26,6 +26,7 @@ class CommandError(click.ClickException):
 #: Packages that come with an extra, by the name they are imported under.
 _EXTRAS = {
     "alembic": "ops",
+    "prometheus_client": "ops",
     "psycopg": "ops",
     "requests": "ops",
     "rich": "ops",

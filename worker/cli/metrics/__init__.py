@@ -1,0 +1,1 @@
+"""Metrics for Prometheus, and whether this installation is healthy."""
