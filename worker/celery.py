@@ -75,6 +75,13 @@ def _begin_pool_process(**_: Any) -> None:
         relay_thread.start()
 
 
+@signals.task_received.connect(weak=False)  # type: ignore[untyped-decorator]
+def _note_received(**_: Any) -> None:
+    from .maintenance.heartbeat import note_received
+
+    note_received()
+
+
 @signals.task_prerun.connect(weak=False)  # type: ignore[untyped-decorator]
 def _begin_task(**_: Any) -> None:
     graceful_shutdown.begin_task()

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from functools import lru_cache
 from uuid import uuid4
 
 import redis
@@ -22,6 +23,7 @@ from trackrelay.worker.queue.redis_client import connect
 from trackrelay.worker.settings import settings
 from trackrelay.worker.track_api.destination import destination
 
+from . import probe
 from .heartbeat_keys import WORKER_KEY, WORKERS_KEY
 from .retention import PRUNE_S
 from .ticks import TICK_S
@@ -48,6 +50,7 @@ _VERIFICATION = (
 )
 
 _stopped = threading.Event()
+_messages = probe.MessageWatch()
 
 
 def start(hostname: str, pool: str, concurrency: int) -> None:
@@ -65,6 +68,11 @@ def start(hostname: str, pool: str, concurrency: int) -> None:
     threading.Thread(target=_run, args=(facts,), name="trackrelay-heartbeat", daemon=True).start()
 
 
+def note_received() -> None:
+    """Note that the worker's parent process took a message."""
+    _messages.received()
+
+
 def stop() -> None:
     """Stop the thread, because the worker is shutting down."""
     _stopped.set()
@@ -77,9 +85,13 @@ def _run(facts: dict[str, str | int]) -> None:
     send = client.register_script(_SEND_TASK)
     tasks = _PERIODIC_TASKS if configured.verify == "off" else (*_PERIODIC_TASKS, _VERIFICATION)
     is_reachable = True
+    reached_at = 0.0
     while not _stopped.is_set():
+        messages = None
         try:
             _show(client, facts)
+            messages = None if _is_busy(facts) else int(client.llen(QUEUE_KEY))
+            reached_at = time.time()
             for key, message, interval_s in tasks:
                 # A little less than the interval, so that the next heartbeat is not too early.
                 interval_ms = int(interval_s * 900)
@@ -89,7 +101,9 @@ def _run(facts: dict[str, str | int]) -> None:
             if is_reachable:
                 log.error("redis_unreachable", error=f"{type(error).__name__}: {error}"[:300])
             is_reachable = False
+        _write_probe_file(facts, reached_at, messages)
         _stopped.wait(TICK_S)
+    probe.remove(str(facts["hostname"]))
     try:
         client.delete(_key(facts))
         client.zrem(WORKERS_KEY, str(facts["hostname"]))
@@ -102,6 +116,31 @@ def _show(client: redis.Redis, facts: dict[str, str | int]) -> None:
     client.set(_key(facts), json.dumps(facts), ex=LOST_AFTER_S)
     client.zadd(WORKERS_KEY, {str(facts["hostname"]): now})
     client.zremrangebyscore(WORKERS_KEY, "-inf", now - REMEMBERED_S)
+
+
+def _is_busy(facts: dict[str, str | int]) -> bool:
+    from celery.worker.state import active_requests
+
+    return len(active_requests) >= int(facts["concurrency"] or 1)
+
+
+def _write_probe_file(facts: dict[str, str | int], reached_at: float, messages: int | None) -> None:
+    told = {
+        "worker": facts["hostname"],
+        "pid": facts["pid"],
+        "at": time.time(),
+        "reached_at": reached_at,
+        "stuck_s": _messages.stuck_s(messages),
+    }
+    try:
+        probe.write(str(facts["hostname"]), told)
+    except OSError as error:
+        _log_no_probe_once(f"{type(error).__name__}: {error}"[:300])
+
+
+@lru_cache(maxsize=1)
+def _log_no_probe_once(error: str) -> None:
+    log.warning("probe_file_not_written", error=error)
 
 
 def _key(facts: dict[str, str | int]) -> str:
