@@ -76,6 +76,10 @@ class Settings:
     verify_after: timedelta
     verify_window: timedelta
     verdict_retention: timedelta
+    alert_webhook: Secret
+    alert_heartbeat: Secret
+    smtp_url: Secret
+    console_url: str
     log_format: Literal["auto", "json", "console"]
     log_level: Literal["debug", "info", "warning", "error"]
 

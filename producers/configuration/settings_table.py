@@ -33,6 +33,8 @@ Readers = Literal[
     "workers",
     "workers, `AppApi`",
     "command line, `AppApi`",
+    "`watch`",
+    "`watch`, console",
 ]
 PREFIX = "TRACKRELAY_"
 
@@ -308,6 +310,35 @@ SETTINGS: tuple[Setting, ...] = (
         duration(),
         "How long verdicts on deliveries are kept.",
         default="30d",
+    ),
+    Setting(
+        "TRACKRELAY_ALERT_WEBHOOK",
+        text("a URL"),
+        "Where `trackrelay watch` posts alerts.",
+        "`watch`",
+        is_secret=True,
+    ),
+    Setting(
+        "TRACKRELAY_ALERT_HEARTBEAT",
+        text("a URL"),
+        "What `trackrelay watch` asks for while it works; the monitor there calls you when nobody "
+        "asks any more.",
+        "`watch`",
+        is_secret=True,
+    ),
+    Setting(
+        "TRACKRELAY_SMTP_URL",
+        text("a URL"),
+        "The mail server for alerts: `smtp://user:password@host:587?from=alerts@example.com`, or "
+        "`smtps://…`.",
+        "`watch`",
+        is_secret=True,
+    ),
+    Setting(
+        "TRACKRELAY_CONSOLE_URL",
+        api_url(),
+        "The address at which people open the console; alerts link to it.",
+        "`watch`, console",
     ),
     Setting(
         "TRACKRELAY_LOG_FORMAT",

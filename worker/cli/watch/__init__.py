@@ -1,0 +1,1 @@
+"""Alerts: notice what is wrong, and tell somebody, once."""
