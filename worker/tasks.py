@@ -34,8 +34,8 @@ def deliver(shard: int) -> None:
 def tick() -> None:
     """Wake every shard that has work and no holder, even if a wakeup exists."""
     from .dead_letters.refused_calls import keep_refused
-    from .maintenance.ticks import recover_orphans, wake_forgotten_shards
     from .maintenance.queue_sample import sample_waiting
+    from .maintenance.ticks import recover_orphans, wake_forgotten_shards
 
     try:
         _refuses()

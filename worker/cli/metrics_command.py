@@ -6,8 +6,6 @@ import click
 
 from .common.command_errors import CommandError
 from .common.command_stores import open_stores
-from .metrics.metric_facts import read_facts
-from .metrics.metrics_app import metrics_server, metrics_text
 
 
 @click.command()
@@ -26,6 +24,9 @@ def metrics(host: str, port: int, once: bool) -> None:
     One process is enough for an installation: the counters are in Postgres and Redis, whatever
     worker counted. Nobody is asked for a password, so listen only where you trust the network.
     """
+    from .metrics.metric_facts import read_facts
+    from .metrics.metrics_app import metrics_server, metrics_text
+
     with open_stores() as stores:
         if once:
             body, _ = metrics_text(read_facts(stores))

@@ -17,7 +17,6 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.exposition import choose_encoder, generate_latest
-from prometheus_client.registry import Collector
 
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.storage.counts import Tally
@@ -41,11 +40,15 @@ class Answer:
     content_type: str = _TEXT
 
 
-class FactCollector(Collector):
+class FactCollector:
     """The metrics of some facts, for prometheus-client."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
+
+    def describe(self) -> list[Metric]:
+        """Describe nothing: a registry would collect at once, to learn the names."""
+        return []
 
     def collect(self) -> Iterator[Metric]:
         """Yield each metric that has a value."""
@@ -84,14 +87,8 @@ def metrics_text(facts: Facts, accept: str = "") -> tuple[bytes, str]:
     """Return the metrics, and the content type that the client accepts: OpenMetrics or text."""
     encode, content_type = choose_encoder(accept) if accept else (generate_latest, _TEXT)
     registry = CollectorRegistry(auto_describe=False)
-    # Registering a collector without a description would collect at once, and check each name.
-    registry.register(_Described(facts))
+    registry.register(FactCollector(facts))
     return encode(registry), content_type
-
-
-class _Described(FactCollector):
-    def describe(self) -> list[Metric]:
-        return []
 
 
 class Responder:
