@@ -19,7 +19,8 @@ except ModuleNotFoundError as error:
     if error.name != "requests":
         raise
     raise ModuleNotFoundError(
-        "trackrelay.app_api needs requests, which an extra installs: pip install 'trackrelay[app-api]'",
+        "trackrelay.app_api needs requests, which an extra installs: "
+        "pip install 'trackrelay[app-api]'",
         name=error.name,
     ) from None
 

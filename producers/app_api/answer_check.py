@@ -66,7 +66,10 @@ def result_of(fields: Fields, read: Read[Any]) -> Any:
 
 
 def retry_after_s(answer: Answer | NoAnswer) -> float | None:
-    """Return the seconds that the answer asks to wait, at most ``MAX_RETRY_AFTER_S``; None if it asks nothing."""
+    """Return the seconds that the answer asks to wait, or None if it does not ask.
+
+    At most ``MAX_RETRY_AFTER_S``.
+    """
     header = answer.retry_after if isinstance(answer, Answer) else None
     if header and _SECONDS.fullmatch(header.strip()):
         return min(float(header), MAX_RETRY_AFTER_S)

@@ -1,4 +1,4 @@
-"""The client of the App API: what Customer.io knows about people, objects, segments and messages."""
+"""The client of the App API: what Customer.io knows of people, objects, segments and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The settings of the App API's client: from its arguments, else as applications and workers read theirs."""
+"""The settings of the App API's client.
+
+They come from its arguments, else from where applications and workers read theirs.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,8 @@ def load(given: Mapping[str, Any]) -> Settings:
     for name in given:
         if name not in _NAMES:
             raise ConfigurationError(
-                f"AppApi() has no setting {cut(repr(name), 100)}; it has {', '.join(sorted(_NAMES))}"
+                f"AppApi() has no setting {cut(repr(name), 100)}; "
+                f"it has {', '.join(sorted(_NAMES))}"
             )
     # An empty text turns off what the environment sets.
     own = {name: None if value == "" else value for name, value in given.items()}

@@ -55,8 +55,8 @@ class Filter:
 
     def __bool__(self) -> NoReturn:
         raise AppApiCallError(
-            "a filter is neither true nor false here: join filters by &, | and ~ instead of and, or "
-            "and not, and do not chain comparisons"
+            "a filter is neither true nor false here: join filters by &, | and ~ instead of and, "
+            "or and not, and do not chain comparisons"
         )
 
     def as_dict(self, object_type_id: str | None = None) -> dict[str, Any]:
@@ -193,7 +193,10 @@ class Attribute:
 
 
 def attr(name: str) -> Attribute:
-    """Return an attribute of people, to compare: ``attr("plan") == "pro"``, ``attr("plan").exists()``."""
+    """Return an attribute of people, to compare.
+
+    For example ``attr("plan") == "pro"`` or ``attr("plan").exists()``.
+    """
     return Attribute("attribute", name)
 
 
@@ -247,7 +250,8 @@ def filter_document(where: object, object_type_id: str | None = None) -> dict[st
         raise where._incomplete()
     if not isinstance(where, Mapping):
         raise AppApiCallError(
-            f"a filter is an expression such as attr('plan') == 'pro', or a dict; it is {_kind(where)}"
+            "a filter is an expression such as attr('plan') == 'pro', or a dict; "
+            f"it is {_kind(where)}"
         )
     if len(where) != 1:
         held = "an empty dict" if not where else f"a dict with {len(where)} keys"

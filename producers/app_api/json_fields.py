@@ -111,7 +111,7 @@ class Fields:
         return dict(Fields(self._document.get(name) or {}, self._at(name))._document)
 
     def text_mapping(self, name: str) -> dict[str, str]:
-        """Return an object of texts; what is null is left out, numbers and booleans become JSON text."""
+        """Return an object of texts, without nulls; numbers and booleans become JSON text."""
         found = {}
         for key, value in self.mapping(name).items():
             if type(value) is str:

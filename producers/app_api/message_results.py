@@ -1,4 +1,7 @@
-"""What the App API answers about messages: deliveries, subscriptions, suppressed addresses, workspaces."""
+"""What the App API answers about messages.
+
+Deliveries, subscriptions, suppressed addresses, workspaces.
+"""
 
 from __future__ import annotations
 

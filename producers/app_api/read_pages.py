@@ -174,7 +174,7 @@ class Results(Iterator[T]):
         return next(self, None)
 
     def page(self) -> list[T]:
-        """Return the results that are fetched already, else those of the next page; none at the end."""
+        """Return the results already fetched, else those of the next page; none at the end."""
         if not self._waiting and (first := next(self, None)) is not None:
             self._waiting.appendleft(first)
         found = list(self._waiting)

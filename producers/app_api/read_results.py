@@ -75,7 +75,7 @@ class Profile:
     #: None only if the answer names the person by id alone.
     cio_id: str | None
     email: str | None
-    #: Text, whatever was sent: ``"true"``, ``"1700000000"``. Attributes without a value are left out.
+    #: Text, whatever was sent: ``"true"``, ``"1700000000"``. Attributes without a value are absent.
     attributes: Mapping[str, str]
     #: When each attribute was set, as unix times. Customer.io deprecates them.
     timestamps: Mapping[str, int]
@@ -235,7 +235,8 @@ class Segment:
     description: str | None = None
     #: ``dynamic`` or ``manual``.
     type: str | None = None
-    #: ``finished``, or a state of its building: ``events``, ``build``, ``events_queued``, ``build_queued``.
+    #: ``finished``, or while it is built ``events``, ``build``, ``events_queued`` or
+    #: ``build_queued``.
     state: str | None = None
     #: How much of it is built, in percent; None if it is finished.
     progress: int | None = None

@@ -1,4 +1,4 @@
-"""Sends the requests of the App API: within the budget, again after a failure, and until it is cancelled."""
+"""Sends the requests of the App API: within the budget, with retries, until it is cancelled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from .request_budget import LIMIT, FleetBudget, LocalBudget, budget_key, jitter
 
 #: Tries of one request.
 MAX_TRIES = 6
-#: The longest pause between two tries. The first is up to a sixteenth of it, and each may be twice the last.
+#: The longest pause between two tries. The first is up to a sixteenth of it, and each may be
+#: twice the last.
 MAX_PAUSE_S = 8.0
 #: How long the budget is left alone after a 429 that says no time of its own.
 LIMITED_PAUSE_S = 1.0

@@ -1,4 +1,4 @@
-"""The reads about the workspace: suppressed addresses and workspaces; and the writes to the Data Index."""
+"""Reads about the workspace: suppressed addresses, workspaces. Writes to the Data Index."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class WorkspaceReader(ReaderBase):
         return self._results(read, _identity, SUPPRESSIONS, pages)
 
     def write_attribute_metadata(self, attributes: Iterable[AttributeMetadata]) -> None:
-        """Write descriptions of attributes into the workspace's Data Index. This changes Customer.io.
+        """Write descriptions of attributes into the Data Index. This changes Customer.io.
 
         Raises:
             AppApiRequestError: Customer.io refuses them; nothing was written.

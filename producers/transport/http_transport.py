@@ -1,4 +1,4 @@
-"""Requests over HTTP: one deadline for a whole request, no redirects, no cookies, no automatic retries."""
+"""Requests over HTTP: one deadline for a whole request, no redirects, cookies or retries."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class BoundedResponse(http.client.HTTPResponse):
     It skips every interim response. Python's own skips only a 100, and takes a 103 as final.
     """
 
-    #: Bytes read for one response: status line, headers, interim responses, chunk sizes and trailers
-    #: included. The libraries limit only some of these, and each alone.
+    #: Bytes read for one response, with status line, headers, interim responses, chunk sizes and
+    #: trailers. The libraries limit only some of these, and each alone.
     max_wire_bytes: int
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:

@@ -177,7 +177,7 @@ def _message(person: Person, delivery_id: str, delivery: Delivery) -> JsonObject
 
 
 def subscriptions(state: State, request: Request) -> JsonObject:
-    """Answer getPersonSubscriptionPreferences; topics that only the person names are listed, too."""
+    """Answer getPersonSubscriptionPreferences, with topics that only the person names."""
     person = path_person(state, request)
     language = request.query("language", "") or request.headers.get(b"accept-language", b"").decode(
         "latin-1"

@@ -158,7 +158,8 @@ def _run(stores: Stores, target: ForgetStores, person: PersonKeys, order: Order)
             if not run.is_marked:
                 raise
             raise CommandError(
-                f"not complete: {error.message.removeprefix('trackrelay: ')}. New jobs of the person are blocked. {_AGAIN}"
+                f"not complete: {error.message.removeprefix('trackrelay: ')}. "
+                f"New jobs of the person are blocked. {_AGAIN}"
             ) from None
         except KeyboardInterrupt:
             blocked = " New jobs of the person are blocked." if run.is_marked else ""

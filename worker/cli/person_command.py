@@ -47,9 +47,10 @@ def person(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Show everything about a person: `trackrelay person 42`, `trackrelay person email:ada@example.com`.
+    """Show everything about a person.
 
-    What waits, what was delivered when, and dead letters, under each of the person's names; beside it
+    For example `trackrelay person 42` or `trackrelay person email:ada@example.com`. It shows what
+    waits, what was delivered when, and dead letters, under each of the person's names; beside it
     Customer.io's profile, devices, segments and latest activities; and where the two disagree.
     Customer.io's side needs CUSTOMERIO_APP_API_KEY. The exit status is 1 if a part cannot be shown,
     or if nobody knows the person.

@@ -71,7 +71,7 @@ class Census:
         return asdict(self)
 
     def filled_from(self, earlier: dict[str, Any]) -> Census:
-        """Return what an earlier census of the same request found; what it could not ask stands as now."""
+        """Return an earlier census of the same request; what it could not ask is as found now."""
         own = asdict(self)
         known = {
             name: value for name, value in earlier.items() if name in own and value is not None
@@ -108,7 +108,10 @@ def count_tables(connection: sa.Connection, person: PersonKeys, census: Census) 
 
 
 def find_links_and_mentions(connection: sa.Connection, person: PersonKeys, census: Census) -> None:
-    """Find other names of the person, and jobs of others that name the person. Reads every document."""
+    """Find other names of the person, and jobs of others that name the person.
+
+    Reads every document.
+    """
     forms, exempt = person.forms, sorted(person.exempt)
     _add(census.linked, erasure.linked_keys(connection, forms))
     waiting = erasure.waiting_jobs(connection, forms, exempt)[:MAX_DOCUMENTS]

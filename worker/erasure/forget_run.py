@@ -1,11 +1,11 @@
 """Forget a person: block, erase, tell Customer.io, and give a receipt.
 
-1. **Mark.** One commit blocks the person's keys and raises the version in every shard's row. Workers
-   drop jobs of the keys from then on, and no settlement writes a payload of theirs.
+1. **Mark.** One commit blocks the person's keys and raises the version in every shard's row. From
+   then on, workers drop jobs of the keys, and no settlement writes a payload of theirs.
 2. **Erase** each store, in the direction in which jobs move: outbox, refused calls, streams,
    backlog, dead letters, ledger, verification. The ids of jobs stay in the ledger, without names.
-3. **Tell** Customer.io with jobs that are exempt from the block, once every holder that may still be
-   sending what it had read before the mark has let go of its shard.
+3. **Tell** Customer.io with jobs that are exempt from the block. Wait first until every holder that
+   may still be sending what it read before the mark has released its shard.
 4. **Receipt**, when nothing is left and Customer.io has what it was told.
 
 Each step is recorded in its own transaction and can be done again: after a crash anywhere, the same
@@ -46,8 +46,8 @@ MAX_PASSES = 5
 PASS_S = 0.5
 
 OUTBOX_UNKNOWN = (
-    "not looked at: TRACKRELAY_OUTBOX_URL is not set here. If an application has an outbox, run the "
-    "same command again with its settings (manage.py trackrelay forget …)"
+    "not looked at: TRACKRELAY_OUTBOX_URL is not set here. If an application has an outbox, run "
+    "the same command again with its settings (manage.py trackrelay forget …)"
 )
 
 
@@ -207,8 +207,8 @@ class ForgetRun:
         missing = request.jobs.keys() - set(self._person.hidden.values())
         if missing:
             raise ForgetError(
-                f"the request {request.id} is not complete and names also {', '.join(sorted(missing))}: "
-                "name them again with --also"
+                f"the request {request.id} is not complete and names also "
+                f"{', '.join(sorted(missing))}: name them again with --also"
             )
         mode: Any = request.mode
         if self._order.mode not in ("erase", mode):

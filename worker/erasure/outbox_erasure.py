@@ -55,7 +55,7 @@ class OutboxErasure:
         self._engine = make_engine(url, timeout_s=TIMEOUT_S, pool_size=1)
 
     def find(self, person: PersonKeys) -> list[FoundRow]:
-        """Return the person's rows, also those that were relayed and whose jobs have not arrived yet."""
+        """Return the person's rows, also those that were relayed but whose jobs are not in yet."""
         query = sa.select(_c.id, _c.entry, _c.format, _c.accepted_ms).order_by(_c.id)
         if not person.must_decode:
             tokens = [token.decode() for token in person.tokens]

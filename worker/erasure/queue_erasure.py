@@ -59,7 +59,8 @@ class QueueErasure:
         """Erase what was found.
 
         Raises:
-            QueueErasureError: a shard holds an entry of a newer format, or its lease is not given up.
+            QueueErasureError: a shard holds an entry of a newer format, or its lease is not
+                released.
         """
         if newer := next((found for found in findings.entries if found.is_newer), None):
             raise QueueErasureError(

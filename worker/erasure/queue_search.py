@@ -182,7 +182,7 @@ def _is_pending(client: redis.Redis, name: str, entry_id: str) -> bool:
 
 
 def search_refused(client: redis.Redis, person: PersonKeys, until: str = "+") -> list[str]:
-    """Return the ids of the person's entries among the refused calls, up to the entry id ``until``."""
+    """Return the ids of the person's entries among the refused calls, up to entry ``until``."""
     return [
         entry_id
         for entry_id, fields in entries_of(client, INVALID, until)

@@ -1,8 +1,8 @@
-"""Attribute values in one form, so that what was sent can be compared with what the App API returns.
+"""Attribute values in one form, to compare what was sent with what the App API returns.
 
-The App API returns every value as a string: ``1000`` for ``1e3``, ``"true"`` for ``true``, JSON text
-for an object. A value that was sent has an exact form, and sometimes a loose one. If only the loose
-forms are equal, the value kept its meaning and lost its type or its precision.
+The App API returns every value as a string: ``1000`` for ``1e3``, ``"true"`` for ``true``, JSON
+text for an object. A value that was sent has an exact form, and sometimes a loose one. If only the
+loose forms are equal, the value kept its meaning and lost its type or its precision.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Observe the jobs that a worker process delivers, and add what was seen to the catalog.
 
-Counts are kept in memory and written in bulk a few seconds later, by a thread of their own: delivery
-never waits for the catalog. The observer spends a bounded share of the process's time: above
-:data:`MAX_JOBS_PER_S` it looks at evenly spread jobs only. What it could not write stays in memory,
-in bounded numbers.
+Counts are kept in memory and written in bulk a few seconds later, by a thread of their own, so that
+delivery never waits for the catalog. The observer spends a bounded share of the process's time:
+above :data:`MAX_JOBS_PER_S` it looks at evenly spread jobs only. What it could not write stays in
+memory, in bounded numbers.
 """
 
 from __future__ import annotations

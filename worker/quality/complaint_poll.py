@@ -1,4 +1,4 @@
-"""Fetches what the workspace complains about, behind a cursor, and writes verdicts and dead letters."""
+"""Reads the workspace's complaints behind a cursor, and writes verdicts and dead letters."""
 
 from __future__ import annotations
 

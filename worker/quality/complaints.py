@@ -1,4 +1,4 @@
-"""What Customer.io complains about in the workspace's activities: which item, and which job. Pure."""
+"""Customer.io's complaints in the workspace's activities: which item, and which job. Pure."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def attribute_group(name: str) -> int | None:
 
 
 def fact(path: str) -> int | None:
-    """Return the number of the fact of an event, such as an order's id, that an attribute states."""
+    """Return the number of the fact that an event's attribute states, such as an order's id."""
     group = attribute_group(path)
     return group if group is not None and group < len(_FACTS) else None
 

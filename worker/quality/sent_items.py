@@ -1,4 +1,4 @@
-"""What a delivered job leaves to be compared: items with a digest and a type, never a value. Pure."""
+"""What a delivered job leaves to compare: items with a digest and a type, never a value. Pure."""
 
 from __future__ import annotations
 

@@ -53,11 +53,11 @@ LEASE_S = 30.0
 BUDGET_S = 1.0
 #: Requests of a run that may follow one another without a pause.
 BURST = 5
-#: A run is followed by a rest of so many times its length, so that it never takes a slot for itself.
+#: A run is followed by a rest of so many times its length, so that it never occupies a slot.
 REST_RATIO = 4.0
 #: The longest that one request may take.
 REQUEST_S = 3.0
-#: How long the fleet rests when nothing is due, when the App API fails, and when it refuses the key.
+#: How long the fleet rests: when nothing is due, when the App API fails, when it refuses the key.
 IDLE_S, OUTAGE_S, REFUSED_S = 5.0, 15.0, 60.0
 #: A subject about which the App API cannot be asked is put off, each time for twice as long.
 PUT_OFF_S, MAX_PUT_OFF_S = 15.0, 3_600.0
@@ -269,7 +269,7 @@ class _Lease:
         return bool(self.redis.set(RUN_KEY, self.token, nx=True, px=int(LEASE_S * 1000)))
 
     def rest(self, seconds: float) -> None:
-        """Let the next run begin after some seconds, unless somebody else holds the lease already."""
+        """Let the next run begin after some seconds, unless another process holds the lease."""
         held = self.redis.get(RUN_KEY)
         if held == self.token.encode():
             self.redis.pexpire(RUN_KEY, max(1, int(seconds * 1000)))

@@ -22,7 +22,8 @@ from .jobs_under_way import may_be_under_way
 from .sent_items import ABSENT, ATTRIBUTE, MERGED, RELATIONSHIP
 from .verdict_rules import Circumstances, Judgement, is_last_try, judge
 
-#: Jobs of two keys are settled in any order. What was settled so much earlier may have been sent later.
+#: Jobs of two keys are settled in any order. What was settled this much earlier may have been sent
+#: later.
 SETTLING_S = 5.0
 #: A job that is delivered so long after its own time may be behind jobs that are forgotten.
 LATE_S = 60.0

@@ -70,7 +70,7 @@ class Blocklist:
         return not blocked.keys.isdisjoint(map(self._hidden, keys))
 
     def split(self, blocked: BlockedKeys, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
-        """Return the jobs that may be sent, and the blocked ones. No blocked key is in the clear."""
+        """Return the jobs that may be sent, and the blocked ones, with blocked keys hashed."""
         if not blocked.keys:
             return jobs, []
         passed: list[Job] = []
@@ -99,14 +99,14 @@ class BlockGuard:
 
     def __init__(self, blocklist: Blocklist) -> None:
         self.blocklist = blocklist
-        #: What the jobs in hand were compared with when they were read.
+        #: What the jobs were compared with when they were read.
         self.known = BlockedKeys()
 
     def learn(self, connection: sa.Connection, version: int | None) -> None:
-        """Compare jobs with the keys of ``version`` from now on; None: with those that are known."""
+        """Compare jobs with the keys of ``version`` from now on; None keeps the known ones."""
         if version is not None and version != self.known.version:
             self.known = self.blocklist.at(connection, version)
 
     def split(self, jobs: list[Job]) -> tuple[list[Job], list[Job]]:
-        """Return the jobs that may be sent, and the blocked ones. No blocked key is in the clear."""
+        """Return the jobs that may be sent, and the blocked ones, with blocked keys hashed."""
         return self.blocklist.split(self.known, jobs)

@@ -13,7 +13,8 @@ from .pg_values import text_array
 MAX_SUSPECTS = 200
 
 _SUSPECTS = sa.text("""
-    SELECT id, key, other_key, operation, source, CAST(extract(epoch FROM enqueued_at) AS float8) AS enqueued_at,
+    SELECT id, key, other_key, operation, source,
+        CAST(extract(epoch FROM enqueued_at) AS float8) AS enqueued_at,
         CAST(extract(epoch FROM delivered_at) AS float8) AS delivered_at
     FROM trackrelay_ledger
     WHERE outcome = 'delivered' AND (id = ANY(CAST(:ids AS text[]))
@@ -23,7 +24,8 @@ _SUSPECTS = sa.text("""
     ORDER BY delivered_at DESC LIMIT :limit
 """)
 _SENT_BY = sa.text("""
-    SELECT items -> CAST(:item AS text) ->> 2 AS job FROM trackrelay_sent WHERE key = ANY(CAST(:keys AS text[]))
+    SELECT items -> CAST(:item AS text) ->> 2 AS job FROM trackrelay_sent
+    WHERE key = ANY(CAST(:keys AS text[]))
 """)
 
 

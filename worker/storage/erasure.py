@@ -54,14 +54,16 @@ class KeyForms:
 
 
 _HIDDEN = """coalesce(
-    (SELECT form.hidden FROM unnest(CAST(:clear AS text[]), CAST(:hidden AS text[])) AS form (clear, hidden)
+    (SELECT form.hidden
+     FROM unnest(CAST(:clear AS text[]), CAST(:hidden AS text[])) AS form (clear, hidden)
      WHERE form.clear = {column}), {column})"""
 _THEIRS = "(key = ANY(CAST(:every AS text[])) OR other_key = ANY(CAST(:every AS text[])))"
 _NAMED = "(key = ANY(CAST(:clear AS text[])) OR other_key = ANY(CAST(:clear AS text[])))"
 
 # -- the backlog
 
-# The index begins with the shard. A job whose other row is still in a stream has the key in `keys` alone.
+# The index begins with the shard. A job whose other row is still in a stream has the key only in
+# `keys`.
 _WAITING = sa.text("""
     SELECT job_id FROM trackrelay_backlog
     WHERE shard = ANY(ARRAY(SELECT shard FROM trackrelay_shards)) AND lane IN ('live', 'bulk')
@@ -109,14 +111,19 @@ def erase_waiting(
 
 _ERASED = """
     body = NULL, raw = NULL, error = NULL, field = NULL, trace = NULL, idempotency_key = NULL,
-    state = CASE state WHEN 'delivered' THEN 'delivered' ELSE 'discarded' END, updated_at = clock_timestamp(),
-    history = jsonb_build_array(jsonb_build_object('at', extract(epoch FROM clock_timestamp()), 'what', 'erased'))
+    state = CASE state WHEN 'delivered' THEN 'delivered' ELSE 'discarded' END,
+    updated_at = clock_timestamp(), history = jsonb_build_array(
+        jsonb_build_object('at', extract(epoch FROM clock_timestamp()), 'what', 'erased'))
 """
-_HAS_CONTENT = f"""(body IS NOT NULL OR raw IS NOT NULL OR error IS NOT NULL OR field IS NOT NULL OR trace IS NOT NULL
-    OR idempotency_key IS NOT NULL OR state IN ('open', 'replaying') OR {_NAMED})"""
-# The bytes of an entry that could not be decoded say whose it was, if they say it as producers write it.
-_LETTERS = f"""job_id <> ALL(CAST(:exempt AS text[])) AND {_HAS_CONTENT} AND ({_THEIRS} OR reason = 'undecodable'
-    AND EXISTS (SELECT 1 FROM unnest(CAST(:tokens AS bytea[])) AS token WHERE position(token IN raw) > 0))"""
+_HAS_CONTENT = f"""(body IS NOT NULL OR raw IS NOT NULL OR error IS NOT NULL OR field IS NOT NULL
+    OR trace IS NOT NULL OR idempotency_key IS NOT NULL OR state IN ('open', 'replaying')
+    OR {_NAMED})"""
+# The bytes of an entry that could not be decoded say whose it was, if they name the person as
+# producers do.
+_LETTERS = f"""job_id <> ALL(CAST(:exempt AS text[])) AND {_HAS_CONTENT} AND (
+    {_THEIRS} OR reason = 'undecodable' AND EXISTS (
+        SELECT 1 FROM unnest(CAST(:tokens AS bytea[])) AS token
+        WHERE position(token IN raw) > 0))"""
 _COUNT_LETTERS = sa.text(f"SELECT count(*) FROM trackrelay_dead_letters WHERE {_LETTERS}")
 _LETTER_BODIES = sa.text(f"""
     SELECT CAST(body AS text) AS body FROM trackrelay_dead_letters
@@ -161,7 +168,7 @@ def erase_letters(
 
 
 def erase_letters_of_jobs(connection: sa.Connection, ids: Sequence[str]) -> None:
-    """Erase the content of the dead letters of these jobs. They were to be sent again, and are not."""
+    """Erase the content of the dead letters of these jobs, which will not be sent again."""
     if ids:
         connection.execute(_ERASE_LETTERS_OF_JOBS, {"ids": text_array(ids)})
 
@@ -259,7 +266,7 @@ _LETTER_MENTIONS = sa.text(
 
 
 def linked_keys(connection: sa.Connection, forms: KeyForms) -> dict[str, int]:
-    """Return the keys that a job names together with the person's, as stored, and in how many jobs."""
+    """Return the keys that jobs name beside the person's, as stored, and in how many jobs."""
     rows = connection.execute(_LINKED, forms.parameters())
     return {row.name: row.jobs for row in rows}
 
@@ -267,7 +274,7 @@ def linked_keys(connection: sa.Connection, forms: KeyForms) -> dict[str, int]:
 def mentions(
     connection: sa.Connection, forms: KeyForms, pattern: str
 ) -> dict[str, tuple[int, list[str]]]:
-    """Return how many jobs of others have the person's name in their document, and some of their ids.
+    """Return how many jobs of others name the person in their document, and some of their ids.
 
     Args:
         forms: of the person.

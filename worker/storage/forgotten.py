@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
 _FIND = sa.text("""
-    SELECT key, request, mode, blocked, blocked_jobs, job_id, steps, receipt, extract(epoch FROM requested_at) AS requested_at
+    SELECT key, request, mode, blocked, blocked_jobs, job_id, steps, receipt,
+        extract(epoch FROM requested_at) AS requested_at
     FROM trackrelay_forgotten
     WHERE key = ANY(CAST(:keys AS text[])) OR request IN (
         SELECT request FROM trackrelay_forgotten WHERE key = ANY(CAST(:keys AS text[])))
@@ -21,9 +22,12 @@ _MARK = sa.text("""
     INSERT INTO trackrelay_forgotten AS stored (key, request, mode, job_id, steps)
     SELECT key, CAST(:request AS text), CAST(:mode AS text), job_id, :steps
     FROM unnest(CAST(:keys AS text[]), CAST(:jobs AS text[])) AS row (key, job_id)
-    ON CONFLICT (key) DO UPDATE SET request = excluded.request, mode = excluded.mode, blocked = true,
-        requested_at = CASE stored.request WHEN excluded.request THEN stored.requested_at ELSE now() END,
-        blocked_jobs = CASE stored.request WHEN excluded.request THEN stored.blocked_jobs ELSE 0 END,
+    ON CONFLICT (key) DO UPDATE SET
+        request = excluded.request, mode = excluded.mode, blocked = true,
+        requested_at =
+            CASE stored.request WHEN excluded.request THEN stored.requested_at ELSE now() END,
+        blocked_jobs =
+            CASE stored.request WHEN excluded.request THEN stored.blocked_jobs ELSE 0 END,
         job_id = excluded.job_id, steps = excluded.steps, receipt = NULL, allowed_at = NULL
 """).bindparams(sa.bindparam("steps", type_=JSONB))
 _LOCK_SHARDS = sa.text("SELECT shard FROM trackrelay_shards ORDER BY shard FOR UPDATE")
@@ -42,7 +46,8 @@ _ALLOW = sa.text("""
 # In one order, so that no two holders wait for each other.
 _COUNT_BLOCKED = sa.text("""
     WITH counted AS (
-        SELECT key, jobs FROM unnest(CAST(:keys AS text[]), CAST(:jobs AS int[])) AS row (key, jobs)),
+        SELECT key, jobs
+        FROM unnest(CAST(:keys AS text[]), CAST(:jobs AS int[])) AS row (key, jobs)),
     locked AS (
         SELECT stored.key FROM trackrelay_forgotten stored JOIN counted ON counted.key = stored.key
         ORDER BY stored.key FOR UPDATE OF stored)
@@ -159,7 +164,7 @@ def complete(connection: sa.Connection, request: str, receipt: Mapping[str, Any]
 
 
 def count_blocked(connection: sa.Connection, jobs_by_key: Mapping[str, int]) -> None:
-    """Count jobs that were dropped, by their keys. Keys that nobody asked to forget are passed over."""
+    """Count dropped jobs by their keys. Keys that nobody asked to forget are passed over."""
     if jobs_by_key:
         values = {"keys": list(jobs_by_key), "jobs": list(jobs_by_key.values())}
         connection.execute(_COUNT_BLOCKED, values)

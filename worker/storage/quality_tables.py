@@ -17,7 +17,8 @@ SENT = sa.Table(
         "address",
         JSONB,
         nullable=False,
-        doc="The identifier with which the App API finds it. The row lives for `TRACKRELAY_VERIFY_WINDOW`.",
+        doc="The identifier with which the App API finds it. "
+        "The row lives for `TRACKRELAY_VERIFY_WINDOW`.",
     ),
     sa.Column(
         "items",

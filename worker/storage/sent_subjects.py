@@ -13,19 +13,24 @@ from .pg_values import number_array, sanitized_json, text_array
 
 _LOAD = sa.text("""
     WITH found AS (
-        SELECT * FROM trackrelay_sent WHERE key = ANY(CAST(:keys AS text[])) ORDER BY key FOR UPDATE)
-    SELECT CAST(extract(epoch FROM now()) AS float8) AS now, found.key, CAST(found.address AS text) AS address,
-        CAST(found.items AS text) AS items, CAST(extract(epoch FROM found.due_at) AS float8) AS due_at, found.tries,
+        SELECT * FROM trackrelay_sent WHERE key = ANY(CAST(:keys AS text[])) ORDER BY key
+        FOR UPDATE)
+    SELECT CAST(extract(epoch FROM now()) AS float8) AS now, found.key,
+        CAST(found.address AS text) AS address, CAST(found.items AS text) AS items,
+        CAST(extract(epoch FROM found.due_at) AS float8) AS due_at, found.tries,
         CAST(extract(epoch FROM found.last_sent_at) AS float8) AS last_sent_at
     FROM (SELECT 1) AS one LEFT JOIN found ON true
 """)
 
 _SAVE = sa.text("""
     INSERT INTO trackrelay_sent (key, address, items, due_at, tries, last_sent_at)
-    SELECT key, CAST(address AS jsonb), CAST(items AS jsonb), to_timestamp(due_at), tries, to_timestamp(last_sent_at)
-    FROM unnest(CAST(:keys AS text[]), CAST(:addresses AS text[]), CAST(:items AS text[]), CAST(:due AS float8[]),
-        CAST(:tries AS int[]), CAST(:sent AS float8[])) AS row (key, address, items, due_at, tries, last_sent_at)
-    ON CONFLICT (key) DO UPDATE SET address = excluded.address, items = excluded.items, due_at = excluded.due_at,
+    SELECT key, CAST(address AS jsonb), CAST(items AS jsonb),
+        to_timestamp(due_at), tries, to_timestamp(last_sent_at)
+    FROM unnest(CAST(:keys AS text[]), CAST(:addresses AS text[]), CAST(:items AS text[]),
+        CAST(:due AS float8[]), CAST(:tries AS int[]), CAST(:sent AS float8[]))
+        AS row (key, address, items, due_at, tries, last_sent_at)
+    ON CONFLICT (key) DO UPDATE SET
+        address = excluded.address, items = excluded.items, due_at = excluded.due_at,
         tries = excluded.tries, last_sent_at = excluded.last_sent_at
 """)
 
@@ -43,10 +48,12 @@ _SINCE = sa.text(f"""
     ORDER BY random() LIMIT :limit
 """)
 _PUT_OFF = sa.text("""
-    UPDATE trackrelay_sent SET tries = tries + 1, due_at = now() + make_interval(secs => :delay_s) WHERE key = :key
+    UPDATE trackrelay_sent SET tries = tries + 1, due_at = now() + make_interval(secs => :delay_s)
+    WHERE key = :key
 """)
 _PRUNE = sa.text("""
-    WITH old AS (SELECT key FROM trackrelay_sent WHERE last_sent_at < now() - make_interval(secs => :window_s)
+    WITH old AS (SELECT key FROM trackrelay_sent
+        WHERE last_sent_at < now() - make_interval(secs => :window_s)
         LIMIT :chunk FOR UPDATE SKIP LOCKED)
     DELETE FROM trackrelay_sent s USING old WHERE s.key = old.key
 """)

@@ -1,4 +1,4 @@
-"""Verdicts on deliveries: one open row for each item of a subject, and a history until it is pruned."""
+"""Verdicts on deliveries: one open row for each item of a subject, and a history."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ _REPLACE = sa.text("""
     WHERE state = 'open' AND key = :key AND item = :item
 """)
 _INSERT = sa.text("""
-    INSERT INTO trackrelay_verdicts (job_id, key, operation, item, verdict, reason, activity_id, checked_at, state)
+    INSERT INTO trackrelay_verdicts
+        (job_id, key, operation, item, verdict, reason, activity_id, checked_at, state)
     VALUES (:job_id, :key, :operation, :item, :verdict, :reason, :activity_id, now(), 'open')
     RETURNING id
 """)
@@ -48,11 +49,13 @@ _RESOLVE = sa.text("""
     WHERE id = ANY(CAST(:ids AS bigint[])) AND state = 'open' RETURNING id
 """)
 _COUNT_VERIFIED = sa.text("""
-    INSERT INTO trackrelay_state (name, value) VALUES ('verified', jsonb_build_object(CAST(:day AS text), CAST(:count AS bigint)))
+    INSERT INTO trackrelay_state (name, value)
+    VALUES ('verified', jsonb_build_object(CAST(:day AS text), CAST(:count AS bigint)))
     ON CONFLICT (name) DO UPDATE SET updated_at = now(), value = (
         SELECT coalesce(jsonb_object_agg(day, number), '{}') FROM (
             SELECT day, sum(number) AS number FROM (
-                SELECT key AS day, CAST(value AS bigint) AS number FROM jsonb_each_text(trackrelay_state.value)
+                SELECT key AS day, CAST(value AS bigint) AS number
+                FROM jsonb_each_text(trackrelay_state.value)
                 UNION ALL SELECT CAST(:day AS text), CAST(:count AS bigint)) AS days
             GROUP BY day ORDER BY day DESC LIMIT :days) AS latest)
 """)
@@ -80,7 +83,8 @@ _OF_JOBS = sa.text(f"""
     SELECT {_COLUMNS} FROM trackrelay_verdicts WHERE job_id = ANY(CAST(:ids AS text[])) ORDER BY id
 """)
 _PRUNE = sa.text("""
-    WITH old AS (SELECT id FROM trackrelay_verdicts WHERE checked_at < now() - make_interval(secs => :retention_s)
+    WITH old AS (SELECT id FROM trackrelay_verdicts
+        WHERE checked_at < now() - make_interval(secs => :retention_s)
         LIMIT :chunk FOR UPDATE SKIP LOCKED)
     DELETE FROM trackrelay_verdicts v USING old WHERE v.id = old.id
 """)

@@ -129,7 +129,8 @@ def _about_profile(
             last = settled[-1]
             yield Disagreement(
                 DisagreementKind.NO_PROFILE,
-                f"{last.operation} was delivered {clock(last.at)}, and Customer.io has no such person",
+                f"{last.operation} was delivered {clock(last.at)}, "
+                "and Customer.io has no such person",
                 (last.id,),
             )
         return
@@ -150,7 +151,8 @@ def _about_profile(
     if person.kind == "id" and theirs.profile.id not in (None, person.value):
         yield Disagreement(
             DisagreementKind.OTHER_PERSON,
-            f"Customer.io names this person {theirs.profile.id}: the two were merged, or the id changed",
+            f"Customer.io names this person {theirs.profile.id}: "
+            "the two were merged, or the id changed",
         )
 
 

@@ -1,4 +1,4 @@
-"""What this installation knows about a person: jobs under each of the person's names, and verdicts."""
+"""What this installation knows about a person: jobs under each name, and verdicts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class OurSide:
 
 
 def keys_of(person: Person, profile: Profile | None) -> list[str]:
-    """Return the keys that jobs of the person can have: by the given name, and by those of the profile."""
+    """Return the keys that the person's jobs can have: of the given name and of the profile."""
     keys = [person.key]
     if profile is not None:
         names = {

@@ -1,1 +1,1 @@
-"""``trackrelay status``: what is going on, told to a person at three in the morning or to a health check."""
+"""``trackrelay status``: the state of delivery, for people and for health checks."""

@@ -90,7 +90,7 @@ def _number(value: bytes) -> int:
 
 
 def describe(calls: Sequence[FailedCall], limit: int = 3) -> str:
-    """Return the most frequent calls: ``12 person.event of shop (attributes.total), and 3 others``."""
+    """Return the most frequent calls: ``12 person.event of shop (data.total), and 3 others``."""
     parts = [
         f"{each.calls:,} {each.operation or 'unnamed'}"
         + (f" of {each.source}" if each.source else "")

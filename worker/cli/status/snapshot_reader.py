@@ -97,7 +97,8 @@ def _missing_relay(stores: Stores, waiting: OutboxJobs, now: float) -> str:
             return ""
     except RedisError:
         return ""
-    return f"outbox: {jobs_wait(waiting.jobs)} for up to {duration(now - waiting.oldest)}, and {NO_RELAY}"
+    age = duration(now - waiting.oldest)
+    return f"outbox: {jobs_wait(waiting.jobs)} for up to {age}, and {NO_RELAY}"
 
 
 def _redis(stores: Stores) -> tuple[RedisStatus | None, str]:

@@ -47,7 +47,8 @@ def status_document(
 
 
 _OF_REDIS = (
-    "queue", "delivered", "breaker", "budget", "beat", "delivers_to", "workers", "refusing", "memory", "calls",
+    "queue", "delivered", "breaker", "budget", "beat",
+    "delivers_to", "workers", "refusing", "memory", "calls",
 )  # fmt: skip
 _OF_POSTGRES = (
     "backlog", "dead_letters", "lost", "forgotten", "paused", "verification",

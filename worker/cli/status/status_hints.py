@@ -117,8 +117,8 @@ def _forgotten(snapshot: Snapshot) -> Iterator[Hint]:
     if unfinished:
         yield Hint(
             "warning",
-            f"Not complete: {count(unfinished, 'request')} to forget a person. Payloads may be left, "
-            "or Customer.io was not told. Run the command again with the same names.",
+            f"Not complete: {count(unfinished, 'request')} to forget a person. Payloads may be "
+            "left, or Customer.io was not told. Run the command again with the same names.",
             "trackrelay forget PERSON",
         )
 

@@ -37,7 +37,8 @@ def verdict(snapshot: Snapshot) -> Verdict:
     if snapshot.postgres and snapshot.postgres.incidents:
         but = "Jobs were lost: see What to do."
     else:
-        but = f"But there {'is' if len(problems) == 1 else 'are'} {count(len(problems), 'problem')}: see What to do."
+        are = "is" if len(problems) == 1 else "are"
+        but = f"But there {are} {count(len(problems), 'problem')}: see What to do."
     return Verdict(delivery.state, f"{sentence} {but}", problems[0])
 
 
