@@ -1,4 +1,4 @@
-"""Why a job waits, why it died, why delivery stopped, and what became of what was delivered.
+"""Why a job waits, why it died, why delivery stopped, what became of what was delivered, and acts.
 
 Each reason is declared here once, with its explanation.
 The values stand in the columns ``reason``, in logs and in JSON.
@@ -83,3 +83,20 @@ class StopReason(_Reason):
     REGION = "region", "the credentials belong to another region"
     WORKSPACE = "workspace", "the credentials belong to another workspace"
     REFUSED = "refused", "the endpoint refuses everything in the same words"
+
+
+class Act(_Reason):
+    """What an operator did, for the history."""
+
+    SIGNED_IN = "signed_in", "signed in"
+    DELIVERY_PAUSED = "delivery_paused", "paused delivery"
+    DELIVERY_RESUMED = "delivery_resumed", "resumed delivery"
+    DELIVERY_PROBED = "delivery_probed", "asked for an attempt at once"
+    INCIDENT_ACKNOWLEDGED = "incident_acknowledged", "acknowledged a loss of jobs"
+    PERSON_LOOKED_UP = "person_looked_up", "looked at a person"
+    PAYLOAD_SEEN = "payload_seen", "looked at the content of a job"
+    LETTERS_REPLAYED = "letters_replayed", "replayed dead letters"
+    LETTERS_DISCARDED = "letters_discarded", "discarded dead letters"
+    LETTER_REPAIRED = "letter_repaired", "repaired a dead letter"
+    FINDING_ACKNOWLEDGED = "finding_acknowledged", "acknowledged a finding"
+    VERDICT_RESOLVED = "verdict_resolved", "resolved a verdict"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from trackrelay.worker.storage import incident_log
+from trackrelay.worker.reasons import Act
+from trackrelay.worker.storage import acts, incident_log
 
 from .common.command_errors import CommandError
 from .common.command_options import json_option
-from .common.command_stores import open_stores, operator_name
+from .common.command_stores import command_author, open_stores, operator_name
 from .common.humanize import count, listed
 from .common.incident_report import as_json as incident_as_json
 from .common.incident_report import describe
@@ -42,6 +43,8 @@ def acknowledge(numbers: tuple[int, ...]) -> None:
     """
     with open_stores() as stores, stores.engine.begin() as connection:
         done = incident_log.acknowledge(connection, list(numbers) or None, operator_name())
+        for number in done:
+            acts.record(connection, command_author(), Act.INCIDENT_ACKNOWLEDGED, str(number))
     if missing := [str(number) for number in numbers if number not in done]:
         raise CommandError(f"there is no unacknowledged incident {listed(missing, 'or')}")
     click.echo(f"{count(len(done), 'incident')} acknowledged.")

@@ -9,17 +9,16 @@ import click
 import redis
 
 from trackrelay.queue.redis_keys import PREFIX
-from trackrelay.worker.delivery.breaker import Breaker, probe_now
+from trackrelay.worker.delivery.breaker import Breaker
 from trackrelay.worker.delivery.rate_limiter import GRACE_S
-from trackrelay.worker.delivery.shard_queue import wake_shard
 from trackrelay.worker.endpoint_families import DELIVERS, Family
-from trackrelay.worker.queue import queue_config
 from trackrelay.worker.telemetry.visible_text import visible
 
 from .common.command_options import no_wait_option
-from .common.command_stores import open_stores
+from .common.command_stores import command_author, open_stores
 from .common.humanize import duration
 from .common.output import say, stderr
+from .common.shard_control import request_probe
 
 _POLL_S = 0.1
 #: A failed probe moves the next attempt at least this far into the future.
@@ -40,13 +39,10 @@ def probe(no_wait: bool) -> None:
         breaker = Breaker(stores.redis, probe_s=30)
         # A probe ends with its timeout at the latest.
         longest_s = stores.settings.request_timeout.total_seconds() + 2 * GRACE_S
-        stopped = probe_now(stores.redis)
+        stopped = request_probe(stores, command_author())
         if not stopped:
             say("Nothing to try: delivery is not stopped.")
             return
-        config = queue_config.read(stores.redis)
-        for shard in range(config.shards if config else 0):
-            wake_shard(stores.redis, shard)
         if no_wait:
             say(f"The next attempt is due now: {', '.join(_name(family) for family in stopped)}.")
             return

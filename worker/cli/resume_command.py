@@ -5,13 +5,11 @@ from __future__ import annotations
 import click
 from redis.exceptions import RedisError
 
-from trackrelay.worker.delivery.shard_queue import wake_shard
-
 from .common.command_errors import explain
 from .common.command_options import shard_option
-from .common.command_stores import open_stores
+from .common.command_stores import command_author, open_stores
 from .common.output import say
-from .pause_command import change_shards, name_shards
+from .common.shard_control import change_shards, name_shards, wake_shards
 
 
 @click.command()
@@ -19,10 +17,9 @@ from .pause_command import change_shards, name_shards
 def resume(shards: tuple[int, ...]) -> None:
     """Resume delivery after `trackrelay pause`."""
     with open_stores() as stores:
-        resumed = change_shards(stores, shards, False)
+        resumed = change_shards(stores, shards, False, command_author())
         try:
-            for number in resumed:
-                wake_shard(stores.redis, number)
+            wake_shards(stores.redis, resumed)
         except RedisError as error:
             say(f"trackrelay: {explain(error)}", err=True)
         say(f"Resumed: {name_shards(resumed)}.")

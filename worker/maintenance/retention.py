@@ -1,4 +1,4 @@
-"""Prune the ledger and settled dead letters by age, in chunks that delay nobody."""
+"""Prune the ledger, settled dead letters and histories by age, in chunks that delay nobody."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import (
+    acts,
     catalog_rows,
     counters,
     dead_letters,
@@ -53,6 +54,7 @@ def prune_all(resources: Resources) -> dict[str, int]:
         "catalog": _in_chunks(resources.engine, catalog_rows.prune),
         "findings": _once(resources.engine),
         "counters": _fold_counters(resources.engine),
+        "acts": _in_chunks(resources.engine, acts.prune),
     }
 
 

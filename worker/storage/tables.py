@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import BigInteger, Identity, Index, Integer, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+from .act_tables import ACTS
 from .catalog_tables import CATALOG, CATALOG_DAYS, FINDINGS
 from .columns import (
     BIGINT,
@@ -37,6 +38,7 @@ from .quality_tables import SENT, VERDICTS
 from .table_parts import METADATA, count, moment
 
 __all__ = [
+    "ACTS",
     "ALERTS",
     "BACKLOG",
     "CATALOG",

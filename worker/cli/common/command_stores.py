@@ -23,6 +23,7 @@ from trackrelay.outbox.table import table
 from trackrelay.queue.connections import connection_options
 from trackrelay.queue.redis_keys import relay_lease
 from trackrelay.worker.settings import Settings, load
+from trackrelay.worker.storage.acts import Author
 from trackrelay.worker.storage.engine import make_engine
 from trackrelay.worker.storage.key_hasher import (
     HashSecretChangedError,
@@ -198,11 +199,12 @@ class Stores:
 
 
 @contextmanager
-def open_stores(configured: Settings | None = None) -> Iterator[Stores]:
+def open_stores(configured: Settings | None = None, *, pool_size: int = 1) -> Iterator[Stores]:
     """Yield the stores that the settings name, and close them at the end.
 
     Args:
         configured: the settings; None: those of the environment.
+        pool_size: how many connections to Postgres are kept.
 
     Raises:
         ConfigurationError: with one line for each setting that is missing or wrong.
@@ -211,7 +213,7 @@ def open_stores(configured: Settings | None = None) -> Iterator[Stores]:
     client = redis.Redis.from_url(
         configured.redis_url.get_secret_value(), **connection_options(REDIS_TIMEOUT_S)
     )
-    engine = make_engine(configured, pool_size=1)
+    engine = make_engine(configured, pool_size=pool_size)
     outbox_url = configured.outbox_url.get_secret_value()
     outbox = Outbox(outbox_url) if outbox_url else None
     try:
@@ -230,3 +232,8 @@ def operator_name() -> str:
     except (OSError, KeyError):
         user = f"uid {os.getuid()}"  # containers run as users that have no name
     return f"{user}@{socket.gethostname()}"
+
+
+def command_author() -> Author:
+    """Return who runs a command, for the history of acts."""
+    return Author(operator_name(), "command")

@@ -177,6 +177,15 @@ _LIST = sql(
     due_at=_DUE_AT,
 )
 
+_CONTENT = sa.text("""
+    SELECT convert_to(body, 'UTF8') AS content FROM (
+        SELECT 1 AS rank, CAST(body AS text) AS body FROM trackrelay_backlog WHERE job_id = :id
+        UNION ALL
+        SELECT 2, coalesce(CAST(body AS text), encode(raw, 'escape'))
+        FROM trackrelay_dead_letters WHERE job_id = :id) AS found
+    ORDER BY rank LIMIT 1
+""")
+
 
 def search(connection: sa.Connection, query: SearchQuery, limit: int) -> Results:
     """Return the matches in backlog, ledger and dead letters: the latest ``limit`` of each.
@@ -216,3 +225,9 @@ def waiting_jobs(
         for row in rows
     ]
     return jobs, rows[0].total if rows else 0
+
+
+def content(connection: sa.Connection, job_id: str) -> bytes | None:
+    """Return the document of a job that waits or is a dead letter; None if it is not stored."""
+    found = connection.execute(_CONTENT, {"id": job_id}).scalar()
+    return None if found is None else bytes(found)
