@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 from trackrelay.suggestion import closest_name
 
 from . import server_urls
+from .console_table import CONSOLE_SETTINGS
+from .declaration import PREFIX, Setting
 from .value_types import (
-    SettingType,
     api_url,
     boolean,
     choice,
@@ -26,55 +25,19 @@ from .value_types import (
     whole_number,
 )
 
-Readers = Literal[
-    "all",
-    "applications",
-    "applications, `import`",
-    "workers",
-    "workers, `AppApi`",
-    "command line, `AppApi`",
-    "`watch`",
-    "`watch`, console",
+__all__ = [
+    "ALL_NAMES",
+    "APP_API_SETTINGS",
+    "BY_NAME",
+    "CONSOLE_SETTINGS",
+    "PREFIX",
+    "PRODUCER_SETTINGS",
+    "SETTINGS",
+    "WORKER_SETTINGS",
+    "Setting",
+    "unknown_setting_lines",
+    "unknown_settings",
 ]
-PREFIX = "TRACKRELAY_"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting.
-
-    Attributes:
-        name: its environment variable.
-        type: how its value is read.
-        explanation: one sentence for the reference, in Markdown.
-        readers: which processes read it.
-        default: what applies if it is not set, as the environment would have it.
-        default_note: the reference's text for a default that is not a value.
-        is_secret: whether it can be in a file, ``NAME_FILE``, and is never shown.
-        fallback: the variable that is read if this one is not set.
-        is_internal: whether it is for the project's own tests.
-    """
-
-    name: str
-    type: SettingType
-    explanation: str
-    readers: Readers = "workers"
-    default: str | None = None
-    default_note: str = "–"
-    is_secret: bool = False
-    fallback: str | None = None
-    is_internal: bool = False
-
-    @property
-    def field(self) -> str:
-        """The field of the settings that holds its value."""
-        return self.name.removeprefix(PREFIX).removeprefix("CUSTOMERIO_").lower()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The environment variables that set it."""
-        return (self.name, f"{self.name}_FILE") if self.is_secret else (self.name,)
-
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -352,6 +315,7 @@ SETTINGS: tuple[Setting, ...] = (
         "The level from which log lines are written.",
         default="info",
     ),
+    *CONSOLE_SETTINGS,
     Setting("TRACKRELAY_FAILPOINT", text(), "Where a test ends the process.", is_internal=True),
 )
 
@@ -362,7 +326,7 @@ PRODUCER_SETTINGS = tuple(
 WORKER_SETTINGS = tuple(
     each
     for each in SETTINGS
-    if not each.readers.startswith("applications") and not each.is_internal
+    if not each.readers.startswith(("applications", "console")) and not each.is_internal
 )
 #: What the App API's client reads, in applications and in workers.
 APP_API_SETTINGS = tuple(
