@@ -1,4 +1,4 @@
-# One image for everything that is not your application: worker, beat, and the command line.
+# One image for everything that is not your application: worker, beat, the console, and the command line.
 #
 #   docker build --tag trackrelay .
 #   docker run --rm trackrelay trackrelay --help
@@ -18,7 +18,7 @@ COPY producers producers
 COPY worker worker
 COPY sandbox sandbox
 COPY migrations migrations
-RUN /trackrelay/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation '.[worker,sandbox]' \
+RUN /trackrelay/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation '.[worker,sandbox,console]' \
     && /trackrelay/bin/pip uninstall --yes hatchling editables pip
 
 FROM ${PYTHON_IMAGE}

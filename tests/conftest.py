@@ -28,7 +28,16 @@ from trackrelay.worker.settings import settings
 
 pytest_plugins = [
     f"tests.support.fixtures.{name}_fixtures"
-    for name in ("server", "queue", "harness", "outbox", "dead_letter", "django", "verification")
+    for name in (
+        "server",
+        "queue",
+        "harness",
+        "outbox",
+        "dead_letter",
+        "django",
+        "verification",
+        "console",
+    )
 ]
 
 # Several tests run side by side: how long an example takes says nothing of the code.

@@ -45,8 +45,8 @@ WORKER = "trackrelay.worker"
         ("sandbox", ("trackrelay",), ()),
         (
             "worker",
-            (f"{WORKER}.cli", f"{WORKER}.devstack", f"{WORKER}.django"),
-            ("worker/cli/", "worker/devstack/", "worker/django/"),
+            (f"{WORKER}.cli", f"{WORKER}.devstack", f"{WORKER}.django", f"{WORKER}.console"),
+            ("worker/cli/", "worker/devstack/", "worker/django/", "worker/console/"),
         ),
         ("worker/storage", (f"{WORKER}.delivery", f"{WORKER}.track_api", f"{WORKER}.tasks"), ()),
         ("worker/track_api", (f"{WORKER}.delivery", f"{WORKER}.storage", f"{WORKER}.tasks"), ()),

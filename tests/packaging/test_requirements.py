@@ -64,7 +64,7 @@ def test_every_requirement_has_hashes(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "names"),
-    [("worker", ("worker", "sandbox")), ("embedded", ("embedded",)), ("dev", ("dev",))],
+    [("worker", ("worker", "sandbox", "console")), ("embedded", ("embedded",)), ("dev", ("dev",))],
 )
 def test_every_package_that_an_extra_names_is_there(name: str, names: tuple[str, ...]) -> None:
     assert (

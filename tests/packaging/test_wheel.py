@@ -29,13 +29,13 @@ def test_the_wheel_holds_one_package_and_nothing_else(wheel: Path) -> None:
     assert "License-Expression: MIT" in metadata
 
 
-def test_wheel_and_source_distribution_hold_every_lua_and_sql_file(
+def test_wheel_and_source_distribution_hold_every_script_template_and_style(
     wheel: Path, distributions: Path
 ) -> None:
     scripts = {
         str(path.relative_to(ROOT))
         for folder in ("producers", "worker")
-        for ending in ("*.lua", "*.sql")
+        for ending in ("*.lua", "*.sql", "*.html", "*.js", "*.css", "*.svg", "*LICENSE.txt")
         for path in (ROOT / folder).rglob(ending)
     }
     (source,) = distributions.glob("*.tar.gz")
@@ -45,6 +45,7 @@ def test_wheel_and_source_distribution_hold_every_lua_and_sql_file(
         in_source = {name.partition("/")[2] for name in source_archive.getnames()}
 
     assert {"producers/queue/lua/append.lua", "worker/storage/sql/select_due.sql"} <= scripts
+    assert {"worker/console/static/console.js", "worker/console/templates/base.html"} <= scripts
     assert scripts <= in_source
     assert {
         path.replace("producers/", "trackrelay/", 1)
@@ -313,7 +314,10 @@ EVENT = (
 #: What needs the embedded servers, or the sandbox: all of it stands behind commands that say so.
 EMBEDDED = "devstack.demo devstack.stack devstack.dev_session demo_command dev_command"
 #: What needs a framework, pytest, or the sandbox.
-ELSEWHERE = ".django trackrelay.flask trackrelay.testing.pytest_plugin trackrelay.worker.testing"
+ELSEWHERE = (
+    ".django trackrelay.flask trackrelay.testing.pytest_plugin trackrelay.worker.testing "
+    "trackrelay.worker.console"
+)
 SET_UP_DJANGO = """
 import django
 from django.conf import settings

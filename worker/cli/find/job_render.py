@@ -108,7 +108,7 @@ def _in_full(job: FoundJob, now: float, verdicts: Sequence[Verdict]) -> Renderab
     title.append("  ".join(filter(None, about)), style="dim")
     table = fact_table([("enqueued", _at(first.enqueued_at, now))])
     for found in job.matches:
-        table.add_row(found.place.replace("_", " ").removesuffix("s"), _describe(found, now))
+        table.add_row(found.place.replace("_", " ").removesuffix("s"), describe_place(found, now))
     for each in verdicts:
         table.add_row("verdict", _verdict(each, now))
     events = [event for found in job.matches for event in found.history]
@@ -117,7 +117,8 @@ def _in_full(job: FoundJob, now: float, verdicts: Sequence[Verdict]) -> Renderab
     return Group(title, Padding(table, (0, 0, 0, 2)))
 
 
-def _describe(found: Match, now: float) -> Text:
+def describe_place(found: Match, now: float) -> Text:
+    """Return how a job is in one place, in a line."""
     match found.place:
         case "outbox":
             return Text(f"{found.lane} lane: {_NOT_RELAYED[found.reason or '']}")
@@ -130,7 +131,7 @@ def _describe(found: Match, now: float) -> Text:
                 return Text(f"{found.outcome} {_at(found.at, now)}: {_DROPPED[found.outcome]}")
             attempt = f", with attempt {found.attempts}" if found.attempts > 1 else ""
             return Text(f"delivered {_at(found.at, now)}{attempt}", style="green")
-    error = f": {_error(found)}" if _error(found) else ""
+    error = f": {error_text(found)}" if error_text(found) else ""
     text = Text(
         f"{found.state}, {found.reason} {_at(found.at, now)}{error}",
         style="red" if found.state == "open" else "",
@@ -172,10 +173,11 @@ def _in_backlog(found: Match, now: float) -> Text:
         )
     if found.attempts:
         text += f"; {count(found.attempts, 'attempt')} counted"
-    return Text(f"{text}; {_error(found)}" if _error(found) else text, style="yellow")
+    return Text(f"{text}; {error_text(found)}" if error_text(found) else text, style="yellow")
 
 
-def _error(found: Match) -> str:
+def error_text(found: Match) -> str:
+    """Return the last error, with the field and the status that it names."""
     error = f"{found.field}: {found.error}" if found.field and found.error else found.error or ""
     return f"{error} ({found.status})" if found.status and str(found.status) not in error else error
 
@@ -217,5 +219,5 @@ def job_result(job: FoundJob, now: float) -> Text:
         result = found.outcome or "delivered"
         return Text(f"{result} {ago(now - (found.at or now))}", style="dim")
     if found.place == "dead_letters":
-        return Text(f"{found.reason}: {_error(found)}")
-    return Text(_describe(found, now).plain)
+        return Text(f"{found.reason}: {error_text(found)}")
+    return Text(describe_place(found, now).plain)

@@ -1,0 +1,67 @@
+"""What ``trackrelay status`` knows, read once for everybody who looks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock, Thread
+
+from trackrelay.worker.cli.status.snapshot import Snapshot
+
+#: Facts of this age are shown without reading again.
+FRESH_S = 2.0
+#: Facts up to this age are shown while newer ones are read; older ones are waited for.
+USABLE_S = 15.0
+
+
+@dataclass(slots=True)
+class Facts:
+    """The latest snapshot. Any number of viewers cost one reader.
+
+    Args:
+        read: reads a snapshot.
+        clock: monotonic seconds.
+    """
+
+    read: Callable[[], Snapshot]
+    clock: Callable[[], float] = time.monotonic
+    _latest: Snapshot | None = None
+    _read_at: float = 0.0
+    _lock: Lock = field(default_factory=Lock)
+
+    @property
+    def known(self) -> Snapshot | None:
+        """The latest snapshot if it is usable; reads nothing."""
+        return self._latest if self.clock() - self._read_at <= USABLE_S else None
+
+    def current(self) -> Snapshot:
+        """Return a snapshot that is at most some seconds old."""
+        latest, age = self._latest, self.clock() - self._read_at
+        if latest is not None and age <= FRESH_S:
+            return latest
+        if latest is not None and age <= USABLE_S:
+            if self._lock.acquire(blocking=False):
+                Thread(target=self._read_and_release, name="trackrelay-facts", daemon=True).start()
+            return latest
+        with self._lock:
+            if self._latest is None or self.clock() - self._read_at > FRESH_S:
+                self._remember()
+            assert self._latest is not None
+            return self._latest
+
+    def renew(self) -> Snapshot:
+        """Read a snapshot now: something was changed."""
+        with self._lock:
+            self._remember()
+            assert self._latest is not None
+            return self._latest
+
+    def _read_and_release(self) -> None:
+        try:
+            self._remember()
+        finally:
+            self._lock.release()
+
+    def _remember(self) -> None:
+        self._latest, self._read_at = self.read(), self.clock()

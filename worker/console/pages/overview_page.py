@@ -1,0 +1,295 @@
+"""The first page: whether all is well, in words, and the numbers behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.responses import Response
+
+from trackrelay.worker.cli.common.humanize import count, duration
+from trackrelay.worker.cli.common.shard_control import change_shards, request_probe, wake_shards
+from trackrelay.worker.cli.status.snapshot import BreakerStatus, ShardStatus, Snapshot
+from trackrelay.worker.cli.status.status_hints import Hint, Severity, hints, next_attempt
+from trackrelay.worker.cli.status.status_verdict import last_minute, verdict
+from trackrelay.worker.cli.status.verification_status import remark as verification_remark
+from trackrelay.worker.console.page import Page, get, live, post
+from trackrelay.worker.console.page_request import BadRequestError, NotFoundError, PageRequest
+from trackrelay.worker.endpoint_families import DELIVERS
+from trackrelay.worker.reasons import Act, DeathReason, DeferReason, StopReason
+from trackrelay.worker.storage import incident_log
+
+_AWAY = "Redis does not answer"
+#: Rows of a table of the page.
+MAX_ROWS = 8
+_TONES: dict[str, str] = {"delivering": "good", "idle": "good", "paused": "warn"}
+_SEVERITY_TONES: dict[Severity | None, str] = {"wrong": "bad", "warning": "warn"}
+_SEVERITY_WORDS: dict[Severity, str] = {"wrong": "Wrong", "warning": "Warning", "note": "Note"}
+#: The page of the console that a command of `status` corresponds to, by the command's beginning.
+_PAGES = {
+    "trackrelay dead-letters": ("Dead letters", "/dead-letters"),
+    "trackrelay verify": ("Verification", "/verification"),
+    "trackrelay quality": ("Quality", "/quality"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number; None: it is not known."""
+
+    label: str
+    value: int | None
+    remark: str
+    tone: str = ""
+    path: str = ""
+    params: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A hint of `status`, and what can be done about it here."""
+
+    tone: str
+    word: str
+    text: str
+    command: str
+    #: Title and path of the page that has more.
+    page: tuple[str, str] | None = None
+    #: Path, label and fields of the form that does what the command does.
+    act: tuple[str, str, dict[str, str]] | None = None
+
+
+def show(page: PageRequest) -> Response:
+    """Show the page."""
+    return page.render("overview.html", **_values(page))
+
+
+def renew(page: PageRequest) -> str:
+    """Return the part of the page that renews itself."""
+    values = _values(page)
+    return page.text("overview_top.html", **values) + page.text("overview_tables.html", **values)
+
+
+def _values(page: PageRequest) -> dict[str, Any]:
+    snapshot = page.parts.facts.current()
+    current = verdict(snapshot)
+    return {
+        "snapshot": snapshot,
+        "verdict": current,
+        "tone": _SEVERITY_TONES.get(current.severity, _TONES.get(current.state, "bad")),
+        "advice": [_advice(hint, page.page_paths) for hint in hints(snapshot)],
+        "tiles": tiles(snapshot, page.page_paths),
+        "breakers": breakers(snapshot),
+        "shards": [_shard(shard, snapshot) for shard in snapshot.redis.shards]
+        if snapshot.redis
+        else [],
+        "reasons": {str(each): each.explanation for each in (*DeferReason, *DeathReason)},
+        "verification": verification_remark(snapshot.postgres.verification)
+        if snapshot.postgres and snapshot.postgres.verification.is_used
+        else "",
+        "max_rows": MAX_ROWS,
+    }
+
+
+def _advice(hint: Hint, paths: Sequence[str]) -> Advice:
+    page = next(
+        (target for start, target in _PAGES.items() if hint.command.startswith(start)), None
+    )
+    return Advice(
+        _SEVERITY_TONES.get(hint.severity, "dim"),
+        _SEVERITY_WORDS[hint.severity],
+        hint.text,
+        hint.command,
+        page if page and page[1] in paths else None,
+        _act(hint.command),
+    )
+
+
+def _act(command: str) -> tuple[str, str, dict[str, str]] | None:
+    if command.startswith("trackrelay resume"):
+        shards = command.removeprefix("trackrelay resume").replace("--shard", "").split()
+        return "/delivery/resume", "Resume", {"shards": " ".join(shards)}
+    if command.startswith("trackrelay incidents acknowledge"):
+        return "/incidents/acknowledge", "Acknowledge", {"number": command.rpartition(" ")[2]}
+    return None
+
+
+def tiles(snapshot: Snapshot, paths: Sequence[str] = ()) -> list[Tile]:
+    """Return the numbers at the top. What a store does not tell is not known, and never 0."""
+    redis, postgres = snapshot.redis, snapshot.postgres
+    recent = last_minute(snapshot) if redis else None
+    hour = f"in the last minute, {sum(redis.delivered):,} in an hour" if redis else _AWAY
+    age = snapshot.age(snapshot.oldest)
+    complete = redis is not None and postgres is not None
+    oldest = f"the oldest for {duration(age)}" if age is not None else "nothing waits"
+    open_letters = postgres.dead("open") if postgres else None
+    replaying = postgres.dead("replaying") if postgres else 0
+    refused = redis.failed_calls.count("refused") if redis else None
+    logged = redis.failed_calls.count("unavailable") if redis else None
+    lost = postgres.lost if postgres else None
+    letters = "/dead-letters" if "/dead-letters" in paths else ""
+    return [
+        Tile("Delivered", recent, hour),
+        Tile(
+            "Waiting",
+            snapshot.undelivered if complete else None,
+            oldest if complete else "not every store answers",
+        ),
+        Tile(
+            "Dead letters",
+            open_letters,
+            f"{replaying:,} are replayed" if replaying else "open",
+            "warn" if open_letters else "",
+            letters,
+        ),
+        Tile("Refused calls", refused, "in the last 24 hours", "warn" if refused else ""),
+        Tile("Calls only logged", logged, "in the last 24 hours", "bad" if logged else ""),
+        Tile("Lost jobs", lost, "not acknowledged", "bad" if lost else ""),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerRow:
+    """The breaker of one endpoint family."""
+
+    delivers: str
+    state: str
+    tone: str
+    remark: str
+    last_success: float | None
+
+
+def breakers(snapshot: Snapshot) -> list[BreakerRow]:
+    """Return a row for each breaker; the shared one only while it stops everything."""
+    redis = snapshot.redis
+    if redis is None:
+        return []
+    shared = redis.shared_breaker
+    rows = [] if shared.state == "closed" else [_breaker(shared, snapshot, "everything")]
+    is_shut = bool(rows)
+    for breaker in redis.breakers:
+        delivers = DELIVERS[breaker.family] if breaker.family else ""
+        rows.append(_breaker(breaker, snapshot, delivers, is_shut=is_shut))
+    return rows
+
+
+def _breaker(
+    breaker: BreakerStatus, snapshot: Snapshot, delivers: str, *, is_shut: bool = False
+) -> BreakerRow:
+    last = breaker.last_success or None
+    if breaker.state == "closed":
+        failed = f"{count(breaker.failures, 'request')} failed since the last success"
+        remark = failed if breaker.failures else ""
+        # Nothing passes while the shared breaker is not closed.
+        if is_shut:
+            return BreakerRow(delivers, "stopped with everything", "dim", remark, last)
+        # Closed says only that nothing failed: nothing may have been tried.
+        return BreakerRow(delivers, "closed", "good" if last else "dim", remark, last)
+    explained = {str(each): each.explanation for each in StopReason}
+    parts = [explained.get(breaker.reason, breaker.reason), breaker.message]
+    parts.append(next_attempt(breaker, snapshot.now))
+    tone = "bad" if breaker.state == "halted" else "warn"
+    return BreakerRow(delivers, breaker.state, tone, "; ".join(filter(None, parts)), last)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRow:
+    """One shard, and who works on it."""
+
+    shard: ShardStatus
+    oldest_s: float | None
+    holder: str
+    tone: str
+    is_paused: bool
+
+
+def _shard(shard: ShardStatus, snapshot: Snapshot) -> ShardRow:
+    oldest = snapshot.age(shard.oldest)
+    if snapshot.postgres is None:
+        return ShardRow(shard, oldest, "not known whether paused", "dim", False)
+    paused = snapshot.postgres.paused
+    if shard.number in paused:
+        since = duration(snapshot.now - paused[shard.number])
+        return ShardRow(shard, oldest, f"paused for {since}", "warn", True)
+    if shard.held:
+        return ShardRow(shard, oldest, "held by a worker", "good", False)
+    if shard.length:
+        return ShardRow(shard, oldest, "jobs wait, no worker holds it", "warn", False)
+    return ShardRow(shard, oldest, "empty", "dim", False)
+
+
+def delivered(page: PageRequest) -> Response:
+    """Return the deliveries of the last hour, minute by minute, for the chart."""
+    snapshot = page.parts.facts.current()
+    if snapshot.redis is None:
+        raise NotFoundError("Redis does not answer.")
+    minute = int(snapshot.now // 60)
+    values = list(reversed(snapshot.redis.delivered))
+    times = [(minute - back) * 60 for back in reversed(range(len(values)))]
+    series = [{"label": "delivered", "tone": "fill", "values": values}]
+    return page.json({"times": times, "series": series})
+
+
+def pause(page: PageRequest) -> Response:
+    """Pause delivery of some shards, or of all."""
+    changed = change_shards(page.stores, _numbers(page), True, page.author)
+    page.parts.facts.renew()
+    return page.redirect("/", f"Paused: {count(len(changed), 'shard')}. No job is lost.")
+
+
+def resume(page: PageRequest) -> Response:
+    """Resume delivery of some shards, or of all."""
+    changed = change_shards(page.stores, _numbers(page), False, page.author)
+    wake_shards(page.stores.redis, changed)
+    page.parts.facts.renew()
+    return page.redirect("/", f"Resumed: {count(len(changed), 'shard')}.")
+
+
+def _numbers(page: PageRequest) -> list[int]:
+    words = page.field("shards").split()
+    if not all(each.isascii() and each.isdigit() and len(each) < 6 for each in words):
+        raise BadRequestError("Shards are whole numbers.")
+    return [int(each) for each in words]
+
+
+def probe(page: PageRequest) -> Response:
+    """Make the next attempt due now."""
+    stopped = request_probe(page.stores, page.author)
+    page.parts.facts.renew()
+    text = (
+        "The next attempt is due now; the result shows here."
+        if stopped
+        else "Nothing to try: delivery is not stopped."
+    )
+    return page.redirect("/", text)
+
+
+def acknowledge(page: PageRequest) -> Response:
+    """Acknowledge a loss of jobs."""
+    number = page.number("number", 0, 1, 2**63 - 1)
+    with page.stores.engine.begin() as connection:
+        done = incident_log.acknowledge(connection, [number], page.who)
+        if done:
+            page.record(connection, Act.INCIDENT_ACKNOWLEDGED, str(number))
+    page.parts.facts.renew()
+    text = (
+        f"Incident {number} is acknowledged."
+        if done
+        else f"Incident {number} was acknowledged before, or does not exist."
+    )
+    return page.redirect("/", text)
+
+
+PAGE = Page(
+    title="Overview",
+    paths=(
+        get("/", show),
+        live("/live/overview", renew),
+        get("/charts/delivered", delivered),
+        post("/delivery/pause", pause),
+        post("/delivery/resume", resume),
+        post("/delivery/probe", probe),
+        post("/incidents/acknowledge", acknowledge),
+    ),
+)
