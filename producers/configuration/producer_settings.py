@@ -34,6 +34,7 @@ class Settings:
     naive_timezone: tzinfo | None
     outbox_url: str | None
     object_types: Mapping[str, str]
+    plan: str | None = None
 
 
 def load(

@@ -15,6 +15,7 @@ from .value_types import (
     boolean,
     choice,
     duration,
+    file_path,
     numbers_by_name,
     positive_number,
     server_url,
@@ -125,6 +126,14 @@ SETTINGS: tuple[Setting, ...] = (
         "number can.",
         "applications, `import`",
         default_note="no names",
+    ),
+    Setting(
+        "TRACKRELAY_PLAN",
+        file_path(),
+        "The file of the tracking plan; a call that violates it is refused as "
+        "`TRACKRELAY_ON_INVALID` says.",
+        "applications, `import`",
+        default_note="no plan",
     ),
     Setting(
         "TRACKRELAY_SHARDS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -157,6 +158,18 @@ def time_zone() -> SettingType:
             ) from None
 
     return SettingType("a time zone, such as `Europe/Berlin`", read)
+
+
+def file_path() -> SettingType:
+    """Return the type of the path of a file."""
+
+    def read(raw: Any) -> str:
+        path = os.fspath(raw) if isinstance(raw, os.PathLike) else raw
+        if not isinstance(path, str) or not path.strip() or "\0" in path:
+            raise ValueError(f"must be the path of a file; it is {_shown(path)}")
+        return path
+
+    return SettingType("a path", read)
 
 
 def numbers_by_name() -> SettingType:

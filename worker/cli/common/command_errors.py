@@ -28,6 +28,8 @@ _EXTRAS = {
     "alembic": "ops",
     "prometheus_client": "ops",
     "psycopg": "ops",
+    "yaml": "plan",
+    "jsonschema_rs": "plan",
     "requests": "ops",
     "rich": "ops",
     "sqlalchemy": "ops",
