@@ -12,6 +12,7 @@ from datetime import tzinfo
 from threading import Lock
 from typing import Any
 
+from .calls.planned_calls import call_plan_of
 from .calls.producer import Producer
 from .configuration.producer_settings import Settings, load
 from .configuration.server_urls import HiddenUrl
@@ -19,6 +20,7 @@ from .configuration.settings_loader import warn_of_unknown_settings
 from .errors import TrackRelayError
 from .operations import refs, scalars
 from .operations.checks.object_types import set_object_types
+from .operations.plan_hook import CallPlan, defer_call_plan
 
 #: Settings that may contain a password.
 _URLS = frozenset({"redis_url", "outbox_url"})
@@ -62,6 +64,7 @@ def configure(**settings: Any) -> None:
         outbox_url: the database with the outbox table, for ``on_unavailable="outbox"``.
         naive_timezone: the time zone of naive datetimes; default: they are refused.
         object_types: the numbers of object types in the workspace by name: ``{"company": 1}``.
+        plan: the file of the tracking plan that every call must keep; default: none.
 
     Raises:
         ConfigurationError: not here, but at the first call that enqueues; it names the wrong
@@ -80,6 +83,7 @@ def configure(**settings: Any) -> None:
     scalars.set_naive_timezone(_naive_timezone)
     refs.defer_refusals(_raises_nothing)
     set_object_types(_object_types)
+    defer_call_plan(_call_plan)
 
 
 def default_producer() -> Producer:
@@ -126,6 +130,7 @@ def overridden(**settings: Any) -> Iterator[Producer]:
         scalars.set_naive_timezone(_naive_timezone)
         refs.defer_refusals(_raises_nothing)
         set_object_types(_object_types)
+        defer_call_plan(_call_plan)
 
 
 def _naive_timezone() -> tzinfo | None:
@@ -145,6 +150,15 @@ def _object_types() -> Mapping[str, str]:
     return default_settings().object_types
 
 
+def _call_plan() -> CallPlan | None:
+    # Builders need it before there is a producer. The call that enqueues reports a wrong setting.
+    try:
+        settings = load(_overrides, needs_queue=False)
+    except TrackRelayError:
+        return None
+    return call_plan_of(settings)
+
+
 def _start_afresh() -> None:
     # A forked child must not use the connections of its parent, nor wait for a lock that one of
     # the parent's threads held.
@@ -156,4 +170,5 @@ def _start_afresh() -> None:
 scalars.set_naive_timezone(_naive_timezone)
 refs.defer_refusals(_raises_nothing)
 set_object_types(_object_types)
+defer_call_plan(_call_plan)
 os.register_at_fork(after_in_child=_start_afresh)

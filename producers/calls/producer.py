@@ -27,7 +27,7 @@ from trackrelay.errors import (
     QueueFullError,
     QueueNotSetUpError,
 )
-from trackrelay.operations import refs, scalars
+from trackrelay.operations import plan_hook, refs, scalars
 from trackrelay.operations.cautions import caution_about_times
 from trackrelay.operations.checks.object_types import set_object_types
 from trackrelay.operations.checks.rejection import kind_of
@@ -40,6 +40,7 @@ from trackrelay.queue.redis_keys import Lane
 from .backends import Backend, backend_for
 from .invalid_calls import InvalidCallPolicy, Mode
 from .operation_methods import OperationMethods
+from .planned_calls import call_plan_of
 from .trace_context import current_traceparent
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Producer(OperationMethods):
         """Apply the settings that hold in the whole process, and make the counters."""
         scalars.set_naive_timezone(self.settings.naive_timezone)
         set_object_types(self.settings.object_types)
+        plan_hook.set_call_plan(call_plan_of(self.settings))
         if self.settings.on_invalid != "raise":
             refs.defer_refusals(lambda: True)
         #: Counts the calls that enqueued nothing.

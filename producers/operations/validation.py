@@ -11,7 +11,7 @@ import msgspec
 
 from trackrelay.errors import InvalidOperationError
 
-from . import limits
+from . import limits, plan_hook
 from .checks.check_messages import WHOSE, beginning
 from .checks.check_result import Checked, Document
 from .checks.lazy_values import resolved
@@ -31,6 +31,7 @@ def check(
     id: str | None = None,
     idempotency_key: str | int | UUID | None = None,
     actions: Mapping[tuple[str, str], Action] = BY_TYPE_AND_ACTION,
+    planned: bool = True,
 ) -> Operation:
     """Check, normalise and encode one document.
 
@@ -40,9 +41,11 @@ def check(
             idempotency key, or a new one.
         idempotency_key: the caller's own name for this call. The same key is the same job.
         actions: the registry, or one with other checks.
+        planned: whether it must keep the application's tracking plan. Stored documents need not.
 
     Raises:
         InvalidOperationError: Customer.io would refuse or misunderstand it.
+        PlanViolationError: it violates the tracking plan.
     """
     try:
         if type(document) is not dict:
@@ -62,6 +65,8 @@ def check(
         body = encoded(checked.document)
         if not limits.fits_v2(len(body), stamp=checked.stamp):
             _check_large(action, checked, len(body))
+        if plan_hook.call_plan is not None and planned:
+            plan_hook.call_plan(action.name, checked.document)
     except InvalidOperationError as error:
         # An Unacceptable in the document has an earlier error.
         raise refused(document, error, idempotency_key) from None

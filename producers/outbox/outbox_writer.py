@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from trackrelay.calls.invalid_calls import InvalidCallPolicy
 from trackrelay.calls.operation_methods import OperationMethods
+from trackrelay.calls.planned_calls import call_plan_of
 from trackrelay.calls.trace_context import current_traceparent
 from trackrelay.default import default_producer, default_settings
-from trackrelay.operations import scalars
+from trackrelay.operations import plan_hook, scalars
 from trackrelay.operations.cautions import caution_about_times
 from trackrelay.operations.checks.object_types import set_object_types
 from trackrelay.operations.operation import Operation
@@ -40,6 +41,7 @@ class Outbox(OperationMethods):
         self.invalid_calls = InvalidCallPolicy(self._settings.on_invalid, counts_of(self._settings))
         scalars.set_naive_timezone(self._settings.naive_timezone)
         set_object_types(self._settings.object_types)
+        plan_hook.set_call_plan(call_plan_of(self._settings))
 
     def enqueue(self, operation: Operation, *, lane: Lane = "live") -> str:
         """Write an operation and return its job's id.

@@ -135,7 +135,10 @@ def _repaired(
     try:
         after = repair.apply(before)
         document = _without_foreign_id(letter, after)
-        return check(document, id=letter.id, idempotency_key=letter.idempotency_key), after
+        operation = check(
+            document, id=letter.id, idempotency_key=letter.idempotency_key, planned=False
+        )
+        return operation, after
     except PatchError as error:
         raise ReplayRefusedError("repair", str(error)) from None
     except InvalidOperationError as error:
@@ -178,7 +181,7 @@ def same_call(letter: DeadLetter, policy: ReplayPolicy) -> str | None:
     if letter.idempotency_key is None and "id" not in document:
         return None
     try:
-        return check(document, idempotency_key=letter.idempotency_key).id
+        return check(document, idempotency_key=letter.idempotency_key, planned=False).id
     except InvalidOperationError:
         return None  # its own id is not valid
 
@@ -205,7 +208,7 @@ def _check_same_person(
 def _keys_of(document: Any, letter: DeadLetter, hasher: KeyHasher) -> set[str]:
     # Hash them again: the secret may have changed since the letter was written.
     try:
-        return {hasher.stored(key) for key in check(document, id=letter.id).keys}
+        return {hasher.stored(key) for key in check(document, id=letter.id, planned=False).keys}
     except InvalidOperationError:
         return set()
 

@@ -278,6 +278,6 @@ def shards_of(row: BacklogKeys, count: int, hasher: KeyHasher) -> list[int]:
 
 def _keys_of_document(row: BacklogKeys) -> tuple[str, ...]:
     try:
-        return check(decode_json(row.body), id=row.job_id).keys
+        return check(decode_json(row.body), id=row.job_id, planned=False).keys
     except (InvalidOperationError, NotJsonError):
         return ()
