@@ -26,6 +26,7 @@ from .database_urls import place_of, url_of
 from .deployment_checks import choices
 from .django_settings import DjangoSettings, django_settings, raw_settings, unknown_names
 from .django_visitors import cookie
+from .plan_checks import plan_is_kept
 from .user_identity import user_model
 
 VISITORS = "trackrelay.django.middleware.VisitorMiddleware"
@@ -59,6 +60,7 @@ def settings_are_right(**_: object) -> list[checks.CheckMessage]:
         *_cookie(),
         *_database(own),
         *_one_database(own),
+        *plan_is_kept(own),
     ]
 
 
