@@ -22,11 +22,14 @@ from .delivery.rate_limiter import GRACE_S, RateLimiter
 from .delivery.sender import Sender
 from .delivery.workspace_guard import Pair, WorkspaceGuard
 from .endpoint_families import Family
-from .quality.catalog_observer import OBSERVED, CatalogObserver
+from .quality.catalog_observer import OBSERVED, CatalogObserver, Notes
+from .quality.identity_notes import IdentityNotes
+from .quality.order_notes import OrderNotes
 from .quality.sent_memory import SentMemory, sent_memory
+from .quality.state_notes import StateNotes
 from .queue.redis_client import connect
 from .settings import Settings, settings
-from .storage import catalog_rows, shards
+from .storage import catalog_rows, identity_links, shards
 from .storage.blocklist import Blocklist
 from .storage.engine import engine
 from .storage.key_hasher import KeyHasher, generated_secret
@@ -124,17 +127,22 @@ def _of_process(pid: int) -> Resources:
             max_attempts=configured.max_attempts,
             merge_delay_s=configured.merge_delay.total_seconds(),
         ),
-        observer=make_observer(configured, database),
+        observer=make_observer(configured, database, hasher),
         guard=guard,
         remember=sent_memory(configured, hasher),
     )
 
 
-def make_observer(configured: Settings, database: sa.Engine) -> CatalogObserver | None:
+def make_observer(
+    configured: Settings, database: sa.Engine, hasher: KeyHasher
+) -> CatalogObserver | None:
     """Return what observes jobs for the catalog, or None if the catalog is switched off."""
     if not configured.catalog:
         return None
-    return CatalogObserver(partial(catalog_rows.add, database, observed=OBSERVED))
+    notes: list[Notes] = [OrderNotes(hasher.digest), StateNotes()]
+    if configured.identities:
+        notes.append(IdentityNotes(hasher.hidden, partial(identity_links.add, database)))
+    return CatalogObserver(partial(catalog_rows.add, database, observed=OBSERVED), notes=notes)
 
 
 def ask_region(api: TrackApi, configured: Settings) -> Verdict:

@@ -69,6 +69,7 @@ class Settings:
     #: Empty takes the secret that ``migrate`` made.
     key_hash_secret: Secret
     catalog: bool
+    identities: bool
     verify: Literal["off", "sample", "all"]
     #: The share of subjects that ``sample`` selects, up to 1.
     verify_sample: float

@@ -78,13 +78,18 @@ def _leave_to_others(shard: int) -> None:
 
 
 def prune() -> None:
-    """Delete rows that are older than their retention."""
+    """Delete rows that are older than their retention, and check the data once more."""
     from .maintenance.retention import prune_all
+    from .quality.finding_check import check_data
 
     try:
-        pruned = prune_all(resources())
+        own = resources()
+        pruned = prune_all(own)
         if any(pruned.values()):
             log.info("pruned", **pruned)
+        if pruned and own.settings.catalog:
+            with own.engine.begin() as connection:
+                check_data(connection, own.redis, time.time())
     except (RedisError, SQLAlchemyError, OSError) as error:
         log.error("pruning_interrupted", error=describe(error))
 

@@ -245,6 +245,13 @@ SETTINGS: tuple[Setting, ...] = (
         default="1",
     ),
     Setting(
+        "TRACKRELAY_IDENTITIES",
+        boolean(),
+        "Whether workers that fill the catalog also note which emails, phones, visitors and "
+        "devices belong to one person, as keyed hashes; `trackrelay identities` reads it.",
+        default="1",
+    ),
+    Setting(
         "TRACKRELAY_VERIFY",
         choice("off", "sample", "all"),
         "Whose deliveries are compared with what Customer.io has: nobody's, those of a sample of "

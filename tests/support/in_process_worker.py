@@ -207,7 +207,7 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         blocklist=Blocklist(hasher),
         rules=replace(given, **rules),
         remember=sent_memory(configured, hasher),
-        observer=make_observer(configured, engine),
+        observer=make_observer(configured, engine, hasher),
     )
 
 

@@ -25,21 +25,25 @@ class Call:
     attributes: dict[str, Any]
     #: Seconds between the event and its delivery.
     late_s: float = 1.0
+    #: The ordering key of the person.
+    key: str = "id:42"
+    #: When it is delivered, in unix seconds.
+    at: float = NOW
 
     def job(self) -> Job:
         """Return the call as a worker reads it."""
         document: dict[str, Any] = {"attributes": self.attributes}
         if self.name:
-            document |= {"name": self.name, "timestamp": int(NOW - self.late_s)}
+            document |= {"name": self.name, "timestamp": int(self.at - self.late_s)}
         return Job(
             id="0" * 26,
             operation=self.operation,
-            keys=("id:42",),
+            keys=(self.key,),
             shards=(0,),
             body=msgspec.json.encode(document),
             lane="live",
-            enqueued_at=NOW,
-            age_from=NOW,
+            enqueued_at=self.at,
+            age_from=self.at,
             source=self.source,
             entry="1-0",
         )
@@ -167,6 +171,11 @@ def _wrap(call: Call) -> None:
     call.attributes = {"data": call.attributes}
 
 
+def _again(call: Call) -> None:
+    # The shop's first orders come in again.
+    call.attributes["order_id"] = "O-1"
+
+
 def _late(seconds: float) -> Callable[[Call], None]:
     def change(call: Call) -> None:
         call.late_s = seconds
@@ -195,6 +204,7 @@ def _both(*changes: Callable[[Call], None]) -> Callable[[Call], None]:
 
 RARE = 1 / 5_000
 _PURCHASE = _is("order_completed")
+_REFUND = _is("refund_created")
 
 
 def accidents() -> list[Accident]:
@@ -279,6 +289,8 @@ def accidents() -> list[Accident]:
             _is("product_viewed"),
             rare,
         ),
+        Accident("Q105", "refund_created.total", _set("total", lambda _: None), _REFUND, 0.02),
+        Accident("Q206", "order_completed", _again, _PURCHASE, rare),
         Accident("Q401", "order_completed", _late(4 * 3_600), _PURCHASE, rare),
         Accident("Q402", "order_completed", _late(5 * 86_400), _PURCHASE, rare),
         Accident("Q403", "order_completed", _late(-7_200), _PURCHASE, rare),

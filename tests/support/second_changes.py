@@ -105,7 +105,8 @@ def also(name: str, source: str, late_s: float = 1.0) -> Change:
     """Send the same event again, from another sender and perhaps under another name."""
 
     def change(call: Call) -> list[Call]:
-        again = Call(source, call.operation, name, copy.deepcopy(call.attributes), late_s=late_s)
+        attributes = copy.deepcopy(call.attributes)
+        again = Call(source, call.operation, name, attributes, late_s=late_s, at=call.at)
         return [call, again]
 
     return change

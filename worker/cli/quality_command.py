@@ -13,12 +13,10 @@ from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
-from trackrelay.worker.quality.all_rules import findings
-from trackrelay.worker.quality.catalog import catalog_of
+from trackrelay.worker.quality.finding_check import check_data
 from trackrelay.worker.quality.rules import RULES, Finding, Severity
 from trackrelay.worker.storage import finding_records
 from trackrelay.worker.storage.finding_records import FindingRecord
-from trackrelay.worker.storage.queries.catalog_query import catalog_rows
 from trackrelay.worker.telemetry.visible_text import visible
 
 from .common.command_errors import CommandError
@@ -69,9 +67,8 @@ def quality(
     """
     now = time.time()
     with open_stores() as stores, stores.engine.begin() as connection:
-        catalog = catalog_of(catalog_rows(connection))
-        found = findings(catalog, now)
-        records = finding_records.record(connection, {each.key: each.rule.id for each in found})
+        check = check_data(connection, stores.redis, now)
+        found, records = check.findings, check.records
         if ack:
             _acknowledge(finding_records.acknowledge(connection, ack, until, operator_name()), ack)
             return
@@ -82,7 +79,7 @@ def quality(
     elif markdown:
         click.echo(_markdown(reported, records, closed))
     else:
-        show(_report(reported, found, records, bool(catalog.subjects)))
+        show(_report(reported, found, records, check.has_catalog))
     if fail_if:
         worst = list(Severity)[list(Severity).index(Severity(fail_if)) :]
         failing = [

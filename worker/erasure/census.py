@@ -8,7 +8,7 @@ from typing import Any
 import redis
 import sqlalchemy as sa
 
-from trackrelay.worker.storage import erasure
+from trackrelay.worker.storage import erasure, identity_links
 
 from . import queue_search
 from .outbox_erasure import outbox_rows
@@ -43,6 +43,8 @@ class Census:
     ledger_named: int | None = None
     #: Rows that remember what was sent, or what became of it.
     verification: int | None = None
+    #: Rows that say which names belong together.
+    identities: int | None = None
     #: Breakers that remember a key of theirs.
     breakers: int | None = None
     #: Jobs of others with the person's name in their document, by the store, and some of their ids.
@@ -62,6 +64,7 @@ class Census:
             self.dead_letters,
             self.ledger_named,
             self.verification,
+            self.identities,
             self.breakers,
         )
         return sum(count or 0 for count in counts)
@@ -105,6 +108,7 @@ def count_tables(connection: sa.Connection, person: PersonKeys, census: Census) 
     census.dead_letters = erasure.count_letters(connection, forms, person.stored_tokens, exempt)
     census.ledger, census.ledger_named = erasure.count_ledger(connection, forms)
     census.verification = erasure.count_verification(connection, forms)
+    census.identities = identity_links.count_of(connection, list(person.hidden.values()))
 
 
 def find_links_and_mentions(connection: sa.Connection, person: PersonKeys, census: Census) -> None:

@@ -3,7 +3,8 @@
 1. **Mark.** One commit blocks the person's keys and raises the version in every shard's row. From
    then on, workers drop jobs of the keys, and no settlement writes a payload of theirs.
 2. **Erase** each store, in the direction in which jobs move: outbox, refused calls, streams,
-   backlog, dead letters, ledger, verification. The ids of jobs stay in the ledger, without names.
+   backlog, dead letters, ledger, verification, identities. The ids of jobs stay in the ledger,
+   without names.
 3. **Tell** Customer.io with jobs that are exempt from the block. Wait first until every holder that
    may still be sending what it read before the mark has released its shard.
 4. **Receipt**, when nothing is left and Customer.io has what it was told.

@@ -22,6 +22,7 @@ STORES = (
     "dead_letters",
     "ledger",
     "verification",
+    "identities",
     "breakers",
 )
 

@@ -20,7 +20,7 @@ from trackrelay.worker.delivery.shard_queue import LEASE_MS
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.reasons import LedgerOutcome
 from trackrelay.worker.settings import Settings
-from trackrelay.worker.storage import erasure, forgotten, ledger
+from trackrelay.worker.storage import erasure, forgotten, identity_links, ledger
 from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.forgotten import Request
 
@@ -116,6 +116,7 @@ class StoreErasure:
             "dead_letters": self._erase_letters,
             "ledger": self._hide_ledger,
             "verification": self._erase_verification,
+            "identities": self._erase_identities,
             "breakers": lambda: erase_breakers(self.stores.client, self.person),
         }
         for store, erase in steps.items():
@@ -181,6 +182,10 @@ class StoreErasure:
     def _erase_verification(self) -> None:
         with self.stores.engine.begin() as connection:
             erasure.erase_verification(connection, self.person.forms)
+
+    def _erase_identities(self) -> None:
+        with self.stores.engine.begin() as connection:
+            identity_links.erase(connection, list(self.person.hidden.values()))
 
     @property
     def _rules(self) -> Rules:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .catalog import Catalog
+from .day_rules import day_findings
 from .lateness_rules import timing_findings
 from .name_rules import name_findings
+from .order_rules import order_findings
 from .payload_rules import payload_findings
 from .presence_rules import presence_findings
 from .rules import Finding, Severity
@@ -33,5 +37,12 @@ def findings(catalog: Catalog, now: float) -> list[Finding]:
         *source_findings(catalog, since),
         *payload_findings(catalog, since),
         *word_findings(catalog, since),
+        *order_findings(catalog, since),
+        *day_findings(catalog, now),
     ]
+    return worst_first(found)
+
+
+def worst_first(found: Iterable[Finding]) -> list[Finding]:
+    """Return findings in the order in which they are reported."""
     return sorted(found, key=lambda each: (_ORDER.index(each.severity), each.rule.id, each.subject))

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from trackrelay.worker.storage.catalog_rows import NO_ROOM
-from trackrelay.worker.storage.queries.catalog_query import CatalogRow
+from trackrelay.worker.storage.queries.catalog_query import CatalogRow, DayRow
 
 from .catalog_observer import OBSERVED, OVERFLOW, SEEN, Subject
+from .identity_notes import is_naming
 from .lateness import is_lateness
+from .order_notes import is_order_count
+from .state_notes import WAITED, attribute_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Attribute:
 
     path: str
     types: list[TypeCount] = field(default_factory=list)
+    #: Jobs with it by day, in days since 1970.
+    days: dict[int, int] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -76,9 +81,20 @@ class SubjectStats:
     bytes: int = 0
     first_seen: float = 0.0
     last_seen: float = 0.0
+    #: The longest time between two of them, in seconds.
+    longest_gap_s: float = 0.0
+    #: Jobs by day, in days since 1970.
+    days: dict[int, int] = field(default_factory=dict)
     attributes: dict[str, Attribute] = field(default_factory=dict)
     #: By class of lateness: the number of events with a timestamp.
     lateness: dict[str, int] = field(default_factory=dict)
+    #: By the way in which the job names the person, such as a form of ids: the number of jobs.
+    naming: dict[str, int] = field(default_factory=dict)
+    #: Of events with an order: what `order_notes` counts.
+    orders: dict[str, int] = field(default_factory=dict)
+    #: Events after which changes of the person were waited for, and by attribute those with one.
+    waited: TypeCount | None = None
+    states: dict[str, TypeCount] = field(default_factory=dict)
 
     def presence(self, attribute: Attribute) -> float:
         """Return the share of jobs that have an attribute."""
@@ -102,8 +118,13 @@ class Catalog:
                 yield stats
 
 
-def catalog_of(rows: Iterable[CatalogRow]) -> Catalog:
-    """Return the catalog that rows of the table describe."""
+def catalog_of(rows: Iterable[CatalogRow], days: Iterable[DayRow] = ()) -> Catalog:
+    """Return the catalog that rows of the tables describe.
+
+    Args:
+        rows: what was observed.
+        days: the same by day.
+    """
     catalog = Catalog()
     for row in rows:
         if row.type == SEEN:
@@ -114,17 +135,32 @@ def catalog_of(rows: Iterable[CatalogRow]) -> Catalog:
             subject = Subject(row.source, row.operation, row.name)
             stats = catalog.subjects.setdefault(subject, SubjectStats(subject))
             _add(stats, row)
+    for day in days:
+        found = catalog.subjects.get(Subject(day.source, day.operation, day.name))
+        if found is not None and not day.path:
+            found.days[day.day] = day.count
+        elif found is not None and (attribute := found.attributes.get(day.path)):
+            attribute.days[day.day] = day.count
     return catalog
 
 
 def _add(stats: SubjectStats, row: CatalogRow) -> None:
+    counted = TypeCount(
+        row.type, row.count, row.first_at, row.last_at, row.first_seen, row.last_seen
+    )
     if row.path:
-        attribute = stats.attributes.setdefault(row.path, Attribute(row.path))
-        attribute.types.append(
-            TypeCount(row.type, row.count, row.first_at, row.last_at, row.first_seen, row.last_seen)
-        )
+        stats.attributes.setdefault(row.path, Attribute(row.path)).types.append(counted)
     elif is_lateness(row.type):
         stats.lateness[row.type] = row.count
+    elif is_naming(row.type):
+        stats.naming[row.type] = row.count
+    elif is_order_count(row.type):
+        stats.orders[row.type] = row.count
+    elif row.type == WAITED:
+        stats.waited = counted
+    elif (changed := attribute_of(row.type)) is not None:
+        stats.states[changed] = counted
     elif row.type == OBSERVED:
         stats.jobs, stats.bytes = row.count, row.bytes
         stats.first_seen, stats.last_seen = row.first_seen, row.last_seen
+        stats.longest_gap_s = row.longest_gap_s

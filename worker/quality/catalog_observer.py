@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -59,12 +59,29 @@ class Observation(NamedTuple):
     size: int = 0
 
 
-class _Data(msgspec.Struct, gc=False):
+class JobData(msgspec.Struct, gc=False):
     """The parts of a document that are observed."""
 
     name: Any = None
     timestamp: Any = None
     attributes: Any = None
+    device: Any = None
+
+
+class Notes(Protocol):
+    """What is noted of the observed jobs beside their names and types, one thread at a time."""
+
+    def note(self, subject: Subject, job: Job, data: JobData, now: float) -> None:
+        """Note a job, at the server's time ``now``. It must be fast, and raise nothing."""
+
+    def skipped(self) -> None:
+        """Learn that some jobs are not looked at."""
+
+    def observations(self) -> Iterable[Observation]:
+        """Return what is to be counted in the catalog, and forget it."""
+
+    def take(self) -> Callable[[], None]:
+        """Return what writes down the rest without the lock; the rest is forgotten here."""
 
 
 class _Counts(msgspec.Struct):
@@ -75,7 +92,7 @@ class _Counts(msgspec.Struct):
     size: int = 0
 
 
-_decode = msgspec.json.Decoder(_Data).decode
+_decode = msgspec.json.Decoder(JobData).decode
 Store = Callable[[Sequence[Observation]], None]
 
 
@@ -85,11 +102,18 @@ class CatalogObserver:
     Args:
         store: adds observations to the catalog.
         clock: a clock that only goes forward, in seconds.
+        notes: what else is noted of the same jobs.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], float] = time.monotonic,
+        notes: Sequence[Notes] = (),
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._notes = notes
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -99,7 +123,7 @@ class CatalogObserver:
         self._start()
 
     def _start(self) -> None:
-        self._counts: dict[tuple[str, str, str], _Counts] = {}
+        self._counts: dict[Subject, _Counts] = {}
         self._shape_count = 0
         self._seen: Counter[tuple[str, str]] = Counter()
         self._overflow: Counter[str] = Counter()
@@ -124,28 +148,38 @@ class CatalogObserver:
                     data = _decode(job.body)
                 except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                     continue
-                self._note(job, data, now)
+                name = data.name[:MAX_NAME] if isinstance(data.name, str) else ""
+                subject = Subject(job.source or "", job.operation, name)
+                self._note(subject, job, data, now)
+                for notes in self._notes:
+                    notes.note(subject, job, data, now)
 
     def flush(self) -> None:
         """Write the counts. If Postgres does not take them, they stay for the next time."""
         with self._writing:
             with self._lock:
-                observations = [*self._unwritten, *self._observations()]
+                noted = [each for notes in self._notes for each in notes.observations()]
+                writers = [notes.take() for notes in self._notes]
+                observations = [*self._unwritten, *self._observations(), *noted]
                 if self._timer is not None:
                     self._timer.cancel()
                 self._timer = None
                 self._start()
-            observations = merged(observations)
-            if not observations:
-                return
-            try:
-                self._store(observations)
-            except SQLAlchemyError as error:
-                cause = getattr(error, "orig", None) or error
-                log.warning("catalog_not_written", error=type(cause).__name__)
-                self._unwritten = observations[: 10 * MAX_SHAPES]
-            else:
-                self._unwritten = []
+            self._write(merged(observations))
+            for write in writers:
+                write()
+
+    def _write(self, observations: list[Observation]) -> None:
+        if not observations:
+            return
+        try:
+            self._store(observations)
+        except SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or error
+            log.warning("catalog_not_written", error=type(cause).__name__)
+            self._unwritten = observations[: 10 * MAX_SHAPES]
+        else:
+            self._unwritten = []
 
     def _affordable(self, jobs: Sequence[Job]) -> Sequence[Job]:
         now = self._clock()
@@ -155,29 +189,27 @@ class CatalogObserver:
         step = max(1, -(-len(jobs) // max(1, int(self._budget))))
         chosen = jobs[::step] if self._budget >= 1 else ()
         self._budget -= len(chosen)
+        if len(chosen) < len(jobs):
+            for notes in self._notes:
+                notes.skipped()
         return chosen
 
-    def _note(self, job: Job, data: _Data, now: float) -> None:
-        name, attributes = data.name, data.attributes
-        if not isinstance(name, str):
-            name = ""
-        elif len(name) > MAX_NAME:
-            name = name[:MAX_NAME]
+    def _note(self, subject: Subject, job: Job, data: JobData, now: float) -> None:
+        attributes = data.attributes
         shape = shape_of(attributes) if isinstance(attributes, dict) else ()
-        key = (job.source or "", job.operation, name)
-        counts = self._counts.get(key)
+        counts = self._counts.get(subject)
         number = counts.shapes.get(shape) if counts else None
         if number is None:
             if self._shape_count >= MAX_SHAPES:
-                self._overflow[key[0]] += 1
+                self._overflow[subject.source] += 1
                 return
             self._shape_count += 1
             number = 0
         if counts is None:
-            counts = self._counts[key] = _Counts({}, {})
+            counts = self._counts[subject] = _Counts({}, {})
         counts.shapes[shape] = number + 1
         counts.size += len(job.body)
-        if name and type(data.timestamp) is int:
+        if subject.name and type(data.timestamp) is int:
             late = lateness_type(now - data.timestamp)
             counts.lateness[late] = counts.lateness.get(late, 0) + 1
 
@@ -186,8 +218,7 @@ class CatalogObserver:
             yield Observation(Subject(source, operation, ""), "", SEEN, count)
         for source, count in self._overflow.items():
             yield Observation(Subject(source, "", ""), "", OVERFLOW, count)
-        for key, counts in self._counts.items():
-            subject = Subject(*key)
+        for subject, counts in self._counts.items():
             for late, count in counts.lateness.items():
                 yield Observation(subject, "", late, count)
             yield Observation(subject, "", OBSERVED, sum(counts.shapes.values()), counts.size)

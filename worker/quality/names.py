@@ -50,12 +50,13 @@ EVENT_SYNONYMS = (
 _CHECKOUT = EVENT_SYNONYMS[2]
 #: The one of these that neither starts nor stops a message by itself.
 _VIEWED = EVENT_SYNONYMS[3]
+_ORDER_IDS = frozenset(["order id", "order number", "transaction id", "order no", "order ref"])
 #: Attributes that are known under several names.
 _FACTS = (
     frozenset(["product id", "sku", "item id", "product sku", "article id", "variant id"]),
     frozenset(["cart value", "cart total", "basket value", "basket total", "cart amount"]),
     frozenset(["total", "order total", "order value", "amount", "revenue", "total price"]),
-    frozenset(["order id", "order number", "transaction id", "order no", "order ref"]),
+    _ORDER_IDS,
     frozenset(["quantity", "qty"]),
     frozenset(["currency", "currency code"]),
 )
@@ -170,6 +171,7 @@ def _stems(group: frozenset[str]) -> frozenset[str]:
 
 _EVENT_GROUPS = tuple(map(_stems, EVENT_SYNONYMS))
 _ATTRIBUTE_GROUPS = tuple(map(_stems, ATTRIBUTE_SYNONYMS))
+_ORDER_ID_STEMS = _stems(_ORDER_IDS)
 _CONSENT = _stems(CONSENT)
 _STATE = _stems(STATE)
 
@@ -195,6 +197,11 @@ def fact(path: str) -> int | None:
     """Return the number of the fact that an event's attribute states, such as an order's id."""
     group = attribute_group(path)
     return group if group is not None and group < len(_FACTS) else None
+
+
+def is_order_id(path: str) -> bool:
+    """Return whether an attribute says which order an event is about."""
+    return stem(path) in _ORDER_ID_STEMS
 
 
 def is_purchase(event: str) -> bool:

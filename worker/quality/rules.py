@@ -103,6 +103,13 @@ ONE_OBJECT = _rule(
     "Conditions on an event's attributes see the object, and not what is inside it.",
     "Send what segments and templates use as attributes of the event itself.",
 )
+NULL_FACT = _rule(
+    "Q105",
+    Severity.WARNING,
+    "a fact of an event is sometimes null",
+    "Conditions such as `is greater than 50` do not match, and messages show an empty place.",
+    "Find the place in the code that does not know the value; send the event when it is known.",
+)
 SPELLINGS = _rule(
     "Q201",
     Severity.WARNING,
@@ -139,6 +146,13 @@ NO_PURCHASES = _rule(
     "Nothing ends an abandoned-cart campaign: buyers get its messages too.",
     "Send an event such as `order_completed` from the server before the campaign starts.",
 )
+SENT_TWICE = _rule(
+    "Q206",
+    Severity.ERROR,
+    "orders are sent more than once",
+    "Counts and sums of orders are too high, and messages about an order are sent twice.",
+    "Let one application send the event, and give the call the order's id as idempotency_key.",
+)
 VANISHED = _rule(
     "Q301",
     Severity.ERROR,
@@ -166,6 +180,34 @@ LEFT_OUT = _rule(
     "one application leaves out a fact",
     "Segments and messages that use it leave out the people who use that application.",
     "Send the attribute from all applications that send the event.",
+)
+SHARE_FELL = _rule(
+    "Q305",
+    Severity.WARNING,
+    "an attribute is sent less often than before",
+    "The people concerned fall out of segments, and templates show an empty place.",
+    "Look for a deploy at that time; send the attribute again.",
+)
+DECISION_STOPPED = _rule(
+    "Q306",
+    Severity.ERROR,
+    "an event that starts or ends campaigns has stopped",
+    "Campaigns that wait for it do not start, and those that it ends go on: buyers get reminders.",
+    "Look for a deploy or a failed job at that time; send the event again.",
+)
+STOPPED = _rule(
+    "Q307",
+    Severity.WARNING,
+    "an event has stopped",
+    "Campaigns that wait for it do not start, and segments on it empty themselves.",
+    "Look for a deploy or a failed job at that time; if it is meant, acknowledge the finding.",
+)
+STATE_MISSING = _rule(
+    "Q308",
+    Severity.WARNING,
+    "an event comes without the change that belongs to it",
+    "Segments on the attribute lag behind the event: buyers count as people without an order.",
+    "Send the person's new attributes together with the event.",
 )
 LATE = _rule(
     "Q401",
@@ -230,6 +272,87 @@ SECRET = _rule(
     "a secret is sent",
     "Passwords and card numbers are shown to everybody who may see people's profiles.",
     "Stop sending it, delete it in Customer.io, and change what was disclosed.",
+)
+
+SHARED_EMAIL = _rule(
+    "Q801",
+    Severity.ERROR,
+    "one email, several people",
+    "Customer.io keeps one profile for an email: the other id loses its address, its history and "
+    "its frequency caps are split, and audiences are counted twice.",
+    "Look the person up before you create an id, and merge the profiles that are there.",
+)
+BOTH_WAYS = _rule(
+    "Q802",
+    Severity.WARNING,
+    "people are named now by id, now by email",
+    "What is sent to the email before the id is known makes a second profile, which no merge ends.",
+    "Name people by their id everywhere; send the email as an attribute.",
+)
+ID_FORMS = _rule(
+    "Q803",
+    Severity.ERROR,
+    "applications have different ids for people",
+    "Each id is a profile of its own: history, consent and frequency caps are split.",
+    "Choose one stable id, and send that from all applications.",
+)
+ADDRESS_AS_ID = _rule(
+    "Q804",
+    Severity.WARNING,
+    "an address is sent as an id",
+    "Somebody who changes the address becomes another person, and the old profile gets messages.",
+    "Send the internal id as the id, and the address as an attribute.",
+)
+PLACEHOLDER_ID = _rule(
+    "Q805",
+    Severity.ERROR,
+    "an id that names nobody",
+    "Everybody without an id becomes one person, who gets the messages of all of them.",
+    "Find the place in the code that knows no id, and send nothing there.",
+)
+NEVER_JOINED = _rule(
+    "Q806",
+    Severity.WARNING,
+    "anonymous visitors do not become known",
+    "What somebody did before the sign-up belongs to nobody: the cart of the phone gets a reminder "
+    "although it was bought on the desktop.",
+    "Give `identify` the anonymous id at the moment when the email is learnt.",
+)
+SHARED_DEVICE = _rule(
+    "Q807",
+    Severity.WARNING,
+    "one device or visitor, several people",
+    "Messages reach somebody else, and what one person did counts for another.",
+    "Remove the device and renew the anonymous id when somebody logs out.",
+)
+
+REFUSED_CALLS = _rule(
+    "Q901",
+    Severity.WARNING,
+    "calls are refused",
+    "What these calls say is nowhere: segments and messages do without it.",
+    "Correct the calls; until then, TRACKRELAY_ON_INVALID=dead_letter keeps their data.",
+)
+LOST_CALLS = _rule(
+    "Q902",
+    Severity.ERROR,
+    "calls are only logged",
+    "What these calls say is nowhere but in the applications' logs.",
+    "Set TRACKRELAY_ON_UNAVAILABLE=outbox, and no job is lost while the queue is away.",
+)
+IGNORED = _rule(
+    "Q903",
+    Severity.ERROR,
+    "Customer.io ignores what is sent",
+    "It was accepted and not applied: profiles and events lack it, and nothing failed.",
+    "Read the reasons in `trackrelay verify --list`, correct the data and replay the jobs.",
+)
+NOT_THERE = _rule(
+    "Q904",
+    Severity.ERROR,
+    "Customer.io does not have what was delivered",
+    "Segments and messages do without it.",
+    "Look at `trackrelay verify --list`: another program may remove it.",
 )
 
 #: All rules, by id.

@@ -29,10 +29,13 @@ _GIVEN = """
 _ADD = sa.text(f"""
     WITH given AS ({_GIVEN}),
     counted AS (
-        SELECT source, operation, name, count FROM given WHERE path = '' AND type = :observed
+        SELECT source, operation, name,
+               sum(count) FILTER (WHERE path = '' AND type = :observed) AS count
+        FROM given GROUP BY source, operation, name
     ),
     totals AS (
-        SELECT c.source, c.operation, c.name, c.count AS added, coalesce(t.count, 0) AS before
+        SELECT c.source, c.operation, c.name, coalesce(c.count, 0) AS added,
+               coalesce(t.count, 0) AS before
         FROM counted c LEFT JOIN trackrelay_catalog t
             ON (t.source, t.operation, t.name, t.path, t.type)
              = (c.source, c.operation, c.name, '', :observed)
@@ -75,6 +78,8 @@ _ADD = sa.text(f"""
             count = t.count + excluded.count,
             bytes = t.bytes + excluded.bytes,
             last_at = greatest(t.last_at, excluded.last_at),
+            longest_gap_s = greatest(
+                t.longest_gap_s, CAST(extract(epoch FROM now() - t.last_seen) AS bigint)),
             last_seen = now()
         RETURNING t.id, (SELECT a.count FROM admitted a
             WHERE (a.source, a.operation, a.name, a.path, a.type)

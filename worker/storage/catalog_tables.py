@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Date, Identity, Index, Text
+from sqlalchemy import BigInteger, Date, Identity, Index, String, Text
 
 from .table_parts import METADATA, count, moment
 
@@ -27,6 +27,7 @@ CATALOG = sa.Table(
     count("last_at", doc="How many jobs of this name had been observed when it was last seen."),
     moment("first_seen", nullable=False, doc="When a worker first wrote it down."),
     moment("last_seen", nullable=False, doc="When a worker last wrote it down."),
+    count("longest_gap_s", doc="The longest time between two writes, in seconds."),
     Index(
         "ix_trackrelay_catalog_names",
         "source",
@@ -52,6 +53,36 @@ CATALOG_DAYS = sa.Table(
     ),
     count("count", doc="How many jobs observed on that day had it."),
     info={"doc": "The counts of the catalog by day (UTC), for 90 days."},
+)
+
+IDENTITIES = sa.Table(
+    "trackrelay_identities",
+    METADATA,
+    sa.Column(
+        "name",
+        Text,
+        primary_key=True,
+        doc="An email, phone, Customer.io's id, anonymous id or device, as a keyed hash; "
+        "of a merge or a deletion also an id.",
+    ),
+    sa.Column(
+        "how",
+        String(10),
+        primary_key=True,
+        doc="``claimed`` by a person, ``addressed`` by a job, ``merged`` into a person, "
+        "or ``removed``.",
+    ),
+    sa.Column(
+        "person",
+        Text,
+        primary_key=True,
+        doc="The id of the person, or another name, as a keyed hash; empty if none is known.",
+    ),
+    sa.Column("source", Text, primary_key=True, doc="The application; empty if it has no name."),
+    sa.Column("job_id", String(26), nullable=False, doc="The latest job that said it."),
+    moment("first_seen", nullable=False, doc="When a worker first wrote it down."),
+    moment("last_seen", nullable=False, doc="When a worker last wrote it; about once an hour."),
+    info={"doc": "Which names belong to one person, as keyed hashes; for 90 days."},
 )
 
 FINDINGS = sa.Table(

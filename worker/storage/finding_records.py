@@ -32,7 +32,7 @@ _READ = sa.text("""
 _COUNT_OPEN = sa.text("""
     SELECT rule, count(*) AS findings FROM trackrelay_findings
     WHERE closed_at IS NULL AND (acknowledged_until IS NULL OR acknowledged_until < now())
-    GROUP BY rule
+    GROUP BY rule ORDER BY rule
 """)
 _CLOSED = sa.text("""
     SELECT key FROM trackrelay_findings

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Identity, Index, Integer, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from .act_tables import ACTS
-from .catalog_tables import CATALOG, CATALOG_DAYS, FINDINGS
+from .catalog_tables import CATALOG, CATALOG_DAYS, FINDINGS, IDENTITIES
 from .columns import (
     BIGINT,
     BOOLEAN,
@@ -47,6 +47,7 @@ __all__ = [
     "DEAD_LETTERS",
     "FINDINGS",
     "FORGOTTEN",
+    "IDENTITIES",
     "INCIDENTS",
     "LEDGER",
     "METADATA",

@@ -24,7 +24,7 @@ from trackrelay.worker.cli.common.command_errors import explain
 from trackrelay.worker.cli.common.command_stores import NO_RELAY, UNRELAYED_S, Outbox, OutboxJobs
 from trackrelay.worker.cli.common.humanize import count, duration, jobs_wait, listed, size
 from trackrelay.worker.cli.common.incident_report import ACKNOWLEDGE, describe
-from trackrelay.worker.cli.status import failed_calls
+from trackrelay.worker.queue import failed_calls
 from trackrelay.worker.queue.queue_agreement import difference
 from trackrelay.worker.queue.queue_config import QueueConfig, QueueConfigError, check_queue
 from trackrelay.worker.queue.queue_length import jobs_queued

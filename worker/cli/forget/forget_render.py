@@ -26,6 +26,7 @@ _WHAT = {
     "dead_letters": "dead letters with content",
     "ledger": "ledger rows that name them",
     "verification": "rows of verification",
+    "identities": "links between their names",
     "breakers": "breakers that name them",
 }
 _MODES = {

@@ -13,10 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trackrelay.queue.redis_keys import LANES, all_calls, enqueued
 from trackrelay.worker.cli.common.command_stores import Stores
-from trackrelay.worker.cli.status.failed_calls import KINDS
 from trackrelay.worker.cli.status.snapshot import Snapshot
 from trackrelay.worker.cli.status.snapshot_reader import read_snapshot
 from trackrelay.worker.queue import queue_config
+from trackrelay.worker.queue.failed_calls import KINDS
 from trackrelay.worker.queue.queue_agreement import difference
 from trackrelay.worker.queue.queue_config import QueueConfigError, check_queue
 from trackrelay.worker.storage import counters, finding_records, queue_record, schema

@@ -15,6 +15,7 @@ from trackrelay.suggestion import did_you_mean
 from trackrelay.worker.cli.common.humanize import duration
 from trackrelay.worker.settings import parse_duration
 
+from .finding_status import findings_by_severity
 from .snapshot import Snapshot
 from .status_verdict import last_minute
 
@@ -115,6 +116,12 @@ MEASURES: dict[str, Measure] = {
         "open verdicts: something else is at Customer.io",
         ("postgres",),
         _postgres(lambda store: store.verification.count("different")),
+    ),
+    "findings": Measure(
+        "number",
+        "open findings about the data: errors and warnings that nobody acknowledged",
+        ("postgres",),
+        lambda snapshot: sum(findings_by_severity(snapshot).values()),
     ),
     "workers": Measure(
         "number", "running workers", ("redis",), _redis(lambda store: len(store.alive))

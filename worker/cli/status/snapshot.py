@@ -8,11 +8,10 @@ from trackrelay.configuration.server_urls import place
 from trackrelay.queue.redis_keys import Lane
 from trackrelay.worker.cli.common.command_stores import OutboxJobs
 from trackrelay.worker.endpoint_families import Family
+from trackrelay.worker.queue.failed_calls import FailedCalls
 from trackrelay.worker.queue.queue_config import QueueConfig
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage.queries.backlog_overview import Overview
-
-from .failed_calls import FailedCalls
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,12 @@ from trackrelay.worker.maintenance.heartbeat_keys import (
     WORKER_KEY,
     WORKERS_KEY,
 )
-from trackrelay.worker.queue import queue_config, queue_length
+from trackrelay.worker.queue import failed_calls, queue_config, queue_length
 from trackrelay.worker.queue.queue_agreement import difference
 from trackrelay.worker.queue.queue_config import QueueConfigError, check_queue
 from trackrelay.worker.storage import schema
 from trackrelay.worker.storage.queries.backlog_overview import Overview, overview
 
-from . import failed_calls
 from .snapshot import (
     BreakerStatus,
     Destination,

@@ -7,9 +7,10 @@ from typing import Any
 
 from trackrelay.worker.cli.common.incident_report import as_json as incident_as_json
 from trackrelay.worker.cli.common.output import moment
+from trackrelay.worker.queue.failed_calls import KINDS, FailedCalls, Kind
 from trackrelay.worker.storage.queries.backlog_overview import Overview
 
-from .failed_calls import KINDS, FailedCalls, Kind
+from .finding_status import document as finding_document
 from .snapshot import BreakerStatus, RedisStatus, Snapshot
 from .status_hints import Hint
 from .status_verdict import last_minute, verdict
@@ -51,7 +52,7 @@ _OF_REDIS = (
     "delivers_to", "workers", "refusing", "memory", "calls",
 )  # fmt: skip
 _OF_POSTGRES = (
-    "backlog", "dead_letters", "lost", "forgotten", "paused", "verification",
+    "backlog", "dead_letters", "lost", "forgotten", "paused", "verification", "findings",
 )  # fmt: skip
 
 
@@ -189,6 +190,7 @@ def _postgres(snapshot: Snapshot, postgres: Overview) -> dict[str, Any]:
             for shard, since in sorted(postgres.paused.items())
         ],
         "verification": verification_document(postgres.verification),
+        "findings": finding_document(snapshot),
     }
 
 

@@ -18,9 +18,10 @@ from trackrelay.worker.cli.common.humanize import (
 from trackrelay.worker.cli.common.incident_report import ACKNOWLEDGE, describe
 from trackrelay.worker.delivery.intake import MAX_DELIVERIES
 from trackrelay.worker.endpoint_families import DELIVERS
+from trackrelay.worker.queue import failed_calls
 from trackrelay.worker.queue.queue_agreement import DIFFERS
 
-from . import failed_calls
+from .finding_status import hint_text as finding_hint
 from .snapshot import BreakerStatus, RedisStatus, Snapshot
 from .verification_status import hint_texts
 
@@ -60,6 +61,7 @@ def hints(snapshot: Snapshot) -> list[Hint]:
         *_dead_letters(snapshot),
         *_forgotten(snapshot),
         *(Hint(*each) for each in hint_texts(snapshot)),
+        *_findings(snapshot),
         *_workers(snapshot),
     ]
     order: tuple[Severity, ...] = ("wrong", "warning", "note")
@@ -121,6 +123,11 @@ def _forgotten(snapshot: Snapshot) -> Iterator[Hint]:
             "left, or Customer.io was not told. Run the command again with the same names.",
             "trackrelay forget PERSON",
         )
+
+
+def _findings(snapshot: Snapshot) -> Iterator[Hint]:
+    if text := finding_hint(snapshot):
+        yield Hint("warning", text, "trackrelay quality")
 
 
 def _no_worker(snapshot: Snapshot) -> Hint:

@@ -20,11 +20,11 @@ from trackrelay.worker.cli.common.output import (
     runnable,
 )
 from trackrelay.worker.endpoint_families import DELIVERS
+from trackrelay.worker.queue.failed_calls import KINDS, Kind
 from trackrelay.worker.reasons import DeferReason
 from trackrelay.worker.storage.queries.backlog_overview import Overview
 from trackrelay.worker.telemetry.visible_text import visible_values
 
-from .failed_calls import KINDS, Kind
 from .snapshot import BreakerStatus, RedisStatus, ShardStatus, Snapshot
 from .status_hints import Hint, Severity, next_attempt
 from .status_verdict import last_minute, verdict

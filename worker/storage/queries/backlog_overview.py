@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from trackrelay.worker.endpoint_families import SINGLES
-from trackrelay.worker.storage import forgotten, incident_log, queue_record
+from trackrelay.worker.storage import finding_records, forgotten, incident_log, queue_record
 from trackrelay.worker.storage.forgotten import Summary
 from trackrelay.worker.storage.incident_log import Incident
 from trackrelay.worker.storage.queue_record import NO_RECORD, QueueRecord
@@ -92,6 +92,8 @@ class Overview:
     #: People who were forgotten, and what came for them since.
     forgotten: Summary = field(default_factory=Summary)
     verification: VerificationOverview = field(default_factory=VerificationOverview)
+    #: Open findings about the data, by the id of the rule; none that somebody acknowledged.
+    findings: dict[str, int] = field(default_factory=dict)
 
     @property
     def waiting(self) -> int:
@@ -132,4 +134,5 @@ def overview(connection: sa.Connection) -> Overview:
         incidents=incident_log.unacknowledged(connection),
         forgotten=forgotten.summary(connection),
         verification=verification_overview(connection),
+        findings=finding_records.count_open(connection),
     )

@@ -9,11 +9,23 @@ import sqlalchemy as sa
 _ROWS = sa.text("""
     SELECT source, operation, name, path, type, count, bytes, first_at, last_at,
            CAST(extract(epoch FROM first_seen) AS float8) AS first_seen,
-           CAST(extract(epoch FROM last_seen) AS float8) AS last_seen
+           CAST(extract(epoch FROM last_seen) AS float8) AS last_seen, longest_gap_s
     FROM trackrelay_catalog
     WHERE CAST(:source AS text) IS NULL OR source = :source
     ORDER BY source, operation, name, path, type
 """)
+# Of what is rare, days say nothing.
+_DAYS = sa.text("""
+    SELECT c.source, c.operation, c.name, c.path, d.day - DATE '1970-01-01' AS day,
+           CAST(sum(d.count) AS bigint) AS count
+    FROM trackrelay_catalog c JOIN trackrelay_catalog_days d ON d.catalog_id = c.id
+    WHERE d.day > CAST(now() AT TIME ZONE 'UTC' AS date) - :days AND c.count >= :min_count
+        AND ((c.path = '' AND c.type = :observed) OR (c.path <> '' AND c.path !~ '[.[]'))
+    GROUP BY c.source, c.operation, c.name, c.path, d.day
+    ORDER BY c.source, c.operation, c.name, c.path, d.day LIMIT :limit
+""")
+#: Days that are compared, the jobs without which nothing is compared, and rows that are read.
+MAX_DAYS, MIN_COUNT, MAX_DAY_ROWS = 28, 20, 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +43,39 @@ class CatalogRow:
     last_at: int
     first_seen: float
     last_seen: float
+    #: The longest time between two writes, in seconds.
+    longest_gap_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DayRow:
+    """How many jobs of a day had an attribute; of an empty path: how many there were."""
+
+    source: str
+    operation: str
+    name: str
+    path: str
+    #: Days since 1970, in UTC.
+    day: int
+    count: int
 
 
 def catalog_rows(connection: sa.Connection, source: str | None = None) -> list[CatalogRow]:
     """Return the rows of the catalog, of one source or of all."""
     return [CatalogRow(*row) for row in connection.execute(_ROWS, {"source": source})]
+
+
+def catalog_days(connection: sa.Connection, observed: str) -> list[DayRow]:
+    """Return the counts of the last days: of jobs, and of the attributes at the top.
+
+    Args:
+        connection: of the workers' database.
+        observed: the type of the rows that count the observed jobs of a subject.
+    """
+    given = {
+        "observed": observed,
+        "days": MAX_DAYS,
+        "min_count": MIN_COUNT,
+        "limit": MAX_DAY_ROWS,
+    }
+    return [DayRow(*row) for row in connection.execute(_DAYS, given)]

@@ -19,6 +19,38 @@ _OVERVIEW = sa.text("""
         (SELECT value FROM trackrelay_state WHERE name = 'verification') AS run,
         to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS today
 """)
+# An item is named `attribute:NAME`, `event:NAME:ID`, `relationship:KEY` …: only names of attributes
+# and events say nothing about anybody.
+_BY_ITEM = sa.text("""
+    SELECT verdict,
+        CASE split_part(item, ':', 1)
+            WHEN 'attribute' THEN item
+            WHEN 'event' THEN 'event:' || split_part(item, ':', 2)
+            ELSE split_part(item, ':', 1) END AS item,
+        count(*) AS number,
+        CAST(extract(epoch FROM min(checked_at)) AS float8) AS since,
+        array_agg(DISTINCT coalesce(l.source, '')) AS sources,
+        (array_agg(v.job_id ORDER BY v.checked_at DESC) FILTER (WHERE v.job_id IS NOT NULL))[1:3]
+            AS jobs
+    FROM trackrelay_verdicts v LEFT JOIN trackrelay_ledger l ON l.id = v.job_id
+    WHERE v.state = 'open' AND v.verdict IN ('ignored', 'missing')
+    GROUP BY 1, 2 ORDER BY 3 DESC LIMIT :limit
+""")
+#: Kinds of items that are told apart.
+MAX_ITEMS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVerdicts:
+    """Open verdicts on one attribute, one event, or another kind of item."""
+
+    verdict: str
+    item: str
+    count: int
+    #: When the first of them was found, in unix seconds.
+    since: float
+    sources: tuple[str, ...]
+    jobs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +100,18 @@ def verification_overview(connection: sa.Connection) -> VerificationOverview:
         problem_since=run.get("since"),
         last_run=run.get("at"),
     )
+
+
+def open_verdicts(connection: sa.Connection) -> list[OpenVerdicts]:
+    """Return what is open about what Customer.io does not have, the most frequent first."""
+    return [
+        OpenVerdicts(
+            row.verdict,
+            row.item,
+            row.number,
+            row.since,
+            tuple(sorted(row.sources)),
+            tuple(row.jobs or ()),
+        )
+        for row in connection.execute(_BY_ITEM, {"limit": MAX_ITEMS})
+    ]

@@ -74,6 +74,8 @@ def test_nothing_of_the_person_is_left_and_the_receipt_says_what_was_where(
         "dead_letters": (1, 0),
         "ledger": (2, 0),
         "verification": (0, 0),
+        # What the worker had written down until then.
+        "identities": (stores["identities"][0], 0),
         "breakers": (stores["breakers"][0], 0),
     }
     assert not [value for value in (*NAMES, *VALUES) if value in json.dumps(receipt)]

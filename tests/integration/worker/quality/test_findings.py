@@ -40,8 +40,10 @@ def test_clean_traffic_has_no_finding_above_info() -> None:
 
 def test_every_rule_is_tried() -> None:
     quiet = {rule.id for rule in RULES.values() if rule.severity == Severity.INFO}
-    # The shop of the accidents sells something.
-    assert {each.rule for each in accidents()} == set(RULES) - quiet - {"Q205"}
+    # The shop of the accidents sells something, and has no weeks, no people and no verdicts.
+    elsewhere = {"Q205", "Q305", "Q306", "Q307", "Q308"}
+    elsewhere |= {rule for rule in RULES if rule.startswith(("Q7", "Q8", "Q9"))}
+    assert {each.rule for each in accidents()} == set(RULES) - quiet - elsewhere
 
 
 def test_a_shop_that_does_not_report_purchases_is_found() -> None:

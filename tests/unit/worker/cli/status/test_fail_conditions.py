@@ -4,8 +4,8 @@ import click
 import pytest
 
 from trackrelay.worker.cli.status.fail_conditions import MEASURES, parse
-from trackrelay.worker.cli.status.failed_calls import FailedCall, FailedCalls
 from trackrelay.worker.cli.status.snapshot import BreakerStatus, Memory
+from trackrelay.worker.queue.failed_calls import FailedCall, FailedCalls
 from trackrelay.worker.storage.forgotten import Summary
 from trackrelay.worker.storage.incident_log import Incident, Kind
 from trackrelay.worker.storage.queries.backlog_overview import Overview
@@ -36,6 +36,8 @@ TROUBLED = snapshot(
             Incident(2, Kind.ROLLED_BACK, None, NOW - 9, at_least=0, at_most=None),
         ],
         verification=VerificationOverview(open={"ignored": 4, "missing": 2, "different": 1}),
+        # Three errors, two warnings and an info.
+        findings={"Q101": 3, "Q901": 2, "Q303": 1},
     ),
 )
 
@@ -67,6 +69,11 @@ TROUBLED = snapshot(
         (
             "different>0",
             "different>0: open verdicts: something else is at Customer.io: 1",
+        ),
+        (
+            "findings>4",
+            "findings>4: open findings about the data: errors and warnings that nobody "
+            "acknowledged: 5",
         ),
         ("delivered<1", "delivered<1: jobs delivered in the last minute: 0"),
         ("memory>75%", "memory>75%: used part of Redis' maxmemory: 80%"),

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from trackrelay.worker.cli.status.failed_calls import FailedCall, FailedCalls
 from trackrelay.worker.cli.status.snapshot import BreakerStatus, Destination, Memory, Sample
 from trackrelay.worker.cli.status.status_hints import hints
 from trackrelay.worker.cli.status.status_verdict import verdict
+from trackrelay.worker.queue.failed_calls import FailedCall, FailedCalls
 from trackrelay.worker.storage.queries.backlog_overview import Overview
 
 from .snapshots import GONE, NOW, WORKER, dead, redis_side, settings, shard, snapshot, waits
@@ -268,6 +268,16 @@ def test_no_verdict_says_that_all_is_well_beside_a_problem(
 def test_all_is_well_only_if_it_is() -> None:
     assert verdict(snapshot()).sentence == "Everything is delivered, and nothing is coming in."
     assert verdict(snapshot()).severity is None
+
+
+def test_findings_about_the_data_are_told_once() -> None:
+    found = {"Q101": 1, "Q204": 2, "Q302": 1, "Q303": 9, "Q901": 3, "Q777": 1}
+    (hint,) = hints(snapshot(postgres=Overview(shards=4, findings=found)))
+
+    assert hint.severity == "warning"
+    assert hint.text.startswith("The data has 3 errors and 2 warnings: ")
+    assert hint.command == "trackrelay quality"
+    assert verdict(snapshot(postgres=Overview(findings={"Q303": 9}))).severity is None
 
 
 def test_failed_calls_are_named_with_the_most_frequent_first() -> None:

@@ -1,0 +1,57 @@
+"""Check the data now: read what is known of it, and return all that is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import redis
+import sqlalchemy as sa
+
+from trackrelay.worker.queue import failed_calls
+from trackrelay.worker.storage import finding_records
+from trackrelay.worker.storage.finding_records import FindingRecord
+from trackrelay.worker.storage.queries.catalog_query import catalog_days, catalog_rows
+from trackrelay.worker.storage.queries.identity_query import identities
+from trackrelay.worker.storage.queries.verification_overview import open_verdicts
+
+from .all_rules import findings, worst_first
+from .catalog import catalog_of
+from .catalog_observer import OBSERVED
+from .delivery_rules import delivery_findings
+from .identity_rules import identity_findings
+from .rules import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class FindingCheck:
+    """What a check found."""
+
+    #: The worst first.
+    findings: list[Finding]
+    #: What is remembered of each, by its key.
+    records: dict[str, FindingRecord]
+    #: Whether anything was observed at all.
+    has_catalog: bool
+
+
+def check_data(connection: sa.Connection, client: redis.Redis, now: float) -> FindingCheck:
+    """Return what is wrong with the data, and remember it.
+
+    Args:
+        connection: of the workers' database; the caller commits.
+        client: of the queue.
+        now: unix seconds.
+
+    Raises:
+        RedisError: the refused calls cannot be read.
+    """
+    catalog = catalog_of(catalog_rows(connection), catalog_days(connection, OBSERVED))
+    found = worst_first(
+        [
+            *findings(catalog, now),
+            *identity_findings(identities(connection), catalog),
+            *delivery_findings(failed_calls.read(client, now), open_verdicts(connection)),
+        ]
+    )
+    records = finding_records.record(connection, {each.key: each.rule.id for each in found})
+    return FindingCheck(found, records, bool(catalog.subjects))
