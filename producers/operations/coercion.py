@@ -113,6 +113,10 @@ def _uncommon(value: object, depth: int, room: Room) -> JSON:
         return str(value)
     if isinstance(value, date):
         return instant(value)
+    return _uncommon_container(value, depth, room)
+
+
+def _uncommon_container(value: object, depth: int, room: Room) -> JSON:
     if isinstance(value, Mapping):
         return _object(value, depth + 1, room)
     if isinstance(value, bytes | bytearray | memoryview):
@@ -141,24 +145,18 @@ def _counted(text: str, room: Room) -> str:
 
 
 def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[str, JSON]:
-    if depth > _DEPTH:
-        raise _too_deep()
     if type(mapping) is dict:
-        if NOT_ENCODED in mapping:
-            raise RefusalError(
-                "was not kept when its call was refused: put a value there",
-                limit="a value",
-                actual="a description",
-            )
         count = len(mapping)
         members: Iterable[tuple[object, object]] = mapping.items()
+        was_not_kept = NOT_ENCODED in mapping
     else:
         # It can be endless, whatever its length says.
         count = _length(mapping)
         members = islice(mapping.items(), count + 1)
+        was_not_kept = False
     room[0] -= count
-    if room[0] < 0:
-        raise _too_many()
+    if depth > _DEPTH or room[0] < 0 or was_not_kept:
+        raise _unfit(depth, room)
     characters = 0
     clean: dict[str, JSON] = {}
     key: object = None
@@ -183,13 +181,27 @@ def _object(mapping: Mapping[object, object], depth: int, room: Room) -> dict[st
         # Names are unique in one object, so they only add up where there are many objects.
         characters += sum(map(len, clean))
     room[1] -= characters
-    if room[1] < 0:
-        raise _too_long()
-    if len(clean) != count:
-        raise RefusalError(
-            "has two names that are the same text", limit="each name once", actual="a name twice"
-        )
+    if room[1] < 0 or len(clean) != count:
+        raise _too_long() if room[1] < 0 else _named_twice()
     return clean
+
+
+def _unfit(depth: int, room: Room) -> RefusalError:
+    if depth > _DEPTH:
+        return _too_deep()
+    if room[0] < 0:
+        return _too_many()
+    return RefusalError(
+        "was not kept when its call was refused: put a value there",
+        limit="a value",
+        actual="a description",
+    )
+
+
+def _named_twice() -> RefusalError:
+    return RefusalError(
+        "has two names that are the same text", limit="each name once", actual="a name twice"
+    )
 
 
 def _member(key: object) -> str:
