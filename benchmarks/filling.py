@@ -16,15 +16,20 @@ _LEDGER = sa.text(f"""
     INSERT INTO trackrelay_ledger (id, key, operation, source, enqueued_at, delivered_at, attempts)
     SELECT {_ULID}, 'id:' || n % :people, 'person.event', 'shop', at, at + interval '1 second', 1
     FROM generate_series(CAST(:first AS bigint), :last) AS n,
-        LATERAL (SELECT now() - make_interval(secs => :oldest_s * (1 - n / CAST(:rows AS float8))) AS at) moment
+        LATERAL (
+            SELECT now() - make_interval(secs => :oldest_s * (1 - n / CAST(:rows AS float8))) AS at
+        ) moment
 """)
 
 _BACKLOG = sa.text(f"""
-    INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, due_at, sends, parts, keys, shards, operation,
+    INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, due_at, sends, parts, keys,
+        shards, operation,
         body, enqueued_at, age_from, since, reason, attempts, max_batch, replayed, history)
-    SELECT {_ULID}, key, shard, :lane, n, CASE WHEN n <= :people THEN now() END, true, 1, ARRAY[key], ARRAY[shard],
+    SELECT {_ULID}, key, shard, :lane, n, CASE WHEN n <= :people THEN now() END, true, 1,
+        ARRAY[key], ARRAY[shard],
         'person.event', json_build_object('type', 'person', 'action', 'event', 'identifiers',
-            json_build_object('id', person::text), 'name', 'order_completed', 'id', {_ULID}, 'timestamp',
+            json_build_object('id', person::text), 'name', 'order_completed',
+            'id', {_ULID}, 'timestamp',
             floor(extract(epoch FROM now()))::bigint, 'attributes', CAST(:attributes AS json)),
         now(), now(), now(), 'breaker', 0, 1000, false, '[]'
     FROM generate_series(CAST(1 AS bigint), :rows) AS n,

@@ -57,7 +57,8 @@ def said(results: Results) -> str:
 def shown(results: Results) -> str:
     """Return the table of targets and figures."""
     rows = [
-        (target.says, f"{value:,.3f}".rstrip("0").rstrip("."), f"{'≥' if target.at_least else '≤'} {target.limit:g}",
+        (target.says, f"{value:,.3f}".rstrip("0").rstrip("."),
+            f"{'≥' if target.at_least else '≤'} {target.limit:g}",
          "yes" if met else "**no**")
         for target, value, met in judged(results)
     ]  # fmt: skip
@@ -103,8 +104,10 @@ def latency(results: Results) -> str:
         (f"{run['rate']:g} a second" if run["rate"] > 5 else "idle", *_milliseconds(run))
         for run in results["latency"]
     ]
-    rows += [(f"100 a second beside {run['beside']}" if run["beside"][:4] != "half" else "100 a second, half anonymous",
-              *_milliseconds(run)) for run in results["beside"]]  # fmt: skip
+    for run in results["beside"]:
+        half_anonymous = run["beside"].startswith("half")
+        beside = ", half anonymous" if half_anonymous else f" beside {run['beside']}"
+        rows.append((f"100 a second{beside}", *_milliseconds(run)))
     return markdown(("call to arrival, ms", "p50", "p99", "max"), rows)
 
 
@@ -138,7 +141,8 @@ def growing(results: Results) -> str:
     memory = found["memory"]
     return (
         markdown(("", "delivered a second", "× empty"), rows)
-        + f"\n\nMemory of a worker that delivers {memory['jobs']:,} jobs: {memory['warm_mb']:,.0f} MB after a fifth of them, "
+        + f"\n\nMemory of a worker that delivers {memory['jobs']:,} jobs: "
+        f"{memory['warm_mb']:,.0f} MB after a fifth of them, "
         f"{memory['end_mb']:,.0f} MB at the end."
     )
 

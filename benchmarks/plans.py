@@ -151,8 +151,10 @@ def _jobs() -> list[Job]:
     now = time.time()
     return [
         Job(
-            id=new_id(), operation="person.event", keys=(key,), shards=(0,), lane="live", entry="0-1", enqueued_at=now,
-            age_from=now, body=operations.track(key.removeprefix("id:"), "order_completed", event_attributes(1)).body,
+            id=new_id(), operation="person.event", keys=(key,), shards=(0,), lane="live",
+            entry="0-1", enqueued_at=now,
+            age_from=now, body=operations.track(key.removeprefix("id:"), "order_completed",
+                event_attributes(1)).body,
         )
         for key in _keys_of_shard(0)
     ]  # fmt: skip

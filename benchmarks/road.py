@@ -14,7 +14,8 @@ POOL, CONCURRENCY, SHARDS = "threads", 4, 4
 
 
 def whole_road(
-    stack: Stack, mix: str, count: int, *, pool: str = POOL, concurrency: int = CONCURRENCY, shards: int = SHARDS,
+    stack: Stack, mix: str, count: int, *, pool: str = POOL, concurrency: int = CONCURRENCY,
+    shards: int = SHARDS,
     workers: int = 1,
 ) -> Throughput:  # fmt: skip
     """Measure jobs per second from the first enqueue to the last ledger row."""
@@ -27,7 +28,8 @@ def whole_road(
 
 
 def feed_and_wait(
-    stack: Stack, mix: str, count: int, pids: Sequence[int], name: str, *, ledger_grows: bool = True,
+    stack: Stack, mix: str, count: int, pids: Sequence[int], name: str, *,
+    ledger_grows: bool = True,
     watch: Callable[[int, float], object] | None = None,
 ) -> Throughput:  # fmt: skip
     """Enqueue from a process of its own, and wait until everything is in the ledger.

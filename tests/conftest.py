@@ -1,4 +1,7 @@
-"""The fixtures of every test, and two checks of the whole run: no secret is logged, and no test is skipped unexpectedly."""
+"""The fixtures of every test, and two checks of the whole run.
+
+No secret is logged, and no test is skipped unexpectedly.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,8 @@ pytest_plugins = [
 hypothesis.settings.register_profile(
     "full", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-# For tests/integration/worker/model, which takes its number of examples from the profile: `--hypothesis-profile=long`.
+# For tests/integration/worker/model, which takes its number of examples from the profile:
+# `--hypothesis-profile=long`.
 hypothesis.settings.register_profile(
     "long", hypothesis.settings.get_profile("full"), max_examples=5_000, print_blob=True
 )
@@ -54,8 +58,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("full")
 
-# How long servers may take to start is meant for somebody who waits, and not for a run beside others. A session's
-# server that is given up fails every test after it.
+# The usual start-up limits of servers are for a person who waits, not for a run beside others. A
+# session's server that does not start fails every test after it.
 sandbox_process.START_S = patient(sandbox_process.START_S)
 server_process.START_TIMEOUT_S = patient(server_process.START_TIMEOUT_S)
 child_process.SUPERVISOR_TIMEOUT_S = patient(child_process.SUPERVISOR_TIMEOUT_S)
@@ -63,11 +67,12 @@ child_process.SUPERVISOR_TIMEOUT_S = patient(child_process.SUPERVISOR_TIMEOUT_S)
 
 @pytest.fixture(autouse=True)
 def no_settings_of_our_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A test says itself what is configured: nothing comes from where the tests were started, or from another test."""
+    """Clear the environment, so that each test configures itself."""
     for name in list(os.environ):
         if name.startswith(("TRACKRELAY_", "CUSTOMERIO_")):
             monkeypatch.delenv(name)
-    # Django's settings, once loaded, stay so in this process; what connects a test's application connects it again.
+    # Django's settings stay loaded in this process; what connects a test's application connects it
+    # again.
     default.produce_with(Producer)
     set_framework_settings(lambda _: {})
     recognise_people(lambda _: None)
@@ -77,12 +82,12 @@ def no_settings_of_our_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     default._overrides.clear()
     default.configure()
     settings.cache_clear()
-    # What captures log lines leaves structlog configured, and commands log where they were told to, not to stderr.
+    # Log capture leaves structlog configured, and commands would log there instead of to stderr.
     structlog.reset_defaults()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell's background job ignores SIGINT, and so would every program that a test starts and interrupts.
+    # A shell's background job ignores SIGINT, and so would every program that a test starts.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[LOGS] = []

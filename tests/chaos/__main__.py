@@ -71,12 +71,13 @@ def chaos(
     keep: Path | None,
     docs: Path | None,
 ) -> None:
-    """Break trackrelay and draw the accounts. Fails if anything was lost, doubled or out of order."""
+    """Break trackrelay and reconcile. Fails if anything was lost, duplicated or out of order."""
     chosen = list(SCENARIOS.values()) if list_ and only is None else _chosen(only)
     if list_:
         for scenario in chosen:
             click.echo(
-                f"{scenario.name:32}{scenario.what}{'  (on request)' if scenario.on_request else ''}"
+                f"{scenario.name:32}{scenario.what}"
+                f"{'  (on request)' if scenario.on_request else ''}"
             )
         return
     if docs:
@@ -125,7 +126,8 @@ def _one(
     result = run(scenario, seed=seed, seconds=seconds, jobs=jobs, folder=folder)
     verdict = "[green]kept[/]" if result.good else "[bold red]BROKEN[/]"
     console.print(
-        f"{number:>7} {scenario.name:32}{result.accounts.jobs:>9,} jobs  {result.seconds:5.0f} s  {verdict}"
+        f"{number:>7} {scenario.name:32}{result.accounts.jobs:>9,} jobs  {result.seconds:5.0f} s  "
+        f"{verdict}"
     )
     show_problems(result, console)
     if not result.good:

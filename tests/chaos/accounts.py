@@ -1,4 +1,4 @@
-"""Drawing the accounts: what every producer was told, against what the stores and the sandbox say. Pure."""
+"""Reconciles what every producer was told with the stores and the sandbox. Pure."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Accounts:
     repeats_harmless: int = 0
     #: Forms, metrics, segments that arrived again: Customer.io has no id to know them by.
     repeats_without_id: int = 0
-    #: Jobs that went with a Redis that was wiped. Whether somebody was told is for the scenario to check.
+    #: Jobs lost with a Redis that was wiped. The scenario checks whether the loss was reported.
     gone: int = 0
     #: Calls that raised and were given up, and how many of those arrived all the same.
     given_up: int = 0
     given_up_arrived: int = 0
-    #: What there was to find fault with: effects that were looked at, and steps from one job of a key to the next.
+    #: What was checked: effects, and steps from one job of a key to the next.
     arrived: int = 0
     steps: int = 0
     #: Each loss, duplicate and misorder, in words.
@@ -72,11 +72,13 @@ def draw(
         calls: each producer's journal.
         effects: what the sandbox accepted, ignored ones included, in order.
         attributes: the number each person has in the end, by key.
-        ambiguous: whether the fault can leave a worker not knowing what took effect. If not, nothing may arrive twice.
+        ambiguous: whether the fault can leave a worker not knowing what took effect. If not,
+            nothing may arrive twice.
         also_dead: reasons for which any job may rightly be dead in this scenario.
         strangers: marks that arrive without having been called for in a journal.
-        midway: where the jobs were when the fault ended, and the unix seconds at which that was first looked at.
-        wiped_at: unix seconds at which Redis lost everything; jobs accepted until then may be nowhere.
+        midway: where the jobs were when the fault ended, and the unix seconds of the first look.
+        wiped_at: unix seconds at which Redis lost everything; jobs accepted until then may be
+            nowhere.
     """
     drawing = _Drawing(
         calls, stores, effects, ambiguous, frozenset(also_dead), frozenset(strangers)

@@ -9,7 +9,7 @@ from .plans import StackPlan, TrafficPlan
 from .scenario import Trial, scenario
 
 HTML = "<html><body><h1>Welcome to the hotel's network</h1></body></html>"
-#: An operation that fails by itself is dead after so many attempts: enough to see, soon enough to wait for.
+#: An operation that fails by itself becomes a dead letter after this many attempts.
 FEW_ATTEMPTS = StackPlan(settings={"TRACKRELAY_MAX_ATTEMPTS": "3"})
 #: What the workload calls a job that the endpoint will not take.
 POISON = {"contains": '"poison"'}
@@ -215,7 +215,8 @@ def _one_forbidden(trial: Trial) -> None:
     jobs=8_000,
     bound_s=90.0,
     api=({"kind": "close_before", "match": POISON},),
-    note="such a job is told from an outage by others that succeed meanwhile; while there are none, it waits.",
+    note="such a job is told from an outage by others that succeed meanwhile; "
+    "while there are none, it waits.",
 )
 def _one_crashing(trial: Trial) -> None:
     trial.pause(1e9)

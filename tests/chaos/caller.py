@@ -1,4 +1,4 @@
-"""Making a call the way an application does that minds: again until it is taken, always with the same id."""
+"""Repeats a call until it is accepted, always with the same id, as a careful application does."""
 
 from __future__ import annotations
 

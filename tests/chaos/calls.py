@@ -10,8 +10,9 @@ import msgspec
 
 from trackrelay.queue.redis_keys import Lane
 
-#: ``accepted``: the call returned, or its transaction was committed. ``raised``: it did not, and was given up; the job may be there
-#: all the same. ``rolled back``: its transaction was, and the job never existed.
+#: ``accepted``: the call returned, or its transaction was committed. ``raised``: the call failed
+#: for good, and the job may be there all the same. ``rolled back``: its transaction was, and the
+#: job never existed.
 Told = Literal["accepted", "raised", "rolled back"]
 Fate = Literal["delivered", "dead"]
 

@@ -73,7 +73,7 @@ def _redis_clock_ahead(trial: Trial) -> None:
 
 
 def _append_from_the_future(trial: Trial, shard: int, lane: str) -> None:
-    """Append an identify under an id that Redis would give it in an hour: those that follow are later still."""
+    """Append an identify with a stream id of an hour ahead. Those that follow are later still."""
     people = (f"future-{lane}-{number}" for number in range(1_000))
     person = next(
         each for each in people if shard_of(f"id:{each}", trial.stack.plan.shards) == shard

@@ -13,7 +13,7 @@ now = time.time
 
 
 def misadjust(off_s: float, jumps_s: float, chance: random.Random) -> None:
-    """Shift this process's clock by ``off_s``, and every two seconds by up to ``jumps_s`` more or less."""
+    """Shift this process's clock by ``off_s``, and every two seconds by at most ``jumps_s``."""
     right_ns, steady = time.time_ns, time.monotonic
     jumps: dict[int, float] = {}
 

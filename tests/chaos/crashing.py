@@ -1,4 +1,4 @@
-"""Imported by workers that are to be killed by a job: whoever packs a certain event into a request dies of it."""
+"""Imported by workers that a job is to kill: packing a certain event ends the process."""
 
 from __future__ import annotations
 

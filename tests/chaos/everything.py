@@ -132,7 +132,7 @@ def _everything_and_operators(trial: Trial) -> None:
 
 
 def _hurt_all(trial: Trial, kinds: Mapping[tuple[Act, ...], float]) -> None:
-    # Each in a thread with chances of its own: what one does must not depend on when the others do it.
+    # Each in a thread with its own random numbers: none depends on when the others act.
     trials = [
         dataclasses.replace(trial, chance=random.Random(trial.chance.random())) for _ in kinds
     ]

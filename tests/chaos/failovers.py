@@ -1,4 +1,7 @@
-"""A server that lives on as another: a Redis primary that becomes a replica, a Postgres that becomes read-only; and back."""
+"""Failovers after which the old server lives on, and back.
+
+A Redis primary becomes a replica; a Postgres becomes read-only.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ SETTLE_S = 1.0
 
 @scenario(
     "redis-demoted",
-    "the Redis primary becomes a replica that lives on and answers READONLY, its name leads to the other; and back",
+    "the Redis primary becomes a replica that lives on and answers READONLY, "
+    "its name leads to the other; and back",
     stack=StackPlan(redis_proxy=True),
     seconds=30.0,
     bound_s=90.0,
@@ -37,7 +41,8 @@ def _demoted(trial: Trial) -> None:
     _follow(clients, replica, primary)
     while trial.goes_on():
         _wait_in_step(clients, primary, replica)
-        # Nobody writes while the replica catches up: what a failover loses of its own is not what this is about.
+        # Nobody writes while the replica catches up: what a failover itself loses is not tested
+        # here.
         proxy.stall()
         time.sleep(SETTLE_S)
         _catch_up(clients[primary.port])
@@ -77,7 +82,8 @@ def _wait_in_step(
 
 @scenario(
     "postgres-read-only",
-    "new sessions of Postgres are read-only for seconds, as on a node that was demoted, and live on afterwards",
+    "new sessions of Postgres are read-only for seconds, as on a node that was demoted, "
+    "and live on afterwards",
     seconds=30.0,
     bound_s=90.0,
 )
@@ -96,5 +102,6 @@ def _read_only(trial: Trial) -> None:
 def _end_sessions(admin: psycopg.Connection[tuple[object, ...]]) -> None:
     admin.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend'"
     )

@@ -1,4 +1,4 @@
-"""The processes at work: workers, beats and relays, brought back when they end, as a supervisor in production would."""
+"""Workers, beats and relays, restarted when they end, as a supervisor in production does."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ class Fleet:
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
 
     def start(self, plans: Sequence[WorkerPlan], beats: int, relays: int = 0) -> None:
-        """Start everything at once, and wait until the workers take work. Workers relay if there are no relays."""
+        """Start everything at once, and wait until the workers take work.
+
+        Workers relay if there are no relays.
+        """
         self._workers_relay = not relays
         self.relays = [self._relay(number) for number in range(relays)]
         self.add(plans)
@@ -113,7 +116,8 @@ class Fleet:
             while not (worker.running and worker._is_ready()):
                 if time.monotonic() > deadline:
                     raise TimeoutError(
-                        f"a worker is not ready after {timeout_s:g} s; its log:\n{worker.output[-3000:]}"
+                        f"a worker is not ready after {timeout_s:g} s; its log:\n"
+                        f"{worker.output[-3000:]}"
                     )
                 time.sleep(0.05)
 

@@ -1,4 +1,4 @@
-"""Hostile bytes: in the streams, in the worker's Celery queue, and in what claims to be the Track API."""
+"""Hostile bytes in the streams, in the worker's Celery queue, and in answers to requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ MALFORMED: tuple[bytes, ...] = (
     b'{"body": "!!!", "content-encoding": "utf-8", "content-type": "application/json",'
     b' "headers": {"task": "trackrelay.deliver", "id": "x"},'
     b' "properties": {"body_encoding": "base64", "delivery_tag": "x", "delivery_info": {}}}',
-    b'{"body": "W1tdLCB7fSwge31d", "content-encoding": "utf-8", "content-type": "application/x-python-serialize",'
+    b'{"body": "W1tdLCB7fSwge31d", "content-encoding": "utf-8",'
+    b' "content-type": "application/x-python-serialize",'
     b' "headers": {"task": "trackrelay.deliver", "id": "x"},'
     b' "properties": {"body_encoding": "base64", "delivery_tag": "x", "delivery_info": {}}}',
     b'{"body": "W1tdLCB7fSwge31d", "content-encoding": "utf-8", "content-type": "application/json",'
@@ -69,7 +70,10 @@ def _with_body(operation: str, body: bytes) -> bytes:
 
 
 def _entries(trial: Trial) -> Iterator[dict[bytes, bytes]]:
-    """One hostile entry after the other, all kinds in turn; each must end as one row of the ledger or one dead letter."""
+    """Append hostile entries, all kinds in turn.
+
+    Each must end as one row of the ledger or as one dead letter.
+    """
     nested = b'{"a":' * 900 + b"1" + b"}" * 900
     while True:
         text = "".join(trial.chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20_000))
@@ -148,7 +152,8 @@ def _malformed_messages(trial: Trial) -> None:
 
 @scenario(
     "api-hostile",
-    "answers made to break their reader: deep brackets, endless bodies and headers, garbage, cookies, control characters",
+    "answers made to break their reader: deep brackets, endless bodies and headers, garbage, "
+    "cookies, control characters",
     ambiguous=False,
     stack=FRONT,
     seconds=40.0,

@@ -1,4 +1,7 @@
-"""A front before the sandbox, as a proxy in a company's network is one; made hostile, it answers by itself, and badly."""
+"""A proxy before the sandbox, as in a company's network.
+
+Made hostile, it answers by itself, and badly.
+"""
 
 from __future__ import annotations
 
@@ -162,7 +165,7 @@ def cookies(request: _Handler) -> None:
 
 
 def control_characters(request: _Handler) -> None:
-    """A refusal whose words are NUL, escapes and markup: from the wrong server, with a status that means trouble."""
+    """Return a refusal from the wrong server, with NUL, escapes and markup in its text."""
     words = {"reason": "r\x00", "field": "\x1b[31m<script>", "message": "\x00\x9b31m\x1b]0;x\x07"}
     request.say(503, json.dumps({"errors": [words]}).encode())
 

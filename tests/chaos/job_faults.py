@@ -24,7 +24,8 @@ from .workload import Planned
 
 #: Live load beside jobs that the scenario makes itself.
 BESIDE = TrafficPlan(rate=100.0)
-#: Beside an import live jobs, but for one in a hundred, arrive within this time, on a slow machine too. The import takes longer.
+#: Beside an import, 99 of 100 live jobs arrive within this time, also on a slow machine. The import
+#: takes longer.
 LIVE_LATE_S = 5.0
 #: Entries that no version of the format explains.
 JUNK: tuple[dict[Any, Any], ...] = (
@@ -67,7 +68,8 @@ def _too_large(trial: Trial) -> None:
     bound_s=180.0,
     seconds=5.0,
     jobs=2_000,
-    note="a killed worker's lease must run out before the next one looks, so the job's shard stands still for about a "
+    note="a killed worker's lease must run out before the next one looks, "
+    "so the job's shard stands still for about a "
     "minute until the job is known for what it is; other shards go on.",
 )
 def _kills_worker(trial: Trial) -> None:
@@ -220,7 +222,7 @@ def _import(trial: Trial, count: int) -> None:
 
 
 def held_up(stores: Stores, calls: Sequence[Call], began: float) -> list[str]:
-    """What is wrong with the live jobs that were enqueued while an import that began then was being delivered."""
+    """Return what is wrong with the live jobs that were enqueued while an import was delivered."""
     imported = [
         stores.ledger.get(call.id, 0.0) for call in calls if call.mark.startswith("n:import-")
     ]

@@ -1,4 +1,7 @@
-"""What a store refuses, or loses: settlement refused by a full disk, a Redis that forgot everything, or what it knew of an outage."""
+"""What a store refuses or loses.
+
+A full disk refuses settlement. Redis forgets everything, or what it knew of an outage.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,12 @@ CREATE FUNCTION chaos_disk_full() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
 END $$;
-CREATE TRIGGER chaos_disk_full BEFORE INSERT ON trackrelay_ledger EXECUTE FUNCTION chaos_disk_full();
-CREATE TRIGGER chaos_disk_full BEFORE INSERT ON trackrelay_backlog EXECUTE FUNCTION chaos_disk_full();
-CREATE TRIGGER chaos_disk_full BEFORE INSERT ON trackrelay_dead_letters EXECUTE FUNCTION chaos_disk_full();
+CREATE TRIGGER chaos_disk_full BEFORE INSERT ON trackrelay_ledger
+    EXECUTE FUNCTION chaos_disk_full();
+CREATE TRIGGER chaos_disk_full BEFORE INSERT ON trackrelay_backlog
+    EXECUTE FUNCTION chaos_disk_full();
+CREATE TRIGGER chaos_disk_full BEFORE INSERT ON trackrelay_dead_letters
+    EXECUTE FUNCTION chaos_disk_full();
 """
 ROOM_AGAIN = "DROP FUNCTION IF EXISTS chaos_disk_full() CASCADE"
 #: How often what has no id at Customer.io may arrive: once more after an answer that was lost.
@@ -55,7 +61,8 @@ def _disk_full(trial: Trial) -> None:
         if not often:
             return []
         return [
-            f"{len(often)} forms and metrics arrived more than twice, one of them {max(often.values())} times"
+            f"{len(often)} forms and metrics arrived more than twice, "
+            f"one of them {max(often.values())} times"
         ]
 
     trial.checks.append(at_most_once_more)
@@ -67,7 +74,8 @@ def _disk_full(trial: Trial) -> None:
     traffic=TrafficPlan(mix="one key"),
     seconds=20.0,
     bound_s=90.0,
-    note="what the streams held is lost with them, and counts as told here; the outbox loses nothing.",
+    note="what the streams held is lost with them, and counts as told here; "
+    "the outbox loses nothing.",
 )
 def _wiped(trial: Trial) -> None:
     trial.pause(4.0)
@@ -95,7 +103,8 @@ def _is_told(trial: Trial, stores: Stores, calls: Sequence[Call]) -> list[str]:
         return ["status did not answer"]
     if command.returncode != 1 or "lost" not in out + err:
         return [
-            f"{len(gone):,} jobs were lost, and status --fail-if 'lost>0' exits with {command.returncode}: {err[:200]}"
+            f"{len(gone):,} jobs were lost, and status --fail-if 'lost>0' exits with "
+            f"{command.returncode}: {err[:200]}"
         ]
     return []
 
@@ -104,7 +113,8 @@ def _is_told(trial: Trial, stores: Stores, calls: Sequence[Call]) -> list[str]:
     "redis-forgets-an-outage",
     "an outage longer than the maximum age, and Redis loses the breaker meanwhile: nothing expires",
     ambiguous=False,
-    # The maximum age counts from the end of the outage: a busy machine must deliver the rest in that.
+    # The maximum age counts from the end of the outage: a busy machine must deliver the rest by
+    # then.
     stack=StackPlan(settings={"TRACKRELAY_MAX_AGE": "60s", "TRACKRELAY_LEDGER_RETENTION": "1h"}),
     seconds=80.0,
     jobs=3_000,

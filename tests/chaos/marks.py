@@ -1,8 +1,9 @@
 """Marks: how a job is recognised in what the sandbox saw.
 
-Only events have an id at Customer.io, so every job carries its number in its payload where there is a place for it, and is made
-unique in some other way where there is none: a device's token, a delivery's id, a segment each person enters once. Deletes and
-suppressions cannot be told apart by anything; their place among the others tells (see `order.py`).
+Only events have an id at Customer.io, so every job carries its number in its payload where there is
+a place for it. Where there is none, something else is unique: a device's token, a delivery's id, a
+segment each person enters once. Deletes and suppressions all look alike; their place among the
+others identifies them (see `order.py`).
 """
 
 from __future__ import annotations

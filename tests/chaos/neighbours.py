@@ -1,4 +1,4 @@
-"""One part that cannot work beside others that can: a paused shard, one endpoint family that is down."""
+"""One part that cannot work beside others that can: a paused shard, a failing endpoint family."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ FORMS_A_SECOND = 5.0
     "operation-pause-one-shard",
     "one shard paused for minutes beside busy ones, whose latency must hold",
     ambiguous=False,
-    # Something is always unread: a shard is held to the end of its slice, and taken up again at a wakeup.
+    # Something is always unread: a shard is held to the end of its slice, and claimed again at a
+    # wakeup.
     stack=StackPlan(workers=(WorkerPlan("threads", 4),), sandbox={"latency": "200ms"}),
     traffic=TrafficPlan(mix="events of many", rate=80.0),
     seconds=80.0,
@@ -73,7 +74,8 @@ def beside(
         return ["no job of another shard was enqueued before the pause, or none beside it"]
     found = ((share, _within(before, share), _within(during, share)) for share in SHARES)
     return [
-        f"{share:.0%} of the other shards' jobs arrived within {usual:.2f} s, and within {now:.2f} s beside a paused one"
+        f"{share:.0%} of the other shards' jobs arrived within {usual:.2f} s, "
+        f"and within {now:.2f} s beside a paused one"
         for share, usual, now in found
         if now > usual * FACTOR + SLACK_S
     ]

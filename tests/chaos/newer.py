@@ -1,4 +1,4 @@
-"""Imported by workers that stand for the next version: they know one format more, which looks like today's."""
+"""Imported by workers that stand for the next version, which knows one more entry format."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def pause_and_resume(trial: Trial) -> None:
 
 
 def attempt(trial: Trial, *arguments: str) -> bool:
-    """Run the command line while servers come and go; killed if it takes long. Returns whether it succeeded."""
+    """Return whether the command succeeds while servers come and go. Kill it if it hangs."""
     command = begin(trial, *arguments)
     try:
         command.communicate(timeout=ATTEMPT_TIMEOUT_S)

@@ -1,13 +1,17 @@
 """Whether what arrived for one key arrived in the order of the calls. Pure.
 
-A worker that dies between an answer and its commit leaves the whole request to its successor, which sends it again, in the same
-order: events are recognised by their id and ignored, an identify carries the time it was enqueued at, so neither has an effect.
-That is a restart: arrivals go back to an earlier job, and from there step by step over everything again. What must never happen:
+A worker that dies between an answer and its commit leaves the whole request to its successor, which
+sends it again in the same order. Neither events nor identifies have a second effect: events are
+recognised by their id, and an identify carries the time of its enqueueing. That is a restart:
+arrivals go back to an earlier job, and from there step by step over everything again. What must
+never happen:
 
 - a job arrives before an earlier one of its key: a step forward of more than one;
-- a job arrives again when a delete, merge or suppression behind it has arrived: everything before such a barrier is settled when it
-  is sent, and it is settled itself when the next job is. A repeat here would bring a deleted person back to life;
-- after a restart, something new arrives before the repeats have caught up: the last value would be an old one.
+- a job arrives again after a delete, merge or suppression behind it: everything before such a
+  barrier is settled before it is sent, and the barrier is settled before the next job is sent. A
+  repeat here would bring a deleted person back to life;
+- after a restart, something new arrives before the repeats have caught up: the last value would be
+  an old one.
 """
 
 from __future__ import annotations
@@ -37,7 +41,10 @@ class Walk:
 
 
 def follow(expected: Sequence[Step], arrivals: Sequence[str]) -> Walk:
-    """Follow ``arrivals`` (marks, repeats included) along ``expected``; marks that are not expected are passed over."""
+    """Follow ``arrivals`` (marks, with repeats) along ``expected``.
+
+    Marks that are not expected are skipped.
+    """
     walk = Walk()
     places: dict[str, list[int]] = {}
     for index, step in enumerate(expected):

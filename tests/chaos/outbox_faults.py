@@ -1,4 +1,4 @@
-"""The outbox: jobs that commit with the application's own work, through everything that may happen to them on their way."""
+"""The outbox: jobs that commit with the application's own work survive every fault on their way."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _fallback(trial: Trial) -> None:
 
 
 def _share_people(trial: Trial) -> None:
-    """Two producers, of which each knows nothing of the other's calls, take turns with the same people."""
+    """Let two producers that know nothing of each other call in turn for the same people."""
     journal = Journal(trial.stack.journal("shared"))
     producers = [_with_fallback(trial) for _ in range(2)]
     callers = itertools.cycle(
@@ -178,7 +178,8 @@ def freeze_a_relay(trial: Trial) -> None:
 
 @scenario(
     "outbox-relay-processes",
-    "two `trackrelay relay` and workers that do not relay: killed, stopped beyond the lease, FLUSHALL",
+    "two `trackrelay relay` and workers that do not relay: killed, stopped beyond the lease, "
+    "FLUSHALL",
     traffic=OTHER,
     stack=StackPlan(relays=2),
     seconds=25.0,

@@ -42,7 +42,8 @@ class StackPlan:
     #: Whether connections to Redis, or Postgres, go through a proxy that can break them.
     redis_proxy: bool = False
     postgres_proxy: bool = False
-    #: Whether the workers reach the Track API through a front that can be hostile (see `hostile_front.py`).
+    #: Whether the workers reach the Track API through a proxy that can be hostile (see
+    #: `hostile_front.py`).
     hostile_front: bool = False
     #: Whether the workers read the Track API key from a file.
     api_key_file: bool = False
@@ -60,7 +61,7 @@ class TrafficPlan:
     mix: str = "mixed"
     #: Calls a second between them; None: what the number of jobs asks for.
     rate: float | None = None
-    #: Whose database the outbox lies in, if the producers write to one: trackrelay's own, or another.
+    #: The database of the outbox, if producers write to one: trackrelay's own, or another.
     outbox: Literal["", "same", "other"] = ""
     #: Whether they call the queue, and write to the outbox only what it does not take.
     fallback: bool = False

@@ -1,4 +1,4 @@
-"""Postgres: restarted, killed, away, cut off in the middle of a commit, locked, full of connections."""
+"""Postgres: restarted, killed, away, cut off during a commit, locked, out of connections."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def kill(trial: Trial) -> None:
 
 
 def freeze(trial: Trial) -> None:
-    """SIGSTOP for a while, perhaps longer than a lease: connections stay open and nobody answers."""
+    """Stop Postgres with SIGSTOP, perhaps for longer than a lease: connections stay open."""
     trial.stack.postgres.pause()
     time.sleep(trial.chance.choice((3.0, 9.0)))
     trial.stack.postgres.resume()

@@ -1,4 +1,7 @@
-"""One producer process: `python -m tests.chaos.producing '{…}'`. Makes calls at a rate until its standard input ends."""
+"""One producer process: `python -m tests.chaos.producing '{…}'`.
+
+It makes calls at a rate until its standard input ends.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +32,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     #: Calls a second.
     rate: float
     mix: str = "mixed"
-    #: By how much this host's clock is wrong, seconds; and by how much it jumps, every few seconds, either way.
+    #: How wrong this host's clock is, in seconds; and how far it jumps, every few seconds, either
+    #: way.
     clock_off_s: float = 0.0
     clock_jumps_s: float = 0.0
     max_queue_length: int = 1_000_000
     enqueue_timeout: float = 1.0
-    #: The application's database, if jobs go by an outbox; and whether only those that the queue does not take.
+    #: The application's database, if jobs go through an outbox; and whether only those go there
+    #: that the queue does not take.
     outbox_url: str = ""
     fallback: bool = False
 

@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on demand: cuts, refuses, stalls and delays, or cuts just as somebody says a certain word."""
+"""A TCP proxy that cuts, refuses, stalls and delays, or cuts when a certain word is sent."""
 
 from __future__ import annotations
 

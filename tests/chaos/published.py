@@ -1,4 +1,4 @@
-"""The table in the docs: written by the run itself, between two markers, and never typed by hand."""
+"""The table in the docs, which the run writes between two markers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class NoMarkersError(Exception):
 
 
 def check(page: Path) -> None:
-    """Raise `NoMarkersError` unless ``page`` has both markers, in order: better known before the run than after it."""
+    """Raise `NoMarkersError` unless ``page`` has both markers, in order. Checked before the run."""
     text = page.read_text()
     if not 0 <= text.find(BEGIN) < text.find(END):
         raise NoMarkersError(f"{page} must have the lines {BEGIN!r} and {END!r}, in this order")

@@ -1,4 +1,4 @@
-"""Redis: restarted, killed, away, cut off, slow, full. `FLUSHALL` is among the faults of the outbox."""
+"""Redis: restarted, killed, away, cut off, slow, full. `outbox_faults.py` has `FLUSHALL`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .scenario import Trial, scenario
 from .stores import Stores
 
 PROXIED = StackPlan(redis_proxy=True)
-#: What Valkey may take where its memory is to run out: itself, its clients, and a few thousand jobs.
+#: Memory for Valkey where it is to run out: for itself, its clients, and a few thousand jobs.
 SMALL = "16mb"
 
 
@@ -66,7 +66,8 @@ def _restart(trial: Trial) -> None:
     "redis-kill",
     "kill -9, and back on its append-only file",
     stack=StackPlan(redis={"appendfsync": "always"}),
-    note="with appendfsync always. With everysec, Redis may forget up to two seconds of what it acknowledged when the "
+    note="with appendfsync always. With everysec, Redis may forget up to two seconds of what it "
+    "acknowledged when the "
     "machine is lost, or when it is killed while its disk lags behind; the outbox closes that gap.",
 )
 def _kill(trial: Trial) -> None:

@@ -1,4 +1,4 @@
-"""The number of shards changed under load, and the command that changes it killed and stopped at every step."""
+"""Changes the number of shards under load, and kills or stops the command at every step."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _stopped(trial: Trial) -> None:
         command = begin(trial, "reshard", str(target), "--yes", failpoint=f"{step}=stop")
         trial.injected += _stops(command)
         _expire(trial)
-        # Workers take the shards up again, if they may; then somebody who believes to be alone goes on.
+        # Workers claim the shards again, if they may; then the stopped command continues.
         time.sleep(2.0)
         command.send_signal(signal.SIGCONT)
         trial.fault_is_over()
@@ -92,7 +92,8 @@ def _stops(command: subprocess.Popen[str]) -> bool:
 
 
 def _expire(trial: Trial) -> None:
-    # What time does to what stands for a change, in half a minute or a whole one. Past the switch it does not expire.
+    # Let the marks of a change expire, in half a minute or a whole one. After the switch they do
+    # not expire.
     if trial.stack.redis.get(MOVING) != b"layout":
         trial.stack.redis.delete(MOVING)
 

@@ -26,11 +26,13 @@ from .taking import IntoQueue
 BEFORE_S, AFTER_S = 2.0, 2.0
 #: Producers that a fault has held up are given up when they have made no call for so long.
 CATCH_UP_S = 60.0
-#: Jobs a second that are delivered once the faults are over, beside what a scenario's own bound is for: leases that run
-#: out, retries that fall due. Measured: 51,000 mixed jobs, through restarts, at 200/s on two cores at load 14; a
-#: seventh of them takes a request each, of which 100 a second are allowed.
+#: Jobs a second that are delivered once the faults are over, besides what a scenario's own bound is
+#: for: leases that run out, retries that fall due. Measured: 51,000 mixed jobs, through restarts,
+#: at 200/s on two cores at load 14. A seventh of them takes a request each, of which 100 a second
+#: are allowed.
 DRAINED_A_SECOND = 100.0
-#: Starting and ending everything, recovery, accounts: what a scenario takes besides its faults, on an idle machine of two cores.
+#: What a scenario takes besides its faults on an idle machine of two cores: start, end, recovery,
+#: reconciliation.
 BESIDES_S = 11.0
 POLL_S = 0.2
 
@@ -142,7 +144,7 @@ def _run(
 
 
 def bound_s(scenario: Scenario, left: int) -> float:
-    """Return within which time everything must be delivered, if so many jobs are left when the faults are over."""
+    """Return the time within which the jobs left after the faults must be delivered."""
     return scenario.bound_s + left / DRAINED_A_SECOND
 
 

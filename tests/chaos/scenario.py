@@ -36,12 +36,12 @@ class Trial:
     checks: list[Check] = field(default_factory=list)
     #: Unix seconds from which recovery counts, if the fault ended before its injection did.
     over: float | None = None
-    #: Unix seconds at which Redis lost everything, where the scenario says so: what had been accepted
-    #: until then may be gone, and somebody must be told.
+    #: Unix seconds at which Redis lost everything, if the scenario sets it. What was accepted until
+    #: then may be gone, and must be reported.
     wiped_at: float | None = None
 
     def fault_is_over(self) -> None:
-        """Let recovery count from here: what the scenario does from now on puts things right. The last word counts."""
+        """Let recovery count from now on. The last call counts."""
         self.over = time.time()
 
     def goes_on(self) -> bool:
@@ -81,10 +81,11 @@ class Scenario:
     inject: Act
     #: How long faults are injected, unless the command line says otherwise.
     seconds: float = 12.0
-    #: Within which everything must be delivered once the fault is over, beside the time that what is left
-    #: then takes to be delivered at all (see `running.DRAINED_A_SECOND`).
+    #: Time in which everything must be delivered after the fault, besides the time that delivering
+    #: the rest takes (see `running.DRAINED_A_SECOND`).
     bound_s: float = 60.0
-    #: Whether a worker may be left not knowing what took effect: then what has no id at Customer.io may arrive again.
+    #: Whether a worker may not know what took effect: then operations without an id at Customer.io
+    #: may arrive again.
     ambiguous: bool = True
     stack: StackPlan = field(default_factory=StackPlan)
     traffic: TrafficPlan = field(default_factory=TrafficPlan)
@@ -92,7 +93,7 @@ class Scenario:
     jobs: int = 5_000
     #: Whether anybody is told more than one thing: else there is no order to be checked.
     ordered: bool = True
-    #: What the API does wrong from the first call until everything is settled: faults of the sandbox's.
+    #: The sandbox's faults from the first call until everything is settled.
     api: tuple[dict[str, Any], ...] = ()
     #: Reasons for which any job may rightly be a dead letter.
     also_dead: tuple[str, ...] = ()

@@ -178,14 +178,15 @@ class Stack:
         return sorted(self.folder.glob("*.journal"))
 
     def stop_producing(self, timeout_s: float = 180.0) -> None:
-        """Take the load off, and wait until the last call is answered; raises if a producer failed."""
+        """Stop the load, and wait for the last answer. Raises if a producer failed."""
         for producer in self._producers:
             assert producer.stdin is not None
             producer.stdin.close()
         for index, producer in enumerate(self._producers):
             if producer.wait(timeout_s) != 0:
                 raise RuntimeError(
-                    f"producer {index} failed:\n{(self.folder / f'producer{index}.log').read_text()[-3000:]}"
+                    f"producer {index} failed:\n"
+                    f"{(self.folder / f'producer{index}.log').read_text()[-3000:]}"
                 )
         self._producers = []
 

@@ -1,4 +1,4 @@
-"""Where the jobs are: asked of Redis, Postgres and the sandbox themselves, past the worker's code."""
+"""Where the jobs are, read from Redis, Postgres and the sandbox without the worker's code."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Stores:
 
 
 def look(client: redis.Redis, engine: sa.Engine, application: sa.Engine | None = None) -> Stores:
-    """Look everywhere, in the direction in which jobs move: one that moves meanwhile is seen at least once.
+    """Look everywhere, in the direction in which jobs move, so that each is seen at least once.
 
     Args:
         application: the database with the outbox, if there is one.

@@ -26,7 +26,8 @@ COLUMNS = (
     "repeats",
 )
 REPEATS = (
-    "repeats: events that came again and were ignored by their id / identifies and the like that came again with the time they "
+    "repeats: events that came again and were ignored by their id / identifies and the like that "
+    "came again with the time they "
     "had the first time / forms, metrics and segments, which Customer.io knows by no id."
 )
 

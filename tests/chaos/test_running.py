@@ -1,4 +1,4 @@
-"""A run that would have found nothing, whatever was wrong, is no pass; and each column of the table can become what it warns of."""
+"""A run that could not have found anything does not pass, and each column can show its fault."""
 
 import json
 from pathlib import Path

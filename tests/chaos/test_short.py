@@ -1,4 +1,4 @@
-"""The short part of `make chaos`: a fixed seed, a little of everything, in about a minute on an idle machine."""
+"""The short part of `make chaos`: a fixed seed, some of each fault, about a minute when idle."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Restarts and upgrades under load: workers replaced in turn, a newer format in the stream, migrations."""
+"""Restarts and upgrades under load: rolling restarts, a newer entry format, migrations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from .scenario import Trial, scenario
 from .stores import Stores
 from .worker_faults import kill_a_child
 
-#: The format of the next version. Not imported from `newer`, which makes the process that imports it that version.
+#: The format of the next version. Not imported from `newer`, which turns the importing process into
+#: that version.
 NEXT_FORMAT = FORMAT_VERSION + 1
 #: A shard whose lease had to run out (six seconds) would stand still for longer than this.
 LONGEST_PAUSE_S = 5.0
@@ -175,5 +176,6 @@ def _add_column(trial: Trial, table: str) -> None:
     with psycopg.connect(trial.stack.postgres.url, autocommit=True) as connection:
         connection.execute(statement)
         connection.execute(
-            "CREATE INDEX CONCURRENTLY IF NOT EXISTS newer ON trackrelay_ledger (delivered_at, source)"
+            "CREATE INDEX CONCURRENTLY IF NOT EXISTS newer ON trackrelay_ledger (delivered_at, "
+            "source)"
         )

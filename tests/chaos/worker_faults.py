@@ -14,7 +14,8 @@ from tests.support.worker_process import WorkerProcess
 from .plans import BOTH_POOLS, StackPlan, WorkerPlan
 from .scenario import Trial, scenario
 
-#: The steps of the loop, in order, by the names the worker marks them with (see `worker/failpoints.py`).
+#: The steps of the loop, in order, with the names that the worker gives them
+#: (`worker/failpoints.py`).
 STEPS = (
     "after_read",
     "before_send",
@@ -48,7 +49,7 @@ def kill_a_parent(trial: Trial) -> None:
 
 
 def kill_all(trial: Trial) -> None:
-    """kill -9 of everything, as when a machine is lost. Not while they are still coming back from the last time."""
+    """Kill everything with SIGKILL, as when a machine is lost, once all are up again."""
     trial.stack.fleet.wait_ready()
     for worker in trial.stack.fleet.workers:
         worker.kill()
@@ -116,7 +117,7 @@ def _freeze(trial: Trial) -> None:
 
 
 def _doomed(step: str, action: str) -> tuple[WorkerPlan, ...]:
-    # Each life gets a little further than its first read, which is what the life before left pending.
+    # Each worker gets a little further than its first read, of what the one before left pending.
     return (
         WorkerPlan("prefork", 2, failpoint=f"{step}={action}@3"),
         WorkerPlan("threads", 4, failpoint=f"{step}={action}@5"),
@@ -124,7 +125,7 @@ def _doomed(step: str, action: str) -> tuple[WorkerPlan, ...]:
 
 
 def watch_deaths(trial: Trial) -> None:
-    """Count the processes that die at failpoints; in the end put workers without any in their place."""
+    """Count the processes that die at failpoints, then replace them by workers without any."""
     alive: set[int] = set()
     while trial.goes_on():
         now = {process.pid for process in trial.stack.fleet.processes()}

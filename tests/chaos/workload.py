@@ -1,4 +1,4 @@
-"""What the producers ask for: people with histories, and everything Customer.io can be told about them. Decided by the seed."""
+"""The calls that producers make: people with histories, and every operation. The seed decides."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Planned:
     mark: str
     lane: Lane = "live"
     fate: Fate = "delivered"
-    #: Whether the caller may give up when the queue is away. Only where nothing that follows builds on it.
+    #: Whether the caller may give up when the queue is away. Only where no later call depends on
+    #: it.
     may_give_up: bool = False
 
     @property
@@ -78,10 +79,11 @@ POISONS = 6
 #: Large enough together to fill a small Redis.
 SIZABLE = {"event": 850, "identify": 100, "large": 50}
 
-#: Without what waits in two shards until both have it: half of it may be lost, and the other half waits a quarter of an hour.
+#: Without jobs that wait in two shards until both have them: one half may be lost, and then the
+#: other waits a quarter of an hour.
 ONE_KEY = {kind: weight for kind, weight in MIXED.items() if kind not in ("join", "merge")}
 
-#: One key each, and nothing that only v1 carries: what holds such a job up is not its neighbour's form.
+#: One key each, and nothing that only v1 carries: no neighbour of another form holds a job up.
 EVENTS_OF_MANY = {"event": 800, "identify": 200}
 
 #: Forms and messages' metrics among events: what Customer.io knows by no id.
@@ -118,7 +120,9 @@ MIXES = {
 
 
 class Workload:
-    """One producer process's calls, endless. No two processes share a person, so each person's calls have one order.
+    """The endless calls of one producer process.
+
+    No two processes share a person, so each person's calls have one order.
 
     Args:
         seed: the run's.
@@ -153,7 +157,7 @@ class Workload:
     # -- people
 
     def _somebody(self) -> _Somebody:
-        # A few are busy all the time, most come back now and then, and there is always somebody new.
+        # A few are busy all the time, most come back now and then, and there is always a new one.
         draw = self._chance.random()
         if draw < 0.25 and self._people:
             return self._people[self._chance.randrange(min(3, len(self._people)))]
@@ -204,7 +208,8 @@ class Workload:
             yield Planned(operation, marks.numbered(number))
 
     def _shared_key(self) -> Iterator[Planned]:
-        # Every producer says the same, about as often and in the same sequence: a webhook delivered to several hosts.
+        # Every producer sends the same, about as often, in the same order: one webhook, several
+        # hosts.
         self._shared += 1
         number = f"shared-{self._shared}"
         operation = make.track(
@@ -288,8 +293,8 @@ class Workload:
         yield Planned(make.identify_object(company, {"n": number}), marks.numbered(number))
 
     def _form(self) -> Iterator[Planned]:
-        # Named differently from what identifies carry: a form takes the time of its arrival, which is later than that of
-        # an identify that was enqueued behind it.
+        # Its name differs from the attributes of an identify: a form takes the time of its arrival,
+        # which is later than that of an identify enqueued behind it.
         number, who = self._number(), self._somebody()
         yield Planned(
             make.submit_form("contact", who.id, {"form_n": number}), marks.numbered(number)
@@ -307,7 +312,8 @@ class Workload:
         yield Planned(make.track(who, "read", {"n": number}), marks.numbered(number))
 
     def _large(self) -> Iterator[Planned]:
-        # Too large for v2: it goes to another endpoint than its neighbours, and must not overtake or be overtaken.
+        # Too large for v2: it goes to another endpoint than its neighbours, and must keep its
+        # order.
         who = self._somebody()
         for size in (10, 40_000, 10):
             number = self._number()

@@ -1,4 +1,4 @@
-"""A Django project for the tests. Where its databases are, each test says: see `tests/support/django_project.py`."""
+"""A Django project for the tests. Its databases are set by `tests/support/django_project.py`."""
 
 from __future__ import annotations
 

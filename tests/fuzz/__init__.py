@@ -1,1 +1,1 @@
-"""Random entries, answers and calls: whatever comes from outside, nothing halts and nothing raises but our own errors."""
+"""Random entries, answers and calls: nothing halts, and nothing raises but our own errors."""

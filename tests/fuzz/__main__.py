@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz``: run the fuzzers for as long, or for as many cases, as somebody wants."""
+"""``python -m tests.fuzz``: run the fuzzers for a time, or for a number of cases."""
 
 from __future__ import annotations
 

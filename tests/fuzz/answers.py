@@ -1,4 +1,4 @@
-"""Random answers of the Track API: each has a classify_response, and only what is documented is an acceptance or a refusal."""
+"""Random answers of the Track API are all classified; only documented ones accept or refuse."""
 
 from __future__ import annotations
 
@@ -66,18 +66,22 @@ STATUSES = (
 )
 BODIES = (
     b"", b"{}", b"[]", b"null", b"<html>ok</html>",
-    b'{"errors":[{"reason":"invalid","field":"attributes.plan","message":"property value cannot be longer than 1000 bytes"}]}',
+    b'{"errors":[{"reason":"invalid","field":"attributes.plan","message":"property value cannot be '
+    b'longer than 1000 bytes"}]}',
     b'{"errors":[{"batch_index":1,"reason":"invalid","field":"name","message":"blank"},{"batch_index":1,"field":"x","message":"y"}]}',
     b'{"errors":[{"batch_index":0},{"batch_index":1},{"batch_index":2}]}', b'{"errors":[]}',
-    b'{"meta":{"errors":["id attribute must be present","too long"]}}', b'{"meta":{"error":"no such person"}}',
+    b'{"meta":{"errors":["id attribute must be present","too long"]}}',
+    b'{"meta":{"error":"no such person"}}',
     b'{"url":"track.customer.io","region":"us","environment_id":123}',
 )  # fmt: skip
 HEADERS = (
-    None, "", "0", "7", "1.5", "-1", "1e308", "inf", "nan", "9" * 5_000, "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:30:00 +0200",
-    "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 0001 00:00:00 +2359", "20 20 20 20:20:20 +20", "::::", "\u0661", "\x00",
+    None, "", "0", "7", "1.5", "-1", "1e308", "inf", "nan", "9" * 5_000,
+    "Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:30:00 +0200",
+    "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 0001 00:00:00 +2359", "20 20 20 20:20:20 +20",
+    "::::", "\u0661", "\x00",
 )  # fmt: skip
 LETTERS = '0123456789 :,.+-JanMonGMTeEinfaf_\t()"\\'
-#: One answer of so many is an answer to a whole delivery, which takes a hundred times as long as its classify_response.
+#: One answer in so many is the answer to a whole delivery, which takes a hundred times as long.
 SENT = 50
 MAX_SHOWN = 100_000
 
@@ -94,7 +98,8 @@ def run(rng: random.Random, more: Callable[[int], bool], **context: Any) -> int:
                     _deliver(rng)
             except Exception as error:
                 raise AssertionError(
-                    f"{type(error).__name__}: {str(error)[:300]}; {shown(request)} was answered {shown(answer)}"
+                    f"{type(error).__name__}: {str(error)[:300]}; "
+                    f"{shown(request)} was answered {shown(answer)}"
                 ) from error
             tried += 1
     return tried
@@ -185,7 +190,7 @@ def _json(body: bytes) -> Any:
 
 
 def _deliver(rng: random.Random) -> None:
-    """Send some jobs, each request of which is answered at random: every job has one result, and nothing is raised."""
+    """Send jobs whose requests are answered at random: each has one result, nothing is raised."""
     route = rng.choice(("v2", "v2", "segment", "single"))
     jobs = [
         _job(rng, number, route)

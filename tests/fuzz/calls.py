@@ -1,4 +1,4 @@
-"""Random calls of every public function: each ends in an id, and a document within the limits, or in an error of ours."""
+"""Random calls of every public function end in an id and a valid document, or in our own error."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ MAX_MESSAGE_CHARACTERS = 1_000
 MAX_KEPT_BYTES = 140_000
 #: More than a case can need, and much less than what its values stand for.
 MAX_GROWTH_BYTES = 400_000_000
-#: One case of so many is held against Customer.io's description, which takes a hundred times as long as the call.
+#: One case in so many is compared with the description, which takes a hundred times as long.
 DESCRIBED = 200
 CHECKED_AGAIN = 10
-#: Of what is refused, one in so many is kept, which can take a hundred thousand bytes of a large value.
+#: One refusal in so many is stored, which can take a hundred thousand bytes of a large value.
 KEPT = 20
 
 _LIMITED = {("person", "identify"), ("object", "identify"), ("object", "identify_anonymous")}
@@ -55,7 +55,8 @@ def run(random: random.Random, more: Callable[[int], bool], **context: Any) -> i
     """Try calls while ``more(tried)`` is true; return how many.
 
     Raises:
-        AssertionError: one ended otherwise; it names the seed with which :func:`try_case` repeats it.
+        AssertionError: one ended otherwise. The error names the seed that repeats it with
+            :func:`try_case`.
     """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tried = 0
@@ -94,12 +95,12 @@ def _is_the_same_again(document: Any, id: str, body: bytes) -> bool:
     try:
         return check(document, id=id).body == body
     except InvalidOperationError as error:
-        # A date in the year 9999 is far away; its seconds alone would be milliseconds that somebody forgot to divide.
+        # A date in the year 9999 is far away; its seconds alone look like milliseconds.
         return "reads as milliseconds" in str(error)
 
 
 def _wrong_kept(error: TrackRelayError) -> str:
-    """Say what is wrong with the form in which a refused call is kept, with ``on_invalid="dead_letter"``."""
+    """Return what is wrong with the form in which ``on_invalid="dead_letter"`` stores a call."""
     if not isinstance(error, InvalidOperationError):
         return ""
     for part in error.parts:
@@ -140,7 +141,7 @@ def _quiet() -> Iterator[None]:
         scalars.set_naive_timezone(None)
 
 
-# ── cases ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── cases ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _one_of(*choices: Any) -> Draw:
@@ -384,7 +385,7 @@ def _operation(rng: random.Random) -> Any:
     return Operation(**fields)
 
 
-# ── what must hold ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what must hold ────────────────────────────────────────────────────────────────────────────────
 
 
 def _wrong_error(error: TrackRelayError) -> str:

@@ -1,4 +1,7 @@
-"""Random stream entries between healthy ones, through the real decoder and the real delivery loop, on a real Redis and Postgres."""
+"""Random stream entries between healthy ones, through the real decoder and delivery loop.
+
+Redis and Postgres are real.
+"""
 
 from __future__ import annotations
 
@@ -44,24 +47,28 @@ NAME = "entries"
 #: Entries in a batch, and a healthy job after so many.
 BATCH = 2_000
 BETWEEN = 10
-#: Holds after which a batch must be settled. An entry is handed out ten times at most, and each hold takes a few rounds.
+#: Holds after which a batch must be settled. An entry is read ten times at most, and each hold
+#: takes a few cycles.
 MAX_HOLDS = 60
 MAX_GROWTH_BYTES = 400_000_000
 
 _OPERATIONS = (
-    "person.event", "person.event", "person.identify", "person.merge", "person.delete", "anonymous.event", "form.submit",
-    "delivery.metric", "delivery.unsubscribe", "segment.add", "segment.remove", "object.identify", "foo.bar",
+    "person.event", "person.event", "person.identify", "person.merge", "person.delete",
+    "anonymous.event", "form.submit", "delivery.metric", "delivery.unsubscribe", "segment.add",
+    "segment.remove", "object.identify", "foo.bar",
 )  # fmt: skip
 _HEALTHY = re.compile(rb'"name":"healthy (\d+)"')
-#: What a batch leaves in the backlog for good: jobs with a key in another shard, whose other half nobody wrote.
+#: What a batch leaves in the backlog for good: jobs whose second key is in another shard, where
+#: nobody wrote it.
 _LEFT = sa.text(
-    "SELECT count(*) FROM trackrelay_backlog WHERE key LIKE 'id:p%' OR (SELECT max(parts) FROM trackrelay_backlog) = 1"
+    "SELECT count(*) FROM trackrelay_backlog WHERE key LIKE 'id:p%'"
+    " OR (SELECT max(parts) FROM trackrelay_backlog) = 1"
 )
 _EMPTY = sa.text("TRUNCATE trackrelay_backlog, trackrelay_ledger, trackrelay_dead_letters")
 
 
 class _Api(FakeApi):
-    """Takes any bytes; refuses, as the real one does, what is no JSON. Knows the healthy jobs by their name."""
+    """Takes any bytes; refuses what is no JSON, as the real one. Knows healthy jobs by name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -104,7 +111,8 @@ def run(
     """Try entries while ``more(tried)`` is true; return how many.
 
     Args:
-        environment: settings of a worker whose Redis and Postgres are set up and may be emptied; left out, it brings its own.
+        environment: settings of a worker whose Redis and Postgres are set up and may be emptied.
+            By default it starts its own.
     """
     if environment is None:
         with servers() as own:
@@ -173,7 +181,7 @@ class _Batch:
         return encode_entry(operations.track(person, f"healthy {number}"))
 
     def settle(self) -> None:
-        """Hold the shard until nothing is left of the batch, in part of the batches through an outage."""
+        """Hold the shard until the batch is done; part of the batches go through an outage."""
         self._api.is_away = self._rng.random() < 0.3
         for hold in range(MAX_HOLDS):
             if hold == 3:
@@ -288,7 +296,8 @@ def _odd_frame(rng: random.Random) -> Fields:
 
 def _job_bytes(rng: random.Random, document: bytes | None = None) -> bytes:
     head = b'{"id":"%s","operation":"%s","keys":["id:h%d"],"stamp":%s,"body":' % (
-        new_id().encode(), rng.choice(_OPERATIONS).encode(), rng.randrange(300), rng.choice((b"true", b"false")),
+        new_id().encode(), rng.choice(_OPERATIONS).encode(), rng.randrange(300),
+        rng.choice((b"true", b"false")),
     )  # fmt: skip
     return b"[%s%s}]" % (head, _document(rng) if document is None else document)
 
@@ -296,13 +305,19 @@ def _job_bytes(rng: random.Random, document: bytes | None = None) -> bytes:
 def _document(rng: random.Random) -> bytes:
     kind = rng.random()
     if kind < 0.5:
-        return b'{"type":"person","identifiers":{"id":"h"},"action":"event","name":"x","attributes":{"a":[1.5,null,"y"]}}'
+        return (
+            b'{"type":"person","identifiers":{"id":"h"},"action":"event","name":"x",'
+            b'"attributes":{"a":[1.5,null,"y"]}}'
+        )
     if kind < 0.7:
         return (
             b'{"type":"segment","person":{"id":"h"},"action":"add","identifiers":{"segment_id":7}}'
         )
     if kind < 0.8:
-        return b'{"identifiers":{"form_id":"f","id":"d"},"person":{"email":"h@example.com"},"attributes":{"a":"b"},"name":"opened"}'
+        return (
+            b'{"identifiers":{"form_id":"f","id":"d"},"person":{"email":"h@example.com"},'
+            b'"attributes":{"a":"b"},"name":"opened"}'
+        )
     return encoded(value(rng))
 
 

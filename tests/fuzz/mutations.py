@@ -1,4 +1,4 @@
-"""Random bytes and JSON that are nearly right: what is wholly random is refused at the first letter."""
+"""Random bytes and JSON that are nearly right: wholly random ones fail at the first character."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 #: What is put into a document: whatever some parser, or some store, does not take.
 TOKENS = (
-    b"\n", b"\t", b"\x00", b"\x01", b"\x1f", b"\x7f", b"\\x", b"\\u12", b"\\ud800", b"\\udc00", b"\\u0000", b"\\", b'"',
-    b"-", b"+",
-    b".", b"e", b"0", b"9" * 400, b"9" * 5_000, b"1e400", b"1e308", b"-0", b"00", b"\xff", b"\xc3\xa9", b"\xed\xa0\x80",
-    b"\xf4\x90\x80\x80",
-    b"\xe2\x80\xa8", b" ", b",", b":", b"[", b"]", b"{", b"}", b"[[[[", b"}}", b"NaN", b"Infinity", b"null", b"true", b'""', b"[]", b"{}",
-    b"\xef\xbb\xbf", b'"a":1,', b"'", b"/**/", b"[" * 250, b"[" * 1_200, b'{"a":' * 300, b"\\u001b[31m",
+    b"\n", b"\t", b"\x00", b"\x01", b"\x1f", b"\x7f", b"\\x", b"\\u12", b"\\ud800", b"\\udc00",
+    b"\\u0000", b"\\", b'"', b"-", b"+",
+    b".", b"e", b"0", b"9" * 400, b"9" * 5_000, b"1e400", b"1e308", b"-0", b"00", b"\xff",
+    b"\xc3\xa9", b"\xed\xa0\x80", b"\xf4\x90\x80\x80",
+    b"\xe2\x80\xa8", b" ", b",", b":", b"[", b"]", b"{", b"}", b"[[[[", b"}}", b"NaN", b"Infinity",
+    b"null", b"true", b'""', b"[]", b"{}", b"\xef\xbb\xbf", b'"a":1,', b"'", b"/**/", b"[" * 250,
+    b"[" * 1_200, b'{"a":' * 300, b"\\u001b[31m",
 )  # fmt: skip
 TEXTS = (
-    "", "a", "id:h", "x" * 150, "\x00", "\x1b[31m", "<script>", "é", "\U0001f600", "\ud800", "9" * 30, "..", "%2e", "a\r\nb", "null",
-    "True",
+    "", "a", "id:h", "x" * 150, "\x00", "\x1b[31m", "<script>", "é", "\U0001f600", "\ud800",
+    "9" * 30, "..", "%2e", "a\r\nb", "null", "True",
     "2026-01-01", "ada@example.com", "+4912345", "_update", "person.event", "x" * 3_000, "\u202e",
 )  # fmt: skip
 NUMBERS = (

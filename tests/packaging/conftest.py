@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the source distribution and the wheel that was built from it."""
     folder = tmp_path_factory.mktemp("dist")
-    # Without isolation: the build requirements are installed and pinned like everything else, nothing is downloaded.
+    # Without isolation: the build requirements are installed and pinned, and nothing is downloaded.
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=patient(100), check=False

@@ -26,11 +26,11 @@ class Environment:
     def make(
         cls, folder: Path, wheel: Path, extra: str
     ) -> "Environment":  # one, or several with commas between
-        """Makes the environment, installs the wheel by pip, and puts the dependencies it declares beside it.
+        """Make the environment, install the wheel by pip, and link its declared dependencies.
 
-        The dependencies are not downloaded again: those of the tests' own environment are linked, found by following
-        what each package declares. So a dependency that the project forgot to declare is missing here, as it would be
-        for a user, and the test takes seconds and no network.
+        The dependencies are not downloaded again: those of the tests' own environment are linked,
+        found by following what each package declares. So a dependency that the project forgot to
+        declare is missing here, as it would be for a user. The test takes seconds and no network.
         """
         venv.create(folder / "venv", with_pip=False, symlinks=True)
         made = cls(folder)
@@ -77,7 +77,7 @@ class Environment:
         cwd: Path | None = None,
         text: str | None = None,
     ) -> "subprocess.CompletedProcess[str]":
-        """Run one of its programs, in an empty folder if no other is given, with ``text`` on its stdin."""
+        """Run one of its programs, by default in an empty folder, with ``text`` on its stdin."""
         return subprocess.run(
             [str(self.folder / "venv" / "bin" / command[0]), *command[1:]],
             cwd=cwd or self.elsewhere,

@@ -1,4 +1,4 @@
-"""What docker-compose.yml and the Dockerfile promise of every container, read from the files: no engine is needed."""
+"""What docker-compose.yml and the Dockerfile promise of every container, read from the files."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""In a clone the folders at the top can be imported under their own names; they are the same modules as in the package."""
+"""In a clone, the top folders import under their own names, as the same modules as the package."""
 
 import subprocess
 import sys
@@ -22,7 +22,8 @@ print("same")
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run Python in the clone, where nothing of ours is installed that it could find instead."""
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=clean_environment(), capture_output=True, text=True,
+        [sys.executable, *arguments], cwd=ROOT, env=clean_environment(), capture_output=True,
+        text=True,
         timeout=patient(30), check=False,
     )  # fmt: skip
 
@@ -62,7 +63,8 @@ def test_the_folder_s_name_runs_the_workers(
     start_worker(worker_settings, app="worker", cwd=Path(ROOT))
     program = "from producers import track; track('42', 'order_completed')"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=clean_environment() | worker_settings, capture_output=True,
+        [sys.executable, "-c", program], cwd=ROOT, env=clean_environment() | worker_settings,
+        capture_output=True,
         text=True, timeout=patient(30), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

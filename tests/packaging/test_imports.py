@@ -15,7 +15,8 @@ import sys, types
 package = sys.modules["trackrelay"] = types.ModuleType("trackrelay")
 package.__path__ = [sys.argv[1]]
 import trackrelay.operations
-print(*sorted({"asyncio", "celery", "difflib", "hashlib", "pydantic", "redis", "ulid", "urllib"} & sys.modules.keys()))
+heavy = {"asyncio", "celery", "difflib", "hashlib", "pydantic", "redis", "ulid", "urllib"}
+print(*sorted(heavy & sys.modules.keys()))
 """
 
 
@@ -42,7 +43,8 @@ def test_the_vocabulary_is_cheap_to_import() -> None:
 
 def test_neither_package_is_imported_to_ask() -> None:
     asked = (
-        "import sys; from trackrelay import operations; operations.track(42, 'seen', {'a': [1.5]}); "
+        "import sys; from trackrelay import operations; operations.track(42, 'seen', {'a': "
+        "[1.5]}); "
         "print([name for name in sys.modules if name.partition('.')[0] in ('django', 'werkzeug')])"
     )
     ran = run_python(asked)
@@ -76,13 +78,16 @@ def test_without_the_official_package_the_client_works_and_what_is_not_replaced_
     invalid, missing = run.stdout.splitlines()
     assert invalid == "invalid region provided"
     assert (
-        "'APIClient' comes from the official package, which is not installed: pip install customerio"
-        in missing
+        "'APIClient' comes from the official package, which is not installed: "
+        "pip install customerio" in missing
     )
 
 
 def test_nothing_of_ours_is_loaded_into_anybodys_pytest() -> None:
-    script = "import pytest, sys; pytest.main(['--version']); print({'trackrelay', 'producers'} & sys.modules.keys())"
+    script = (
+        "import pytest, sys; pytest.main(['--version']); "
+        "print({'trackrelay', 'producers'} & sys.modules.keys())"
+    )
     run = run_python(script)
     assert run.stdout.splitlines()[-1] == "set()"
 

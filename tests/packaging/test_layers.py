@@ -1,4 +1,7 @@
-"""Which package may import which: an application imports what is in `producers` alone, and the sandbox is a second reading of the API."""
+"""Which package may import which.
+
+An application imports `producers` alone, and the sandbox reads the API by itself.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -16,7 +19,7 @@ PACKAGES = {
 
 
 def imported(folder: str) -> Iterator[tuple[str, str]]:
-    """File and module of every import below a folder, those inside functions and of type checkers included."""
+    """Return the file and module of every import below a folder, in functions and for types too."""
     top, _, _ = folder.partition("/")
     for path in (ROOT / folder).rglob("*.py"):
         file = str(path.relative_to(ROOT))

@@ -1,10 +1,12 @@
-"""The public contract of 0.1.0: what the documentation shows goes on working, wherever it moves inside.
+"""The public contract of 0.1.0: what the documentation shows stays.
 
-The lists are in ``public_contract.json``. Each is a lower bound: names may be added, and none may vanish. A signature may
-get further optional parameters behind those that are promised. This file names no module but those that the docs show.
+The lists are in ``public_contract.json``. Each is a lower bound: names may be added, and none may
+vanish. A signature may get further optional parameters after those that are promised. This file
+names no module but those that the docs show.
 
-How a signature is written: ``name?`` has a default, ``*`` begins the parameters that are given by name, ``/`` ends those
-that are given by position alone, ``**name`` is taken by name, maybe among ``**keywords``, and ``**`` takes any name.
+How a signature is written: ``name?`` has a default, ``*`` begins the parameters that are given by
+name, ``/`` ends those that are given by position alone, ``**name`` is taken by name, maybe among
+``**keywords``, and ``**`` takes any name.
 """
 
 from __future__ import annotations
@@ -124,7 +126,7 @@ def signature_problems(name: str, promised: str, function: Callable[..., Any]) -
 
 
 def name_problems(owner: Any, name: str, promised: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each promised name of a module or class that is missing or takes something else."""
+    """Yield a line for each promised name of a module or class that is missing or has changed."""
     for each, expected in promised.items():
         full_name = name if each == "()" else f"{name}.{each}"
         if each != "()" and not hasattr(owner, each):
@@ -138,7 +140,7 @@ def name_problems(owner: Any, name: str, promised: Mapping[str, Any]) -> Iterato
 
 
 def module_problems(modules: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each promised name of these modules that cannot be imported or takes something else."""
+    """Yield a line for each promised name of these modules that is missing or has changed."""
     for name, promised in modules.items():
         try:
             module = importlib.import_module(name)
@@ -305,7 +307,7 @@ def find_command(group: click.Group, path: list[str]) -> click.Command | None:
 
 
 def parameter_problems(name: str, promised: list[str], command: click.Command) -> Iterator[str]:
-    """Yield a line for each option or argument of a command that is missing or takes something else."""
+    """Yield a line for each option or argument of a command that is missing or has changed."""
     options = {
         spelling: each
         for each in command.params
@@ -330,7 +332,8 @@ def parameter_problems(name: str, promised: list[str], command: click.Command) -
                 continue
             option = options[spelling]
             if option.is_flag != (not value):
-                yield f"{name}: the option {spelling} {'takes a value' if value == '' else 'is a flag'} now"
+                now = "takes a value" if value == "" else "is a flag"
+                yield f"{name}: the option {spelling} {now} now"
             if value.endswith("...") and not option.multiple:
                 yield f"{name}: the option {spelling} is taken once only"
             choices = value.removesuffix("...").strip()
@@ -447,7 +450,7 @@ def test_flask_knows_every_setting() -> None:
 
 
 def look_at_django() -> None:
-    """Print what a Django project sees, as JSON. Run in a process of its own, which is the project."""
+    """Print what a Django project sees, as JSON. Run in a process of its own, the project."""
     given = json.load(sys.stdin)
     django = importlib.import_module("django")
     conf = importlib.import_module("django.conf")
@@ -582,7 +585,7 @@ def run_python(*arguments: str, given: str = "", settings: Mapping[str, str] | N
 
 
 def refused_settings(found: list[list[str]]) -> Iterator[str]:
-    """Yield the messages of the kind that says of a name that it is no setting, but for the one that is expected."""
+    """Yield messages that call a name an unknown setting, without the expected one."""
     kinds = {kind for kind, message in found if NO_SETTING in message}
     assert kinds, f"Django's checks say nothing of {NO_SETTING}: {found}"
     yield from (message for kind, message in found if kind in kinds and NO_SETTING not in message)
@@ -689,7 +692,8 @@ def test_migrate_makes_every_table(
     assert run("migrate", settings=settings).exit_code == 0
     with psycopg.connect(empty_database_url) as connection:
         rows = connection.execute(
-            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = 'public'"
         ).fetchall()
     found = [f"{table}.{column}" for table, column in rows]
 

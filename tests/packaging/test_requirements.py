@@ -1,4 +1,4 @@
-"""requirements/: every package of an extra with the version of constraints.txt, and the hashes of its files."""
+"""requirements/ lists each extra's packages, with constraints.txt's versions and file hashes."""
 
 import re
 import tomllib

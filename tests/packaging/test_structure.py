@@ -1,4 +1,4 @@
-"""How the code is laid out: names of modules, cycles between them, sizes of files and of parameter lists."""
+"""The layout of the code: module names, import cycles, sizes of files and parameter lists."""
 
 import ast
 import re
@@ -68,7 +68,7 @@ def test_modules_are_called_by_nouns() -> None:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Every module of ours that a file imports, also inside functions; not what only type checkers import."""
+    """Return each module of ours that a file imports, in functions too, but not for types alone."""
     package = module_of(path) if path.stem == "__init__" else module_of(path).rpartition(".")[0]
     tree = ast.parse((ROOT / path).read_text())
     for_types = {

@@ -75,13 +75,15 @@ def test_the_source_distribution_holds_what_the_wheel_is_built_from(distribution
 def test_the_base_install_is_enough_to_enqueue(environment: Environments, redis_url: str) -> None:
     base = environment("")
     set_up = environment("worker").run(
-        "python", "-c", "import sys, redis; from trackrelay.worker.queue.queue_config import set_up;"
+        "python", "-c", "import sys, redis; from trackrelay.worker.queue.queue_config import "
+        "set_up;"
         "set_up(redis.Redis.from_url(sys.argv[1]), 4)", redis_url,
     )  # fmt: skip
     assert set_up.returncode == 0, set_up.stderr
 
     done = base.run(
-        "python", "-c", "from trackrelay import track; print(track('42', 'order_completed', {'total': 129.5}))",
+        "python", "-c", "from trackrelay import track; print(track('42', 'order_completed', "
+        "{'total': 129.5}))",
         settings={"TRACKRELAY_REDIS_URL": redis_url},
     )  # fmt: skip
 
@@ -132,8 +134,8 @@ def test_the_command_line_and_the_admin_need_no_celery(
     for command in ("worker", "beat"):
         refused = ops.run("trackrelay", command, settings=settings)
         assert (
-            refused.stderr
-            == "trackrelay: this command needs the package celery: pip install 'trackrelay[worker]'\n"
+            refused.stderr == "trackrelay: this command needs the package celery: "
+            "pip install 'trackrelay[worker]'\n"
         )
 
 
@@ -322,7 +324,8 @@ SET_UP_DJANGO = """
 import django
 from django.conf import settings
 apps = ["admin", "auth", "contenttypes", "messages", "sessions"]
-settings.configure(INSTALLED_APPS=[*(f"django.contrib.{app}" for app in apps), "trackrelay.django", "trackrelay.worker.django"])
+ours = ["trackrelay.django", "trackrelay.worker.django"]
+settings.configure(INSTALLED_APPS=[*(f"django.contrib.{app}" for app in apps), *ours])
 django.setup()
 """
 IMPORT_ALL = """

@@ -36,7 +36,8 @@ class Browser:
         programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
         if missing := [name for name, path in programs.items() if path is None]:
             raise FileNotFoundError(
-                f"{' and '.join(missing)} not found: on Debian, apt-get install chromium chromium-driver"
+                f"{' and '.join(missing)} not found: on Debian, "
+                "apt-get install chromium chromium-driver"
             )
         port = ports.free_port()
         self._driver = subprocess.Popen(

@@ -1,4 +1,7 @@
-"""Values that must never be logged. Tests use them; the end of the run looks for them in everything that was logged."""
+"""Values that must never be logged.
+
+Tests use them, and the end of the run searches every log for them.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

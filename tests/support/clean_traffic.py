@@ -1,6 +1,6 @@
 """Traffic without a loss, verified while it goes on: whatever is said about it is a false alarm.
 
-``python -m tests.support.clean_traffic --jobs 50000`` starts servers of its own and prints a figure.
+``python -m tests.support.clean_traffic --jobs 50000`` starts its own servers and prints a figure.
 """
 
 from __future__ import annotations
@@ -63,10 +63,13 @@ class CleanTraffic:
             (25, "track", lambda: self.producer.track(name, self._word(), {"n": 1})),
             (5, "page", lambda: self.producer.page(name, f"https://example.com/{self._word()}")),
             (5, "screen", lambda: self.producer.screen(name, self._word())),
-            (6, "relate", lambda: self.producer.add_relationships(Person(id=person), self._object())),
-            (3, "part", lambda: self.producer.delete_relationships(Person(id=person), self._object())),
+            (6, "relate", lambda: self.producer.add_relationships(Person(id=person),
+                    self._object())),
+            (3, "part", lambda: self.producer.delete_relationships(Person(id=person),
+                    self._object())),
             (5, "device", lambda: self.producer.add_device(name, f"{person}-phone", "ios")),
-            (2, "object", lambda: self.producer.identify_object(self._object(), self._attributes())),
+            (2, "object", lambda: self.producer.identify_object(self._object(),
+                    self._attributes())),
             (1, "delete", lambda: self.producer.delete_person(Person(id=person))),
             (1, "merge", lambda: self._merge(person)),
         ]  # fmt: skip

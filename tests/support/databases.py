@@ -30,7 +30,8 @@ def fresh_database(server: PostgresProcess, template: str = "template1") -> Iter
 
 def create_database(server: PostgresProcess, name: str, template: str = "template1") -> str:
     """Makes a database and returns its URL."""
-    # Copying files is several times faster than going through the log when nothing waits for the disk.
+    # Copying files is several times faster than going through the log when nothing waits for a
+    # disk.
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
     _run(server, statement.format(sql.Identifier(name), sql.Identifier(template)))
     return server.url_of(name)

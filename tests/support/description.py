@@ -1,6 +1,7 @@
-"""Validate requests against the published description of the Track API, with the jsonschema library.
+"""Validate requests against the published description of the Track API, with jsonschema.
 
-The facts of the description lie in `track_api.json`; `description_facts` explains where they come from.
+The facts of the description are in `track_api.json`; `description_facts` explains where they come
+from.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tests.support.description_facts import FACTS
 
 JsonObject = dict[str, Any]
 
-#: Names a copy of Customer.io's openapi.json, which the project does not carry; there is another place to look.
+#: The path of a copy of Customer.io's openapi.json, which the project does not contain.
 ENVIRONMENT = "TRACK_API_DESCRIPTION"
 BESIDE = Path("shared/track-api/openapi.json")
 APP_ENVIRONMENT = "APP_API_DESCRIPTION"
@@ -89,7 +90,8 @@ def _document(path: Path) -> JsonObject | None:
 class Description:
     """Judges requests by the description.
 
-    The branches of its `oneOf` overlap and would refuse legitimate requests, so they are read as `anyOf`.
+    The branches of its `oneOf` overlap and would refuse legitimate requests, so they are read as
+    `anyOf`.
     """
 
     def __init__(self, document: JsonObject) -> None:

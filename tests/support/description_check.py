@@ -1,7 +1,8 @@
 """Check the requests that a sandbox received against the description of the Track API.
 
-Every test with a sandbox checks all of its requests. A chaos scenario sends too many: there, the latest ones are checked.
-A demo that runs as its own process takes its sandbox with it and is not checked; the one that runs inside a test is.
+Every test with a sandbox checks all of its requests. A chaos scenario sends too many: there, the
+latest ones are checked. A demo that runs as its own process takes its sandbox with it and is not
+checked; the one that runs inside a test is.
 """
 
 from tests.support.description import Description, description
@@ -10,7 +11,7 @@ from trackrelay.sandbox.client import RequestRecord, SandboxClient
 #: The sandbox's own pages, and the App API, which has another description.
 NOT_TRACK_API = ("/_sandbox/", "/v1/")
 
-#: What is checked of a run that sends hundreds of thousands of requests; an operation takes about 0.2 ms.
+#: The limits for a run of hundreds of thousands of requests; an operation takes about 0.2 ms.
 LATEST_REQUESTS, LATEST_OPERATIONS = 100, 5_000
 
 

@@ -1,11 +1,12 @@
 """Reduce Customer.io's published descriptions to the facts that the tests need.
 
-`track_api.json` beside this module is the result for the Track API: paths, methods, parameters and schemas of requests,
-without Customer.io's prose and examples. `app_api.json` is that for the App API, with the answers, too. To renew them
-from newer descriptions:
+`track_api.json` beside this module is the result for the Track API: paths, methods, parameters and
+schemas of requests, without Customer.io's prose and examples. `app_api.json` is the result for the
+App API, with answers too. To renew them from newer descriptions:
 
     python -m tests.support.description_facts track/openapi.json > tests/support/track_api.json
-    python -m tests.support.description_facts --answers app/openapi.json > tests/support/app_api.json
+    python -m tests.support.description_facts --answers app/openapi.json \\
+        > tests/support/app_api.json
 """
 
 import json

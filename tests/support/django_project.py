@@ -1,4 +1,7 @@
-"""The tests' Django project, in this process: set up once, and connected with `producers` only while a test asks for it."""
+"""The tests' Django project in this process.
+
+It is set up once, and `producers` is connected to it only while a test asks.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def migrate(alias: str, url: str) -> None:
 
 @contextmanager
 def connected(**trackrelay: Any) -> Iterator[None]:
-    """Django as it is in a project with these settings; afterwards `producers` knows nothing of it."""
+    """Django as in a project with these settings; afterwards `producers` is disconnected again."""
     apps.get_app_config("trackrelay").ready()
     try:
         with override_settings(TRACKRELAY=trackrelay):

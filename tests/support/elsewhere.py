@@ -1,4 +1,4 @@
-"""Our Celery app, for ``celery -A tests.support.elsewhere worker``: region us is where TESTS_US_TRACK_URL says."""
+"""Our Celery app with region us at TESTS_US_TRACK_URL: ``celery -A tests.support.elsewhere``."""
 
 import os
 

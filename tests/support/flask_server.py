@@ -70,7 +70,7 @@ class KeepAlive(WSGIRequestHandler):
     """Keeps connections, and streams in chunks."""
 
     protocol_version = "HTTP/1.1"
-    # A server in production writes to no terminal for each request, and sends small answers at once.
+    # A production server prints no line for each request, and sends small answers at once.
     disable_nagle_algorithm = True
 
     def log_request(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""The whole harness for a test: a producer, a worker's servers, the sandbox, and what became of a job."""
+"""The whole harness of a test: a producer, a worker's servers, the sandbox, and a job's state."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -109,7 +109,7 @@ class Harness:
         return [effect for effect in self.sandbox.effects() if key is None or key in effect["keys"]]
 
     def breaker(self, family: str = "v2") -> dict[str, str]:
-        """What stands in Redis of the breaker of an endpoint family, or of the shared one while it stops everything."""
+        """Return what Redis holds of a family's breaker, or of the shared one while it is open."""
         shared, own = (
             {name.decode(): value.decode() for name, value in self.redis.hgetall(key).items()}
             for key in ("trackrelay:breaker", f"trackrelay:breaker:{family}")

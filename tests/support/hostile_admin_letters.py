@@ -25,7 +25,7 @@ _TYPES = {
 
 
 def copies(engine: sa.Engine, letter: str, rows: Iterable[Mapping[str, str]]) -> list[str]:
-    """Copy a dead letter once for each of ``rows``, with these columns changed; return the copies' ids."""
+    """Copy a dead letter for each of ``rows``, with these columns changed; return the ids."""
     columns = sa.inspect(engine).get_columns("trackrelay_dead_letters")
     names = [each["name"] for each in columns]
     ids = []
@@ -38,7 +38,8 @@ def copies(engine: sa.Engine, letter: str, rows: Iterable[Mapping[str, str]]) ->
             connection.execute(
                 sa.text(
                     f"INSERT INTO trackrelay_dead_letters ({', '.join(names)}) "
-                    f"SELECT {', '.join(chosen)} FROM trackrelay_dead_letters WHERE job_id = :letter"
+                    f"SELECT {', '.join(chosen)} FROM trackrelay_dead_letters "
+                    "WHERE job_id = :letter"
                 ),
                 {**values, "letter": letter},
             )

@@ -1,4 +1,4 @@
-"""Stream entries that no producer of ours writes: what a broken client, or somebody who means harm, can put beside them."""
+"""Stream entries that no producer of ours writes, but a broken or malicious client can."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from trackrelay.operations.ids import new_id
 Fields = dict[bytes | str, bytes | str | int]
 
 _random = random.Random(10)
-#: Letters that do not compress: Postgres squeezes a long key of one letter into an index, but not these.
+#: Letters that do not compress: Postgres fits a long key of one letter into an index, but not
+#: these.
 _NOISE = "".join(
     _random.choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=200_000)
 )
@@ -83,7 +84,10 @@ def _frames() -> dict[str, Fields]:
 
 
 def _bodies() -> dict[str, Fields]:
-    person = b'{"type":"person","identifiers":{"id":"h"},"action":"event","name":"x","attributes":{"a":%s}}'
+    person = (
+        b'{"type":"person","identifiers":{"id":"h"},"action":"event","name":"x",'
+        b'"attributes":{"a":%s}}'
+    )
     cases = {
         "null": body(b"null"),
         "a number": body(b"1"),
@@ -114,16 +118,21 @@ def _bodies() -> dict[str, Fields]:
     for levels in (199, 201, 900, 980):
         cases[f"{levels} levels"] = body(nested(levels))
     for operation in (
-        "anonymous.event", "form.submit", "delivery.metric", "delivery.unsubscribe", "segment.add", "person.merge",
+        "anonymous.event", "form.submit", "delivery.metric", "delivery.unsubscribe", "segment.add",
+        "person.merge",
     ):  # fmt: skip
         for name, raw in (
-            ("null", b"null"), ("list", b"[1]"), ("empty", b"{}"), ("1e400", b'{"name":1e400,"action":"event"}'),
-            ("150 levels", nested(150)), ("digits", b'{"a":%s}' % (b"9" * 5_000)), ("not UTF-8", b'{"a":"\xff"}'),
-            ("half a character", b'{"a":"\\udfff"}'), ("wrong types", b'{"identifiers":5,"person":"x","action":[]}'),
+            ("null", b"null"), ("list", b"[1]"), ("empty", b"{}"),
+            ("1e400", b'{"name":1e400,"action":"event"}'),
+            ("150 levels", nested(150)), ("digits", b'{"a":%s}' % (b"9" * 5_000)),
+            ("not UTF-8", b'{"a":"\xff"}'),
+            ("half a character", b'{"a":"\\udfff"}'),
+            ("wrong types", b'{"identifiers":5,"person":"x","action":[]}'),
         ):  # fmt: skip
             cases[f"{operation} {name}"] = body(raw, operation)
     for name, raw in (
-        ("5,000 digits", b'"%s"' % (b"9" * 5_000)), ("1e308", b"1e308"), ("1e400", b"1e400"), ("negative", b"-1"),
+        ("5,000 digits", b'"%s"' % (b"9" * 5_000)), ("1e308", b"1e308"), ("1e400", b"1e400"),
+        ("negative", b"-1"),
         ("no number", b'"x"'), ("a list", b"[]"), ("too much", b"99999999999999"),
     ):  # fmt: skip
         cases[f"segment's id: {name}"] = body(
@@ -140,7 +149,8 @@ def _bodies() -> dict[str, Fields]:
         cases[f"segment's person: {name}"] = body(person_of_segment % raw, "segment.add")
     form = b'{"identifiers":{"form_id":%s},"person":{"id":"1"},"attributes":%s}'
     for name, id, attributes in (
-        ("a number", b"5", b"{}"), ("200 kB", b'"%s"' % (b"x" * 200_000), b"{}"), ("a list", b'"f"', b"[1]"),
+        ("a number", b"5", b"{}"), ("200 kB", b'"%s"' % (b"x" * 200_000), b"{}"),
+        ("a list", b'"f"', b"[1]"),
         ("..", b'".."', b"{}"), ("a line", b'"x\\r\\nHost: evil"', b"{}"),
     ):  # fmt: skip
         cases[f"form: {name}"] = body(form % (id, attributes), "form.submit")

@@ -18,7 +18,8 @@ BODIES: dict[str, str] = {
     "5,000 levels": "[" * 5_000 + "]" * 5_000,
     "half a character": '{"a":"\\ud800"}',
     "a NUL": '{"a\\u0000":"\\u0000"}',
-    "wrong types": '{"type":[],"action":{},"identifiers":5,"name":null,"timestamp":"x","attributes":[1]}',
+    "wrong types": '{"type":[],"action":{},"identifiers":5,"name":null,"timestamp":"x",'
+    '"attributes":[1]}',
 }
 RAWS: dict[str, bytes] = {
     "no UTF-8": b"\xff\xfe\x00" * 100,
@@ -27,9 +28,11 @@ RAWS: dict[str, bytes] = {
     "markup": b'{"j":"</pre><script>alert(1)</script>\\u001b[31m"}',
 }
 WRITTEN = sa.text("""
-    INSERT INTO trackrelay_dead_letters (job_id, key, operation, lane, body, raw, reason, error, field, status, attempts, state,
+    INSERT INTO trackrelay_dead_letters (job_id, key, operation, lane, body, raw, reason, error,
+        field, status, attempts, state,
         enqueued_at, died_at, updated_at, history)
-    VALUES (:id, 'id:42', :operation, 'live', CAST(:body AS json), :raw, :reason, :error, :field, 400, 1, 'open',
+    VALUES (:id, 'id:42', :operation, 'live', CAST(:body AS json), :raw, :reason, :error,
+        :field, 400, 1, 'open',
         now(), now(), now(), '[]')
 """)
 

@@ -134,7 +134,7 @@ def cookies(count: int) -> bytes:
 
 @contextlib.contextmanager
 def answering(say: Says) -> Iterator[Hostile]:
-    """A server that reads a request and answers with ``say()``, then closes; again for each connection."""
+    """A server that reads a request, answers with ``say()`` and closes, for each connection."""
 
     def serve(client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):

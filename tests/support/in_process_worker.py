@@ -1,5 +1,8 @@
-"""Delivery inside the test's own process: a holder at a time, on real Valkey and Postgres, against a stand-in that the test
-programs. And holders in forked children against the sandbox, to be killed and stopped where it hurts."""
+"""Delivery inside the test's own process, on real Valkey and Postgres, one holder at a time.
+
+The API is a stand-in that the test programs. There are also holders in forked children, which send
+to the sandbox and are killed and stopped.
+"""
 
 import os
 import signal
@@ -69,7 +72,7 @@ class Sent:
 
 
 def label(document: Document) -> str:
-    """An operation's name in a test: its event's name, or its attribute `label`, or its action and whose it is."""
+    """Return an event's name, an attribute `label`, or the action and whose it is."""
     named = document.get("name") or (document.get("attributes") or {}).get("label")
     if named:
         return str(named)
@@ -167,7 +170,7 @@ class Worker:
 
 
 def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any]) -> Resources:
-    """As `trackrelay.worker.resources` makes them, but for the stand-in, and a patience with locks that tests can wait for."""
+    """Return stores as in production, but with the stand-in and short waits for locks."""
     client = connect(configured)
     engine = make_engine(configured)
 
@@ -213,7 +216,7 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
 
 @contextmanager
 def child_holding(environment: dict[str, str], shard: int, failpoints: str) -> Iterator[int]:
-    """A forked child that holds a shard, with failpoints as in TRACKRELAY_FAILPOINT; gives its pid."""
+    """Start a child that holds a shard, with failpoints as in TRACKRELAY_FAILPOINT."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -252,7 +255,7 @@ def hold_with_mortals(
     until: Callable[[], bool],
     most: int,
 ) -> None:
-    """Have one child after another hold `shard`, each until it ends, by whatever; `most` of them at the most."""
+    """Let up to `most` children hold `shard`, one after the other, each until it ends."""
     for _ in range(most):
         if until():
             return

@@ -1,4 +1,4 @@
-"""The official client, pointed at a sandbox, and code written for it, run with one client or the other."""
+"""The official client, pointed at a sandbox, and code that runs with either client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GIVEN = {"ID": "id", "EMAIL": "email"}
 
 
 class PlainHttp(HTTPAdapter):
-    """The client knows https only; what it addresses so is sent without, and to nobody but this machine."""
+    """Send the client's https requests as http, and to this machine alone."""
 
     def send(
         self, request: requests.PreparedRequest, *args: Any, **kwargs: Any

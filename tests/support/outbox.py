@@ -1,4 +1,4 @@
-"""An application with an outbox, relays as processes and in this one, and what became of its jobs."""
+"""An application with an outbox, relays in processes and in this one, and what jobs became."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""What PgBouncer does with a connection's beginning: it knows few startup parameters, and refuses or ignores the others."""
+"""PgBouncer, which knows few startup parameters and refuses or ignores the others."""
 
 import contextlib
 import socket
@@ -14,7 +14,7 @@ _ENCRYPTION = (80877103, 80877104)
 
 @contextlib.contextmanager
 def pooler(url: str, unknown: Literal["refused", "ignored"]) -> Iterator[str]:
-    """A pooler in front of the Postgres at `url`; gives its own URL. It leaves each client its session."""
+    """Start a session pooler in front of the Postgres at `url`, and yield its own URL."""
     behind = sa.make_url(url)
     assert behind.host
     assert behind.port

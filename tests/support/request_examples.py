@@ -1,4 +1,4 @@
-"""One good request for each thing that the Track API can be told, and those that Customer.io's own description shows."""
+"""A good request for each operation of the Track API, and those of Customer.io's description."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VALUES = {
 }
 #: Examples of Customer.io that are complete only together with their surroundings.
 COMPLETED: dict[str, JsonObject] = {"Person: Merge": {"type": "person", "action": "merge"}}
-#: Examples of Customer.io that violate their own schema: a form with a numeric id, a screen without an anonymous_id.
+#: Customer.io's examples that violate its own schema: a numeric id, a screen without anonymous_id.
 AT_ODDS = {
     ("/api/v1/forms/signup/submit", "identify by id"),
     ("/api/v1/customers/42/events", "Mobile screen view"),
@@ -90,14 +90,17 @@ _V1 = [
         "/api/v1/customers/42/events",
         {"name": "Kettle", "type": "screen", "anonymous_id": "a-1"},
     ),
-    ("POST", "/api/v1/events", {"name": "tea_seen", "anonymous_id": "a-1", "data": {"tea": "oolong"}}),
+    ("POST", "/api/v1/events", {"name": "tea_seen", "anonymous_id": "a-1",
+            "data": {"tea": "oolong"}}),
     ("POST", "/api/v1/events", {"name": "/teas", "type": "page", "anonymous_id": "a-1"}),
     ("POST", "/api/v1/events", {"name": "Kettle", "type": "screen", "anonymous_id": "a-1"}),
-    ("POST", "/api/v1/forms/signup/submit", {"data": {"email": "ada@example.com", "tea": "oolong"}}),
+    ("POST", "/api/v1/forms/signup/submit",
+        {"data": {"email": "ada@example.com", "tea": "oolong"}}),
     ("POST", "/api/v1/forms/signup/submit", {"data": {"id": "p7", "tea": "oolong"}}),
     ("POST", "/api/v1/merge_customers", {"primary": {"id": "p7"}, "secondary": {"id": "p8"}}),
     ("POST", "/api/v1/metrics", {"delivery_id": "delivery-1", "metric": "opened"}),
-    ("POST", "/api/v1/push/events", {"delivery_id": "delivery-1", "event": "opened", "device_id": "t"}),
+    ("POST", "/api/v1/push/events", {"delivery_id": "delivery-1", "event": "opened",
+            "device_id": "t"}),
     ("POST", "/api/v1/segments/7/add_customers", {"ids": ["p7", "p8"]}),
     ("POST", "/api/v1/segments/7/remove_customers", {"ids": ["p7"]}),
     ("POST", "/unsubscribe/delivery-1", {"unsubscribe": True}),

@@ -44,7 +44,7 @@ class Api:
         timeout: float = 60,
         more_headers: dict[str, str] | None = None,
     ) -> Answer:
-        """Send one request; `auth=None` sends it without credentials, `raw` sends a body as it is."""
+        """Send a request; `auth=None` sends no credentials, `raw` sends a body unchanged."""
         body = raw if raw is not None or document is None else json.dumps(document).encode()
         headers = {
             "Authorization": self.auth if auth == "" else auth,

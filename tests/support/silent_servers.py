@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def not_accepting() -> Iterator[int]:
-    """A port at which connecting takes for ever: nobody accepts, and the queue of connections is full."""
+    """A port at which connecting never ends: nobody accepts, and the queue is full."""
     with socket.socket() as server, contextlib.ExitStack() as waiting:
         server.bind(("127.0.0.1", 0))
         server.listen(0)

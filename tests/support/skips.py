@@ -1,4 +1,4 @@
-"""Skipped tests that nobody expected: a test that does not run tells nothing, and nobody reads the list of those."""
+"""Unexpected skips: a test that does not run proves nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 #: Set to `1`: a test that is skipped for another reason than these fails the run.
 ENVIRONMENT = "TESTS_MUST_RUN"
-#: Customer.io's own document is not part of the project; its facts are (tests/support/track_api.json).
+#: Customer.io's document is not part of the project; its facts are, in
+#: tests/support/track_api.json.
 NO_ORIGINAL = "there is no copy of Customer.io's openapi.json"
 #: A developer may do without. `.ci/run` installs it.
 NO_PROMETHEUS = "Prometheus is not installed"

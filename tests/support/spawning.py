@@ -1,4 +1,4 @@
-"""Our Celery app, for ``celery -A tests.support.spawning worker``: its pool processes are started anew and not forked."""
+"""Our Celery app with spawned pool processes: ``celery -A tests.support.spawning worker``."""
 
 from trackrelay.worker.celery import app
 

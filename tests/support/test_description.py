@@ -1,4 +1,4 @@
-"""The validator finds what the description does not allow, and its facts are those of Customer.io's document."""
+"""The validator finds what the description forbids, and its facts are those of the document."""
 
 from __future__ import annotations
 

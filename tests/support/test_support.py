@@ -36,7 +36,8 @@ def test_a_request_that_is_not_described_is_found() -> None:
         assert violations(server.client) == []
         _get(f"{server.url}/api/v1/accounts/regoin")
         assert violations(server.client) == [
-            "request 3, GET /api/v1/accounts/regoin: the path /api/v1/accounts/regoin is not described"
+            "request 3, GET /api/v1/accounts/regoin: the path /api/v1/accounts/regoin is not "
+            "described"
         ]
 
 

@@ -25,7 +25,8 @@ def wait_until(
 ) -> T:
     """Calls `condition` until it returns something true, and returns that.
 
-    An assertion error inside it counts as "not yet". Fails with `what` was waited for and the last answer.
+    An assertion error inside it counts as "not yet". The failure has `what` was waited for and the
+    last answer.
 
     Args:
         timeout: what is enough on an idle machine; a busy one gets `patient(timeout)`.

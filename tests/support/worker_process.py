@@ -31,7 +31,8 @@ class WorkerProcess:
         cwd: folder it is started in.
         python: interpreter that runs it.
         app: what Celery is told to run.
-        as_script: start as the `celery` script does, which does not search the current folder first.
+        as_script: start as the `celery` script does, which does not search the current folder
+            first.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ class WorkerProcess:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without any of our settings, or a framework's: a test says itself what a program is told."""
+    """Return this process's environment without our settings or a framework's."""
     ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY", "DJANGO_", "PYTHONPATH", "COLUMNS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
         "PYTHONUNBUFFERED": "1"

@@ -1,4 +1,4 @@
-"""``trackrelay worker`` and ``trackrelay beat``: the Celery app, whatever stands in the current folder or the environment."""
+"""``trackrelay worker`` and ``trackrelay beat`` find our Celery app in any folder."""
 
 import os
 import signal

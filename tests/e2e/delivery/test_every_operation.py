@@ -1,4 +1,4 @@
-"""Every operation of the vocabulary travels the whole harness, and is sent as Customer.io's description has it."""
+"""Every operation goes the whole way, and its request is as Customer.io's description says."""
 
 import datetime as dt
 from collections import Counter

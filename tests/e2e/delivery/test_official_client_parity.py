@@ -1,4 +1,4 @@
-"""What the official client sends and what the drop-in enqueues is the same to Customer.io: both go to the sandbox."""
+"""The official client's calls and the drop-in's have the same effects at the sandbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.harness import Harness
 from trackrelay.sandbox.client import Effect, SandboxClient
 from trackrelay.sandbox.sandbox_process import SandboxProcess
 
-#: A time nearer than this was taken from the clock: one of the snippets asks it what was an hour ago.
+#: A time nearer than this was taken from the clock: one snippet uses the time an hour ago.
 RECENT_S = 2 * 3_600
 #: A batch, in which the last operation is refused.
 BATCH: list[dict[str, Any]] = [
@@ -65,8 +65,11 @@ def harness(
 
 
 def seen(sandbox: SandboxClient) -> dict[str, list[Any]]:
-    """What took effect, by whom it is about, in order; without the ids and times that only one of the two clients gives,
-    and without repeats, which the worker does not even send."""
+    """Return the effects in order, by whom they are about.
+
+    Without the ids and times that only one of the two clients sets, and without repeats, which the
+    worker does not even send.
+    """
     by_key: dict[str, list[Any]] = defaultdict(list)
     repeats = sandbox.duplicates()
     for effect in sandbox.effects(ignored=True):
@@ -91,7 +94,7 @@ def _past(effect: Effect) -> int | None:
 
 
 def _attributes(effect: Effect) -> dict[str, Any]:
-    # What a device has, the view of its person shows; how an update of nobody is told apart, whether it was ignored.
+    # A device is compared in its person's view; an update of nobody, by whether it was ignored.
     attributes = {} if effect["action"] == "add_device" else effect["attributes"] or {}
     return {name: value for name, value in attributes.items() if name != "_update"}
 
@@ -133,7 +136,7 @@ def test_the_official_snippets_run_unchanged_and_the_same_arrives(
     by_official, by_drop_in = both(
         harness, sandbox, lambda package: official_client.run(snippets, package.__name__, sandbox)
     )
-    # The snippets delete and suppress everybody in the end: what happened on the way is what there is to compare.
+    # The snippets delete and suppress everybody in the end, so what happened before is compared.
     assert [told[0] for told in by_official[0]["id:5"]].count("event") >= 6
     assert by_drop_in == by_official
     assert [
@@ -219,7 +222,7 @@ def test_calls_of_all_kinds_with_values_of_all_kinds_arrive_the_same(
 def test_segments_and_forms_that_were_sent_by_hand_arrive_the_same(
     harness: Harness, sandbox: SandboxProcess
 ) -> None:
-    """Earlier releases had methods for them; code that still wants them sends the requests itself."""
+    """Earlier releases had methods for them; code that uses them sends the requests itself."""
 
     def act(package: Any) -> None:
         cio = package.CustomerIO(sandbox.site_id, sandbox.api_key)

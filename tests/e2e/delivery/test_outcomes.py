@@ -244,7 +244,8 @@ def test_what_is_older_than_the_maximum_age_expires(harness: Harness, start_work
     wait_until(lambda: False or harness.stream_length() == 1, 5)
     with harness.engine.begin() as connection:
         connection.exec_driver_sql(
-            "UPDATE trackrelay_state SET updated_at = now() - interval '1 hour' WHERE name = 'possible_since'"
+            "UPDATE trackrelay_state SET updated_at = now() - interval '1 hour'"
+            " WHERE name = 'possible_since'"
         )
     harness.redis.hset(
         "trackrelay:breaker:v2", "recovered_ms", 1

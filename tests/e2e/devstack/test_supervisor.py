@@ -102,8 +102,9 @@ def test_what_a_child_is_told_in_its_environment_cannot_be_read_from_its_supervi
     tmp_path: Path,
 ) -> None:
     with (tmp_path / "log").open("wb") as output:
+        script = "import os, time; print(os.environ['KEY'], flush=True); time.sleep(60)"
         child = ChildProcess(
-            "sleep", [sys.executable, "-c", "import os; print(os.environ['KEY'], flush=True); import time; time.sleep(60)"],
+            "sleep", [sys.executable, "-c", script],
             env={"KEY": CANARY_API_KEY}, cwd=tmp_path, output=output.fileno(),
         ).start()  # fmt: skip
     try:

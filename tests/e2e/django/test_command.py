@@ -24,7 +24,10 @@ from tests.support.databases_told import told_of
 DATABASES["relay"].update(told_of(os.environ["RELAY"]))
 TRACKRELAY = {"REDIS_URL": os.environ["REDIS"], "DATABASE": "relay"}
 """
-MANAGE = "import sys; from django.core.management import execute_from_command_line; execute_from_command_line(sys.argv)"
+MANAGE = (
+    "import sys; from django.core.management import execute_from_command_line; "
+    "execute_from_command_line(sys.argv)"
+)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The Oscar shop's settings, its tables made at once: Oscar's many migrations are Oscar's to test."""
+"""The Oscar shop's settings. Tables are made without Oscar's migrations, which Oscar tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Django shop: its own tests, and a customer's life on a running server, from the first look to the last."""
+"""The Django shop: its own tests, and a customer's whole visit on a running server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody else's Celery application, with default settings, on the same Redis and the same Postgres."""
+"""Another Celery application, with default settings, on the same Redis and the same Postgres."""
 
 import os
 

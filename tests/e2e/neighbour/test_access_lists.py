@@ -1,4 +1,4 @@
-"""The users that docs/how-to/production.md gives: ours works and reaches nothing else, and the application's empties nothing."""
+"""The Redis users of docs/how-to/production.md: each works, and reaches nothing of the other's."""
 
 import re
 from collections.abc import Callable

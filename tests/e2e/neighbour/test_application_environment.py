@@ -1,4 +1,4 @@
-"""In a container with an application whose Celery is configured by the environment: ours listens where its queue is."""
+"""Our worker finds its own queue in an environment that configures another Celery application."""
 
 import subprocess
 import sys

@@ -1,4 +1,7 @@
-"""An application fills the Redis it shares with us: delivery pauses, nothing is lost, and it resumes without anybody."""
+"""An application fills the Redis that it shares with us.
+
+Delivery pauses, nothing is lost, and delivery resumes by itself.
+"""
 
 import sys
 from collections.abc import Callable

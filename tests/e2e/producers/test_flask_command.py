@@ -29,7 +29,7 @@ def create_app():
 def flask_command(
     tmp_path: Path, settings: dict[str, str], *arguments: str
 ) -> tuple[list[str], dict[str, str]]:
-    """A command of Flask's with an application whose config has ``settings``, and its environment, which has none."""
+    """Return a command of Flask's with an application whose config has ``settings``."""
     (tmp_path / "shop.py").write_text(APP)
     told = {f"APP_{name}": value for name, value in settings.items()}
     environment = (

@@ -1,4 +1,4 @@
-"""What a worker that is configured wrongly says when it starts: one line, and no secret. And what its log looks like."""
+"""A misconfigured worker fails at its start with one line, without secrets. And its log's form."""
 
 import json
 from collections.abc import Callable
@@ -57,7 +57,8 @@ def only_complaint(worker: WorkerProcess) -> dict[str, Any]:
             {"CUSTOMERIO_SITE_ID": "", "CUSTOMERIO_TRACK_API_KEY": ""},
             "delivery_halted",
             [
-                "CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY are not set: in Customer.io, Settings →"
+                "CUSTOMERIO_SITE_ID and CUSTOMERIO_TRACK_API_KEY are not set: in Customer.io, "
+                "Settings →"
             ],
             id="no credentials",
         ),

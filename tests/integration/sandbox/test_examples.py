@@ -1,4 +1,4 @@
-"""The sandbox and the description agree on good requests: our own, and those that Customer.io shows."""
+"""The sandbox and the description agree on good requests: our own, and Customer.io's examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests by which something could break: they are answered with 400 or better, and the sandbox goes on."""
+"""Hostile requests are answered with a 4xx, and the sandbox keeps working."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After a failover the old primary lives on as a replica, or as a read-only database: nobody keeps a connection to it."""
+"""After a failover, nobody keeps a connection to the old primary, a replica or read-only now."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -142,12 +142,14 @@ def test_one_refusal_drops_the_idle_connections_too(pair: Pair, harness: Harness
             True,
         ),
         (
-            "Error running script (call to f_1): @user_script:7: @user_script: 7: -READONLY You can't write",
+            "Error running script (call to f_1): @user_script:7: @user_script: 7: "
+            "-READONLY You can't write",
             True,
         ),
         ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", True),
         (
-            "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+            "UNBLOCKED force unblock from blocking operation, "
+            "instance state changed (master -> replica?)",
             True,
         ),
         ("LOADING Valkey is loading the dataset in memory", True),
@@ -160,7 +162,7 @@ def test_which_answers_mean_that_a_server_is_no_primary(words: str, expected: bo
 
 
 def set_read_only(server: PostgresProcess, url: str, read_only: bool) -> None:
-    """Make every new session of the database read-only, or writable again, as a server behind a name that fails over is."""
+    """Make every new session read-only, or writable again, as a name that fails over does."""
     database = sql.Identifier(url.rsplit("/", 1)[1])
     statement = (
         "ALTER DATABASE {} SET default_transaction_read_only = on"
@@ -175,7 +177,8 @@ def end_sessions(server: PostgresProcess, url: str) -> None:
     """End the workers' sessions, as the end of their server does."""
     with psycopg.connect(server.url, autocommit=True) as admin:
         admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND application_name = 'trackrelay'",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s "
+            "AND application_name = 'trackrelay'",
             [url.rsplit("/", 1)[1]],
         )
 

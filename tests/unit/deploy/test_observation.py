@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules: every metric exists, every rule is tested, every link leads somewhere."""
+"""The dashboard and the alert rules: metrics exist, rules are tested, links lead somewhere."""
 
 import json
 import re

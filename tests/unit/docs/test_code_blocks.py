@@ -1,6 +1,7 @@
-"""Every block of code in the documentation that can run does run; the others are at least right where they can be checked.
+"""Code blocks of the documentation run, or are checked as far as they can be.
 
-A block after the line ``<!-- not run: why -->`` is only compiled, and what it imports from trackrelay must exist.
+A block after the line ``<!-- not run: why -->`` is only compiled, and what it imports from
+trackrelay must exist.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def test_a_block_of_json_can_be_read(block: Block) -> None:
 
 
 def commands_in(block: Block) -> Iterator[list[str]]:
-    """Yield the words of each command in a block of shell, with what follows ``|``, ``&&`` and ``;`` apart."""
+    """Yield the words of each command in a shell block, split at ``|``, ``&&`` and ``;``."""
     for line in block.code.replace("\\\n", " ").splitlines():
         try:
             words = shlex.split(line, comments=True)

@@ -1,4 +1,4 @@
-"""Settings: typed, from the environment or files, and wrong ones named in one line without their secret."""
+"""Settings are typed, come from environment or files, and errors name one without its secret."""
 
 from dataclasses import fields
 from datetime import timedelta
@@ -80,7 +80,8 @@ def test_every_usual_database_url_is_taken(scheme: str) -> None:
         (
             "TRACKRELAY_REQUEST_TIMEOUT",
             "5m",
-            "TRACKRELAY_REQUEST_TIMEOUT must be a number of seconds from 0.1 to 60, or a duration such as 1s; it is '5m'",
+            "TRACKRELAY_REQUEST_TIMEOUT must be a number of seconds from 0.1 to 60, "
+            "or a duration such as 1s; it is '5m'",
         ),
     ],
 )

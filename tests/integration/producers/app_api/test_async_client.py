@@ -1,4 +1,4 @@
-"""The client for coroutines: the same results, side by side, and nothing left behind by a cancelled read."""
+"""The asynchronous client: the same results, concurrently, and no leftovers of a cancelled read."""
 
 from __future__ import annotations
 

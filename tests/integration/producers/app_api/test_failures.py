@@ -1,4 +1,4 @@
-"""What fails at the App API is tried again or is one of our errors, and nothing is believed that it may not say."""
+"""Failures of the App API are retried or raise our errors; no implausible answer is believed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A thousand random filters find exactly whom a naive evaluation finds: over pages with repeated entries, under 429s."""
+"""A thousand random filters find exactly whom a naive evaluation finds.
+
+Pages repeat entries, and some requests get a 429.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +65,7 @@ def random_filter(choose: random.Random, depth: int, *, of_objects: bool) -> tup
 
 
 class Front:
-    """Passes requests on to the sandbox, repeats entries of earlier pages, and refuses some requests."""
+    """Passes requests to the sandbox, repeats entries of earlier pages, refuses some requests."""
 
     def __init__(self, sandbox: SandboxProcess, choose: random.Random) -> None:
         self._sandbox = Api(sandbox)

@@ -78,7 +78,7 @@ def enqueued(queue: redis.Redis) -> list[str]:
     ]
 
 
-# ── raise, log ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── raise, log ────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_refusal_raises_unless_something_else_was_asked_for(
@@ -104,7 +104,8 @@ def test_a_logged_refusal_names_operation_field_and_reason_and_no_value(
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage() == (
-        f"trackrelay: person.identify was refused and is not enqueued (job {job}): field attributes.email; "
+        f"trackrelay: person.identify was refused and is not enqueued (job {job}): "
+        "field attributes.email; "
         "allowed: an email address"
     )
     assert kept(queue) == []
@@ -146,7 +147,7 @@ def test_an_error_can_be_copied_to_another_process_whatever_was_passed() -> None
     assert (str(copied), copied.field, copied.parts) == (str(raised.value), raised.value.field, ())
 
 
-# ── dead letters ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── dead letters ──────────────────────────────────────────────────────────────────────────────────
 
 
 def test_what_is_refused_is_kept_with_the_refusal(keeping: Producer, queue: redis.Redis) -> None:
@@ -398,7 +399,7 @@ def test_where_nothing_is_enqueued_nothing_is_kept(
         assert capsys.readouterr().err.startswith("trackrelay: refused: ")
 
 
-# ── what cannot be encoded ────────────────────────────────────────────────────────────────────────────────────────────
+# ── what cannot be encoded ────────────────────────────────────────────────────────────────────────
 
 
 class Hostile:

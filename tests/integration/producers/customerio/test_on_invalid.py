@@ -1,4 +1,4 @@
-"""What becomes of the drop-in's refused calls, and of the operations that its ``batch`` drops: ``on_invalid``."""
+"""``on_invalid``: what becomes of calls that the drop-in refuses, and of what ``batch`` drops."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ def test_what_a_batch_drops_is_in_the_answer_and_counted(
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert (
         lines[0]
-        == "trackrelay: operation 0 of a batch was refused and is not enqueued: field name; allowed: not blank"
+        == "trackrelay: operation 0 of a batch was refused and is not enqueued: field name; "
+        "allowed: not blank"
     )
     assert "secret" not in caplog.text
 

@@ -1,4 +1,4 @@
-"""Asynchronous views under a WSGI server: each request has an event loop of its own, and Redis does not notice."""
+"""Asynchronous views under a WSGI server: each request has an event loop of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import trackrelay
 from tests.support import django_project
 
 REQUESTS, CLIENTS = 1_000, 4
-#: Connections to Redis: one for each thread of the server at most, some of ours, and those of the test.
+#: Connections to Redis: at most one a thread of the server, some of ours, and those of the test.
 MAX_CONNECTIONS = 20
 
 

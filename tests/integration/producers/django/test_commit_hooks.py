@@ -1,4 +1,4 @@
-"""A job whose transaction committed is enqueued or named in the log, whatever other commit hooks do."""
+"""A job whose transaction committed is enqueued or logged, whatever other commit hooks do."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_hook_that_tells_of_something_itself_comes_after_the_calls_in_the_tran
 
 
 class TestWhenOurHookFails:
-    """What the queue does not take after the commit is named in the log, each job with its operation."""
+    """After the commit, what the queue does not take is logged, each job with its operation."""
 
     @pytest.fixture(autouse=True)
     def log(self, caplog: pytest.LogCaptureFixture) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What Django's debug page shows of a call that failed: the variables of each frame, but no password of ours."""
+"""Django's debug page of a failed call shows the variables of each frame, but no password."""
 
 import sys
 from types import TracebackType

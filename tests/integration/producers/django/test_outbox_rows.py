@@ -1,4 +1,4 @@
-"""With the outbox: jobs are rows of the application's own transaction, in the table that the relay reads."""
+"""With the outbox, jobs are rows of the application's transaction, where the relay reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What is refused in a Django project with ``ON_INVALID``: no view fails, and it is kept when the transaction around it commits."""
+"""Refused calls in a Django project with ``ON_INVALID``.
+
+No view fails, and the refusal is kept when the surrounding transaction commits.
+"""
 
 from __future__ import annotations
 

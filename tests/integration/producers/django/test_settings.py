@@ -1,4 +1,4 @@
-"""`settings.TRACKRELAY`: who wins, what follows from other settings, and what the system checks say."""
+"""`settings.TRACKRELAY`: precedence, derived settings, and system checks."""
 
 from __future__ import annotations
 
@@ -304,7 +304,10 @@ from django.conf import settings
 settings.configure(
     INSTALLED_APPS=["trackrelay.django"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-    TRACKRELAY={"BACKEND": "memory", "OUTBOX": True, "PERSON": "uuid", "IDENTIFY_ON_SAVE": True, "IDENTIFY_FIELDS": ["email"]},
+    TRACKRELAY={
+        "BACKEND": "memory", "OUTBOX": True, "PERSON": "uuid",
+        "IDENTIFY_ON_SAVE": True, "IDENTIFY_FIELDS": ["email"],
+    },
 )
 django.setup()
 from django.core.management import call_command

@@ -1,4 +1,4 @@
-"""Without an outbox: what is said in a transaction leaves when it is committed, and never otherwise."""
+"""Without an outbox, calls in a transaction are enqueued when it commits, and only then."""
 
 from __future__ import annotations
 

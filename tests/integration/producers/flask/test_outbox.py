@@ -1,4 +1,4 @@
-"""With Flask-SQLAlchemy: jobs are rows of the application's transaction, and nothing leaves on rollback."""
+"""With Flask-SQLAlchemy, jobs are rows of the transaction, and a rollback removes them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def app(url: str) -> Iterator[flask.Flask]:
-    """A shop whose jobs go by way of the outbox. No Redis is configured, and none is needed to enqueue."""
+    """A shop whose jobs go through the outbox. No Redis is configured, and none is needed."""
     db = SQLAlchemy()
     relay = TrackRelay(db=db)
 

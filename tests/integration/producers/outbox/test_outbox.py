@@ -137,7 +137,7 @@ def test_the_row_says_which_application_wrote_it(
 def test_of_two_transactions_that_wait_for_one_another_the_second_is_later(
     engine: sa.Engine, rows: Rows
 ) -> None:
-    """Also in time, even if it began first: an identify of the second must win over one of the first."""
+    """Also in time, even if it began first: the second's identify must win over the first's."""
     if engine.dialect.name == "sqlite":
         pytest.skip("SQLite has one writer: whoever begins second waits before it has begun")
     with engine.begin() as connection:

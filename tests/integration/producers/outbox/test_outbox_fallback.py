@@ -1,4 +1,4 @@
-"""``on_unavailable="outbox"``: what Redis does not take is written to the outbox, and nothing overtakes it."""
+"""``on_unavailable="outbox"``: what Redis does not take goes to the outbox and keeps its order."""
 
 import asyncio
 import itertools
@@ -70,7 +70,7 @@ def come_back(server: ValkeyProcess) -> None:
 
 
 def somebody_else(producer: Producer) -> bool:
-    """A job of a person nobody has heard of; whether it was taken: Redis may have been found away a moment ago."""
+    """Return whether a job of a new person was taken. Redis may have been away just before."""
     try:
         return bool(producer.track(f"other-{next(_numbers)}", "seen", {}))
     except QueueUnavailableError:
@@ -151,7 +151,8 @@ def test_a_session_that_has_become_read_only_is_replaced(
     )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
         admin.execute(read_only)
-        # Its sessions begin while the server takes no writes, as those to a primary that became a standby go on.
+        # Its sessions begin while the server takes no writes, as those to a primary that became a
+        # standby.
         with pytest.raises(
             QueueUnavailableError, match=r"the outbox did not take it either.*read-only"
         ):

@@ -72,7 +72,7 @@ async def test_a_burst_waits_for_a_connection(connections: Connections, queue: r
     assert connections.new() <= MAX_CONNECTIONS
 
 
-async def test_a_call_that_gets_no_connection_in_its_time_was_not_enqueued_and_says_nothing_bad_of_redis(
+async def test_a_call_that_gets_no_connection_in_time_is_not_enqueued_and_does_not_blame_redis(
     queue: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trackrelay.configure(redis_url=redis_url, enqueue_timeout=0.05)

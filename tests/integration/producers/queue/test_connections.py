@@ -1,4 +1,4 @@
-"""The connections that enqueues go over: what the server does to them, threads, forks, and answers in pieces."""
+"""The connections of enqueues: server faults, threads, forks, and answers in pieces."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ PING = command(1, packed(["PING"]))
 
 @contextmanager
 def server_that_says(*pieces: bytes, pause_s: float = 0.0) -> Iterator[str]:
-    """A server that answers the first command with these pieces, says nothing more, and waits to be left."""
+    """A server that answers the first command with these pieces, and then waits for the client."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:

@@ -225,7 +225,7 @@ def test_a_full_queue_says_so_with_both_numbers_and_takes_nothing(
 
 def test_redis_is_never_filled_to_the_brim(queue: redis.Redis, producer: Producer) -> None:
     used = int(queue.info("memory")["used_memory"])
-    # The mark is looked at ten times a second: a quarter of this is more than anybody fills in between.
+    # The mark is read ten times a second: nobody fills a quarter of this in between.
     limit = used + 160_000_000
     queue.config_set("maxmemory", limit)
 

@@ -1,4 +1,4 @@
-"""A failover: the primary that a connection leads to lives on as a replica, and new connections reach another server."""
+"""A failover: the old primary lives on as a replica, and new connections reach another server."""
 
 import asyncio
 from collections.abc import Iterator

@@ -16,7 +16,10 @@ MAXMEMORY = 48 * 2**20
 
 @pytest.fixture
 def small(own_redis: ValkeyProcess) -> Iterator[redis.Redis]:
-    """A Redis of little memory, in which somebody found room a moment ago. The buffer of an append-only file would count as well."""
+    """A Redis of little memory that had room a moment ago.
+
+    It has no append-only file, whose buffer would count as well.
+    """
     client = redis.Redis.from_url(own_redis.url)
     set_up(client, 4)
     client.config_set("appendonly", "no")
@@ -27,7 +30,7 @@ def small(own_redis: ValkeyProcess) -> Iterator[redis.Redis]:
 
 
 def kept_part(client: redis.Redis) -> float:
-    """The part of maxmemory that what lies in the streams takes, without the buffers of connections."""
+    """Return the share of maxmemory that the streams take, without the buffers of connections."""
     names = list(client.scan_iter("trackrelay:*", _type="stream"))
     return sum(int(client.memory_usage(name, samples=0) or 0) for name in names) / MAXMEMORY
 

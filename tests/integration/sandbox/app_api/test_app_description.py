@@ -1,6 +1,9 @@
-"""Every operation of the App API's description is answered as it says: every status, parameter and schema.
+"""Every operation of the App API is answered as its description says.
 
-The facts of the description lie in `tests/support/app_api.json`; `description_facts` explains where they come from.
+Every status, parameter and schema is compared.
+
+The facts of the description are in `tests/support/app_api.json`; `description_facts` explains where
+they come from.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ SOON = int(time.time()) + 3600
 
 
 class Sent(NamedTuple):
-    """A request, the status that it must get, and what part of the answer shows that it was understood."""
+    """A request, the status that it must get, and the part of the answer that shows its effect."""
 
     operation: str
     path: str
@@ -52,19 +55,25 @@ SENT = [
     Sent("getPeopleFilter", "/v1/customers", {"filter": PRO}, count=2),
     Sent("getPeopleFilter", "/v1/customers?limit=1", {"filter": PRO}, count=1),
     Sent("getPeopleFilter", "/v1/customers?start={next}&limit=1", {"filter": PRO}, count=1),
-    Sent("getPeopleFilter", "/v1/customers", {"filter": {"and": [PRO, {"not": {"segment": {"id": 7}}}]}}, count=1),
+    Sent("getPeopleFilter", "/v1/customers",
+        {"filter": {"and": [PRO, {"not": {"segment": {"id": 7}}}]}}, count=1),
     Sent("getPeopleFilter", "/v1/customers", {"filter": {"segment": {"id": 8}}}, count=2),
     Sent("getPeopleById", "/v1/customers/attributes", {"ids": ["1", "nobody"]}, count=1),
-    Sent("getPeopleById", "/v1/customers/attributes?id_type=email", {"ids": ["ada@example.com"]}, count=1),
-    Sent("getPeopleById", "/v1/customers/attributes?id_type=phone", {"ids": ["+14155552671"]}, count=1),
-    Sent("getPeopleById", "/v1/customers/attributes?id_type=cio_id", {"ids": ["{cio_id}", "cio_{cio_id}"]}, count=2),
+    Sent("getPeopleById", "/v1/customers/attributes?id_type=email", {"ids": ["ada@example.com"]},
+        count=1),
+    Sent("getPeopleById", "/v1/customers/attributes?id_type=phone", {"ids": ["+14155552671"]},
+        count=1),
+    Sent("getPeopleById", "/v1/customers/attributes?id_type=cio_id",
+        {"ids": ["{cio_id}", "cio_{cio_id}"]}, count=2),
     Sent("getPeopleById", "/v1/customers/attributes", {"ids": []}, 400),
     Sent("getPeopleById", "/v1/customers/attributes", {"ids": ["1"] * 101}, 400),
     *(
         each
         for operation, rest, more in (
-            ("getPersonAttributes", "attributes", ""), ("getPersonRelationships", "relationships", ""), ("getPersonSegments", "segments", ""),
-            ("getPersonMessages", "messages", ""), ("getPersonActivities", "activities", ""), ("getPersonSubscriptionPreferences", "subscription_preferences", ""),
+            ("getPersonAttributes", "attributes", ""),
+            ("getPersonRelationships", "relationships", ""), ("getPersonSegments", "segments", ""),
+            ("getPersonMessages", "messages", ""), ("getPersonActivities", "activities", ""),
+            ("getPersonSubscriptionPreferences", "subscription_preferences", ""),
         )
         for each in (
             Sent(operation, f"/v1/customers/1/{rest}{more}"),
@@ -75,7 +84,8 @@ SENT = [
         )
     ),
     Sent("getPersonAttributes", "/v1/customers/no-id%40example.com/attributes?id_type=email"),
-    Sent("getPersonSubscriptionPreferences", "/v1/customers/no-id%40example.com/subscription_preferences?id_type=email"),
+    Sent("getPersonSubscriptionPreferences",
+        "/v1/customers/no-id%40example.com/subscription_preferences?id_type=email"),
     Sent("getPersonMessages", "/v1/customers/no-id%40example.com/messages?id_type=email", count=1),
     Sent("getPersonRelationships", "/v1/customers/1/relationships?limit=1", count=1),
     Sent("getPersonRelationships", "/v1/customers/1/relationships?limit=1&start={next}", count=1),
@@ -84,20 +94,29 @@ SENT = [
     Sent("getPersonMessages", f"/v1/customers/1/messages?start_ts=1&end_ts={SOON}", count=2),
     Sent("getPersonMessages", "/v1/customers/1/messages?start_ts=1&end_ts=2", count=0),
     Sent("getPersonActivities", "/v1/customers/1/activities?type=event&name=order_placed", count=1),
-    Sent("getPersonActivities", "/v1/customers/1/activities?type=attribute_change&name=plan", count=1),
+    Sent("getPersonActivities", "/v1/customers/1/activities?type=attribute_change&name=plan",
+        count=1),
     Sent("getPersonActivities", "/v1/customers/1/activities?limit=1", count=1),
     Sent("getPersonActivities", "/v1/customers/1/activities?limit=1&start={next}", count=1),
     Sent("getPersonActivities", "/v1/customers/1/activities?type=_o:x", status=400),
-    Sent("getPersonSubscriptionPreferences", "/v1/customers/1/subscription_preferences?language=de"),
-    Sent("getPersonSubscriptionPreferences", "/v1/customers/1/subscription_preferences", headers={"Accept-Language": "de"}),
-    Sent("getPersonSubscriptionPreferences", "/v1/customers/1/subscription_preferences?id_type=name", status=400),
+    Sent("getPersonSubscriptionPreferences",
+        "/v1/customers/1/subscription_preferences?language=de"),
+    Sent("getPersonSubscriptionPreferences", "/v1/customers/1/subscription_preferences",
+        headers={"Accept-Language": "de"}),
+    Sent("getPersonSubscriptionPreferences",
+        "/v1/customers/1/subscription_preferences?id_type=name", status=400),
     Sent("getObjectTypes", "/v1/object_types", count=2),
     Sent("getObjectsFilter", "/v1/objects", {"object_type_id": "1", "filter": BIG}, count=2),
-    Sent("getObjectsFilter", "/v1/objects?limit=1", {"object_type_id": "1", "filter": BIG}, count=1),
-    Sent("getObjectsFilter", "/v1/objects?limit=1&start={next}", {"object_type_id": "1", "filter": BIG}, count=1),
-    Sent("getObjectRelationships", "/v1/objects/1/acme/relationships?limit=1&id_type=object_id", count=1),
-    Sent("getObjectRelationships", "/v1/objects/1/acme/relationships?limit=1&start={next}", count=1),
-    Sent("getObjectRelationships", "/v1/objects/1/{cio_object_id}/relationships?id_type=cio_object_id", count=2),
+    Sent("getObjectsFilter", "/v1/objects?limit=1", {"object_type_id": "1", "filter": BIG},
+        count=1),
+    Sent("getObjectsFilter", "/v1/objects?limit=1&start={next}",
+        {"object_type_id": "1", "filter": BIG}, count=1),
+    Sent("getObjectRelationships", "/v1/objects/1/acme/relationships?limit=1&id_type=object_id",
+        count=1),
+    Sent("getObjectRelationships", "/v1/objects/1/acme/relationships?limit=1&start={next}",
+        count=1),
+    Sent("getObjectRelationships",
+        "/v1/objects/1/{cio_object_id}/relationships?id_type=cio_object_id", count=2),
     Sent("getObjectAttributes", "/v1/objects/1/acme/attributes?id_type=object_id"),
     Sent("getObjectAttributes", "/v1/objects/1/{cio_object_id}/attributes?id_type=cio_object_id"),
     Sent("listSegments", "/v1/segments", count=2),
@@ -113,36 +132,51 @@ SENT = [
     Sent("listActivities", "/v1/activities?limit=1&type=attribute_change", count=1),
     Sent("listActivities", "/v1/activities?limit=1&type=attribute_change&start={next}", count=1),
     Sent("listActivities", "/v1/activities?type=event&name=order_placed", count=2),
-    Sent("listActivities", f"/v1/activities?customer_id={EMAIL}&id_type=email&type=device_change", count=1),
-    Sent("listActivities", f"/v1/activities?customer_id={PHONE}&id_type=phone&type=device_change", count=1),
-    Sent("listActivities", "/v1/activities?customer_id=cio_{cio_id}&id_type=cio_id&type=device_change", count=1),
+    Sent("listActivities", f"/v1/activities?customer_id={EMAIL}&id_type=email&type=device_change",
+        count=1),
+    Sent("listActivities", f"/v1/activities?customer_id={PHONE}&id_type=phone&type=device_change",
+        count=1),
+    Sent("listActivities",
+        "/v1/activities?customer_id=cio_{cio_id}&id_type=cio_id&type=device_change", count=1),
     Sent("listActivities", "/v1/activities?deleted=true&type=profile_delete", count=1),
     Sent("listActivities", "/v1/activities?deleted=false&type=profile_delete", count=0),
     *(
         Sent("listActivities", f"/v1/activities?type={type}", count=count)
         for type, count in (
-            ("failed_attribute_change", 2), ("failed_event", 1), ("skipped_update", 1), ("_o:1:create", 2), ("_o:1:add_relationship", 3), ("add_relationship", 3),
-            ("_r:1:attribute_change", 2), ("relationship_attribute_change", 2), ("profile_create", 3), ("device_change", 1), ("anon_merge", 1), ("page", 1), ("screen", 1),
+            ("failed_attribute_change", 2), ("failed_event", 1), ("skipped_update", 1),
+            ("_o:1:create", 2), ("_o:1:add_relationship", 3), ("add_relationship", 3),
+            ("_r:1:attribute_change", 2), ("relationship_attribute_change", 2),
+            ("profile_create", 3), ("device_change", 1), ("anon_merge", 1), ("page", 1),
+            ("screen", 1),
             ("sent_email", 2), ("opened_email", 1), ("_o:1:attribute_change", 2),
         )
     ),
     Sent("listWorkspaces", "/v1/workspaces", count=1),
-    Sent("updateAttributeMetadata", "/v1/data_index/attributes", {"attributes": [{"name": "plan", "description": "What they pay for", "privacy_level": 1}]}, 204),
+    Sent("updateAttributeMetadata", "/v1/data_index/attributes",
+        {"attributes": [{"name": "plan", "description": "What they pay for", "privacy_level": 1}]},
+        204),
     Sent("updateAttributeMetadata", "/v1/data_index/attributes", {"attributes": "plan"}, 400),
     Sent("updateAttributeMetadata", "/v1/data_index/attributes", {"attributes": []}, 422),
     Sent("updateAttributeMetadata", "/v1/data_index/attributes", MANY, 422),
-    Sent("updateAttributeMetadata", "/v1/data_index/attributes", {"attributes": [{"name": "plan", "privacy_level": 2}]}, 422),
-    Sent("updateEventMetadata", "/v1/data_index/events", {"events": [{"name": "order_placed", "description": "They bought"}]}, 204),
+    Sent("updateAttributeMetadata", "/v1/data_index/attributes",
+        {"attributes": [{"name": "plan", "privacy_level": 2}]}, 422),
+    Sent("updateEventMetadata", "/v1/data_index/events",
+        {"events": [{"name": "order_placed", "description": "They bought"}]}, 204),
     Sent("updateEventMetadata", "/v1/data_index/events", {}, 400),
-    Sent("updateEventMetadata", "/v1/data_index/events", {"events": [{"name": "a", "description": "x" * 256}]}, 422),
+    Sent("updateEventMetadata", "/v1/data_index/events",
+        {"events": [{"name": "a", "description": "x" * 256}]}, 422),
     Sent("getSuppression", "/v1/esp/search_suppression/bo%40example.com", count=1),
     Sent("getSuppression", "/v1/esp/search_suppression/nobody%40example.com", count=0),
     Sent("getSuppressionByType", "/v1/esp/suppression/bounces", count=3),
-    Sent("getSuppressionByType", "/v1/esp/suppression/bounces?limit=2&offset=2&domain=example.com", count=1),
+    Sent("getSuppressionByType", "/v1/esp/suppression/bounces?limit=2&offset=2&domain=example.com",
+        count=1),
     Sent("getSuppressionByType", "/v1/esp/suppression/spam_reports", count=1),
-    Sent("getDomainSuppressionsByType", "/v1/esp/domains/example.com/suppression/bounces?limit=2", count=2),
-    Sent("getDomainSuppressionsByType", "/v1/esp/domains/example.com/suppression/bounces?limit=2&start={next}", count=1),
-    Sent("getDomainSuppressionsByType", "/v1/esp/domains/example.com/suppression/bounces?email=bo%40example.com", count=1),
+    Sent("getDomainSuppressionsByType", "/v1/esp/domains/example.com/suppression/bounces?limit=2",
+        count=2),
+    Sent("getDomainSuppressionsByType",
+        "/v1/esp/domains/example.com/suppression/bounces?limit=2&start={next}", count=1),
+    Sent("getDomainSuppressionsByType",
+        "/v1/esp/domains/example.com/suppression/bounces?email=bo%40example.com", count=1),
 ]
 # fmt: on
 

@@ -1,4 +1,4 @@
-"""Segments: manual ones, and those that conditions on attributes, events and other segments define."""
+"""Segments: manual ones, and those defined by attributes, events and other segments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers that name somebody, and identifiers that are null: the clients of Customer.io send them, so they are taken."""
+"""Numbers as identifiers, and identifiers that are null, are accepted: real clients send them."""
 
 from __future__ import annotations
 

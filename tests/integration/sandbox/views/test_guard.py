@@ -1,4 +1,4 @@
-"""Whom the control endpoints answer: programs on this machine, and the sandbox's own page; not other sites' pages."""
+"""The control endpoints answer local programs and the sandbox's own page, but no other site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A message in our Celery queue that is none of ours is dropped with one line, and the worker lives on."""
+"""A foreign message in our Celery queue is dropped with one log line, and the worker goes on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ SECRET = "something-private"
 
 
 def message(**changes: Any) -> dict[str, Any]:
-    """A message as our script writes it; `headers`, `properties` are changed one by one, None for left out."""
+    """Return a message as our script writes it, with some headers and properties changed.
+
+    A header or property whose value is None is left out.
+    """
     made: dict[str, Any] = json.loads(deliver_message(0).replace("@", "some-id"))
     for name, value in changes.items():
         if name in ("headers", "properties") and isinstance(value, dict):

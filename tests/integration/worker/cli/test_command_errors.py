@@ -1,4 +1,4 @@
-"""What a user sees when something is wrong: one line that says what, and what to do. Never a traceback, never a secret."""
+"""Errors of commands: one line that says what is wrong and what to do, no traceback, no secret."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Strings in the stores that would steer a terminal: no command writes them as they are, on a terminal or into a pipe."""
+"""No command prints a stored string that would steer the terminal, neither there nor to a pipe."""
 
 import json
 import re
@@ -17,7 +17,10 @@ from trackrelay.worker.storage.columns import ColumnSet
 from trackrelay.worker.storage.tables import BACKLOG, DEAD_LETTERS, LEDGER, METADATA
 
 #: Each begins with a letter of its own, so that the one that got through is seen.
-HOSTILE = "a\x1b[2Jb\x1b]0;owned\x07c\x1b[8md\x9b8me\x9d0;owned\x9cf\x90g\u202eh\u2066i\x08j\x7fk\rl\u200bm\u2028n\x1bc"
+HOSTILE = (
+    "a\x1b[2Jb\x1b]0;owned\x07c\x1b[8md\x9b8me\x9d0;owned\x9cf"
+    "\x90g\u202eh\u2066i\x08j\x7fk\rl\u200bm\u2028n\x1bc"
+)
 OURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x1b\[\?25[lh]")
 #: Of our own sequences, what clears the screen or conceals.
 NEVER = ("\x1b[2J", "\x1b[8m", "\x1b]", "\x1bc")

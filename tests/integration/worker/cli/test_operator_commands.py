@@ -141,8 +141,10 @@ def old_ledger(harness: Harness) -> Harness:
     """A ledger with rows of different ages."""
     statement = """
         INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts)
-        SELECT lpad(CAST(n AS text), 26, '0'), 'id:42', CASE WHEN n % 10 = 0 THEN 'person.delete' ELSE 'person.event' END,
-            now() - make_interval(days => n), now() - make_interval(days => n), 1 FROM generate_series(1, 100) AS n"""
+        SELECT lpad(CAST(n AS text), 26, '0'), 'id:42',
+            CASE WHEN n % 10 = 0 THEN 'person.delete' ELSE 'person.event' END,
+            now() - make_interval(days => n), now() - make_interval(days => n), 1
+        FROM generate_series(1, 100) AS n"""
     with harness.engine.begin() as connection:
         connection.execute(sa.text(statement))
     return harness

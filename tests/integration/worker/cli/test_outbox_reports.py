@@ -107,7 +107,8 @@ def test_an_outbox_that_cannot_be_reached_fails_the_check_and_nothing_is_made(
     harness: Harness, run: CommandLine, tmp_path: Path
 ) -> None:
     elsewhere = {
-        "postgresql://app:hidden@127.0.0.1:1/app": "127.0.0.1:1/app cannot be reached: Connection refused",
+        "postgresql://app:hidden@127.0.0.1:1/app": "127.0.0.1:1/app cannot be reached: "
+        "Connection refused",
         f"sqlite:///{tmp_path / 'nowhere.db'}": "nowhere.db does not exist",
     }
     for url, words in elsewhere.items():

@@ -1,4 +1,4 @@
-"""``trackrelay reshard``: nothing lost, nothing twice, nothing out of order, whatever happens on the way."""
+"""``trackrelay reshard`` loses, duplicates and reorders nothing, whatever happens meanwhile."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Passwords in URLs, whatever is in them: no command, no worker and no repr shows one, and what is wrong is named."""
+"""No command, worker or repr shows a password of a URL, and errors name what is wrong."""
 
 import random
 import re
@@ -119,7 +119,10 @@ def test_no_repr_of_settings_or_stores_shows_a_password(password: str, encoded: 
         return
     configured = load(told)
     with open_stores(configured) as stores:
-        shown = f"{configured!r} {configured} {stores!r} {stores.settings} {stores.engine!r} {stores.engine.url}"
+        shown = (
+            f"{configured!r} {configured} {stores!r} {stores.settings} {stores.engine!r} "
+            f"{stores.engine.url}"
+        )
         assert not found(password, shown), shown
 
 

@@ -1,4 +1,4 @@
-"""`trackrelay watch`: what reaches a webhook and a mail server, and what several watchers agree on."""
+"""`trackrelay watch`: what a webhook and a mail server get, and how several watchers agree."""
 
 import json
 import threading
@@ -80,8 +80,10 @@ def test_of_two_watchers_one_tells_and_a_later_one_tells_the_end(
         calm = read_snapshot(stores)
         with harness.engine.begin() as connection:
             connection.exec_driver_sql(
-                "INSERT INTO trackrelay_dead_letters (job_id, key, operation, lane, reason, attempts, state, enqueued_at, "
-                "died_at, updated_at, history) VALUES ('x', 'id:1', 'person.event', 'live', 'rejected', 1, 'open', now(), "
+                "INSERT INTO trackrelay_dead_letters (job_id, key, operation, lane, reason, "
+                "attempts, state, enqueued_at, "
+                "died_at, updated_at, history) VALUES ('x', 'id:1', 'person.event', 'live', "
+                "'rejected', 1, 'open', now(), "
                 "now(), now(), '[]')"
             )
         bad = read_snapshot(stores)

@@ -170,7 +170,8 @@ def test_folded_counters_have_the_same_sum_and_a_series_has_no_steps(harness: Ha
                 connection.exec_driver_sql(
                     "INSERT INTO trackrelay_counters VALUES ('minute', date_trunc('minute', now()) "
                     f"- interval '{age}', {shard}, 'requests', 'v2,2xx', 3, 1500, '{{1,2}}'), "
-                    f"('minute', date_trunc('minute', now()) - interval '{age}', {-1 - shard}, 'waiting', '', 7, 9000, NULL)"
+                    f"('minute', date_trunc('minute', now()) - interval '{age}', {-1 - shard}, "
+                    "'waiting', '', 7, 9000, NULL)"
                 )
     before = totals(harness)
     assert before == {("requests", ("v2", "2xx")): Tally(42, 21.0, (14, 28))}

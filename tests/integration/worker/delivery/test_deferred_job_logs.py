@@ -1,4 +1,4 @@
-"""What the log says of jobs that wait: one line for each that an attempt failed, one for all that were moved aside without."""
+"""The log has a line for each failed attempt, and one for all jobs deferred without any."""
 
 from structlog.testing import capture_logs
 

@@ -1,4 +1,4 @@
-"""The tick finds every shard that has work and no holder, even if a wakeup exists; no shard waits behind others."""
+"""The tick finds every shard that has work and no holder, even if a wakeup exists."""
 
 import time
 

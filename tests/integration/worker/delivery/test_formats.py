@@ -1,4 +1,4 @@
-"""What lies in a stream when workers are upgraded: every format that was ever written is read, word for word as it was written then."""
+"""Upgraded workers read every entry format that was ever written, from recorded bytes."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""Any bytes in a stream end as a job or as a dead letter, and the jobs beside them are delivered."""
+"""Any bytes in a stream become a job or a dead letter, and the jobs beside them are delivered."""
 
 import re
 from contextlib import suppress
@@ -98,7 +98,8 @@ def test_no_entry_holds_up_the_jobs_beside_it(
         is_settled,
         120,
         lambda: (
-            f"streams ({harness.stream_length()}) and backlog ({harness.backlog_size()}) to be empty"
+            f"streams ({harness.stream_length()}) and backlog ({harness.backlog_size()}) to be "
+            "empty"
         ),
     )
     assert set(expected) <= harness.ledger_ids()

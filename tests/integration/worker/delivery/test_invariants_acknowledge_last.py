@@ -1,4 +1,4 @@
-"""Acknowledge last: wherever a holder dies or gives up, nothing is lost, nothing is counted twice, and order holds."""
+"""Acknowledge last: wherever a holder ends, nothing is lost, counted twice or reordered."""
 
 import time
 from concurrent.futures import Future
@@ -193,7 +193,8 @@ def test_what_waited_for_an_upgrade_is_not_too_old_after_it(
     harness.redis.xadd(stream, fields, id=f"{four_days_ago}-0")
     with harness.engine.begin() as connection:
         connection.exec_driver_sql(
-            "UPDATE trackrelay_state SET updated_at = '2020-01-01' WHERE name = 'delivery_resumed_at'"
+            "UPDATE trackrelay_state SET updated_at = '2020-01-01' "
+            "WHERE name = 'delivery_resumed_at'"
         )
     worker.run_shard(SHARD)
     monkeypatch.setattr(entry_decoder, "FORMAT_VERSION", 1)

@@ -14,10 +14,12 @@ from trackrelay.worker.storage import backlog, due_jobs, duplicate_check, shards
 ROWS = 20_000
 
 FILL = sa.text("""
-    INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, due_at, sends, parts, keys, shards, operation, body,
+    INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, due_at, sends, parts, keys,
+        shards, operation, body,
         enqueued_at, age_from, since, reason, attempts, max_batch, replayed, history)
-    SELECT lpad(n::text, 26, '0'), 'id:' || n % :keys, 0, 'live', n, CASE WHEN n < :keys THEN now() END, true, 1,
-        ARRAY['id:' || n % :keys], ARRAY[0], 'person.event', json_build_object('name', n, 'text', repeat('x', 400)),
+    SELECT lpad(n::text, 26, '0'), 'id:' || n % :keys, 0, 'live', n,
+        CASE WHEN n < :keys THEN now() END, true, 1, ARRAY['id:' || n % :keys], ARRAY[0],
+        'person.event', json_build_object('name', n, 'text', repeat('x', 400)),
         now(), now(), now(), 'breaker', 0, 1000, false, '[]'
     FROM generate_series(0, :rows - 1) AS n
 """)
@@ -25,7 +27,7 @@ FILL = sa.text("""
 
 @pytest.fixture
 def plans(harness: Harness) -> Iterator[list[str]]:
-    """How Postgres executes each statement about the backlog, in an outage's first minute: before it has looked at the table."""
+    """Return the plans of each backlog statement while the table has no statistics yet."""
     found: list[str] = []
     with harness.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE trackrelay_backlog SET (autovacuum_enabled = off)")

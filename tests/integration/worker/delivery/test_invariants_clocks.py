@@ -57,7 +57,7 @@ def test_a_worker_whose_clock_is_days_off_expires_nothing_and_postpones_nothing(
 def test_nothing_expires_while_it_is_not_known_since_when_delivery_has_been_possible(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
-    """Redis lost what it knew of an outage that has been going on for longer than a job may become old."""
+    """Redis lost what it knew of an outage that is already longer than a job's maximum age."""
     api.answers = lambda request, documents: BUSY
     jobs = {harness.producer.track(person, "waits", {}) for person in people_of(0, 10)}
     for _ in range(3):
@@ -67,7 +67,8 @@ def test_nothing_expires_while_it_is_not_known_since_when_delivery_has_been_poss
             "UPDATE trackrelay_backlog SET age_from = age_from - interval '9 days'"
         )
         connection.exec_driver_sql(
-            "UPDATE trackrelay_state SET updated_at = now() - interval '9 days' WHERE name LIKE 'delivery_resumed_at%%'"
+            "UPDATE trackrelay_state SET updated_at = now() - interval '9 days' "
+            "WHERE name LIKE 'delivery_resumed_at%%'"
         )
     harness.redis.flushall()
     wake_forgotten_shards(worker.resources)
@@ -89,7 +90,8 @@ def test_a_job_expires_only_if_both_servers_find_it_too_old(
     harness.redis.hset("trackrelay:breaker:v2", "recovered_ms", 1)
     with harness.engine.begin() as connection:
         connection.exec_driver_sql(
-            "UPDATE trackrelay_state SET updated_at = now() - interval '9 days' WHERE name LIKE 'delivery_resumed_at%%'"
+            "UPDATE trackrelay_state SET updated_at = now() - interval '9 days' "
+            "WHERE name LIKE 'delivery_resumed_at%%'"
         )
     read_states = worker.breaker.read_states
 
@@ -124,7 +126,7 @@ def test_an_entry_from_the_future_does_not_stamp_later_identifies(
 def test_a_fence_that_postgres_gives_out_twice_is_not_a_lease_twice(
     harness: Harness, worker: Worker
 ) -> None:
-    """A failover lost the commit of a takeover: its holder sleeps, and another one is given the same fence."""
+    """A failover loses the commit of a takeover, and a second holder gets the same fence."""
 
     def take_over() -> ShardQueue:
         queue = ShardQueue(harness.redis, SHARD)

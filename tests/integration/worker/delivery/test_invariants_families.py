@@ -1,4 +1,4 @@
-"""Endpoint families fail apart: one that is down stops neither the others nor kills its own jobs."""
+"""Endpoint families fail apart: a failing one neither stops the others nor kills its own jobs."""
 
 from __future__ import annotations
 

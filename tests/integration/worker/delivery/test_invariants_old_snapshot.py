@@ -1,5 +1,7 @@
-"""What was delivered out of the backlog and cannot be cleared away, since somebody holds an old snapshot, slows nothing down; and
-nothing that becomes due behind the looks that pass it by is forgotten."""
+"""Delivered backlog rows that an old snapshot keeps from being vacuumed slow nothing down.
+
+And no row that becomes due behind the scan's cursor is forgotten.
+"""
 
 import itertools
 from collections.abc import Iterator
@@ -55,14 +57,15 @@ def fill(harness: Harness, rows: int, keys: int, delivered: int = 0) -> None:
         )
         connection.execute(
             sa.text(
-                "UPDATE trackrelay_backlog SET due_at = now() WHERE position < :end AND due_at IS NULL"
+                "UPDATE trackrelay_backlog SET due_at = now() WHERE position < :end "
+                "AND due_at IS NULL"
             ),
             {"end": delivered + keys},
         )
 
 
 class Blocks:
-    """How many blocks each execution of a statement touches in the steps that reach some index of the backlog."""
+    """Return how many blocks each execution of a statement touches in the backlog's indexes."""
 
     def __init__(self, engine: sa.Engine, words: str, index: str) -> None:
         self.touched: list[int] = []
@@ -259,7 +262,8 @@ def later(harness: Harness, rows: int) -> None:
     with harness.engine.begin() as connection:
         connection.execute(
             sa.text(
-                "UPDATE trackrelay_backlog SET due_at = now() + interval '1 hour' WHERE position < :rows"
+                "UPDATE trackrelay_backlog SET due_at = now() + interval '1 hour' "
+                "WHERE position < :rows"
             ),
             {"rows": rows},
         )

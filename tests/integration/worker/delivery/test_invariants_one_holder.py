@@ -61,7 +61,8 @@ def test_a_holder_that_sleeps_longer_than_its_lease_wakes_up_to_nothing_it_could
     successor.close()
     assert harness.ledger_ids() == {first, second, third}
     assert [effect["name"] for effect in harness.effects("id:42")] == ["first", "second", "third"]
-    # What reached Customer.io twice had an id by which the second was dropped: it went out before anybody slept.
+    # What reached Customer.io twice had an id, so the second was dropped: it was sent before the
+    # pause.
     assert sum(harness.sandbox.duplicates().values()) == sent_again
     assert harness.stream_length() == harness.backlog_size() == 0
     assert not harness.dead_ids()

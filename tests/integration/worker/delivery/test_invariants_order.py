@@ -249,7 +249,7 @@ def test_a_repeat_that_names_another_second_key_blocks_nobody(
     worker.work_off(lambda: harness.ledger_ids() == {job, *after})
 
 
-def test_jobs_of_two_keys_that_were_enqueued_in_both_lanes_the_other_way_round_do_not_wait_for_one_another(
+def test_jobs_of_two_keys_enqueued_in_opposite_orders_in_both_lanes_do_not_block_each_other(
     harness: Harness, worker: Worker
 ) -> None:
     anonymous = next(
@@ -305,7 +305,7 @@ def test_a_replay_across_shards_and_a_job_half_arrived_do_not_wait_for_one_anoth
     worker.work_off(lambda: imported.id in harness.ledger_ids(), timeout=3)
 
 
-def test_a_replay_and_jobs_that_arrive_by_and_by_in_four_shards_do_not_wait_for_one_another_in_a_circle(
+def test_a_replay_and_jobs_that_arrive_one_by_one_in_four_shards_do_not_wait_in_a_circle(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     def named(kind: str, shard: int) -> str:
@@ -469,7 +469,8 @@ def test_in_any_weather_with_two_workers_that_die_at_any_moment_every_key_keeps_
             worker.close()
     assert (
         harness.rows(
-            "SELECT job_id, key, due_at, parts, reason FROM trackrelay_backlog ORDER BY key, position"
+            "SELECT job_id, key, due_at, parts, reason FROM trackrelay_backlog ORDER BY key, "
+            "position"
         )
         == []
     )

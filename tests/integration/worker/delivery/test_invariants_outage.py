@@ -1,4 +1,4 @@
-"""An outage dead-letters nothing, counts against nobody and rewrites nothing; and the fleet asks politely when it is over."""
+"""An outage kills no job, counts no attempt, rewrites no row, and ends with few probes."""
 
 import time
 from collections.abc import Iterator
@@ -301,7 +301,8 @@ def test_age_counts_from_a_resume_and_from_when_workers_came_back(
     age(harness, "4 days")
     with harness.engine.begin() as connection:
         connection.exec_driver_sql(
-            "UPDATE trackrelay_state SET updated_at = now() - interval '1 day' WHERE name = 'workers_seen'"
+            "UPDATE trackrelay_state SET updated_at = now() - interval '1 day' "
+            "WHERE name = 'workers_seen'"
         )
         shards.record_heartbeat(connection)
     probe_now(harness.redis)

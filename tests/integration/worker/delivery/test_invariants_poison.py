@@ -178,13 +178,15 @@ ID = "01ARZ3NDEKTSV4RRFFQ69G5FA"
 MALFORMED = {
     "not UTF-8": b'[{"id":"#","operation":"person.event","keys":["id:1"],"body":{"a":"\xff"}}]',
     "NUL in a key": b'[{"id":"#","operation":"person.event","keys":["id:1\\u0000"],"body":{}}]',
-    "NUL in the source": b'[{"id":"#","operation":"person.event","keys":["id:1"],"body":{},"source":"\\u0000"}]',
+    "NUL in the source": b'[{"id":"#","operation":"person.event","keys":["id:1"],"body":{},'
+    b'"source":"\\u0000"}]',
     "no ULID": b'[{"id":"#XXXX","operation":"person.event","keys":["id:1"],"body":{}}]',
     "too deep": b'[{"id":"#","operation":"person.event","keys":["id:1"],"body":%s}]'
     % (b"[" * 3000 + b"]" * 3000),
     "no keys": b'[{"id":"#","operation":"person.event","keys":[],"body":{}}]',
     "nothing": b"[]",
-    "no segment": b'[{"id":"#","operation":"segment.add","keys":["id:1"],"body":{"type":"segment"}}]',
+    "no segment": b'[{"id":"#","operation":"segment.add","keys":["id:1"],'
+    b'"body":{"type":"segment"}}]',
     "no such operation": b'[{"id":"#","operation":"form.shred","keys":["id:1"],"body":{}}]',
 }
 
@@ -206,7 +208,10 @@ def test_a_job_whose_time_is_beyond_every_calendar_is_delivered(
     harness: Harness, worker: Worker
 ) -> None:
     job = f"{ID}V"
-    entry = f'[{{"id":"{job}","operation":"person.event","keys":["id:1"],"body":{{"name":"x"}},"accepted_ms":{10**17}}}]'
+    entry = (
+        f'[{{"id":"{job}","operation":"person.event","keys":["id:1"],"body":{{"name":"x"}},'
+        f'"accepted_ms":{10**17}}}]'
+    )
     harness.redis.xadd("trackrelay:0:live", {"v": "1", "j": entry})
     worker.run_shard(0)
     assert harness.ledger_ids() == {job}

@@ -19,7 +19,8 @@ def fill_disk(harness: Harness) -> None:
     with harness.engine.begin() as connection:
         connection.exec_driver_sql(FULL)
         connection.exec_driver_sql(
-            "CREATE TRIGGER full_disk BEFORE INSERT ON trackrelay_ledger FOR EACH ROW EXECUTE FUNCTION disk_is_full()"
+            "CREATE TRIGGER full_disk BEFORE INSERT ON trackrelay_ledger FOR EACH ROW EXECUTE "
+            "FUNCTION disk_is_full()"
         )
 
 

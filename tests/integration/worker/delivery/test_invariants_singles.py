@@ -1,4 +1,4 @@
-"""What only v1 carries goes a request at a time, within the budget; nothing of other keys waits for it to be worked off."""
+"""Jobs that only v1 carries go one a request, within the budget, and hold up no other keys."""
 
 import threading
 import time
@@ -15,16 +15,19 @@ from trackrelay.operations.keys import shard_of
 from trackrelay.worker.endpoint_families import family_of_operation
 
 LATENCY_S = 0.05
-#: Three seconds' worth of the budget: so many requests at the most may go before what they must not hold up.
+#: Three seconds of the budget: at most so many requests go before what they must not hold up.
 REQUESTS = 300
 
 FILL = sa.text("""
-    INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, due_at, sends, parts, keys, shards, operation, family,
+    INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, due_at, sends, parts, keys,
+        shards, operation, family,
         body, enqueued_at, age_from, since, reason, attempts, max_batch, replayed, history)
     SELECT lpad((:first + n)::text, 26, '0'), :prefix || n / :each, 0, 'live', :first + n,
-        CASE WHEN n % :each = 0 THEN now() END, true, 1, ARRAY[:prefix || n / :each], ARRAY[0], CAST(:operation AS text),
+        CASE WHEN n % :each = 0 THEN now() END, true, 1, ARRAY[:prefix || n / :each], ARRAY[0],
+        CAST(:operation AS text),
         :family,
-        json_build_object('type', 'anonymous', 'action', 'event', 'identifiers', json_build_object('anonymous_id', (n / :each)::text),
+        json_build_object('type', 'anonymous', 'action', 'event',
+            'identifiers', json_build_object('anonymous_id', (n / :each)::text),
             'name', CAST(:name AS text)),
         now(), now(), now(), 'breaker', 0, 1000, false, '[]'
     FROM generate_series(0, :keys * :each - 1) AS n

@@ -1,4 +1,4 @@
-"""Parts of two-key jobs that nobody will ever send are found, and what waits behind them goes on."""
+"""Rows of two-key jobs that nobody will send are found, and the jobs behind them continue."""
 
 import pytest
 import sqlalchemy as sa
@@ -33,7 +33,7 @@ def in_another_shard(*taken: str) -> str:
     )
 
 
-def test_a_part_that_was_looked_up_while_its_job_was_settled_under_another_second_key_is_not_left_behind(
+def test_a_row_whose_job_was_settled_under_another_second_key_during_the_look_up_is_not_left(
     harness: Harness, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = in_another_shard()
@@ -62,7 +62,8 @@ def test_a_part_of_a_job_that_was_settled_after_all_holds_up_nobody_for_long(
     with harness.engine.begin() as connection:
         connection.execute(
             sa.text("""
-                INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts)
+                INSERT INTO trackrelay_ledger
+                    (id, key, operation, enqueued_at, delivered_at, attempts)
                 VALUES (:id, 'id:42', 'person.identify', now(), now(), 1)
             """),
             {"id": job},
@@ -90,7 +91,7 @@ def test_a_part_beside_one_key_of_the_same_shard_is_not_left_behind(
     worker.work_off(lambda: harness.ledger_ids() == {job, after})
 
 
-def test_a_part_whose_other_part_was_dropped_before_its_dead_letter_was_discarded_holds_up_nobody_for_long(
+def test_a_row_whose_other_row_was_dropped_before_the_dead_letter_was_discarded_blocks_briefly(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     anonymous = in_another_shard()

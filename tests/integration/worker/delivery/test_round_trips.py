@@ -1,4 +1,4 @@
-"""What a batch costs in statements to Postgres and in round trips to Redis: the same for ten jobs and for a thousand."""
+"""A batch costs the same statements and Redis round trips for ten jobs as for a thousand."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,7 +67,7 @@ def count(
 
 @pytest.fixture
 def warm(harness: Harness, worker: Worker) -> Producer:
-    """A producer; scripts, pools and statements have been used once, and the number of entries a read takes is known."""
+    """A producer after a warm-up of scripts, pools, statements and the size of reads."""
     producer = Producer(redis_url=harness.settings["TRACKRELAY_REDIS_URL"])
     track(producer, FEW)
     worker.run_shard(0)
@@ -112,7 +112,8 @@ def test_so_does_one_that_waits_in_the_backlog_and_is_delivered_from_there(
         return failing, count(lambda: worker.run_shard(0))
 
     few, many = outage(FEW), outage(MANY)
-    # A read of the stream takes 250 at first and then more: a thousand are four reads at the most. The backlog's is of a thousand.
+    # A read of the stream takes 250 at first and then more, so a thousand are at most four reads.
+    # The backlog's reads take a thousand.
     for of_few, of_many in zip(few, many, strict=True):
         assert of_many.statements < 4 * of_few.statements
         assert of_many.to_redis < 4 * of_few.to_redis

@@ -1,4 +1,4 @@
-"""Stream entries that hold several jobs, as ``enqueue_many()`` makes them: read, counted and acknowledged."""
+"""Stream entries with several jobs, from ``enqueue_many()``, are read, counted and acknowledged."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A worker with another workspace's credentials never sends a request, whenever it reads them; the others deliver."""
+"""A worker with another workspace's credentials sends no request; the other workers deliver."""
 
 from collections.abc import Callable
 from pathlib import Path

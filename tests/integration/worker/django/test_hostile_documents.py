@@ -1,4 +1,4 @@
-"""Documents that no parser takes: the admin shows, exports and refuses them, and never answers 500."""
+"""The admin shows, exports and refuses documents that no parser takes, without a 500."""
 
 from __future__ import annotations
 

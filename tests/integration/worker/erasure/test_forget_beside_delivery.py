@@ -1,4 +1,4 @@
-"""``trackrelay forget`` while holders deliver: what they have in hand, and what they deliver for others."""
+"""``trackrelay forget`` while holders deliver jobs of the person and of others."""
 
 import threading
 import time

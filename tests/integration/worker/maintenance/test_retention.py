@@ -20,8 +20,10 @@ def deliver(engine: sa.Engine, job: str, operation: str, days_ago: int) -> None:
     with engine.begin() as connection:
         connection.execute(
             sa.text(
-                "INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts) VALUES "
-                "(:id, 'id:42', :operation, now() - make_interval(days => :days), now() - make_interval(days => :days), 1)"
+                "INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, "
+                "attempts) VALUES "
+                "(:id, 'id:42', :operation, now() - make_interval(days => :days), "
+                "now() - make_interval(days => :days), 1)"
             ),
             {"id": job, "operation": operation, "days": days_ago},
         )
@@ -31,8 +33,10 @@ def die(engine: sa.Engine, job: str, days_ago: int) -> None:
     with engine.begin() as connection:
         connection.execute(
             sa.text(
-                "INSERT INTO trackrelay_dead_letters (job_id, key, operation, lane, reason, attempts, state, enqueued_at, "
-                "died_at, updated_at, history) VALUES (:id, 'id:42', 'person.event', 'live', 'rejected', 1, 'open', "
+                "INSERT INTO trackrelay_dead_letters (job_id, key, operation, lane, reason, "
+                "attempts, state, enqueued_at, "
+                "died_at, updated_at, history) VALUES (:id, 'id:42', 'person.event', 'live', "
+                "'rejected', 1, 'open', "
                 "now() - make_interval(days => :days), now(), now(), '[]')"
             ),
             {"id": job, "days": days_ago},

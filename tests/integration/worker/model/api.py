@@ -14,10 +14,11 @@ from trackrelay.worker.track_api.region import Verdict
 from trackrelay.worker.track_api.request_builder import Request
 from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
-#: What a request may be answered. "fine": what its jobs deserve. Those of the second line hide that it took effect.
+#: Possible answers. "fine": what the jobs deserve. Those of the second line hide that it took
+#: effect.
 ANSWERS = (
-    "fine", "busy", "unreached", "too fast", "later", "refused", "too large", "forbidden", "denied", "redirected",
-    "lost", "html", "nonsense",
+    "fine", "busy", "unreached", "too fast", "later", "refused", "too large", "forbidden", "denied",
+    "redirected", "lost", "html", "nonsense",
 )  # fmt: skip
 
 DENIED = Verdict(problem="denied", message="wrong key")
@@ -35,7 +36,8 @@ def refusal(message: str, status: int = 400) -> Answer:
 class AnythingApi:
     """Answers as the plan of the holder that asks says; otherwise as the jobs deserve it.
 
-    A `bad` job is refused by itself. A `poison` one makes its whole batch be refused, a `sick` one makes it fail.
+    A `bad` job is refused by itself. A `poison` one gets its whole batch refused, and a `sick` one
+    makes the batch fail.
     """
 
     moods: dict[str, str] = field(default_factory=dict)

@@ -83,7 +83,8 @@ def _calls_out_of_order(log: CallLog, effects: Sequence[Job]) -> list[str]:
                     found.append(f"{later.id} overtook {earlier.id} in {lane}, {key}")
                 elif (earlier.is_barrier or later.is_barrier) and earlier.ended > later.began:
                     found.append(
-                        f"{later.id} did not wait for {earlier.id} in {lane}, {key}: one is a barrier"
+                        f"{later.id} did not wait for {earlier.id} in {lane}, {key}: "
+                        "one is a barrier"
                     )
     return found
 

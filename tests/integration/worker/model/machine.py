@@ -1,4 +1,4 @@
-"""Everything that can happen on the harness, in any order: applications, holders, the API, time, people."""
+"""Everything that can happen, in any order: applications, holders, the API, time, people."""
 
 import sys
 import time
@@ -29,7 +29,8 @@ PEOPLE = ("p0", "p1", "p4")
 ANONYMOUS = ("a0", "a4")
 LARGE = "x" * 40_000
 
-KINDS = ("event", "event", "large", "anonymous event", "identify", "join", "join", "merge", "delete", "suppress", "form",
+KINDS = ("event", "event", "large", "anonymous event", "identify", "join", "join", "merge",
+    "delete", "suppress", "form",
          "event with attributes")  # fmt: skip
 MOODS = ("good",) * 7 + ("bad", "poison", "sick")
 LANES = ("live", "live", "bulk")
@@ -146,7 +147,7 @@ class Harness(RuleBasedStateMachine):
         otherwise=st.booleans(),
     )
     def say_again(self, which: list[int], lane: str, otherwise: bool) -> None:
-        """Calls that were made already; or under the same idempotency key, but with another second key."""
+        """Repeat calls, or their idempotency key with another second key."""
         for each in which:
             operation = self.operations[each % len(self.operations)]
             if (
@@ -229,7 +230,7 @@ class Harness(RuleBasedStateMachine):
 
     @rule(shard=shards, everything=st.booleans())
     def time_passes(self, shard: int, everything: bool) -> None:
-        """A lease runs out; or so much passes that backoffs are over, an open breaker lets a probe through, a probe's token expires."""
+        """Let time pass: a lease runs out, or backoffs, an open breaker and a probe's token."""
         self._lease_runs_out(shard)
         if everything:
             self._much_time_passes()
@@ -263,7 +264,7 @@ class Harness(RuleBasedStateMachine):
         shard=shards,
     )
     def operate(self, what: str, shard: int) -> None:
-        """Credentials are put right, a shard is paused, all are resumed, their number is changed."""
+        """Repair the credentials, pause a shard, resume all, or change their number."""
         counts = {"one shard": 1, "two shards": 2, "three shards": 3}
         if what == "credentials":
             self.world.api.verdict = Verdict()
@@ -351,7 +352,7 @@ class Harness(RuleBasedStateMachine):
     # -- the end: nobody interferes any more, and everything arrives
 
     def teardown(self) -> None:
-        """Everything that was accepted arrives, or is a dead letter, within a bounded number of rounds."""
+        """Check that all accepted jobs arrive, or are dead letters, within so many cycles."""
         broken = sys.exc_info()[0] is not None
         if self.sleeper is not None:
             sleeper, self.sleeper = self.sleeper, None

@@ -1,5 +1,7 @@
-"""A holder whose process can die, fall asleep or lose a store at every failpoint, all in one thread, and with clocks that the test
-turns: the same plan always takes the same steps."""
+"""A holder whose process can die, fall asleep or lose a store at every failpoint.
+
+All in one thread, with clocks that the test sets: the same plan always takes the same steps.
+"""
 
 import threading
 import time as clocks

@@ -37,7 +37,7 @@ def join(anonymous: str = ANONYMOUS, **options: Any) -> Any:
     return operations.identify(PERSON, {}, anonymous_id=anonymous, **options)
 
 
-def test_two_jobs_of_the_same_two_keys_repeated_the_other_way_round_in_the_other_lane_do_not_wait_for_one_another(
+def test_two_jobs_of_the_same_two_keys_in_opposite_orders_in_two_lanes_do_not_block_each_other(
     anew: World,
 ) -> None:
     one, two = join(), join()

@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.integration.worker.model.machine import Harness
 from tests.integration.worker.model.world import World
 
-#: The usual profile takes what a test run can afford; `--hypothesis-profile=long` looks for longer, at random.
+#: The usual profile takes what a test run can afford; `--hypothesis-profile=long` searches longer.
 LONG = settings.default.max_examples > 100
 
 

@@ -26,7 +26,8 @@ SHARDS = 2
 MAX_ATTEMPTS = 3
 
 _EMPTY = (
-    "DELETE FROM trackrelay_ledger; DELETE FROM trackrelay_backlog; DELETE FROM trackrelay_dead_letters; "
+    "DELETE FROM trackrelay_ledger; DELETE FROM trackrelay_backlog; DELETE "
+    "FROM trackrelay_dead_letters; "
     "DELETE FROM trackrelay_shards; DELETE FROM trackrelay_state WHERE name <> 'key_hash_secret'"
 )
 
@@ -131,7 +132,8 @@ class World:
             rows = [
                 Row(*row)
                 for row in connection.exec_driver_sql(
-                    "SELECT job_id, key, shard, lane, position, due_at IS NOT NULL, parts FROM trackrelay_backlog "
+                    "SELECT job_id, key, shard, lane, position, due_at IS NOT NULL, parts "
+                    "FROM trackrelay_backlog "
                     "ORDER BY shard, lane, key, position"
                 )
             ]
@@ -149,8 +151,10 @@ class World:
         with self.engine.connect() as connection:
             found: Any = connection.execute(
                 sa.text(
-                    "SELECT id, 'delivered' AS how FROM trackrelay_ledger WHERE id = ANY(:ids) UNION ALL "
-                    "SELECT job_id, state FROM trackrelay_dead_letters WHERE job_id = ANY(:ids) AND state = 'open'"
+                    "SELECT id, 'delivered' AS how FROM trackrelay_ledger "
+                    "WHERE id = ANY(:ids) UNION ALL "
+                    "SELECT job_id, state FROM trackrelay_dead_letters WHERE job_id = ANY(:ids) "
+                    "AND state = 'open'"
                 ),
                 {"ids": [job.id for job in jobs]},
             ).all()
@@ -176,10 +180,11 @@ class World:
         self.redis.delete(lease(shard))
 
     def backoffs_pass(self) -> None:
-        """What time does to everything that is first and waits for its moment, and to what is stuck there."""
+        """Let time act on everything that waits first of its key, and on what is stuck there."""
         with self.engine.connect() as connection:
             connection.exec_driver_sql(
-                "UPDATE trackrelay_backlog SET due_at = now() - interval '1 hour' WHERE due_at IS NOT NULL"
+                "UPDATE trackrelay_backlog SET due_at = now() - interval '1 hour' "
+                "WHERE due_at IS NOT NULL"
             )
         self.redis.delete(ticks.ORPHANS_KEY)
         ticks.recover_orphans(self.processes[0])

@@ -1,4 +1,4 @@
-"""What Customer.io complains about is matched to the job that caused it, counted once, and kept to be sent again."""
+"""A complaint of Customer.io is matched to its job, counted once, and kept to be sent again."""
 
 from __future__ import annotations
 
@@ -126,7 +126,8 @@ def test_a_complaint_about_another_program_is_nobodys_loss(verifying: Verifying)
     verifying.sandbox.lose("failed_attribute", name="plan", reason="no")
     send_as_somebody_else(
         verifying,
-        {"type": "person", "identifiers": {"id": "7"}, "action": "identify", "attributes": {"plan": "x"}},
+        {"type": "person", "identifiers": {"id": "7"}, "action": "identify",
+            "attributes": {"plan": "x"}},
     )  # fmt: skip
     verifying.read_complaints()
     (verdict,) = verifying.open()

@@ -1,4 +1,4 @@
-"""Settlement remembers what was sent of the subjects that the settings select, in its own transaction."""
+"""Settlement records, in its own transaction, what was sent about the selected subjects."""
 
 from __future__ import annotations
 

@@ -153,7 +153,8 @@ def test_lost_events_relationships_devices_and_deletes_are_found(verifying: Veri
 def test_a_later_write_under_another_name_of_the_person_is_no_loss(verifying: Verifying) -> None:
     ada = Person(email="ada@example.com")
     verifying.deliver(
-        verifying.producer.identify("1", {"email": "ada@example.com", "plan": "a"}, timestamp=1_700_000_000),
+        verifying.producer.identify("1", {"email": "ada@example.com", "plan": "a"},
+            timestamp=1_700_000_000),
         verifying.producer.identify(ada, {"plan": "b"}, timestamp=1_700_000_100),
     )  # fmt: skip
     verifying.verify()

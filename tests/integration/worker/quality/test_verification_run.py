@@ -1,4 +1,4 @@
-"""Verification stays within its budget and out of the way, whatever the App API and the stores do."""
+"""Verification keeps to its budget and disturbs nobody, whatever the App API and the stores do."""
 
 from __future__ import annotations
 

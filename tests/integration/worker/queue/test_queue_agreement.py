@@ -1,4 +1,7 @@
-"""Redis and Postgres know the same queue: whoever finds a difference mends it, or delivery stops and the command is named."""
+"""Redis and Postgres agree on the queue.
+
+A difference is repaired, or delivery stops and names the command to run.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -110,7 +113,8 @@ def test_migrate_refuses_another_number_of_shards_than_postgres_has(
     reshard(worker, 8)
     harness.redis.flushall()
     assert run("migrate", TRACKRELAY_SHARDS="4").only_line() == (
-        "TRACKRELAY_SHARDS is 4, but Postgres knows 8 shards: correct the setting (or leave it out), or change the queue with "
+        "TRACKRELAY_SHARDS is 4, but Postgres knows 8 shards: "
+        "correct the setting (or leave it out), or change the queue with "
         "`trackrelay reshard`"
     )
     assert queue_config.read(harness.redis) is None

@@ -1,4 +1,4 @@
-"""No relay needs to be the only one for order to hold: the lease spares them work, and nothing depends on it."""
+"""Order does not depend on a relay being alone: the lease only saves work."""
 
 import random
 import threading
@@ -24,7 +24,8 @@ def test_relays_that_do_not_take_turns_keep_the_order_of_what_committed_in_order
     done = threading.Event()
 
     def write(person: int) -> None:
-        # Its transactions follow one another; between writers they overlap, and ids commit out of order.
+        # Each writer's transactions are sequential; those of several overlap, and ids commit out of
+        # order.
         rng = random.Random(person)
         jobs = written[person] = []
         for _ in range(TRANSACTIONS):

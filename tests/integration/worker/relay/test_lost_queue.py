@@ -1,4 +1,4 @@
-"""Redis loses everything, or its latest entries: whatever went through an outbox arrives all the same, once and in order."""
+"""Redis loses everything, or its latest entries: what went through an outbox still arrives once."""
 
 import threading
 from collections.abc import Callable
@@ -210,9 +210,11 @@ def test_half_of_a_merge_has_not_arrived(harness: Harness) -> None:
     """One shard's holder put it in its backlog; the other's entry was lost."""
     job = operations.merge(primary="42", secondary="43").id
     insert = sa.text("""
-        INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, sends, parts, keys, shards, operation, body,
+        INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, sends, parts, keys,
+            shards, operation, body,
             enqueued_at, age_from, since, reason, attempts, max_batch, replayed, history)
-        VALUES (:job, :key, 0, 'live', 1, true, 2, '{id:42,id:43}', '{0,1}', 'person.merge', '{}', now(), now(), now(),
+        VALUES (:job, :key, 0, 'live', 1, true, 2, '{id:42,id:43}', '{0,1}', 'person.merge', '{}',
+            now(), now(), now(),
             'two_keys', 0, 1000, false, '[]')
     """)
     with harness.engine.begin() as connection:
@@ -254,7 +256,7 @@ def relay_all(relay: RelayLoop) -> None:
 def test_a_relay_that_takes_over_knows_of_appends_that_another_made_since_it_worked_last(
     postgres_application: Application, harness: Harness
 ) -> None:
-    """The failover loses what the other one appended: it must be missed before anything later is appended."""
+    """A failover loses what the other relay appended; the next append must notice it first."""
     shard = shard_of("id:42", 4)
     earlier, later = make_relay(harness.settings), make_relay(harness.settings)
     assert later.take_lease()

@@ -108,7 +108,8 @@ def test_an_identify_has_the_time_at_which_the_outbox_took_it(
     with harness.engine.begin() as connection:
         connection.execute(
             sa.text(
-                "UPDATE trackrelay_state SET updated_at = '2020-01-01' WHERE name = 'possible_since'"
+                "UPDATE trackrelay_state SET updated_at = '2020-01-01' "
+                "WHERE name = 'possible_since'"
             )
         )
     start_worker(harness.settings | {"TRACKRELAY_OUTBOX_URL": "", "TRACKRELAY_MAX_AGE": "1m"})

@@ -1,4 +1,4 @@
-"""Through PgBouncer in transaction mode: each transaction may run in another session, so nothing of ours is kept in one."""
+"""Behind PgBouncer in transaction mode: we keep nothing in a session."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -15,7 +15,8 @@ from trackrelay.worker.storage.advisory_lock import advisory_lock
 from trackrelay.worker.storage.engine import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, make_engine
 
 ADVISORY_LOCKS = """
-    SELECT 1 FROM pg_locks JOIN pg_database ON oid = database WHERE locktype = 'advisory' AND datname = current_database()
+    SELECT 1 FROM pg_locks JOIN pg_database ON oid = database
+    WHERE locktype = 'advisory' AND datname = current_database()
 """
 
 

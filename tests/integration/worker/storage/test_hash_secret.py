@@ -1,4 +1,4 @@
-"""TRACKRELAY_KEY_HASH_SECRET is changed: while jobs wait whose keys were hashed with the old one, no other worker delivers."""
+"""Changing TRACKRELAY_KEY_HASH_SECRET: no worker with the new secret delivers while jobs wait."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Jobs that are lost are told: how many, since when, until somebody acknowledges it. What an outbox still has is not lost."""
+"""Lost jobs are reported until someone acknowledges them. What an outbox still has is not lost."""
 
 import time
 from collections.abc import Callable, Iterator

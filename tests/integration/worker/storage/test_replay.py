@@ -49,8 +49,10 @@ class Stores:
             else operation.body
         )
         made = Job(
-            id=operation.id, operation=operation.name, keys=tuple(HASHER.stored(key) for key in operation.keys),
-            shards=tuple(shard_of(key, SHARDS) for key in operation.keys), body=body, lane="live", enqueued_at=at,
+            id=operation.id, operation=operation.name,
+            keys=tuple(HASHER.stored(key) for key in operation.keys),
+            shards=tuple(shard_of(key, SHARDS) for key in operation.keys), body=body, lane="live",
+            enqueued_at=at,
             age_from=at, entry="1-1",
         )  # fmt: skip
         return replace(made, **changes)

@@ -155,7 +155,8 @@ def test_what_a_store_refuses_is_told_from_its_own_trouble(engine: sa.Engine) ->
         failure(engine, "INSERT INTO trackrelay_ledger (id, key) VALUES ('x', NULL)"),
         failure(
             engine,
-            "INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts) "
+            "INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, "
+            "attempts) "
             "VALUES ('x', :key, 'x', now(), now(), 0)",
             key=NOISE[:5_000],
         ),

@@ -27,7 +27,7 @@ TLS_RECORD = b"\x16\x03\x03\x40\x00"
 def asked(
     url: str, send_within_s: float = float("inf"), timeout_s: float = TIMEOUT_S
 ) -> Answer | NoAnswer:
-    """What becomes of a request to `url`, which must end long before it would end without a deadline."""
+    """Send a request to `url`, which must end long before it would without a deadline."""
     api = TrackApi(url, timeout_s, lambda: ("site", "key"))
     started = time.monotonic()
     answer = api.send(
@@ -73,7 +73,7 @@ def test_several_addresses_that_do_not_accept_take_no_longer_than_one(
 def test_an_address_that_does_not_accept_leaves_time_for_the_next(
     resolves_to: Any, silent_port: int, sandbox: SandboxProcess
 ) -> None:
-    # The silent one's share of the time is a twentieth: what is left is enough on the busiest machine.
+    # The silent server takes a twentieth of the time: the rest is enough on the busiest machine.
     resolves_to(silent_port, *[urlsplit(sandbox.url).port] * 19)
 
     assert isinstance(asked("http://several.test", send_within_s=20.0, timeout_s=30.0), Answer)

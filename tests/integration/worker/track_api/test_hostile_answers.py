@@ -1,4 +1,4 @@
-"""Any bytes in an answer are a classify_response: nothing is raised, hardly anything is read, nothing is kept for the next request."""
+"""Any bytes in an answer are classified: nothing is raised, nothing reaches the next request."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""A proxy with a password in its URL: whatever is wrong with it, the answer names the setting and not the password."""
+"""Errors of a proxy whose URL has a password name the setting and not the password."""
 
 import re
 

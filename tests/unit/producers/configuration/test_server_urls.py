@@ -1,4 +1,4 @@
-"""URLs with passwords: read alike by every library, and never shown, whatever is in the password."""
+"""Every library reads a URL's password alike, and nothing shows it, whatever it contains."""
 
 import random
 import re
@@ -23,7 +23,7 @@ SPECIAL = "/#?@%:[]&;,+=!'\"\\ ()<>{}|^`~$*"
 
 @st.composite
 def passwords(draw: st.DrawFn) -> str:
-    """A password of several pieces, each long enough to be found anywhere, with special characters between them."""
+    """A password of several recognisable pieces, with special characters between them."""
     seed = draw(st.integers(0, 2**32))
     source = random.Random(seed)
     pieces = ["".join(source.choices(string.ascii_letters + string.digits, k=8)) for _ in range(4)]
@@ -37,7 +37,7 @@ def pieces(password: str) -> list[str]:
 
 
 def shown(check: Callable[[str], str], url: str) -> str:
-    """Everything that is said about a URL: what is wrong with it, or how it looks in a debug page."""
+    """Return everything that is said about a URL: errors, and its form in a debug page."""
     try:
         checked = check(url)
     except ValueError as error:

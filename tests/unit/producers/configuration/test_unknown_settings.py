@@ -1,4 +1,4 @@
-"""A misspelt setting in the environment is pointed out where it would otherwise be silent: at an application's first call."""
+"""A misspelt setting in the environment is reported at an application's first call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drop-in beside the official client: the same surface, the same exceptions before anything is sent."""
+"""The drop-in has the official client's surface, and raises the same exceptions before it sends."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What the documented examples of Customer.io's PHP, Ruby and Node clients send, by each of the ways in.
+"""The documented examples of Customer.io's PHP, Ruby and Node clients, in each of our forms.
 
-The shapes are those of the clients' READMEs, the values are ours. An example holds the document that it stands for, the
-call of a typed function, and the request of the client, sent with the drop-in client for Python.
+The shapes are those of the clients' READMEs, the values are ours. An example holds the document
+that it stands for, the call of a typed function, and the request of the client, sent with the
+drop-in client for Python.
 """
 
 from __future__ import annotations
@@ -96,13 +97,16 @@ EXAMPLES = [
     Example(
         "PHP",
         "a page view",
-        person("page", identifiers={"id": 7}, name="https://shop.example/cart", attributes={"referrer": "https://a.example"}),
+        person("page", identifiers={"id": 7}, name="https://shop.example/cart",
+            attributes={"referrer": "https://a.example"}),
         lambda: operations.page(7, "https://shop.example/cart", {"referrer": "https://a.example"}),
         post(
             "/customers/7/events",
-            {"type": "page", "id": 7, "name": "https://shop.example/cart", "data": {"referrer": "https://a.example"}},
+            {"type": "page", "id": 7, "name": "https://shop.example/cart",
+                "data": {"referrer": "https://a.example"}},
         ),
-        person("page", name="https://shop.example/cart", attributes={"referrer": "https://a.example"}),
+        person("page", name="https://shop.example/cart",
+            attributes={"referrer": "https://a.example"}),
     ),
     Example(
         "PHP",
@@ -177,18 +181,23 @@ EXAMPLES = [
     Example(
         "Ruby",
         "a new email for a customer known by Customer.io's id",
-        person("identify", identifiers={"cio_id": "0301"}, attributes={"cio_id": "0301", "email": "mia@example.org"}),
-        lambda: operations.identify(Person(cio_id="0301"), {"cio_id": "0301", "email": "mia@example.org"}),
+        person("identify", identifiers={"cio_id": "0301"},
+            attributes={"cio_id": "0301", "email": "mia@example.org"}),
+        lambda: operations.identify(Person(cio_id="0301"),
+            {"cio_id": "0301", "email": "mia@example.org"}),
         put("/customers/cio_0301", {"cio_id": "0301", "email": "mia@example.org"}),
-        person("identify", identifiers={"cio_id": "0301"}, attributes={"cio_id": "0301", "email": "mia@example.org"}),
+        person("identify", identifiers={"cio_id": "0301"},
+            attributes={"cio_id": "0301", "email": "mia@example.org"}),
     ),
     Example(
         "Ruby",
         "an id for a customer known by email",
-        person("identify", identifiers={"email": "mia@example.com"}, attributes={"id": 7, "plan": "basic"}),
+        person("identify", identifiers={"email": "mia@example.com"},
+            attributes={"id": 7, "plan": "basic"}),
         lambda: operations.identify(Person(email="mia@example.com"), {"id": 7, "plan": "basic"}),
         put("/customers/mia%40example.com", {"id": 7, "plan": "basic"}),
-        person("identify", identifiers={"email": "mia@example.com"}, attributes={"id": "7", "plan": "basic"}),
+        person("identify", identifiers={"email": "mia@example.com"},
+            attributes={"id": "7", "plan": "basic"}),
     ),
     Example(
         "Ruby",
@@ -207,7 +216,8 @@ EXAMPLES = [
             "primary": {"email": "mia@example.com"},
             "secondary": {"email": "mia@example.org"},
         },
-        lambda: operations.merge(primary=Person(email="mia@example.com"), secondary=Person(email="mia@example.org")),
+        lambda: operations.merge(primary=Person(email="mia@example.com"),
+            secondary=Person(email="mia@example.org")),
         lambda cio: cio.merge_customers("email", "mia@example.com", "email", "mia@example.org"),
         {
             "type": "person",
@@ -247,9 +257,11 @@ EXAMPLES = [
     Example(
         "Ruby",
         "a device",
-        person("add_device", identifiers={"id": 7}, device={"token": "t-1", "platform": "ios", "last_used": WHEN}),
+        person("add_device", identifiers={"id": 7},
+            device={"token": "t-1", "platform": "ios", "last_used": WHEN}),
         lambda: operations.add_device(7, "t-1", "ios", last_used=WHEN),
-        put("/customers/7/devices", {"device": {"last_used": WHEN, "id": "t-1", "platform": "ios"}}),
+        put("/customers/7/devices",
+            {"device": {"last_used": WHEN, "id": "t-1", "platform": "ios"}}),
         person("add_device", device={"token": "t-1", "platform": "ios", "last_used": WHEN}),
     ),
     Example(
@@ -271,7 +283,8 @@ EXAMPLES = [
     Example(
         "Ruby",
         "a push was opened",
-        {"type": "delivery", "identifiers": {"id": "d-1"}, "action": "metric", "name": "opened", "recipient": "t-1",
+        {"type": "delivery", "identifiers": {"id": "d-1"}, "action": "metric", "name": "opened",
+            "recipient": "t-1",
          "timestamp": WHEN},
         lambda: operations.report_metric("d-1", "opened", recipient="t-1", timestamp=WHEN),
         lambda cio: cio.send_request(
@@ -279,14 +292,16 @@ EXAMPLES = [
             "https://track.customer.io/push/events",
             {"delivery_id": "d-1", "device_id": "t-1", "timestamp": WHEN, "event": "opened"},
         ),
-        {"type": "delivery", "identifiers": {"id": "d-1"}, "action": "metric", "name": "opened", "recipient": "t-1",
+        {"type": "delivery", "identifiers": {"id": "d-1"}, "action": "metric", "name": "opened",
+            "recipient": "t-1",
          "timestamp": WHEN},
     ),
     Example(
         "Node",
         "a device, with a field beside its attributes",
         person("add_device", device={"token": "t-1", "platform": "ios", "primary": True}),
-        lambda: operations.entity(person("add_device", device={"token": "t-1", "platform": "ios", "primary": True})),
+        lambda: operations.entity(person("add_device",
+                device={"token": "t-1", "platform": "ios", "primary": True})),
         put("/customers/7/devices", {"device": {"primary": True, "id": "t-1", "platform": "ios"}}),
         person("add_device", device={"token": "t-1", "platform": "ios", "primary": True}),
     ),

@@ -1,4 +1,4 @@
-"""What Django shows and mails of an error: no password and no key of ours, wherever they are set."""
+"""Django's error pages and mails show no password and no key of ours, wherever it is set."""
 
 from __future__ import annotations
 

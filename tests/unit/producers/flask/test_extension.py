@@ -93,7 +93,8 @@ def test_a_wrong_setting_raises_at_the_first_call_and_not_before() -> None:
 def test_a_misspelt_setting_is_pointed_out() -> None:
     with pytest.warns(
         RuntimeWarning,
-        match="TRACKRELAY_REDIS_ULR of app.config is not a setting; did you mean TRACKRELAY_REDIS_URL",
+        match="TRACKRELAY_REDIS_ULR of app.config is not a setting; "
+        "did you mean TRACKRELAY_REDIS_URL",
     ):
         create_app(TRACKRELAY_REDIS_ULR="redis://127.0.0.1/0")
     with warnings.catch_warnings():

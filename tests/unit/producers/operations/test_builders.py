@@ -1,4 +1,4 @@
-"""What each function of the vocabulary makes: its document, its keys, whether it takes the time of the store."""
+"""Each function's document, keys, and whether it takes the time of the store."""
 
 from __future__ import annotations
 
@@ -391,7 +391,7 @@ def test_a_call_makes_this_document(
 
 @pytest.mark.parametrize("operation", [operation for operation, *_ in MADE], ids=IDS)
 def test_a_document_that_passed_the_gate_passes_it_again_unchanged(operation: Operation) -> None:
-    """So that an export can be imported, and a dead letter repaired, without becoming something else."""
+    """Reading and building again changes nothing, so exports and repairs keep the operation."""
     again = ops.entity(json.loads(operation.body))
     assert (again.body, again.keys, again.stamp) == (
         operation.body if b'"id":"0' not in operation.body else again.body,

@@ -122,7 +122,8 @@ def test_values_become_what_json_has(given: Any, sent: Any) -> None:
         (Decimal(2**64), "is an integer beyond 64 bits: send it as text"),
         (
             datetime(2024, 5, 1),
-            "is a naive datetime: give it a time zone, or say with naive_timezone which one is meant",
+            "is a naive datetime: give it a time zone, or say with naive_timezone which one is "
+            "meant",
         ),
         (timedelta(1), "is a timedelta, which JSON does not have"),
         (1j, "is a complex, which JSON does not have"),
@@ -146,7 +147,8 @@ def test_a_refusal_says_where_in_nested_data_the_trouble_is() -> None:
     data = {"items": [{"price": 1.5}, {"price": float("nan")}]}
     error = refusal_of(lambda: operations.track("42", "order completed", data))
     assert str(error) == (
-        "data 'items[1].price' of event 'order completed' of person id:42 is nan, which JSON does not have"
+        "data 'items[1].price' of event 'order completed' of person id:42 is nan, "
+        "which JSON does not have"
     )
     assert error.field == "attributes.items[1].price"
 

@@ -51,7 +51,8 @@ ID = "01HWTP00000000000000000000"
         (
             {"type": "segment", "action": "ad"},
             "action",
-            "the action of segment ad of a person is 'ad'; Customer.io takes add, remove; did you mean 'add'?",
+            "the action of segment ad of a person is 'ad'; Customer.io takes add, remove; "
+            "did you mean 'add'?",
         ),
         (
             EVENT | {"nme": "y"},
@@ -66,7 +67,8 @@ ID = "01HWTP00000000000000000000"
         (
             {"type": "delivery", "identifiers": {"id": "d"}, "action": "unsubscribe", "wholly": 1},
             "wholly",
-            "'wholly' of a delivery's unsubscribe is not known; there are action, identifiers, type",
+            "'wholly' of a delivery's unsubscribe is not known; there are action, identifiers, "
+            "type",
         ),
         (
             {
@@ -91,12 +93,14 @@ ID = "01HWTP00000000000000000000"
         (
             EVENT | {"identifiers": {"id": "1", "email": "a@b.co"}},
             "identifiers",
-            "event 'x' of a person needs exactly one of id, email, phone, cio_id; it has id and email",
+            "event 'x' of a person needs exactly one of id, email, phone, cio_id; "
+            "it has id and email",
         ),
         (
             EVENT | {"identifiers": {"anonymous_id": "c"}},
             "identifiers",
-            "event 'x' of person anonymous:c… cannot be named by 'anonymous_id' here; Customer.io takes id, email, phone, cio_id",
+            "event 'x' of person anonymous:c… cannot be named by 'anonymous_id' here; "
+            "Customer.io takes id, email, phone, cio_id",
         ),
         (
             EVENT | {"identifiers": {"email": "secret@@b.co"}},
@@ -112,12 +116,14 @@ ID = "01HWTP00000000000000000000"
                 "attributes": {},
             },
             "attributes.device_token",
-            "attribute 'device_token' of a delivery's event is None; it must be text, a whole number or a UUID",
+            "attribute 'device_token' of a delivery's event is None; it must be text, "
+            "a whole number or a UUID",
         ),
         (
             {"type": "object", "identifiers": {"object_id": "a"}, "action": "delete"},
             "identifiers",
-            "an object needs object_type_id and object_id, or cio_object_id alone; it has object_id",
+            "an object needs object_type_id and object_id, or cio_object_id alone; "
+            "it has object_id",
         ),
         (EVENT | {"id": "no"}, "id", "the id of event 'x' of person id:42 is not a ULID"),
         (EVENT | {"id": 7}, "id", "the id of event 'x' of person id:42 is not a ULID"),
@@ -131,7 +137,8 @@ ID = "01HWTP00000000000000000000"
                 ],
             },
             "cio_relationships[0].attributes",
-            "'cio_relationships[0].attributes' of person id:42 is not known; did you mean 'relationship_attributes'?",
+            "'cio_relationships[0].attributes' of person id:42 is not known; "
+            "did you mean 'relationship_attributes'?",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Values of any type, whatever their own code does: a call takes them or refuses them, in an error of bounded length."""
+"""Values of any type, with any code of their own, are taken or refused with a bounded error."""
 
 from __future__ import annotations
 
@@ -207,7 +207,10 @@ PLACES: dict[str, Callable[[Any], object]] = {
 
 
 def refusal_by(place: str, value: object) -> InvalidOperationError | None:
-    """The refusal of ``value`` in a place; None: it was taken. Any other exception is the test's failure."""
+    """Return the refusal of ``value`` in a place, or None if it was taken.
+
+    Any other exception fails the test.
+    """
     try:
         PLACES[place](value)
     except InvalidOperationError as error:
@@ -241,7 +244,8 @@ def test_an_error_says_which_part_of_a_document_cannot_be_read_and_keeps_the_cau
     error = refusal_of(lambda: operations.track("42", "seen", {"cart": [{"item": RaisingDict()}]}))
     assert error.field == "attributes.cart[0].item"
     assert str(error) == (
-        "data 'cart[0].item' of event 'seen' of person id:42 cannot be read: looking at it raised RuntimeError"
+        "data 'cart[0].item' of event 'seen' of person id:42 cannot be read: "
+        "looking at it raised RuntimeError"
     )
     assert isinstance(error.__cause__, RuntimeError)
 
@@ -269,7 +273,7 @@ def test_enqueue_many_takes_nothing_but_iterables_of_operations() -> None:
         producer.enqueue_many(5)  # type: ignore[arg-type]
 
 
-# ── memory ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── memory ────────────────────────────────────────────────────────────────────────────────────────
 
 AMPLIFIED: dict[str, Callable[[], object]] = {
     "an event's list": lambda: operations.track("42", "e", {"a": [WORDS] * 99_000}),
@@ -318,7 +322,7 @@ def test_a_small_value_that_stands_for_a_large_one_is_refused_before_it_is_writt
     assert peak < 60_000_000
 
 
-# ── operations that nobody checked ───────────────────────────────────────────────────────────────────────────────────
+# ── operations that nobody checked ────────────────────────────────────────────────────────────────
 
 
 def unchecked(**changes: Any) -> OperationType:

@@ -98,7 +98,8 @@ def test_the_refusal_says_where_the_placeholder_most_likely_comes_from() -> None
     error = refusal_of(lambda: operations.track("undefined", "seen"))
     assert error.field == "identifiers.id"
     assert str(error) == (
-        "a person's id is 'undefined', which names nobody: JavaScript writes it for a value that is not there"
+        "a person's id is 'undefined', which names nobody: "
+        "JavaScript writes it for a value that is not there"
     )
 
 
@@ -136,7 +137,7 @@ def test_a_phone_that_is_no_e164_identifies_nobody(number: str) -> None:
     assert "E.164" in refusal_of(lambda: Person(phone=number)).limit
 
 
-# ── cautions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── cautions ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:

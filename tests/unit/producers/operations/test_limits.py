@@ -1,4 +1,4 @@
-"""Every limit from both sides: at it accepted, one beyond it refused, with field, limit and actual."""
+"""Each limit accepts what is at it and refuses one more, with the field, limit and actual value."""
 
 from __future__ import annotations
 

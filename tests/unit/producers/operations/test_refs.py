@@ -66,15 +66,18 @@ def test_a_plain_value_that_is_no_id_is_refused(plain: Any) -> None:
     [
         (
             "ada@example.com",
-            "a person's id looks like an email address: say Person(email=…), or Person(id=…) if it is your id",
+            "a person's id looks like an email address: say Person(email=…), "
+            "or Person(id=…) if it is your id",
         ),
         (
             " a@b ",
-            "a person's id looks like an email address: say Person(email=…), or Person(id=…) if it is your id",
+            "a person's id looks like an email address: say Person(email=…), "
+            "or Person(id=…) if it is your id",
         ),
         (
             "cio_03000001",
-            "a person's id starts with 'cio_': say Person(cio_id=…), or Person(id=…) if it is your id",
+            "a person's id starts with 'cio_': say Person(cio_id=…), "
+            "or Person(id=…) if it is your id",
         ),
     ],
 )
@@ -114,7 +117,8 @@ def test_a_person_is_named_in_one_form(named: dict[str, Any], identifiers: dict[
         ),
         (
             {"id": 1, "email": "a@b.co"},
-            "a Person needs exactly one of id, email, phone, cio_id, anonymous_id; it has id and email",
+            "a Person needs exactly one of id, email, phone, cio_id, anonymous_id; "
+            "it has id and email",
         ),
         (
             {"id": True},
@@ -134,16 +138,19 @@ def test_a_person_is_named_in_one_form(named: dict[str, Any], identifiers: dict[
         ),
         (
             {"email": "ada@example..com"},
-            "the email of a Person is not an email address: characters or dots that cannot stand there",
+            "the email of a Person is not an email address: "
+            "characters or dots that cannot stand there",
         ),
         (
             {"email": "<ada@example.com>"},
-            "the email of a Person is not an email address: characters or dots that cannot stand there",
+            "the email of a Person is not an email address: "
+            "characters or dots that cannot stand there",
         ),
         ({"email": 42}, "the email of a Person is a number; it must be an email address"),
         (
             {"phone": "0049 170 1234567"},
-            "the phone of a Person is not a phone number as Customer.io takes them: + and up to 15 digits, nothing else",
+            "the phone of a Person is not a phone number as Customer.io takes them: "
+            "+ and up to 15 digits, nothing else",
         ),
         (
             {"phone": 4917012},

@@ -1,4 +1,4 @@
-"""The registry: what it says of each action, and that every part has a binding for each of its builders."""
+"""The registry describes each action, and every part has a binding for each of its builders."""
 
 from __future__ import annotations
 

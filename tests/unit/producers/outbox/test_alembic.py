@@ -1,4 +1,4 @@
-"""The filter for an application's own Alembic: our tables are let alone, and the outbox among its own is compared."""
+"""The filter for an application's Alembic ignores our tables, and compares its own outbox table."""
 
 from __future__ import annotations
 

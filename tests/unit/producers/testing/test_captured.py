@@ -1,4 +1,4 @@
-"""Capturing what an application enqueues, and what is said when it is not what the test expected."""
+"""Captured jobs of an application, and the messages when they are not what a test expects."""
 
 from __future__ import annotations
 
@@ -123,7 +123,8 @@ def test_a_failure_shows_how_the_nearest_one_differs_and_all_that_was_enqueued()
         identify("7", {"plan": "pro"})
     said = message(captured, "42", "bought", total=129.5, currency="EUR")
     assert said == (
-        "no event 'bought' of id:42 with total=129.5, currency=\"EUR\" was enqueued; the nearest of 2 differs "
+        "no event 'bought' of id:42 with total=129.5, currency=\"EUR\" was enqueued; "
+        "the nearest of 2 differs "
         "(- expected, + enqueued):\n"
         "- total: 129.5\n"
         "+ total: 12.5\n"

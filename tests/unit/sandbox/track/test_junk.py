@@ -18,11 +18,11 @@ from trackrelay.sandbox.views.view_shapes import object_line, others, person_pag
 
 # fmt: off
 WORDS = [
-    "person", "object", "delivery", "identify", "delete", "event", "page", "screen", "merge", "suppress",
-    "unsuppress", "add_device", "delete_device", "add_relationships", "delete_relationships",
-    "identify_anonymous", "id", "email", "phone", "cio_id", "anonymous_id", "a@b.c", "+4917", "1", "ios",
-    "opened", "a3000001", "01J9ZQ0V8Z3Y6M4T2K1C5W7XBN", "cio_subscription_preferences",
-    "cio_subscription_preferences.topics.a",
+    "person", "object", "delivery", "identify", "delete", "event", "page", "screen", "merge",
+    "suppress", "unsuppress", "add_device", "delete_device", "add_relationships",
+    "delete_relationships", "identify_anonymous", "id", "email", "phone", "cio_id", "anonymous_id",
+    "a@b.c", "+4917", "1", "ios", "opened", "a3000001", "01J9ZQ0V8Z3Y6M4T2K1C5W7XBN",
+    "cio_subscription_preferences", "cio_subscription_preferences.topics.a",
 ]
 # fmt: on
 scalars = (
@@ -42,9 +42,10 @@ values = st.recursive(
 )
 # fmt: off
 FIELDS = [
-    "type", "action", "identifiers", "attributes", "name", "id", "timestamp", "device", "token", "platform",
-    "cio_relationships", "primary", "secondary", "data", "ids", "delivery_id", "metric", "event", "recipient",
-    "anonymous_id", "object_type_id", "object_id", "relationship_attributes", "_timestamp",
+    "type", "action", "identifiers", "attributes", "name", "id", "timestamp", "device", "token",
+    "platform", "cio_relationships", "primary", "secondary", "data", "ids", "delivery_id", "metric",
+    "event", "recipient", "anonymous_id", "object_type_id", "object_id", "relationship_attributes",
+    "_timestamp",
 ]
 # fmt: on
 identifiers = st.dictionaries(

@@ -32,9 +32,12 @@ def letter(operation: Operation, /, **changes: Any) -> DeadLetter:
         operation.body[:-1] + b',"timestamp":%d}' % ENQUEUED if operation.stamp else operation.body
     )
     made = DeadLetter(
-        id=operation.id, operation=operation.name, keys=tuple(HASHER.stored(key) for key in operation.keys), lane="live",
-        body=body, raw=None, reason="rejected", error="no such plan", field="attributes.plan", status=207, attempts=3,
-        state="open", source="shop", idempotency_key=operation.idempotency_key, trace="00-1-2-01", enqueued_at=ENQUEUED,
+        id=operation.id, operation=operation.name,
+        keys=tuple(HASHER.stored(key) for key in operation.keys), lane="live",
+        body=body, raw=None, reason="rejected", error="no such plan", field="attributes.plan",
+        status=207, attempts=3,
+        state="open", source="shop", idempotency_key=operation.idempotency_key, trace="00-1-2-01",
+        enqueued_at=ENQUEUED,
         died_at=ENQUEUED + 1, updated_at=ENQUEUED + 1, history=(), version="1",
     )  # fmt: skip
     return replace(made, **changes)

@@ -21,7 +21,8 @@ OPERATIONS = {
 
 def job(number: int, operation: str, keys: tuple[str, ...], *, from_backlog: bool = False) -> Job:
     return Job(
-        id=str(number), operation=operation, keys=keys, shards=(0,) * len(keys), body=b"{}", lane="live",
+        id=str(number), operation=operation, keys=keys, shards=(0,) * len(keys), body=b"{}",
+        lane="live",
         enqueued_at=0.0, age_from=0.0, entry=None if from_backlog else f"{number}-0",
     )  # fmt: skip
 

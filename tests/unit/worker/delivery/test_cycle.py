@@ -1,4 +1,4 @@
-"""One cycle, from what was read to what is settled, without any server: whatever each request comes to, the order holds."""
+"""One delivery cycle from reading to settlement, without servers: every result keeps the order."""
 
 from collections import Counter
 from types import SimpleNamespace

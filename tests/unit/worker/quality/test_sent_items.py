@@ -125,8 +125,10 @@ def test_an_event_is_known_by_its_name_and_its_id() -> None:
 @pytest.mark.parametrize(
     ("operation", "item", "tag"),
     [
-        (operations.add_relationships("42", ObjectRef(1, "acme")), "relationship:object:1:acme", "present"),
-        (operations.delete_relationships("42", ObjectRef(1, "acme")), "relationship:object:1:acme", "removed"),
+        (operations.add_relationships("42", ObjectRef(1, "acme")), "relationship:object:1:acme",
+            "present"),
+        (operations.delete_relationships("42", ObjectRef(1, "acme")), "relationship:object:1:acme",
+            "removed"),
         (operations.add_to_segment(7, ["42"])[0], "segment:7", "present"),
         (operations.remove_from_segment(7, ["42"])[0], "segment:7", "removed"),
         (operations.delete_person("42"), "absent", "person.delete"),
@@ -250,7 +252,8 @@ def test_what_comes_back_from_the_store_is_what_went_into_it() -> None:
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(
-        st.sampled_from(["identifiers", "attributes", "cio_relationships", "name", "device", "token",
+        st.sampled_from(["identifiers", "attributes", "cio_relationships", "name", "device",
+                "token",
                          "person", "primary", "secondary", "id", "email", "object_id", "type",
                          "action", "timestamp", "segment_id"]) | st.text(), inner),
     max_leaves=12,

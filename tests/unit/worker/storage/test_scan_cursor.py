@@ -75,7 +75,8 @@ def test_asked_in_vain_it_begins_anew_when_told_to() -> None:
 def test_all_that_was_due_on_the_way_is_found_before_it_turns(
     steps: list[tuple[int, bool]],
 ) -> None:
-    # A backlog of rows that stay due, and looks that find a few each: none of them is passed over until the turn.
+    # Rows that stay due, and scans that find a few each: none is skipped until the cursor wraps
+    # around.
     rows, found, cursor = list(range(0, 1_000, 3)), [], ScanCursor()
     for number, (most, grows) in enumerate(steps):
         start = cursor.start(1.0 + number * TAKES_S / 2)

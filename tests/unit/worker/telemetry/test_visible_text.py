@@ -1,4 +1,4 @@
-"""Text from elsewhere on a terminal: what steers it, hides or reorders is an escape, in every string and every log line."""
+"""Foreign text on a terminal or in a log: characters that steer, hide or reorder it are escaped."""
 
 import io
 import json

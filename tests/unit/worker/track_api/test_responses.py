@@ -267,7 +267,7 @@ def test_garbage_is_never_taken_for_an_acceptance_or_a_refusal(
         assert isinstance(answer, EndpointFailure | AuthRejected)
 
 
-#: Bodies that something on the way to their classify_response does not survive, if it is not told to.
+#: Bodies that would break something before they are classified, were it not prepared.
 HOSTILE_BODIES = [
     b"[" * 1_500,
     b"[" * 100_000,

@@ -28,7 +28,8 @@ def bury(harness: Harness, made: list[Operation]) -> list[str]:
     """Dead letters that nobody has to refuse first; enqueued in this order."""
     jobs = [
         Job(
-            id=each.id, operation=each.name, keys=each.keys, shards=(0,), body=each.body, lane="live",
+            id=each.id, operation=each.name, keys=each.keys, shards=(0,), body=each.body,
+            lane="live",
             enqueued_at=1_790_000_000.0 + n, age_from=0,
         )
         for n, each in enumerate(made)
@@ -84,7 +85,8 @@ def test_a_settlement_that_is_written_twice_counts_its_attempts_once(
     wait_until(lambda: refusing.dead(letter).state == "open")
     row = refusing.dead(letter)
     job = Job(
-        id=letter, operation=row.operation, keys=(row.key,), shards=(0,), body=b"{}", lane="bulk", enqueued_at=1.0,
+        id=letter, operation=row.operation, keys=(row.key,), shards=(0,), body=b"{}", lane="bulk",
+        enqueued_at=1.0,
         age_from=1.0, attempts=1, replayed=True,
     )  # fmt: skip
     with refusing.engine.begin() as connection:
@@ -344,8 +346,9 @@ def test_show_tells_everything_and_what_to_do(
 ) -> None:
     shown = run("dead-letters", "show", letter[:8].lower()).out
     for part in (
-        letter, "person.event", "id:42", "A-1", "tests", "there is no such plan", "attributes.plan", "400",
-        '"plan": "platinum"', "rejected", f"trackrelay replay --id {letter} --set attributes.plan=VALUE",
+        letter, "person.event", "id:42", "A-1", "tests", "there is no such plan", "attributes.plan",
+        "400", '"plan": "platinum"', "rejected", f"trackrelay replay --id {letter} --set "
+        "attributes.plan=VALUE",
         f"trackrelay dead-letters discard --id {letter}",
     ):  # fmt: skip
         assert part in shown

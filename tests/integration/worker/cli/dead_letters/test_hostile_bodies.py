@@ -1,4 +1,7 @@
-"""A dead letter that holds what no parser takes breaks no command: it is listed, shown, exported, repaired, discarded."""
+"""A dead letter that no parser takes breaks no command.
+
+It is listed, shown, exported, repaired and discarded.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Operations that were refused at the call: from the application into the dead letters, repaired, replayed, delivered."""
+"""Calls refused in the application are dead letters: repaired, replayed and delivered."""
 
 import json
 import random
@@ -122,7 +122,10 @@ def refused_entry(**call: Any) -> str:
 def test_whatever_is_in_the_stream_stands_in_nobody_s_way(
     shop: Producer, harness: Harness, worker: Worker
 ) -> None:
-    nul = '[{"id":"01M8NHK5SEG0000000000000AD","operation":"a\\u0000.b","keys":[],"body":{"document":1,"error":""}}]'
+    nul = (
+        '[{"id":"01M8NHK5SEG0000000000000AD","operation":"a\\u0000.b","keys":[],'
+        '"body":{"document":1,"error":""}}]'
+    )
     hostile: list[Any] = [
         {"v": 1},
         {"v": 1, "j": b"\xff"},
@@ -266,7 +269,7 @@ def test_an_exported_letter_can_be_repaired_and_imported(
         )
 
 
-# ── by way of an outbox ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── by way of an outbox ───────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture

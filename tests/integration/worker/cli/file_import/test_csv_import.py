@@ -106,9 +106,11 @@ def test_a_column_of_addresses_makes_nobody_called_an_address(
 
     assert answer.out == "1 operation enqueued, 2 lines rejected.\n"
     assert answer.lines[:2] == [
-        "line 2: column 'who' holds what looks like a person's email: add --id-type email, or --id-type id if it is your "
+        "line 2: column 'who' holds what looks like a person's email: add --id-type email, "
+        "or --id-type id if it is your "
         "id for the person",
-        "line 4: column 'who' holds what looks like a person's cio_id: add --id-type cio_id, or --id-type id if it is "
+        "line 4: column 'who' holds what looks like a person's cio_id: add --id-type cio_id, "
+        "or --id-type id if it is "
         "your id for the person",
     ]
     assert (

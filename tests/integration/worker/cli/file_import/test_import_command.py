@@ -167,7 +167,8 @@ def test_a_disk_that_is_full_of_rejects_ends_it_and_says_how_far_it_came(
     assert answer.code == 1
     assert answer.lines == [
         "the rejects file /dev/full cannot be written: No space left on device",
-        "stopped after line 3: 2 operations enqueued. Run the same command again to continue: no operation is sent twice",
+        "stopped after line 3: 2 operations enqueued. Run the same command again to continue: "
+        "no operation is sent twice",
     ]
 
 
