@@ -1,4 +1,4 @@
-"""A browser without a window: sends requests to a console in this process, keeps its cookies, follows nothing by itself."""
+"""A client of a console in this process that keeps cookies and follows no redirects by itself."""
 
 from __future__ import annotations
 

@@ -32,7 +32,10 @@ events:
       at: {type: integer, format: unix-seconds}
       items:
         type: array
-        items: {type: object, properties: {sku: {type: string}, n: {type: integer}}, required: [sku]}
+        items:
+          type: object
+          properties: {sku: {type: string}, n: {type: integer}}
+          required: [sku]
     required: [order_id, total]
   class: {properties: {from: {type: string}, "odd name": {type: boolean}}}
   signed-up:
@@ -147,7 +150,10 @@ from trackrelay.outbox import Outbox
 now = datetime.now(UTC)
 plan_events.order_completed(
     "42",
-    {"order_id": "A-1", "total": Decimal("1.5"), "channel": "web", "at": now, "items": [{"sku": "a"}]},
+    {
+        "order_id": "A-1", "total": Decimal("1.5"), "channel": "web", "at": now,
+        "items": [{"sku": "a"}],
+    },
     person_attributes={"orders_count": 1},
 )
 plan_events.signed_up("42")

@@ -1,4 +1,4 @@
-"""Events about one order are recognized by its id, in bounded memory, and nothing else leaves it."""
+"""Events about one order are recognized by its id, in bounded memory, and nothing else is kept."""
 
 from collections import Counter
 from typing import Any
