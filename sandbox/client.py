@@ -250,6 +250,33 @@ class SandboxClient:
         """
         return int(self._ask("POST", "segments", {"conditions": conditions, **segment})["id"])
 
+    def define_campaign(self, name: str, **campaign: Any) -> None:
+        """Define a campaign, or replace the one with this name.
+
+        Args:
+            name: By which :meth:`outlook` asks for it.
+            campaign: ``trigger=``, ``wait=``, ``unless=``, ``filter=``, ``channel=``: see
+                ``trackrelay.worker.testing.DeliveringSandbox.define_campaign``.
+        """
+        self._ask("POST", "campaigns", {"name": name, **campaign})
+
+    def advance(self, span: str | float) -> None:
+        """Move the sandbox's clock forward: ``"1h"``, ``"30d"``, or seconds."""
+        self._ask("POST", "clock", {"advance": span})
+
+    def messages(self) -> list[JsonObject]:
+        """Return the messages that campaigns would have sent: ``campaign``, ``person``, ``at``."""
+        return list(self._ask("GET", "messages")["messages"])
+
+    def outlook(self, campaign: str, person: str) -> JsonObject:
+        """Return whether a campaign sends a person (``id:42``) its message, and why.
+
+        ``sends`` has the times of sending, in seconds since the start, as if nothing else happened;
+        ``reason`` and ``details`` explain it.
+        """
+        query = urlencode({"campaign": campaign, "person": person})
+        return dict(self._ask("GET", f"outlook?{query}"))
+
     def set_object_type(self, number: int, **names: Any) -> None:
         """Name an object type: ``name=``, ``singular_name=`` and others of the App API."""
         self._ask("PUT", f"object_types/{number}", names)

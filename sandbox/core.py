@@ -15,6 +15,8 @@ from .interventions import Intervention
 from .losses import LossBook
 from .options import SandboxOptions, parse_duration, parse_failure
 from .parsed_operations import Arrival
+from .rehearsal.journeys import Rehearsal
+from .sandbox_clock import Clock, Span
 from .track.endpoints import Parsed
 from .track.track_messages import RefusalError
 from .traffic_records import Counts, Effects, Requests
@@ -94,7 +96,10 @@ class Sandbox:
             event_merging=options.event_merging,
             app_rate_limit=options.app_rate_limit or None,
         )
-        self.state = State(self.settings)
+        self.clock = Clock()
+        self.state = State(self.settings, self.clock)
+        #: None: no campaign is defined.
+        self.rehearsal: Rehearsal | None = None
         for failure in options.fail:
             self.faults.add(parse_failure(failure, options.retry_after))
 
@@ -128,18 +133,22 @@ class Sandbox:
         if self.faults:
             operations = self.faults.with_rejections(traffic, sources)
         refusals: list[tuple[int, RefusalError]] = []
-        at = time.time()
-        state, losses = self.state, self.losses
+        at = self.clock.now()
+        state, losses, rehearsal = self.state, self.losses, self.rehearsal
         for index, operation in enumerate(operations):
             if isinstance(operation, RefusalError):
                 refusals.append((index, operation))
             else:
+                if rehearsal is not None:
+                    rehearsal.run(at)
                 arrival = Arrival(self.effects.log.next_seq, at)
                 outcome = (
                     losses.apply(state, operation, arrival)
                     if losses
                     else operation.apply(state, arrival)
                 )
+                if rehearsal is not None:
+                    rehearsal.applied(operation, at)
                 source = sources[index] if sources else None
                 effect = self.effects.add(operation, outcome, at, path, source)
                 self.counts.applied(effect, outcome is DUPLICATE)
@@ -153,4 +162,27 @@ class Sandbox:
         Raises:
             ValueError: It is about somebody who does not exist.
         """
-        intervention.act(self.state, Arrival(self.effects.log.next_seq, time.time()))
+        at = self.clock.now()
+        if self.rehearsal is not None:
+            self.rehearsal.run(at)
+        intervention.act(self.state, Arrival(self.effects.log.next_seq, at))
+
+    def define_campaign(self, document: Any) -> None:
+        """Define a campaign; see ``rehearsal.campaigns.NewCampaign``.
+
+        Raises:
+            ValueError: The document describes none.
+        """
+        rehearsal = self.rehearsal or Rehearsal(self.state)
+        rehearsal.define(document)
+        self.rehearsal = rehearsal
+
+    def advance(self, span: Span) -> None:
+        """Move the clock forward, and let happen what is due by then.
+
+        Raises:
+            ValueError: The span is not valid.
+        """
+        self.clock.advance(span)
+        if self.rehearsal is not None:
+            self.rehearsal.run(self.clock.now())

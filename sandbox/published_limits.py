@@ -27,3 +27,5 @@ BODY_BYTES = 8_000_000
 
 #: How long an anonymous event waits for its person, and how old the events are that a merge moves.
 EVENT_HISTORY_S = 30 * 24 * 3600
+#: How old an event may be that starts a campaign.
+CAMPAIGN_EVENT_S = 72 * 3600

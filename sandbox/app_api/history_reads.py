@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -85,7 +84,7 @@ def _type(request: Request) -> str:
 
 
 def _answer(state: State, request: Request, entries: Iterable[Entry]) -> JsonObject:
-    found, more = page(state, request, _chosen(request, entries), _LIMIT, _place)
+    found, more = page(state, request, _chosen(state, request, entries), _LIMIT, _place)
     return {"activities": [_view(state, entry) for entry in found], **more}
 
 
@@ -95,10 +94,10 @@ def _place(entry: Entry) -> int:
     return -(seq << 40 | count)
 
 
-def _chosen(request: Request, entries: Iterable[Entry]) -> Iterator[Entry]:
+def _chosen(state: State, request: Request, entries: Iterable[Entry]) -> Iterator[Entry]:
     """Return the entries of the last 30 days that have the name in a request."""
     name = request.query("name", "")
-    since = time.time() - published_limits.EVENT_HISTORY_S
+    since = state.clock.now() - published_limits.EVENT_HISTORY_S
     return (
         entry
         for entry in entries

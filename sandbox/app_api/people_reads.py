@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from trackrelay.sandbox.parsed_operations import JsonObject
@@ -141,7 +140,7 @@ def whole(times: dict[str, float]) -> dict[str, int]:
 def messages(state: State, request: Request) -> JsonObject:
     """Answer getPersonMessages: the messages of at most six months, the newest first."""
     person = path_person(state, request)
-    until = number(request, "end_ts", int(time.time()) + 1)
+    until = number(request, "end_ts", int(state.clock.now()) + 1)
     since = max(number(request, "start_ts", 0), until - _SIX_MONTHS_S)
     keys = set(person.keys)
     found = [

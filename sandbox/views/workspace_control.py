@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,23 +12,15 @@ from trackrelay.sandbox.core import Sandbox
 from trackrelay.sandbox.interventions import parse_intervention
 from trackrelay.sandbox.losses import parse_loss
 from trackrelay.sandbox.parsed_operations import Arrival
-from trackrelay.sandbox.published_limits import SEGMENT_ID_MAX
+from trackrelay.sandbox.rehearsal.outlooks import outlook, sent_messages
 from trackrelay.sandbox.workspace.account import EspSuppression, ObjectType, Topic
-from trackrelay.sandbox.workspace.conditions import named_segments, segment_test
+from trackrelay.sandbox.workspace.segment_definitions import NewSegment, define_segment
 from trackrelay.sandbox.workspace.segments import Segment
 from trackrelay.sandbox.workspace.workspace_state import State
 
 from .control_messages import error_response, json_response, path_number, read_document
 
 T = TypeVar("T")
-
-
-class _NewSegment(msgspec.Struct, forbid_unknown_fields=True):
-    conditions: dict[str, Any] | None = None
-    id: int | None = None
-    name: str | None = None
-    description: str = ""
-    tags: list[str] | None = None
 
 
 class _Topics(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,35 +81,33 @@ class WorkspaceControl:
         segments = self._state.segments
         if request.method == "GET":
             return json_response({"segments": [_segment_line(each) for each in segments]})
-        new = _converted(await read_document(request), _NewSegment)
-        number = segments.free_id() if new.id is None else new.id
-        if not 1 <= number <= SEGMENT_ID_MAX:
-            raise ValueError(f"id is {number}; it must be between 1 and {SEGMENT_ID_MAX:,}")
-        if new.conditions is not None:
-            self._check(number, new.conditions)
-        name = new.name or f"Segment {number}"
-        segments.put(Segment(number, name, new.description, new.conditions, new.tags))
-        return json_response({"id": number}, 201)
+        segment = define_segment(self._state, _converted(await read_document(request), NewSegment))
+        return json_response({"id": segment.id}, 201)
 
-    def _check(self, number: int, conditions: dict[str, Any]) -> None:
-        """Check the conditions of a segment.
+    async def campaigns(self, request: Request) -> Response:
+        """Define a campaign (POST), or list all (GET)."""
+        rehearsal = self._sandbox.rehearsal
+        if request.method == "GET":
+            campaigns = rehearsal.campaigns.values() if rehearsal else ()
+            return json_response({"campaigns": list(campaigns)})
+        self._sandbox.define_campaign(await read_document(request))
+        return json_response({}, 201)
 
-        Raises:
-            ValueError: They are not valid, or lead back to the segment itself.
-        """
-        try:
-            segment_test(self._state, conditions)
-        except RecursionError:
-            raise ValueError("the conditions are nested too deep") from None
-        reached, open_ids = set[int](), named_segments(conditions)
-        while open_ids:
-            each = open_ids.pop()
-            if each == number:
-                raise ValueError(f"the conditions of segment {number} lead back to it")
-            reached.add(each)
-            found = self._state.segments.find(each)
-            if found is not None and found.conditions is not None:
-                open_ids |= named_segments(found.conditions) - reached
+    async def messages(self, request: Request) -> Response:
+        """Return the messages that campaigns would have sent."""
+        return json_response({"messages": sent_messages(self._state, self._sandbox.rehearsal)})
+
+    async def outlook(self, request: Request) -> Response:
+        """Return whether a campaign sends a person its message, and why."""
+        campaign, person = (request.query_params.get(name, "") for name in ("campaign", "person"))
+        found = outlook(self._state, self._sandbox.rehearsal, campaign, person)
+        return json_response(found)
+
+    async def clock(self, request: Request) -> Response:
+        """Return the time (GET), after advancing the clock (POST)."""
+        if request.method == "POST":
+            self._sandbox.advance((await read_document(request)).get("advance", 0))
+        return json_response({"now": self._state.clock.now()})
 
     async def object_type(self, request: Request) -> Response:
         """Name an object type."""
@@ -141,7 +130,7 @@ class WorkspaceControl:
         suppressions = self._state.account.esp_suppressions
         if request.method == "POST":
             new = _converted(await read_document(request), EspSuppression)
-            new.created = new.created or int(time.time())
+            new.created = new.created or int(self._state.clock.now())
             suppressions.append(new)
             return json_response({}, 201)
         if request.method == "DELETE":
@@ -157,7 +146,7 @@ class WorkspaceControl:
         message = _converted(await read_document(request), _Message)
         delivery_id = request.path_params["delivery_id"]
         delivery = self._state.account.deliveries[delivery_id]
-        now = time.time()
+        now = self._state.clock.now()
         delivery.person_key = message.person
         delivery.created = message.created or delivery.created or int(now)
         delivery.fields |= message.fields

@@ -20,6 +20,13 @@ EVENT_TYPES = ("event", "page", "screen")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
+class EventDetails(msgspec.Struct, gc=False):
+    """What a rehearsal needs to know of an event: when it arrived, and its data."""
+
+    arrived: float
+    data: JsonObject
+
+
 class StoredEvent(msgspec.Struct, gc=False):
     """An event in a person's history; ``seq`` is the number of its effect."""
 
@@ -30,6 +37,8 @@ class StoredEvent(msgspec.Struct, gc=False):
     id: str | None
     #: None while nobody has claimed an anonymous event.
     cio_id: str | None = None
+    #: None unless the workspace keeps them.
+    details: EventDetails | None = None
 
     @property
     def order(self) -> tuple[int, int]:

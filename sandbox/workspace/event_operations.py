@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from trackrelay.sandbox.parsed_operations import Arrival, Operation, PersonRef
 
-from .activities import StoredEvent
+from .activities import EventDetails, StoredEvent
+from .people import Person
 from .workspace_state import DONE, DUPLICATE, UNKNOWN_CIO_ID, Outcome, State
 
 
@@ -31,15 +32,23 @@ class Event(Operation, frozen=True, kw_only=True):
                 person = None
         elif person is None:
             person = state.create(ref, arrival.at, arrival)
+        self._store(state, person, arrival)
+        return DONE
+
+    def _store(self, state: State, person: Person | None, arrival: Arrival) -> None:
+        """Store the event with a person; without one, with the anonymous id."""
         at = arrival.at if self.timestamp is None else self.timestamp
         stored = StoredEvent(arrival.seq, at, self.action, self.name or "", self.id)
+        if state.keeps_details:
+            stored.details = EventDetails(arrival.at, self.attributes or {})
         if person is not None:
             stored.cio_id = person.cio_id
             person.events.append(stored)
-        else:
-            state.anonymous.add_event(ref.value, stored)
+            if state.observer is not None:
+                state.observer.event_added(person, stored, arrival.at)
+        elif self.person is not None:
+            state.anonymous.add_event(self.person.value, stored)
         state.activities.add_event(stored)
-        return DONE
 
     def _is_repeat(self, state: State) -> bool:
         """Count the event's ULID; return whether it was seen before."""

@@ -161,8 +161,11 @@ def _join(
     joined: JsonObject = {"anonymous_id": anonymous_id}
     person.attributes.update(joined, arrival.at, changes)
     if state.settings.event_merging and (events := state.anonymous.take_events(anonymous_id)):
-        state.take_over(person, events, arrival.at)
+        taken = state.take_over(person, events, arrival.at)
         state.activities.add(arrival, "anon_merge", person.cio_id, joined)
+        if state.observer is not None:
+            for event in taken:
+                state.observer.event_added(person, event, arrival.at)
     for cio_object_id, attributes in state.anonymous.take_relationships(anonymous_id).items():
         if (other := state.objects.by_cio_id(cio_object_id)) is not None:
             state.relate(person, other, attributes, arrival)

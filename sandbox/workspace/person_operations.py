@@ -150,4 +150,6 @@ class Merge(Operation, frozen=True, kw_only=True):
             state.people.join_anonymous(primary, person_ref("anonymous_id", anonymous_id))
         data = {"secondary": {**identifiers, "cio_id": gone}}
         state.activities.add(arrival, "profile_merge", primary.cio_id, data)
+        if state.observer is not None:
+            state.observer.merged(primary, secondary, arrival.at)
         return DONE

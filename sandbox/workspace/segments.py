@@ -48,12 +48,16 @@ class Segments:
         """Return a manual segment, created if needed; None if conditions define the segment."""
         found = self._by_id.get(segment_id)
         if found is None:
-            found = self.put(Segment(segment_id, f"Manual segment {segment_id}"))
+            segment = Segment(segment_id, f"Manual segment {segment_id}")
+            found = self.put(segment, int(time.time()))
         return found if found.is_manual else None
 
-    def put(self, segment: Segment) -> Segment:
+    def named(self, name: object) -> Segment | None:
+        """Return the segment with a name."""
+        return next((each for each in self if each.name == name), None)
+
+    def put(self, segment: Segment, now: int) -> Segment:
         """Add a segment, or replace the one with its id."""
-        now = int(time.time())
         previous = self._by_id.get(segment.id)
         segment.created_at = previous.created_at if previous else now
         segment.updated_at = now

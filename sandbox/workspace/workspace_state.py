@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -15,6 +15,7 @@ from trackrelay.sandbox.parsed_operations import (
     Operation,
     PersonRef,
 )
+from trackrelay.sandbox.sandbox_clock import Clock
 
 from .account import MESSAGE_ACTIVITIES, Account
 from .activities import ActivityLog, StoredEvent
@@ -122,6 +123,14 @@ class Anonymous:
         """Remove the relationships of an anonymous id; return them by cio_object_id."""
         return self._relationships.pop(anonymous_id, {})
 
+    def ids_with(self, name: str) -> list[str]:
+        """Return the anonymous ids that have unclaimed events of this name."""
+        return [
+            anonymous_id
+            for anonymous_id, events in self._events.items()
+            if any(event.name == name for event in events)
+        ]
+
     def event_counts(self) -> dict[str, int]:
         """Return the number of unclaimed events by anonymous id."""
         return {anonymous_id: len(events) for anonymous_id, events in self._events.items()}
@@ -156,11 +165,26 @@ class Suppressions:
         return sorted(self._groups)
 
 
+class Observer(Protocol):
+    """Is told what can start, move or end a journey."""
+
+    def event_added(self, person: Person, event: StoredEvent, at: float) -> None:
+        """Note an event that arrived, or that an identify joined to a person."""
+
+    def merged(self, primary: Person, secondary: Person, at: float) -> None:
+        """Note that ``secondary`` was merged into ``primary``."""
+
+
 class State:
     """Everything a workspace holds; the operations change it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
+        self.clock = clock or Clock()
+        #: None: there are no campaigns.
+        self.observer: Observer | None = None
+        #: Whether events keep their data.
+        self.keeps_details = False
         self.people = People()
         self.objects = Objects()
         self.anonymous = Anonymous()
@@ -202,14 +226,15 @@ class State:
         self.people.remove(person)
         self.activities.add(arrival, "profile_delete", person.cio_id)
 
-    def take_over(self, person: Person, events: list[StoredEvent], now: float) -> None:
-        """Give a person the events of the last 30 days among those of somebody else."""
+    def take_over(self, person: Person, events: list[StoredEvent], now: float) -> list[StoredEvent]:
+        """Give a person the events of the last 30 days of somebody else; return those."""
         since = now - published_limits.EVENT_HISTORY_S
         taken = [event for event in events if event.at >= since]
         if taken:
             for event in taken:
                 event.cio_id = person.cio_id
             person.events = sorted(person.events + taken, key=lambda event: event.seq)
+        return taken
 
     def suppress(self, ref: PersonRef, arrival: Arrival) -> frozenset[str]:
         """Delete a person and suppress all identifiers; return the suppressed keys."""

@@ -1,0 +1,1 @@
+"""Rehearsals: which messages campaigns would send, given what arrived."""
