@@ -5,6 +5,9 @@ from __future__ import annotations
 import flask
 from flask.typing import ResponseReturnValue
 
+from trackrelay import Person
+from trackrelay.flask import identify_visitor, visitor
+
 from .current import current_account, logged_in_account
 from .models import Order
 from .shelves import PRODUCTS
@@ -20,6 +23,19 @@ def cart() -> ResponseReturnValue:
     return flask.render_template(
         "cart.html", products=[PRODUCTS[sku] for sku in skus], account=current_account()
     )
+
+
+@blueprint.post("/checkout/start")
+def start_checkout() -> ResponseReturnValue:
+    """Track the start of a checkout. A guest's email makes the visitor's history a person's."""
+    skus = flask.session.get("cart") or flask.abort(400)
+    if current_account() is None:
+        email = flask.request.form["email"].strip().lower()
+        identify_visitor(Person(email=email), through=relay.outbox)
+    value = sum(PRODUCTS[sku][1] for sku in skus)
+    relay.outbox.track(visitor(), "checkout_started", {"cart_value": value, "skus": skus})
+    db.session.commit()
+    return flask.redirect(flask.url_for("accounts.account"))
 
 
 @blueprint.post("/checkout")

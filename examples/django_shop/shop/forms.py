@@ -28,6 +28,15 @@ class SignUpForm(forms.Form):
         return get_user_model().objects.create_user(email, email, password, first_name=first_name)
 
 
+class GuestForm(forms.Form):
+    """A guest starts to check out."""
+
+    email = forms.EmailField()
+
+    def clean_email(self) -> str:
+        return str(self.cleaned_data["email"]).lower()
+
+
 class ProfileForm(forms.ModelForm):
     """A customer changes name or address."""
 

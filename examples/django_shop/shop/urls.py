@@ -12,6 +12,7 @@ urlpatterns = [
     path("", views.products, name="products"),
     path("product/<slug:sku>/", views.product, name="product"),
     path("cart/", views.cart, name="cart"),
+    path("check-out/start/", views.start_check_out, name="start_check_out"),
     path("check-out/", views.check_out, name="check_out"),
     path("sign-up/", views.sign_up, name="sign_up"),
     path("profile/", views.profile, name="profile"),

@@ -13,11 +13,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from trackrelay import identify, suppress, track
+from trackrelay import Person, identify, suppress, track
 from trackrelay.django import identify_visitor, visitor
 
 from .customers import attributes
-from .forms import ProfileForm, SignUpForm
+from .forms import GuestForm, ProfileForm, SignUpForm
 from .models import Order, Product
 
 
@@ -56,6 +56,28 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     return render(
         request, "shop/form.html", {"form": form, "title": "Sign up", "button": "Sign up"}
     )
+
+
+@require_POST
+def start_check_out(request: HttpRequest) -> HttpResponse:
+    """Track the start of a checkout. A guest's email makes the visitor's history a person's."""
+    wanted = in_cart(request)
+    form = GuestForm(request.POST)
+    is_guest = not request.user.is_authenticated
+    if not wanted or (is_guest and not form.is_valid()):
+        return redirect("cart")
+    with transaction.atomic():
+        if is_guest:
+            identify_visitor(request, Person(email=form.cleaned_data["email"]))
+        track(
+            visitor(request),
+            "checkout_started",
+            {
+                "cart_value": sum(each.price for each in wanted),
+                "items": [properties_of(each) for each in wanted],
+            },
+        )
+    return redirect("sign_up" if is_guest else "cart")
 
 
 @login_required

@@ -47,7 +47,7 @@ def run(*arguments: str, **settings: str) -> str:
 
 
 def test_its_own_tests_pass() -> None:
-    assert "Ran 6 tests" in run("test")
+    assert "Ran 10 tests" in run("test")
 
 
 def test_its_settings_pass_the_checks_and_there_are_no_migrations_to_make() -> None:

@@ -16,10 +16,11 @@ import flask
 import pytest
 from flask.testing import FlaskClient
 
-from examples.flask_app import shop
+from examples.flask_app import orders, shop
+from examples.flask_app.campaigns import CAMPAIGNS
 from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import ROOT, clean_environment
-from trackrelay import Person, Producer, default
+from trackrelay import Person, Producer, default, identify
 from trackrelay.configuration import settings_loader
 from trackrelay.sandbox.client import SandboxClient
 from trackrelay.testing import Captured, capture
@@ -129,6 +130,42 @@ def test_customerio_knows_the_customer_as_the_shop_does(app: flask.Flask) -> Non
         client.post("/account/delete")
     assert customer_io.person(f"id:{account}") is None
     assert customer_io.person("email:ada@example.com") is None
+
+
+@pytest.fixture
+def box() -> DeliveringSandbox:
+    """A sandbox with the shop's campaigns."""
+    box = DeliveringSandbox()
+    for name, campaign in CAMPAIGNS.items():
+        box.define_campaign(name, **campaign)
+    return box
+
+
+def leave_a_cart(phone: FlaskClient) -> None:
+    phone.post("/cart/pot")
+    assert phone.post("/checkout/start", data={"email": ADA["email"]}).status_code == 302
+
+
+def test_a_purchase_on_another_device_stops_the_reminder_and_starts_the_upsell(
+    app: flask.Flask, box: DeliveringSandbox
+) -> None:
+    phone, desktop = app.test_client(), app.test_client()
+    with capture(deliver_to=box):
+        leave_a_cart(phone)
+        box.assert_would_send("abandoned_cart", Person(email="ada@example.com"), times=1)
+        account = sign_up(desktop)
+        buy(desktop, "tea")
+    box.advance("2d")
+    box.assert_would_not_send("abandoned_cart", account)
+    box.assert_would_send("tea_pot_upsell", account, times=1)
+
+
+def test_the_rehearsal_fails_without_the_join(
+    app: flask.Flask, box: DeliveringSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "identify_visitor", lambda person, through: identify(person))
+    with pytest.raises(AssertionError, match="whom no identify has joined to a person"):
+        test_a_purchase_on_another_device_stops_the_reminder_and_starts_the_upsell(app, box)
 
 
 def test_who_signs_up_again_after_leaving_is_somebody_new(
