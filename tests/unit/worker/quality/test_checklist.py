@@ -1,0 +1,157 @@
+"""The checklist: what proves an item, what keeps it open, and what a confirmation changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from trackrelay.worker.quality import rules
+from trackrelay.worker.quality.catalog import Attribute, Catalog, SubjectStats, TypeCount
+from trackrelay.worker.quality.catalog_observer import Subject
+from trackrelay.worker.quality.checklist import TITLES, Facts, Item, ItemState, checklist
+from trackrelay.worker.quality.rehearsal_report import ReportError, read_report
+from trackrelay.worker.quality.rules import Finding
+from trackrelay.worker.storage.checklist_records import (
+    ChecklistRecord,
+    Confirmation,
+    RehearsalProof,
+)
+from trackrelay.worker.storage.queries.checklist_query import NamedJobs, OpenLetters
+from trackrelay.worker.storage.queries.verification_overview import VerificationOverview
+
+NOW = 1_800_000_000.0
+DAY_S = 86_400.0
+
+
+def catalog(*stats: SubjectStats) -> Catalog:
+    return Catalog({each.subject: each for each in stats})
+
+
+def observed(operation: str, name: str = "", *paths: str, late: int = 0) -> SubjectStats:
+    """A hundred jobs from the shop."""
+    attributes = {
+        path: Attribute(path, [TypeCount("string", 100, 1, 100, 0, NOW)]) for path in paths
+    }
+    lateness = {"late 5": 100 - late, "late 3600": late}
+    return SubjectStats(
+        Subject("shop", operation, name), 100, 9_000, 0.0, NOW, attributes, lateness
+    )
+
+
+def item(name: str, **facts: Any) -> Item:
+    return next(each for each in checklist(Facts(now=NOW, **facts)) if each.name == name)
+
+
+def finding(rule: rules.Rule, subject: str) -> Finding:
+    return Finding(rule=rule, subject=subject, evidence=())
+
+
+def test_with_nothing_known_everything_is_open_and_says_what_to_do() -> None:
+    items = checklist(Facts(now=NOW))
+    assert [each.name for each in items] == list(TITLES)
+    assert {each.state for each in items} == {ItemState.OPEN}
+    assert all(each.remedy for each in items)
+
+
+@pytest.mark.parametrize(("by_email", "state"), [(20, ItemState.PROVED), (200, ItemState.OPEN)])
+def test_one_id_is_proved_by_how_jobs_name_people(by_email: int, state: ItemState) -> None:
+    jobs = [NamedJobs("id", "shop", 1_000), NamedJobs("email", "erp", by_email)]
+    found = item("canonical_id", named_jobs=jobs)
+    assert found.state is state
+    assert ("200 from erp name them by email" in found.evidence) is (state is ItemState.OPEN)
+
+
+def test_purchases_and_refunds_in_time_are_proved_and_a_rival_event_is_not() -> None:
+    both = catalog(
+        observed("person.event", "order_completed"), observed("person.event", "refund_created")
+    )
+    found = item("server_side", catalog=both)
+    assert found.state is ItemState.PROVED
+    assert found.evidence[0].startswith("100 order_completed from shop, 100")
+    rival = finding(rules.RIVAL_EVENTS, "order_completed, purchase")
+    assert item("server_side", catalog=both, findings=[rival]).state is ItemState.OPEN
+    late = finding(rules.LATE, "order_completed from shop")
+    assert item("server_side", catalog=both, findings=[late]).state is ItemState.OPEN
+    elsewhere = finding(rules.LATE, "product_viewed from shop")
+    assert item("server_side", catalog=both, findings=[elsewhere]).state is ItemState.PROVED
+    only_purchases = catalog(observed("person.event", "order_completed"))
+    assert "no refund was observed" in item("server_side", catalog=only_purchases).evidence
+
+
+def test_the_join_is_proved_by_identifies_that_have_an_anonymous_id() -> None:
+    views = observed("anonymous.event", "product_viewed")
+    assert (
+        "no identify joins them to a person" in item("merge_plan", catalog=catalog(views)).evidence
+    )
+    joined = catalog(views, observed("person.identify", "", "email", "anonymous_id"))
+    assert item("merge_plan", catalog=joined).state is ItemState.PROVED
+    nobody = catalog(observed("person.event", "order_completed"))
+    assert item("merge_plan", catalog=nobody).state is ItemState.NOT_APPLICABLE
+
+
+def test_a_rehearsal_proves_a_campaign_only_with_and_without_its_message() -> None:
+    def proved(**campaigns: tuple[int, int]) -> Item:
+        proof = RehearsalProof("ci", NOW, NOW + DAY_S, campaigns, {"buyers": (1, 1)})
+        return item("cart_recovery", record=ChecklistRecord(rehearsal=proof))
+
+    assert proved(cart=(2, 1)).state is ItemState.PROVED
+    assert proved(cart=(2, 0)).state is ItemState.OPEN
+    assert proved(cart=(2, 0)).evidence == ("cart was rehearsed only with a message",)
+    assert proved(cart=(2, 1), news=(1, 0)).state is ItemState.PROVED
+
+
+def test_segments_need_somebody_inside_and_somebody_outside() -> None:
+    def checked(**segments: tuple[int, int]) -> ItemState:
+        proof = RehearsalProof("ci", NOW, NOW + DAY_S, {}, segments)
+        return item("segments", record=ChecklistRecord(rehearsal=proof)).state
+
+    assert checked(buyers=(1, 2)) is ItemState.PROVED
+    assert checked(buyers=(1, 2), lost=(1, 0)) is ItemState.OPEN
+
+
+def test_monitoring_is_proved_by_verification_and_by_dead_letters_that_somebody_repairs() -> None:
+    running = VerificationOverview(last_run=NOW - 60, verified=500)
+    fresh = OpenLetters(2, NOW - DAY_S)
+    assert item("monitoring", verification=running, letters=fresh).state is ItemState.PROVED
+    old = OpenLetters(2, NOW - 30 * DAY_S)
+    assert "2 dead letters are open, the oldest for 30 days" in (
+        item("monitoring", verification=running, letters=old).evidence
+    )
+    silent = VerificationOverview(last_run=NOW - DAY_S)
+    assert item("monitoring", verification=silent, letters=fresh).state is ItemState.OPEN
+    lost = VerificationOverview(last_run=NOW, open={"missing": 3})
+    assert item("monitoring", verification=lost).state is ItemState.OPEN
+
+
+def test_a_confirmation_closes_what_no_data_proves_and_hides_no_proof() -> None:
+    given = {
+        name: Confirmation("proved", "in our handbook", "ada@web-1", NOW, NOW + DAY_S)
+        for name in ("taxonomy", "canonical_id")
+    }
+    facts: dict[str, Any] = {
+        "record": ChecklistRecord(given),
+        "named_jobs": [NamedJobs("id", "shop", 10)],
+    }
+    assert item("taxonomy", **facts).state is ItemState.PROVED
+    assert item("taxonomy", **facts).evidence[0] == "ada@web-1 says: in our handbook"
+    assert item("canonical_id", **facts).evidence[0].startswith("100")
+
+
+def test_a_report_is_read_line_by_line() -> None:
+    lines = [
+        '{"campaign": "cart", "sent": true, "why": "sent"}',
+        '{"campaign": "cart", "sent": false, "why": "unless"}',
+        '{"campaign": "cart", "sent": false, "why": "no trigger"}',
+        "",
+        '{"segment": "buyers", "inside": false}',
+    ]
+    assert read_report(lines) == ({"cart": (1, 1)}, {"buyers": (0, 1)})
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "{", '{"campaign": 7, "sent": true, "why": ""}', "[" * 9_999]
+)
+def test_a_line_that_no_assertion_writes_is_refused(line: str) -> None:
+    with pytest.raises(ReportError, match="line 1 is no line"):
+        read_report([line])
