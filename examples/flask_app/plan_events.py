@@ -1,7 +1,7 @@
 """Events and attributes of the tracking plan flask-shop.
 
 Made by `trackrelay plan python`. Do not edit: change the plan, and run the command again.
-Version f558dd7a840c of the plan.
+Version 85ccc9a32f79 of the plan.
 """
 
 # fmt: off
@@ -88,6 +88,15 @@ class ProductAdded(TypedDict):
     """The price in euros."""
 
 
+class CheckoutStarted(TypedDict):
+    """A visitor or a customer started to check out."""
+
+    cart_value: float | Decimal
+    """The total of the cart in euros."""
+    skus: Sequence[str]
+    """The numbers of the products."""
+
+
 class OrderCompleted(TypedDict):
     """A customer placed an order. It is sent once for each order."""
 
@@ -169,6 +178,26 @@ def signed_up(
     return through.track(
         person,
         'signed_up',
+        data,
+        person_attributes=person_attributes,
+        timestamp=timestamp,
+        idempotency_key=idempotency_key,
+    )
+
+
+def checkout_started(
+    person: PersonLike,
+    data: CheckoutStarted,
+    *,
+    person_attributes: PersonAttributes | None = None,
+    timestamp: Timestamp | None = None,
+    idempotency_key: IdempotencyKey = None,
+    through: Through = trackrelay,
+) -> str:
+    """A visitor or a customer started to check out."""
+    return through.track(
+        person,
+        'checkout_started',
         data,
         person_attributes=person_attributes,
         timestamp=timestamp,

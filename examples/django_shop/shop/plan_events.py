@@ -1,7 +1,7 @@
 """Events and attributes of the tracking plan django-shop.
 
 Made by `trackrelay plan python`. Do not edit: change the plan, and run the command again.
-Version 02868d2b055e of the plan.
+Version a2c35cc6ff7b of the plan.
 """
 
 # fmt: off
@@ -94,6 +94,24 @@ class ProductAdded(TypedDict):
     """The price in euros."""
 
 
+class CheckoutStartedItemsItem(TypedDict):
+    sku: str
+    """The number of the product, as the warehouse knows it."""
+    name: str
+    """The name of the product."""
+    price: float | Decimal
+    """The price in euros."""
+
+
+class CheckoutStarted(TypedDict):
+    """A visitor or a customer started to check out."""
+
+    cart_value: float | Decimal
+    """The total of the cart in euros."""
+    items: Sequence[CheckoutStartedItemsItem]
+    """The products."""
+
+
 class OrderCompletedItemsItem(TypedDict):
     sku: str
     """The number of the product, as the warehouse knows it."""
@@ -111,7 +129,7 @@ class OrderCompleted(TypedDict):
     total: float | Decimal
     """What the customer paid in euros."""
     items: Sequence[OrderCompletedItemsItem]
-    """The products of the order."""
+    """The products."""
 
 
 class OrderCompletedChanges(TypedDict):
@@ -186,6 +204,26 @@ def signed_up(
     return through.track(
         person,
         'signed_up',
+        data,
+        person_attributes=person_attributes,
+        timestamp=timestamp,
+        idempotency_key=idempotency_key,
+    )
+
+
+def checkout_started(
+    person: PersonLike,
+    data: CheckoutStarted,
+    *,
+    person_attributes: PersonAttributes | None = None,
+    timestamp: Timestamp | None = None,
+    idempotency_key: IdempotencyKey = None,
+    through: Through = trackrelay,
+) -> str:
+    """A visitor or a customer started to check out."""
+    return through.track(
+        person,
+        'checkout_started',
         data,
         person_attributes=person_attributes,
         timestamp=timestamp,
