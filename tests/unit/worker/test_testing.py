@@ -1,4 +1,4 @@
-"""The rehearsal of campaigns in an application's tests: the tea set on the phone, the purchase on the desktop."""
+"""Rehearsals in an application's tests: a bundle on the phone, a purchase on the desktop."""
 
 from __future__ import annotations
 

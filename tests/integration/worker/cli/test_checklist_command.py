@@ -43,7 +43,8 @@ def test_items_are_proved_confirmed_withdrawn_and_counted(
     )
     with harness.engine.begin() as connection:
         connection.exec_driver_sql(
-            "INSERT INTO trackrelay_ledger (id, key, operation, source, enqueued_at, delivered_at, attempts)"
+            "INSERT INTO trackrelay_ledger"
+            " (id, key, operation, source, enqueued_at, delivered_at, attempts)"
             " SELECT lpad(n::text, 26, '0'), 'id:' || n, 'person.event', 'shop', now(), now(), 1"
             " FROM generate_series(1, 50) n"
         )

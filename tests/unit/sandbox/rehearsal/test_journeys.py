@@ -1,4 +1,4 @@
-"""Campaigns by data in the sandbox: what starts a journey, what ends it, and what is told about it."""
+"""Campaigns by data in the sandbox: what starts and ends a journey, and what is told about it."""
 
 from __future__ import annotations
 
