@@ -7,5 +7,6 @@
 from trackrelay.configuration.console_values import ConsoleUser, Role
 
 from .console_app import console_app
+from .wsgi_bridge import console_wsgi
 
-__all__ = ["ConsoleUser", "Role", "console_app"]
+__all__ = ["ConsoleUser", "Role", "console_app", "console_wsgi"]

@@ -21,6 +21,7 @@ from trackrelay.worker.settings import Settings, load
 from .console_parts import ConsoleParts, LiveMode
 from .console_settings import ConsoleSettings, load_console_settings
 from .identity import FrameworkUser, OneTimeLink
+from .machine_paths import MachinePaths
 from .page import Path
 from .page_table import PAGES
 from .page_templates import STATIC, static_path
@@ -73,6 +74,9 @@ def console_app(
 def _routes(gate: RequestGate) -> Iterator[Route]:
     yield Route("/sign-in", gate.sign_in, methods=["GET", "POST"])
     yield Route("/sign-out", gate.sign_out, methods=["POST"])
+    machines = MachinePaths(gate.parts)
+    for path in ("/metrics", "/healthz", "/readyz"):
+        yield Route(path, machines.answer)
     yield Route("/static/{digest}/{name:path}", _static)
     found: dict[str, dict[str, Path]] = {}
     for page in PAGES:

@@ -9,9 +9,12 @@ from threading import Lock, Thread
 
 from trackrelay.worker.cli.status.snapshot import Snapshot
 
-#: Facts of this age are shown without reading again.
+#: Facts of this age are shown without reading again …
 FRESH_S = 2.0
-#: Facts up to this age are shown while newer ones are read; older ones are waited for.
+#: … and of this many times the time that reading them took: with a million jobs in the backlog it
+#: takes a second, and must not keep Postgres busy.
+REST = 10.0
+#: Facts up to this age, or twice that rest, are shown while newer ones are read.
 USABLE_S = 15.0
 
 
@@ -28,24 +31,33 @@ class Facts:
     clock: Callable[[], float] = time.monotonic
     _latest: Snapshot | None = None
     _read_at: float = 0.0
+    _took: float = 0.0
     _lock: Lock = field(default_factory=Lock)
 
     @property
     def known(self) -> Snapshot | None:
         """The latest snapshot if it is usable; reads nothing."""
-        return self._latest if self.clock() - self._read_at <= USABLE_S else None
+        return self._latest if self.clock() - self._read_at <= self._usable_s else None
+
+    @property
+    def _fresh_s(self) -> float:
+        return max(FRESH_S, REST * self._took)
+
+    @property
+    def _usable_s(self) -> float:
+        return max(USABLE_S, 2 * self._fresh_s)
 
     def current(self) -> Snapshot:
         """Return a snapshot that is at most some seconds old."""
         latest, age = self._latest, self.clock() - self._read_at
-        if latest is not None and age <= FRESH_S:
+        if latest is not None and age <= self._fresh_s:
             return latest
-        if latest is not None and age <= USABLE_S:
+        if latest is not None and age <= self._usable_s:
             if self._lock.acquire(blocking=False):
                 Thread(target=self._read_and_release, name="trackrelay-facts", daemon=True).start()
             return latest
         with self._lock:
-            if self._latest is None or self.clock() - self._read_at > FRESH_S:
+            if self._latest is None or self.clock() - self._read_at > self._fresh_s:
                 self._remember()
             assert self._latest is not None
             return self._latest
@@ -64,4 +76,6 @@ class Facts:
             self._lock.release()
 
     def _remember(self) -> None:
+        began = self.clock()
         self._latest, self._read_at = self.read(), self.clock()
+        self._took = self._read_at - began

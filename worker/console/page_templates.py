@@ -44,6 +44,7 @@ def make_environment() -> jinja2.Environment:
         "share": humanize.share,
         "short": humanize.short,
         "size": humanize.size,
+        "with_n": lambda heading: (heading, "n"),
         "words": words,
     }
     environment.globals |= {

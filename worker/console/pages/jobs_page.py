@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import time
 
-from click import UsageError
 from starlette.responses import Response
 
 from trackrelay.configuration.console_values import Role
-from trackrelay.operations.ids import is_ulid
 from trackrelay.operations.json_values import NotJsonError, decode_json
-from trackrelay.operations.keys import KINDS, is_private
-from trackrelay.worker.cli.common.command_options import PERSON_KINDS
+from trackrelay.operations.keys import is_private
 from trackrelay.worker.cli.find.job_finder import JobFinder
 from trackrelay.worker.cli.find.job_query import (
     FoundJob,
@@ -25,6 +22,7 @@ from trackrelay.worker.cli.find.job_render import job_result
 from trackrelay.worker.console.job_timeline import TONES, timeline
 from trackrelay.worker.console.page import Page, get, post
 from trackrelay.worker.console.page_request import BadRequestError, NotFoundError, PageRequest
+from trackrelay.worker.console.search_text import parse_search
 from trackrelay.worker.reasons import Act
 from trackrelay.worker.storage.queries import job_search
 from trackrelay.worker.storage.queries.job_search import Match
@@ -70,28 +68,6 @@ def search(page: PageRequest) -> Response:
         return page.redirect("/jobs", key=key)
     # It may be both: an idempotency key, or a person's id.
     return page.redirect("/jobs", text=text)
-
-
-def parse_search(text: str) -> list[Query]:
-    """Return what a text can look for: one query, or two that it may be.
-
-    Raises:
-        UsageError: it can be nothing.
-    """
-    kind, separator, value = text.partition(":")
-    if is_ulid(text.upper()):
-        return [parse_query(text, None, None, None)]
-    if separator and value and (kind in PERSON_KINDS or kind in KINDS):
-        if kind in PERSON_KINDS and "#" not in value[:1]:
-            return [parse_query(None, None, text, None)]
-        return [parse_query(None, None, None, text)]
-    if "@" in text or text.startswith("+"):
-        return [parse_query(None, None, text, None)]
-    by_idempotency_key = parse_query(None, text, None, None)
-    try:
-        return [by_idempotency_key, parse_query(None, None, text, None)]
-    except UsageError:
-        return [by_idempotency_key]
 
 
 def _queries(page: PageRequest) -> list[Query]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from trackrelay.worker.cli.common.humanize import count, duration
@@ -14,11 +16,12 @@ from trackrelay.worker.cli.status.snapshot import BreakerStatus, ShardStatus, Sn
 from trackrelay.worker.cli.status.status_hints import Hint, Severity, hints, next_attempt
 from trackrelay.worker.cli.status.status_verdict import last_minute, verdict
 from trackrelay.worker.cli.status.verification_status import remark as verification_remark
+from trackrelay.worker.console.flow_charts import NAMES, RANGES, Chart, flow_charts
 from trackrelay.worker.console.page import Page, get, live, post
 from trackrelay.worker.console.page_request import BadRequestError, NotFoundError, PageRequest
 from trackrelay.worker.endpoint_families import DELIVERS
 from trackrelay.worker.reasons import Act, DeathReason, DeferReason, StopReason
-from trackrelay.worker.storage import incident_log
+from trackrelay.worker.storage import counters, incident_log
 
 _AWAY = "Redis does not answer"
 #: Rows of a table of the page.
@@ -62,7 +65,8 @@ class Advice:
 
 def show(page: PageRequest) -> Response:
     """Show the page."""
-    return page.render("overview.html", **_values(page))
+    span, charts = _charts(page)
+    return page.render("overview.html", charts=charts, span=span, ranges=RANGES, **_values(page))
 
 
 def renew(page: PageRequest) -> str:
@@ -219,16 +223,30 @@ def _shard(shard: ShardStatus, snapshot: Snapshot) -> ShardRow:
     return ShardRow(shard, oldest, "empty", "dim", False)
 
 
-def delivered(page: PageRequest) -> Response:
-    """Return the deliveries of the last hour, minute by minute, for the chart."""
-    snapshot = page.parts.facts.current()
-    if snapshot.redis is None:
-        raise NotFoundError("Redis does not answer.")
-    minute = int(snapshot.now // 60)
-    values = list(reversed(snapshot.redis.delivered))
-    times = [(minute - back) * 60 for back in reversed(range(len(values)))]
-    series = [{"label": "delivered", "tone": "fill", "values": values}]
-    return page.json({"times": times, "series": series})
+def chart(page: PageRequest) -> Response:
+    """Return the numbers of one chart."""
+    _, charts = _charts(page)
+    name = page.param("show")
+    found = next((each for each in charts if each.name == name), None)
+    if found is None:
+        raise NotFoundError("Postgres does not answer." if not charts else "No such chart.")
+    return page.json(found.document())
+
+
+def _charts(page: PageRequest) -> tuple[str, list[Chart]]:
+    """Return the range that is asked for, and its charts; none if Postgres does not answer."""
+    name = page.param("range") or "hour"
+    if name not in RANGES:
+        raise BadRequestError(f"range is one of {', '.join(RANGES)}.")
+    span, now = RANGES[name], time.time()
+    if page.parts.facts.current().postgres is None:
+        return name, []
+    try:
+        with page.stores.engine.connect() as connection:
+            points = counters.series(connection, span.step, span.times(now)[0], names=NAMES)
+    except SQLAlchemyError:
+        return name, []
+    return name, flow_charts(points, span, now)
 
 
 def pause(page: PageRequest) -> Response:
@@ -286,7 +304,7 @@ PAGE = Page(
     paths=(
         get("/", show),
         live("/live/overview", renew),
-        get("/charts/delivered", delivered),
+        get("/charts/flow", chart),
         post("/delivery/pause", pause),
         post("/delivery/resume", resume),
         post("/delivery/probe", probe),

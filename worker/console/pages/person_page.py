@@ -23,6 +23,7 @@ from trackrelay.worker.cli.verification.verdict_items import item_text
 from trackrelay.worker.console.job_timeline import TONES
 from trackrelay.worker.console.page import Page, get, post
 from trackrelay.worker.console.page_request import BadRequestError, PageRequest
+from trackrelay.worker.console.search_text import with_kind
 from trackrelay.worker.reasons import Act
 
 #: Jobs, and activities, that are listed.
@@ -61,7 +62,7 @@ def _search(text: str) -> PersonSearch:
     if not text:
         raise BadRequestError("Name a person: an id, an email address or a phone number.")
     try:
-        return PersonSearch(text, person_named(text, "Person"))
+        return PersonSearch(text, person_named(with_kind(text), "Person"))
     except UsageError as error:
         raise BadRequestError(error.message) from None
 

@@ -88,6 +88,13 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const TONES = { good: "--good", warn: "--warn", bad: "--bad", fill: "--fill", dim: "--dim" };
 
+  function duration(seconds) {
+    if (seconds < 1) return seconds ? `${Math.round(seconds * 1000)} ms` : "0";
+    const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+    const [size, name] = units.find(([each]) => seconds >= each);
+    return `${Math.round(10 * seconds / size) / 10} ${name}`;
+  }
+
   async function draw(figure) {
     const plot = figure.querySelector(".plot");
     let data;
@@ -105,17 +112,18 @@
     plot.textContent = "";
     const bars = figure.dataset.kind === "bars" ? uPlot.paths.bars({ size: [0.7, 40] }) : undefined;
     const axis = { stroke: () => colour("--dim"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
+    const shown = (value) => value === null || value === undefined ? "–" : data.unit === "s" ? duration(value) : value.toLocaleString("en");
     const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC");
     const clock = uPlot.fmtDate(data.step >= 86400 ? "{YYYY}-{MM}-{DD}" : "{HH}:{mm}"), full = uPlot.fmtDate("{YYYY}-{MM}-{DD} {HH}:{mm} UTC");
     figure.chart = new uPlot({
       tzDate: utc,
       width: plot.clientWidth, height: 150, legend: { live: true }, cursor: { y: false },
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.1] } },
-      axes: [{ ...axis, space: 70, values: (_, marks) => marks.map((each) => clock(utc(each))) }, { ...axis, size: 48, values: (_, marks) => marks.map((each) => Number.isInteger(each) ? each.toLocaleString("en") : "") }],
+      axes: [{ ...axis, space: 70, size: 26, values: (_, marks) => marks.map((each) => clock(utc(each))) }, { ...axis, size: 48, values: (_, marks) => marks.map((each) => data.unit === "s" || Number.isInteger(each) ? shown(each) : "") }],
       series: [{ label: "at", value: (_, seconds) => seconds === null || seconds === undefined ? "–" : full(utc(seconds)) }, ...data.series.map((each) => ({
-        label: each.label, paths: bars, points: { show: false }, width: bars ? 0 : 1.5,
+        label: each.label, paths: bars, points: bars ? { show: false } : { size: 4 }, width: bars ? 0 : 1.5,
         stroke: () => colour(TONES[each.tone] || "--fill"), fill: bars ? () => colour(TONES[each.tone] || "--fill") : undefined,
-        value: (_, value) => value === null || value === undefined ? "–" : value.toLocaleString("en"),
+        value: (_, value) => shown(value),
       }))],
     }, rows, plot);
     plot.style.height = "auto";
