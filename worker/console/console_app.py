@@ -75,8 +75,8 @@ def _routes(gate: RequestGate) -> Iterator[Route]:
     yield Route("/sign-in", gate.sign_in, methods=["GET", "POST"])
     yield Route("/sign-out", gate.sign_out, methods=["POST"])
     machines = MachinePaths(gate.parts)
-    for path in ("/metrics", "/healthz", "/readyz"):
-        yield Route(path, machines.answer)
+    for asked in ("/metrics", "/healthz", "/readyz"):
+        yield Route(asked, machines.answer)
     yield Route("/static/{digest}/{name:path}", _static)
     found: dict[str, dict[str, Path]] = {}
     for page in PAGES:
