@@ -21,7 +21,14 @@ def test_the_wheel_holds_one_package_and_nothing_else(wheel: Path) -> None:
         (metadata,) = [archive.read(name).decode() for name in names if name.endswith("/METADATA")]
 
     top_level = {name.split("/")[0] for name in names}
-    assert {name for name in top_level if not name.endswith(".dist-info")} == {"trackrelay"}
+    assert {name for name in top_level if not name.endswith(".dist-info")} == {
+        "trackrelay",
+        "trackrelay-0.1.0.data",
+    }
+    # The probe imports nothing of the package, so it is a script of its own.
+    assert [name for name in names if ".data/" in name] == [
+        "trackrelay-0.1.0.data/scripts/trackrelay-probe"
+    ]
     assert {f"trackrelay/{part}py.typed" for part in ("", "worker/", "sandbox/")} <= set(names)
     assert "trackrelay/migrations/env.py" in names
     assert len(names) == len(set(names))

@@ -43,6 +43,6 @@ ALERTS = sa.Table(
     moment("since", nullable=False, doc="Since when it is wrong."),
     moment("claimed_at", nullable=False, doc="When a watcher last began to tell of it."),
     sa.Column("told", Text, doc="The state that was told last."),
-    moment("told_at"),
+    moment("told_at", doc="When it was told last."),
     info={"doc": "Alerts of `trackrelay watch`, so that of several watchers one tells each."},
 )

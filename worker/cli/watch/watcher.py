@@ -120,8 +120,10 @@ class Watcher:
         """Evaluate a snapshot, and tell what changed. Return whether everything is told."""
         problems, unknown = evaluate(self._conditions, snapshot)
         for change in self._tracker.update(now, problems, unknown):
-            event = "alert_fired" if change.state == "firing" else "alert_resolved"
-            log.warning(event, alert=change.name, text=change.text)
+            if change.state == "firing":
+                log.warning("alert_fired", alert=change.name, text=change.text)
+            else:
+                log.warning("alert_resolved", alert=change.name)
             self._owed[change.name] = change
         for change in list(self._owed.values()):
             if self._tell(change, snapshot, now):
