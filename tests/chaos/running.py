@@ -194,6 +194,7 @@ def _draw(
     own = [problem for check in trial.checks for problem in check(found, everything)]
     result.accounts.problems = [
         *own,
+        *stores.miscounted(stack.engine),
         *result.accounts.problems,
         *latest_violations(stack.sandbox.client),
     ]

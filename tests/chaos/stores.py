@@ -95,6 +95,33 @@ def attributes(client: SandboxClient) -> dict[str, object]:
     return found
 
 
+def miscounted(engine: sa.Engine) -> list[str]:
+    """Where the counters disagree with the ledger and the dead letters: in nothing, whatever was broken."""
+    with engine.connect() as connection:
+        counted = {
+            row.name: int(row.value)
+            for row in connection.execute(
+                sa.text("SELECT name, sum(value) AS value FROM trackrelay_counters GROUP BY name")
+            )
+        }
+        delivered, died, replayed = connection.execute(
+            sa.text(
+                "SELECT (SELECT count(*) FROM trackrelay_ledger WHERE outcome = 'delivered'), count(*), "
+                "coalesce(bool_or(jsonb_path_exists(history, '$[*] ? (@.what == \"replayed\")')), false) "
+                "FROM trackrelay_dead_letters"
+            )
+        ).one()
+    problems = []
+    if counted.get("delivered", 0) != delivered:
+        problems.append(
+            f"{counted.get('delivered', 0)} delivered by the counters, {delivered} in the ledger"
+        )
+    # A letter that is replayed may die again.
+    if counted.get("died", 0) != died and not (replayed and counted.get("died", 0) > died):
+        problems.append(f"{counted.get('died', 0)} died by the counters, {died} dead letters")
+    return problems
+
+
 def _in_outbox(application: sa.Engine) -> list[str]:
     with application.connect() as connection:
         entries = connection.execute(sa.text("SELECT entry FROM trackrelay_outbox")).scalars().all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
 from .common.command_errors import CommandError
@@ -38,7 +40,10 @@ def metrics(host: str, port: int, once: bool) -> None:
             reason = getattr(error, "strerror", None) or error
             raise CommandError(f"cannot listen on {host}:{port}: {reason}") from None
         with server:
-            click.echo(f"http://{host}:{server.server_port}/metrics", err=True)
+            at = f"[{host}]" if ":" in host else host
+            click.echo(f"http://{at}:{server.server_port}/metrics", err=True)
+            # The first process of a container would ignore SIGTERM.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             try:
                 server.serve_forever()
             except KeyboardInterrupt:

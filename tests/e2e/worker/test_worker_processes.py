@@ -86,12 +86,16 @@ def test_workers_prune_without_a_beat_and_once_for_the_whole_fleet(
 
 
 def test_two_workers_share_the_load_and_stopping_one_leaves_nothing_undone(
-    harness: Harness, start_worker: Any
+    harness: Harness, start_worker: Any, tmp_path: Path
 ) -> None:
     harness.sandbox.settings(latency_s=0.05)
+    here = {"TMPDIR": str(tmp_path)}
+    assert probe("alive", here) == probe("ready", here) == 1
     workers = [
-        start_worker(harness.settings, name=f"w{number}", concurrency=2) for number in range(2)
+        start_worker(harness.settings | here, name=f"w{number}", concurrency=2)
+        for number in range(2)
     ]
+    wait_until(lambda: probe("ready", here) == 0, 30, "a worker to be ready")
     jobs: list[str] = []
 
     def busy() -> bool:
@@ -102,6 +106,8 @@ def test_two_workers_share_the_load_and_stopping_one_leaves_nothing_undone(
         return all('"request"' in worker.output for worker in workers)
 
     wait_until(busy, 30, "both workers to send")
+    assert probe("alive", here) == 0
+    assert len(list(tmp_path.glob("*/*.json"))) == 2
     workers[0].term()
     for _ in range(20):
         busy()
@@ -110,6 +116,15 @@ def test_two_workers_share_the_load_and_stopping_one_leaves_nothing_undone(
     harness.wait_settled()
     assert not harness.dead_ids()
     assert harness.sandbox.duplicates() == {}
+    # One that stopped is none that hangs.
+    assert len(list(tmp_path.glob("*/*.json"))) == 1
+    assert probe("alive", here) == 0
+
+
+def probe(which: str, environment: dict[str, str]) -> int:
+    """The exit status of the probe, which costs a container next to nothing."""
+    command = [Path(sys.executable).with_name("trackrelay-probe"), which]
+    return subprocess.run(command, check=False, capture_output=True, env=environment).returncode
 
 
 def test_a_busy_worker_leaves_the_wakeups_it_has_no_thread_for_to_an_idle_one(

@@ -158,7 +158,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "jobs_died",
         "counter",
-        "Jobs that became dead letters. Agrees exactly with the dead letters.",
+        "Jobs that became dead letters, each time. Agrees exactly with the dead letters.",
         ("reason",),
         _counted(Name.DIED),
     ),

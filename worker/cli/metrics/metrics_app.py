@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from prometheus_client.core import (
     HistogramMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import choose_encoder, generate_latest
+from prometheus_client.exposition import choose_encoder
 
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.storage.counts import Tally
@@ -85,7 +86,7 @@ def _add(
 
 def metrics_text(facts: Facts, accept: str = "") -> tuple[bytes, str]:
     """Return the metrics, and the content type that the client accepts: OpenMetrics or text."""
-    encode, content_type = choose_encoder(accept) if accept else (generate_latest, _TEXT)
+    encode, content_type = choose_encoder(accept)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(FactCollector(facts))
     return encode(registry), content_type
@@ -177,5 +178,6 @@ def metrics_server(stores: Stores, host: str, port: int) -> ThreadingHTTPServer:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
     return Server((host, port), Handler)

@@ -33,6 +33,9 @@ class AlertBook(Protocol):
     def claim(self, change: Change) -> bool | None:
         """Return True if the caller must tell it; False if it is told; None if another may be."""
 
+    def is_told(self, change: Change) -> bool:
+        """Return whether some watcher has told it."""
+
     def confirm(self, change: Change) -> None:
         """Record that it was told."""
 
@@ -54,10 +57,17 @@ class SharedBook:
                     connection, change.name, change.state, change.text, change.since
                 ):
                     return True
-                told = alert_records.is_told(connection, change.name, change.state)
         except SQLAlchemyError:
             return True
-        return False if told else None
+        return False if self.is_told(change) else None
+
+    def is_told(self, change: Change) -> bool:
+        """Return whether some watcher has told it; without Postgres that is not known."""
+        try:
+            with self._engine.connect() as connection:
+                return alert_records.is_told(connection, change.name, change.state)
+        except SQLAlchemyError:
+            return False
 
     def confirm(self, change: Change) -> None:
         """Record that it was told."""
@@ -138,6 +148,8 @@ class Watcher:
             if not claimed:
                 return claimed is False
             taken = self._taken[change] = set()
+        elif self._book.is_told(change):
+            return True  # another watcher took over, because this one needed too long
         # An alert about a store has the store's name.
         subject = self._subjects.get(change.name, change.name)
         sentence = verdict(snapshot).sentence

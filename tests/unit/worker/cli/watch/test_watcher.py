@@ -56,9 +56,13 @@ class Book:
 
     claims: list[bool | None]
     confirmed: list[str] = field(default_factory=list)
+    took_over: bool = False
 
     def claim(self, change: Change) -> bool | None:
         return self.claims.pop(0)
+
+    def is_told(self, change: Change) -> bool:
+        return self.took_over
 
     def confirm(self, change: Change) -> None:
         self.confirmed.append(change.state)
@@ -85,6 +89,15 @@ def test_what_another_watcher_tells_is_not_told_and_watched_until_it_is_told() -
     listener, book = Listener(), Book([None, False])
     watcher = make(book, listener)
     assert not watcher.look(snapshot(dead=2), 0)
+    assert watcher.look(snapshot(dead=2), 1)
+    assert listener.heard == []
+
+
+def test_what_another_watcher_told_meanwhile_is_not_told_again() -> None:
+    listener, book = Listener(is_deaf=True), Book([True])
+    watcher = make(book, listener)
+    assert not watcher.look(snapshot(dead=2), 0)
+    listener.is_deaf, book.took_over = False, True
     assert watcher.look(snapshot(dead=2), 1)
     assert listener.heard == []
 
