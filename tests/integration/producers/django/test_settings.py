@@ -169,6 +169,7 @@ GOOD = {
         ({"PERSON": "no.such.function"}, "trackrelay.E007", "No module named"),
         ({"IDENTIFY_FIELDS": ["emial"]}, "trackrelay.E008", "no attribute 'emial'"),
         ({"IDENTIFY_ON_LOGIN": True}, "trackrelay.W002", "IDENTIFY_FIELDS"),
+        ({"PLAN": "none.yaml"}, "trackrelay.E010", "none.yaml: cannot be read"),
         ({"ANONYMOUS_COOKIE": {"LIFETIME": 3}}, "trackrelay.E009", "no setting 'LIFETIME'"),
         ({"ANONYMOUS_COOKIE": {"SAME_SITE": "Laxx"}}, "trackrelay.E009", "it is 'Laxx'"),
         ({"ANONYMOUS_COOKIE": "trackrelay"}, "trackrelay.E009", "it is a str"),
@@ -180,6 +181,28 @@ def test_what_is_wrong_has_an_id_and_a_hint(told: dict[str, Any], id: str, says:
     assert found.id == id
     assert found.hint
     assert says in f"{found.msg} {found.hint}"
+
+
+def test_the_fields_of_users_are_held_against_the_plan(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "plan: 1\nname: shop\nattributes:\n"
+        "  email: {type: string, owner: crm}\n"
+        "  is_active: {type: string}\n"
+        "  joined: {type: integer, aliases: [date_joined]}\n"
+        "  first_name: {type: string}\n"
+        "  id: {type: number}\n"
+    )
+    fields = ["email", "is_active", "date_joined", "first_name", "id", "last_name"]
+    with django_project.connected(**GOOD, PLAN=plan, IDENTIFY_FIELDS=fields):
+        found = [each for each in checks.run_checks() if each.id == "trackrelay.W004"]
+    assert [each.msg.partition("the plan: ")[2] for each in found] == [
+        "the plan says that crm sets 'email', and this is the source 'shop'.",
+        "the plan says that 'is_active' is string, and the user's field is boolean.",
+        "the tracking plan 'shop' has no attribute 'date_joined'.",
+        "the tracking plan 'shop' has no attribute 'last_name'.",
+    ]
+    assert found[2].hint == "The plan calls it 'joined'."
 
 
 @pytest.mark.parametrize(
