@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from trackrelay.flask import forget_visitor, identify_visitor
 
+from . import plan_events
 from .current import current_account, logged_in_account
 from .models import Account
 from .shop import db, relay
@@ -35,7 +36,7 @@ def sign_up() -> ResponseReturnValue:
         db.session.rollback()
         return "There is an account with this email.", 409
     identify_visitor(account.id, _attributes(account), through=relay.outbox)
-    relay.outbox.track(account.id, "signed_up")
+    plan_events.signed_up(account.id, through=relay.outbox)
     db.session.commit()
     flask.session["account"] = account.id
     return flask.redirect(flask.url_for("accounts.account"))
@@ -67,7 +68,7 @@ def change_profile() -> ResponseReturnValue:
     account = logged_in_account()
     account.name = flask.request.form["name"]
     account.wants_news = "wants_news" in flask.request.form
-    relay.outbox.identify(account.id, _attributes(account))
+    plan_events.identify(account.id, _attributes(account), through=relay.outbox)
     db.session.commit()
     return flask.redirect(flask.url_for("accounts.account"))
 
@@ -82,6 +83,6 @@ def delete_account() -> ResponseReturnValue:
     return log_out()
 
 
-def _attributes(account: Account) -> dict[str, object]:
+def _attributes(account: Account) -> plan_events.PersonAttributes:
     # Only this shop decides about consent: "unsubscribed" is set nowhere else.
     return {"email": account.email, "name": account.name, "unsubscribed": not account.wants_news}

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from trackrelay import Person
 from trackrelay.flask import identify_visitor, visitor
 
+from . import plan_events
 from .current import current_account, logged_in_account
 from .models import Order
 from .shelves import PRODUCTS
@@ -33,7 +34,8 @@ def start_checkout() -> ResponseReturnValue:
         email = flask.request.form["email"].strip().lower()
         identify_visitor(Person(email=email), through=relay.outbox)
     value = sum(PRODUCTS[sku][1] for sku in skus)
-    relay.outbox.track(visitor(), "checkout_started", {"cart_value": value, "skus": skus})
+    data: plan_events.CheckoutStarted = {"cart_value": value, "skus": skus}
+    plan_events.checkout_started(visitor(), data, through=relay.outbox)
     db.session.commit()
     return flask.redirect(flask.url_for("accounts.account"))
 
@@ -46,9 +48,8 @@ def checkout() -> ResponseReturnValue:
     order = Order(account=account, total=sum(PRODUCTS[sku][1] for sku in skus))
     db.session.add(order)
     db.session.flush()
-    relay.outbox.track(
+    plan_events.order_completed(
         account.id,
-        "order_completed",
         {"order_number": order.number, "total": order.total, "skus": skus},
         # Segments and campaigns use these attributes: they arrive just before the event.
         person_attributes={
@@ -58,6 +59,7 @@ def checkout() -> ResponseReturnValue:
         },
         # Repeated calls for one order make one event.
         idempotency_key=order.number,
+        through=relay.outbox,
     )
     db.session.commit()
     flask.session["cart"] = []

@@ -7,9 +7,10 @@ from decimal import Decimal
 import flask
 from flask.typing import ResponseReturnValue
 
-from trackrelay import page, track
+from trackrelay import page
 from trackrelay.flask import visitor
 
+from . import plan_events
 from .current import current_account
 
 blueprint = flask.Blueprint("shelves", __name__)
@@ -34,7 +35,7 @@ def product(sku: str) -> ResponseReturnValue:
     """Show a product."""
     name, price = PRODUCTS.get(sku) or flask.abort(404)
     # Enqueued at the end of the request: an unreachable queue does not break the page.
-    track(visitor(), "product_viewed", {"sku": sku, "price": price})
+    plan_events.product_viewed(visitor(), {"sku": sku, "price": price})
     return flask.render_template(
         "product.html", sku=sku, name=name, price=price, account=current_account()
     )
@@ -45,5 +46,5 @@ def add_to_cart(sku: str) -> ResponseReturnValue:
     """Add a product to the cart."""
     _, price = PRODUCTS.get(sku) or flask.abort(404)
     flask.session["cart"] = [*flask.session.get("cart", []), sku]
-    track(visitor(), "product_added", {"sku": sku, "price": price})
+    plan_events.product_added(visitor(), {"sku": sku, "price": price})
     return flask.redirect(flask.url_for("orders.cart"))

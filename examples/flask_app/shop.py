@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -24,7 +25,13 @@ def create_app(**config: Any) -> flask.Flask:
     """
     app = flask.Flask(__name__)
     app.config.update(
-        {"SECRET_KEY": "only for an example", "TRACKRELAY_SOURCE": "flask-shop"} | config
+        {
+            "SECRET_KEY": "only for an example",
+            "TRACKRELAY_SOURCE": "flask-shop",
+            # What the shop sends: calls are checked against it, and plan_events.py is made of it.
+            "TRACKRELAY_PLAN": Path(__file__).with_name("trackrelay-plan.yaml"),
+        }
+        | config
     )
     db.init_app(app)
     relay.init_app(app)

@@ -89,4 +89,6 @@ TRACKRELAY = {
     "IDENTIFY_ON_LOGIN": True,
     # Keep operations that Customer.io would refuse as dead letters, instead of failing the page.
     "ON_INVALID": "dead_letter",
+    # What the shop sends: calls are checked against it, and shop/plan_events.py is made of it.
+    "PLAN": BASE_DIR / "trackrelay-plan.yaml",
 }

@@ -13,9 +13,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from trackrelay import Person, identify, suppress, track
+from trackrelay import Person, suppress
 from trackrelay.django import identify_visitor, visitor
 
+from . import plan_events
 from .customers import attributes
 from .forms import GuestForm, ProfileForm, SignUpForm
 from .models import Order, Product
@@ -29,7 +30,7 @@ def products(request: HttpRequest) -> HttpResponse:
 def product(request: HttpRequest, sku: str) -> HttpResponse:
     """Show a product; track the view, also of an anonymous visitor."""
     found = get_object_or_404(Product, sku=sku)
-    track(visitor(request), "product_viewed", properties_of(found))
+    plan_events.product_viewed(visitor(request), properties_of(found))
     return render(request, "shop/product.html", {"product": found})
 
 
@@ -38,7 +39,7 @@ def cart(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         found = get_object_or_404(Product, sku=request.POST["sku"])
         request.session["cart"] = [*request.session.get("cart", []), found.sku]
-        track(visitor(request), "product_added", properties_of(found))
+        plan_events.product_added(visitor(request), properties_of(found))
         return redirect("cart")
     return render(request, "shop/cart.html", {"products": in_cart(request)})
 
@@ -50,7 +51,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         with transaction.atomic():
             user = form.save()
             identify_visitor(request, user, attributes(user))
-            track(user, "signed_up")
+            plan_events.signed_up(user)
         login(request, user, "django.contrib.auth.backends.ModelBackend")
         return redirect("products")
     return render(
@@ -69,9 +70,8 @@ def start_check_out(request: HttpRequest) -> HttpResponse:
     with transaction.atomic():
         if is_guest:
             identify_visitor(request, Person(email=form.cleaned_data["email"]))
-        track(
+        plan_events.checkout_started(
             visitor(request),
-            "checkout_started",
             {
                 "cart_value": sum(each.price for each in wanted),
                 "items": [properties_of(each) for each in wanted],
@@ -91,9 +91,8 @@ def check_out(request: HttpRequest) -> HttpResponse:
     with transaction.atomic():
         order = Order.objects.create(customer=user, total=sum(each.price for each in bought))
         sums = user.orders.aggregate(value=Sum("total"))
-        track(
+        plan_events.order_completed(
             user,
-            "order_completed",
             {
                 "order_number": order.number,
                 "total": order.total,
@@ -118,7 +117,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             user = form.save()
-            identify(user, attributes(user))
+            plan_events.identify(user, attributes(user))
         messages.success(request, "Saved.")
         return redirect("profile")
     return render(
@@ -147,6 +146,6 @@ def in_cart(request: HttpRequest) -> list[Product]:
     return [known[sku] for sku in skus if sku in known]
 
 
-def properties_of(product: Product) -> dict[str, Any]:
+def properties_of(product: Product) -> plan_events.ProductViewed:
     """Return the properties of a product, the same in every event."""
     return {"sku": product.sku, "name": product.name, "price": product.price}
