@@ -130,8 +130,10 @@ class PlanChecker:
             subject = self._events.get(name)
             if subject is None:
                 return self._unplanned(name, source)
-            data = _attributes(document)
-            if subject.accepts(data, source) and name == subject.name:
+            data = document.get("attributes")
+            if type(data) is not dict:
+                data = {}
+            if name == subject.name and subject.accepts(data, source):
                 return ()
             return subject.violations(name, data, source)
         if operation == "person.identify":
