@@ -29,17 +29,23 @@ class Call:
     key: str = "id:42"
     #: When it is delivered, in unix seconds.
     at: float = NOW
+    #: The ordering key of the person who is merged into that one.
+    other_key: str = ""
+    #: The token of a device.
+    device: str = ""
 
     def job(self) -> Job:
         """Return the call as a worker reads it."""
         document: dict[str, Any] = {"attributes": self.attributes}
+        if self.device:
+            document["device"] = {"token": self.device, "platform": "ios"}
         if self.name:
             document |= {"name": self.name, "timestamp": int(self.at - self.late_s)}
         return Job(
             id="0" * 26,
             operation=self.operation,
-            keys=(self.key,),
-            shards=(0,),
+            keys=(self.key, self.other_key) if self.other_key else (self.key,),
+            shards=(0, 0) if self.other_key else (0,),
             body=msgspec.json.encode(document),
             lane="live",
             enqueued_at=self.at,

@@ -27,13 +27,13 @@ from trackrelay.worker.telemetry.visible_text import visible
 from .common.command_errors import CommandError
 from .common.command_options import json_option, keys_of_person, parse_key
 from .common.command_stores import open_stores
-from .common.humanize import ago, count, share
+from .common.humanize import ago, count, duration, share
 from .common.output import fact_table, heading, list_table, moment, print_json, show
 
 #: Rows about one person.
 MAX_ROWS = 200
 #: Digits of a hash that a screen shows.
-MAX_DIGITS = 8
+MAX_DIGITS = 6
 NOTHING = (
     "Nothing was noted yet. Workers note names of people within seconds, unless "
     "TRACKRELAY_IDENTITIES or TRACKRELAY_CATALOG is 0."
@@ -97,8 +97,8 @@ def _overview(found: Identities, forms: dict[str, Counter[str]]) -> Group:
     if forms:
         parts += [heading("Jobs for people", "how applications name them"), _forms_table(forms)]
     if found.links:
-        since = ago(time.time() - found.since) if found.since else ""
-        parts += [Text(), heading("Names", f"noted since {since}"), _names_table(found), Text()]
+        since = f"noted for {duration(time.time() - (found.since or 0))}"
+        parts += [Text(), heading("Names", since), _names_table(found), Text()]
         parts.append(_facts(found))
     if found.share < 1:
         text = f"There is no room for all: {share(found.share)} of the names are kept."
@@ -186,17 +186,17 @@ def _show_person(who: str, keys: Sequence[str], rows: Sequence[IdentityRow], as_
     if not rows:
         raise CommandError(f"nothing is known of the names of {who}")
     now = time.time()
-    texts = ("name", "", "person", "application", "job")
-    table = list_table(*texts, "first", "last", left=texts)
+    texts = ("name", "", "person", "job", "application")
+    table = list_table(*texts, left=texts)
+    # A narrow screen folds the last column alone.
+    table.columns[0].no_wrap = table.columns[3].no_wrap = True
     for row in rows:
         table.add_row(
             _short(row.name, keys),
             row.how,
             _short(row.person, keys),
-            visible(row.source) or "–",
             row.job_id,
-            ago(now - row.first_seen),
-            ago(now - row.last_seen),
+            f"{visible(row.source) or '–'}, {ago(now - row.last_seen)}",
         )
     show(Group(table, Text(), Text("`trackrelay find JOB` says more of a job.", style="dim")))
 

@@ -184,15 +184,19 @@ def _document(
 def _markdown(
     reported: Sequence[Finding], records: dict[str, FindingRecord], closed: Sequence[str]
 ) -> str:
+    now = time.time()
+    new = {
+        each.key for each in reported if now - records[each.key].opened_at < WEEK.total_seconds()
+    }
     lines = ["# Data quality", ""]
-    if not reported:
-        lines += ["No finding is open.", ""]
+    summary = f"{count(len(reported), 'finding')} open" if reported else "No finding is open"
+    lines += [f"{summary}; in the last week {len(new):,} opened and {len(closed):,} closed.", ""]
     for severity in reversed(Severity):
         group = [each for each in reported if each.severity == severity]
         if group:
             lines += [f"## {severity.value.title()} ({len(group)})", ""]
         for each in group:
-            opened = clock(records[each.key].opened_at)
+            opened = clock(records[each.key].opened_at) + (" (new)" if each.key in new else "")
             lines.append(f"- **{_escaped(each.subject)}**: {each.rule.title} ({each.rule.id})")
             lines += [f"  - {_escaped(line)}" for line in each.evidence[:MAX_EVIDENCE]]
             lines += [
@@ -200,8 +204,9 @@ def _markdown(
                 f"  - {each.rule.remedy}",
                 f"  - open since {opened}",
             ]
+        lines += [""] if group else []
     if closed:
-        lines += ["", "## Closed in the last week", ""]
+        lines += ["## Closed in the last week", ""]
         lines += [
             f"- {_escaped(key)}: {RULES[key[:4]].title}" for key in closed if key[:4] in RULES
         ]

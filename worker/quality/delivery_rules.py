@@ -58,7 +58,7 @@ def _verdicts(rule: rules.Rule, verdicts: Iterable[OpenVerdicts]) -> Iterator[Fi
             subject=_NOUNS.get(each.item, each.item.replace(":", " ", 1)),
             evidence=(
                 f"{each.count:,} × from {', '.join(s or 'no source' for s in each.sources)}",
-                *(f"for example: trackrelay find {job}" for job in each.jobs),
+                *rules.examples(each.jobs),
             ),
             sources=each.sources,
             since=each.since,

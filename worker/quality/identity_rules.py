@@ -49,7 +49,7 @@ def _shared_emails(emails: SharedNames) -> Iterator[Finding]:
             subject="emails",
             evidence=(
                 evidence + (f", one of them {emails.most}" if emails.most > 2 else ""),
-                *_examples(emails.jobs),
+                *rules.examples(emails.jobs),
             ),
             sources=emails.sources,
             since=emails.since,
@@ -65,7 +65,7 @@ def _both_ways(found: Identities) -> Iterator[Finding]:
             evidence=(
                 f"{both.names:,} people who have an id are named by their email "
                 f"from {_listed(both.sources)}",
-                *_examples(both.jobs),
+                *rules.examples(both.jobs),
             ),
             sources=both.sources,
             since=both.since,
@@ -157,15 +157,11 @@ def _shared_devices(names: SharedNames, noun: str) -> Iterator[Finding]:
             evidence=(
                 f"{names.shared:,} of {names.names:,} have several people, "
                 f"one of them {names.most}",
-                *_examples(names.jobs),
+                *rules.examples(names.jobs),
             ),
             sources=names.sources,
             since=names.since,
         )
-
-
-def _examples(jobs: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"for example: trackrelay find {job}" for job in jobs)
 
 
 def _listed(sources: Iterable[str]) -> str:

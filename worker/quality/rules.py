@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -63,6 +64,11 @@ class Finding:
     def key(self) -> str:
         """What identifies the finding from one check to the next."""
         return f"{self.rule.id} {self.subject}"
+
+
+def examples(jobs: Sequence[str]) -> tuple[str, ...]:
+    """Return a line of evidence that names jobs, for ``trackrelay find``; none without jobs."""
+    return (f"see trackrelay find: {', '.join(jobs)}",) if jobs else ()
 
 
 def from_source(subject: str, source: str) -> str:

@@ -31,7 +31,7 @@ _CLAIMS = """
         SELECT c.* FROM claims c WHERE c.kind NOT IN ('email', 'phone') OR NOT EXISTS (
             SELECT 1 FROM claims later
             WHERE later.person = c.person AND later.kind = c.kind AND later.name <> c.name
-                AND later.first_seen > c.last_seen))
+                AND later.first_seen >= c.last_seen))
 """
 _SHARED = sa.text(f"""
     WITH {_CLAIMS},

@@ -30,7 +30,7 @@ def test_calls_and_verdicts_become_findings_by_what_they_are_about() -> None:
     )
     assert found[2].evidence == (
         "3 × from no source, shop",
-        "for example: trackrelay find 01J",
+        "see trackrelay find: 01J",
     )
 
 
