@@ -133,7 +133,7 @@ class People:
         self._people.append(person)
         yield self._identify(person, is_joined=not self._happens("join lost", passed))
         yield self._event("backend", "signed_up", f"id:{person.id}", method="email")
-        if self.random.random() < 0.3:
+        if self.random.random() < 0.6:
             key = f"id:{person.id}"
             yield Call("mobile", "person.add_device", "", {}, key=key, device=person.device)
 
