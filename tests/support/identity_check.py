@@ -42,7 +42,7 @@ _PAST = sa.text("""
 
 
 def findings_of(engine: sa.Engine, count: int, accidents: Sequence[Accident]) -> list[str]:
-    """Return the keys of the findings above info in traffic with accidents; the table is emptied."""
+    """Return the keys of findings above info in traffic with accidents. Empties the table."""
     with engine.begin() as connection:
         connection.execute(sa.text("DELETE FROM trackrelay_identities"))
         connection.execute(sa.text("DELETE FROM trackrelay_state WHERE name = 'identities'"))

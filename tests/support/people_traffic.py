@@ -1,4 +1,4 @@
-"""A shop's people over three weeks: visitors, sign-ups, orders, clean or with accidents of identity."""
+"""A shop's people over three weeks: visitors, sign-ups and orders, clean or with accidents."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ACCIDENTS = [
     Accident("join lost", "Q806 anonymous visitors", after=0.5),
     Accident("no logout", "Q807 devices", every=3),
     Accident("shared visitor", "Q807 anonymous visitors", every=8),
-    Accident("orders of the pixel", "Q206 order_completed from backend and order_completed from web"),
+    Accident("orders of the pixel", "Q206 order_completed from backend and order_completed"),
     Accident("conversion", "Q206 order_completed from backend and conversion from web"),
     Accident("orders again", "Q206 order_completed from backend", every=500),
     Accident("state lost", "Q308 order_completed without orders_count", after=0.5),
