@@ -30,7 +30,7 @@ def main() -> None:
     CHART.write_text(picture(results))
 
 
-def said(results: Results) -> str:
+def about_the_run(results: Results) -> str:
     """Return when, where and how the run was made, and its noise."""
     quick = " A quick run: small sizes." if results["quick"] else ""
     noise = max((run["spread"] for run in results["throughput"]), default=0) / 2
@@ -200,7 +200,7 @@ def best_run(runs: list[dict[str, Any]], prefix: str, mix: str = "events") -> di
 
 
 SECTIONS: dict[tuple[Path, str], Callable[[Results], str]] = {
-    (PERFORMANCE, "how"): said,
+    (PERFORMANCE, "how"): about_the_run,
     (PERFORMANCE, "targets"): shown,
     (PERFORMANCE, "throughput"): throughput,
     (PERFORMANCE, "enqueueing"): enqueueing,

@@ -36,7 +36,7 @@ from .stack import Stack
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "query-plans.md"
 SHARDS = 4
-ROUND = 1000
+CYCLE_JOBS = 1000
 #: An array parameter, which the report leaves out.
 _ARRAY = re.compile(r"'\{[^']*\}'")
 
@@ -96,19 +96,19 @@ def main(ledger: int, waiting: int, people: int, write: bool) -> None:
         fill_backlog(stack.engine, waiting, data, shards=SHARDS, people=people)
         explainer = Explainer()
         with explainer.listening(stack.engine):
-            _rounds(stack.engine, explainer)
-    said = (
+            _cycles(stack.engine, explainer)
+    intro = (
         f"{heading('python -m benchmarks.plans')}; {ledger:,} rows in the ledger, {waiting:,} in "
         "the backlog.\n"
     )
-    text = said + "".join(_section(plan) for plan in explainer.plans)
+    text = intro + "".join(_section(plan) for plan in explainer.plans)
     if write:
         between_markers(PAGE, "plans", text)
     else:
         click.echo(text)
 
 
-def _rounds(engine: sa.Engine, explainer: Explainer) -> None:
+def _cycles(engine: sa.Engine, explainer: Explainer) -> None:
     fresh = _jobs()
     holder = settlement.Holder(0, 1)
     with engine.begin() as connection:
@@ -116,28 +116,28 @@ def _rounds(engine: sa.Engine, explainer: Explainer) -> None:
         shards.take_over(connection, 0)
     with engine.begin() as connection:
         explainer.what = (
-            f"Repeats among {ROUND:,} fresh jobs, keys that wait, whether anything is due"
+            f"Repeats among {CYCLE_JOBS:,} fresh jobs, keys that wait, whether anything is due"
         )
         ids, keys = [job.id for job in fresh], list({key for job in fresh for key in job.keys})
         duplicate_check.find_duplicates(connection, 0, "live", ids, keys)
     with engine.begin() as connection:
-        explainer.what = f"Settling {ROUND:,} delivered jobs"
+        explainer.what = f"Settling {CYCLE_JOBS:,} delivered jobs"
         settlement.settle(connection, holder, Settlement(delivered=fresh), 5.0)
     with engine.begin() as connection:
-        explainer.what = f"The due backlog, {ROUND:,} jobs"
-        jobs = due_jobs.select_due(connection, 0, "live", ROUND).jobs
+        explainer.what = f"The due backlog, {CYCLE_JOBS:,} jobs"
+        jobs = due_jobs.select_due(connection, 0, "live", CYCLE_JOBS).jobs
     with engine.begin() as connection:
         explainer.what = f"Settling {len(jobs):,} jobs out of the backlog, delivered"
         settlement.settle(connection, holder, Settlement(delivered=jobs), 5.0)
     with engine.begin() as connection:
-        explainer.what = f"Settling {ROUND:,} jobs that must wait"
+        explainer.what = f"Settling {CYCLE_JOBS:,} jobs that must wait"
         waiting = [BacklogItem(job=job, reason=DeferReason.BREAKER) for job in _jobs()]
         settlement.settle(connection, holder, Settlement(waiting=waiting), 5.0)
     with engine.begin() as connection:
         explainer.what = "Jobs out of the backlog that failed again"
         failed = [
             BacklogItem(job=job, reason=DeferReason.FAILED)
-            for job in due_jobs.select_due(connection, 0, "live", ROUND).jobs
+            for job in due_jobs.select_due(connection, 0, "live", CYCLE_JOBS).jobs
         ]
         settlement.settle(connection, holder, Settlement(waiting=failed), 5.0)
     with engine.begin() as connection:
@@ -167,7 +167,7 @@ def _keys_of_shard(shard: int) -> Iterator[str]:
         for number in range(1_000_000, 2_000_000)
         if shard_of(key := f"id:{number}", SHARDS) == shard
     )
-    for _ in range(ROUND):
+    for _ in range(CYCLE_JOBS):
         yield next(found)
 
 

@@ -145,13 +145,13 @@ def _check_page(page: Path) -> None:
 
 
 def _ran(seconds: float, options: dict[str, Any]) -> str:
-    said = [
+    arguments = [
         f"--{name} {shlex.quote(str(value))}"
         for name, value in options.items()
         if value is not None
     ]
     return (
-        f"`make chaos ARGS='{' '.join(said)}'`, {datetime.datetime.now(datetime.UTC).date()}, "
+        f"`make chaos ARGS='{' '.join(arguments)}'`, {datetime.datetime.now(datetime.UTC).date()}, "
         f"Python {platform.python_version()}, {os.cpu_count()} cores, {seconds / 60:.0f} minutes."
     )
 

@@ -272,7 +272,7 @@ class _Drawing:
                     steps.append(Step(call.mark, call.operation in BARRIERS))
         return expected
 
-    # -- the last word on each person is the last one said
+    # -- each person's last state is that of the last call
 
     def state(self, attributes: Mapping[str, object]) -> None:
         if self.accounts.lost:
@@ -294,7 +294,7 @@ class _Drawing:
             if key not in merged and attributes.get(key) != number:
                 self.accounts.out_of_order += 1
                 self.accounts.problems.append(
-                    f"{key} ended with {attributes.get(key)!r}; the last identify said {number!r}"
+                    f"{key} ended with {attributes.get(key)!r}; the last identify has {number!r}"
                 )
 
     def _lost(self, call: Call, what: str) -> None:

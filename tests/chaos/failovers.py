@@ -16,7 +16,7 @@ from .plans import StackPlan
 from .scenario import Trial, scenario
 
 SYNC_S = 60.0
-#: What the proxy had in hand when it was told to stop has arrived by then, on a busy machine too.
+#: What the proxy was sending when it was stopped has arrived by then, also on a busy machine.
 SETTLE_S = 1.0
 
 

@@ -17,7 +17,7 @@ ATTEMPTS = 10
 
 
 class CommandFailedError(Exception):
-    """The command line said no."""
+    """The command line refused."""
 
 
 def begin(trial: Trial, *arguments: str, failpoint: str = "") -> subprocess.Popen[str]:

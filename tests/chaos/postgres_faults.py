@@ -46,9 +46,9 @@ def lose_commits(trial: Trial, seconds: float) -> int:
     proxy, broken = trial.stack.postgres_proxy, 0
     assert proxy
 
-    def listen(said: bytes) -> Literal["pass", "cut before", "cut after"]:
+    def listen(data: bytes) -> Literal["pass", "cut before", "cut after"]:
         nonlocal broken
-        if b"COMMIT" not in said or trial.chance.random() > 0.4:
+        if b"COMMIT" not in data or trial.chance.random() > 0.4:
             return "pass"
         broken += 1
         return trial.chance.choice(("cut before", "cut after"))

@@ -98,7 +98,7 @@ def test_a_dead_letter_nobody_expected_is_lost() -> None:
     assert accounts([call(1)], stores(dead="ID1"), []).lost == 1
 
 
-def test_a_dead_letter_that_was_to_be_is_right() -> None:
+def test_an_expected_dead_letter_is_right() -> None:
     assert accounts([call(1, fate="dead")], stores(dead="ID1"), []).good
 
 

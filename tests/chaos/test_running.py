@@ -31,7 +31,7 @@ def test_a_run_in_which_all_was_well_is_a_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nothing", "said"),
+    ("nothing", "message"),
     [
         ({"injected": 0}, "the fault never struck"),
         ({"calls": 9}, "only 9 of 10 calls were made"),
@@ -42,11 +42,11 @@ def test_a_run_in_which_all_was_well_is_a_pass() -> None:
     ],
 )
 def test_a_run_that_could_not_have_found_anything_is_an_error(
-    nothing: dict[str, Any], said: str
+    nothing: dict[str, Any], message: str
 ) -> None:
     ran = result(**nothing)
 
-    assert said in ran.problems[0]
+    assert message in ran.problems[0]
     assert not ran.good
     assert command_line.exit_code([result(), ran]) == 1
     assert rows([ran])[0]["kept"] is False

@@ -105,7 +105,7 @@ def _upgrade(trial: Trial) -> None:
     trial.pause(1e9)
     application.enqueue(40)
     application.close()
-    trial.checks.append(lambda *_: [] if halted else ["no worker said that it had halted a shard"])
+    trial.checks.append(lambda *_: [] if halted else ["no worker logged that it halted a shard"])
 
 
 class _NewerApplication:

@@ -45,10 +45,10 @@ TEMPLATES = [
 ]
 DATABASES: dict[str, dict[str, Any]] = {
     # Application and outbox.
-    "default": {"ENGINE": "django.db.backends.postgresql", "NAME": "said by each test"},
-    "lite": {"ENGINE": "django.db.backends.sqlite3", "NAME": "said by each test"},
+    "default": {"ENGINE": "django.db.backends.postgresql", "NAME": "set by each test"},
+    "lite": {"ENGINE": "django.db.backends.sqlite3", "NAME": "set by each test"},
     # Where trackrelay's workers keep their tables.
-    "relay": {"ENGINE": "django.db.backends.postgresql", "NAME": "said by each test"},
+    "relay": {"ENGINE": "django.db.backends.postgresql", "NAME": "set by each test"},
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -440,9 +440,9 @@ def test_flask_knows_every_setting() -> None:
         warnings.simplefilter("always")
         importlib.import_module("producers.flask").TrackRelay(app)
 
-    said = [str(each.message) for each in caught]
-    assert any(NO_SETTING in line for line in said)
-    assert_kept(line for line in said if NO_SETTING not in line)
+    warned = [str(each.message) for each in caught]
+    assert any(NO_SETTING in line for line in warned)
+    assert_kept(line for line in warned if NO_SETTING not in line)
     assert "trackrelay" in app.cli.commands
 
 

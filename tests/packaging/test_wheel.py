@@ -291,7 +291,7 @@ def test_modules_with_our_folders_names_are_the_application_s(environment: Envir
     assert done.stdout == "None\n", done.stderr
 
 
-def test_without_the_embedded_servers_one_is_told_how_to_get_them(
+def test_without_the_embedded_servers_the_error_says_how_to_install_them(
     environment: Environments,
 ) -> None:
     done = environment("worker").run("python", "-c", START_SERVERS)

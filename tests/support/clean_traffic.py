@@ -1,4 +1,4 @@
-"""Traffic without a loss, verified while it goes on: whatever is said about it is a false alarm.
+"""Traffic without losses, verified while it runs: each finding is a false alarm.
 
 ``python -m tests.support.clean_traffic --jobs 50000`` starts its own servers and prints a figure.
 """

@@ -25,7 +25,7 @@ def test_a_plain_identify_is_fine_though_the_branches_overlap() -> None:
 
 
 @pytest.mark.parametrize(
-    ("operation", "said"),
+    ("operation", "message"),
     [
         (
             {"type": "person", "action": "identify", "identifiers": {"id": "1", "email": "a@b.c"}},
@@ -90,9 +90,9 @@ def test_a_plain_identify_is_fine_though_the_branches_overlap() -> None:
         ),
     ],
 )
-def test_a_bad_operation_is_found(operation: dict[str, Any], said: str) -> None:
+def test_a_bad_operation_is_found(operation: dict[str, Any], message: str) -> None:
     found = entity(**operation)
-    assert any(said in each for each in found), found
+    assert any(message in each for each in found), found
 
 
 def test_the_error_named_is_that_of_the_branch_that_was_meant() -> None:

@@ -92,10 +92,10 @@ def test_a_test_that_is_skipped_for_an_unknown_reason_fails_a_strict_run(
         def test_three(): pytest.skip("nobody knows why")
         """
     )
-    said = [
+    lines = [
         line
         for line in pytester.runpytest("-o", "asyncio_default_fixture_loop_scope=function").outlines
         if "UNEXPECTED" in line
     ]
-    assert len(said) == 1
-    assert "test_three: nobody knows why" in said[0]
+    assert len(lines) == 1
+    assert "test_three: nobody knows why" in lines[0]

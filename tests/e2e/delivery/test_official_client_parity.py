@@ -219,7 +219,7 @@ def test_calls_of_all_kinds_with_values_of_all_kinds_arrive_the_same(
     assert by_drop_in == by_official
 
 
-def test_segments_and_forms_that_were_sent_by_hand_arrive_the_same(
+def test_segments_and_forms_sent_by_custom_requests_arrive_the_same(
     harness: Harness, sandbox: SandboxProcess
 ) -> None:
     """Earlier releases had methods for them; code that uses them sends the requests itself."""

@@ -111,7 +111,7 @@ def test_a_refused_batch_is_halved_until_the_poison_is_alone(
     assert [effect["name"] for effect in harness.effects("id:42")] == ["seen"] * 5 + ["later"] * 5
 
 
-def test_a_batch_refused_to_the_last_one_in_the_same_words_halts_delivery(
+def test_a_batch_whose_jobs_are_all_refused_with_the_same_message_halts_delivery(
     harness: Harness, start_worker: Any
 ) -> None:
     fault = harness.sandbox.add_fault(
@@ -188,7 +188,7 @@ def test_what_is_the_endpoints_problem_waits_and_is_delivered_in_order(
     assert seen == [*jobs, *more]
 
 
-def test_an_operation_that_fails_alone_while_others_succeed_is_dead_in_the_end(
+def test_an_operation_that_fails_alone_while_others_succeed_becomes_a_dead_letter(
     harness: Harness, start_worker: Any
 ) -> None:
     harness.sandbox.add_fault(kind="status", status=500, match={"contains": "poison"})

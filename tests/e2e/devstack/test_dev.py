@@ -22,7 +22,7 @@ TRACKRELAY = str(Path(sys.executable).with_name("trackrelay"))
 
 
 class Dev:
-    """A running `trackrelay dev`, and what it has said."""
+    """A running `trackrelay dev`, and its output."""
 
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(

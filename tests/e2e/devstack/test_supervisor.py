@@ -34,8 +34,8 @@ def run(
         command, stdout=subprocess.PIPE, text=True, start_new_session=own_group
     )
     assert process.stdout is not None
-    said = [process.stdout.readline().split(" ", 1) for _ in range(servers.count("start"))]
-    return process, [int(pid) for pid, _ in said], [Path(folder.strip()) for _, folder in said]
+    lines = [process.stdout.readline().split(" ", 1) for _ in range(servers.count("start"))]
+    return process, [int(pid) for pid, _ in lines], [Path(folder.strip()) for _, folder in lines]
 
 
 def gone(pid: int) -> bool:
@@ -98,7 +98,7 @@ def test_a_process_group_killed_as_a_whole_takes_its_servers_along() -> None:
     assert_all_gone(pids, folders)
 
 
-def test_what_a_child_is_told_in_its_environment_cannot_be_read_from_its_supervisor(
+def test_a_childs_environment_cannot_be_read_from_its_supervisor(
     tmp_path: Path,
 ) -> None:
     with (tmp_path / "log").open("wb") as output:

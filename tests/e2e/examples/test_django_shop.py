@@ -190,14 +190,14 @@ class Started:
             text=True,
         )
         assert self.process.stdout
-        said = ""
+        printed = ""
         for line in self.process.stdout:
-            said += line
+            printed += line
             if "Ctrl-C" in line:
                 break
         else:
-            pytest.fail(said)
-        self.shop, _, sandbox = re.findall(r"http://127\.0\.0\.1:\d+", said)
+            pytest.fail(printed)
+        self.shop, _, sandbox = re.findall(r"http://127\.0\.0\.1:\d+", printed)
         self.customer_io = SandboxClient(sandbox)
         self.children = psutil.Process(self.process.pid).children(recursive=True)
 

@@ -99,7 +99,7 @@ def test_a_sign_up_that_is_refused_tells_nothing(client: FlaskClient, captured: 
 
 
 @pytest.mark.parametrize("path", ["/checkout", "/profile", "/account/delete"])
-def test_whoever_is_not_logged_in_is_sent_away(
+def test_users_who_are_not_logged_in_are_redirected(
     client: FlaskClient, captured: Captured, path: str
 ) -> None:
     assert client.post(path).status_code == 401
@@ -216,14 +216,14 @@ def running() -> Iterator[tuple[Browser, SandboxClient]]:
         command, env=clean_environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
-    said = ""
+    output = ""
     for line in process.stdout:
-        said += line
+        output += line
         if "Ctrl-C" in line:
             break
     else:
-        pytest.fail(said)
-    addresses = re.findall(r"http://127\.0\.0\.1:\d+", said)
+        pytest.fail(output)
+    addresses = re.findall(r"http://127\.0\.0\.1:\d+", output)
     yield Browser(addresses[0]), SandboxClient(addresses[1])
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=patient(60))

@@ -168,7 +168,7 @@ def test_their_migrations_and_ours_live_in_one_database(
     engine.dispose()
 
 
-def test_their_next_migration_drops_our_tables_only_if_nobody_told_it_not_to(
+def test_their_next_migration_drops_our_tables_only_without_our_filter(
     empty_database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     url = sqlalchemy_url(empty_database_url)

@@ -94,7 +94,7 @@ def test_it_dies_with_the_program_that_started_it() -> None:
         parent.stdout.close()
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_reported_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     with SandboxProcess() as server:
         other = SandboxProcess(port=int(server.url.rpartition(":")[2]))
         with pytest.raises(SandboxNotStartedError):

@@ -45,7 +45,7 @@ def only_complaint(worker: WorkerProcess) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "event", "said"),
+    ("changes", "event", "messages"),
     [
         pytest.param(
             {"CUSTOMERIO_TRACK_API_KEY": "app-key"},
@@ -88,13 +88,13 @@ def only_complaint(worker: WorkerProcess) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_may_come_right_by_itself_is_said_and_the_worker_runs_on(
-    harness: Harness, start_worker: Any, changes: dict[str, str], event: str, said: list[str]
+def test_problems_that_may_pass_are_reported_and_the_worker_continues(
+    harness: Harness, start_worker: Any, changes: dict[str, str], event: str, messages: list[str]
 ) -> None:
     worker = start_worker({**harness.settings, **changes})
     line = only_complaint(worker)
     assert line["event"] == event
-    assert [words for words in said if words not in " ".join(map(str, line.values()))] == []
+    assert [words for words in messages if words not in " ".join(map(str, line.values()))] == []
     assert worker.running
 
 
@@ -115,7 +115,7 @@ def test_without_a_redis_a_worker_says_so_and_goes_on_trying(
     assert worker.running
 
 
-def test_credentials_of_another_region_are_said(
+def test_credentials_of_another_region_are_reported(
     harness: Harness,
     start_sandbox: Callable[..., SandboxProcess],
     worker_log: Callable[[str], Path],

@@ -186,7 +186,7 @@ def test_a_warm_shutdown_finishes_the_request_in_flight_and_nothing_is_sent_twic
     assert harness.sandbox.duplicates() == {}
 
 
-def test_a_word_to_the_whole_process_group_lets_the_request_in_flight_finish_too(
+def test_a_signal_to_the_whole_process_group_also_lets_the_request_in_flight_finish(
     harness: Harness, start_worker: Any
 ) -> None:
     harness.sandbox.settings(latency_s=1.0)
@@ -209,7 +209,7 @@ def test_a_word_to_the_whole_process_group_lets_the_request_in_flight_finish_too
     assert "Traceback" not in worker.output
 
 
-def test_a_pool_process_told_alone_ends_in_the_midst_of_work_and_another_goes_on(
+def test_a_signalled_pool_process_ends_during_its_work_and_another_continues(
     harness: Harness, start_worker: Any
 ) -> None:
     worker = start_worker(harness.settings)

@@ -93,7 +93,7 @@ def test_a_loss_counts_its_hits_and_ends_after_them(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "said"),
+    ("loss", "message"),
     [
         ({"kind": "attribute"}, "needs the name of an attribute"),
         ({"kind": "operation"}, "needs an action"),
@@ -102,8 +102,8 @@ def test_a_loss_counts_its_hits_and_ends_after_them(api: Api) -> None:
         ({"kind": "event", "who": "id:1"}, "who"),
     ],
 )
-def test_a_loss_that_means_nothing_is_refused(api: Api, loss: dict[str, Any], said: str) -> None:
-    with pytest.raises(SandboxError, match=said):
+def test_a_loss_that_means_nothing_is_refused(api: Api, loss: dict[str, Any], message: str) -> None:
+    with pytest.raises(SandboxError, match=message):
         api.client.lose(**loss)
 
 

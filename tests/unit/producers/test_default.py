@@ -52,7 +52,7 @@ def test_no_queue_and_no_backend_is_an_error_that_names_both(
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "expected"),
     [
         (
             {"shards": "many"},
@@ -78,8 +78,8 @@ def test_no_queue_and_no_backend_is_an_error_that_names_both(
         ({"colour": "red"}, r"configure\(\) has no setting 'colour'"),
     ],
 )
-def test_a_wrong_setting_is_named(setting: dict[str, str], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+def test_a_wrong_setting_is_named(setting: dict[str, str], expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=expected):
         Producer(**({"redis_url": "redis://x"} | setting))
 
 
@@ -97,7 +97,7 @@ UNUSABLE = [10**5000, -(10**400), Unreadable(), "9" * 5000, [], float("nan"), "1
 @pytest.mark.parametrize(
     "setting", ["shards", "max_queue_length", "enqueue_timeout", "backend", "naive_timezone"]
 )
-def test_so_is_one_of_any_value_in_a_few_words(setting: str, value: Any) -> None:
+def test_a_value_of_any_size_is_described_briefly(setting: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"TRACKRELAY_{setting.upper()}") as caught:
         Producer(**({"redis_url": "redis://x"} | {setting: value}))
     assert len(str(caught.value)) < 300
@@ -156,13 +156,15 @@ def test_names_of_object_types_count_before_anything_is_enqueued(
     assert ObjectRef("course", "latin").key == "object:4:latin"
 
 
-@pytest.mark.parametrize("said", [0.5, "0.5", "0.5s", " 0.5 s ", timedelta(milliseconds=500)])
-def test_the_enqueue_timeout_takes_units_as_every_duration_does(said: Any) -> None:
-    assert Producer(redis_url="redis://x", enqueue_timeout=said).settings.enqueue_timeout_s == 0.5
+@pytest.mark.parametrize("timeout", [0.5, "0.5", "0.5s", " 0.5 s ", timedelta(milliseconds=500)])
+def test_the_enqueue_timeout_takes_units_as_every_duration_does(timeout: Any) -> None:
+    assert (
+        Producer(redis_url="redis://x", enqueue_timeout=timeout).settings.enqueue_timeout_s == 0.5
+    )
     assert Producer(redis_url="redis://x", enqueue_timeout="1m").settings.enqueue_timeout_s == 60
 
 
-@pytest.mark.parametrize("said", ["2m", "0", "1w", "-1s", "nan", "", True, timedelta()])
-def test_and_nothing_else(said: Any) -> None:
+@pytest.mark.parametrize("timeout", ["2m", "0", "1w", "-1s", "nan", "", True, timedelta()])
+def test_the_enqueue_timeout_takes_nothing_else(timeout: Any) -> None:
     with pytest.raises(ConfigurationError, match="TRACKRELAY_ENQUEUE_TIMEOUT"):
-        Producer(redis_url="redis://x", enqueue_timeout=said)
+        Producer(redis_url="redis://x", enqueue_timeout=timeout)

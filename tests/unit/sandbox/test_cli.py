@@ -17,7 +17,7 @@ def test_help_names_every_option() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--latency", "soon"], "'soon' is not a duration; write 50ms or 1.5s"),
         (["--fail", "503"], "'503' is not a failure; write STATUS:SHARE%, like 503:5%"),
@@ -27,10 +27,10 @@ def test_help_names_every_option() -> None:
         (["--port", "70000"], "70000 is not in the range"),
     ],
 )
-def test_a_wrong_option_is_said_in_words(arguments: list[str], said: str) -> None:
+def test_a_wrong_option_is_reported_with_a_message(arguments: list[str], message: str) -> None:
     answer = CliRunner().invoke(sandbox, arguments)
     assert answer.exit_code == 2
-    assert said in answer.output
+    assert message in answer.output
 
 
 def test_the_defaults_of_the_command_are_those_of_the_options() -> None:

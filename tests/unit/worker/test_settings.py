@@ -43,7 +43,7 @@ def test_every_usual_database_url_is_taken(scheme: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("TRACKRELAY_REDIS_URL", "", "TRACKRELAY_REDIS_URL is not set"),
         (
@@ -85,10 +85,10 @@ def test_every_usual_database_url_is_taken(scheme: str) -> None:
         ),
     ],
 )
-def test_a_wrong_value_is_named_in_one_line(name: str, value: str, said: str) -> None:
+def test_a_wrong_value_is_named_in_one_line(name: str, value: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as error:
         load({**GOOD, name: value})
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert "secret" not in str(error.value)
 

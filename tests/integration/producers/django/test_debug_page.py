@@ -59,7 +59,7 @@ def test_the_debug_page_shows_no_password(urls: dict[str, str]) -> None:
     assert not leaking
 
 
-def test_nor_when_redis_refuses_the_password(own_redis: ValkeyProcess) -> None:
+def test_a_password_that_redis_refuses_is_not_shown_either(own_redis: ValkeyProcess) -> None:
     with redis.Redis.from_url(own_redis.url) as client:
         client.config_set("requirepass", "another")
     with django_project.connected(REDIS_URL="redis://h/0"):

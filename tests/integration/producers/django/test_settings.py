@@ -66,7 +66,7 @@ def test_the_worker_s_settings_are_django_s_too() -> None:
     assert configured.site_id.get_secret_value() == "site"
 
 
-def test_what_follows_from_other_settings_gives_way_to_what_is_said(
+def test_explicit_settings_override_derived_ones(
     shop_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = {"REDIS_URL": "redis://h/0", "OUTBOX": True, "DATABASE": "default"}
@@ -86,8 +86,8 @@ def test_a_duration_may_be_a_timedelta() -> None:
 
 
 def test_names_of_object_types_may_be_a_dict() -> None:
-    said = settings(REDIS_URL="redis://h/0", OBJECT_TYPES={"product": 1, "company": "2"})
-    assert said.object_types == {"product": "1", "company": "2"}
+    typed = settings(REDIS_URL="redis://h/0", OBJECT_TYPES={"product": 1, "company": "2"})
+    assert typed.object_types == {"product": "1", "company": "2"}
 
 
 def postgresql(**told: Any) -> Any:

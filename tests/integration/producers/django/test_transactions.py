@@ -47,7 +47,7 @@ def test_nothing_leaves_after_a_rollback(queued: Queued) -> None:
     assert queued() == []
 
 
-def test_what_was_said_inside_a_savepoint_goes_with_it(queued: Queued) -> None:
+def test_calls_inside_a_savepoint_are_rolled_back_with_it(queued: Queued) -> None:
     with transaction.atomic():
         before = trackrelay.track("42", "before")
         with rolled_back():
@@ -66,7 +66,7 @@ def test_a_nested_block_waits_for_the_outermost(queued: Queued) -> None:
     assert len(queued()) == 1
 
 
-def test_what_customerio_would_refuse_is_said_at_the_call() -> None:
+def test_the_call_reports_what_customerio_would_refuse() -> None:
     with transaction.atomic(), pytest.raises(InvalidOperationError):
         trackrelay.track("42", "")
 
@@ -104,7 +104,7 @@ def test_a_pipeline_and_many_operations_wait_as_well(queued: Queued) -> None:
     assert len(queued()) == 5
 
 
-def test_somebody_who_commits_by_hand_is_told_that_django_knows_no_moment_to_wait_for() -> None:
+def test_manual_commits_are_refused_because_django_runs_no_commit_hooks() -> None:
     connection = connections["default"]
     connection.ensure_connection()
     connection.set_autocommit(False)
@@ -175,7 +175,7 @@ def test_our_test_case_captures_what_waits_for_a_commit(queued: Queued) -> None:
     assert queued() == []
 
 
-def test_our_test_case_captures_what_is_said_in_transactions_of_any_of_its_databases(
+def test_our_test_case_captures_calls_in_transactions_of_any_of_its_databases(
     queued: Queued,
 ) -> None:
     class Case(CapturingTestCase):
@@ -240,7 +240,7 @@ class TestWithRedisAway:
         # One waited. That the others did not is what they say.
         assert took >= self.TIMEOUT_S * 0.5
 
-    def test_outside_a_transaction_the_caller_is_told(self) -> None:
+    def test_outside_a_transaction_the_error_is_raised(self) -> None:
         with pytest.raises(QueueUnavailableError) as told:
             trackrelay.track("42", "seen")
         assert told.value.job_id

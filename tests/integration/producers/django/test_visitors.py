@@ -29,8 +29,8 @@ def ada() -> Any:
 
 
 @pytest.fixture
-def said() -> Iterator[list[Any]]:
-    """What was said, in order, of a project that identifies its users."""
+def calls() -> Iterator[list[Any]]:
+    """The calls, in order, of a project that identifies its users."""
     told = {
         "IDENTIFY_FIELDS": ["email", "first_name"],
         "IDENTIFY_ON_LOGIN": True,
@@ -40,8 +40,8 @@ def said() -> Iterator[list[Any]]:
         yield trackrelay.default.default_producer().backend.operations  # type: ignore[attr-defined]
 
 
-def documents(said: list[Any]) -> list[dict[str, Any]]:
-    return [msgspec.json.decode(operation.body) for operation in said]
+def documents(calls: list[Any]) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(operation.body) for operation in calls]
 
 
 # -- users
@@ -55,7 +55,7 @@ def test_a_user_is_the_person_with_their_primary_key(ada: Any, queued: Queued) -
     assert Person.of(ada) == Person(id=ada.pk)
 
 
-def test_a_user_is_whoever_the_setting_says(ada: Any, redis_url: str) -> None:
+def test_a_user_is_the_person_that_the_setting_names(ada: Any, redis_url: str) -> None:
     with django_project.connected(REDIS_URL=redis_url, PERSON="username"):
         assert Person.of(ada) == Person(id="ada")
     with django_project.connected(REDIS_URL=redis_url, PERSON=f"{__name__}.by_email"):
@@ -66,7 +66,7 @@ def by_email(user: Any) -> Person:
     return Person(email=user.email)
 
 
-def test_an_anonymous_or_unsaved_user_is_refused_and_told_what_to_do() -> None:
+def test_an_anonymous_or_unsaved_user_is_refused_with_advice() -> None:
     with pytest.raises(InvalidOperationError, match=r"visitor\(request\)"):
         trackrelay.track(AnonymousUser(), "seen")  # type: ignore[arg-type]
     with pytest.raises(InvalidOperationError, match="was it saved"):
@@ -109,22 +109,22 @@ def test_a_visitor_who_logs_in_is_a_user(ada: Any, queued: Queued) -> None:
     assert [job.keys for job in queued()] == [(f"id:{ada.pk}",)]
 
 
-def test_one_call_where_the_address_is_learned_joins_the_history(said: list[Any]) -> None:
+def test_one_call_where_the_address_is_learned_joins_the_history(calls: list[Any]) -> None:
     client = Client()
     anonymous = client.get("/look/").cookies[COOKIE].value
     client.get("/sign-up/?email=ada@example.com")
-    identify = documents(said)[-1]
+    identify = documents(calls)[-1]
     assert identify["identifiers"] == {"email": "ada@example.com"}
     assert identify["attributes"] == {"plan": "free", "anonymous_id": anonymous}
 
 
-def test_somebody_who_did_nothing_yet_has_no_history_to_join(said: list[Any]) -> None:
+def test_somebody_who_did_nothing_yet_has_no_history_to_join(calls: list[Any]) -> None:
     response = Client().get("/sign-up/?email=ada@example.com")
-    assert documents(said)[-1]["attributes"] == {"plan": "free"}
+    assert documents(calls)[-1]["attributes"] == {"plan": "free"}
     assert COOKIE not in response.cookies
 
 
-def test_whoever_comes_after_a_logout_is_somebody_else(ada: Any) -> None:
+def test_a_visitor_after_a_logout_is_a_new_one(ada: Any) -> None:
     client = Client()
     before = client.get("/look/").cookies[COOKIE].value
     client.get("/log-in/?name=ada")
@@ -139,11 +139,11 @@ def test_without_the_middleware_it_is_named() -> None:
 # -- signals
 
 
-def test_a_login_identifies_the_user_as_the_visitor_they_were(ada: Any, said: list[Any]) -> None:
+def test_a_login_identifies_the_user_as_the_visitor_they_were(ada: Any, calls: list[Any]) -> None:
     client = Client()
     anonymous = client.get("/look/").cookies[COOKIE].value
     client.get("/log-in/?name=ada")
-    identify = documents(said)[-1]
+    identify = documents(calls)[-1]
     assert identify["identifiers"] == {"id": str(ada.pk)}
     assert identify["attributes"] == {
         "email": "ada@example.com",
@@ -152,13 +152,13 @@ def test_a_login_identifies_the_user_as_the_visitor_they_were(ada: Any, said: li
     }
 
 
-def test_a_user_who_is_saved_is_identified_but_not_for_what_nobody_is_told(said: list[Any]) -> None:
+def test_a_saved_user_is_identified_but_not_for_fields_that_are_not_sent(calls: list[Any]) -> None:
     ada = get_user_model().objects.create_user("ada", "ada@example.com", first_name="Ada")
     ada.save(update_fields=["last_login"])
-    assert len(said) == 1
+    assert len(calls) == 1
     ada.first_name = "Augusta"
     ada.save(update_fields=["first_name"])
-    assert documents(said)[-1]["attributes"]["first_name"] == "Augusta"
+    assert documents(calls)[-1]["attributes"]["first_name"] == "Augusta"
 
 
 def test_nobody_is_kept_from_logging_in_by_a_queue_that_is_away(

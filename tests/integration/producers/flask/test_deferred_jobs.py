@@ -215,7 +215,7 @@ def test_what_customerio_would_refuse_still_raises_in_the_view(
     assert count(entries) == 0
 
 
-def test_a_view_that_breaks_has_said_what_it_said(app: flask.Flask, entries: Entries) -> None:
+def test_a_view_that_fails_keeps_the_calls_it_made(app: flask.Flask, entries: Entries) -> None:
     with serving(app) as server:
         assert server.get("/breaks").status == 500
         wait_until(lambda: count(entries) == 1)

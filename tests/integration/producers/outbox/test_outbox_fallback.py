@@ -182,7 +182,7 @@ def test_if_the_outbox_does_not_take_it_either_both_reasons_are_named(
     assert len(error.value.operations) == 2
 
 
-def test_an_outbox_that_is_gone_refuses_what_must_not_overtake(
+def test_a_missing_outbox_refuses_jobs_that_must_not_overtake(
     producer: Producer, own_redis: ValkeyProcess, queue: redis.Redis, engine: sa.Engine
 ) -> None:
     own_redis.kill()
@@ -250,7 +250,9 @@ def test_calls_in_quick_succession_look_at_the_outbox_once(
     looks: list[str] = []
     assert producer.fallback is not None
     sa.event.listen(
-        producer.fallback._engine, "before_cursor_execute", lambda *said: looks.append(said[2])
+        producer.fallback._engine,
+        "before_cursor_execute",
+        lambda *arguments: looks.append(arguments[2]),
     )
     for number in range(50):
         producer.track("42", "seen", {"n": number})

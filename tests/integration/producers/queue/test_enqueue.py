@@ -121,7 +121,7 @@ def test_a_million_operations_would_be_enqueued_in_constant_memory(
     assert jobs_queued(queue, 4) == 26_000
 
 
-def test_enqueue_many_hands_over_what_is_refused_and_goes_on(
+def test_enqueue_many_passes_on_refused_calls_and_continues(
     producer: Producer, entries: Entries
 ) -> None:
     documents = [
@@ -182,7 +182,7 @@ def test_a_generator_that_a_refused_operation_ends_does_not_look_as_if_it_had_co
     assert len(producer.backend.operations) == 2
 
 
-async def test_coroutines_hand_over_what_is_refused_and_go_on() -> None:
+async def test_coroutines_pass_on_refused_calls_and_continue() -> None:
     aio.configure(backend="memory")
     try:
         backend = default_producer().backend

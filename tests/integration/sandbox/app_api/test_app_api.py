@@ -234,7 +234,7 @@ def test_people_who_come_or_go_between_pages_move_nobody_to_another_page(people:
     assert [*first["ids"], *second["ids"]] == ["1", "2", "3", "", "4"]
 
 
-def test_the_app_api_has_a_limit_of_its_own_that_can_be_switched_off(api: Api) -> None:
+def test_the_app_apis_own_limit_can_be_switched_off(api: Api) -> None:
     api.client.settings(app_rate_limit=2)
     answers = [api.app("GET", "/v1/segments") for _ in range(9)]
     refused = [answer for answer in answers if answer.status == 429]

@@ -71,7 +71,7 @@ def test_a_segment_follows_the_data(people: Api) -> None:
     assert (segment["name"], segment["type"], segment["state"]) == ("Paying", "dynamic", "finished")
 
 
-def test_nobody_is_added_by_hand_where_conditions_decide(people: Api) -> None:
+def test_nobody_can_be_added_to_a_segment_with_conditions(people: Api) -> None:
     number = people.client.define_segment(PRO)
     people.call("POST", f"/api/v1/segments/{number}/add_customers", {"ids": ["2"]})
     assert members(people, number) == ["1", ""]

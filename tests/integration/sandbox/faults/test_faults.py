@@ -87,7 +87,7 @@ def test_a_delay_holds_the_right_answer_back(api: Api) -> None:
     assert effects(api) == [("identify", "id:42")]
 
 
-def test_what_a_delayed_client_gave_up_on_takes_effect_all_the_same(api: Api) -> None:
+def test_a_request_that_a_delayed_client_gave_up_still_takes_effect(api: Api) -> None:
     api.client.add_fault(kind="delay", seconds=0.3)
     with pytest.raises(TimeoutError):
         api.call("POST", "/api/v2/entity", PERSON, timeout=0.1)

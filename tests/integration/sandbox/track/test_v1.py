@@ -72,7 +72,7 @@ ULID = "01J9ZQ0V8Z3Y6M4T2K1C5W7XBN"
         ),
     ],
 )
-def test_a_put_is_refused_in_words(api: Api, path: str, document: Any, words: str) -> None:
+def test_a_put_is_refused_with_a_message(api: Api, path: str, document: Any, words: str) -> None:
     answer = api.call("PUT", path, document)
     assert answer.status == 400
     assert answer.json["meta"]["errors"][0].startswith(words)
@@ -163,7 +163,7 @@ def test_a_put_is_refused_in_words(api: Api, path: str, document: Any, words: st
         ("/unsubscribe/%20", {"unsubscribe": True}, "delivery_id cannot be blank"),
     ],
 )
-def test_a_post_is_refused_in_words(api: Api, path: str, document: Any, words: str) -> None:
+def test_a_post_is_refused_with_a_message(api: Api, path: str, document: Any, words: str) -> None:
     answer = api.call("POST", path, document)
     assert answer.status == 400
     assert answer.json["meta"]["errors"][0].startswith(words)
@@ -179,7 +179,7 @@ def test_a_post_is_refused_in_words(api: Api, path: str, document: Any, words: s
         {"primary": {"id": ""}, "secondary": {"id": "2"}},
     ],
 )
-def test_a_merge_is_refused_in_a_shape_of_its_own(api: Api, document: Any) -> None:
+def test_a_refused_merge_has_its_own_shape_of_answer(api: Api, document: Any) -> None:
     answer = api.call("POST", "/api/v1/merge_customers", document)
     assert answer.status == 400
     assert isinstance(answer.json["meta"]["error"], str)

@@ -28,9 +28,9 @@ def ask(
         connection.putheader(name.replace("_", "-"), value)
     connection.endheaders(body)
     answer = connection.getresponse()
-    said = answer.read().decode()
+    answered = answer.read().decode()
     connection.close()
-    return answer.status, said
+    return answer.status, answered
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def ask(
     "path", ["/_sandbox/outage", "/_sandbox/people", "/_sandbox/", "/_sandboxes"]
 )
 def test_a_name_that_was_rebound_to_this_machine_is_refused(api: Api, host: str, path: str) -> None:
-    status, said = ask(api, "POST" if "outage" in path else "GET", path, Host=host)
+    status, answered = ask(api, "POST" if "outage" in path else "GET", path, Host=host)
     # A Host header that is none at all is refused by the server itself.
-    assert status == 403 or (status == 400 and "Invalid" in said)
+    assert status == 403 or (status == 400 and "Invalid" in answered)
     if status == 403:
-        assert "--allowed-host" in json.loads(said)["error"]
+        assert "--allowed-host" in json.loads(answered)["error"]
     assert api.client.faults() == []
 
 
@@ -76,8 +76,8 @@ def test_this_machine_s_own_names_are_answered(api: Api, host: str) -> None:
     "origin", ["https://evil.example", "null", "http://localhost:3000", "http://127.0.0.1", ""]
 )
 def test_a_page_of_another_site_cannot_steer(api: Api, origin: str) -> None:
-    status, said = ask(api, Origin=origin)
-    assert (status, "Origin" in said) == (403, True)
+    status, answered = ask(api, Origin=origin)
+    assert (status, "Origin" in answered) == (403, True)
     assert api.client.faults() == []
     assert api.entity(**PERSON).status == 200
 
@@ -96,7 +96,7 @@ def test_its_own_page_steers(api: Api) -> None:
     assert ask(api, "DELETE", Origin=own)[0] == 200
 
 
-def test_the_track_api_is_for_whoever_has_the_credentials(api: Api) -> None:
+def test_the_track_api_needs_the_credentials(api: Api) -> None:
     status, _ = ask(
         api,
         "POST",

@@ -29,7 +29,7 @@ def test_a_change_without_a_time_happened_when_it_arrived(api: Api) -> None:
     assert api.person("id:1")["attributes"] == {"plan": "pro"}
 
 
-def test_v1_says_when_with_an_attribute_that_is_none(api: Api) -> None:
+def test_v1_sends_the_time_in_a_field_that_is_no_attribute(api: Api) -> None:
     for at, plan in ((2_000, "pro"), (1_000, "free")):
         assert (
             api.call("PUT", "/api/v1/customers/1", {"plan": plan, "_timestamp": at}).status == 200

@@ -116,7 +116,7 @@ ODD_HEADERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
-def test_what_is_none_of_ours_is_named_and_not_quoted(body: Any) -> None:
+def test_foreign_messages_are_named_and_not_quoted(body: Any) -> None:
     with pytest.raises(NotOursError) as refused:
         checked(body)
     assert len(str(refused.value)) < 200

@@ -47,7 +47,7 @@ def test_an_evicting_redis_fails_it(harness: Harness, run: CommandLine) -> None:
     )
 
 
-def test_what_is_only_at_stake_is_a_warning(harness: Harness, run: CommandLine) -> None:
+def test_data_that_is_only_at_risk_is_a_warning(harness: Harness, run: CommandLine) -> None:
     harness.redis.config_set("appendonly", "no")
     try:
         answer = run("check", "--json")

@@ -95,7 +95,7 @@ def test_an_unreachable_postgres_is_named_without_its_password(
     )
 
 
-def test_a_wrong_database_password_is_said(run: CommandLine) -> None:
+def test_a_wrong_database_password_is_reported(run: CommandLine) -> None:
     before, _, after = run.settings["TRACKRELAY_DATABASE_URL"].partition("@")
     url = f"{before.rpartition(':')[0]}:{PASSWORD}@{after}"
 
@@ -106,7 +106,7 @@ def test_a_wrong_database_password_is_said(run: CommandLine) -> None:
     assert PASSWORD not in line
 
 
-def test_a_database_that_does_not_exist_is_said(run: CommandLine) -> None:
+def test_a_database_that_does_not_exist_is_reported(run: CommandLine) -> None:
     url = run.settings["TRACKRELAY_DATABASE_URL"].rpartition("/")[0] + "/nowhere"
 
     line = run("migrate", TRACKRELAY_DATABASE_URL=url).only_line()
@@ -144,26 +144,26 @@ def test_a_queue_that_was_never_set_up_says_what_to_run(
     )
 
 
-def test_a_wrong_key_is_said_by_check(harness: Harness, run: CommandLine) -> None:
+def test_check_reports_a_wrong_key(harness: Harness, run: CommandLine) -> None:
     line = run("check", CUSTOMERIO_TRACK_API_KEY="app-key").only_line()
 
     assert "refuses the credentials (401)" in line
     assert "This may be an App API key" in line
 
 
-def test_a_wrong_workspace_is_said_by_check(harness: Harness, run: CommandLine) -> None:
+def test_check_reports_a_wrong_workspace(harness: Harness, run: CommandLine) -> None:
     line = run("check", TRACKRELAY_ENVIRONMENT_ID="999").only_line()
 
     assert "the credentials belong to workspace 123, TRACKRELAY_ENVIRONMENT_ID is 999" in line
 
 
-def test_a_wrong_app_api_key_is_said_by_check(harness: Harness, run: CommandLine) -> None:
+def test_check_reports_a_wrong_app_api_key(harness: Harness, run: CommandLine) -> None:
     line = run("check", CUSTOMERIO_APP_API_KEY="track-key").only_line()
 
     assert "refuses CUSTOMERIO_APP_API_KEY (401): it may be a Track API key" in line
 
 
-def test_a_track_api_that_is_somebody_elses_server_is_said_by_check(
+def test_check_reports_a_track_api_that_is_another_server(
     harness: Harness, run: CommandLine
 ) -> None:
     with somebody_elses_server() as url:
@@ -184,7 +184,7 @@ def test_an_outage_of_the_track_api_is_no_wrong_address(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["dead-letters", "list", "--since", "99999999999d"], "neither a time"),
         (["drain", "--timeout", "99999999999d"], "must be at most 36500d"),
@@ -200,12 +200,12 @@ def test_an_outage_of_the_track_api_is_no_wrong_address(
     ],
 )
 def test_what_no_store_could_be_asked_is_wrong_usage(
-    harness: Harness, run: CommandLine, arguments: list[str], said: str
+    harness: Harness, run: CommandLine, arguments: list[str], message: str
 ) -> None:
     answer = run(*arguments)
 
     assert answer.code == 2
-    assert said in answer.err
+    assert message in answer.err
 
 
 def test_a_retention_nobody_could_prune_by_is_refused(harness: Harness, run: CommandLine) -> None:
@@ -214,7 +214,7 @@ def test_a_retention_nobody_could_prune_by_is_refused(harness: Harness, run: Com
     assert "TRACKRELAY_LEDGER_RETENTION: must be at most 36500d" in line
 
 
-def test_an_operation_that_is_not_utf_8_is_said(harness: Harness, run: CommandLine) -> None:
+def test_an_operation_that_is_not_utf_8_is_reported(harness: Harness, run: CommandLine) -> None:
     assert "not JSON" in run("enqueue", "-", input=b"\xff").err
     assert (
         "nested deeper"
@@ -222,7 +222,7 @@ def test_an_operation_that_is_not_utf_8_is_said(harness: Harness, run: CommandLi
     )
 
 
-def test_a_wrong_region_is_said_by_check(
+def test_check_reports_a_wrong_region(
     harness: Harness,
     run: CommandLine,
     start_sandbox: Callable[..., SandboxProcess],
@@ -272,7 +272,7 @@ def test_missing_settings_are_named_one_a_line(run: CommandLine) -> None:
     assert answer.code == 1
 
 
-def test_a_full_queue_is_said(harness: Harness, run: CommandLine) -> None:
+def test_a_full_queue_is_reported(harness: Harness, run: CommandLine) -> None:
     assert run("enqueue", EVENT).code == 0
 
     line = run("enqueue", EVENT, TRACKRELAY_MAX_QUEUE_LENGTH="1").only_line()
@@ -282,7 +282,7 @@ def test_a_full_queue_is_said(harness: Harness, run: CommandLine) -> None:
     assert "The queue is full (1 jobs)" in run("status", TRACKRELAY_MAX_QUEUE_LENGTH="1").out
 
 
-def test_another_number_of_shards_than_the_queue_has_is_said(
+def test_a_number_of_shards_that_differs_from_the_queues_is_reported(
     harness: Harness, run: CommandLine
 ) -> None:
     for command in (["migrate"], ["check"], ["status"], ["enqueue", EVENT]):
@@ -290,7 +290,7 @@ def test_another_number_of_shards_than_the_queue_has_is_said(
         assert "TRACKRELAY_SHARDS is 8, but the queue has 4 shards" in answer.only_line()
 
 
-def test_a_malformed_import_line_is_said_with_its_number(
+def test_a_malformed_import_line_is_reported_with_its_number(
     harness: Harness, run: CommandLine, tmp_path: Path
 ) -> None:
     file = tmp_path / "events.jsonl"
@@ -303,9 +303,7 @@ def test_a_malformed_import_line_is_said_with_its_number(
     assert len(answer.lines) == 2  # the line, and where all of them are
 
 
-def test_what_customer_io_would_refuse_is_said_by_enqueue(
-    harness: Harness, run: CommandLine
-) -> None:
+def test_enqueue_reports_what_customer_io_would_refuse(harness: Harness, run: CommandLine) -> None:
     assert "not JSON" in run("enqueue", "{").only_line()
     long = '{"type": "person", "action": "event", "identifiers": {"id": "42"}, "name": "%s"}' % (
         "x" * 101

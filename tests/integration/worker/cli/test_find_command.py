@@ -97,7 +97,9 @@ def test_of_many_that_wait_the_first_is_shown_and_all_are_counted(
     assert "The latest 3 are shown; --limit shows more." in told
 
 
-def test_what_waits_and_why_is_told(working_harness: Harness, run: CommandLine) -> None:
+def test_jobs_that_wait_are_reported_with_the_reason(
+    working_harness: Harness, run: CommandLine
+) -> None:
     with working_harness.sandbox.outage():
         first = working_harness.producer.track("42", "first")
         working_harness.wait_waiting(first)
@@ -112,7 +114,7 @@ def test_what_waits_and_why_is_told(working_harness: Harness, run: CommandLine) 
     assert "key_waits, behind 1 earlier job of its key" in told
 
 
-def test_a_dead_letter_is_shown_with_what_it_died_of_and_what_to_do(
+def test_a_dead_letter_is_shown_with_its_error_and_a_remedy(
     working_harness: Harness, run: CommandLine
 ) -> None:
     working_harness.sandbox.add_fault(

@@ -68,7 +68,7 @@ def test_tables_are_not_taken_from_under_a_running_worker(
     )
 
 
-def test_an_unknown_revision_is_said(harness: Harness, run: CommandLine) -> None:
+def test_an_unknown_revision_is_reported(harness: Harness, run: CommandLine) -> None:
     assert "'9999'" in run("migrate", "--down", "9999", "--yes").only_line()
 
 

@@ -59,7 +59,7 @@ def test_pausing_returns_when_no_request_is_on_its_way(
     assert not working_harness.redis.keys("trackrelay:*:lease")
 
 
-def test_a_shard_that_does_not_exist_is_said_and_nothing_is_paused(
+def test_a_shard_that_does_not_exist_is_reported_and_nothing_is_paused(
     harness: Harness, run: CommandLine
 ) -> None:
     assert (
@@ -81,7 +81,7 @@ def test_draining_waits_until_everything_is_delivered(
     assert jobs <= working_harness.ledger_ids()
 
 
-def test_draining_gives_up_after_its_time_and_says_what_is_left_and_what_hinders(
+def test_draining_gives_up_after_its_time_and_says_what_is_left_and_why(
     harness: Harness, run: CommandLine
 ) -> None:
     harness.producer.track("42", "greeted")
@@ -102,7 +102,7 @@ def test_draining_with_no_time_only_looks(harness: Harness, run: CommandLine) ->
 
 
 @pytest.mark.parametrize("why", [redis.ConnectionError("Connection refused"), KeyboardInterrupt()])
-def test_a_pause_that_cannot_be_waited_for_is_said_to_stand(
+def test_a_pause_whose_wait_times_out_is_reported_to_hold(
     harness: Harness, run: CommandLine, monkeypatch: pytest.MonkeyPatch, why: BaseException
 ) -> None:
     def held(*_: object) -> list[int]:

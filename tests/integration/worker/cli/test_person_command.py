@@ -230,7 +230,7 @@ def test_exactly_one_person_is_named(look: CommandLine, arguments: list[str], wo
     assert words in " ".join(answer.err.split())
 
 
-def test_an_anonymous_visitor_has_our_side_alone(look: CommandLine, harness: Harness) -> None:
+def test_an_anonymous_visitor_has_only_our_side(look: CommandLine, harness: Harness) -> None:
     waiting = harness.producer.track_anonymous("visitor-1", "seen")
     answer = look("person", "anonymous:visitor-1")
     assert waiting in answer.out

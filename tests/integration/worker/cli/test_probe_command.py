@@ -25,7 +25,7 @@ def test_delivery_goes_on_at_once_although_an_hour_was_asked_for(
     working_harness.wait_delivered([job])
 
 
-def test_an_attempt_that_fails_is_told_with_what_was_answered(
+def test_a_failed_attempt_is_logged_with_the_answer(
     working_harness: Harness, run: CommandLine
 ) -> None:
     working_harness.sandbox.add_fault(kind="status", status=503)

@@ -246,7 +246,7 @@ async def test_coroutines_wait_too(harness: Harness) -> None:
     await queue.aclose()
 
 
-def test_whoever_slept_through_it_settles_nothing(harness: Harness, run: CommandLine) -> None:
+def test_a_holder_that_slept_through_it_settles_nothing(harness: Harness, run: CommandLine) -> None:
     with harness.engine.begin() as connection:
         asleep = {shard: shards.take_over(connection, shard).fence for shard in range(4)}
 
@@ -278,7 +278,7 @@ def test_while_anybody_holds_a_shard_nothing_is_changed(
 ) -> None:
     def held(step: str) -> None:
         if step == "reshard_closed":
-            # What he has in hand is out of the backlog: the streams are empty.
+            # What the holder is sending is out of the backlog: the streams are empty.
             harness.redis.set(lease(2), 7, px=1_000)
         if step == "reshard_switched":
             assert not harness.redis.exists(lease(2))

@@ -53,7 +53,7 @@ def test_only_what_is_unknown_is_no_failure(harness: Harness, run: CommandLine) 
     assert run("verify").code == 0
 
 
-def test_a_verdict_is_resolved_by_hand(harness: Harness, run: CommandLine) -> None:
+def test_a_verdict_is_resolved_by_a_command(harness: Harness, run: CommandLine) -> None:
     judge(harness, "missing")
     (verdict,) = run("verify", "--json").json
     assert run("verify", "--resolve", str(verdict["id"])).out == "1 verdict resolved.\n"
@@ -146,7 +146,9 @@ def test_a_sample_is_compared_and_the_segment_of_each_person(
     assert outside == {"id:2", "id:3", "id:4"}
 
 
-def test_an_app_api_that_does_not_answer_is_said(verifying: Verifying, run: CommandLine) -> None:
+def test_an_app_api_that_does_not_answer_is_reported(
+    verifying: Verifying, run: CommandLine
+) -> None:
     verifying.deliver(verifying.producer.identify("42", {"a": 1}))
     line = run("verify", "--person", "42", CUSTOMERIO_APP_API_KEY="wrong-key-1").only_line()
     assert "refuses CUSTOMERIO_APP_API_KEY (401)" in line

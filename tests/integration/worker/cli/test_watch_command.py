@@ -116,7 +116,7 @@ def test_of_two_watchers_one_tells_and_a_later_one_tells_the_end(
         assert len(listener.heard) == 2
 
 
-def test_a_watcher_that_died_while_it_told_is_replaced(harness: Harness) -> None:
+def test_a_watcher_that_died_while_it_sent_an_alert_is_replaced(harness: Harness) -> None:
     change = Change("lost>0", "firing", "3 jobs", 0.0)
     book = SharedBook(harness.engine)
     assert book.claim(change) is True

@@ -118,7 +118,7 @@ def test_signing_in_leads_to_no_other_site(make_console: Make, elsewhere: str) -
 
 
 @pytest.mark.parametrize("redis_counts", [True, False])
-def test_the_eleventh_wrong_password_is_not_looked_at(
+def test_the_eleventh_wrong_password_is_not_checked(
     make_console: Make,
     harness: Harness,
     monkeypatch: pytest.MonkeyPatch,
@@ -143,7 +143,7 @@ def test_the_eleventh_wrong_password_is_not_looked_at(
     assert not list(harness.redis.scan_iter("*ada*"))
 
 
-def test_a_link_signs_in_whoever_started_the_console(make_console: Make) -> None:
+def test_a_link_signs_in_the_user_who_started_the_console(make_console: Make) -> None:
     link = OneTimeLink("root@web-1")
     options = {"console_settings": load_console_settings({}), "link": link}
     visitor = make_console(**options)
@@ -206,7 +206,7 @@ def test_below_a_path_every_address_begins_with_it(make_console: Make) -> None:
     assert ada.post("/delivery/pause").location == "/ops/"
 
 
-def test_a_form_that_is_too_large_or_no_form_is_refused_in_words(console: Visit) -> None:
+def test_a_form_that_is_too_large_or_no_form_is_refused_with_a_message(console: Visit) -> None:
     ada = console("ada")
     large = ada.send("POST", "/delivery/pause", body=b"x=" + b"y" * 2_100_000)
     assert (large.status, "too large" in large.text) == (413, True)

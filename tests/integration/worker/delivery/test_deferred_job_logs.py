@@ -23,7 +23,7 @@ def test_jobs_that_are_moved_aside_are_counted_in_one_line(
     assert (line["shard"], line["jobs"], line["reasons"]) == (0, 50, {"halted": 50})
 
 
-def test_a_job_that_an_attempt_failed_has_a_line_of_its_own(
+def test_a_job_whose_attempt_failed_has_its_own_log_line(
     harness: Harness, worker: Worker, api: FakeApi
 ) -> None:
     (person,) = people_of(0, 1)

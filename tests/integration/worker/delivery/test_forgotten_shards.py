@@ -46,7 +46,7 @@ def test_unread_jobs_are_found(harness: Harness, worker: Worker) -> None:
     assert harness.redis.llen("trackrelay:celery:deliver") == 1
 
 
-def test_jobs_that_a_killed_holder_left_pending_are_found_once_its_lease_is_gone(
+def test_jobs_that_a_killed_holder_left_pending_are_found_once_its_lease_has_expired(
     harness: Harness, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(point: str) -> None:
@@ -68,7 +68,7 @@ def test_due_jobs_are_found_unless_their_shard_is_paused(
 ) -> None:
     api.answers = lambda request, documents: BUSY
     harness.producer.track("42", "waits", {})
-    worker.run_shard(SHARD, slice_s=0.001)  # one round: more of them would open the breaker
+    worker.run_shard(SHARD, slice_s=0.001)  # one cycle: more would open the breaker
     make_due(harness.engine)
     deaf(harness)
     assert tick(worker) == [SHARD]

@@ -29,7 +29,7 @@ from trackrelay.worker.delivery.shard_queue import ShardQueue
 from trackrelay.worker.storage import duplicate_check
 
 SHARD = shard_of_person("42")
-#: More often than any entry may be handed out before it counts as one that kills its workers.
+#: More often than an entry may be read before it counts as one that kills its workers.
 TOO_OFTEN = intake.MAX_DELIVERIES + 4
 
 POINTS = [
@@ -103,7 +103,7 @@ def test_a_commit_of_which_nobody_learned_is_not_repeated(
     assert harness.stream_length() == harness.backlog_size() == 0
 
 
-def test_what_was_sent_beside_a_request_that_broke_the_round_is_written_down(
+def test_results_beside_a_request_that_broke_the_cycle_are_settled(
     harness: Harness, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = people_of(SHARD, 2)
@@ -151,7 +151,7 @@ def test_a_delivery_is_written_down_even_if_redis_fails_right_after_the_answer(
     assert harness.ledger_ids() == {job}
 
 
-def test_a_store_that_fails_again_and_again_is_not_counted_against_what_was_in_hand(
+def test_a_store_that_keeps_failing_counts_no_attempts_of_the_jobs_being_sent(
     harness: Harness, worker: Worker
 ) -> None:
     job = harness.producer.track("42", "seen", {})

@@ -46,7 +46,7 @@ def plans(harness: Harness) -> Iterator[list[str]]:
     sa.event.remove(harness.engine, "before_cursor_execute", explain)
 
 
-def test_no_round_reads_the_whole_backlog_even_before_there_are_statistics(
+def test_no_cycle_reads_the_whole_backlog_even_before_there_are_statistics(
     harness: Harness, plans: list[str]
 ) -> None:
     keys = [f"id:{number}" for number in range(0, ROWS, 20)]
@@ -74,7 +74,7 @@ def test_no_round_reads_the_whole_backlog_even_before_there_are_statistics(
         ), plan
 
 
-def test_of_many_long_queues_no_more_rows_are_fetched_than_a_round_takes(harness: Harness) -> None:
+def test_of_many_long_queues_no_more_rows_are_fetched_than_a_cycle_takes(harness: Harness) -> None:
     with harness.engine.begin() as connection:
         connection.execute(FILL, {"rows": ROWS, "keys": 500})
         plan = connection.execute(
@@ -126,7 +126,7 @@ def test_a_read_of_the_largest_documents_fits_into_a_small_workers_memory(
         assert len(due_jobs.select_due(connection, 0, "live", 500).jobs) == 1
 
 
-def test_after_an_outage_a_round_takes_at_most_half_from_the_backlog_while_the_stream_has_work(
+def test_after_an_outage_a_cycle_takes_at_most_half_from_the_backlog_while_the_stream_has_work(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     with harness.engine.begin() as connection:

@@ -94,18 +94,18 @@ def test_one_forms_failure_counts_only_if_other_forms_succeed(
 
     api.answers = answers
     bad = harness.producer.submit_form("bad", "7", {"a": "1"})
-    rounds = 0
-    while not harness.dead(bad) and rounds < 60:
-        rounds += 1
+    cycles = 0
+    while not harness.dead(bad) and cycles < 60:
+        cycles += 1
         harness.producer.track(people_of(0, 1)[0], "fine", {})
-        harness.producer.submit_form("good", f"9-{rounds}", {"a": "1"})
+        harness.producer.submit_form("good", f"9-{cycles}", {"a": "1"})
         worker.work(1, 0.05)
         make_due(harness.engine)
         probe_now(harness.redis)
     assert harness.dead(bad).reason == "exhausted"
 
 
-def test_a_job_that_alone_is_answered_429_is_never_counted(
+def test_a_job_that_gets_a_429_alone_never_counts_an_attempt(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     def answers(request: Request, documents: list[Document]) -> Answer | None:

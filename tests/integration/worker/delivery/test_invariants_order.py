@@ -42,7 +42,7 @@ def in_two_shards() -> tuple[str, str]:
     return people_of(0, 1)[0], people_of(1, 1)[0]
 
 
-def test_an_event_that_goes_by_v1_stays_between_two_that_go_by_v2(
+def test_an_event_sent_by_v1_keeps_its_place_between_two_sent_by_v2(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     with harness.producer.pipeline() as pipeline:
@@ -139,7 +139,7 @@ def test_a_merge_across_shards_waits_for_both_people_and_holds_up_both(
     assert harness.backlog_size() == harness.stream_length() == 0
 
 
-def test_what_is_moved_to_the_backlog_untried_keeps_its_order_around_a_merge(
+def test_jobs_moved_to_the_backlog_without_an_attempt_keep_their_order_around_a_merge(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     one, two = in_two_shards()
@@ -265,7 +265,7 @@ def test_jobs_of_two_keys_enqueued_in_opposite_orders_in_both_lanes_do_not_block
     worker.work_off(lambda: harness.ledger_ids() == {one.id, two.id}, timeout=4)
 
 
-def test_nor_if_both_shards_look_them_up_in_the_same_moment(
+def test_a_part_is_not_left_if_both_shards_look_it_up_at_once(
     harness: Harness, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anonymous = next(

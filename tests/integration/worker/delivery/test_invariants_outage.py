@@ -45,7 +45,7 @@ def breaker(client: redis.Redis) -> Breaker:
 
 
 def versions(harness: Harness) -> dict[str, str]:
-    """What changes whenever a row is written, even with what it said before."""
+    """Return what changes whenever a row is written, even with the same values."""
     return {
         row.job_id: row.version
         for row in harness.rows("SELECT job_id, xmin::text AS version FROM trackrelay_backlog")
@@ -140,7 +140,7 @@ def test_two_keys_that_can_never_succeed_do_not_keep_delivery_stopped(
     worker.work_off(stopped)
 
 
-def test_the_probes_token_is_given_back_when_the_round_breaks_off(
+def test_the_probes_token_is_returned_when_the_cycle_is_interrupted(
     harness: Harness, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker.breaker.halt_refused(Family.V2, "for a test", "no")
@@ -327,7 +327,7 @@ def age(harness: Harness, interval: str) -> None:
         )
 
 
-def test_a_region_that_refuses_everything_in_the_same_words_halts_and_keeps_all(
+def test_a_region_that_refuses_everything_with_the_same_message_halts_and_keeps_all(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     api.answers = lambda request, documents: refusal("workspace is over its limit")

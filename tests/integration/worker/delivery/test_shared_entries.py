@@ -126,7 +126,7 @@ def test_one_that_cannot_be_decoded_is_one_dead_letter_and_counted_down(
     assert harness.stream_length() == int(harness.redis.get(more(SHARD, "bulk")) or 0) == 0
 
 
-def test_people_are_told_of_jobs_not_of_entries(harness: Harness, worker: Worker) -> None:
+def test_users_see_numbers_of_jobs_not_of_entries(harness: Harness, worker: Worker) -> None:
     jobs = enqueue(harness, ["seen"] * 60)
     queue = ShardQueue(worker.resources.redis, SHARD)
     queue.claim()
@@ -140,7 +140,7 @@ def test_people_are_told_of_jobs_not_of_entries(harness: Harness, worker: Worker
     assert "60 jobs in it" in told("check").out
 
 
-def test_an_entry_whose_number_of_jobs_is_none_stops_nobody_who_looks(
+def test_an_entry_with_an_invalid_number_of_jobs_stops_no_command(
     harness: Harness, worker: Worker
 ) -> None:
     harness.redis.xadd(stream(SHARD, "bulk"), {"v": 1, "j": b"[]", "n": "many"})

@@ -48,7 +48,7 @@ def test_beside_a_worker_of_another_workspace_the_right_one_delivers_everything(
 
 
 @pytest.mark.timeout(300)
-def test_a_worker_that_starts_in_an_outage_empties_the_streams_all_the_same(
+def test_a_worker_that_starts_in_an_outage_still_empties_the_streams(
     harness: Harness,
     start_worker: Callable[..., Any],
     sandbox: SandboxProcess,

@@ -58,7 +58,7 @@ def test_what_is_in_a_document_is_text_and_nothing_else(refusing: Harness, admin
 @pytest.mark.parametrize(
     "term", ["{id}", "42", "id:42", "A-1", "bought", "no such plan", "attributes.plan"]
 )
-def test_a_dead_letter_is_found_by_what_one_has(
+def test_a_dead_letter_is_found_by_each_search_term(
     refusing: Harness, letter: str, admin: Client, term: str
 ) -> None:
     other = refusing.producer.add_device("77", "token", "ios")
@@ -122,7 +122,7 @@ def test_the_backlog_is_shown_with_why_it_waits(
 # -- repairing, replaying
 
 
-def test_a_repaired_letter_is_delivered_and_its_history_says_by_whom(
+def test_a_repaired_dead_letter_is_delivered_and_its_history_names_who_repaired_it(
     refusing: Harness, letter: str, admin: Client
 ) -> None:
     page = admin.get(f"{LIST}{letter}/repair/")
@@ -193,9 +193,9 @@ def test_several_are_replayed_at_once_after_a_look_at_what_it_would_do(
     assert refusing.dead(letter).state == "open"
 
     done = admin.post(f"{LIST}replay/", {"ids": f"{letter},{device}"}, follow=True)
-    said = messages(done)
-    assert said[0] == "1 dead letter replayed."
-    assert f"{device} was not replayed: a later person.identify" in said[1]
+    shown_messages = messages(done)
+    assert shown_messages[0] == "1 dead letter replayed."
+    assert f"{device} was not replayed: a later person.identify" in shown_messages[1]
     admin.post(f"{LIST}replay/", {"ids": device, "even_if_newer": "on"})
     refusing.wait_delivered([letter, device])
 
@@ -223,7 +223,7 @@ def test_an_export_is_what_the_import_takes(refusing: Harness, letter: str, admi
     assert LogEntry.objects.get().change_message == "Exported."
 
 
-def test_an_export_from_a_database_that_is_away_is_said_and_is_no_broken_file(
+def test_an_export_from_an_unreachable_database_is_reported_and_leaves_no_broken_file(
     letter: str, admin: Client, settings_of: Any
 ) -> None:
     settings_of(DATABASE_URL="postgresql://127.0.0.1:1/nowhere")
@@ -235,12 +235,12 @@ def test_an_export_from_a_database_that_is_away_is_said_and_is_no_broken_file(
     assert not LogEntry.objects.exists()
 
 
-def test_a_queue_that_is_away_is_said_and_nothing_is_done(
+def test_an_unreachable_queue_is_reported_and_nothing_is_done(
     refusing: Harness, letter: str, admin: Client, settings_of: Any
 ) -> None:
     settings_of(REDIS_URL="redis://127.0.0.1:1/0")
-    said = messages(admin.post(f"{LIST}replay/", {"ids": letter}, follow=True))
-    assert "Nothing was done: Redis at 127.0.0.1:1" in said[0]
+    shown_messages = messages(admin.post(f"{LIST}replay/", {"ids": letter}, follow=True))
+    assert "Nothing was done: Redis at 127.0.0.1:1" in shown_messages[0]
     assert refusing.dead(letter).state == "open"
 
 
@@ -271,7 +271,7 @@ def test_without_the_tables_the_admin_says_what_makes_them(admin: Client, settin
 # -- who may
 
 
-def test_nothing_can_be_added_changed_or_deleted_by_hand(letter: str, admin: Client) -> None:
+def test_nothing_can_be_added_changed_or_deleted(letter: str, admin: Client) -> None:
     assert admin.get(f"{LIST}add/").status_code == 403
     assert admin.post(f"{LIST}{letter}/change/", {"state": "delivered"}).status_code == 403
     assert admin.post(f"{LIST}{letter}/delete/", {"post": "yes"}).status_code == 403
@@ -306,7 +306,7 @@ def test_each_permission_allows_its_own_action_only(
     assert client.post(f"{LIST}discard/", {"ids": letter}).status_code == 403
 
 
-def test_whoever_may_act_but_not_look_sees_nothing_of_a_letter(
+def test_users_who_may_act_but_not_view_see_nothing_of_a_dead_letter(
     refusing: Harness, letter: str, log_in: Callable[..., Client]
 ) -> None:
     client = log_in("replay", "repair", "discard", "export")

@@ -30,7 +30,7 @@ def hostile(refusing: Harness, letter: str) -> list[str]:
     return copies(refusing.engine, letter, [{"body": body} for body in BODIES.values()])
 
 
-def test_every_page_of_a_hostile_letter_can_be_read(hostile: list[str], admin: Client) -> None:
+def test_every_page_of_a_hostile_dead_letter_can_be_read(hostile: list[str], admin: Client) -> None:
     for id in hostile:
         for page in ("change", "repair", "history"):
             answer = admin.get(f"{LIST}{id}/{page}/", follow=True)
@@ -51,7 +51,7 @@ def test_a_document_that_json_cannot_hold_is_shown_as_it_is(
     assert "9" * 100 in pages["digits"]
 
 
-def test_hostile_letters_are_listed_replayed_and_exported_like_others(
+def test_hostile_dead_letters_are_listed_replayed_and_exported_like_others(
     hostile: list[str], admin: Client
 ) -> None:
     listed = admin.get(LIST)

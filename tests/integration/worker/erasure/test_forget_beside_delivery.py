@@ -296,7 +296,7 @@ def test_suppression_names_each_identifier_that_customerio_takes(
     assert {each["action"] for each in told} == {"suppress"}
 
 
-def test_a_visitor_alone_cannot_be_deleted_at_customerio(
+def test_an_anonymous_visitor_cannot_be_deleted_at_customerio(
     harness: Harness, run: CommandLine
 ) -> None:
     answer = run("forget", "anonymous:v-1", "--delete", "--yes", "--json")
@@ -304,7 +304,7 @@ def test_a_visitor_alone_cannot_be_deleted_at_customerio(
     assert harness.rows("SELECT * FROM trackrelay_forgotten") == []
 
 
-def test_customerio_is_told_only_when_what_was_on_its_way_has_arrived(
+def test_customerio_is_told_only_after_jobs_in_flight_have_arrived(
     harness: Harness, worker: Worker, api: FakeApi, run: CommandLine
 ) -> None:
     # The deletion is in another shard than the job that a holder sends: order alone is no help.

@@ -34,8 +34,8 @@ KINDS = ("event", "event", "large", "anonymous event", "identify", "join", "join
          "event with attributes")  # fmt: skip
 MOODS = ("good",) * 7 + ("bad", "poison", "sick")
 LANES = ("live", "live", "bulk")
-#: A drain takes no more rounds than these and two for each job.
-ROUNDS = 12
+#: A drain takes no more cycles than these and two for each job.
+CYCLES = 12
 
 points = st.sampled_from(POINTS)
 shards = st.integers(0, 2)
@@ -368,7 +368,7 @@ class Harness(RuleBasedStateMachine):
         world.api.calm = True
         world.api.verdict = Verdict()
         world.pause(None, False)
-        for _ in range(ROUNDS + 2 * len(world.call_log.ids)):
+        for _ in range(CYCLES + 2 * len(world.call_log.ids)):
             self._much_time_passes()
             for shard in range(world.shards):
                 world.lease_runs_out(shard)

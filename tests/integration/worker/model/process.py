@@ -33,7 +33,7 @@ from trackrelay.worker.delivery.sender import Sender
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage.stored_job import Job
 
-#: Every failpoint of a round, in the order of the harness.
+#: Every failpoint of a cycle, in the order of the harness.
 POINTS = (
     "after_read",
     "before_send",
@@ -67,10 +67,10 @@ class Plan:
     #: Answers to its requests in turn; after them, and for "fine", what their jobs deserve.
     answers: tuple[str, ...] = ()
     fault: Fault | None = None
-    rounds: int = 2
-    #: Jobs that a round takes at the most.
+    cycles: int = 2
+    #: Jobs that a cycle takes at most.
     most: int = 1000
-    #: Requests, or waves of them, that a round has the time for.
+    #: Requests, or waves of them, that a cycle has time for.
     patience: int = 1000
 
 
@@ -212,7 +212,7 @@ def hold(resources: Resources, shard: int, plan: Plan) -> str:
         patch.setattr(cycle, "MAX_CYCLE_S", float(plan.patience))
         patch.setattr(cycle, "MAX_SINGLES_S", float(plan.patience))
         try:
-            lease.run_shard(shard, resources, plan.rounds + 0.5)
+            lease.run_shard(shard, resources, plan.cycles + 0.5)
         except (Killed, OperationalError, redis.RedisError) as error:
             return type(error).__name__
         finally:

@@ -15,7 +15,7 @@ from trackrelay.worker.maintenance import ticks
 #: Of the two shards, those of the person and of the anonymous id are different ones.
 PERSON, ANONYMOUS, ANONYMOUS_BESIDE = "p0", "a4", "a0"
 OF_PERSON, OF_ANONYMOUS = 1, 0
-IN_HAND = Plan(fault=Fault("asleep", "before_settle"))
+BEING_SENT = Plan(fault=Fault("asleep", "before_settle"))
 
 
 @pytest.fixture
@@ -25,9 +25,9 @@ def anew(world: World) -> World:
     return world
 
 
-def work_off(world: World, rounds: int = 10) -> None:
+def work_off(world: World, cycles: int = 10) -> None:
     """Hold every shard again and again, nothing going wrong."""
-    for _ in range(rounds):
+    for _ in range(cycles):
         for shard in range(world.shards):
             hold(world.processes[0], shard, Plan())
 
@@ -50,11 +50,11 @@ def test_two_jobs_of_the_same_two_keys_in_opposite_orders_in_two_lanes_do_not_bl
     assert anew.look().ledger == {one.id, two.id}
 
 
-def test_nor_if_the_two_shards_read_them_at_the_same_moment(anew: World) -> None:
+def test_a_part_is_not_left_if_both_shards_read_it_at_once(anew: World) -> None:
     one, two = join(), join()
     for operation in (two, one):
         anew.producer.enqueue(operation, lane="bulk")
-    other = Sleeper(anew.processes[1], OF_ANONYMOUS, IN_HAND)
+    other = Sleeper(anew.processes[1], OF_ANONYMOUS, BEING_SENT)
     assert other.asleep
     for operation in (one, two):
         anew.producer.enqueue(operation)
@@ -77,7 +77,7 @@ def test_a_repeat_whose_second_key_is_elsewhere_leaves_nothing_behind_when_the_f
     assert anew.look().ledger == {operation.id, after.id}
 
 
-def test_a_job_across_shards_whose_letter_is_discarded_between_two_reads_leaves_nothing_behind(
+def test_a_job_across_shards_whose_dead_letter_is_discarded_between_two_reads_leaves_nothing(
     anew: World,
 ) -> None:
     operation = join(idempotency_key="k")
@@ -109,7 +109,7 @@ def discarded(world: World, operation: Any) -> None:
     world.api.moods[operation.id] = "good"
 
 
-def test_a_discarded_letter_is_not_replayed_while_its_job_waits_again(anew: World) -> None:
+def test_a_discarded_dead_letter_is_not_replayed_while_its_job_waits_again(anew: World) -> None:
     operation = operations.track(PERSON, "said", {}, idempotency_key="k")
     discarded(anew, operation)
     anew.producer.enqueue(operation)
@@ -123,13 +123,13 @@ def test_a_discarded_letter_is_not_replayed_while_its_job_waits_again(anew: Worl
     assert anew.look().letters[operation.id][0] == "discarded"
 
 
-def test_a_discarded_letter_that_is_replayed_while_its_job_is_in_hand_is_not_delivered_twice(
+def test_a_discarded_dead_letter_replayed_while_its_job_is_being_sent_is_not_delivered_twice(
     anew: World,
 ) -> None:
     operation = operations.submit_form("f", Person(id=PERSON), {"a": "b"}, idempotency_key="k")
     discarded(anew, operation)
     anew.producer.enqueue(operation)
-    holder = Sleeper(anew.processes[1], OF_PERSON, IN_HAND)
+    holder = Sleeper(anew.processes[1], OF_PERSON, BEING_SENT)
     assert holder.asleep
     list(anew.replayer.replay([operation.id], DISCARDED))
     holder.wake()

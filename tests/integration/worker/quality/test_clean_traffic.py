@@ -1,4 +1,4 @@
-"""Nothing is said about traffic of which nothing was lost, while it goes on."""
+"""Traffic without losses gives no findings while it is verified."""
 
 from collections.abc import Callable
 

@@ -52,7 +52,7 @@ def test_an_empty_catalog_says_so(harness: Harness, run: CommandLine) -> None:
     assert "Nothing was observed yet" in run("quality").out
 
 
-def test_changes_are_listed_alone(spoilt: Harness, run: CommandLine) -> None:
+def test_changes_are_listed_without_unchanged_fields(spoilt: Harness, run: CommandLine) -> None:
     assert "order_completed" in run("catalog", "--changed-since", "1h").out
     assert json.loads(run("catalog", "nothing", "--json").out)["names"] == []
 

@@ -106,7 +106,7 @@ def test_the_memory_is_that_of_the_settlement_whenever_the_worker_is_killed(
         assert harness.redis.xlen("trackrelay:0:live") == 0
 
 
-def test_a_merge_of_people_in_two_shards_clears_the_one_that_is_gone(
+def test_a_merge_of_people_in_two_shards_clears_the_secondary(
     harness: Harness, make_worker: Callable[..., Worker]
 ) -> None:
     (first,), (second,) = people_of(0, 1), people_of(1, 1)

@@ -6,7 +6,7 @@ from tests.support.verifying import Verifying
 from trackrelay import ObjectRef, Person
 
 
-def test_what_arrived_is_verified_and_nothing_is_said(verifying: Verifying) -> None:
+def test_data_that_arrived_is_verified_without_a_message(verifying: Verifying) -> None:
     producer = verifying.producer
     preferences = {"topics": {"topic_1": True}}
     jobs = [

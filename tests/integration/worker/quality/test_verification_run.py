@@ -49,7 +49,7 @@ def test_with_verification_off_nothing_is_asked(make_verifying: Callable[..., Ve
     assert not off.harness.redis.exists(RUN_KEY)
 
 
-def test_a_key_that_is_refused_is_said_and_stops_nothing(
+def test_a_refused_key_is_reported_and_stops_nothing(
     make_verifying: Callable[..., Verifying], run: CommandLine
 ) -> None:
     verifying = make_verifying(CUSTOMERIO_APP_API_KEY="wrong-key-1")
@@ -62,7 +62,7 @@ def test_a_key_that_is_refused_is_said_and_stops_nothing(
     assert verifying.open() == []
 
 
-def test_a_missing_key_is_said(make_verifying: Callable[..., Verifying]) -> None:
+def test_a_missing_key_is_reported(make_verifying: Callable[..., Verifying]) -> None:
     verifying = make_verifying()
     worker = Worker({**verifying.settings, "CUSTOMERIO_APP_API_KEY": ""})
     result = run_verification(worker.resources)

@@ -174,7 +174,7 @@ def test_two_relays_take_turns_and_one_takes_over_from_the_other_at_once(
     assert harness.redis.keys("trackrelay:relay:*") == []
 
 
-def test_a_relay_that_is_told_to_end_does_so_and_lets_others_go_on(
+def test_a_relay_that_is_asked_to_stop_stops_and_others_continue(
     postgres_application: Application, harness: Harness, start_relay: Callable[..., RelayProcess]
 ) -> None:
     relay = start_relay()

@@ -101,7 +101,7 @@ def test_no_statement_is_prepared_in_a_session(
     engine.dispose()
 
 
-def test_only_one_is_alone_and_its_lock_ends_with_its_transaction(
+def test_the_advisory_lock_has_one_holder_and_ends_with_its_transaction(
     worker_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = engine_of(worker_settings, monkeypatch)

@@ -50,7 +50,7 @@ def enqueue(harness: Harness, count: int, shard: int = 0) -> list[str]:
     return [harness.producer.track(person, "seen", {}) for person in people_of(shard, count)]
 
 
-def test_what_a_wiped_redis_held_is_told_until_somebody_acknowledges_it(
+def test_the_loss_of_a_wiped_redis_is_reported_until_it_is_acknowledged(
     harness: Harness, worker: Worker, run: CommandLine
 ) -> None:
     enqueue(harness, 12)
@@ -200,12 +200,12 @@ def test_a_note_that_says_nothing_new_is_not_written(harness: Harness, worker: W
         pytest.param(10, 0, (0, 0), 0, (10, 10), id="nothing became of them"),
         pytest.param(10, 0, (4, 4), 0, (6, 6), id="some were settled"),
         pytest.param(
-            10, 4, (0, 0), 0, (6, 10), id="what was in hand may have been settled before the note"
+            10, 4, (0, 0), 0, (6, 10), id="jobs being sent may have been settled before the note"
         ),
         pytest.param(10, 4, (4, 4), 0, (2, 6), id="or after it"),
         pytest.param(10, 0, (0, 3), 0, (7, 10), id="some may have been settled"),
         pytest.param(10, 0, (0, 0), 10, (0, 0), id="an outbox had all of them"),
-        pytest.param(10, 4, (4, 4), 6, (0, 4), id="what was in hand may be counted twice"),
+        pytest.param(10, 4, (4, 4), 6, (0, 4), id="jobs being sent may be counted twice"),
         pytest.param(10, 0, (30, 30), 0, (0, 0), id="more was settled than there was"),
     ],
 )

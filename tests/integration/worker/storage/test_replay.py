@@ -281,7 +281,7 @@ def test_a_removal_of_either_key_counts_and_of_nobody_else(stores: Stores) -> No
     assert refused.kind == "removed"
 
 
-def test_what_has_no_time_of_its_own_is_not_replayed_past_a_later_job_of_its_key(
+def test_an_operation_without_a_time_is_not_replayed_past_a_later_job_of_its_key(
     stores: Stores,
 ) -> None:
     device, event = stores.bury(
@@ -321,7 +321,7 @@ def test_a_removal_counts_as_the_second_key_of_a_merge_does(stores: Stores) -> N
     assert refused.later.id == merged
 
 
-def test_refused_letters_do_not_stop_the_others_and_everything_asked_for_is_answered(
+def test_refused_dead_letters_do_not_stop_the_others_and_each_has_a_result(
     stores: Stores,
 ) -> None:
     good = stores.bury(*(operations.track(str(n), "b") for n in range(3)))
@@ -366,7 +366,7 @@ def test_many_are_replayed_in_chunks_each_a_transaction(stores: Stores) -> None:
     assert all(sum(row.due_at is not None for row in rows) == 1 for rows in by_key.values())
 
 
-def test_two_who_replay_the_same_letters_replay_each_once(stores: Stores) -> None:
+def test_two_processes_that_replay_the_same_dead_letters_replay_each_once(stores: Stores) -> None:
     ids = stores.bury(*(operations.track(str(n % 5), "b", {"n": n}) for n in range(200)))
     tallies: list[Tally] = []
     threads = [
@@ -408,7 +408,7 @@ def test_a_replay_waits_for_a_holder_that_is_settling(stores: Stores) -> None:
     assert [each.kind for each in tallies[0].refused] == ["removed"]
 
 
-def test_a_discarded_letter_keeps_its_row_and_says_who_discarded_it(stores: Stores) -> None:
+def test_a_discarded_dead_letter_keeps_its_row_and_names_who_discarded_it(stores: Stores) -> None:
     first, second, third = stores.bury(*(operations.track("42", name) for name in ("a", "b", "c")))
     stores.replay(third)
     (discarded,) = stores.replayer.discard([first, third])
@@ -423,7 +423,7 @@ def test_a_discarded_letter_keeps_its_row_and_says_who_discarded_it(stores: Stor
     assert (stores.letter(second).state, stores.letter(third).state) == ("open", "replaying")
 
 
-def test_a_discarded_letter_can_be_replayed_by_those_who_say_so(stores: Stores) -> None:
+def test_a_discarded_dead_letter_can_be_replayed_on_request(stores: Stores) -> None:
     (id,) = stores.bury(operations.track("42", "a"))
     list(stores.replayer.discard([id]))
     assert stores.replay(id).replayed == 0
@@ -454,7 +454,7 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
 
 
 @pytest.mark.parametrize(("filters", "expected"), FILTERS)
-def test_letters_are_found_by_what_is_known_of_them(
+def test_dead_letters_are_found_by_each_filter(
     stores: Stores, filters: dict[str, Any], expected: set[str]
 ) -> None:
     (a,) = stores.bury(operations.track("1", "a"))

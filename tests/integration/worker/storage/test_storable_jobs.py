@@ -1,4 +1,4 @@
-"""What Postgres can hold: said before it is asked, and true."""
+"""What Postgres can store is known before the insert, and the prediction is right."""
 
 from typing import Any
 
@@ -146,7 +146,7 @@ def failure(engine: sa.Engine, statement: str, **parameters: Any) -> BaseExcepti
     return raised.value
 
 
-def test_what_a_store_refuses_is_told_from_its_own_trouble(engine: sa.Engine) -> None:
+def test_data_that_a_store_refuses_is_distinguished_from_its_outage(engine: sa.Engine) -> None:
     refused = [
         failure(engine, "SELECT CAST(:a AS json)", a="{"),
         failure(engine, "SELECT CAST(:a AS text)", a="\0"),

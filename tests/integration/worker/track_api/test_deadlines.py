@@ -89,7 +89,7 @@ def test_a_name_that_is_not_found_in_time_ends_the_request(monkeypatch: pytest.M
     assert isinstance(answer, NoAnswer)
 
 
-def test_a_name_that_does_not_exist_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_does_not_exist_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 

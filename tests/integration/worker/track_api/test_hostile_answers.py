@@ -35,7 +35,7 @@ def asked(server: Hostile, times: int = 1) -> list[Answer | NoAnswer]:
 
 
 @pytest.mark.parametrize("say", hostile_server.NO_ANSWER.values(), ids=hostile_server.NO_ANSWER)
-def test_what_is_no_answer_is_the_endpoints_problem(say: hostile_server.Says) -> None:
+def test_an_invalid_answer_is_the_endpoints_problem(say: hostile_server.Says) -> None:
     with answering(say) as server:
         tracemalloc.start()
         (answer,) = asked(server)

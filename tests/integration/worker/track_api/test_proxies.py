@@ -13,7 +13,7 @@ NOWHERE = "127.0.0.1:1"
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize(
-    ("proxy", "said"),
+    ("proxy", "message"),
     [
         (f"http://me:{PASSWORD}@{NOWHERE}", "Connection refused"),
         (f"http://me:{PASSWORD}/x@{NOWHERE}", "{}: it has an '@' after the host"),
@@ -31,8 +31,8 @@ NOWHERE = "127.0.0.1:1"
         ),
     ],
 )
-def test_what_is_wrong_with_a_proxy_is_said_without_its_password(
-    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, said: str
+def test_errors_of_a_proxy_do_not_show_its_password(
+    monkeypatch: pytest.MonkeyPatch, variable: str, proxy: str, message: str
 ) -> None:
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -44,5 +44,5 @@ def test_what_is_wrong_with_a_proxy_is_said_without_its_password(
     api.close()
 
     assert isinstance(answer, NoAnswer)
-    assert said.format(variable) in answer.error
+    assert message.format(variable) in answer.error
     assert not re.search(PASSWORD, answer.error, re.IGNORECASE)

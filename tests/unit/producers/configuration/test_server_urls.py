@@ -37,7 +37,7 @@ def pieces(password: str) -> list[str]:
 
 
 def shown(check: Callable[[str], str], url: str) -> str:
-    """Return everything that is said about a URL: errors, and its form in a debug page."""
+    """Return the errors about a URL, and its form in a debug page."""
     try:
         checked = check(url)
     except ValueError as error:
@@ -82,14 +82,14 @@ def test_no_password_is_shown_of_any_url(
     url = f"{scheme}://{user}:{quote(password, safe='') if encoded else password}@{where}"
 
     for check in (server_urls.redis_url, server_urls.postgres_url, server_urls.outbox_url):
-        said = shown(check, url) + server_urls.place(url)
-        assert not [piece for piece in pieces(password) if piece in said], (url, said)
+        seen = shown(check, url) + server_urls.place(url)
+        assert not [piece for piece in pieces(password) if piece in seen], (url, seen)
 
 
 @given(passwords(), st.booleans(), st.sampled_from(WHERE))
 def test_no_password_is_shown_by_a_producer(password: str, encoded: bool, where: str) -> None:
     written = quote(password, safe="") if encoded else password
-    said = ""
+    seen = ""
     try:
         settings = load(
             {
@@ -97,13 +97,13 @@ def test_no_password_is_shown_by_a_producer(password: str, encoded: bool, where:
                 "outbox_url": f"postgresql://u:{written}@{where}",
             }
         )
-        said = f"{settings!r} {settings}"
+        seen = f"{settings!r} {settings}"
     except ConfigurationError as error:
-        said = f"{error}"
+        seen = f"{error}"
 
     named = ("TRACKRELAY_REDIS_URL ", "TRACKRELAY_OUTBOX_URL ", "Settings(")
-    assert all(line.startswith(named) for line in said.splitlines())
-    assert not [piece for piece in pieces(password) if piece in said], said
+    assert all(line.startswith(named) for line in seen.splitlines())
+    assert not [piece for piece in pieces(password) if piece in seen], seen
 
 
 @given(passwords())
@@ -125,7 +125,7 @@ def test_an_encoded_password_arrives_at_every_library(password: str) -> None:
 
 
 @given(passwords())
-def test_a_password_as_it_is_arrives_or_the_setting_is_named(password: str) -> None:
+def test_an_unencoded_password_arrives_or_the_error_names_the_setting(password: str) -> None:
     told = {
         "redis_url": f"redis://:{password}@host/0",
         "outbox_url": f"postgresql://u:{password}@host/db",
@@ -147,7 +147,7 @@ def test_a_password_as_it_is_arrives_or_the_setting_is_named(password: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "seen"),
     [
         (
             "redis://:a/b@host/0",
@@ -169,10 +169,10 @@ def test_a_password_as_it_is_arrives_or_the_setting_is_named(password: str) -> N
         ("redis://\u2100host/0", "it names a host with a character that no host name has"),
     ],
 )
-def test_what_is_wrong_with_a_redis_url_is_said(url: str, said: str) -> None:
+def test_errors_of_a_redis_url_are_reported(url: str, seen: str) -> None:
     with pytest.raises(ValueError, match=r"^it ") as error:
         server_urls.redis_url(url)
-    assert said in str(error.value)
+    assert seen in str(error.value)
 
 
 def test_several_hosts_of_a_database_are_written_in_the_query() -> None:

@@ -183,9 +183,7 @@ def test_the_exception_has_all_of_a_batch_that_is_not_enqueued(
     assert (taken, len(raised.value.operations), raised.value.enqueued_before) == ([500], 700, 500)
 
 
-def test_a_client_that_was_told_nothing_about_the_queue_raises_the_same_and_names_the_setting() -> (
-    None
-):
+def test_a_client_without_a_queue_setting_raises_the_same_error_and_names_the_setting() -> None:
     with pytest.raises(CustomerIOException, match="TRACKRELAY_REDIS_URL"):
         CustomerIO("site", "key").track("1", "seen")
 
@@ -199,7 +197,7 @@ def test_a_client_that_was_told_nothing_about_the_queue_raises_the_same_and_name
         ("cio_03ff", "cio_id:03ff"),
     ],
 )
-def test_who_is_meant_is_told_by_the_shape(
+def test_the_form_of_an_identifier_decides_its_kind(
     cio: CustomerIO, enqueued: list[Operation], identifier: Any, key: str
 ) -> None:
     cio.identify(identifier, plan="pro")

@@ -325,7 +325,7 @@ def sent(operation: Operation) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "example", EXAMPLES, ids=lambda example: f"{example.client}: {example.what}"
 )
-def test_an_example_goes_by_each_way_as_it_is_written(
+def test_an_example_gives_the_same_request_in_each_form(
     example: Example, enqueued: list[Operation]
 ) -> None:
     ways = {"entity()": operations.entity(example.document), "the typed function": example.typed()}

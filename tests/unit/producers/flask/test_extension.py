@@ -78,9 +78,9 @@ def test_settings_come_from_configure_then_the_application_then_the_environment(
     )
 
 
-@pytest.mark.parametrize("said", [{"company": 2}, "company=2"])
-def test_an_application_names_its_object_types(said: Any) -> None:
-    create_app(TRACKRELAY_BACKEND="off", TRACKRELAY_OBJECT_TYPES=said)
+@pytest.mark.parametrize("object_types", [{"company": 2}, "company=2"])
+def test_an_application_names_its_object_types(object_types: Any) -> None:
+    create_app(TRACKRELAY_BACKEND="off", TRACKRELAY_OBJECT_TYPES=object_types)
     assert ObjectRef("company", "acme").type_id == "2"
 
 

@@ -64,7 +64,7 @@ def test_what_could_not_have_been_given_is_not_taken(cookie: str | None) -> None
     assert anonymous_id_in(cookie) is None
 
 
-def test_the_cookie_is_secure_over_https_unless_said_otherwise() -> None:
+def test_the_cookie_is_secure_over_https_by_default() -> None:
     assert AnonymousCookie().arguments(UUID, over_https=True) == {
         "key": "trackrelay_anonymous_id",
         "value": UUID,
@@ -105,7 +105,7 @@ def test_the_cookie_is_secure_over_https_unless_said_otherwise() -> None:
         (None, "must be a dict of settings; it is a NoneType"),
     ],
 )
-def test_a_cookie_that_could_not_be_set_is_refused_with_what_is_wrong(told: Any, says: str) -> None:
+def test_a_cookie_that_cannot_be_set_is_refused_with_the_reason(told: Any, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         AnonymousCookie.of(told)
 

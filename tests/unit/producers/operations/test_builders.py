@@ -520,7 +520,7 @@ def test_an_idempotency_key_is_text_or_made_text(key: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "  ", True, 1.5, b"x", ["x"], "a\0b", "\ud800"])
-def test_an_idempotency_key_that_is_none_is_refused(key: Any) -> None:
+def test_an_invalid_idempotency_key_is_refused(key: Any) -> None:
     assert (
         refusal_of(lambda: ops.delete_person("42", idempotency_key=key)).field == "idempotency_key"
     )

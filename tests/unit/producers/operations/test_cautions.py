@@ -23,7 +23,7 @@ def _at_a_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     cautions.forget()
 
 
-def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "trackrelay"]
 
 
@@ -40,17 +40,17 @@ def test_a_live_event_out_of_time_is_written_about_once_for_each_name(
     producer = Producer(backend="memory")
     for who in ("42", "43"):
         producer.track(who, "bought", {"total": 5}, timestamp=timestamp)
-    (line,) = said(caplog)
+    (line,) = warnings(caplog)
     assert expected in line
     assert str(timestamp) not in line
     producer.page("42", "/prices", timestamp=timestamp)
-    assert len(said(caplog)) == 2
+    assert len(warnings(caplog)) == 2
 
 
 def test_coroutines_write_about_it_too(caplog: pytest.LogCaptureFixture) -> None:
     with overridden(backend="memory"):
         asyncio.run(aio.track("42", "bought", timestamp=NOW - 73 * 3_600))
-    assert len(said(caplog)) == 1
+    assert len(warnings(caplog)) == 1
 
 
 def test_nothing_is_written_about_events_in_time_other_operations_and_the_bulk_lane(
@@ -65,4 +65,4 @@ def test_nothing_is_written_about_events_in_time_other_operations_and_the_bulk_l
     producer.report_metric("delivery", "opened", timestamp=old)
     producer.enqueue_many([operations.track("42", "bought", timestamp=old)])
     producer.enqueue(operations.track("42", "bought", timestamp=old), lane="bulk")
-    assert said(caplog) == []
+    assert warnings(caplog) == []

@@ -142,7 +142,7 @@ ID = "01HWTP00000000000000000000"
         ),
     ],
 )
-def test_a_document_that_is_wrong_is_refused_in_words(raw: Any, field: str, message: str) -> None:
+def test_a_wrong_document_is_refused_with_a_message(raw: Any, field: str, message: str) -> None:
     with pytest.raises(InvalidOperationError) as caught:
         operations.entity(raw)
     assert str(caught.value) == message.replace("{types}", TYPES)

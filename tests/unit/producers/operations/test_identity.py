@@ -140,7 +140,7 @@ def test_a_phone_that_is_no_e164_identifies_nobody(number: str) -> None:
 # ── cautions ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "trackrelay"]
 
 
@@ -150,7 +150,7 @@ def test_a_phone_that_is_no_e164_is_written_about_once_for_each_attribute(
     for number in ("0151 2345", "0151 6789", "+4915123456789", "", None, 5):
         made = document_of(operations.identify("42", {"phone": number, "mobile": number}))
         assert made["attributes"]["phone"] == number
-    phone, mobile = sorted(said(caplog), reverse=True)
+    phone, mobile = sorted(warnings(caplog), reverse=True)
     assert "attribute 'phone' is no phone number in E.164" in phone
     assert "attribute 'mobile'" in mobile
     assert "0151" not in phone + mobile
@@ -166,16 +166,16 @@ def test_a_number_that_is_no_time_is_written_about_if_its_name_is_a_times(
         "seen_at": None,
     }
     operations.identify("42", times)
-    assert said(caplog) == []
+    assert warnings(caplog) == []
     for days in (0, 1_714_564, 99_999_999_999):
         operations.identify("42", {"trial_ends_at": days, "days": days})
-    (line,) = said(caplog)
+    (line,) = warnings(caplog)
     assert "attribute 'trial_ends_at' is named like a time" in line
 
 
 def test_the_names_that_are_written_about_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
     for number in range(150):
         operations.identify("42", {f"{number}_at": 1})
-    lines = said(caplog)
+    lines = warnings(caplog)
     assert len(lines) == 100
     assert "of other names nothing more is written" in lines[-1]

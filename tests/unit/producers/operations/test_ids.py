@@ -25,7 +25,7 @@ def test_an_id_is_written_as_another_implementation_writes_it() -> None:
         assert str(ULID.from_str(id)) == id
 
 
-def test_threads_do_not_repeat_one_another() -> None:
+def test_threads_do_not_repeat_each_others_jobs() -> None:
     with ThreadPoolExecutor(8) as pool:
         ids = [
             id
@@ -86,5 +86,5 @@ def test_a_companion_is_of_its_events_millisecond_and_another_id() -> None:
         "0" * 25 + "U",
     ],
 )
-def test_what_is_no_ulid_is_none(text: str) -> None:
+def test_other_text_is_no_ulid(text: str) -> None:
     assert not is_ulid(text)

@@ -222,7 +222,7 @@ def test_attributes_are_counted(what: str, limit: int, call: Call, field: str) -
     )
 
 
-def test_an_anonymous_id_is_an_attribute_and_update_only_is_none() -> None:
+def test_an_anonymous_id_is_an_attribute_but_update_only_is_not() -> None:
     operations.identify("42", numbered(300), update_only=True)
     operations.identify("42", numbered(299), anonymous_id="c", update_only=True)
     assert (
@@ -329,7 +329,7 @@ def test_a_segment_id_is_a_whole_number(accepted: Any) -> None:
 
 
 @pytest.mark.parametrize("refused", [0, -1, 2**31, "x", "", "٣", "99999999999", True, None, 1.0])
-def test_a_segment_id_that_is_none_is_refused(refused: Any) -> None:
+def test_an_invalid_segment_id_is_refused(refused: Any) -> None:
     error = refusal_of(lambda: operations.add_to_segment(refused, "42"))
     assert error.field == "identifiers.segment_id"
     assert error.limit == "1 to 2,147,483,647"

@@ -22,7 +22,7 @@ NOWHERE = "redis://127.0.0.1:1/0"
         ),
     ],
 )
-def test_a_wrong_outbox_url_is_said_at_the_first_call(
+def test_a_wrong_outbox_url_is_reported_at_the_first_call(
     settings: dict[str, str], message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):

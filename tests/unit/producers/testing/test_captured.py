@@ -95,7 +95,7 @@ def test_values_are_compared_as_customerio_gets_them() -> None:
         captured.assert_tracked("42", "bought", paid=1)
 
 
-def test_who_is_meant_is_said_as_to_track() -> None:
+def test_a_person_is_named_as_for_track() -> None:
     with capture() as captured:
         track(Person(email="Ada@Example.com"), "seen")
         track_anonymous("anonymous-0001", "looked")
@@ -121,8 +121,8 @@ def test_a_failure_shows_how_the_nearest_one_differs_and_all_that_was_enqueued()
         track("42", "bought", {"total": 12.5, "currency": "EUR"})
         track("42", "bought", {"total": 1})
         identify("7", {"plan": "pro"})
-    said = message(captured, "42", "bought", total=129.5, currency="EUR")
-    assert said == (
+    failure = message(captured, "42", "bought", total=129.5, currency="EUR")
+    assert failure == (
         "no event 'bought' of id:42 with total=129.5, currency=\"EUR\" was enqueued; "
         "the nearest of 2 differs "
         "(- expected, + enqueued):\n"

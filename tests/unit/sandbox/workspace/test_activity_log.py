@@ -30,7 +30,7 @@ def test_the_oldest_are_dropped(small: ActivityLog) -> None:
 
 
 @pytest.mark.parametrize("reads", [False, True])
-def test_the_index_of_people_has_the_latest_whoever_read_before(
+def test_the_index_of_people_has_the_latest_after_earlier_reads(
     small: ActivityLog, reads: bool
 ) -> None:
     for first in range(1, 101, 10):

@@ -40,7 +40,7 @@ def test_users_have_names_roles_and_hashes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({USERS: "ada"}, "must name users with their roles"),
         ({USERS: "ada:root"}, "must give roles out of view, view_payloads, operate; entry 1"),
@@ -51,10 +51,10 @@ def test_users_have_names_roles_and_hashes() -> None:
         ({ADDRESSES: "10.0.0.0/99"}, "must be addresses or networks"),
     ],
 )
-def test_what_is_wrong_is_said_without_a_password(values: dict[str, str], said: str) -> None:
+def test_errors_name_no_password(values: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(**values)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 
@@ -68,6 +68,6 @@ def test_a_hash_fits_its_password_and_no_other(monkeypatch: pytest.MonkeyPatch) 
     assert not is_password("", made)
 
 
-def test_nobody_has_a_password_and_an_expensive_hash_is_not_computed() -> None:
+def test_an_empty_hash_matches_nothing_and_an_expensive_one_is_not_computed() -> None:
     assert not is_password("", "")
     assert not is_password("x", HASH.replace(".4.", ".30."))

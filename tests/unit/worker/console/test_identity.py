@@ -88,12 +88,12 @@ def test_a_new_password_or_other_roles_end_a_session() -> None:
         lambda cookie: SIGNER.sign("notice", peek(cookie) or {}),
     ],
 )
-def test_a_session_that_was_changed_or_signed_for_something_else_is_none(change: Any) -> None:
+def test_a_session_that_was_altered_or_signed_for_something_else_is_invalid(change: Any) -> None:
     who = identities(ADA)
     assert signed_in(who, change(who.session(ADA, time.time()))) is None
 
 
-def test_another_installation_s_session_is_none() -> None:
+def test_another_installations_session_is_invalid() -> None:
     other = Identities(ConsoleSettings(users=(ADA,)), Signer(b"another key"))
     assert signed_in(identities(ADA), other.session(ADA, time.time())) is None
 

@@ -53,7 +53,7 @@ def refusal(of: DeadLetter, **policy: Any) -> ReplayRefusedError:
     return caught.value
 
 
-def test_a_letter_becomes_the_same_job_in_the_bulk_lane_with_its_age_beginning_now() -> None:
+def test_a_dead_letter_becomes_the_same_job_in_the_bulk_lane_with_its_age_starting_now() -> None:
     of = letter(operations.identify("42", {"plan": "x"}, idempotency_key="k"))
     job, changed = prepared(of)
     assert (job.id, job.operation, job.keys, job.body) == (
@@ -88,7 +88,7 @@ def test_keys_made_of_personal_data_are_hashed_and_sharded_by_what_they_were() -
     assert job.shards == (shard_of("email:ada@example.com", 4), shard_of("anonymous:a-1", 4))
 
 
-def test_a_repaired_letter_keeps_its_id_and_its_time_and_says_what_was_changed() -> None:
+def test_a_repaired_dead_letter_keeps_its_id_and_time_and_lists_the_changes() -> None:
     of = letter(operations.track("42", "bought", {"plan": "x"}))
     job, changed = prepared(of, repair=Patch.parse(("attributes.plan=pro",)))
     document = msgspec.json.decode(job.body)
@@ -141,7 +141,7 @@ def test_a_repair_keeps_its_keys_under_a_secret_that_was_changed_since() -> None
     assert job.keys == (HASHER.stored("email:ada@example.com"),)
 
 
-def test_an_undecodable_letter_needs_a_document_and_then_becomes_its_job() -> None:
+def test_an_undecodable_dead_letter_needs_a_document_and_then_becomes_its_job() -> None:
     of = letter(
         operations.identify("42"),
         body=None,
@@ -158,17 +158,17 @@ def test_an_undecodable_letter_needs_a_document_and_then_becomes_its_job() -> No
     assert msgspec.json.decode(job.body)["timestamp"] == ENQUEUED
 
 
-def test_a_crashed_letter_is_replayed_alone() -> None:
+def test_a_crashed_dead_letter_is_replayed_alone() -> None:
     job, _ = prepared(letter(operations.identify("42"), reason="crashed"))
     assert job.max_batch == 1
 
 
 @pytest.mark.parametrize("state", ["replaying", "delivered", "discarded"])
-def test_only_open_letters_are_replayed(state: Any) -> None:
+def test_only_open_dead_letters_are_replayed(state: Any) -> None:
     assert refusal(letter(operations.identify("42"), state=state)).kind == "state"
 
 
-def test_a_discarded_letter_is_replayed_by_those_who_say_so() -> None:
+def test_a_discarded_dead_letter_is_replayed_on_request() -> None:
     job, _ = prepared(
         letter(operations.identify("42"), state="discarded"), states=frozenset({"discarded"})
     )

@@ -108,7 +108,7 @@ def test_where_there_is_no_document_one_must_be_supplied() -> None:
     assert Patch(document={"type": "person"}).apply(None) == {"type": "person"}
 
 
-def test_changes_say_what_was_there_and_what_is_there_now() -> None:
+def test_changes_have_the_old_and_the_new_value() -> None:
     after = Patch.parse(("attributes.plan=pro", "attributes.new=1"), ('attributes."a.b"',)).apply(
         DOCUMENT
     )

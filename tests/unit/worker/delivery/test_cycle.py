@@ -117,7 +117,7 @@ def test_whatever_each_request_comes_to_no_job_passes_one_of_its_keys_that_waits
     cycle._send_and_settle(pack(kept.ready), intake, BreakerStates())
     settled = [
         *(job.id for job in cycle.settled.delivered),
-        *(death.job.id for death in cycle.settled.dead),
+        *(dead_letter.job.id for dead_letter in cycle.settled.dead),
         *(each.job.id for each in cycle.settled.waiting),
     ]
     assert Counter(settled) == Counter(job.id for job in jobs)

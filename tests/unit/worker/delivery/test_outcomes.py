@@ -46,8 +46,8 @@ def test_delivered_and_rejected_are_final() -> None:
         Delivered(job()), Rejected(job(), Refusal("no", 400, "invalid", "attributes.x"))
     )
     assert settlement.delivered == [job()]
-    (death,) = settlement.dead
-    assert (death.reason, death.error, death.field, death.job.attempts) == (
+    (dead_letter,) = settlement.dead
+    assert (dead_letter.reason, dead_letter.error, dead_letter.field, dead_letter.job.attempts) == (
         "rejected",
         "no",
         "attributes.x",
@@ -66,7 +66,7 @@ def test_in_an_outage_nothing_in_the_backlog_is_rewritten() -> None:
     assert not settle(Failed(failed_before, "503", 503, request_size=1, last_success=800.0))
 
 
-def test_an_attempt_counts_when_the_job_failed_alone_and_somebody_succeeded_since() -> None:
+def test_an_attempt_counts_when_the_job_failed_alone_and_another_succeeded_since() -> None:
     failed_before = job(entry=None, failed_at=900.0, attempts=1)
     (waiting,) = settle(
         Failed(failed_before, "500", 500, request_size=1, last_success=950.0)
@@ -85,8 +85,14 @@ def test_a_429_counts_against_nobody_and_rewrites_nothing_in_the_backlog() -> No
 
 def test_the_last_counted_attempt_ends_as_a_dead_letter() -> None:
     failed_before = job(entry=None, failed_at=900.0, attempts=2)
-    (death,) = settle(Failed(failed_before, "500", 500, request_size=1, last_success=950.0)).dead
-    assert (death.reason, death.status, death.job.attempts) == ("exhausted", 500, 3)
+    (dead_letter,) = settle(
+        Failed(failed_before, "500", 500, request_size=1, last_success=950.0)
+    ).dead
+    assert (dead_letter.reason, dead_letter.status, dead_letter.job.attempts) == (
+        "exhausted",
+        500,
+        3,
+    )
 
 
 def test_what_the_region_endpoint_calls_the_jobs_own_problem_counts_at_once_when_alone() -> None:

@@ -71,7 +71,7 @@ def test_another_value_is_somebody_elses_or_an_old_one(
     assert returned not in finding.reason
 
 
-def test_nobody_is_said_once_and_not_of_each_attribute() -> None:
+def test_a_missing_person_is_reported_once_and_not_for_each_attribute() -> None:
     sent = operations.identify("42", {"plan": "pro", "age": 7}), operations.track("42", "seen")
     assert [name for name, verdict in verdicts(Seen(exists=False), *sent).items() if verdict] == [
         "exists"
@@ -208,7 +208,7 @@ def test_unsubscribed_is_what_the_profile_says() -> None:
     assert verdicts(ada(), sent)["attribute:unsubscribed"] == "different"
 
 
-def test_what_the_app_api_refuses_is_said_once() -> None:
+def test_a_refusal_of_the_app_api_is_reported_once() -> None:
     seen = Seen(exists=False, problem="Customer.io refuses GET … (400)")
     sent = operations.identify("42", {"plan": "pro", "age": 7})
     assert {name: verdict for name, verdict in verdicts(seen, sent).items() if verdict} == {

@@ -70,7 +70,7 @@ def test_an_event_that_another_application_took_over_has_not_stopped() -> None:
     assert keys(old, event(source="web")) == ["Q306 order_completed from shop"]
 
 
-def test_an_event_that_goes_on_under_another_name_is_told() -> None:
+def test_an_event_that_continues_under_another_name_is_reported() -> None:
     old, new = event(silent=3 * DAY), event("order_done", began=3 * DAY - HOUR)
     catalog = Catalog({each.subject: each for each in (old, new)})
     (found,) = day_findings(catalog, NOW)

@@ -35,7 +35,7 @@ def job(operation: str, *keys: str, source: str = "shop", **document: Any) -> Jo
     )
 
 
-def said(each: Job) -> list[tuple[str, str, str]]:
+def notes_of(each: Job) -> list[tuple[str, str, str]]:
     data = msgspec.json.decode(each.body, type=JobData)
     return [(link.how, link.name, link.person) for link in links_of(each, data, HIDDEN)]
 
@@ -92,7 +92,7 @@ def hashed(how: str, name: str, person: str = "") -> tuple[str, str, str]:
     ids=lambda each: each.operation if isinstance(each, Job) else "",
 )
 def test_a_job_says_which_names_belong_together(each: Job, expected: list[Any]) -> None:
-    assert said(each) == expected
+    assert notes_of(each) == expected
 
 
 @pytest.mark.parametrize(

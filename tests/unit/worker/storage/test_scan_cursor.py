@@ -62,7 +62,7 @@ def test_where_what_stands_lowest_stays_there_every_second_look_goes_on() -> Non
     ]
 
 
-def test_asked_in_vain_it_begins_anew_when_told_to() -> None:
+def test_a_rewound_cursor_starts_over() -> None:
     cursor = ScanCursor()
     look(cursor, 1.0, ScanResult(10, 100, 900))
     cursor.rest(100, 1.05, 9.0)

@@ -164,7 +164,7 @@ def test_what_is_kept_of_many_errors_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("body", [V1_ERRORS, MERGE_ERROR])
-def test_v1_words_are_kept(body: Any) -> None:
+def test_a_message_of_v1_is_kept(body: Any) -> None:
     answer = of(ONE, 400, body)
     assert isinstance(answer, Refused)
     assert answer.refusal.message == "too long"

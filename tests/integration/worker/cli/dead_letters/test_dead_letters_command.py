@@ -41,7 +41,7 @@ def bury(harness: Harness, made: list[Operation]) -> list[str]:
     return [job.id for job in jobs]
 
 
-def test_a_repaired_letter_is_delivered_and_its_row_says_by_whom(
+def test_a_repaired_dead_letter_is_delivered_and_its_row_names_who_repaired_it(
     refusing: Harness, run: CommandLine, letter: str
 ) -> None:
     done = run("replay", "--id", letter, "--set", "attributes.plan=pro", "--note", "typo", "--yes")
@@ -94,7 +94,7 @@ def test_a_settlement_that_is_written_twice_counts_its_attempts_once(
     assert refusing.dead(letter).attempts == row.attempts == 2
 
 
-def test_a_letter_that_is_on_its_way_again_is_no_repeat_of_itself_nor_is_the_callers(
+def test_a_replayed_dead_letter_is_no_repeat_of_itself_and_neither_is_the_callers_job(
     refusing: Harness, run: CommandLine, letter: str
 ) -> None:
     refusing.sandbox.clear_faults()
@@ -172,7 +172,9 @@ def test_nothing_of_a_deleted_person_is_replayed(
     assert refusing.effects("id:42")[-1]["action"] == "delete"
 
 
-def test_a_crashed_letter_can_be_replayed(refusing: Harness, run: CommandLine, letter: str) -> None:
+def test_a_crashed_dead_letter_can_be_replayed(
+    refusing: Harness, run: CommandLine, letter: str
+) -> None:
     with refusing.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trackrelay_dead_letters SET reason = 'crashed'")
     refusing.sandbox.clear_faults()
@@ -180,7 +182,7 @@ def test_a_crashed_letter_can_be_replayed(refusing: Harness, run: CommandLine, l
     refusing.wait_delivered([letter])
 
 
-def test_an_undecodable_letter_is_replayed_with_the_document_that_was_meant(
+def test_an_undecodable_dead_letter_is_replayed_with_the_intended_document(
     refusing: Harness, run: CommandLine, tmp_path: Path
 ) -> None:
     refusing.redis.xadd(f"{PREFIX}0:live", {"v": "1", "j": "not json"})
@@ -208,7 +210,7 @@ def test_an_undecodable_letter_is_replayed_with_the_document_that_was_meant(
     assert (refusing.dead(id).key, refusing.dead(id).operation) == ("id:99", "person.event")
 
 
-def test_a_letter_is_repaired_in_the_editor(
+def test_a_dead_letter_is_repaired_in_the_editor(
     refusing: Harness, run: CommandLine, letter: str
 ) -> None:
     done = run("replay", "--id", letter, "--edit", "--yes", EDITOR="sed -i s/platinum/pro/")
@@ -220,14 +222,14 @@ def test_a_letter_is_repaired_in_the_editor(
 def test_an_edit_that_is_no_operation_says_why_and_offers_the_editor_again(
     refusing: Harness, run: CommandLine, letter: str
 ) -> None:
-    for editor, said in (
+    for editor, message in (
         ("sed -i s/bought//", "is blank"),
         ("sed -i s/{/[/", "not JSON"),
         ("sed -i s/42/43/", "somebody else"),
     ):
         done = run("replay", "--id", letter, "--edit", "--yes", input="n\n", EDITOR=editor)
         assert done.code == 1
-        assert said in done.err.replace("\n", " ")
+        assert message in done.err.replace("\n", " ")
         assert "Edit it again?" in done.err
     assert history(refusing, letter) == ["rejected"]
 
@@ -244,7 +246,7 @@ def test_an_edit_that_changes_nothing_replays_nothing(
     )
 
 
-def test_only_one_letter_at_a_time_is_edited(
+def test_only_one_dead_letter_at_a_time_is_edited(
     refusing: Harness, run: CommandLine, letter: str
 ) -> None:
     other = refusing.producer.track("43", "bought", {"plan": "platinum"})
@@ -268,7 +270,7 @@ def test_what_means_nothing_is_a_usage_error(run: CommandLine, arguments: tuple[
     assert run("replay", *arguments).code == 2
 
 
-def test_a_letter_that_was_named_and_is_not_there_is_an_error(
+def test_a_named_dead_letter_that_does_not_exist_is_an_error(
     harness: Harness, run: CommandLine
 ) -> None:
     done = run("replay", "--id", "01J00000000000000000000000", "--yes")
@@ -278,7 +280,7 @@ def test_a_letter_that_was_named_and_is_not_there_is_an_error(
     assert "there is no dead letter 01J" in run("dead-letters", "show", "01J").only_line()
 
 
-def test_list_finds_letters_by_person_key_time_and_text(
+def test_list_finds_dead_letters_by_person_key_time_and_text(
     refusing: Harness, run: CommandLine, letter: str
 ) -> None:
     mail = refusing.producer.identify(Person(email=CANARY_EMAIL), {"plan": "platinum"})
@@ -329,7 +331,7 @@ def test_dead_letters_are_found_by_the_name_of_the_event_and_by_email(
     assert run("replay", "--name", "paid", "--dry-run", "--json").json["selected"] == 1
 
 
-def test_list_shows_what_was_said_and_not_whom_it_was_about(
+def test_list_shows_the_error_without_naming_the_person(
     refusing: Harness, run: CommandLine, letter: str
 ) -> None:
     refusing.wait_dead(refusing.producer.identify(Person(email=CANARY_EMAIL), {"plan": "platinum"}))
@@ -368,7 +370,7 @@ def test_every_reason_has_a_hint(refusing: Harness, letter: str) -> None:
         assert len(hints(replace(found, state=state))) == 1  # type: ignore[arg-type]
 
 
-def test_an_interrupted_replay_keeps_whole_chunks_and_can_be_gone_on_with(
+def test_an_interrupted_replay_keeps_whole_chunks_and_can_be_continued(
     harness: Harness, run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trackrelay.worker.storage import replay as store
@@ -417,7 +419,7 @@ def test_discarding_keeps_the_row_and_can_be_taken_back(
     refusing.wait_delivered([letter])
 
 
-def test_discarding_a_letter_that_is_not_there_is_said(
+def test_discarding_a_dead_letter_that_does_not_exist_is_reported(
     refusing: Harness, run: CommandLine, letter: str
 ) -> None:
     for arguments in (["--yes"], ["--dry-run"]):
@@ -432,7 +434,7 @@ def test_discarding_a_letter_that_is_not_there_is_said(
     assert both.code == 1
 
 
-def test_an_export_that_cannot_be_written_is_said_and_discards_nothing(
+def test_an_export_that_cannot_be_written_is_reported_and_discards_nothing(
     refusing: Harness, run: CommandLine, letter: str, tmp_path: Path
 ) -> None:
     for output, why in (

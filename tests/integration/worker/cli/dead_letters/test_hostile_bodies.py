@@ -66,7 +66,7 @@ def test_none_is_replayed_as_it_is_and_each_says_why(
             assert "Traceback" not in answer.err
 
 
-def test_each_is_repaired_with_a_document_of_its_own(
+def test_each_is_repaired_with_its_own_document(
     harness: Harness, run: CommandLine, letters: dict[str, str], tmp_path: Path
 ) -> None:
     document = tmp_path / "document.json"

@@ -83,7 +83,7 @@ def test_keys_of_emails_are_stored_as_hashes(
     assert harness.dead(job).key.startswith("email:#")
 
 
-def test_a_crash_after_the_commit_makes_no_second_letter_and_opens_none_again(
+def test_a_crash_after_the_commit_makes_no_second_dead_letter_and_reopens_none(
     shop: Producer,
     harness: Harness,
     worker: Worker,
@@ -148,7 +148,7 @@ def test_whatever_is_in_the_stream_stands_in_nobody_s_way(
     ) == len(hostile)
 
 
-def test_a_letter_says_what_to_do_and_is_refused_in_the_words_of_the_call_until_it_is_repaired(
+def test_a_dead_letter_says_what_to_do_and_is_refused_like_the_call_until_it_is_repaired(
     shop: Producer, harness: Harness, worker: Worker, run: CommandLine
 ) -> None:
     job = shop.identify(Person(email=""), {"plan": "pro"})
@@ -174,7 +174,7 @@ def test_a_letter_says_what_to_do_and_is_refused_in_the_words_of_the_call_until_
     assert harness.dead(job).state == "open"
 
 
-def test_a_repaired_letter_is_delivered_under_its_id(
+def test_a_repaired_dead_letter_is_delivered_under_its_id(
     shop: Producer, delivering: Harness, worker: Worker, run: CommandLine
 ) -> None:
     job = ordered(shop)
@@ -236,7 +236,7 @@ def test_a_refused_call_never_hides_a_valid_one_of_its_key(
     delivering.wait_delivered([shop.track("42", "ordered", {"total": 5}, idempotency_key="A-1")])
 
 
-def test_an_event_with_an_id_of_its_own_is_replayed_under_the_letter_s(
+def test_an_event_with_its_own_id_is_replayed_under_the_dead_letters_id(
     shop: Producer, delivering: Harness, worker: Worker, run: CommandLine
 ) -> None:
     own = operations.track("42", "seen").id
@@ -254,7 +254,7 @@ def test_an_event_with_an_id_of_its_own_is_replayed_under_the_letter_s(
     assert delivering.effects("id:42")[0]["id"] == refused
 
 
-def test_an_exported_letter_can_be_repaired_and_imported(
+def test_an_exported_dead_letter_can_be_repaired_and_imported(
     shop: Producer, harness: Harness, worker: Worker, run: CommandLine
 ) -> None:
     job = shop.track("42", "ordered", {"total": float("nan")})

@@ -80,7 +80,7 @@ def test_a_naive_time_is_refused_unless_a_zone_is_set(
         ),
     ],
 )
-def test_options_that_do_not_go_together_are_said(
+def test_options_that_exclude_each_other_are_reported(
     harness: Harness, run: CommandLine, tmp_path: Path, options: list[str], words: str
 ) -> None:
     file = tmp_path / "people.csv"
@@ -100,9 +100,9 @@ def test_a_column_of_addresses_makes_nobody_called_an_address(
 ) -> None:
     file = tmp_path / "people.csv"
     file.write_text(PEOPLE)
-    said = (str(file), "--as", "identify", "--id-column", "who")
+    base = (str(file), "--as", "identify", "--id-column", "who")
 
-    answer = run("import", *said)
+    answer = run("import", *base)
 
     assert answer.out == "1 operation enqueued, 2 lines rejected.\n"
     assert answer.lines[:2] == [
@@ -114,7 +114,7 @@ def test_a_column_of_addresses_makes_nobody_called_an_address(
         "your id for the person",
     ]
     assert (
-        run("import", *said, "--id-type", "id").out == "3 operations enqueued, 0 lines rejected.\n"
+        run("import", *base, "--id-type", "id").out == "3 operations enqueued, 0 lines rejected.\n"
     )
 
 
@@ -123,7 +123,7 @@ def test_a_time_without_a_zone_means_what_the_command_says(
 ) -> None:
     file = tmp_path / "orders.csv"
     file.write_text("who,at,due\n42,2026-07-01T12:00,2026-07-02 12:00\n43,2026-07-01T12:00Z,\n")
-    said = (
+    base = (
         str(file),
         "--as",
         "event",
@@ -135,10 +135,10 @@ def test_a_time_without_a_zone_means_what_the_command_says(
         "at",
     )
 
-    assert "naive datetime" in run("import", *said, "--time", "due").lines[0]
+    assert "naive datetime" in run("import", *base, "--time", "due").lines[0]
     answer = run(
         "import",
-        *said,
+        *base,
         "--time",
         "due",
         "--naive-timezone",
@@ -161,7 +161,7 @@ def test_a_time_without_a_zone_means_what_the_command_says(
     assert bodies["id:43"]["timestamp"] == 1_782_907_200
 
 
-def test_a_zone_that_is_none_is_said(run: CommandLine, tmp_path: Path) -> None:
+def test_an_unknown_time_zone_is_reported(run: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
     file.write_text(PEOPLE)
     answer = run(

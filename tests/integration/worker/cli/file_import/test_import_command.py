@@ -125,7 +125,7 @@ def test_a_line_brings_its_own_idempotency_key(
     assert run("enqueue", json.dumps(event(1)), "--idempotency-key", "A-1").out.strip() == first.id
 
 
-def test_bad_lines_are_kept_with_number_reason_and_what_they_said(
+def test_bad_lines_are_kept_with_their_number_reason_and_text(
     harness: Harness, run: CommandLine, lines: Any
 ) -> None:
     file = lines(event(1), "{oops", event(2, "x" * 101), "[1, 2]", event(3))
@@ -200,7 +200,7 @@ def test_a_rejects_file_that_may_be_under_repair_is_never_overwritten(
     assert run("import", file, "--rejects", file).code == 2
 
 
-def test_how_many_events_may_trigger_campaigns_is_said_first(
+def test_the_number_of_events_that_may_trigger_campaigns_comes_first(
     harness: Harness, run: CommandLine, lines: Any
 ) -> None:
     now = int(time.time())
@@ -221,7 +221,7 @@ def test_how_many_events_may_trigger_campaigns_is_said_first(
     assert "2 events older than 72 hours will not trigger campaigns" in answer.err
 
 
-def test_what_will_be_enqueued_and_refused_is_said_first(
+def test_what_will_be_enqueued_and_refused_is_shown_first(
     harness: Harness, run: CommandLine, lines: Any
 ) -> None:
     file = lines(
@@ -275,7 +275,7 @@ def test_stdin_is_read_to_its_end(harness: Harness, run: CommandLine) -> None:
     }
 
 
-def test_what_cannot_be_read_is_said(
+def test_unreadable_import_files_are_reported(
     harness: Harness, run: CommandLine, lines: Any, tmp_path: Path
 ) -> None:
     assert "No such file or directory" in run("import", str(tmp_path / "none.jsonl")).only_line()

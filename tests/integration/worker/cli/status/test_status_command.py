@@ -26,7 +26,7 @@ def test_it_shows_a_working_fleet(working_harness: Harness, run: CommandLine) ->
     assert "worker@" in answer.out
 
 
-def test_it_says_where_the_workers_deliver_whatever_this_process_is_told(
+def test_it_says_where_the_workers_deliver_whatever_is_set_in_this_process(
     working_harness: Harness, run: CommandLine
 ) -> None:
     wait_until(lambda: run("status", "--json").json["workers"], 10, "the worker to show itself")

@@ -1,4 +1,4 @@
-"""What was said and what arrived must be comparable, for every operation there is."""
+"""Calls and arrivals can be compared, for every operation."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +39,7 @@ EVERYTHING: list[Operation] = [
 ]
 
 
-def test_what_arrives_has_the_fingerprint_of_what_was_said(
+def test_an_arrival_has_the_fingerprint_of_its_call(
     harness: Harness, start_worker: Callable[..., Any], run: Any
 ) -> None:
     start_worker(harness.settings | {"TRACKRELAY_MERGE_DELAY": "0"}, pool="threads", concurrency=4)

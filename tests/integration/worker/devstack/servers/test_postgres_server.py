@@ -107,7 +107,7 @@ def test_the_pid_file_of_a_killed_server_does_not_stand_in_the_way(
     assert ask(own_postgres, "SELECT 1") == 1
 
 
-def test_a_wrong_setting_is_shown_in_the_words_of_the_server() -> None:
+def test_a_wrong_setting_is_shown_with_the_servers_message() -> None:
     with (
         pytest.raises(ServerError, match='unrecognized configuration parameter "nonsense"'),
         PostgresProcess(durable=False, settings={"nonsense": "1"}),

@@ -57,7 +57,9 @@ def test_without_being_root_everything_stays_where_it_is(
     assert unprivileged.reachable_copy(private_dir, private_dir, "copy") == private_dir
 
 
-def test_a_machine_without_nobody_is_told_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_user_nobody_the_error_names_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def unknown(_: str) -> None:
         raise KeyError
 

@@ -99,7 +99,7 @@ def test_a_port_that_was_asked_for_is_waited_for_and_then_the_log_is_shown(
         clashing.__enter__()
 
 
-def test_a_wrong_setting_is_shown_in_the_words_of_the_server() -> None:
+def test_a_wrong_setting_is_shown_with_the_servers_message() -> None:
     with pytest.raises(ServerError, match="nonsense"), ValkeyProcess(config={"nonsense": "1"}):
         pass
 

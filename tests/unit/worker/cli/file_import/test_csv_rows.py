@@ -24,7 +24,7 @@ def document(tmp_path: Path, text: str, **columns: Any) -> Any:
     return line.document
 
 
-def test_cells_are_text_unless_said_otherwise(tmp_path: Path) -> None:
+def test_cells_are_text_by_default(tmp_path: Path) -> None:
     text = "id,plan,age,vip,since\n42,pro,36,yes,2024-01-01T00:00:00Z\n"
 
     assert document(tmp_path, text)["attributes"] == {
@@ -33,8 +33,8 @@ def test_cells_are_text_unless_said_otherwise(tmp_path: Path) -> None:
         "vip": "yes",
         "since": "2024-01-01T00:00:00Z",
     }
-    said = {"numbers": ("age",), "booleans": ("vip",), "times": ("since",)}
-    assert document(tmp_path, text, **said)["attributes"] == {
+    kinds = {"numbers": ("age",), "booleans": ("vip",), "times": ("since",)}
+    assert document(tmp_path, text, **kinds)["attributes"] == {
         "plan": "pro",
         "age": 36,
         "vip": True,
@@ -106,7 +106,7 @@ def test_quotes_line_breaks_in_cells_other_delimiters_and_a_byte_order_mark_are_
         (b"42,\xff,1", "not UTF-8"),
     ],
 )
-def test_a_bad_row_is_said_and_the_next_one_is_read(
+def test_a_bad_row_is_reported_and_the_next_one_is_read(
     tmp_path: Path, row: bytes, problem: str
 ) -> None:
     bad, good = read(tmp_path, b"id,plan,age\n" + row + b"\n43,pro,2\n", numbers=("age",))
@@ -114,7 +114,7 @@ def test_a_bad_row_is_said_and_the_next_one_is_read(
     assert good.document is not None
 
 
-def test_a_time_or_a_truth_that_is_none_is_said(tmp_path: Path) -> None:
+def test_an_invalid_time_or_boolean_is_reported(tmp_path: Path) -> None:
     (line,) = read(tmp_path, "id,since\n42,yesterday\n", times=("since",))
     assert "'yesterday' is not a time such as 1767225600 or 2026-01-31" in line.problem
     (line,) = read(tmp_path, "id,vip\n42,perhaps\n", booleans=("vip",))

@@ -99,7 +99,7 @@ def test_a_job_that_was_blocked_was_not_delivered() -> None:
     assert disagreements(ADA, [blocked], theirs(exists=False), NOW) == []
 
 
-def test_another_id_in_the_profile_is_told() -> None:
+def test_another_id_in_the_profile_is_reported() -> None:
     side = CustomerioSide(is_known=True, profile=Profile("43", "c", None, {}, {}, False))
     (found,) = disagreements(ADA, [], side, NOW)
     assert (found.kind, "43" in found.text) == ("other_person", True)
@@ -155,7 +155,7 @@ def test_delivered_events_are_among_the_activities(
         ("x_failed_event", False),
     ],
 )
-def test_complaints_of_customer_io_are_told(type: str, told: bool) -> None:
+def test_complaints_of_customer_io_are_reported(type: str, told: bool) -> None:
     complaint = Activity("A", type, int(NOW - 60), data={"phone": {"from": "", "to": "12"}})
     found = disagreements(ADA, [], theirs(activities=[complaint]), NOW)
     assert [each.kind for each in found] == (["ignored"] if told else [])

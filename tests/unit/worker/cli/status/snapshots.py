@@ -79,7 +79,7 @@ def dead(jobs: int = 1, reason: str = "rejected", state: str = "open") -> Dead:
 def snapshot(
     redis: RedisStatus | None = None, postgres: Overview | None = None, **changes: Any
 ) -> Snapshot:
-    """How things stand; all is well unless something else is said."""
+    """Return a snapshot in which all is well, except for the given changes."""
     well: dict[str, Any] = {
         "settings": settings(),
         "now": NOW,

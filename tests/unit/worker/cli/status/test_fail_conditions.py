@@ -13,7 +13,7 @@ from trackrelay.worker.storage.queries.verification_overview import Verification
 
 from .snapshots import NOW, dead, redis_side, shard, snapshot, waits
 
-TROUBLED = snapshot(
+FAILING = snapshot(
     redis_side(
         shards=[shard(live=7, age=700, pending=2)],
         breaker=BreakerStatus("halted", "credentials", "401"),
@@ -84,13 +84,13 @@ TROUBLED = snapshot(
         ("breaker!=closed", "breaker!=closed: state of the breaker: halted"),
     ],
 )
-def test_a_condition_that_holds_fails_with_what_is(text: str, failure: str) -> None:
+def test_a_condition_that_holds_fails_with_the_actual_value(text: str, failure: str) -> None:
     (condition,) = parse(text)
-    assert condition.failure(TROUBLED) == failure
+    assert condition.failure(FAILING) == failure
 
 
 def test_there_is_a_test_for_every_measure() -> None:
-    (mark,) = test_a_condition_that_holds_fails_with_what_is.pytestmark  # type: ignore[attr-defined]
+    (mark,) = test_a_condition_that_holds_fails_with_the_actual_value.pytestmark  # type: ignore[attr-defined]
     assert {parse(text)[0].name for text, _ in mark.args[1]} == set(MEASURES)
 
 
@@ -133,8 +133,8 @@ def test_a_beat_that_was_never_seen_is_older_than_any_limit() -> None:
 
 
 def test_what_cannot_be_known_fails() -> None:
-    away = type(TROUBLED)(
-        TROUBLED.settings, NOW, TROUBLED.redis, None, "", "Postgres at db cannot be reached"
+    away = type(FAILING)(
+        FAILING.settings, NOW, FAILING.redis, None, "", "Postgres at db cannot be reached"
     )
 
     assert [condition.failure(away) for condition in parse("oldest>1h,workers<0")] == [
@@ -157,6 +157,6 @@ def test_what_cannot_be_known_fails() -> None:
         (" , ", "it is empty"),
     ],
 )
-def test_what_cannot_be_understood_is_said(text: str, words: str) -> None:
+def test_an_unknown_condition_is_reported(text: str, words: str) -> None:
     with pytest.raises(click.BadParameter, match=words.replace("?", r"\?")):
         parse(text)

@@ -107,7 +107,7 @@ def test_a_worker_that_vanished_beside_others_is_a_note() -> None:
     assert "celery@two" in text
 
 
-def test_dead_letters_are_pointed_to_with_what_was_said_of_the_newest() -> None:
+def test_dead_letters_are_pointed_to_with_the_error_of_the_newest() -> None:
     severity, text, command = only(snapshot(postgres=Overview(dead_letters=[dead(12)], shards=1)))
     assert severity == "warning"
     assert text.startswith(
@@ -215,7 +215,7 @@ def test_the_last_minute_is_reckoned_from_two_counters() -> None:
     assert verdict(now).sentence.startswith("Delivering: 250 jobs in the last minute.")
 
 
-def test_what_waits_is_said_with_its_age() -> None:
+def test_waiting_jobs_are_reported_with_their_age() -> None:
     now = snapshot(
         redis_side(shards=[shard(live=2, age=5, held=True)]),
         Overview(backlog=[waits(3, age=75)], shards=1),
@@ -257,11 +257,11 @@ def test_no_verdict_says_that_all_is_well_beside_a_problem(
     assert now.redis is not None
     now.redis.delivered[:2] = [recent, 0]
 
-    said = verdict(now)
+    judged = verdict(now)
 
-    assert said.severity == severity
-    assert "is delivered" not in said.sentence
-    assert said.sentence.endswith("But there is 1 problem: see What to do.")
+    assert judged.severity == severity
+    assert "is delivered" not in judged.sentence
+    assert judged.sentence.endswith("But there is 1 problem: see What to do.")
     now.redis.delivered[:2] = [0, 0]
 
 
@@ -270,7 +270,7 @@ def test_all_is_well_only_if_it_is() -> None:
     assert verdict(snapshot()).severity is None
 
 
-def test_findings_about_the_data_are_told_once() -> None:
+def test_findings_about_the_data_are_reported_once() -> None:
     found = {"Q101": 1, "Q204": 2, "Q302": 1, "Q303": 9, "Q901": 3, "Q777": 1}
     (hint,) = hints(snapshot(postgres=Overview(shards=4, findings=found)))
 

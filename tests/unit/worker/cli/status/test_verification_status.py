@@ -41,7 +41,7 @@ def test_why_nothing_is_verified_is_a_warning() -> None:
     ]
 
 
-def test_comparisons_that_are_late_are_said() -> None:
+def test_late_comparisons_are_reported() -> None:
     assert texts(due=5, next_due=NOW - 60) == []
     ((severity, text),) = texts(due=5, next_due=NOW - 7200)
     assert severity == "note"

@@ -85,7 +85,7 @@ def test_each_channel_gets_a_message_once_even_if_another_one_fails_at_first() -
     assert good.states == ["firing", "resolved"]
 
 
-def test_what_another_watcher_tells_is_not_told_and_watched_until_it_is_told() -> None:
+def test_another_watchers_alert_is_not_sent_but_watched_until_it_is_sent() -> None:
     listener, book = Listener(), Book([None, False])
     watcher = make(book, listener)
     assert not watcher.look(snapshot(dead=2), 0)

@@ -48,7 +48,7 @@ def test_what_was_overtaken_is_out_of_order() -> None:
     assert arrived(1, 4, 2, 3, 5, 6).out_of_order == ["job-2", "job-3"]
 
 
-def test_what_nobody_said_is_a_stranger() -> None:
+def test_an_arrival_without_a_call_is_a_stranger() -> None:
     assert arrived(1, 2, 3, 4, 5, 6, 7).unexpected == [("7",)]
 
 
