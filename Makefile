@@ -9,7 +9,7 @@ help:
 	@echo "make unit-coverage the same, and which lines and branches they run; fails below the floor in pyproject.toml"
 	@echo "make coverage all tests, and which lines and branches they run"
 	@echo "make test-matrix the tests of Django and Flask with the oldest and newest releases that this Python runs"
-	@echo "make browser the Django admin in Chromium; needs chromium and chromedriver"
+	@echo "make browser the console and the Django admin in Chromium; needs chromium and chromedriver"
 	@echo "make lint    ruff, and mypy in strict mode"
 	@echo "make docs    the documentation site, in docs/_build/html; fails on a warning, a dead link, or an example that does not work"
 	@echo "make bench   the benchmarks"
@@ -46,7 +46,7 @@ test-matrix: setup-dev
 	@scripts/test-matrix $(ARGS)
 
 browser: setup-dev
-	@.venv/bin/python -m pytest -m browser tests/e2e/django $(ARGS)
+	@.venv/bin/python -m pytest -m browser tests/e2e/django tests/e2e/console $(ARGS)
 
 lint: setup-dev
 	@.venv/bin/python -m ruff check $(ARGS)

@@ -107,6 +107,10 @@ class Browser:
         """Run a script in the page."""
         return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
 
+    def run_async(self, script: str, *arguments: Any) -> Any:
+        """Run a script that calls its last argument with its result."""
+        return self._ask("POST", "/execute/async", {"script": script, "args": list(arguments)})
+
     def _find(self, css: str) -> str:
         return str(self._ask("POST", "/element", {"using": "css selector", "value": css})[_ELEMENT])
 

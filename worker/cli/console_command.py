@@ -31,8 +31,11 @@ DEFAULT_PORT = 8463
     metavar="PATH",
     help="The path under which a reverse proxy that removes it serves the console, such as /ops.",
 )
+@click.option("--link-token", hidden=True, envvar="CONSOLE_LINK_TOKEN")
 @click.pass_context
-def console(ctx: click.Context, host: str, port: int, root_path: str) -> None:
+def console(
+    ctx: click.Context, host: str, port: int, root_path: str, link_token: str | None
+) -> None:
     """Serve the web console: what is delivered, what waits, what failed, and what to do about it.
 
     Without TRACKRELAY_CONSOLE_USERS, whoever opens the printed link is signed in, and only this
@@ -52,6 +55,9 @@ def console(ctx: click.Context, host: str, port: int, root_path: str) -> None:
 
     settings, console_settings = load(), load_console_settings()
     link = None if console_settings.users else OneTimeLink(operator_name())
+    if link and link_token:
+        # `dev` and `demo` print the link themselves.
+        link = OneTimeLink(link.user_name, link_token)
     if link and not is_loopback(host):
         raise ConfigurationError(
             f"the console is not served on {host} without users: set TRACKRELAY_CONSOLE_USERS "
@@ -65,7 +71,7 @@ def console(ctx: click.Context, host: str, port: int, root_path: str) -> None:
     address, bound = listening.getsockname()[:2]
     url = f"http://{f'[{address}]' if ':' in address else address}:{bound}{root_path}"
     say(f"The console listens on {url}")
-    if link:
+    if link and not link_token:
         say(f"To sign in, open {url}/sign-in?token={link.token}")
     serve(app, listening, root_path)
 

@@ -22,8 +22,11 @@ from .common.command_options import json_option
     type=click.FloatRange(1, 3_600),
     help="How long to send jobs.",
 )
+@click.option(
+    "--keep", is_flag=True, help="Leave everything running until Ctrl-C, with the web console."
+)
 @json_option
-def demo(jobs: int, seconds: float, as_json: bool) -> None:
+def demo(jobs: int, seconds: float, keep: bool, as_json: bool) -> None:
     """Deliver a small shop's traffic through an outage, and check that every job arrived.
 
     Starts Valkey, PostgreSQL, a sandbox that imitates Customer.io, a worker and a beat in a
@@ -33,6 +36,8 @@ def demo(jobs: int, seconds: float, as_json: bool) -> None:
     what the queue accepted with what the sandbox received. The exit status is 0 only if every job
     arrived exactly once and in order.
     """
+    if keep and as_json:
+        raise click.UsageError("--keep cannot be used with --json")
     from trackrelay.worker.devstack.demo.demo_run import run_demo
 
-    run_demo(jobs=jobs, seconds=seconds, as_document=as_json)
+    run_demo(jobs=jobs, seconds=seconds, as_document=as_json, keep=keep)

@@ -16,12 +16,13 @@ import click
     metavar="DIR",
     help="Folder that keeps the data and the ports for the next start.",
 )
-def dev(data: Path) -> None:
-    """Run Valkey, PostgreSQL, a sandbox that imitates Customer.io, a worker and a beat.
+@click.option("--console/--no-console", default=True, help="Whether to run the web console too.")
+def dev(data: Path, console: bool) -> None:
+    """Run Valkey, PostgreSQL, a sandbox that imitates Customer.io, a worker, a beat and a console.
 
     Nothing has to be installed, and nothing is sent to Customer.io: settings in the environment
     are ignored. Prints the settings that another terminal needs. Ctrl-C stops every process.
     """
     from trackrelay.worker.devstack.dev_session import run
 
-    run(data)
+    run(data, with_console=console)

@@ -81,6 +81,8 @@ class ConsoleParts:
     link: OneTimeLink | None = None
     framework_user: FrameworkUser | None = None
     live_mode: LiveMode = "stream"
+    #: Whether the server stops: streams end.
+    closing: bool = field(default=False, init=False)
     process_stores: ProcessStores = field(init=False)
     signer: Signer = field(init=False)
     identities: Identities = field(init=False)
@@ -102,6 +104,10 @@ class ConsoleParts:
     def stores(self) -> Stores:
         """The clients of this process. Postgres cancels a statement after five seconds."""
         return self.process_stores.current()
+
+    def is_closing(self) -> bool:
+        """Return whether the server stops."""
+        return self.closing
 
     def prefix(self, request: Request) -> str:
         """Return the path below which the console is mounted, without a slash at its end."""

@@ -7,13 +7,28 @@ import contextlib
 import socket
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
+
+from .console_parts import ConsoleParts
 
 #: Seconds that open streams get when the process is told to stop.
-GRACE_S = 1
+GRACE_S = 2
 
 
-def serve(app: ASGIApp, listening: socket.socket, root_path: str = "") -> None:
+class ConsoleServer(uvicorn.Server):
+    """uvicorn's server; it ends the streams of open pages before it stops."""
+
+    def __init__(self, config: uvicorn.Config, parts: ConsoleParts) -> None:
+        super().__init__(config)
+        self._parts = parts
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then stop."""
+        self._parts.closing = True
+        await super().shutdown(sockets)
+
+
+def serve(app: Starlette, listening: socket.socket, root_path: str = "") -> None:
     """Serve until a signal stops the process.
 
     Args:
@@ -21,7 +36,13 @@ def serve(app: ASGIApp, listening: socket.socket, root_path: str = "") -> None:
         listening: the socket.
         root_path: the path that a reverse proxy removes.
     """
-    server = uvicorn.Server(
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(console_server(app, root_path).serve(sockets=[listening]))
+
+
+def console_server(app: Starlette, root_path: str = "") -> ConsoleServer:
+    """Return the server, for :func:`serve`."""
+    return ConsoleServer(
         uvicorn.Config(
             app,
             ws="none",
@@ -33,7 +54,6 @@ def serve(app: ASGIApp, listening: socket.socket, root_path: str = "") -> None:
             proxy_headers=False,
             root_path=root_path,
             timeout_graceful_shutdown=GRACE_S,
-        )
+        ),
+        app.state.parts,
     )
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(server.serve(sockets=[listening]))

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from trackrelay.configuration.console_values import ConsoleUser
 from trackrelay.errors import TrackRelayError
@@ -95,9 +95,9 @@ class RequestGate:
         page = PageRequest(request, self.parts, user, form)
         found = await run_in_threadpool(self.call, page, path)
         if path.kind == "live" and isinstance(found, str):
-            return live_response(
-                found, partial(self.call, page, path), once=bool(page.param("once"))
-            )
+            if page.param("once"):
+                return HTMLResponse(found)
+            return live_response(found, partial(self.call, page, path), self.parts.is_closing)
         response: Response = found
         if new_csrf:
             self.parts.set_cookie(request, response, CSRF_COOKIE, new_csrf, SESSION_S)

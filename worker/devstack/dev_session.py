@@ -22,7 +22,7 @@ from .stack import Stack, like_ctrl_c, shell_command
 POLL_S = 0.5
 
 
-def run(folder: Path) -> None:
+def run(folder: Path, *, with_console: bool = True) -> None:
     """Run the stack with its data in ``folder`` until Ctrl-C.
 
     Raises:
@@ -37,6 +37,8 @@ def run(folder: Path) -> None:
     with like_ctrl_c():
         try:
             stack.start()
+            if with_console:
+                stack.start_console()
             _introduce(console, stack, folder)
             _watch(stack)
         except ServerError as error:
@@ -88,8 +90,11 @@ def _introduce(console: Console, stack: Stack, folder: Path) -> None:
         written.write("\n".join(lines) + "\n")
     trackrelay, python = shell_command("trackrelay"), shell_command(Path(sys.executable).name)
     example = """'from trackrelay import identify; print(identify("42", {"plan": "pro"}))'"""
-    console.print("\nEverything runs. The sandbox plays Customer.io; see what arrives at", end=" ")
-    console.print(f"{stack.sandbox.url}/_sandbox/", style="bold")
+    console.print("\nEverything runs. The sandbox plays Customer.io; see what arrives at")
+    console.print(f"{stack.sandbox.url}/_sandbox/", style="bold", soft_wrap=True)
+    if stack.console_url:
+        console.print("The console shows what is delivered, what waits and what failed:")
+        console.print(f"{stack.console_url}", style="bold", soft_wrap=True, highlight=False)
     console.print(f"\nIn another terminal, type (or run `. {shlex.quote(str(file))}`):\n")
     for line in lines:
         console.print(f"  {line}", soft_wrap=True, style="cyan")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shlex
 import shutil
 import signal
@@ -87,7 +88,7 @@ class Output(Protocol):
 
 
 class Stack:
-    """Valkey, PostgreSQL, a sandbox, a worker and a beat, configured to work together.
+    """Valkey, PostgreSQL, a sandbox, a worker, a beat, and a console if it is started.
 
     Args:
         folder: Keeps data and ports from one start to the next; None: a temporary folder.
@@ -120,6 +121,9 @@ class Stack:
         self.sandbox = SandboxProcess(self._ports.last("sandbox") or ports.free_port())
         self.worker: ChildProcess | None = None
         self.beat: ChildProcess | None = None
+        self.console: ChildProcess | None = None
+        #: The link that signs in to the console; empty before :meth:`start_console`.
+        self.console_url = ""
 
     @property
     def kept_elsewhere(self) -> Path | None:
@@ -174,9 +178,44 @@ class Stack:
             raise
         return self
 
+    def start_console(self) -> str:
+        """Start the web console, and return the link that signs in to it.
+
+        Raises:
+            ServerError: It did not start; everything is stopped.
+        """
+        self._report("starting the console")
+        port, token = self._ports.last("console") or ports.free_port(), secrets.token_urlsafe(24)
+        command = [sys.executable, "-P", "-m", "trackrelay.worker.cli.main", "console"]
+        descriptor = self._output.of("console")
+        try:
+            self.console = ChildProcess(
+                "the console",
+                [*command, "--port", str(port)],
+                env=_environment() | self.settings | {"CONSOLE_LINK_TOKEN": token},
+                cwd=Path.cwd(),
+                output=descriptor,
+            ).start()
+        finally:
+            os.close(descriptor)
+        self._ports.keep(
+            valkey=self.redis.port,
+            postgres=self.postgres.port,
+            sandbox=self.sandbox.options.port,
+            console=port,
+        )
+        if not wait_until(lambda: not ports.is_free(port) or not self._runs(), READY_S, 0.1):
+            self.stop()
+            raise ServerError(f"the console was not ready within {READY_S:.0f} s")
+        self.console_url = f"http://127.0.0.1:{port}/sign-in?token={token}"
+        return self.console_url
+
+    def _runs(self) -> bool:
+        return self.console is not None and self.console.running
+
     def stop(self) -> None:
         """Stop everything, the worker first: it finishes its current requests."""
-        for child in (self.worker, self.beat):
+        for child in (self.worker, self.beat, self.console):
             if child is not None:
                 child.stop()
         self.sandbox.stop()
@@ -191,6 +230,7 @@ class Stack:
             "Valkey": self.redis.running,
             "PostgreSQL": self.postgres.running,
             "the sandbox": self.sandbox.running,
+            "the console": self.console is None or self.console.running,
         }
         return next((name for name, is_running in running.items() if not is_running), None)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 
 from tests.support.description_check import violations
 from tests.support.waiting import patient, wait_until
@@ -24,9 +25,9 @@ TRACKRELAY = str(Path(sys.executable).with_name("trackrelay"))
 class Dev:
     """A running `trackrelay dev`, and its output."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.process = subprocess.Popen(
-            [TRACKRELAY, "dev", "--data", str(folder)],
+            [TRACKRELAY, "dev", "--data", str(folder), *(options or ("--no-console",))],
             env=clean_environment() | {"CUSTOMERIO_SITE_ID": "the-real-one"},
             cwd=folder.parent,
             stdout=subprocess.PIPE,
@@ -65,8 +66,8 @@ class Dev:
 def start(tmp_path: Path) -> Iterator[Callable[[], Dev]]:
     started: list[Dev] = []
 
-    def run() -> Dev:
-        started.append(Dev(tmp_path / "data"))
+    def run(*options: str) -> Dev:
+        started.append(Dev(tmp_path / "data", *options))
         return started[-1]
 
     yield run
@@ -116,10 +117,14 @@ def test_what_was_enqueued_is_delivered_and_data_and_ports_survive_a_restart(
     assert second.end(signal.SIGTERM)[0] == 0
 
 
-def test_nothing_outlives_it_even_when_it_is_killed(start: Callable[[], Dev]) -> None:
-    dev = start().wait_until_ready()
+def test_nothing_outlives_it_even_when_it_is_killed(start: Callable[..., Dev]) -> None:
+    dev = start("--console").wait_until_ready()
+    (link,) = re.findall(r"http://127\.0\.0\.1:\d+/sign-in\?token=\S+", "".join(dev.lines))
+    signed_in = requests.get(link, timeout=patient(20))
+    assert "Overview" in signed_in.text
+    assert dev.settings["TRACKRELAY_REDIS_URL"] not in signed_in.text
     children = dev.children()
-    assert len(children) >= 5
+    assert len(children) >= 6
     os.kill(dev.process.pid, signal.SIGKILL)
     wait_until(lambda: not any(child.is_running() for child in children), timeout=20)
 

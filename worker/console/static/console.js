@@ -121,7 +121,7 @@
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.1] } },
       axes: [{ ...axis, space: 70, size: 26, values: (_, marks) => marks.map((each) => clock(utc(each))) }, { ...axis, size: 48, values: (_, marks) => marks.map((each) => data.unit === "s" || Number.isInteger(each) ? shown(each) : "") }],
       series: [{ label: "at", value: (_, seconds) => seconds === null || seconds === undefined ? "–" : full(utc(seconds)) }, ...data.series.map((each) => ({
-        label: each.label, paths: bars, points: bars ? { show: false } : { size: 4 }, width: bars ? 0 : 1.5,
+        label: each.label, paths: bars, points: bars ? { show: false } : { show: true, size: 4, width: 0, fill: () => colour(TONES[each.tone] || "--fill") }, width: bars ? 0 : 1.5,
         stroke: () => colour(TONES[each.tone] || "--fill"), fill: bars ? () => colour(TONES[each.tone] || "--fill") : undefined,
         value: (_, value) => shown(value),
       }))],

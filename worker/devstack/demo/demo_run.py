@@ -27,6 +27,8 @@ from .scenario import Scenario
 
 #: Faster than the defaults, so that the demo takes seconds.
 SETTINGS = {"TRACKRELAY_MERGE_DELAY": "1s", "TRACKRELAY_REQUESTS_PER_SECOND": "300"}
+#: How often the children are checked while everything is kept.
+POLL_S = 0.5
 #: The fields of the summary that are printed in its last line.
 SHOWN = (
     "enqueued",
@@ -50,8 +52,15 @@ class LogFiles:
         return os.open(self.folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
-def run_demo(*, jobs: int, seconds: float, as_document: bool) -> None:
-    """Run the demo; exit with status 1 if a job was lost, sent twice or out of order."""
+def run_demo(*, jobs: int, seconds: float, as_document: bool, keep: bool = False) -> None:
+    """Run the demo; exit with status 1 if a job was lost, sent twice or out of order.
+
+    Args:
+        jobs: about how many jobs to send.
+        seconds: how long to send them.
+        as_document: whether to print a JSON document.
+        keep: whether to leave everything running, with a console, until Ctrl-C.
+    """
     began = time.monotonic()
     console = stderr() if as_document else stdout()
     demo_console = DemoConsole(console)
@@ -61,14 +70,25 @@ def run_demo(*, jobs: int, seconds: float, as_document: bool) -> None:
                 "a small shop, a stand-in for Customer.io, and an outage; everything runs on this "
                 "machine, in temporary folders"
             )
-            scenario, verdict = _run(demo_console, folder, jobs, seconds)
+            with Stack(
+                None, LogFiles(folder), settings=SETTINGS, report=demo_console.step
+            ) as stack:
+                scenario, verdict = _run(demo_console, stack, jobs, seconds)
+                found = summary(scenario, verdict, time.monotonic() - began)
+                if keep:
+                    _print(console, found, verdict)
+                    _keep(console, stack)
+                else:
+                    demo_console.step(
+                        "compared with what arrived at the stand-in; stopping the servers"
+                    )
         except ServerError as error:
             raise CommandError(str(error)) from None
-        found = summary(scenario, verdict, time.monotonic() - began)
         if as_document:
             print_json(found)
-        else:
+        elif not keep:
             _print(console, found, verdict)
+            _next(console, verdict)
         if not verdict.is_good:
             raise click.exceptions.Exit(1)
 
@@ -88,14 +108,29 @@ def _logs() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(console: DemoConsole, folder: Path, jobs: int, seconds: float) -> tuple[Scenario, Verdict]:
-    with Stack(None, LogFiles(folder), settings=SETTINGS, report=console.step) as stack:
-        with open_stores(load(stack.settings)) as stores:
-            scenario = Scenario(stores, stack.sandbox.client, console, jobs=jobs, seconds=seconds)
-            with scenario.monitor, console.live_counts(scenario.monitor):
-                verdict = scenario.run()
-        console.step("compared with what arrived at the stand-in; stopping the servers")
+def _run(console: DemoConsole, stack: Stack, jobs: int, seconds: float) -> tuple[Scenario, Verdict]:
+    with open_stores(load(stack.settings)) as stores:
+        scenario = Scenario(stores, stack.sandbox.client, console, jobs=jobs, seconds=seconds)
+        with scenario.monitor, console.live_counts(scenario.monitor):
+            verdict = scenario.run()
     return scenario, verdict
+
+
+def _keep(console: Console, stack: Stack) -> None:
+    """Leave everything running until Ctrl-C."""
+    link = stack.start_console()
+    console.print("\nEverything goes on running. What arrived at the stand-in:")
+    console.print(f"{stack.sandbox.url}/_sandbox/", style="bold", soft_wrap=True)
+    console.print("What is delivered, what waits and what failed:")
+    console.print(link, style="bold", soft_wrap=True, highlight=False)
+    console.print("\nCtrl-C stops and deletes everything.")
+    try:
+        while (dead := stack.dead()) is None:
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        console.print("\nStopping.")
+        return
+    raise ServerError(f"{dead} ended unexpectedly")
 
 
 def summary(scenario: Scenario, verdict: Verdict, seconds: float) -> dict[str, Any]:
@@ -136,6 +171,9 @@ def _print(console: Console, found: dict[str, Any], verdict: Verdict) -> None:
         " ".join(f"{name}={found[name]}" for name in SHOWN) + f" in {found['seconds']} s",
         soft_wrap=True,
     )
+
+
+def _next(console: Console, verdict: Verdict) -> None:
     if verdict.is_good:
         command = shell_command("trackrelay")
         console.print("\nNext, run these servers for your own application, until Ctrl-C:\n")
