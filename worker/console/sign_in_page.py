@@ -33,7 +33,9 @@ class SignInPage:
 
     parts: ConsoleParts
 
-    def show(self, request: Request, error: str = "", status: int = 200) -> Response:
+    def show(
+        self, request: Request, error: str = "", status: int = 200, name: str = ""
+    ) -> Response:
         """Return the form, or what is to be done where nobody signs in here."""
         identities = self.parts.identities
         page = PageRequest(request, self.parts, NOBODY)
@@ -42,7 +44,7 @@ class SignInPage:
             page.text(
                 "sign_in.html",
                 error=error,
-                name=page.field("name"),
+                name=name,
                 next=_safe(request.query_params.get("next", "")),
                 has_form=identities.has_sessions and settings.has_passwords,
                 has_link=identities.link is not None,
@@ -71,13 +73,13 @@ class SignInPage:
         if wait_s:
             log.warning("sign_in_limited", address=address, wait_s=wait_s)
             text = f"Too many attempts. Try again in {duration(wait_s)}."
-            response = self.show(request, text, 429)
+            response = self.show(request, text, 429, name)
             response.headers["retry-after"] = str(wait_s)
             return response
         user = self.parts.console_settings.user(name)
         if not is_password(password, user.password_hash if user else "") or user is None:
             log.warning("sign_in_failed", address=address)
-            return self.show(request, _WRONG, 403)
+            return self.show(request, _WRONG, 403, name)
         self.parts.limits.forgive(name, address)
         return self._welcome(request, user, _safe(page.field("next")))
 

@@ -17,6 +17,8 @@
       if (!old) continue;
       parts.add(fresh.id);
       if ((raw.get(old) ?? old.outerHTML) === fresh.outerHTML) continue;
+      // Somebody presses a button: it must be there still when it is let go.
+      if (old.querySelector(":active")) continue;
       const focused = old.contains(document.activeElement) ? document.activeElement.id : "";
       put(old, fresh);
       if (focused) document.getElementById(focused)?.focus();
@@ -79,7 +81,7 @@
     document.body.classList.toggle("is-stale", is);
     parts.forEach((id) => document.getElementById(id)?.classList.toggle("old", is));
     if (is) {
-      line.textContent = `Not live since ${new Date(since).toLocaleTimeString()}: the console does not answer. What you see may be out of date.`;
+      line.textContent = `Not live since ${new Date(since).toISOString().slice(11, 19)} UTC: the console does not answer. What you see may be out of date.`;
       document.title = "Not live · trackrelay";
     }
   }
