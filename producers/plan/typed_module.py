@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import keyword
+import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .plan_model import EventPlan, ObjectPlan, Plan, PropertyPlan
 from .python_types import PythonTypes, TypedDictionary, UniqueNames, class_name, function_name
 
+_WORD = re.compile(r"\w+")
 #: Columns of a docstring.
 WIDTH = 88
 #: Names that the module has, whatever the plan says.
@@ -38,6 +40,16 @@ _OWN = frozenset(
     ]
 )
 _PERSON = "Person attributes"
+#: What the module can import, by module. It imports what it uses.
+_IMPORTS = {
+    "collections.abc": ("Awaitable", "Mapping", "Sequence"),
+    "datetime": ("datetime",),
+    "decimal": ("Decimal",),
+    "typing": ("Any", "Literal", "NotRequired", "Protocol", "TypedDict"),
+    "trackrelay.operations.payloads": ("Attributes", "IdempotencyKey"),
+    "trackrelay.operations.refs": ("ObjectRef", "PersonLike"),
+    "trackrelay.operations.scalars": ("Timestamp",),
+}
 
 _HEAD = '''"""{title}
 
@@ -48,19 +60,12 @@ Version {version} of the plan.
 # fmt: off
 # ruff: noqa
 
-from __future__ import annotations
-
-from collections.abc import {abc}
-from datetime import datetime
-from decimal import Decimal
-from typing import Any, Literal, NotRequired, Protocol, TypedDict
-
-import {module}
-from trackrelay.operations.payloads import Attributes, IdempotencyKey
-from trackrelay.operations.refs import ObjectRef, PersonLike
-from trackrelay.operations.scalars import Timestamp
+{imports}
 
 
+'''
+
+_THROUGH = '''
 class Through(Protocol):
     """What sends the operations: the module `{module}`{others}."""
 
@@ -185,15 +190,32 @@ class _Writer:
             functions.append(_IDENTIFY.format(attributes=people, **self._words))
         functions += [self._object(each) for each in self._plan.objects.values()]
         classes = "\n\n".join(map(_class, self._types.classes))
-        parts = [self._head(), classes, "\n".join(functions)]
-        return "\n\n".join(part.strip("\n") + "\n" for part in parts if part)
+        parts = [self._through(), classes, "\n".join(functions)]
+        body = "\n\n".join(part.strip("\n") + "\n" for part in parts if part)
+        return self._head(body) + body
 
-    def _head(self) -> str:
+    def _head(self, body: str) -> str:
         title = f"Events and attributes of the tracking plan {self._plan.name}."
         return _HEAD.format(
             title=_escaped(title),
             version=self._plan.digest[:12],
-            abc="Awaitable, Mapping, Sequence" if self._is_async else "Mapping, Sequence",
+            imports="\n".join(self._imports(body)),
+        )
+
+    def _imports(self, body: str) -> Iterator[str]:
+        yield "from __future__ import annotations\n"
+        words = frozenset(_WORD.findall(body))
+        lines: list[str] = []
+        for module, names in _IMPORTS.items():
+            if used := [name for name in names if name in words]:
+                lines.append(f"from {module} import {', '.join(used)}")
+        ours = [line for line in lines if line.startswith("from trackrelay")]
+        yield from (line for line in lines if line not in ours)
+        yield f"\nimport {self._words['module']}"
+        yield from ours
+
+    def _through(self) -> str:
+        return _THROUGH.format(
             module=self._words["module"],
             others="" if self._is_async else ", a pipeline, or an outbox",
             result="Awaitable[str]" if self._is_async else "str",

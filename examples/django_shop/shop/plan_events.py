@@ -9,10 +9,10 @@ Version a2c35cc6ff7b of the plan.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, NotRequired, Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 import trackrelay
 from trackrelay.operations.payloads import Attributes, IdempotencyKey

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from tests.support.typed_calls import PLAN, WRONG, errors
 from trackrelay import Person, operations
 from trackrelay.calls.backends import MemoryBackend
 from trackrelay.default import default_producer, overridden
@@ -17,35 +17,6 @@ from trackrelay.plan.python_types import PythonTypes, UniqueNames, class_name, f
 from trackrelay.plan.typed_module import typed_module
 
 ROOT = Path(__file__).parents[4]
-
-PLAN = """\
-plan: 1
-name: shop
-events:
-  Order Completed:
-    description: 'An order "was" paid.\\'
-    changes: [orders_count]
-    properties:
-      order_id: {type: string, description: 'Its \"\"\"number".'}
-      total: {type: number}
-      channel: {enum: [web, app]}
-      at: {type: integer, format: unix-seconds}
-      items:
-        type: array
-        items:
-          type: object
-          properties: {sku: {type: string}, n: {type: integer}}
-          required: [sku]
-    required: [order_id, total]
-  class: {properties: {from: {type: string}, "odd name": {type: boolean}}}
-  signed-up:
-  order_completed: {properties: {a: {type: [string, 'null']}}}
-attributes:
-  orders_count: {type: integer}
-  plan: {enum: [pro, free]}
-objects:
-  product: {id: 7, attributes: {sku: {type: string}}}
-"""
 
 
 def module_of(source: str) -> ModuleType:
@@ -139,53 +110,8 @@ def test_the_modules_of_the_examples_are_what_their_plans_say(example: str, modu
     assert (folder / module).read_text(encoding="utf-8") == source
 
 
-CALLS = """\
-from datetime import UTC, datetime
-from decimal import Decimal
-
-import plan_events
-import trackrelay
-from trackrelay.outbox import Outbox
-
-now = datetime.now(UTC)
-plan_events.order_completed(
-    "42",
-    {
-        "order_id": "A-1", "total": Decimal("1.5"), "channel": "web", "at": now,
-        "items": [{"sku": "a"}],
-    },
-    person_attributes={"orders_count": 1},
-)
-plan_events.signed_up("42")
-plan_events.identify("42", {"plan": None})
-
-
-def through(outbox: Outbox, pipeline: trackrelay.Pipeline) -> None:
-    plan_events.signed_up("42", through=outbox)
-    plan_events.signed_up("42", through=pipeline)
-
-
-plan_events.order_completed("42", {"order_id": "A-1", "total": "1.50"})  # wrong type
-plan_events.order_completed("42", {"order_id": "A-1"})  # missing property
-plan_events.order_completed("42", {"order_id": "A-1", "total": 1, "totl": 1})  # unknown name
-plan_events.order_completed("42", {"order_id": "A-1", "total": 1, "channel": "fax"})  # not allowed
-plan_events.order_completed("42", {"order_id": "A", "total": 1}, person_attributes={})  # pair
-plan_events.identify("42", {"plan": "gold"})  # not allowed
-"""
-
-
 def test_mypy_finds_every_wrong_call_and_no_right_one(tmp_path: Path) -> None:
-    (tmp_path / "plan_events.py").write_text(typed_module(parse_plan(PLAN)))
-    (tmp_path / "calls.py").write_text(CALLS)
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "calls.py", "plan_events.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    wrong = [number for number, line in enumerate(CALLS.splitlines(), 1) if "  # " in line]
-    found = [line for line in done.stdout.splitlines() if "error:" in line]
-    assert [int(line.split(":")[1]) for line in found] == wrong, done.stdout
-    assert '"total"' in found[0]
-    assert 'Missing key "total"' in found[1]
+    found = errors([sys.executable, "-m", "mypy", "--strict"], tmp_path)
+    assert [line for line, _ in found] == WRONG
+    assert '"total"' in found[0][1]
+    assert 'Missing key "total"' in found[1][1]
