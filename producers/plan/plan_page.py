@@ -159,7 +159,8 @@ def _html_row(row: PropertyWords) -> str:
     return (
         f"<tr><td><code>{escape(row.path)}</code>{badge}</td>"
         f'<td class="meaning">{escape(row.description)}{remarks}</td>'
-        f"<td>{escape(row.type)}{always}</td><td>{escape(row.values)}</td><td>{liquid}</td></tr>"
+        f'<td class="type">{escape(row.type)}{always}</td>'
+        f"<td>{escape(row.values)}</td><td>{liquid}</td></tr>"
     )
 
 

@@ -12,6 +12,7 @@ from .python_types import UNIX_SECONDS
 
 #: Values of an enum that are listed.
 MAX_VALUES = 12
+_SINGULAR = re.compile(r"\b1 (item|character)s\b")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TYPES = {
     "string": "text",
@@ -45,7 +46,7 @@ class PropertyWords:
         description: what it means.
         values: the allowed values, or the bounds.
         privacy: ``personal``, ``sensitive``, or empty.
-        liquid: how a message shows it; empty inside lists, which need a loop.
+        liquid: how a message shows it.
         aliases: other names under which applications send it.
         owners: the applications that set it.
     """
@@ -100,7 +101,8 @@ def _all(properties: Mapping[str, PropertyPlan], liquid: str) -> list[PropertyWo
     return [words for each in properties.values() for words in _of_property(each, liquid)]
 
 
-def _of_property(planned: PropertyPlan, liquid: str) -> Iterator[PropertyWords]:
+def _of_property(planned: PropertyPlan, of: str) -> Iterator[PropertyWords]:
+    place = _place(of, planned.name) if of else ""
     yield PropertyWords(
         path=planned.name,
         type=type_words(planned.schema),
@@ -108,33 +110,53 @@ def _of_property(planned: PropertyPlan, liquid: str) -> Iterator[PropertyWords]:
         description=planned.description,
         values=_values(planned.schema),
         privacy=planned.privacy if planned.privacy not in (None, "none") else "",
-        liquid=_liquid(liquid, planned.name) if liquid else "",
+        liquid=_liquid(planned.schema, place),
         aliases=planned.aliases,
         owners=planned.owners,
     )
-    yield from _nested(planned.schema, planned.name)
+    yield from _nested(planned.schema, planned.name, place)
 
 
-def _nested(schema: Any, path: str) -> Iterator[PropertyWords]:
+def _nested(schema: Any, path: str, place: str) -> Iterator[PropertyWords]:
     if not isinstance(schema, Mapping):
         return
     if isinstance(items := schema.get("items"), Mapping):
-        yield from _nested(items, f"{path}[]")
+        # A loop inside a loop would need another name for its items.
+        inside = "item" if place and not place.startswith("item.") else ""
+        yield from _nested(items, f"{path}[]", inside)
     properties = schema.get("properties")
     if not isinstance(properties, Mapping):
         return
     required = schema.get("required", ())
     for name, inner in properties.items():
         if isinstance(inner, Mapping):
-            at = f"{path}.{name}"
+            at, below = f"{path}.{name}", _place(place, name) if place else ""
             yield PropertyWords(
                 path=at,
                 type=type_words(inner),
                 is_required=name in required,
                 description=str(inner.get("description", "")),
                 values=_values(inner),
+                liquid=_liquid(inner, below),
             )
-            yield from _nested(inner, at)
+            yield from _nested(inner, at, below)
+
+
+def _liquid(schema: Mapping[str, Any], place: str) -> str:
+    """Return how a message shows a value, or each item of a list."""
+    if not place:
+        return ""
+    types = schema.get("type")
+    if types == "array":
+        return f"{{% for item in {place} %}} … {{% endfor %}}"
+    return "" if types == "object" else f"{{{{ {place} }}}}"
+
+
+def _place(of: str, name: str) -> str:
+    if _PLAIN.fullmatch(name):
+        return f"{of}.{name}"
+    quoted = name.replace('"', '\\"')
+    return f'{of}["{quoted}"]'
 
 
 def _values(schema: Mapping[str, Any]) -> str:
@@ -144,6 +166,7 @@ def _values(schema: Mapping[str, Any]) -> str:
         more = len(values) - MAX_VALUES
         return listed + (f" and {more} more" if more > 0 else "")
     parts = [words.format(schema[name]) for name, words in _BOUNDS.items() if name in schema]
+    parts = [_SINGULAR.sub(r"1 \1", each) for each in parts]
     if "pattern" in schema:
         parts.append(f"like {schema['pattern']}")
     if schema.get("format") not in (None, UNIX_SECONDS):
@@ -155,10 +178,3 @@ def _shown(value: Any) -> str:
     if value is None:
         return "empty"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _liquid(of: str, name: str) -> str:
-    if _PLAIN.fullmatch(name):
-        return f"{{{{ {of}.{name} }}}}"
-    quoted = name.replace('"', '\\"')
-    return f'{{{{ {of}["{quoted}"] }}}}'

@@ -70,6 +70,8 @@ def test_the_page_says_what_marketing_asks() -> None:
         "{{ event.order_id }}",
         '{{ event["Order Type"] }}',
         "items[].sku",
+        "{% for item in event.items %} … {% endfor %}",
+        "{{ item.sku }}",
         "{{ customer.orders_count }}",
         "Set by backend only.",
         "sensitive",
