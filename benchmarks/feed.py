@@ -1,4 +1,4 @@
-"""Enqueue a mix from a process of its own: ``python -m benchmarks.feed MIX COUNT``."""
+"""Enqueue a mix from a separate process: ``python -m benchmarks.feed MIX COUNT``."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def feed_and_wait(
     ledger_grows: bool = True,
     watch: Callable[[int, float], object] | None = None,
 ) -> Throughput:  # fmt: skip
-    """Enqueue from a process of its own, and wait until everything is in the ledger.
+    """Enqueue from a separate process, and wait until everything is in the ledger.
 
     Args:
         pids: the workers.

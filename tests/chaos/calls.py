@@ -1,4 +1,4 @@
-"""The journal: every job a producer asked for, and what it was told."""
+"""The journal: every job that a producer enqueued, and the result of the call."""
 
 from __future__ import annotations
 

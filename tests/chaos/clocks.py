@@ -1,4 +1,4 @@
-"""A host whose clock is wrong: what `time.time()` says in this process is shifted, and jumps."""
+"""A host whose clock is wrong: `time.time()` in this process is shifted, and jumps."""
 
 from __future__ import annotations
 

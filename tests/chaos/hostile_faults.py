@@ -48,7 +48,7 @@ MALFORMED: tuple[bytes, ...] = (
 
 
 def _job(**changes: Any) -> bytes:
-    """An entry of one job, which would be an event of nobody in particular."""
+    """An entry of one job, an event of an arbitrary person."""
     job = {
         "id": new_id(),
         "operation": "person.event",

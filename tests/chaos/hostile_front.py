@@ -26,7 +26,7 @@ Answer = Callable[["_Handler"], None]
 
 
 class HostileFront:
-    """Passes requests on to the sandbox, unless it was told to be hostile."""
+    """Passes requests to the sandbox, unless it is set to be hostile."""
 
     def __init__(self, url: str, seed: int = 1) -> None:
         self.target = urlsplit(url).netloc

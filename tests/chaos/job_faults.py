@@ -80,7 +80,7 @@ def _kills_worker(trial: Trial) -> None:
 
 
 def add_junk(trial: Trial) -> None:
-    """An entry nobody can decode."""
+    """An entry that cannot be decoded."""
     shard = trial.chance.randrange(trial.stack.plan.shards)
     # While Redis is away there is no stream to spoil.
     with contextlib.suppress(redis.RedisError):

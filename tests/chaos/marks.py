@@ -32,7 +32,7 @@ def delivery(action: str, delivery_id: str) -> str:
 
 
 def plain(action: str, *keys: str) -> str:
-    """The mark of a job that carries nothing but whom it is about."""
+    """The mark of a job that carries only its person."""
     return f"{action}:{','.join(keys)}"
 
 

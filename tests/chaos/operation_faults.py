@@ -53,7 +53,7 @@ def trackrelay(trial: Trial, *arguments: str) -> str:
 
 
 def pause_and_resume(trial: Trial) -> None:
-    """As somebody does who looks for trouble while there is some: what fails is tried again."""
+    """Run commands as an operator does during an incident, and repeat those that fail."""
     attempt(trial, "pause")
     trial.pause(1.0, 4.0)
     insist(trial, "resume")

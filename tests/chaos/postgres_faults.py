@@ -60,7 +60,7 @@ def lose_commits(trial: Trial, seconds: float) -> int:
 
 
 def lock(trial: Trial) -> None:
-    """Somebody holds a lock that delivery needs: a migration by hand, a forgotten session."""
+    """Hold a lock that delivery needs, as a manual migration or a forgotten session does."""
     statement = trial.chance.choice(
         (
             "LOCK TABLE trackrelay_ledger IN ACCESS EXCLUSIVE MODE",

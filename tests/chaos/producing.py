@@ -22,7 +22,7 @@ PATIENCE_S = 30.0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a producer process is told."""
+    """The arguments of a producer process."""
 
     redis_url: str
     journal: str

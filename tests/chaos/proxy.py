@@ -16,7 +16,7 @@ Side = Literal["client", "server"]
 
 
 class Proxy:
-    """Passes connections on to a server, from a thread of its own.
+    """Passes connections on to a server, from its own thread.
 
     Args:
         port: the server's, on this machine.

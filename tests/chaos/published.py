@@ -13,7 +13,7 @@ END = "<!-- made by `make chaos`: end -->"
 
 
 class NoMarkersError(Exception):
-    """The page does not say where the table goes."""
+    """The page has no markers for the table."""
 
 
 def check(page: Path) -> None:

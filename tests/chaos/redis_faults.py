@@ -32,7 +32,7 @@ def kill(trial: Trial) -> None:
 
 
 def freeze(trial: Trial) -> None:
-    """SIGSTOP: connections stay open and nobody answers, for longer than a lease."""
+    """Stop Redis with SIGSTOP for longer than a lease: connections stay open, without answers."""
     trial.stack.valkey.pause()
     time.sleep(8.0)
     trial.stack.valkey.resume()

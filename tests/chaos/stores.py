@@ -86,7 +86,7 @@ def arrivals(client: SandboxClient) -> list[Effect]:
 
 
 def attributes(client: SandboxClient) -> dict[str, object]:
-    """The number that each person's last identify left there, by id."""
+    """The number that each person's last identify left at Customer.io, by id."""
     found: dict[str, object] = {}
     for person in client.people():
         number = person["attributes"].get("n")

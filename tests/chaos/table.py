@@ -64,7 +64,7 @@ def cells(results: Sequence[Result]) -> list[list[str]]:
 
 
 def show(results: Sequence[Result], console: Console) -> None:
-    """Print the table, and what it does not say."""
+    """Print the table and its notes."""
     table = Table(box=box.MARKDOWN)
     for name in COLUMNS:
         table.add_column(name, justify="left" if name == "fault" else "right", no_wrap=True)

@@ -109,7 +109,7 @@ def _upgrade(trial: Trial) -> None:
 
 
 class _NewerApplication:
-    """Its `producers` is the next version's: its entries say so, among those of everybody else."""
+    """A producer of the next version: its entries have the next format, among those of today."""
 
     def __init__(self, trial: Trial) -> None:
         self._redis = trial.stack.redis

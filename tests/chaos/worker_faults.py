@@ -63,7 +63,7 @@ def terminate_a_worker(trial: Trial) -> None:
 
 
 def freeze_a_worker(trial: Trial) -> None:
-    """SIGSTOP beyond the lease, then SIGCONT: somebody else holds its shards when it goes on."""
+    """SIGSTOP beyond the lease, then SIGCONT: another worker holds its shards by then."""
     worker = _any_worker(trial)
     if not worker.running:
         return
@@ -137,7 +137,7 @@ def watch_deaths(trial: Trial) -> None:
 
 
 def wake_the_stopped(trial: Trial) -> None:
-    """SIGCONT to whoever stopped at a failpoint, once somebody else holds its shards."""
+    """Continue the worker that stopped at a failpoint, once another one holds its shards."""
     stopped: dict[int, float] = {}
     while trial.goes_on() or stopped:
         for process in trial.stack.fleet.processes():

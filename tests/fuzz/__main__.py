@@ -29,13 +29,13 @@ def fuzzers() -> dict[str, ModuleType]:
 
 
 def until(seconds: float, cases: int) -> Callable[[int], bool]:
-    """Return what says whether another case is to be tried."""
+    """Return a function that decides whether to try another case."""
     end = time.monotonic() + seconds
     return lambda tried: tried < cases and time.monotonic() < end
 
 
 def fuzz(module: ModuleType, seed: int, more: Callable[[int], bool]) -> int:
-    """Run one fuzzer, and say on the way how far it is; return how many cases it tried."""
+    """Run one fuzzer with progress; return the number of cases it tried."""
     started = reported = time.monotonic()
 
     def report_and_ask(tried: int) -> bool:

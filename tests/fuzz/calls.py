@@ -73,7 +73,7 @@ def run(random: random.Random, more: Callable[[int], bool], **context: Any) -> i
 
 
 def try_case(seed: int, producer: Producer, taken: _Taken) -> None:
-    """Make the call that ``seed`` stands for."""
+    """Make the call of ``seed``."""
     rng = random.Random(seed)
     name, call, arguments = _case(rng, producer)
     taken.entries.clear()
@@ -457,7 +457,7 @@ def _bytes(value: Any) -> int:
 
 
 def _beyond_limits(document: dict[str, Any], body: bytes, kind: str, action: str) -> str:
-    """What is beyond the published limits, by a reading of them that is not the product's."""
+    """Return what exceeds the published limits, by code independent of the product's."""
     if (document["type"], document["action"]) != (kind, action):
         return "another type and action"
     attributes = document.get("attributes", {})

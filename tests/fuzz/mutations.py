@@ -70,7 +70,7 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
 
 
 def value(rng: random.Random, depth: int = 3) -> Any:
-    """Return anything that JSON can say, and a little that it cannot."""
+    """Return any value of JSON, and some that JSON does not have."""
     kind = rng.random()
     if kind < 0.35:
         return rng.choice(TEXTS)

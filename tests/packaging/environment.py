@@ -1,4 +1,4 @@
-"""A virtual environment with the wheel and what it says it needs, nothing else."""
+"""A virtual environment with the wheel and its declared dependencies, nothing else."""
 
 import subprocess
 import sys

@@ -21,7 +21,7 @@ print(*sorted(heavy & sys.modules.keys()))
 
 
 def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process that nobody measures, in a folder without modules of ours."""
+    """Run code in a process without coverage, in a folder without our modules."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")
     }

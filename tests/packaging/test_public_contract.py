@@ -151,7 +151,7 @@ def module_problems(modules: Mapping[str, Any]) -> Iterator[str]:
 
 
 def resolve(path: str) -> Any:
-    """Return what ``package.module.Name``, or the name of a builtin, stands for."""
+    """Return the object named ``package.module.Name``, or a builtin."""
     if hasattr(builtins, path):
         return getattr(builtins, path)
     try:
@@ -450,7 +450,7 @@ def test_flask_knows_every_setting() -> None:
 
 
 def look_at_django() -> None:
-    """Print what a Django project sees, as JSON. Run in a process of its own, the project."""
+    """Print what a Django project sees, as JSON. Run in a separate process."""
     given = json.load(sys.stdin)
     django = importlib.import_module("django")
     conf = importlib.import_module("django.conf")
@@ -640,7 +640,7 @@ def test_a_django_project_finds_everything(redis_url: str) -> None:
 
 
 def look_at_celery() -> None:
-    """Print what ``celery -A worker`` finds, as JSON. Run in a process of its own, as that is."""
+    """Print what ``celery -A worker`` finds, as JSON. Run in a separate process."""
     app = importlib.import_module("celery.app.utils").find_app("worker")
     found = {
         "tasks": list(app.tasks),

@@ -124,7 +124,7 @@ class Browser:
         self._ask("POST", f"/element/{found[_ELEMENT]}/click")
 
     def type(self, css: str, text: str) -> None:
-        """Replace what stands in a field."""
+        """Replace the text of a field."""
         element = self._find(css)
         self._ask("POST", f"/element/{element}/clear")
         self._ask("POST", f"/element/{element}/value", {"text": text})

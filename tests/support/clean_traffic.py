@@ -79,7 +79,7 @@ class CleanTraffic:
         return str(call())
 
     def _merge(self, person: str) -> str:
-        """Merge somebody new into ``person``; both exist."""
+        """Merge a new person into ``person``; both exist."""
         self.merged += 1
         other = f"{person}-{self.merged}"
         self.producer.identify(person, self._attributes())

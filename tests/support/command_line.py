@@ -39,11 +39,11 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The one document on stdout."""
+        """The only document on stdout."""
         return json.loads(self.out)
 
     def only_line(self) -> str:
-        """The one line on stderr of a command that could not do what it was asked."""
+        """The only line on stderr of a command that failed."""
         assert self.code == 1, self
         assert "Traceback" not in self.err
         assert len(self.lines) == 1, self.err
@@ -51,7 +51,7 @@ class Answer:
 
 
 class CommandLine:
-    """Runs `trackrelay` with some settings and none of this process's own.
+    """Runs `trackrelay` with given settings and without this process's.
 
     Arguments:
         settings: environment variables by name.
@@ -63,7 +63,7 @@ class CommandLine:
     def __call__(
         self, *arguments: str, input: str | bytes | None = None, **changes: str | None
     ) -> Answer:
-        """In this process; `changes` are settings, None for one that is not set."""
+        """Run in this process; `changes` are settings, None removes one."""
         result = CliRunner(env={**self.settings, **changes}).invoke(
             trackrelay, arguments, input=input
         )
@@ -74,7 +74,7 @@ class CommandLine:
     def process(
         self, *arguments: str, input: str | None = None, cwd: Path = ROOT, **changes: str
     ) -> Answer:
-        """In a process of its own, with the console script."""
+        """Run in a separate process, with the console script."""
         done = subprocess.run(
             [str(Path(sys.executable).with_name("trackrelay")), *arguments],
             env=clean_environment() | self.settings | changes,

@@ -157,5 +157,5 @@ class ConsoleBrowser:
 
 
 def user(name: str, *roles: Role, password_hash: str = "") -> ConsoleUser:
-    """Somebody with roles."""
+    """Return a user with roles."""
     return ConsoleUser(name, frozenset({Role.VIEW, *roles}), password_hash)

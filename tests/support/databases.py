@@ -1,4 +1,4 @@
-"""A database of its own for each test: copied from one that was migrated once."""
+"""A separate database for each test, copied from one that was migrated once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ _numbers = count(1)
 
 @contextmanager
 def fresh_database(server: PostgresProcess, template: str = "template1") -> Iterator[str]:
-    """The URL of a new database, which is dropped afterwards, whoever is still connected."""
+    """Yield the URL of a new database, which is dropped afterwards despite connections."""
     name = f"test_{next(_numbers)}"
     create_database(server, name, template)
     try:

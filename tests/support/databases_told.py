@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 
 def told_of(url: str) -> dict[str, Any]:
-    """What DATABASES says of the database at ``url``."""
+    """Return the entry of DATABASES for the database at ``url``."""
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         return {"NAME": parts.path[1:]}

@@ -151,7 +151,7 @@ def _references(node: Any) -> set[str]:
 
 
 def write(facts: Mapping[str, Any]) -> str:
-    """Return the file's text, with each path and each schema on a line of its own."""
+    """Return the file's text, with each path and each schema on its own line."""
     return (
         '{"components": {"schemas": {\n'
         + ",\n".join(

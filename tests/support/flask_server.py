@@ -34,7 +34,7 @@ class Server:
         self.port = port
 
     def get(self, path: str, cookie: str | None = None, timeout: float = 200) -> Answer:
-        """One request, on a connection of its own, until the whole answer is there."""
+        """Send one request on its own connection, and read the whole answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request("GET", path, headers={"Cookie": cookie} if cookie else {})
@@ -74,7 +74,7 @@ class KeepAlive(WSGIRequestHandler):
     disable_nagle_algorithm = True
 
     def log_request(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from .waiting import wait_until
 
 
 class Harness:
-    """What a test says and asks; `settings` are the worker's."""
+    """What a test calls and reads; `settings` are the worker's."""
 
     def __init__(self, settings: dict[str, str], sandbox: SandboxClient, **producer: Any) -> None:
         self.settings = settings

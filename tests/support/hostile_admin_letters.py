@@ -1,4 +1,4 @@
-"""Dead letters that nobody's own producer made, and what is read of them."""
+"""Dead letters that no producer of ours made, and their reading."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def nested(levels: int) -> bytes:
 
 
 def all_cases() -> dict[str, Fields]:
-    """Every kind of entry, each with ids of its own."""
+    """Return every kind of entry, each with its own ids."""
     return {**_frames(), **_bodies(), **_jobs(), **_counts()}
 
 

@@ -1,4 +1,4 @@
-"""Dead letters whose documents no parser takes, or whose stream entries nobody could decode."""
+"""Dead letters with documents that no parser takes, or with undecodable stream entries."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def label(document: Document) -> str:
 
 @dataclass
 class FakeApi:
-    """Stands in for the Track API: takes everything, unless `answers` says otherwise."""
+    """Replaces the Track API: takes everything, except as `answers` says."""
 
     #: Gives the answer to a request, or None for a success.
     answers: Callable[[Request, list[Document]], Answer | NoAnswer | None] = (

@@ -24,7 +24,7 @@ from .worker_process import ROOT, clean_environment
 
 
 class Application:
-    """Writes jobs in transactions of its own."""
+    """Writes jobs in its own transactions."""
 
     def __init__(self, url: str) -> None:
         self.url = url

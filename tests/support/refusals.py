@@ -1,4 +1,4 @@
-"""What the tests of the vocabulary say again and again."""
+"""What the tests of the vocabulary share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the checks at the end of a run look at: log files, and secrets that must not be in them."""
+"""What the checks at the end of a run search: log files, for secrets."""
 
 from pathlib import Path
 

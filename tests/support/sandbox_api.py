@@ -97,7 +97,7 @@ class Api:
         assert answer.status == 200, answer
 
     def person(self, key: str) -> dict[str, Any]:
-        """Somebody who must be there."""
+        """Return a person that must exist."""
         person = self.client.person(key)
         assert person is not None, f"there is nobody called {key}"
         return person
@@ -107,7 +107,7 @@ class Api:
         return [effect["note"] for effect in self.client.effects(ignored=True)]
 
     def event_names(self, key: str) -> list[str]:
-        """The names of somebody's events."""
+        """Return the names of a person's events."""
         return [event["name"] for event in self.person(key)["events"]]
 
 

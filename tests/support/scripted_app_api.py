@@ -1,4 +1,4 @@
-"""A server on loopback that answers as a test tells it to, and remembers what it was asked."""
+"""A server on loopback with scripted answers, which records requests."""
 
 from __future__ import annotations
 

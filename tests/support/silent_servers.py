@@ -1,4 +1,4 @@
-"""Servers on loopback that are reached and say nothing of use."""
+"""Servers on loopback that accept connections and never answer usefully."""
 
 import contextlib
 import socket

@@ -32,13 +32,13 @@ class _NoBudget:
 
 
 def unlimited(api: AppApi) -> AppApi:
-    """A client that keeps no limit of requests, for a sandbox that has none."""
+    """A client without a limit of requests, for a sandbox without one."""
     api._requester._process.budget = _NoBudget()  # type: ignore[assignment]
     return api
 
 
 class Verifying:
-    """Delivers to the sandbox, and verifies when the test says so."""
+    """Delivers to the sandbox, and verifies when the test asks."""
 
     def __init__(self, harness: Harness, settings: dict[str, str]) -> None:
         self.harness = harness

@@ -21,7 +21,7 @@ class WorkerEndedError(Exception):
 
 
 class WorkerProcess:
-    """`celery -A trackrelay worker` with the given settings and none of this process's own.
+    """`celery -A trackrelay worker` with the given settings and without this process's.
 
     Arguments:
         settings: its environment variables by name, on top of what the system needs.
@@ -65,7 +65,7 @@ class WorkerProcess:
         self._log_start = 0
 
     def start(self, *, ready_within: float | None = 30.0) -> Self:
-        """Starts it and waits until it takes work; `ready_within=None` does not wait."""
+        """Start it and wait until it takes work; `ready_within=None` does not wait."""
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as output:
             self._child = ChildProcess(
@@ -102,7 +102,7 @@ class WorkerProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """As a shell shows it, or `None` while it runs."""
+        """The exit status as a shell shows it, or `None` while it runs."""
         return self.child.exit_code
 
     @property
@@ -115,7 +115,7 @@ class WorkerProcess:
         )
 
     def wait(self, timeout: float) -> int:
-        """Waits for it to end by itself and returns its exit code; see `patient` for `timeout`."""
+        """Wait for it to end and return its exit code; see `patient` for `timeout`."""
         timeout = patient(timeout)
         assert self.child.wait(timeout), f"the worker still ran after {timeout:g} s"
         code = self.child.exit_code
@@ -141,7 +141,7 @@ class WorkerProcess:
         self.child.pause()
 
     def resume(self) -> None:
-        """Lets it go on."""
+        """Continue it."""
         self.child.resume()
 
     def _is_ready(self) -> bool:

@@ -27,7 +27,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def start(harness: Harness, tmp_path: Path, worker_log: Callable[[str], Path]) -> Iterator[Start]:
-    """Starts a command in a folder that has a worker.py and a celery.py of its own."""
+    """Start a command in a folder that has its own worker.py and celery.py."""
     for name in ("worker", "celery"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('an application of its own')\n")
     running: list[subprocess.Popen[bytes]] = []

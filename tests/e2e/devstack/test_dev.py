@@ -46,7 +46,7 @@ class Dev:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What it tells other terminals to export."""
+        """The variables that it prints for other terminals."""
         exports = [
             shlex.split(line)[1] for line in self.lines if line.strip().startswith("export ")
         ]

@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def looker(log_in: Callable[..., Client]) -> Client:
-    """Somebody who may look."""
+    """A user with the permission to view."""
     return log_in("view")
 
 

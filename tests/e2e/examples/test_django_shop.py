@@ -96,7 +96,7 @@ def _answers(url: str) -> bool:
 
 
 class Customer:
-    """Somebody with a browser."""
+    """A visitor with a browser."""
 
     def __init__(self, shop: str) -> None:
         self._shop = shop

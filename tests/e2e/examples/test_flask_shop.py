@@ -193,7 +193,7 @@ def test_pages_show_what_they_should(client: FlaskClient, captured: Captured) ->
 
 
 class Browser:
-    """Somebody with cookies."""
+    """A visitor with cookies."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -1,4 +1,4 @@
-"""The Django project of docs/how-to/standalone-admin.md, as it stands there."""
+"""The Django project of docs/how-to/standalone-admin.md, as the page has it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ make_server("127.0.0.1", int(sys.argv[1]), application).serve_forever()
 def harness(
     worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]
 ) -> Iterator[Harness]:
-    """Servers and a worker, of which the application with the admin knows two addresses."""
+    """Servers and a worker; the application with the admin knows two addresses."""
     harness = Harness(worker_settings, sandbox.client)
     migrate(harness.engine, harness.redis, 4)
     start_worker(worker_settings)
@@ -44,7 +44,7 @@ def harness(
 
 @pytest.fixture
 def environment(harness: Harness, tmp_path: Path) -> dict[str, str]:
-    """What the page says to export."""
+    """The variables that the page exports."""
     (code,) = code_blocks("how-to/standalone-admin.md")
     (tmp_path / "admin_site.py").write_text(code)
     return {

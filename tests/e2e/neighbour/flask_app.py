@@ -1,4 +1,4 @@
-"""Somebody else's Flask application with Flask-Migrate, on the same Postgres."""
+"""Another Flask application with Flask-Migrate, on the same Postgres."""
 
 import os
 

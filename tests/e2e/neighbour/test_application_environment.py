@@ -18,7 +18,7 @@ from trackrelay.worker.devstack.servers import ChildProcess, ValkeyProcess
 
 @pytest.fixture
 def their_environment(own_redis: ValkeyProcess) -> dict[str, str]:
-    """What an application's Celery may be told; its broker is `own_redis`."""
+    """Settings of an application's Celery, whose broker is `own_redis`."""
     return {
         "CELERY_BROKER_URL": own_redis.url,
         "CELERY_BROKER_READ_URL": own_redis.url,

@@ -53,7 +53,7 @@ def test_workers_outlive_a_redis_at_its_maxmemory_and_go_on_by_themselves(
 
 
 def fill(client: redis.Redis) -> None:
-    """What somebody else's keys do."""
+    """Add keys of another application."""
     client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 0.9))
     with pytest.raises(redis.exceptions.OutOfMemoryError):
         client.set("somebody", "1")

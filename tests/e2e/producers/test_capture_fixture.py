@@ -1,4 +1,4 @@
-"""The fixture for the tests of an application, in a run of its own."""
+"""The fixture for an application's tests, in a separate run."""
 
 import subprocess
 import sys

@@ -35,7 +35,7 @@ def complaints(worker: WorkerProcess) -> list[dict[str, Any]]:
 
 
 def only_complaint(worker: WorkerProcess) -> dict[str, Any]:
-    """The one thing it found wrong."""
+    """The only error line."""
     (line,) = wait_until(
         lambda: complaints(worker), 30, lambda: f"a complaint; its log:\n{worker.output}"
     )

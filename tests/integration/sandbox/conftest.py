@@ -1,4 +1,4 @@
-"""A sandbox in a process of its own, as new for each test."""
+"""A sandbox in a separate process, reset for each test."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def _server() -> Iterator[SandboxProcess]:
 
 @pytest.fixture
 def api(_server: SandboxProcess) -> Api:
-    """The sandbox, knowing nobody."""
+    """The sandbox, without people."""
     _server.client.reset()
     return Api(_server)

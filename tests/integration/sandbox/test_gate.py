@@ -1,4 +1,4 @@
-"""Who is let in, at what rate, and what there is to find."""
+"""Authentication, rate limits, and unknown paths."""
 
 from __future__ import annotations
 

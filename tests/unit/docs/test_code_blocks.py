@@ -100,7 +100,7 @@ class Order(Base):
 
 
 class Client:
-    """A test client of an application in which somebody looks at a product and signs up."""
+    """A test client of an application whose visitor views a product and signs up."""
 
     def post(self, path: str, data: dict[str, str]) -> None:
         """Do what a sign-up does."""

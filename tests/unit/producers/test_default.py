@@ -1,4 +1,4 @@
-"""What a producer is told: its backend, its settings, and what is wrong with them."""
+"""The backend and the settings of a producer, and their errors."""
 
 import asyncio
 from datetime import datetime, timedelta

@@ -48,7 +48,7 @@ ACTIONS = [
 
 
 class Listed(NamedTuple):
-    """A difference that is meant, found by what the one that refuses says."""
+    """An intended difference, recognised by the message of the side that refuses."""
 
     why: str
     pattern: str

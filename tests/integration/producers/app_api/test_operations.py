@@ -1,4 +1,4 @@
-"""Each operation of the App API: what is asked, and what becomes of the answer."""
+"""Each operation of the App API: its request, and the result of its answer."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ COUNTS = "trackrelay:calls:refused:*"
 
 @pytest.fixture
 def client(redis_url: str, queue: redis.Redis) -> Iterator[Callable[[str], CustomerIO]]:
-    """Gives a client whose queue is real, and which does with refusals what it is told."""
+    """Return a function that makes clients of a real queue with an ``on_invalid``."""
 
     def made(on_invalid: str) -> CustomerIO:
         trackrelay.configure(redis_url=redis_url, on_invalid=on_invalid, source="shop")

@@ -1,4 +1,4 @@
-"""Asynchronous views under a WSGI server: each request has an event loop of its own."""
+"""Asynchronous views under a WSGI server: each request has its own event loop."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def connected(
 
 
 class Quiet(WSGIRequestHandler):
-    """Keeps connections, and says nothing."""
+    """Keeps connections, and logs nothing."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def log_request(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture

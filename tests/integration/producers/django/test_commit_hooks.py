@@ -36,7 +36,7 @@ def fail() -> None:
 
 
 def register(ran: list[str], name: str) -> None:
-    """Register a hook: ``ours`` tells of an event, the others are another library's."""
+    """Register a hook: ``ours`` tracks an event, the others are another library's."""
     if name == "ours":
         trackrelay.track("42", "seen")
     elif name == "theirs":

@@ -1,4 +1,4 @@
-"""The code of docs/how-to/django.md that is more than a call, as it stands there."""
+"""The longer code blocks of docs/how-to/django.md, as the page has them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Customer(models.Model):
 
 
 def code_with(words: str) -> dict[str, Any]:
-    """Run the one block of the page that has ``words`` in it."""
+    """Run the only block of the page that contains ``words``."""
     (code,) = [each for each in code_blocks("how-to/django.md") if words in each]
     names: dict[str, Any] = {}
     exec(compile(code, "docs/how-to/django.md", "exec"), names)

@@ -23,7 +23,7 @@ from trackrelay.worker.queue.queue_config import set_up
 
 @pytest.fixture(autouse=True)
 def _fresh_counts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Counts of this test's own, which nobody brings to Redis but the test."""
+    """This test's own counts, which only the test writes to Redis."""
     monkeypatch.setattr(call_counts, "FLUSH_S", 3600.0)
     call_counts._counts.cache_clear()
     yield

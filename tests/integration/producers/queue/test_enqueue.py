@@ -151,7 +151,7 @@ async def generated_asynchronously(*names: str) -> AsyncIterator[Operation]:
 
 
 class OneByOne:
-    """An asynchronous iterator that goes on after an error."""
+    """An asynchronous iterator that continues after an error."""
 
     def __init__(self, *names: str) -> None:
         self._names = iter(names)

@@ -1,4 +1,4 @@
-"""The activity log: what happened to whom, what failed and why, and how it is paged."""
+"""The activity log: changes, failures with their reasons, and pages."""
 
 from __future__ import annotations
 

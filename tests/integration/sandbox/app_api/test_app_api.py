@@ -1,4 +1,4 @@
-"""The App API's reads: whom a search finds, page by page, and every value a string."""
+"""The App API's reads: search results in pages, with every value a string."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entity and batch: what they take, what they refuse and how they say so."""
+"""Entity and batch: what they take, what they refuse, and their errors."""
 
 from __future__ import annotations
 

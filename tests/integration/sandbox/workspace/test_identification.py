@@ -1,4 +1,4 @@
-"""Whom an operation is about, and how people get, keep and lose their identifiers."""
+"""How operations identify people, and how people get, keep and lose identifiers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that look into the streams meet entries that nobody of ours wrote."""
+"""Commands that read the streams cope with foreign entries."""
 
 import pytest
 

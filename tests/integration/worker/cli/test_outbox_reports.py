@@ -1,4 +1,4 @@
-"""What the commands say of an application's outbox."""
+"""What the commands report of an application's outbox."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from trackrelay.outbox import Outbox, table
 def application(
     request: pytest.FixtureRequest, worker_settings: dict[str, str], tmp_path: Path
 ) -> Iterator[Application]:
-    """An application with an outbox, which the settings name, and nobody who relays."""
+    """An application with an outbox in the settings, and no relay."""
     on_sqlite = request.param == "SQLite"
     url = (
         f"sqlite:///{tmp_path / 'app.db'}"

@@ -1,4 +1,4 @@
-"""``trackrelay verify``, and what ``status`` and ``find`` say of verdicts."""
+"""``trackrelay verify``, and the verdicts in ``status`` and ``find``."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ SECRET = "T0K3N-of-the-webhook"
 
 
 class Listener:
-    """An HTTP server that remembers what it was told."""
+    """An HTTP server that records requests."""
 
     def __init__(self) -> None:
         self.heard: list[Any] = []

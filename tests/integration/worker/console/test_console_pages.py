@@ -14,7 +14,7 @@ EMAIL = "ada@example.com"
 
 
 def is_text(page_body: str) -> bool:
-    """Whether the canary stands there as text alone."""
+    """Whether the page has the canary only as text."""
     return "<script>alert" not in page_body and "<img src=x" not in page_body
 
 

@@ -1,4 +1,4 @@
-"""Requests that were under way together when the endpoint failed say one thing once."""
+"""Requests that failed together count as one failure of the endpoint."""
 
 import redis
 

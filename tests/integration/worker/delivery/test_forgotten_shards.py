@@ -23,7 +23,7 @@ SHARD = shard_of_person("42")
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL."""
+    """Simulates SIGKILL."""
 
 
 def tick(worker: Worker) -> list[int]:

@@ -99,7 +99,7 @@ def test_of_many_long_queues_few_need_a_new_first_row(harness: Harness) -> None:
 
 
 def most_rows(plan: dict[str, Any]) -> float:
-    """The most rows that any step of a plan hands on."""
+    """Return the largest number of rows that a step of a plan returns."""
     own = plan["Actual Rows"] * plan["Actual Loops"]
     return max([own, *(most_rows(step) for step in plan.get("Plans", []))])
 

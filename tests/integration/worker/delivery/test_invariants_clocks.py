@@ -1,4 +1,4 @@
-"""Ages are told by servers, and only if it is known since when delivery has been possible."""
+"""Ages come from server clocks, and count only while delivery has been possible."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def snapshot(harness: Harness) -> Iterator[None]:
 
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No look from the beginning that is not needed, however quick this machine is."""
+    """Avoid scans from the start, also on a quick machine."""
     monkeypatch.setattr(scan_cursor, "REST", 1e9)
     monkeypatch.setattr(scan_cursor, "MAX_REST_S", 1e9)
 

@@ -1,4 +1,4 @@
-"""Once, in effect: whoever says the same thing twice, and however late, is heard once."""
+"""Once, in effect: the same call twice, however late, is delivered once."""
 
 import multiprocessing
 from typing import Any

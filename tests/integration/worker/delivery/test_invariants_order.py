@@ -332,7 +332,7 @@ def test_a_replay_and_jobs_that_arrive_one_by_one_in_four_shards_do_not_wait_in_
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing of the holder's is run after it but what gives up the lease."""
+    """Simulates SIGKILL: after it the holder only releases the lease."""
 
 
 class Weather(FakeApi):
@@ -376,7 +376,7 @@ class Weather(FakeApi):
 
 
 class Crowd:
-    """Produces jobs of a few people at random, and remembers who was told what, in order."""
+    """Enqueue random jobs of a few people, and record them in order."""
 
     def __init__(self, harness: Harness, seed: int) -> None:
         self._producer = harness.producer

@@ -1,4 +1,4 @@
-"""One poison job harms one job: at what cost it is found, and that nobody else pays for it."""
+"""One poison job harms only itself, and finding it costs few requests."""
 
 import os
 import signal
@@ -266,7 +266,7 @@ def test_one_person_whom_a_segment_does_not_take_is_found(
 def test_a_broken_document_in_the_backlog_does_not_stop_its_shard(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
-    """Somebody repaired a dead letter by hand, and not well."""
+    """A dead letter is repaired by hand, and wrongly."""
     api.answers = lambda request, documents: BUSY
     (bad,) = harness.producer.add_to_segment(7, ["42"])
     fine = harness.producer.track(people_of(SHARD, 1)[0], "fine", {})

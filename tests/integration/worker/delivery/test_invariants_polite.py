@@ -1,4 +1,4 @@
-"""The fleet is polite, and what must go one by one holds up nobody else."""
+"""The fleet keeps its request budget, and single-request jobs hold up no others."""
 
 import threading
 import time
@@ -68,7 +68,7 @@ def rate_limiter(redis_url: str) -> Iterator[Callable[[float], RateLimiter]]:
 def compete(
     rate_limiter: RateLimiter, batches: int, singles: int, seconds: float
 ) -> tuple[float, float]:
-    """Requests a second of each kind, when so many senders ask for more than there is."""
+    """Return requests a second of each kind, when so many senders exceed the budget."""
     counts = {"batch": 0, "single": 0}
     until = time.monotonic() + seconds
     lock = threading.Lock()

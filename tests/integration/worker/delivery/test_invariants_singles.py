@@ -41,7 +41,7 @@ def slow(api: FakeApi) -> None:
 
 
 def fill(harness: Harness, operation: str, first: int, keys: int, each: int = 1) -> None:
-    """What an outage leaves of so many keys, `each` jobs of each, from a position on."""
+    """Fill the backlog as an outage does: so many keys, `each` jobs of each."""
     prefix, name = (
         ("anonymous:", "single") if operation.startswith("anonymous.") else ("id:", "other")
     )

@@ -75,7 +75,7 @@ def warm(harness: Harness, worker: Worker) -> Producer:
 
 
 def track(producer: Producer, jobs: int) -> None:
-    """Enqueue a job for each of so many people of the first shard."""
+    """Enqueue a job for each of ``count`` people of the first shard."""
     with producer.pipeline() as pipeline:
         for person in people_of(0, jobs):
             pipeline.track(person, "seen", {"pad": "x" * 100})

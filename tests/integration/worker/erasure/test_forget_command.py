@@ -28,13 +28,13 @@ from trackrelay.worker.dead_letters.refused_calls import keep_refused
 
 @pytest.fixture
 def scattered(harness: Harness, worker: Worker, api: FakeApi) -> dict[str, list[str]]:
-    """Jobs of the person in every store, each beside one of somebody else."""
+    """Jobs of the person in every store, each beside another person's."""
     return scatter(harness, worker, api)
 
 
 @pytest.fixture
 def forget(run: CommandLine) -> Callable[..., Any]:
-    """Forget somebody; returns the receipt."""
+    """Forget a person, and return the receipt."""
 
     def command(*arguments: str) -> Any:
         answer = run("forget", *(arguments or ARGUMENTS), "--yes", "--json")

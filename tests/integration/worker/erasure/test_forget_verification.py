@@ -1,4 +1,4 @@
-"""A forgotten person and verification: what was remembered goes, and nothing is remembered anew."""
+"""Verification data of a forgotten person is deleted, and none is added."""
 
 from tests.support.command_line import CommandLine
 from tests.support.forgotten_person import everything

@@ -34,7 +34,7 @@ def refusal(message: str, status: int = 400) -> Answer:
 
 @dataclass
 class AnythingApi:
-    """Answers as the plan of the holder that asks says; otherwise as the jobs deserve it.
+    """Answers as the asking holder's plan says, else as the jobs deserve.
 
     A `bad` job is refused by itself. A `poison` one gets its whole batch refused, and a `sick` one
     makes the batch fail.

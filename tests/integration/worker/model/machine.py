@@ -61,7 +61,7 @@ plans = st.builds(
 
 @dataclass(frozen=True)
 class Saying:
-    """What an application says."""
+    """A call of an application."""
 
     kind: str
     who: str
@@ -170,7 +170,7 @@ class Harness(RuleBasedStateMachine):
 
     @rule(holds=st.lists(st.tuples(shards, plans), min_size=1, max_size=3))
     def hold(self, holds: list[tuple[int, Plan]]) -> None:
-        """Somebody holds a shard, and the next one."""
+        """Hold a shard, and the next one."""
         for shard, plan in holds:
             self._hold(shard, plan)
 
@@ -292,7 +292,7 @@ class Harness(RuleBasedStateMachine):
         discarded=st.booleans(),
     )
     def replay(self, which: list[int], even_if_newer: bool, discarded: bool) -> None:
-        """Somebody replays dead letters."""
+        """Replay dead letters."""
         states: Any = frozenset({"open", "discarded"} if discarded else {"open"})
         seen = self.world.look()
         letters = sorted(
@@ -328,7 +328,7 @@ class Harness(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 100))
     def discard(self, which: int) -> None:
-        """Somebody discards a dead letter."""
+        """Discard a dead letter."""
         seen = self.world.look()
         letters = sorted(
             (self.accounts.number_of(id), id)

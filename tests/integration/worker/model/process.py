@@ -48,7 +48,7 @@ LONG_MS = 3_600_000
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: from here on the process speaks to no store."""
+    """Simulates SIGKILL: from here on the process uses no store."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ here = _Here()
 
 
 def reach(point: str) -> None:
-    """Stands in for `trackrelay.worker.failpoints.failpoint`."""
+    """Replaces `trackrelay.worker.failpoints.failpoint`."""
     here.seen[point] += 1
     fault = here.plan.fault
     if fault is None or (fault.point, fault.nth) != (point, here.seen[point]):
@@ -125,7 +125,7 @@ class Clock:
 
 
 class CountingClock(Clock):
-    """A clock that a holder's look at it moves on by a second."""
+    """A clock that advances by a second each time a holder reads it."""
 
     def __init__(self) -> None:
         self._looks = 0
@@ -151,7 +151,7 @@ class Inline(Executor):
 
 @contextmanager
 def played() -> Iterator[None]:
-    """The heart with its failpoints, clocks and dice in the test's hand."""
+    """The delivery loop with failpoints, clocks and randomness that the test controls."""
     send = Sender.send
 
     def watched(self: Sender, packed: Any, *args: Any) -> Any:
@@ -201,7 +201,7 @@ def mortal(worker: Worker) -> Resources:
 
 
 def hold(resources: Resources, shard: int, plan: Plan) -> str:
-    """Hold a shard as `plan` says. Returns how that ended: ``well``, or what went wrong."""
+    """Hold a shard as `plan` says. Return ``well``, or what went wrong."""
     here.plan, here.answers, here.dead, here.slept_s = plan, list(plan.answers), False, 0.0
     here.seen.clear()
     with pytest.MonkeyPatch.context() as patch:
@@ -221,7 +221,7 @@ def hold(resources: Resources, shard: int, plan: Plan) -> str:
 
 
 class Sleeper:
-    """A holder in a thread of its own, until it falls asleep and from when it is woken."""
+    """A holder in its own thread, which falls asleep and is woken."""
 
     def __init__(self, resources: Resources, shard: int, plan: Plan) -> None:
         self.shard = shard
@@ -255,7 +255,7 @@ class Sleeper:
         self._lease_ran_out = True
 
     def wake(self) -> None:
-        """Let it go on to its end."""
+        """Let it continue to its end."""
         self._wake.set()
         self._thread.join(patient(30))
         assert not self._thread.is_alive()

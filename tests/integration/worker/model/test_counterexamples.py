@@ -101,7 +101,7 @@ DISCARDED = ReplayPolicy(states=frozenset({"discarded"}))
 
 
 def discarded(world: World, operation: Any) -> None:
-    """A job whose dead letter somebody discarded, and that nobody would refuse any more."""
+    """A job whose dead letter is discarded, and that would be accepted now."""
     world.api.moods[operation.id] = "bad"
     world.producer.enqueue(operation)
     work_off(world, 2)

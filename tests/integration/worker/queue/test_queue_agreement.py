@@ -75,7 +75,7 @@ def deliver_all(harness: Harness, worker: Worker, shards: int, events: int) -> N
 
 
 def assert_first_before_second(api: FakeApi) -> None:
-    """Nobody's second event was taken before the first."""
+    """Check that no person's second event was taken before the first."""
     assert sorted(api.taken) == sorted(
         [f"{which} {person}" for which in ("first", "second") for person in PEOPLE]
     )

@@ -1,4 +1,4 @@
-"""A job across shards of which Redis lost one part, while the outbox still has it."""
+"""A job across shards of which Redis lost one part, while the outbox still has the job."""
 
 from tests.support.harness import Harness
 from tests.support.in_process_worker import SHARDS, FakeApi, Worker, expire_lease, make_due

@@ -75,7 +75,7 @@ def test_of_what_went_before_the_loss_everything_goes_again_before_anything_new(
 def test_a_relay_in_the_middle_of_its_work_does_not_append_to_a_queue_it_does_not_know(
     application: Application, harness: Harness
 ) -> None:
-    """It appended and marked under the old generation; the queue is another one when it goes on."""
+    """A relay appends and marks under the old generation, and the queue changes meanwhile."""
     relay = make_relay(harness.settings)
     first = application.track("42", "first")
     assert relay.take_lease()
@@ -248,7 +248,7 @@ def test_while_redis_is_away_rows_wait_and_then_go_in_order(
 
 
 def relay_all(relay: RelayLoop) -> None:
-    """Look until nothing is left to do at once."""
+    """Relay until nothing is due."""
     while relay.run_pass() == 0:
         pass
 

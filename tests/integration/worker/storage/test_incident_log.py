@@ -40,7 +40,7 @@ def tick(worker: Worker) -> None:
 
 
 def lost(harness: Harness) -> list[Incident]:
-    """What nobody has acknowledged."""
+    """Return the incidents that are not acknowledged."""
     with harness.engine.connect() as connection:
         return incident_log.unacknowledged(connection)
 

@@ -33,7 +33,7 @@ HASHER = KeyHasher(b"secret")
 
 
 class Stores:
-    """Stores to fill by hand, and a replayer that works on them."""
+    """Stores that the test fills, and a replayer for them."""
 
     def __init__(self, engine: sa.Engine, client: redis.Redis) -> None:
         self.engine = engine

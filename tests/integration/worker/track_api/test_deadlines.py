@@ -40,7 +40,7 @@ def asked(
 
 @pytest.fixture
 def resolves_to(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Says at which ports of this machine `several.test` is found."""
+    """Resolve `several.test` to these ports of this machine."""
     real = socket.getaddrinfo
 
     def become(*ports: int) -> None:

@@ -26,7 +26,7 @@ MAX_MEMORY = 40_000_000
 
 
 def asked(server: Hostile, times: int = 1) -> list[Answer | NoAnswer]:
-    """What becomes of requests, one after the other."""
+    """Send requests one after the other, and return the answers."""
     api = TrackApi(f"http://127.0.0.1:{server.port}", TIMEOUT_S, lambda: ("site", "key"))
     try:
         return [api.send(REQUEST) for _ in range(times)]

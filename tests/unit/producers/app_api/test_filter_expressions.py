@@ -1,4 +1,4 @@
-"""Filters are expressions, become the API's form, and say what is wrong with them."""
+"""Filters are expressions, become the API's form, and report errors."""
 
 from collections.abc import Callable
 from enum import Enum, StrEnum

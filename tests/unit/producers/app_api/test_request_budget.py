@@ -1,4 +1,4 @@
-"""The budget of one process, by a clock that the test turns."""
+"""The budget of one process, with a clock that the test sets."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def same_for_all(limit: str) -> str:
 
 
 def guide() -> dict[str, Outcome]:
-    """Return the calls that the guide names, with what becomes of them."""
+    """Return the calls that the guide names, with their outcomes."""
     section = GUIDE.read_text("utf-8").partition(SECTION)[2].partition("\n## ")[0]
     found = re.findall(r"^\| `(.+?)` \|", section, re.MULTILINE)
     return {call: outcome(call) for call in found}

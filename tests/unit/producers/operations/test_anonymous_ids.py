@@ -1,4 +1,4 @@
-"""The cookie of a visitor nobody knows yet."""
+"""The cookie of an anonymous visitor."""
 
 from __future__ import annotations
 

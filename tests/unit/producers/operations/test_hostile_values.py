@@ -47,7 +47,7 @@ class RaisingMapping(Mapping[str, object]):
 
 
 class Endless(Mapping[str, object]):
-    """Says that it is small, and has no end."""
+    """Claims to be small, and has no end."""
 
     def __getitem__(self, key: str) -> object:
         return 1
@@ -86,7 +86,7 @@ class Offset(tzinfo):
 
 
 class Deep(Sequence[Any]):
-    """Has itself in it, made anew each time."""
+    """Contains itself, as a new object each time."""
 
     def __getitem__(self, index: Any) -> Any:
         if index:

@@ -1,4 +1,4 @@
-"""Who is meant: one person has one key, and what stands for a missing value names nobody."""
+"""One person has one key, and placeholders of missing values name nobody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Lua scripts: each says what it takes."""
+"""Each Lua script documents its KEYS and ARGV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Campaigns by data in the sandbox: what starts and ends a journey, and what is told about it."""
+"""Campaigns in the sandbox: what starts and ends a journey, and its report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CART = {"trigger": "checkout_started", "wait": "1h", "unless": "order_completed"
 
 
 class Box(InProcessSandbox):
-    """A sandbox that is told operations in a few words."""
+    """A sandbox with short calls for operations."""
 
     def tell(self, action: str, person: str = "id:42", /, **more: Any) -> None:
         kind, _, value = person.partition(":")

@@ -1,4 +1,4 @@
-"""Who may use the console, as a setting says it."""
+"""The users of the console, as a setting."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What somebody means who types a text into a search."""
+"""The meaning of a text typed into a search."""
 
 import pytest
 

@@ -56,7 +56,7 @@ def _job(draw: st.DrawFn, number: int) -> Job:
 
 
 class Fates:
-    """Stands in for the sender: each request comes to what was drawn for it."""
+    """Replaces the sender: each request gets the result that was drawn for it."""
 
     def __init__(self, draw: Any) -> None:
         self._draw = draw

@@ -15,7 +15,7 @@ RIGHT, OTHER = ("site", "right"), ("site", "other")
 
 
 class Asked:
-    """Stands in for the region endpoint, and for a clock."""
+    """Replaces the region endpoint and a clock."""
 
     def __init__(self) -> None:
         self.pairs: list[Pair] = []

@@ -19,7 +19,7 @@ from trackrelay.worker.quality.attribute_values import (
 
 
 def written(value: Any) -> Any:
-    """A value as it stands in a request, read by the worker."""
+    """A value as in a request, read by the worker."""
     return decode_document(json.dumps(value))
 
 

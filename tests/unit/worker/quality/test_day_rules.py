@@ -1,4 +1,4 @@
-"""An event that stopped and an attribute that became rarer are told from nights and weekends."""
+"""Stopped events and rarer attributes are distinguished from nights and weekends."""
 
 import random
 

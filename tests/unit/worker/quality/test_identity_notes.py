@@ -1,4 +1,4 @@
-"""What jobs say about names becomes links of keyed hashes, within bounds."""
+"""Names in jobs become links of keyed hashes, within bounds."""
 
 from typing import Any
 

@@ -9,7 +9,7 @@ TAKES_S = 0.01
 
 
 def look(cursor: ScanCursor, now: float, seen: ScanResult) -> int:
-    """Where a look began that saw this."""
+    """Return where a scan with this result began."""
     start = cursor.start(now)
     cursor.advance(start, seen, now, now + TAKES_S)
     return start

@@ -1,4 +1,4 @@
-"""v1 requests: paths name who was meant, and nobody else."""
+"""v1 requests: paths name the intended person, and nobody else."""
 
 import json
 

@@ -25,7 +25,7 @@ def history(harness: Harness, id: str) -> list[str]:
 
 
 def bury(harness: Harness, made: list[Operation]) -> list[str]:
-    """Dead letters that nobody has to refuse first; enqueued in this order."""
+    """Dead letters made without a refusal, in this order."""
     jobs = [
         Job(
             id=each.id, operation=each.name, keys=each.keys, shards=(0,), body=each.body,

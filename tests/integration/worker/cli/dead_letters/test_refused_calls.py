@@ -37,7 +37,7 @@ def shop(harness: Harness) -> Iterator[Producer]:
 
 @pytest.fixture
 def worker(harness: Harness) -> Iterator[Worker]:
-    """A worker in this process, which ticks when the test says so."""
+    """A worker in this process, which ticks when the test asks."""
     worker = Worker({**harness.settings, "TRACKRELAY_KEY_HASH_SECRET": SECRET})
     yield worker
     worker.close()

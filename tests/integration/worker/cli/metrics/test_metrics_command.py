@@ -1,4 +1,4 @@
-"""The metrics over HTTP: what Prometheus reads, and what probes are told."""
+"""The metrics over HTTP: what Prometheus reads, and what probes get."""
 
 import asyncio
 import json

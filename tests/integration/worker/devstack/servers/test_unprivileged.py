@@ -1,4 +1,4 @@
-"""PostgreSQL refuses to run as root; a machine on which we are root has it all the same."""
+"""PostgreSQL refuses to run as root, so as root it runs as another user."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What the check thinks of settings, and of what Redis says about itself."""
+"""The check's findings about settings and Redis."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A key, as somebody types it on the command line."""
+"""A key as typed on the command line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Numbers, times and places as commands say them."""
+"""Numbers, times and places as commands print them."""
 
 import pytest
 

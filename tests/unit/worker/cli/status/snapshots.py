@@ -1,4 +1,4 @@
-"""Snapshots made by hand: how things may stand."""
+"""Snapshots of possible states."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What ``status`` says about verification."""
+"""Verification in ``status``."""
 
 from typing import Any
 

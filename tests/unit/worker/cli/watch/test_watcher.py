@@ -1,4 +1,4 @@
-"""What a watcher tells, to whom, and what it does when nobody listens."""
+"""The alerts of a watcher, their receivers, and failures of sending."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -52,7 +52,7 @@ class Listener:
 
 @dataclass
 class Book:
-    """Says what it is told to say, and remembers what was confirmed."""
+    """Returns scripted claims, and records confirmations."""
 
     claims: list[bool | None]
     confirmed: list[str] = field(default_factory=list)
