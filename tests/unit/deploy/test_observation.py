@@ -2,15 +2,12 @@
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.skips import NO_PROMETHEUS
 from trackrelay.worker.cli.metrics.metric_table import METRICS
 
 ROOT = Path(__file__).parents[3]
@@ -83,21 +80,3 @@ def test_panels_do_not_overlap() -> None:
         ]
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) < 24
-
-
-def test_prometheus_accepts_the_rules_and_each_fires_when_it_should() -> None:
-    if not shutil.which("promtool"):
-        pytest.skip(NO_PROMETHEUS)
-    for arguments in (
-        ["check", "config", "prometheus.yml"],
-        ["test", "rules", "trackrelay.rules.test.yml"],
-    ):
-        answer = subprocess.run(
-            ["promtool", *arguments],
-            cwd=PROMETHEUS,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert answer.returncode == 0, answer.stdout + answer.stderr

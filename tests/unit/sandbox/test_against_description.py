@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import settings
 
 from tests.support.description import description
 from tests.support.request_examples import OPERATIONS
 from trackrelay.sandbox.in_process import InProcessSandbox
 
 PATH = "/api/v2/entity"
-COUNT = 300
+#: Operations for each seed: 300 in `make test`, a quarter in `make unit`.
+COUNT = 3 * settings.default.max_examples
 
 # fmt: off
 VALUES: list[Any] = [

@@ -69,7 +69,7 @@ def sandbox() -> InProcessSandbox:
     st.dictionaries(st.sampled_from(NAMES), texts, max_size=3),
     documents,
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings.default.max_examples, deadline=None)
 def test_every_request_is_answered(
     sandbox: InProcessSandbox,
     endpoint: AppEndpoint,
