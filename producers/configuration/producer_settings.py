@@ -29,6 +29,7 @@ class Settings:
     shards: int | None
     max_queue_length: int
     enqueue_timeout_s: float
+    redis_wait_replicas: int
     on_unavailable: OnUnavailable
     on_invalid: OnInvalid
     naive_timezone: tzinfo | None

@@ -10,10 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+#: The queue's Redis, found by Redis Sentinels; with the second one, all connections use TLS.
+SENTINEL_SCHEMES = ("sentinel", "sentinels")
 POSTGRES_SCHEMES = ("postgres", "postgresql")
+DEFAULT_POSTGRES_PORT = "5432"
+DEFAULT_SENTINEL_PORT = "26379"
 #: Schemes of a database with an outbox. PostgreSQL's may name a driver.
 OUTBOX_SCHEMES = ("postgresql", "postgres", "sqlite")
 
@@ -41,8 +45,8 @@ class _Parts:
     scheme: str
     user: str
     password: str | None
-    host: str
-    port: str | None
+    #: Each with its port, if one is written.
+    hosts: tuple[tuple[str, str | None], ...]
     #: Path and query, as written.
     tail: str
 
@@ -50,13 +54,25 @@ class _Parts:
     def path(self) -> str:
         return self.tail.partition("?")[0]
 
-    def url(self) -> HiddenUrl:
+    @property
+    def query(self) -> str:
+        return self.tail.partition("?")[2]
+
+    @property
+    def where(self) -> str:
+        """The hosts as they are written."""
+        return ",".join(host if port is None else f"{host}:{port}" for host, port in self.hosts)
+
+    @property
+    def who(self) -> str:
+        """User and password, encoded alike for every library, with the "@"."""
         who = quote(unquote(self.user), safe="")
         if self.password is not None:
             who += f":{quote(unquote(self.password), safe='')}"
-        port = "" if self.port is None else f":{self.port}"
-        at = "@" if who else ""
-        return HiddenUrl(f"{self.scheme}://{who}{at}{self.host}{port}{self.tail}")
+        return f"{who}@" if who else ""
+
+    def url(self) -> HiddenUrl:
+        return HiddenUrl(f"{self.scheme}://{self.who}{self.where}{self.tail}")
 
 
 def redis_url(text: str) -> HiddenUrl:
@@ -65,13 +81,24 @@ def redis_url(text: str) -> HiddenUrl:
     Raises:
         ValueError: the URL is wrong. The message says why, and quotes no part of it.
     """
-    parts = _split(text, REDIS_SCHEMES, "redis://, rediss:// or unix://")
+    parts = _split(
+        text,
+        (*REDIS_SCHEMES, *SENTINEL_SCHEMES),
+        "redis://, rediss://, unix://, sentinel:// or sentinels://",
+    )
     if parts.user and parts.password is None:
         raise ValueError(
             "it names a user and no password; one without a user is written redis://:password@host"
         )
-    if parts.scheme == "unix":
-        if parts.host or not parts.path.strip("/"):
+    if parts.scheme in SENTINEL_SCHEMES:
+        _check_sentinels(parts)
+    elif len(parts.hosts) > 1:
+        raise ValueError(
+            "it names several hosts: the Sentinels of a Redis are written as "
+            "sentinel://a:26379,b:26379,c:26379/mymaster; Redis Cluster is not supported"
+        )
+    elif parts.scheme == "unix":
+        if parts.where or not parts.path.strip("/"):
             raise ValueError("it must hold the path of the socket, as in unix:///run/redis.sock")
     elif parts.path.strip("/") and not parts.path.strip("/").isdecimal():
         raise ValueError(
@@ -83,12 +110,15 @@ def redis_url(text: str) -> HiddenUrl:
 def postgres_url(text: str) -> HiddenUrl:
     """Return a PostgreSQL URL with psycopg's scheme, as SQLAlchemy reads it correctly.
 
+    It may name several hosts, as libpq's URLs do: ``postgresql://a:5432,b:5432/db``. Then a
+    connection goes to the first one that accepts writes, unless ``target_session_attrs`` is given.
+
     Raises:
         ValueError: as for :func:`redis_url`.
     """
     schemes = (*POSTGRES_SCHEMES, "postgresql+psycopg")
     parts = _split(text, schemes, "postgresql://, postgres:// or postgresql+psycopg://")
-    return HiddenUrl(f"postgresql+psycopg://{parts.url().partition('://')[2]}")
+    return HiddenUrl(f"postgresql+psycopg://{_with_hosts(parts).partition('://')[2]}")
 
 
 def outbox_url(text: str) -> HiddenUrl:
@@ -100,7 +130,83 @@ def outbox_url(text: str) -> HiddenUrl:
     expected = "postgresql://, postgres:// or sqlite:///"
     if text.startswith(("sqlite:///", "sqlite+pysqlite:///")):
         return HiddenUrl(text)
-    return _split(text, OUTBOX_SCHEMES, expected, with_driver=True).url()
+    parts = _split(text, OUTBOX_SCHEMES, expected, with_driver=True)
+    return parts.url() if parts.scheme.startswith("sqlite") else _with_hosts(parts)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SentinelAddress:
+    """What a ``sentinel://`` URL holds."""
+
+    #: Host and port of each Sentinel.
+    sentinels: tuple[tuple[str, int], ...]
+    #: The name under which they watch the Redis.
+    service: str
+    #: Login at the Sentinels, which is another one than at the Redis.
+    sentinel_user: str | None
+    sentinel_password: str | None
+    uses_tls: bool
+    #: The URL of a Redis with the same login, database and options, on no host.
+    redis_url: HiddenUrl
+
+
+def is_sentinel(url: str) -> bool:
+    """Return whether ``url`` names the Sentinels of a Redis, and not the Redis itself."""
+    return url.startswith(tuple(f"{scheme}://" for scheme in SENTINEL_SCHEMES))
+
+
+def sentinel_address(url: str) -> SentinelAddress:
+    """Return what a URL holds that passed :func:`redis_url`."""
+    parts = _split(url, SENTINEL_SCHEMES, "sentinel:// or sentinels://")
+    options = parse_qs(parts.query)
+    uses_tls = parts.scheme == "sentinels"
+    own = {name: options.pop(name, [None])[0] for name in ("sentinel_user", "sentinel_password")}
+    tail = f"?{urlencode(options, doseq=True)}" if options else ""
+    return SentinelAddress(
+        sentinels=tuple(
+            (host.strip("[]"), int(port or DEFAULT_SENTINEL_PORT)) for host, port in parts.hosts
+        ),
+        service=unquote(parts.path.strip("/")),
+        sentinel_user=own["sentinel_user"],
+        sentinel_password=own["sentinel_password"],
+        uses_tls=uses_tls,
+        redis_url=HiddenUrl(f"redis{'s' if uses_tls else ''}://{parts.who}{tail}"),
+    )
+
+
+def _check_sentinels(parts: _Parts) -> None:
+    if not all(host for host, _ in parts.hosts):
+        raise ValueError("it names no Sentinel: write sentinel://a:26379,b:26379,c:26379/mymaster")
+    service = parts.path.strip("/")
+    if not service or "/" in service:
+        raise ValueError(
+            "it must have the name under which the Sentinels watch the Redis after the hosts, "
+            "as in sentinel://a:26379,b:26379,c:26379/mymaster?db=0"
+        )
+    if not parse_qs(parts.query).get("db", ["0"])[0].isdecimal():
+        raise ValueError("it must have the number of a database, as in /mymaster?db=0")
+
+
+def _with_hosts(parts: _Parts) -> HiddenUrl:
+    """Return a PostgreSQL URL in which several hosts stand in the query, as SQLAlchemy wants."""
+    if len(parts.hosts) > 1 and not all(host for host, _ in parts.hosts):
+        raise ValueError("it names several hosts, and one of them is empty")
+    listed = parse_qs(parts.query)
+    several = len(parts.hosts) > 1 or len(",".join(listed.get("host", [])).split(",")) > 1
+    if not several:
+        return parts.url()
+    query = [part for part in parts.query.split("&") if part]
+    if len(parts.hosts) > 1:
+        if "host" in listed or "port" in listed:
+            raise ValueError("it names hosts twice: after the '@' and in its query")
+        query = [f"host={host}:{port or DEFAULT_POSTGRES_PORT}" for host, port in parts.hosts] + (
+            query
+        )
+    if "target_session_attrs" not in listed:
+        # Without it, libpq takes the first host that answers, which may be a standby.
+        query.append("target_session_attrs=read-write")
+    where = "" if len(parts.hosts) > 1 else parts.where
+    return HiddenUrl(f"{parts.scheme}://{parts.who}{where}{parts.path}?{'&'.join(query)}")
 
 
 def web_url(text: str) -> None:
@@ -112,8 +218,10 @@ def web_url(text: str) -> None:
     parts = _split(
         text, ("http", "https", "socks4", "socks4a", "socks5", "socks5h"), "http:// or https://"
     )
-    if not parts.host:
+    if not parts.where:
         raise ValueError("it names no host")
+    if len(parts.hosts) > 1:
+        raise ValueError("it names several hosts")
     if re.search(r"[\[\]]", parts.user + (parts.password or "")):
         raise ValueError(
             "it has a bracket in user or password: percent-encode '[' and ']', as %5B and %5D"
@@ -128,10 +236,7 @@ def place(url: str) -> str:
         parts = _split(url, None, "")
     except ValueError:
         return "an unknown place"
-    asked = parse_qs(parts.tail.partition("?")[2])
-    host = parts.host + ("" if parts.port is None else f":{parts.port}") or ",".join(
-        asked.get("host", [])
-    )
+    host = parts.where or ",".join(parse_qs(parts.query).get("host", []))
     return f"{host}{unquote(parts.path).rstrip('/')}" or "an unknown place"
 
 
@@ -158,12 +263,11 @@ def _split(
         raise ValueError(f"it has a '#': {_ENCODE}")
     who, _, where = authority.rpartition("@")
     user, colon, password = who.partition(":")
-    if "postgres" in scheme and "," in where:
-        raise ValueError("it names several hosts: write them as ?host=a:5432&host=b:5432")
-    host, port = _host_and_port(where)
-    parts = _Parts(scheme, user, password if colon else None, host, port, tail)
+    hosts = tuple(_host_and_port(each) for each in where.split(","))
+    parts = _Parts(scheme, user, password if colon else None, hosts, tail)
     try:
-        urlsplit(parts.url())
+        for host, _ in hosts:
+            urlsplit(f"{scheme}://{parts.who}{host}{tail}")
     except ValueError:
         raise ValueError("it names a host with a character that no host name has") from None
     return parts

@@ -43,8 +43,12 @@ __all__ = [
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TRACKRELAY_REDIS_URL",
-        server_url(server_urls.redis_url, ("redis://", "rediss://", "unix://")),
-        "The Redis that holds the queue. `REDIS_URL` is read if this is not set.",
+        server_url(
+            server_urls.redis_url,
+            ("redis://", "rediss://", "unix://", "sentinel://", "sentinels://"),
+        ),
+        "The Redis that holds the queue, or the Sentinels that know it. `REDIS_URL` is read if "
+        "this is not set.",
         "all",
         is_secret=True,
         fallback="REDIS_URL",
@@ -88,6 +92,14 @@ SETTINGS: tuple[Setting, ...] = (
         "Redis and writing to the outbox take extra time.",
         "applications",
         default="1s",
+    ),
+    Setting(
+        "TRACKRELAY_REDIS_WAIT_REPLICAS",
+        whole_number(0, 100),
+        "How many replicas of Redis must have the jobs of a call before it returns; a call that "
+        "they do not confirm in time raises `QueueUnavailableError`.",
+        "all",
+        default="0",
     ),
     Setting(
         "TRACKRELAY_ON_UNAVAILABLE",

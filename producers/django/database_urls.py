@@ -44,11 +44,21 @@ def _postgresql(options: dict[str, Any]) -> str:
         query, host = {"host": host, **query}, ""
     user = quote(str(options.get("USER") or ""), safe="")
     password = f":{quote(str(options['PASSWORD']), safe='')}" if options.get("PASSWORD") else ""
-    port = f":{options['PORT']}" if options.get("PORT") else ""
-    host = f"[{host}]" if ":" in host else host
     who = f"{user}{password}@" if user else ""
     name = quote(str(options.get("NAME") or ""), safe="")
-    return f"postgresql://{who}{host}{port}/{name}" + (f"?{urlencode(query)}" if query else "")
+    where = _where(host, str(options.get("PORT") or ""))
+    return f"postgresql://{who}{where}/{name}" + (f"?{urlencode(query)}" if query else "")
+
+
+def _where(host: str, port: str) -> str:
+    """Return the part of a URL that names the hosts: libpq takes several, separated by commas."""
+    hosts, ports = host.split(","), port.split(",")
+    if len(ports) == 1:
+        ports *= len(hosts)
+    return ",".join(
+        (f"[{name}]" if ":" in name else name) + (f":{number}" if number else "")
+        for name, number in zip(hosts, ports, strict=False)
+    )
 
 
 _THIS_MACHINE = {"", "localhost", "127.0.0.1", "::1"}
@@ -63,6 +73,9 @@ def place_of(url: str) -> str:
         ValueError: it is not the URL of a PostgreSQL.
     """
     parts = urlsplit(postgres_url(url))
-    host = parts.hostname or parse_qs(parts.query).get("host", [""])[0]
+    hosts = parse_qs(parts.query).get("host", [""])
+    if len(hosts) > 1:
+        return f"{','.join(hosts)}/{unquote(parts.path[1:])}"
+    host = parts.hostname or hosts[0]
     host = "localhost" if host in _THIS_MACHINE or host.startswith("/") else host
     return f"{host}:{parts.port or 5432}/{unquote(parts.path[1:])}"

@@ -176,5 +176,8 @@ class OutboxRows:
 
 def outbox_name(url: sa.URL) -> str:
     """Return a name for the outbox in a database. Relays of the same name take turns."""
-    place = f"{url.get_backend_name()}:{url.host}:{url.port}:{url.database}"
+    # Several hosts stand in the query.
+    hosts = url.query.get("host")
+    host = hosts if isinstance(hosts, tuple) else url.host
+    place = f"{url.get_backend_name()}:{host}:{url.port}:{url.database}"
     return hashlib.sha1(place.encode(), usedforsecurity=False).hexdigest()[:12]

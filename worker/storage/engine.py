@@ -34,6 +34,8 @@ _STATEMENT_TIMEOUT = "SELECT setting FROM pg_settings WHERE name = 'statement_ti
 #: SQLSTATEs after which the pool connects again: a session that became read-only with the demotion
 #: of its server (25006) stays read-only, and a server that starts or stops accepts nothing.
 _LEAVE = ("25006", "57P", "08")
+#: A standby refuses some statements with other SQLSTATEs, and with one of these texts.
+_RECOVERY = ("during recovery", "in recovery", "recovery is in progress")
 #: Marks a connection whose session does not have the bounds.
 _UNBOUNDED = "trackrelay_unbounded"
 
@@ -77,9 +79,17 @@ def leave_replicas(engine: sa.Engine) -> None:
 
 
 def _leave(context: sa.engine.ExceptionContext) -> None:
-    state = str(getattr(context.original_exception, "sqlstate", None) or "")
-    if state.startswith(_LEAVE):
+    if is_refusal_of_standby(context.original_exception):
         context.is_disconnect = True
+
+
+def is_refusal_of_standby(error: BaseException) -> bool:
+    """Return whether a driver's error says that the server accepts no writes, or stops."""
+    # psycopg has sqlstate, psycopg2 has pgcode.
+    state = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
+    if state.startswith(_LEAVE):
+        return True
+    return bool(state) and any(words in str(error) for words in _RECOVERY)
 
 
 def _connect(dialect: Any, _: object, arguments: Any, options: dict[str, Any]) -> Any:

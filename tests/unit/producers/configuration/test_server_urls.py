@@ -16,6 +16,7 @@ from kombu.utils.url import parse_url
 from trackrelay.configuration import server_urls
 from trackrelay.configuration.producer_settings import load
 from trackrelay.errors import ConfigurationError
+from trackrelay.queue.sentinel import sentinel_options, sentinel_pool
 
 #: What breaks URLs, between letters by which a leak is found.
 SPECIAL = "/#?@%:[]&;,+=!'\"\\ ()<>{}|^`~$*"
@@ -55,11 +56,13 @@ WHERE = [
     "ho st/0",
     "",
     "host/db?x=1",
+    "a:1,b:2/name",
 ]
 SCHEMES = [
     "redis",
     "rediss",
     "unix",
+    "sentinel",
     "http",
     "postgres",
     "postgresql",
@@ -164,7 +167,10 @@ def test_an_unencoded_password_arrives_or_the_error_names_the_setting(password: 
         ("redis://:a\nb@host/0", "it holds a control character"),
         ("redis://:a\udcffb@host/0", "it holds a control character or bytes that are not UTF-8"),
         ("unix://run/redis.sock", "it must hold the path of the socket"),
-        ("host:6379", "it must begin with redis://, rediss:// or unix://; it has no scheme"),
+        (
+            "host:6379",
+            "it must begin with redis://, rediss://, unix://, sentinel:// or sentinels://",
+        ),
         ("http://host", "its scheme is 'http'"),
         ("redis://\u2100host/0", "it names a host with a character that no host name has"),
     ],
@@ -175,13 +181,79 @@ def test_errors_of_a_redis_url_are_reported(url: str, seen: str) -> None:
     assert seen in str(error.value)
 
 
-def test_several_hosts_of_a_database_are_written_in_the_query() -> None:
-    with pytest.raises(ValueError, match="several hosts"):
-        server_urls.postgres_url("postgresql://u:p@a:5432,b:5432/db")
+@pytest.mark.parametrize(
+    ("url", "hosts", "attrs"),
+    [
+        ("postgresql://u:p@a:5433,b/db", ("a:5433", "b:5432"), "read-write"),
+        ("postgresql://u:p@a,[::1]:5433/db", ("a:5432", "[::1]:5433"), "read-write"),
+        ("postgresql://u:p@/db?host=a:5432&host=b:5432", ("a:5432", "b:5432"), "read-write"),
+        ("postgresql://u:p@a,b/db?target_session_attrs=any", ("a:5432", "b:5432"), "any"),
+    ],
+)
+def test_of_several_hosts_of_a_database_one_that_accepts_writes_is_taken(
+    url: str, hosts: tuple[str, ...], attrs: str
+) -> None:
+    for read in (server_urls.postgres_url, server_urls.outbox_url):
+        parsed = sa.make_url(read(url))
+        assert (parsed.username, parsed.password, parsed.database) == ("u", "p", "db")
+        assert (parsed.query["host"], parsed.query["target_session_attrs"]) == (hosts, attrs)
+        assert read(read(url)) == read(url)
+        assert server_urls.place(read(url)) == f"{','.join(hosts)}/db"
 
-    url = server_urls.postgres_url("postgresql://u:p@/db?host=a:5432&host=b:5432")
-    assert sa.make_url(url).query["host"] == ("a:5432", "b:5432")
-    assert server_urls.place(url) == "a:5432,b:5432/db"
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://a,/db", "one of them is empty"),
+        ("postgresql://a,b/db?host=c", "it names hosts twice"),
+        ("postgresql://a,b:no/db", "it has a port that is not a number"),
+        ("postgresql://a,b;c/db", "it names a host with a character that no host name has"),
+    ],
+)
+def test_what_is_wrong_with_several_hosts_is_said(url: str, said: str) -> None:
+    with pytest.raises(ValueError, match=r"^it ") as error:
+        server_urls.postgres_url(url)
+    assert said in str(error.value)
+
+
+@given(passwords(), passwords())
+def test_a_sentinel_url_holds_the_logins_of_both(password: str, other: str) -> None:
+    own, theirs = quote(password, safe=""), quote(other, safe="")
+    url = server_urls.redis_url(
+        f"sentinels://us%3Aer:{own}@a:26380,b,[::1]:26381/my%2Dmaster"
+        f"?db=3&sentinel_user=watch&sentinel_password={theirs}&ssl_ca_certs=%2Fetc%2Fca.pem"
+    )
+    address = server_urls.sentinel_address(url)
+    pool = sentinel_pool(url, 1.0, {"socket_timeout": 2.0})
+    options, watch = pool.connection_kwargs, sentinel_options(address, 1.0)
+
+    assert address.sentinels == (("a", 26380), ("b", 26379), ("::1", 26381))
+    assert (address.service, address.uses_tls) == ("my-master", True)
+    assert (options["username"], options["password"], options["db"]) == ("us:er", password, 3)
+    assert (watch["username"], watch["password"]) == ("watch", other)
+    assert options["ssl_ca_certs"] == watch["ssl_ca_certs"] == "/etc/ca.pem"
+    assert issubclass(pool.connection_class, redis.SSLConnection)
+    assert server_urls.place(url) == "a:26380,b,[::1]:26381/my-master"
+    assert not [piece for piece in pieces(password + other) if piece in f"{url!r} {address!r}"]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sentinel://a,b", "it must have the name under which the Sentinels watch the Redis"),
+        ("sentinel://a,b/my/0", "it must have the name under which the Sentinels watch"),
+        ("sentinel://a,,b/my", "it names no Sentinel"),
+        ("sentinel:///my", "it names no Sentinel"),
+        ("sentinel://a/my?db=x", "it must have the number of a database"),
+        ("sentinel://u@a/my", "it names a user and no password"),
+        ("sentinel://a:b,c/my", "it has a port that is not a number"),
+        ("redis://a,b:6379/0", "Redis Cluster is not supported"),
+    ],
+)
+def test_what_is_wrong_with_a_sentinel_url_is_said(url: str, said: str) -> None:
+    with pytest.raises(ValueError, match=r"^it ") as error:
+        server_urls.redis_url(url)
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize("url", ["sqlite:////tmp/an@odd#name.db", "sqlite+pysqlite:///app.db"])
