@@ -51,12 +51,13 @@ def configure(**settings: Any) -> None:
         ``configure(source="shop", on_unavailable="log")``
 
     Args:
-        redis_url: ``redis://``, ``rediss://`` or ``unix://`` URL of the queue.
+        redis_url: ``redis://``, ``rediss://``, ``unix://`` or ``sentinel://`` URL of the queue.
         backend: ``redis``, ``console``, ``memory`` or ``off``.
         source: the name of this application, which every job carries.
         shards: the number of shards that the queue must have; default: any.
         max_queue_length: the number of jobs in the queue at which calls raise QueueFullError.
         enqueue_timeout: how long a call may take: seconds, ``"1s"`` or a timedelta.
+        redis_wait_replicas: how many replicas of Redis must have a call's jobs before it returns.
         on_unavailable: ``raise``, ``log`` or ``outbox``: what happens to an operation that the
             queue did not take.
         on_invalid: ``raise``, ``log`` or ``dead_letter``: what happens to an operation that

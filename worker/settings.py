@@ -59,6 +59,7 @@ class Settings:
     #: None takes what the queue was set up with.
     shards: int | None
     max_queue_length: int
+    redis_wait_replicas: int
     requests_per_second: float
     request_timeout: timedelta
     max_age: timedelta

@@ -68,9 +68,9 @@ def _is_relay_missing(configured: Settings) -> bool:
         return False
     import redis
 
-    client = redis.Redis.from_url(
-        configured.redis_url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
-    )
+    from trackrelay.queue.connections import make_client
+
+    client = make_client(configured.redis_url, _TIMEOUT_S)
     try:
         cursor = 0
         for _ in range(0, MAX_KEYS, _KEYS_A_CALL):

@@ -127,14 +127,12 @@ class CallCounts:
                     return
 
     def _write(self, counts: Counter[Counted]) -> None:
-        import redis  # importing trackrelay must stay cheap
-
-        from .connections import connection_options
+        from .connections import make_client  # importing trackrelay must stay cheap
         from .lua_files import lua_script
 
         assert self._url is not None
         script = lua_script(__package__, "add_counts")
-        with redis.Redis.from_url(self._url, **connection_options(TIMEOUT_S)) as client:
+        with make_client(self._url, TIMEOUT_S) as client:
             for kind, hour in sorted({(counted.kind, counted.hour) for counted in counts}):
                 arguments: list[Any] = [KEPT_S, MAX_COUNTS]
                 for counted, number in counts.items():

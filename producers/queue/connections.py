@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -22,9 +23,18 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from trackrelay.configuration.server_urls import is_sentinel
 from trackrelay.errors import ConfigurationError
+
+from . import resp
+
+#: Pause before Sentinels are asked again for a primary that answers.
+ELECTION_POLL_S = 0.05
+#: What is left of a call's time when replicas have not confirmed in time, to read that answer.
+WAIT_MARGIN_S = 0.02
 
 #: Errors of a server that takes no writes now. The error of a script contains the same words.
 _NOT_PRIMARY = {
@@ -32,11 +42,16 @@ _NOT_PRIMARY = {
     MasterDownError: "MASTERDOWN",
     ClusterDownError: "CLUSTERDOWN",
 }
-_NOT_PRIMARY_WORDS = (*_NOT_PRIMARY.values(), "LOADING")
+#: A blocking command is ``UNBLOCKED`` when its server becomes a replica.
+_NOT_PRIMARY_WORDS = (*_NOT_PRIMARY.values(), "LOADING", "UNBLOCKED")
 
 
 class NotPrimaryError(ConnectionError):
     """The server takes no writes. After a failover, a new connection reaches another server."""
+
+
+class NotReplicatedError(RedisError):
+    """Too few replicas confirmed in time. The primary has run the command."""
 
 
 def not_primary(error: ResponseError) -> NotPrimaryError | None:
@@ -56,6 +71,27 @@ def connection_options(timeout_s: float) -> dict[str, Any]:
         "retry_on_timeout": False,
         "health_check_interval": 0,
     }
+
+
+def make_pool(url: str, timeout_s: float, **options: Any) -> redis.ConnectionPool:
+    """Return a pool of redis-py's for the queue's Redis. It connects at first use.
+
+    Args:
+        url: as the settings have it; Sentinels are asked for the primary at each connection.
+        timeout_s: how long to wait for a connection, and for each send and receive.
+        options: further options of redis-py.
+    """
+    options = connection_options(timeout_s) | options
+    if is_sentinel(url):
+        from .sentinel import sentinel_pool  # imports more of redis-py
+
+        return sentinel_pool(url, timeout_s, options)
+    return redis.ConnectionPool.from_url(url, **options)
+
+
+def make_client(url: str, timeout_s: float) -> redis.Redis:
+    """Return a client of the queue's Redis, on its own :func:`make_pool`."""
+    return redis.Redis.from_pool(make_pool(url, timeout_s))
 
 
 class InTime:
@@ -117,15 +153,16 @@ class Connections:
     A forked child opens its own.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``.
+        url: as the settings have it.
         timeout_s: how long to wait for a connection, and for each send and receive.
+        on_connect: called with each new connection before its first use.
     """
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(
+        self, url: str, timeout_s: float, on_connect: Callable[[Any], None] | None = None
+    ) -> None:
         try:
-            pool = redis.ConnectionPool.from_url(
-                url, **(connection_options(timeout_s) | {"protocol": 2})
-            )
+            pool = make_pool(url, timeout_s, protocol=2)
             pool.make_connection()
         except Exception as error:
             # Do not quote the error: it contains what redis-py takes for the port, which can be a
@@ -136,29 +173,40 @@ class Connections:
             ) from None
         self._make: Any = type("ConnectionInTime", (InTime, pool.connection_class), {})
         self._options = pool.connection_kwargs
+        # Connections by Sentinel refer to their pool.
+        self._pool, self._by_sentinel = pool, is_sentinel(url)
         # Not InTime's: a connection that was made in time needs no more checks of the clock.
         self._read: Any = pool.connection_class.read_response
         self._timeout_s = timeout_s
+        self._on_connect = on_connect
         self._idle: list[Any] = []
         self._pid = os.getpid()
 
-    def exchange(self, command: bytes, give_up: float = math.inf) -> Any:
+    def exchange(self, command: bytes, give_up: float = math.inf, replicas: int = 0) -> Any:
         """Send a packed command and return its answer.
 
         Args:
             give_up: the moment, by the monotonic clock, at which a new connection and the answer on
                 it are too late.
+            replicas: how many replicas must have what the command wrote, by ``give_up``.
 
         Raises:
             ResponseError: the answer is an error.
+            NotReplicatedError: fewer replicas have it.
             NotPrimaryError: the server takes no writes, and did not run the command; the next use
                 connects anew.
             OSError, RedisError: there was no answer; whether the command ran is not known.
         """
         connection = self._take(give_up)
         try:
-            connection.send_packed_command([command], check_health=False)
-            answer = self._read(connection, disable_decoding=True)
+            if replicas:
+                answer = self._replicated(connection, command, give_up, replicas)
+            else:
+                connection.send_packed_command([command], check_health=False)
+                answer = self._read(connection, disable_decoding=True)
+        except NotReplicatedError:
+            self._keep(connection)
+            raise
         except ResponseError as error:
             if (failed_over := not_primary(error)) is not None:
                 connection.disconnect()
@@ -185,6 +233,46 @@ class Connections:
             except IndexError:  # another thread took the last one
                 return
 
+    def _connected(self, give_up: float) -> Any:
+        connection = self._make(**self._options)
+        while True:
+            try:
+                connection.connect_by(give_up, self._timeout_s)
+                return connection
+            except (RedisError, OSError):
+                # Sentinels elect a primary within seconds. Nothing was sent yet, so wait for it.
+                if not self._by_sentinel or time.monotonic() + ELECTION_POLL_S >= give_up:
+                    raise
+                time.sleep(ELECTION_POLL_S)
+
+    def _replicated(self, connection: Any, command: bytes, give_up: float, replicas: int) -> Any:
+        left_s = give_up - time.monotonic()
+        if left_s <= WAIT_MARGIN_S:
+            raise RedisTimeoutError("no time is left to wait for replicas")
+        wait_ms = max(1, int((left_s - WAIT_MARGIN_S) * 1000))
+        wait = resp.command(3, resp.packed(["WAIT", replicas, wait_ms]))
+        connection._sock.settimeout(left_s)
+        # Both at once: WAIT counts what this connection has written before it.
+        connection.send_packed_command([command, wait], check_health=False)
+        answer = self._answer(connection)
+        confirmed = self._answer(connection)
+        connection.settle()
+        for each in (answer, confirmed):
+            if isinstance(each, ResponseError):
+                raise each
+        if confirmed < replicas:
+            raise NotReplicatedError(
+                f"{confirmed} of {replicas} replicas confirmed the job within {left_s:.1f} s"
+            )
+        return answer
+
+    def _answer(self, connection: Any) -> Any:
+        """Return an answer, or the error that it is. The next answer is still to be read then."""
+        try:
+            return self._read(connection, disable_decoding=True)
+        except ResponseError as error:
+            return error
+
     def _keep(self, connection: Any) -> None:
         if connection.is_new:
             connection.settle()
@@ -197,6 +285,11 @@ class Connections:
         try:
             return self._idle.pop()
         except IndexError:
-            connection = self._make(**self._options)
-            connection.connect_by(give_up, self._timeout_s)
+            connection = self._connected(give_up)
+            if self._on_connect is not None:
+                try:
+                    self._on_connect(connection)
+                except BaseException:
+                    connection.disconnect()
+                    raise
             return connection

@@ -19,6 +19,7 @@ from trackrelay.errors import (
 )
 from trackrelay.operations.refused_operations import RefusedOperation
 
+from .acknowledged import Acknowledged
 from .append import (
     MAX_INVALID,
     MAX_INVALID_A_MINUTE,
@@ -32,7 +33,7 @@ from .append import (
     not_kept,
     operations_of,
 )
-from .connections import Connections
+from .connections import Connections, NotReplicatedError
 from .redis_keys import Lane
 
 log = logging.getLogger("trackrelay")
@@ -66,7 +67,11 @@ class Reachability:
     def lost(self, error: Exception, entries: Sequence[Entry]) -> QueueUnavailableError:
         """Note that the queue is unavailable, and return the error to raise."""
         without_frames(error)
-        self._reason = f"the queue in Redis did not answer: {type(error).__name__}: {error}"
+        self._reason = (
+            f"the queue in Redis has the job on its primary only: {error}"
+            if isinstance(error, NotReplicatedError)
+            else f"the queue in Redis did not answer: {type(error).__name__}: {error}"
+        )
         self._unavailable_until = self._clock() + COOL_DOWN_S
         return QueueUnavailableError(self._reason, *operations_of(entries))
 
@@ -124,6 +129,7 @@ class RedisQueue:
         self._settings = settings
         self._shards = ShardCount(settings.shards)
         self.reachability = Reachability()
+        self._acknowledged = Acknowledged()
         self._connections: Connections | None = None
         self._lock = Lock()
 
@@ -135,8 +141,8 @@ class RedisQueue:
                 the enqueue timeout.
 
         Raises:
-            QueueUnavailableError: no answer within the enqueue timeout. The entries may have been
-                appended.
+            QueueUnavailableError: no answer within the enqueue timeout, or too few replicas have
+                confirmed. The entries may have been appended.
             QueueFullError: the queue or Redis has no room.
             ConfigurationError: the queue is set up differently.
         """
@@ -150,6 +156,8 @@ class RedisQueue:
                 self._shards.adopt(differ)
             except ResponseError as error:
                 raise refused(error, entries) from error
+            except NotReplicatedError as error:
+                raise self.reachability.lost(error, entries) from error
             except (RedisError, OSError) as error:
                 if attempt >= ATTEMPTS or time.monotonic() >= give_up:
                     raise self.reachability.lost(error, entries) from error
@@ -171,16 +179,19 @@ class RedisQueue:
             check_reply(reply, *operations_of(entries))
         elif len(reply) > 1:
             log_not_kept(entries, not_kept(reply))
+        else:
+            self._acknowledged.note(entries)
 
     def _run(self, entries: Sequence[Entry], lane: Lane, give_up: float) -> Any:
-        shards, max_length = self._shards.current, self._settings.max_queue_length
-        connections = self._connected()
+        settings = self._settings
+        shards, max_length = self._shards.current, settings.max_queue_length
+        connections, replicas = self._connected(), settings.redis_wait_replicas
         try:
             command = append_command(entries, lane, shards=shards, max_length=max_length)
-            return connections.exchange(command, give_up)
+            return connections.exchange(command, give_up, replicas)
         except NoScriptError:
             command = loading_command(entries, lane, shards=shards, max_length=max_length)
-            return connections.exchange(command, give_up)
+            return connections.exchange(command, give_up, replicas)
 
     def _connected(self) -> Connections:
         if self._connections is None:
@@ -188,5 +199,7 @@ class RedisQueue:
                 if self._connections is None:
                     assert self._settings.redis_url is not None
                     timeout_s = self._settings.enqueue_timeout_s / ATTEMPTS
-                    self._connections = Connections(self._settings.redis_url, timeout_s)
+                    self._connections = Connections(
+                        self._settings.redis_url, timeout_s, self._acknowledged.connected
+                    )
         return self._connections

@@ -20,6 +20,9 @@ MOVING = PREFIX + "moving"
 RELAYED = PREFIX + "relayed"
 #: Stream of operations that were refused at the call. A worker makes dead letters of them.
 INVALID = PREFIX + "invalid"
+#: List of jobs that producers knew to be in the queue when they found its server replaced. A worker
+#: looks for them in the stores.
+ACKNOWLEDGED = PREFIX + "acknowledged"
 #: Prefix of Celery's keys and channels (its ``global_keyprefix``).
 CELERY_PREFIX = PREFIX + "celery:"
 #: The one Celery queue, without and with its prefix.

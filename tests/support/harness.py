@@ -7,6 +7,8 @@ import redis
 import sqlalchemy as sa
 
 from trackrelay import Producer
+from trackrelay.configuration.server_urls import is_sentinel
+from trackrelay.queue.connections import make_client
 from trackrelay.sandbox.client import Effect, SandboxClient
 from trackrelay.worker.queue import queue_config
 from trackrelay.worker.queue.queue_length import jobs_queued
@@ -21,7 +23,8 @@ class Harness:
     def __init__(self, settings: dict[str, str], sandbox: SandboxClient, **producer: Any) -> None:
         self.settings = settings
         self.sandbox = sandbox
-        self.redis = redis.Redis.from_url(settings["TRACKRELAY_REDIS_URL"])
+        url = settings["TRACKRELAY_REDIS_URL"]
+        self.redis = make_client(url, 30.0) if is_sentinel(url) else redis.Redis.from_url(url)
         self.engine = sa.create_engine(sqlalchemy_url(settings["TRACKRELAY_DATABASE_URL"]))
         # Redis is there, and so is the time that it takes on a busy machine.
         given = {"enqueue_timeout": 30, **producer}

@@ -2,7 +2,7 @@
 
 After a failover the old primary may continue as a replica, which answers and refuses every write.
 Such an answer closes the connection and the pool's idle ones. The next command connects again, by
-the name in the settings, and reaches the new primary.
+the name in the settings or by Sentinel, and reaches the new primary.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from trackrelay.queue.connections import connection_options
+from trackrelay.configuration.server_urls import is_sentinel, sentinel_address
+from trackrelay.queue.connections import make_pool
 from trackrelay.worker.settings import Settings
 
 #: Seconds that a command may take. A busy server needs some for a read of a thousand entries.
@@ -65,9 +66,7 @@ class LeavesReplicas:
 
 def connect(configured: Settings) -> redis.Redis:
     """Return a client for workers and commands. It connects at first use."""
-    pool = redis.ConnectionPool.from_url(
-        configured.redis_url.get_secret_value(), **connection_options(TIMEOUT_S)
-    )
+    pool = make_pool(configured.redis_url.get_secret_value(), TIMEOUT_S)
 
     def drop_idle() -> None:
         pool.disconnect(inuse_connections=False)
@@ -78,7 +77,14 @@ def connect(configured: Settings) -> redis.Redis:
 
 
 def broker_url_of(url: str) -> str:
-    """Return the URL in Celery's form, which writes Unix sockets and their database differently."""
+    """Return the URL in Celery's form, which writes Unix sockets and their database differently.
+
+    By Sentinel, Celery only shows this URL; see ``celery_app/broker.py``.
+    """
+    if is_sentinel(url):
+        host, port = sentinel_address(url).sentinels[0]
+        database = parse_qs(url.partition("?")[2]).get("db", ["0"])[0]
+        return f"sentinel://{f'[{host}]' if ':' in host else host}:{port}/{database}"
     scheme, _, rest = str(url).partition("://")
     if scheme != "unix":
         return str(url)

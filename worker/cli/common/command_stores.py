@@ -20,7 +20,7 @@ from trackrelay.configuration.server_urls import place
 from trackrelay.errors import TrackRelayError
 from trackrelay.outbox.outbox_database import make_engine as make_outbox_engine
 from trackrelay.outbox.table import table
-from trackrelay.queue.connections import connection_options
+from trackrelay.queue.connections import make_client
 from trackrelay.queue.redis_keys import relay_lease
 from trackrelay.worker.settings import Settings, load
 from trackrelay.worker.storage.acts import Author
@@ -210,9 +210,7 @@ def open_stores(configured: Settings | None = None, *, pool_size: int = 1) -> It
         ConfigurationError: with one line for each setting that is missing or wrong.
     """
     configured = configured or load()
-    client = redis.Redis.from_url(
-        configured.redis_url.get_secret_value(), **connection_options(REDIS_TIMEOUT_S)
-    )
+    client = make_client(configured.redis_url.get_secret_value(), REDIS_TIMEOUT_S)
     engine = make_engine(configured, pool_size=pool_size)
     outbox_url = configured.outbox_url.get_secret_value()
     outbox = Outbox(outbox_url) if outbox_url else None
