@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from trackrelay.configuration.server_urls import place
+from trackrelay.configuration.server_urls import is_sentinel, place
 from trackrelay.errors import TrackRelayError
 from trackrelay.queue.append import MEMORY_MARK
 from trackrelay.queue.redis_keys import CONFIG
@@ -30,9 +30,15 @@ from trackrelay.worker.queue.queue_config import QueueConfig, QueueConfigError, 
 from trackrelay.worker.queue.queue_length import jobs_queued
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage import incident_log, queue_record, schema
-from trackrelay.worker.storage.queries.server_facts import Server, missing_privileges, server
+from trackrelay.worker.storage.queries.server_facts import (
+    Server,
+    missing_privileges,
+    server,
+    standbys,
+)
 from trackrelay.worker.storage.tables import METADATA
 
+from . import replication_checks
 from .findings import Finding
 
 REDIS = "Redis"
@@ -46,6 +52,7 @@ MAX_SKEW_S = 30
 JOB_BYTES = 700
 #: Relays take rows within a second: rows that wait for longer are held up.
 LATE_S = 60
+_NO_CONFIG: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,12 @@ def redis_findings(client: redis.Redis, settings: Settings) -> Iterator[Finding]
         return
     yield Finding(REDIS, "reached", "ok", f"{_version(info)} at {place(url)}")
     yield from _kind(info)
-    yield from (_eviction(info), _persistence(info), _memory(info))
+    config = replication_checks.redis_config(client)
+    yield from (_eviction(info), _persistence(info, config), _memory(info))
+    by_sentinel, wait = is_sentinel(url), settings.redis_wait_replicas
+    if found := replication_checks.replication(info, config, wait, by_sentinel=by_sentinel):
+        yield found
+    yield from replication_checks.sentinel_findings(settings)
     yield from _clock(REDIS, seconds + microseconds / 1e6, "ages are wrong")
     try:
         yield from _queue(client, settings)
@@ -118,7 +130,7 @@ def _eviction(info: dict[str, Any]) -> Finding:
     return Finding(REDIS, "eviction", "wrong", text)
 
 
-def _persistence(info: dict[str, Any]) -> Finding:
+def _persistence(info: dict[str, Any], config: Mapping[str, str] = _NO_CONFIG) -> Finding:
     if info.get("aof_enabled") == 1 and info.get("aof_last_write_status", "ok") != "ok":
         text = (
             "the last write to the append-only file failed (is the disk full?): "
@@ -126,10 +138,7 @@ def _persistence(info: dict[str, Any]) -> Finding:
         )
         return Finding(REDIS, "persistence", "wrong", text)
     if info.get("aof_enabled") == 1:
-        text = (
-            "append-only file on: a crash loses what appendfsync allows (everysec: the last second)"
-        )
-        return Finding(REDIS, "persistence", "ok", text)
+        return Finding(REDIS, "persistence", "ok", replication_checks.appendfsync(config))
     replicas = int(info.get("connected_slaves", 0))
     failover = f"; {count(replicas, 'replica')} may take over" if replicas else ""
     text = (
@@ -224,6 +233,8 @@ def postgres_findings(engine: sa.Engine, settings: Settings, queue: QueueLook) -
             text = f"PostgreSQL {about.version} at {place(url)}"
             yield Finding(POSTGRES, "reached", "ok", text)
             yield from _server(about)
+            if found := replication_checks.postgres_replication(standbys(connection)):
+                yield found
             yield from _tables(connection, queue)
     except SQLAlchemyError as error:
         yield Finding(POSTGRES, "reached", "wrong", explain(error, database_url=url) or str(error))

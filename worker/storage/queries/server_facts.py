@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from weakref import WeakSet
 
 import sqlalchemy as sa
 
@@ -15,6 +16,15 @@ _SERVER = sa.text("""
         CAST(extract(epoch FROM clock_timestamp()) AS float8) AS now,
         pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' AS read_only
 """)
+_STANDBYS = sa.text("""
+    SELECT count(*) AS connected,
+        -- Without pg_read_all_stats, the states of others' sessions are NULL.
+        count(*) FILTER (WHERE coalesce(sync_state, 'sync') IN ('sync', 'quorum')) AS synchronous,
+        current_setting('synchronous_standby_names') <> ''
+            AND current_setting('synchronous_commit') NOT IN ('off', 'local') AS commits_wait
+    FROM pg_stat_replication
+""")
+_TIMELINE = sa.text("SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)")
 _MISSING_PRIVILEGES = sa.text("""
     SELECT name FROM unnest(CAST(:tables AS text[])) AS name
     WHERE to_regclass(quote_ident(name)) IS NULL
@@ -45,6 +55,44 @@ def server(connection: sa.Connection) -> Server:
     """Return the facts of the server."""
     row = connection.execute(_SERVER).one()
     return Server(str(row.version).split()[0], row.now, bool(row.read_only))
+
+
+#: Engines whose server does not tell its timeline, as some managed ones.
+_without_timeline: WeakSet[sa.Engine] = WeakSet()
+
+
+def timeline(connection: sa.Connection) -> str | None:
+    """Return the timeline of the server's write-ahead log, which changes when a standby takes over.
+
+    None if the server does not tell. The transaction cannot be used after this.
+    """
+    if connection.engine in _without_timeline:
+        return None
+    try:
+        return str(connection.execute(_TIMELINE).scalar_one())
+    except sa.exc.DBAPIError as error:
+        # Insufficient privilege, undefined function, feature not supported.
+        if getattr(error.orig, "sqlstate", None) not in ("42501", "42883", "0A000"):
+            raise
+        _without_timeline.add(connection.engine)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Standbys:
+    """The servers that replicate this one."""
+
+    connected: int
+    #: How many of them are synchronous; all of them if our user may not see that.
+    synchronous: int
+    #: Whether commits of our user wait for them.
+    commits_wait: bool
+
+
+def standbys(connection: sa.Connection) -> Standbys:
+    """Return the facts of replication."""
+    row = connection.execute(_STANDBYS).one()
+    return Standbys(row.connected, row.synchronous, bool(row.commits_wait))
 
 
 def missing_privileges(connection: sa.Connection, tables: Sequence[str]) -> list[str]:
