@@ -34,6 +34,7 @@ def deliver(shard: int) -> None:
 def tick() -> None:
     """Wake every shard that has work and no holder, even if a wakeup exists."""
     from .dead_letters.refused_calls import keep_refused
+    from .maintenance.failover_losses import record_lost_jobs
     from .maintenance.queue_sample import sample_waiting
     from .maintenance.ticks import recover_orphans, wake_forgotten_shards
 
@@ -41,6 +42,7 @@ def tick() -> None:
         _refuses()
         wake_forgotten_shards(resources())
         recover_orphans(resources())
+        record_lost_jobs(resources())
         keep_refused(resources())
         sample_waiting(resources())
     except (RedisError, SQLAlchemyError, OSError) as error:

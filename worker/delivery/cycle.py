@@ -107,6 +107,8 @@ class DeliveryCycle:
         self.observer = parts.observer
         #: Whether an operator paused the shard, as the last settlement found.
         self.paused = False
+        #: Jobs of this cycle that Postgres alone has from now on.
+        self._stored: list[str] = []
 
     def run(self, lane: Lane) -> bool:
         """Deliver what ``lane`` has, once. Return whether there was anything.
@@ -127,6 +129,7 @@ class DeliveryCycle:
 
     def _run(self, lane: Lane, breakers: BreakerStates) -> bool:
         reader = self._readers[lane]
+        self._stored = []
         intake = reader.read(breakers)  # 0, 1
         if intake.is_empty:
             self._rest(lane, breakers.probing)
@@ -144,7 +147,7 @@ class DeliveryCycle:
             self._prove_writable()
         waves = pack(ready)  # 4
         self._send_and_settle(waves, intake, breakers)  # 5, 6
-        reader.acknowledge(intake)  # 7
+        reader.acknowledge(intake, self._stored)  # 7
         failpoint("after_acknowledge")
         return bool(ready or intake.read.entries or intake.decided)
 
@@ -339,6 +342,8 @@ class DeliveryCycle:
         failpoint("after_settle")
         for each in outcome.waiting:
             self._readers[each.job.lane].note_due()
+        kept = [each.job for each in outcome.waiting] + [each.job for each in outcome.dead]
+        self._stored += [job.id for job in kept if not job.from_backlog]
         log_settlement(self._queue.shard, outcome)
 
 

@@ -205,9 +205,14 @@ class LaneReader:
         """Note that a settlement changed the lane's backlog: something may be due."""
         self._has_due = True
 
-    def acknowledge(self, intake: Intake) -> None:
-        """Acknowledge what is settled."""
-        self._queue.acknowledge(self._lane, intake.read.entries, intake.claimed.jobs)
+    def acknowledge(self, intake: Intake, stored: Sequence[str] = ()) -> None:
+        """Acknowledge what is settled.
+
+        Args:
+            stored: the jobs that are in the backlog or the dead letters now.
+        """
+        read, claimed = intake.read.entries, intake.claimed.jobs
+        self._queue.acknowledge(self._lane, read, claimed, stored)
         self._unacknowledged = None
 
     def release_uncounted(self) -> None:

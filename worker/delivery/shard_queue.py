@@ -31,6 +31,12 @@ CLAIM_COUNT_MS = 86_400_000
 Leave = Literal["if_empty", "wake", "quiet"]
 
 
+#: List of the jobs that the latest cycles put into Postgres, an element for each cycle.
+STORED_KEY = PREFIX + "stored"
+#: How many elements it has at most, of up to a thousand ids.
+MAX_STORED = 200
+
+
 class LeaseLostError(ShardLostError):
     """The lease in Redis expired, or another worker holds it."""
 
@@ -196,7 +202,11 @@ class ShardQueue:
             )
 
     def acknowledge(
-        self, lane: Lane, entries: Sequence[RawEntry], claimed: Sequence[str] = ()
+        self,
+        lane: Lane,
+        entries: Sequence[RawEntry],
+        claimed: Sequence[str] = (),
+        stored: Sequence[str] = (),
     ) -> None:
         """Acknowledge settled entries, and forget the deliveries of settled backlog jobs.
 
@@ -204,6 +214,8 @@ class ShardQueue:
             lane: of both.
             entries: settled stream entries.
             claimed: ids of settled backlog jobs.
+            stored: ids of jobs that only Postgres has from now on. Redis remembers the latest ones,
+                so that a failover of Postgres that forgot them is noticed.
         """
         if not entries and not claimed:
             return
@@ -220,6 +232,9 @@ class ShardQueue:
                 transaction.eval(lua_scripts.ACKNOWLEDGE, 2, *arguments)
             if claimed:
                 transaction.hdel(handed_out(self.shard, lane), *claimed)
+            if stored:
+                transaction.lpush(STORED_KEY, ",".join(stored))
+                transaction.ltrim(STORED_KEY, 0, MAX_STORED - 1)
             transaction.execute()
 
     def leave(self, how: Leave) -> Literal["left", "work", "lost"]:

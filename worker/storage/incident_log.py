@@ -43,6 +43,20 @@ _RELAYED_AGAIN = sa.text("""
     SET relayed_again = :relayed_again, at_least = :at_least, at_most = :at_most WHERE id = :id
 """)
 
+# Each process reports what it knows in its own time. A relay may have noticed the same failover.
+_ADD_FORGOTTEN = sa.text("""
+    UPDATE trackrelay_incidents
+    SET at_least = at_least + :at_least, at_most = coalesce(at_most, 0) + :at_most
+    WHERE id = (
+        SELECT max(id) FROM trackrelay_incidents
+        WHERE kind = :kind AND acknowledged_at IS NULL AND until > now() - interval '1 hour')
+    RETURNING id
+""")
+_OPEN_FORGOTTEN = sa.text("""
+    INSERT INTO trackrelay_incidents (kind, generation, until, count_until, at_least, at_most)
+    VALUES (:kind, :generation, clock_timestamp(), clock_timestamp(), :at_least, :at_most)
+""")
+
 _UNACKNOWLEDGED = sa.text("""
     SELECT id, kind, CAST(extract(epoch FROM since) AS float8) AS since,
         CAST(extract(epoch FROM until) AS float8) AS until, at_least, at_most
@@ -66,6 +80,8 @@ class Kind(StrEnum):
     REPLACED = "replaced"
     #: Redis had lost the latest entries, as after a failover. It may still have the recorded ones.
     ROLLED_BACK = "rolled_back"
+    #: Postgres had lost its latest commits, after a failover to a standby that was behind.
+    COMMITS_LOST = "commits_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +128,15 @@ def open_incident(connection: sa.Connection, kind: Kind, generation: str, settli
     """
     values = {"kind": str(kind), "generation": generation, "settling_s": settling_s}
     return int(connection.execute(_OPEN, values).scalar_one())
+
+
+def record_forgotten(
+    connection: sa.Connection, kind: Kind, generation: str, at_least: int, at_most: int
+) -> None:
+    """Record how many jobs that were accepted are in no store any more."""
+    values = {"kind": str(kind), "at_least": at_least, "at_most": at_most}
+    if connection.execute(_ADD_FORGOTTEN, values).first() is None:
+        connection.execute(_OPEN_FORGOTTEN, {**values, "generation": generation})
 
 
 def count_lost(connection: sa.Connection) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +14,18 @@ from psycopg import sql
 from redis.exceptions import ConnectionError, ResponseError
 
 from tests.chaos.proxy import Proxy
+from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from tests.support.in_process_worker import people_of
 from tests.support.outbox import Application, make_relay
+from tests.support.replicas import REPLICATES, StandbyProcess
 from tests.support.waiting import wait_until
 from trackrelay.sandbox.sandbox_process import SandboxProcess
 from trackrelay.worker.devstack.servers import PostgresProcess, ValkeyProcess
 from trackrelay.worker.queue.bootstrap import migrate
 from trackrelay.worker.queue.redis_client import connect, is_demoted
 from trackrelay.worker.settings import load
-from trackrelay.worker.storage.engine import make_engine
+from trackrelay.worker.storage.engine import is_refusal_of_standby, make_engine
 
 
 @dataclass
@@ -38,8 +41,8 @@ class Pair:
         """The name."""
         return f"redis://127.0.0.1:{self.proxy.port}/0"
 
-    def fail_over(self) -> None:
-        """Promote the replica. The old primary becomes its replica, and keeps its connections."""
+    def wait_in_step(self) -> None:
+        """Wait until the replica has everything."""
         old, new = redis.Redis(port=self.primary.port), redis.Redis(port=self.replica.port)
         wait_until(
             lambda: new.info("replication").get("master_link_status") == "up",
@@ -47,6 +50,13 @@ class Pair:
             "the replica to be in sync",
         )
         wait_until(lambda: old.wait(1, 1000) == 1, 60, "the replica to have everything")
+        old.close()
+        new.close()
+
+    def fail_over(self) -> None:
+        """Promote the replica. The old primary becomes its replica, and keeps its connections."""
+        self.wait_in_step()
+        old, new = redis.Redis(port=self.primary.port), redis.Redis(port=self.replica.port)
         new.replicaof("NO", "ONE")
         self.proxy._target = self.replica.port
         old.replicaof("127.0.0.1", str(self.replica.port))
@@ -119,6 +129,33 @@ def test_a_relay_goes_on_at_the_new_primary(
         thread.join()
 
 
+def test_jobs_that_the_new_primary_never_received_are_counted_as_lost(
+    pair: Pair, harness: Harness, start_worker: Callable[..., Any], run: CommandLine
+) -> None:
+    kept = [harness.producer.track(person, "kept", {}) for person in people_of(0, 3)]
+    pair.wait_in_step()
+    new = redis.Redis(port=pair.replica.port)
+    # It is promoted before the old primary accepts the last jobs.
+    new.replicaof("NO", "ONE")
+    for person in people_of(1, 2):
+        harness.producer.track(person, "never replicated", {})
+    pair.proxy._target = pair.replica.port
+    pair.proxy.cut()
+    after = Harness(harness.settings, harness.sandbox)
+    kept.append(harness.producer.track("42", "after", {}))
+    start_worker(after.settings, pool="threads", concurrency=2)
+    after.wait_delivered(kept, 120)
+
+    wait_until(lambda: "2 jobs are lost" in run("status").out, 60, "the loss to be shown")
+    answer = run("incidents", "--json")
+    assert [(each["kind"], each["at_least"], each["at_most"]) for each in answer.json] == [
+        ("rolled_back", 2, 2)
+    ]
+    assert run("status", "--fail-if", "lost>1").code == 1
+    assert not new.exists("trackrelay:acknowledged")
+    after.close()
+
+
 def test_one_refusal_drops_the_idle_connections_too(pair: Pair, harness: Harness) -> None:
     client = connect(load(harness.settings))
     pool = client.connection_pool
@@ -159,6 +196,56 @@ def test_one_refusal_drops_the_idle_connections_too(pair: Pair, harness: Harness
 )
 def test_which_answers_mean_that_a_server_is_no_primary(words: str, expected: bool) -> None:
     assert is_demoted(ResponseError(words)) is expected
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "expected"),
+    [
+        ("25006", "cannot execute INSERT in a read-only transaction", True),
+        ("57P01", "terminating connection due to administrator command", True),
+        ("57P03", "the database system is starting up", True),
+        ("08006", "server closed the connection", True),
+        ("55000", "recovery is in progress", True),
+        ("40001", "canceling statement due to conflict with recovery", False),
+        ("23505", "duplicate key value", False),
+        (None, "no word of recovery is in progress without a state", False),
+    ],
+)
+@pytest.mark.parametrize("attribute", ["sqlstate", "pgcode"])
+def test_which_errors_mean_that_a_postgres_is_no_primary(
+    attribute: str, state: str | None, words: str, expected: bool
+) -> None:
+    error = Exception(words)
+    setattr(error, attribute, state)
+    assert is_refusal_of_standby(error) is expected
+
+
+@pytest.mark.timeout(300)
+def test_of_several_hosts_the_promoted_one_is_taken(
+    worker_settings: dict[str, str], sandbox: SandboxProcess, start_worker: Callable[..., Any]
+) -> None:
+    with ExitStack() as stack:
+        primary = stack.enter_context(PostgresProcess(durable=False, settings=REPLICATES))
+        standby = stack.enter_context(StandbyProcess(primary))
+        # The standby stands first, and refuses writes.
+        port = f":{primary.port}/"
+        worker_settings["TRACKRELAY_DATABASE_URL"] = primary.url.replace(
+            f"@127.0.0.1{port}", f"@127.0.0.1:{standby.port},127.0.0.1{port}"
+        )
+        harness = Harness(worker_settings, sandbox.client)
+        stack.callback(harness.close)
+        migrate(harness.engine, harness.redis, 4)
+        worker = start_worker(harness.settings, pool="threads", concurrency=2)
+        before = [harness.producer.track("42", "before", {})]
+        harness.wait_delivered(before, 60)
+        standby.wait_in_step()
+        primary.kill()
+        standby.promote()
+        after = [harness.producer.track(person, "after", {}) for person in people_of(0, 3)]
+        fresh = Harness(worker_settings, sandbox.client)
+        stack.callback(fresh.close)
+        fresh.wait_delivered([*before, *after], 120)
+        assert worker.running
 
 
 def set_read_only(server: PostgresProcess, url: str, read_only: bool) -> None:

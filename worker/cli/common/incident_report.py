@@ -14,6 +14,7 @@ _WHAT = {
     Kind.WIPED: "Redis lost the queue",
     Kind.REPLACED: "The queue in Redis was replaced by another one",
     Kind.ROLLED_BACK: "Redis lost the latest entries of the queue",
+    Kind.COMMITS_LOST: "Postgres lost its latest commits",
 }
 
 
@@ -45,6 +46,8 @@ def _when(incident: Incident) -> str:
 
 
 def _uncounted(incident: Incident) -> str:
+    if incident.kind == Kind.COMMITS_LOST:
+        return "Those of them that were delivered from the backlog meanwhile are counted too"
     if incident.since is None:
         return "Jobs that are still in an outbox are relayed again"
     uncounted = duration(incident.until - incident.since)
