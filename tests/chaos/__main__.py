@@ -22,6 +22,7 @@ from rich.console import Console
 from . import (  # noqa: F401 - each puts its scenarios on the list
     api_faults,
     clock_faults,
+    elections,
     everything,
     failovers,
     hostile_faults,

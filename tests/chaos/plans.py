@@ -39,6 +39,10 @@ class StackPlan:
     postgres: Mapping[str, str] = field(default_factory=dict)
     #: Fields of `SandboxOptions`.
     sandbox: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether Redis has a replica, and three Sentinels watch both.
+    sentinels: bool = False
+    #: Whether Postgres has a standby.
+    standby: Literal["", "synchronous", "asynchronous"] = ""
     #: Whether connections to Redis, or Postgres, go through a proxy that can break them.
     redis_proxy: bool = False
     postgres_proxy: bool = False
@@ -70,3 +74,5 @@ class TrafficPlan:
     clock_jumps_s: float = 0.0
     max_queue_length: int = 1_000_000
     enqueue_timeout: float = 1.0
+    #: How many replicas must have a job before its call returns.
+    wait_replicas: int = 0

@@ -38,6 +38,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     clock_jumps_s: float = 0.0
     max_queue_length: int = 1_000_000
     enqueue_timeout: float = 1.0
+    wait_replicas: int = 0
     #: The application's database, if jobs go through an outbox; and whether only those go there
     #: that the queue does not take.
     outbox_url: str = ""
@@ -95,6 +96,7 @@ def _taker(order: Order) -> Taker:
             source=f"chaos-{order.process}",
             max_queue_length=order.max_queue_length,
             enqueue_timeout=order.enqueue_timeout,
+            redis_wait_replicas=order.wait_replicas,
             **more,
         )
     )

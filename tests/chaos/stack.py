@@ -12,8 +12,10 @@ import psycopg
 import redis
 import sqlalchemy as sa
 
+from tests.support.replicas import REPLICATES, RedisGroup, StandbyProcess
 from tests.support.worker_process import ROOT
 from trackrelay.outbox import create_table
+from trackrelay.queue.connections import make_client
 from trackrelay.sandbox.sandbox_process import SandboxProcess
 from trackrelay.worker.devstack.servers import PostgresProcess, ServerProcess, ValkeyProcess
 from trackrelay.worker.queue.bootstrap import migrate
@@ -43,8 +45,15 @@ class Stack:
         self.plan = plan
         self.traffic = traffic
         self.folder = folder
-        self.valkey = ValkeyProcess(config=dict(plan.redis))
-        self.postgres = PostgresProcess(durable=True, settings=dict(plan.postgres))
+        #: A Redis with a replica and Sentinels, if the plan has them; `valkey` is its first server.
+        self.group = RedisGroup(config=dict(plan.redis)) if plan.sentinels else None
+        self.valkey = (
+            self.group.servers[0] if self.group else ValkeyProcess(config=dict(plan.redis))
+        )
+        replicates = REPLICATES if plan.standby else {}
+        self.postgres = PostgresProcess(durable=True, settings={**replicates, **plan.postgres})
+        #: The present standby, if the plan has one.
+        self.standby: StandbyProcess | None = None
         self.sandbox = SandboxProcess(0, **{"latency": LATENCY, **plan.sandbox})
         self.redis_proxy: Proxy | None = None
         self.postgres_proxy: Proxy | None = None
@@ -58,8 +67,11 @@ class Stack:
     def start(self) -> None:
         """Start everything but the producers."""
         with ThreadPoolExecutor() as pool:
+            redis_servers = self.group or self.valkey
             list(
-                pool.map(lambda server: server.start(), (self.valkey, self.postgres, self.sandbox))
+                pool.map(
+                    lambda server: server.start(), (redis_servers, self.postgres, self.sandbox)
+                )
             )
         if self.plan.redis_proxy:
             self.redis_proxy = Proxy(self.valkey.port).start()
@@ -68,8 +80,15 @@ class Stack:
         if self.plan.hostile_front:
             self.front = HostileFront(self.sandbox.url).start()
         #: The harness's own connections go past the proxies.
-        self.redis = redis.Redis.from_url(self.valkey.url, socket_timeout=30)
-        self.engine = sa.create_engine(sqlalchemy_url(self.postgres.url), poolclass=sa.NullPool)
+        self.redis = (
+            make_client(self.group.url, 30.0)
+            if self.group
+            else redis.Redis.from_url(self.valkey.url, socket_timeout=30)
+        )
+        if self.plan.standby:
+            self.standby = StandbyProcess(self.postgres).start()
+            self._database_hosts = f"127.0.0.1:{self.postgres.port},127.0.0.1:{self.standby.port}"
+        self.engine = sa.create_engine(sqlalchemy_url(self.database_url), poolclass=sa.NullPool)
         migrate(self.engine, self.redis, self.plan.shards)
         if self.traffic.outbox:
             self.application = self._make_application()
@@ -80,7 +99,17 @@ class Stack:
     @property
     def redis_url(self) -> str:
         """Redis as workers and producers reach it."""
+        if self.group:
+            return self.group.url
         return _through(self.valkey.url, self.valkey.port, self.redis_proxy)
+
+    @property
+    def database_url(self) -> str:
+        """Postgres past the proxy: both hosts, if there is a standby."""
+        if not self.plan.standby:
+            return self.postgres.url
+        who, _, where = self.postgres.url.partition("@")
+        return f"{who}@{self._database_hosts}/{where.partition('/')[2]}?target_session_attrs=read-write"
 
     @property
     def api_key_file(self) -> Path:
@@ -93,7 +122,7 @@ class Stack:
         return {
             "TRACKRELAY_REDIS_URL": self.redis_url,
             "TRACKRELAY_DATABASE_URL": _through(
-                self.postgres.url, self.postgres.port, self.postgres_proxy
+                self.database_url, self.postgres.port, self.postgres_proxy
             ),
             "CUSTOMERIO_TRACK_URL": self.front.url if self.front else self.sandbox.url,
             "CUSTOMERIO_SITE_ID": self.sandbox.site_id,
@@ -119,7 +148,7 @@ class Stack:
 
     def connect(self) -> psycopg.Connection[tuple[object, ...]]:
         """A connection to Postgres that goes past the proxy."""
-        return psycopg.connect(self.postgres.url)
+        return psycopg.connect(self.database_url)
 
     def produce(self, seed: int, rate: float) -> None:
         """Put the load on: producers that call ``rate`` times a second between them."""
@@ -136,6 +165,7 @@ class Stack:
                 clock_jumps_s=traffic.clock_jumps_s,
                 max_queue_length=traffic.max_queue_length,
                 enqueue_timeout=traffic.enqueue_timeout,
+                wait_replicas=traffic.wait_replicas,
                 outbox_url=self.outbox_url if traffic.outbox else "",
                 fallback=traffic.fallback,
             )
@@ -195,11 +225,18 @@ class Stack:
         for proxy in (self.redis_proxy, self.postgres_proxy):
             if proxy:
                 proxy.go_on()
-        for server in (self.valkey, self.postgres):
+        standbys = (self.standby,) if self.standby else ()
+        for server in (
+            *(self.group.servers if self.group else (self.valkey,)),
+            self.postgres,
+            *standbys,
+        ):
             if server.running:
                 server.resume()
             else:
                 server.start()
+        if self.group:
+            self.group.wait_for_replicas()
         if api:
             self.sandbox.client.clear_faults()
             if self.front:
@@ -221,7 +258,9 @@ class Stack:
         self.sandbox.kill()
         for server in self.others:
             server.close()
-        self.valkey.close()
+        (self.group or self.valkey).close()
+        if self.standby:
+            self.standby.close()
         self.postgres.close()
 
 
