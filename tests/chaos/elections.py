@@ -1,4 +1,4 @@
-"""Machines that are lost for good: replicas of Redis that Sentinels promote, a standby of Postgres that takes over."""
+"""Machines that are lost: Sentinels promote a replica of Redis, a standby of Postgres takes over."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BEHIND_S = 3.0
 
 
 def kill_primary(trial: Trial) -> None:
-    """`kill -9` of the primary. The Sentinels promote the replica; the old one comes back as a replica."""
+    """Kill the primary. Sentinels promote the replica, and the old one comes back as a replica."""
     group = trial.stack.group
     assert group
     group.wait_for_replicas()
@@ -64,7 +64,7 @@ def _planned(trial: Trial) -> None:
 
 @scenario(
     "sentinel-kill",
-    "kill -9 of the primary, again and again: Sentinels elect the replica; calls wait for one replica",
+    "kill -9 of the primary, again and again: Sentinels elect the replica; calls wait for one",
     stack=SENTINELS,
     traffic=CONFIRMED,
     seconds=60.0,
@@ -76,7 +76,8 @@ def _kill(trial: Trial) -> None:
 
 @scenario(
     "sentinel-kill-unconfirmed",
-    "kill -9 of the primary while its replica is seconds behind, and no call waits for it: what was lost is told",
+    "kill -9 of the primary while its replica is seconds behind, and no call waits for it: "
+    "what was lost is told",
     stack=SENTINELS,
     traffic=TrafficPlan(mix="one key", enqueue_timeout=5.0),
     seconds=30.0,
@@ -105,7 +106,7 @@ def _kill_unconfirmed(trial: Trial) -> None:
 
 @scenario(
     "sentinel-frozen",
-    "SIGSTOP of the primary until its replica is elected, then SIGCONT: it accepts nothing any more",
+    "SIGSTOP of the primary until its replica is elected, then SIGCONT: it accepts no more",
     stack=GUARDED,
     traffic=PATIENT,
     seconds=30.0,
@@ -128,7 +129,7 @@ def _frozen(trial: Trial) -> None:
 
 @scenario(
     "sentinel-partition",
-    "primary and replica do not reach each other: the primary refuses what it cannot replicate, and goes on afterwards",
+    "primary and replica do not reach each other: the primary refuses what it cannot replicate",
     stack=GUARDED,
     traffic=PATIENT,
     seconds=30.0,
@@ -151,7 +152,7 @@ def _partition(trial: Trial) -> None:
 
 
 def cut_replica_off(trial: Trial) -> ValkeyProcess:
-    """Let the replica follow a primary that is not there: it gets nothing more, and Sentinels see it alive."""
+    """Let the replica follow nobody: it gets nothing more, and Sentinels see it alive."""
     group = trial.stack.group
     assert group
     primary = group.primary()
@@ -162,7 +163,7 @@ def cut_replica_off(trial: Trial) -> ValkeyProcess:
 
 
 def promote(trial: Trial, *, behind_s: float = 0.0) -> None:
-    """`kill -9` of Postgres, its standby takes over, and a new standby starts where the dead server was.
+    """Kill Postgres, promote its standby, and start a new standby where the dead server was.
 
     Args:
         behind_s: for how long the standby has received nothing.
@@ -190,7 +191,7 @@ def _set(server: PostgresProcess, name: str, value: str) -> None:
 
 @scenario(
     "postgres-standby",
-    "kill -9 of Postgres, its synchronous standby takes over, and gets a new standby; again and again",
+    "kill -9 of Postgres, its synchronous standby takes over, and gets a new standby; repeated",
     stack=StackPlan(standby="synchronous"),
     seconds=40.0,
     bound_s=90.0,
@@ -210,12 +211,14 @@ def _standby(trial: Trial) -> None:
 
 @scenario(
     "postgres-standby-behind",
-    "kill -9 of Postgres in an outage of the API, while its asynchronous standby is seconds behind: what was lost is told",
+    "kill -9 of Postgres in an outage of the API, while its asynchronous standby is seconds behind: "
+    "what was lost is told",
     stack=StackPlan(standby="asynchronous"),
     traffic=TrafficPlan(mix="one key"),
     seconds=30.0,
     bound_s=120.0,
-    note="commits that the standby had not received are lost, and count as told here; a synchronous standby loses none.",
+    note="commits that the standby had not received are lost, and count as told here; a synchronous "
+    "standby loses none.",
 )
 def _standby_behind(trial: Trial) -> None:
     assert trial.stack.standby

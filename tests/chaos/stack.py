@@ -109,7 +109,8 @@ class Stack:
         if not self.plan.standby:
             return self.postgres.url
         who, _, where = self.postgres.url.partition("@")
-        return f"{who}@{self._database_hosts}/{where.partition('/')[2]}?target_session_attrs=read-write"
+        database = where.partition("/")[2]
+        return f"{who}@{self._database_hosts}/{database}?target_session_attrs=read-write"
 
     @property
     def api_key_file(self) -> Path:
