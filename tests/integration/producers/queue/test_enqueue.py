@@ -365,9 +365,9 @@ def test_a_queue_that_is_away_raises_within_the_bound_and_then_at_once(
     exchanges: list[float] = []
     exchange = Connections.exchange
 
-    def counted(self: Connections, command: bytes, give_up: float) -> Any:
+    def counted(self: Connections, command: bytes, give_up: float, replicas: int) -> Any:
         exchanges.append(give_up)
-        return exchange(self, command, give_up)
+        return exchange(self, command, give_up, replicas)
 
     monkeypatch.setattr(Connections, "exchange", counted)
     monkeypatch.setattr("trackrelay.queue.queue_client.COOL_DOWN_S", 3600.0)
