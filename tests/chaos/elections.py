@@ -1,4 +1,4 @@
-"""Machines that are lost: Sentinels promote a replica of Redis, a standby of Postgres takes over."""
+"""Machines are lost: Sentinels promote a replica of Redis, a standby of Postgres takes over."""
 
 from __future__ import annotations
 
@@ -211,13 +211,13 @@ def _standby(trial: Trial) -> None:
 
 @scenario(
     "postgres-standby-behind",
-    "kill -9 of Postgres in an outage of the API, while its asynchronous standby is seconds behind: "
+    "kill -9 of Postgres in an outage of the API, its asynchronous standby is seconds behind: "
     "what was lost is told",
     stack=StackPlan(standby="asynchronous"),
     traffic=TrafficPlan(mix="one key"),
     seconds=30.0,
     bound_s=120.0,
-    note="commits that the standby had not received are lost, and count as told here; a synchronous "
+    note="commits that the standby had not received are lost, and count as told; a synchronous "
     "standby loses none.",
 )
 def _standby_behind(trial: Trial) -> None:
