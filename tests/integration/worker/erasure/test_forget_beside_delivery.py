@@ -336,6 +336,6 @@ def test_customerio_is_told_only_after_jobs_in_flight_have_arrived(
     thread.join()
 
     assert answers == [0]
-    assert harness.stream_length() == 2
-    worker.work_off(lambda: not harness.stream_length())
+    # The worker may have reached the second shard before or after the deletions came.
+    worker.work_off(lambda: len(api.taken) == 3)
     assert [label.partition(" ")[0] for label in api.taken] == ["first", "delete", "delete"]
