@@ -97,7 +97,8 @@ def _up(facts: Facts) -> Iterable[Sample]:
     yield ("redis",), float(snapshot.redis is not None and not snapshot.redis_problem)
     yield ("postgres",), float(snapshot.postgres is not None)
     if snapshot.outbox or snapshot.outbox_problem:
-        yield ("outbox",), float(not snapshot.outbox_problem)
+        # That no relay takes its jobs is a problem of another kind.
+        yield ("outbox",), float(snapshot.outbox is not None)
 
 
 def _oldest(facts: Facts) -> Iterable[Sample]:

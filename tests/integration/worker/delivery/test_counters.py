@@ -25,8 +25,11 @@ from trackrelay.worker.dead_letters.refused_calls import keep_refused
 from trackrelay.worker.delivery import cycle
 from trackrelay.worker.failpoints import FailpointError
 from trackrelay.worker.maintenance.queue_sample import sample_waiting
-from trackrelay.worker.storage import counters, settlement
+from trackrelay.worker.reasons import DeathReason
+from trackrelay.worker.storage import counters, dead_letters, ledger, settlement
 from trackrelay.worker.storage.counts import Tally
+from trackrelay.worker.storage.dead_letters import NewDeadLetter
+from trackrelay.worker.storage.stored_job import Job
 from trackrelay.worker.track_api.request_builder import Request
 from trackrelay.worker.track_api.responses import Answer
 
@@ -193,3 +196,31 @@ def test_folded_counters_have_the_same_sum_and_a_series_has_no_steps(harness: Ha
     assert sum(each.tally.value for each in days if each.name == "requests") == 36
     assert sum(each.tally.value for each in hours) == 30
     assert sum(each.tally.value for each in minutes) == 18
+
+
+def test_what_is_recorded_for_the_second_time_is_not_new(harness: Harness) -> None:
+    jobs = [
+        Job(
+            id=f"{number:026}", operation="person.event", keys=("id:1",), shards=(0,), body=b"{}",
+            lane="live", enqueued_at=1.0, age_from=1.0,
+        )
+        for number in range(3)
+    ]  # fmt: skip
+
+    def record(*which: Job) -> list[str]:
+        with harness.engine.begin() as connection:
+            return [job.id for job in ledger.record(connection, which)]
+
+    def bury(*which: Job) -> list[str]:
+        letters = [NewDeadLetter(job=job, reason=DeathReason.REJECTED, error="no") for job in which]
+        with harness.engine.begin() as connection:
+            return [letter.job.id for letter in dead_letters.insert(connection, letters)]
+
+    one, two, three = (job.id for job in jobs)
+    assert record(*jobs[:2]) == [one, two]
+    assert record(jobs[1], jobs[2], jobs[2]) == [three]
+    assert bury(*jobs[:2]) == [one, two]
+    assert bury(*jobs) == [three]
+    with harness.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trackrelay_dead_letters SET state = 'replaying'")
+    assert bury(jobs[0]) == [one]
