@@ -35,6 +35,7 @@ ENTRIES = {
     "ignored": "verification.md",
     "missing": "verification.md",
     "different": "verification.md",
+    "findings": "clean-data.md",
 }
 
 
