@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
+
+from starlette.applications import Starlette
 
 from .app_api.app_endpoints import APP_ROUTES, AppEndpoint
 from .app_api.app_messages import empty
@@ -63,8 +65,12 @@ class SandboxApp:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self._control_api = control_api(sandbox)
         self._guard = Guard(sandbox.options.host, sandbox.options.allowed_host)
+
+    @cached_property
+    def _control_api(self) -> Starlette:
+        # Its routes take longer to make than all the rest, and an in-process sandbox needs none.
+        return control_api(self.sandbox)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -65,6 +65,8 @@ def outcome(call: str) -> Outcome:
     code = compile(call, "<call>", "eval")
     official, tap = customerio.CustomerIO("site", "key", retries=0), Tap()
     official.http.mount("https://", tap)
+    # Or requests reads the environment for each call.
+    official.http.trust_env = False
     try:
         eval(code, NAMES | {"cio": official})
     except Exception:
