@@ -13,14 +13,14 @@ import click
 
 from . import pages
 from .beside import half_anonymous, live_beside_a_backlog, live_beside_an_import
+from .call_cost import call_costs
 from .contenders import batch_loop, celery_per_call, client_loop
-from .enqueueing import call_costs
+from .end_to_end import end_to_end
 from .growth import FULL, QUICK, growth
 from .latency import arrival_ms
 from .machine import load, machine
 from .measured import Repeated, Throughput
 from .pages import RESULTS, best_run
-from .road import whole_road
 from .stack import Stack
 from .tables import for_terminal, throughput_rows
 from .targets import judged
@@ -124,30 +124,30 @@ def _contenders(stack: Stack, quick: bool) -> list[Callable[[], Throughput]]:
         lambda: celery_per_call(stack, few * 4, pool="threads", concurrency=50),
         lambda: batch_loop(stack, "events", many, 1),
         lambda: batch_loop(stack, "events", many, 4),
-        lambda: whole_road(stack, "events", many, pool="prefork", concurrency=2),
-        lambda: whole_road(stack, "events", many, pool="prefork", concurrency=4),
-        lambda: whole_road(stack, "events", many, pool="prefork", concurrency=8, shards=8),
-        lambda: whole_road(stack, "events", many, pool="threads", concurrency=4),
+        lambda: end_to_end(stack, "events", many, pool="prefork", concurrency=2),
+        lambda: end_to_end(stack, "events", many, pool="prefork", concurrency=4),
+        lambda: end_to_end(stack, "events", many, pool="prefork", concurrency=8, shards=8),
+        lambda: end_to_end(stack, "events", many, pool="threads", concurrency=4),
     ]
 
-    def road(mix: str, count: int, **options: Any) -> None:
-        contenders.append(lambda: whole_road(stack, mix, count, **options))
+    def add(mix: str, count: int, **options: Any) -> None:
+        contenders.append(lambda: end_to_end(stack, mix, count, **options))
 
     for shards in (1, 8) if quick else (1, 2, 8):
-        road(
+        add(
             "events", mix_jobs if quick else many, pool="threads", concurrency=shards, shards=shards
         )
         if not quick and shards < 8:
-            road("events", many, pool="prefork", concurrency=shards, shards=shards)
-    road("events", mix_jobs if quick else many, pool="threads", concurrency=2, workers=2)
+            add("events", many, pool="prefork", concurrency=shards, shards=shards)
+    add("events", mix_jobs if quick else many, pool="threads", concurrency=2, workers=2)
     if not quick:
-        road("events", many, pool="prefork", concurrency=1, workers=2)
+        add("events", many, pool="prefork", concurrency=1, workers=2)
     for mix in ("identifies", "mixed"):
         contenders.append(lambda mix=mix: batch_loop(stack, mix, mix_jobs, 1))  # type: ignore[misc]
-        road(mix, mix_jobs, pool="threads", concurrency=4)
+        add(mix, mix_jobs, pool="threads", concurrency=4)
         if not quick:
-            road(mix, mix_jobs, pool="prefork", concurrency=4)
-    road("5% v1", mix_jobs // 2, pool="threads", concurrency=4)
+            add(mix, mix_jobs, pool="prefork", concurrency=4)
+    add("5% v1", mix_jobs // 2, pool="threads", concurrency=4)
     return contenders
 
 

@@ -8,12 +8,12 @@ import msgspec
 
 from trackrelay import Operation, Person, operations
 
-from .filling import fill_backlog
+from .end_to_end import CONCURRENCY, POOL
 from .latency import call_at_a_rate, event, waited_ms, warmed_up
 from .measured import percentiles
 from .mixes import event_attributes
-from .road import CONCURRENCY, POOL
 from .stack import Stack
+from .stored_rows import fill_backlog
 
 RATE = 100
 #: The default of a worker.

@@ -15,12 +15,12 @@ import sqlalchemy as sa
 
 from trackrelay.worker.maintenance.retention import prune_ledger
 
-from .filling import fill_backlog, fill_ledger
+from .end_to_end import CONCURRENCY, POOL, end_to_end, feed_and_wait
 from .measured import Throughput
 from .mixes import event_attributes
 from .one_key import one_key
-from .road import CONCURRENCY, POOL, feed_and_wait, whole_road
 from .stack import Meter, Stack
+from .stored_rows import fill_backlog, fill_ledger
 
 Note = Callable[[str, float], None]
 
@@ -64,12 +64,12 @@ def growth(stack: Stack, sizes: Sizes, repeat: int, note: Note) -> dict[str, Any
         found[name] = {"delivered_per_s": rates[len(rates) // 2], "runs": rates}
         note(name, found[name]["delivered_per_s"])
 
-    measured("empty", lambda: whole_road(stack, "events", sizes.jobs))
+    measured("empty", lambda: end_to_end(stack, "events", sizes.jobs))
     for rows in sizes.ledger:
         stack.fresh()
         fill_ledger(stack.engine, rows)
         measured(f"ledger_{rows}", lambda: _on_what_is_there(stack, sizes.jobs))
-    measured("ten_times_the_people", lambda: whole_road(stack, "events, 10x people", sizes.jobs))
+    measured("ten_times_the_people", lambda: end_to_end(stack, "events, 10x people", sizes.jobs))
     measured("pruning", lambda: _while_pruning(stack, sizes))
     drains: dict[str, Callable[[], dict[str, Any]]] = {
         "backlog": lambda: _drain(stack, sizes.backlog),

@@ -8,8 +8,8 @@ from typing import Any
 
 from trackrelay import Operation, Producer, operations
 
+from .end_to_end import CONCURRENCY, POOL
 from .measured import percentiles
-from .road import CONCURRENCY, POOL
 from .stack import LATENCY_S, Stack, wait_for
 
 

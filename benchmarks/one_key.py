@@ -8,7 +8,7 @@ from typing import Any
 
 from trackrelay import Person, Producer, operations
 
-from .road import CONCURRENCY, POOL
+from .end_to_end import CONCURRENCY, POOL
 from .stack import Stack
 
 #: One job in this many is a form (v1), one in this many an event over 32 kB; number of merges.

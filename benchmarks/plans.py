@@ -29,10 +29,10 @@ from trackrelay.worker.storage.settlement import Settlement
 from trackrelay.worker.storage.stored_job import Job
 
 from .documents import between_markers
-from .filling import fill_backlog, fill_ledger
 from .machine import heading
 from .mixes import event_attributes
 from .stack import Stack
+from .stored_rows import fill_backlog, fill_ledger
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "query-plans.md"
 SHARDS = 4

@@ -9,8 +9,8 @@ import statistics
 
 import click
 
+from .end_to_end import CONCURRENCY, POOL, SHARDS, feed_and_wait
 from .mixes import MIXES
-from .road import CONCURRENCY, POOL, SHARDS, feed_and_wait
 from .stack import Stack
 
 MODES = ("off", "sample", "all")

@@ -10,7 +10,7 @@ from trackrelay.operations.operation import Operation
 
 from .calls import Call, Journal, Told
 from .clocks import now
-from .taking import UNSURE, IntoOutbox, Taker
+from .job_takers import UNSURE, IntoOutbox, Taker
 from .workload import Planned
 
 #: Between two tries.

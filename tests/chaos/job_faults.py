@@ -15,7 +15,7 @@ from trackrelay.queue.redis_keys import stream
 
 from . import api_faults, marks
 from .calls import Call
-from .crashing import KILLS
+from .crash_job import KILLS
 from .plans import StackPlan, TrafficPlan
 from .scenario import Trial, scenario
 from .stores import Stores
@@ -64,7 +64,7 @@ def _too_large(trial: Trial) -> None:
 @scenario(
     "job-kills-worker",
     "a job that kills every worker process that takes it up",
-    stack=StackPlan(include=("tests.chaos.crashing",)),
+    stack=StackPlan(include=("tests.chaos.crash_job",)),
     bound_s=180.0,
     seconds=5.0,
     jobs=2_000,

@@ -19,9 +19,9 @@ from trackrelay.worker.relay.relay_queue import LEASE_MS
 from . import marks, postgres_faults, redis_faults, worker_faults
 from .caller import Caller
 from .calls import Journal
+from .job_takers import IntoQueue
 from .plans import BOTH_POOLS, StackPlan, TrafficPlan, WorkerPlan
 from .scenario import Trial, scenario
-from .taking import IntoQueue
 from .workload import Planned
 
 #: People whom two producers tell about, in turn.

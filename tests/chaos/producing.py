@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from .taking import Taker
+    from .job_takers import Taker
 
 #: When the load is over, calls that still find no queue are given up after so long.
 PATIENCE_S = 30.0
@@ -61,7 +61,7 @@ def main() -> None:
 def _produce(order: Order) -> None:
     from .caller import Caller
     from .calls import Journal
-    from .taking import IntoOutbox
+    from .job_takers import IntoOutbox
     from .workload import Workload
 
     over = _end_of_input()
@@ -85,7 +85,7 @@ def _produce(order: Order) -> None:
 def _taker(order: Order) -> Taker:
     from trackrelay import Producer
 
-    from .taking import IntoOutbox, IntoQueue
+    from .job_takers import IntoOutbox, IntoQueue
 
     if order.outbox_url and not order.fallback:
         return IntoOutbox(order.outbox_url, order.redis_url)

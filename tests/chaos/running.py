@@ -17,10 +17,10 @@ from . import stores
 from .accounts import Accounts, draw
 from .caller import Caller
 from .calls import Journal, count, read
+from .job_takers import IntoQueue
 from .scenario import Scenario, Trial
 from .stack import Stack
 from .stores import Stores
-from .taking import IntoQueue
 
 #: Load before the first fault, and after the last.
 BEFORE_S, AFTER_S = 2.0, 2.0

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from tests.support.harness import Harness
-from tests.support.verifying import Verifying
+from tests.support.verification_harness import Verifying
 from trackrelay import ObjectRef, Person
 from trackrelay.worker.storage.verdicts import BAD, Verdict
 

@@ -252,7 +252,7 @@ def test_pool_processes_that_are_not_forked_deliver_too(
 ) -> None:
     # As on macOS, where billiard starts each with an interpreter of its own.
     worker = WorkerProcess(harness.settings, log=worker_log("spawned"))
-    worker.command[worker.command.index("-A") + 1] = "tests.support.spawning"
+    worker.command[worker.command.index("-A") + 1] = "tests.support.spawn_app"
     try:
         worker.start()
         job = harness.producer.track("42", "seen")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
-from tests.support.verifying import Verifying
+from tests.support.verification_harness import Verifying
 from trackrelay.worker.reasons import VerdictKind
 from trackrelay.worker.storage import verdicts
 from trackrelay.worker.storage.verdicts import NewVerdict

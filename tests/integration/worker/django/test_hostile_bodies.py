@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 from django.test import Client
 
-from tests.support import hostile_letters
+from tests.support import hostile_dead_letters
 from tests.support.harness import Harness
 
 LIST = "/admin/trackrelay_ops/deadletter/"
@@ -14,7 +14,7 @@ REPAIRED = '{"type":"person","action":"event","identifiers":{"id":"42"},"name":"
 
 @pytest.fixture
 def letters(harness: Harness) -> dict[str, str]:
-    return hostile_letters.write(harness.engine)
+    return hostile_dead_letters.write(harness.engine)
 
 
 def test_each_is_listed_shown_and_exported(
@@ -59,7 +59,7 @@ def test_a_waiting_job_with_such_a_document_is_shown(
         )
     changed = sa.text("UPDATE trackrelay_backlog SET body = CAST(:body AS json) WHERE job_id = :id")
     with harness.engine.begin() as connection:
-        for name, body in hostile_letters.BODIES.items():
+        for name, body in hostile_dead_letters.BODIES.items():
             connection.execute(changed, {"body": body, "id": letters[name]})
     assert admin.get(BACKLOG).status_code == 200
     for name, id in letters.items():

@@ -7,8 +7,8 @@ import json
 import pytest
 from django.test import Client
 
+from tests.support.admin_dead_letters import LIST, content, copies
 from tests.support.harness import Harness
-from tests.support.hostile_admin_letters import LIST, content, copies
 
 #: Documents that a hostile stream entry leaves behind; Postgres keeps them as text.
 BODIES = {

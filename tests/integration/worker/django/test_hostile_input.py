@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 from django.test import Client
 
+from tests.support.admin_dead_letters import LIST, ROWS, content, copies
 from tests.support.harness import Harness
-from tests.support.hostile_admin_letters import LIST, ROWS, content, copies
 
 BACKLOG = "/admin/trackrelay_ops/waiting/"
 #: How many requests the fuzzer makes.

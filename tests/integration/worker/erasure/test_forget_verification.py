@@ -2,7 +2,7 @@
 
 from tests.support.command_line import CommandLine
 from tests.support.forgotten_person import everything
-from tests.support.verifying import Verifying
+from tests.support.verification_harness import Verifying
 
 PERSON = "canary-id-9951"
 PLAN = "canary-plan-1177"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.support.clean_traffic import run
-from tests.support.verifying import Verifying
+from tests.support.verification_harness import Verifying
 
 
 def test_there_is_no_false_alarm_beside_live_traffic(

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.support.command_line import CommandLine
-from tests.support.verifying import Verifying
+from tests.support.verification_harness import Verifying
 from trackrelay import ObjectRef
 from trackrelay.worker.storage import state
 

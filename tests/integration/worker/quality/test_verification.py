@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.verifying import Verifying
+from tests.support.verification_harness import Verifying
 from trackrelay import ObjectRef, Person
 
 

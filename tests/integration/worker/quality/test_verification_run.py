@@ -13,7 +13,7 @@ from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from tests.support.in_process_worker import Worker, make_due
 from tests.support.silent_servers import dripping
-from tests.support.verifying import Verifying
+from tests.support.verification_harness import Verifying
 from tests.support.waiting import wait_until
 from trackrelay.app_api.request_budget import WINDOW_S
 from trackrelay.worker.maintenance.retention import PRUNE_KEY, prune_all

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import hostile_letters
+from tests.support import hostile_dead_letters
 from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 
@@ -18,7 +18,7 @@ READABLE = {"an empty object", "a NUL", "wrong types"}
 
 @pytest.fixture
 def letters(harness: Harness) -> dict[str, str]:
-    return hostile_letters.write(harness.engine)
+    return hostile_dead_letters.write(harness.engine)
 
 
 def test_all_are_listed_and_exported(
@@ -29,8 +29,8 @@ def test_all_are_listed_and_exported(
     found = {letter["id"]: letter for letter in listed["dead_letters"]}
     for name, id in letters.items():
         assert (found[id]["document"] is not None) == (name in READABLE), name
-        if name in hostile_letters.BODIES and name not in READABLE:
-            assert found[id]["raw"] == hostile_letters.BODIES[name]
+        if name in hostile_dead_letters.BODIES and name not in READABLE:
+            assert found[id]["raw"] == hostile_dead_letters.BODIES[name]
     file = tmp_path / "letters.jsonl"
     assert run("dead-letters", "export", "--output", str(file)).code == 0
     lines = [json.loads(line) for line in file.read_text().splitlines()]

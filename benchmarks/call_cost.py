@@ -14,9 +14,9 @@ from trackrelay import Producer, operations
 from trackrelay.queue.connections import Connections
 from trackrelay.queue.resp import command, packed
 
+from .end_to_end import CONCURRENCY, POOL
 from .measured import percentiles
 from .mixes import event_attributes, events
-from .road import CONCURRENCY, POOL
 from .stack import ROOT, Stack, wait_for
 
 DATA = event_attributes(1)

@@ -13,7 +13,7 @@ from .stack import Meter, Stack, wait_for
 POOL, CONCURRENCY, SHARDS = "threads", 4, 4
 
 
-def whole_road(
+def end_to_end(
     stack: Stack, mix: str, count: int, *, pool: str = POOL, concurrency: int = CONCURRENCY,
     shards: int = SHARDS,
     workers: int = 1,
