@@ -41,7 +41,7 @@ def test_a_request_that_is_not_described_is_found() -> None:
         ]
 
 
-def test_of_a_long_run_the_latest_requests_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_run_is_checked_by_its_latest_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(description_check, "LATEST_REQUESTS", 2)
     with SandboxProcess() as server:
         assert latest_violations(server.client) == []

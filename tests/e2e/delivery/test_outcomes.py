@@ -50,7 +50,7 @@ def test_200_and_204_are_delivered(working_harness: Harness) -> None:
     assert harness.stream_length() == harness.backlog_size() == 0
 
 
-def test_of_a_207_the_listed_are_dead_letters_and_the_rest_is_delivered(
+def test_the_listed_jobs_of_a_207_are_dead_letters_and_the_rest_is_delivered(
     harness: Harness, start_worker: Any
 ) -> None:
     harness.sandbox.add_fault(
@@ -267,7 +267,7 @@ def test_what_is_older_than_the_maximum_age_expires(harness: Harness, start_work
     wait_until(is_delivered, 15, "a job that is not too old when its turn comes")
 
 
-def test_an_entry_that_cannot_be_decoded_is_kept_and_harms_nobody(working_harness: Harness) -> None:
+def test_an_undecodable_entry_is_kept_and_does_no_harm(working_harness: Harness) -> None:
     harness = working_harness
     harness.redis.xadd("trackrelay:0:live", {"v": "1", "j": b"\x00not json\xff"})
     fine = [harness.producer.track(str(person), "fine", {}) for person in range(8)]

@@ -154,7 +154,7 @@ def test_several_are_chosen_and_replayed_after_a_look(
     refusing.wait_delivered([letter])
 
 
-def test_somebody_without_permission_can_look_and_nothing_else(
+def test_a_user_without_permission_can_only_view(
     refusing: Harness,
     letter: str,
     looker: Client,

@@ -106,7 +106,7 @@ def test_workers_go_on_at_the_new_primary(
     assert worker.running
 
 
-def test_a_relay_goes_on_at_the_new_primary(
+def test_a_relay_continues_at_the_new_primary(
     pair: Pair,
     postgres_application: Application,
     harness: Harness,

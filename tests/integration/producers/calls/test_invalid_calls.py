@@ -112,7 +112,7 @@ def test_a_logged_refusal_names_operation_field_and_reason_and_no_value(
     assert enqueued(queue) == []
 
 
-def test_of_a_call_for_several_people_only_the_refused_are_left_out(
+def test_a_call_for_several_people_leaves_out_only_the_refused(
     queue: redis.Redis, redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     producer = Producer(redis_url=redis_url, on_invalid="log")
@@ -230,7 +230,7 @@ def test_whatever_is_refused_is_kept(
         operations.entity(entry.document)
 
 
-def test_people_who_cannot_be_put_into_a_segment_keep_nobody_else_out(
+def test_people_who_cannot_be_put_into_a_segment_keep_no_others_out(
     keeping: Producer, queue: redis.Redis
 ) -> None:
     jobs = trackrelay.add_to_segment(7, (person for person in ("1", "", "3")))

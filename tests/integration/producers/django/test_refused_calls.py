@@ -59,7 +59,7 @@ def test_what_is_refused_is_kept_when_the_transaction_commits(kept: Kept) -> Non
 
 
 @pytest.mark.usefixtures("keeping")
-def test_so_is_what_tells_of_nobody(kept: Kept) -> None:
+def test_a_refused_call_without_a_person_is_kept_too(kept: Kept) -> None:
     job = trackrelay.track(AnonymousUser(), "seen")
     assert [(each.id, each.operation) for each in kept()] == [(job, "person.event")]
 

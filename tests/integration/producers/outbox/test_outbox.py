@@ -134,7 +134,7 @@ def test_the_row_says_which_application_wrote_it(
     assert [decode_entry(row.entry.encode())[0].source for row in rows()] == ["shop", "import"]
 
 
-def test_of_two_transactions_that_wait_for_each_other_the_second_is_later(
+def test_the_second_of_two_transactions_that_wait_for_each_other_is_later(
     engine: sa.Engine, rows: Rows
 ) -> None:
     """Also in time, even if it began first: the second's identify must win over the first's."""

@@ -261,7 +261,7 @@ def test_calls_in_quick_succession_look_at_the_outbox_once(
 
 
 @pytest.mark.parametrize("which", ["too many to be read", "a newer version's"])
-def test_rows_whose_keys_are_not_known_keep_back_everybody(
+def test_rows_with_unknown_keys_hold_back_every_job(
     producer: Producer,
     queue: redis.Redis,
     engine: sa.Engine,

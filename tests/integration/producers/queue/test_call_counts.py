@@ -72,7 +72,7 @@ def test_refused_calls_are_counted_by_source_operation_and_field(
 
 
 @pytest.mark.parametrize("on_invalid", ["raise", "dead_letter"])
-def test_so_are_those_that_raise_or_are_kept(
+def test_calls_that_raise_or_are_kept_are_counted_too(
     queue: redis.Redis, redis_url: str, on_invalid: str
 ) -> None:
     producer = Producer(redis_url=redis_url, on_invalid=on_invalid)

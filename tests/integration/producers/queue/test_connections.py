@@ -108,7 +108,7 @@ def test_all_that_a_new_connection_takes_is_part_of_the_call_s_time() -> None:
     assert asked == ["connection"]
 
 
-async def test_so_it_is_for_coroutines() -> None:
+async def test_all_that_a_new_connection_takes_is_part_of_a_coroutine_s_time() -> None:
     with server_that_takes_its_time(0.35) as (url, asked):
         queue = AsyncRedisQueue(load({"redis_url": url, "enqueue_timeout": 1.0}))
         began = time.monotonic()

@@ -322,7 +322,7 @@ def test_enqueue_many_logs_what_it_lost_where_that_is_wanted(
 
 
 @pytest.mark.parametrize("on_unavailable", ["raise", "log"])
-async def test_so_do_coroutines(
+async def test_coroutines_log_what_they_lost_where_that_is_wanted(
     mortal: ValkeyProcess, caplog: pytest.LogCaptureFixture, on_unavailable: str
 ) -> None:
     aio.configure(

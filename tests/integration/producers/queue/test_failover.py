@@ -99,7 +99,7 @@ def test_the_first_call_after_a_failover_connects_anew_and_is_enqueued_once(
     assert pair.job_ids() == sorted(jobs)
 
 
-def test_so_does_the_first_await(pair: Pair) -> None:
+def test_the_first_await_after_a_failover_connects_anew_and_is_enqueued_once(pair: Pair) -> None:
     trackrelay.configure(redis_url=pair.url, enqueue_timeout=TIMEOUT_S)
 
     async def calls() -> list[str]:

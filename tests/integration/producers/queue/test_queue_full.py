@@ -35,7 +35,7 @@ def kept_part(client: redis.Redis) -> float:
     return sum(int(client.memory_usage(name, samples=0) or 0) for name in names) / MAXMEMORY
 
 
-def test_large_events_of_many_threads_do_not_pass_the_mark_between_two_looks(
+def test_large_events_of_many_threads_do_not_pass_the_mark_between_two_reads(
     small: redis.Redis, own_redis: ValkeyProcess
 ) -> None:
     producer = Producer(redis_url=own_redis.url, enqueue_timeout=60)

@@ -90,7 +90,7 @@ def test_what_a_browser_calls_foreign_cannot_steer_but_may_follow_a_link(
     assert ask(api, "GET", "/_sandbox/", Sec_Fetch_Site=site)[0] == 200
 
 
-def test_its_own_page_steers(api: Api) -> None:
+def test_the_sandbox_s_own_page_can_steer_it(api: Api) -> None:
     own = f"http://127.0.0.1:{api.port}"
     assert ask(api, Origin=own, Sec_Fetch_Site="same-origin")[0] == 201
     assert ask(api, "DELETE", Origin=own)[0] == 200

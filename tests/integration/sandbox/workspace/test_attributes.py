@@ -17,7 +17,7 @@ def test_an_older_change_that_arrives_later_does_not_undo_a_newer_one(api: Api) 
     assert api.person("id:1")["timestamps"]["plan"] == 2_000
 
 
-def test_of_two_changes_of_the_same_second_the_later_to_arrive_counts(api: Api) -> None:
+def test_the_later_arrival_of_two_changes_of_the_same_second_counts(api: Api) -> None:
     identify_at(api, 2_000, plan="free")
     identify_at(api, 2_000, plan="pro")
     assert api.person("id:1")["attributes"] == {"plan": "pro"}

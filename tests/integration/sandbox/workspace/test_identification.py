@@ -24,7 +24,7 @@ def test_emails_identify_whatever_their_case(api: Api) -> None:
     assert next(api.client.effects())["keys"] == ["email:ada@example.com"]
 
 
-def test_an_email_that_is_somebody_elses_fails_and_the_rest_is_done(api: Api) -> None:
+def test_another_persons_email_fails_and_the_rest_is_done(api: Api) -> None:
     api.identify({"id": "1"}, email="ada@example.com")
     api.identify({"id": "2"})
     api.identify({"id": "2"}, email="ADA@example.com", plan="pro")
@@ -110,7 +110,7 @@ def test_a_suppressed_person_swallows_everything_until_unsuppressed(api: Api) ->
     assert api.event_names("email:ada@example.com") == ["opened"]
 
 
-def test_a_suppressed_email_cannot_be_added_to_somebody_else(api: Api) -> None:
+def test_a_suppressed_email_cannot_be_added_to_another_person(api: Api) -> None:
     assert (
         api.entity(
             type="person", action="suppress", identifiers={"email": "ada@example.com"}

@@ -42,7 +42,7 @@ def test_without_a_primary_nothing_happens(api: Api) -> None:
     assert len(list(api.client.effects())) == 1
 
 
-def test_somebody_merged_away_and_heard_of_again_is_somebody_new(api: Api) -> None:
+def test_a_secondary_that_is_identified_again_is_a_new_person(api: Api) -> None:
     api.identify({"id": "1"})
     api.identify({"id": "2"})
     merge(api, {"id": "1"}, {"id": "2"})

@@ -134,7 +134,7 @@ def test_headers_of_tracing_libraries_stay() -> None:
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_a_worker_lives_on_whatever_lies_in_its_queue(
+def test_a_worker_survives_anything_in_its_queue(
     harness: Harness, start_worker: Callable[..., Any], pool: str
 ) -> None:
     odd = [message(headers={name: value}) for name, value in ODD_HEADERS.items()]

@@ -73,7 +73,7 @@ def test_in_an_entry_that_several_share_each_has_its_own_place(
         assert {each["found_in"][0]["ahead"] for each in found} == {index}
 
 
-def test_of_many_that_wait_the_first_is_shown_and_all_are_counted(
+def test_the_first_of_many_waiting_jobs_is_shown_and_all_are_counted(
     working_harness: Harness, run: CommandLine
 ) -> None:
     with working_harness.sandbox.outage():
@@ -131,7 +131,7 @@ def test_a_dead_letter_is_shown_with_its_error_and_a_remedy(
     assert "history" in answer.out
 
 
-def test_somebodys_jobs_are_found_by_an_email_that_is_stored_only_as_a_hash(
+def test_a_persons_jobs_are_found_by_an_email_that_is_stored_only_as_a_hash(
     working_harness: Harness, run: CommandLine
 ) -> None:
     job = working_harness.producer.track(Person(email=EMAIL), "greeted")
@@ -247,7 +247,7 @@ def test_it_finds_what_it_can_when_postgres_is_away(harness: Harness, run: Comma
         (["--key", "acme"], "object:1:acme"),
     ],
 )
-def test_what_cannot_be_meant_is_wrong_usage(
+def test_options_that_cannot_be_meant_are_wrong_usage(
     run: CommandLine, arguments: list[str], words: str
 ) -> None:
     answer = run("find", *arguments)

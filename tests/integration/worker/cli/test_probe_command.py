@@ -12,7 +12,7 @@ def test_with_nothing_stopped_there_is_nothing_to_try(harness: Harness, run: Com
     assert run("probe").out == "Nothing to try: delivery is not stopped.\n"
 
 
-def test_delivery_goes_on_at_once_although_an_hour_was_asked_for(
+def test_delivery_resumes_at_once_although_an_hour_was_asked_for(
     working_harness: Harness, run: CommandLine
 ) -> None:
     Breaker(working_harness.redis, probe_s=30).failed(Family.V2, "maintenance", retry_after_s=3600)

@@ -73,7 +73,7 @@ def watcher(engine: sa.Engine, listener: Listener, now: float) -> Watcher:
     return Watcher(parse("dead_letters>0"), tracker, book, channels, place)
 
 
-def test_of_two_watchers_one_tells_and_a_later_one_tells_the_end(
+def test_one_of_two_watchers_sends_the_alert_and_a_later_one_its_end(
     harness: Harness, listener: Listener
 ) -> None:
     with open_stores(load(harness.settings)) as stores:

@@ -135,7 +135,7 @@ def test_no_entry_holds_up_the_jobs_beside_it(
         ("count: 'inf'", None),
     ],
 )
-def test_it_ends_at_once_as_what_it_is(
+def test_a_hostile_entry_ends_at_once_with_its_reason(
     harness: Harness, api: RawApi, worker: Worker, name: str, reason: str | None
 ) -> None:
     fields = hostile_entries.all_cases()[name]

@@ -75,7 +75,7 @@ def test_a_holder_killed_anywhere_loses_nothing_and_its_successor_keeps_the_orde
     assert actions == ["identify", "event", "delete"]
 
 
-def test_a_commit_of_which_nobody_learned_is_not_repeated(
+def test_a_commit_without_an_answer_is_not_repeated(
     harness: Harness, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivered, waits = (
@@ -224,9 +224,7 @@ def test_what_is_settled_already_is_no_dead_letter_however_often_its_entry_comes
     assert harness.stream_length() == 0
 
 
-def test_a_pending_entry_that_somebody_deleted_stops_nobody(
-    harness: Harness, worker: Worker
-) -> None:
+def test_a_deleted_pending_entry_stops_no_delivery(harness: Harness, worker: Worker) -> None:
     with harness.producer.pipeline() as pipeline:
         pipeline.track("42", "deleted", {})
         job = pipeline.track("42", "stays", {})

@@ -74,7 +74,7 @@ def test_no_cycle_reads_the_whole_backlog_even_before_there_are_statistics(
         ), plan
 
 
-def test_of_many_long_queues_no_more_rows_are_fetched_than_a_cycle_takes(harness: Harness) -> None:
+def test_a_cycle_fetches_no_more_rows_of_many_long_queues_than_it_takes(harness: Harness) -> None:
     with harness.engine.begin() as connection:
         connection.execute(FILL, {"rows": ROWS, "keys": 500})
         plan = connection.execute(
@@ -88,7 +88,7 @@ def test_of_many_long_queues_no_more_rows_are_fetched_than_a_cycle_takes(harness
     assert len(jobs) == 500
 
 
-def test_of_many_long_queues_few_need_a_new_first_row(harness: Harness) -> None:
+def test_few_of_many_long_queues_need_a_new_first_row(harness: Harness) -> None:
     with harness.engine.begin() as connection:
         connection.execute(FILL, {"rows": ROWS, "keys": 500})
         jobs = due_jobs.select_due(connection, 0, "live", 500).jobs

@@ -97,7 +97,7 @@ BY_KEY = "ix_trackrelay_backlog_shard_lane_key_position"
 
 
 @pytest.mark.usefixtures("snapshot", "seldom")
-def test_looks_do_not_pass_over_what_was_delivered_again_and_again(
+def test_scans_do_not_step_over_delivered_rows_again_and_again(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     fill(harness, ROWS, ROWS, delivered=DEAD)
@@ -127,7 +127,7 @@ def test_whether_something_is_due_beside_new_jobs_is_told_without_passing_over_w
 
 
 @pytest.mark.usefixtures("snapshot")
-def test_of_a_long_queue_only_what_is_left_is_looked_at(harness: Harness) -> None:
+def test_a_long_queue_is_scanned_only_where_jobs_are_left(harness: Harness) -> None:
     fill(harness, ROWS, 100, delivered=DEAD)
     looks = Blocks(harness.engine, "WITH batched_firsts", BY_KEY)
     promotions = Blocks(harness.engine, "SET due_at = greatest(", BY_KEY)
@@ -190,7 +190,7 @@ def test_ticks_do_not_pass_over_what_was_delivered_again_and_again(
 
 
 @pytest.mark.usefixtures("seldom")
-def test_what_becomes_due_behind_the_looks_is_delivered_before_the_holder_goes(
+def test_jobs_that_become_due_behind_the_scan_are_delivered_before_the_holder_ends(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     fill(harness, 2_500, 2_500)
@@ -205,7 +205,7 @@ def test_what_becomes_due_behind_the_looks_is_delivered_before_the_holder_goes(
 @pytest.mark.parametrize(
     "backlog_rows", [10, 1_500], ids=["nothing else is due", "looks have gone on"]
 )
-def test_what_becomes_due_behind_the_looks_is_delivered_though_new_jobs_come_all_the_time(
+def test_jobs_that_become_due_behind_the_scan_are_delivered_beside_constant_new_jobs(
     harness: Harness, api: FakeApi, worker: Worker, backlog_rows: int
 ) -> None:
     fill(harness, backlog_rows, backlog_rows)
@@ -226,7 +226,7 @@ def test_what_becomes_due_behind_the_looks_is_delivered_though_new_jobs_come_all
     assert next(requests) > 10
 
 
-def test_what_becomes_due_behind_the_ticks_is_found(harness: Harness, worker: Worker) -> None:
+def test_jobs_that_become_due_behind_the_ticks_are_found(harness: Harness, worker: Worker) -> None:
     fill(harness, 10, 10)
     later(harness, 10)
     assert tick(worker) == []

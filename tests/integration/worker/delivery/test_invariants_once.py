@@ -45,7 +45,7 @@ def test_the_same_idempotency_key_from_several_processes_is_one_job(
     assert harness.stream_length() == 0
 
 
-def test_of_repeats_in_one_read_the_first_wins_and_keeps_its_place(
+def test_the_first_of_repeats_in_one_read_wins_and_keeps_its_place(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     with harness.producer.pipeline() as pipeline:

@@ -191,7 +191,7 @@ MALFORMED = {
 }
 
 
-def test_entries_that_nobody_could_have_made_harm_nobody(harness: Harness, worker: Worker) -> None:
+def test_foreign_entries_do_no_harm(harness: Harness, worker: Worker) -> None:
     for number, entry in enumerate(MALFORMED.values()):
         harness.redis.xadd(
             "trackrelay:0:live", {"v": "1", "j": entry.replace(b"#", f"{ID}{number}".encode())}

@@ -89,7 +89,7 @@ def singles_before_the_last(api: FakeApi, label: str) -> int:
     return taken[: len(taken) - taken[::-1].index(label)].count("single")
 
 
-def test_its_oldest_jobs_are_not_passed_over_for_ever(
+def test_the_oldest_single_jobs_are_not_skipped_for_ever(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     fill(harness, "anonymous.event", 0, 300)

@@ -94,7 +94,7 @@ def test_a_batch_costs_the_same_statements_and_round_trips_whatever_its_size(
         assert of_many <= of_few
 
 
-def test_so_does_one_that_waits_in_the_backlog_and_is_delivered_from_there(
+def test_a_batch_out_of_the_backlog_costs_the_same_whatever_its_size(
     harness: Harness,
     api: FakeApi,
     worker: Worker,

@@ -66,7 +66,7 @@ def test_a_dead_letter_is_found_by_each_search_term(
     assert shown(admin.get(LIST, {"q": term.format(id=letter)})) == [letter]
 
 
-def test_somebody_is_found_by_the_address_of_which_only_a_hash_is_stored(
+def test_a_person_is_found_by_an_address_that_is_stored_only_as_a_hash(
     refusing: Harness, admin: Client
 ) -> None:
     job = refusing.producer.track(Person(email=CANARY_EMAIL), "bought", {"plan": "platinum"})
@@ -278,7 +278,7 @@ def test_nothing_can_be_added_changed_or_deleted(letter: str, admin: Client) -> 
     assert "delete_selected" not in admin.get(LIST).content.decode()
 
 
-def test_somebody_who_may_only_look_is_offered_nothing_and_refused_everything(
+def test_a_user_who_may_only_view_is_offered_no_action_and_refused_each(
     refusing: Harness, letter: str, log_in: Callable[..., Client]
 ) -> None:
     client = log_in("view")

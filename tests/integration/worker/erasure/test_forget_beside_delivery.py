@@ -115,7 +115,7 @@ def test_a_new_shard_knows_the_block(
     assert api.taken == []
 
 
-def test_nothing_is_loaded_while_nobody_was_ever_forgotten(
+def test_nothing_is_loaded_while_no_person_was_forgotten(
     harness: Harness, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trackrelay.worker.storage.blocklist._LOAD", None)

@@ -283,7 +283,7 @@ def test_entries_and_dead_letters_that_cannot_be_read_and_name_the_person_are_er
     assert harness.redis.xlen("trackrelay:1:live") == 1
 
 
-def test_another_secret_delivers_nothing_while_somebody_is_blocked(
+def test_another_secret_delivers_nothing_while_a_person_is_blocked(
     harness: Harness, worker: Worker, run: CommandLine
 ) -> None:
     worker.work()

@@ -146,7 +146,7 @@ def test_a_job_that_no_text_column_holds_costs_its_neighbours_nothing(
     assert "attribute:fine" in items(harness, "id:43")
 
 
-def test_of_jobs_that_are_settled_together_the_last_one_counts(
+def test_the_last_of_jobs_that_are_settled_together_counts(
     harness: Harness, make_worker: Callable[..., Worker]
 ) -> None:
     jobs = [harness.producer.identify("42", {"plan": str(number)}) for number in range(8)]

@@ -61,7 +61,7 @@ def test_a_flushall_in_the_middle_of_thousands_of_jobs_loses_and_reorders_nothin
     harness.wait_delivered([job], 60)
 
 
-def test_of_what_went_before_the_loss_everything_goes_again_before_anything_new(
+def test_everything_relayed_before_the_loss_goes_again_before_anything_new(
     application: Application, harness: Harness
 ) -> None:
     before = [application.track("42", str(number)) for number in range(5)]

@@ -255,7 +255,7 @@ def test_nothing_is_replayed_once_its_person_was_deleted_or_suppressed(
     assert stores.backlog() == []
 
 
-def test_an_earlier_removal_stands_in_nobodys_way(stores: Stores) -> None:
+def test_an_earlier_removal_blocks_nothing(stores: Stores) -> None:
     stores.deliver(operations.delete_person("42"), THEN - 60)
     (id,) = stores.bury(operations.identify("42", {"a": 1}))
     assert stores.replay(id).replayed == 1

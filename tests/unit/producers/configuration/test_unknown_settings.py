@@ -33,7 +33,7 @@ def test_the_first_call_points_it_out_once_in_a_process() -> None:
     ]
 
 
-def test_so_does_an_outbox_that_needs_no_queue() -> None:
+def test_an_outbox_without_a_queue_points_it_out_too() -> None:
     with pytest.warns(
         RuntimeWarning, match="TRACKRELAY_SUORCE is not a setting; did you mean TRACKRELAY_SOURCE"
     ):

@@ -35,7 +35,7 @@ def test_no_two_visitors_have_the_same_id() -> None:
     assert len({Visitor(None).id for _ in range(1000)}) == 1000
 
 
-def test_a_renewed_visitor_is_somebody_else() -> None:
+def test_a_renewed_visitor_is_a_new_person() -> None:
     visitor = Visitor(UUID)
     assert visitor.renew() == visitor.id != UUID
     assert visitor.must_set_cookie

@@ -232,7 +232,7 @@ def test_a_value_is_taken_or_refused_and_nothing_else(nasty: str) -> None:
 
 
 @pytest.mark.parametrize("place", [place for place in PLACES if place != "update_only"])
-def test_so_is_a_name(place: str) -> None:
+def test_a_name_of_another_type_or_size_is_refused_briefly(place: str) -> None:
     for name in (HUGE, "\ud800", "x" * 1_000_000, ("a", 1), None, 1.5, date(2024, 1, 1), b"x"):
         with pytest.raises(InvalidOperationError) as caught:
             PLACES[place]({name: 1})

@@ -106,7 +106,7 @@ def test_the_refusal_says_where_the_placeholder_most_likely_comes_from() -> None
 @pytest.mark.parametrize(
     "text", ["{{customer.email}}@example.com", "{{user}}@example.com", "${mail}@example.com"]
 )
-def test_nor_does_a_template_in_an_address(text: str) -> None:
+def test_a_template_in_an_address_is_a_placeholder(text: str) -> None:
     assert "placeholder" in str(refusal_of(lambda: Person(email=text)))
 
 

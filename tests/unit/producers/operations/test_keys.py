@@ -18,6 +18,6 @@ from trackrelay.operations.keys import is_private, shown
         ("id:+14155552671", "id:+…"),
     ],
 )
-def test_a_message_never_shows_who_somebody_is(key: str, text: str) -> None:
+def test_a_message_never_identifies_a_person(key: str, text: str) -> None:
     assert shown(key) == text
     assert is_private(key) == (key != text)

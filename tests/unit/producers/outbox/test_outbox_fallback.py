@@ -44,7 +44,7 @@ def test_only_keys_with_rows_that_were_not_relayed_are_kept_back() -> None:
     assert not unrelayed
 
 
-def test_more_keys_than_can_be_remembered_keep_back_everybody_until_all_of_it_is_relayed() -> None:
+def test_more_keys_than_fit_in_memory_hold_back_every_job_until_all_is_relayed() -> None:
     unrelayed = Unrelayed()
     for number in range(MAX_KEYS + 1):
         unrelayed.add([f"id:{number}"], number)

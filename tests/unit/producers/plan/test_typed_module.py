@@ -34,7 +34,7 @@ def test_the_module_compiles_whatever_the_names_and_texts(is_async: bool) -> Non
     assert module.order_completed.__doc__.startswith('An order "was" paid.')
 
 
-def test_its_functions_send_what_they_are_called_after() -> None:
+def test_the_functions_send_the_event_of_their_name() -> None:
     module = module_of(typed_module(parse_plan(PLAN)))
     with overridden(backend="memory"):
         backend = default_producer().backend

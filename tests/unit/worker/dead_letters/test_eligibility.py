@@ -121,7 +121,7 @@ def test_a_repair_is_checked_like_any_other_operation() -> None:
         (operations.delete_person("42"), "action=suppress"),
     ],
 )
-def test_a_repair_that_makes_it_somebody_elses_or_something_else_is_refused(
+def test_a_repair_that_changes_the_person_or_the_operation_is_refused(
     operation: Operation, repair: str
 ) -> None:
     assert refusal(letter(operation), repair=Patch.parse((repair,))).kind == "keys"

@@ -75,7 +75,7 @@ def test_a_value_is_json_or_else_text(
     assert msgspec.json.encode(DOCUMENT) == before
 
 
-def test_a_field_is_taken_away_and_one_that_is_not_there_harms_nobody() -> None:
+def test_a_field_is_removed_and_a_missing_one_does_no_harm() -> None:
     repaired = Patch.parse(
         (), ("attributes.plan", "attributes.items[0]", "attributes.none.such", "nothing")
     ).apply(DOCUMENT)

@@ -60,7 +60,7 @@ def test_nothing_passes_an_earlier_job_of_its_key_that_waits(
 
 
 @given(jobs, breakers)
-def test_every_new_job_is_sent_or_waits_and_families_that_are_closed_hold_up_nobody(
+def test_every_new_job_is_sent_or_waits_and_blocked_families_hold_up_no_others(
     jobs: list[Job], breakers: BreakerStates
 ) -> None:
     probes = choose_probes(jobs, breakers)

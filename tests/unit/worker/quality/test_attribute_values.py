@@ -158,7 +158,7 @@ def test_a_huge_number_has_a_short_form(text: str) -> None:
 @pytest.mark.parametrize(
     "document", ['{"a": 1e99999999999}', '{"a": NaN}', '{"a": -Infinity}', '{"a": 1e400}']
 )
-def test_numbers_that_no_program_takes_harm_nobody(document: str) -> None:
+def test_numbers_that_no_program_takes_do_no_harm(document: str) -> None:
     value = decode_document(document)["a"]
     assert is_same(sent_form("plan", value), "1") is False
 

@@ -57,7 +57,7 @@ def test_an_attribute_that_is_not_there_is_missing() -> None:
         ({"a": 1}, "[object Object]", None, "different", "has another value"),
     ],
 )
-def test_another_value_is_somebody_elses_or_an_old_one(
+def test_another_value_is_another_persons_or_an_old_one(
     sent: Any, returned: str, changed: int | None, verdict: str, reason: str
 ) -> None:
     seen = Seen(
@@ -98,7 +98,7 @@ def test_an_unknown_cio_id_was_ignored() -> None:
     assert (exists.verdict, exists.reason[:22]) == ("ignored", "nobody has this cio_id")
 
 
-def test_somebody_who_was_deleted_later_is_different() -> None:
+def test_a_person_who_was_deleted_later_differs() -> None:
     sent = operations.identify("42", {"plan": "pro"})
     assert verdicts(Seen(exists=False, deleted_at=NOW + 60), sent)["exists"] == "different"
     assert verdicts(Seen(exists=False, deleted_at=NOW - 60), sent)["exists"] == "missing"

@@ -174,7 +174,7 @@ def test_the_later_of_two_writes_counts() -> None:
     assert subject.items["attribute:plan"].job == late.id
 
 
-def test_of_several_jobs_of_one_settlement_the_last_one_counts() -> None:
+def test_the_last_of_several_jobs_of_one_settlement_counts() -> None:
     jobs = [job_of(operations.identify("42", {"plan": str(number)})) for number in range(5)]
     subjects: dict[str, Subject] = {}
     updated(subjects, recorder().changes(jobs, NOW), AFTER_S)
@@ -197,7 +197,7 @@ def test_a_removal_clears_what_was_remembered_and_a_later_write_begins_anew() ->
     assert names(again) == {"exists", f"event:back:{event.id}"}
 
 
-def test_somebody_who_is_not_suppressed_any_more_has_nothing_to_be_compared() -> None:
+def test_a_person_who_is_no_longer_suppressed_has_nothing_to_compare() -> None:
     subjects = remembered(operations.suppress("42"), operations.unsuppress("42"))
     assert subjects["id:42"].items == {}
 

@@ -15,7 +15,7 @@ def look(cursor: ScanCursor, now: float, seen: ScanResult) -> int:
     return start
 
 
-def test_a_look_goes_on_where_the_last_one_ended() -> None:
+def test_a_scan_continues_where_the_last_one_ended() -> None:
     cursor = ScanCursor()
     starts = [
         look(cursor, now, ScanResult(10, following, 900))

@@ -142,7 +142,7 @@ def test_paused_shards_are_named_with_the_command_that_resumes_them() -> None:
     )
 
 
-def test_a_shard_that_nobody_takes_is_wrong() -> None:
+def test_a_shard_that_no_worker_takes_is_a_problem() -> None:
     assert (
         "Shard 0: jobs have waited" in only(snapshot(redis_side(shards=[shard(live=1, age=90)])))[1]
     )
