@@ -49,8 +49,8 @@ PLACEHOLDERS = frozenset(
         "false",
     ]
 )
+_NUMBER = "a number"
 _FORMS = (
-    ("a number", re.compile(r"\d+")),
     ("a UUID", re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)),
     ("a ULID", re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")),
     ("hex digits", re.compile(r"[0-9a-f]{16,}", re.IGNORECASE)),
@@ -69,8 +69,11 @@ def form_of(id: str) -> str:
     Args:
         id: as it is stored: an email address or a phone number is a hash.
     """
-    if id.lower() in PLACEHOLDERS:
-        return f"{_PLACEHOLDER}{id.lower()}"
+    lowered = id.lower()
+    if lowered in PLACEHOLDERS:
+        return f"{_PLACEHOLDER}{lowered}"
+    if id.isdecimal():
+        return _NUMBER
     if is_hashed(f"id:{id}"):
         return _ADDRESS
     return next((name for name, form in _FORMS if form.fullmatch(id)), "text")
@@ -195,6 +198,9 @@ class IdentityNotes:
         kind, _, value = job.first_key.partition(":")
         if subject.operation.startswith("person."):
             self._named[subject, naming_type(kind, value)] += 1
+        if kind == "id" and subject.name:
+            # An event of a known person says nothing about names.
+            return
         for link in links_of(job, data, self._hidden):
             if hash(link) in self._known or not is_kept(link.name, self._limit):
                 continue

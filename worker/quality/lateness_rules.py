@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 
 from . import names, rules
@@ -23,9 +24,36 @@ MIN_EVENTS = 3
 
 def timing_findings(catalog: Catalog) -> Iterator[Finding]:
     """Yield findings about the times of events."""
+    by_event: dict[str, list[SubjectStats]] = defaultdict(list)
+    late_events: set[str] = set()
     for stats in catalog.subjects.values():
         if stats.lateness:
-            yield from _judge(stats)
+            by_event[stats.subject.name].append(stats)
+            for found in _judge(stats):
+                late_events |= {stats.subject.name} if found.rule is rules.LATE else set()
+                yield found
+    for event, senders in by_event.items():
+        if names.is_decisive(event) and event not in late_events and len(senders) > 1:
+            yield from _together(event, senders)
+
+
+def _together(event: str, senders: list[SubjectStats]) -> Iterator[Finding]:
+    """Yield a finding about single late events of several applications."""
+    total = sum(sum(each.lateness.values()) for each in senders)
+    late = [
+        round(
+            (share_over(each.lateness, LATE_S) - share_over(each.lateness, TOO_LATE_S))
+            * sum(each.lateness.values())
+        )
+        for each in senders
+    ]
+    if sum(late) >= MIN_EVENTS:
+        yield Finding(
+            rule=rules.LATE,
+            subject=event,
+            evidence=(f"{sum(late):,} of {total:,} events more than 5 minutes late",),
+            sources=tuple(each.subject.source for each, n in zip(senders, late, strict=True) if n),
+        )
 
 
 def _judge(stats: SubjectStats) -> Iterator[Finding]:

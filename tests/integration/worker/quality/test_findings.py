@@ -84,3 +84,13 @@ def event(name: str, source: str = "shop", **attributes: object) -> Call:
 def test_natural_variety_is_no_finding(calls: list[Call]) -> None:
     found = findings(observed(calls * 200), NOW)
     assert [each.key for each in found if each.severity != Severity.INFO] == []
+
+
+def test_single_late_orders_of_several_applications_are_found_together() -> None:
+    calls = [
+        Call(source, "person.event", "order_completed", {}, late_s=3_600 if late else 1)
+        for source in ("shop", "kiosk")
+        for late in [True, True] + [False] * 98
+    ]
+    assert [each.key for each in findings(observed(calls), NOW)] == ["Q401 order_completed"]
+    assert findings(observed(calls[:100]), NOW) == []

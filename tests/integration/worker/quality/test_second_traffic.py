@@ -92,7 +92,7 @@ FOUND = {
 }
 #: Accidents that only time shows, and how long the traffic goes on.
 BY_TIME = {each for each, rule in FOUND.items() if rule in ("Q305", "Q306", "Q307")}
-DURATION_S = 20 * 86_400.0
+DURATION_S, CALLS_OF_WEEKS, FLUSHES = 20 * 86_400.0, 12_000, 60
 #: What no rule finds yet: only a plan, or the counts of single days, would show most of it.
 NOT_YET = {
     "no timezone",
@@ -113,14 +113,16 @@ def worse_than_info(catalog: Catalog) -> list[Finding]:
 
 @cache
 def clean_catalog(over_s: float = 0.0) -> Catalog:
-    calls = clean(CALLS, seed=1)
-    return observed(spread(calls, over_s), CALLS // 60, 1) if over_s else observed(calls)
+    if not over_s:
+        return observed(clean(CALLS, seed=1))
+    calls = spread(clean(CALLS_OF_WEEKS, seed=1), over_s)
+    return observed(calls, CALLS_OF_WEEKS // FLUSHES, together=1)
 
 
 @cache
-def calls_by_event() -> dict[str, list[Call]]:
+def calls_by_event(count: int) -> dict[str, list[Call]]:
     calls: dict[str, list[Call]] = {}
-    for call in clean(CALLS, seed=1):
+    for call in clean(count, seed=1):
         calls.setdefault(call.name, []).append(call)
     return calls
 
@@ -129,10 +131,11 @@ def calls_by_event() -> dict[str, list[Call]]:
 def found_after(accident: Accident) -> list[Finding]:
     """Return the findings if the accident happens alone."""
     over_s = DURATION_S if accident.name in BY_TIME else 0.0
-    calls = spread(copy.deepcopy(calls_by_event()[accident.event]), over_s)
+    count = CALLS_OF_WEEKS if over_s else CALLS
+    calls = spread(copy.deepcopy(calls_by_event(count)[accident.event]), over_s)
     spoilt = replace(accident, every=min(accident.every, RAREST))
     # As many writes as all calls together would cause.
-    flush_after = max(1, (CALLS // 60 if over_s else 5_000) * len(calls) // CALLS)
+    flush_after = max(1, (count // FLUSHES if over_s else 5_000) * len(calls) // count)
     sent = with_accidents(calls, [spoilt], len(calls))
     concerned = observed(sent, flush_after, together=1 if over_s else min(500, flush_after))
     others = {
