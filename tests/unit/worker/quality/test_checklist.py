@@ -35,7 +35,11 @@ def observed(operation: str, name: str = "", *paths: str, late: int = 0) -> Subj
     }
     lateness = {"late 5": 100 - late, "late 3600": late}
     return SubjectStats(
-        Subject("shop", operation, name), 100, 9_000, 0.0, NOW, attributes, lateness
+        Subject("shop", operation, name),
+        jobs=100,
+        last_seen=NOW,
+        attributes=attributes,
+        lateness=lateness,
     )
 
 
