@@ -59,11 +59,24 @@ class OpenLimit(click.ParamType[int]):
 
 
 @click.command()
-@click.option("--confirm", type=_ITEM, help="Say that an item is done, if no data can prove it.")
 @click.option(
-    "--not-applicable", type=_ITEM, help="Say that an item does not concern your program."
+    "--confirm",
+    type=_ITEM,
+    metavar="ITEM",
+    help="Say that an item is done, if no data can prove it.",
 )
-@click.option("--withdraw", type=_ITEM, help="Take back what --confirm or --not-applicable said.")
+@click.option(
+    "--not-applicable",
+    type=_ITEM,
+    metavar="ITEM",
+    help="Say that an item does not concern your program.",
+)
+@click.option(
+    "--withdraw",
+    type=_ITEM,
+    metavar="ITEM",
+    help="Take back what --confirm or --not-applicable said.",
+)
 @click.option("--note", default="", help="How it was checked, or why it does not apply.")
 @click.option(
     "--until",
@@ -98,6 +111,9 @@ def checklist(
 
     Proof comes from what workers observe, verify and deliver, from rehearsals in your tests, and
     from people who confirm what no data can prove.
+
+    ITEM is canonical_id, attribute_map, taxonomy, server_side, merge_plan, cart_recovery, segments
+    or monitoring.
     """
     now = time.time()
     with open_stores() as stores, stores.engine.begin() as connection:
@@ -165,6 +181,8 @@ def _screen(items: Sequence[Item]) -> Group:
         table.add_row(Text(mark, style=style), title)
         for line in each.evidence:
             table.add_row("", Text(visible(line), style="dim"))
+        for line in each.objections if each.state is ItemState.OPEN else ():
+            table.add_row("", Text(visible(line), style="yellow"))
         if each.remedy:
             table.add_row("", Text(each.remedy))
         table.add_row()
@@ -187,6 +205,7 @@ def _document(items: Sequence[Item]) -> dict[str, Any]:
                 "title": each.title,
                 "state": each.state,
                 "evidence": each.evidence,
+                "objections": each.objections,
                 "remedy": each.remedy or None,
             }
             for each in items

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from trackrelay.plan import Plan
 from trackrelay.worker.storage.checklist_records import ChecklistRecord
 from trackrelay.worker.storage.queries.checklist_query import NamedJobs, OpenLetters
 from trackrelay.worker.storage.queries.verification_overview import VerificationOverview
@@ -23,7 +24,12 @@ MIN_ID_SHARE = 0.95
 MAX_LETTER_AGE_S = 7 * 86_400.0
 #: Verification that did not run for so long does not run, in seconds.
 MAX_SILENCE_S = 3_600.0
+#: Names that a line lists.
+MAX_NAMES = 5
 _EVENTS = ("person.event", "anonymous.event")
+#: Attributes with a meaning of their own at Customer.io.
+_RESERVED = ("_", "cio_", "anonymous_id")
+_NO_PLAN = ("no tracking plan is in force",)
 
 
 class ItemState(StrEnum):
@@ -43,6 +49,7 @@ class Item:
         title: what must be so.
         state: whether it is.
         evidence: what was found, one fact a line.
+        objections: what speaks against it.
         remedy: what to do, if it is open.
     """
 
@@ -50,6 +57,7 @@ class Item:
     title: str
     state: ItemState
     evidence: tuple[str, ...] = ()
+    objections: tuple[str, ...] = ()
     remedy: str = ""
 
 
@@ -65,6 +73,8 @@ class Facts:
     letters: OpenLetters = field(default_factory=OpenLetters)
     verification: VerificationOverview = field(default_factory=VerificationOverview)
     record: ChecklistRecord = field(default_factory=ChecklistRecord)
+    #: The tracking plan in force.
+    plan: Plan | None = None
 
     def events(self, is_meant: Callable[[str], bool]) -> list[SubjectStats]:
         """Return what was observed of events of certain names."""
@@ -87,8 +97,14 @@ def checklist(facts: Facts) -> list[Item]:
 
 
 def _item(name: str, facts: Facts) -> Item:
-    state, evidence, remedy = _JUDGES[name](facts)
-    return Item(name, TITLES[name], state, evidence, remedy if state is ItemState.OPEN else "")
+    judgement = _JUDGES[name](facts)
+    if judgement is None:
+        return Item(name, TITLES[name], ItemState.NOT_APPLICABLE, (_NOT_APPLICABLE[name],))
+    evidence, objections = map(tuple, judgement)
+    is_proved = evidence and not objections
+    state = ItemState.PROVED if is_proved else ItemState.OPEN
+    remedy = "" if is_proved else _REMEDIES[name]
+    return Item(name, TITLES[name], state, evidence, objections, remedy)
 
 
 def _with_confirmation(item: Item, facts: Facts) -> Item:
@@ -99,13 +115,8 @@ def _with_confirmation(item: Item, facts: Facts) -> Item:
     return replace(item, state=ItemState(given.state), evidence=(line, *item.evidence), remedy="")
 
 
-Judgement = tuple[ItemState, tuple[str, ...], str]
-
-
-def _judged(evidence: Sequence[str], objections: Sequence[str], remedy: str) -> Judgement:
-    """Return ``proved`` if there is evidence and no objection."""
-    state = ItemState.PROVED if evidence and not objections else ItemState.OPEN
-    return state, (*evidence, *objections), remedy
+#: What speaks for an item, and what speaks against it. None: it is not applicable.
+Judgement = tuple[Sequence[str], Sequence[str]] | None
 
 
 def _canonical_id(facts: Facts) -> Judgement:
@@ -114,18 +125,18 @@ def _canonical_id(facts: Facts) -> Judgement:
         by_kind[each.kind] += each.jobs
     total = by_kind.total()
     if not total:
-        return ItemState.OPEN, ("no delivered job about a person is in the ledger",), _USE_AN_ID
+        return (), ["no delivered job about a person is in the ledger"]
     share = by_kind["id"] / total
-    evidence = [f"{_percent(share)} of {total:,} jobs name people by id"]
     others = [
         f"{each.jobs:,} from {each.source or 'no source'} name them by {each.kind}"
         for each in facts.named_jobs
         if each.kind != "id"
     ]
-    objections = [*facts.objections(["Q801", "Q802", "Q803", "Q804", "Q805"])]
-    if share < MIN_ID_SHARE:
-        return ItemState.OPEN, (*evidence, *others[:3], *objections), _USE_AN_ID
-    return _judged(evidence, objections, _USE_AN_ID)
+    objections = others[:3] if share < MIN_ID_SHARE else []
+    return (
+        [f"{_percent(share)} of {total:,} jobs name people by id"],
+        [*objections, *facts.objections(["Q801", "Q802", "Q803", "Q804", "Q805"])],
+    )
 
 
 def _attribute_map(facts: Facts) -> Judgement:
@@ -135,21 +146,47 @@ def _attribute_map(facts: Facts) -> Judgement:
         if subject.operation == "person.identify"
     ]
     observed = {path for stats in identifies for path in stats.attributes if "." not in path}
-    evidence = (f"{len(observed):,} attributes of people were observed",) if observed else ()
-    return ItemState.OPEN, evidence, _WRITE_ATTRIBUTES_DOWN
+    observed -= {path for path in observed if path.startswith(_RESERVED)}
+    plan = facts.plan
+    if plan is None:
+        return [
+            f"{len(observed):,} attributes of people were observed"
+        ] if observed else [], _NO_PLAN
+    planned = plan.attributes
+    known = {name for each in planned.values() for name in (each.name, *each.aliases)}
+    objections = [
+        *_listed("not in the plan", observed - known),
+        *_listed("without a type", (each.name for each in planned.values() if not each.types)),
+    ]
+    if len({stats.subject.source for stats in identifies}) > 1:
+        unowned = (each.name for each in planned.values() if not each.owners)
+        objections += _listed("without an owner, among several applications", unowned)
+    evidence = [f"the plan {plan.name} has {len(planned):,} attributes"] if planned else []
+    return evidence, objections or ([] if planned else ["the plan has no attribute"])
 
 
 def _taxonomy(facts: Facts) -> Judgement:
-    evidence, missing = [], []
-    for title, is_meant in _STAGES.items():
-        found = sorted({stats.subject.name for stats in facts.events(is_meant)})
-        if found:
-            evidence.append(f"{title}: {', '.join(found)}")
-        else:
-            missing.append(title)
-    objections = [f"not observed: {', '.join(missing)}"] if missing else []
-    objections += facts.objections(["Q104", "Q203", "Q204", "Q602"])
-    return ItemState.OPEN, (*evidence, *objections), _WRITE_EVENTS_DOWN
+    observed = {stats.subject.name for stats in facts.events(bool)}
+    objections = [*facts.objections(["Q104", "Q203", "Q204", "Q602"])]
+    if facts.plan is None:
+        evidence = [
+            f"{title}: {', '.join(found)}"
+            for title, is_meant in _STAGES.items()
+            if (found := sorted(filter(is_meant, observed)))
+        ]
+        return evidence, [*objections, *_NO_PLAN]
+    planned = facts.plan.events
+    known = {name for each in planned.values() for name in (each.name, *each.aliases)}
+    objections += _listed("not in the plan", observed - known)
+    undescribed = (each.name for each in planned.values() if not each.description)
+    objections += _listed("without a description", undescribed)
+    loose = (
+        each.name
+        for each in planned.values()
+        if names.is_decisive(each.name) and each.properties and not each.required
+    )
+    objections += _listed("without a required property", loose)
+    return [f"the plan {facts.plan.name} has {len(planned):,} events"], objections
 
 
 def _server_side(facts: Facts) -> Judgement:
@@ -164,13 +201,11 @@ def _server_side(facts: Facts) -> Judgement:
                 f"{stats.jobs:,} {stats.subject.name} from {stats.subject.source or 'no source'}, "
                 f"{_percent(1 - late)} within five minutes"
             )
-    decisive = [
-        line
-        for line in facts.objections(["Q204", "Q205", "Q401", "Q402"])
-        if any(stats.subject.name in line for stats in facts.events(names.is_decisive))
-        or line.startswith("Q205")
-    ]
-    return _judged(evidence, [*objections, *decisive], _SEND_PURCHASES)
+    decisive = {stats.subject.name for stats in facts.events(names.is_decisive)}
+    for line in facts.objections(["Q204", "Q205", "Q401", "Q402"]):
+        if line.startswith("Q205") or any(name in line for name in decisive):
+            objections.append(line)
+    return evidence, objections
 
 
 def _merge_plan(facts: Facts) -> Judgement:
@@ -189,42 +224,40 @@ def _merge_plan(facts: Facts) -> Judgement:
     merges = sum(
         jobs for (_, operation), jobs in facts.catalog.seen.items() if operation == "person.merge"
     )
+    if not facts.catalog.subjects:
+        return (), ["nothing was observed yet"]
     if not anonymous and not joins:
-        if not facts.catalog.subjects:
-            return ItemState.OPEN, (_NOTHING,), _JOIN
-        return ItemState.NOT_APPLICABLE, ("no event of an anonymous visitor was observed",), ""
+        return None
     evidence = [f"{anonymous:,} events of anonymous visitors"]
     if joins:
         evidence.append(f"{joins:,} identifies join a visitor's events to a person")
     if merges:
         evidence.append(f"{merges:,} merges")
-    objections = [*facts.objections(["Q806"])]
-    if not joins:
-        objections.insert(0, "no identify joins them to a person")
-    return _judged(evidence, objections, _JOIN)
+    missing = [] if joins else ["no identify joins them to a person"]
+    return evidence, [*missing, *facts.objections(["Q806"])]
 
 
 def _cart_recovery(facts: Facts) -> Judgement:
     proof = facts.record.rehearsal
     campaigns = proof.campaigns if proof else {}
-    tested = {name: counts for name, counts in campaigns.items() if all(counts)}
     evidence = [
-        f"{name}: rehearsed {sent:,} times with a message and {held:,} times held back"
-        for name, (sent, held) in tested.items()
+        f"{name}: {sent:,} × sent, {held:,} × held back"
+        for name, (sent, held) in campaigns.items()
+        if sent and held
     ]
-    half = [name for name in campaigns if name not in tested]
     objections = [
-        f"{name} was rehearsed only {'with a message' if campaigns[name][0] else 'without one'}"
-        for name in half
+        f"{name} was rehearsed only {'with a message' if sent else 'without one'}"
+        for name, (sent, held) in campaigns.items()
+        if not (sent and held)
     ]
-    return _judged(evidence, () if evidence else objections, _REHEARSE)
+    return evidence, [] if evidence else objections
 
 
 def _segments(facts: Facts) -> Judgement:
     proof = facts.record.rehearsal
     segments: Mapping[str, tuple[int, int]] = proof.segments if proof else {}
     evidence = [
-        f"{name}: {inside:,} people inside and {outside:,} outside, as expected"
+        f"{name}: {inside:,} × inside, {outside:,} × outside"
         for name, (inside, outside) in segments.items()
         if inside and outside
     ]
@@ -233,7 +266,7 @@ def _segments(facts: Facts) -> Judgement:
         for name, (inside, outside) in segments.items()
         if not (inside and outside)
     ]
-    return _judged(evidence, objections, _CHECK_SEGMENTS)
+    return evidence, objections
 
 
 def _monitoring(facts: Facts) -> Judgement:
@@ -255,7 +288,14 @@ def _monitoring(facts: Facts) -> Judgement:
     lost = facts.verification.count("ignored") + facts.verification.count("missing")
     if lost:
         objections.append(f"{lost:,} open verdicts: Customer.io does not have what was sent")
-    return _judged(evidence, objections, _WATCH)
+    return evidence, objections
+
+
+def _listed(what: str, found: Iterable[str]) -> list[str]:
+    """Return a line with names, at most a few; none without names."""
+    ordered = sorted(found)
+    more = f" and {len(ordered) - MAX_NAMES:,} more" if len(ordered) > MAX_NAMES else ""
+    return [f"{what}: {', '.join(ordered[:MAX_NAMES])}{more}"] if ordered else []
 
 
 def _percent(share: float) -> str:
@@ -263,39 +303,11 @@ def _percent(share: float) -> str:
     return f"{int(share * 1000) / 10:g}\N{NO-BREAK SPACE}%"
 
 
-_NOTHING = "nothing was observed yet"
-_USE_AN_ID = (
-    "Name people by one id that never changes, in every application; send the email as an "
-    "attribute. Then write down which id it is."
-)
-_WRITE_ATTRIBUTES_DOWN = (
-    "Write down each attribute with its type and the one application that owns it."
-)
-_WRITE_EVENTS_DOWN = (
-    "Write down each event with its required properties, and an example of its data."
-)
-_SEND_PURCHASES = "Send purchases and refunds from the backend, under one name, when they happen."
-_JOIN = (
-    "Call `identify_visitor()` where an email address is learned: sign-up, newsletter, checkout."
-)
-_REHEARSE = (
-    "Rehearse the campaign in a test, once with a message and once held back by a purchase; give "
-    "the test's report to `trackrelay checklist --rehearsal FILE`."
-)
-_CHECK_SEGMENTS = (
-    "Check each segment with one person who belongs to it and one who does not: in a rehearsal, or "
-    "with `trackrelay person ID` and `--confirm segments`."
-)
-_WATCH = (
-    "Set `TRACKRELAY_VERIFY`, run `trackrelay status --fail-if dead_letters>0,missing>0` as a "
-    "health check, and repair or discard what is open."
-)
-
 #: What must be so, by the item's name.
 TITLES = {
     "canonical_id": "One id names a person everywhere",
     "attribute_map": "Attributes are written down: name, type, owner",
-    "taxonomy": "Events are written down: name, required properties, example",
+    "taxonomy": "Events are written down: name, meaning, required properties",
     "server_side": "Purchases and refunds come from the backend",
     "merge_plan": "Anonymous visitors are joined when the email is learned",
     "cart_recovery": "A cart recovery is tested, with and without a purchase",
@@ -317,6 +329,24 @@ _STAGES: dict[str, Callable[[str], bool]] = {
     "start of a checkout": names.is_checkout,
     "purchase": names.is_purchase,
 }
+_REMEDIES = {
+    "canonical_id": "Name people by one id that never changes, in every application; send the "
+    "email as an attribute. Then write down which id it is.",
+    "attribute_map": "Write each attribute into a tracking plan, with its type and the one "
+    "application that owns it.",
+    "taxonomy": "Write each event into a tracking plan, with what it means and its required "
+    "properties.",
+    "server_side": "Send purchases and refunds from the backend, under one name, when they happen.",
+    "merge_plan": "Call `identify_visitor()` where an email address is learned: sign-up, "
+    "newsletter, checkout.",
+    "cart_recovery": "Rehearse the campaign in a test, once with a message and once held back by "
+    "a purchase; give the test's report to `trackrelay checklist --rehearsal FILE`.",
+    "segments": "Check each segment with one person who belongs to it and one who does not: in a "
+    "rehearsal, or with `trackrelay person ID` and `--confirm segments`.",
+    "monitoring": "Set `TRACKRELAY_VERIFY`, run `trackrelay status --fail-if "
+    "'dead_letters>0,missing>0'` as a health check, and repair or discard what is open.",
+}
+_NOT_APPLICABLE = {"merge_plan": "no event of an anonymous visitor was observed"}
 _JUDGES: dict[str, Callable[[Facts], Judgement]] = {
     "canonical_id": _canonical_id,
     "attribute_map": _attribute_map,

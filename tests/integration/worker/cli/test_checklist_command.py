@@ -60,7 +60,7 @@ def test_items_are_proved_confirmed_withdrawn_and_counted(
     report.write_text("\n".join(map(json.dumps, lines)))
     screen = run("checklist", "--rehearsal", str(report)).out
     assert "\x1b[31m" not in screen
-    assert "rehearsed 1 times with a message and 1 times held back" in screen
+    assert "1 × sent, 1 × held back" in screen
     assert states(run)["cart_recovery"] == "proved"
     report.write_text("{}")
     assert (

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from trackrelay.plan import parse_plan
 from trackrelay.worker.quality import rules
 from trackrelay.worker.quality.catalog import Attribute, Catalog, SubjectStats, TypeCount
 from trackrelay.worker.quality.catalog_observer import Subject
@@ -22,6 +23,17 @@ from trackrelay.worker.storage.queries.verification_overview import Verification
 
 NOW = 1_800_000_000.0
 DAY_S = 86_400.0
+PLAN = """
+plan: 1
+name: shop
+events:
+  order_completed:
+    description: An order was paid.
+    properties: {total: {type: number}}
+    required: [total]
+attributes:
+  email: {type: string}
+"""
 
 
 def catalog(*stats: SubjectStats) -> Catalog:
@@ -63,7 +75,32 @@ def test_one_id_is_proved_by_how_jobs_name_people(by_email: int, state: ItemStat
     jobs = [NamedJobs("id", "shop", 1_000), NamedJobs("email", "erp", by_email)]
     found = item("canonical_id", named_jobs=jobs)
     assert found.state is state
-    assert ("200 from erp name them by email" in found.evidence) is (state is ItemState.OPEN)
+    assert ("200 from erp name them by email" in found.objections) is (state is ItemState.OPEN)
+
+
+def test_a_plan_proves_what_it_describes_and_names_what_it_does_not() -> None:
+    plan = parse_plan(PLAN)
+    known = catalog(
+        observed("person.event", "order_completed"),
+        observed("person.identify", "", "email", "anonymous_id"),
+    )
+    for name in ("attribute_map", "taxonomy"):
+        assert item(name, catalog=known, plan=plan).state is ItemState.PROVED
+        assert item(name, catalog=known).objections == ("no tracking plan is in force",)
+    unknown = catalog(
+        observed("anonymous.event", "seen"), observed("person.identify", "", "email", "phone")
+    )
+    assert item("taxonomy", catalog=unknown, plan=plan).objections == ("not in the plan: seen",)
+    objections = item("attribute_map", catalog=unknown, plan=plan).objections
+    assert objections == ("not in the plan: phone",)
+
+
+def test_an_attribute_of_several_applications_needs_an_owner() -> None:
+    identifies = observed("person.identify", "", "email")
+    other = observed("person.identify", "", "email")
+    other.subject = Subject("erp", "person.identify", "")
+    found = item("attribute_map", catalog=catalog(identifies, other), plan=parse_plan(PLAN))
+    assert found.objections == ("without an owner, among several applications: email",)
 
 
 def test_purchases_and_refunds_in_time_are_proved_and_a_rival_event_is_not() -> None:
@@ -80,13 +117,14 @@ def test_purchases_and_refunds_in_time_are_proved_and_a_rival_event_is_not() -> 
     elsewhere = finding(rules.LATE, "product_viewed from shop")
     assert item("server_side", catalog=both, findings=[elsewhere]).state is ItemState.PROVED
     only_purchases = catalog(observed("person.event", "order_completed"))
-    assert "no refund was observed" in item("server_side", catalog=only_purchases).evidence
+    assert "no refund was observed" in item("server_side", catalog=only_purchases).objections
 
 
 def test_the_join_is_proved_by_identifies_that_have_an_anonymous_id() -> None:
     views = observed("anonymous.event", "product_viewed")
     assert (
-        "no identify joins them to a person" in item("merge_plan", catalog=catalog(views)).evidence
+        "no identify joins them to a person"
+        in item("merge_plan", catalog=catalog(views)).objections
     )
     joined = catalog(views, observed("person.identify", "", "email", "anonymous_id"))
     assert item("merge_plan", catalog=joined).state is ItemState.PROVED
@@ -101,7 +139,7 @@ def test_a_rehearsal_proves_a_campaign_only_with_and_without_its_message() -> No
 
     assert proved(cart=(2, 1)).state is ItemState.PROVED
     assert proved(cart=(2, 0)).state is ItemState.OPEN
-    assert proved(cart=(2, 0)).evidence == ("cart was rehearsed only with a message",)
+    assert proved(cart=(2, 0)).objections == ("cart was rehearsed only with a message",)
     assert proved(cart=(2, 1), news=(1, 0)).state is ItemState.PROVED
 
 
@@ -120,7 +158,7 @@ def test_monitoring_is_proved_by_verification_and_by_dead_letters_that_somebody_
     assert item("monitoring", verification=running, letters=fresh).state is ItemState.PROVED
     old = OpenLetters(2, NOW - 30 * DAY_S)
     assert "2 dead letters are open, the oldest for 30 days" in (
-        item("monitoring", verification=running, letters=old).evidence
+        item("monitoring", verification=running, letters=old).objections
     )
     silent = VerificationOverview(last_run=NOW - DAY_S)
     assert item("monitoring", verification=silent, letters=fresh).state is ItemState.OPEN
