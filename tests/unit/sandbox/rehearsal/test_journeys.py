@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from trackrelay.sandbox import sandbox_clock
 from trackrelay.sandbox.in_process import InProcessSandbox
 from trackrelay.sandbox.rehearsal.campaigns import JourneyEnd
 from trackrelay.sandbox.rehearsal.outlooks import UnknownPersonError
@@ -69,6 +71,16 @@ def test_an_event_in_time_holds_it_back_and_a_late_one_does_not(box: Box) -> Non
     assert found.end is JourneyEnd.SENT
     assert len(found.sends) == 1
     assert "order_completed happened at 01:" in found.details
+
+
+def test_time_that_passes_by_itself_counts_before_what_arrives_next(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.event("checkout_started")
+    later = box.now + 2 * 3_600
+    monkeypatch.setattr(sandbox_clock, "time", SimpleNamespace(time=lambda: later))
+    box.event("order_completed")
+    assert box.end() is JourneyEnd.SENT
 
 
 def test_a_purchase_before_the_checkout_holds_nothing_back(box: Box) -> None:
@@ -141,7 +153,7 @@ def test_a_filter_holds_at_the_start_and_at_the_end(box: Box) -> None:
     assert box.end("news") is JourneyEnd.FILTER
     box.identify(accepts=True)
     box.event("seen")
-    assert box.end("news") is JourneyEnd.SENT
+    assert len(box.outlook("news", "id:42").sends) == 1
     box.identify(accepts=False)
     box.advance("2h")
     assert box.end("news") is JourneyEnd.FILTER
@@ -171,6 +183,7 @@ def test_time_alone_lets_somebody_enter_and_return(box: Box) -> None:
     box.advance("29d")
     assert box.messages() == []
     box.advance("2d")
+    box.identify(first_name="Ada")
     assert [message["campaign"] for message in box.messages()] == ["winback"]
     box.event("order_completed")
     box.advance("40d")
