@@ -36,7 +36,7 @@ MAX_CHUNKS = 400
 #: How long the list is kept if no worker reads it.
 KEPT_S = 86_400
 
-_REPORT = lua_script(__package__, "report_acknowledged")
+REPORT = lua_script(__package__, "report_acknowledged")
 _INFO = resp.command(2, resp.packed(["INFO", "server"]))
 _RUN_ID = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 
@@ -60,10 +60,11 @@ class Acknowledged:
         if now > self._began + REMEMBERED_S:
             self._earlier, self._latest = self._latest, deque(maxlen=MAX_JOBS)
             self._began = now
-        if len(entries) == 1:
-            self._latest.append(entries[0].operation.id)
-        else:
-            self._latest.extend([entry.operation.id for entry in entries[-MAX_JOBS:]])
+        for entry in entries[-MAX_JOBS:]:
+            operation = entry.operation
+            self._latest.append(operation.id)
+            if operation.companion is not None:
+                self._latest.append(operation.companion.id)
 
     def remembered(self) -> list[str]:
         """Return the ids of the latest jobs, oldest first."""
@@ -101,7 +102,7 @@ def _chunks(ids: Sequence[str]) -> list[Sequence[str]]:
 
 def _report_command(ids: Sequence[str]) -> bytes:
     arguments = (redis_keys.PREFIX, MAX_CHUNKS, KEPT_S, ",".join(ids))
-    return resp.command(3 + len(arguments), resp.packed(["EVAL", _REPORT, 0, *arguments]))
+    return resp.command(3 + len(arguments), resp.packed(["EVAL", REPORT, 0, *arguments]))
 
 
 def _ask(connection: Any, command: bytes) -> Any:

@@ -3,7 +3,8 @@
 Redis: producers that find another server behind the queue report what the earlier one took last;
 see :mod:`trackrelay.queue.acknowledged`. Most of those jobs are in the new server too, or were
 delivered long ago. Once everything that was in the streams at the report has been settled, a job
-that no store knows is lost.
+that no store knows is lost. A second look, once more after everything in the streams, spares those
+that their callers have enqueued again.
 
 Postgres: Redis remembers which jobs the latest cycles put into backlog and dead letters, and the
 timeline that Postgres had. A standby that takes over begins a new timeline. Then a remembered job
@@ -22,6 +23,7 @@ import redis
 import sqlalchemy as sa
 import structlog
 
+from trackrelay.queue.acknowledged import KEPT_S, MAX_CHUNKS, REPORT
 from trackrelay.queue.redis_keys import ACKNOWLEDGED, INVALID, LANES, PREFIX, stream
 from trackrelay.worker.delivery.shard_queue import STORED_KEY
 from trackrelay.worker.queue import queue_config
@@ -38,6 +40,8 @@ LOOK_S = 2
 LOOK_KEY = PREFIX + "looking-for-acknowledged"
 #: Most elements of the list that are read at a time.
 MAX_REPORTS = 50
+#: In place of the first id: the others were looked for before.
+AGAIN = "again"
 #: The timeline that Postgres had when a tick last looked.
 TIMELINE_KEY = PREFIX + "timeline"
 #: How many ids a log line names.
@@ -52,6 +56,8 @@ class Report:
     #: The latest time of an entry in any stream when it was written, in ms.
     latest: int
     ids: tuple[str, ...]
+    #: Whether no store knew these jobs before.
+    is_second: bool = False
 
 
 def parse(raw: bytes) -> Report:
@@ -59,7 +65,9 @@ def parse(raw: bytes) -> Report:
     latest, _, ids = raw.decode(errors="replace").partition(":")
     if not latest.isdecimal():
         return Report(raw, 0, ())
-    return Report(raw, int(latest), tuple(each for each in ids.split(",") if each))
+    named = tuple(each for each in ids.split(",") if each)
+    is_second = named[:1] == (AGAIN,)
+    return Report(raw, int(latest), named[1:] if is_second else named, is_second)
 
 
 def due(reports: Iterable[Report], first_ms: float) -> Iterator[Report]:
@@ -86,7 +94,7 @@ def _forgotten_by_redis(resources: Resources) -> int:
         return 0
     found: Any = client.lrange(ACKNOWLEDGED, 0, MAX_REPORTS - 1)
     ready = list(due(map(parse, found), _first_ms(client, config.shards)))
-    lost = sorted(_unknown(resources.engine, ready))
+    lost = sorted(_unknown(resources.engine, [each for each in ready if each.is_second]))
     if lost:
         with resources.engine.begin() as connection:
             incident_log.record_forgotten(
@@ -94,6 +102,9 @@ def _forgotten_by_redis(resources: Resources) -> int:
             )
         log.error("acknowledged_jobs_lost", jobs=len(lost), first=lost[:NAMED_IDS])
     for report in ready:
+        if not report.is_second and (unknown := _unknown(resources.engine, [report])):
+            ids = ",".join([AGAIN, *sorted(unknown)])
+            client.eval(REPORT, 0, PREFIX, MAX_CHUNKS, KEPT_S, ids)
         client.lrem(ACKNOWLEDGED, 1, report.raw)  # type: ignore[arg-type]
     return len(lost)
 

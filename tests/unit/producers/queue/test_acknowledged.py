@@ -60,6 +60,16 @@ def test_another_server_is_told_which_jobs_the_earlier_one_took() -> None:
     assert (first.told, second.told) == ([], ids(one) + ids(many))
 
 
+def test_the_companion_of_an_event_is_a_job_too() -> None:
+    memory, second = Acknowledged(), Server("bbb")
+    made = operations.track("42", "bought", {}, person_attributes={"plan": "pro"})
+    memory.connected(Server("aaa"))
+    memory.note([Entry.of(made, source=None, trace=None)])
+    memory.connected(second)
+    assert made.companion is not None
+    assert second.told == [made.id, made.companion.id]
+
+
 def test_many_jobs_are_told_in_several_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acknowledged, "CHUNK_IDS", 2)
     memory, second, many = Acknowledged(), Server("bbb"), entries(5)
