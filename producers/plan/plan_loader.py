@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.resources
 import json
@@ -105,13 +106,10 @@ class _PlanReader:
         self.problems: list[PlanProblem] = []
 
     def plan(self, text: str) -> Plan:
-        given = self._document.value
         try:
-            self._check_structure(given)
+            given = self._structured(self._document.value)
         except ModuleNotFoundError as error:
             raise ConfigurationError(MISSING.format(error.name)) from None
-        if self.problems:
-            return Plan(name="")
         attributes = self._properties(("attributes",), given.get("attributes"), ())
         events = {
             name: self._event(("events", name), name, event or {})
@@ -120,7 +118,7 @@ class _PlanReader:
         self._check_event_names(events)
         self._check_changes(events, attributes, given.get("additional_attributes", True))
         return Plan(
-            name=given["name"],
+            name=given.get("name", ""),
             description=given.get("description", ""),
             policy=Policy(
                 Enforcement(given.get("enforcement", "warn")), _by_source(given.get("sources"))
@@ -135,10 +133,14 @@ class _PlanReader:
             digest=digest_of(given),
         )
 
-    def _check_structure(self, given: Any) -> None:
+    def _structured(self, given: Any) -> dict[str, Any]:
+        """Return the parts of a document that have the structure of a plan."""
+        wrong: list[tuple[str | int, ...]] = []
         for fault in _structure().faults(given):
             if fault.actual != "null" or not _may_be_empty(fault.at):
                 self._note(fault.at, fault.sentence)
+                wrong.append(fault.at)
+        return _without(given, wrong) if isinstance(given, dict) else {}
 
     def _event(self, place: tuple[str, ...], name: str, given: Mapping[str, Any]) -> EventPlan:
         required = given.get("required", [])
@@ -285,6 +287,22 @@ def _may_be_empty(place: tuple[str | int, ...]) -> bool:
     if not place or place[0] not in ("events", "attributes", "objects"):
         return False
     return len(place) <= 2 or (len(place) <= 4 and place[2] in ("properties", "attributes"))
+
+
+def _without(document: dict[str, Any], places: list[tuple[str | int, ...]]) -> dict[str, Any]:
+    """Return a document without some places, so that the rest can be checked."""
+    if not places:
+        return document
+    rest = copy.deepcopy(document)
+    for place in filter(None, places):
+        inside: Any = rest
+        for step, after in zip(place, (*place[1:], None), strict=True):
+            # A list goes as a whole, so that the other places stay where they are.
+            if after is None or isinstance(after, int):
+                inside.pop(step, None)
+                break
+            inside = inside.get(step, {})
+    return rest
 
 
 def _written(place: tuple[str | int, ...]) -> str:

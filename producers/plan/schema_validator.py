@@ -89,6 +89,9 @@ def schema_problem(schema: Mapping[str, Any]) -> tuple[Place, str] | None:
     except jsonschema_rs.ValidationError as error:
         fault = next(_faults(error, {}), None)
         if fault is not None and fault.at:
+            if fault.at[-1] == "type":
+                types = ", ".join(dict.fromkeys(_TYPES.values()))
+                return fault.at, f"must be one of {types}, or a list of them"
             return fault.at, f"is no JSON Schema here: it {fault.sentence}"
         return tuple(error.instance_path), f"is no JSON Schema: {error.message[:200]}"
     except (ValueError, TypeError) as error:

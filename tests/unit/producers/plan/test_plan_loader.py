@@ -101,7 +101,7 @@ def test_comments_and_order_do_not_change_the_version() -> None:
         ),
         (
             "plan: 1\nname: s\nevents:\n  a:\n    properties:\n      b: {type: nmber}",
-            "plan.yaml:6: events.a.properties.b.type is no JSON Schema here",
+            "plan.yaml:6: events.a.properties.b.type must be one of string, boolean",
         ),
         (
             "plan: 1\nname: s\nevents:\n  a:\n    properties:\n      b: {enmu: [x]}",
@@ -159,8 +159,11 @@ def test_an_error_names_line_place_and_reason(text: str, expected: str) -> None:
 
 
 def test_every_problem_is_named_at_once() -> None:
-    found = problems("plan: 1\nname: s\nevents:\n  a: {owner: 1}\n  b: {lateness: 1}\nfoo: 1")
-    assert [line.split(":")[1] for line in found] == ["4", "5", "6"]
+    found = problems(
+        "plan: 1\nname: s\nfoo: 1\nevents:\n  a:\n    owner: 1\n    lateness: soon\n"
+        "    aliases: [1, b]\n    properties:\n      c: {type: nmber}\n    required: [d]"
+    )
+    assert [line.split(":")[1] for line in found] == ["3", "6", "7", "8", "10", "11"]
 
 
 def test_names_may_have_nothing_below_them() -> None:
