@@ -175,6 +175,8 @@ class _PlanReader:
         for name, below in (given or {}).items():
             words = below or {}
             at = (*place, name)
+            if not name.strip() or not name.isprintable():
+                self._note(at, f"is named {name[:100]!r}; a name is printable text")
             for fault_at, problem in keyword_problems(
                 words, of_attribute=place[-1] != "properties"
             ):

@@ -96,6 +96,7 @@ def test_every_kind_of_call_is_checked(plan: Path, call: Any) -> None:
 def test_a_builder_is_checked_before_there_is_a_producer(plan: Path) -> None:
     from trackrelay import default
 
+    operations.track("42", "unknown")
     trackrelay.configure(backend="memory", plan=plan)
     try:
         with pytest.raises(PlanViolationError):

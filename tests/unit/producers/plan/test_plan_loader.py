@@ -19,7 +19,7 @@ PLAN = """\
 plan: 1
 name: shop
 enforcement: fix
-sources: {legacy-erp: off}
+sources: {legacy-erp: off, mobile: off}
 events:
   order_completed:
     description: An order was paid.
@@ -143,6 +143,10 @@ def test_comments_and_order_do_not_change_the_version() -> None:
         (
             "plan: 1\nname: s\nattributes:\n  a: {type: string, pattern: '(?=x)y'}",
             "plan.yaml:4: attributes.a",
+        ),
+        (
+            'plan: 1\nname: s\nattributes:\n  "a\\0b": {}',
+            "plan.yaml:4: attributes.'a\\x00b' is named 'a\\x00b'; a name is printable text",
         ),
         ("plan: 1\nname: s\nname: t", "plan.yaml:3: 'name' is there twice"),
         ("plan: [1", "plan.yaml:"),

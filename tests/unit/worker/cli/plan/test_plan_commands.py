@@ -102,7 +102,9 @@ def test_the_page_is_html_or_markdown(folder: Path) -> None:
     assert run("plan", "docs").out.startswith("<!DOCTYPE html>")
     assert run("plan", "docs", "--markdown").out.startswith("# shop: tracking plan")
     assert "cannot be written" in run("plan", "docs", "-o", "none/page.html").only_line()
-    assert [each.name for each in folder.iterdir()] == ["trackrelay-plan.yaml"]
+    (folder / "folder").mkdir()
+    assert "cannot be written" in run("plan", "docs", "-o", "folder").only_line()
+    assert {each.name for each in folder.iterdir()} == {"folder", "trackrelay-plan.yaml"}
 
 
 def test_a_wrong_subcommand_is_answered_with_a_similar_one() -> None:
