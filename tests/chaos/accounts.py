@@ -26,7 +26,7 @@ WITHOUT_ID = ("form.", "delivery.", "segment.")
 class Accounts:
     """What came of it."""
 
-    #: Jobs the producers were told were accepted.
+    #: Jobs whose calls were accepted.
     jobs: int = 0
     lost: int = 0
     duplicated: int = 0
@@ -39,7 +39,7 @@ class Accounts:
     repeats_without_id: int = 0
     #: Jobs lost with a Redis that was wiped. The scenario checks whether the loss was reported.
     gone: int = 0
-    #: Calls that raised and were given up, and how many of those arrived all the same.
+    #: Calls that failed for good, and how many of their jobs still arrived.
     given_up: int = 0
     given_up_arrived: int = 0
     #: What was checked: effects, and steps from one job of a key to the next.
@@ -207,7 +207,7 @@ class _Drawing:
         if arrived < delivered:
             self.accounts.lost += delivered - arrived
             self.accounts.problems.append(f"{_name(same[0])} is in the ledger, but never arrived")
-        # Only those that carry nothing but whom they are about share their mark with others.
+        # Only jobs that carry nothing but their person share a mark.
         calls = len(ids) if f"person.{mark.partition(':')[0]}" in BARRIERS else 1
         if not self._ambiguous and arrived > calls:
             self.accounts.duplicated += arrived - calls

@@ -19,7 +19,7 @@ from .workload import Planned
 
 #: By how much Redis' clock was ahead when it gave its streams an entry.
 AHEAD_S = 3_600.0
-#: By how much what Customer.io is told may be later than it is.
+#: By how much a time that Customer.io gets may be ahead of the real one.
 MOST_AHEAD_S = 75.0
 
 

@@ -125,7 +125,7 @@ def _everything_by_outbox(trial: Trial) -> None:
 )
 def _everything_and_operators(trial: Trial) -> None:
     _hurt_all(trial, KINDS | {OPERATORS: 8.0})
-    # A change that was killed half way is completed by running it again, as `status` says.
+    # A second run completes a change that was killed, as `status` advises.
     trial.stack.heal()
     trial.fault_is_over()
     operation_faults.insist(trial, "reshard", "4", "--yes")

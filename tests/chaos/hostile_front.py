@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 #: Deeper than any parser follows that calls itself.
 DEEP = b"[" * 100_000
 HTML = b"<html><body><h1>Bad gateway</h1></body></html>"
-#: A hostile answer without an end ends all the same, once so many bytes were taken.
+#: An endless answer stops after this many bytes.
 ENDLESS_BYTES = 200_000_000
 
 Answer = Callable[["_Handler"], None]

@@ -14,7 +14,7 @@ from trackrelay.operations.operation import Operation
 from trackrelay.outbox import Outbox
 from trackrelay.queue.redis_keys import Lane
 
-#: What it looks like when nobody can say whether the jobs were taken.
+#: Errors after which it is unknown whether the jobs were taken.
 UNSURE = (QueueUnavailableError, QueueFullError, QueueNotSetUpError, SQLAlchemyError)
 TIMEOUT_S = 5
 

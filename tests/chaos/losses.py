@@ -79,7 +79,7 @@ def _disk_full(trial: Trial) -> None:
 )
 def _wiped(trial: Trial) -> None:
     trial.pause(4.0)
-    # Something must be in the streams, and somebody must have had the time to see it there.
+    # Jobs must be in the streams, and a worker must have had the time to see them.
     trackrelay(trial, "pause")
     trial.pause(6.0)
     trial.stack.redis.flushall()

@@ -23,7 +23,7 @@ PAUSED = 2
 BEFORE = 0.25
 #: By how much the others' latency may grow beside a paused shard: the machine is not quiet either.
 FACTOR, SLACK_S = 2.0, 0.5
-#: Of a shard that stands still half of the time, the median says little.
+#: The median means little for a shard that is paused half of the time.
 SHARES = (0.5, 0.9)
 #: v2 jobs that must be delivered while forms are down.
 DELIVERED = 0.99

@@ -24,7 +24,7 @@ from .plans import BOTH_POOLS, StackPlan, TrafficPlan, WorkerPlan
 from .scenario import Trial, scenario
 from .workload import Planned
 
-#: People whom two producers tell about, in turn.
+#: People for whom two producers call, in turn.
 SHARED_PEOPLE = 8
 SAME = TrafficPlan(outbox="same")
 OTHER = TrafficPlan(outbox="other")

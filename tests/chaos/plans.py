@@ -17,7 +17,7 @@ class WorkerPlan:
     concurrency: int
     #: What its failpoints do (see `worker/failpoints.py`); empty: nothing.
     failpoint: str = ""
-    #: Modules it imports besides its own.
+    #: Further modules that it imports.
     include: tuple[str, ...] = ()
 
 
@@ -51,7 +51,7 @@ class StackPlan:
     hostile_front: bool = False
     #: Whether the workers read the Track API key from a file.
     api_key_file: bool = False
-    #: Modules the workers import besides their own.
+    #: Further modules that the workers import.
     include: tuple[str, ...] = ()
     #: The workers' settings beyond the usual ones.
     settings: Mapping[str, str] = field(default_factory=dict)

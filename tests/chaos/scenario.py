@@ -32,7 +32,7 @@ class Trial:
     injected: int = 0
     #: Marks that will arrive though no journal has them.
     strangers: set[str] = field(default_factory=set)
-    #: Looked at in the end, besides the accounts; each gives problems in words.
+    #: Further checks at the end; each returns problems as text.
     checks: list[Check] = field(default_factory=list)
     #: Unix seconds from which recovery counts, if the fault ended before its injection did.
     over: float | None = None
@@ -91,7 +91,7 @@ class Scenario:
     traffic: TrafficPlan = field(default_factory=TrafficPlan)
     #: Jobs a run of the usual length has.
     jobs: int = 5_000
-    #: Whether anybody is told more than one thing: else there is no order to be checked.
+    #: Whether anyone gets more than one job: else there is no order to check.
     ordered: bool = True
     #: The sandbox's faults from the first call until everything is settled.
     api: tuple[dict[str, Any], ...] = ()

@@ -23,7 +23,7 @@ def steps(words: str) -> list[Step]:
         # Two deletes look the same.
         ("a D b D c", "a D b D c"),
         ("a D D b", "a D D b"),
-        # What is not expected of this key is somebody else's business.
+        # Marks that are not of this key are ignored.
         ("a b", "x a y b"),
         ("", "a"),
     ],

@@ -43,7 +43,7 @@ NEWER = tuple(
     "every worker restarted in turn, warmly: no shard stands still meanwhile",
     ambiguous=False,
     seconds=25.0,
-    # Each alone has a place for every shard: otherwise they would have to wait for one another.
+    # Each has a place for every shard by itself: otherwise they would wait for each other.
     stack=StackPlan(workers=(WorkerPlan("prefork", 4), WorkerPlan("threads", 4))),
 )
 def _rolling_restart(trial: Trial) -> None:
@@ -169,7 +169,7 @@ def _migrate(trial: Trial) -> None:
 
 
 def _add_column(trial: Trial, table: str) -> None:
-    # As a migration does: it waits for whoever is at work, and everybody else for it.
+    # As a migration does: it waits for running transactions, and all others wait for it.
     statement = sql.SQL("ALTER TABLE {} ADD COLUMN {} text").format(
         sql.Identifier(table), sql.Identifier(f"newer_{trial.injected}")
     )

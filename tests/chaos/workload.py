@@ -89,7 +89,7 @@ EVENTS_OF_MANY = {"event": 800, "identify": 200}
 #: Forms and messages' metrics among events: what Customer.io knows by no id.
 WITHOUT_IDS = {"event": 600, "identify": 200, "form": 120, "metric": 80}
 
-#: Everybody says the same at the same time.
+#: All producers send the same calls at the same time.
 SHARED_KEYS = {"shared_key": 1000}
 
 #: Jobs that two shards must agree about, among others of the same people.

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import tests.fuzz
 
-#: A line says how far it is, every so many seconds.
+#: Seconds between two lines of progress.
 REPORT_S = 10.0
 
 

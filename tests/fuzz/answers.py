@@ -179,7 +179,7 @@ def _check(request: Request, answer: Answer) -> None:
 
 
 def _json(body: bytes) -> Any:
-    # A parser of its own, so that what it finds says something.
+    # An independent parser, so that the comparison proves something.
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

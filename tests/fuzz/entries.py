@@ -44,7 +44,7 @@ from trackrelay.worker.track_api.responses import Answer, NoAnswer
 
 NAME = "entries"
 
-#: Entries in a batch, and a healthy job after so many.
+#: Entries in a batch, and how many of them go before a healthy job.
 BATCH = 2_000
 BETWEEN = 10
 #: Holds after which a batch must be settled. An entry is read ten times at most, and each hold

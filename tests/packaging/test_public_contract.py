@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 CONTRACT: dict[str, Any] = json.loads(
     Path(__file__).with_name("public_contract.json").read_text(encoding="utf-8")
 )
-#: A name that nobody reads. It shows that unknown names are noticed at all.
+#: A name of no setting. It shows that unknown names are noticed at all.
 NO_SETTING = "XYZZY"
 #: Long enough for a machine that is busy with other things.
 DEADLINE_S = 300

@@ -25,7 +25,7 @@ def test_the_wheel_holds_one_package_and_nothing_else(wheel: Path) -> None:
         "trackrelay",
         "trackrelay-0.1.0.data",
     }
-    # The probe imports nothing of the package, so it is a script of its own.
+    # The probe imports nothing of the package, so it is a separate script.
     assert [name for name in names if ".data/" in name] == [
         "trackrelay-0.1.0.data/scripts/trackrelay-probe"
     ]
@@ -320,7 +320,7 @@ def test_the_demo_plays_from_an_installation(environment: Environments) -> None:
 EVENT = (
     '{"type": "person", "identifiers": {"id": "42"}, "action": "event", "name": "order_completed"}'
 )
-#: What needs the embedded servers, or the sandbox: all of it stands behind commands that say so.
+#: What needs the embedded servers or the sandbox: only commands that report the missing extra.
 EMBEDDED = "devstack.demo devstack.stack devstack.dev_session demo_command dev_command"
 #: What needs a framework, pytest, or the sandbox.
 ELSEWHERE = (

@@ -24,7 +24,7 @@ _KEYWORDS = {
     *("$ref", "type", "enum", "format", "required"),
     *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"),
 }
-#: What the descriptions of answers have besides.
+#: Further keys in the descriptions of answers.
 _ANSWER_KEYWORDS = {"pattern", "default"}
 _SCHEMAS_BY_NAME = {"properties"}
 _LISTS_OF_SCHEMAS = {"allOf", "anyOf", "oneOf"}

@@ -34,7 +34,7 @@ if _zone is None:
 else:
     os.environ["TZ"] = _zone
 time.tzset()
-# So that a response says with what its templates were rendered.
+# So that a response has the context of its templates.
 setup_test_environment()
 
 

@@ -92,7 +92,7 @@ NO_ANSWER: dict[str, Says] = {
     "a status of zero": once(b"HTTP/1.1 000 X\r\nContent-Length: 0\r\n\r\n"),
 }
 
-#: An answer comes back, and says nothing that we know.
+#: An answer arrives, and is not a documented one.
 UNKNOWN_ANSWER: dict[str, Says] = {
     "compressed twice": compressed(2),
     "compressed five thousand times": once(
@@ -113,7 +113,7 @@ UNKNOWN_ANSWER: dict[str, Says] = {
     "a redirect to nothing": once(sized(b"", b"302 X", b"Location: http://[\r\n")),
 }
 
-#: Strange, and all the same the documented answer.
+#: Strange, but still the documented answer.
 ACCEPTED: dict[str, Says] = {
     "with early hints": once(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 50 + sized(b"{}")),
     "without a readable length": once(
@@ -144,7 +144,7 @@ def answering(say: Says) -> Iterator[Hostile]:
                     client.sendall(data)
                     server.sent_bytes += len(data)
                 if b"Content-Length: 2\r\n\r\n{}" not in data:
-                    # It ends here, as nobody else knows where the answer ends.
+                    # The connection ends here: nothing else ends the answer.
                     client.shutdown(socket.SHUT_WR)
 
     def accept() -> None:

@@ -154,11 +154,11 @@ class People:
             person.email = f"new{self._number}@example.com"
             yield self._identify(person)
             if chance < 0.1:
-                # Somebody else takes the address later.
+                # Another person takes the address later.
                 other = self._anew(old)
                 yield self._identify(other)
         elif chance < 0.8:
-            # Deleted, and signed up anew.
+            # Deleted, and signed up again.
             self._people.remove(person)
             yield Call("backend", "person.delete", "", {}, key=f"id:{person.id}")
             yield self._identify(self._anew(old))

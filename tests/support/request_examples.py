@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tests.support.description import Description, JsonObject
 
 ENTITY = "/api/v2/entity"
-#: What stands for the variable parts of a path.
+#: The values of the variable parts of a path.
 VALUES = {
     "{identifier}": "42",
     "{device_id}": "token-1",

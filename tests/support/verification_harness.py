@@ -53,7 +53,7 @@ class Verifying:
         self.worker = Worker(self.settings)
         self.sandbox = harness.sandbox
         self.producer = harness.producer
-        # The limit of the App API is a test of its own.
+        # The limit of the App API has its own test.
         self.sandbox.settings(app_rate_limit=None)
         self.api: AppApi = unlimited(make_api(self.worker.resources.settings))
 

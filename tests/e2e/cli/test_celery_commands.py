@@ -15,7 +15,7 @@ from tests.support.waiting import patient, wait_until
 from tests.support.worker_process import clean_environment
 
 SCRIPT = str(Path(sys.executable).with_name("trackrelay"))
-#: What an application's own Celery may be told by the environment.
+#: Settings of an application's own Celery in the environment.
 SOMEBODY_ELSES_CELERY = {
     "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
     "APP": "their.app",

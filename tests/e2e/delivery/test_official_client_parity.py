@@ -214,7 +214,7 @@ def test_calls_of_all_kinds_with_values_of_all_kinds_arrive_the_same(
 ) -> None:
     by_official, by_drop_in = both(harness, sandbox, everything)
     assert len(by_official[1]) >= 9
-    # v2 has an operation of its own for relationships that end.
+    # v2 has a separate operation for relationships that end.
     assert by_drop_in[0]["id:10"].pop()[0] == "delete_relationships"
     assert by_drop_in == by_official
 

@@ -61,7 +61,7 @@ def test_a_visit_to_oscar_arrives_from_the_first_look_to_the_order(
     # What they looked at before anybody knew them is theirs.
     assert (len(ada["anonymous_ids"]), ada["events"]) == (1, 3)
     assert ada["attributes"]["orders_count"] == 1
-    # Only what Oscar's own signal of a registration says has it.
+    # Only the registration signal of Oscar has it.
     assert ada["attributes"]["created_at"] > 0
     events = [each["name"] for each in harness.effects() if each["action"] == "event"]
     assert events == ["product_viewed", "product_added", "order_completed"]

@@ -11,7 +11,7 @@ from trackrelay.alembic import include_object
 app = Flask(__name__)
 app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["NEIGHBOUR_DATABASE_URL"]
 db = SQLAlchemy(app)
-# As docs/how-to/flask.md has it, or as somebody has it who has not read it.
+# As docs/how-to/flask.md advises, or without that advice.
 filtered = {"include_object": include_object} if os.environ["NEIGHBOUR_FILTERS"] == "1" else {}
 Migrate(app, db, directory=os.environ["NEIGHBOUR_MIGRATIONS"], **filtered)
 

@@ -153,7 +153,7 @@ def test_their_migrations_and_ours_live_in_one_database(
     assert ours
     assert all(name.startswith("trackrelay_") for name in ours)
 
-    # Neither takes the other's tables for leftovers of its own.
+    # Neither takes the other's tables for its own leftovers.
     from trackrelay.worker.storage.schema import downgrade
 
     with engine.connect() as connection:

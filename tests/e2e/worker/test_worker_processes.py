@@ -250,7 +250,7 @@ def test_the_solo_pool_ends_warmly_in_the_midst_of_work(
 def test_pool_processes_that_are_not_forked_deliver_too(
     harness: Harness, worker_log: Callable[[str], Path]
 ) -> None:
-    # As on macOS, where billiard starts each with an interpreter of its own.
+    # As on macOS, where billiard starts a new interpreter for each.
     worker = WorkerProcess(harness.settings, log=worker_log("spawned"))
     worker.command[worker.command.index("-A") + 1] = "tests.support.spawn_app"
     try:

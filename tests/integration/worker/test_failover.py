@@ -227,7 +227,7 @@ def test_of_several_hosts_the_promoted_one_is_taken(
     with ExitStack() as stack:
         primary = stack.enter_context(PostgresProcess(durable=False, settings=REPLICATES))
         standby = stack.enter_context(StandbyProcess(primary))
-        # The standby stands first, and refuses writes.
+        # The standby comes first, and refuses writes.
         port = f":{primary.port}/"
         worker_settings["TRACKRELAY_DATABASE_URL"] = primary.url.replace(
             f"@127.0.0.1{port}", f"@127.0.0.1:{standby.port},127.0.0.1{port}"

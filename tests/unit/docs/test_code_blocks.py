@@ -36,7 +36,7 @@ FENCE = re.compile(
     r"^(?P<before>[^\n]*)\n+(?P<indent> *)```(?P<language>\w+)\n(?P<code>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
-#: Pages whose Python is run, as it stands there, by a test of its own.
+#: Pages whose Python a separate test runs unchanged.
 RUN_BY_OTHERS = {"docs/how-to/django.md", "docs/how-to/standalone-admin.md"}
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 

@@ -68,7 +68,7 @@ def test_a_person_by_email_here_and_by_id_there_gets_the_reminder_after_buying(
 ) -> None:
     with capture(deliver_to=box):
         track(ADA, "checkout_started")
-        # Nothing says that 42 has this email address.
+        # No call gave 42 this email address.
         track("42", "order_completed")
     with pytest.raises(AssertionError) as raised:
         box.assert_would_not_send("abandoned_cart", ADA)

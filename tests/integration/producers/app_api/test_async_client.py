@@ -90,7 +90,7 @@ async def test_a_cancelled_read_ends_at_once_and_frees_its_thread() -> None:
             read.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await read
-            # The server has not answered, and the thread has ended its read all the same.
+            # The server has not answered, and yet the thread has ended its read.
             pool = api._threads._current()
             await asyncio.to_thread(
                 wait_until, lambda: pool._idle_semaphore._value == 1, 20, "the thread to be free"

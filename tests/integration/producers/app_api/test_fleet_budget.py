@@ -68,7 +68,7 @@ def test_the_budget_forgets_old_requests_and_leaves_no_key(
             client.lset(key, number, int(time.time() * 1000) - 61_000)
         assert budget.take(2) == 0
         assert client.llen(key) == 2
-        # A clock that was set back makes nobody wait.
+        # A clock that was set back causes no waits.
         client.lset(key, 0, int(time.time() * 1000) + 3_600_000)
         client.lset(key, 1, int(time.time() * 1000) + 3_600_000)
         assert budget.take(2) == 0

@@ -58,7 +58,7 @@ class Operation(NamedTuple):
 
 NAMED = {"email": "test@example.com", "id": "42", "cio_id": "a3000001"}
 PERSON = PersonMatch("a3000001", "42", "test@example.com")
-#: The published examples have numbers where their schema says text.
+#: The published examples have numbers where their schema has text.
 NUMBERED = {"id": 2, "email": None, "cio_id": 3000002}
 CUSTOMER = {
     "customer": {

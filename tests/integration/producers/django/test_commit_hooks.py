@@ -77,7 +77,7 @@ def test_a_failing_hook_of_another_library_drops_no_job(
     else:
         commit()
     assert len(queued()) == order.count("ours")
-    # Django runs the other library's hooks as ever: in order, up to the one that raises.
+    # Django runs the other library's hooks as usual: in order, up to the one that raises.
     before_it = order[: order.index("fails")] if "fails" in order else order
     assert ran == ["theirs"] * before_it.count("theirs")
 

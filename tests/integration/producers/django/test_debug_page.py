@@ -19,7 +19,7 @@ PASSWORD = "Hq7vTz2Lkw"
 def variables(traceback: TracebackType | None, error: BaseException) -> list[tuple[str, Any]]:
     """What the page lists, without the frame of the test itself, which knows the password."""
     frames = ExceptionReporter(None, type(error), error, traceback).get_traceback_frames()
-    # An error without a traceback has one line of its own on the page, and no variables.
+    # An error without a traceback has one line on the page, and no variables.
     return [
         (frame["function"], frame["vars"])
         for frame in frames

@@ -86,7 +86,7 @@ MALFORMED: dict[str, Any] = {
     "expiry no time": message(headers={"expires": "soon"}),
     "expiry a list": message(headers={"expires": []}),
 }
-#: What no JSON parser takes, as it lies in the list.
+#: Messages in the list that no JSON parser takes.
 GARBAGE: dict[str, bytes] = {
     "nothing": b"",
     "no JSON": b"hello " + SECRET.encode(),
@@ -149,7 +149,7 @@ def test_a_worker_survives_anything_in_its_queue(
     for each in lying[1::2]:
         harness.redis.lpush(QUEUE_KEY, each)
     wait_until(lambda: harness.redis.llen(QUEUE_KEY) == 0, 60, "the queue to be read")
-    # A wakeup is one of its messages: that it is delivered says that the worker reads on.
+    # A wakeup is one of its messages: its delivery proves that the worker still reads.
     for number in range(3):
         harness.wait_delivered([harness.producer.track("42", f"seen {number}", {})], 60)
     expected = len(GARBAGE) + len(MALFORMED)

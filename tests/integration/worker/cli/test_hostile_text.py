@@ -16,7 +16,7 @@ from trackrelay.operations.ids import new_id
 from trackrelay.worker.storage.columns import ColumnSet
 from trackrelay.worker.storage.tables import BACKLOG, DEAD_LETTERS, LEDGER, METADATA
 
-#: Each begins with a letter of its own, so that the one that got through is seen.
+#: Each begins with its own letter, which names the one that got through.
 HOSTILE = (
     "a\x1b[2Jb\x1b]0;owned\x07c\x1b[8md\x9b8me\x9d0;owned\x9cf"
     "\x90g\u202eh\u2066i\x08j\x7fk\rl\u200bm\u2028n\x1bc"
@@ -126,7 +126,7 @@ def test_no_stored_string_steers_a_terminal(stored: dict[str, str], run: Command
 
     assert {command: unsafe(text) for command, text in written.items() if unsafe(text)} == {}
     assert "Traceback" not in "".join(written.values())
-    # What was stored is shown all the same.
+    # The stored text is still shown.
     assert "\\u001b]0;owned" in written["dead-letters list --state all"].replace("\r\n    ", "")
 
 

@@ -8,7 +8,7 @@ from tests.support.in_process_worker import SHARDS, FakeApi, Worker
 from trackrelay.operations.keys import shard_of
 from trackrelay.queue.job import FORMAT_VERSION
 
-#: Entries as 0.1.0 writes them. Never to be changed: a new format gets lines of its own.
+#: Entries as 0.1.0 writes them. Never change them: a new format gets new lines.
 FORMAT_1 = {
     "an event and the identify that travels with it": (
         b'[{"id":"01M872H5WYTBPJWVABY927EG5R","operation":"person.identify","keys":["id:42"],"body":{"type":"person",'

@@ -206,7 +206,7 @@ def test_what_an_entry_claims_to_hold_does_not_spoil_the_count(
     assert len(harness.ledger_ids()) == 2
 
 
-# -- the last resort: what passes the checks, and Postgres refuses all the same
+# -- the last resort: entries that pass the checks, but that Postgres refuses
 
 
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from trackrelay.worker.storage.scan_cursor import ScanResult
 
 DEAD = 12_000
 ROWS = 15_000
-#: Blocks of the index and the table that hold the dead rows are at least so many.
+#: The dead rows fill at least this many blocks of the index and the table.
 MANY = 600
 FEW = 200
 
@@ -104,7 +104,7 @@ def test_scans_do_not_step_over_delivered_rows_again_and_again(
     looks = Blocks(worker.resources.engine, "WITH batched_firsts", BY_POSITION)
     worker.run_shard(0, 20.0)
     assert len(api.taken) == ROWS - DEAD
-    # Of both lanes one: whether nothing is left can only be told from the beginning.
+    # One for each lane: only a scan from the start shows that nothing is left.
     assert sum(touched >= MANY for touched in looks.touched) <= 2, looks.touched
     assert len([touched for touched in looks.touched if touched < FEW]) >= 3, looks.touched
 

@@ -41,12 +41,12 @@ class AnythingApi:
     """
 
     moods: dict[str, str] = field(default_factory=dict)
-    #: Nothing is sick any more, and nobody interferes.
+    #: No job is sick any more, and nothing interferes.
     calm: bool = False
     verdict: Verdict = field(default_factory=Verdict)
     #: Every time a job took effect, in order.
     effects: list[Job] = field(default_factory=list)
-    #: How often a job took effect without anybody being told.
+    #: How often a job took effect without an answer.
     unsure: Counter[str] = field(default_factory=Counter)
     #: Jobs that were refused by themselves.
     refused: set[str] = field(default_factory=set)

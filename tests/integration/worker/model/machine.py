@@ -349,7 +349,7 @@ class Harness(RuleBasedStateMachine):
         if ill:
             moods[ill[which % len(ill)]] = "good"
 
-    # -- the end: nobody interferes any more, and everything arrives
+    # -- the end: nothing interferes any more, and everything arrives
 
     def teardown(self) -> None:
         """Check that all accepted jobs arrive, or are dead letters, within so many cycles."""

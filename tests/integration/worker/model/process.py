@@ -43,7 +43,7 @@ POINTS = (
     "after_settle",
     "after_acknowledge",
 )
-#: Longer than any test takes: what runs out does so when the test says it.
+#: Longer than any test takes: things expire only when the test lets them.
 LONG_MS = 3_600_000
 
 

@@ -14,7 +14,7 @@ from trackrelay.worker.quality.catalog import Catalog
 from trackrelay.worker.quality.rules import Finding, Severity
 
 CALLS = 30_000
-#: The rarest accidents happen to one call of so many, so that short traffic has some.
+#: The rarest accidents happen to one call in this many, so that short traffic has some.
 RAREST = 300
 
 #: The rule that finds each accident.

@@ -120,7 +120,7 @@ def test_three_workers_ask_at_most_ten_times_a_second(
     def work(verifying: Verifying) -> None:
         api = make_api(verifying.worker.resources.settings)
         while not over.is_set():
-            # As if nobody kept the lease: the limit is the client's.
+            # As if no process kept the lease: the limit is the client's.
             verifying.harness.redis.delete(RUN_KEY)
             run_verification(verifying.worker.resources, api)
         api.close()

@@ -56,7 +56,7 @@ def test_a_flushall_in_the_middle_of_thousands_of_jobs_loses_and_reorders_nothin
     assert_once_and_in_order(harness, made)
     assert harness.stream_length() == 0
 
-    # Nobody was needed: whoever enqueues directly is taken again, too.
+    # No command was needed: direct calls are accepted again, too.
     job = harness.producer.track("direct", "seen", {})
     harness.wait_delivered([job], 60)
 

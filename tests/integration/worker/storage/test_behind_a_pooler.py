@@ -112,7 +112,7 @@ def test_the_advisory_lock_has_one_holder_and_ends_with_its_transaction(
         assert (mine, too) == (True, False)
     with advisory_lock(engine, "reshard", wait_s=5) as again, engine.connect() as connection:
         assert again
-        # A lock of the session would go to whoever has the session next.
+        # A session's lock would pass to the session's next user.
         connection.exec_driver_sql(ADVISORY_LOCKS).one()
     with engine.connect() as connection:
         assert connection.exec_driver_sql(ADVISORY_LOCKS).all() == []

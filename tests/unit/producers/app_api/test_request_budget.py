@@ -32,7 +32,7 @@ def test_no_window_has_more_than_its_share(most: int) -> None:
             clock.now += wait_s
     for start in granted:
         assert sum(start <= each < start + WINDOW_S - 1e-6 for each in granted) <= most
-    # Nobody waits longer than necessary.
+    # No request waits longer than necessary.
     assert granted[-1] - granted[0] < 200 / most * WINDOW_S + 200
 
 

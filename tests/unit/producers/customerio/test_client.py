@@ -226,7 +226,7 @@ def test_a_long_batch_is_enqueued_whole(cio: CustomerIO, enqueued: list[Operatio
     assert len(cio.batch(made).job_ids) == len(enqueued) == 1_200
 
 
-#: What stands in for a value of a request, whatever it should be.
+#: Values of any type in place of a value of a request.
 JUNK = st.recursive(
     st.none()
     | st.booleans()

@@ -26,7 +26,7 @@ class Example(NamedTuple):
 
     client: str
     what: str
-    #: The example in v2's terms, as somebody who ports it writes it down.
+    #: The example in v2's terms, as ported code has it.
     document: dict[str, Any]
     typed: Callable[[], Operation]
     #: How the example reads with the drop-in.

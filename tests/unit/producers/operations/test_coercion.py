@@ -166,7 +166,7 @@ def test_values_are_taken_as_deep_as_the_limit_and_no_deeper() -> None:
     def nested(depth: int) -> Any:
         return [] if depth == 1 else [nested(depth - 1)]
 
-    # The data is a level of its own.
+    # The data is one level itself.
     assert made_of(nested(limits.DEPTH - 1)) == nested(limits.DEPTH - 1)
     assert refused(nested(limits.DEPTH)).limit == "32 levels"
 

@@ -301,7 +301,7 @@ def test_whatever_an_answer_holds_it_has_a_meaning_of_bounded_size(request_: Req
         for body in HOSTILE_BODIES:
             found = classify_response(request_, Answer(status, body, "9" * 10_000, ANSWERED))
             assert len(repr(found)) < 100_000
-            # What nobody can read is never taken for an acceptance of all, nor for a refusal.
+            # An unreadable answer neither accepts nor refuses all jobs.
             if isinstance(found, Accepted) and not found.refused:
                 assert body == b"" or body.startswith(b"{")
             if isinstance(found, Refused):

@@ -45,7 +45,7 @@ def test_each_is_shown(harness: Harness, run: CommandLine, letters: dict[str, st
     for name, id in letters.items():
         shown = run("dead-letters", "show", id)
         assert shown.code == 0, name
-        # Of a megabyte, nobody reads on.
+        # A megabyte is not shown in full.
         assert len(shown.out) < 40_000, name
         assert run("dead-letters", "show", id, "--json").json["id"] == id
 

@@ -202,7 +202,7 @@ def test_calls_that_enqueued_nothing_are_shown_for_a_day(
         json.dumps(["blog", "person.event", "QueueUnavailableError"]),
         2,
     )
-    # What nobody should have written hides nothing else.
+    # A foreign value hides no other one.
     harness.redis.hset(
         f"trackrelay:calls:unavailable:{hour}",
         mapping={b"\xff[": 1, "[1, 2]": "many", "[" * 100_000: 1},
