@@ -92,7 +92,7 @@ def test_every_server_wants_a_password_that_nobody_chose_for_you() -> None:
     assert not [argument for argument in SERVICES["redis"]["command"] if "${" in argument]
 
 
-def test_the_workers_are_told_every_setting() -> None:
+def test_the_workers_get_every_setting() -> None:
     told = set(SERVICES["worker"]["environment"])
     assert {each.name for each in WORKER_SETTINGS} - told == set()
 

@@ -49,7 +49,7 @@ def start(harness: Harness, tmp_path: Path, worker_log: Callable[[str], Path]) -
         process.wait()
 
 
-def test_a_worker_delivers_beside_an_application_with_a_worker_of_its_own(
+def test_a_worker_delivers_beside_an_application_with_its_own_worker(
     harness: Harness, start: Start
 ) -> None:
     worker = start("worker", "--pool", "threads", "--concurrency", "2", "-l", "info")

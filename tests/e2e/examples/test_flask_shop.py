@@ -168,7 +168,7 @@ def test_the_rehearsal_fails_without_the_join(
         test_a_purchase_on_another_device_stops_the_reminder_and_starts_the_upsell(app, box)
 
 
-def test_who_signs_up_again_after_leaving_is_somebody_new(
+def test_a_person_who_signs_up_again_after_leaving_is_new(
     client: FlaskClient, captured: Captured
 ) -> None:
     first = sign_up(client)

@@ -18,7 +18,7 @@ from trackrelay.worker.devstack.servers import ChildProcess
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_workers_outlive_a_redis_at_its_maxmemory_and_go_on_by_themselves(
+def test_workers_survive_a_redis_at_its_maxmemory_and_resume(
     harness: Harness, start_worker: Any, worker_log: Callable[[str], Path], pool: str
 ) -> None:
     worker = start_worker(harness.settings, pool=pool)

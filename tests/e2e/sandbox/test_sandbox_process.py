@@ -44,7 +44,7 @@ def test_it_restarts_on_the_same_port_knowing_nothing() -> None:
         assert list(server.client.people()) == []
 
 
-def test_it_stops_at_once_though_somebody_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_stops_at_once_although_a_request_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trackrelay.sandbox.sandbox_process.STOP_S", patient(5))
     with SandboxProcess() as server:
         server.client.add_fault(kind="hang")

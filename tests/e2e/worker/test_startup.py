@@ -98,7 +98,7 @@ def test_problems_that_may_pass_are_reported_and_the_worker_continues(
     assert worker.running
 
 
-def test_without_a_redis_a_worker_says_so_and_goes_on_trying(
+def test_without_a_redis_a_worker_says_so_and_keeps_trying(
     harness: Harness, start_worker: Any
 ) -> None:
     nowhere = f"redis://:{PASSWORD}@127.0.0.1:1/0"

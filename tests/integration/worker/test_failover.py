@@ -87,7 +87,7 @@ def harness(
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_workers_go_on_at_the_new_primary(
+def test_workers_continue_at_the_new_primary(
     pair: Pair, harness: Harness, start_worker: Callable[..., Any], pool: str
 ) -> None:
     worker = start_worker(harness.settings, pool=pool, concurrency=2)
@@ -286,7 +286,7 @@ def test_a_session_that_became_read_only_is_not_kept(
 
 
 @pytest.mark.timeout(300)
-def test_workers_go_on_after_postgres_was_read_only_for_a_while(
+def test_workers_continue_after_postgres_was_read_only_for_a_while(
     road_on_shared_redis: Harness,
     start_worker: Callable[..., Any],
     postgres_server: PostgresProcess,

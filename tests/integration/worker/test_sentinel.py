@@ -45,7 +45,7 @@ async def _await_one(person: str) -> str:
 
 
 @pytest.mark.timeout(300)
-def test_everybody_goes_on_at_the_primary_that_the_sentinels_elect(
+def test_everything_continues_at_the_primary_that_the_sentinels_elect(
     group: RedisGroup,
     harness: Harness,
     postgres_application: Application,

@@ -252,7 +252,7 @@ def test_the_reserve_leaves_at_least_one_request() -> None:
 # -- processes
 
 
-def test_a_forked_child_opens_connections_of_its_own() -> None:
+def test_a_forked_child_opens_its_own_connections() -> None:
     with scripted([EMPTY]) as server, reading(server.url) as api:
         list(api.people(where=WHERE))
         child = os.fork()

@@ -313,7 +313,7 @@ def test_coroutines_keep_them_too(keeping: Producer, queue: redis.Redis) -> None
     assert len(kept(queue)) == 4
 
 
-def test_a_producer_of_its_own_keeps_them_too(queue: redis.Redis, redis_url: str) -> None:
+def test_a_separate_producer_keeps_them_too(queue: redis.Redis, redis_url: str) -> None:
     producer = Producer(redis_url=redis_url, on_invalid="dead_letter")
     job = producer.identify(Person(email=""), {})
     assert [entry.job.id for entry in kept(queue)] == [job]

@@ -112,7 +112,7 @@ def test_a_database_that_a_service_file_names_is_reached_by_its_url(
         assert connection.scalar(sa.text("SELECT current_database()")) == name
 
 
-def test_what_libpq_is_told_in_options_is_in_the_url_and_what_is_django_s_is_not() -> None:
+def test_options_of_libpq_are_in_the_url_and_options_of_django_are_not() -> None:
     libpq = {
         "passfile": "/etc/shop pass",
         "channel_binding": "require",

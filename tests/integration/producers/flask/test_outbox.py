@@ -147,7 +147,7 @@ def test_after_a_crash_between_commit_and_relay_the_relay_takes_it_on(
     engine.dispose()
 
 
-def test_outside_a_request_and_in_coroutines_a_call_is_a_transaction_of_its_own(
+def test_outside_a_request_and_in_coroutines_a_call_is_its_own_transaction(
     app: flask.Flask, rows: Rows
 ) -> None:
     with app.app_context():

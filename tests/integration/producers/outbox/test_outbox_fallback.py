@@ -349,7 +349,7 @@ def test_many_wait_for_room_and_do_not_fall_back(
     assert (queued(queue), rows()) == (1, [])
 
 
-def test_a_forked_child_writes_through_a_connection_of_its_own(
+def test_a_forked_child_writes_through_its_own_connection(
     producer: Producer, own_redis: ValkeyProcess, engine: sa.Engine, rows: Rows
 ) -> None:
     own_redis.kill()

@@ -99,7 +99,7 @@ async def test_a_call_that_gets_no_connection_in_time_is_not_enqueued_and_does_n
     await aio.aclose()
 
 
-def test_a_forked_child_has_threads_and_connections_of_its_own(
+def test_a_forked_child_has_its_own_threads_and_connections(
     connections: Connections, queue: redis.Redis
 ) -> None:
     asyncio.run(aio.track("42", "parent", {}))  # type: ignore[arg-type]

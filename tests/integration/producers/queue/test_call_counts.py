@@ -113,7 +113,7 @@ def test_calls_that_were_only_logged_are_counted_once_redis_is_back(
     producer.close()
 
 
-def test_they_come_to_redis_by_themselves(
+def test_counts_reach_redis_without_another_call(
     producer: Producer, queue: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_counts, "FLUSH_S", 0.01)

@@ -52,9 +52,7 @@ def test_live_jobs_have_entries_to_themselves(queue: redis.Redis, producer: Prod
     assert [len(jobs) for jobs in in_stream(queue, "live")] == [1] * 60
 
 
-def test_a_stream_that_somebody_emptied_holds_nothing(
-    queue: redis.Redis, producer: Producer
-) -> None:
+def test_a_stream_emptied_by_hand_holds_nothing(queue: redis.Redis, producer: Producer) -> None:
     name = stream(shard_of("id:42", SHARDS), "bulk")
     producer.enqueue_many(seen(60))
     queue.xtrim(name, maxlen=0)

@@ -49,7 +49,7 @@ def jobs_in(streams: dict[str, list[bytes]]) -> list[Job]:
     return [job for stream in streams.values() for entry in stream for job in decode_entry(entry)]
 
 
-def test_a_job_lies_in_its_keys_shard_and_a_worker_was_told(
+def test_a_job_is_in_its_keys_shard_and_a_worker_was_woken(
     producer: Producer, queue: redis.Redis, entries: Entries
 ) -> None:
     job = producer.track("42", "seen", {"n": 1})
@@ -519,7 +519,7 @@ def test_threads_share_a_producer(producer: Producer, entries: Entries) -> None:
     assert sum(map(len, entries().values())) == 400
 
 
-def test_a_forked_child_uses_a_connection_of_its_own(
+def test_a_forked_child_uses_its_own_connection(
     queue: redis.Redis, redis_url: str, entries: Entries
 ) -> None:
     trackrelay.configure(redis_url=redis_url, backend="redis")

@@ -44,7 +44,7 @@ def test_what_is_older_than_thirty_days_is_not_listed(api: Api) -> None:
     assert api.event_names("id:1") == ["old"]
 
 
-def test_anonymous_events_are_listed_once_somebody_is_behind_them(api: Api) -> None:
+def test_anonymous_events_are_listed_once_a_person_is_known(api: Api) -> None:
     api.call("POST", "/api/v1/events", {"anonymous_id": "a", "name": "seen"})
     assert api.activities("type=event") == []
     api.identify({"id": "1"}, anonymous_id="a")

@@ -49,7 +49,7 @@ def test_a_status_may_have_any_body(api: Api) -> None:
 
 
 @pytest.mark.parametrize("effect", [False, True])
-def test_a_body_stands_in_for_the_answer(api: Api, effect: bool) -> None:
+def test_a_body_replaces_the_answer(api: Api, effect: bool) -> None:
     api.client.add_fault(
         kind="body", body="<h1>Welcome</h1>", content_type="text/html", effect=effect
     )
@@ -124,7 +124,7 @@ def test_a_hang_ends_without_an_answer(api: Api, effect: bool) -> None:
     assert bool(effects(api)) is effect
 
 
-def test_deleting_a_fault_lets_go_whom_it_holds(api: Api) -> None:
+def test_deleting_a_fault_releases_the_requests_that_it_holds(api: Api) -> None:
     number = api.client.add_fault(kind="hang")
     failures: list[type[Exception]] = []
 
@@ -274,7 +274,7 @@ def test_an_outage_is_for_everything_until_it_is_over(api: Api) -> None:
     assert api.batch(PERSON).status == 200
 
 
-def test_credentials_are_not_looked_at_in_an_outage(api: Api) -> None:
+def test_credentials_are_not_checked_in_an_outage(api: Api) -> None:
     api.client.start_outage(503)
     assert api.call("POST", "/api/v2/batch", {"batch": []}, auth=None).status == 503
     api.client.end_outage()

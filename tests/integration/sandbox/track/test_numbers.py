@@ -16,7 +16,7 @@ OBJECT = {
 }
 
 
-def test_a_number_names_whom_its_text_names(api: Api) -> None:
+def test_a_number_names_the_same_person_as_its_text(api: Api) -> None:
     assert api.entity(**IDENTIFY, attributes={"plan": "pro", "id": 42}).status == 200
     assert api.call("PUT", "/api/v1/customers/42", {"id": 42, "city": "Rome"}).status == 200
     assert (
@@ -35,7 +35,7 @@ def test_a_number_names_an_object_and_both_of_a_merge(api: Api) -> None:
     assert api.client.person("id:43") is None
 
 
-def test_a_number_names_somebody_anonymous(api: Api) -> None:
+def test_a_number_names_an_anonymous_person(api: Api) -> None:
     assert api.call("POST", "/api/v1/events", {"name": "looked", "anonymous_id": 9}).status == 200
     assert api.entity(**IDENTIFY, attributes={"anonymous_id": 9}).status == 200
     assert api.event_names("id:42") == ["looked"]

@@ -226,7 +226,7 @@ def test_the_shape_of_the_path_says_what_identifies(api: Api) -> None:
     assert api.person("id:+491701234567")["attributes"] == {"plan": "pro"}
 
 
-def test_an_identifier_that_is_not_encoded_names_somebody_else(api: Api) -> None:
+def test_an_identifier_that_is_not_encoded_names_another_person(api: Api) -> None:
     api.call("PUT", "/api/v1/customers/a+b@example.com", {"plan": "pro"})
     assert api.client.person("email:a+b@example.com") is None
     assert api.call("PUT", "/api/v1/customers/a/b", {}).status == 404

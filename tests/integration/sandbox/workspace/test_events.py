@@ -74,7 +74,7 @@ def test_anonymous_events_older_than_30_days_do_not_join(api: Api) -> None:
     assert api.event_names("id:1") == ["lately"]
 
 
-def test_an_anonymous_id_belongs_to_whom_it_came_to_first(api: Api) -> None:
+def test_an_anonymous_id_belongs_to_the_first_person_that_had_it(api: Api) -> None:
     api.identify({"id": "1"}, anonymous_id="a-1")
     api.identify({"id": "2"}, anonymous_id="a-1")
     anonymous(api, "a-1", "viewed")

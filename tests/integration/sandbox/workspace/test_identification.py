@@ -7,7 +7,7 @@ import pytest
 from tests.support.sandbox_api import Api
 
 
-def test_a_new_id_with_somebodys_email_updates_that_somebody(api: Api) -> None:
+def test_a_new_id_with_a_persons_email_updates_that_person(api: Api) -> None:
     api.identify({"id": "1"}, email="ada@example.com", plan="free")
     api.identify({"id": "2"}, email="ada@example.com", plan="pro")
     [person] = api.client.people()
@@ -83,7 +83,7 @@ def test_update_only_makes_nobody(api: Api) -> None:
     assert api.client.person("id:2") is None
 
 
-def test_who_is_deleted_and_heard_of_again_is_somebody_new(api: Api) -> None:
+def test_a_deleted_person_who_is_identified_again_is_new(api: Api) -> None:
     api.identify({"id": "1"}, plan="pro", email="ada@example.com")
     before = api.person("id:1")["cio_id"]
     assert api.entity(type="person", action="delete", identifiers={"id": "1"}).status == 200

@@ -24,7 +24,7 @@ def test_status_and_check_count_them(hostile: Harness, run: CommandLine) -> None
         assert answer.out
 
 
-def test_find_passes_over_what_it_cannot_read(hostile: Harness, run: CommandLine) -> None:
+def test_find_skips_entries_that_it_cannot_read(hostile: Harness, run: CommandLine) -> None:
     job = hostile.producer.track("42", "seen", idempotency_key="K-1")
     for wanted in (job, "42", "id:42", "K-1", "id:h", "h", new_id()):
         answer = run("find", wanted)

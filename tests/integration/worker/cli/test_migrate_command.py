@@ -72,7 +72,7 @@ def test_an_unknown_revision_is_reported(harness: Harness, run: CommandLine) -> 
     assert "'9999'" in run("migrate", "--down", "9999", "--yes").only_line()
 
 
-def test_tables_of_a_newer_version_are_left_as_they_are(harness: Harness, run: CommandLine) -> None:
+def test_tables_of_a_newer_version_stay_unchanged(harness: Harness, run: CommandLine) -> None:
     with harness.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE trackrelay_alembic_version SET version_num = 'abcd'")
 

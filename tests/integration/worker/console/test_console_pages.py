@@ -110,7 +110,7 @@ def test_a_history_is_listed_in_parts(harness: Harness, console: Visit) -> None:
     assert seen == [str(number) for number in reversed(range(120))]
 
 
-def test_a_job_is_found_and_its_story_told_without_content(
+def test_a_job_is_found_and_its_history_is_shown_without_content(
     refusing: Harness, console: Visit
 ) -> None:
     refusing.sandbox.clear_faults()

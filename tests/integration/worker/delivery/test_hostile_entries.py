@@ -223,7 +223,7 @@ UNSTORABLE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("outage", [False, True], ids=["", "in an outage"])
 @pytest.mark.parametrize("name", UNSTORABLE)
-def test_what_postgres_refuses_all_the_same_is_kept_as_bytes(
+def test_a_document_that_postgres_still_refuses_is_kept_as_bytes(
     harness: Harness,
     api: RawApi,
     worker: Worker,

@@ -68,7 +68,7 @@ def test_a_holder_that_sleeps_longer_than_its_lease_wakes_up_to_nothing_it_could
     assert not harness.dead_ids()
 
 
-def test_what_a_holder_would_send_after_its_sleep_on_a_connection_that_stands_is_not_sent(
+def test_a_holder_that_slept_sends_nothing_on_an_open_connection(
     harness: Harness,
 ) -> None:
     settings = {**harness.settings, "TRACKRELAY_REQUEST_TIMEOUT": "4s"}

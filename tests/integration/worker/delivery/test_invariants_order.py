@@ -288,7 +288,7 @@ def test_a_part_is_not_left_if_both_shards_look_it_up_at_once(
     worker.work_off(lambda: harness.ledger_ids() == {one.id, two.id}, timeout=4)
 
 
-def test_a_replay_across_shards_and_a_job_half_arrived_do_not_wait_for_one_another(
+def test_a_replay_across_shards_and_a_job_half_arrived_do_not_wait_for_each_other(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     anonymous = next(

@@ -126,7 +126,7 @@ def test_a_part_whose_other_part_is_only_late_is_waited_for(
     assert api.taken == ["joined", "after"]
 
 
-def test_a_part_whose_other_part_was_lost_is_sent_all_the_same(
+def test_a_part_whose_other_part_was_lost_is_still_sent(
     harness: Harness, api: FakeApi, worker: Worker
 ) -> None:
     anonymous = in_another_shard()

@@ -8,7 +8,7 @@ PERSON = "canary-id-9951"
 PLAN = "canary-plan-1177"
 
 
-def test_what_was_remembered_is_erased_and_a_later_complaint_is_passed_over(
+def test_verification_data_is_erased_and_a_later_complaint_is_ignored(
     verifying: Verifying, run: CommandLine
 ) -> None:
     harness = verifying.harness

@@ -138,7 +138,7 @@ def test_a_discarded_dead_letter_replayed_while_its_job_is_being_sent_is_not_del
     assert [job.id for job in anew.api.effects] == [operation.id]
 
 
-def test_a_part_that_comes_while_its_other_half_is_taken_for_left_over_is_no_second_job(
+def test_a_late_part_whose_other_half_was_taken_for_an_orphan_is_no_second_job(
     anew: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = operations.track(PERSON, "before", {})

@@ -57,9 +57,7 @@ def test_changes_are_listed_without_unchanged_fields(spoilt: Harness, run: Comma
     assert json.loads(run("catalog", "nothing", "--json").out)["names"] == []
 
 
-def test_a_finding_opens_is_acknowledged_and_closes_by_itself(
-    spoilt: Harness, run: CommandLine
-) -> None:
+def test_a_finding_opens_is_acknowledged_and_closes(spoilt: Harness, run: CommandLine) -> None:
     report = run("quality").out
     assert "Q101 error  order_completed.total: one attribute, several types" in report
     assert "9 × number from shop" in report

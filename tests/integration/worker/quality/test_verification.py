@@ -107,7 +107,7 @@ def test_a_merge_that_was_carried_out_is_verified(verifying: Verifying) -> None:
     assert verifying.found() == set()
 
 
-def test_a_person_whom_somebody_suppressed_is_found(verifying: Verifying) -> None:
+def test_a_suppressed_person_is_found(verifying: Verifying) -> None:
     verifying.deliver(verifying.producer.identify("1", {"plan": "pro"}))
     verifying.sandbox.suppress("id:1")
     verifying.deliver(verifying.producer.track("1", "order_placed"))
@@ -117,7 +117,7 @@ def test_a_person_whom_somebody_suppressed_is_found(verifying: Verifying) -> Non
     assert kinds
 
 
-def test_a_value_that_somebody_else_overwrote_is_found(verifying: Verifying) -> None:
+def test_a_value_that_another_writer_overwrote_is_found(verifying: Verifying) -> None:
     verifying.deliver(verifying.producer.identify("1", {"plan": "pro"}, timestamp=1_700_000_000))
     verifying.sandbox.overwrite("id:1", "plan", "basic")
     verifying.verify()

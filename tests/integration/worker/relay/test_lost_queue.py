@@ -277,7 +277,7 @@ def test_a_relay_that_takes_over_knows_of_appends_that_another_made_since_it_wor
     assert list(dict.fromkeys(in_stream)) == [first, second]
 
 
-def test_a_relay_that_slept_reads_anew_what_others_appended(
+def test_a_relay_that_slept_reads_again_what_others_appended(
     postgres_application: Application, harness: Harness
 ) -> None:
     """It believes that it has the lease; another one worked meanwhile."""

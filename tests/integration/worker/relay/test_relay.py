@@ -223,7 +223,7 @@ def test_rows_wait_while_the_queue_is_full(
     assert relay.output.count("relay_interrupted") == 1
 
 
-def test_a_stream_entry_that_somebody_deleted_is_relayed_again(
+def test_a_deleted_stream_entry_is_relayed_again(
     postgres_application: Application, harness: Harness, start_worker: Callable[..., Any]
 ) -> None:
     application = postgres_application
@@ -237,7 +237,7 @@ def test_a_stream_entry_that_somebody_deleted_is_relayed_again(
     assert len(harness.effects("id:42")) == 3
 
 
-def test_a_row_that_no_worker_could_read_is_a_dead_letter_and_the_rest_goes_on(
+def test_an_unreadable_row_is_a_dead_letter_and_the_rest_continues(
     application: Application, harness: Harness
 ) -> None:
     jobs = [application.track("42", str(number)) for number in range(3)]

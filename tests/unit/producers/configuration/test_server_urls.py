@@ -210,7 +210,7 @@ def test_of_several_hosts_of_a_database_one_that_accepts_writes_is_taken(
         ("postgresql://a,b;c/db", "it names a host with a character that no host name has"),
     ],
 )
-def test_what_is_wrong_with_several_hosts_is_said(url: str, said: str) -> None:
+def test_errors_of_several_hosts_are_reported(url: str, said: str) -> None:
     with pytest.raises(ValueError, match=r"^it ") as error:
         server_urls.postgres_url(url)
     assert said in str(error.value)
@@ -250,7 +250,7 @@ def test_a_sentinel_url_holds_the_logins_of_both(password: str, other: str) -> N
         ("redis://a,b:6379/0", "Redis Cluster is not supported"),
     ],
 )
-def test_what_is_wrong_with_a_sentinel_url_is_said(url: str, said: str) -> None:
+def test_errors_of_a_sentinel_url_are_reported(url: str, said: str) -> None:
     with pytest.raises(ValueError, match=r"^it ") as error:
         server_urls.redis_url(url)
     assert said in str(error.value)

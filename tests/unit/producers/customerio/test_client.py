@@ -205,7 +205,9 @@ def test_the_form_of_an_identifier_decides_its_kind(
 
 
 @pytest.mark.parametrize("identifier", [".", "..", " ", "no@domain"])
-def test_what_would_name_somebody_else_is_refused(cio: CustomerIO, identifier: str) -> None:
+def test_identifiers_that_would_name_another_person_are_refused(
+    cio: CustomerIO, identifier: str
+) -> None:
     with pytest.raises(CustomerIOException):
         cio.delete(identifier)
 

@@ -139,7 +139,7 @@ def test_an_anonymous_visitor_keeps_one_id_and_what_they_did_becomes_theirs(
     captured.assert_tracked("42", "product_viewed", times=1)
 
 
-def test_who_comes_after_a_logout_is_somebody_else(captured: Captured) -> None:
+def test_a_visitor_after_a_logout_is_another_person(captured: Captured) -> None:
     client = create_app().test_client()
     client.get("/product")
     first = client.get_cookie("trackrelay_anonymous_id")

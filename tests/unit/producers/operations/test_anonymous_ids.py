@@ -18,7 +18,7 @@ def test_a_visitor_who_brings_an_id_keeps_it() -> None:
     assert not visitor.must_set_cookie
 
 
-def test_a_visitor_is_given_an_id_when_somebody_asks_for_it_and_not_before() -> None:
+def test_a_visitor_gets_an_id_when_it_is_asked_for_and_not_before() -> None:
     visitor = Visitor(None)
     assert visitor.known_id is None
     assert not visitor.must_set_cookie

@@ -150,7 +150,7 @@ def test_a_wrong_document_is_refused_with_a_message(raw: Any, field: str, messag
     assert "secret" not in str(caught.value)
 
 
-def test_a_documents_identifiers_are_normalised_wherever_they_stand() -> None:
+def test_a_documents_identifiers_are_normalised_everywhere() -> None:
     email = {"email": " Ada@EXAMPLE.com "}
     lower = {"email": "ada@example.com"}
     for raw in (

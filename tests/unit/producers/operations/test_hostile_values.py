@@ -390,7 +390,7 @@ def test_refused_ones_among_many_are_reported_and_the_others_enqueued() -> None:
     assert (count, reported) == (2, [1, 2])
 
 
-def test_an_operation_that_was_checked_is_not_looked_at_again(
+def test_a_checked_operation_is_not_checked_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     operation = operations.track(

@@ -295,7 +295,7 @@ def test_an_event_over_what_v2_carries_keeps_its_document_for_v1() -> None:
         (Person(id="42"), operations.screen, ""),
     ],
 )
-def test_what_v1_would_take_for_somebody_else_is_refused_when_v2_cannot_carry_it(
+def test_an_identifier_that_v1_misreads_is_refused_when_v2_cannot_carry_it(
     person: Person, function: Callable[..., Any], why: str
 ) -> None:
     sized(32_000, person, function, timestamp=1714564800)

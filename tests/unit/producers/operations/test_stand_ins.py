@@ -41,7 +41,7 @@ VALUES: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize("kind", LAZY)
 @pytest.mark.parametrize(("value", "sent"), VALUES, ids=[str(value) for value, _ in VALUES])
-def test_a_lazy_value_is_sent_as_what_it_stands_for(kind: str, value: object, sent: object) -> None:
+def test_a_lazy_value_is_sent_as_its_result(kind: str, value: object, sent: object) -> None:
     stand_in = LAZY[kind](value)
     data = {"a": stand_in, "in": [stand_in, {"deep": stand_in}]}
     for operation in (operations.track("42", "x", data), operations.identify("42", data)):
@@ -120,7 +120,7 @@ def test_what_stands_for_nothing_at_the_moment_is_refused() -> None:
                 call()
 
 
-def test_an_object_that_stands_for_another_value_each_time_is_asked_once() -> None:
+def test_an_object_with_another_value_each_time_is_read_once() -> None:
     answers = iter([ObjectRef(1, "acme"), *[NOON] * 20])
     changing = LocalProxy(lambda: next(answers))
     document = document_of(operations.delete_object(changing))  # type: ignore[arg-type]

@@ -58,7 +58,7 @@ def test_events_and_the_rest_are_in_one_order(small: ActivityLog) -> None:
     assert list(small.latest("event")) == [event]
 
 
-def test_an_activity_has_an_id_of_its_own(small: ActivityLog) -> None:
+def test_an_activity_has_its_own_id(small: ActivityLog) -> None:
     arrival = Arrival(1, 1.0)
     for _ in range(3):
         small.add(arrival, "profile_create", "0")

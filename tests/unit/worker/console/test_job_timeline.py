@@ -55,7 +55,7 @@ def test_a_verdict_ends_the_story() -> None:
     assert unknown.tone == "warn"
 
 
-def test_a_replayed_letter_is_told_in_the_order_of_time() -> None:
+def test_a_replayed_dead_letters_history_is_in_order_of_time() -> None:
     history = (
         {"at": NOW - 500, "what": "rejected", "status": 400, "error": "no such plan"},
         {
@@ -83,7 +83,7 @@ def test_a_replayed_letter_is_told_in_the_order_of_time() -> None:
     assert "platinum" not in " ".join(step.text for step in steps)
 
 
-def test_what_waits_is_told_as_it_is_now() -> None:
+def test_waiting_jobs_are_reported_as_they_are_now() -> None:
     waiting = match("backlog", at=NOW - 60, reason="breaker", shard=1, lane="live", due_at=NOW + 5)
     (_, now) = told(waiting)
     assert (now.at, now.tone) == (None, "warn")
@@ -94,6 +94,6 @@ def test_what_waits_is_told_as_it_is_now() -> None:
     assert (dropped.title, dropped.tone) == ("Blocked", "")
 
 
-def test_a_hostile_history_is_told_too() -> None:
+def test_a_hostile_history_is_shown_too() -> None:
     history: Any = ({"what": None}, {"at": "yesterday", "changes": "x"}, {"at": 1e300, "what": "x"})
     assert len(told(match("dead_letters", state="open", at=NOW, history=history))) == 5

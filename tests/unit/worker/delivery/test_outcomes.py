@@ -116,7 +116,7 @@ def test_untried_jobs_stay_where_they_are_or_go_to_the_backlog() -> None:
     ("failed_at", "last_success", "max_batch"),
     [(0.0, 999.0, 100), (900.0, 899.0, 100), (900.0, 901.0, 50)],
 )
-def test_a_suspects_next_batch_is_half_as_large_only_if_somebody_succeeded_since(
+def test_a_suspects_next_batch_is_half_as_large_only_if_others_succeeded_since(
     failed_at: float, last_success: float, max_batch: int
 ) -> None:
     assert (

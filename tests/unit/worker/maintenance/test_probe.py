@@ -67,7 +67,7 @@ def test_files_of_ended_workers_and_broken_files_are_no_worker(folder: Path) -> 
     assert probe.problem("alive", probe.read_all(), 1000) == "no worker runs here"
 
 
-def test_a_folder_of_somebody_else_is_not_used(folder: Path, tmp_path: Path) -> None:
+def test_another_users_folder_is_not_used(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     folder.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(PermissionError):

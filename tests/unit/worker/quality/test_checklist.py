@@ -143,7 +143,7 @@ def test_a_rehearsal_proves_a_campaign_only_with_and_without_its_message() -> No
     assert proved(cart=(2, 1), news=(1, 0)).state is ItemState.PROVED
 
 
-def test_segments_need_somebody_inside_and_somebody_outside() -> None:
+def test_segments_need_people_inside_and_outside() -> None:
     def checked(**segments: tuple[int, int]) -> ItemState:
         proof = RehearsalProof("ci", NOW, NOW + DAY_S, {}, segments)
         return item("segments", record=ChecklistRecord(rehearsal=proof)).state

@@ -80,7 +80,7 @@ def test_a_missing_person_is_reported_once_and_not_for_each_attribute() -> None:
     assert (exists.verdict, exists.reason[:20]) == ("missing", "nobody has this id: ")
 
 
-def test_an_update_of_somebody_who_does_not_exist_is_rightly_nothing() -> None:
+def test_an_update_of_an_unknown_person_rightly_has_no_effect() -> None:
     sent = operations.identify("42", {"plan": "pro"}, update_only=True)
     assert verdicts(Seen(exists=False), sent) == {"attribute:plan": None}
 

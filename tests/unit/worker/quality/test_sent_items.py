@@ -189,7 +189,7 @@ def test_a_late_replay_does_not_replace_what_is_newer() -> None:
     assert subject.items["attribute:city"].job == replayed.id
 
 
-def test_a_removal_clears_what_was_remembered_and_a_later_write_begins_anew() -> None:
+def test_a_removal_clears_the_memory_and_a_later_write_starts_over() -> None:
     identify, gone = operations.identify("42", {"plan": "x"}), operations.delete_person("42")
     assert names(remembered(identify, gone)["id:42"]) == {"absent"}
     event = operations.track("42", "back")

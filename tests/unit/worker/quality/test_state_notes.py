@@ -44,7 +44,7 @@ def test_a_change_that_stopped_coming_is_found() -> None:
     assert keys(catalog) == ["Q308 order_completed without orders_count from shop"]
 
 
-def test_a_change_that_goes_on_coming_is_no_finding() -> None:
+def test_a_change_that_recurs_is_no_finding() -> None:
     assert keys(learned(orders(800, state_until=800))) == []
 
 

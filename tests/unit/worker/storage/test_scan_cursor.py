@@ -49,7 +49,7 @@ def test_one_that_took_very_long_does_not_put_off_the_next_one_for_ever() -> Non
     assert cursor.start(31.0 + MAX_REST_S + 1) == 0
 
 
-def test_where_what_stands_lowest_stays_there_every_second_look_goes_on() -> None:
+def test_if_the_lowest_rows_stay_every_second_scan_continues() -> None:
     cursor = ScanCursor()
     later = [REST * number for number in range(1, 7)]
     assert [look(cursor, now, ScanResult(10, 100 * now, 9_000)) for now in later] == [

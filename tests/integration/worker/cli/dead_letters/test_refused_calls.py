@@ -119,7 +119,7 @@ def refused_entry(**call: Any) -> str:
     return json.dumps([{"id": new_id(), "operation": "person.event", "keys": [], "body": body}])
 
 
-def test_whatever_is_in_the_stream_stands_in_nobody_s_way(
+def test_no_entry_of_the_stream_blocks_the_others(
     shop: Producer, harness: Harness, worker: Worker
 ) -> None:
     nul = (
@@ -188,7 +188,7 @@ def test_a_repaired_dead_letter_is_delivered_under_its_id(
     assert [event["what"] for event in row.history] == ["invalid", "replayed", "delivered"]
 
 
-def test_an_identify_that_is_repaired_for_somebody_else_takes_the_time_of_its_call(
+def test_an_identify_that_is_repaired_for_another_person_takes_the_time_of_its_call(
     shop: Producer, delivering: Harness, worker: Worker, run: CommandLine
 ) -> None:
     job = shop.identify(Person(email=""), {"plan": "pro"})

@@ -115,6 +115,6 @@ def test_a_wrong_setting_is_shown_with_the_servers_message() -> None:
         pass
 
 
-def test_a_server_that_died_by_itself_is_noticed(own_postgres: PostgresProcess) -> None:
+def test_a_server_that_died_is_noticed(own_postgres: PostgresProcess) -> None:
     psutil.Process(own_postgres.pid).kill()
     wait_until(lambda: not own_postgres.running, 5, "the server to be gone")

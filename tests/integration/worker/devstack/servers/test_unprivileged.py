@@ -70,7 +70,7 @@ def test_without_a_user_nobody_the_error_names_what_is_missing(
 
 
 @as_root
-def test_as_root_it_runs_as_somebody_else(own_postgres: PostgresProcess) -> None:
+def test_as_root_it_runs_as_another_user(own_postgres: PostgresProcess) -> None:
     uids = psutil.Process(own_postgres.pid).uids()
     assert set(uids) == {unprivileged.pwd.getpwnam("nobody").pw_uid}
 
@@ -133,7 +133,7 @@ def test_data_of_a_private_folder_goes_with_it_when_it_is_renamed(
 
 
 @as_root
-def test_a_copy_of_a_private_folder_has_data_of_its_own(
+def test_a_copy_of_a_private_folder_has_its_own_data(
     private_dir: Path, reachable_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unprivileged, "KEPT_FOR_ROOT", reachable_dir / "kept")

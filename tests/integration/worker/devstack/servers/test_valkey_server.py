@@ -68,7 +68,7 @@ def test_a_second_server_is_kept_off_the_folder(tmp_path: Path) -> None:
         assert client_of(first).ping()
 
 
-def test_a_paused_server_keeps_its_connections_and_answers_after_it_goes_on(
+def test_a_paused_server_keeps_its_connections_and_answers_when_it_continues(
     own_redis: ValkeyProcess,
 ) -> None:
     client = redis.Redis.from_url(own_redis.url, socket_timeout=0.3, retry=None)
@@ -82,7 +82,7 @@ def test_a_paused_server_keeps_its_connections_and_answers_after_it_goes_on(
     assert client.ping()
 
 
-def test_a_port_that_somebody_else_took_is_left_to_them(own_redis: ValkeyProcess) -> None:
+def test_a_port_of_another_program_is_left_alone(own_redis: ValkeyProcess) -> None:
     clashing = ValkeyProcess()
     clashing.port = own_redis.port
     with clashing:
@@ -111,7 +111,7 @@ def test_a_running_server_has_a_process_id_and_a_stopped_one_none(own_redis: Val
         _ = own_redis.pid
 
 
-def test_a_server_that_died_by_itself_is_noticed_and_can_be_started_again(
+def test_a_server_that_died_is_noticed_and_can_be_started_again(
     own_redis: ValkeyProcess,
 ) -> None:
     client_of(own_redis).shutdown(nosave=True)

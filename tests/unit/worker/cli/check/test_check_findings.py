@@ -6,7 +6,7 @@ from trackrelay.worker.cli.check import configuration_checks
 from trackrelay.worker.cli.check.server_checks import _eviction, _kind, _memory, _persistence
 
 
-def test_every_wrong_setting_is_a_finding_of_its_own() -> None:
+def test_every_wrong_setting_is_a_separate_finding() -> None:
     found = configuration_checks.settings_findings(
         {
             "TRACKRELAY_REDIS_URL": "redis://:secret@127.0.0.1/0",

@@ -74,7 +74,7 @@ def test_an_event_has_a_name_a_time_and_a_person(tmp_path: Path) -> None:
     }
 
 
-def test_an_event_of_somebody_anonymous_is_an_anonymous_event(tmp_path: Path) -> None:
+def test_an_event_of_an_anonymous_person_is_an_anonymous_event(tmp_path: Path) -> None:
     made = document(
         tmp_path,
         "visitor\nv-1\n",

@@ -93,7 +93,7 @@ def test_another_watchers_alert_is_not_sent_but_watched_until_it_is_sent() -> No
     assert listener.heard == []
 
 
-def test_what_another_watcher_told_meanwhile_is_not_told_again() -> None:
+def test_an_alert_that_another_watcher_sent_meanwhile_is_not_sent_again() -> None:
     listener, book = Listener(is_deaf=True), Book([True])
     watcher = make(book, listener)
     assert not watcher.look(snapshot(dead=2), 0)
