@@ -10,8 +10,13 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
-from trackrelay.worker.cli.common.humanize import count, duration
-from trackrelay.worker.cli.common.shard_control import change_shards, request_probe, wake_shards
+from trackrelay.worker.cli.common.humanize import count, duration, sentence
+from trackrelay.worker.cli.common.shard_control import (
+    NoSuchShardError,
+    change_shards,
+    request_probe,
+    wake_shards,
+)
 from trackrelay.worker.cli.status.snapshot import BreakerStatus, ShardStatus, Snapshot
 from trackrelay.worker.cli.status.status_hints import Hint, Severity, hints, next_attempt
 from trackrelay.worker.cli.status.status_verdict import last_minute, verdict
@@ -251,24 +256,27 @@ def _charts(page: PageRequest) -> tuple[str, list[Chart]]:
 
 def pause(page: PageRequest) -> Response:
     """Pause delivery of some shards, or of all."""
-    changed = change_shards(page.stores, _numbers(page), True, page.author)
+    changed = _change(page, paused=True)
     page.parts.facts.renew()
     return page.redirect("/", f"Paused: {count(len(changed), 'shard')}. No job is lost.")
 
 
 def resume(page: PageRequest) -> Response:
     """Resume delivery of some shards, or of all."""
-    changed = change_shards(page.stores, _numbers(page), False, page.author)
+    changed = _change(page, paused=False)
     wake_shards(page.stores.redis, changed)
     page.parts.facts.renew()
     return page.redirect("/", f"Resumed: {count(len(changed), 'shard')}.")
 
 
-def _numbers(page: PageRequest) -> list[int]:
+def _change(page: PageRequest, *, paused: bool) -> list[int]:
     words = page.field("shards").split()
     if not all(each.isascii() and each.isdigit() and len(each) < 6 for each in words):
         raise BadRequestError("Shards are whole numbers.")
-    return [int(each) for each in words]
+    try:
+        return change_shards(page.stores, [int(each) for each in words], paused, page.author)
+    except NoSuchShardError as error:
+        raise BadRequestError(sentence(str(error))) from None
 
 
 def probe(page: PageRequest) -> Response:

@@ -70,7 +70,7 @@ def test_pausing_resuming_and_probing_are_done_and_recorded(
     assert "Paused: 2 shards." in page.text
     assert "Paused: shard 1 and 3" in page.text
     assert "Paused: 2 shards." not in ada.get("/").text
-    assert ada.post("/delivery/pause", shards="99").status == 503
+    assert ada.post("/delivery/pause", shards="99").status == 400
     assert ada.post("/delivery/pause", shards="-1").status == 400
     ada.post("/delivery/resume")
     ada.post("/delivery/probe")
