@@ -95,7 +95,7 @@ class RequestGate:
         page = PageRequest(request, self.parts, user, form)
         found = await run_in_threadpool(self.call, page, path)
         if path.kind == "live" and isinstance(found, str):
-            if page.param("once"):
+            if request.query_params.get("once"):
                 return HTMLResponse(found)
             return live_response(found, partial(self.call, page, path), self.parts.is_closing)
         response: Response = found
