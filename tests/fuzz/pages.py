@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tests.fuzz.entries import servers
 from tests.fuzz.mutations import TEXTS, mutated, shown, value
-from tests.support import hostile_letters
+from tests.support import hostile_dead_letters
 from tests.support.console_browser import XSS, ConsoleBrowser, Page, user
 from trackrelay import Producer
 from trackrelay.configuration.console_values import Role
@@ -71,7 +71,7 @@ def run(
 def _fill(stores: Any, environment: Mapping[str, str]) -> None:
     """Write hostile and healthy content into every store."""
     migrate_queue(stores.engine, stores.redis, 4)
-    hostile_letters.write(stores.engine)
+    hostile_dead_letters.write(stores.engine)
     with stores.engine.begin() as connection:
         connection.execute(
             sa.text("UPDATE trackrelay_dead_letters SET error = :xss, field = :xss"), {"xss": XSS}

@@ -93,6 +93,7 @@ def _values(page: PageRequest) -> dict[str, Any]:
         "shards": [_shard(shard, snapshot) for shard in snapshot.redis.shards]
         if snapshot.redis
         else [],
+        "waits": waits(snapshot),
         "reasons": {str(each): each.explanation for each in (*DeferReason, *DeathReason)},
         "verification": verification_remark(snapshot.postgres.verification)
         if snapshot.postgres and snapshot.postgres.verification.is_used
@@ -156,6 +157,31 @@ def tiles(snapshot: Snapshot, paths: Sequence[str] = ()) -> list[Tile]:
         Tile("Calls only logged", logged, "in the last 24 hours", "bad" if logged else ""),
         Tile("Lost jobs", lost, "not acknowledged", "bad" if lost else ""),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitRow:
+    """Jobs of the backlog that wait for one reason."""
+
+    reason: str
+    jobs: int
+    due: int
+    #: When the oldest was enqueued.
+    oldest: float
+
+
+def waits(snapshot: Snapshot) -> list[WaitRow]:
+    """Return a row for each reason in all shards, the most frequent first."""
+    found: dict[str, WaitRow] = {}
+    for each in snapshot.postgres.backlog if snapshot.postgres else []:
+        other = found.get(each.reason, WaitRow(each.reason, 0, 0, each.oldest))
+        found[each.reason] = WaitRow(
+            each.reason,
+            other.jobs + each.jobs,
+            other.due + each.due,
+            min(other.oldest, each.oldest),
+        )
+    return sorted(found.values(), key=lambda row: (-row.jobs, row.reason))
 
 
 @dataclass(frozen=True, slots=True)

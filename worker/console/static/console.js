@@ -88,6 +88,7 @@
 
   // --- Charts ---------------------------------------------------------------------------------
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const STEPS_S = [.01, .05, .1, .25, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 432000, 864000];
   const TONES = { good: "--good", warn: "--warn", bad: "--bad", fill: "--fill", dim: "--dim" };
 
   function duration(seconds) {
@@ -115,13 +116,15 @@
     const bars = figure.dataset.kind === "bars" ? uPlot.paths.bars({ size: [0.7, 40] }) : undefined;
     const axis = { stroke: () => colour("--dim"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
     const shown = (value) => value === null || value === undefined ? "–" : data.unit === "s" ? duration(value) : value.toLocaleString("en");
+    const compact = new Intl.NumberFormat("en", { notation: "compact" });
+    const mark = (value) => data.unit === "s" ? duration(value) : Number.isInteger(value) ? compact.format(value) : "";
     const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC");
     const clock = uPlot.fmtDate(data.step >= 86400 ? "{YYYY}-{MM}-{DD}" : "{HH}:{mm}"), full = uPlot.fmtDate("{YYYY}-{MM}-{DD} {HH}:{mm} UTC");
     figure.chart = new uPlot({
       tzDate: utc,
       width: plot.clientWidth, height: 150, legend: { live: true }, cursor: { y: false },
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.1] } },
-      axes: [{ ...axis, space: 70, size: 26, values: (_, marks) => marks.map((each) => clock(utc(each))) }, { ...axis, size: 48, values: (_, marks) => marks.map((each) => data.unit === "s" || Number.isInteger(each) ? shown(each) : "") }],
+      axes: [{ ...axis, space: 70, size: 26, values: (_, marks) => marks.map((each) => clock(utc(each))) }, { ...axis, size: 50, incrs: data.unit === "s" ? STEPS_S : undefined, values: (_, marks) => marks.map(mark) }],
       series: [{ label: "at", value: (_, seconds) => seconds === null || seconds === undefined ? "–" : full(utc(seconds)) }, ...data.series.map((each) => ({
         label: each.label, paths: bars, points: bars ? { show: false } : { show: true, size: 4, width: 0, fill: () => colour(TONES[each.tone] || "--fill") }, width: bars ? 0 : 1.5,
         stroke: () => colour(TONES[each.tone] || "--fill"), fill: bars ? () => colour(TONES[each.tone] || "--fill") : undefined,

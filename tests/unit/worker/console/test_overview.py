@@ -9,9 +9,9 @@ import pytest
 from tests.unit.worker.cli.status import snapshots
 from trackrelay.worker.cli.status.snapshot import BreakerStatus, Snapshot
 from trackrelay.worker.cli.status.status_hints import hints
-from trackrelay.worker.console.pages.overview_page import _advice, breakers, tiles
+from trackrelay.worker.console.pages.overview_page import _advice, breakers, tiles, waits
 from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.storage.queries.backlog_overview import Overview
+from trackrelay.worker.storage.queries.backlog_overview import Overview, Waits
 
 LETTERS = ("/dead-letters",)
 
@@ -82,3 +82,16 @@ def test_a_breaker_that_has_let_nothing_pass_is_not_green() -> None:
 def test_what_can_be_done_here_is_a_button(paused: dict[int, float], act: object) -> None:
     snapshot = replace(well(), postgres=Overview(shards=1, paused=paused))
     assert next((_advice(hint, LETTERS).act for hint in hints(snapshot)), None) == act
+
+
+def test_the_backlog_is_shown_by_reason_over_all_shards() -> None:
+    backlog = [
+        Waits(0, "live", "breaker", 3, 1, 0, snapshots.NOW - 5, snapshots.NOW),
+        Waits(1, "bulk", "breaker", 4, 2, 0, snapshots.NOW - 9, snapshots.NOW),
+        Waits(1, "live", "failed", 9, 0, 0, snapshots.NOW - 1, snapshots.NOW),
+    ]
+    snapshot = replace(well(), postgres=Overview(shards=2, backlog=backlog))
+    assert [(row.reason, row.jobs, row.due, row.oldest) for row in waits(snapshot)] == [
+        ("failed", 9, 0, snapshots.NOW - 1),
+        ("breaker", 7, 3, snapshots.NOW - 9),
+    ]
