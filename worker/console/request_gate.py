@@ -72,7 +72,11 @@ class RequestGate:
     async def sign_out(self, request: Request) -> Response:
         """Sign out, if a form of this console asks for it."""
         user = self.parts.identities.user_of(request)
-        if user is None or await self._objection(request, user, await _form(request)):
+        try:
+            form = await _form(request)
+        except (TooLargeError, ValueError, ClientDisconnect):
+            form = {}
+        if user is None or await self._objection(request, user, form):
             return self._to_sign_in(request)
         return SignInPage(self.parts).leave(request)
 
@@ -162,7 +166,8 @@ class RequestGate:
         if self.parts.identities.session_to_renew(request, user, now):
             session = self.parts.identities.session(user, now)
             self.parts.set_cookie(request, response, SESSION_COOKIE, session, SESSION_S)
-        if NOTICE_COOKIE in request.cookies and response.status_code == 200:
+        is_page = response.media_type == "text/html" and response.status_code == 200
+        if NOTICE_COOKIE in request.cookies and is_page:
             response.delete_cookie(NOTICE_COOKIE, path=self.parts.prefix(request) or "/")
 
 

@@ -64,10 +64,18 @@
         const source = new EventSource(place.dataset.live);
         source.addEventListener("part", (event) => { alive(); replace(event.data); });
         source.addEventListener("alive", alive);
-        // After an answer that is no stream, such as a sign-in page, a browser does not try again.
+        // After an answer that is no stream a browser does not try again.
         source.addEventListener("error", () => {
-          if (source.readyState === EventSource.CLOSED) setTimeout(open, POLL_MS);
+          if (source.readyState === EventSource.CLOSED) setTimeout(askAgain, POLL_MS);
         });
+      };
+      const askAgain = async () => {
+        try {
+          const answer = await fetch(place.dataset.live + "?once=1", { redirect: "manual" });
+          // The session has ended: the page leads to the sign-in form.
+          if (answer.type === "opaqueredirect") { window.location.reload(); return; }
+        } catch (error) { /* The page says that it is not live. */ }
+        open();
       };
       open();
     }

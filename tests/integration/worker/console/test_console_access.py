@@ -214,6 +214,8 @@ def test_a_form_that_is_too_large_or_no_form_is_refused_with_a_message(console: 
         "POST", "/delivery/pause", body=b"{}", headers={"content-type": "application/json"}
     )
     assert (odd.status, "cannot be read" in odd.text) == (400, True)
+    leave = ada.send("POST", "/sign-out", body=b"{}", headers={"content-type": "text/plain"})
+    assert (leave.status, ada.get("/").status) == (303, 200)
     assert ada.get("/jobs?key=%00").status == 400
     assert ada.get("/jobs/%00").status == 400
     assert ada.get("/jobs?limit=-1").status == 400
