@@ -21,6 +21,9 @@ from .delivery_rules import delivery_findings
 from .identity_rules import identity_findings
 from .rules import Finding
 
+#: The longest time of a statement: a check runs beside delivery.
+TIMEOUT_MS = 30_000
+
 
 @dataclass(frozen=True, slots=True)
 class FindingCheck:
@@ -45,6 +48,7 @@ def check_data(connection: sa.Connection, client: redis.Redis, now: float) -> Fi
     Raises:
         RedisError: the refused calls cannot be read.
     """
+    connection.execute(sa.text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}"))
     catalog = catalog_of(catalog_rows(connection), catalog_days(connection, OBSERVED))
     found = worst_first(
         [

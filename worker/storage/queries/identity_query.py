@@ -15,49 +15,44 @@ from trackrelay.worker.storage.pg_values import text_array
 MAX_EXAMPLES = 3
 
 # A person who was merged away or deleted claims nothing any more, nor does one who has changed to
-# another address before somebody else took the first.
-_CLAIMS = """
-    claims AS MATERIALIZED (
+# another address before somebody else took the first. Windows and no joins: the planner takes a
+# part of a statement for small, and would compare each of its rows with each.
+_SHARED = sa.text(f"""
+    WITH gone AS (
+        SELECT name, max(last_seen) AS at FROM trackrelay_identities
+        WHERE how IN ('merged', 'removed') GROUP BY name),
+    claims AS (
         SELECT split_part(i.name, ':', 1) AS kind, i.name, i.person,
             min(i.first_seen) AS first_seen, max(i.last_seen) AS last_seen,
-            array_agg(DISTINCT i.source) AS sources, max(i.job_id) AS job_id
-        FROM trackrelay_identities i
-        WHERE i.how = 'claimed' AND NOT EXISTS (
-            SELECT 1 FROM trackrelay_identities gone
-            WHERE gone.name = i.person AND gone.how IN ('merged', 'removed')
-                AND gone.last_seen >= i.last_seen)
+            min(i.source) AS low, max(i.source) AS high, max(i.job_id) AS job_id
+        FROM trackrelay_identities i LEFT JOIN gone ON gone.name = i.person
+        WHERE i.how = 'claimed' AND (gone.at IS NULL OR gone.at < i.last_seen)
         GROUP BY i.name, i.person),
-    held AS MATERIALIZED (
-        SELECT c.* FROM claims c WHERE c.kind NOT IN ('email', 'phone') OR NOT EXISTS (
-            SELECT 1 FROM claims later
-            WHERE later.person = c.person AND later.kind = c.kind AND later.name <> c.name
-                AND later.first_seen >= c.last_seen))
-"""
-_SHARED = sa.text(f"""
-    WITH {_CLAIMS},
+    latest AS (
+        SELECT *, max(first_seen) OVER (PARTITION BY person, kind) AS latest FROM claims),
     names AS (
         SELECT kind, name, count(*) AS people, max(first_seen) AS since,
-            max(job_id) AS job_id, array_agg(sources[1]) AS sources
-        FROM held GROUP BY kind, name)
+            min(low) AS low, max(high) AS high, max(job_id) AS job_id
+        FROM latest
+        WHERE kind NOT IN ('email', 'phone') OR first_seen = latest OR last_seen > latest
+        GROUP BY kind, name)
     SELECT kind, count(*) AS names, count(*) FILTER (WHERE people > 1) AS shared,
         max(people) AS most,
         CAST(extract(epoch FROM min(since) FILTER (WHERE people > 1)) AS float8) AS since,
         (array_agg(job_id ORDER BY since DESC) FILTER (WHERE people > 1))[1:{MAX_EXAMPLES}] AS jobs,
-        (SELECT array_agg(DISTINCT source) FROM held h, unnest(h.sources) AS source
-         WHERE h.kind = n.kind AND h.name IN (SELECT name FROM names s
-            WHERE s.kind = n.kind AND s.people > 1)) AS sources
-    FROM names n GROUP BY kind ORDER BY kind
+        array_agg(DISTINCT low) FILTER (WHERE people > 1)
+            || array_agg(DISTINCT high) FILTER (WHERE people > 1) AS sources
+    FROM names GROUP BY kind ORDER BY kind
 """)
 _BOTH_WAYS = sa.text(f"""
-    WITH {_CLAIMS}
-    SELECT split_part(a.name, ':', 1) AS kind, count(DISTINCT a.name) AS names,
+    SELECT count(DISTINCT a.name) AS names,
         CAST(extract(epoch FROM min(a.first_seen)) AS float8) AS since,
         array_agg(DISTINCT a.source) AS sources,
         (array_agg(a.job_id ORDER BY a.last_seen DESC))[1:{MAX_EXAMPLES}] AS jobs
     FROM trackrelay_identities a
     WHERE a.how = 'addressed' AND a.name LIKE 'email:%' AND EXISTS (
-        SELECT 1 FROM claims c WHERE c.name = a.name AND c.person LIKE 'id:%')
-    GROUP BY 1
+        SELECT 1 FROM trackrelay_identities c
+        WHERE c.name = a.name AND c.how = 'claimed' AND c.person LIKE 'id:%')
 """)
 _VISITORS = sa.text("""
     WITH visitors AS (
@@ -175,7 +170,7 @@ class IdentityRow:
 def identities(connection: sa.Connection) -> Identities:
     """Return what is known of the names of people."""
     counts = connection.execute(_COUNTS).one()
-    both = connection.execute(_BOTH_WAYS).first()
+    both = connection.execute(_BOTH_WAYS).one()
     visitors = connection.execute(_VISITORS).one()
     return Identities(
         links=counts.links,
@@ -196,9 +191,7 @@ def identities(connection: sa.Connection) -> Identities:
             )
             for row in connection.execute(_SHARED)
         ),
-        both_ways=BothWays(both.names, both.since, _texts(both.sources), _texts(both.jobs))
-        if both
-        else BothWays(),
+        both_ways=BothWays(both.names, both.since, _texts(both.sources), _texts(both.jobs)),
         visitors=Visitors(
             visitors.visitors,
             visitors.joined,
@@ -222,4 +215,4 @@ def rows_of(connection: sa.Connection, keys: Sequence[str], limit: int) -> list[
 
 
 def _texts(values: Sequence[str | None] | None) -> tuple[str, ...]:
-    return tuple(sorted(value for value in values or () if value is not None))
+    return tuple(sorted({value for value in values or () if value is not None}))

@@ -18,6 +18,7 @@ from trackrelay.worker.settings import load
 from trackrelay.worker.storage import identity_links
 from trackrelay.worker.storage.identity_links import ALL_NAMES, How, Link
 from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.storage.queries import identity_query
 
 EMAIL, PHONE, VISITOR, DEVICE = (
     "canary.identity.3321@example.com",
@@ -166,3 +167,16 @@ def test_a_name_of_everybody_gets_few_rows(harness: Harness) -> None:
         links = [claim(harness, "all@example.com", f"id:{n}") for n in range(first, first + 20)]
         identity_links.add(harness.engine, [(each, "0" * 26) for each in links])
     assert count(harness) <= 2 * identity_links.MAX_PEOPLE
+
+
+def test_a_full_table_is_read_without_comparing_each_row_with_each(harness: Harness) -> None:
+    hidden = hasher_of(harness).hidden
+    links = [
+        (Link(hidden(f"email:p{n}"), How.CLAIMED, hidden(f"id:{n}"), "x"), "0" * 26)
+        for n in range(3_000)
+    ]
+    identity_links.add(harness.engine, links)
+    with harness.engine.connect() as connection:
+        rows = connection.execute(sa.text(f"EXPLAIN {identity_query._SHARED.text}"))
+        plan = "\n".join(row[0] for row in rows)
+    assert "Nested Loop" not in plan
