@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import sqlalchemy as sa
 from rich.console import Group
 from rich.text import Text
 
+from trackrelay.errors import ConfigurationError
+from trackrelay.plan import PlanError, parse_plan
 from trackrelay.worker.quality.catalog import catalog_of
 from trackrelay.worker.quality.checklist import TITLES, Facts, Item, ItemState
 from trackrelay.worker.quality.checklist import checklist as judged
@@ -162,7 +165,7 @@ def _facts(connection: sa.Connection, client: redis.Redis, now: float) -> Facts:
     acknowledged = {
         key for key, each in check.records.items() if (each.acknowledged_until or 0) > now
     }
-    return Facts(
+    facts = Facts(
         now=now,
         catalog=catalog_of(catalog_rows(connection)),
         findings=[each for each in check.findings if each.key not in acknowledged],
@@ -171,6 +174,13 @@ def _facts(connection: sa.Connection, client: redis.Redis, now: float) -> Facts:
         verification=verification_overview(connection),
         record=checklist_records.read(connection, now),
     )
+    text = checklist_query.plan_text(connection)
+    if text is None:
+        return facts
+    try:
+        return replace(facts, plan=parse_plan(text, "the plan in force"))
+    except (PlanError, ConfigurationError) as error:
+        return replace(facts, plan_problem=str(error).partition("\n")[0])
 
 
 def _screen(items: Sequence[Item]) -> Group:

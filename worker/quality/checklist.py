@@ -29,7 +29,6 @@ MAX_NAMES = 5
 _EVENTS = ("person.event", "anonymous.event")
 #: Attributes with a meaning of their own at Customer.io.
 _RESERVED = ("_", "cio_", "anonymous_id")
-_NO_PLAN = ("no tracking plan is in force",)
 
 
 class ItemState(StrEnum):
@@ -73,8 +72,9 @@ class Facts:
     letters: OpenLetters = field(default_factory=OpenLetters)
     verification: VerificationOverview = field(default_factory=VerificationOverview)
     record: ChecklistRecord = field(default_factory=ChecklistRecord)
-    #: The tracking plan in force.
+    #: The tracking plan in force; None: there is none, or it cannot be read.
     plan: Plan | None = None
+    plan_problem: str = "no tracking plan is in force"
 
     def events(self, is_meant: Callable[[str], bool]) -> list[SubjectStats]:
         """Return what was observed of events of certain names."""
@@ -149,9 +149,9 @@ def _attribute_map(facts: Facts) -> Judgement:
     observed -= {path for path in observed if path.startswith(_RESERVED)}
     plan = facts.plan
     if plan is None:
-        return [
-            f"{len(observed):,} attributes of people were observed"
-        ] if observed else [], _NO_PLAN
+        return [f"{len(observed):,} attributes of people were observed"] if observed else [], [
+            facts.plan_problem
+        ]
     planned = plan.attributes
     known = {name for each in planned.values() for name in (each.name, *each.aliases)}
     objections = [
@@ -174,7 +174,7 @@ def _taxonomy(facts: Facts) -> Judgement:
             for title, is_meant in _STAGES.items()
             if (found := sorted(filter(is_meant, observed)))
         ]
-        return evidence, [*objections, *_NO_PLAN]
+        return evidence, [*objections, facts.plan_problem]
     planned = facts.plan.events
     known = {name for each in planned.values() for name in (each.name, *each.aliases)}
     objections += _listed("not in the plan", observed - known)
@@ -332,10 +332,10 @@ _STAGES: dict[str, Callable[[str], bool]] = {
 _REMEDIES = {
     "canonical_id": "Name people by one id that never changes, in every application; send the "
     "email as an attribute. Then write down which id it is.",
-    "attribute_map": "Write each attribute into a tracking plan, with its type and the one "
-    "application that owns it.",
-    "taxonomy": "Write each event into a tracking plan, with what it means and its required "
-    "properties.",
+    "attribute_map": "Write each attribute into the tracking plan, with its type and the one "
+    "application that owns it, and put the plan into force.",
+    "taxonomy": "Write each event into the tracking plan, with what it means and its required "
+    "properties, and put the plan into force.",
     "server_side": "Send purchases and refunds from the backend, under one name, when they happen.",
     "merge_plan": "Call `identify_visitor()` where an email address is learned: sign-up, "
     "newsletter, checkout.",

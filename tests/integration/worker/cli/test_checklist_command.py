@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from tests.support.retention_traffic import NOW, Call
@@ -76,4 +78,34 @@ def test_items_are_proved_confirmed_withdrawn_and_counted(
     assert states(run)["taxonomy"] == "open"
     assert run("checklist", "--withdraw", "taxonomy").code == 1
     run("checklist", "--confirm", "taxonomy", "--note", "soon over", "--until", "0s")
+    assert states(run)["taxonomy"] == "open"
+
+
+def test_a_plan_in_force_is_read_and_one_that_cannot_be_read_is_named(
+    harness: Harness, run: CommandLine
+) -> None:
+    observe(harness, Call("shop", "person.event", "order_completed", {"total": 1}))
+
+    def apply(text: str) -> None:
+        with harness.engine.begin() as connection:
+            connection.execute(sa.text("UPDATE trackrelay_plans SET in_force_until = now()"))
+            connection.execute(
+                sa.text(
+                    "INSERT INTO trackrelay_plans (name, text, digest, applied_by)"
+                    " VALUES ('shop', :text, md5(:text), 'ada')"
+                ),
+                {"text": text},
+            )
+
+    with harness.engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "CREATE TABLE IF NOT EXISTS trackrelay_plans (version bigserial, name text,"
+                " text text, digest text, applied_by text, in_force_until timestamptz)"
+            )
+        )
+    apply("plan: 1\nname: shop\nevents: {order_completed: {description: An order was paid.}}")
+    assert states(run)["taxonomy"] == "proved"
+    apply("plan: 1\nevents: 7")
+    assert "the plan in force" in run("checklist").out
     assert states(run)["taxonomy"] == "open"
