@@ -56,8 +56,9 @@ def parse_span(span: object) -> float:
 
 
 def span_text(seconds: float) -> str:
-    """Return a time since the start in hours, minutes and seconds, after the days: 1d 02:30:00."""
-    minutes, second = divmod(round(max(0.0, seconds)), 60)
+    """Return a time since the start as ``1d 02:30:00``; before the start as ``-00:10:00``."""
+    minutes, second = divmod(abs(round(seconds)), 60)
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
-    return f"{f'{days}d ' if days else ''}{hour:02}:{minute:02}:{second:02}"
+    sign = "-" if round(seconds) < 0 else ""
+    return f"{sign}{f'{days}d ' if days else ''}{hour:02}:{minute:02}:{second:02}"

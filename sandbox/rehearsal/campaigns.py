@@ -126,7 +126,7 @@ def parse_campaign(state: State, document: Any) -> Campaign:
     if not new.name.strip():
         raise ValueError("a campaign needs a name")
     trigger = {"event": {"name": new.trigger}} if isinstance(new.trigger, str) else new.trigger
-    # Of a trigger nothing happens before it, so that no condition can refer to it.
+    # Checked without a trigger: its own conditions cannot refer to one.
     trigger = checked(state, trigger)
     event = trigger.get("event")
     if event is not None and not event.keys() <= _TRIGGER_FIELDS:
