@@ -51,6 +51,7 @@ class DeathReason(_Reason):
     CRASHED = "crashed", "workers crashed each time they processed it"
     INVALID = "invalid", "it was refused at the call"
     IGNORED = "ignored", "Customer.io accepted it and did not apply it"
+    PLAN = "plan", "the tracking plan does not allow it"
 
 
 class VerdictKind(_Reason):

@@ -25,11 +25,13 @@ from .endpoint_families import Family
 from .quality.catalog_observer import OBSERVED, CatalogObserver, Notes
 from .quality.identity_notes import IdentityNotes
 from .quality.order_notes import OrderNotes
+from .quality.plan_counts import PlanCounts
+from .quality.plan_enforcer import PlanEnforcer
 from .quality.sent_memory import SentMemory, sent_memory
 from .quality.state_notes import StateNotes
 from .queue.redis_client import connect
 from .settings import Settings, settings
-from .storage import catalog_rows, identity_links, shards
+from .storage import catalog_rows, identity_links, plan_violations, shards
 from .storage.blocklist import Blocklist
 from .storage.engine import engine
 from .storage.key_hasher import KeyHasher, generated_secret
@@ -62,6 +64,8 @@ class Resources:
     blocklist: Blocklist
     #: None if nothing is observed.
     observer: CatalogObserver | None = None
+    #: None if no tracking plan is enforced.
+    plan: PlanEnforcer | None = None
     #: None if nothing is guarded.
     guard: WorkspaceGuard | None = None
     #: None if nothing is verified.
@@ -128,6 +132,7 @@ def _of_process(pid: int) -> Resources:
             merge_delay_s=configured.merge_delay.total_seconds(),
         ),
         observer=make_observer(configured, database, hasher),
+        plan=make_enforcer(database),
         guard=guard,
         remember=sent_memory(configured, hasher),
     )
@@ -143,6 +148,11 @@ def make_observer(
     if configured.identities:
         notes.append(IdentityNotes(hasher.hidden, partial(identity_links.add, database)))
     return CatalogObserver(partial(catalog_rows.add, database, observed=OBSERVED), notes=notes)
+
+
+def make_enforcer(database: sa.Engine) -> PlanEnforcer:
+    """Return what compares jobs with the tracking plan, once one is applied."""
+    return PlanEnforcer(PlanCounts(partial(plan_violations.add, database)))
 
 
 def ask_region(api: TrackApi, configured: Settings) -> Verdict:

@@ -29,7 +29,13 @@ from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.failpoints import _planned
 from trackrelay.worker.quality.sent_memory import sent_memory
 from trackrelay.worker.queue.redis_client import connect
-from trackrelay.worker.resources import Resources, ask_region, key_hash_secret, make_observer
+from trackrelay.worker.resources import (
+    Resources,
+    ask_region,
+    key_hash_secret,
+    make_enforcer,
+    make_observer,
+)
 from trackrelay.worker.settings import Settings, load
 from trackrelay.worker.storage import shards
 from trackrelay.worker.storage.blocklist import Blocklist
@@ -163,8 +169,9 @@ class Worker:
     def close(self) -> None:
         """Close every connection."""
         self.resources.executor.shutdown()
-        if self.resources.observer:
-            self.resources.observer.flush()
+        for each in (self.resources.observer, self.resources.plan):
+            if each:
+                each.flush()
         self.redis.close()
         self.resources.engine.dispose()
 
@@ -211,6 +218,7 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         rules=replace(given, **rules),
         remember=sent_memory(configured, hasher),
         observer=make_observer(configured, engine, hasher),
+        plan=make_enforcer(engine),
     )
 
 

@@ -13,8 +13,9 @@ from rich.console import Group
 from rich.padding import Padding
 from rich.text import Text
 
+from trackrelay.worker.quality.all_rules import RULES
 from trackrelay.worker.quality.finding_check import check_data
-from trackrelay.worker.quality.rules import RULES, Finding, Severity
+from trackrelay.worker.quality.rules import Finding, Severity
 from trackrelay.worker.storage import finding_records
 from trackrelay.worker.storage.finding_records import FindingRecord
 from trackrelay.worker.telemetry.visible_text import visible

@@ -105,6 +105,7 @@ def prepare(
         # A job that crashed its worker is sent alone.
         max_batch=1 if letter.reason == "crashed" else 1000,
         replayed=True,
+        plan_note=letter.plan_note,
     )
     return job, list(changes(before or {}, after)) if policy.repair else []
 

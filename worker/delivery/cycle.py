@@ -8,6 +8,7 @@ step  what happens                                                 where
 0, 1  read what is pending; then the due backlog and the stream    ``intake.LaneReader``
 2     drop duplicates                                              ``intake.LaneReader``
 3     hold back jobs whose key waits or whose breaker is open      ``intake``, ``admission``
+      compare with the tracking plan, and fix                      ``plan_gate``
 4     pack batches                                                 ``batching``
 5     wait for the rate limit, send, classify the response         ``sender``, ``rate_limiter``
 6     settle in one commit                                         ``outcomes``, ``storage``
@@ -55,6 +56,7 @@ from .outcomes import (
     settlement_of,
     shrink_batch,
 )
+from .plan_gate import PlanGate
 from .settlement_log import log_settlement
 from .shard_queue import ShardQueue
 
@@ -95,7 +97,7 @@ class DeliveryCycle:
         self._holder = settlement.Holder(
             queue.shard, queue.fence, queue.claim_id, guard, self._clock.now
         )
-        sources = Sources(parts.engine, parts.decoder, guard)
+        sources = Sources(parts.engine, parts.decoder, guard, parts.plan)
         self._readers = {
             lane: LaneReader(lane, queue, sources, self._clock.now, cursor)
             for lane, cursor in cursors.items()
@@ -104,7 +106,7 @@ class DeliveryCycle:
         self._probe_rests: dict[tuple[Lane, Family], float] = {}
         #: What the next settlement counts besides its jobs.
         self._counts = Counts()
-        self.observer = parts.observer
+        self._gate = PlanGate(parts.plan)
         #: Whether an operator paused the shard, as the last settlement found.
         self.paused = False
         #: Jobs of this cycle that Postgres alone has from now on.
@@ -138,10 +140,9 @@ class DeliveryCycle:
         failpoint("after_read")
         waiting_keys = reader.drop_duplicates(intake, breakers)  # 2
         self._count_dropped(intake)
-        if self.observer and not intake.may_be_sent_already:
-            self.observer.note(
-                [job for job in intake.jobs if not job.from_backlog], self._clock.now()
-            )
+        if self._parts.observer and not intake.may_be_sent_already:
+            fresh = [job for job in intake.jobs if not job.from_backlog]
+            self._parts.observer.note(fresh, self._clock.now())
         ready = self._hold_back(intake, waiting_keys, breakers)  # 3
         if ready and intake.may_be_sent_already:
             self._prove_writable()
@@ -155,6 +156,12 @@ class DeliveryCycle:
         """Leave what was read to a successor. Its delivery does not count: this process lives."""
         for reader in self._readers.values():
             reader.release_uncounted()
+
+    def flush(self) -> None:
+        """Write down what was observed, because the process ends."""
+        for each in (self._parts.observer, self._parts.plan):
+            if each is not None:
+                each.flush()
 
     def _prove_writable(self) -> None:
         # An operation without an id at Customer.io that may have been sent before is sent again
@@ -204,6 +211,7 @@ class DeliveryCycle:
             decided.waiting += [BacklogItem(job=job, reason=DeferReason.ISOLATED) for job in ready]
             sender.release_probes(breakers)
             return []
+        ready = self._gate.pass_jobs(ready, intake, breakers.may_send, self._clock.now())
         if len(breakers.may_send) < len(ALL_FAMILIES) or breakers.probing:
             probes = sender.choose_probes(ready, breakers)
             self._rest(intake.lane, breakers.probing - probes.keys())
@@ -344,6 +352,7 @@ class DeliveryCycle:
             self._readers[each.job.lane].note_due()
         kept = [each.job for each in outcome.waiting] + [each.job for each in outcome.dead]
         self._stored += [job.id for job in kept if not job.from_backlog]
+        self._gate.count(outcome)
         log_settlement(self._queue.shard, outcome)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from trackrelay.worker.storage.blocklist import Blocklist
+from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.settlement import Remember
 from trackrelay.worker.storage.stored_job import Job
 
@@ -37,6 +38,39 @@ class JobObserver(Protocol):
         """Write down what was noted, because the process ends."""
 
 
+@dataclass(slots=True)
+class Enforced:
+    """What the tracking plan makes of some jobs. Each job is in one of the lists."""
+
+    #: In order. Some are fixed.
+    ready: list[Job] = field(default_factory=list)
+    dead: list[NewDeadLetter] = field(default_factory=list)
+    #: By the job's id: what to count once the job is settled.
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+class PlanEnforcement(Protocol):
+    """Compares jobs with the tracking plan before they are sent first. It raises nothing."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether a plan is in force."""
+
+    def learn(self, connection: sa.Connection, number: int | None) -> None:
+        """Load the plan, unless ``number`` (None: unknown) is that of the plan it knows."""
+
+    def enforce(self, jobs: Sequence[Job], now: float, may_be_sent_already: bool) -> Enforced:
+        """Compare jobs that may be sent, at the server's time ``now``."""
+
+    def count(
+        self, found: Mapping[str, Any], settled: Iterable[Job], stored: Iterable[Job]
+    ) -> None:
+        """Count what was found in jobs that are settled now, or wait as they were fixed."""
+
+    def flush(self) -> None:
+        """Write down what was counted, because the process ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a process's cycles share."""
@@ -52,3 +86,5 @@ class Parts:
     remember: Remember | None = None
     #: None if nothing is observed.
     observer: JobObserver | None = None
+    #: None if no tracking plan is enforced.
+    plan: PlanEnforcement | None = None

@@ -27,6 +27,7 @@ from trackrelay.worker.storage.storable_jobs import is_data_error
 from trackrelay.worker.storage.stored_job import Job
 
 from .breaker import BreakerStates
+from .cycle_parts import PlanEnforcement
 from .entry_decoder import Decoder
 from .shard_queue import ALONE_AFTER, Claimed, ShardQueue, StreamRead
 
@@ -89,6 +90,8 @@ class Sources:
     decoder: Decoder
     #: Knows whose jobs are not sent.
     guard: BlockGuard
+    #: None if no tracking plan is enforced.
+    plan: PlanEnforcement | None = None
 
 
 class LaneReader:
@@ -115,6 +118,7 @@ class LaneReader:
         self._engine = sources.engine
         self._decoder = sources.decoder
         self._guard = sources.guard
+        self._plan = sources.plan
         self._now = now
         self._cursor = cursor
         #: Families of which the last read could send something.
@@ -187,7 +191,7 @@ class LaneReader:
                 known = duplicate_check.find_duplicates(
                     connection, self._queue.shard, self._lane, ids, keys, due
                 )
-                self._guard.learn(connection, known.block_version)
+                self._learn(connection, known)
         except Exception as error:
             if not (intake.crashing_deliveries and is_data_error(error)):
                 raise
@@ -233,7 +237,7 @@ class LaneReader:
             found = due_jobs.select_due(
                 connection, self._queue.shard, self._lane, max_jobs, start, self._families
             )
-            self._guard.learn(connection, found.block_version)
+            self._learn(connection, found)
         # Only a scan from the beginning proves that nothing is due.
         self._has_due = bool(found.jobs) or start > 0
         if found.jobs:
@@ -243,6 +247,11 @@ class LaneReader:
             self._unacknowledged = intake
         if len(intake.jobs) == len(found.jobs):
             self._cursor.advance(start, found.scanned, began, time.monotonic())
+
+    def _learn(self, connection: sa.Connection, found: DuplicateCheck | due_jobs.DueJobs) -> None:
+        self._guard.learn(connection, found.block_version)
+        if self._plan is not None:
+            self._plan.learn(connection, found.plan_version)
 
     def _decode(self, read: StreamRead, intake: Intake) -> None:
         intake.read = read

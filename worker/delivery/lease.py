@@ -111,6 +111,7 @@ def _take_over(queue: ShardQueue, resources: Resources) -> DeliveryCycle | None:
         rules=resources.rules,
         remember=resources.remember,
         observer=resources.observer,
+        plan=resources.plan,
         blocklist=resources.blocklist,
     )
     cursors = {lane: resources.cursors[queue.shard, lane] for lane in LANES}
@@ -146,7 +147,7 @@ def _run_cycles(cycle: DeliveryCycle, queue: ShardQueue, slice_s: float) -> None
         worked = cycle.run("bulk") or worked
         if not worked and queue.leave("if_empty") != "work":
             return
-    if is_ending() and cycle.observer:
-        cycle.observer.flush()
+    if is_ending():
+        cycle.flush()
     how: Leave = "quiet" if cycle.paused else "wake"
     queue.leave(how)

@@ -19,6 +19,7 @@ from trackrelay.worker.storage import (
     finding_records,
     identity_links,
     ledger,
+    plan_violations,
     sent_subjects,
     verdicts,
 )
@@ -54,6 +55,7 @@ def prune_all(resources: Resources) -> dict[str, int]:
         ),
         "catalog": _in_chunks(resources.engine, catalog_rows.prune),
         "identities": _in_chunks(resources.engine, identity_links.prune),
+        "plan_violations": _in_chunks(resources.engine, plan_violations.prune),
         "findings": _once(resources.engine),
         "counters": _fold_counters(resources.engine),
         "acts": _in_chunks(resources.engine, acts.prune),

@@ -10,12 +10,15 @@ from .lateness_rules import timing_findings
 from .name_rules import name_findings
 from .order_rules import order_findings
 from .payload_rules import payload_findings
+from .plan_rules import PLAN_RULES
 from .presence_rules import presence_findings
-from .rules import Finding, Severity
+from .rules import DATA_RULES, Finding, Severity
 from .source_rules import source_findings
 from .type_rules import type_findings
 from .word_rules import word_findings
 
+#: All rules, by id.
+RULES = {**DATA_RULES, **PLAN_RULES}
 #: What was not seen for so long does not open a finding any more, in seconds.
 RECENT_S = 7 * 86_400.0
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)

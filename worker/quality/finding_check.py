@@ -19,6 +19,7 @@ from .catalog import catalog_of
 from .catalog_observer import OBSERVED
 from .delivery_rules import delivery_findings
 from .identity_rules import identity_findings
+from .plan_findings import findings_about_plan
 from .rules import Finding
 
 #: The longest time of a statement: a check runs beside delivery.
@@ -54,6 +55,7 @@ def check_data(connection: sa.Connection, client: redis.Redis, now: float) -> Fi
         [
             *findings(catalog, now),
             *identity_findings(identities(connection), catalog),
+            *findings_about_plan(connection, catalog),
             *delivery_findings(failed_calls.read(client, now), open_verdicts(connection)),
         ]
     )

@@ -361,5 +361,5 @@ NOT_THERE = _rule(
     "Look at `trackrelay verify --list`: another program may remove it.",
 )
 
-#: All rules, by id.
-RULES = {each.id: each for each in list(globals().values()) if isinstance(each, Rule)}
+#: These rules, by id; see ``all_rules`` for all.
+DATA_RULES = {each.id: each for each in list(globals().values()) if isinstance(each, Rule)}

@@ -47,6 +47,14 @@ _UPDATE = sa.text(
 
 # Statements that name many rows look each one up through an index. In the first minute of an outage
 # there are no statistics, and a scan of the whole backlog in each cycle would outlast the lease.
+# A body changes only if the tracking plan fixed it after it came into the backlog.
+_REWRITE = sa.text("""
+    UPDATE trackrelay_backlog b SET body = CAST(fixed.body AS json)
+    FROM unnest(CAST(:ids AS text[]), CAST(:bodies AS text[])) AS fixed (id, body)
+    CROSS JOIN LATERAL (
+        SELECT job_id, key FROM trackrelay_backlog WHERE job_id = fixed.id LIMIT 4) row
+    WHERE b.job_id = row.job_id AND b.key = row.key
+""")
 _REMOVE = sa.text("""
     DELETE FROM trackrelay_backlog b
     USING unnest(CAST(:ids AS text[])) AS removed (id) CROSS JOIN LATERAL (
@@ -121,6 +129,16 @@ def update(connection: sa.Connection, items: Sequence[BacklogItem]) -> None:
             key=[key for _, key in rows],
         )
         connection.execute(_UPDATE, values)
+
+
+def rewrite(connection: sa.Connection, jobs: Sequence[Job]) -> None:
+    """Write the bodies that the tracking plan fixed, so that a retry sends the same again."""
+    if jobs:
+        values = {
+            "ids": text_array([job.id for job in jobs]),
+            "bodies": text_array([job.body.decode() for job in jobs]),
+        }
+        connection.execute(_REWRITE, values)
 
 
 def remove(connection: sa.Connection, ids: Sequence[str]) -> dict[Place, int]:

@@ -30,7 +30,7 @@ class DeadLetter:
     body: bytes | None
     #: The stream entry, if it could not be decoded.
     raw: bytes | None
-    #: ``rejected``, ``exhausted``, ``expired``, ``undecodable``, ``crashed`` or ``invalid``.
+    #: A :class:`~trackrelay.worker.reasons.DeathReason`.
     reason: str
     error: str | None
     field: str | None
@@ -47,6 +47,8 @@ class DeadLetter:
     history: tuple[dict[str, Any], ...]
     #: Changes with every change of the row.
     version: str
+    #: What the tracking plan fixed in its document before it died.
+    plan_note: str | None = None
 
     @property
     def document(self) -> dict[str, Any] | None:

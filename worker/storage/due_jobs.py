@@ -57,6 +57,8 @@ class DueJobs:
     scanned: ScanResult
     #: Which keys of forgotten people are blocked; see ``blocklist``.
     block_version: int = 0
+    #: Which tracking plan is in force; see ``plans``.
+    plan_version: int = 0
 
 
 def select_due(
@@ -79,7 +81,9 @@ def select_due(
     selected = connection.execute(_SELECT_DUE, parameters).all()
     rows = [row for row in selected if row.job_id is not None]
     scanned = _scan_result(rows, selected[0].next_position)
-    return DueJobs(list(_sendable(rows, lane)), scanned, selected[0].block_version)
+    return DueJobs(
+        list(_sendable(rows, lane)), scanned, selected[0].block_version, selected[0].plan_version
+    )
 
 
 def _parameters(

@@ -49,6 +49,8 @@ class DuplicateCheck:
     has_due: bool = False
     #: Which keys of forgotten people are blocked; see ``blocklist``. None: it was not asked.
     block_version: int | None = None
+    #: Which tracking plan is in force; see ``plans``. None: it was not asked.
+    plan_version: int | None = None
 
 
 def find_duplicates(
@@ -78,11 +80,14 @@ def find_duplicates(
             "families": text_array(sorted(due.families) if due else ()),
         },
     ).all()
+    versions = next((row.name.split() for row in rows if row.what == "versions"), (None, None))
+    block_version, plan_version = (None if each is None else int(each) for each in versions)
     return DuplicateCheck(
         jobs=frozenset(row.name for row in rows if row.what == "job"),
         waiting_keys=frozenset(row.name for row in rows if row.what == "key"),
         has_due=any(row.what == "due" for row in rows),
-        block_version=next((int(row.name) for row in rows if row.what == "blocks"), None),
+        block_version=block_version,
+        plan_version=plan_version,
     )
 
 

@@ -118,7 +118,9 @@ def settle(
         connection, [job.id for job in settlement.delivered if job.replayed]
     )
     starts = backlog.remove(connection, [job.id for job in removed])
-    backlog.update(connection, [item for item in settlement.waiting if item.job.from_backlog])
+    failed = [item for item in settlement.waiting if item.job.from_backlog]
+    backlog.update(connection, failed)
+    backlog.rewrite(connection, [item.job for item in failed if item.job.plan_note])
     jobs = [item.job for item in arriving]
     if arriving:
         *positions, following = replay_positions.reposition_replays(

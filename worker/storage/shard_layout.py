@@ -37,12 +37,14 @@ _MAXIMA = sa.text("""
         greatest((SELECT max(next_position) FROM trackrelay_shards),
                  (SELECT max(position) + 1 FROM trackrelay_backlog), 1) AS position,
         (SELECT coalesce(bool_and(paused_at IS NOT NULL), false) FROM trackrelay_shards) AS paused,
-        (SELECT coalesce(max(block_version), 0) FROM trackrelay_shards) AS block_version
+        (SELECT coalesce(max(block_version), 0) FROM trackrelay_shards) AS block_version,
+        (SELECT coalesce(max(plan_version), 0) FROM trackrelay_shards) AS plan_version
 """)
 _DROP = sa.text("DELETE FROM trackrelay_shards WHERE shard >= :shards")
 _ADD = sa.text("""
-    INSERT INTO trackrelay_shards (shard, paused_at, block_version)
-    SELECT shard, CASE WHEN :paused THEN now() END, CAST(:block_version AS bigint)
+    INSERT INTO trackrelay_shards (shard, paused_at, block_version, plan_version)
+    SELECT shard, CASE WHEN :paused THEN now() END, CAST(:block_version AS bigint),
+        CAST(:plan_version AS bigint)
     FROM generate_series(0, :shards - 1) AS shard
     ON CONFLICT (shard) DO NOTHING
 """)
@@ -104,6 +106,10 @@ def _set_shard(connection: sa.Connection, rows: Sequence[tuple[BacklogKeys, list
 def _set_shards(connection: sa.Connection, shards: int) -> None:
     maxima = connection.execute(_MAXIMA).one()
     connection.execute(_DROP, {"shards": shards})
-    added = {"paused": maxima.paused, "block_version": maxima.block_version}
+    added = {
+        "paused": maxima.paused,
+        "block_version": maxima.block_version,
+        "plan_version": maxima.plan_version,
+    }
     connection.execute(_ADD, {"shards": shards, **added})
     connection.execute(_RAISE_FENCES, {"fence": maxima.fence, "position": maxima.position})

@@ -44,6 +44,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     failed_at: float = 0.0
     #: Whether it was a dead letter.
     replayed: bool = False
+    #: What the tracking plan fixed in its body: names and types, never values.
+    plan_note: str | None = None
 
     @property
     def family(self) -> Family:

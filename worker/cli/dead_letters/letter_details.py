@@ -192,6 +192,9 @@ def _hints_for_reason(letter: DeadLetter, replay: str) -> list[tuple[str, str]]:
                 edit,
                 *([] if letter.field else [cause_gone]),
             ]
+        case "plan":
+            plan_changed = ("If the plan was wrong, and another one is in force:", replay)
+            return [*_hints_for_field(letter, replay), edit, plan_changed]
         case "exhausted":
             cause = (
                 "It failed each time while other jobs were delivered, so its content may be the "

@@ -109,6 +109,8 @@ def _in_full(job: FoundJob, now: float, verdicts: Sequence[Verdict]) -> Renderab
     table = fact_table([("enqueued", _at(first.enqueued_at, now))])
     for found in job.matches:
         table.add_row(found.place.replace("_", " ").removesuffix("s"), describe_place(found, now))
+    for note in dict.fromkeys(found.plan_note for found in job.matches if found.plan_note):
+        table.add_row("fixed", Text(f"by the tracking plan: {note}", style="green"))
     for each in verdicts:
         table.add_row("verdict", _verdict(each, now))
     events = [event for found in job.matches for event in found.history]

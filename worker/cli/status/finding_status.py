@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from trackrelay.worker.cli.common.humanize import count, listed
-from trackrelay.worker.quality.rules import RULES, Severity
+from trackrelay.worker.quality.all_rules import RULES
+from trackrelay.worker.quality.rules import Severity
 
 from .snapshot import Snapshot
 

@@ -11,6 +11,7 @@ from trackrelay.worker.queue.failed_calls import KINDS, FailedCalls, Kind
 from trackrelay.worker.storage.queries.backlog_overview import Overview
 
 from .finding_status import document as finding_document
+from .plan_line import plan_document
 from .snapshot import BreakerStatus, RedisStatus, Snapshot
 from .status_hints import Hint
 from .status_verdict import last_minute, verdict
@@ -53,6 +54,7 @@ _OF_REDIS = (
 )  # fmt: skip
 _OF_POSTGRES = (
     "backlog", "dead_letters", "lost", "forgotten", "paused", "verification", "findings",
+    "plan",
 )  # fmt: skip
 
 
@@ -191,6 +193,7 @@ def _postgres(snapshot: Snapshot, postgres: Overview) -> dict[str, Any]:
         ],
         "verification": verification_document(postgres.verification),
         "findings": finding_document(snapshot),
+        "plan": plan_document(postgres.plan),
     }
 
 

@@ -22,6 +22,7 @@ from trackrelay.worker.queue import failed_calls
 from trackrelay.worker.queue.queue_agreement import DIFFERS
 
 from .finding_status import hint_text as finding_hint
+from .plan_line import plan_hints
 from .snapshot import BreakerStatus, RedisStatus, Snapshot
 from .verification_status import hint_texts
 
@@ -60,7 +61,7 @@ def hints(snapshot: Snapshot) -> list[Hint]:
         *_failed_calls(snapshot),
         *_dead_letters(snapshot),
         *_forgotten(snapshot),
-        *(Hint(*each) for each in hint_texts(snapshot)),
+        *(Hint(*each) for each in (*hint_texts(snapshot), *plan_hints(snapshot))),
         *_findings(snapshot),
         *_workers(snapshot),
     ]

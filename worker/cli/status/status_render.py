@@ -25,6 +25,7 @@ from trackrelay.worker.reasons import DeferReason
 from trackrelay.worker.storage.queries.backlog_overview import Overview
 from trackrelay.worker.telemetry.visible_text import visible_values
 
+from .plan_line import plan_remark
 from .snapshot import BreakerStatus, RedisStatus, ShardStatus, Snapshot
 from .status_hints import Hint, Severity, next_attempt
 from .status_verdict import last_minute, verdict
@@ -76,6 +77,8 @@ def render_status(snapshot: Snapshot, what_to_do: Sequence[Hint]) -> RenderableT
         parts += _forgotten(postgres)
         if postgres.verification.is_used:
             parts.append(heading("Verification", verification_remark(postgres.verification)))
+        if postgres.plan.version is not None:
+            parts.append(heading("Plan", plan_remark(postgres.plan)))
     if redis:
         parts += [Text(), *_workers(snapshot, redis)]
     return Group(*parts)

@@ -12,6 +12,7 @@ from trackrelay.worker.storage.forgotten import Summary
 from trackrelay.worker.storage.incident_log import Incident
 from trackrelay.worker.storage.queue_record import NO_RECORD, QueueRecord
 
+from .plan_overview import PlanOverview, plan_overview
 from .verification_overview import VerificationOverview, verification_overview
 
 #: The longest time of a count. In an emergency, ``status`` must not wait for it.
@@ -94,6 +95,7 @@ class Overview:
     verification: VerificationOverview = field(default_factory=VerificationOverview)
     #: Open findings about the data, by the id of the rule; none that somebody acknowledged.
     findings: dict[str, int] = field(default_factory=dict)
+    plan: PlanOverview = field(default_factory=PlanOverview)
 
     @property
     def waiting(self) -> int:
@@ -135,4 +137,5 @@ def overview(connection: sa.Connection) -> Overview:
         forgotten=forgotten.summary(connection),
         verification=verification_overview(connection),
         findings=finding_records.count_open(connection),
+        plan=plan_overview(connection),
     )

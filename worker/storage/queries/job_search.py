@@ -50,6 +50,8 @@ class Match:
     #: How often a worker has read it from the stream.
     deliveries: int = 0
     history: tuple[dict[str, Any], ...] = ()
+    #: What the tracking plan fixed in it.
+    plan_note: str | None = None
 
     @property
     def is_first(self) -> bool:
@@ -114,12 +116,13 @@ class WaitingJob:
 
 
 _JOB = ("operation", "source", "idempotency_key", "attempts", "enqueued_at")
-_DELIVERED = ("id", *_JOB, "delivered_at", "outcome")
+_DELIVERED = ("id", *_JOB, "delivered_at", "outcome", "plan_note")
 _DEAD = (
     "job_id", *_JOB, "lane", "reason", "error", "field", "status", "state", "died_at", "history",
+    "plan_note",
 )  # fmt: skip
 _LISTED = ("job_id", *_JOB, "keys", "shard", "lane", "reason", "error", "since")
-_WAITING = (*_LISTED, "status", "history")
+_WAITING = (*_LISTED, "status", "history", "plan_note")
 
 # A job with two keys is due when both of its rows are.
 _DUE_AT = """CAST(extract(epoch FROM (

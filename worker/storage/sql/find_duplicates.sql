@@ -9,7 +9,7 @@
 -- such jobs would wait for each other.
 --
 -- Parameters: ids, keys, shard, lane, families, due_from (the lowest position; NULL: none)
--- Rows: what ('job', 'key' or 'due'), name
+-- Rows: what ('job', 'key', 'due' or 'versions'), name
 SELECT 'job' AS what, id AS name FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))
 UNION ALL
 SELECT 'job', job_id FROM trackrelay_dead_letters
@@ -36,4 +36,4 @@ SELECT 'due', '' FROM (
         ORDER BY position LIMIT 1) first
     LIMIT 1) due
 UNION ALL
-SELECT 'blocks', CAST(block_version AS text) FROM trackrelay_shards WHERE shard = :shard
+SELECT 'versions', block_version || ' ' || plan_version FROM trackrelay_shards WHERE shard = :shard

@@ -50,7 +50,8 @@ rows AS (
         WHERE shard = :shard AND lane = :lane AND key = first.key AND position >= first.position
         ORDER BY position LIMIT first.run) r
     ORDER BY number, r.position LIMIT :limit)
-SELECT selected.*, first_arrays.firsts, first_arrays.complete, s.next_position, s.block_version
+SELECT selected.*, first_arrays.firsts, first_arrays.complete, s.next_position, s.block_version,
+    s.plan_version
 FROM first_arrays CROSS JOIN trackrelay_shards s
 LEFT JOIN (
     SELECT *, sum(octet_length(body)) OVER (ORDER BY position, key) - octet_length(body)

@@ -13,8 +13,8 @@ from tests.support.retention_traffic import (
     clean_calls,
     spoilt_calls,
 )
-from trackrelay.worker.quality.all_rules import findings
-from trackrelay.worker.quality.rules import RULES, Finding, Severity
+from trackrelay.worker.quality.all_rules import RULES, findings
+from trackrelay.worker.quality.rules import Finding, Severity
 
 #: Calls of a stream; a rare accident happens to one of 500.
 CALLS = 40_000

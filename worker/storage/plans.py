@@ -1,0 +1,121 @@
+"""The versions of the tracking plan in Postgres, and how holders learn of a change.
+
+Every shard's row has a number that changes with the plan. A holder reads it in the statements that
+it runs anyway, and loads the plan only when the number is another one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+_COLUMNS = """version, name, text, digest, applied_by,
+    CAST(extract(epoch FROM applied_at) AS float8) AS applied_at,
+    CAST(extract(epoch FROM in_force_until) AS float8) AS in_force_until"""
+_IN_FORCE = sa.text(f"""
+    SELECT {_COLUMNS} FROM trackrelay_plans
+    WHERE in_force_until IS NULL OR in_force_until > now() ORDER BY version DESC
+""")
+_LATEST = sa.text(f"SELECT {_COLUMNS} FROM trackrelay_plans ORDER BY version DESC LIMIT :limit")
+_ONE = sa.text(f"SELECT {_COLUMNS} FROM trackrelay_plans WHERE version = :version")
+# Of several commands, each sees what the one before it wrote.
+_LOCK = sa.text("LOCK TABLE trackrelay_plans IN SHARE ROW EXCLUSIVE MODE")
+# Two versions are in force at most: what was in force beside the latest one ends now.
+_END = sa.text("""
+    UPDATE trackrelay_plans SET in_force_until = now() + CASE
+        WHEN in_force_until IS NULL THEN make_interval(secs => :overlap_s) ELSE interval '0' END
+    WHERE in_force_until IS NULL OR in_force_until > now()
+    RETURNING version
+""")
+_INSERT = sa.text("""
+    INSERT INTO trackrelay_plans (name, text, digest, applied_by)
+    VALUES (:name, :text, :digest, :who) RETURNING version
+""")
+# In one order, as settlements lock them.
+_LOCK_SHARDS = sa.text("SELECT shard FROM trackrelay_shards ORDER BY shard FOR UPDATE")
+_ANNOUNCED = sa.text("SELECT coalesce(max(plan_version), 0) FROM trackrelay_shards")
+_ANNOUNCE = sa.text("UPDATE trackrelay_shards SET plan_version = :number")
+#: A part of chance: after a failover that lost the latest commits, no number is given out again.
+_CHANCE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """One version of the plan. Times are unix seconds."""
+
+    version: int
+    name: str
+    text: str
+    digest: str
+    applied_by: str
+    applied_at: float
+    #: None: no other version has followed.
+    in_force_until: float | None
+
+    @property
+    def is_latest(self) -> bool:
+        """Whether no other version has followed."""
+        return self.in_force_until is None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPlan:
+    """A plan that is to be applied."""
+
+    name: str
+    text: str
+    digest: str
+
+
+def in_force(connection: sa.Connection) -> list[StoredPlan]:
+    """Return the versions that are in force now, the latest first."""
+    return [StoredPlan(*row) for row in connection.execute(_IN_FORCE)]
+
+
+def latest(connection: sa.Connection, limit: int) -> list[StoredPlan]:
+    """Return the latest versions, also those that have ended."""
+    return [StoredPlan(*row) for row in connection.execute(_LATEST, {"limit": limit})]
+
+
+def get(connection: sa.Connection, version: int) -> StoredPlan | None:
+    """Return one version, or None."""
+    row = connection.execute(_ONE, {"version": version}).one_or_none()
+    return StoredPlan(*row) if row else None
+
+
+def apply(connection: sa.Connection, plan: NewPlan, overlap: timedelta, who: str) -> int | None:
+    """Put a plan into force, and return its version. The caller commits.
+
+    Args:
+        overlap: for how long the version before it stays in force beside it.
+        who: applies it.
+
+    Returns:
+        None if the plan is in force already.
+    """
+    connection.execute(_LOCK)
+    current = next((each for each in in_force(connection) if each.is_latest), None)
+    if current is not None and current.digest == plan.digest:
+        return None
+    connection.execute(_END, {"overlap_s": overlap.total_seconds()})
+    values = {"name": plan.name, "text": plan.text, "digest": plan.digest, "who": who}
+    version = int(connection.execute(_INSERT, values).scalar_one())
+    _announce(connection)
+    return version
+
+
+def withdraw(connection: sa.Connection) -> list[int]:
+    """End every version now, and return those that were in force. The caller commits."""
+    connection.execute(_LOCK)
+    ended = [int(row.version) for row in connection.execute(_END, {"overlap_s": 0})]
+    _announce(connection)
+    return sorted(ended)
+
+
+def _announce(connection: sa.Connection) -> None:
+    connection.execute(_LOCK_SHARDS)
+    number = int(connection.execute(_ANNOUNCED).scalar_one())
+    connection.execute(_ANNOUNCE, {"number": number + 1 + secrets.randbelow(_CHANCE)})
