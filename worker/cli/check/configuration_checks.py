@@ -10,6 +10,8 @@ from trackrelay.configuration.settings_loader import Given, find
 from trackrelay.configuration.settings_table import ALL_NAMES, Setting, unknown_settings
 from trackrelay.configuration.settings_table import SETTINGS as ALL_SETTINGS
 from trackrelay.errors import ConfigurationError
+from trackrelay.plan.plan_errors import PlanError
+from trackrelay.plan.plan_loader import load_plan
 from trackrelay.suggestion import closest_name
 from trackrelay.worker.resources import ask_region
 from trackrelay.worker.settings import Settings, problems
@@ -17,7 +19,7 @@ from trackrelay.worker.track_api.credentials import Credentials, unset
 from trackrelay.worker.track_api.http_client import TrackApi
 from trackrelay.worker.track_api.region import WHERE
 
-from .findings import Finding
+from .findings import Finding, State
 
 SETTINGS = "Settings"
 CUSTOMERIO = "Customer.io"
@@ -48,9 +50,23 @@ def _set(setting: Setting, environment: Mapping[str, str]) -> Iterator[Finding]:
         given = find(setting, environment)
     except ValueError:
         return  # one of the problems
-    if given:
+    if given and setting.name == "TRACKRELAY_PLAN":
+        yield _plan(given.text)
+    elif given:
         origin = "" if given.variable == setting.name else f" (from {given.variable})"
         yield Finding(SETTINGS, setting.name, "ok", f"{_value(setting, given)}{origin}")
+
+
+def _plan(file: str) -> Finding:
+    try:
+        plan = load_plan(file)
+    except PlanError as error:
+        # A worker's machine need not have the file of an application.
+        state: State = "wrong" if error.problems[0].line else "warning"
+        return Finding(SETTINGS, "TRACKRELAY_PLAN", state, str(error.problems[0]))
+    except ConfigurationError as error:
+        return Finding(SETTINGS, "TRACKRELAY_PLAN", "wrong", str(error))
+    return Finding(SETTINGS, "TRACKRELAY_PLAN", "ok", f"{file}: {plan.name}")
 
 
 def _value(setting: Setting, given: Given) -> str:

@@ -14,7 +14,7 @@ import pytest
 import redis
 import sqlalchemy as sa
 from django.core import checks
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 import trackrelay
@@ -203,6 +203,20 @@ def test_the_fields_of_users_are_held_against_the_plan(tmp_path: Path) -> None:
         "the tracking plan 'shop' has no attribute 'last_name'.",
     ]
     assert found[2].hint == "The plan calls it 'joined'."
+
+
+def test_manage_py_checks_the_plan_that_the_project_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("plan: 1\nname: shop")
+    with django_project.connected(**GOOD, PLAN=plan):
+        call_command("trackrelay", "plan", "check")
+        assert capsys.readouterr().out.startswith(f"{plan}: shop is a valid plan")
+        plan.write_text("plan: 2")
+        with pytest.raises(CommandError):
+            call_command("trackrelay", "plan", "check")
+    assert f"{plan}:1: plan must be 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The check's findings about settings and Redis."""
 
+from pathlib import Path
+
 import pytest
 
 from trackrelay.worker.cli.check import configuration_checks
@@ -90,3 +92,18 @@ def test_what_cannot_work_is_refused(info: dict[str, object], names: list[str]) 
     found = list(_kind(info))
     assert [each.name for each in found] == names
     assert all(each.state == "wrong" for each in found)
+
+
+def test_the_plan_of_an_application_is_a_finding(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+
+    def finding() -> tuple[str, str]:
+        settings = configuration_checks.settings_findings({"TRACKRELAY_PLAN": str(plan)})
+        (found,) = [each for each in settings if each.name == "TRACKRELAY_PLAN"]
+        return found.state, found.text
+
+    assert finding() == ("warning", f"{plan}: cannot be read: No such file or directory")
+    plan.write_text("plan: 1\nname: shop\nforce: warn")
+    assert finding()[0] == "wrong"
+    plan.write_text("plan: 1\nname: shop")
+    assert finding() == ("ok", f"{plan}: shop")
