@@ -48,8 +48,8 @@ class Acknowledged:
         self._clock = clock
         self._earlier: deque[str] = deque(maxlen=MAX_JOBS)
         self._latest: deque[str] = deque(maxlen=MAX_JOBS)
-        #: When the latest period began.
-        self._began = clock()
+        #: When the latest period ends.
+        self._ends = clock() + REMEMBERED_S
         #: The ``run_id`` of the server that took them.
         self._server: bytes | None = None
         self._lock = Lock()
@@ -57,10 +57,11 @@ class Acknowledged:
     def note(self, entries: Sequence[Entry]) -> None:
         """Remember the jobs of entries that the queue has taken."""
         now = self._clock()
-        if now > self._began + REMEMBERED_S:
+        if now > self._ends:
             self._earlier, self._latest = self._latest, deque(maxlen=MAX_JOBS)
-            self._began = now
-        for entry in entries[-MAX_JOBS:]:
+            self._ends = now + REMEMBERED_S
+        # Most calls bring one operation, and each of them comes through here.
+        for entry in entries if len(entries) == 1 else entries[-MAX_JOBS:]:
             operation = entry.operation
             self._latest.append(operation.id)
             if operation.companion is not None:
@@ -68,9 +69,9 @@ class Acknowledged:
 
     def remembered(self) -> list[str]:
         """Return the ids of the latest jobs, oldest first."""
-        age_s = self._clock() - self._began
-        earlier = self._earlier if age_s <= REMEMBERED_S else ()
-        return [*earlier, *self._latest] if age_s <= 2 * REMEMBERED_S else []
+        over_s = self._clock() - self._ends
+        earlier = self._earlier if over_s <= 0 else ()
+        return [*earlier, *self._latest] if over_s <= REMEMBERED_S else []
 
     def connected(self, connection: Any) -> None:
         """Report the jobs to the server of a new connection, if it is another one than before.
