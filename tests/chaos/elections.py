@@ -105,6 +105,29 @@ def _kill_unconfirmed(trial: Trial) -> None:
 
 
 @scenario(
+    "outbox-sentinel-kill",
+    "kill -9 of the primary while its replica is seconds behind, jobs by the outbox: rows go again",
+    stack=SENTINELS,
+    traffic=TrafficPlan(outbox="same"),
+    seconds=30.0,
+    bound_s=90.0,
+)
+def _outbox_kill(trial: Trial) -> None:
+    group = trial.stack.group
+    assert group
+
+    def kill_behind(trial: Trial) -> None:
+        group.wait_for_replicas()
+        cut_replica_off(trial)
+        time.sleep(BEHIND_S)
+        dead = group.kill_primary()
+        dead.start()
+        group.wait_for_replicas()
+
+    trial.repeat(kill_behind, 1.0, 3.0)
+
+
+@scenario(
     "sentinel-frozen",
     "SIGSTOP of the primary until its replica is elected, then SIGCONT: it accepts no more",
     stack=GUARDED,
