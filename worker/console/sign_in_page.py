@@ -45,7 +45,7 @@ class SignInPage:
                 "sign_in.html",
                 error=error,
                 name=name,
-                next=_safe(request.query_params.get("next", "")),
+                next=own_path(request.query_params.get("next", "")),
                 has_form=identities.has_sessions and settings.has_passwords,
                 has_link=identities.link is not None,
                 header=settings.proxy_header,
@@ -81,7 +81,7 @@ class SignInPage:
             log.warning("sign_in_failed", address=address)
             return self.show(request, _WRONG, 403, name)
         self.parts.limits.forgive(name, address)
-        return self._welcome(request, user, _safe(page.field("next")))
+        return self._welcome(request, user, own_path(page.field("next")))
 
     def leave(self, request: Request) -> Response:
         """Sign out."""
@@ -110,7 +110,7 @@ def _redirect(location: str) -> Response:
     return Response(status_code=303, headers={"location": location})
 
 
-def _safe(path: str) -> str:
-    """Return ``path`` if it stays in the console; another site must not be led to."""
+def own_path(path: str) -> str:
+    """Return ``path`` if it is one of the console; empty if it leads to another site."""
     is_own = path.startswith("/") and not path.startswith(("//", "/\\"))
     return path if is_own and path.isprintable() and path.isascii() and len(path) < 1_000 else ""

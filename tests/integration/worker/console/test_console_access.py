@@ -109,14 +109,6 @@ def test_a_password_signs_in_and_leads_to_the_page_that_was_asked_for(
     assert visitor.get("/").status == 303
 
 
-@pytest.mark.parametrize(
-    "elsewhere", ["//evil.test", "https://evil.test", "/\\evil.test", "/\nx", "javascript:alert(1)"]
-)
-def test_signing_in_leads_to_no_other_site(make_console: Make, elsewhere: str) -> None:
-    fields = {"name": "ada", "password": PASSWORD, "next": elsewhere}
-    assert make_console().send("POST", "/sign-in", fields).location == "/"
-
-
 @pytest.mark.parametrize("redis_counts", [True, False])
 def test_the_eleventh_wrong_password_is_not_checked(
     make_console: Make,

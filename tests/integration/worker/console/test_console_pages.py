@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
+
 from tests.support.command_line import CommandLine
 from tests.support.console_browser import XSS, ConsoleBrowser
 from tests.support.harness import Harness
+from trackrelay.worker.console.pages import activity_page
 
 Visit = Callable[[str], ConsoleBrowser]
 EMAIL = "ada@example.com"
@@ -92,13 +95,16 @@ def test_pausing_resuming_and_probing_are_done_and_recorded(
     assert "shards 1 and 3" not in only
 
 
-def test_a_history_is_listed_in_parts(harness: Harness, console: Visit) -> None:
+def test_a_history_is_listed_in_parts(
+    harness: Harness, console: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from trackrelay.worker.reasons import Act
     from trackrelay.worker.storage import acts
 
+    monkeypatch.setattr(activity_page, "LIMIT", 3)
     with harness.engine.begin() as connection:
-        for number in range(120):
-            author = acts.Author(XSS if number == 119 else "ada", "command")
+        for number in range(10):
+            author = acts.Author(XSS if number == 9 else "ada", "command")
             acts.record(connection, author, Act.LETTERS_REPLAYED, f"part {number}.", {"jobs": 3})
     eve, seen, path = console("eve"), [], "/activity"
     while path:
@@ -107,7 +113,7 @@ def test_a_history_is_listed_in_parts(harness: Harness, console: Visit) -> None:
         seen += re.findall(r"part (\d+)\.", page.text)
         older = re.search(r'href="([^"]+)" rel="next"', page.body)
         path = older[1].replace("&amp;", "&") if older else ""
-    assert seen == [str(number) for number in reversed(range(120))]
+    assert seen == [str(number) for number in reversed(range(10))]
 
 
 def test_a_job_is_found_and_its_history_is_shown_without_content(
