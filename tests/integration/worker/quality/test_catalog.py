@@ -8,8 +8,13 @@ import sqlalchemy as sa
 
 from tests.support.harness import Harness
 from tests.support.in_process_worker import Worker
+from trackrelay.worker.quality.catalog import catalog_of
+from trackrelay.worker.quality.catalog_observer import OBSERVED, Observation, Subject
+from trackrelay.worker.quality.state_notes import state_type
 from trackrelay.worker.storage import catalog_rows
 from trackrelay.worker.storage.catalog_tables import CATALOG
+from trackrelay.worker.storage.queries.catalog_query import catalog_days
+from trackrelay.worker.storage.queries.catalog_query import catalog_rows as catalog_rows_of
 
 
 def rows(harness: Harness) -> dict[tuple[str, str, str, str], Any]:
@@ -53,6 +58,35 @@ def test_a_second_flush_adds_to_the_first(harness: Harness, worker: Worker) -> N
     )
     assert (page.count, page.first_at, page.last_at) == (2, 0, 2)
     assert (new.count, new.first_at, new.last_at) == (1, 1, 2)
+
+
+def test_pauses_days_and_positions_are_those_of_the_writes(harness: Harness) -> None:
+    subject = Subject("shop", "person.event", "order_completed")
+
+    def write(*observations: Observation) -> None:
+        catalog_rows.add(harness.engine, observations, OBSERVED)
+
+    write(Observation(subject, "", OBSERVED, 30), Observation(subject, "total", "number", 20))
+    with harness.engine.begin() as connection:
+        for table, column in (("catalog", "last_seen"), ("catalog", "first_seen")):
+            connection.execute(
+                sa.text(f"UPDATE trackrelay_{table} SET {column} = {column} - interval '3 h'")
+            )
+        connection.execute(sa.text("UPDATE trackrelay_catalog_days SET day = day - 2"))
+    write(Observation(subject, "", OBSERVED, 10), Observation(subject, "total", "null", 10))
+    # Of these events nothing but a change of the person is known yet.
+    write(Observation(subject, "", state_type("orders_count"), 5))
+
+    with harness.engine.connect() as connection:
+        catalog = catalog_of(catalog_rows_of(connection), catalog_days(connection, OBSERVED))
+    stats = catalog.subjects[subject]
+    assert 3 * 3_600 <= stats.longest_gap_s < 4 * 3_600
+    assert sorted(stats.days.values()) == [10, 30]
+    earlier, today = sorted(stats.days)
+    assert today - earlier == 2
+    # Few nulls say nothing by the day.
+    assert stats.attributes["total"].days == {earlier: 20}
+    assert (stats.states["orders_count"].first_at, stats.states["orders_count"].last_at) == (40, 40)
 
 
 def test_no_value_reaches_the_catalog(harness: Harness, worker: Worker) -> None:
