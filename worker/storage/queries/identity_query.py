@@ -15,7 +15,8 @@ from trackrelay.worker.storage.pg_values import text_array
 MAX_EXAMPLES = 3
 
 # A person who was merged away or deleted claims nothing any more, nor does one who has changed to
-# another address before somebody else took the first. Windows and no joins: the planner takes a
+# another address before somebody else took the first. Of two that were first written together, it
+# is not known which one is left. Windows and no joins: the planner takes a
 # part of a statement for small, and would compare each of its rows with each.
 _SHARED = sa.text(f"""
     WITH gone AS (
@@ -29,12 +30,15 @@ _SHARED = sa.text(f"""
         WHERE i.how = 'claimed' AND (gone.at IS NULL OR gone.at < i.last_seen)
         GROUP BY i.name, i.person),
     latest AS (
-        SELECT *, max(first_seen) OVER (PARTITION BY person, kind) AS latest FROM claims),
+        SELECT *, max(first_seen) OVER (PARTITION BY person, kind) AS latest,
+            count(*) OVER (PARTITION BY person, kind, first_seen) AS together
+        FROM claims),
     names AS (
         SELECT kind, name, count(*) AS people, max(first_seen) AS since,
             min(low) AS low, max(high) AS high, max(job_id) AS job_id
         FROM latest
-        WHERE kind NOT IN ('email', 'phone') OR first_seen = latest OR last_seen > latest
+        WHERE kind NOT IN ('email', 'phone') OR last_seen > latest
+            OR (first_seen = latest AND together = 1)
         GROUP BY kind, name)
     SELECT kind, count(*) AS names, count(*) FILTER (WHERE people > 1) AS shared,
         max(people) AS most,
