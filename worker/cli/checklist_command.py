@@ -24,7 +24,7 @@ from trackrelay.worker.quality.checklist import TITLES, Facts, Item, ItemState
 from trackrelay.worker.quality.checklist import checklist as judged
 from trackrelay.worker.quality.finding_check import check_data
 from trackrelay.worker.quality.rehearsal_report import ReportError, read_report
-from trackrelay.worker.storage import checklist_records
+from trackrelay.worker.storage import checklist_records, plans
 from trackrelay.worker.storage.checklist_records import RehearsalProof
 from trackrelay.worker.storage.queries import checklist_query
 from trackrelay.worker.storage.queries.catalog_query import catalog_rows
@@ -174,11 +174,11 @@ def _facts(connection: sa.Connection, client: redis.Redis, now: float) -> Facts:
         verification=verification_overview(connection),
         record=checklist_records.read(connection, now),
     )
-    text = checklist_query.plan_text(connection)
-    if text is None:
+    in_force = plans.in_force(connection)
+    if not in_force:
         return facts
     try:
-        return replace(facts, plan=parse_plan(text, "the plan in force"))
+        return replace(facts, plan=parse_plan(in_force[0].text, "the plan in force"))
     except (PlanError, ConfigurationError) as error:
         return replace(facts, plan_problem=str(error).partition("\n")[0])
 

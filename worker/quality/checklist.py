@@ -27,6 +27,8 @@ MAX_SILENCE_S = 3_600.0
 #: Names that a line lists.
 MAX_NAMES = 5
 _EVENTS = ("person.event", "anonymous.event")
+#: What jobs do that do not keep to the plan.
+_PLAN_RULES = ("Q703", "Q704", "Q705", "Q706", "Q708")
 #: Attributes with a meaning of their own at Customer.io.
 _RESERVED = ("_", "cio_", "anonymous_id")
 
@@ -84,10 +86,12 @@ class Facts:
             if subject.operation in _EVENTS and is_meant(subject.name)
         ]
 
-    def objections(self, rules: Collection[str]) -> Iterator[str]:
-        """Yield a line for each finding of these rules."""
+    def objections(
+        self, rules: Collection[str], about: Callable[[str], bool] = bool
+    ) -> Iterator[str]:
+        """Yield a line for each finding of these rules, about certain subjects."""
         for each in self.findings:
-            if each.rule.id in rules:
+            if each.rule.id in rules and about(each.subject):
                 yield f"{each.rule.id} {each.subject}: {each.rule.title}"
 
 
@@ -155,6 +159,8 @@ def _attribute_map(facts: Facts) -> Judgement:
     planned = plan.attributes
     known = {name for each in planned.values() for name in (each.name, *each.aliases)}
     objections = [
+        *facts.objections(["Q501", "Q503"]),
+        *facts.objections(_PLAN_RULES, about=_is_of_people),
         *_listed("not in the plan", observed - known),
         *_listed("without a type", (each.name for each in planned.values() if not each.types)),
     ]
@@ -163,6 +169,10 @@ def _attribute_map(facts: Facts) -> Judgement:
         objections += _listed("without an owner, among several applications", unowned)
     evidence = [f"the plan {plan.name} has {len(planned):,} attributes"] if planned else []
     return evidence, objections or ([] if planned else ["the plan has no attribute"])
+
+
+def _is_of_people(subject: str) -> bool:
+    return subject.startswith("person.identify")
 
 
 def _taxonomy(facts: Facts) -> Judgement:
@@ -175,6 +185,7 @@ def _taxonomy(facts: Facts) -> Judgement:
             if (found := sorted(filter(is_meant, observed)))
         ]
         return evidence, [*objections, facts.plan_problem]
+    objections += facts.objections(_PLAN_RULES, about=lambda subject: not _is_of_people(subject))
     planned = facts.plan.events
     known = {name for each in planned.values() for name in (each.name, *each.aliases)}
     objections += _listed("not in the plan", observed - known)
@@ -333,9 +344,9 @@ _REMEDIES = {
     "canonical_id": "Name people by one id that never changes, in every application; send the "
     "email as an attribute. Then write down which id it is.",
     "attribute_map": "Write each attribute into the tracking plan, with its type and the one "
-    "application that owns it, and put the plan into force.",
+    "application that owns it, and run `trackrelay plan apply`.",
     "taxonomy": "Write each event into the tracking plan, with what it means and its required "
-    "properties, and put the plan into force.",
+    "properties, and run `trackrelay plan apply`.",
     "server_side": "Send purchases and refunds from the backend, under one name, when they happen.",
     "merge_plan": "Call `identify_visitor()` where an email address is learned: sign-up, "
     "newsletter, checkout.",

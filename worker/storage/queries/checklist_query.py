@@ -1,4 +1,4 @@
-"""Read what the checklist needs beside the catalog: names of people, dead letters, the plan."""
+"""Read what the checklist needs beside the catalog: names of people, and dead letters."""
 
 from __future__ import annotations
 
@@ -25,12 +25,6 @@ _NAMES = """
 _LETTERS = sa.text("""
     SELECT count(*) AS letters, CAST(extract(epoch FROM min(died_at)) AS float8) AS oldest
     FROM trackrelay_dead_letters WHERE state = 'open'
-""")
-
-# Before `trackrelay migrate` has run there may be no such table.
-_HAS_PLANS = sa.text("SELECT to_regclass('trackrelay_plans') IS NOT NULL")
-_PLAN = sa.text("""
-    SELECT text FROM trackrelay_plans WHERE in_force_until IS NULL ORDER BY version DESC LIMIT 1
 """)
 
 
@@ -64,11 +58,3 @@ def named_jobs(connection: sa.Connection) -> Sequence[NamedJobs]:
 def open_letters(connection: sa.Connection) -> OpenLetters:
     """Return what waits for repair."""
     return OpenLetters(*connection.execute(_LETTERS).one())
-
-
-def plan_text(connection: sa.Connection) -> str | None:
-    """Return the text of the latest tracking plan in force, or None."""
-    if not connection.execute(_HAS_PLANS).scalar():
-        return None
-    text: str | None = connection.execute(_PLAN).scalar()
-    return text

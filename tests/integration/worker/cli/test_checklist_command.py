@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
-import sqlalchemy as sa
 
 from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from tests.support.retention_traffic import NOW, Call
 from trackrelay.worker.quality.catalog_observer import OBSERVED, CatalogObserver
-from trackrelay.worker.storage import catalog_rows
+from trackrelay.worker.storage import catalog_rows, plans
+from trackrelay.worker.storage.plans import NewPlan
 
 
 def states(run: CommandLine) -> dict[str, str]:
@@ -88,22 +88,8 @@ def test_a_plan_in_force_is_read_and_one_that_cannot_be_read_is_named(
 
     def apply(text: str) -> None:
         with harness.engine.begin() as connection:
-            connection.execute(sa.text("UPDATE trackrelay_plans SET in_force_until = now()"))
-            connection.execute(
-                sa.text(
-                    "INSERT INTO trackrelay_plans (name, text, digest, applied_by)"
-                    " VALUES ('shop', :text, md5(:text), 'ada')"
-                ),
-                {"text": text},
-            )
+            plans.apply(connection, NewPlan("shop", text, text[:64]), timedelta(0), "ada")
 
-    with harness.engine.begin() as connection:
-        connection.execute(
-            sa.text(
-                "CREATE TABLE IF NOT EXISTS trackrelay_plans (version bigserial, name text,"
-                " text text, digest text, applied_by text, in_force_until timestamptz)"
-            )
-        )
     apply("plan: 1\nname: shop\nevents: {order_completed: {description: An order was paid.}}")
     assert states(run)["taxonomy"] == "proved"
     apply("plan: 1\nevents: 7")

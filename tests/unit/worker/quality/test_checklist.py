@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from trackrelay.plan import parse_plan
-from trackrelay.worker.quality import rules
+from trackrelay.worker.quality import plan_rules, rules
 from trackrelay.worker.quality.catalog import Attribute, Catalog, SubjectStats, TypeCount
 from trackrelay.worker.quality.catalog_observer import Subject
 from trackrelay.worker.quality.checklist import TITLES, Facts, Item, ItemState, checklist
@@ -93,6 +93,21 @@ def test_a_plan_proves_what_it_describes_and_names_what_it_does_not() -> None:
     assert item("taxonomy", catalog=unknown, plan=plan).objections == ("not in the plan: seen",)
     objections = item("attribute_map", catalog=unknown, plan=plan).objections
     assert objections == ("not in the plan: phone",)
+
+
+def test_what_violates_the_plan_keeps_the_item_open_that_it_is_about() -> None:
+    of_event = finding(plan_rules.OTHER_TYPE, "order_completed.total")
+    of_people = finding(plan_rules.OTHER_OWNER, "person.identify.email")
+    known = catalog(
+        observed("person.event", "order_completed"), observed("person.identify", "", "email")
+    )
+    for wrong, open_item, proved_item in (
+        (of_event, "taxonomy", "attribute_map"),
+        (of_people, "attribute_map", "taxonomy"),
+    ):
+        facts = {"catalog": known, "plan": parse_plan(PLAN), "findings": [wrong]}
+        assert item(open_item, **facts).state is ItemState.OPEN
+        assert item(proved_item, **facts).state is ItemState.PROVED
 
 
 def test_an_attribute_of_several_applications_needs_an_owner() -> None:
