@@ -203,13 +203,12 @@ class _Subject:
             return False
         if self._aliases and not self._aliases.keys().isdisjoint(data):
             return False
-        if self._is_state:
-            if None in data.values():
-                data = {name: value for name, value in data.items() if value is not None}
-            if self._owned:
-                for name in self._owned.keys() & data.keys():
-                    if source not in self._owned[name]:
-                        return False
+        if self._owned:
+            for name in self._owned.keys() & data.keys():
+                if source not in self._owned[name]:
+                    return False
+        if self._is_state and None in data.values():
+            data = {name: value for name, value in data.items() if value is not None}
         return self._validator.is_valid(data)
 
     def violations(
@@ -224,21 +223,18 @@ class _Subject:
         renamed: dict[str, str] = {}
         planned: dict[str, Any] = {}
         for name, value in data.items():
+            target = self._aliases.get(name, name)
+            if target != name:
+                report.note((name,), ViolationKind.ALIAS_PROPERTY, target, name, target=target)
+            if (owners := self._owned.get(target)) and source not in owners:
+                report.note((name,), ViolationKind.NOT_OWNER, _owners(owners), _source(source))
             if self._is_state and value is None:
                 continue
-            target = self._aliases.get(name)
-            if target is None:
+            if target == name:
                 planned[name] = value
-                continue
-            report.note((name,), ViolationKind.ALIAS_PROPERTY, target, name, target=target)
-            if target not in data:
+            elif target not in data:
                 planned[target] = value
                 renamed[target] = name
-        for name in self._owned.keys() & planned.keys():
-            if source not in self._owned[name]:
-                at = (renamed.get(name, name),)
-                owners = _owners(self._owned[name])
-                report.note(at, ViolationKind.NOT_OWNER, owners, _source(source))
         for fault in self._validator.faults(planned):
             report.fault(fault, renamed)
         return tuple(report.found)

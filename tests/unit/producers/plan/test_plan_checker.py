@@ -154,6 +154,12 @@ def test_null_takes_an_attribute_away_whatever_its_type() -> None:
     assert of_person({"accepts_marketing": None}) == []
 
 
+def test_another_source_may_not_take_an_owned_attribute_away() -> None:
+    assert of_person({"accepts_marketing": None}, "mobile") == [
+        ("accepts_marketing", "not_owner", "fix")
+    ]
+
+
 def test_objects_are_checked_by_the_number_of_their_type() -> None:
     def of_object(type_id: str, attributes: Any) -> list[str]:
         document = {"identifiers": {"object_type_id": type_id}, "attributes": attributes}
