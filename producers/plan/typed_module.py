@@ -39,6 +39,13 @@ _OWN = frozenset(
         "identify",
     ]
 )
+#: Names of types that members of a class can have.
+_TYPES = frozenset(
+    [
+        *("Any", "Decimal", "Literal", "Mapping", "NotRequired", "Sequence"),
+        *("bool", "datetime", "float", "int", "str"),
+    ]
+)
 _PERSON = "Person attributes"
 #: What the module can import, by module. It imports what it uses.
 _IMPORTS = {
@@ -304,8 +311,8 @@ def _class(made: TypedDictionary) -> str:
 
 
 def _is_word(name: str) -> bool:
-    # A private name would be mangled inside a class.
-    return keyword.iskeyword(name) or name.startswith("__")
+    # A private name would be mangled inside a class, and a type's name would hide the type.
+    return keyword.iskeyword(name) or name.startswith("__") or name in _TYPES
 
 
 def _field_type(type: str, required: bool) -> str:

@@ -39,6 +39,7 @@ events:
     required: [order_id, total]
   class: {properties: {from: {type: string}, "odd name": {type: boolean}}}
   signed-up:
+  typed: {properties: {str: {type: string}, datetime: {type: integer, format: unix-seconds}}}
   order_completed: {properties: {a: {type: [string, 'null']}}}
 attributes:
   orders_count: {type: integer}
