@@ -19,7 +19,7 @@ from trackrelay.worker.queue import queue_config
 from trackrelay.worker.queue.failed_calls import KINDS
 from trackrelay.worker.queue.queue_agreement import difference
 from trackrelay.worker.queue.queue_config import QueueConfigError, check_queue
-from trackrelay.worker.storage import counters, finding_records, queue_record, schema
+from trackrelay.worker.storage import counters, queue_record, schema
 from trackrelay.worker.storage.counts import Tally
 
 #: Facts are kept at least this long, so that several scrapes share one reading …
@@ -41,8 +41,6 @@ class Facts:
     enqueued: Mapping[str, int] = field(default_factory=dict)
     #: Calls that ever enqueued nothing, by kind.
     failed_calls: Mapping[str, int] = field(default_factory=dict)
-    #: Open findings about the data, by rule.
-    findings: Mapping[str, int] = field(default_factory=dict)
     #: How long it took to read all this.
     duration_s: float = 0.0
 
@@ -57,17 +55,17 @@ def read_facts(stores: Stores) -> Facts:
     """Read everything."""
     began = time.monotonic()
     snapshot = read_snapshot(stores)
-    totals, findings = _from_postgres(stores) if snapshot.postgres else (None, {})
+    totals = _totals(stores) if snapshot.postgres else None
     appended, failed = _from_redis(stores) if snapshot.redis else ({}, {})
-    return Facts(snapshot, totals, appended, failed, findings, time.monotonic() - began)
+    return Facts(snapshot, totals, appended, failed, time.monotonic() - began)
 
 
-def _from_postgres(stores: Stores) -> tuple[Any, dict[str, int]]:
+def _totals(stores: Stores) -> Mapping[tuple[str, tuple[str, ...]], Tally] | None:
     try:
         with stores.engine.connect() as connection:
-            return counters.totals(connection), finding_records.count_open(connection)
+            return counters.totals(connection)
     except SQLAlchemyError:
-        return None, {}
+        return None
 
 
 def _from_redis(stores: Stores) -> tuple[dict[str, int], dict[str, int]]:

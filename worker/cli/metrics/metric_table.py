@@ -346,7 +346,11 @@ METRICS: tuple[Metric, ...] = (
         "Open findings about the data that nobody has acknowledged, as the last "
         "`trackrelay quality` found them.",
         ("rule",),
-        lambda facts: [((rule,), number) for rule, number in sorted(facts.findings.items())],
+        _postgres(
+            lambda postgres, _: [
+                ((rule,), number) for rule, number in sorted(postgres.findings.items())
+            ]
+        ),
     ),
     Metric(
         "verdicts",
