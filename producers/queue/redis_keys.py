@@ -54,11 +54,6 @@ def calls(kind: str, hour: int) -> str:
     return f"{PREFIX}calls:{kind}:{hour}"
 
 
-def enqueued(lane: Lane) -> str:
-    """Return the counter of the jobs that were ever appended to the streams of a lane."""
-    return f"{PREFIX}enqueued:{lane}"
-
-
 def all_calls(kind: str) -> str:
     """Return the counter of all calls that enqueued nothing.
 

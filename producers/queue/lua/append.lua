@@ -96,7 +96,7 @@ end
 local unique
 local answer = {'ok'}
 if relaying then answer[2] = redis.call('INCR', prefix .. 'relayed') end
-local streams, more, not_kept, jobs = {}, {}, 0, 0
+local streams, more, not_kept = {}, {}, 0
 for i = first_shard, first - 1, 2 do
   local stream = prefix .. ARGV[i] .. ':' .. lane
   streams[ARGV[i]] = stream
@@ -106,7 +106,6 @@ end
 for i = first, #ARGV, 3 do
   -- Nearly every entry is for one shard. Those find their stream without splitting a text.
   local stream = streams[ARGV[i]]
-  if ARGV[i] ~= '' then jobs = jobs + ARGV[i + 1] end
   if stream and ARGV[i + 1] ~= '1' then
     unique = redis.call('XADD', stream, '*', 'v', format, 'j', ARGV[i + 2], 'n', ARGV[i + 1])
     more[stream] = (more[stream] or 0) + ARGV[i + 1] - 1
@@ -123,8 +122,7 @@ for i = first, #ARGV, 3 do
     if relaying then answer[#answer + 1] = place end
   end
 end
-for stream, beyond in pairs(more) do redis.call('INCRBY', stream .. ':more', beyond) end
-if jobs > 0 then redis.call('INCRBY', prefix .. 'enqueued:' .. lane, jobs) end
+for stream, jobs in pairs(more) do redis.call('INCRBY', stream .. ':more', jobs) end
 for i = first_shard, first - 1, 2 do
   wake(prefix, queue, ARGV[i + 1], ARGV[i], unique, wakeup_ms, max_wakeups)
 end

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from trackrelay.queue.redis_keys import LANES, all_calls, enqueued
+from trackrelay.queue.redis_keys import LANES, all_calls, stream
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.cli.status.snapshot import Snapshot
 from trackrelay.worker.cli.status.snapshot_reader import read_snapshot
@@ -37,8 +37,8 @@ class Facts:
     snapshot: Snapshot
     #: By name and labels; None: Postgres does not answer.
     totals: Mapping[tuple[str, tuple[str, ...]], Tally] | None = None
-    #: Jobs that were ever enqueued, by lane.
-    enqueued: Mapping[str, int] = field(default_factory=dict)
+    #: Entries that were ever appended to each stream, by shard and lane. Redis 6 does not know.
+    entries: Mapping[tuple[int, str], int] = field(default_factory=dict)
     #: Calls that ever enqueued nothing, by kind.
     failed_calls: Mapping[str, int] = field(default_factory=dict)
     #: How long it took to read all this.
@@ -56,8 +56,10 @@ def read_facts(stores: Stores) -> Facts:
     began = time.monotonic()
     snapshot = read_snapshot(stores)
     totals = _totals(stores) if snapshot.postgres else None
-    appended, failed = _from_redis(stores) if snapshot.redis else ({}, {})
-    return Facts(snapshot, totals, appended, failed, time.monotonic() - began)
+    shards = snapshot.redis.shards if snapshot.redis else []
+    entries = _entries(stores, [shard.number for shard in shards])
+    failed = _failed_calls(stores) if snapshot.redis else {}
+    return Facts(snapshot, totals, entries, failed, time.monotonic() - began)
 
 
 def _totals(stores: Stores) -> Mapping[tuple[str, tuple[str, ...]], Tally] | None:
@@ -68,16 +70,29 @@ def _totals(stores: Stores) -> Mapping[tuple[str, tuple[str, ...]], Tally] | Non
         return None
 
 
-def _from_redis(stores: Stores) -> tuple[dict[str, int], dict[str, int]]:
+def _entries(stores: Stores, shards: Sequence[int]) -> dict[tuple[int, str], int]:
+    streams = [(shard, lane) for shard in shards for lane in LANES]
     try:
-        lanes: Any = stores.redis.mget([enqueued(lane) for lane in LANES])
-        kinds: Any = stores.redis.mget([all_calls(kind) for kind in KINDS])
+        with stores.redis.pipeline(transaction=False) as pipeline:
+            for shard, lane in streams:
+                pipeline.xinfo_stream(stream(shard, lane))
+            # Of a stream that has never had an entry, Redis says that there is no such key.
+            answers: list[Any] = pipeline.execute(raise_on_error=False) if streams else []
     except RedisError:
-        return {}, {}
-    return (
-        {lane: int(value or 0) for lane, value in zip(LANES, lanes, strict=True)},
-        {kind: int(value or 0) for kind, value in zip(KINDS, kinds, strict=True)},
-    )
+        return {}
+    return {
+        which: 0 if isinstance(answer, Exception) else int(answer["entries-added"])
+        for which, answer in zip(streams, answers, strict=True)
+        if isinstance(answer, Exception) or "entries-added" in answer
+    }
+
+
+def _failed_calls(stores: Stores) -> dict[str, int]:
+    try:
+        counts: Any = stores.redis.mget([all_calls(kind) for kind in KINDS])
+    except RedisError:
+        return {}
+    return {kind: int(count or 0) for kind, count in zip(KINDS, counts, strict=True)}
 
 
 def not_ready(stores: Stores) -> list[str]:

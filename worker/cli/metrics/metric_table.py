@@ -127,11 +127,14 @@ def _by_reason(postgres: Overview, _: Facts) -> Iterable[Sample]:
 METRICS: tuple[Metric, ...] = (
     # -- what happened
     Metric(
-        "jobs_enqueued",
+        "stream_entries",
         "counter",
-        "Jobs that the queue accepted. Starts at 0 when Redis is wiped.",
-        ("lane",),
-        lambda facts: [((lane,), value) for lane, value in facts.enqueued.items()],
+        "Entries that were appended to a stream: one for a live job, or for several bulk jobs. "
+        "Starts at 0 when Redis is wiped. Missing with Redis 6.",
+        ("shard", "lane"),
+        lambda facts: [
+            ((str(shard), lane), entries) for (shard, lane), entries in facts.entries.items()
+        ],
     ),
     Metric(
         "calls_failed",

@@ -89,7 +89,8 @@ def test_a_scrape_has_every_metric_in_both_formats(
     assert value(found, "delivery_latency_seconds_count", family="v2") == 2
     assert value(found, "delivery_latency_seconds_bucket", family="v2", le="+Inf") == 2
     assert value(found, "requests_total", family="v2", status="2xx") == len(api.sent)
-    assert value(found, "jobs_enqueued_total", lane="live") == 3
+    assert value(found, "stream_entries_total", shard="0", lane="live") == 3
+    assert value(found, "stream_entries_total", shard="1", lane="bulk") == 0
     assert value(found, "queue_jobs", shard="0", lane="live") == 1
     assert value(found, "oldest_job_age_seconds", place="queue") > 0
     assert value(found, "jobs_died_total", reason="rejected") == 0
