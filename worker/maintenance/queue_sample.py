@@ -7,18 +7,21 @@ from typing import Any
 
 import redis
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from trackrelay.queue.redis_keys import LANES, PREFIX, stream
 from trackrelay.worker.queue import queue_config, queue_length
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import counters
 from trackrelay.worker.storage.counts import Name
-from trackrelay.worker.storage.queries.backlog_overview import read_backlog
+from trackrelay.worker.storage.queries import backlog_overview
 
 #: Exists once the sample of a minute is taken, whoever takes it.
 SAMPLED_KEY = PREFIX + "sampled:"
-#: A backlog that cannot be counted in this time is sampled in another minute.
-TIMEOUT_MS = 5_000
+#: The tick waits for the sample. A backlog that takes longer to count has no sample.
+TIMEOUT_MS = 2_000
+#: The SQLSTATE of a statement that took too long.
+_CANCELLED = "57014"
 
 
 def sample_waiting(resources: Resources) -> bool:
@@ -31,12 +34,15 @@ def sample_waiting(resources: Resources) -> bool:
     shards = config.shards if config else 0
     jobs = queue_length.jobs_queued(client, shards)
     now, oldest = _oldest_queued(client, shards)
-    with resources.engine.begin() as connection:
-        connection.execute(sa.text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}"))
-        backlog = read_backlog(connection)
-        jobs += sum(each.jobs for each in backlog)
-        first = min((oldest, *(each.oldest for each in backlog)))
-        counters.add_sample(connection, Name.WAITING, jobs, max(0.0, now - first))
+    try:
+        with resources.engine.begin() as connection:
+            connection.execute(sa.text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}"))
+            in_backlog, first = backlog_overview.waiting(connection)
+            since = oldest if first is None else min(oldest, first)
+            counters.add_sample(connection, Name.WAITING, jobs + in_backlog, max(0.0, now - since))
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", "") != _CANCELLED:
+            raise
     return True
 
 

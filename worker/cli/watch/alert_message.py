@@ -32,7 +32,6 @@ ENTRIES = {
     "unavailable": "runbook.md#applications",
     "paused": "runbook.md#planned-work",
     "unforgotten": "forget-a-person.md",
-    "findings": "clean-data.md",
     "ignored": "verification.md",
     "missing": "verification.md",
     "different": "verification.md",

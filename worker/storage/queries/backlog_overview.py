@@ -28,6 +28,11 @@ _BACKLOG = sa.text("""
     FROM trackrelay_backlog WHERE sends GROUP BY shard, lane, reason ORDER BY shard, lane, reason
 """)
 
+_WAITING = sa.text("""
+    SELECT count(*) AS jobs, CAST(extract(epoch FROM min(enqueued_at)) AS float8) AS oldest
+    FROM trackrelay_backlog WHERE sends
+""")
+
 _DEAD_LETTERS = sa.text("""
     SELECT state, reason, jobs, CAST(extract(epoch FROM oldest) AS float8) AS oldest,
         CAST(extract(epoch FROM newest) AS float8) AS newest,
@@ -117,10 +122,10 @@ class Overview:
         return sum(each.jobs for each in self.dead_letters if each.state == state)
 
 
-def read_backlog(connection: sa.Connection) -> list[Waits]:
-    """Return what waits in the backlog."""
-    singles = {"singles": [f"{each}%" for each in SINGLES]}
-    return [Waits(**row._mapping) for row in connection.execute(_BACKLOG, singles)]
+def waiting(connection: sa.Connection) -> tuple[int, float | None]:
+    """Return how many jobs are in the backlog, and when the oldest was enqueued."""
+    row = connection.execute(_WAITING).one()
+    return row.jobs, row.oldest
 
 
 def overview(connection: sa.Connection) -> Overview:
@@ -128,7 +133,10 @@ def overview(connection: sa.Connection) -> Overview:
     connection.execute(sa.text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}"))
     rows = connection.execute(_SHARDS).all()
     return Overview(
-        backlog=read_backlog(connection),
+        backlog=[
+            Waits(**row._mapping)
+            for row in connection.execute(_BACKLOG, {"singles": [f"{each}%" for each in SINGLES]})
+        ],
         dead_letters=[Dead(**row._mapping) for row in connection.execute(_DEAD_LETTERS)],
         paused={row.shard: float(row.paused) for row in rows if row.paused is not None},
         shards=len(rows),
