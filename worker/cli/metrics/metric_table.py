@@ -2,127 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from itertools import product
-from typing import Literal
-
 from trackrelay.version import __version__
-from trackrelay.worker.cli.status.fail_conditions import STATES
-from trackrelay.worker.cli.status.snapshot import RedisStatus
-from trackrelay.worker.endpoint_families import Family
-from trackrelay.worker.reasons import DeathReason, DeferReason
-from trackrelay.worker.storage.counts import BOUNDS, STATUS_CLASSES, Dropped, Name, Tally
-from trackrelay.worker.storage.queries.backlog_overview import Overview
+from trackrelay.worker.storage.counts import BOUNDS, Name
 
-from .metric_facts import Facts
-
-Kind = Literal["counter", "gauge", "histogram"]
-#: The values of the labels, and the value.
-Sample = tuple[tuple[str, ...], float | Tally]
-Values = Callable[[Facts], Iterable[Sample]]
-
-PREFIX = "trackrelay_"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric."""
-
-    #: Without the prefix. A counter's name in a query ends in ``_total``.
-    name: str
-    kind: Kind
-    about: str
-    labels: tuple[str, ...]
-    values: Values
-    #: Upper bounds of a histogram's buckets, in seconds.
-    bounds: tuple[float, ...] = ()
-
-    @property
-    def full_name(self) -> str:
-        """The name as a query has it."""
-        return PREFIX + self.name + ("_total" if self.kind == "counter" else "")
-
-
-#: Labels that exist before anything was counted: of a series that begins above zero, Prometheus
-#: does not see the first increase.
-_EXPECTED: dict[Name, list[tuple[str, ...]]] = {
-    Name.DELIVERED: [(family,) for family in Family],
-    Name.DIED: [(reason,) for reason in DeathReason],
-    Name.DEFERRED: [(reason,) for reason in DeferReason],
-    Name.DROPPED: [(reason,) for reason in Dropped],
-    Name.REQUESTS: list(product(Family, STATUS_CLASSES)),
-    Name.SHARDS_LOST: [("lease",), ("fence",)],
-}
-
-
-def _counted(name: Name) -> Values:
-    def values(facts: Facts) -> Iterable[Sample]:
-        if facts.totals is None:
-            return []
-        found = {labels: tally.value for labels, tally in facts.of(name).items()}
-        return sorted((dict.fromkeys(_EXPECTED[name], 0) | found).items())
-
-    return values
-
-
-def _durations(name: Name) -> Values:
-    """Yield the durations by the first label."""
-
-    def values(facts: Facts) -> Iterable[Sample]:
-        summed: dict[str, Tally] = {}
-        none = [0] * (len(BOUNDS[name]) + 1)
-        for labels, tally in facts.of(name).items():
-            before = summed.setdefault(labels[0], Tally(0, 0.0, none))
-            summed[labels[0]] = Tally(
-                before.value + tally.value,
-                before.sum_s + tally.sum_s,
-                [a + b for a, b in zip(before.buckets, tally.buckets, strict=True)],
-            )
-        return [((label,), tally) for label, tally in summed.items()]
-
-    return values
-
-
-def _redis(values: Callable[[RedisStatus, Facts], Iterable[Sample]]) -> Values:
-    return lambda facts: values(facts.snapshot.redis, facts) if facts.snapshot.redis else ()
-
-
-def _postgres(values: Callable[[Overview, Facts], Iterable[Sample]]) -> Values:
-    return lambda facts: values(facts.snapshot.postgres, facts) if facts.snapshot.postgres else ()
-
-
-def _up(facts: Facts) -> Iterable[Sample]:
-    snapshot = facts.snapshot
-    yield ("redis",), float(snapshot.redis is not None and not snapshot.redis_problem)
-    yield ("postgres",), float(snapshot.postgres is not None)
-    if snapshot.outbox or snapshot.outbox_problem:
-        # That no relay takes its jobs is a problem of another kind.
-        yield ("outbox",), float(snapshot.outbox is not None)
-
-
-def _oldest(facts: Facts) -> Iterable[Sample]:
-    snapshot = facts.snapshot
-    places = (
-        ("queue", snapshot.redis),
-        ("backlog", snapshot.postgres),
-        ("outbox", snapshot.outbox),
-    )
-    for place, store in places:
-        if store is not None:
-            yield (place,), snapshot.age(store.oldest) or 0.0
-
-
-def _breakers(redis: RedisStatus, _: Facts) -> Iterable[Sample]:
-    for breaker in (redis.shared_breaker, *redis.breakers):
-        for state in STATES:
-            yield (breaker.family or "all", state), float(breaker.state == state)
-
-
-def _by_reason(postgres: Overview, _: Facts) -> Iterable[Sample]:
-    for reason in sorted({each.reason for each in postgres.backlog}):
-        yield (reason,), sum(each.jobs for each in postgres.backlog if each.reason == reason)
-
+from .metric_values import (
+    Metric,
+    backlog_by_reason,
+    breaker_states,
+    counted,
+    durations,
+    from_postgres,
+    from_redis,
+    oldest_ages,
+    stores_up,
+)
 
 METRICS: tuple[Metric, ...] = (
     # -- what happened
@@ -149,14 +42,14 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         "Jobs that Customer.io has. Agrees exactly with the ledger.",
         ("family",),
-        _counted(Name.DELIVERED),
+        counted(Name.DELIVERED),
     ),
     Metric(
         "delivery_latency_seconds",
         "histogram",
         "The time from the call to the arrival of each delivered job.",
         ("family",),
-        _durations(Name.DELIVERED),
+        durations(Name.DELIVERED),
         BOUNDS[Name.DELIVERED],
     ),
     Metric(
@@ -164,7 +57,7 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         "Jobs that became dead letters, each time. Agrees exactly with the dead letters.",
         ("reason",),
-        _counted(Name.DIED),
+        counted(Name.DIED),
     ),
     Metric(
         "jobs_deferred",
@@ -172,7 +65,7 @@ METRICS: tuple[Metric, ...] = (
         "Jobs that were put into the backlog, or back into it. `failed` and `rate_limited` are "
         "retried.",
         ("reason",),
-        _counted(Name.DEFERRED),
+        counted(Name.DEFERRED),
     ),
     Metric(
         "jobs_dropped",
@@ -180,7 +73,7 @@ METRICS: tuple[Metric, ...] = (
         "Jobs that were not sent: a `repeat` of an earlier job, `redelivered` to a worker after it "
         "was settled, or `blocked` because the person was forgotten.",
         ("reason",),
-        _counted(Name.DROPPED),
+        counted(Name.DROPPED),
     ),
     Metric(
         "requests",
@@ -188,14 +81,14 @@ METRICS: tuple[Metric, ...] = (
         "Requests to the Track API by the class of the answer's status. `429` is a class of its "
         "own, `none` is no answer.",
         ("family", "status"),
-        _counted(Name.REQUESTS),
+        counted(Name.REQUESTS),
     ),
     Metric(
         "request_duration_seconds",
         "histogram",
         "The duration of the requests to the Track API.",
         ("family",),
-        _durations(Name.REQUESTS),
+        durations(Name.REQUESTS),
         BOUNDS[Name.REQUESTS],
     ),
     Metric(
@@ -203,7 +96,7 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         "How often a worker lost a shard to another worker while it delivered.",
         ("reason",),
-        _counted(Name.SHARDS_LOST),
+        counted(Name.SHARDS_LOST),
     ),
     # -- what waits
     Metric(
@@ -211,7 +104,7 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Jobs in a stream, those that a worker has read and not settled included.",
         ("shard", "lane"),
-        _redis(
+        from_redis(
             lambda redis, _: [
                 ((str(shard.number), lane), status.length)
                 for shard in redis.shards
@@ -224,9 +117,15 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Jobs in the streams that a worker has read and not settled.",
         (),
-        _redis(lambda redis, _: [((), sum(shard.pending for shard in redis.shards))]),
+        from_redis(lambda redis, _: [((), sum(shard.pending for shard in redis.shards))]),
     ),
-    Metric("backlog_jobs", "gauge", "Jobs in the backlog.", ("reason",), _postgres(_by_reason)),
+    Metric(
+        "backlog_jobs",
+        "gauge",
+        "Jobs in the backlog.",
+        ("reason",),
+        from_postgres(backlog_by_reason),
+    ),
     Metric(
         "outbox_jobs",
         "gauge",
@@ -239,14 +138,14 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "The age of the oldest undelivered job in `queue`, `backlog` and `outbox`. 0: none waits.",
         ("place",),
-        _oldest,
+        oldest_ages,
     ),
     Metric(
         "dead_letters",
         "gauge",
         "Dead letters that are `open` or `replaying`.",
         ("state", "reason"),
-        _postgres(
+        from_postgres(
             lambda postgres, _: [
                 ((each.state, each.reason), each.jobs) for each in postgres.dead_letters
             ]
@@ -257,7 +156,7 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Lost jobs in incidents that nobody has acknowledged. One if the number is unknown.",
         (),
-        _postgres(lambda postgres, _: [((), postgres.lost)]),
+        from_postgres(lambda postgres, _: [((), postgres.lost)]),
     ),
     # -- how delivery is
     Metric(
@@ -265,7 +164,7 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "1 if the store answers and is set up: `redis`, `postgres`, `outbox`.",
         ("store",),
-        _up,
+        stores_up,
     ),
     Metric(
         "breaker",
@@ -273,14 +172,14 @@ METRICS: tuple[Metric, ...] = (
         "1 for the state of each breaker: `closed`, `open` or `halted`. The family `all` stands "
         "for credentials, region and workspace.",
         ("family", "state"),
-        _redis(_breakers),
+        from_redis(breaker_states),
     ),
     Metric(
         "last_success_timestamp_seconds",
         "gauge",
         "When a request of the family last delivered something, in unix seconds.",
         ("family",),
-        _redis(
+        from_redis(
             lambda redis, _: [
                 ((each.family or "all",), each.last_success)
                 for each in redis.breakers
@@ -293,14 +192,14 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Requests a second that all workers together may make now.",
         (),
-        _redis(lambda redis, _: [((), redis.rate)]),
+        from_redis(lambda redis, _: [((), redis.rate)]),
     ),
     Metric(
         "workers",
         "gauge",
         "Workers that run, and those whose heartbeat was `lost` in the last day.",
         ("state",),
-        _redis(
+        from_redis(
             lambda redis, _: [
                 (("running",), len(redis.alive)),
                 (("lost",), len(redis.workers) - len(redis.alive)),
@@ -312,35 +211,37 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Worker processes that deliver nothing, because their credentials or secrets are wrong.",
         (),
-        _redis(lambda redis, _: [((), sum(map(len, redis.refusing.values())))]),
+        from_redis(lambda redis, _: [((), sum(map(len, redis.refusing.values())))]),
     ),
     Metric(
         "shard_held",
         "gauge",
         "1 if a worker holds the shard.",
         ("shard",),
-        _redis(lambda redis, _: [((str(each.number),), float(each.held)) for each in redis.shards]),
+        from_redis(
+            lambda redis, _: [((str(each.number),), float(each.held)) for each in redis.shards]
+        ),
     ),
     Metric(
         "paused_shards",
         "gauge",
         "Shards that an operator paused.",
         (),
-        _postgres(lambda postgres, _: [((), len(postgres.paused))]),
+        from_postgres(lambda postgres, _: [((), len(postgres.paused))]),
     ),
     Metric(
         "redis_memory_bytes",
         "gauge",
         "The memory that Redis uses.",
         (),
-        _redis(lambda redis, _: [((), redis.memory.used)]),
+        from_redis(lambda redis, _: [((), redis.memory.used)]),
     ),
     Metric(
         "redis_memory_limit_bytes",
         "gauge",
         "Redis' `maxmemory`. Missing if there is no limit.",
         (),
-        _redis(lambda redis, _: [((), redis.memory.limit)] if redis.memory.limit else []),
+        from_redis(lambda redis, _: [((), redis.memory.limit)] if redis.memory.limit else []),
     ),
     # -- whether the data is right
     Metric(
@@ -349,7 +250,7 @@ METRICS: tuple[Metric, ...] = (
         "Open findings about the data that nobody has acknowledged, as the last "
         "`trackrelay quality` found them.",
         ("rule",),
-        _postgres(
+        from_postgres(
             lambda postgres, _: [
                 ((rule,), number) for rule, number in sorted(postgres.findings.items())
             ]
@@ -361,7 +262,7 @@ METRICS: tuple[Metric, ...] = (
         "Open verdicts of the verification: what Customer.io did not apply, does not have, or has "
         "differently.",
         ("verdict",),
-        _postgres(
+        from_postgres(
             lambda postgres, _: [
                 ((kind,), number) for kind, number in sorted(postgres.verification.open.items())
             ]
@@ -372,7 +273,7 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "People and objects whose time to be compared has come.",
         (),
-        _postgres(
+        from_postgres(
             lambda postgres, _: (
                 [((), postgres.verification.due)] if postgres.verification.is_used else []
             )
@@ -383,7 +284,7 @@ METRICS: tuple[Metric, ...] = (
         "gauge",
         "Requests to forget a person that are not complete.",
         (),
-        _postgres(lambda postgres, _: [((), postgres.forgotten.unfinished)]),
+        from_postgres(lambda postgres, _: [((), postgres.forgotten.unfinished)]),
     ),
     # -- about the metrics
     Metric(

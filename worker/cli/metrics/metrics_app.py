@@ -22,7 +22,7 @@ from prometheus_client.exposition import choose_encoder
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.storage.counts import Tally
 
-from . import metric_table
+from . import metric_values
 from .metric_facts import MIN_AGE_S, READY_AGE_S, REST, Cached, Facts, not_ready, read_facts
 from .metric_table import METRICS
 
@@ -61,18 +61,18 @@ class FactCollector:
                 yield family
 
 
-def _family(declared: metric_table.Metric) -> Any:
+def _family(declared: metric_values.Metric) -> Any:
     kinds = {
         "counter": CounterMetricFamily,
         "gauge": GaugeMetricFamily,
         "histogram": HistogramMetricFamily,
     }
-    name = metric_table.PREFIX + declared.name
+    name = metric_values.PREFIX + declared.name
     return kinds[declared.kind](name, declared.about, labels=declared.labels)
 
 
 def _add(
-    family: Any, declared: metric_table.Metric, labels: tuple[str, ...], value: float | Tally
+    family: Any, declared: metric_values.Metric, labels: tuple[str, ...], value: float | Tally
 ) -> None:
     if not isinstance(value, Tally):
         family.add_metric(labels, value)

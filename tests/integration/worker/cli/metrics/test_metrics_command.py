@@ -18,6 +18,7 @@ from tests.support.harness import Harness
 from tests.support.in_process_worker import FakeApi, Worker, people_of
 from tests.support.skips import NO_PROMETHEUS
 from tests.support.waiting import wait_until
+from trackrelay.version import __version__
 from trackrelay.worker.cli.common.command_stores import Stores, open_stores
 from trackrelay.worker.cli.metrics import metric_facts
 from trackrelay.worker.cli.metrics.metric_table import METRICS
@@ -180,7 +181,7 @@ def test_the_command_prints_once_and_says_why_it_cannot_listen(
     run: CommandLine, harness: Harness
 ) -> None:
     found = samples(run("metrics", "--once").out)
-    assert value(found, "info", version=metrics_app.metric_table.__version__) == 1
+    assert value(found, "info", version=__version__) == 1
     answer = run("metrics", "--host", "256.0.0.1")
     assert answer.only_line().startswith("cannot listen on 256.0.0.1:9464: ")
 
