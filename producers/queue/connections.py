@@ -33,8 +33,8 @@ from . import resp
 
 #: Pause before Sentinels are asked again for a primary that answers.
 ELECTION_POLL_S = 0.05
-#: What is left of a call's time when replicas have not confirmed in time, to read that answer.
-WAIT_MARGIN_S = 0.02
+#: Part of a call's time in which replicas must confirm. The rest is for the answer that they did not.
+WAIT_PART = 0.8
 
 #: Errors of a server that takes no writes now. The error of a script contains the same words.
 _NOT_PRIMARY = {
@@ -247,9 +247,9 @@ class Connections:
 
     def _replicated(self, connection: Any, command: bytes, give_up: float, replicas: int) -> Any:
         left_s = give_up - time.monotonic()
-        if left_s <= WAIT_MARGIN_S:
+        if left_s <= 0:
             raise RedisTimeoutError("no time is left to wait for replicas")
-        wait_ms = max(1, int((left_s - WAIT_MARGIN_S) * 1000))
+        wait_ms = max(1, int(left_s * WAIT_PART * 1000))
         wait = resp.command(3, resp.packed(["WAIT", replicas, wait_ms]))
         connection._sock.settimeout(left_s)
         # Both at once: WAIT counts what this connection has written before it.
@@ -262,7 +262,7 @@ class Connections:
                 raise each
         if confirmed < replicas:
             raise NotReplicatedError(
-                f"{confirmed} of {replicas} replicas confirmed the job within {left_s:.1f} s"
+                f"{confirmed} of {replicas} replicas confirmed the job within {wait_ms:,} ms"
             )
         return answer
 

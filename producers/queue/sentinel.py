@@ -7,6 +7,7 @@ https://valkey.io/topics/sentinel/
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from redis.backoff import NoBackoff
@@ -30,14 +31,18 @@ class Sentinels(Sentinel):
         Raises:
             MasterNotFoundError: none of them does.
         """
+        # redis-py moves the one that answered to the front, which is not safe among threads.
+        asked = copy(self)
+        asked.sentinels = list(self.sentinels)
         try:
-            host, port = super().discover_master(service_name)  # type: ignore[no-untyped-call]
+            host, port = Sentinel.discover_master(asked, service_name)  # type: ignore[no-untyped-call]
         except RedisError as error:
             # redis-py's text shows each Sentinel's client; older versions show its password too.
             kind = "" if isinstance(error, MasterNotFoundError) else f" ({type(error).__name__})"
             raise MasterNotFoundError(
                 f"none of {len(self.sentinels)} Sentinels knows a primary of {service_name!r}{kind}"
             ) from None
+        self.sentinels = asked.sentinels
         return str(host), int(port)
 
 

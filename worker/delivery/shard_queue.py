@@ -35,6 +35,8 @@ Leave = Literal["if_empty", "wake", "quiet"]
 STORED_KEY = PREFIX + "stored"
 #: How many elements it has at most, of up to a thousand ids.
 MAX_STORED = 200
+#: How long it is kept after the latest one. The ledger remembers all those jobs for much longer.
+STORED_S = 3_600
 
 
 class LeaseLostError(ShardLostError):
@@ -235,6 +237,7 @@ class ShardQueue:
             if stored:
                 transaction.lpush(STORED_KEY, ",".join(stored))
                 transaction.ltrim(STORED_KEY, 0, MAX_STORED - 1)
+                transaction.expire(STORED_KEY, STORED_S)
             transaction.execute()
 
     def leave(self, how: Leave) -> Literal["left", "work", "lost"]:

@@ -79,7 +79,7 @@ def test_everything_continues_at_the_primary_that_the_sentinels_elect(
 
         # The replica that a call shall wait for is gone.
         with pytest.raises(QueueUnavailableError, match="primary only: 0 of 1 replicas confirmed"):
-            Producer(redis_url=group.url, enqueue_timeout=0.5, redis_wait_replicas=1).track(
+            Producer(redis_url=group.url, enqueue_timeout=5, redis_wait_replicas=1).track(
                 "44", "after", {}
             )
         shown = run("check", TRACKRELAY_REDIS_WAIT_REPLICAS="1")
