@@ -33,7 +33,7 @@ from . import resp
 
 #: Pause before Sentinels are asked again for a primary that answers.
 ELECTION_POLL_S = 0.05
-#: Part of a call's time in which replicas must confirm. The rest is for the answer that they did not.
+#: Part of a call's time in which replicas must confirm. The rest is for the answer of WAIT.
 WAIT_PART = 0.8
 
 #: Errors of a server that takes no writes now. The error of a script contains the same words.
