@@ -65,6 +65,7 @@ MODULES = {
     "trackrelay.customerio": "A client with the interface of the official one, which enqueues.",
     "trackrelay.app_api": "Read what Customer.io knows.",
     "trackrelay.alembic": "Keep an application's own migrations from dropping trackrelay's tables.",
+    "trackrelay.plan": "Read a tracking plan, and the error of a call that violates it.",
     "trackrelay.testing": "Capture what an application enqueues.",
     "trackrelay.testing.django": "The same for Django's test cases.",
     "trackrelay.worker.testing": "A sandbox in the test's own process.",
