@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +33,7 @@ from trackrelay.worker.dead_letters.replay_batches import Replayer
 from trackrelay.worker.storage import plan_violations, plans
 from trackrelay.worker.storage.plans import NewPlan
 from trackrelay.worker.storage.shard_layout import redistribute_backlog
+from trackrelay.worker.track_api.responses import Answer
 
 PLAN = """
 plan: 1
@@ -61,14 +63,14 @@ def put_into_force(
         assert plans.apply(connection, new, timedelta(seconds=overlap_s), "ada@here")
 
 
-def counts(harness: Harness, worker: Worker) -> dict[tuple[str, str, str], int]:
+def counts(harness: Harness, worker: Worker) -> Counter[tuple[str, str, str]]:
     """What was counted: kind and place, and what was done."""
     assert worker.resources.plan
     worker.resources.plan.flush()
-    rows = harness.rows("SELECT * FROM trackrelay_plan_violations")
-    return {
-        (row.kind, f"{row.subject}.{row.path}", row.action): row._mapping["count"] for row in rows
-    }
+    found: Counter[tuple[str, str, str]] = Counter()
+    for row in harness.rows("SELECT * FROM trackrelay_plan_violations"):
+        found[row.kind, f"{row.subject}.{row.path}", row.action] += row._mapping["count"]
+    return found
 
 
 def documents(api: FakeApi) -> list[dict[str, Any]]:
@@ -186,22 +188,40 @@ def test_a_replay_that_is_fixed_and_fails_keeps_its_fix_in_the_backlog(
     assert harness.delivered(job).plan_note == "total: string → integer"
 
 
-def test_a_plan_applies_to_jobs_that_waited_for_an_outage_to_end(
+def test_what_waited_for_an_outage_to_end_meets_the_plan_of_that_moment(
     harness: Harness, worker: Worker, api: FakeApi
 ) -> None:
     api.answers = lambda request, found: BUSY
-    job = harness.producer.track("7", "viewed")
-    late = harness.producer.track("42", "purchase", {"order_id": "A-1"})
-    worker.work()
+    first = harness.producer.track("42", "viewed")
+    worker.run_shard(shard_of_person("42"), slice_s=0.1)
+    waiting = harness.producer.track("42", "purchase", {"order_id": "A-1"})
+    worker.run_shard(shard_of_person("42"), slice_s=0.1)
+    assert harness.waiting(waiting).body["name"] == "purchase"
     put_into_force(harness)
-    waiting = harness.producer.track("42", "purchase", {"order_id": "A-2"})
-    worker.work()  # Nothing can be sent, so nothing is judged.
-    assert counts(harness, worker) == {}
     api.answers = lambda request, found: None
     close_breakers(harness.redis)
     make_due(harness.engine)
-    worker.work_off(lambda: harness.ledger_ids() >= {job, late, waiting})
-    assert harness.delivered(waiting).plan_note == "purchase → order_completed"
+    worker.work_off(lambda: harness.backlog_size() == 0)
+    assert harness.ledger_ids() == {first, waiting}
+    assert documents(api)[-1]["name"] == "order_completed"
+
+
+def test_a_job_that_waits_for_the_request_rate_is_counted_once(
+    harness: Harness, worker: Worker, api: FakeApi
+) -> None:
+    put_into_force(harness)
+    api.answers = lambda request, found: Answer(429, b"slow down")
+    job = harness.producer.track("42", "purchase", {"order_id": "A", "total": "many"})
+    worker.run_shard(shard_of_person("42"))
+    assert harness.waiting(job).reason == "rate_limited"
+    api.answers = lambda request, found: None
+    close_breakers(harness.redis)
+    make_due(harness.engine)
+    worker.work_off(lambda: harness.delivered(job))
+    assert counts(harness, worker) == {
+        ("alias_event", "purchase.", "fix"): 1,
+        ("type", "order_completed.total", "warn"): 1,
+    }
 
 
 def test_two_versions_may_be_in_force_and_a_withdrawn_one_is_not(
