@@ -143,7 +143,8 @@ class CatalogObserver:
                 self._timer.daemon = True
                 self._timer.start()
             self._seen.update([(job.source or "", job.operation) for job in jobs])
-            for job in self._affordable(jobs):
+            chosen = self._affordable(jobs)
+            for job in chosen:
                 try:
                     data = _decode(job.body)
                 except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -153,6 +154,9 @@ class CatalogObserver:
                 self._note(subject, job, data, now)
                 for notes in self._notes:
                     notes.note(subject, job, data, now)
+            if len(chosen) < len(jobs):
+                for notes in self._notes:
+                    notes.skipped()
 
     def flush(self) -> None:
         """Write the counts. If Postgres does not take them, they stay for the next time."""
@@ -189,9 +193,6 @@ class CatalogObserver:
         step = max(1, -(-len(jobs) // max(1, int(self._budget))))
         chosen = jobs[::step] if self._budget >= 1 else ()
         self._budget -= len(chosen)
-        if len(chosen) < len(jobs):
-            for notes in self._notes:
-                notes.skipped()
         return chosen
 
     def _note(self, subject: Subject, job: Job, data: JobData, now: float) -> None:

@@ -63,16 +63,19 @@ def test_a_change_that_comes_shortly_before_counts() -> None:
     assert stats.states["orders_count"].count > 0.8 * stats.waited.count
 
 
-def test_nothing_is_learned_while_jobs_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    notes = StateNotes()
+@pytest.mark.parametrize(("together", "is_learned"), [(500, False), (100, True)])
+def test_nothing_is_learned_while_jobs_are_left_out(together: int, is_learned: bool) -> None:
+    notes, moment = StateNotes(), [0.0]
     written: list[Any] = []
-    observer = CatalogObserver(written.extend, clock=lambda: 0.0, notes=[notes])
-    calls = list(orders(2_000, 2_000, pause_s=0.1))
-    for first in range(0, len(calls), 500):
-        observer.note([call.job() for call in calls[first : first + 500]], calls[first].at)
+    observer = CatalogObserver(written.extend, clock=lambda: moment[0], notes=[notes])
+    calls = list(orders(500, 500, pause_s=0.1))
+    for first in range(0, len(calls), together):
+        observer.note([call.job() for call in calls[first : first + together]], calls[first].at)
+        moment[0] += 1.0
+    moment[0] += 100.0
     observer.note([calls[0].job()], NOW + 10_000)
     observer.flush()
-    assert not [each for each in written if each.type == state_notes.WAITED]
+    assert any(each.type == state_notes.WAITED for each in written) is is_learned
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
