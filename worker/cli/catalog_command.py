@@ -104,24 +104,26 @@ def _overview(found: Catalog, subjects: Sequence[SubjectStats]) -> Group:
             visible(stats.subject.source or "–"),
             f"{stats.jobs:,}",
             f"{len(stats.attributes):,}",
-            "–" if late is None else _bound(late),
+            "–" if late is None else lateness_text(late),
             ago(now - stats.last_seen),
         )
-    lines: list[Any] = [table, Text(), Text(_total(found, subjects))]
+    lines: list[Any] = [table, Text(), Text(total_text(found, subjects))]
     if found.overflow:
         sources = ", ".join(f"{name or 'unnamed'}: {n:,}" for name, n in found.overflow.items())
         lines.append(Text(f"Not in the catalog, because it is full: {sources}.", style="yellow"))
     return Group(*lines)
 
 
-def _total(found: Catalog, subjects: Sequence[SubjectStats]) -> str:
+def total_text(found: Catalog, subjects: Sequence[SubjectStats]) -> str:
+    """Return how much was observed."""
     observed = sum(stats.jobs for stats in subjects)
     seen = sum(found.seen.values())
     text = f"{count(len(subjects), 'name')}, {observed:,} jobs observed"
     return f"{text} of {seen:,} delivered." if seen > observed else f"{text}."
 
 
-def _bound(seconds: float) -> str:
+def lateness_text(seconds: float) -> str:
+    """Return a bound of lateness."""
     return "> 3d" if seconds == float("inf") else f"≤ {duration(seconds)}"
 
 
@@ -153,7 +155,7 @@ def _details(subjects: Sequence[SubjectStats]) -> Group:
             table.add_row(
                 visible(attribute.path),
                 share(stats.presence(attribute)),
-                _types(attribute),
+                types_text(attribute),
                 ago(now - attribute.first_seen),
                 ago(now - attribute.last_seen),
             )
@@ -161,7 +163,8 @@ def _details(subjects: Sequence[SubjectStats]) -> Group:
     return Group(*parts)
 
 
-def _types(attribute: Attribute) -> str:
+def types_text(attribute: Attribute) -> str:
+    """Return the types of an attribute, the most frequent first, with their shares."""
     ordered = sorted(attribute.types, key=lambda each: -each.count)
     if len(ordered) == 1:
         return ordered[0].type

@@ -74,7 +74,7 @@ def quality(
             _acknowledge(finding_records.acknowledge(connection, ack, until, operator_name()), ack)
             return
         closed = finding_records.closed_since(connection, WEEK)
-    reported = [each for each in found if show_all or _is_reported(each, records, now)]
+    reported = found if show_all else check.reported(now)
     if as_json:
         print_json(_document(found, records, closed))
     elif markdown:
@@ -86,7 +86,7 @@ def quality(
         failing = [
             each
             for each in found
-            if each.severity in worst and not _is_acknowledged(records[each.key], now)
+            if each.severity in worst and not records[each.key].is_acknowledged(now)
         ]
         if failing:
             raise CommandError(f"{count(len(failing), 'finding')}: {failing[0].key} and so on")
@@ -96,14 +96,6 @@ def _acknowledge(keys: Sequence[str], ack: str) -> None:
     if not keys:
         raise CommandError(f"there is no open finding {ack!r}")
     click.echo(f"{count(len(keys), 'finding')} acknowledged.")
-
-
-def _is_acknowledged(record: FindingRecord, now: float) -> bool:
-    return record.acknowledged_until is not None and record.acknowledged_until > now
-
-
-def _is_reported(each: Finding, records: dict[str, FindingRecord], now: float) -> bool:
-    return each.severity != Severity.INFO and not _is_acknowledged(records[each.key], now)
 
 
 def _report(
@@ -128,7 +120,7 @@ def _heading(each: Finding, record: FindingRecord, now: float) -> Text:
         f"  {visible(each.subject)}: {each.rule.title}",
         (f"  {ago(now - since)}", "dim"),
     )
-    if _is_acknowledged(record, now):
+    if record.is_acknowledged(now):
         until = clock(record.acknowledged_until or 0)
         text.append(f"  acknowledged until {until}", style="dim")
     return text

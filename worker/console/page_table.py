@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from .page import Page
-from .pages import activity_page, dead_letters_page, jobs_page, overview_page, person_page
+from .pages import (
+    activity_page,
+    backlog_page,
+    dead_letters_page,
+    jobs_page,
+    overview_page,
+    person_page,
+    quality_page,
+    verification_page,
+)
 
 PAGES: tuple[Page, ...] = (
     overview_page.PAGE,
     jobs_page.PAGE,
-    person_page.PAGE,
+    backlog_page.PAGE,
     dead_letters_page.PAGE,
+    person_page.PAGE,
+    quality_page.PAGE,
+    verification_page.PAGE,
     activity_page.PAGE,
 )

@@ -20,7 +20,7 @@ from .catalog_observer import OBSERVED
 from .delivery_rules import delivery_findings
 from .identity_rules import identity_findings
 from .plan_findings import findings_about_plan
-from .rules import Finding
+from .rules import Finding, Severity
 
 #: The longest time of a statement: a check runs beside delivery.
 TIMEOUT_MS = 30_000
@@ -36,6 +36,14 @@ class FindingCheck:
     records: dict[str, FindingRecord]
     #: Whether anything was observed at all.
     has_catalog: bool
+
+    def reported(self, now: float) -> list[Finding]:
+        """Return the findings that somebody should do something about: not those acknowledged."""
+        return [
+            each
+            for each in self.findings
+            if each.severity != Severity.INFO and not self.records[each.key].is_acknowledged(now)
+        ]
 
 
 def check_data(connection: sa.Connection, client: redis.Redis, now: float) -> FindingCheck:

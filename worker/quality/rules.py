@@ -66,9 +66,13 @@ class Finding:
         return f"{self.rule.id} {self.subject}"
 
 
+#: Begins a line of evidence that names jobs.
+EXAMPLES = "see trackrelay find: "
+
+
 def examples(jobs: Sequence[str]) -> tuple[str, ...]:
     """Return a line of evidence that names jobs, for ``trackrelay find``; none without jobs."""
-    return (f"see trackrelay find: {', '.join(jobs)}",) if jobs else ()
+    return (EXAMPLES + ", ".join(jobs),) if jobs else ()
 
 
 def from_source(subject: str, source: str) -> str:

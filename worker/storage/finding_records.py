@@ -57,6 +57,10 @@ class FindingRecord:
     acknowledged_until: float | None
     acknowledged_by: str | None
 
+    def is_acknowledged(self, now: float) -> bool:
+        """Return whether somebody has acknowledged it for longer than until ``now``."""
+        return self.acknowledged_until is not None and self.acknowledged_until > now
+
 
 def record(connection: sa.Connection, found: Mapping[str, str]) -> dict[str, FindingRecord]:
     """Open the findings of a check, close all others, and return what is remembered of the open.

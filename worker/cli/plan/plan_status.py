@@ -34,7 +34,7 @@ from trackrelay.worker.telemetry.visible_text import visible
 MAX_VERSIONS = 5
 #: Violations that are listed; --json lists all.
 MAX_VIOLATIONS = 20
-_DONE = {"warn": "delivered", "fix": "fixed", "dead_letter": "dead letter"}
+DONE = {"warn": "delivered", "fix": "fixed", "dead_letter": "dead letter"}
 _STYLES = {"warn": "yellow", "fix": "green", "dead_letter": "red"}
 _WORDS = {
     "unplanned_event": "not planned",
@@ -60,14 +60,15 @@ def status(since: timedelta, as_json: bool) -> None:
         in_force = plans.in_force(connection)
         versions = [each.version for each in in_force]
         counts = plan_violations.recent(connection, versions, since)
-    problem = _problem(in_force)
+    problem = plan_problem(in_force)
     if as_json:
         print_json(_document(known, in_force, counts, problem))
     else:
         show(_report(known, in_force, counts, problem, (now, since)))
 
 
-def _problem(in_force: Sequence[StoredPlan]) -> str:
+def plan_problem(in_force: Sequence[StoredPlan]) -> str:
+    """Return why the plan in force cannot be read here, or an empty text."""
     if not in_force:
         return ""
     try:
@@ -146,15 +147,16 @@ def _violations(shown: Sequence[ViolationCount], now: float) -> Iterator[Any]:
         for each in same:
             table.add_row(
                 Text(visible(each.path), style="not dim"),
-                visible(_what(each)),
-                Text(_DONE.get(each.action, each.action), style=_STYLES.get(each.action, "")),
+                visible(violation_text(each)),
+                Text(DONE.get(each.action, each.action), style=_STYLES.get(each.action, "")),
                 Text(ago(now - each.last_seen), style="dim"),
             )
         yield Text(visible(subject), style="bold cyan")
         yield Padding(table, (0, 0, 0, 2))
 
 
-def _what(each: ViolationCount) -> str:
+def violation_text(each: ViolationCount) -> str:
+    """Return what did not keep to the plan, how often, and from which application."""
     source = f"from {each.source}" if each.source else "from no source"
     if each.kind in _WORDS:
         return f"{each.count:,} × {_WORDS[each.kind]} {source}"
