@@ -13,7 +13,7 @@ help:
 	@echo "make lint    ruff, and mypy in strict mode"
 	@echo "make docs    the documentation site, in docs/_build/html; fails on a warning, a dead link, or an example that does not work"
 	@echo "make bench   the benchmarks"
-	@echo "make chaos   every fault that happens in production; counts what is lost, duplicated or out of order; an hour"
+	@echo "make chaos   every fault that happens in production; counts what is lost, duplicated or out of order; 65 minutes"
 	@echo "make fuzz    random stream entries, answers and calls, a minute each; ARGS='--seconds 600 --seed 1 --only entries'"
 	@echo "make release builds, checks and tags the version in producers/version.py"
 	@echo "ARGS='…' is passed on: make test ARGS='-k supervisor'"

@@ -55,9 +55,11 @@ def write(worker: str, facts: dict[str, Any]) -> None:
 
 
 def remove(worker: str) -> None:
-    """Remove the file of a worker that stops."""
+    """Remove the file of a worker that stops, and the folder after the last one."""
+    where = folder()
     try:
-        os.remove(_path(folder(), worker))
+        os.remove(_path(where, worker))
+        os.rmdir(where)
     except OSError:
         return
 

@@ -88,7 +88,8 @@ def test_a_database_user_who_may_not_write_fails_it(harness: Harness, run: Comma
 
     line = run("check", TRACKRELAY_DATABASE_URL=f"postgresql://reader:reader@{place}").only_line()
 
-    assert "may not read and write trackrelay_backlog, trackrelay_catalog" in line
+    assert "may not read and write trackrelay_" in line
+    assert "trackrelay_backlog, trackrelay_catalog" in line
 
 
 def test_a_database_with_fewer_shards_than_the_queue_fails_it(
