@@ -46,6 +46,15 @@ def test_names_and_types_of_delivered_jobs_are_counted(harness: Harness, worker:
     assert counts["person.identify", "", "", "seen"] == 1
 
 
+def test_a_job_of_two_shards_is_counted_once(harness: Harness, worker: Worker) -> None:
+    for number in range(8):
+        harness.producer.identify(str(number), {"plan": "pro"}, anonymous_id=f"visitor-{number}")
+    deliver(harness, worker, 8)
+    counts = {key: row.count for key, row in rows(harness).items()}
+    assert counts["person.identify", "", "plan", "string"] == 8
+    assert counts["person.identify", "", "", "seen"] == 8
+
+
 def test_a_second_flush_adds_to_the_first(harness: Harness, worker: Worker) -> None:
     harness.producer.track("42", "viewed", {"page": "a"})
     deliver(harness, worker, 1)
