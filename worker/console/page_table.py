@@ -6,10 +6,12 @@ from .page import Page
 from .pages import (
     activity_page,
     backlog_page,
+    catalog_page,
     dead_letters_page,
     jobs_page,
     overview_page,
     person_page,
+    plan_page,
     quality_page,
     verification_page,
 )
@@ -22,5 +24,7 @@ PAGES: tuple[Page, ...] = (
     person_page.PAGE,
     quality_page.PAGE,
     verification_page.PAGE,
+    catalog_page.PAGE,
+    plan_page.PAGE,
     activity_page.PAGE,
 )

@@ -1,23 +1,28 @@
-"""The console's pages about data: findings, the backlog and verdicts."""
+"""The console's pages about data: findings, the backlog, verdicts, the catalog and the plan."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
 
 from tests.support.console_browser import XSS, ConsoleBrowser
 from tests.support.harness import Harness
 from tests.support.retention_traffic import NOW, Call
+from trackrelay.plan.plan_loader import parse_plan
 from trackrelay.worker.quality.catalog_observer import OBSERVED, CatalogObserver
 from trackrelay.worker.reasons import VerdictKind
 from trackrelay.worker.settings import load
-from trackrelay.worker.storage import catalog_rows, verdicts
+from trackrelay.worker.storage import catalog_rows, plan_violations, plans, verdicts
+from trackrelay.worker.storage.plan_violations import ViolationCount
+from trackrelay.worker.storage.plans import NewPlan
 from trackrelay.worker.storage.verdicts import NewVerdict
 
 Visit = Callable[[str], ConsoleBrowser]
 JOB = "01HB4HBDKTFWYZCK01DMRSWRFD"
-PAGES = ("/quality", "/backlog", "/verification")
+PAGES = ("/quality", "/backlog", "/verification", "/catalog", "/plan")
 
 
 def observe(harness: Harness) -> None:
@@ -41,7 +46,13 @@ def test_pages_without_data_say_so_and_are_never_green_without_a_store(
     harness: Harness, console: Visit, make_console: Callable[..., ConsoleBrowser]
 ) -> None:
     eve = console("eve")
-    texts = ["Nothing was observed yet", "The backlog is empty.", "No verdict is open."]
+    texts = [
+        "Nothing was observed yet",
+        "The backlog is empty.",
+        "No verdict is open.",
+        "Nothing was observed yet",
+        "No plan was ever applied",
+    ]
     for path, text in zip(PAGES, texts, strict=True):
         page = eve.get(path)
         assert (page.status, text in page.text) == (200, True), page.text
@@ -141,3 +152,61 @@ def test_verdicts_are_listed_by_kind_and_resolved_by_those_who_may(
     assert ada.post("/verification/resolve", number="x").status == 400
     (act,) = harness.rows("SELECT author, act, subject FROM trackrelay_acts")
     assert (act.author, act.act, act.subject) == ("ada", "verdict_resolved", str(number))
+
+
+def violation(**values: Any) -> ViolationCount:
+    """A violation of the plan's first version."""
+    given = {"kind": "type", "action": "dead_letter", "expected": "a number", "actual": XSS}
+    names = {"version": 1, "source": "web", "subject": XSS, "path": "total", "count": 7}
+    return ViolationCount(jobs=(JOB,), **(names | given | values))
+
+
+def test_the_catalog_shows_types_presence_and_days_of_a_name(
+    harness: Harness, console: Visit
+) -> None:
+    observe(harness)
+    eve = console("eve")
+    page = eve.get("/catalog")
+    check_is_text(page.body)
+    assert "1 name, 30 jobs observed" in page.text
+    assert "Nothing matches." in eve.get("/catalog?text=nothing").text
+    link = re.search(r'href="(/catalog\?name=[^"]+)"', page.body)
+    assert link
+    details = eve.get(link[1].replace("&amp;", "&"))
+    check_is_text(details.body)
+    assert "number 96.67 %, number in a string 3.33 %" in details.text
+    assert f"{datetime.now(UTC).date()} 30" in details.text
+    assert 'aria-label="jobs by day: 0, ' in details.body
+    assert "12.5" not in details.text
+    assert "Nothing of that name" in eve.get("/catalog?name=nothing").text
+
+
+def test_the_plan_shows_what_does_not_keep_to_it(harness: Harness, console: Visit) -> None:
+    observe(harness)
+    text = "plan: 1\nname: shop\nadditional_events: false\nevents:\n  order_placed: {}\n"
+    plan = parse_plan(text)
+    with harness.engine.begin() as connection:
+        new = NewPlan(XSS, plan.text, plan.digest)
+        assert plans.apply(connection, new, timedelta(0), XSS) == 1
+    eve = console("eve")
+    assert "No job has violated it" in eve.get("/plan").text
+    plan_violations.add(harness.engine, [violation()])
+    page = eve.get("/plan")
+    check_is_text(page.body)
+    for part in (f"7 × {XSS} from web; expected a number", "dead letter", "no application sends"):
+        assert part in page.text
+    assert f"/catalog?name={quote(XSS, safe='')}" in page.body
+
+    unreadable = violation(subject="web-1", path="", kind="unreadable", action="", actual="too new")
+    with harness.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM trackrelay_plan_violations")
+        connection.exec_driver_sql("UPDATE trackrelay_plans SET text = 'plan: 99'")
+    plan_violations.add(harness.engine, [unreadable])
+    broken = eve.get("/plan").text
+    assert "The plan cannot be read here" in broken
+    assert "A worker on web-1 cannot read version 1: too new" in broken
+    assert "No job has violated it" not in broken
+    assert "keeps to the plan" not in broken
+    with harness.engine.begin() as connection:
+        plans.withdraw(connection)
+    assert "No plan is in force" in eve.get("/plan").text
