@@ -9,6 +9,7 @@ from starlette.responses import Response
 from trackrelay.worker.console.page import Page, get
 from trackrelay.worker.console.page_request import PageRequest
 from trackrelay.worker.reasons import DeferReason
+from trackrelay.worker.storage.queries import backlog_overview
 from trackrelay.worker.storage.queries.job_search import BacklogFilters, waiting_jobs
 
 LIMIT, MAX_LIMIT = 50, 500
@@ -25,13 +26,13 @@ def show(page: PageRequest) -> Response:
     limit = page.number("limit", LIMIT, 1, MAX_LIMIT)
     with page.stores.engine.connect() as connection:
         jobs, total = waiting_jobs(connection, filters, limit)
-    postgres = page.parts.facts.current().postgres
+        groups = backlog_overview.waits(connection)
     return page.render(
         "backlog.html",
         jobs=jobs,
         total=total,
         max_limit=MAX_LIMIT if len(jobs) < min(total, MAX_LIMIT) else None,
-        groups=postgres and sorted(postgres.backlog, key=lambda row: (row.shard, -row.jobs)),
+        groups=sorted(groups, key=lambda row: (row.shard, -row.jobs)),
         filters=filters,
         is_narrowed=filters != BacklogFilters(reasons=[], names=[], sources=[], keys=[]),
         reasons=list(DeferReason),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -21,6 +22,7 @@ from trackrelay.worker.storage import finding_records
 #: Findings that are listed.
 LIMIT = 200
 TONES = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.INFO: "dim"}
+_JOB_ID = re.compile(r"\b([0-9A-HJKMNP-TV-Z]{26})\b")
 #: For how long somebody can acknowledge a finding, and for how long the form proposes.
 MAX_DAYS, PROPOSED_DAYS = 365, 30
 
@@ -50,14 +52,9 @@ def show(page: PageRequest) -> Response:
     )
 
 
-def _evidence(finding: Finding) -> list[tuple[str, list[str]]]:
-    """Return each line of evidence, and the jobs that it names."""
-    return [
-        ("such as", line.removeprefix(EXAMPLES).split(", "))
-        if line.startswith(EXAMPLES)
-        else (line, [])
-        for line in finding.evidence
-    ]
+def _evidence(finding: Finding) -> list[list[str]]:
+    """Return the lines of evidence, each as texts and ids of jobs in turn."""
+    return [_JOB_ID.split(line.replace(EXAMPLES, "such as ")) for line in finding.evidence]
 
 
 def acknowledge(page: PageRequest) -> Response:

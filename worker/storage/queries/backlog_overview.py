@@ -128,15 +128,18 @@ def waiting(connection: sa.Connection) -> tuple[int, float | None]:
     return row.jobs, row.oldest
 
 
+def waits(connection: sa.Connection) -> list[Waits]:
+    """Return how many jobs wait in each shard for each reason."""
+    rows = connection.execute(_BACKLOG, {"singles": [f"{each}%" for each in SINGLES]})
+    return [Waits(**row._mapping) for row in rows]
+
+
 def overview(connection: sa.Connection) -> Overview:
     """Read the overview."""
     connection.execute(sa.text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}"))
     rows = connection.execute(_SHARDS).all()
     return Overview(
-        backlog=[
-            Waits(**row._mapping)
-            for row in connection.execute(_BACKLOG, {"singles": [f"{each}%" for each in SINGLES]})
-        ],
+        backlog=waits(connection),
         dead_letters=[Dead(**row._mapping) for row in connection.execute(_DEAD_LETTERS)],
         paused={row.shard: float(row.paused) for row in rows if row.paused is not None},
         shards=len(rows),

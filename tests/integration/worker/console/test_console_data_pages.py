@@ -113,6 +113,7 @@ def test_jobs_that_wait_are_listed_with_their_reasons(refusing: Harness, console
         check_is_text(page.body)
         assert page.text.index(first) < page.text.index(second)
         assert "2 jobs" in page.text
+        assert "failed its request failed; it is tried again" in page.text
         assert "after an earlier job of its key" in page.text
         one = eve.get("/backlog?name=order_placed")
         assert (second in one.text, first in one.text) == (True, False)
@@ -196,6 +197,7 @@ def test_the_plan_shows_what_does_not_keep_to_it(harness: Harness, console: Visi
     for part in (f"7 × {XSS} from web; expected a number", "dead letter", "no application sends"):
         assert part in page.text
     assert f"/catalog?name={quote(XSS, safe='')}" in page.body
+    assert f'href="/jobs/{JOB}"' in eve.get("/quality").body
 
     unreadable = violation(subject="web-1", path="", kind="unreadable", action="", actual="too new")
     with harness.engine.begin() as connection:
