@@ -11,8 +11,8 @@ from .pages import (
     jobs_page,
     overview_page,
     person_page,
+    plan_state_page,
     quality_page,
-    tracking_plan_page,
     verification_page,
 )
 
@@ -25,6 +25,6 @@ PAGES: tuple[Page, ...] = (
     quality_page.PAGE,
     verification_page.PAGE,
     catalog_page.PAGE,
-    tracking_plan_page.PAGE,
+    plan_state_page.PAGE,
     activity_page.PAGE,
 )
