@@ -24,8 +24,8 @@ demo: setup-embedded
 test: setup-dev
 	@.venv/bin/python -m pytest -n 4 $(ARGS)
 
-# The next run need not compile the tests again, whatever the environment says: a quarter of the time.
-unit: export PYTHONDONTWRITEBYTECODE =
+# Otherwise, where the environment forbids it, each of the thousands of processes compiles the code again.
+test unit browser: export PYTHONDONTWRITEBYTECODE =
 unit: setup-dev
 	@.venv/bin/python -m pytest -q -n 2 --hypothesis-profile=quick tests/unit $(ARGS)
 
