@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 import click
@@ -14,6 +15,8 @@ from .common.command_stores import operator_name
 from .common.output import say
 
 DEFAULT_PORT = 8463
+#: What `dev` and `demo` tell the console that they start: the secret of its link.
+LINK_TOKEN = "CONSOLE_LINK_TOKEN"
 
 
 @click.group(invoke_without_command=True)
@@ -31,11 +34,8 @@ DEFAULT_PORT = 8463
     metavar="PATH",
     help="The path under which a reverse proxy that removes it serves the console, such as /ops.",
 )
-@click.option("--link-token", hidden=True, envvar="CONSOLE_LINK_TOKEN")
 @click.pass_context
-def console(
-    ctx: click.Context, host: str, port: int, root_path: str, link_token: str | None
-) -> None:
+def console(ctx: click.Context, host: str, port: int, root_path: str) -> None:
     """Serve the web console: what is delivered, what waits, what failed, and what to do about it.
 
     Without TRACKRELAY_CONSOLE_USERS, whoever opens the printed link is signed in, and only this
@@ -55,8 +55,9 @@ def console(
 
     settings, console_settings = load(), load_console_settings()
     link = None if console_settings.users else OneTimeLink(operator_name())
+    # `dev` and `demo` print the link themselves.
+    link_token = os.environ.get(LINK_TOKEN)
     if link and link_token:
-        # `dev` and `demo` print the link themselves.
         link = OneTimeLink(link.user_name, link_token)
     if link and not is_loopback(host):
         raise ConfigurationError(
