@@ -56,7 +56,7 @@ lint: setup-dev
 	@.venv/bin/python -m mypy
 
 docs: setup-dev
-	@.venv/bin/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	@.venv/bin/python -m sphinx -b html -E -W --keep-going -q docs docs/_build/html
 	@.venv/bin/python -m pytest -q tests/unit/docs
 
 bench: setup-dev
