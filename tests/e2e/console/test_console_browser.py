@@ -157,3 +157,43 @@ def is_light(browser: Browser) -> bool:
     assert len(entries) <= MAX_REQUESTS, entries
     assert size <= MAX_BYTES, entries
     return True
+
+
+def test_a_dead_letter_is_repaired_and_another_is_replayed_with_progress(
+    refusing: Harness,
+    letter: str,
+    site: Site,
+    browser: Browser,
+    see: Callable[..., None],
+) -> None:
+    other = refusing.producer.track("43", "bought", {"plan": "platinum", "total": 6})
+    refusing.wait_dead(other)
+    sign_in(browser, site, "ada")
+    browser.wait_for("What to do")
+    browser.follow("Dead letters")
+    browser.wait_for(other)
+    see("9-dead-letters")
+    browser.click(f"a[href='/dead-letters/{letter}']")
+    browser.wait_for("What to do")
+    see("10-dead-letter")
+    browser.follow("Repair and replay …")
+    browser.wait_for("Document")
+    browser.run(
+        "const box = document.querySelector('textarea');"
+        "box.value = box.value.replace('platinum', 'gold')"
+    )
+    browser.click("button[value=check]")
+    browser.wait_for("It can be replayed like this")
+    see("11-repair")
+    browser.click("button[value=replay]")
+    browser.wait_for("Repaired and replayed.")
+    refusing.wait_delivered([letter])
+
+    refusing.sandbox.clear_faults()
+    browser.open(f"{site.url}/dead-letters/ask?what=replay&ids={other}")
+    browser.wait_for("1 would be replayed")
+    see("12-ask")
+    browser.click("form.search button")
+    browser.wait_for("Done.")
+    see("13-run")
+    refusing.wait_delivered([other])

@@ -219,7 +219,8 @@ def repair(page: PageRequest) -> Response:
     """Check a repair, show what it changes, and replay if that was asked for."""
     page.require(Role.VIEW_PAYLOADS)
     letter = _letter(page)
-    text = page.field("document", limit=MAX_DOCUMENT)
+    # Browsers end the lines of a form with two characters.
+    text = page.field("document", limit=MAX_DOCUMENT).replace("\r\n", "\n")
     try:
         document = decode_json(text)
     except NotJsonError as error:

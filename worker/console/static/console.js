@@ -53,7 +53,7 @@
     if (place.dataset.mode === "poll") {
       const ask = async () => {
         try {
-          const answer = await fetch(place.dataset.live + "?once=1", { headers: { "Accept": "text/html" }, redirect: "error" });
+          const answer = await fetch(place.dataset.live + (place.dataset.live.includes("?") ? "&" : "?") + "once=1", { headers: { "Accept": "text/html" }, redirect: "error" });
           if (answer.ok) { replace(await answer.text()); alive(); }
         } catch (error) { /* The page says that it is not live. */ }
         setTimeout(ask, POLL_MS);
@@ -71,7 +71,7 @@
       };
       const askAgain = async () => {
         try {
-          const answer = await fetch(place.dataset.live + "?once=1", { redirect: "manual" });
+          const answer = await fetch(place.dataset.live + (place.dataset.live.includes("?") ? "&" : "?") + "once=1", { redirect: "manual" });
           // The session has ended: the page leads to the sign-in form.
           if (answer.type === "opaqueredirect") { window.location.reload(); return; }
         } catch (error) { /* The page says that it is not live. */ }
