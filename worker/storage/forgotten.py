@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
+
+from . import shards
 
 _FIND = sa.text("""
     SELECT key, request, mode, blocked, blocked_jobs, job_id, steps, receipt,
@@ -30,9 +31,6 @@ _MARK = sa.text("""
             CASE stored.request WHEN excluded.request THEN stored.blocked_jobs ELSE 0 END,
         job_id = excluded.job_id, steps = excluded.steps, receipt = NULL, allowed_at = NULL
 """).bindparams(sa.bindparam("steps", type_=JSONB))
-_LOCK_SHARDS = sa.text("SELECT shard FROM trackrelay_shards ORDER BY shard FOR UPDATE")
-_VERSION = sa.text("SELECT coalesce(max(block_version), 0) FROM trackrelay_shards")
-_SET_VERSION = sa.text("UPDATE trackrelay_shards SET block_version = :version")
 _STEP = sa.text("""
     UPDATE trackrelay_forgotten SET steps = steps || :step WHERE request = :request
 """).bindparams(sa.bindparam("step", type_=JSONB))
@@ -134,23 +132,15 @@ def mark(
         "steps": dict(steps),
     }
     connection.execute(_MARK, values)
-    _announce(connection)
+    shards.announce(connection, "block_version")
 
 
 def allow_again(connection: sa.Connection, keys: Sequence[str]) -> list[str]:
     """Lift the block of ``keys``. Return those that were blocked. The caller commits."""
     lifted = [row.key for row in connection.execute(_ALLOW, {"keys": list(keys)})]
     if lifted:
-        _announce(connection)
+        shards.announce(connection, "block_version")
     return sorted(lifted)
-
-
-def _announce(connection: sa.Connection) -> None:
-    # Waits for the settlements that are under way. Each later one sees the new number.
-    connection.execute(_LOCK_SHARDS)
-    # A part of chance: after a failover that lost the latest commits, no number is given out again.
-    version = int(connection.execute(_VERSION).scalar_one())
-    connection.execute(_SET_VERSION, {"version": version + 1 + secrets.randbelow(1_000_000)})
 
 
 def record_step(connection: sa.Connection, request: str, name: str, value: Any) -> None:

@@ -6,11 +6,12 @@ it runs anyway, and loads the plan only when the number is another one.
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
 import sqlalchemy as sa
+
+from . import shards
 
 _COLUMNS = """version, name, text, digest, applied_by,
     CAST(extract(epoch FROM applied_at) AS float8) AS applied_at,
@@ -34,12 +35,6 @@ _INSERT = sa.text("""
     INSERT INTO trackrelay_plans (name, text, digest, applied_by)
     VALUES (:name, :text, :digest, :who) RETURNING version
 """)
-# In one order, as settlements lock them.
-_LOCK_SHARDS = sa.text("SELECT shard FROM trackrelay_shards ORDER BY shard FOR UPDATE")
-_ANNOUNCED = sa.text("SELECT coalesce(max(plan_version), 0) FROM trackrelay_shards")
-_ANNOUNCE = sa.text("UPDATE trackrelay_shards SET plan_version = :number")
-#: A part of chance: after a failover that lost the latest commits, no number is given out again.
-_CHANCE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +98,7 @@ def apply(connection: sa.Connection, plan: NewPlan, overlap: timedelta, who: str
     connection.execute(_END, {"overlap_s": overlap.total_seconds()})
     values = {"name": plan.name, "text": plan.text, "digest": plan.digest, "who": who}
     version = int(connection.execute(_INSERT, values).scalar_one())
-    _announce(connection)
+    shards.announce(connection, "plan_version")
     return version
 
 
@@ -111,11 +106,5 @@ def withdraw(connection: sa.Connection) -> list[int]:
     """End every version now, and return those that were in force. The caller commits."""
     connection.execute(_LOCK)
     ended = [int(row.version) for row in connection.execute(_END, {"overlap_s": 0})]
-    _announce(connection)
+    shards.announce(connection, "plan_version")
     return sorted(ended)
-
-
-def _announce(connection: sa.Connection) -> None:
-    connection.execute(_LOCK_SHARDS)
-    number = int(connection.execute(_ANNOUNCED).scalar_one())
-    connection.execute(_ANNOUNCE, {"number": number + 1 + secrets.randbelow(_CHANCE)})

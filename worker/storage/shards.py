@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import sqlalchemy as sa
 
@@ -37,6 +38,8 @@ _LOCK = sa.text("""
     SELECT shard, fence, holder, next_position, block_version, paused_at IS NOT NULL AS paused
     FROM trackrelay_shards WHERE shard = ANY(CAST(:shards AS int[])) ORDER BY shard FOR UPDATE
 """)
+
+_LOCK_ALL = sa.text("SELECT shard FROM trackrelay_shards ORDER BY shard FOR UPDATE")
 
 _RECORD_HEARTBEAT = sa.text("""
     WITH before AS (
@@ -167,6 +170,23 @@ def lock(connection: sa.Connection, shards: Sequence[int]) -> dict[int, LockedSh
         )
         for row in rows
     }
+
+
+def announce(connection: sa.Connection, column: Literal["block_version", "plan_version"]) -> None:
+    """Give every shard's row a new number, by which holders learn of a change. The caller commits.
+
+    This waits for the settlements that are under way. Each later one sees the new number.
+    """
+    # In the order in which settlements lock the rows.
+    connection.execute(_LOCK_ALL)
+    latest = connection.execute(
+        sa.text(f"SELECT coalesce(max({column}), 0) FROM trackrelay_shards")
+    ).scalar_one()
+    # A part of chance: after a failover that lost the latest commits, no number is used again.
+    number = int(latest) + 1 + secrets.randbelow(1_000_000)
+    connection.execute(
+        sa.text(f"UPDATE trackrelay_shards SET {column} = :number"), {"number": number}
+    )
 
 
 def set_next_position(connection: sa.Connection, shard: int, position: int) -> None:
