@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families as text_metrics
 
 from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
@@ -20,17 +22,10 @@ from tests.support.skips import NO_PROMETHEUS
 from tests.support.waiting import wait_until
 from trackrelay.version import __version__
 from trackrelay.worker.cli.common.command_stores import Stores, open_stores
-from trackrelay.worker.cli.metrics import metric_facts
+from trackrelay.worker.cli.metrics import metric_facts, metrics_app
 from trackrelay.worker.cli.metrics.metric_table import METRICS
 from trackrelay.worker.devstack.servers.ports import free_port
 from trackrelay.worker.settings import load
-
-pytest.importorskip("prometheus_client")
-
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
-from prometheus_client.parser import text_string_to_metric_families as text_metrics
-
-from trackrelay.worker.cli.metrics import metrics_app
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
