@@ -23,13 +23,11 @@ from trackrelay.operations.ids import is_ulid, new_id
 from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.cli.common.command_errors import explain
 from trackrelay.worker.cli.common.command_stores import Stores, open_stores
-from trackrelay.worker.dead_letters.eligibility import RefusedReplay, ReplayPolicy
-from trackrelay.worker.dead_letters.replay_batches import Replayer
+from trackrelay.worker.cli.dead_letters.letter_replay import make_replayer
+from trackrelay.worker.dead_letters.eligibility import RefusedReplay, ReplayPolicy, without_options
+from trackrelay.worker.dead_letters.replay_batches import CHUNK, Replayer
 from trackrelay.worker.queue.queue_config import QueueConfigError
-from trackrelay.worker.reasons import Act
 from trackrelay.worker.settings import Settings
-from trackrelay.worker.storage import acts
-from trackrelay.worker.storage.acts import Author
 from trackrelay.worker.storage.shards import ShardMissingError
 
 #: Dead letters in one run. The command line takes more.
@@ -81,26 +79,17 @@ def read(client: redis.Redis, id: str) -> Run | None:
     return Run(**json.loads(data)) if data else None
 
 
-def replayer(stores: Stores, who: str, note: str) -> Replayer:
-    """Return what replays and discards in somebody's name."""
-    merge_delay_s = stores.settings.merge_delay.total_seconds()
-    hasher = stores.hasher()
-    return Replayer(stores.engine, stores.redis, hasher, merge_delay_s, who=who, note=note or None)
-
-
 @dataclass(frozen=True, slots=True)
 class LetterRun:
     """One run, to be started.
 
     Args:
         settings: of the workers.
-        author: who is recorded.
         who: what the histories of the letters call them.
         note: why they do it.
     """
 
     settings: Settings
-    author: Author
     who: str
     note: str
     what: What
@@ -125,20 +114,14 @@ class LetterRun:
     def _work_with(self, stores: Stores, run: Run) -> None:
         error = ""
         try:
-            each = replayer(stores, self.who, self.note)
+            each = make_replayer(stores, self.note, who=self.who)
             steps = {"replay": self._replay, "discard": self._discard}
             for step in steps[self.what](each, run):
                 run = step
                 _write(stores.redis, run)
         except ERRORS as problem:
             error = explain(problem) or str(problem)
-        act = Act.LETTERS_REPLAYED if self.what == "replay" else Act.LETTERS_DISCARDED
-        subject = self.ids[0] if len(self.ids) == 1 else ""
-        try:
-            with stores.engine.begin() as connection:
-                acts.record(connection, self.author, act, subject, {"letters": run.done})
-        finally:
-            _write(stores.redis, replace(run, ended=True, error=error, at=time.time()))
+        _write(stores.redis, replace(run, ended=True, error=error, at=time.time()))
 
     def _replay(self, each: Replayer, run: Run) -> Iterator[Run]:
         for outcome in each.replay(self.ids, self.policy):
@@ -154,30 +137,14 @@ class LetterRun:
 
     def _discard(self, each: Replayer, run: Run) -> Iterator[Run]:
         for discarded in each.discard(self.ids):
-            handled = min(run.handled + 500, run.selected)
+            handled = min(run.handled + CHUNK, run.selected)
             run = replace(run, at=time.time(), handled=handled, done=run.done + len(discarded))
             yield run
 
 
 def _refusal(refused: RefusedReplay) -> list[str]:
-    return [refused.id, refused.operation or "", in_the_console(refused.why)]
+    return [refused.id, refused.operation or "", without_options(refused.why)]
 
 
 def _write(client: redis.Redis, run: Run) -> None:
     client.set(_KEY + run.id, json.dumps(asdict(run)), ex=KEPT_S)
-
-
-#: Options of the command line in refusals, and what the console calls them.
-_PHRASES = {
-    "--even-if-newer replays it all the same": "“even if something newer was delivered” replays "
-    "it anyway",
-    "supply its document with --edit": "repair it: write its document",
-    "--state discarded replays it": "it can be replayed anyway",
-}
-
-
-def in_the_console(why: str) -> str:
-    """Return a refusal without options of the command line."""
-    for option, ours in _PHRASES.items():
-        why = why.replace(option, ours)
-    return why

@@ -51,6 +51,22 @@ class RefusedReplay:
     later: Later | None = None
 
 
+#: Options of the command line in refusals, and what pages call them.
+_ON_PAGES = {
+    "--even-if-newer replays it all the same": "“Even if something newer was delivered” "
+    "replays it anyway",
+    "supply its document with --edit": "repair it: write its document",
+    "--state discarded replays it": "it can be replayed anyway",
+}
+
+
+def without_options(why: str) -> str:
+    """Return a refusal as the admin and the console say it: without options of commands."""
+    for option, words in _ON_PAGES.items():
+        why = why.replace(option, words)
+    return why
+
+
 class ReplayRefusedError(Exception):
     """A letter is not replayed."""
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from trackrelay.errors import TrackRelayError
 from trackrelay.worker.cli.common.command_errors import explain
 from trackrelay.worker.cli.common.command_stores import Stores, open_stores
+from trackrelay.worker.cli.dead_letters.letter_replay import make_replayer
 from trackrelay.worker.dead_letters.eligibility import ReplayPolicy
 from trackrelay.worker.dead_letters.replay_batches import Replayer, Tally
 from trackrelay.worker.queue.queue_config import QueueConfigError
@@ -83,16 +84,8 @@ def actions_of(user: Any, note: str = "") -> Iterator[Actions]:
     """
     try:
         with open_stores() as stores:
-            delay_s = stores.settings.merge_delay.total_seconds()
-            replayer = Replayer(
-                stores.engine,
-                stores.redis,
-                stores.hasher(),
-                delay_s,
-                who=f"{user.get_username()} (admin)",
-                note=note or None,
-            )
-            yield Actions(stores, replayer)
+            who = f"{user.get_username()} (admin)"
+            yield Actions(stores, make_replayer(stores, note, who=who))
     except (
         SQLAlchemyError,
         sa.exc.NoSuchModuleError,

@@ -20,12 +20,12 @@ from django.urls import path, reverse
 from trackrelay.worker.cli.common.humanize import count
 from trackrelay.worker.cli.dead_letters.letter_export import export_line
 from trackrelay.worker.cli.dead_letters.letter_render import campaigns
-from trackrelay.worker.dead_letters.eligibility import RefusedReplay, ReplayPolicy
+from trackrelay.worker.dead_letters.eligibility import RefusedReplay, ReplayPolicy, without_options
 from trackrelay.worker.storage.dead_letter_queries import State
 
 from . import html_render
 from .actions import ActionError, Actions, actions_of
-from .forms import ConfirmForm, RepairForm, in_the_admin
+from .forms import ConfirmForm, RepairForm
 from .models import DeadLetter
 from .read_only_admin import EventNameFilter, ReadOnlyAdmin, is_id
 
@@ -236,7 +236,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             "by_operation": plan.by_operation.most_common() if plan else (),
             "campaigns": campaigns(plan.younger_events, plan.older_events) if plan else "",
             "refused": [
-                replace(each, why=in_the_admin(each.why)) for each in plan.refused[:MAX_LISTED]
+                replace(each, why=without_options(each.why)) for each in plan.refused[:MAX_LISTED]
             ]
             if plan
             else (),
@@ -263,7 +263,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def _report_refused(self, request: Any, refused: list[RefusedReplay]) -> None:
         for each in refused[:MAX_LISTED]:
             self.message_user(
-                request, f"{each.id} was not replayed: {in_the_admin(each.why)}", messages.ERROR
+                request, f"{each.id} was not replayed: {without_options(each.why)}", messages.ERROR
             )
         if len(refused) > MAX_LISTED:
             self.message_user(

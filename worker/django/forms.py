@@ -9,27 +9,12 @@ from django import forms
 
 from trackrelay.operations.json_values import NotJsonError, decode_json
 from trackrelay.worker.cli.dead_letters.letter_replay import TEMPLATE
-from trackrelay.worker.dead_letters.eligibility import RefusedReplay, ReplayPolicy
+from trackrelay.worker.dead_letters.eligibility import RefusedReplay, ReplayPolicy, without_options
 from trackrelay.worker.dead_letters.patch import Patch, changes
 from trackrelay.worker.storage.dead_letter_queries import DeadLetter, State
 
 from .actions import Actions
 from .read_only_admin import is_id
-
-#: Options of the command line in refusals, and what the admin calls them.
-_PHRASES = {
-    "--even-if-newer replays it all the same": "“Even if something newer was delivered” "
-    "replays it anyway",
-    "supply its document with --edit": "repair it: write its document",
-    "--state discarded replays it": "it can be replayed anyway",
-}
-
-
-def in_the_admin(why: str) -> str:
-    """Return a refusal in the admin's words, without options of the command line."""
-    for option, ours in _PHRASES.items():
-        why = why.replace(option, ours)
-    return why
 
 
 class _ActingForm(forms.Form):
@@ -121,7 +106,7 @@ class RepairForm(_ActingForm):
         """Add a refusal as an error of the field that can be changed."""
         self.add_error(
             "document" if refused.kind in ("invalid", "repair", "keys") else None,
-            in_the_admin(refused.why),
+            without_options(refused.why),
         )
 
     def policy(self, states: frozenset[State]) -> ReplayPolicy:

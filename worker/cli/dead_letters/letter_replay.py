@@ -47,12 +47,11 @@ class ReplayOptions:
     note: str | None
 
 
-def make_replayer(stores: Stores, note: str | None) -> Replayer:
-    """Return what replays and discards in the name of the user of this machine."""
+def make_replayer(stores: Stores, note: str | None = None, *, who: str | None = None) -> Replayer:
+    """Return what replays and discards in the name of ``who``; None: the user of this machine."""
     delay_s = stores.settings.merge_delay.total_seconds()
-    return Replayer(
-        stores.engine, stores.redis, stores.hasher(), delay_s, who=operator_name(), note=note
-    )
+    who, note = who or operator_name(), note or None
+    return Replayer(stores.engine, stores.redis, stores.hasher(), delay_s, who=who, note=note)
 
 
 def replay_letters(

@@ -13,7 +13,7 @@ from trackrelay.configuration.console_values import Role
 from trackrelay.operations.json_values import NotJsonError, decode_json
 from trackrelay.operations.keys import is_private
 from trackrelay.worker.cli.dead_letters.letter_render import campaigns, found_text
-from trackrelay.worker.cli.dead_letters.letter_replay import TEMPLATE
+from trackrelay.worker.cli.dead_letters.letter_replay import TEMPLATE, make_replayer
 from trackrelay.worker.console import letter_runs
 from trackrelay.worker.console.letter_filters import (
     STATES,
@@ -22,11 +22,11 @@ from trackrelay.worker.console.letter_filters import (
     filters_of_address,
     filters_of_form,
 )
-from trackrelay.worker.console.letter_runs import MAX_SELECTED, LetterRun, What, in_the_console
+from trackrelay.worker.console.letter_runs import MAX_SELECTED, LetterRun, What
 from trackrelay.worker.console.page import Page, get, live, post
 from trackrelay.worker.console.page_request import BadRequestError, NotFoundError, PageRequest
 from trackrelay.worker.console.search_text import parse_search
-from trackrelay.worker.dead_letters.eligibility import ReplayPolicy
+from trackrelay.worker.dead_letters.eligibility import ReplayPolicy, without_options
 from trackrelay.worker.dead_letters.patch import Patch, changes
 from trackrelay.worker.dead_letters.replay_batches import Tally
 from trackrelay.worker.reasons import Act, DeathReason
@@ -134,7 +134,7 @@ def ask(page: PageRequest) -> Response:
     plan = None
     if what == "replay":
         plan = Tally()
-        replayer = letter_runs.replayer(page.stores, page.who, "")
+        replayer = make_replayer(page.stores, who=page.who)
         policy = ReplayPolicy(even_if_newer=bool(page.param("even_if_newer")), states=REPLAYABLE)
         for outcome in replayer.plan(ids, policy):
             plan.add(outcome)
@@ -147,7 +147,7 @@ def ask(page: PageRequest) -> Response:
         max_selected=MAX_SELECTED,
         plan=plan,
         refused=[
-            (each.id, each.operation, in_the_console(each.why))
+            (each.id, each.operation, without_options(each.why))
             for each in (plan.refused[: letter_runs.MAX_LISTED] if plan else ())
         ],
         campaigns=campaigns(plan.younger_events, plan.older_events) if plan else "",
@@ -167,8 +167,12 @@ def act(page: PageRequest) -> Response:
     if not ids:
         return page.redirect("/dead-letters", "Nothing matches any more.")
     policy = ReplayPolicy(even_if_newer=bool(page.field("even_if_newer")), states=REPLAYABLE)
+    # Recorded before it begins: a run that is cut off was begun by somebody, too.
+    done = Act.LETTERS_REPLAYED if what == "replay" else Act.LETTERS_DISCARDED
+    with page.stores.engine.begin() as connection:
+        page.record(connection, done, ids[0] if len(ids) == 1 else "", letters=len(ids))
     note = page.field("note", limit=500)
-    run = LetterRun(page.stores.settings, page.author, page.who, note, what, ids, policy)
+    run = LetterRun(page.stores.settings, page.who, note, what, ids, policy)
     return page.redirect(f"/dead-letters/runs/{run.start(page.stores.redis).id}")
 
 
@@ -234,14 +238,14 @@ def repair(page: PageRequest) -> Response:
         even_if_newer=bool(page.field("even_if_newer")),
         states=REPLAYABLE,
     )
-    replayer = letter_runs.replayer(page.stores, page.who, page.field("note", limit=500))
+    replayer = make_replayer(page.stores, page.field("note", limit=500), who=page.who)
     is_meant = page.field("do") == "replay"
     steps = replayer.replay if is_meant else replayer.plan
     tally = Tally()
     for outcome in steps([letter.id], policy):
         tally.add(outcome)
     if tally.refused:
-        return _form(page, letter, text, error=in_the_console(tally.refused[0].why))
+        return _form(page, letter, text, error=without_options(tally.refused[0].why))
     if not is_meant:
         return _form(page, letter, text, found=list(changes(letter.document or {}, document)))
     with page.stores.engine.begin() as connection:

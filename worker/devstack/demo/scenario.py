@@ -13,6 +13,7 @@ from trackrelay import InvalidOperationError, Producer
 from trackrelay.sandbox.client import SandboxClient
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.cli.common.humanize import count
+from trackrelay.worker.cli.dead_letters.letter_replay import make_replayer
 from trackrelay.worker.dead_letters.eligibility import ReplayPolicy
 from trackrelay.worker.dead_letters.replay_batches import Replayer
 from trackrelay.worker.devstack.stack import wait_until
@@ -174,13 +175,7 @@ class Scenario:
             "held up no others",
             "bold yellow",
         )
-        replayer = Replayer(
-            self._stores.engine,
-            self._stores.redis,
-            self._stores.hasher(),
-            self._stores.settings.merge_delay.total_seconds(),
-            who="trackrelay demo",
-        )
+        replayer = make_replayer(self._stores, who="trackrelay demo")
         for fault in FAULTS:
             refused = [each for each in dead_letters if each.error == fault.message]
             if refused:
