@@ -85,8 +85,8 @@ class LetterRun:
 
     Args:
         settings: of the workers.
-        who: what the histories of the letters call them.
-        note: why they do it.
+        who: the name that each letter's history records.
+        note: the reason, for the same history.
     """
 
     settings: Settings
@@ -109,7 +109,7 @@ class LetterRun:
             with open_stores(self.settings) as stores:
                 self._work_with(stores, run)
         except ERRORS:
-            pass  # no store: whoever looks sees a run that reports nothing
+            pass  # Redis or Postgres is away. The page shows that the run makes no progress.
 
     def _work_with(self, stores: Stores, run: Run) -> None:
         error = ""

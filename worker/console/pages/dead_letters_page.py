@@ -138,7 +138,7 @@ def ask(page: PageRequest) -> Response:
         policy = ReplayPolicy(even_if_newer=bool(page.param("even_if_newer")), states=REPLAYABLE)
         for outcome in replayer.plan(ids, policy):
             plan.add(outcome)
-    # Letters that die from now on were not among those that somebody looked at.
+    # A letter that dies from now on was not in the list that the user saw.
     fields = [each for each in as_fields(filters) if each[0] != "until"]
     return page.render(
         "dead_letters_ask.html",
@@ -167,7 +167,7 @@ def act(page: PageRequest) -> Response:
     if not ids:
         return page.redirect("/dead-letters", "Nothing matches any more.")
     policy = ReplayPolicy(even_if_newer=bool(page.field("even_if_newer")), states=REPLAYABLE)
-    # Recorded before it begins: a run that is cut off was begun by somebody, too.
+    # Record it first: a run that is cut off has changed dead letters, too.
     done = Act.LETTERS_REPLAYED if what == "replay" else Act.LETTERS_DISCARDED
     with page.stores.engine.begin() as connection:
         page.record(connection, done, ids[0] if len(ids) == 1 else "", letters=len(ids))

@@ -127,6 +127,11 @@ def test_many_are_found_by_group_replayed_with_progress_and_discarded(
     assert "2,000 replayed" in ended.text
     done = do(ada, f"/dead-letters/ask?what=discard&ids={letter}", note="a test")
     assert "1 discarded" in done.text
+    key = next(iter(refusing.redis.scan_iter("trackrelay:console:run:*"))).decode()
+    run_now = json.loads(refusing.redis.get(key) or b"{}") | {"ended": False, "at": 1.0}
+    refusing.redis.set(key, json.dumps(run_now))
+    cut_off = ada.get(f"/dead-letters/runs/{key.rpartition(':')[2]}")
+    assert "No progress for two minutes" in cut_off.text
     states = refusing.rows(
         "SELECT state, count(*) FROM trackrelay_dead_letters GROUP BY 1 ORDER BY 1"
     )
