@@ -23,8 +23,11 @@ def test_waiting_jobs_are_listed_and_filtered(
     assert f"trackrelay find {paid}" in listed.out
     document = run("backlog", "--json").json
     assert document["total"] == 3
-    assert [each["id"] for each in document["jobs"]] == [paid, later, device]
-    assert [each["name"] for each in document["jobs"]] == ["paid", "shipped", None]
+    # All three may be of one millisecond, and then any of them may be the oldest.
+    names = {each["id"]: each["name"] for each in document["jobs"]}
+    assert names == {paid: "paid", later: "shipped", device: None}
+    enqueued = [each["enqueued_at"] for each in document["jobs"]]
+    assert enqueued == sorted(enqueued)
 
     def found(*filters: str) -> list[str]:
         return [each["id"] for each in run("backlog", "--json", *filters).json["jobs"]]
