@@ -22,7 +22,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 #: Runs to its end: whether it did is what others wait for.
 ONE_SHOT = {"migrate"}
-EXACT = re.compile(r"[a-z/]+:\d+(\.\d+)+(-[a-z-]+)?(@sha256:[0-9a-f]{64})?")
+EXACT = re.compile(r"[a-z/]+:v?\d+(\.\d+)+(-[a-z-]+)?(@sha256:[0-9a-f]{64})?")
 
 each_service = pytest.mark.parametrize("name", SERVICES)
 

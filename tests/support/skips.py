@@ -13,11 +13,18 @@ ENVIRONMENT = "TESTS_MUST_RUN"
 #: Customer.io's document is not part of the project; its facts are, in
 #: tests/support/track_api.json.
 NO_ORIGINAL = "there is no copy of Customer.io's openapi.json"
-#: A developer may do without. `.ci/run` installs it.
+#: A developer may do without. `.ci/run` installs them.
 NO_PROMETHEUS = "Prometheus is not installed"
+NO_SYSTEMD = "systemd-analyze is not installed"
+NO_COMPOSE = "docker-compose is not installed"
+#: Debian's is too old for the manifests. Where it is missing, tests read the files by themselves.
+NO_KUBECTL = "kubectl is not installed"
 EXPECTED = (
     NO_ORIGINAL,
     NO_PROMETHEUS,
+    NO_SYSTEMD,
+    NO_COMPOSE,
+    NO_KUBECTL,
     "only a server fails over",
     "is about being root, and this run is not",
     "SQLite has one writer: whoever begins second waits before it has begun",

@@ -1,0 +1,2 @@
+# Heroku's Redis signs its certificate itself.
+export TRACKRELAY_REDIS_URL="${TRACKRELAY_REDIS_URL:-$REDIS_URL?ssl_cert_reqs=none}"
