@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import time
+
 import sqlalchemy as sa
+
+from trackrelay.worker.storage import ledger_partitions
+from trackrelay.worker.storage.ledger_partitions import date_of
+from trackrelay.worker.storage.ledger_periods import day_at
 
 # A valid ULID that sorts before new ones: a counting time part and sixteen pseudo-random digits.
 _ULID = "upper('01A' || lpad(to_hex(n), 7, '0') || substr(md5(n::text), 1, 16))"
 
-_INDEXES = sa.text("""
-    SELECT indexname AS name, indexdef AS definition FROM pg_indexes
-    WHERE tablename = 'trackrelay_ledger' AND indexname <> 'pk_trackrelay_ledger'
-""")
-
-_LEDGER = sa.text(f"""
-    INSERT INTO trackrelay_ledger (id, key, operation, source, enqueued_at, delivered_at, attempts)
-    SELECT {_ULID}, 'id:' || n % :people, 'person.event', 'shop', at, at + interval '1 second', 1
+_LETTERS = "'0123456789ABCDEFGHJKMNPQRSTVWXYZ'"
+# The ten letters of an id that carry its time in milliseconds.
+_TIME = " || ".join(
+    f"substr({_LETTERS}, CAST((ms >> {shift}) & 31 AS int) + 1, 1)" for shift in range(45, -1, -5)
+)
+_LEDGER = """
+    INSERT INTO {table}
+        (id, key, operation, source, enqueued_at, delivered_at, attempts, period)
+    SELECT {time} || upper(substr(md5(n::text), 1, 16)), 'id:' || n % :people, 'person.event',
+        'shop', at, at + interval '1 second', 1, :day
     FROM generate_series(CAST(:first AS bigint), :last) AS n,
-        LATERAL (
-            SELECT now() - make_interval(secs => :oldest_s * (1 - n / CAST(:rows AS float8))) AS at
-        ) moment
-""")
+        LATERAL (SELECT CAST(86400000 * (:day + (n - :start) / CAST(:rows AS float8)) AS bigint)
+            AS ms) a,
+        LATERAL (SELECT to_timestamp(ms / 1000.0) AS at) b
+"""
 
 _BACKLOG = sa.text(f"""
     INSERT INTO trackrelay_backlog (job_id, key, shard, lane, position, due_at, sends, parts, keys,
@@ -42,35 +50,39 @@ _BACKLOG = sa.text(f"""
 _CHUNK = 1_000_000
 
 
-def fill_ledger(engine: sa.Engine, rows: int, *, people: int = 100_000, days: float = 20) -> None:
-    """Insert deliveries of the last ``days``, all too young for pruning."""
-    with engine.begin() as connection:
-        connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '512MB'")
-        # Build the indexes afterwards in one sort; row by row takes several times as long.
-        indexes = connection.execute(_INDEXES).all()
-        for index in indexes:
-            connection.exec_driver_sql(f"DROP INDEX {index.name}")
-        connection.exec_driver_sql(
-            "ALTER TABLE trackrelay_ledger DROP CONSTRAINT pk_trackrelay_ledger"
-        )
-        for first in range(1, rows + 1, _CHUNK):
-            last = min(rows, first + _CHUNK - 1)
-            connection.execute(
-                _LEDGER,
-                {
-                    "first": first,
-                    "last": last,
-                    "rows": rows,
-                    "people": people,
-                    "oldest_s": days * 86_400,
-                },
-            )
-        connection.exec_driver_sql(
-            "ALTER TABLE trackrelay_ledger ADD CONSTRAINT pk_trackrelay_ledger PRIMARY KEY (id)"
-        )
-        for index in indexes:
-            connection.exec_driver_sql(index.definition)
+def fill_ledger(engine: sa.Engine, rows: int, *, people: int = 100_000, days: int = 20) -> None:
+    """Insert deliveries of the last ``days``, the same number for each."""
+    today = day_at(time.time())
+    per_day = max(1, rows // days)
+    for number, day in enumerate(range(today - days + 1, today + 1)):
+        start = number * per_day + 1
+        _fill_day(engine, day, start, per_day, people)
+    ledger_partitions.forget_known(engine)
     _settle(engine, "trackrelay_ledger")
+
+
+def _fill_day(engine: sa.Engine, day: int, start: int, rows: int, people: int) -> None:
+    name = f"trackrelay_ledger_day_{date_of(day):%Y%m%d}"
+    with engine.begin() as connection:
+        for setting in ("maintenance_work_mem = '1GB'", "synchronous_commit = off"):
+            connection.exec_driver_sql(f"SET LOCAL {setting}")
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
+        connection.exec_driver_sql(
+            f"CREATE TABLE {name} (LIKE trackrelay_ledger INCLUDING DEFAULTS, "
+            f"CHECK (period = {day}))"
+        )
+        statement = sa.text(_LEDGER.format(table=name, time=_TIME))
+        for first in range(start, start + rows, _CHUNK):
+            last = min(start + rows, first + _CHUNK) - 1
+            values = {"first": first, "last": last, "start": start, "rows": rows}
+            connection.execute(statement, values | {"day": day, "people": people})
+        # Building the indices afterwards takes a fraction of the time.
+        connection.exec_driver_sql(f"ALTER TABLE {name} ADD CONSTRAINT pk_{name} PRIMARY KEY (id)")
+        # Attaching builds those of the whole table.
+        connection.exec_driver_sql(
+            f"ALTER TABLE trackrelay_ledger ATTACH PARTITION {name} "
+            f"FOR VALUES FROM ({day}) TO ({day + 1})"
+        )
 
 
 def fill_backlog(

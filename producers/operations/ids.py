@@ -45,10 +45,24 @@ def companion_id(event_id: str) -> str:
 
     It has the time of the event's id.
     """
-    ulid = 0
-    for letter in event_id[:10]:
-        ulid = ulid << 5 | _ALPHABET.index(letter)
-    return _text(ulid, _digest(f"companion\0{event_id}") & _LOW_80)
+    return _text(milliseconds_of(event_id), _digest(f"companion\0{event_id}") & _LOW_80)
+
+
+def milliseconds_of(id: str) -> int:
+    """Return the time that a ULID carries, in unix milliseconds.
+
+    Raises:
+        ValueError: a letter is none of a ULID's.
+    """
+    milliseconds = 0
+    for letter in id[:10]:
+        milliseconds = milliseconds << 5 | _ALPHABET.index(letter)
+    return milliseconds
+
+
+def first_id_of(milliseconds: int) -> str:
+    """Return the lowest ULID of a time in unix milliseconds."""
+    return _text(milliseconds, 0)
 
 
 def is_ulid(text: str) -> bool:

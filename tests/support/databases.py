@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import count
 
 import psycopg
@@ -39,15 +40,15 @@ def create_database(server: PostgresProcess, name: str, template: str = "templat
 
 def migrate(url: str) -> None:
     """Brings a database to the newest revision, as `trackrelay migrate` does."""
-    from trackrelay.worker.storage import (
-        schema,
-    )  # late: tests that need no database do not need it either
+    # Late: tests that need no database do not need it either.
+    from trackrelay.worker.storage import ledger_partitions, schema
 
     engine = sa.create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=sa.NullPool
     )
     with engine.begin() as connection:
         schema.upgrade(connection)
+    ledger_partitions.make_ahead(engine, timedelta(days=30))
 
 
 def _run(server: PostgresProcess, statement: sql.Composed) -> None:

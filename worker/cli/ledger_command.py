@@ -1,20 +1,27 @@
-"""Operate: prune the ledger of delivered jobs."""
+"""Operate: prune the ledger of delivered jobs, and give it partitions by time."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import click
 
 from trackrelay.worker.maintenance.retention import prune_ledger
 from trackrelay.worker.settings import Settings
+from trackrelay.worker.storage import ledger_layout, ledger_partitions
+from trackrelay.worker.storage.advisory_lock import advisory_lock
+from trackrelay.worker.storage.ledger_partitions import Partition
 from trackrelay.worker.storage.queries.server_facts import prunable
 
 from .common.command_errors import CommandError
-from .common.command_options import Duration, dry_run_option
-from .common.command_stores import open_stores
-from .common.humanize import count, duration
-from .common.output import say, stderr
+from .common.command_options import Duration, confirm, dry_run_option, json_option, yes_option
+from .common.command_stores import Stores, open_stores
+from .common.humanize import count, duration, sentence, size
+from .common.output import list_table, print_json, say, stderr
+from .common.output import show as show_table
 
 
 @click.group()
@@ -42,6 +49,97 @@ def prune(older_than: timedelta | None, dry_run: bool) -> None:
         with stderr().status("Pruning …"):
             number = prune_ledger(stores.engine, retention, longer)
         say(f"{count(number, 'ledger row')} {age} deleted.")
+
+
+@ledger.command()
+@json_option
+def show(as_json: bool) -> None:
+    """Show the ledger's partitions, with the server's estimate of their rows."""
+    with open_stores() as stores, stores.engine.connect() as connection:
+        present = ledger_partitions.read(connection)
+        problem = ledger_partitions.problem(connection, time.time())
+    if as_json:
+        print_json(
+            {
+                "partitioned": present.is_partitioned,
+                "problem": problem,
+                "partitions": [
+                    {"name": each.name, "days": _days(each), "rows": each.rows, "bytes": each.size}
+                    for each in present.all
+                ],
+            }
+        )
+        return
+    if not present.is_partitioned:
+        say("The ledger is one table. `trackrelay ledger partition` gives it partitions by time.")
+        return
+    table = list_table("Partition", "Rows of", "Rows, about", "Size", left=("Partition", "Rows of"))
+    for each in sorted(present.all, key=_order):
+        table.add_row(each.name, _what(each), f"{each.rows:,}", size(each.size))
+    show_table(table)
+    if problem:
+        say(sentence(problem))
+
+
+@ledger.command()
+@yes_option
+def partition(yes: bool) -> None:
+    """Give the ledger partitions by time, while delivery goes on.
+
+    The rows that it has stay in one partition, which is dropped as a whole when all of them are
+    old. Workers of a version without partitions cannot record deliveries any more: upgrade all of
+    them first.
+    """
+    with open_stores() as stores:
+        if not yes:
+            confirm("Do all workers run this version of trackrelay?")
+        with _alone(stores):
+            changed = ledger_layout.partition(
+                stores.engine, stores.settings.ledger_retention, lambda step: say(step, err=True)
+            )
+        say("The ledger has partitions now." if changed else "The ledger has partitions already.")
+
+
+@ledger.command()
+@yes_option
+def unpartition(yes: bool) -> None:
+    """Make the ledger one table again, while delivery goes on: all its rows are copied."""
+    with open_stores() as stores:
+        if not yes:
+            confirm("Copy all rows of the ledger into one table?")
+        with _alone(stores):
+            changed = ledger_layout.unpartition(stores.engine, lambda step: say(step, err=True))
+        say("The ledger is one table now." if changed else "The ledger is one table already.")
+
+
+@contextmanager
+def _alone(stores: Stores) -> Iterator[None]:
+    with advisory_lock(stores.engine, "migrate", wait_s=0) as acquired:
+        if not acquired:
+            raise CommandError("another command changes the tables just now: try again later")
+        try:
+            yield
+        except ledger_layout.BusyError as busy:
+            raise CommandError(str(busy)) from None
+
+
+def _order(each: Partition) -> tuple[int, int]:
+    return (0, each.first) if each.first > 0 else (1, -each.first)
+
+
+def _days(each: Partition) -> list[str] | None:
+    if each.last_day is None:
+        return None
+    first = each.last_day - (each.last - each.first)
+    return [str(ledger_partitions.date_of(day)) for day in (first, each.last_day)]
+
+
+def _what(each: Partition) -> str:
+    days = _days(each)
+    if days is None:
+        return "before there were partitions" if each.first else "rows that are kept longer"
+    text = days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"
+    return text if each.first > 0 else f"ids without a time, recorded {text}"
 
 
 def _retention(settings: Settings, older_than: timedelta | None) -> timedelta:

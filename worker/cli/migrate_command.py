@@ -63,6 +63,7 @@ def _up(stores: Stores) -> None:
         stores.redis,
         stores.settings.shards,
         request_timeout_s=stores.settings.request_timeout.total_seconds(),
+        ledger_retention=stores.settings.ledger_retention,
     )
     say(f"Postgres: {_change_of_tables(before, _revision(stores.engine))}")
     say(f"Redis:    {_change_of_queue(queue_before, after)}")

@@ -26,7 +26,7 @@ _KINDS = {"id": "id", "email": "email", "phone": "phone", "cio_id": "cio_id"}
 _STATES = sa.text("""
     SELECT asked.id,
         (SELECT extract(epoch FROM delivered_at) FROM trackrelay_ledger l
-         WHERE l.id = asked.id AND l.outcome = 'delivered') AS delivered_at,
+         WHERE l.id = asked.id AND l.outcome = 'delivered' LIMIT 1) AS delivered_at,
         (SELECT error FROM trackrelay_dead_letters d
          WHERE d.job_id = asked.id AND d.state IN ('open', 'discarded')) AS died_of,
         EXISTS (SELECT 1 FROM trackrelay_dead_letters d

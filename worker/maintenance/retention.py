@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import sqlalchemy as sa
+import structlog
 
 from trackrelay.queue.redis_keys import PREFIX
 from trackrelay.worker.celery_app.graceful_shutdown import is_ending
@@ -19,10 +20,16 @@ from trackrelay.worker.storage import (
     finding_records,
     identity_links,
     ledger,
+    ledger_partitions,
     plan_violations,
     sent_subjects,
     verdicts,
 )
+
+log = structlog.get_logger("trackrelay.worker")
+
+#: SQLSTATE of a user who does not own the ledger: then the tables' owner makes partitions.
+INSUFFICIENT_PRIVILEGE = "42501"
 
 #: How often the fleet prunes, however many beats and workers ask for it.
 PRUNE_S = 600.0
@@ -62,13 +69,32 @@ def prune_all(resources: Resources) -> dict[str, int]:
     }
 
 
+def look_after_partitions(
+    engine: sa.Engine, retention: timedelta, dead_letter_retention: timedelta
+) -> int:
+    """Make the ledger's next partitions and drop old ones. Return about how many rows went.
+
+    Do nothing if another user owns the ledger, who then calls `trackrelay ledger prune`.
+    """
+    try:
+        if made := ledger_partitions.make_ahead(engine, retention):
+            log.info("ledger_partitions_made", partitions=made)
+        return ledger.prune(engine, retention, dead_letter_retention)
+    except sa.exc.ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
+            raise
+        log.warning("ledger_partitions_left")
+        return 0
+
+
 def prune_ledger(engine: sa.Engine, retention: timedelta, dead_letter_retention: timedelta) -> int:
-    """Delete ledger rows older than ``retention``, and return how many.
+    """Delete ledger rows older than ``retention``, and return about how many.
 
     Rows of deletions and suppressions stay while there is an older dead letter.
     """
-    return _in_chunks(
-        engine, lambda connection: ledger.prune(connection, retention, dead_letter_retention)
+    dropped = look_after_partitions(engine, retention, dead_letter_retention)
+    return dropped + _in_chunks(
+        engine, lambda connection: ledger.prune_rows(connection, retention, dead_letter_retention)
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import redis
 import sqlalchemy as sa
 
-from trackrelay.worker.storage import queue_record, schema
+from trackrelay.worker.storage import ledger_partitions, queue_record, schema
 from trackrelay.worker.storage import shards as shards_table
 from trackrelay.worker.storage.advisory_lock import advisory_lock
 
@@ -19,6 +20,8 @@ from .queue_config import QueueConfig, QueueConfigError, check_queue, read, set_
 WAIT_S = 60.0
 #: How long a request may take, unless the caller knows the setting.
 REQUEST_TIMEOUT_S = 10.0
+#: How long the ledger keeps rows, unless the caller knows the setting.
+LEDGER_RETENTION = timedelta(days=30)
 
 
 def migrate(
@@ -27,6 +30,7 @@ def migrate(
     shards: int | None,
     *,
     request_timeout_s: float = REQUEST_TIMEOUT_S,
+    ledger_retention: timedelta = LEDGER_RETENTION,
 ) -> QueueConfig:
     """Bring Postgres and Redis to what this version needs. Safe to run again.
 
@@ -41,6 +45,7 @@ def migrate(
     with _only_migration(engine), engine.connect() as connection:
         schema.upgrade(connection)
         connection.commit()
+        ledger_partitions.make_ahead(engine, ledger_retention)
         known = queue_record.read(connection).shards
         connection.commit()
         if known:
@@ -61,6 +66,7 @@ def upgrade_tables(engine: sa.Engine) -> None:
     with _only_migration(engine), engine.connect() as connection:
         schema.upgrade(connection)
         connection.commit()
+        ledger_partitions.make_ahead(engine, LEDGER_RETENTION)
 
 
 @contextmanager

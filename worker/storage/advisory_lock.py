@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 #: The number of each lock. It must never change.
 LOCKS = {"migrate": 7_403_911_260, "reshard": 7_403_911_261, "forget": 7_403_911_262}
+#: The lock for a moment in which a process changes the ledger's partitions.
+PARTITIONS_LOCK = 7_403_911_263
 
 #: How often a waiting process tries again.
 _RETRY_S = 0.2

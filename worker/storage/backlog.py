@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from trackrelay.operations.registry import ACTIONS
 from trackrelay.worker.reasons import DeferReason
 
+from .ledger_periods import IN_PERIODS, searched
 from .pg_values import number_array, text_array
 from .sql_files import sql
 from .stored_job import Job
@@ -27,13 +28,16 @@ Place = tuple[int, str, str]
 # which lane it waits. If the job was settled meanwhile, because a duplicate has another second key,
 # no row is inserted.
 _INSERT = sa.text(
-    BACKLOG.insert("""
+    BACKLOG.insert(
+        """
     WHERE parts = 1 OR
         (SELECT true FROM trackrelay_backlog o
          WHERE o.job_id = row.job_id AND o.lane <> row.lane LIMIT 1) IS NULL
-        AND (SELECT true FROM trackrelay_ledger l WHERE l.id = row.job_id) IS NULL
+        AND (SELECT true FROM trackrelay_ledger l
+             WHERE l.id = row.job_id AND $in_periods LIMIT 1) IS NULL
     ON CONFLICT (job_id, key) DO NOTHING
-    """)
+    """.replace("$in_periods", IN_PERIODS.format(of="l."))
+    )
 )
 
 _IDENTITY = ("job_id", "key")
@@ -113,7 +117,7 @@ def insert(
             position=[position for _, position, _ in rows],
             is_primary=[index == 0 for _, _, index in rows],
         )
-        connection.execute(_INSERT, values)
+        connection.execute(_INSERT, values | searched([item.job.id for item, _, _ in rows]))
 
 
 def update(connection: sa.Connection, items: Sequence[BacklogItem]) -> None:

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from .ledger_periods import SINCE_PERIOD, first_since
 from .pg_values import text_array
 
 #: Jobs of one person that are looked at.
 MAX_SUSPECTS = 200
 
-_SUSPECTS = sa.text("""
+_SUSPECTS = sa.text(f"""
     SELECT id, key, other_key, operation, source,
         CAST(extract(epoch FROM enqueued_at) AS float8) AS enqueued_at,
         CAST(extract(epoch FROM delivered_at) AS float8) AS delivered_at
     FROM trackrelay_ledger
     WHERE outcome = 'delivered' AND (id = ANY(CAST(:ids AS text[]))
-        OR (key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS text[])))
+        OR {SINCE_PERIOD}
+            AND (key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS text[])))
             AND (enqueued_at BETWEEN to_timestamp(:first) AND to_timestamp(:last)
                 OR delivered_at BETWEEN to_timestamp(:first) AND to_timestamp(:last)))
     ORDER BY delivered_at DESC LIMIT :limit
@@ -67,6 +69,7 @@ def suspects(
         "keys": text_array(sorted(keys)),
         "first": at - near_s,
         "last": at + near_s,
+        "first_period": first_since(at - near_s),
         "limit": MAX_SUSPECTS,
     }
     sent = {row.job for row in connection.execute(_SENT_BY, {"item": item, "keys": values["keys"]})}

@@ -10,14 +10,16 @@ import sqlalchemy as sa
 from trackrelay.queue.redis_keys import Lane
 from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 
+from .ledger_periods import IN_PERIODS, searched
 from .pg_values import text_array
 from .sql_files import sql
 
-_KNOWN = sql("find_duplicates")
+_IN_PERIODS = IN_PERIODS.format(of="")
+_KNOWN = sql("find_duplicates", in_periods=_IN_PERIODS)
 
 # The holder of each of a two-key job's shards keeps a row. The job has arrived when all rows exist.
-_SETTLED = sa.text("""
-    SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))
+_SETTLED = sa.text(f"""
+    SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[])) AND {_IN_PERIODS}
     UNION ALL
     SELECT job_id FROM trackrelay_dead_letters
     WHERE job_id = ANY(CAST(:ids AS text[]))
@@ -78,6 +80,7 @@ def find_duplicates(
             "lane": lane,
             "due_from": due and due.start,
             "families": text_array(sorted(due.families) if due else ()),
+            **searched(ids),
         },
     ).all()
     versions = next((row.name.split() for row in rows if row.what == "versions"), (None, None))
@@ -100,5 +103,5 @@ def settled(connection: sa.Connection, ids: Sequence[str], *, discarded: bool) -
     """
     if not ids:
         return set()
-    parameters = {"ids": list(ids), "discarded": discarded}
+    parameters = {"ids": list(ids), "discarded": discarded, **searched(ids)}
     return {row.id for row in connection.execute(_SETTLED, parameters)}

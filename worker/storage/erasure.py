@@ -182,11 +182,11 @@ _COUNT_LEDGER = sa.text(f"""
 """)
 _HIDE_LEDGER = sa.text(f"""
     WITH found AS (
-        SELECT id FROM trackrelay_ledger
+        SELECT id, period FROM trackrelay_ledger
         WHERE {_NAMES_THEM} LIMIT :most FOR UPDATE)
-    UPDATE trackrelay_ledger SET idempotency_key = NULL, key = {_HIDDEN.format(column="key")},
+    UPDATE trackrelay_ledger l SET idempotency_key = NULL, key = {_HIDDEN.format(column="key")},
         other_key = {_HIDDEN.format(column="other_key")}
-    WHERE id IN (SELECT id FROM found)
+    FROM found WHERE l.id = found.id AND l.period = found.period
 """)
 
 

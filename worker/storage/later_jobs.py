@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
+from .ledger_periods import SINCE_PERIOD, first_since
 from .pg_values import text_array
 
 _WAITS = sa.text(
@@ -19,15 +20,15 @@ _LATER = sa.text(f"""
     SELECT EXISTS (
         SELECT 1 FROM trackrelay_ledger
         WHERE (key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS text[])))
-            AND operation NOT IN ({_NO_WRITES}) AND outcome = 'delivered'
+            AND {SINCE_PERIOD} AND operation NOT IN ({_NO_WRITES}) AND outcome = 'delivered'
             AND delivered_at >= to_timestamp(:since) AND id <> ALL(CAST(:known AS text[])))
 """)
 
-_MERGED = sa.text("""
+_MERGED = sa.text(f"""
     SELECT EXISTS (
         SELECT 1 FROM trackrelay_ledger
         WHERE (key = ANY(CAST(:keys AS text[])) OR other_key = ANY(CAST(:keys AS text[])))
-            AND operation = 'person.merge' AND outcome = 'delivered'
+            AND {SINCE_PERIOD} AND operation = 'person.merge' AND outcome = 'delivered'
             AND delivered_at BETWEEN to_timestamp(:since) AND to_timestamp(:until))
 """)
 
@@ -51,6 +52,7 @@ def was_written(
     values = {
         "keys": text_array(sorted(keys)),
         "since": since,
+        "first_period": first_since(since),
         "known": text_array(sorted(known)),
     }
     return bool(connection.execute(_LATER, values).scalar_one())
@@ -60,5 +62,10 @@ def was_merged(
     connection: sa.Connection, keys: Collection[str], since: float, until: float
 ) -> bool:
     """Return whether a merge of one of ``keys`` was delivered between two times."""
-    values = {"keys": text_array(sorted(keys)), "since": since, "until": until}
+    values = {
+        "keys": text_array(sorted(keys)),
+        "since": since,
+        "until": until,
+        "first_period": first_since(since),
+    }
     return bool(connection.execute(_MERGED, values).scalar_one())

@@ -4,78 +4,88 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from trackrelay.operations.registry import ACTIONS
 from trackrelay.worker.reasons import LedgerOutcome
 
+from . import ledger_partitions
+from .ledger_periods import IN_PERIODS, searched
 from .pg_values import text_array
 from .stored_job import Job
 from .tables import LEDGER
 
-_INSERT = sa.text(LEDGER.insert("ON CONFLICT (id) DO NOTHING"))
+_INSERT = sa.text(LEDGER.insert("ON CONFLICT DO NOTHING"))
 
 # Jobs that are not sent, because their person was forgotten. Idempotency keys may name the person.
 _INSERT_DROPPED = sa.text(
     LEDGER.insert(
-        "ON CONFLICT (id) DO NOTHING RETURNING id",
+        "ON CONFLICT DO NOTHING RETURNING id",
         outcome="CAST(:outcome AS text)",
         attempts="attempts",
         idempotency_key="NULL",
     )
 )
 # A holder had sent it before it learned of the request, and another process erased it meanwhile.
-_DELIVERED_AFTER_ALL = sa.text("""
+_IN_PERIODS = IN_PERIODS.format(of="")
+_DELIVERED_AFTER_ALL = sa.text(f"""
     UPDATE trackrelay_ledger SET outcome = 'delivered'
-    WHERE id = ANY(CAST(:ids AS text[])) AND outcome <> 'delivered'
+    WHERE id = ANY(CAST(:ids AS text[])) AND {_IN_PERIODS} AND outcome <> 'delivered'
 """)
 
 _PROVE_INSERT = sa.text("""
     INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts)
-    VALUES (:id, 'proof', 'proof', now(), now(), 0) ON CONFLICT (id) DO NOTHING
+    VALUES (:id, 'proof', 'proof', now(), now(), 0) ON CONFLICT DO NOTHING
 """)
-_PROVE_DELETE = sa.text("DELETE FROM trackrelay_ledger WHERE id = :id")
+_PROVE_DELETE = sa.text("DELETE FROM trackrelay_ledger WHERE id = :id AND period <= 0")
 
 # Rows that this transaction inserted, or marked as delivered after all.
-_WRITTEN_NOW = sa.text("""
+_WRITTEN_NOW = sa.text(f"""
     SELECT id FROM trackrelay_ledger
-    WHERE id = ANY(CAST(:ids AS text[])) AND outcome = 'delivered'
+    WHERE id = ANY(CAST(:ids AS text[])) AND {_IN_PERIODS} AND outcome = 'delivered'
         AND xmin = CAST(pg_current_xact_id() AS xid)
 """)
 
-_AMONG = sa.text("SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))")
+_AMONG = sa.text(f"""
+    SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[])) AND {_IN_PERIODS}
+""")
 
-_RECORDED_BEFORE = sa.text("""
-    SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[])) AND delivered_at < now()
+_RECORDED_BEFORE = sa.text(f"""
+    SELECT id FROM trackrelay_ledger
+    WHERE id = ANY(CAST(:ids AS text[])) AND {_IN_PERIODS} AND delivered_at < now()
 """)
 
 #: The operations that remove a person, as a list in SQL. An older operation that is delivered later
 #: would create the person again.
 REMOVALS = ", ".join(f"'{action.name}'" for action in ACTIONS if action.removes_person)
 
+_IS_REMOVAL = f"operation IN ({REMOVALS})"
 # Deletions and suppressions stay while there is a dead letter that must not be replayed past them.
+_IS_NEEDED = """
+    delivered_at >= now() - make_interval(secs => :longer_s) OR EXISTS (
+        SELECT 1 FROM trackrelay_dead_letters d
+        WHERE d.state IN ('open', 'replaying') AND d.enqueued_at < trackrelay_ledger.delivered_at)
+"""
 PRUNABLE = f"""
     delivered_at < now() - make_interval(secs => :retention_s)
-    AND (operation NOT IN ({REMOVALS})
-        OR delivered_at < now() - make_interval(secs => :longer_s) AND NOT EXISTS (
-            SELECT 1 FROM trackrelay_dead_letters d
-            WHERE d.state IN ('open', 'replaying')
-                AND d.enqueued_at < trackrelay_ledger.delivered_at))
+    AND (NOT {_IS_REMOVAL} OR NOT ({_IS_NEEDED}))
 """
 
-_PRUNE = sa.text(f"""
+_PRUNE = """
     WITH old AS (
-        SELECT id FROM trackrelay_ledger WHERE {PRUNABLE} LIMIT :chunk FOR UPDATE SKIP LOCKED)
-    DELETE FROM trackrelay_ledger l USING old WHERE l.id = old.id
-""")
+        SELECT id FROM {table} AS trackrelay_ledger
+        WHERE {prunable} LIMIT :chunk FOR UPDATE SKIP LOCKED)
+    DELETE FROM {table} l USING old WHERE l.id = old.id
+"""
 
 PRUNE_CHUNK = 5_000
 
 
 def among(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
     """Return those of ``ids`` that were delivered."""
-    return frozenset(row.id for row in connection.execute(_AMONG, {"ids": text_array(ids)}))
+    return frozenset(row.id for row in connection.execute(_AMONG, asked(ids)))
 
 
 def record(connection: sa.Connection, jobs: Sequence[Job]) -> Sequence[Job]:
@@ -87,17 +97,17 @@ def record(connection: sa.Connection, jobs: Sequence[Job]) -> Sequence[Job]:
     if not jobs:
         return ()
     in_order = sorted(jobs, key=lambda job: job.id)
-    inserted = connection.execute(_INSERT, LEDGER.inserted(job=in_order)).rowcount
+    inserted = connection.execute(_INSERT, _new_rows(connection, in_order)).rowcount
     if inserted == len(jobs):
         return jobs
-    given = {"ids": text_array([job.id for job in in_order])}
+    given = asked([job.id for job in in_order])
     new = {row.id for row in connection.execute(_WRITTEN_NOW, given)}
     return list({job.id: job for job in jobs if job.id in new}.values())
 
 
 def recorded_before(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
     """Return those of ``ids`` that an earlier transaction recorded as delivered."""
-    rows = connection.execute(_RECORDED_BEFORE, {"ids": text_array(ids)})
+    rows = connection.execute(_RECORDED_BEFORE, asked(ids))
     return frozenset(row.id for row in rows)
 
 
@@ -112,7 +122,7 @@ def record_dropped(
         return frozenset()
     in_order = sorted({job.id: job for job in jobs}.values(), key=lambda job: job.id)
     rows = connection.execute(
-        _INSERT_DROPPED, LEDGER.inserted(job=in_order) | {"outcome": str(outcome)}
+        _INSERT_DROPPED, _new_rows(connection, in_order) | {"outcome": str(outcome)}
     )
     return frozenset(row.id for row in rows)
 
@@ -120,7 +130,7 @@ def record_dropped(
 def mark_delivered_after_all(connection: sa.Connection, jobs: Sequence[Job]) -> None:
     """Note that ``jobs`` were delivered, even if they were recorded as dropped meanwhile."""
     if jobs:
-        connection.execute(_DELIVERED_AFTER_ALL, {"ids": text_array([job.id for job in jobs])})
+        connection.execute(_DELIVERED_AFTER_ALL, asked([job.id for job in jobs]))
 
 
 def prove_writable(connection: sa.Connection, shard: int) -> None:
@@ -130,18 +140,51 @@ def prove_writable(connection: sa.Connection, shard: int) -> None:
     connection.execute(_PROVE_DELETE, row)
 
 
-def prune(connection: sa.Connection, retention: timedelta, dead_letter_retention: timedelta) -> int:
+def prune(engine: sa.Engine, retention: timedelta, dead_letter_retention: timedelta) -> int:
+    """Drop the partitions with nothing but rows older than ``retention``, and return their rows.
+
+    Rows of deletions and suppressions stay while there is an older dead letter. Call
+    :func:`prune_rows` for what is left in the table without a day.
+    """
+    values = ages(retention, dead_letter_retention)
+    needed = f"{_IS_REMOVAL} AND ({_IS_NEEDED})"
+    return ledger_partitions.drop_old(engine, retention, needed, values)
+
+
+def prune_rows(
+    connection: sa.Connection, retention: timedelta, dead_letter_retention: timedelta
+) -> int:
     """Delete one chunk of rows older than ``retention``, and return how many.
 
-    Call it until it returns 0, with a commit after each call.
+    They are in the partition of kept rows, or in a ledger without partitions. Call it until it
+    returns 0, with a commit after each call.
     """
+    partitioned = ledger_partitions.periods(connection).is_partitioned
+    table = ledger_partitions.KEPT_TABLE if partitioned else ledger_partitions.LEDGER
+    statement = sa.text(_PRUNE.format(table=table, prunable=PRUNABLE))
+    values = ages(retention, dead_letter_retention) | {"chunk": PRUNE_CHUNK}
+    return connection.execute(statement, values).rowcount
+
+
+def ages(retention: timedelta, dead_letter_retention: timedelta) -> dict[str, float]:
+    """Return the parameters of :data:`PRUNABLE`."""
     longer = max(retention, dead_letter_retention) + timedelta(days=1)
-    result = connection.execute(
-        _PRUNE,
-        {
-            "retention_s": retention.total_seconds(),
-            "longer_s": longer.total_seconds(),
-            "chunk": PRUNE_CHUNK,
-        },
-    )
-    return result.rowcount
+    return {"retention_s": retention.total_seconds(), "longer_s": longer.total_seconds()}
+
+
+def asked(ids: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters of a statement that looks ids up in the ledger."""
+    return {"ids": text_array(ids)} | searched(ids)
+
+
+def _new_rows(connection: sa.Connection, jobs: Sequence[Job]) -> dict[str, Any]:
+    known = ledger_partitions.periods(connection)
+    periods = known.of([job.id for job in jobs])
+    # A partition has each id once, so Postgres recognises a repeat in the same one.
+    doubtful = [
+        job.id for job, period in zip(jobs, periods, strict=True) if known.may_be_elsewhere(period)
+    ]
+    if doubtful and (present := among(connection, doubtful)):
+        jobs = [job for job in jobs if job.id not in present]
+        periods = known.of([job.id for job in jobs])
+    return LEDGER.inserted(job=jobs, period=periods)

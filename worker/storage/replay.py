@@ -13,6 +13,7 @@ from trackrelay.worker.reasons import DeferReason
 from . import backlog, ledger, shards
 from .backlog import BacklogItem
 from .dead_letter_queries import DeadLetter
+from .ledger_periods import DAY_S, FRESH_DAYS
 from .pg_values import sanitized_json, text_array
 from .shards import LockedShard
 from .sql_files import sql
@@ -39,7 +40,7 @@ def _later(table: str, key: str, *, removal: bool) -> str:
         condition = f"l.operation IN ({ledger.REMOVALS}) AND {condition}"
     if is_ledger:
         # Jobs of forgotten people are in the ledger, too, and were not delivered.
-        condition = f"l.outcome = 'delivered' AND {condition}"
+        condition = f"l.outcome = 'delivered' AND {_LATER_PERIOD} AND {condition}"
     return _LATER.format(
         kind="removal" if removal else "job",
         columns=f"{id}, l.operation, l.enqueued_at, {delivered_at}",
@@ -50,6 +51,9 @@ def _later(table: str, key: str, *, removal: bool) -> str:
     )
 
 
+# What was enqueued later was recorded later; see `ledger_periods.first_since`.
+_LATER_PERIOD = f"""(l.period <= 0
+    OR l.period >= CAST(floor(asked.enqueued_at / {DAY_S}) AS int) - {FRESH_DAYS + 1})"""
 _SEARCHED = [
     ("trackrelay_ledger", "key"),
     ("trackrelay_ledger", "other_key"),

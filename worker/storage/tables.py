@@ -117,6 +117,13 @@ LEDGER = ColumnSet(
         doc="``delivered``; of a forgotten person also ``blocked`` or ``erased``: not delivered.",
     ),
     _PLAN_NOTE,
+    Column(
+        "period",
+        INTEGER,
+        "period",
+        default="0",
+        doc="In which partition it is: a day since 1970, negative if the id has no time.",
+    ),
 )
 LEDGER.table(
     METADATA,
@@ -124,6 +131,11 @@ LEDGER.table(
     Index(None, "other_key", **_partial("other_key")),
     Index(None, "idempotency_key", **_partial("idempotency_key")),
     Index(None, "delivered_at", postgresql_using="brin"),
+    Index(
+        "ix_trackrelay_ledger_removals",
+        "delivered_at",
+        postgresql_where=text("operation IN ('person.delete', 'person.suppress')"),
+    ),
 )
 
 #: The backlog: jobs that could not be delivered yet, one row for each of their keys.

@@ -198,9 +198,14 @@ def test_our_tables_are_what_our_models_say(database_url: str) -> None:
 
     engine = sa.create_engine(sqlalchemy_url(database_url))
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        options = {"version_table": VERSION_TABLE, "include_name": is_no_partition}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, METADATA) == []
     engine.dispose()
+
+
+def is_no_partition(name: str | None, kind: str, parents: object) -> bool:
+    return kind != "table" or not (name or "").startswith("trackrelay_ledger_")
 
 
 def tables(engine: sa.Engine) -> set[str]:

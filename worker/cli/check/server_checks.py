@@ -29,7 +29,7 @@ from trackrelay.worker.queue.queue_agreement import difference
 from trackrelay.worker.queue.queue_config import QueueConfig, QueueConfigError, check_queue
 from trackrelay.worker.queue.queue_length import jobs_queued
 from trackrelay.worker.settings import Settings
-from trackrelay.worker.storage import incident_log, queue_record, schema
+from trackrelay.worker.storage import incident_log, ledger_partitions, queue_record, schema
 from trackrelay.worker.storage.queries.server_facts import (
     Server,
     missing_privileges,
@@ -259,6 +259,8 @@ def _tables(connection: sa.Connection, queue: QueueLook) -> Iterator[Finding]:
             f"{listed(missing)}: grant it that"
         )
         yield Finding(POSTGRES, "privileges", "wrong", text)
+    if problem := ledger_partitions.problem(connection, time.time()):
+        yield Finding(POSTGRES, "ledger", "warning", f"{problem}. Nothing is lost meanwhile")
     for incident in incident_log.unacknowledged(connection):
         text = f"{describe(incident)}. `{ACKNOWLEDGE} {incident.id}` acknowledges it"
         yield Finding(POSTGRES, "lost jobs", "wrong", text)

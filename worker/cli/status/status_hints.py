@@ -77,6 +77,8 @@ def _stores(snapshot: Snapshot) -> Iterator[Hint]:
     if snapshot.outbox_problem:
         command = "trackrelay relay" if snapshot.outbox else "trackrelay check"
         yield _problem(snapshot.outbox_problem, command)
+    if snapshot.postgres and snapshot.postgres.ledger_problem:
+        yield Hint("warning", sentence(snapshot.postgres.ledger_problem), "trackrelay check")
     if snapshot.redis is None and snapshot.redis_problem:
         yield Hint(
             "note",

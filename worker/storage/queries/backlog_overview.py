@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
 from trackrelay.worker.endpoint_families import SINGLES
-from trackrelay.worker.storage import finding_records, forgotten, incident_log, queue_record
+from trackrelay.worker.storage import (
+    finding_records,
+    forgotten,
+    incident_log,
+    ledger_partitions,
+    queue_record,
+)
 from trackrelay.worker.storage.forgotten import Summary
 from trackrelay.worker.storage.incident_log import Incident
 from trackrelay.worker.storage.queue_record import NO_RECORD, QueueRecord
@@ -101,6 +108,8 @@ class Overview:
     #: Open findings about the data, by the id of the rule; none that somebody acknowledged.
     findings: dict[str, int] = field(default_factory=dict)
     plan: PlanOverview = field(default_factory=PlanOverview)
+    #: What is wrong with the ledger's partitions, or "".
+    ledger_problem: str = ""
 
     @property
     def waiting(self) -> int:
@@ -149,4 +158,5 @@ def overview(connection: sa.Connection) -> Overview:
         verification=verification_overview(connection),
         findings=finding_records.count_open(connection),
         plan=plan_overview(connection),
+        ledger_problem=ledger_partitions.problem(connection, time.time()) or "",
     )

@@ -9,7 +9,8 @@ from weakref import WeakSet
 
 import sqlalchemy as sa
 
-from trackrelay.worker.storage.ledger import PRUNABLE
+from trackrelay.worker.storage import ledger_partitions
+from trackrelay.worker.storage.ledger import PRUNABLE, ages
 
 _SERVER = sa.text("""
     SELECT current_setting('server_version') AS version,
@@ -38,7 +39,7 @@ _TOTALS = sa.text("""
         (SELECT count(*) FROM trackrelay_dead_letters) AS dead_letters
 """)
 _BACKLOG_SIZE = sa.text("SELECT count(*) FROM trackrelay_backlog WHERE sends")
-_PRUNABLE = sa.text(f"SELECT count(*) FROM trackrelay_ledger WHERE {PRUNABLE}")
+_PRUNABLE = f"SELECT count(*) FROM {{table}} AS trackrelay_ledger WHERE {PRUNABLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,11 @@ def backlog_size(connection: sa.Connection) -> int:
 def prunable(
     connection: sa.Connection, retention: timedelta, dead_letter_retention: timedelta
 ) -> int:
-    """Return how many rows :func:`trackrelay.worker.storage.ledger.prune` would delete."""
-    longer = max(retention, dead_letter_retention) + timedelta(days=1)
-    values = {"retention_s": retention.total_seconds(), "longer_s": longer.total_seconds()}
-    return int(connection.execute(_PRUNABLE, values).scalar_one())
+    """Return about how many rows of the ledger pruning would delete now."""
+    present = ledger_partitions.read(connection)
+    droppable = ledger_partitions.droppable(present, retention)
+    table = ledger_partitions.KEPT_TABLE if present.is_partitioned else ledger_partitions.LEDGER
+    rows = connection.execute(
+        sa.text(_PRUNABLE.format(table=table)), ages(retention, dead_letter_retention)
+    ).scalar_one()
+    return int(rows) + sum(each.rows for each in droppable)

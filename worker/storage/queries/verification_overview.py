@@ -32,7 +32,8 @@ _BY_ITEM = sa.text("""
         array_agg(DISTINCT coalesce(l.source, '')) AS sources,
         (array_agg(v.job_id ORDER BY v.checked_at DESC) FILTER (WHERE v.job_id IS NOT NULL))[1:3]
             AS jobs
-    FROM trackrelay_verdicts v LEFT JOIN trackrelay_ledger l ON l.id = v.job_id
+    FROM trackrelay_verdicts v LEFT JOIN LATERAL (
+        SELECT source FROM trackrelay_ledger WHERE id = v.job_id LIMIT 1) l ON true
     WHERE v.state = 'open' AND v.verdict IN ('ignored', 'missing')
     GROUP BY 1, 2 ORDER BY 3 DESC LIMIT :limit
 """)

@@ -8,9 +8,12 @@
 -- has it in the other lane, because its row for this shard comes there. With a row in each lane, two
 -- such jobs would wait for each other.
 --
--- Parameters: ids, keys, shard, lane, families, due_from (the lowest position; NULL: none)
+-- Parameters: ids, keys, shard, lane, families, due_from (the lowest position; NULL: none),
+--   first_period, last_period
+-- Parts: in_periods
 -- Rows: what ('job', 'key', 'due' or 'versions'), name
-SELECT 'job' AS what, id AS name FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[]))
+SELECT 'job' AS what, id AS name FROM trackrelay_ledger
+WHERE id = ANY(CAST(:ids AS text[])) AND $in_periods
 UNION ALL
 SELECT 'job', job_id FROM trackrelay_dead_letters
 WHERE job_id = ANY(CAST(:ids AS text[])) AND state IN ('open', 'replaying')
