@@ -62,7 +62,7 @@ class CallCounts:
     """
 
     def __init__(self, redis_url: str | None, source: str | None) -> None:
-        self._url = redis_url
+        self.redis_url = redis_url
         self._source = (source or "")[:MAX_NAME]
         self.reset()
         _all.add(self)
@@ -70,12 +70,13 @@ class CallCounts:
     def reset(self) -> None:
         """Start at zero."""
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._counts: Counter[Counted] = Counter()
         self._thread: threading.Thread | None = None
 
     def add(self, kind: Kind, names: Iterable[tuple[str, str]]) -> None:
         """Count operations, each with its field or the reason."""
-        if self._url is None:
+        if self.redis_url is None:
             return
         hour = int(time.time() / 3600)
         with self._lock:
@@ -101,20 +102,24 @@ class CallCounts:
         self._counts[counted] += number
 
     def flush(self) -> bool:
-        """Write the counts to Redis, and return whether none are left."""
-        with self._lock:
-            counts, self._counts = self._counts, Counter()
-        if not counts:
-            return True
-        try:
-            self._write(counts)
-        except Exception:
-            # Redis is unavailable, full or a replica. Keep the counts, and disturb no call.
+        """Write the counts to Redis, and return whether none are left.
+
+        Wait for what another thread writes just now, so that a process does not end before.
+        """
+        with self._writing:
             with self._lock:
-                for counted, number in counts.items():
-                    self._add(counted, number)
-            return False
-        return True
+                counts, self._counts = self._counts, Counter()
+            if not counts:
+                return True
+            try:
+                self._write(counts)
+            except Exception:
+                # Redis is unavailable, full or a replica. Keep the counts, and disturb no call.
+                with self._lock:
+                    for counted, number in counts.items():
+                        self._add(counted, number)
+                return False
+            return True
 
     def _write_until_empty(self) -> None:
         wait_s = FLUSH_S
@@ -130,9 +135,9 @@ class CallCounts:
         from .connections import make_client  # importing trackrelay must stay cheap
         from .lua_files import lua_script
 
-        assert self._url is not None
+        assert self.redis_url is not None
         script = lua_script(__package__, "add_counts")
-        with make_client(self._url, TIMEOUT_S) as client:
+        with make_client(self.redis_url, TIMEOUT_S) as client:
             for kind, hour in sorted({(counted.kind, counted.hour) for counted in counts}):
                 arguments: list[Any] = [KEPT_S, MAX_COUNTS]
                 for counted, number in counts.items():
@@ -160,6 +165,13 @@ def counts_of(settings: Settings) -> CallCounts:
 @lru_cache(maxsize=32)
 def _counts(redis_url: str | None, source: str | None) -> CallCounts:
     return CallCounts(redis_url, source)
+
+
+def flush_for(redis_url: str) -> None:
+    """Write all counts for one Redis, of all producers in this process."""
+    for counts in list(_all):
+        if counts.redis_url == redis_url:
+            counts.flush()
 
 
 def _start_afresh() -> None:

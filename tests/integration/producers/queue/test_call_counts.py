@@ -216,3 +216,25 @@ def test_the_outbox_counts_too(
     assert outbox.invalid_calls._counts is not None
     outbox.invalid_calls._counts.flush()
     assert counts(queue) == {("", "person.event", "name"): 1}
+
+
+def test_the_end_of_a_process_waits_for_the_thread_that_is_writing(
+    queue: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = CallCounts(redis_url, "shop")
+    own.add("refused", [("person.event", "name")])
+    write, writes, go_on = own._write, threading.Event(), threading.Event()
+
+    def slowly(taken: Any) -> None:
+        writes.set()
+        assert go_on.wait(60)
+        write(taken)
+
+    monkeypatch.setattr(own, "_write", slowly)
+    thread = threading.Thread(target=own.flush)
+    thread.start()
+    assert writes.wait(60)
+    threading.Timer(0.2, go_on.set).start()
+    assert own.flush()
+    assert counts(queue) == {("shop", "person.event", "name"): 1}
+    thread.join()

@@ -72,6 +72,8 @@ def insert(harness: Harness, columns: ColumnSet, **changes: Any) -> str:
             values[column.name] = f"{column.name} {HOSTILE}"
         elif isinstance(column.type, sa.DateTime):
             values[column.name] = datetime.now(UTC)
+        elif isinstance(column.type, sa.Integer) and column.server_default is not None:
+            continue
         elif isinstance(column.type, sa.Integer) and not column.nullable:
             values[column.name] = 1
         elif isinstance(column.type, sa.Boolean):
