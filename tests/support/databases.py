@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from itertools import count
 
 import psycopg
@@ -48,7 +47,8 @@ def migrate(url: str) -> None:
     )
     with engine.begin() as connection:
         schema.upgrade(connection)
-    ledger_partitions.make_ahead(engine, timedelta(days=30))
+    # Few partitions: each database of a test is a copy of all files.
+    ledger_partitions.make_ahead(engine, ledger_partitions.LEDGER_RETENTION, ahead_days=2)
 
 
 def _run(server: PostgresProcess, statement: sql.Composed) -> None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from trackrelay.worker.storage import ledger_partitions, queue_record, schema
 from trackrelay.worker.storage import shards as shards_table
 from trackrelay.worker.storage.advisory_lock import advisory_lock
+from trackrelay.worker.storage.ledger_partitions import LEDGER_RETENTION
 
 from .queue_agreement import agree
 from .queue_config import QueueConfig, QueueConfigError, check_queue, read, set_up
@@ -20,8 +21,6 @@ from .queue_config import QueueConfig, QueueConfigError, check_queue, read, set_
 WAIT_S = 60.0
 #: How long a request may take, unless the caller knows the setting.
 REQUEST_TIMEOUT_S = 10.0
-#: How long the ledger keeps rows, unless the caller knows the setting.
-LEDGER_RETENTION = timedelta(days=30)
 
 
 def migrate(

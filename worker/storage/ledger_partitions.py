@@ -26,6 +26,8 @@ LEDGER = "trackrelay_ledger"
 KEPT_TABLE = f"{LEDGER}_kept"
 BEFORE_TABLE = f"{LEDGER}_before"
 
+#: How long the ledger keeps rows, unless the caller knows the setting.
+LEDGER_RETENTION = timedelta(days=30)
 #: Days for which partitions exist ahead, in case nobody can make new ones for a while.
 AHEAD_DAYS = 7
 #: How many partitions a retention has about: of days, and of ids without a time. The latter are all
@@ -160,13 +162,19 @@ def forget_known(engine: sa.Engine) -> None:
 # -- partitions that are made ahead
 
 
-def make_ahead(engine: sa.Engine, retention: timedelta, now: float | None = None) -> list[str]:
+def make_ahead(
+    engine: sa.Engine,
+    retention: timedelta,
+    now: float | None = None,
+    ahead_days: int = AHEAD_DAYS,
+) -> list[str]:
     """Make the partitions of the next days, and return their names.
 
     Args:
         engine: whose user owns the ledger.
         retention: how long rows are kept; how many days a partition has follows from it.
         now: in unix seconds.
+        ahead_days: for how many days after today.
 
     Raises:
         SQLAlchemyError: the user may not create tables, or the database is away.
@@ -183,17 +191,17 @@ def make_ahead(engine: sa.Engine, retention: timedelta, now: float | None = None
     ):
         span = max(1, -(-retention.days // most))
         newest = max((each.last_day or 0 for each in partitions), default=today - FRESH_DAYS - 1)
-        for first in _missing(newest, today, span):
+        for first in _missing(newest, today, today + ahead_days, span):
             made += _make(engine, kind, first, first + span - 1)
     if made:
         forget_known(engine)
     return made
 
 
-def _missing(newest: int, today: int, span: int) -> Iterator[int]:
+def _missing(newest: int, today: int, last: int, span: int) -> Iterator[int]:
     # After a pause the days that nobody made partitions for are covered, too: ids may be of them.
     first = max(newest + 1, today - FRESH_DAYS)
-    while first <= today + AHEAD_DAYS:
+    while first <= last:
         yield first
         first += span
 
@@ -246,7 +254,7 @@ def drop_old(
         present = read(connection)
         left_over = [row.name for row in connection.execute(_LEFT_OVER)]
     for name in left_over:
-        _drop(engine, name)
+        drop(engine, name)
     if not present.is_partitioned or present.is_closing:
         return 0
     rows = 0
@@ -254,7 +262,7 @@ def drop_old(
         if not _has_young_rows(engine, each.name, retention):
             keep_needed(engine, each.name, still_needed, values)
             if detach(engine, each.name):
-                _drop(engine, each.name)
+                drop(engine, each.name)
                 rows += each.rows
     return rows
 
@@ -331,7 +339,8 @@ def detach(engine: sa.Engine, name: str) -> bool:
     return True
 
 
-def _drop(engine: sa.Engine, name: str) -> None:
+def drop(engine: sa.Engine, name: str) -> None:
+    """Drop a table that was a partition."""
     with brief(engine, _LOCK_TIMEOUT_MS) as connection:
         connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
 

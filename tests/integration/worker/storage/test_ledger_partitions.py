@@ -118,6 +118,7 @@ def test_without_partitions_for_today_deliveries_are_recorded_all_the_same(
 
 
 def test_partitions_are_made_ahead_and_not_twice(engine: sa.Engine) -> None:
+    assert len(ledger_partitions.make_ahead(engine, MONTH)) >= 5
     assert ledger_partitions.make_ahead(engine, MONTH) == []
     week_later = time.time() + 6 * 86_400
     made = ledger_partitions.make_ahead(engine, MONTH, week_later)
@@ -235,7 +236,7 @@ def test_the_rows_of_before_go_as_a_whole_when_they_are_old(plain: sa.Engine) ->
     age(plain, "trackrelay_ledger_before", 31)
     prune_ledger(plain, MONTH, MONTH)
     assert "trackrelay_ledger_before" not in partitions(plain)
-    assert len(partitions(plain)) > 10
+    assert len(partitions(plain)) > 5
 
 
 def test_many_partitions_are_searched_for_none_but_their_own_ids(engine: sa.Engine) -> None:
