@@ -84,13 +84,17 @@ def track(producer: Producer, jobs: int) -> None:
 def test_a_batch_costs_the_same_statements_and_round_trips_whatever_its_size(
     worker: Worker, warm: Producer, count: Callable[[Callable[[], None]], Trips]
 ) -> None:
-    track(warm, FEW)
-    few = count(lambda: worker.run_shard(0))
-    track(warm, MANY)
-    many = count(lambda: worker.run_shard(0))
-    assert few.requests == 1
-    assert many.requests < MANY / 100
-    for of_few, of_many in zip(few.each(), many.each(), strict=True):
+    def least(jobs: int, requests: int) -> tuple[float, ...]:
+        # What is due every few seconds, such as a lease's renewal, is not in all three of them.
+        counted = []
+        for _ in range(3):
+            track(warm, jobs)
+            trips = count(lambda: worker.run_shard(0))
+            assert trips.requests <= requests
+            counted.append(trips.each())
+        return tuple(map(min, zip(*counted, strict=True)))
+
+    for of_few, of_many in zip(least(FEW, 1), least(MANY, MANY // 100), strict=True):
         assert of_many <= of_few
 
 
