@@ -77,6 +77,7 @@ def look_after_partitions(
     Do nothing if another user owns the ledger, who then calls `trackrelay ledger prune`.
     """
     try:
+        ledger_partitions.drop_left_over(engine, retention)
         if made := ledger_partitions.make_ahead(engine, retention):
             log.info("ledger_partitions_made", partitions=made)
         return ledger.prune(engine, retention, dead_letter_retention)

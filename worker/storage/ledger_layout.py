@@ -115,15 +115,14 @@ def partition(engine: sa.Engine, retention: timedelta, note: Note) -> bool:
     return True
 
 
-def unpartition(
-    engine: sa.Engine, note: Note, known_after_s: float = ledger_partitions.REREAD_S
-) -> bool:
+def unpartition(engine: sa.Engine, note: Note, known_after_s: float | None = None) -> bool:
     """Make one table of the ledger again. All rows are copied, in pieces, while delivery goes on.
 
     Args:
         engine: whose user owns the ledger.
         note: told each step in plain words.
-        known_after_s: after how many seconds each worker knows that the partitions go.
+        known_after_s: after how many seconds each worker knows that the partitions go; default: as
+            long as a worker relies on what it has read.
 
     Returns:
         whether the ledger had partitions before.
@@ -151,6 +150,8 @@ def unpartition(
         while _move(engine, each.name, MOVED_ROWS):
             pass
     note("Waiting until each worker knows of it …")
+    if known_after_s is None:
+        known_after_s = ledger_partitions.REREAD_S
     time.sleep(max(0.0, began + known_after_s - time.monotonic()))
     note("Exchanging the tables …")
     # Rows that came meanwhile are few, and move under the lock.

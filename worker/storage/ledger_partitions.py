@@ -131,7 +131,8 @@ def read(connection: sa.Connection) -> Partitions:
         return Partitions((), is_partitioned=False)
     found = []
     for row in connection.execute(_PARTITIONS):
-        bounds = _BOUNDS.search(row.bounds)
+        # None: it was detached while this statement ran.
+        bounds = _BOUNDS.search(row.bounds or "")
         if bounds is not None:
             first, end = map(int, bounds.groups())
             found.append(
@@ -252,9 +253,6 @@ def drop_old(
     """
     with engine.connect() as connection:
         present = read(connection)
-        left_over = [row.name for row in connection.execute(_LEFT_OVER)]
-    for name in left_over:
-        drop(engine, name)
     if not present.is_partitioned or present.is_closing:
         return 0
     rows = 0
@@ -265,6 +263,16 @@ def drop_old(
                 drop(engine, each.name)
                 rows += each.rows
     return rows
+
+
+def drop_left_over(engine: sa.Engine, retention: timedelta) -> None:
+    """Drop old partitions that were detached, if something came between."""
+    with engine.connect() as connection:
+        names = connection.execute(_LEFT_OVER).scalars().all()
+    for name in names:
+        # An operator may have detached it, and that is no reason to drop it.
+        if not _has_young_rows(engine, name, retention):
+            drop(engine, name)
 
 
 def droppable(present: Partitions, retention: timedelta) -> list[Partition]:
@@ -370,13 +378,14 @@ def problem(connection: sa.Connection, now: float) -> str | None:
     newest = min((_newest(each) for each in (present.days, present.untimed)), default=0)
     if newest > today:
         return None
+    newest = max(newest, today - 1)
     why = (
         "nobody has made them: does beat run?"
         if connection.execute(_OWNED).scalar_one()
         else "this user may not make them: run `trackrelay ledger prune` daily as the owner of the "
         "tables, or let the workers' user own them"
     )
-    return f"the ledger has no partitions after {date_of(newest):%Y-%m-%d}; {why}"
+    return f"the ledger has no partitions for {date_of(newest + 1):%Y-%m-%d} and later; {why}"
 
 
 def _newest(partitions: Sequence[Partition]) -> int:
