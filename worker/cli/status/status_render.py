@@ -61,7 +61,7 @@ def render_status(snapshot: Snapshot, what_to_do: Sequence[Hint]) -> RenderableT
     at = Text(f"trackrelay, {clock(snapshot.now)}", style="dim")
     parts: list[RenderableType] = [at, render_verdict(snapshot)]
     if what_to_do:
-        parts += [Text(), heading("What to do"), _hints(what_to_do)]
+        parts += [Text(), heading("What to do"), hint_table(what_to_do)]
     if redis:
         parts += [Text(), heading("Delivery"), Padding(_delivery(snapshot, redis), (0, 0, 0, 2))]
     parts.append(Text())
@@ -95,7 +95,8 @@ def _section(title: str, remark: str, content: RenderableType) -> list[Renderabl
     return [heading(title, remark), Padding(content, (0, 2))]
 
 
-def _hints(what_to_do: Sequence[Hint]) -> RenderableType:
+def hint_table(what_to_do: Sequence[Hint]) -> RenderableType:
+    """Return what to do, each with its mark and its command."""
     table = marked_table(0)
     for hint in what_to_do:
         mark, style = _MARKS[hint.severity]
@@ -119,7 +120,7 @@ def _delivery(snapshot: Snapshot, redis: RedisStatus) -> RenderableType:
         f"{hour:,} in an hour",
     )
     if any(redis.delivered):
-        table.add_row("by minute", Text(_bars(redis.delivered[:MAX_MINUTES]), style="green"))
+        table.add_row("by minute", Text(bars(redis.delivered[:MAX_MINUTES]), style="green"))
     return table
 
 
@@ -165,10 +166,11 @@ def _rate(snapshot: Snapshot, redis: RedisStatus) -> Text:
     )
 
 
-def _bars(numbers: Sequence[int]) -> str:
+def bars(numbers: Sequence[float]) -> str:
+    """Draw numbers, the latest of which is first, as bars with the latest last."""
     highest = max(numbers, default=0)
     return "".join(
-        " " if number == 0 else _BARS[min(len(_BARS) - 1, number * len(_BARS) // (highest + 1))]
+        " " if number == 0 else _BARS[min(len(_BARS) - 1, int(number * len(_BARS) / (highest + 1)))]
         for number in reversed(numbers)
     )
 

@@ -10,22 +10,23 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
-from trackrelay.worker.cli.common.humanize import count, duration, sentence
+from trackrelay.worker.cli.common.humanize import count, duration, listed, sentence
 from trackrelay.worker.cli.common.shard_control import (
     NoSuchShardError,
     change_shards,
     request_probe,
     wake_shards,
 )
-from trackrelay.worker.cli.status.snapshot import BreakerStatus, ShardStatus, Snapshot
-from trackrelay.worker.cli.status.status_hints import Hint, Severity, hints, next_attempt
+from trackrelay.worker.cli.status.finding_status import findings_by_severity
+from trackrelay.worker.cli.status.flow_charts import NAMES, RANGES, Chart, flow_charts
+from trackrelay.worker.cli.status.snapshot import Snapshot
+from trackrelay.worker.cli.status.status_hints import Hint, Severity, hints
+from trackrelay.worker.cli.status.status_rows import breakers, shard_row, waits
 from trackrelay.worker.cli.status.status_verdict import last_minute, verdict
 from trackrelay.worker.cli.status.verification_status import remark as verification_remark
-from trackrelay.worker.console.flow_charts import NAMES, RANGES, Chart, flow_charts
 from trackrelay.worker.console.page import Page, get, live, post
 from trackrelay.worker.console.page_request import BadRequestError, NotFoundError, PageRequest
-from trackrelay.worker.endpoint_families import DELIVERS
-from trackrelay.worker.reasons import Act, DeathReason, DeferReason, StopReason
+from trackrelay.worker.reasons import Act, DeathReason, DeferReason
 from trackrelay.worker.storage import counters, incident_log
 
 _AWAY = "Redis does not answer"
@@ -90,7 +91,7 @@ def _values(page: PageRequest) -> dict[str, Any]:
         "advice": [_advice(hint, page.page_paths) for hint in hints(snapshot)],
         "tiles": tiles(snapshot, page.page_paths),
         "breakers": breakers(snapshot),
-        "shards": [_shard(shard, snapshot) for shard in snapshot.redis.shards]
+        "shards": [shard_row(shard, snapshot) for shard in snapshot.redis.shards]
         if snapshot.redis
         else [],
         "waits": waits(snapshot),
@@ -138,120 +139,45 @@ def tiles(snapshot: Snapshot, paths: Sequence[str] = ()) -> list[Tile]:
     refused = redis.failed_calls.count("refused") if redis else None
     logged = redis.failed_calls.count("unavailable") if redis else None
     lost = postgres.lost if postgres else None
-    letters = "/dead-letters" if "/dead-letters" in paths else ""
-    return [
+
+    def known(path: str) -> str:
+        return path if path in paths else ""
+
+    found = [
         Tile("Delivered", recent, hour),
         Tile(
             "Waiting",
             snapshot.undelivered if complete else None,
             oldest if complete else "not every store answers",
+            path=known("/backlog"),
         ),
         Tile(
             "Dead letters",
             open_letters,
             f"{replaying:,} are replayed" if replaying else "open",
             "warn" if open_letters else "",
-            letters,
+            known("/dead-letters"),
         ),
         Tile("Refused calls", refused, "in the last 24 hours", "warn" if refused else ""),
         Tile("Calls only logged", logged, "in the last 24 hours", "bad" if logged else ""),
         Tile("Lost jobs", lost, "not acknowledged", "bad" if lost else ""),
+        _findings(snapshot, known("/quality")),
     ]
+    if postgres and postgres.plan.version is not None:
+        violations = sum(postgres.plan.violations.values())
+        tone = "warn" if violations else ""
+        path = known("/plan")
+        found.append(Tile("Plan violations", violations, "since yesterday", tone, path))
+    return found
 
 
-@dataclass(frozen=True, slots=True)
-class WaitRow:
-    """Jobs of the backlog that wait for one reason."""
-
-    reason: str
-    jobs: int
-    due: int
-    #: When the oldest was enqueued.
-    oldest: float
-
-
-def waits(snapshot: Snapshot) -> list[WaitRow]:
-    """Return a row for each reason in all shards, the most frequent first."""
-    found: dict[str, WaitRow] = {}
-    for each in snapshot.postgres.backlog if snapshot.postgres else []:
-        other = found.get(each.reason, WaitRow(each.reason, 0, 0, each.oldest))
-        found[each.reason] = WaitRow(
-            each.reason,
-            other.jobs + each.jobs,
-            other.due + each.due,
-            min(other.oldest, each.oldest),
-        )
-    return sorted(found.values(), key=lambda row: (-row.jobs, row.reason))
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerRow:
-    """The breaker of one endpoint family."""
-
-    delivers: str
-    state: str
-    tone: str
-    remark: str
-    last_success: float | None
-
-
-def breakers(snapshot: Snapshot) -> list[BreakerRow]:
-    """Return a row for each breaker; the shared one only while it stops everything."""
-    redis = snapshot.redis
-    if redis is None:
-        return []
-    shared = redis.shared_breaker
-    rows = [] if shared.state == "closed" else [_breaker(shared, snapshot, "everything")]
-    is_shut = bool(rows)
-    for breaker in redis.breakers:
-        delivers = DELIVERS[breaker.family] if breaker.family else ""
-        rows.append(_breaker(breaker, snapshot, delivers, is_shut=is_shut))
-    return rows
-
-
-def _breaker(
-    breaker: BreakerStatus, snapshot: Snapshot, delivers: str, *, is_shut: bool = False
-) -> BreakerRow:
-    last = breaker.last_success or None
-    if breaker.state == "closed":
-        failed = f"{count(breaker.failures, 'request')} failed since the last success"
-        remark = failed if breaker.failures else ""
-        # Nothing passes while the shared breaker is not closed.
-        if is_shut:
-            return BreakerRow(delivers, "stopped with everything", "dim", remark, last)
-        # Closed says only that nothing failed: nothing may have been tried.
-        return BreakerRow(delivers, "closed", "good" if last else "dim", remark, last)
-    explained = {str(each): each.explanation for each in StopReason}
-    parts = [explained.get(breaker.reason, breaker.reason), breaker.message]
-    parts.append(next_attempt(breaker, snapshot.now))
-    tone = "bad" if breaker.state == "halted" else "warn"
-    return BreakerRow(delivers, breaker.state, tone, "; ".join(filter(None, parts)), last)
-
-
-@dataclass(frozen=True, slots=True)
-class ShardRow:
-    """One shard, and who works on it."""
-
-    shard: ShardStatus
-    oldest_s: float | None
-    holder: str
-    tone: str
-    is_paused: bool
-
-
-def _shard(shard: ShardStatus, snapshot: Snapshot) -> ShardRow:
-    oldest = snapshot.age(shard.oldest)
+def _findings(snapshot: Snapshot, path: str) -> Tile:
     if snapshot.postgres is None:
-        return ShardRow(shard, oldest, "not known whether paused", "dim", False)
-    paused = snapshot.postgres.paused
-    if shard.number in paused:
-        since = duration(snapshot.now - paused[shard.number])
-        return ShardRow(shard, oldest, f"paused for {since}", "warn", True)
-    if shard.held:
-        return ShardRow(shard, oldest, "held by a worker", "good", False)
-    if shard.length:
-        return ShardRow(shard, oldest, "jobs wait, no worker holds it", "warn", False)
-    return ShardRow(shard, oldest, "empty", "dim", False)
+        return Tile("Findings", None, "about the data", path=path)
+    counts = findings_by_severity(snapshot)
+    parts = [count(number, each.value) for each, number in counts.items() if number]
+    tone = "warn" if parts else ""
+    return Tile("Findings", sum(counts.values()), listed(parts) or "open", tone, path)
 
 
 def chart(page: PageRequest) -> Response:

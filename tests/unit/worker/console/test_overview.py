@@ -9,7 +9,8 @@ import pytest
 from tests.unit.worker.cli.status import snapshots
 from trackrelay.worker.cli.status.snapshot import BreakerStatus, Snapshot
 from trackrelay.worker.cli.status.status_hints import hints
-from trackrelay.worker.console.pages.overview_page import _advice, breakers, tiles, waits
+from trackrelay.worker.cli.status.status_rows import breakers, waits
+from trackrelay.worker.console.pages.overview_page import _advice, tiles
 from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.storage.queries.backlog_overview import Overview, Waits
 
@@ -42,12 +43,14 @@ def test_without_a_store_its_numbers_are_not_known() -> None:
         "Refused calls": None,
         "Calls only logged": None,
         "Lost jobs": 0,
+        "Findings": 0,
     }
     without_postgres = values(replace(well(), postgres=None))
     assert [name for name, value in without_postgres.items() if value is None] == [
         "Waiting",
         "Dead letters",
         "Lost jobs",
+        "Findings",
     ]
 
 

@@ -84,9 +84,9 @@ def flow_charts(points: Sequence[Point], span: TimeRange, now: float) -> list[Ch
     ) -> Chart:
         return Chart(name, title, kind, unit, span.step_s, times, list(series))
 
-    delivered = _by_time(points, Name.DELIVERED)
-    died = _by_time(points, Name.DIED)
-    waiting = _by_time(points, Name.WAITING)
+    delivered = by_time(points, Name.DELIVERED)
+    died = by_time(points, Name.DIED)
+    waiting = by_time(points, Name.WAITING)
     # Nothing was delivered where there is no row; what waited was not looked at there.
     return [
         chart(
@@ -115,7 +115,8 @@ def flow_charts(points: Sequence[Point], span: TimeRange, now: float) -> list[Ch
     ]
 
 
-def _by_time(points: Iterable[Point], name: Name) -> dict[int, Tally]:
+def by_time(points: Iterable[Point], name: Name) -> dict[int, Tally]:
+    """Return the sum of a counter over its labels, by the beginning of each step."""
     found: dict[int, Tally] = {}
     for point in points:
         if point.name == name:

@@ -1,6 +1,6 @@
 """Charts: what is missing is nothing delivered, and not known of what waited."""
 
-from trackrelay.worker.console.flow_charts import RANGES, flow_charts
+from trackrelay.worker.cli.status.flow_charts import RANGES, flow_charts
 from trackrelay.worker.storage.counters import Point
 from trackrelay.worker.storage.counts import LATENCY_BOUNDS, Name, Tally
 
