@@ -15,12 +15,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 import requests
+import structlog
 
 from trackrelay.transport.answers import NoAnswer
 from trackrelay.transport.http_transport import HttpTransport
+from trackrelay.worker.cli.common.humanize import listed
 from trackrelay.worker.telemetry.visible_text import visible
 
 from .alert_message import AlertMessage
+
+log = structlog.get_logger("trackrelay.watch")
 
 #: How long a request or an email may take.
 TIMEOUT_S = 10.0
@@ -153,11 +157,17 @@ class Email:
         mail["To"] = ", ".join(self.recipients)
         mail.set_content("\n\n".join((message.title, *message.lines)) + "\n")
         try:
-            self._send(mail)
+            refused = self._send(mail)
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise NotSentError(f"the email was not sent: {type(error).__name__}") from None
+            raise NotSentError(
+                f"the email was not sent: {_mail_problem(error, self.server)}"
+            ) from None
+        for address, (code, _) in refused.items():
+            # The others have it, and would get it again.
+            log.warning("alert_recipient_refused", recipient=visible(address)[:200], code=code)
 
-    def _send(self, mail: EmailMessage) -> None:
+    def _send(self, mail: EmailMessage) -> dict[str, tuple[int, bytes]]:
+        """Send an email, and return the recipients that the server refused."""
         server, context = self.server, ssl.create_default_context()
         options: Mapping[str, Any] = {"timeout": TIMEOUT_S}
         with (
@@ -172,4 +182,29 @@ class Email:
                 raise NotSentError("the mail server offers no encryption for the password")
             if server.user:
                 client.login(server.user, server.password)
-            client.send_message(mail)
+            return client.send_message(mail)
+
+
+def _mail_problem(error: Exception, server: MailServer) -> str:
+    """Say why an email was not sent. The server's words may quote what it was sent: only codes."""
+    where = f"the mail server at {server.host}:{server.port}"
+    if isinstance(error, smtplib.SMTPAuthenticationError):
+        return f"{where} refuses the user or the password (code {error.smtp_code})"
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        codes = listed([f"{name} (code {code})" for name, (code, _) in error.recipients.items()])
+        return f"{where} refuses {visible(codes)[:500]}"
+    if isinstance(error, smtplib.SMTPSenderRefused):
+        return f"{where} refuses the sender {server.sender} (code {error.smtp_code})"
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return f"{where} offers no login"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"{where} refuses it (code {error.smtp_code})"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate of {where} is not valid: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"{where} and this machine agree on no encryption"
+    if isinstance(error, smtplib.SMTPServerDisconnected | TimeoutError):
+        return f"{where} does not answer as one"
+    if isinstance(error, OSError):
+        return f"{where} cannot be reached"
+    return type(error).__name__

@@ -7,10 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import sqlalchemy as sa
-
 from tests.support.command_line import CommandLine
 from tests.support.console_browser import XSS, ConsoleBrowser, Page
+from tests.support.fixtures.dead_letter_fixtures import copy_letters
 from tests.support.harness import Harness
 from tests.support.waiting import wait_until
 
@@ -93,18 +92,7 @@ def test_without_the_roles_content_stays_hidden_and_nothing_is_replayed(
 def test_many_are_found_by_group_replayed_with_progress_and_discarded(
     refusing: Harness, letter: str, console: Visit, run: CommandLine
 ) -> None:
-    # Copies: two thousand refusals one by one would be most of the test.
-    copies = sa.text(
-        """INSERT INTO trackrelay_dead_letters
-           SELECT (jsonb_populate_record(d, jsonb_build_object(
-               'job_id', left(d.job_id, 22) || lpad(n::text, 4, '0'),
-               'body', jsonb_set(CAST(d.body AS jsonb), '{id}',
-                   to_jsonb(left(d.job_id, 22) || lpad(n::text, 4, '0'))),
-               'field', CAST(:canary AS text), 'error', CAST(:canary AS text)))).*
-           FROM trackrelay_dead_letters d, generate_series(1, 2000) n"""
-    )
-    with refusing.engine.begin() as connection:
-        connection.execute(copies, {"canary": XSS})
+    copy_letters(refusing.engine, 2_000, XSS)
     ada = console("ada")
     page = ada.get("/dead-letters?names=bought")
     assert "2,001" in page.text
