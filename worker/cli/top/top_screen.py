@@ -275,4 +275,8 @@ def fit(blocks: Sequence[_Block], height: int | None) -> Lines:
         else:
             blocks.pop()
     spaced = height is None or sum(map(len, blocks)) + len(blocks) <= height
-    return [line for block in blocks for line in ([[]] if spaced else []) + block.lines()]
+    found: Lines = []
+    for block in blocks:
+        found += [[]] if spaced else []
+        found += block.lines()
+    return found
