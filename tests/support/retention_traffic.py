@@ -296,6 +296,14 @@ def accidents() -> list[Accident]:
             rare,
         ),
         Accident("Q105", "refund_created.total", _set("total", lambda _: None), _REFUND, 0.02),
+        Accident(
+            "Q106",
+            "product_viewed.category",
+            _set("category", lambda _: None),
+            _is("product_viewed", "web"),
+            0.2,
+            after=0.6,
+        ),
         Accident("Q206", "order_completed", _again, _PURCHASE, rare),
         Accident("Q401", "order_completed", _late(4 * 3_600), _PURCHASE, rare),
         Accident("Q402", "order_completed", _late(5 * 86_400), _PURCHASE, rare),
@@ -322,6 +330,7 @@ def accidents() -> list[Accident]:
             _is("person.identify", "app"),
             rare,
         ),
+        Accident("Q504", "refund_created from web", _from("web"), _REFUND, 0.005),
         Accident("Q602", "undefined", _renamed("undefined"), _is("push_enabled"), rare),
         Accident(
             "Q603",

@@ -165,7 +165,8 @@ _SHAPES = [
        named("playback_finished"),
        "mobile", after=0.5),
     _A("brand lost at times", "schema evolution", "the new version of the app forgets brand",
-       "product_viewed", ("brand",), without("brand"), "mobile", every=3, after=0.7),
+       "product_viewed", ("brand",), without("brand"), "mobile", every=3, after=0.7,
+       alone=True),
 ]  # fmt: skip
 
 _SENDERS = [

@@ -28,7 +28,7 @@ MAX_SILENCE_S = 3_600.0
 MAX_NAMES = 5
 _EVENTS = ("person.event", "anonymous.event")
 #: What jobs do that do not keep to the plan.
-_PLAN_RULES = ("Q703", "Q704", "Q705", "Q706", "Q708")
+_PLAN_RULES = ("Q703", "Q704", "Q705", "Q706", "Q708", "Q713")
 #: Attributes with a meaning of their own at Customer.io.
 _RESERVED = ("_", "cio_", "anonymous_id")
 
@@ -159,7 +159,7 @@ def _attribute_map(facts: Facts) -> Judgement:
     planned = plan.attributes
     known = {name for each in planned.values() for name in (each.name, *each.aliases)}
     objections = [
-        *facts.objections(["Q501", "Q503"]),
+        *facts.objections(["Q309", "Q501", "Q503"]),
         *facts.objections(_PLAN_RULES, about=_is_of_people),
         *_listed("not in the plan", observed - known),
         *_listed("without a type", (each.name for each in planned.values() if not each.types)),
@@ -213,7 +213,7 @@ def _server_side(facts: Facts) -> Judgement:
                 f"{_percent(1 - late)} within five minutes"
             )
     decisive = {stats.subject.name for stats in facts.events(names.is_decisive)}
-    for line in facts.objections(["Q204", "Q205", "Q401", "Q402"]):
+    for line in facts.objections(["Q204", "Q205", "Q401", "Q402", "Q504", "Q505"]):
         if line.startswith("Q205") or any(name in line for name in decisive):
             objections.append(line)
     return evidence, objections

@@ -9,7 +9,7 @@ from trackrelay.worker.queue.failed_calls import FailedCall, FailedCalls
 from trackrelay.worker.storage.queries.verification_overview import OpenVerdicts
 
 from . import rules
-from .rules import Finding
+from .rules import Finding, Rule, Severity
 
 #: What items are that are no attribute and no event.
 _NOUNS = {
@@ -21,6 +21,38 @@ _NOUNS = {
     "segment": "segments",
 }
 
+REFUSED_CALLS = Rule(
+    "Q901",
+    "calls are refused",
+    Severity.WARNING,
+    "What these calls say is nowhere: segments and messages do without it.",
+    "Correct the calls; until then, TRACKRELAY_ON_INVALID=dead_letter keeps their data.",
+)
+LOST_CALLS = Rule(
+    "Q902",
+    "calls are only logged",
+    Severity.ERROR,
+    "What these calls say is nowhere but in the applications' logs.",
+    "Set TRACKRELAY_ON_UNAVAILABLE=outbox, and no job is lost while the queue is away.",
+)
+IGNORED = Rule(
+    "Q903",
+    "Customer.io ignores what is sent",
+    Severity.ERROR,
+    "It was accepted and not applied: profiles and events lack it, and nothing failed.",
+    "Read the reasons in `trackrelay verify --list`, correct the data and replay the jobs.",
+)
+NOT_THERE = Rule(
+    "Q904",
+    "Customer.io does not have what was delivered",
+    Severity.ERROR,
+    "Segments and messages do without it.",
+    "Look at `trackrelay verify --list`: another program may remove it.",
+)
+
+#: These rules, by id.
+DELIVERY_RULES = {each.id: each for each in list(globals().values()) if isinstance(each, Rule)}
+
 
 def delivery_findings(calls: FailedCalls, verdicts: Sequence[OpenVerdicts]) -> Iterator[Finding]:
     """Yield findings about what did not arrive.
@@ -29,13 +61,13 @@ def delivery_findings(calls: FailedCalls, verdicts: Sequence[OpenVerdicts]) -> I
         calls: those of the last 24 hours that enqueued nothing.
         verdicts: what is open about deliveries.
     """
-    yield from _calls(rules.REFUSED_CALLS, calls.refused, "refused because of")
-    yield from _calls(rules.LOST_CALLS, calls.unavailable, "only logged, because of")
-    for rule, kind in ((rules.IGNORED, "ignored"), (rules.NOT_THERE, "missing")):
+    yield from _calls(REFUSED_CALLS, calls.refused, "refused because of")
+    yield from _calls(LOST_CALLS, calls.unavailable, "only logged, because of")
+    for rule, kind in ((IGNORED, "ignored"), (NOT_THERE, "missing")):
         yield from _verdicts(rule, [each for each in verdicts if each.verdict == kind])
 
 
-def _calls(rule: rules.Rule, calls: Iterable[FailedCall], how: str) -> Iterator[Finding]:
+def _calls(rule: Rule, calls: Iterable[FailedCall], how: str) -> Iterator[Finding]:
     by_subject: dict[tuple[str, str], list[FailedCall]] = defaultdict(list)
     for each in calls:
         by_subject[each.operation, each.source].append(each)
@@ -51,7 +83,7 @@ def _calls(rule: rules.Rule, calls: Iterable[FailedCall], how: str) -> Iterator[
         )
 
 
-def _verdicts(rule: rules.Rule, verdicts: Iterable[OpenVerdicts]) -> Iterator[Finding]:
+def _verdicts(rule: Rule, verdicts: Iterable[OpenVerdicts]) -> Iterator[Finding]:
     for each in verdicts:
         yield Finding(
             rule=rule,

@@ -63,7 +63,7 @@ def check_data(connection: sa.Connection, client: redis.Redis, now: float) -> Fi
         [
             *findings(catalog, now),
             *identity_findings(identities(connection), catalog),
-            *findings_about_plan(connection, catalog),
+            *findings_about_plan(connection, catalog, now),
             *delivery_findings(failed_calls.read(client, now), open_verdicts(connection)),
         ]
     )

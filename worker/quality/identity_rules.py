@@ -10,7 +10,7 @@ from trackrelay.worker.storage.queries.identity_query import Identities, SharedN
 from . import rules
 from .catalog import Catalog
 from .identity_notes import id_form, is_address, placeholder_in
-from .rules import Finding
+from .rules import Finding, Rule, Severity
 
 #: Fewer cases are mistakes of single people.
 MIN_CASES = 3
@@ -24,6 +24,61 @@ MIN_VISITORS, MIN_PEOPLE = 200, 20
 MAX_CHANCE = 1e-9
 #: People of one device that no family explains, and the share of shared ones.
 CROWD, MAX_SHARE = 5, 0.05
+
+SHARED_EMAIL = Rule(
+    "Q801",
+    "one email, several people",
+    Severity.ERROR,
+    "Customer.io keeps one profile for an email: the other id loses its address, its history and "
+    "its frequency caps are split, and audiences are counted twice.",
+    "Look the person up before you create an id, and merge the profiles that are there.",
+)
+BOTH_WAYS = Rule(
+    "Q802",
+    "people are named now by id, now by email",
+    Severity.WARNING,
+    "What is sent to the email before the id is known makes a second profile, which no merge ends.",
+    "Name people by their id everywhere; send the email as an attribute.",
+)
+ID_FORMS = Rule(
+    "Q803",
+    "applications have different ids for people",
+    Severity.ERROR,
+    "Each id is a profile of its own: history, consent and frequency caps are split.",
+    "Choose one stable id, and send that from all applications.",
+)
+ADDRESS_AS_ID = Rule(
+    "Q804",
+    "an address is sent as an id",
+    Severity.WARNING,
+    "Somebody who changes the address becomes another person, and the old profile gets messages.",
+    "Send the internal id as the id, and the address as an attribute.",
+)
+PLACEHOLDER_ID = Rule(
+    "Q805",
+    "an id that names nobody",
+    Severity.ERROR,
+    "Everybody without an id becomes one person, who gets the messages of all of them.",
+    "Find the place in the code that knows no id, and send nothing there.",
+)
+NEVER_JOINED = Rule(
+    "Q806",
+    "anonymous visitors do not become known",
+    Severity.WARNING,
+    "What somebody did before the sign-up belongs to nobody: the cart of the phone gets a reminder "
+    "although it was bought on the desktop.",
+    "Give `identify` the anonymous id at the moment when the email is learnt.",
+)
+SHARED_DEVICE = Rule(
+    "Q807",
+    "one device or visitor, several people",
+    Severity.WARNING,
+    "Messages reach somebody else, and what one person did counts for another.",
+    "Remove the device and renew the anonymous id when somebody logs out.",
+)
+
+#: These rules, by id.
+IDENTITY_RULES = {each.id: each for each in list(globals().values()) if isinstance(each, Rule)}
 
 
 def identity_findings(found: Identities, catalog: Catalog) -> Iterator[Finding]:
@@ -45,7 +100,7 @@ def _shared_emails(emails: SharedNames) -> Iterator[Finding]:
     if emails.shared >= MIN_CASES:
         evidence = f"{emails.shared:,} of {emails.names:,} emails have several people"
         yield Finding(
-            rule=rules.SHARED_EMAIL,
+            rule=SHARED_EMAIL,
             subject="emails",
             evidence=(
                 evidence + (f", one of them {emails.most}" if emails.most > 2 else ""),
@@ -60,7 +115,7 @@ def _both_ways(found: Identities) -> Iterator[Finding]:
     both = found.both_ways
     if both.names >= MIN_CASES:
         yield Finding(
-            rule=rules.BOTH_WAYS,
+            rule=BOTH_WAYS,
             subject="people",
             evidence=(
                 f"{both.names:,} people who have an id are named by their email "
@@ -87,7 +142,7 @@ def _forms_of_ids(catalog: Catalog) -> Iterator[Finding]:
                 usual[form].append(source)
     if len(usual) > 1:
         yield Finding(
-            rule=rules.ID_FORMS,
+            rule=ID_FORMS,
             subject="ids of people",
             evidence=tuple(
                 f"{_listed(sources)}: {form}" for form, sources in sorted(usual.items())
@@ -106,14 +161,14 @@ def _odd_ids(source: str, counts: Counter[str]) -> Iterator[Finding]:
         placeholder = placeholder_in(form)
         if placeholder is not None and jobs >= MIN_CASES:
             yield Finding(
-                rule=rules.PLACEHOLDER_ID,
+                rule=PLACEHOLDER_ID,
                 subject=rules.from_source(f"id {placeholder}", source),
                 evidence=(f"{jobs:,} of {total:,} jobs are for the person {placeholder!r}",),
                 sources=(source,),
             )
         elif is_address(form) and jobs >= MIN_CASES:
             yield Finding(
-                rule=rules.ADDRESS_AS_ID,
+                rule=ADDRESS_AS_ID,
                 subject=rules.from_source("ids of people", source),
                 evidence=(
                     f"{jobs:,} of {total:,} jobs have an email address or a phone number as the id",
@@ -140,7 +195,7 @@ def _visitors(found: Identities) -> Iterator[Finding]:
             f"and none of the next {visitors.since_last:,}"
         )
     yield Finding(
-        rule=rules.NEVER_JOINED,
+        rule=NEVER_JOINED,
         subject="anonymous visitors",
         evidence=(evidence,),
         sources=visitors.sources,
@@ -152,7 +207,7 @@ def _shared_devices(names: SharedNames, noun: str) -> Iterator[Finding]:
     is_often = names.shared >= 2 * MIN_CASES and names.shared > MAX_SHARE * names.names
     if is_often or names.most >= CROWD:
         yield Finding(
-            rule=rules.SHARED_DEVICE,
+            rule=SHARED_DEVICE,
             subject=noun,
             evidence=(
                 f"{names.shared:,} of {names.names:,} have several people, "

@@ -48,6 +48,7 @@ EVENT_SYNONYMS = (
     frozenset(["order ship", "shipment create", "order dispatch", "shipment"]),
 )
 _CHECKOUT = EVENT_SYNONYMS[2]
+_REFUND, _SUBSCRIPTION, _SHIPMENT = EVENT_SYNONYMS[5:8]
 #: The one of these that neither starts nor stops a message by itself.
 _VIEWED = EVENT_SYNONYMS[3]
 _ORDER_IDS = frozenset(["order id", "order number", "transaction id", "order no", "order ref"])
@@ -60,16 +61,19 @@ _FACTS = (
     frozenset(["quantity", "qty"]),
     frozenset(["currency", "currency code"]),
 )
+_COUNTRY = frozenset(["country", "country code"])
+_TIMEZONE = frozenset(["timezone", "time zone", "tz"])
+_CREATED = frozenset(["created at", "signup date", "signed up at", "registered at", "created"])
 ATTRIBUTE_SYNONYMS = (
     # Those that are facts of an event, whoever sends it.
     *_FACTS,
     frozenset(["first name", "firstname", "given name", "forename"]),
     frozenset(["last name", "lastname", "surname", "family name"]),
     frozenset(["phone", "phone number", "mobile", "mobile number", "telephone"]),
-    frozenset(["country", "country code"]),
-    frozenset(["timezone", "time zone", "tz"]),
+    _COUNTRY,
+    _TIMEZONE,
     frozenset(["accepts marketing", "marketing opt in", "marketing consent", "opt in marketing"]),
-    frozenset(["created at", "signup date", "signed up at", "registered at", "created"]),
+    _CREATED,
 )
 #: Words of attributes that say whether a person may be written to.
 CONSENT = frozenset(
@@ -89,19 +93,21 @@ CONSENT = frozenset(
         "newsletter",
     ]
 )
+_LAST_ORDER = frozenset(["last order at", "last purchase at", "last ordered at", "last order date"])
+_ORDER_COUNT = frozenset(["orders count", "total orders", "number of orders", "purchase count"])
+_LIFETIME_VALUE = frozenset(["lifetime value", "ltv", "total spent"])
 #: What one system computes from a person's orders or contract.
-STATE = frozenset(
-    [
-        "last order at",
-        "last purchase at",
-        "orders count",
-        "total orders",
-        "lifetime value",
-        "ltv",
-        "total spent",
-        "subscription status",
-    ]
-)
+STATE = _LAST_ORDER | _ORDER_COUNT | _LIFETIME_VALUE | {"subscription status"}
+#: What retention programs use of a person, by its usual name.
+MUST_HAVES = {
+    "created_at": _CREATED,
+    "accepts_marketing": CONSENT,
+    "country": _COUNTRY,
+    "timezone": _TIMEZONE | {"cio timezone"},
+    "last_order_at": _LAST_ORDER,
+    "orders_count": _ORDER_COUNT,
+    "lifetime_value": _LIFETIME_VALUE,
+}
 #: Names that an application writes when it does not know the name.
 PLACEHOLDERS = frozenset(["undefined", "null", "nan", "object object"])
 #: Names of events that somebody tried something with.
@@ -165,6 +171,7 @@ def _without_e(word: str) -> str:
     return word[:-1] if len(word) > 4 and word.endswith("e") else word
 
 
+@lru_cache(maxsize=100)
 def _stems(group: frozenset[str]) -> frozenset[str]:
     return frozenset(map(stem, group))
 
@@ -174,6 +181,7 @@ _ATTRIBUTE_GROUPS = tuple(map(_stems, ATTRIBUTE_SYNONYMS))
 _ORDER_ID_STEMS = _stems(_ORDER_IDS)
 _CONSENT = _stems(CONSENT)
 _STATE = _stems(STATE)
+_MUST_HAVES = {stem: name for name, group in MUST_HAVES.items() for stem in _stems(group)}
 
 
 def event_group(name: str) -> int | None:
@@ -185,7 +193,7 @@ def is_decisive(name: str) -> bool:
     """Return whether messages start or stop by an event, such as a purchase or a cancellation."""
     if any(word.startswith(("cancel", "unsubscrib")) for word in words(name)):
         return True
-    return event_group(name) is not None and stem(name) not in _stems(_VIEWED)
+    return event_group(name) is not None and not is_view(name)
 
 
 def attribute_group(name: str) -> int | None:
@@ -212,6 +220,37 @@ def is_purchase(event: str) -> bool:
 def is_checkout(event: str) -> bool:
     """Return whether an event says that somebody began to pay."""
     return stem(event) in _EVENT_GROUPS[EVENT_SYNONYMS.index(_CHECKOUT)]
+
+
+def is_refund(event: str) -> bool:
+    """Return whether an event says that money was given back."""
+    return stem(event) in _stems(_REFUND)
+
+
+def is_subscription(event: str) -> bool:
+    """Return whether an event says that somebody began a subscription."""
+    return stem(event) in _stems(_SUBSCRIPTION)
+
+
+def is_cancellation(event: str) -> bool:
+    """Return whether an event says that something was ended, such as a subscription."""
+    return any(word.startswith(("cancel", "expire")) for word in words(event))
+
+
+def is_server_fact(event: str) -> bool:
+    """Return whether a server knows what an event says, such as a purchase or a refund."""
+    is_one = (is_purchase, is_refund, is_subscription, is_cancellation)
+    return stem(event) in _stems(_SHIPMENT) or any(each(event) for each in is_one)
+
+
+def is_view(event: str) -> bool:
+    """Return whether an event says that somebody looked at a product."""
+    return stem(event) in _stems(_VIEWED)
+
+
+def must_have(path: str) -> str | None:
+    """Return the usual name of an attribute that retention programs use; None: another one."""
+    return _MUST_HAVES.get(stem(path))
 
 
 def is_state(path: str) -> bool:

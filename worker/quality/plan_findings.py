@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -19,7 +20,7 @@ from .plan_enforcer import LATE, read
 from .rules import Finding, Rule
 
 if TYPE_CHECKING:
-    from trackrelay.plan.plan_model import Plan
+    from trackrelay.plan.plan_model import EventPlan, Plan, PropertyPlan
 
 #: What was not seen for so long is over.
 RECENT = timedelta(days=7)
@@ -27,6 +28,12 @@ RECENT = timedelta(days=7)
 MAX_UNPLANNED = 20
 #: Observed events before their pairs are judged, and the share of them that must change the state.
 MIN_EVENTS, MIN_CHANGED = 50, 0.5
+#: What is planned is missed after so long, and so many observed jobs.
+PATIENCE_S, MIN_JOBS = 7 * 86_400.0, 200
+#: Names of the plan that nobody sends and that are reported.
+MAX_UNSENT = 20
+#: Identifiers: a person may be named by them, with no attribute.
+_IDENTIFIERS = frozenset(["id", "email", "cio_id"])
 
 #: The rule of each kind of violation.
 RULE_OF = {
@@ -45,8 +52,14 @@ RULE_OF = {
 _DONE = {"fix": ", fixed", "dead_letter": ", kept as dead letters"}
 
 
-def findings_about_plan(connection: sa.Connection, catalog: Catalog) -> list[Finding]:
-    """Return the findings about the versions of the plan that are in force."""
+def findings_about_plan(connection: sa.Connection, catalog: Catalog, now: float) -> list[Finding]:
+    """Return the findings about the versions of the plan that are in force.
+
+    Args:
+        connection: of the workers' database.
+        catalog: what was observed.
+        now: unix seconds.
+    """
     in_force = plans.in_force(connection)
     if not in_force:
         return []
@@ -59,7 +72,11 @@ def findings_about_plan(connection: sa.Connection, catalog: Catalog) -> list[Fin
         subject = f"version {in_force[0].version}"
         here = Finding(rule=plan_rules.UNREADABLE_PLAN, subject=subject, evidence=(problem,))
         return [here, *(each for each in plan_findings(counts) if each.subject != subject)]
-    return [*plan_findings(counts), *pair_findings(plan, catalog)]
+    return [
+        *plan_findings(counts),
+        *pair_findings(plan, catalog),
+        *unsent_findings(plan, catalog, partial(plans.first_naming, connection), now),
+    ]
 
 
 def plan_findings(counts: Iterable[ViolationCount]) -> Iterator[Finding]:
@@ -155,3 +172,47 @@ def pair_findings(plan: Plan, catalog: Catalog) -> Iterator[Finding]:
 
 def _senders(catalog: Catalog, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({each.source for each in catalog.subjects if each.name in names}))
+
+
+def unsent_findings(
+    plan: Plan, catalog: Catalog, planned_at: Callable[[str], float], now: float
+) -> Iterator[Finding]:
+    """Yield events and attributes of people that the plan has, and that were never observed.
+
+    Args:
+        plan: the plan in force.
+        catalog: what was observed.
+        planned_at: returns since when a plan has had a name, in unix seconds.
+        now: unix seconds.
+    """
+    stats = list(catalog.subjects.values())
+    if min((each.first_seen for each in stats), default=now) > now - PATIENCE_S:
+        return
+    events = [each for each in stats if each.subject.name]
+    people = [each for each in stats if each.subject.operation == "person.identify"]
+    sent = {each.subject.name for each in events}
+    written = {path for each in people for path in each.attributes}
+    unsent: list[tuple[str, EventPlan | PropertyPlan, str]] = []
+    if (jobs := sum(each.jobs for each in events)) >= MIN_JOBS:
+        evidence = f"it is none of {jobs:,} observed events"
+        unsent += [
+            (name, each, evidence)
+            for name, each in plan.events.items()
+            if not sent & {name, *each.aliases}
+        ]
+    if (jobs := sum(each.jobs for each in people)) >= MIN_JOBS:
+        evidence = f"it is in none of {jobs:,} observed identifies"
+        unsent += [
+            (f"person.identify.{name}", each, evidence)
+            for name, each in plan.attributes.items()
+            if not written & {name, *each.aliases} and name not in _IDENTIFIERS
+        ]
+    for subject, each, evidence in unsent[:MAX_UNSENT]:
+        is_off = plan.enforcement(each.policy, None) == "off"
+        if not is_off and planned_at(each.name) <= now - PATIENCE_S:
+            yield Finding(
+                rule=plan_rules.NOT_SENT,
+                subject=subject,
+                evidence=(evidence,),
+                sources=each.owners,
+            )

@@ -88,6 +88,13 @@ MORE_VIOLATIONS = Rule(
     "Names that contain ids or values make every event a violation of its own.",
     "Correct the violations that are reported, the most frequent first.",
 )
+NOT_SENT = Rule(
+    "Q713",
+    "the plan has it, and no application sends it",
+    Severity.WARNING,
+    "Campaigns that wait for it do not start, and segments and messages that use it are empty.",
+    "Send it, or take it out of the plan.",
+)
 
 #: These rules, by id.
 PLAN_RULES = {each.id: each for each in list(globals().values()) if isinstance(each, Rule)}

@@ -116,9 +116,16 @@ ONE_OBJECT = _rule(
 NULL_FACT = _rule(
     "Q105",
     Severity.WARNING,
-    "a fact of an event is sometimes null",
+    "a fact is null now and then",
     "Conditions such as `is greater than 50` do not match, and messages show an empty place.",
-    "Find the place in the code that does not know the value; send the event when it is known.",
+    "Find the place in the code that does not know the value; send it when it is known.",
+)
+NULL_NOW = _rule(
+    "Q106",
+    Severity.WARNING,
+    "an attribute that was never null is null now",
+    "The people concerned fall out of segments, and templates show an empty place.",
+    "Look for a deploy at that time; send the value again.",
 )
 SPELLINGS = _rule(
     "Q201",
@@ -162,6 +169,13 @@ SENT_TWICE = _rule(
     "orders are sent more than once",
     "Counts and sums of orders are too high, and messages about an order are sent twice.",
     "Let one application send the event, and give the call the order's id as idempotency_key.",
+)
+ENDLESS = _rule(
+    "Q207",
+    Severity.INFO,
+    "nothing ends what an event begins",
+    "Messages about an order or a subscription go on after it was taken back.",
+    "Send an event such as `refund_created` or `subscription_cancelled`, if there are any.",
 )
 VANISHED = _rule(
     "Q301",
@@ -219,6 +233,20 @@ STATE_MISSING = _rule(
     "Segments on the attribute lag behind the event: buyers count as people without an order.",
     "Send the person's new attributes together with the event.",
 )
+NO_ORDER_STATE = _rule(
+    "Q309",
+    Severity.WARNING,
+    "people buy, and no attribute says so",
+    "A winback that spares recent buyers, or a segment of first buyers, has nothing to go by.",
+    "Send `last_order_at` and `orders_count` with each order.",
+)
+NO_MUST_HAVE = _rule(
+    "Q310",
+    Severity.INFO,
+    "an attribute that retention programs use is not sent",
+    "Segments, sending times or messages that use it cannot be built.",
+    "Send it from the application that knows it, if a campaign is to use it.",
+)
 LATE = _rule(
     "Q401",
     Severity.WARNING,
@@ -261,6 +289,21 @@ SHARED_STATE = _rule(
     "Their counts and sums differ: a person moves in and out of segments with each writer.",
     "Let the system that knows all orders or contracts own the attribute.",
 )
+FEW_FACTS = _rule(
+    "Q504",
+    Severity.WARNING,
+    "an application sends a few of another one's facts",
+    "A trial or a forged request ends a campaign, or starts one, for somebody who did nothing.",
+    "Find the place in the code that sends them; let the application that owns the fact send it.",
+)
+CLIENT_FACTS = _rule(
+    "Q505",
+    Severity.INFO,
+    "a fact comes only from an application that shows pages",
+    "If it is a browser or an app, ad blockers and closed windows lose events: buyers get "
+    "reminders.",
+    "Send purchases, refunds and cancellations from the server that knows them.",
+)
 INVENTED_NAMES = _rule(
     "Q601",
     Severity.WARNING,
@@ -282,87 +325,6 @@ SECRET = _rule(
     "a secret is sent",
     "Passwords and card numbers are shown to everybody who may see people's profiles.",
     "Stop sending it, delete it in Customer.io, and change what was disclosed.",
-)
-
-SHARED_EMAIL = _rule(
-    "Q801",
-    Severity.ERROR,
-    "one email, several people",
-    "Customer.io keeps one profile for an email: the other id loses its address, its history and "
-    "its frequency caps are split, and audiences are counted twice.",
-    "Look the person up before you create an id, and merge the profiles that are there.",
-)
-BOTH_WAYS = _rule(
-    "Q802",
-    Severity.WARNING,
-    "people are named now by id, now by email",
-    "What is sent to the email before the id is known makes a second profile, which no merge ends.",
-    "Name people by their id everywhere; send the email as an attribute.",
-)
-ID_FORMS = _rule(
-    "Q803",
-    Severity.ERROR,
-    "applications have different ids for people",
-    "Each id is a profile of its own: history, consent and frequency caps are split.",
-    "Choose one stable id, and send that from all applications.",
-)
-ADDRESS_AS_ID = _rule(
-    "Q804",
-    Severity.WARNING,
-    "an address is sent as an id",
-    "Somebody who changes the address becomes another person, and the old profile gets messages.",
-    "Send the internal id as the id, and the address as an attribute.",
-)
-PLACEHOLDER_ID = _rule(
-    "Q805",
-    Severity.ERROR,
-    "an id that names nobody",
-    "Everybody without an id becomes one person, who gets the messages of all of them.",
-    "Find the place in the code that knows no id, and send nothing there.",
-)
-NEVER_JOINED = _rule(
-    "Q806",
-    Severity.WARNING,
-    "anonymous visitors do not become known",
-    "What somebody did before the sign-up belongs to nobody: the cart of the phone gets a reminder "
-    "although it was bought on the desktop.",
-    "Give `identify` the anonymous id at the moment when the email is learnt.",
-)
-SHARED_DEVICE = _rule(
-    "Q807",
-    Severity.WARNING,
-    "one device or visitor, several people",
-    "Messages reach somebody else, and what one person did counts for another.",
-    "Remove the device and renew the anonymous id when somebody logs out.",
-)
-
-REFUSED_CALLS = _rule(
-    "Q901",
-    Severity.WARNING,
-    "calls are refused",
-    "What these calls say is nowhere: segments and messages do without it.",
-    "Correct the calls; until then, TRACKRELAY_ON_INVALID=dead_letter keeps their data.",
-)
-LOST_CALLS = _rule(
-    "Q902",
-    Severity.ERROR,
-    "calls are only logged",
-    "What these calls say is nowhere but in the applications' logs.",
-    "Set TRACKRELAY_ON_UNAVAILABLE=outbox, and no job is lost while the queue is away.",
-)
-IGNORED = _rule(
-    "Q903",
-    Severity.ERROR,
-    "Customer.io ignores what is sent",
-    "It was accepted and not applied: profiles and events lack it, and nothing failed.",
-    "Read the reasons in `trackrelay verify --list`, correct the data and replay the jobs.",
-)
-NOT_THERE = _rule(
-    "Q904",
-    Severity.ERROR,
-    "Customer.io does not have what was delivered",
-    "Segments and messages do without it.",
-    "Look at `trackrelay verify --list`: another program may remove it.",
 )
 
 #: These rules, by id; see ``all_rules`` for all.

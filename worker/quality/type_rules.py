@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from . import names, rules
+from . import rules
 from .catalog import Catalog, SubjectStats, TypeCount
 from .rules import Finding
 from .shapes import ValueType
@@ -27,10 +27,6 @@ _KIND = {
     T.OBJECT: "object",
 }
 _NESTED = frozenset(["list", "object"])
-_NOTHING = frozenset([T.NULL, T.EMPTY])
-#: Nulls that are no accident of one request, facts before it says anything, and the share of nulls
-#: above which the fact is optional.
-MIN_NULLS, MIN_FACTS, MAX_NULLS = 3, 100, 0.5
 _TIMES = frozenset([T.UNIX_S, T.UNIX_MS, T.UNIX_TEXT, T.DATE_TEXT])
 
 
@@ -72,26 +68,6 @@ def type_findings(catalog: Catalog, since: float = 0.0) -> Iterator[Finding]:
     """Yield findings about types that were seen after ``since`` (unix seconds)."""
     for usage in _usages(catalog, since):
         yield from _judge(usage)
-    for stats in catalog.subjects.values():
-        if stats.last_seen >= since and names.is_decisive(stats.subject.name):
-            yield from _null_facts(stats)
-
-
-def _null_facts(stats: SubjectStats) -> Iterator[Finding]:
-    """Yield facts, such as a total, that are null in some events and known in most of them."""
-    for attribute in stats.attributes.values():
-        nulls = sum(each.count for each in attribute.types if each.type in _NOTHING)
-        if nulls < MIN_NULLS or names.fact(attribute.path) is None:
-            continue
-        if attribute.count >= MIN_FACTS and nulls <= MAX_NULLS * attribute.count:
-            yield Finding(
-                rule=rules.NULL_FACT,
-                subject=rules.from_source(_name(stats, attribute.path), stats.subject.source),
-                evidence=(
-                    f"it is null or empty in {nulls:,} of {attribute.count:,} observed jobs",
-                ),
-                sources=(stats.subject.source,),
-            )
 
 
 def _usages(catalog: Catalog, since: float) -> list[_Usage]:

@@ -22,6 +22,11 @@ _IN_FORCE = sa.text(f"""
 """)
 _LATEST = sa.text(f"SELECT {_COLUMNS} FROM trackrelay_plans ORDER BY version DESC LIMIT :limit")
 _ONE = sa.text(f"SELECT {_COLUMNS} FROM trackrelay_plans WHERE version = :version")
+_FIRST_NAMING = sa.text("""
+    SELECT CAST(extract(epoch FROM coalesce(
+        min(applied_at) FILTER (WHERE strpos(text, :name) > 0), max(applied_at))) AS float8)
+    FROM trackrelay_plans
+""")
 # Of several commands, each sees what the one before it wrote.
 _LOCK = sa.text("LOCK TABLE trackrelay_plans IN SHARE ROW EXCLUSIVE MODE")
 # Two versions are in force at most: what was in force beside the latest one ends now.
@@ -79,6 +84,11 @@ def get(connection: sa.Connection, version: int) -> StoredPlan | None:
     """Return one version, or None."""
     row = connection.execute(_ONE, {"version": version}).one_or_none()
     return StoredPlan(*row) if row else None
+
+
+def first_naming(connection: sa.Connection, name: str) -> float:
+    """Return when the first version was applied that has a name somewhere, in unix seconds."""
+    return float(connection.execute(_FIRST_NAMING, {"name": name}).scalar_one())
 
 
 def apply(connection: sa.Connection, plan: NewPlan, overlap: timedelta, who: str) -> int | None:
