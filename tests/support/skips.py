@@ -19,12 +19,15 @@ NO_SYSTEMD = "systemd-analyze is not installed"
 NO_COMPOSE = "docker-compose is not installed"
 #: Debian's is too old for the manifests. Where it is missing, tests read the files by themselves.
 NO_KUBECTL = "kubectl is not installed"
+#: A shallow clone.
+NO_HISTORY = "git does not reach back to the version before the newest migration"
 EXPECTED = (
     NO_ORIGINAL,
     NO_PROMETHEUS,
     NO_SYSTEMD,
     NO_COMPOSE,
     NO_KUBECTL,
+    NO_HISTORY,
     "only a server fails over",
     "is about being root, and this run is not",
     "SQLite has one writer: whoever begins second waits before it has begun",

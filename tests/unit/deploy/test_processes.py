@@ -13,6 +13,7 @@ from tests.support.deployments import (
     Started,
     commands,
     heroku_environment,
+    kustomization,
     kustomizations,
     literals,
     parse,
@@ -20,6 +21,7 @@ from tests.support.deployments import (
 )
 from tests.unit.deploy.test_kubernetes import LONGEST_STOP_S
 from trackrelay.configuration.settings_table import ALL_NAMES, BY_NAME
+from trackrelay.version import __version__
 from trackrelay.worker.maintenance.probe import USAGE
 from trackrelay.worker.settings import problems
 
@@ -80,6 +82,12 @@ def test_settings_of_systemd_and_heroku_exist() -> None:
     assert not given.keys() & problems(given).keys()
     profile = re.findall(r"^export (\w+)=", (HEROKU / ".profile").read_text(), re.MULTILINE)
     assert set(profile) <= ALL_NAMES
+
+
+def test_what_is_installed_is_this_version() -> None:
+    assert f"=={__version__}\n" in (HEROKU / "requirements.txt").read_text()
+    (image,) = kustomization(KUBERNETES / "overlays" / "production")["images"]
+    assert image["newTag"] == __version__
 
 
 def test_no_file_has_a_secret() -> None:
