@@ -62,7 +62,9 @@ async def enqueue_all(batch: Sequence[Operation], *, lane: Lane = "live") -> lis
         if (enqueued := producer.awaitable(batch, lane)) is not None:
             await enqueued
             return [operation.id for operation in batch]
-        await _append(producer, producer.entries(batch), lane)
+        with producer.span(batch, lane) as span:
+            if not await _append(producer, producer.entries(batch), lane):
+                span.failed("NotEnqueuedError")
     return [operation.id for operation in batch]
 
 
@@ -147,7 +149,8 @@ async def _enqueue_chunk(chunk: list[Operation]) -> int:
     producer = default_producer()
     if (enqueued := producer.awaitable(chunk, "bulk")) is not None:
         return await enqueued
-    return await _append(producer, producer.entries(chunk), "bulk", wait=True)
+    with producer.span(chunk, "bulk"):
+        return await _append(producer, producer.entries(chunk), "bulk", wait=True)
 
 
 async def _append(

@@ -66,6 +66,7 @@ def configure(**settings: Any) -> None:
         naive_timezone: the time zone of naive datetimes; default: they are refused.
         object_types: the numbers of object types in the workspace by name: ``{"company": 1}``.
         plan: the file of the tracking plan that every call must keep; default: none.
+        tracing: whether spans are recorded where OpenTelemetry is set up; default: yes.
 
     Raises:
         ConfigurationError: not here, but at the first call that enqueues; it names the wrong

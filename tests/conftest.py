@@ -40,6 +40,7 @@ pytest_plugins = [
         "django",
         "verification",
         "console",
+        "tracing",
     )
 ]
 

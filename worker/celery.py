@@ -16,7 +16,7 @@ from .celery_app import graceful_shutdown
 from .celery_app.celery_class import OwnCelery
 from .celery_app.celery_messages import PRUNE_TASK, TICK_TASK, VERIFY_TASK
 from .relay import relay_thread
-from .telemetry import log_setup
+from .telemetry import log_setup, work_spans
 
 # Not the current app of the process: an application's Celery in the same process keeps its shared
 # tasks.
@@ -96,6 +96,7 @@ def _end_task(**_: Any) -> None:
 def _end_pool_process(**_: Any) -> None:
     graceful_shutdown.end()
     relay_thread.stop()
+    work_spans.flush_spans()
 
 
 @signals.worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]

@@ -122,7 +122,7 @@ def _of_process(pid: int) -> Resources:
         engine=database,
         api=api,
         breaker=breaker,
-        sender=Sender(api, rate_limiter, breaker, check_account, on_recovery),
+        sender=Sender(api, rate_limiter, breaker, check_account, on_recovery, configured.tracing),
         executor=ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="trackrelay-request"),
         hasher=hasher,
         blocklist=Blocklist(hasher),

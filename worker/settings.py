@@ -82,6 +82,7 @@ class Settings:
     alert_heartbeat: Secret
     smtp_url: Secret
     console_url: str
+    tracing: bool
     log_format: Literal["auto", "json", "console"]
     log_level: Literal["debug", "info", "warning", "error"]
 

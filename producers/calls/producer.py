@@ -38,6 +38,7 @@ from trackrelay.queue.call_counts import CallCounts, counts_of
 from trackrelay.queue.redis_keys import Lane
 
 from .backends import Backend, backend_for
+from .call_spans import NO_SPAN, NoSpan, call_span
 from .invalid_calls import InvalidCallPolicy, Mode
 from .operation_methods import OperationMethods
 from .planned_calls import call_plan_of
@@ -102,7 +103,9 @@ class Producer(OperationMethods):
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Enqueue operations in one round trip, all or none, and return the ids of their jobs."""
         if batch:
-            self.append(self.entries(batch), lane)
+            with self.span(batch, lane) as span:
+                if not self.append(self.entries(batch), lane):
+                    span.failed("NotEnqueuedError")
         return [operation.id for operation in batch]
 
     def append(self, entries: Sequence[Entry], lane: Lane, *, wait: bool = False) -> int:
@@ -167,7 +170,7 @@ class Producer(OperationMethods):
         """
         count = 0
         for chunk in chunks(valid(iterator_of(operations), self.invalid_calls, on_invalid)):
-            with counted(count):
+            with counted(count), self.span(chunk, "bulk"):
                 count += self.enqueue_chunk(self.entries(chunk))
         return count
 
@@ -193,8 +196,13 @@ class Producer(OperationMethods):
 
     def entries(self, batch: Sequence[Operation]) -> list[Entry]:
         """Return the stream entries of ``batch``."""
-        source, trace = self.settings.source, current_traceparent()
+        source = self.settings.source
+        trace = current_traceparent() if self.settings.tracing else None
         return [Entry.of(operation, source=source, trace=trace) for operation in batch]
+
+    def span(self, batch: Sequence[Operation], lane: Lane) -> NoSpan:
+        """Return the span of a call that enqueues ``batch``, as a context manager."""
+        return call_span(batch, lane) if self.settings.tracing else NO_SPAN
 
     def not_enqueued(
         self, error: NotEnqueuedError | QueueNotSetUpError, entries: Sequence[Entry], lane: Lane

@@ -36,6 +36,7 @@ class Settings:
     outbox_url: str | None
     object_types: Mapping[str, str]
     plan: str | None = None
+    tracing: bool = True
 
 
 def load(

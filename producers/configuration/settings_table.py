@@ -332,6 +332,14 @@ SETTINGS: tuple[Setting, ...] = (
         "`watch`, console",
     ),
     Setting(
+        "TRACKRELAY_TRACING",
+        boolean(),
+        "Whether calls, deliveries and verification are recorded as spans, where OpenTelemetry is "
+        "set up, and jobs carry the trace of their call.",
+        "all",
+        default="1",
+    ),
+    Setting(
         "TRACKRELAY_LOG_FORMAT",
         choice("auto", "json", "console"),
         "The format of log lines; `auto` writes JSON unless the output is a terminal.",

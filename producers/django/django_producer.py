@@ -46,8 +46,9 @@ class DjangoProducer(Producer):
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Enqueue operations after the commit, and return their jobs' ids at once."""
         if batch:
-            entries = self.entries(batch)
-            self._when_committed(entries, functools.partial(self.append, entries, lane))
+            with self.span(batch, lane):
+                entries = self.entries(batch)
+                self._when_committed(entries, functools.partial(self.append, entries, lane))
         return [operation.id for operation in batch]
 
     def enqueue_chunk(self, entries: Sequence[Entry]) -> int:
@@ -63,7 +64,8 @@ class DjangoProducer(Producer):
         It runs in the thread that has this request's transactions.
         """
         if lane == "bulk":
-            return sync_to_async(self.enqueue_chunk)(self.entries(batch))
+            with self.span(batch, lane):
+                return sync_to_async(self.enqueue_chunk)(self.entries(batch))
         return sync_to_async(lambda: len(self.enqueue_all(batch, lane=lane)))()
 
     def _when_committed(self, entries: Sequence[Entry], act: Callable[[], int]) -> int:

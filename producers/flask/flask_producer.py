@@ -44,7 +44,8 @@ class FlaskProducer(Producer):
             and self.settings.backend == "redis"
             and (later := deferred_jobs()) is not None
         ):
-            later.add(self.entries(batch), self.send_later)
+            with self.span(batch, lane):
+                later.add(self.entries(batch), self.send_later)
             return [operation.id for operation in batch]
         return super().enqueue_all(batch, lane=lane)
 
@@ -53,7 +54,8 @@ class FlaskProducer(Producer):
         if lane == "live" and deferred_jobs() is not None:
             return _done(len(self.enqueue_all(batch)))
         if isinstance(self.backend, RowsBackend):
-            return asyncio.to_thread(self.append, self.entries(batch), lane)
+            with self.span(batch, lane):
+                return asyncio.to_thread(self.append, self.entries(batch), lane)
         return None
 
     def send_later(self, entries: Sequence[Entry]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trackrelay.calls.call_spans import NO_SPAN, call_span
 from trackrelay.calls.invalid_calls import InvalidCallPolicy
 from trackrelay.calls.operation_methods import OperationMethods
 from trackrelay.calls.planned_calls import call_plan_of
@@ -52,14 +53,15 @@ class Outbox(OperationMethods):
 
     def enqueue_all(self, batch: Sequence[Operation], *, lane: Lane = "live") -> list[str]:
         """Write operations in order, and return their jobs' ids."""
-        trace = current_traceparent()
-        entries = [Entry.of(operation, source=self._source, trace=trace) for operation in batch]
-        if lane == "live":
-            caution_about_times(entries)
-        if self._settings.backend != "redis":
-            default_producer().backend.append(entries, lane)
-        elif entries:
-            insert(self._transaction, entries, lane)
+        with call_span(batch, lane) if batch and self._settings.tracing else NO_SPAN:
+            trace = current_traceparent() if self._settings.tracing else None
+            entries = [Entry.of(each, source=self._source, trace=trace) for each in batch]
+            if lane == "live":
+                caution_about_times(entries)
+            if self._settings.backend != "redis":
+                default_producer().backend.append(entries, lane)
+            elif entries:
+                insert(self._transaction, entries, lane)
         return [operation.id for operation in batch]
 
     def _submit(self, batch: Sequence[Operation]) -> list[str]:

@@ -100,3 +100,35 @@ def test_the_extension_brings_neither_worker_nor_sqlalchemy_along() -> None:
     )
     run = run_python(script)
     assert run.stdout.strip() == ""
+
+
+WITHOUT_OPENTELEMETRY = """
+import os, sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("opentelemetry", "sentry_sdk"):
+            frame = sys._getframe()
+            while frame.f_code.co_name == "find_spec" or "importlib" in frame.f_code.co_filename:
+                frame = frame.f_back
+            if frame.f_globals["__name__"].startswith("trackrelay"):
+                print(frame.f_globals["__name__"], "asked for", name)
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hidden())
+os.environ |= {"TRACKRELAY_REDIS_URL": "redis://x", "TRACKRELAY_DATABASE_URL": "postgresql://x"}
+from trackrelay import Producer
+Producer(backend="memory").track("42", "seen")
+import trackrelay.worker.celery, trackrelay.worker.resources
+import trackrelay.worker.quality.verification_run
+from trackrelay.worker.telemetry import job_traces, work_spans
+work_spans.flush_spans()
+work = work_spans.Work("deliver", "CLIENT", 1, "1", {})
+with work_spans.work_span(work, ["00-" + "a" * 32 + "-" + "b" * 16 + "-01"]) as span:
+    span.note("jobs", delivered=1)
+print(job_traces.add_current_trace(None, "info", {}))
+"""
+
+
+def test_nothing_asks_for_opentelemetry() -> None:
+    """Nothing of ours. Where the process has not imported it, nothing is recorded."""
+    run = run_python(WITHOUT_OPENTELEMETRY)
+    assert run.stdout.strip() == "{}"

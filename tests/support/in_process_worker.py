@@ -101,6 +101,7 @@ class FakeApi:
         lambda request, documents: None
     )
     latency_s: float = 0.0
+    base_url: str = "https://track.example.com"
     sent: list[Sent] = field(default_factory=list)
     verdict: Verdict = field(default_factory=Verdict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -211,7 +212,7 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         engine=engine,
         api=track,
         breaker=breakers,
-        sender=Sender(track, rate_limiter, breakers, account, on_recovery),
+        sender=Sender(track, rate_limiter, breakers, account, on_recovery, configured.tracing),
         executor=ThreadPoolExecutor(16),
         hasher=hasher,
         blocklist=Blocklist(hasher),

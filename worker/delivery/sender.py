@@ -19,12 +19,14 @@ from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.reasons import DeferReason, StopReason
 from trackrelay.worker.storage.stored_job import Job
+from trackrelay.worker.telemetry.work_spans import NO_SPAN, WorkSpan
 from trackrelay.worker.track_api import request_builder
 from trackrelay.worker.track_api.http_client import TooLateError, TrackApi
 from trackrelay.worker.track_api.region import Verdict
 from trackrelay.worker.track_api.responses import (
     Accepted,
     AuthRejected,
+    Classification,
     EndpointFailure,
     Refusal,
     Refused,
@@ -36,6 +38,7 @@ from .batching import Exchange, PackedRequest
 from .breaker import Breaker, BreakerState, BreakerStates, Phase
 from .outcomes import Deferred, Delivered, Failed, Rejected, Result
 from .rate_limiter import RateLimiter, SendingBlockedError, Weight
+from .request_spans import endpoint_of, note_response, request_span
 
 log = structlog.get_logger("trackrelay.delivery")
 
@@ -60,6 +63,7 @@ class Sender:
             workspace.
         on_recovery: called with the family of which delivery has become possible again; None for
             all families.
+        traced: whether requests are recorded as spans.
     """
 
     def __init__(
@@ -69,12 +73,14 @@ class Sender:
         breaker: Breaker,
         check_account: Callable[[], Verdict],
         on_recovery: Callable[[Family | None], None],
+        traced: bool = False,
     ) -> None:
         self.api = api
         self.rate_limiter = rate_limiter
         self.breaker = breaker
         self.check_account = check_account
         self._on_recovery = on_recovery
+        self._traced = traced
 
     def check_credentials(self, breakers: BreakerStates) -> BreakerStates:
         """Ask the region endpoint about the credentials when a probe of halted delivery is due."""
@@ -122,6 +128,10 @@ class Sender:
             LeaseLostError: another worker holds the shard; nothing more was sent.
         """
         return _Sending(self, packed, shard, token, state).run(packed.jobs)
+
+    def span(self, request: request_builder.Request, jobs: Sequence[Job], shard: int) -> WorkSpan:
+        """Return the span of a request, as a context manager."""
+        return request_span(request, jobs, shard, self.api.base_url) if self._traced else NO_SPAN
 
     def note_recovery(self, family: Family, was_closed: bool) -> None:
         """Tell everybody that delivery is possible again, if a request just closed a breaker."""
@@ -178,8 +188,13 @@ class _Sending:
             )
             failpoint("before_send")
             started = time.monotonic()
-            answer = self._sender.api.send(request, permit.send_until)
-            failpoint("after_send")
+            with self._sender.span(request, jobs, self._shard) as span:
+                answer = self._sender.api.send(request, permit.send_until)
+                failpoint("after_send")
+                duration_s = time.monotonic() - started
+                response = classify_response(request, answer)
+                note_response(span, response, answer, len(jobs))
+                _log_request(self._shard, request, answer, duration_s)
         except request_builder.UnsendableDocumentError as error:
             return [Rejected(job, Refusal(str(error), 0)) for job in jobs]
         except TooLateError:
@@ -190,11 +205,9 @@ class _Sending:
             return [Deferred(job, DeferReason.LATE, message) for job in jobs]
         except SendingBlockedError as blocked:
             return [Deferred(job, DeferReason.BREAKER, str(blocked)) for job in jobs]
-        duration_s = time.monotonic() - started
         status = answer.status if isinstance(answer, Answer) else None
         self._exchanges.append(Exchange(self._family, status, duration_s))
-        _log_request(self._shard, request, answer, duration_s)
-        return self._learn(jobs, request, answer)
+        return self._learn(jobs, response)
 
     def _request(self, jobs: Sequence[Job]) -> request_builder.Request:
         bodies = [job.body for job in jobs]
@@ -205,10 +218,8 @@ class _Sending:
                 return request_builder.segment(bodies)
         return request_builder.single(jobs[0].operation, bodies[0])
 
-    def _learn(
-        self, jobs: Sequence[Job], request: request_builder.Request, answer: Answer | NoAnswer
-    ) -> list[Result]:
-        match classify_response(request, answer):
+    def _learn(self, jobs: Sequence[Job], response: Classification) -> list[Result]:
+        match response:
             case Accepted(refused):
                 return self._accepted(jobs, refused)
             case Refused(refusal) if len(jobs) == 1:
@@ -354,18 +365,10 @@ def _log_request(
     log.info(
         "request",
         shard=shard,
-        path=request.path if request.kind != "v1" else _endpoint(request.path),
+        path=endpoint_of(request),
         batch=request.size,
         bytes=len(request.body),
         status=status,
         ms=round(duration_s * 1000, 1),
         **({"error": answer.error} if isinstance(answer, NoAnswer) else {}),
     )
-
-
-def _endpoint(path: str) -> str:
-    # The path of a v1 request may name a person or a delivery.
-    parts = path.partition("?")[0].split("/")
-    if parts[1] == "unsubscribe":
-        return "/unsubscribe/…"
-    return "/".join("…" if index == 4 and part else part for index, part in enumerate(parts))

@@ -8,6 +8,7 @@ import structlog
 
 from trackrelay.worker.reasons import DeferReason
 from trackrelay.worker.storage.settlement import Settlement
+from trackrelay.worker.telemetry.job_traces import trace_fields
 
 log = structlog.get_logger("trackrelay.delivery")
 
@@ -33,6 +34,7 @@ def log_settlement(shard: int, outcome: Settlement) -> None:
             status=each.status,
             error=each.error,
             attempts=each.job.attempts,
+            **trace_fields(each.job.trace),
         )
     if outcome.blocked:
         log.info("jobs_blocked", shard=shard, jobs=len(outcome.blocked))
@@ -46,4 +48,5 @@ def log_settlement(shard: int, outcome: Settlement) -> None:
             status=letter.status,
             error=letter.error,
             field=letter.field,
+            **trace_fields(letter.job.trace),
         )

@@ -220,6 +220,7 @@ class _Reading:
             loose=loose,
             operation=self.job.operation,
             is_conditional=self._is_conditional,
+            trace=self.job.trace or "",
         )
 
     @property

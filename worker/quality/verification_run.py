@@ -10,7 +10,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -36,6 +36,8 @@ from trackrelay.worker.resources import Resources
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage import sent_subjects, state
 from trackrelay.worker.storage.sent_subjects import Subject
+from trackrelay.worker.telemetry.job_traces import trace_fields
+from trackrelay.worker.telemetry.work_spans import NO_SPAN, Work, WorkSpan, work_span
 
 from .complaint_poll import MIN_AGE_S, ComplaintPoll
 from .verdict_rules import Judgement, due_names
@@ -79,6 +81,8 @@ class Run:
     problem: str = ""
     #: How long the fleet rests, at least.
     rest_s: float = 0.0
+    #: Whether comparisons are recorded as spans.
+    traced: bool = False
 
 
 def run_verification(resources: Resources, api: AppApi | None = None) -> Run | None:
@@ -98,10 +102,10 @@ def run_verification(resources: Resources, api: AppApi | None = None) -> Run | N
     if not lease.take():
         return None
     began = time.monotonic()
-    run = Run(rest_s=OUTAGE_S)
+    run = Run(rest_s=OUTAGE_S, traced=configured.tracing)
     try:
         _work(run, resources, api)
-        _note(resources.engine, run)
+        _note_state(resources.engine, run)
     finally:
         took_s = time.monotonic() - began
         earned_s = run.requests / configured.verify_rate - took_s
@@ -186,7 +190,11 @@ def _compare_one(run: Run, verifier: Verifier, subject: Subject, now: float) -> 
         verifier.conclude(Look(subject, ()))
         return
     try:
-        look = verifier.look(subject, names, now)
+        with _span(subject, names) if run.traced else NO_SPAN as span:
+            look = verifier.look(subject, names, now)
+            judgement = verifier.conclude(look)
+            if judgement is not None:
+                _note(span, judgement)
     except AppApiResponseError as error:
         # Of this subject alone, as it seems: the others go on.
         run.problem = str(error)
@@ -195,7 +203,32 @@ def _compare_one(run: Run, verifier: Verifier, subject: Subject, now: float) -> 
         _put_off(verifier.engine, subject)
         raise
     else:
-        _log_verdicts(subject, verifier.conclude(look))
+        _log_verdicts(subject, judgement)
+
+
+def _span(subject: Subject, names: Collection[str]) -> WorkSpan:
+    """Return the span of a comparison, in the trace of the call that it is about."""
+    items = [subject.items[name] for name in names]
+    jobs = dict.fromkeys(item.job for item in items)
+    work = Work(
+        name="verify",
+        kind="INTERNAL",
+        size=len(jobs),
+        job_id=next(iter(jobs)),
+        attributes={"messaging.operation.name": "verify", "trackrelay.items": len(items)},
+    )
+    return work_span(work, [item.trace for item in items], needs_trace=True)
+
+
+def _note(span: WorkSpan, judgement: Judgement) -> None:
+    span.note(
+        "items",
+        verified=len(judgement.verified),
+        wrong=len(judgement.final),
+        pending=len(judgement.pending),
+    )
+    if judgement.final:
+        span.failed(str(judgement.final[0].verdict))
 
 
 def _log_verdicts(subject: Subject, judgement: Judgement | None) -> None:
@@ -209,6 +242,7 @@ def _log_verdicts(subject: Subject, judgement: Judgement | None) -> None:
             item=finding.item,
             verdict=str(finding.verdict),
             reason=finding.reason,
+            **trace_fields(item.trace),
         )
 
 
@@ -224,7 +258,7 @@ def _outage(error: AppApiError) -> str:
     return str(error)
 
 
-def _note(engine: sa.Engine, run: Run) -> None:
+def _note_state(engine: sa.Engine, run: Run) -> None:
     """Write down how verification is, for `status`."""
     if run.problem:
         _log_once(run.problem)

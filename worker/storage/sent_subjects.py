@@ -83,6 +83,8 @@ class Item(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     is_done: bool = False
     #: Whether it is rightly nothing if the person did not exist.
     is_conditional: bool = False
+    #: The ``traceparent`` of the call; "" if it was not recorded.
+    trace: str = ""
 
 
 class Subject(msgspec.Struct, kw_only=True):

@@ -12,6 +12,7 @@ import structlog
 
 from trackrelay.worker.settings import Settings
 
+from .job_traces import add_current_trace
 from .visible_text import visible, visible_lines
 
 _shared: list[Any] = [
@@ -20,6 +21,7 @@ _shared: list[Any] = [
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
+    add_current_trace,
 ]
 
 
