@@ -12,7 +12,7 @@ from trackrelay.operations.registry import ACTIONS
 from trackrelay.worker.reasons import LedgerOutcome
 
 from . import ledger_partitions
-from .ledger_periods import IN_PERIODS, searched
+from .ledger_periods import IN_PERIODS, KEPT, searched
 from .pg_values import text_array
 from .stored_job import Job
 from .tables import LEDGER
@@ -73,12 +73,15 @@ PRUNABLE = f"""
     AND (NOT {_IS_REMOVAL} OR NOT ({_IS_NEEDED}))
 """
 
-_PRUNE = """
+# Through the table itself: our user may have no privileges on a partition.
+_PRUNE = sa.text(f"""
     WITH old AS (
-        SELECT id FROM {table} AS trackrelay_ledger
-        WHERE {prunable} LIMIT :chunk FOR UPDATE SKIP LOCKED)
-    DELETE FROM {table} l USING old WHERE l.id = old.id
-"""
+        SELECT id, period FROM trackrelay_ledger
+        WHERE (NOT :is_partitioned OR period = {KEPT}) AND {PRUNABLE}
+        LIMIT :chunk FOR UPDATE SKIP LOCKED)
+    DELETE FROM trackrelay_ledger l USING old
+    WHERE (NOT :is_partitioned OR l.period = {KEPT}) AND l.id = old.id AND l.period = old.period
+""")
 
 PRUNE_CHUNK = 5_000
 
@@ -159,11 +162,11 @@ def prune_rows(
     They are in the partition of kept rows, or in a ledger without partitions. Call it until it
     returns 0, with a commit after each call.
     """
-    partitioned = ledger_partitions.periods(connection).is_partitioned
-    table = ledger_partitions.KEPT_TABLE if partitioned else ledger_partitions.LEDGER
-    statement = sa.text(_PRUNE.format(table=table, prunable=PRUNABLE))
-    values = ages(retention, dead_letter_retention) | {"chunk": PRUNE_CHUNK}
-    return connection.execute(statement, values).rowcount
+    values = ages(retention, dead_letter_retention) | {
+        "chunk": PRUNE_CHUNK,
+        "is_partitioned": ledger_partitions.periods(connection).is_partitioned,
+    }
+    return connection.execute(_PRUNE, values).rowcount
 
 
 def ages(retention: timedelta, dead_letter_retention: timedelta) -> dict[str, float]:

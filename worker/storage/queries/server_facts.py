@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from trackrelay.worker.storage import ledger_partitions
 from trackrelay.worker.storage.ledger import PRUNABLE, ages
+from trackrelay.worker.storage.ledger_periods import KEPT
 
 _SERVER = sa.text("""
     SELECT current_setting('server_version') AS version,
@@ -39,7 +40,10 @@ _TOTALS = sa.text("""
         (SELECT count(*) FROM trackrelay_dead_letters) AS dead_letters
 """)
 _BACKLOG_SIZE = sa.text("SELECT count(*) FROM trackrelay_backlog WHERE sends")
-_PRUNABLE = f"SELECT count(*) FROM {{table}} AS trackrelay_ledger WHERE {PRUNABLE}"
+_PRUNABLE = sa.text(f"""
+    SELECT count(*) FROM trackrelay_ledger
+    WHERE (NOT :is_partitioned OR period = {KEPT}) AND {PRUNABLE}
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +123,6 @@ def prunable(
     """Return about how many rows of the ledger pruning would delete now."""
     present = ledger_partitions.read(connection)
     droppable = ledger_partitions.droppable(present, retention)
-    table = ledger_partitions.KEPT_TABLE if present.is_partitioned else ledger_partitions.LEDGER
-    rows = connection.execute(
-        sa.text(_PRUNABLE.format(table=table)), ages(retention, dead_letter_retention)
-    ).scalar_one()
+    values = ages(retention, dead_letter_retention) | {"is_partitioned": present.is_partitioned}
+    rows = connection.execute(_PRUNABLE, values).scalar_one()
     return int(rows) + sum(each.rows for each in droppable)

@@ -250,3 +250,39 @@ def test_many_partitions_are_searched_for_none_but_their_own_ids(engine: sa.Engi
     days = {each for each in partitions(engine) if "_day_" in each and each in plan}
     assert len(days) == 1, plan
     assert day_at(time.time())
+
+
+def test_workers_that_do_not_own_the_tables_deliver_and_leave_the_partitions_to_their_owner(
+    engine: sa.Engine,
+) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE ROLE guest NOLOGIN")
+        connection.exec_driver_sql(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON trackrelay_ledger, trackrelay_dead_letters "
+            "TO guest"
+        )
+    guest = sa.create_engine(engine.url)
+    sa.event.listen(guest, "begin", lambda it: it.exec_driver_sql("SET LOCAL ROLE guest"))
+    try:
+        id, old = new_id(), "no-ulid"
+        assert record(guest, id, id_for("person.event", "id:42", "paid", "1")) == 2
+        with engine.begin() as connection:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, "
+                    "attempts) VALUES (:id, 'id:42', 'person.event', now(), "
+                    "now() - interval '40 days', 1)"
+                ),
+                {"id": old},
+            )
+        assert prune_ledger(guest, MONTH, MONTH) == 1
+        assert partition_of(guest, old) == []
+        with guest.connect() as connection:
+            problem = ledger_partitions.problem(connection, time.time() + 4 * 86_400)
+        assert problem is not None
+        assert "as the owner of the tables" in problem
+    finally:
+        guest.dispose()
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP OWNED BY guest")
+            connection.exec_driver_sql("DROP ROLE guest")
