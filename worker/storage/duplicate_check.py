@@ -10,16 +10,16 @@ import sqlalchemy as sa
 from trackrelay.queue.redis_keys import Lane
 from trackrelay.worker.endpoint_families import ALL_FAMILIES, Family
 
-from .ledger_periods import IN_PERIODS, searched
+from .ledger_periods import IDS, IN_PERIODS, searched
 from .pg_values import text_array
 from .sql_files import sql
 
 _IN_PERIODS = IN_PERIODS.format(of="")
-_KNOWN = sql("find_duplicates", in_periods=_IN_PERIODS)
+_KNOWN = sql("find_duplicates", ids=IDS, in_periods=_IN_PERIODS)
 
 # The holder of each of a two-key job's shards keeps a row. The job has arrived when all rows exist.
 _SETTLED = sa.text(f"""
-    SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[])) AND {_IN_PERIODS}
+    SELECT id FROM trackrelay_ledger WHERE id = ANY({IDS}) AND {_IN_PERIODS}
     UNION ALL
     SELECT job_id FROM trackrelay_dead_letters
     WHERE job_id = ANY(CAST(:ids AS text[]))

@@ -12,7 +12,7 @@ from trackrelay.operations.registry import ACTIONS
 from trackrelay.worker.reasons import LedgerOutcome
 
 from . import ledger_partitions
-from .ledger_periods import IN_PERIODS, KEPT, searched
+from .ledger_periods import IDS, IN_PERIODS, KEPT, searched
 from .pg_values import text_array
 from .stored_job import Job
 from .tables import LEDGER
@@ -32,7 +32,7 @@ _INSERT_DROPPED = sa.text(
 _IN_PERIODS = IN_PERIODS.format(of="")
 _DELIVERED_AFTER_ALL = sa.text(f"""
     UPDATE trackrelay_ledger SET outcome = 'delivered'
-    WHERE id = ANY(CAST(:ids AS text[])) AND {_IN_PERIODS} AND outcome <> 'delivered'
+    WHERE id = ANY({IDS}) AND {_IN_PERIODS} AND outcome <> 'delivered'
 """)
 
 _PROVE_INSERT = sa.text("""
@@ -44,17 +44,17 @@ _PROVE_DELETE = sa.text("DELETE FROM trackrelay_ledger WHERE id = :id AND period
 # Rows that this transaction inserted, or marked as delivered after all.
 _WRITTEN_NOW = sa.text(f"""
     SELECT id FROM trackrelay_ledger
-    WHERE id = ANY(CAST(:ids AS text[])) AND {_IN_PERIODS} AND outcome = 'delivered'
+    WHERE id = ANY({IDS}) AND {_IN_PERIODS} AND outcome = 'delivered'
         AND xmin = CAST(pg_current_xact_id() AS xid)
 """)
 
 _AMONG = sa.text(f"""
-    SELECT id FROM trackrelay_ledger WHERE id = ANY(CAST(:ids AS text[])) AND {_IN_PERIODS}
+    SELECT id FROM trackrelay_ledger WHERE id = ANY({IDS}) AND {_IN_PERIODS}
 """)
 
 _RECORDED_BEFORE = sa.text(f"""
     SELECT id FROM trackrelay_ledger
-    WHERE id = ANY(CAST(:ids AS text[])) AND {_IN_PERIODS} AND delivered_at < now()
+    WHERE id = ANY({IDS}) AND {_IN_PERIODS} AND delivered_at < now()
 """)
 
 #: The operations that remove a person, as a list in SQL. An older operation that is delivered later

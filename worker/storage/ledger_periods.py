@@ -40,6 +40,10 @@ _FIRST_WITH_TIME = first_id_of(DERIVED_FROM_MS + DERIVED_SPAN_MS)
 IN_PERIODS = "({of}period <= 0 OR {of}period BETWEEN :first_period AND :last_period)"
 
 
+#: SQL for the ids that a statement looks up. As the result of a subquery, they are unknown to the
+#: planner, which would otherwise look at each of them for each partition.
+IDS = "CAST((SELECT CAST(:ids AS text[])) AS text[])"
+
 #: SQL that finds the rows recorded since a time in few partitions; its parameter:
 #: :func:`first_since`.
 SINCE_PERIOD = "(period <= 0 OR period >= :first_period)"

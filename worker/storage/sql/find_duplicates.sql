@@ -10,13 +10,13 @@
 --
 -- Parameters: ids, keys, shard, lane, families, due_from (the lowest position; NULL: none),
 --   first_period, last_period
--- Parts: in_periods
+-- Parts: ids, in_periods
 -- Rows: what ('job', 'key', 'due' or 'versions'), name
 SELECT 'job' AS what, id AS name FROM trackrelay_ledger
-WHERE id = ANY(CAST(:ids AS text[])) AND $in_periods
+WHERE id = ANY($ids) AND $in_periods
 UNION ALL
 SELECT 'job', job_id FROM trackrelay_dead_letters
-WHERE job_id = ANY(CAST(:ids AS text[])) AND state IN ('open', 'replaying')
+WHERE job_id = ANY($ids) AND state IN ('open', 'replaying')
 UNION ALL
 SELECT 'job', asked.id FROM unnest(CAST(:ids AS text[])) AS asked (id)
 CROSS JOIN LATERAL (
