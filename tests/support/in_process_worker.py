@@ -230,6 +230,8 @@ def child_holding(environment: dict[str, str], shard: int, failpoints: str) -> I
     if pid == 0:
         try:
             cycle.failpoint = sender.failpoint = _planned(failpoints)
+            # On a busy machine a cycle would end by its time before it comes to the failpoint.
+            cycle.MAX_CYCLE_S = cycle.MAX_SINGLES_S = 60.0
             Worker(environment).run_shard(shard)
         finally:
             os._exit(0)
