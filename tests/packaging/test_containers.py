@@ -97,6 +97,47 @@ def test_the_workers_get_every_setting() -> None:
     assert {each.name for each in WORKER_SETTINGS} - told == set()
 
 
+def test_prometheus_and_grafana_find_what_they_are_told_of() -> None:
+    files = {
+        name: yaml.safe_load((ROOT / each["file"]).read_text())
+        for name, each in COMPOSE["configs"].items()
+    }
+    targets = {
+        each["source"]: Path(each["target"])
+        for service in ("prometheus", "grafana")
+        for each in SERVICES[service]["configs"]
+    }
+    assert targets.keys() == files.keys()
+    assert f"--config.file={targets['prometheus']}" in SERVICES["prometheus"]["command"]
+    (rules,) = files["prometheus"]["rule_files"]
+    assert targets["prometheus"].parent / rules == targets["rules"]
+    (job,) = files["prometheus"]["scrape_configs"]
+    (scraped,) = job["static_configs"][0]["targets"]
+    assert scraped.partition(":")[0] in SERVICES
+    assert f":{scraped.partition(':')[2]}/" in SERVICES["metrics"]["healthcheck"]["test"][-1]
+    (source,) = files["datasources"]["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    assert ":9090/" in SERVICES["prometheus"]["healthcheck"]["test"][-1]
+    (provider,) = files["dashboards"]["providers"]
+    assert Path(provider["options"]["path"]) == targets["dashboard"].parent
+
+
+def test_grafana_takes_no_password_that_everybody_knows() -> None:
+    shell, option, line = SERVICES["grafana"]["entrypoint"]
+    assert (shell, option) == ("sh", "-c")
+    line = line.replace("$$", "$").replace("exec /run.sh", "echo started")
+    for password, code, told in (("", 2, ""), ("mine", 0, "started\n")):
+        answer = subprocess.run(
+            ["sh", "-c", line],
+            env={"GF_SECURITY_ADMIN_PASSWORD": password},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert (answer.returncode, answer.stdout) == (code, told)
+        assert bool(code) == ("set GRAFANA_PASSWORD" in answer.stderr)
+
+
 def test_the_command_of_valkey_starts_one_with_a_password(tmp_path: Path) -> None:
     port = ports.free_port()
     command = [part.replace("$$", "$") for part in SERVICES["redis"]["command"]]

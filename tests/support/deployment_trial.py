@@ -112,6 +112,12 @@ class Trial:
         (caught,) = re.findall(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
         return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
+    def memory_mb(self) -> float:
+        """What it and its children use, without what others use too."""
+        first = psutil.Process(self.pid)
+        processes = [first, *first.children(recursive=True)]
+        return sum(each.memory_full_info().uss for each in processes) / 1e6
+
     def succeeds(self, probe: Mapping[str, Any]) -> bool:
         """Whether a probe succeeds."""
         if not psutil.pid_exists(self.pid):
@@ -178,6 +184,9 @@ def try_pod(pod: Mapping[str, Any], secrets: Path, settings: dict[str, str]) -> 
             time.sleep(3)
             assert process.poll() is None, trial.log.read_text()
             told = "runs"
+        limit_mb = float(container["resources"]["limits"]["memory"].removesuffix("Mi")) * 1.048576
+        used_mb = trial.memory_mb()
+        assert used_mb < limit_mb * 0.7, f"uses {used_mb:.0f} of {limit_mb:.0f} MB"
         began = time.monotonic()
         os.kill(trial.pid, signal.SIGTERM)
         code = process.wait(60)
@@ -185,6 +194,7 @@ def try_pod(pod: Mapping[str, Any], secrets: Path, settings: dict[str, str]) -> 
         grace_s = pod.get("terminationGracePeriodSeconds", GRACE_S)
         assert took_s < grace_s / 2, f"ended after {took_s:.0f} of {grace_s} s"
         assert code == 0, f"exit status {code}: {trial.log.read_text()[-2000:]}"
+        told += f", {used_mb:.0f} of {limit_mb:.0f} MB"
         return f"{told}, ended {took_s:.1f} s after SIGTERM (has {grace_s} s)"
 
 
