@@ -111,6 +111,9 @@ class Installation:
             "CUSTOMERIO_SITE_ID": self._sandbox.site_id,
             "CUSTOMERIO_TRACK_API_KEY": self._sandbox.api_key,
             "TRACKRELAY_LOG_FORMAT": "json",
+            # A busy machine is no outage.
+            "TRACKRELAY_ENQUEUE_TIMEOUT": "30s",
+            "TRACKRELAY_REQUEST_TIMEOUT": "30s",
         }
 
     def close(self) -> None:
@@ -293,7 +296,7 @@ def table(report: Report) -> Iterator[str]:
 
 
 @click.command()
-@click.option("--old", "revision", help="The earlier release in git. Default: see below.")
+@click.option("--old", "revision", help="The earlier release in git.")
 @click.option("--own-packages", is_flag=True, help="Install the packages it was tested with.")
 @click.option("--workers", default=2, show_default=True, help="How many run at a time.")
 @click.option("--seconds", default=4.0, show_default=True, help="Load after each step.")
