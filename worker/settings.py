@@ -66,6 +66,8 @@ class Settings:
     max_attempts: int
     ledger_retention: timedelta
     dead_letter_retention: timedelta
+    open_dead_letter_retention: timedelta
+    forgotten_retention: timedelta
     merge_delay: timedelta
     #: Empty takes the secret that ``migrate`` made.
     key_hash_secret: Secret

@@ -238,8 +238,21 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TRACKRELAY_DEAD_LETTER_RETENTION",
         duration(),
-        "How long replayed and discarded dead letters are kept; open ones are never removed.",
+        "How long replayed and discarded dead letters are kept.",
         default="90d",
+    ),
+    Setting(
+        "TRACKRELAY_OPEN_DEAD_LETTER_RETENTION",
+        duration(),
+        "How long dead letters may stay open; older ones are discarded, and kept for "
+        "`TRACKRELAY_DEAD_LETTER_RETENTION` more.",
+        default="365d",
+    ),
+    Setting(
+        "TRACKRELAY_FORGOTTEN_RETENTION",
+        duration(),
+        "How long the keys of forgotten people stay blocked; then the request is deleted.",
+        default="3650d",
     ),
     Setting(
         "TRACKRELAY_KEY_HASH_SECRET",

@@ -118,13 +118,20 @@ def note_refusal(client: redis.Redis, message: str) -> None:
     about = json.dumps({"message": message[:500], "at": time.time()})
     client.hset(REFUSING_KEY, f"{socket.gethostname()}:{os.getpid()}", about)
     client.expire(REFUSING_KEY, int(SHOWN_S))
+    # A worker that is started again and again has another name each time.
+    told: Any = client.hgetall(REFUSING_KEY)
+    if old := [name for name, about in told.items() if not _is_shown(about, time.time())]:
+        client.hdel(REFUSING_KEY, *old)
 
 
 def refusals(values: dict[bytes, bytes], now: float) -> dict[str, list[str]]:
     """Return the processes that refused lately, by their message."""
     found: dict[str, list[str]] = {}
     for process, about in sorted(values.items()):
-        told: dict[str, Any] = json.loads(about)
-        if now - told["at"] < SHOWN_S:
-            found.setdefault(told["message"], []).append(process.decode())
+        if _is_shown(about, now):
+            found.setdefault(json.loads(about)["message"], []).append(process.decode())
     return found
+
+
+def _is_shown(about: bytes | str, now: float) -> bool:
+    return bool(now - float(json.loads(about)["at"]) < SHOWN_S)

@@ -86,6 +86,7 @@ def _run(facts: dict[str, str | int]) -> None:
     tasks = _PERIODIC_TASKS if configured.verify == "off" else (*_PERIODIC_TASKS, _VERIFICATION)
     is_reachable = True
     reached_at = 0.0
+    probe.remove_stale()
     while not _stopped.is_set():
         messages = None
         try:

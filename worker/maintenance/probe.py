@@ -27,6 +27,9 @@ from typing import Any
 SILENT_S = 30.0
 #: A worker that takes no message for this time, though messages wait, will take none.
 STUCK_S = 120.0
+#: The file of a process that does not exist is removed after this time. A container with the same
+#: folder may not see the process.
+STALE_S = 86_400.0
 #: A worker that did not reach Redis for this time is not ready.
 UNREACHABLE_S = 10.0
 USAGE = "usage: trackrelay-probe alive|ready"
@@ -62,6 +65,24 @@ def remove(worker: str) -> None:
         os.rmdir(where)
     except OSError:
         return
+
+
+def remove_stale() -> None:
+    """Remove the files of workers that were killed: their processes do not exist any more."""
+    where = folder()
+    try:
+        names = os.listdir(where)
+    except OSError:
+        return
+    for name in names:
+        path = os.path.join(where, name)
+        facts = _read(path)
+        if not name.endswith(".json") or facts is None or not _runs(facts.get("pid")):
+            try:
+                if time.time() - os.path.getmtime(path) > STALE_S:
+                    os.remove(path)
+            except OSError:
+                continue
 
 
 def _path(where: str, worker: str) -> str:

@@ -14,17 +14,23 @@ from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import (
     acts,
+    alert_records,
     catalog_rows,
     counters,
     dead_letters,
     finding_records,
+    forgotten,
     identity_links,
+    incident_log,
     ledger,
     ledger_partitions,
     plan_violations,
+    plans,
     sent_subjects,
     verdicts,
 )
+
+from .redis_leftovers import remove_leftovers
 
 log = structlog.get_logger("trackrelay.worker")
 
@@ -48,6 +54,9 @@ def prune_all(resources: Resources) -> dict[str, int]:
         "ledger": prune_ledger(
             resources.engine, settings.ledger_retention, settings.dead_letter_retention
         ),
+        "dead_letters_discarded": _discard_old_letters(
+            resources.engine, settings.open_dead_letter_retention
+        ),
         "dead_letters": _in_chunks(
             resources.engine,
             lambda connection: dead_letters.prune(connection, settings.dead_letter_retention),
@@ -63,9 +72,20 @@ def prune_all(resources: Resources) -> dict[str, int]:
         "catalog": _in_chunks(resources.engine, catalog_rows.prune),
         "identities": _in_chunks(resources.engine, identity_links.prune),
         "plan_violations": _in_chunks(resources.engine, plan_violations.prune),
-        "findings": _once(resources.engine),
-        "counters": _fold_counters(resources.engine),
+        "findings": _once(
+            resources.engine,
+            lambda connection: finding_records.prune(connection, catalog_rows.KEPT_DAYS),
+        ),
+        "counters": _once(resources.engine, counters.fold),
         "acts": _in_chunks(resources.engine, acts.prune),
+        "incidents": _once(resources.engine, incident_log.prune),
+        "alerts": _once(resources.engine, alert_records.prune),
+        "plans": _once(resources.engine, plans.prune),
+        "forgotten": _once(
+            resources.engine,
+            lambda connection: forgotten.prune(connection, settings.forgotten_retention),
+        ),
+        "redis": remove_leftovers(resources.redis, resources.engine),
     }
 
 
@@ -99,14 +119,16 @@ def prune_ledger(engine: sa.Engine, retention: timedelta, dead_letter_retention:
     )
 
 
-def _once(engine: sa.Engine) -> int:
-    with engine.begin() as connection:
-        return finding_records.prune(connection, catalog_rows.KEPT_DAYS)
+def _discard_old_letters(engine: sa.Engine, retention: timedelta) -> int:
+    count = _in_chunks(engine, lambda connection: dead_letters.discard_old(connection, retention))
+    if count:
+        log.warning("dead_letters_discarded", letters=count, open_for=str(retention))
+    return count
 
 
-def _fold_counters(engine: sa.Engine) -> int:
+def _once(engine: sa.Engine, prune: Callable[[sa.Connection], int]) -> int:
     with engine.begin() as connection:
-        return counters.fold(connection)
+        return prune(connection)
 
 
 def _in_chunks(engine: sa.Engine, prune: Callable[[sa.Connection], int]) -> int:

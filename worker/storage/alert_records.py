@@ -30,6 +30,14 @@ _FIRING = sa.text("""
     FROM trackrelay_alerts WHERE state = 'firing'
 """)
 
+#: Days for which an alert is remembered after its end was told. One that fires for a year has no
+#: watcher any more, or is told once more.
+KEPT_DAYS, FIRING_DAYS = 30, 365
+_PRUNE = sa.text("""
+    DELETE FROM trackrelay_alerts WHERE told = state AND told_at < now() - make_interval(
+        days => CASE state WHEN 'resolved' THEN :days ELSE :firing_days END)
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class FiringAlert:
@@ -60,3 +68,9 @@ def confirm(connection: sa.Connection, name: str, state: str) -> None:
 def firing(connection: sa.Connection) -> list[FiringAlert]:
     """Return the alerts that fire."""
     return [FiringAlert(*row) for row in connection.execute(_FIRING)]
+
+
+def prune(connection: sa.Connection) -> int:
+    """Delete alerts that ended long ago, and return how many."""
+    given = {"days": KEPT_DAYS, "firing_days": FIRING_DAYS}
+    return connection.execute(_PRUNE, given).rowcount

@@ -69,6 +69,9 @@ _REMOVE = sa.text("""
 _SHARDS_OF = sa.text(
     "SELECT DISTINCT shard FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))"
 )
+_AMONG = sa.text(
+    "SELECT DISTINCT job_id FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))"
+)
 
 _PROMOTE = sql(
     "promote", delayed=", ".join(f"'{action.name}'" for action in ACTIONS if action.is_delayed)
@@ -165,6 +168,12 @@ def shards_of(connection: sa.Connection, ids: Sequence[str]) -> list[int]:
         if ids
         else []
     )
+
+
+def among(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
+    """Return those of ``ids`` that wait in the backlog."""
+    rows = connection.execute(_AMONG, {"ids": text_array(ids)})
+    return frozenset(row.job_id for row in rows)
 
 
 def histories(connection: sa.Connection, ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:

@@ -97,7 +97,7 @@ def _inserted(letters: Sequence[NewDeadLetter]) -> dict[str, Any]:
     return DEAD_LETTERS.inserted(letter=in_order, job=[letter.job for letter in in_order])
 
 
-# Open letters stay until somebody replays or discards them.
+# Open letters stay until somebody replays or discards them, or they are very old.
 _PRUNE = sa.text("""
     WITH old AS (
         SELECT job_id FROM trackrelay_dead_letters
@@ -107,7 +107,30 @@ _PRUNE = sa.text("""
     DELETE FROM trackrelay_dead_letters d USING old WHERE d.job_id = old.job_id
 """)
 
+_DISCARD_OLD = sa.text("""
+    WITH old AS (
+        SELECT job_id FROM trackrelay_dead_letters
+        WHERE state = 'open' AND died_at < now() - make_interval(secs => :retention_s)
+        LIMIT :chunk FOR UPDATE SKIP LOCKED)
+    UPDATE trackrelay_dead_letters d SET state = 'discarded', updated_at = now(),
+        history = history || jsonb_build_array(jsonb_build_object(
+            'at', extract(epoch FROM now()), 'what', 'discarded', 'who', 'trackrelay',
+            'note', 'it was open for too long'))
+    FROM old WHERE d.job_id = old.job_id
+""")
+
 PRUNE_CHUNK = 5_000
+
+
+def discard_old(connection: sa.Connection, retention: timedelta) -> int:
+    """Discard one chunk of letters that are open for longer than ``retention``; return how many.
+
+    They are deleted only after the retention of discarded letters.
+    """
+    result = connection.execute(
+        _DISCARD_OLD, {"retention_s": retention.total_seconds(), "chunk": PRUNE_CHUNK}
+    )
+    return result.rowcount
 
 
 def prune(connection: sa.Connection, retention: timedelta) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -57,6 +58,15 @@ _SUMMARY = sa.text("""
         count(DISTINCT request) FILTER (WHERE receipt IS NULL) AS unfinished,
         coalesce(sum(blocked_jobs), 0) AS jobs
     FROM trackrelay_forgotten
+""")
+
+# A request is deleted as a whole, and not before it is complete.
+_PRUNE = sa.text("""
+    WITH old AS (
+        SELECT request FROM trackrelay_forgotten GROUP BY request
+        HAVING bool_and(receipt IS NOT NULL)
+            AND max(greatest(requested_at, allowed_at)) < now() - make_interval(secs => :kept_s))
+    DELETE FROM trackrelay_forgotten stored USING old WHERE stored.request = old.request
 """)
 
 
@@ -164,3 +174,11 @@ def summary(connection: sa.Connection) -> Summary:
     """Return what ``status`` shows."""
     row = connection.execute(_SUMMARY).one()
     return Summary(row.keys, row.unfinished, int(row.jobs))
+
+
+def prune(connection: sa.Connection, retention: timedelta) -> int:
+    """Delete complete requests older than ``retention``; return how many keys they had."""
+    deleted = connection.execute(_PRUNE, {"kept_s": retention.total_seconds()}).rowcount
+    if deleted:
+        shards.announce(connection, "block_version")
+    return deleted

@@ -70,6 +70,12 @@ _ACKNOWLEDGE = sa.text("""
     RETURNING id
 """)
 
+#: Days for which acknowledged losses are kept. Others stay until somebody acknowledges them.
+KEPT_DAYS = 365
+_PRUNE = sa.text("""
+    DELETE FROM trackrelay_incidents WHERE acknowledged_at < now() - make_interval(days => :days)
+""")
+
 
 class Kind(StrEnum):
     """How jobs were lost."""
@@ -199,3 +205,8 @@ def unacknowledged(connection: sa.Connection) -> list[Incident]:
 def acknowledge(connection: sa.Connection, ids: list[int] | None, who: str) -> list[int]:
     """Acknowledge the incidents ``ids`` (None: all), and return those that were not before."""
     return sorted(row.id for row in connection.execute(_ACKNOWLEDGE, {"ids": ids, "who": who}))
+
+
+def prune(connection: sa.Connection) -> int:
+    """Delete losses that were acknowledged long ago, and return how many."""
+    return connection.execute(_PRUNE, {"days": KEPT_DAYS}).rowcount

@@ -41,6 +41,14 @@ _INSERT = sa.text("""
     VALUES (:name, :text, :digest, :who) RETURNING version
 """)
 
+#: A version is deleted so many days after its end, unless it is among the latest ones.
+KEPT_DAYS, KEPT_VERSIONS = 365, 50
+_PRUNE = sa.text("""
+    DELETE FROM trackrelay_plans WHERE in_force_until < now() - make_interval(days => :days)
+        AND version NOT IN (
+            SELECT version FROM trackrelay_plans ORDER BY version DESC LIMIT :versions)
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
@@ -118,3 +126,8 @@ def withdraw(connection: sa.Connection) -> list[int]:
     ended = [int(row.version) for row in connection.execute(_END, {"overlap_s": 0})]
     shards.announce(connection, "plan_version")
     return sorted(ended)
+
+
+def prune(connection: sa.Connection) -> int:
+    """Delete versions that ended long ago, and return how many."""
+    return connection.execute(_PRUNE, {"days": KEPT_DAYS, "versions": KEPT_VERSIONS}).rowcount
