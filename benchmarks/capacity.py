@@ -54,6 +54,8 @@ class Costs:
 
     producer_job: float
     append_job: float
+    #: By ``enqueue_many()``.
+    append_of_many: float
     redis_job: float
     redis_cycle: float
     worker_job: float
@@ -239,6 +241,7 @@ def solve(runs: dict[str, Used], sizes: tuple[float, float]) -> Costs:
     return Costs(
         producer_job=append.per_job_us("producer"),
         append_job=append.per_job_us("redis"),
+        append_of_many=runs["enqueue_many"].per_job_us("redis"),
         redis_job=redis_job * 1e6,
         redis_cycle=redis_cycle * 1e6,
         worker_job=worker_job * 1e6,

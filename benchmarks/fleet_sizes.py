@@ -13,7 +13,9 @@ HEADROOM, MAX_LOAD = 2.0, 0.75
 #: A run keeps up if no job waits for longer.
 MAX_LAG_S = 2.0
 #: Seconds before an event, and after it.
-BEFORE_S, AFTER_S = 40.0, 180.0
+BEFORE_S, AFTER_S = 40.0, 120.0
+#: Jobs a second that a shard easily delivers, one batch after the other.
+SHARD_RATE = 2_500
 Step = tuple[str, float, Loss, float]
 EVENTS: tuple[Step, ...] = (
     ("twice the rate for 60 s", 2.0, "", 60.0),
@@ -66,9 +68,9 @@ def fleet_for(rate: float, costs: Costs) -> Fleet:
     redis = cores(shares.redis)
     worker_cores = cores(shares.worker)
     hosts = max(2, math.ceil(worker_cores / 4))
-    # A process waits for the network during most of a cycle, so there are more of them than cores.
-    slots = max(2, math.ceil(peak / 2_500 / hosts), math.ceil(worker_cores / hosts) * 2)
-    shards = redis * math.ceil(max(4, slots * hosts) / redis)
+    shards = redis * math.ceil(max(4, peak / SHARD_RATE) / redis)
+    # A shard without a process waits for seconds. So there are enough of them without one host.
+    slots = math.ceil(shards / (hosts - 1))
     requests = 100.0 if peak / (FULL_BATCH / 4) < 90 else 1_000.0
     return Fleet(
         redis=redis,

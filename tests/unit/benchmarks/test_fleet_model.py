@@ -12,7 +12,7 @@ from benchmarks.fleet_model import Fleet, Loss, Model, Scenario, Server
 from benchmarks.fleet_sizes import fleet_for, keeps_up
 
 COSTS = Costs(
-    producer_job=90, append_job=40, redis_job=5, redis_cycle=300, worker_job=20,
+    producer_job=90, append_job=40, append_of_many=2, redis_job=5, redis_cycle=300, worker_job=20,
     worker_cycle=5_000, postgres_job=15, postgres_cycle=2_000, wal_job=400, wal_cycle=2_000,
     defer_worker_job=20, defer_postgres_job=40, defer_wal_job=1_500, undefer_worker_job=30,
     undefer_postgres_job=40, undefer_wal_job=900, stream_job_bytes=700, ledger_row_bytes=300,
