@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from celery.beat import Scheduler
 
-from trackrelay.configuration.settings_table import unknown_settings
+from trackrelay.configuration.unknown_settings import unknown_settings
 from trackrelay.queue.append import MAX_WAKEUPS
 from trackrelay.queue.redis_keys import QUEUE_KEY
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from trackrelay.operations.checks.rejection import class_name
 
-from .settings_table import Setting, unknown_setting_lines
+from .settings_table import Setting
+from .unknown_settings import unknown_setting_lines
 
 #: Takes the environment, and returns a framework's settings as environment variables. Called each
 #: time.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-
-from trackrelay.suggestion import closest_name
+from collections.abc import Mapping
 
 from . import server_urls
 from .console_table import CONSOLE_SETTINGS
@@ -36,8 +33,6 @@ __all__ = [
     "SETTINGS",
     "WORKER_SETTINGS",
     "Setting",
-    "unknown_setting_lines",
-    "unknown_settings",
 ]
 
 SETTINGS: tuple[Setting, ...] = (
@@ -383,26 +378,3 @@ APP_API_SETTINGS = tuple(
 )
 #: Every environment variable of a setting, each ``NAME_FILE`` among them.
 ALL_NAMES = frozenset(name for each in SETTINGS for name in each.names)
-_OURS = frozenset(name for name in ALL_NAMES if name.startswith(PREFIX))
-
-# Kubernetes sets such variables in every container beside a service called "trackrelay".
-_SERVICE_LINK = re.compile(
-    r"^TRACKRELAY(_[A-Z0-9_]+)?_(PORT|SERVICE_HOST|SERVICE_PORT)(_[A-Z0-9_]+)?$"
-)
-
-
-def unknown_settings(
-    environment: Iterable[str], known: Collection[str] = _OURS
-) -> dict[str, str | None]:
-    """Return the ``TRACKRELAY_…`` names that are not settings, each with a similar name."""
-    return {
-        name: closest_name(name, known)
-        for name in sorted(environment)
-        if name.startswith(PREFIX) and name not in known and not _SERVICE_LINK.match(name)
-    }
-
-
-def unknown_setting_lines(environment: Iterable[str]) -> Iterator[str]:
-    """Yield a line for each of :func:`unknown_settings`."""
-    for name, meant in unknown_settings(environment).items():
-        yield f"{name} is not a setting" + (f"; did you mean {meant}?" if meant else "")

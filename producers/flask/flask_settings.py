@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from trackrelay.configuration.settings_loader import as_text
-from trackrelay.configuration.settings_table import ALL_NAMES, unknown_settings
+from trackrelay.configuration.settings_table import ALL_NAMES
+from trackrelay.configuration.unknown_settings import unknown_settings
 from trackrelay.errors import ConfigurationError
 from trackrelay.operations.anonymous_ids import AnonymousCookie
 

@@ -11,7 +11,7 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from trackrelay.configuration.settings_table import unknown_settings
+from trackrelay.configuration.unknown_settings import unknown_settings
 from trackrelay.worker.delivery.breaker import Breaker
 from trackrelay.worker.delivery.sender import HALTS
 from trackrelay.worker.delivery.workspace_guard import note_refusal

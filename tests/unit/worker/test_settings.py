@@ -14,8 +14,8 @@ from trackrelay.configuration.settings_table import (
     SETTINGS,
     WORKER_SETTINGS,
     Setting,
-    unknown_settings,
 )
+from trackrelay.configuration.unknown_settings import unknown_settings
 from trackrelay.errors import ConfigurationError
 from trackrelay.worker.settings import Settings, load
 
