@@ -25,7 +25,7 @@ except ModuleNotFoundError:
         "or 'trackrelay[worker]' to run workers too"
     )
 
-from trackrelay.configuration.settings_table import unknown_setting_lines
+from trackrelay.configuration.unknown_settings import unknown_setting_lines
 from trackrelay.suggestion import closest_name
 from trackrelay.version import __version__
 

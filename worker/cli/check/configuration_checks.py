@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from trackrelay.app_api import AppApi, AppApiAuthError, AppApiError
 from trackrelay.configuration.server_urls import place
 from trackrelay.configuration.settings_loader import Given, find
-from trackrelay.configuration.settings_table import ALL_NAMES, Setting, unknown_settings
+from trackrelay.configuration.settings_table import ALL_NAMES, Setting
 from trackrelay.configuration.settings_table import SETTINGS as ALL_SETTINGS
+from trackrelay.configuration.unknown_settings import unknown_settings
 from trackrelay.errors import ConfigurationError
 from trackrelay.plan.plan_errors import PlanError
 from trackrelay.plan.plan_loader import load_plan
