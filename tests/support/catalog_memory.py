@@ -70,14 +70,15 @@ def observed(calls: Iterable[Call], flush_after: int = 5_000, together: int = 50
     for number, call in enumerate(calls, 1):
         batch.append(call)
         if len(batch) == together:
-            observer.note([each.job() for each in batch], call.at)
             # As many jobs a second as are observed without choosing.
             moment[0] += 2.0
+            observer.note([each.job() for each in batch], call.at)
             batch = []
         if number % flush_after == 0:
             memory.now = call.at
             observer.flush()
     if batch:
+        moment[0] += 2.0
         memory.now = batch[-1].at
         observer.note([each.job() for each in batch], memory.now)
     observer.flush()

@@ -18,9 +18,12 @@ from .observed_values import (
     sources_of,
 )
 from .planned_types import planned_type, shares
+from .shapes import ValueType
 
 #: Events of a draft, and properties of one event. What is rarer is probably an invented name.
 MAX_EVENTS, MAX_PROPERTIES = 300, 200
+#: The last word of a name whose whole numbers are times.
+_TIME_WORDS = {"at", "on", "time", "date", "timestamp", "since", "until"}
 
 
 @dataclass(slots=True)
@@ -149,6 +152,8 @@ class _Drafter:
         schema: dict[str, Any] = {}
         if types:
             schema["type"] = types[0] if len(types) == 1 else types
+        if set(observed.counts) - {ValueType.NULL} == {ValueType.UNIX_S} and _is_time(path):
+            schema["format"] = "unix-seconds"
         if "object" in types and observed.properties:
             schema["properties"] = {
                 name: self._schema(f"{path}.{name}", each)
@@ -162,6 +167,11 @@ class _Drafter:
         # With one application alone, an owner says nothing.
         is_one = len(self._sources) > 1 and len(sources) == 1
         return (sources[0] or None) if is_one else None
+
+
+def _is_time(path: str) -> bool:
+    """Whether a name says that its value is a time: a number may only look like one."""
+    return bool(_TIME_WORDS & set(names.words(path.rpartition(".")[2])[-1:]))
 
 
 def _spellings(ordered: Mapping[str, Any]) -> dict[str, list[str]]:

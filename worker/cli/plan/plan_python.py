@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -15,6 +18,9 @@ from trackrelay.worker.cli.common.plan_options import (
     plan_file_argument,
     write_output,
 )
+
+#: Lines of a difference that are shown.
+MAX_LINES = 40
 
 
 @click.command()
@@ -40,5 +46,27 @@ def python(file: str, output: str, is_async: bool, check: bool) -> None:
     except (OSError, UnicodeDecodeError):
         found = ""
     if found != source:
+        for line in islice(_differences(found.splitlines(), source.splitlines()), MAX_LINES):
+            click.echo(line)
         raise CommandError(f"{output} is not what the plan says: run trackrelay plan python again")
     click.echo(f"{output} is what the plan says.")
+
+
+def _differences(found: Sequence[str], expected: Sequence[str]) -> Iterator[str]:
+    """Yield what differs, below the class or function that has it: ``-`` as found, ``+`` as due."""
+    shown = ""
+    for tag, start, end, start_due, end_due in SequenceMatcher(
+        None, found, expected, autojunk=False
+    ).get_opcodes():
+        if tag == "equal":
+            continue
+        before = reversed(expected[: start_due + 1])
+        scope = next((each for each in before if each.startswith(_SCOPES)), "")
+        if scope and scope != shown:
+            yield scope
+        shown = scope
+        yield from (f"-{each}" for each in found[start:end])
+        yield from (f"+{each}" for each in expected[start_due:end_due])
+
+
+_SCOPES = ("class ", "def ", "async def ")
