@@ -8,7 +8,7 @@ from typing import Any
 import redis
 import sqlalchemy as sa
 
-from trackrelay.worker.storage import erasure, identity_links
+from trackrelay.worker.storage import erasure, identity_links, named_rows
 
 from . import queue_search
 from .outbox_erasure import outbox_rows
@@ -47,6 +47,8 @@ class Census:
     identities: int | None = None
     #: Breakers that remember a key of theirs.
     breakers: int | None = None
+    #: Rows about events and attributes with a name of theirs in it.
+    names: int | None = None
     #: Jobs of others with the person's name in their document, by the store, and some of their ids.
     mentions: dict[str, int] = field(default_factory=dict)
     mentioning_jobs: list[str] = field(default_factory=list)
@@ -66,6 +68,7 @@ class Census:
             self.verification,
             self.identities,
             self.breakers,
+            self.names,
         )
         return sum(count or 0 for count in counts)
 
@@ -108,6 +111,7 @@ def count_tables(connection: sa.Connection, person: PersonKeys, census: Census) 
     census.dead_letters = erasure.count_letters(connection, forms, person.stored_tokens, exempt)
     census.ledger, census.ledger_named = erasure.count_ledger(connection, forms)
     census.verification = erasure.count_verification(connection, forms)
+    census.names = named_rows.count_named(connection, person.values)
     census.identities = identity_links.count_of(connection, list(person.hidden.values()))
 
 

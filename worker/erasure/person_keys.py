@@ -58,6 +58,11 @@ class PersonKeys:
         return tuple(key for key in self.keys if not is_hashed(key))
 
     @cached_property
+    def values(self) -> tuple[str, ...]:
+        """What the keys say of the person, without their kinds."""
+        return tuple(key.partition(":")[2] for key in self.known)
+
+    @cached_property
     def must_decode(self) -> bool:
         """Whether an entry can be theirs although none of the tokens is in its bytes."""
         return len(self.known) < len(self.keys) or not all(map(_PLAIN.fullmatch, self.keys))

@@ -24,6 +24,7 @@ STORES = (
     "verification",
     "identities",
     "breakers",
+    "names",
 )
 
 #: What no command of trackrelay can erase.

@@ -20,7 +20,7 @@ from trackrelay.worker.delivery.shard_queue import LEASE_MS
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.reasons import LedgerOutcome
 from trackrelay.worker.settings import Settings
-from trackrelay.worker.storage import erasure, forgotten, identity_links, ledger
+from trackrelay.worker.storage import erasure, forgotten, identity_links, ledger, named_rows
 from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.forgotten import Request
 
@@ -118,6 +118,8 @@ class StoreErasure:
             "verification": self._erase_verification,
             "identities": self._erase_identities,
             "breakers": lambda: erase_breakers(self.stores.client, self.person),
+            # The last step: by now, workers have written down what they counted.
+            "names": self._delete_names,
         }
         for store, erase in steps.items():
             self.say(f"erasing: {store.replace('_', ' ')}")
@@ -186,6 +188,10 @@ class StoreErasure:
     def _erase_identities(self) -> None:
         with self.stores.engine.begin() as connection:
             identity_links.erase(connection, list(self.person.hidden.values()))
+
+    def _delete_names(self) -> None:
+        with self.stores.engine.begin() as connection:
+            named_rows.delete_named(connection, self.person.values)
 
     @property
     def _rules(self) -> Rules:

@@ -8,6 +8,7 @@ memory, in bounded numbers.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
@@ -39,6 +40,10 @@ MAX_NAME = 100
 
 #: Types of rows about whole jobs; their path is empty.
 SEEN, OBSERVED, OVERFLOW = "seen", "job", "not observed"
+
+
+# An email address, or a phone number with its plus.
+_ADDRESS = re.compile(r"[^\s.]*@\S*|\+\d{6,}")
 
 
 class Subject(NamedTuple):
@@ -238,11 +243,16 @@ def merged(observations: Iterable[Observation]) -> list[Observation]:
         if source not in sources and len(sources) >= MAX_SOURCES:
             source = OVERFLOW
         sources[source] = None
-        subject = Subject(source, *map(storable, each.subject[1:]))
-        key = (subject, storable(each.path), each.type)
+        subject = Subject(source, each.subject.operation, _named(each.subject.name))
+        key = (subject, _named(each.path), each.type)
         counts[key] += each.jobs
         sizes[key] += each.size
     return [Observation(*key, counts[key], sizes[key]) for key in sorted(counts)]
+
+
+def _named(name: str) -> str:
+    """Return a name as Postgres takes it, without the addresses that an application put into it."""
+    return storable(_ADDRESS.sub("…", name) if "@" in name or "+" in name else name)
 
 
 def storable(text: str) -> str:

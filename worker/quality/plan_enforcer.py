@@ -262,7 +262,8 @@ def _judge(job: Job, in_force: Sequence[PlanInForce], may_die: bool, now: float)
 
 def _with_fix(job: Job, fixed: Fix) -> Job:
     notes = "; ".join(filter(None, (job.plan_note, *fixed.notes)))
-    return job.with_(body=fixed.body, plan_note=notes[:1_000])
+    # Keys inside an object may be addresses.
+    return job.with_(body=fixed.body, plan_note=without_personal(notes)[:1_000])
 
 
 def _noted(plan: PlanInForce, job: Job, violation: Violation, action: str) -> _Noted:

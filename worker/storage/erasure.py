@@ -100,7 +100,8 @@ def erase_waiting(
         the shards in which something may be due now.
     """
     shards.lock(connection, backlog.shards_of(connection, ids))
-    jobs = [job.with_(keys=forms.hide(job.keys)) for job in load_waiting(connection, ids)]
+    found = load_waiting(connection, ids)
+    jobs = [job.with_(keys=forms.hide(job.keys), plan_note=None) for job in found]
     ledger.record_dropped(connection, jobs, LedgerOutcome.ERASED)
     left = backlog.remove(connection, [job.id for job in jobs])
     backlog.promote(connection, left, merge_delay_s)
@@ -111,13 +112,13 @@ def erase_waiting(
 
 _ERASED = """
     body = NULL, raw = NULL, error = NULL, field = NULL, trace = NULL, idempotency_key = NULL,
-    state = CASE state WHEN 'delivered' THEN 'delivered' ELSE 'discarded' END,
+    plan_note = NULL, state = CASE state WHEN 'delivered' THEN 'delivered' ELSE 'discarded' END,
     updated_at = clock_timestamp(), history = jsonb_build_array(
         jsonb_build_object('at', extract(epoch FROM clock_timestamp()), 'what', 'erased'))
 """
 _HAS_CONTENT = f"""(body IS NOT NULL OR raw IS NOT NULL OR error IS NOT NULL OR field IS NOT NULL
-    OR trace IS NOT NULL OR idempotency_key IS NOT NULL OR state IN ('open', 'replaying')
-    OR {_NAMED})"""
+    OR trace IS NOT NULL OR idempotency_key IS NOT NULL OR plan_note IS NOT NULL
+    OR state IN ('open', 'replaying') OR {_NAMED})"""
 # The bytes of an entry that could not be decoded say whose it was, if they name the person as
 # producers do.
 _LETTERS = f"""job_id <> ALL(CAST(:exempt AS text[])) AND {_HAS_CONTENT} AND (
@@ -175,7 +176,8 @@ def erase_letters_of_jobs(connection: sa.Connection, ids: Sequence[str]) -> None
 
 # -- the ledger
 
-_NAMES_THEM = f"({_NAMED} OR {_THEIRS} AND idempotency_key IS NOT NULL)"
+_NAMES_THEM = f"""({_NAMED} OR {_THEIRS}
+    AND (idempotency_key IS NOT NULL OR plan_note IS NOT NULL))"""
 _COUNT_LEDGER = sa.text(f"""
     SELECT count(*) AS rows, count(*) FILTER (WHERE {_NAMES_THEM}) AS naming
     FROM trackrelay_ledger WHERE {_THEIRS}
@@ -184,8 +186,8 @@ _HIDE_LEDGER = sa.text(f"""
     WITH found AS (
         SELECT id, period FROM trackrelay_ledger
         WHERE {_NAMES_THEM} LIMIT :most FOR UPDATE)
-    UPDATE trackrelay_ledger l SET idempotency_key = NULL, key = {_HIDDEN.format(column="key")},
-        other_key = {_HIDDEN.format(column="other_key")}
+    UPDATE trackrelay_ledger l SET idempotency_key = NULL, plan_note = NULL,
+        key = {_HIDDEN.format(column="key")}, other_key = {_HIDDEN.format(column="other_key")}
     FROM found WHERE l.id = found.id AND l.period = found.period
 """)
 

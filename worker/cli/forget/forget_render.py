@@ -28,6 +28,7 @@ _WHAT = {
     "verification": "rows of verification",
     "identities": "links between their names",
     "breakers": "breakers that name them",
+    "names": "observed names of events and attributes that name them",
 }
 _MODES = {
     "erase": "erase here; Customer.io is not told",

@@ -60,7 +60,8 @@ def apply(
             _print_changes(changes)
             raise CommandError(
                 f"{count(breaking, 'breaking change')}: jobs that are sent now can violate this "
-                "plan. --overlap 1h lets them pass during a deploy; --allow-breaking does not"
+                "plan. --overlap 1h applies it and lets them pass for an hour, --allow-breaking "
+                "applies it and does not"
             )
         version = None if dry_run else _apply(stores.engine, plan, overlap)
     is_new = current is None or current.digest != plan.digest

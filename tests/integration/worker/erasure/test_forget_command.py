@@ -77,6 +77,7 @@ def test_nothing_of_the_person_is_left_and_the_receipt_says_what_was_where(
         # What the worker had written down until then.
         "identities": (stores["identities"][0], 0),
         "breakers": (stores["breakers"][0], 0),
+        "names": (0, 0),
     }
     assert not [value for value in (*NAMES, *VALUES) if value in json.dumps(receipt)]
     assert "TRACKRELAY_OUTBOX_URL is not set here" in receipt["outbox"]

@@ -38,6 +38,7 @@ STEPS = [
     "forget_verification",
     "forget_identities",
     "forget_breakers",
+    "forget_names",
     "forget_holders_left",
     "forget_enqueued",
     "forget_told",
@@ -133,6 +134,7 @@ def test_killed_at_any_step_it_is_completed_by_running_it_again(
             "dead_letters": 1,
             "ledger": 2,
             "verification": 2,
+            "names": 0,
         }
         assert not any(each["after"] for each in stores.values())
     assert left(harness) == []
