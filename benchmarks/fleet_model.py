@@ -253,10 +253,14 @@ class Model:
             self._assign()
 
     def _assign(self) -> None:
-        for host in range(self._fleet.worker_hosts):
-            while self._free_slots[host] and self._ready and not self._is_host_lost(host):
-                self._free_slots[host] -= 1
-                self._start(self._holder(self._ready.popleft(), host), self._now)
+        while self._ready:
+            # Idle processes of all hosts wait for messages: the host with most of them gets one.
+            hosts = [n for n in range(self._fleet.worker_hosts) if not self._is_host_lost(n)]
+            host = max(hosts, key=self._free_slots.__getitem__, default=0)
+            if not hosts or not self._free_slots[host]:
+                return
+            self._free_slots[host] -= 1
+            self._start(self._holder(self._ready.popleft(), host), self._now)
 
     def _is_host_lost(self, host: int) -> bool:
         return host == 0 and self._scenario.is_lost("workers", self._now)
