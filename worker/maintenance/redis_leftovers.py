@@ -19,7 +19,8 @@ from trackrelay.worker.storage import backlog
 #: Celery removes a worker's own entry when the worker stops. Broadcasts do not read these tables:
 #: they go by publish and subscribe.
 BROADCAST_TABLES = tuple(
-    f"{CELERY_PREFIX}_kombu.binding.{name}" for name in ("trackrelay.pidbox", "trackrelay.celeryev")
+    f"{CELERY_PREFIX}_kombu.binding.{name}"
+    for name in ("trackrelay.pidbox.pidbox", "trackrelay.celeryev")
 )
 #: Entries with which such a table is deleted.
 MAX_ENTRIES = 1_000

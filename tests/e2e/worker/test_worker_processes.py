@@ -22,6 +22,7 @@ from trackrelay.operations.keys import shard_of
 from trackrelay.queue.append import DELIVER_TASK
 from trackrelay.queue.redis_keys import CELERY_PREFIX, QUEUE_KEY
 from trackrelay.worker.devstack.servers import ChildProcess
+from trackrelay.worker.maintenance.redis_leftovers import BROADCAST_TABLES
 from trackrelay.worker.maintenance.retention import prune_all
 
 
@@ -73,6 +74,8 @@ def test_workers_prune_without_a_beat_and_once_for_the_whole_fleet(
         connection.execute(insert)
     start_worker(harness.settings, pool="threads")
     wait_until(lambda: harness.ledger_ids() == {"young"}, 20, "the old row to go")
+    # These are the tables in which Celery leaves an entry of each worker that is killed.
+    wait_until(lambda: all(map(harness.redis.scard, BROADCAST_TABLES)), 20, "Celery's tables")
     worker = Worker(harness.settings)
     with harness.engine.begin() as connection:
         connection.execute(
