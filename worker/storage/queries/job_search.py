@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from trackrelay.queue.redis_keys import LANES
+from trackrelay.worker.endpoint_families import Family
 from trackrelay.worker.storage.columns import ColumnSet
 from trackrelay.worker.storage.sql_files import sql
 from trackrelay.worker.storage.tables import BACKLOG, DEAD_LETTERS, LEDGER
@@ -115,6 +117,9 @@ class WaitingJob:
     due_at: float | None
 
 
+#: The SQLSTATE of a statement that took too long.
+_CANCELLED = "57014"
+
 _JOB = ("operation", "source", "idempotency_key", "attempts", "enqueued_at")
 _DELIVERED = ("id", *_JOB, "delivered_at", "outcome", "plan_note")
 _DEAD = (
@@ -180,6 +185,13 @@ _LIST = sql(
     due_at=_DUE_AT,
 )
 
+_NEXT = sql(
+    "list_next_jobs",
+    columns=BACKLOG.select(*_LISTED, of="b"),
+    event_name=event_name(),
+    due_at=_DUE_AT,
+)
+
 _CONTENT = sa.text("""
     SELECT convert_to(body, 'UTF8') AS content FROM (
         SELECT 1 AS rank, CAST(body AS text) AS body FROM trackrelay_backlog WHERE job_id = :id
@@ -223,11 +235,39 @@ def waiting_jobs(
     names = [field.name for field in fields(filters)]
     parameters = {name: list(getattr(filters, name)) or None for name in names}
     rows = connection.execute(_LIST, {**parameters, "limit": limit}).all()
-    jobs = [
-        WaitingJob(**BACKLOG.read(row, *_LISTED), name=row.event_name, due_at=row.due_at)
-        for row in rows
-    ]
-    return jobs, rows[0].total if rows else 0
+    return [_waiting_job(row) for row in rows], rows[0].total if rows else 0
+
+
+def next_jobs(
+    connection: sa.Connection, limit: int, reasons: Sequence[str] = ()
+) -> list[WaitingJob]:
+    """Return the oldest ``limit`` jobs that are the first of their key, in a large backlog too."""
+    given = {
+        "limit": limit,
+        "lanes": list(LANES),
+        "families": [str(each) for each in Family],
+        "reasons": list(reasons) or None,
+    }
+    return [_waiting_job(row) for row in connection.execute(_NEXT, given)]
+
+
+def waiting_jobs_in_time(
+    connection: sa.Connection, filters: BacklogFilters, limit: int, timeout_ms: int
+) -> tuple[list[WaitingJob], int] | None:
+    """Do as :func:`waiting_jobs`, or return None if that takes too long. Ends the transaction."""
+    try:
+        connection.execute(sa.text(f"SET LOCAL statement_timeout = {timeout_ms}"))
+        return waiting_jobs(connection, filters, limit)
+    except sa.exc.OperationalError as error:
+        if getattr(error.orig, "sqlstate", "") != _CANCELLED:
+            raise
+        return None
+    finally:
+        connection.rollback()
+
+
+def _waiting_job(row: Any) -> WaitingJob:
+    return WaitingJob(**BACKLOG.read(row, *_LISTED), name=row.event_name, due_at=row.due_at)
 
 
 def content(connection: sa.Connection, job_id: str) -> bytes | None:

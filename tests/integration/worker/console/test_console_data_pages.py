@@ -8,10 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+
 from tests.support.console_browser import XSS, ConsoleBrowser
 from tests.support.harness import Harness
 from tests.support.retention_traffic import NOW, Call
+from tests.support.waiting import wait_until
 from trackrelay.plan.plan_loader import parse_plan
+from trackrelay.worker.console.pages import backlog_page
 from trackrelay.worker.quality.catalog_observer import OBSERVED, CatalogObserver
 from trackrelay.worker.reasons import VerdictKind
 from trackrelay.worker.settings import load
@@ -102,7 +106,9 @@ def test_a_finding_is_explained_and_acknowledged_by_those_who_may(
     assert "This finding is not open." in ada.get("/quality").text
 
 
-def test_jobs_that_wait_are_listed_with_their_reasons(refusing: Harness, console: Visit) -> None:
+def test_jobs_that_wait_are_listed_with_their_reasons(
+    refusing: Harness, console: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with refusing.sandbox.outage():
         first = refusing.producer.track("42", XSS, {"total": 5})
         second = refusing.producer.track("42", "order_placed", {"total": 5})
@@ -122,6 +128,23 @@ def test_jobs_that_wait_are_listed_with_their_reasons(refusing: Harness, console
         assert "The oldest 1 are shown. Show up to 500" in more
         assert second not in more
         assert eve.get("/backlog?limit=501").status == 400
+
+        # A large backlog is not counted for each viewer, and not searched for longer than a moment.
+        monkeypatch.setattr(backlog_page, "MANY", 1)
+        visitor = console("vera")
+        page = wait_until(
+            lambda: (found := visitor.get("/backlog")) and "2 jobs" in found.text and found,
+            30,
+            "the console to know both jobs",
+        )
+        assert "the first of each key, the oldest first" in page.text
+        assert (first in page.text, second in page.text) == (True, False)
+        assert first in visitor.get("/backlog?reason=failed").text
+        assert "No job matches." in visitor.get("/backlog?reason=replayed").text
+        assert second in visitor.get("/backlog?name=order_placed").text
+        with refusing.engine.begin() as connection:
+            connection.exec_driver_sql("LOCK TABLE trackrelay_backlog IN ACCESS EXCLUSIVE MODE")
+            assert "Too many jobs wait" in visitor.get("/backlog?name=order_placed").text
     refusing.wait_delivered([first, second], timeout=60)
 
 
