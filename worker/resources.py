@@ -36,6 +36,7 @@ from .storage.blocklist import Blocklist
 from .storage.engine import engine
 from .storage.key_hasher import KeyHasher, generated_secret
 from .storage.scan_cursor import ScanCursor
+from .telemetry.exemplars import ExemplarNotes
 from .track_api.credentials import Credentials, unset
 from .track_api.http_client import TrackApi
 from .track_api.region import Verdict, judge
@@ -70,6 +71,8 @@ class Resources:
     guard: WorkspaceGuard | None = None
     #: None if nothing is verified.
     remember: SentMemory | None = None
+    #: None if nothing is traced.
+    exemplars: ExemplarNotes | None = None
     #: How far holders of this process have scanned each lane's backlog, and how far its ticks have.
     cursors: defaultdict[tuple[int, Lane], ScanCursor] = field(
         default_factory=lambda: defaultdict(ScanCursor)
@@ -135,6 +138,7 @@ def _of_process(pid: int) -> Resources:
         plan=make_enforcer(database),
         guard=guard,
         remember=sent_memory(configured, hasher),
+        exemplars=ExemplarNotes(database) if configured.tracing else None,
     )
 
 

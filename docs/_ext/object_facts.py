@@ -66,6 +66,7 @@ MODULES = {
     "trackrelay.app_api": "Read what Customer.io knows.",
     "trackrelay.alembic": "Keep an application's own migrations from dropping trackrelay's tables.",
     "trackrelay.plan": "Read a tracking plan, and the error of a call that violates it.",
+    "trackrelay.sentry": "What Sentry is told: unexpected errors, without payloads.",
     "trackrelay.testing": "Capture what an application enqueues.",
     "trackrelay.testing.django": "The same for Django's test cases.",
     "trackrelay.worker.testing": "A sandbox in the test's own process.",

@@ -41,6 +41,7 @@ from trackrelay.worker.storage import shards
 from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.engine import make_engine
 from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.telemetry.exemplars import ExemplarNotes
 from trackrelay.worker.track_api.http_client import TooLateError, TrackApi
 from trackrelay.worker.track_api.region import Verdict
 from trackrelay.worker.track_api.request_builder import Request
@@ -218,6 +219,7 @@ def _resources(configured: Settings, api: FakeApi | None, rules: dict[str, Any])
         blocklist=Blocklist(hasher),
         rules=replace(given, **rules),
         remember=sent_memory(configured, hasher),
+        exemplars=ExemplarNotes(engine) if configured.tracing else None,
         observer=make_observer(configured, engine, hasher),
         plan=make_enforcer(engine),
     )

@@ -353,6 +353,8 @@ class DeliveryCycle:
         kept = [each.job for each in outcome.waiting] + [each.job for each in outcome.dead]
         self._stored += [job.id for job in kept if not job.from_backlog]
         self._gate.count(outcome)
+        if self._parts.exemplars is not None:
+            self._parts.exemplars.note(outcome.delivered, self._clock.now())
         log_settlement(self._queue.shard, outcome)
 
 

@@ -13,6 +13,7 @@ from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.dead_letters import NewDeadLetter
 from trackrelay.worker.storage.settlement import Remember
 from trackrelay.worker.storage.stored_job import Job
+from trackrelay.worker.telemetry.exemplars import ExemplarNotes
 
 from .breaker import Breaker
 from .entry_decoder import Decoder
@@ -88,3 +89,5 @@ class Parts:
     observer: JobObserver | None = None
     #: None if no tracking plan is enforced.
     plan: PlanEnforcement | None = None
+    #: None if nothing is traced.
+    exemplars: ExemplarNotes | None = None

@@ -113,6 +113,7 @@ def _take_over(queue: ShardQueue, resources: Resources) -> DeliveryCycle | None:
         observer=resources.observer,
         plan=resources.plan,
         blocklist=resources.blocklist,
+        exemplars=resources.exemplars,
     )
     cursors = {lane: resources.cursors[queue.shard, lane] for lane in LANES}
     return DeliveryCycle(queue, parts, takeover, cursors)

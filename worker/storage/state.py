@@ -17,6 +17,11 @@ _PUT_IF_MISSING = sa.text("""
     INSERT INTO trackrelay_state (name, value) VALUES (:name, CAST(:value AS jsonb))
     ON CONFLICT (name) DO NOTHING
 """)
+_MERGE = sa.text("""
+    INSERT INTO trackrelay_state (name, value) VALUES (:name, CAST(:value AS jsonb))
+    ON CONFLICT (name) DO UPDATE
+    SET value = trackrelay_state.value || excluded.value, updated_at = now()
+""")
 
 
 def get(connection: sa.Connection, name: str) -> Any:
@@ -27,6 +32,11 @@ def get(connection: sa.Connection, name: str) -> Any:
 def put(connection: sa.Connection, name: str, value: Any) -> None:
     """Write a fact. The caller commits."""
     connection.execute(_PUT, {"name": name, "value": sanitized_json(value)})
+
+
+def merge(connection: sa.Connection, name: str, value: Any) -> None:
+    """Add the fields of ``value`` to a fact that is an object. The caller commits."""
+    connection.execute(_MERGE, {"name": name, "value": sanitized_json(value)})
 
 
 def put_if_missing(connection: sa.Connection, name: str, value: Any) -> None:

@@ -21,6 +21,8 @@ from trackrelay.worker.queue.queue_agreement import difference
 from trackrelay.worker.queue.queue_config import QueueConfigError, check_queue
 from trackrelay.worker.storage import counters, queue_record, schema
 from trackrelay.worker.storage.counts import Tally
+from trackrelay.worker.telemetry import exemplars
+from trackrelay.worker.telemetry.exemplars import Exemplar
 
 #: Facts are kept at least this long, so that several scrapes share one reading …
 MIN_AGE_S = 5.0
@@ -41,6 +43,8 @@ class Facts:
     entries: Mapping[tuple[int, str], int] = field(default_factory=dict)
     #: Calls that ever enqueued nothing, by kind.
     failed_calls: Mapping[str, int] = field(default_factory=dict)
+    #: Traces of single jobs, by family and bucket of the time from the call to the arrival.
+    exemplars: Mapping[tuple[str, int], Exemplar] = field(default_factory=dict)
     #: How long it took to read all this.
     duration_s: float = 0.0
 
@@ -55,19 +59,21 @@ def read_facts(stores: Stores) -> Facts:
     """Read everything."""
     began = time.monotonic()
     snapshot = read_snapshot(stores)
-    totals = _totals(stores) if snapshot.postgres else None
+    totals, examples = _totals(stores) if snapshot.postgres else (None, {})
     shards = snapshot.redis.shards if snapshot.redis else []
     entries = _entries(stores, [shard.number for shard in shards])
     failed = _failed_calls(stores) if snapshot.redis else {}
-    return Facts(snapshot, totals, entries, failed, time.monotonic() - began)
+    return Facts(snapshot, totals, entries, failed, examples, time.monotonic() - began)
 
 
-def _totals(stores: Stores) -> Mapping[tuple[str, tuple[str, ...]], Tally] | None:
+def _totals(
+    stores: Stores,
+) -> tuple[Mapping[tuple[str, tuple[str, ...]], Tally] | None, Mapping[tuple[str, int], Exemplar]]:
     try:
         with stores.engine.connect() as connection:
-            return counters.totals(connection)
+            return counters.totals(connection), exemplars.read(connection)
     except SQLAlchemyError:
-        return None
+        return None, {}
 
 
 def _entries(stores: Stores, shards: Sequence[int]) -> dict[tuple[int, str], int]:

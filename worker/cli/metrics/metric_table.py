@@ -51,6 +51,7 @@ METRICS: tuple[Metric, ...] = (
         ("family",),
         durations(Name.DELIVERED),
         BOUNDS[Name.DELIVERED],
+        has_exemplars=True,
     ),
     Metric(
         "jobs_died",

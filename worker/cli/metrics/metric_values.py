@@ -36,6 +36,8 @@ class Metric:
     values: Values
     #: Upper bounds of a histogram's buckets, in seconds.
     bounds: tuple[float, ...] = ()
+    #: Whether its buckets name traces, in the format OpenMetrics.
+    has_exemplars: bool = False
 
     @property
     def full_name(self) -> str:

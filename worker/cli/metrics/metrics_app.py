@@ -10,7 +10,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, samples
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -21,6 +21,7 @@ from prometheus_client.exposition import choose_encoder
 
 from trackrelay.worker.cli.common.command_stores import Stores
 from trackrelay.worker.storage.counts import Tally
+from trackrelay.worker.telemetry.exemplars import Exemplar
 
 from . import metric_values
 from .metric_facts import MIN_AGE_S, READY_AGE_S, REST, Cached, Facts, not_ready, read_facts
@@ -55,8 +56,9 @@ class FactCollector:
         """Yield each metric that has a value."""
         for declared in METRICS:
             family = _family(declared)
+            exemplars = self._facts.exemplars if declared.has_exemplars else {}
             for labels, value in declared.values(self._facts):
-                _add(family, declared, labels, value)
+                _add(family, declared, labels, value, exemplars)
             if family.samples:
                 yield family
 
@@ -72,15 +74,24 @@ def _family(declared: metric_values.Metric) -> Any:
 
 
 def _add(
-    family: Any, declared: metric_values.Metric, labels: tuple[str, ...], value: float | Tally
+    family: Any,
+    declared: metric_values.Metric,
+    labels: tuple[str, ...],
+    value: float | Tally,
+    exemplars: Mapping[tuple[str, int], Exemplar],
 ) -> None:
     if not isinstance(value, Tally):
         family.add_metric(labels, value)
         return
-    total, buckets = 0, []
-    for bound, number in zip((*declared.bounds, float("inf")), value.buckets, strict=True):
+    total = 0
+    buckets: list[Any] = []
+    bounds = (*declared.bounds, float("inf"))
+    for index, (bound, number) in enumerate(zip(bounds, value.buckets, strict=True)):
         total += number
         buckets.append((f"{bound:g}" if bound < float("inf") else "+Inf", total))
+        if found := exemplars.get((labels[0], index)):
+            exemplar = samples.Exemplar({"trace_id": found.trace_id}, found.seconds, found.at)
+            buckets[-1] = (*buckets[-1], exemplar)
     family.add_metric(labels, buckets=buckets, sum_value=value.sum_s)
 
 
