@@ -11,7 +11,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +21,7 @@ import click
 import psutil
 
 from trackrelay import Producer
+from trackrelay.worker.devstack.servers import ChildProcess
 
 from .end_to_end import CONCURRENCY, SHARDS, feed_and_wait
 from .feed import TRACES
@@ -34,21 +35,32 @@ READY = b"the collector listens"
 
 
 class TracedStack(Stack):
-    """Starts its processes under OpenTelemetry's own instrumentation if there is a collector."""
+    """Starts workers under OpenTelemetry's own instrumentation if there is a collector."""
 
     collector = ""
+    _is_worker = False
+
+    @contextmanager
+    def process(
+        self, name: str, command: Sequence[str], ready: bytes = b""
+    ) -> Iterator[ChildProcess]:
+        """Run a child process."""
+        self._is_worker = name == "worker"
+        with super().process(name, command, ready) as child:
+            yield child
 
     def environment(self) -> dict[str, str]:
         """Return the environment for a child process."""
         own = super().environment()
         if not self.collector:
             return own
+        if not self._is_worker:
+            return own | {TRACES: "1"}
         import opentelemetry.instrumentation
 
         folder = Path(opentelemetry.instrumentation.__path__[0]) / "auto_instrumentation"
         return own | {
             "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
-            TRACES: "1",
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_METRICS_EXPORTER": "none",
@@ -71,92 +83,121 @@ def main(blocks: int, runs: int, jobs: int, pool: str) -> None:
             stack.fresh()
             _print("a call", "µs", _calls(stack.valkey.url, collector, blocks))
         if runs:
-            _print("delivery", "jobs/s", _deliveries(stack, collector, runs, jobs, pool))
+            rates, cpu_s = _deliveries(stack, collector, runs, jobs, pool)
+            _print("delivery", "jobs/s", rates)
+            _print("delivery", "CPU-seconds for 10,000 jobs", cpu_s)
 
 
 def _print(what: str, unit: str, measured: dict[str, list[float]]) -> None:
     first = statistics.median(next(iter(measured.values())))
     for name, figures in measured.items():
         median = statistics.median(figures)
-        click.echo(f"{what}, {name}: {median:,.1f} {unit}, {median / first:.3f} times")
+        click.echo(
+            f"{what}, {name}: {median:,.2f} {unit}, {median / first:.3f} times "
+            f"({min(figures):,.2f} to {max(figures):,.2f})"
+        )
 
 
-def _calls(redis_url: str, collector: str, blocks: int) -> dict[str, list[float]]:
-    from opentelemetry import trace
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+class _Calls:
+    """Blocks of calls, each variant in the same process."""
 
-    provider = TracerProvider()
-    exporter = OTLPSpanExporter(endpoint=f"{collector}/v1/traces")
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    tracer = provider.get_tracer("benchmark")
-    producer = Producer(redis_url=redis_url, max_queue_length=10_000_000)
-    module = sys.modules["opentelemetry.trace"]
+    def __init__(self, redis_url: str, collector: str) -> None:
+        from opentelemetry import trace
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    def block(call: Callable[[], object]) -> float:
+        self.trace: Any = trace
+        self.provider = TracerProvider()
+        exporter = OTLPSpanExporter(endpoint=f"{collector}/v1/traces")
+        self.provider.add_span_processor(BatchSpanProcessor(exporter))
+        self.tracer = self.provider.get_tracer("benchmark")
+        self.producer = Producer(redis_url=redis_url, max_queue_length=10_000_000)
+        self.untraced = Producer(redis_url=redis_url, max_queue_length=10_000_000, tracing=False)
+        self.variants: dict[str, Callable[[], float]] = {
+            "OpenTelemetry absent": self._absent,
+            "no SDK": self._block,
+            "not sampled": self._not_sampled,
+            "a bare span of the SDK around each call": self._bare,
+            "every call traced": self._traced,
+        }
+
+    def close(self) -> None:
+        """Close everything."""
+        self.producer.close()
+        self.untraced.close()
+        self.provider.shutdown()
+
+    def _block(self, call: Callable[[], object] | None = None) -> float:
+        call = call or (lambda: self.producer.track("42", "seen", DATA))
         started = time.perf_counter()
         for _ in range(BLOCK):
             call()
         return (time.perf_counter() - started) / BLOCK * 1e6
 
-    def plain() -> object:
-        return producer.track("42", "seen", DATA)
-
-    def absent() -> float:
+    def _absent(self) -> float:
         # What a process sees that never imported OpenTelemetry.
-        del sys.modules["opentelemetry.trace"]
+        module = sys.modules.pop("opentelemetry.trace")
         try:
-            return block(plain)
+            return self._block()
         finally:
             sys.modules["opentelemetry.trace"] = module
 
-    def not_sampled() -> float:
-        with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(1, 2, True))):
-            return with_sdk()
-
-    def with_sdk() -> float:
-        trace._TRACER_PROVIDER = provider
+    def _with_sdk(self) -> float:
+        self.trace._TRACER_PROVIDER = self.provider
         try:
-            return block(plain)
+            return self._block()
         finally:
-            trace._TRACER_PROVIDER = None
+            self.trace._TRACER_PROVIDER = None
 
-    def in_a_request() -> float:
-        with tracer.start_as_current_span("request"):
-            return with_sdk()
+    def _not_sampled(self) -> float:
+        trace = self.trace
+        with trace.use_span(trace.NonRecordingSpan(trace.SpanContext(1, 2, True))):
+            return self._with_sdk()
 
-    variants = {
-        "OpenTelemetry absent": absent,
-        "no SDK": lambda: block(plain),
-        "not sampled": not_sampled,
-        "every call traced": in_a_request,
-    }
-    measured: dict[str, list[float]] = {name: [] for name in variants}
+    def _bare(self) -> float:
+        # What no instrumentation of a call can do without.
+        def call() -> None:
+            span = self.tracer.start_span("enqueue", kind=self.trace.SpanKind.PRODUCER)
+            self.untraced.track("42", "seen", DATA)
+            span.end()
+
+        with self.tracer.start_as_current_span("request"):
+            return self._block(call)
+
+    def _traced(self) -> float:
+        with self.tracer.start_as_current_span("request"):
+            return self._with_sdk()
+
+
+def _calls(redis_url: str, collector: str, blocks: int) -> dict[str, list[float]]:
+    calls = _Calls(redis_url, collector)
+    measured: dict[str, list[float]] = {name: [] for name in calls.variants}
     for number in range(blocks):
-        for name in variants if number % 2 == 0 else reversed(variants):
-            measured[name].append(variants[name]())
-            provider.force_flush()
-    producer.close()
-    provider.shutdown()
+        for name in calls.variants if number % 2 == 0 else reversed(calls.variants):
+            measured[name].append(calls.variants[name]())
+            calls.provider.force_flush()
+    calls.close()
     return measured
 
 
 def _deliveries(
     stack: TracedStack, collector: str, runs: int, jobs: int, pool: str
-) -> dict[str, list[float]]:
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     variants = {"OpenTelemetry absent": "", "every job traced": collector}
-    measured: dict[str, list[float]] = {name: [] for name in variants}
+    rates: dict[str, list[float]] = {name: [] for name in variants}
+    cpu_s: dict[str, list[float]] = {name: [] for name in variants}
     for number in range(runs):
         for name in variants if number % 2 == 0 else reversed(variants):
             stack.fresh(SHARDS)
             stack.collector = variants[name]
             with stack.workers(1, pool=pool, concurrency=CONCURRENCY) as pids:
                 result = feed_and_wait(stack, "events", jobs, pids, name)
-            measured[name].append(result.delivered_per_s)
-            click.echo(f"{name}: {result.delivered_per_s:,.0f} jobs/s")
+            rates[name].append(result.delivered_per_s)
+            cpu_s[name].append(result.cpu_s_per_10k)
+            click.echo(f"{name}: {result.delivered_per_s:,.0f} jobs/s, {result.cpu_s_per_10k:g} s")
     stack.collector = ""
-    return measured
+    return rates, cpu_s
 
 
 def _port_of(pid: int) -> int:
