@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -23,11 +24,13 @@ TRACES = "BENCH_TRACES"
 class TracingProducer(Producer):
     """Enqueues what calls of many requests would, without recording their spans here."""
 
+    numbers = itertools.count(1)
+
     def entries(self, batch: Sequence[Operation]) -> list[Entry]:
         """Return the stream entries of ``batch``."""
         return [
-            Entry.of(each, source=None, trace=f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01")
-            for each in batch
+            Entry.of(each, source=None, trace=f"00-{number:032x}-{number:016x}-01")
+            for each, number in zip(batch, self.numbers, strict=False)
         ]
 
 
