@@ -12,6 +12,7 @@ import pytest
 import redis
 import yaml
 
+from tests.support.deployments import LONGEST_STOP_S
 from tests.support.waiting import wait_until
 from trackrelay.configuration.settings_table import WORKER_SETTINGS
 from trackrelay.worker.devstack.servers import ports
@@ -90,6 +91,10 @@ def test_every_server_wants_a_password_that_nobody_chose_for_you() -> None:
         assert set(used) == {":?set it in .env"}
     assert "requirepass" in " ".join(SERVICES["redis"]["command"])
     assert not [argument for argument in SERVICES["redis"]["command"] if "${" in argument]
+
+
+def test_a_worker_may_take_as_long_as_its_request_and_the_settlement_to_end() -> None:
+    assert float(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > LONGEST_STOP_S
 
 
 def test_the_workers_get_every_setting() -> None:

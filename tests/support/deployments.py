@@ -15,13 +15,23 @@ import yaml
 from celery.bin.beat import beat
 from celery.bin.worker import worker
 
+from trackrelay.configuration.settings_table import BY_NAME
+from trackrelay.worker.celery_app.graceful_shutdown import IDLE_STOP_S
 from trackrelay.worker.cli.main import trackrelay
+from trackrelay.worker.settings import parse_duration
+from trackrelay.worker.storage.engine import STATEMENT_TIMEOUT_MS
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 SYSTEMD = DEPLOY / "systemd"
 HEROKU = DEPLOY / "heroku"
+#: What a worker takes at most to end: its request, the settlement, the end of its processes.
+LONGEST_STOP_S = (
+    parse_duration(str(BY_NAME["TRACKRELAY_REQUEST_TIMEOUT"].default)).total_seconds()
+    + STATEMENT_TIMEOUT_MS / 1000
+    + IDLE_STOP_S
+)
 #: Of Kustomize, and configuration of others: no resources.
 NO_RESOURCES = ("kustomization.yaml", "adapter-values.yaml")
 

@@ -40,7 +40,6 @@ from trackrelay.worker.settings import sqlalchemy_url
 
 #: What Customer.io's answer takes, so that requests are under way when a worker is stopped.
 LATENCY = "50ms"
-CALLERS = ("ada", "eve")
 
 
 @dataclass
@@ -74,10 +73,12 @@ class Load:
     Attributes:
         rate: calls a second of each application.
         seconds: how long the load goes on after each step.
+        callers: the names of the applications.
     """
 
     rate: float = 50.0
     seconds: float = 4.0
+    callers: tuple[str, ...] = ("ada", "eve")
 
 
 class Installation:
@@ -238,13 +239,13 @@ def rehearse(
         for _ in range(workers):
             place.add_worker(old)
         with place.step("before"):
-            for name in CALLERS:
+            for name in load.callers:
                 place.call(name, old)
         with place.step("trackrelay migrate"):
             new.run(place.settings, "migrate")
         _workers(place, new, workers, "to new")
-        _applications(place, new, "to new")
-        _applications(place, old, "back to old")
+        _applications(place, new, load, "to new")
+        _applications(place, old, load, "back to old")
         _workers(place, old, workers, "back to old")
         if down:
             with place.step("workers stopped, migrate --down, workers started"):
@@ -253,7 +254,7 @@ def rehearse(
                 new.run(place.settings, "migrate", "--down", before, "--yes")
                 for _ in range(workers):
                     place.add_worker(old)
-        for name in CALLERS:
+        for name in load.callers:
             place.end_calls(name)
         place.settle()
     finally:
@@ -268,8 +269,8 @@ def _workers(place: Installation, release: Release, number: int, to: str) -> Non
             place.end_worker()
 
 
-def _applications(place: Installation, release: Release, to: str) -> None:
-    for name in CALLERS:
+def _applications(place: Installation, release: Release, load: Load, to: str) -> None:
+    for name in load.callers:
         with place.step(f"application {name} {to}"):
             place.call(name, release)
 

@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.support.deployments import KUBERNETES, ROOT, SYSTEMD
+from tests.support.deployments import KUBERNETES, ROOT, SYSTEMD, containers
 from tests.support.skips import NO_COMPOSE, NO_KUBECTL, NO_SYSTEMD
 
 #: What `systemd-analyze security` may say of a unit at most: below it begins "OK".
@@ -55,6 +55,11 @@ def test_kustomize_builds_the_overlay_with_its_own_settings_image_and_namespace(
     (metrics,) = found["Deployment", "trackrelay-metrics"]["spec"]["template"]["spec"]["containers"]
     assert "TRACKRELAY_OUTBOX_URL_FILE" in [each["name"] for each in metrics["env"]]
     assert {each["metadata"].get("namespace") for each in built} == {"trackrelay", None}
+    for resource in (each for each in built if each["kind"] in ("Deployment", "Job")):
+        pod = resource["spec"]["template"]["spec"]
+        volumes = {each["name"] for each in pod["volumes"]}
+        for each in containers(pod):
+            assert {mount["name"] for mount in each["volumeMounts"]} <= volumes
     kubernetes_validate.validate(found["Deployment", "trackrelay-worker"], "1.37", strict=True)
 
 

@@ -11,6 +11,7 @@ import yaml
 from tests.support.deployments import (
     DEPLOY,
     KUBERNETES,
+    LONGEST_STOP_S,
     ROOT,
     containers,
     environment,
@@ -24,10 +25,7 @@ from tests.support.deployments import (
     resources,
 )
 from trackrelay.queue.queue_client import DEFAULT_SHARDS
-from trackrelay.worker.celery_app.graceful_shutdown import IDLE_STOP_S
 from trackrelay.worker.cli.metrics.metric_table import METRICS
-from trackrelay.worker.settings import load
-from trackrelay.worker.storage.engine import STATEMENT_TIMEOUT_MS
 
 #: The oldest and the newest version that the manifests are for.
 VERSIONS = ("1.29", "1.37")
@@ -40,17 +38,6 @@ RESOURCES: dict[tuple[str, str], dict[str, Any]] = {
     if path not in {patch for folder in kustomizations() for patch in patches(folder)}
     for each in resources(path)
 }
-#: What a worker takes at most to end: its request, the settlement, the end of its processes.
-LONGEST_STOP_S = (
-    load(
-        {
-            "TRACKRELAY_REDIS_URL": "redis://127.0.0.1",
-            "TRACKRELAY_DATABASE_URL": "postgresql://127.0.0.1/x",
-        }
-    ).request_timeout.total_seconds()
-    + STATEMENT_TIMEOUT_MS / 1000
-    + IDLE_STOP_S
-)
 
 each_pod = pytest.mark.parametrize("name", PODS)
 

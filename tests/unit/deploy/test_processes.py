@@ -9,6 +9,7 @@ from tests.support.deployments import (
     DEPLOY,
     HEROKU,
     KUBERNETES,
+    LONGEST_STOP_S,
     SYSTEMD,
     Started,
     commands,
@@ -19,7 +20,6 @@ from tests.support.deployments import (
     parse,
     unit,
 )
-from tests.unit.deploy.test_kubernetes import LONGEST_STOP_S
 from trackrelay.configuration.settings_table import ALL_NAMES, BY_NAME
 from trackrelay.version import __version__
 from trackrelay.worker.maintenance.probe import USAGE
