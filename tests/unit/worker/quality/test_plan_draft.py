@@ -192,3 +192,20 @@ def test_a_planned_type_leaves_accidents_out(
     counts: dict[str, int], types: list[str], accidents: list[str]
 ) -> None:
     assert planned_type(counts) == (types, accidents)
+
+
+@pytest.mark.parametrize(
+    ("name", "types", "expected"),
+    [
+        ("last_order_at", {"unix seconds": 9, "null": 1}, "unix-seconds"),
+        ("lastOrderDate", {"unix seconds": 9}, "unix-seconds"),
+        # The number of an order may look like a time, and a time in milliseconds is none.
+        ("order_number", {"unix seconds": 9}, None),
+        ("last_order_at", {"unix milliseconds": 9}, None),
+        ("last_order_at", {"unix seconds": 9, "integer": 1}, None),
+    ],
+)
+def test_a_draft_knows_times(name: str, types: dict[str, int], expected: str | None) -> None:
+    catalog = catalog_of(rows("backend", "person.identify", "", 10, {name: types}))
+    schema = draft_plan(catalog, "shop").document["attributes"][name]
+    assert schema.get("format") == expected
