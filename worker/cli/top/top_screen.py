@@ -113,7 +113,7 @@ class TopScreen:
         top += [] if canvas.is_small and what_to_do else [[]]
         top += canvas.lines(flow_table(snapshot, flow, canvas.width, short=canvas.is_small))
         left = None if canvas.height is None else canvas.height - len(top)
-        return [*top, *_below(sections(snapshot, flow, self.view.order), canvas, left)]
+        return [*top, *_below(sections(snapshot, self.view.order), canvas, left)]
 
     def _status_line(self, width: int) -> Table:
         assert self.shown is not None
@@ -173,11 +173,11 @@ class _Canvas:
 def _below(parts: Sections, canvas: _Canvas, height: int | None) -> Lines:
     """Return the sections in a height, the lists side by side if there is room."""
     if canvas.width < WIDE:
-        blocks = canvas.blocks([*parts.flow, *parts.work, *parts.rest], canvas.width)
+        blocks = canvas.blocks([*parts.above, *parts.work, *parts.rest], canvas.width)
         return fit(blocks, height)
     half = (canvas.width - len(_BETWEEN)) // 2
     columns = [canvas.blocks(each, half) for each in (parts.work, parts.rest)]
-    above, height_above = canvas.blocks(parts.flow, canvas.width), None
+    above, height_above = canvas.blocks(parts.above, canvas.width), None
     if height is not None:
         # Most of the room is for the columns.
         longest = max(sum(map(len, blocks)) for blocks in columns)

@@ -58,17 +58,17 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Sections:
-    """Everything below the verdict, in two groups for a wide screen."""
+    """Everything below the flow; the last two groups stand side by side on a wide screen."""
 
-    #: How much is delivered, and whether Customer.io takes it.
-    flow: list[Section]
+    #: Whether Customer.io takes jobs, and which store is away.
+    above: list[Section]
     #: Where jobs are, and who works.
     work: list[Section]
     #: What waits, what died, and what is wrong with the data.
     rest: list[Section]
 
 
-def sections(now: Snapshot, flow: Flows | None, order: Order) -> Sections:
+def sections(now: Snapshot, order: Order) -> Sections:
     """Return the sections, the most important of each group first."""
     redis, postgres = now.redis, now.postgres
     data = _data(now, postgres) if postgres else []
