@@ -16,6 +16,8 @@ FRESH_S = 2.0
 REST = 10.0
 #: Facts up to this age, or twice that rest, are shown while newer ones are read.
 USABLE_S = 15.0
+#: Facts up to this age are good enough for a number in the navigation.
+GLANCE_S = 60.0
 
 
 @dataclass(slots=True)
@@ -34,10 +36,15 @@ class Facts:
     _took: float = 0.0
     _lock: Lock = field(default_factory=Lock)
 
-    @property
-    def known(self) -> Snapshot | None:
-        """The latest snapshot if it is usable; reads nothing."""
-        return self._latest if self.clock() - self._read_at <= self._usable_s else None
+    def glance(self) -> Snapshot | None:
+        """Return the latest snapshot of the last minute, and never wait for it.
+
+        A newer one is read for the next glance.
+        """
+        latest, age = self._latest, self.clock() - self._read_at
+        if latest is None or age > self._fresh_s:
+            self._read_behind()
+        return latest if age <= max(GLANCE_S, self._usable_s) else None
 
     @property
     def _fresh_s(self) -> float:
@@ -53,8 +60,7 @@ class Facts:
         if latest is not None and age <= self._fresh_s:
             return latest
         if latest is not None and age <= self._usable_s:
-            if self._lock.acquire(blocking=False):
-                Thread(target=self._read_and_release, name="trackrelay-facts", daemon=True).start()
+            self._read_behind()
             return latest
         with self._lock:
             if self._latest is None or self.clock() - self._read_at > self._fresh_s:
@@ -68,6 +74,10 @@ class Facts:
             self._remember()
             assert self._latest is not None
             return self._latest
+
+    def _read_behind(self) -> None:
+        if self._lock.acquire(blocking=False):
+            Thread(target=self._read_and_release, name="trackrelay-facts", daemon=True).start()
 
     def _read_and_release(self) -> None:
         try:

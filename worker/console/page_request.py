@@ -148,8 +148,8 @@ class PageRequest:
 
     def badge(self, page: Any) -> int:
         """Return the number beside a page in the navigation; 0 also if it is not known."""
-        known = self.parts.facts.known
-        return int(page.badge(known)) if page.badge and known else 0
+        known = self.parts.facts.glance() if page.badge else None
+        return int(page.badge(known)) if known else 0
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """Return a page made of a template, which also gets the status."""

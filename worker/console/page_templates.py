@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from trackrelay.configuration.console_values import Role
 from trackrelay.version import __version__
@@ -20,6 +21,7 @@ from trackrelay.worker.telemetry.visible_text import visible_lines
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
+_BACKTICKS = re.compile("`([^`]{1,100})`")
 
 
 def make_environment() -> jinja2.Environment:
@@ -40,6 +42,7 @@ def make_environment() -> jinja2.Environment:
         "iso": moment,
         "json_text": json_text,
         "clock": humanize.clock,
+        "code": code,
         "number": number,
         "share": humanize.share,
         "short": humanize.short,
@@ -75,6 +78,11 @@ def ago(unix_s: float | None, now: float | None = None) -> Markup:
 def json_text(value: Any) -> str:
     """Return a value as a reader of JSON knows it."""
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def code(text: str) -> Markup:
+    """Return a text as HTML in which what is between backticks is an element."""
+    return Markup(_BACKTICKS.sub(r"<code>\1</code>", str(escape(visible_lines(text)))))
 
 
 def number(value: float | None) -> str:

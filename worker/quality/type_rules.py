@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from . import rules
@@ -28,6 +28,12 @@ _KIND = {
 }
 _NESTED = frozenset(["list", "object"])
 _TIMES = frozenset([T.UNIX_S, T.UNIX_MS, T.UNIX_TEXT, T.DATE_TEXT])
+
+
+def is_mixed(types: Iterable[str]) -> bool:
+    """Return whether values of these types are several kinds of things to a segment."""
+    given = set(types)
+    return len({kind for each, kind in _KIND.items() if each in given}) > 1
 
 
 @dataclass(slots=True)

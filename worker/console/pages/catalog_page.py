@@ -12,6 +12,7 @@ from trackrelay.worker.console.page_request import PageRequest, checked
 from trackrelay.worker.quality.catalog import Catalog, catalog_of
 from trackrelay.worker.quality.catalog_observer import OBSERVED
 from trackrelay.worker.quality.lateness import quantile_s
+from trackrelay.worker.quality.type_rules import is_mixed
 from trackrelay.worker.storage.queries.catalog_query import MAX_DAYS, catalog_days, catalog_rows
 
 #: Names, and attributes of one name, that are listed.
@@ -64,6 +65,7 @@ def _details(page: PageRequest, found: Catalog, name: str, now: float) -> Respon
                 (
                     attribute,
                     types_text(attribute),
+                    is_mixed(each.type for each in attribute.types),
                     [attribute.days.get(day, 0) for day in days] if attribute.days else [],
                 )
                 for attribute in list(stats.attributes.values())[:LIMIT]

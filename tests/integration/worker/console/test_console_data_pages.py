@@ -199,6 +199,7 @@ def test_the_catalog_shows_types_presence_and_days_of_a_name(
     details = eve.get(link[1].replace("&amp;", "&"))
     check_is_text(details.body)
     assert "number 96.67 %, number in a string 3.33 %" in details.text
+    assert 'class="fold warn" data-label="types"' in details.body
     assert f"{datetime.now(UTC).date()} 30" in details.text
     assert 'aria-label="jobs by day: 0, ' in details.body
     assert "12.5" not in details.text

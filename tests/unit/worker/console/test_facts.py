@@ -4,7 +4,7 @@ import threading
 from typing import Any
 
 from tests.support.waiting import wait_until
-from trackrelay.worker.console.facts import FRESH_S, USABLE_S, Facts
+from trackrelay.worker.console.facts import FRESH_S, GLANCE_S, USABLE_S, Facts
 
 
 class Reader:
@@ -22,9 +22,8 @@ class Reader:
 
 def test_fresh_facts_are_read_once() -> None:
     reader = Reader()
-    assert reader.facts.known is None
     assert [reader.facts.current() for _ in range(5)] == [1] * 5
-    assert (reader.reads, reader.facts.known) == (1, 1)
+    assert (reader.reads, reader.facts.glance()) == (1, 1)
 
 
 def test_older_facts_are_shown_while_one_thread_reads_newer_ones() -> None:
@@ -34,7 +33,7 @@ def test_older_facts_are_shown_while_one_thread_reads_newer_ones() -> None:
     reader.may_read.clear()
     assert [reader.facts.current() for _ in range(5)] == [1] * 5
     reader.may_read.set()
-    wait_until(lambda: reader.facts.known == 2)
+    wait_until(lambda: reader.facts.glance() == 2)
     assert reader.reads == 2
 
 
@@ -42,8 +41,23 @@ def test_facts_that_are_too_old_are_not_shown() -> None:
     reader = Reader()
     reader.facts.current()
     reader.now = USABLE_S + 1
-    assert reader.facts.known is None
     assert reader.facts.current() == 2
+
+
+def test_a_glance_never_waits_and_a_later_one_has_what_was_read_meanwhile() -> None:
+    reader = Reader()
+    reader.may_read.clear()
+    assert [reader.facts.glance() for _ in range(5)] == [None] * 5
+    reader.may_read.set()
+    wait_until(lambda: reader.facts.glance() == 1)
+    # Older than what a page shows, and good enough beside a name.
+    reader.now = USABLE_S + 1
+    assert reader.facts.glance() == 1
+    wait_until(lambda: reader.facts.glance() == 2)
+    reader.now += GLANCE_S + 1
+    assert reader.facts.glance() is None
+    wait_until(lambda: reader.facts.glance() == 3)
+    assert reader.reads == 3
 
 
 def test_after_an_act_the_facts_are_read_again() -> None:
