@@ -50,7 +50,8 @@ class Browser:
         made = self._ask("POST", "/session", {"capabilities": capabilities})
         self._url += f"/session/{made['sessionId']}"
         # An element may be on a page that is still on its way.
-        self._ask("POST", "/timeouts", {"implicit": int(patient(10) * 1000)})
+        timeouts = {"implicit": int(patient(10) * 1000), "script": int(patient(30) * 1000)}
+        self._ask("POST", "/timeouts", timeouts)
         return self
 
     def __exit__(
@@ -128,6 +129,32 @@ class Browser:
         element = self._find(css)
         self._ask("POST", f"/element/{element}/clear")
         self._ask("POST", f"/element/{element}/value", {"text": text})
+
+    def devtools(self, command: str, **parameters: Any) -> Any:
+        """Give a command of the DevTools protocol."""
+        body = {"cmd": command, "params": parameters}
+        return self._ask("POST", "/goog/cdp/execute", body)
+
+    def look_like(self, width: int, scheme: str = "light") -> None:
+        """Have a window of a width, and prefer a colour scheme, until this is called again."""
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=800,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.devtools("Emulation.setEmulatedMedia", features=features)
+
+    def picture(self, max_height: int = 3_000) -> bytes:
+        """Return the page from its top on as a PNG, at the width that it has."""
+        width, height = self.run(
+            "return [window.innerWidth, document.documentElement.scrollHeight]"
+        )
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height, max_height), "scale": 1}
+        taken = self.devtools("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+        return base64.b64decode(taken["data"])
 
     def screenshot(self, file: Path) -> None:
         """The whole page, as it is seen."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,16 +13,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from tests.support import screenshots
 from tests.support.browser import Browser
 from tests.support.console_browser import XSS, ConsoleBrowser
 from tests.support.fixtures.console_fixtures import PASSWORD
+from tests.support.fixtures.dead_letter_fixtures import copy_letters
 from tests.support.harness import Harness
+from tests.support.picture_data import DataSeed
+from tests.support.screenshots import GUIDE_PICTURES, SHOTS, WORDS, Photographer, Shot
 from tests.support.waiting import patient, wait_until
 from trackrelay.worker.console.console_server import console_server
 
 pytestmark = pytest.mark.browser
 AXE = (Path(__file__).parents[2] / "support" / "vendor" / "axe-4.14.1.min.js").read_text()
+LOOKS = ((1280, "light"), (375, "dark"))
+#: Pages that show no name.
+WITHOUT_NAMES = {"jobs", "replay", "not-found"}
+#: Pages that the journeys show to axe.
+SEEN_BY_AXE = {"job", "person", "dead-letters", "dead-letter", "repair", "replay"}
 #: What a first visit may transfer.
 MAX_BYTES, MAX_REQUESTS = 200_000, 12
 
@@ -75,7 +87,8 @@ def complaints(browser: Browser) -> list[str]:
     """What axe finds that is serious."""
     browser.run(AXE)
     found: list[Any] = browser.run_async(
-        "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'best-practice']})"
+        "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'best-practice'],"
+        " resultTypes: ['violations'], preload: false})"
         ".then((found) => arguments[arguments.length - 1](found.violations))"
     )
     return [
@@ -170,7 +183,7 @@ def test_a_dead_letter_is_repaired_and_another_is_replayed_with_progress(
     refusing.wait_dead(other)
     sign_in(browser, site, "ada")
     browser.wait_for("What to do")
-    browser.follow("Dead letters")
+    browser.click("nav a[href='/dead-letters']")
     browser.wait_for(other)
     see("9-dead-letters")
     browser.click(f"a[href='/dead-letters/{letter}']")
@@ -190,10 +203,126 @@ def test_a_dead_letter_is_repaired_and_another_is_replayed_with_progress(
     refusing.wait_delivered([letter])
 
     refusing.sandbox.clear_faults()
-    browser.open(f"{site.url}/dead-letters/ask?what=replay&ids={other}")
-    browser.wait_for("1 would be replayed")
+    replay_with_progress(refusing, other, browser, see)
+    look_as_a_viewer(refusing, site, browser)
+
+
+def replay_with_progress(
+    refusing: Harness, other: str, browser: Browser, see: Callable[..., None]
+) -> None:
+    """Replay two thousand, one of which somebody else works on for a while."""
+    with refusing.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM trackrelay_dead_letters WHERE state <> 'open'")
+    copy_letters(refusing.engine, 2_000, "a copy")
+    browser.click("nav a[href='/dead-letters']")
+    browser.wait_for("2,001")
+    # All filters are in the address: the page can be shared.
+    browser.open(f"{browser.url}/ask?what=replay")
+    browser.wait_for("2,001 would be replayed")
     see("12-ask")
-    browser.click("form.search button")
+    with refusing.engine.connect() as connection:
+        locked = sa.text("SELECT FROM trackrelay_dead_letters WHERE job_id = :id FOR UPDATE")
+        connection.execute(locked, {"id": f"{other[:22]}1400"})
+        browser.click("form.search button")
+        wait_until(
+            lambda: re.search(r"\b[1-9][\d,]* of 2,001 …", browser.text),
+            what=lambda: f"progress on the page, which reads:\n{browser.text}",
+        )
+        browser.run("window.stayed = true")
+        see("13-run", ask_axe=False)
     browser.wait_for("Done.")
-    see("13-run")
+    assert "2,001 replayed" in browser.text
+    assert browser.run("return window.stayed === true")
+    see("14-done")
     refusing.wait_delivered([other])
+
+
+def look_as_a_viewer(refusing: Harness, site: Site, browser: Browser) -> None:
+    """See no button that replays, and no content; and be refused without the buttons too."""
+    refusing.sandbox.add_fault(kind="reject", match={"contains": "platinum"}, message="again")
+    dead = refusing.producer.track("44", "bought", {"plan": "platinum", "secret": "s3cret"})
+    refusing.wait_dead(dead)
+    browser.click(".who button")
+    sign_in(browser, site, "eve")
+    browser.wait_for("What to do")
+    allowed = {"Find", "Filter", "Dead letters", "Copy"}
+    for path in ("/dead-letters", f"/dead-letters/{dead}", f"/jobs/{dead}", "/"):
+        browser.open(site.url + path)
+        browser.wait_for("eve")
+        buttons: list[str] = browser.run(
+            "return [...document.querySelectorAll('main button, main .button, main input"
+            "[type=checkbox]')].map((each) => each.textContent.trim() || each.type)"
+        )
+        assert set(buttons) <= allowed, path
+        assert "s3cret" not in browser.run("return document.documentElement.outerHTML")
+
+    def status(path: str, **fields: str) -> int:
+        return int(
+            browser.run_async(
+                "const [path, fields, done] = arguments;"
+                "const headers = JSON.parse(document.body.getAttribute('hx-headers'));"
+                "const body = fields && new URLSearchParams(fields);"
+                "fetch(path, body && {method: 'POST', headers, body})"
+                ".then((answer) => done(answer.status))",
+                path,
+                fields or None,
+            )
+        )
+
+    assert status(f"/jobs/{dead}") == 200
+    assert status(f"/jobs/{dead}?content=1") == 403
+    assert status(f"/dead-letters/{dead}?content=1") == 403
+    assert status(f"/dead-letters/ask?what=replay&ids={dead}") == 403
+    assert status("/dead-letters/act", what="replay", ids=dead) == 403
+    assert status(f"/dead-letters/{dead}/repair", document="{}", what="replay") == 403
+    assert refusing.dead(dead).state == "open"
+
+
+def test_foreign_text_stays_text_on_every_page_that_axe_and_the_guides_know(
+    delivering: Harness, site: Site, browser: Browser
+) -> None:
+    pictured = DataSeed(delivering, XSS).fill()
+    sign_in(browser, site, "ada")
+    browser.wait_for("What to do")
+    photographer = Photographer(browser, site.url, pictured)
+    problems = [
+        problem
+        for number, shot in enumerate(SHOTS)
+        # Each page once, half of them as on a phone at night.
+        for problem in _problems(photographer, browser, shot, *LOOKS[number % len(LOOKS)])
+    ]
+    assert not problems, "\n".join(problems)
+
+    png, _ = photographer.guide_picture(GUIDE_PICTURES[0])
+    assert len(png) < screenshots.MAX_BYTES
+    for title in ("Waiting", "Dead letters", "Findings", "Plan violations"):
+        browser.open(site.url)
+        browser.wait_for("What to do")
+        path = browser.run(
+            "return [...document.querySelectorAll('.tile a')]"
+            ".find((each) => each.textContent === arguments[0]).pathname",
+            title,
+        )
+        browser.click(f".tile a[href='{path}']")
+        assert browser.url == site.url + path
+
+
+def _problems(
+    photographer: Photographer, browser: Browser, shot: Shot, width: int, scheme: str
+) -> Iterator[str]:
+    photographer.open(shot, width, scheme)
+    if shot.name not in WITHOUT_NAMES and XSS not in browser.text:
+        yield f"{shot.name}: the canary is not there"
+    if browser.run("return document.querySelectorAll('img[src=x], main script').length"):
+        yield f"{shot.name}: the canary is an element"
+    too_wide = browser.run("return document.documentElement.scrollWidth - innerWidth")
+    if too_wide > 0:
+        yield f"{shot.name}: {too_wide} pixels too wide"
+    if shot.name not in SEEN_BY_AXE:
+        yield from (f"{shot.name}: {each}" for each in complaints(browser))
+    written = json.loads(WORDS.read_text())
+    words = {word.replace(XSS, "") for word in photographer.words()}
+    for guide in GUIDE_PICTURES:
+        if guide.shot == shot.name and (other := words ^ set(written[guide.file])):
+            # Make it anew: python -m tests.support.screenshots --docs
+            yield f"{guide.file}: the page has, or the picture had, {sorted(other)}"
