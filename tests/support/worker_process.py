@@ -154,7 +154,7 @@ class WorkerProcess:
 
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without our settings or a framework's."""
-    ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY", "DJANGO_", "PYTHONPATH", "COLUMNS")
+    ours = ("TRACKRELAY_", "CUSTOMERIO_", "CELERY", "DJANGO_", "PYTHONPATH", "COLUMNS", "LINES")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
         "PYTHONUNBUFFERED": "1"
     }
