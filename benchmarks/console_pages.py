@@ -54,7 +54,7 @@ _CATALOG = sa.text("""
     SELECT 'app' || n % 10, 'person.event', 'event_' || n / 100,
         CASE n % 10 WHEN 0 THEN '' ELSE 'path_' || n % 100 END,
         CASE n % 10 WHEN 0 THEN 'observed' ELSE 'string' END, 1000, 0, 0, 1000, now(), now()
-    FROM generate_series(1, 20000) AS n ON CONFLICT DO NOTHING
+    FROM generate_series(1, 5000) AS n ON CONFLICT DO NOTHING
 """)
 _CATALOG_DAYS = sa.text("""
     INSERT INTO trackrelay_catalog_days (day, catalog_id, count)
@@ -120,7 +120,6 @@ def pages(browser: ConsoleBrowser, stack: Stack) -> list[tuple[str, str]]:
         ("Dead letters: discarded", "/dead-letters?states=discarded"),
         ("Dead letter", f"/dead-letters/{letter}"),
         ("Dead letter: repair", f"/dead-letters/{letter}/repair"),
-        ("Dead letters: before a replay", "/dead-letters/ask?what=replay&reasons=rejected"),
         *((path.strip("/").capitalize(), path)
           for path in ("/quality", "/catalog", "/plan", "/verification", "/activity")),
         ("Catalog of one event", "/catalog?name=event_7"),
