@@ -11,6 +11,7 @@ import pytest
 from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from tests.support.in_process_worker import Worker
+from trackrelay import operations
 from trackrelay.worker.storage import plan_violations
 
 
@@ -151,3 +152,54 @@ def test_an_application_that_invents_events_is_one_finding(
     document = run("plan", "status", "--json").json
     assert len(document["violations"]) == 52
     assert "32 more with --json" in run("plan", "status").out
+
+
+def test_with_a_plan_it_is_found_what_nobody_sends_and_who_should_not_send(
+    harness: Harness, worker: Worker, run: CommandLine, file: Path
+) -> None:
+    plan = """
+plan: 1
+name: shop
+events:
+  order_completed: {owner: backend}
+  refund_created: {owner: backend}
+attributes:
+  country: {type: string}
+  timezone: {type: string, owner: backend}
+"""
+    file.write_text(plan)
+    assert run("plan", "apply").code == 0
+    jobs = harness.producer.enqueue_many(
+        [
+            operation
+            for number in range(220)
+            for operation in (
+                operations.track(str(number), "order_completed"),
+                operations.identify(str(number), {"country": "DE"}),
+            )
+        ]
+    )
+    worker.work_off(lambda: len(harness.ledger_ids()) == jobs)
+    for each in (worker.resources.observer, worker.resources.plan):
+        assert each
+        each.flush()
+    assert "Q713" not in run("quality").out
+
+    with harness.engine.begin() as connection:
+        for table, column in (("plans", "applied_at"), ("catalog", "first_seen")):
+            connection.exec_driver_sql(
+                f"UPDATE trackrelay_{table} SET {column} = now() - interval '8 days'"
+            )
+    # Another version does not make it new; what it adds is.
+    file.write_text(f"{plan}  birthday: {{type: string}}\n")
+    assert run("plan", "apply").code == 0
+    found = run("quality", "--json").json["findings"]
+    assert {(each["id"], each["subject"]) for each in found if each["id"] == "Q713"} == {
+        ("Q713", "refund_created"),
+        ("Q713", "person.identify.timezone"),
+    }
+    harness.producer.track("1", "order_completed")
+    worker.work_off(lambda: not harness.stream_length())
+    assert worker.resources.plan
+    worker.resources.plan.flush()
+    assert "Q708 error  order_completed: written by an application" in run("quality").out
