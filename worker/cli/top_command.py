@@ -75,7 +75,7 @@ def _run(console: Console, reader: Reader) -> None:
                 # Seconds that nobody sees need no new frame.
                 frame = (latest, view, console.size, int(late_s))
                 if frame != drawn:
-                    screen = TopScreen(latest, view, reader.interval_s, late_s)
+                    screen = TopScreen(latest, view, console.height, reader.interval_s, late_s)
                     live.update(screen, refresh=True)
                     drawn = frame
                 key = keyboard.key(_TICK_S)

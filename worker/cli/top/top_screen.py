@@ -71,17 +71,20 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class TopScreen:
-    """One frame. It has the height that it is given, or as many lines as it needs.
+    """One frame.
 
     Args:
         shown: the reading, and an earlier one for the rates. None: none was read yet.
         view: what the person chose.
+        height: lines of the window, because Rich tells a live screen none. None: as many lines as
+            there are.
         interval_s: seconds between two readings; None: there is only one.
         late_s: for how long the next reading has taken.
     """
 
     shown: tuple[Reading, Reading | None] | None
     view: View = View()
+    height: int | None = None
     interval_s: float | None = None
     late_s: float = 0.0
 
@@ -89,8 +92,8 @@ class TopScreen:
         self, console: Console, options: ConsoleOptions
     ) -> Iterable[RenderableType | Segment]:
         """Render as many lines as there is room for."""
-        canvas = _Canvas(console, options.update(height=None), options.height)
-        for number, line in enumerate(self._lines(canvas)[: options.height]):
+        canvas = _Canvas(console, options.update(height=None), self.height)
+        for number, line in enumerate(self._lines(canvas)[: self.height]):
             if number:
                 yield Segment.line()
             yield from line

@@ -35,6 +35,12 @@ Order = Literal["name", "jobs", "age"]
 ORDERS: tuple[Order, ...] = ("name", "jobs", "age")
 
 _TONES = {"good": "green", "warn": "yellow", "bad": "red", "dim": "dim"}
+#: There is room for few words beside other lists.
+_HOLDERS = {
+    "held by a worker": "held",
+    "jobs wait, no worker holds it": "no worker",
+    "not known whether paused": "not known",
+}
 _EXPLAINED = {str(each): each.explanation for each in (*DeferReason, *DeathReason)}
 #: Characters of the columns of the flow, and of what is left of the bars.
 _COLUMNS = (12, 9, 11, 10)
@@ -243,8 +249,7 @@ def _shards(now: Snapshot, redis: RedisStatus, order: Order) -> Section:
             _number(shard.pending),
             backlog,
             "–" if row.oldest_s is None else duration(row.oldest_s),
-            # There is room for few words beside other lists.
-            _toned("held" if row.tone == "good" else row.holder, row.tone),
+            _toned(_HOLDERS.get(row.holder, row.holder), row.tone),
         )
     return Section(heading("Queue", remark), table)
 
@@ -352,12 +357,14 @@ def _data(now: Snapshot, postgres: Overview) -> list[Section]:
 
 def _table(*columns: str, left: Iterable[str] = ()) -> Table:
     # Unlike in a report, each row is one line: rows are counted to fit.
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
+    for number, column in enumerate(columns, 1):
         table.add_column(
             column,
             justify="left" if column in left else "right",
             min_width=len(column),
+            # The last one has words, and what the others leave.
+            ratio=1 if number == len(columns) else None,
             no_wrap=True,
             overflow="ellipsis",
         )

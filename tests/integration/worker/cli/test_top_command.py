@@ -76,6 +76,8 @@ def test_ctrl_c_and_a_supervisor_leave_the_terminal_as_it_was(
         assert terminal.is_as_before
     with TerminalSession(ARGUMENTS, {**run.settings, "NO_COLOR": "1"}, (24, 80)) as terminal:
         terminal.wait_for("no worker runs")
+        # All sections fit into the window.
+        terminal.wait_for("Findings none")
         terminal.terminate()
         assert terminal.wait_end() == 0
         assert terminal.is_as_before
