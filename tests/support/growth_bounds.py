@@ -28,7 +28,8 @@ _CODE = re.compile(r"`([^`]+)`")
 
 #: The largest plain table of which each partition is a part, with its rows and bytes.
 _TABLES = sa.text("""
-    SELECT coalesce(parent.relname, c.relname) AS name, sum(pg_total_relation_size(c.oid)) AS bytes
+    SELECT coalesce(parent.relname, c.relname) AS name, sum(pg_total_relation_size(c.oid)) AS bytes,
+        count(*) AS parts
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
     LEFT JOIN pg_class parent ON parent.oid = i.inhparent
@@ -90,15 +91,15 @@ def pattern(key: str) -> re.Pattern[str]:
 
 
 def tables(engine: sa.Engine) -> dict[str, Size]:
-    """Return the size of each table; partitions count with their table."""
+    """Return the size of each table; partitions count with their table, and are counted."""
     with engine.connect() as connection:
-        found = connection.execute(_TABLES).all()
-        return {
-            name: Size(
-                connection.execute(sa.text(f'SELECT count(*) FROM "{name}"')).scalar_one(), size
-            )
-            for name, size in found
-        }
+        sizes: dict[str, Size] = {}
+        for name, size, parts in connection.execute(_TABLES).all():
+            rows = connection.execute(sa.text(f'SELECT count(*) FROM "{name}"')).scalar_one()
+            sizes[name] = Size(rows, size)
+            if parts > 1:
+                sizes[f"partitions of {name}"] = Size(parts, size)
+        return sizes
 
 
 def keys(client: redis.Redis, names: list[str]) -> dict[str, Size]:
