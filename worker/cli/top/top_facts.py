@@ -48,8 +48,7 @@ def read_top(stores: Stores) -> Reading:
 
 
 def _points(stores: Stores, snapshot: Snapshot) -> Sequence[Point] | None:
-    # The minute before the hour too: a rate may begin there.
-    since = RANGES["hour"].times(snapshot.now)[0] - 60
+    since = RANGES["hour"].times(snapshot.now)[0]
     try:
         with stores.engine.connect() as connection:
             return counters.series(connection, "minute", since, names=_NAMES)
@@ -148,12 +147,10 @@ def _per_second(
     passed = now.snapshot.now - before.snapshot.now
     if passed <= 0:
         return None
-    # A settlement counts in the minute in which it began. Older minutes do not change any more.
-    since = before.snapshot.now // 60 * 60 - 60
+    # A settlement counts in the minute in which it began, which may be over by now. Minutes that
+    # only the earlier reading has have left the hour.
     more = sum(
-        tally.value - (earlier[at].value if at in earlier else 0)
-        for at, tally in later.items()
-        if at >= since
+        tally.value - (earlier[at].value if at in earlier else 0) for at, tally in later.items()
     )
     return max(0, more) / passed
 
