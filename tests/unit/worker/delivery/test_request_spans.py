@@ -87,7 +87,7 @@ def test_the_path_of_a_single_request_names_nobody(recorded: Recorded) -> None:
     assert "canary" not in span.to_json().replace(job.id, "")
 
 
-def test_a_forms_and_a_suppression_s_path_name_nobody(recorded: Recorded) -> None:
+def test_the_path_of_an_unsubscribe_names_no_delivery(recorded: Recorded) -> None:
     operation = operations.unsubscribe("canary-delivery")
     job = job_of(operation)
     request = request_builder.single(job.operation, job.body)
