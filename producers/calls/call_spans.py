@@ -9,7 +9,7 @@ from trackrelay.operations.operation import Operation
 from trackrelay.queue.redis_keys import Lane
 from trackrelay.version import __version__
 
-from .trace_context import trace_api
+from .trace_context import SAMPLED, trace_api
 
 SYSTEM = "trackrelay"
 
@@ -65,23 +65,27 @@ def call_span(batch: Sequence[Operation], lane: Lane) -> NoSpan:
     It has no payload and names no person.
     """
     api = trace_api()
-    if api is None:
+    if api is None or (tracer := tracer_of(api)) is None:
+        return NO_SPAN
+    parent = api.get_current_span().get_span_context()
+    if parent.is_valid and not parent.trace_flags & SAMPLED:
+        # Sampling follows the request. Asking the SDK would take longer than all the rest.
         return NO_SPAN
     is_one = len(batch) == 1
-    span = tracer_of(api).start_span(
+    span = tracer.start_span(
         f"enqueue {batch[0].name}" if is_one else "enqueue batch", kind=api.SpanKind.PRODUCER
     )
     if not span.is_recording():
         return NO_SPAN
-    attributes = {
+    attributes: dict[str, str | int] = {
         "messaging.system": SYSTEM,
         "messaging.operation.name": "enqueue",
         "messaging.operation.type": "send",
         "messaging.destination.name": lane,
-        "messaging.message.body.size": sum([len(each.body) for each in batch]),
     }
     if is_one:
         attributes["messaging.message.id"] = batch[0].id
+        attributes["messaging.message.body.size"] = len(batch[0].body)
     else:
         attributes["messaging.batch.message_count"] = len(batch)
     span.set_attributes(attributes)
@@ -89,7 +93,7 @@ def call_span(batch: Sequence[Operation], lane: Lane) -> NoSpan:
 
 
 def tracer_of(api: Any) -> Any:
-    """Return our tracer.
+    """Return our tracer; None if no SDK is set up.
 
     Args:
         api: the module ``opentelemetry.trace``.
@@ -98,6 +102,7 @@ def tracer_of(api: Any) -> Any:
     provider, tracer = _tracer_of_provider
     current = api.get_tracer_provider()
     if provider is not current:
-        tracer = current.get_tracer(SYSTEM, __version__)
+        is_set_up = not isinstance(current, api.ProxyTracerProvider)
+        tracer = current.get_tracer(SYSTEM, __version__) if is_set_up else None
         _tracer_of_provider = current, tracer
     return tracer

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-_SAMPLED = 1
+#: The flag of a recorded trace.
+SAMPLED = 1
 
 
 def trace_api() -> Any:
@@ -24,6 +25,6 @@ def current_traceparent() -> str | None:
     if api is None:
         return None
     context = api.get_current_span().get_span_context()
-    if not context.is_valid or not context.trace_flags & _SAMPLED:
+    if not context.is_valid or not context.trace_flags & SAMPLED:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"

@@ -101,7 +101,7 @@ def work_span(work: Work, traces: Iterable[str | None], *, needs_trace: bool = F
         needs_trace: whether to record nothing if no job's call was recorded.
     """
     api = trace_api()
-    if api is None:
+    if api is None or (tracer := tracer_of(api)) is None:
         return NO_SPAN
     contexts = recorded_contexts(api, traces)
     if needs_trace and not contexts:
@@ -113,7 +113,7 @@ def work_span(work: Work, traces: Iterable[str | None], *, needs_trace: bool = F
         if own.is_valid:
             # What the worker does is one more context: the task of Celery, for example.
             contexts.append(own)
-    most, tracer = max_links(), tracer_of(api)
+    most = max_links()
     span = tracer.start_span(
         work.name,
         context=parent,
