@@ -63,8 +63,8 @@ _CATALOG_DAYS = sa.text("""
 """)
 _COUNTERS = sa.text("""
     INSERT INTO trackrelay_counters (period, at, shard, name, labels, value)
-    SELECT 'day', date_trunc('day', now()) - day * interval '1 day', -1, 'delivered',
-        'family ' || label, 1000
+    SELECT 'day', date_trunc('day', now()) - day * interval '1 day', -1, 'died',
+        'reason ' || label, 1000
     FROM generate_series(8, 400) AS day, generate_series(1, 30) AS label
 """)
 _ACTS = sa.text("""

@@ -28,7 +28,7 @@ def show(page: PageRequest) -> Response:
     now = time.time()
     with page.stores.engine.connect() as connection:
         rows = catalog_rows(connection, source or None)
-        found = catalog_of(rows, catalog_days(connection, OBSERVED) if name else ())
+        found = catalog_of(rows, catalog_days(connection, OBSERVED, name) if name else ())
     if name:
         return _details(page, found, name, now)
     text = page.param("text").casefold()

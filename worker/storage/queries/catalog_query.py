@@ -20,6 +20,8 @@ _DAYS = sa.text("""
            CAST(sum(d.count) AS bigint) AS count
     FROM trackrelay_catalog c JOIN trackrelay_catalog_days d ON d.catalog_id = c.id
     WHERE d.day > CAST(now() AT TIME ZONE 'UTC' AS date) - :days AND c.count >= :min_count
+        AND (CAST(:name AS text) IS NULL
+            OR CAST(:name AS text) IN (c.name, c.operation, c.operation || ' ' || c.name))
         AND ((c.path = '' AND c.type = :observed) OR (c.path <> '' AND c.path !~ '[.[]'))
     GROUP BY c.source, c.operation, c.name, c.path, d.day
     ORDER BY c.source, c.operation, c.name, c.path, d.day LIMIT :limit
@@ -65,17 +67,19 @@ def catalog_rows(connection: sa.Connection, source: str | None = None) -> list[C
     return [CatalogRow(*row) for row in connection.execute(_ROWS, {"source": source})]
 
 
-def catalog_days(connection: sa.Connection, observed: str) -> list[DayRow]:
+def catalog_days(connection: sa.Connection, observed: str, name: str | None = None) -> list[DayRow]:
     """Return the counts of the last days: of jobs, and of the attributes at the top.
 
     Args:
         connection: of the workers' database.
         observed: the type of the rows that count the observed jobs of a subject.
+        name: only of this event, or of this operation; None: of all.
     """
     given = {
         "observed": observed,
         "days": MAX_DAYS,
         "min_count": MIN_COUNT,
         "limit": MAX_DAY_ROWS,
+        "name": name,
     }
     return [DayRow(*row) for row in connection.execute(_DAYS, given)]
