@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Self
 
 from trackrelay.operations.operation import Operation
@@ -10,6 +12,8 @@ from trackrelay.queue.redis_keys import Lane
 from trackrelay.version import __version__
 
 from .trace_context import SAMPLED, trace_api
+
+log = logging.getLogger("trackrelay")
 
 SYSTEM = "trackrelay"
 
@@ -46,9 +50,12 @@ class CallSpan(NoSpan):
 
     def __exit__(self, *error: Any) -> None:
         self._api.context_api.detach(self._token)
-        if error[0] is not None:
-            self.failed(error[0].__name__)
-        self._span.end()
+        try:
+            if error[0] is not None:
+                self.failed(error[0].__name__)
+            self._span.end()
+        except Exception:
+            _warn_once()
 
     def failed(self, error_type: str) -> None:
         """Mark the span as failed. The error's message stays out of it."""
@@ -62,8 +69,17 @@ NO_SPAN = NoSpan()
 def call_span(batch: Sequence[Operation], lane: Lane) -> NoSpan:
     """Return the span of a call that enqueues ``batch``, as a context manager.
 
-    It has no payload and names no person.
+    It has no payload and names no person. No call fails because of it: a span processor of the
+    application may raise anything.
     """
+    try:
+        return _call_span(batch, lane)
+    except Exception:
+        _warn_once()
+        return NO_SPAN
+
+
+def _call_span(batch: Sequence[Operation], lane: Lane) -> NoSpan:
     api = trace_api()
     if api is None or (tracer := tracer_of(api)) is None:
         return NO_SPAN
@@ -90,6 +106,13 @@ def call_span(batch: Sequence[Operation], lane: Lane) -> NoSpan:
         attributes["messaging.batch.message_count"] = len(batch)
     span.set_attributes(attributes)
     return CallSpan(api, span)
+
+
+@lru_cache(maxsize=1)
+def _warn_once() -> None:
+    log.warning(
+        "trackrelay: a span could not be recorded, and nothing else is wrong", exc_info=True
+    )
 
 
 def tracer_of(api: Any) -> Any:

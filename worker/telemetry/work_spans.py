@@ -10,13 +10,18 @@ import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Literal, Self
+
+import structlog
 
 from trackrelay.calls.call_spans import SYSTEM, tracer_of
 from trackrelay.calls.trace_context import trace_api
 
 from .job_traces import recorded_contexts
+
+log = structlog.get_logger("trackrelay.worker")
 
 #: Links of one span that the SDK keeps, unless OTEL_SPAN_LINK_COUNT_LIMIT says otherwise.
 DEFAULT_MAX_LINKS = 128
@@ -69,7 +74,10 @@ class WorkSpan:
             self._api.context_api.detach(self._token)
             if kind is not None:
                 self.failed(kind.__name__)
-            self._span.end()
+            try:
+                self._span.end()
+            except Exception as why:
+                _log_once(why)
 
     def note(self, of: Literal["jobs", "items"], **counts: int) -> None:
         """Add how many jobs, or items of verification, had which outcome."""
@@ -100,6 +108,15 @@ def work_span(work: Work, traces: Iterable[str | None], *, needs_trace: bool = F
         traces: of the jobs.
         needs_trace: whether to record nothing if no job's call was recorded.
     """
+    try:
+        return _work_span(work, traces, needs_trace)
+    except Exception as error:
+        # A span processor may raise anything, and delivery must go on.
+        _log_once(error)
+        return NO_SPAN
+
+
+def _work_span(work: Work, traces: Iterable[str | None], needs_trace: bool) -> WorkSpan:
     api = trace_api()
     if api is None or (tracer := tracer_of(api)) is None:
         return NO_SPAN
@@ -131,6 +148,15 @@ def work_span(work: Work, traces: Iterable[str | None], *, needs_trace: bool = F
             links=[api.Link(each) for each in contexts[start : start + most]],
         ).end()
     return WorkSpan(api, span)
+
+
+def _log_once(error: Exception) -> None:
+    _log_kind(type(error).__name__)
+
+
+@lru_cache(maxsize=16)
+def _log_kind(name: str) -> None:
+    log.warning("span_not_recorded", error=name)
 
 
 def _attributes(work: Work) -> Values:

@@ -155,3 +155,10 @@ def test_without_an_sdk_the_trace_of_a_proxy_travels_on() -> None:
     producer_of(queue).track("1", "seen")
 
     assert [job.trace for job in queue.jobs] == [f"00-{1:032x}-{2:016x}-01", None]
+
+
+@pytest.mark.usefixtures("broken_processor")
+def test_a_processor_that_raises_fails_no_call() -> None:
+    queue = Queue()
+    job = producer_of(queue).track("42", "seen")
+    assert [each.id for each in queue.jobs] == [job]

@@ -113,3 +113,12 @@ def test_without_an_sdk_there_is_nothing_to_flush() -> None:
         span.note("jobs", delivered=1)
         span.answered(200)
         span.failed("500")
+
+
+@pytest.mark.usefixtures("broken_processor")
+def test_a_processor_that_raises_stops_no_work() -> None:
+    done = []
+    with work_span(WORK, [traceparent(1)]) as span:
+        span.note("jobs", delivered=2)
+        done.append(1)
+    assert done == [1]
