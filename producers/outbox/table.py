@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.sql.functions import FunctionElement
 
 from trackrelay.queue.append import Entry
 from trackrelay.queue.job import FORMAT_VERSION
 from trackrelay.queue.redis_keys import Lane
 
+if TYPE_CHECKING:
+    # It takes a tenth of a second to import, and most processes need none of it.
+    from sqlalchemy.orm import Session, scoped_session
+
 metadata = sa.MetaData()
 
 #: A session, Flask-SQLAlchemy's ``db.session``, or a connection.
-Transaction: TypeAlias = Session | scoped_session[Any] | sa.Connection
+Transaction: TypeAlias = "Session | scoped_session[Any] | sa.Connection"
 
 
 class moment_ms(FunctionElement[int]):
