@@ -40,6 +40,8 @@ class AnythingApi:
     makes the batch fail.
     """
 
+    #: Named in spans of requests.
+    base_url: str = "https://track.invalid"
     moods: dict[str, str] = field(default_factory=dict)
     #: No job is sick any more, and nothing interferes.
     calm: bool = False
