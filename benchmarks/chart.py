@@ -20,14 +20,7 @@ def bars(title: str, values: Sequence[tuple[str, float]], ours: str) -> str:
     largest = math.log10(max(value for _, value in values))
     width, height = _NAME + _BARS + _FIGURE, _TOP + _ROW * len(values) + 8
     rows = [_bar(index, name, value, largest, ours) for index, (name, value) in enumerate(values)]
-    return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        'font-family="sans-serif" font-size="13">',
-        f'<text x="0" y="16" fill="{_INK}">{escape(title)}</text>',
-        *rows,
-        "</svg>",
-        "",
-    ])  # fmt: skip
+    return _svg(width, height, title, rows)
 
 
 def _bar(index: int, name: str, value: float, largest: float, ours: str) -> str:
@@ -84,12 +77,15 @@ def lines(title: str, series: Mapping[str, Sequence[float]]) -> str:
             'stroke-width="3"/>'
             f'<text x="{x + 28}" y="{y}" fill="{_INK}">{escape(name)}</text>'
         )
+    return _svg(width, height, title, [*grid, *drawn])
+
+
+def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="13">',
         f'<text x="0" y="16" fill="{_INK}">{escape(title)}</text>',
-        *grid,
-        *drawn,
+        *parts,
         "</svg>",
         "",
     ])  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from . import names, rules
 from .catalog import Attribute, Catalog, SubjectStats
+from .presence_rules import attribute_finding
 from .rules import Finding
 from .shapes import ValueType
 
@@ -68,7 +69,7 @@ def _null_now_and_then(stats: SubjectStats, attribute: Attribute) -> Iterator[Fi
     nulls = _nulls(attribute)
     if nulls >= MIN_NULLS and attribute.count >= MIN_VALUES:
         evidence = f"it is null or empty in {nulls:,} of {attribute.count:,} observed jobs"
-        yield _finding(rules.NULL_FACT, stats, attribute, evidence)
+        yield attribute_finding(rules.NULL_FACT, stats, attribute, evidence)
 
 
 def _null_since(stats: SubjectStats, attribute: Attribute) -> Iterator[Finding]:
@@ -85,21 +86,4 @@ def _null_since(stats: SubjectStats, attribute: Attribute) -> Iterator[Finding]:
     if (1 - share) ** before < MAX_CHANCE:
         since = min(each.first_seen for each in attribute.types if each.type in _NOTHING)
         evidence = f"none of {before:,} was null or empty, and {share:.0%} of the next {after:,}"
-        yield _finding(rules.NULL_NOW, stats, attribute, evidence, since)
-
-
-def _finding(
-    rule: rules.Rule,
-    stats: SubjectStats,
-    attribute: Attribute,
-    evidence: str,
-    since: float | None = None,
-) -> Finding:
-    name = f"{stats.subject.name or stats.subject.operation}.{attribute.path}"
-    return Finding(
-        rule=rule,
-        subject=rules.from_source(name, stats.subject.source),
-        evidence=(evidence,),
-        sources=(stats.subject.source,),
-        since=since,
-    )
+        yield attribute_finding(rules.NULL_NOW, stats, attribute, evidence, since)

@@ -37,7 +37,7 @@ def _judge(stats: SubjectStats, attribute: Attribute) -> Iterator[Finding]:
     presence = min(1.0, attribute.count / lifetime) if lifetime else 0.0
     enough = attribute.count >= MIN_PRESENT
     if _is_no_chance(presence, missing) and enough:
-        yield _finding(
+        yield attribute_finding(
             rules.VANISHED,
             stats,
             attribute,
@@ -45,7 +45,7 @@ def _judge(stats: SubjectStats, attribute: Attribute) -> Iterator[Finding]:
             since=attribute.last_seen,
         )
     elif _is_no_chance(presence, attribute.first_at) and enough:
-        yield _finding(
+        yield attribute_finding(
             rules.APPEARED,
             stats,
             attribute,
@@ -56,7 +56,7 @@ def _judge(stats: SubjectStats, attribute: Attribute) -> Iterator[Finding]:
     # positions are those of the write that counted it first.
     if attribute.first_at == 0 and lifetime >= MIN_JOBS and ALWAYS <= presence < 1:
         absent = lifetime - attribute.count
-        yield _finding(
+        yield attribute_finding(
             rules.RARELY_MISSING,
             stats,
             attribute,
@@ -69,13 +69,18 @@ def _is_no_chance(presence: float, missing: int) -> bool:
     return missing >= MIN_MISSING and (1 - presence) ** missing < MAX_CHANCE
 
 
-def _finding(
+def attribute_finding(
     rule: rules.Rule,
     stats: SubjectStats,
     attribute: Attribute,
     evidence: str,
     since: float | None = None,
 ) -> Finding:
+    """Return a finding about one attribute of one application's jobs.
+
+    Args:
+        since: when it began, in unix seconds; None: as long as anything is known.
+    """
     name = f"{stats.subject.name or stats.subject.operation}.{attribute.path}"
     return Finding(
         rule=rule,
