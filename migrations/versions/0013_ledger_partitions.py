@@ -1,7 +1,7 @@
-"""Partition an empty ledger by time. One with rows gets the column that partitioning needs.
+"""Partition the ledger of a new installation by time. Others get the column that it needs.
 
 Postgres cannot partition a table in place, and workers of the previous version cannot write into a
-partitioned one. So a ledger with rows stays as it is until an operator says `ledger partition`.
+partitioned one. So their ledger stays as it is until an operator says `ledger partition`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from alembic import op
 revision = "0013"
 down_revision = "0012"
 
-_IS_EMPTY = sa.text("SELECT NOT EXISTS (SELECT 1 FROM trackrelay_ledger)")
+# Shards are set up after the first migration. From then on workers may run, with rows or without.
+_IS_NEW = sa.text("""
+    SELECT NOT EXISTS (SELECT 1 FROM trackrelay_ledger)
+        AND NOT EXISTS (SELECT 1 FROM trackrelay_shards)
+""")
 _IS_PARTITIONED = sa.text(
     "SELECT relkind = 'p' FROM pg_class WHERE oid = 'trackrelay_ledger'::regclass"
 )
@@ -42,7 +46,7 @@ def upgrade() -> None:
     )
     connection = op.get_bind()
     op.execute("LOCK TABLE trackrelay_ledger IN ACCESS EXCLUSIVE MODE")
-    if connection.execute(_IS_EMPTY).scalar_one():
+    if connection.execute(_IS_NEW).scalar_one():
         _replace(connection, "PARTITION BY RANGE (period)")
         op.execute("ALTER TABLE trackrelay_ledger ALTER COLUMN period SET DEFAULT 0")
         op.execute(_REMOVALS)

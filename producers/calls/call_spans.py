@@ -87,8 +87,8 @@ def _call_span(batch: Sequence[Operation], lane: Lane) -> NoSpan:
     if parent.is_valid and not parent.trace_flags & SAMPLED:
         # Sampling follows the request. Asking the SDK would take longer than all the rest.
         return NO_SPAN
-    if not isinstance(batch[0], Operation):
-        return NO_SPAN  # it is refused
+    if not batch or not isinstance(batch[0], Operation):
+        return NO_SPAN  # nothing is enqueued
     is_one = len(batch) == 1
     span = tracer.start_span(
         f"enqueue {batch[0].name}" if is_one else "enqueue batch", kind=api.SpanKind.PRODUCER

@@ -182,12 +182,12 @@ def _move(engine: sa.Engine, name: str, rows: int) -> int:
 
 
 def _exclusively(
-    engine: sa.Engine, *statements: str, grants_of: str = "", dropped: str = ""
+    engine: sa.Engine, *statements: str, grants_of: str = LEDGER, dropped: str = ""
 ) -> None:
     """Execute statements in one transaction that holds the ledger alone.
 
     Args:
-        grants_of: a table whose privileges the ledger gets, as it is then.
+        grants_of: a table whose privileges the ledger gets; default: it keeps its own.
         dropped: a table that is dropped at the end.
     """
     for attempt in range(_ATTEMPTS):

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from trackrelay.operations.ids import first_id_of, id_for, new_id
 from trackrelay.worker.maintenance.retention import prune_ledger
 from trackrelay.worker.settings import sqlalchemy_url
-from trackrelay.worker.storage import ledger, ledger_layout, ledger_partitions
+from trackrelay.worker.storage import ledger, ledger_layout, ledger_partitions, schema
 from trackrelay.worker.storage.ledger_periods import BEFORE, day_at
 from trackrelay.worker.storage.stored_job import Job
 
@@ -286,3 +286,18 @@ def test_workers_that_do_not_own_the_tables_deliver_and_leave_the_partitions_to_
         with engine.begin() as connection:
             connection.exec_driver_sql("DROP OWNED BY guest")
             connection.exec_driver_sql("DROP ROLE guest")
+
+
+def test_an_installation_whose_workers_may_run_keeps_one_table_even_an_empty_one(
+    engine: sa.Engine,
+) -> None:
+    with engine.connect() as connection:
+        schema.downgrade(connection, "0012")
+        connection.exec_driver_sql("INSERT INTO trackrelay_shards (shard) VALUES (0)")
+        schema.upgrade(connection)
+        connection.commit()
+    assert partitions(engine) == set()
+    ledger_partitions.forget_known(engine)
+    id = new_id()
+    assert record(engine, id) == 1
+    assert partition_of(engine, id) == ["trackrelay_ledger"]
