@@ -92,14 +92,18 @@ def test_an_id_of_any_time_is_recorded_once_however_often_it_comes(
     assert len(partition_of(engine, id)) == 1
 
 
-def test_a_repeat_weeks_later_is_found_in_the_older_partition(engine: sa.Engine) -> None:
+def test_a_repeat_that_belongs_to_another_partition_by_now_is_found_in_the_first(
+    engine: sa.Engine,
+) -> None:
     derived = id_for("person.event", "id:42", "paid", "order-1")
     record(engine, derived)
+    now_in = partition_of(engine, derived)
     with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE trackrelay_ledger SET period = period + 3")
-    before = partition_of(engine, derived)
-    record(engine, derived)
-    assert partition_of(engine, derived) == before
+        connection.exec_driver_sql("UPDATE trackrelay_ledger SET period = period - 5")
+    elsewhere = partition_of(engine, derived)
+    assert elsewhere != now_in
+    assert record(engine, derived) == 0
+    assert partition_of(engine, derived) == elsewhere
 
 
 def test_without_partitions_for_today_deliveries_are_recorded_all_the_same(
