@@ -51,7 +51,7 @@ class CatalogMemory:
 
     def catalog(self) -> Catalog:
         """Return what was added."""
-        days = (DayRow(*key, count) for key, count in self.days.items())
+        days = (DayRow(*key, {day: count}) for (*key, day), count in self.days.items())
         return catalog_of(self.rows.values(), days)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from trackrelay.worker.cli.common.command_stores import Stores, open_stores
+from trackrelay.worker.cli.status.snapshot import Snapshot
 from trackrelay.worker.cli.status.snapshot_reader import read_snapshot
+from trackrelay.worker.quality.finding_check import FindingCheck, check_data
 from trackrelay.worker.settings import Settings
 
 from .console_settings import ConsoleSettings
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 QUERY_TIMEOUT_MS = 5_000
 #: Connections to Postgres that a process keeps.
 POOL_SIZE = 4
+#: A check of the data that takes longer, in seconds, is not waited for where there is an older one
+#: up to this age: with 100,000 rows of the catalog it takes seconds.
+CHECK_PATIENCE_S, CHECK_USABLE_S = 0.3, 600.0
 #: How parts of a page renew themselves: by an event stream, or by asking every few seconds where a
 #: stream would occupy a thread of the server.
 LiveMode = Literal["stream", "poll"]
@@ -87,7 +93,8 @@ class ConsoleParts:
     signer: Signer = field(init=False)
     identities: Identities = field(init=False)
     limits: SignInLimits = field(init=False)
-    facts: Facts = field(init=False)
+    facts: Facts[Snapshot] = field(init=False)
+    data_check: Facts[FindingCheck] = field(init=False)
     environment: jinja2.Environment = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,12 +105,20 @@ class ConsoleParts:
         )
         self.limits = SignInLimits(lambda: self.stores.redis, self.signer)
         self.facts = Facts(lambda: read_snapshot(self.stores))
+        self.data_check = Facts(
+            self._check_data, usable_s=CHECK_USABLE_S, patience_s=CHECK_PATIENCE_S
+        )
         self.environment = make_environment()
 
     @property
     def stores(self) -> Stores:
         """The clients of this process. Postgres cancels a statement after five seconds."""
         return self.process_stores.current()
+
+    def _check_data(self) -> FindingCheck:
+        stores = self.stores
+        with stores.engine.begin() as connection:
+            return check_data(connection, stores.redis, time.time())
 
     def is_closing(self) -> bool:
         """Return whether the server stops."""

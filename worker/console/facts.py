@@ -1,13 +1,18 @@
-"""What ``trackrelay status`` knows, read once for everybody who looks."""
+"""What takes long to read is read once for everybody who looks."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock, Thread
+from typing import Generic, TypeVar
 
-from trackrelay.worker.cli.status.snapshot import Snapshot
+from redis import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+Value = TypeVar("Value")
 
 #: Facts of this age are shown without reading again …
 FRESH_S = 2.0
@@ -21,25 +26,29 @@ GLANCE_S = 60.0
 
 
 @dataclass(slots=True)
-class Facts:
-    """The latest snapshot. Any number of viewers cost one reader.
+class Facts(Generic[Value]):
+    """The latest facts. Any number of viewers cost one reader.
 
     Args:
-        read: reads a snapshot.
+        read: reads them. What it raises of the stores reaches who waits for it.
         clock: monotonic seconds.
+        usable_s: facts up to this age are shown while newer ones are read.
+        patience_s: unless reading them takes less than this: then everybody waits for new ones.
     """
 
-    read: Callable[[], Snapshot]
+    read: Callable[[], Value]
     clock: Callable[[], float] = time.monotonic
-    _latest: Snapshot | None = None
+    usable_s: float = USABLE_S
+    patience_s: float = 0.0
+    _latest: Value | None = None
     _read_at: float = 0.0
     _took: float = 0.0
     _lock: Lock = field(default_factory=Lock)
 
-    def glance(self) -> Snapshot | None:
-        """Return the latest snapshot of the last minute, and never wait for it.
+    def glance(self) -> Value | None:
+        """Return the latest facts of the last minute, and never wait for it.
 
-        A newer one is read for the next glance.
+        Newer ones are read for the next glance.
         """
         latest, age = self._latest, self.clock() - self._read_at
         if latest is None or age > self._fresh_s:
@@ -52,10 +61,12 @@ class Facts:
 
     @property
     def _usable_s(self) -> float:
-        return max(USABLE_S, 2 * self._fresh_s)
+        if self._took < self.patience_s:
+            return self._fresh_s
+        return max(self.usable_s, 2 * self._fresh_s)
 
-    def current(self) -> Snapshot:
-        """Return a snapshot that is at most some seconds old."""
+    def current(self) -> Value:
+        """Return facts that are no older than may be shown."""
         latest, age = self._latest, self.clock() - self._read_at
         if latest is not None and age <= self._fresh_s:
             return latest
@@ -68,8 +79,8 @@ class Facts:
             assert self._latest is not None
             return self._latest
 
-    def renew(self) -> Snapshot:
-        """Read a snapshot now: something was changed."""
+    def renew(self) -> Value:
+        """Read them now: something was changed."""
         with self._lock:
             self._remember()
             assert self._latest is not None
@@ -81,7 +92,9 @@ class Facts:
 
     def _read_and_release(self) -> None:
         try:
-            self._remember()
+            # Nobody waits. Who does will get the error.
+            with suppress(RedisError, SQLAlchemyError, OSError):
+                self._remember()
         finally:
             self._lock.release()
 

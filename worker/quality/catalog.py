@@ -137,11 +137,15 @@ def catalog_of(rows: Iterable[CatalogRow], days: Iterable[DayRow] = ()) -> Catal
             _add(stats, row)
     for day in days:
         found = catalog.subjects.get(Subject(day.source, day.operation, day.name))
-        if found is not None and not day.path:
-            found.days[day.day] = day.count
-        elif found is not None and (attribute := found.attributes.get(day.path)):
-            attribute.days[day.day] = day.count
+        counted = found if found is None or not day.path else found.attributes.get(day.path)
+        if counted is not None:
+            # An attribute of several types has several rows.
+            counted.days = _sum(counted.days, day.days) if counted.days else day.days
     return catalog
+
+
+def _sum(left: dict[int, int], right: dict[int, int]) -> dict[int, int]:
+    return {day: left.get(day, 0) + right.get(day, 0) for day in {**left, **right}}
 
 
 def _add(stats: SubjectStats, row: CatalogRow) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import redis
 import sqlalchemy as sa
@@ -30,12 +31,20 @@ TIMEOUT_MS = 30_000
 class FindingCheck:
     """What a check found."""
 
+    #: When it began, in unix seconds.
+    at: float
     #: The worst first.
     findings: list[Finding]
     #: What is remembered of each, by its key.
     records: dict[str, FindingRecord]
     #: Whether anything was observed at all.
     has_catalog: bool
+
+    def renewed(self, connection: sa.Connection) -> Self:
+        """Return the same findings with what is remembered of them now."""
+        records = finding_records.read_open(connection)
+        still = [each for each in self.findings if each.key in records]
+        return replace(self, findings=still, records=records)
 
     def reported(self, now: float) -> list[Finding]:
         """Return the findings that somebody should do something about: not those acknowledged."""
@@ -68,4 +77,4 @@ def check_data(connection: sa.Connection, client: redis.Redis, now: float) -> Fi
         ]
     )
     records = finding_records.record(connection, {each.key: each.rule.id for each in found})
-    return FindingCheck(found, records, bool(catalog.subjects))
+    return FindingCheck(now, found, records, bool(catalog.subjects))

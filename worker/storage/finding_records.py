@@ -72,6 +72,11 @@ def record(connection: sa.Connection, found: Mapping[str, str]) -> dict[str, Fin
     keys = {"keys": text_array(sorted(found))}
     connection.execute(_OPEN, keys | {"rules": text_array([found[key] for key in sorted(found)])})
     connection.execute(_CLOSE, keys)
+    return read_open(connection)
+
+
+def read_open(connection: sa.Connection) -> dict[str, FindingRecord]:
+    """Return what is remembered of the open findings, by key."""
     return {row.key: FindingRecord(*row) for row in connection.execute(_READ)}
 
 

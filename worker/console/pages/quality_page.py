@@ -14,13 +14,14 @@ from trackrelay.worker.cli.status.snapshot import Snapshot
 from trackrelay.worker.console.page import Page, get, post
 from trackrelay.worker.console.page_request import BadRequestError, PageRequest
 from trackrelay.worker.quality.all_rules import RULES
-from trackrelay.worker.quality.finding_check import check_data
 from trackrelay.worker.quality.rules import EXAMPLES, Finding, Severity
 from trackrelay.worker.reasons import Act
 from trackrelay.worker.storage import finding_records
 
 #: Findings that are listed.
 LIMIT = 200
+#: The age of a check in seconds that the page mentions.
+SHOWN_AGE_S = 15.0
 TONES = {Severity.ERROR: "bad", Severity.WARNING: "warn", Severity.INFO: "dim"}
 _JOB_ID = re.compile(r"\b([0-9A-HJKMNP-TV-Z]{26})\b")
 #: For how long somebody can acknowledge a finding, and for how long the form proposes.
@@ -28,10 +29,11 @@ MAX_DAYS, PROPOSED_DAYS = 365, 30
 
 
 def show(page: PageRequest) -> Response:
-    """Check the data now, and list what is wrong, the worst first."""
+    """List what is wrong, the worst first."""
     now = time.time()
-    with page.stores.engine.begin() as connection:
-        check = check_data(connection, page.stores.redis, now)
+    latest = page.parts.data_check.current()
+    with page.stores.engine.connect() as connection:
+        check = latest.renewed(connection)
     reported = check.reported(now)
     shows_all = bool(page.param("all"))
     listed = check.findings if shows_all else reported
@@ -44,6 +46,8 @@ def show(page: PageRequest) -> Response:
         hidden=len(check.findings) - len(reported),
         shows_all=shows_all,
         has_catalog=check.has_catalog,
+        checked_at=check.at,
+        is_old=now - check.at > SHOWN_AGE_S,
         tones=TONES,
         first_day=today + timedelta(days=1),
         last_day=today + timedelta(days=MAX_DAYS),
