@@ -59,7 +59,8 @@ from .table import WIDTH, rows, show, show_problems
 @click.option(
     "--docs",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Write the table into this Markdown page, between its markers.",
+    help="Write the table into this Markdown page, between its markers. With --only, rows of "
+    "other scenarios stay.",
 )
 def chaos(
     seed: int,
@@ -81,8 +82,10 @@ def chaos(
                 f"{'  (on request)' if scenario.on_request else ''}"
             )
         return
+    asked = {"seed": seed, "seconds": seconds, "jobs": jobs, "only": only}
     if docs:
         _check_page(docs)
+        earlier = published.read(docs)
     stream = sys.stderr if as_json else sys.stdout
     console = Console(
         file=stream, highlight=False, emoji=False, width=None if stream.isatty() else WIDTH
@@ -95,12 +98,14 @@ def chaos(
         results.append(
             _one(scenario, seed, seconds, jobs, keep, console, f"{number}/{len(chosen)}")
         )
+        if docs:
+            # After each: a run that somebody ends has written what it found.
+            is_whole = only is None and number == len(chosen)
+            ran = _ran(time.monotonic() - began, asked)
+            published.publish(results, docs, ran, None if is_whole else earlier)
     show(results, console)
     if as_json:
         click.echo(json.dumps(rows(results), indent=1))
-    if docs:
-        asked = {"seed": seed, "seconds": seconds, "jobs": jobs, "only": only}
-        published.publish(results, docs, _ran(time.monotonic() - began, asked))
     sys.exit(exit_code(results))
 
 

@@ -87,6 +87,36 @@ def test_the_table_goes_between_the_markers_of_a_page_and_can_be_made_again(tmp_
     assert "run 10\n" not in text
 
 
+def test_a_run_of_some_scenarios_keeps_the_rows_of_the_others(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    old = [
+        "`make chaos ARGS='--seed 1'`, a day.",
+        "| fault | what is done | jobs |",
+        "| --- | --- | ---: |",
+        "| redis-kill | killed | 1,000 | 2 | 0 | 0 | 0 | 1.0 | 0 / 0 / 0 |",
+        "| a-fault | it was otherwise | 7 | 7 | 7 | 7 | 7 | 1.0 | 0 / 0 / 0 |",
+        "| gone-fault | there is none | 7 | 7 | 7 | 7 | 7 | 1.0 | 0 / 0 / 0 |",
+        "| all | | 1,014 | 16 | 14 | 14 | 14 | | |",
+        "",
+        "- **redis-kill BROKEN**: it was slow",
+        "- a-fault: it was otherwise",
+    ]
+    page.write_text("\n".join([published.BEGIN, *old, published.END]))
+    earlier = published.read(page)
+    ran = [result(Accounts(jobs=234, arrived=10, steps=5))]
+    for _ in range(2):
+        published.publish(ran, page, "`make chaos ARGS='--only a-fault'`", earlier)
+
+    text = page.read_text()
+    assert text.count("`make chaos ARGS=") == 2
+    assert text.count("| redis-kill | killed | 1,000 | 2 |") == 1
+    assert text.count("| a-fault | something breaks | 234 | 3 |") == 1
+    assert "| all |  | 1,234 | 5 | 0 | 0 | 0 |  |  |" in text
+    assert "- **redis-kill BROKEN**: it was slow" in text
+    assert "otherwise" not in text
+    assert "gone-fault" not in text
+
+
 def test_the_page_says_what_was_broken(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"{published.BEGIN}\n{published.END}")
