@@ -10,7 +10,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
 import click
@@ -18,14 +18,20 @@ import sqlalchemy as sa
 
 from trackrelay.operations.ids import id_for, new_id
 from trackrelay.worker.settings import sqlalchemy_url
-from trackrelay.worker.storage import duplicate_check, ledger, ledger_partitions, schema
+from trackrelay.worker.storage import (
+    duplicate_check,
+    ledger,
+    ledger_layout,
+    ledger_partitions,
+    schema,
+)
 from trackrelay.worker.storage.ledger_partitions import LEDGER_RETENTION
 from trackrelay.worker.storage.queries.job_search import SearchQuery, search
 from trackrelay.worker.storage.stored_job import Job
 
 from .machine import heading
 from .stack import Stack
-from .stored_rows import fill_ledger
+from .stored_rows import fill_ledger, fill_one_table
 
 BATCH = 1000
 PEOPLE = 1_000_000
@@ -37,17 +43,31 @@ Measure = Callable[[sa.Engine], int]
 @click.option("--rows", default=10_000_000, show_default=True, help="Rows of the full ledger.")
 @click.option("--days", default=20, show_default=True, help="Days over which they are spread.")
 @click.option("--rounds", default=60, show_default=True, help="Batches of each kind.")
-def main(rows: int, days: int, rounds: int) -> None:
+@click.option("--one-table", is_flag=True, help="Measure a full ledger without partitions too.")
+def main(rows: int, days: int, rounds: int, one_table: bool) -> None:
     """Compare a full ledger with an empty one, then drop a day of the full one."""
     click.echo(heading("python -m benchmarks.ledger_size"))
-    with Stack() as stack, _database(stack) as empty, _database(stack) as full:
-        began = time.monotonic()
-        fill_ledger(full, rows, people=PEOPLE, days=days)
-        click.echo(
-            f"{rows:,} rows over {days} days, {_size(full)}, {time.monotonic() - began:.0f} s"
-        )
+    with ExitStack() as exit_stack:
+        stack = exit_stack.enter_context(Stack())
+        engines = {
+            name: exit_stack.enter_context(_database(stack, name))
+            for name in ("empty", "full", *(["one table"] if one_table else []))
+        }
+        full = engines["full"]
+        for name, fill in {"full": fill_ledger, "one table": fill_one_table}.items():
+            if name in engines:
+                began = time.monotonic()
+                fill(engines[name], rows, people=PEOPLE, days=days)
+                click.echo(
+                    f"{name}: {rows:,} rows over {days} days, {_size(engines[name])}, "
+                    f"{time.monotonic() - began:.0f} s"
+                )
         known = _known_ids(full)
+        heads = "".join(f"{name:>12}" for name in engines)
+        click.echo(f"{'a second':38}{heads}   ÷ empty")
         for name, measure in {
+            # After a checkpoint, Postgres writes whole pages: each page once, in the first rounds.
+            "insert, new ids, after a checkpoint": _insert_new,
             "insert, new ids": _insert_new,
             "insert, ids of idempotency keys": _insert_derived,
             "look up new ids, before they are sent": _look_up_new,
@@ -55,20 +75,22 @@ def main(rows: int, days: int, rounds: int) -> None:
             "look up ids of all days": lambda engine: _look_up(engine, known),
             "the jobs of a person": _find_person,
         }.items():
-            _compare(name, measure, empty, full, rounds)
+            _compare(name, measure, engines, rounds)
         _drop_a_day(full)
 
 
-def _compare(name: str, measure: Measure, empty: sa.Engine, full: sa.Engine, rounds: int) -> None:
-    rates: dict[str, list[float]] = {"empty": [], "full": []}
+def _compare(name: str, measure: Measure, engines: dict[str, sa.Engine], rounds: int) -> None:
+    rates: dict[str, list[float]] = {which: [] for which in engines}
     for number in range(rounds):
-        pair = [("empty", empty), ("full", full)]
-        for which, engine in pair if number % 2 else reversed(pair):
+        for which in engines if number % 2 else reversed(engines):
             began = time.perf_counter()
-            done = measure(engine)
+            done = measure(engines[which])
             rates[which].append(done / (time.perf_counter() - began))
-    of_empty, of_full = (statistics.median(rates[which]) for which in ("empty", "full"))
-    click.echo(f"{name:40} {of_empty:12,.0f} {of_full:12,.0f} a second   {of_full / of_empty:.2f}")
+    medians = [statistics.median(each) for each in rates.values()]
+    click.echo(
+        f"{name:38}{''.join(f'{each:12,.0f}' for each in medians)}   "
+        f"{', '.join(f'{each / medians[0]:.2f}' for each in medians[1:])}"
+    )
 
 
 def _drop_a_day(engine: sa.Engine) -> None:
@@ -161,12 +183,12 @@ def _known_ids(engine: sa.Engine) -> list[str]:
 
 def _size(engine: sa.Engine) -> str:
     with engine.connect() as connection:
-        found = ledger_partitions.read(connection)
-    return f"{sum(each.size for each in found.all) / 1e9:.1f} GB"
+        name = connection.execute(sa.text("SELECT pg_database_size(current_database())"))
+        return f"{name.scalar_one() / 1e9:.1f} GB"
 
 
 @contextmanager
-def _database(stack: Stack) -> Iterator[sa.Engine]:
+def _database(stack: Stack, which: str) -> Iterator[sa.Engine]:
     name = f"bench_{uuid4().hex[:12]}"
     admin = sa.create_engine(sqlalchemy_url(stack.postgres.url), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
@@ -177,7 +199,10 @@ def _database(stack: Stack) -> Iterator[sa.Engine]:
     )
     with engine.begin() as connection:
         schema.upgrade(connection)
-    ledger_partitions.make_ahead(engine, LEDGER_RETENTION)
+    if which == "one table":
+        ledger_layout.unpartition(engine, note=lambda step: None, known_after_s=0.0)
+    else:
+        ledger_partitions.make_ahead(engine, LEDGER_RETENTION)
     yield engine
     engine.dispose()
 

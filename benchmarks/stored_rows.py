@@ -85,6 +85,33 @@ def _fill_day(engine: sa.Engine, day: int, start: int, rows: int, people: int) -
         )
 
 
+def fill_one_table(engine: sa.Engine, rows: int, *, people: int = 100_000, days: int = 20) -> None:
+    """Insert the same deliveries into a ledger without partitions."""
+    table, today = "trackrelay_ledger", day_at(time.time())
+    per_day = max(1, rows // days)
+    with engine.begin() as connection:
+        for setting in ("maintenance_work_mem = '1GB'", "synchronous_commit = off"):
+            connection.exec_driver_sql(f"SET LOCAL {setting}")
+        chosen = sa.text("SELECT indexdef FROM pg_indexes WHERE tablename = :table")
+        indexes = connection.execute(chosen, {"table": table}).scalars().all()
+        connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO empty_ledger")
+        connection.exec_driver_sql(f"CREATE TABLE {table} (LIKE empty_ledger INCLUDING DEFAULTS)")
+        connection.exec_driver_sql("DROP TABLE empty_ledger")
+        # The rows have no day here, and their time is in their id.
+        statement = sa.text(
+            _LEDGER.format(table=table, time=_TIME).replace(" 1, :day\n", " 1, 0\n")
+        )
+        for number, day in enumerate(range(today - days + 1, today + 1)):
+            start = number * per_day + 1
+            for first in range(start, start + per_day, _CHUNK):
+                last = min(start + per_day, first + _CHUNK) - 1
+                values = {"first": first, "last": last, "start": start, "rows": per_day}
+                connection.execute(statement, values | {"day": day, "people": people})
+        for index in indexes:
+            connection.exec_driver_sql(index)
+    _settle(engine, table)
+
+
 def fill_backlog(
     engine: sa.Engine,
     rows: int,
