@@ -85,4 +85,4 @@ def catalog_days(connection: sa.Connection, observed: str, name: str | None = No
         "name": name,
     }
     rows = connection.execute(_DAYS, given)
-    return [DayRow(*subject, _decode_days(days)) for *subject, days in rows]
+    return [DayRow(*row[:4], _decode_days(row.days)) for row in rows]
