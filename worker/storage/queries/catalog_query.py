@@ -85,4 +85,7 @@ def catalog_days(connection: sa.Connection, observed: str, name: str | None = No
         "name": name,
     }
     rows = connection.execute(_DAYS, given)
-    return [DayRow(*row[:4], _decode_days(row.days)) for row in rows]
+    return [
+        DayRow(row.source, row.operation, row.name, row.path, _decode_days(row.days))
+        for row in rows
+    ]
