@@ -61,6 +61,12 @@ _CATALOG_DAYS = sa.text("""
     SELECT CAST(now() AS date) - day, id, 10
     FROM trackrelay_catalog, generate_series(0, 89) AS day
 """)
+_IDENTITIES = sa.text("""
+    INSERT INTO trackrelay_identities (name, how, person, source, job_id, first_seen, last_seen)
+    SELECT kind || ':' || md5(CAST(n AS text)), 'claimed', 'id:' || md5(CAST(n AS text)), 'shop',
+        '01B' || lpad(CAST(n AS text), 23, '0'), now(), now()
+    FROM generate_series(1, 100000) AS n, unnest(ARRAY['email', 'anonymous']) AS kind
+""")
 _COUNTERS = sa.text("""
     INSERT INTO trackrelay_counters (period, at, shard, name, labels, value)
     SELECT 'day', date_trunc('day', now()) - day * interval '1 day', -1, 'died',
@@ -82,7 +88,7 @@ def fill(stack: Stack, ledger: int, backlog: int, letters: int) -> None:
     with stack.engine.begin() as connection:
         values = {"rows": letters, "people": PEOPLE, "attributes": attributes}
         connection.execute(_LETTERS, values)
-        for statement in (_CATALOG, _CATALOG_DAYS, _COUNTERS, _ACTS):
+        for statement in (_CATALOG, _CATALOG_DAYS, _IDENTITIES, _COUNTERS, _ACTS):
             connection.execute(statement)
     with stack.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
