@@ -12,7 +12,7 @@ import click
 from trackrelay.worker.maintenance.retention import prune_ledger
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage import ledger_layout, ledger_partitions
-from trackrelay.worker.storage.advisory_lock import advisory_lock
+from trackrelay.worker.storage.advisory_lock import ENDED_S, advisory_lock
 from trackrelay.worker.storage.ledger_partitions import Partition
 from trackrelay.worker.storage.queries.server_facts import prunable
 
@@ -114,7 +114,7 @@ def unpartition(yes: bool) -> None:
 
 @contextmanager
 def _alone(stores: Stores) -> Iterator[None]:
-    with advisory_lock(stores.engine, "migrate", wait_s=0) as acquired:
+    with advisory_lock(stores.engine, "migrate", wait_s=ENDED_S) as acquired:
         if not acquired:
             raise CommandError("another command changes the tables just now: try again later")
         try:

@@ -28,7 +28,7 @@ from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.queue.queue_agreement import difference
 from trackrelay.worker.queue.queue_config import Moving, QueueConfig, check_queue
 from trackrelay.worker.storage import forgotten, queue_record
-from trackrelay.worker.storage.advisory_lock import advisory_lock
+from trackrelay.worker.storage.advisory_lock import ENDED_S, advisory_lock
 from trackrelay.worker.storage.forgotten import Request
 
 from . import census, customerio_removal
@@ -149,7 +149,7 @@ class ForgetRun:
         Raises:
             ForgetError, QueueErasureError: it is not done; the same command completes it.
         """
-        with self._alone("forget", 0.0, "another `trackrelay forget` is running"):
+        with self._alone("forget", ENDED_S, "another `trackrelay forget` is running"):
             self._mark()
             failpoint("forget_marked")
             self._take_census()

@@ -33,7 +33,7 @@ from trackrelay.worker.delivery.shard_queue import LEASE_MS, wake_shard
 from trackrelay.worker.failpoints import failpoint
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage import incident_log, queue_record, shards
-from trackrelay.worker.storage.advisory_lock import advisory_lock
+from trackrelay.worker.storage.advisory_lock import ENDED_S, advisory_lock
 from trackrelay.worker.storage.blocklist import Blocklist
 from trackrelay.worker.storage.incident_log import Kind
 from trackrelay.worker.storage.key_hasher import KeyHasher, is_hashed
@@ -130,7 +130,7 @@ class Resharder:
 
     @contextmanager
     def _only_reshard(self) -> Iterator[None]:
-        with advisory_lock(self._engine, "reshard", wait_s=0) as acquired:
+        with advisory_lock(self._engine, "reshard", wait_s=ENDED_S) as acquired:
             if not acquired:
                 raise ReshardError("another `trackrelay reshard` is running")
             yield

@@ -14,6 +14,8 @@ LOCKS = {"migrate": 7_403_911_260, "reshard": 7_403_911_261, "forget": 7_403_911
 #: The lock for a moment in which a process changes the ledger's partitions.
 PARTITIONS_LOCK = 7_403_911_263
 
+#: For how long a process that was killed may still seem to hold its lock: until Postgres notices.
+ENDED_S = 5.0
 #: How often a waiting process tries again.
 _RETRY_S = 0.2
 _TRY = sa.text("SELECT pg_try_advisory_xact_lock(:lock)")

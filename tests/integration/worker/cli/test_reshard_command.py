@@ -21,6 +21,7 @@ from trackrelay.operations.keys import shard_of
 from trackrelay.queue.append import Entry
 from trackrelay.queue.async_queue_client import AsyncRedisQueue
 from trackrelay.queue.redis_keys import MOVING, lease
+from trackrelay.worker.queue import shard_migration
 from trackrelay.worker.storage import settlement, shards
 from trackrelay.worker.storage.key_hasher import KeyHasher, generated_secret
 from trackrelay.worker.storage.settlement import Holder, Settlement
@@ -317,7 +318,10 @@ def test_the_same_number_changes_nothing_and_a_declined_question_neither(
     assert shards_now(harness) == (4, 4)
 
 
-def test_two_at_once_are_one(harness: Harness, run: CommandLine) -> None:
+def test_two_at_once_are_one(
+    harness: Harness, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_migration, "ENDED_S", 0.0)
     with harness.engine.connect() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_lock(7403911261)")
         assert "another `trackrelay reshard` is running" in run("reshard", "6", "--yes").lines[-1]

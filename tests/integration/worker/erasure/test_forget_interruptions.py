@@ -22,6 +22,7 @@ from tests.support.in_process_worker import FakeApi, Worker, close_breakers, mak
 from tests.support.outbox import Application
 from trackrelay import Person, Producer
 from trackrelay.queue.redis_keys import MOVING
+from trackrelay.worker.erasure import forget_run
 
 STEPS = [
     "forget_marked",
@@ -148,7 +149,22 @@ def test_killed_at_any_step_it_is_completed_by_running_it_again(
         assert harness.delivered(job).outcome == "erased"
 
 
-def test_two_at_once_are_one(harness: Harness, run: CommandLine) -> None:
+def test_the_lock_of_a_process_that_was_killed_is_waited_for(
+    harness: Harness, run: CommandLine
+) -> None:
+    with harness.engine.connect() as connection:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7403911262)")
+        noticed = threading.Timer(1.0, connection.invalidate)
+        noticed.start()
+        answer = run("forget", "42", "--yes", "--json")
+        noticed.join()
+    assert answer.code == 0, answer
+
+
+def test_two_at_once_are_one(
+    harness: Harness, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forget_run, "ENDED_S", 0.0)
     with harness.engine.connect() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_lock(7403911262)")
         answer = run("forget", "42", "--yes", "--json")
