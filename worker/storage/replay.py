@@ -14,6 +14,7 @@ from . import backlog, ledger, shards
 from .backlog import BacklogItem
 from .dead_letter_queries import DeadLetter
 from .ledger_periods import DAY_S, FRESH_DAYS
+from .letter_history import appended
 from .pg_values import sanitized_json, text_array
 from .shards import LockedShard
 from .sql_files import sql
@@ -65,14 +66,17 @@ _LATER_JOBS = sql(
         _later(*place, removal=removal) for removal in (True, False) for place in _SEARCHED
     ),
 )
-_REPLAYING = sql("mark_replaying")
+_REPLAYING = sql(
+    "mark_replaying",
+    history=appended("d.history", "jsonb_build_array(CAST(row.event AS jsonb))"),
+)
 _WAITING_IDS = sa.text(
     "SELECT DISTINCT job_id FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))"
 )
 
-_DISCARDED = sa.text("""
+_DISCARDED = sa.text(f"""
     UPDATE trackrelay_dead_letters SET state = 'discarded', updated_at = clock_timestamp(),
-        history = history || jsonb_build_array(CAST(:event AS jsonb))
+        history = {appended("history", "jsonb_build_array(CAST(:event AS jsonb))")}
     WHERE job_id = ANY(CAST(:ids AS text[])) AND state = 'open' RETURNING job_id
 """)
 
