@@ -141,7 +141,7 @@ class Run:
 @click.option("--backlog", default=1_000_000, show_default=True)
 @click.option("--letters", default=20_000, show_default=True)
 @click.option("--runs", default=7, show_default=True, help="Runs with people, and without.")
-@click.option("--jobs", default=40_000, show_default=True, help="Jobs in a run.")
+@click.option("--jobs", default=100_000, show_default=True, help="Jobs in a run.")
 @click.option("--people", default=5, show_default=True, help="People who use the console.")
 @click.option("--mix", default="events", show_default=True, type=click.Choice(list(MIXES)))
 def main(
