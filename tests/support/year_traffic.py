@@ -179,7 +179,8 @@ class Shop:
         with self._harness.engine.begin() as connection:
             id = connection.exec_driver_sql("""
                 UPDATE trackrelay_dead_letters SET history = (
-                    SELECT jsonb_agg(history -> 0) FROM generate_series(1, 200))
+                    SELECT jsonb_agg(entry)
+                    FROM (SELECT history -> 0 AS entry FROM generate_series(1, 200)) AS entries)
                 WHERE job_id = (
                     SELECT min(job_id) FROM trackrelay_dead_letters
                     WHERE state = 'open' AND reason = 'rejected')
