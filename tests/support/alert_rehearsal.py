@@ -13,7 +13,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ import yaml
 
 from tests.chaos.plans import StackPlan, TrafficPlan, WorkerPlan
 from tests.chaos.stack import Stack
+from tests.support.prometheus_server import PrometheusServer
 from tests.support.waiting import wait_until
 from tests.support.worker_process import ROOT, clean_environment
 from trackrelay import Producer
@@ -57,7 +57,7 @@ class Rehearsal:
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack = stack
         self.folder = folder
-        self.port, self.metrics_port = free_port(), free_port()
+        self.metrics_port = free_port()
         self.settings = clean_environment() | stack.settings
         self.producer = Producer(redis_url=stack.valkey.url, enqueue_timeout=5)
         self.problems: list[str] = []
@@ -65,30 +65,12 @@ class Rehearsal:
 
     def start(self) -> None:
         """Start what observes."""
-        (self.folder / "rules.yml").write_text(yaml.safe_dump(short_rules()))
-        config = {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": ["rules.yml"],
-            "scrape_configs": [
-                {
-                    "job_name": "trackrelay",
-                    "scrape_timeout": "1s",
-                    "static_configs": [{"targets": [f"127.0.0.1:{self.metrics_port}"]}],
-                }
-            ],
-        }
-        (self.folder / "prometheus.yml").write_text(json.dumps(config))
+        rules = self.folder / "rules.yml"
+        rules.write_text(yaml.safe_dump(short_rules()))
         self.metrics = self._metrics()
-        self.prometheus = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={self.folder}/prometheus.yml",
-                f"--storage.tsdb.path={self.folder}/data",
-                f"--web.listen-address=127.0.0.1:{self.port}",
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        job = {"static_configs": [{"targets": [f"127.0.0.1:{self.metrics_port}"]}]}
+        jobs = [{"job_name": "trackrelay", **job}]
+        self.prometheus = PrometheusServer(self.folder, jobs, rules=[rules]).start()
         threading.Thread(target=self._track, daemon=True).start()
 
     def _metrics(self) -> subprocess.Popen[bytes]:
@@ -108,21 +90,13 @@ class Rehearsal:
 
     def stop(self) -> None:
         """Stop what observes."""
-        for process in (self.prometheus, self.metrics):
-            process.terminate()
-            process.wait(60)
-
-    def query(self, path: str) -> Any:
-        """What Prometheus answers; None: nothing."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}") as answer:
-                return json.load(answer)["data"]
-        except OSError:
-            return None
+        self.prometheus.stop()
+        self.metrics.terminate()
+        self.metrics.wait(60)
 
     def firing(self) -> set[str]:
         """The alerts that fire."""
-        found = self.query("alerts") or {"alerts": []}
+        found = self.prometheus.get("alerts") or {"alerts": []}
         return {
             each["labels"]["alertname"] for each in found["alerts"] if each["state"] == "firing"
         }
@@ -130,9 +104,7 @@ class Rehearsal:
     def calm(self, seconds: float) -> None:
         """Enqueue and deliver; nothing may fire."""
         self._traffic.set()
-        wait_until(
-            lambda: (self.query("query?query=trackrelay_info") or {}).get("result"), 60, "a scrape"
-        )
+        wait_until(lambda: self.prometheus.query("trackrelay_info"), 60, "a scrape")
         wait_until(lambda: not self.firing(), 60, "the alerts of the start to end")
         until = time.monotonic() + seconds
         while time.monotonic() < until:

@@ -26,10 +26,13 @@ from trackrelay.worker.telemetry.exemplars import Exemplar
 
 #: Facts are kept at least this long, so that several scrapes share one reading …
 MIN_AGE_S = 5.0
-#: … and for so many times the reading's duration. It never takes more than a part of a core.
+#: … and for so many times the reading's duration, so that it takes a small part of the time …
 REST = 20.0
-#: What a readiness probe finds is kept this long.
+#: … but not longer than this: a reading that waited for a store that hangs was not work.
+MAX_AGE_S = 30.0
+#: What a readiness probe finds is kept this long, at least and at most.
 READY_AGE_S = 2.0
+MAX_READY_AGE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +133,27 @@ T = TypeVar("T")
 
 
 class Cached(Generic[T]):
-    """A value that is read again when it is too old. Thread-safe."""
+    """A value that is read again when it is too old. Thread-safe.
+
+    Args:
+        read: reads it.
+        min_age_s: how long a value is kept at least.
+        max_age_s: how long it is kept at most.
+        rest: a value is kept for so many times the duration of its reading, within these limits.
+        clock: monotonic seconds.
+    """
 
     def __init__(
         self,
         read: Callable[[], T],
         min_age_s: float,
+        max_age_s: float,
         rest: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read = read
         self._min_age_s = min_age_s
+        self._max_age_s = max_age_s
         self._rest = rest
         self._clock = clock
         self._lock = threading.Lock()
@@ -154,5 +167,6 @@ class Cached(Generic[T]):
             if self._value is None or began >= self._until:
                 self._value = self._read()
                 ended = self._clock()
-                self._until = ended + max(self._min_age_s, self._rest * (ended - began))
+                kept_s = min(self._max_age_s, self._rest * (ended - began))
+                self._until = ended + max(self._min_age_s, kept_s)
             return self._value

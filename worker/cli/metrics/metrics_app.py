@@ -24,7 +24,17 @@ from trackrelay.worker.storage.counts import Tally
 from trackrelay.worker.telemetry.exemplars import Exemplar
 
 from . import metric_values
-from .metric_facts import MIN_AGE_S, READY_AGE_S, REST, Cached, Facts, not_ready, read_facts
+from .metric_facts import (
+    MAX_AGE_S,
+    MAX_READY_AGE_S,
+    MIN_AGE_S,
+    READY_AGE_S,
+    REST,
+    Cached,
+    Facts,
+    not_ready,
+    read_facts,
+)
 from .metric_table import METRICS
 
 _TEXT = "text/plain; charset=utf-8"
@@ -111,8 +121,8 @@ class Responder:
     """
 
     def __init__(self, stores: Stores) -> None:
-        self._facts = Cached(partial(read_facts, stores), MIN_AGE_S, REST)
-        self._not_ready = Cached(partial(not_ready, stores), READY_AGE_S, REST)
+        self._facts = Cached(partial(read_facts, stores), MIN_AGE_S, MAX_AGE_S, REST)
+        self._not_ready = Cached(partial(not_ready, stores), READY_AGE_S, MAX_READY_AGE_S, REST)
 
     def answer(self, path: str, accept: str = "") -> Answer:
         """Return the answer to a GET."""

@@ -1,9 +1,6 @@
 """The metrics over HTTP: what Prometheus reads, and what probes get."""
 
 import asyncio
-import json
-import shutil
-import subprocess
 import threading
 import urllib.error
 import urllib.request
@@ -18,13 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families as text_metr
 from tests.support.command_line import CommandLine
 from tests.support.harness import Harness
 from tests.support.in_process_worker import FakeApi, Worker, people_of
+from tests.support.prometheus_server import PrometheusServer, is_installed
 from tests.support.skips import NO_PROMETHEUS
 from tests.support.waiting import wait_until
 from trackrelay.version import __version__
 from trackrelay.worker.cli.common.command_stores import Stores, open_stores
 from trackrelay.worker.cli.metrics import metric_facts, metrics_app
 from trackrelay.worker.cli.metrics.metric_table import METRICS
-from trackrelay.worker.devstack.servers.ports import free_port
 from trackrelay.worker.settings import load
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
@@ -164,12 +161,27 @@ def test_several_scrapes_share_one_reading_and_rest_in_proportion_to_its_duratio
         readings.append(now[0])
         return len(readings)
 
-    cached = metric_facts.Cached(read, min_age_s=5.0, rest=20.0, clock=lambda: now[0])
+    cached = metric_facts.Cached(read, 5.0, 100.0, rest=20.0, clock=lambda: now[0])
     assert [cached.get(), cached.get()] == [1, 1]
     now[0] += 39
     assert cached.get() == 1
     now[0] += 1
     assert cached.get() == 2
+
+
+def test_a_store_that_hung_for_seconds_does_not_leave_old_metrics_for_minutes() -> None:
+    now = [0.0]
+
+    def read() -> float:
+        now[0] += 10.0
+        return now[0]
+
+    cached = metric_facts.Cached(read, 5.0, 30.0, rest=20.0, clock=lambda: now[0])
+    assert cached.get() == 10.0
+    now[0] += 29
+    assert cached.get() == 10.0
+    now[0] += 1
+    assert cached.get() == 50.0
 
 
 def test_the_command_prints_once_and_says_why_it_cannot_listen(
@@ -184,59 +196,32 @@ def test_the_command_prints_once_and_says_why_it_cannot_listen(
 def test_a_real_prometheus_reads_what_the_ledger_says(
     harness: Harness, api: FakeApi, worker: Worker, url: str, tmp_path: Path
 ) -> None:
-    if not shutil.which("prometheus"):
+    if not is_installed():
         pytest.skip(NO_PROMETHEUS)
     for person in people_of(0, 5):
         harness.producer.track(person, "seen")
     worker.run_shard(0)
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "scrape_configs": [
-            {
-                "job_name": "trackrelay",
-                "static_configs": [{"targets": [url.removeprefix("http://")]}],
-            }
-        ],
-        "rule_files": [
-            str(Path(__file__).parents[5] / "deploy" / "prometheus" / "trackrelay.rules.yml")
-        ],
-    }
-    (tmp_path / "prometheus.yml").write_text(json.dumps(config))
-    port = free_port()
-    server = subprocess.Popen(
-        [
-            "prometheus",
-            f"--config.file={tmp_path}/prometheus.yml",
-            f"--storage.tsdb.path={tmp_path}/data",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    rules = Path(__file__).parents[5] / "deploy" / "prometheus" / "trackrelay.rules.yml"
+    where = {"targets": [url.removeprefix("http://")]}
+    jobs = [{"job_name": "trackrelay", "static_configs": [where]}]
+    server = PrometheusServer(tmp_path, jobs, rules=[rules]).start()
 
-    def ask(path: str) -> Any:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/{path}") as answer:
-                return json.load(answer)["data"]
-        except OSError:
-            return None
-
-    def delivered() -> Any:
-        found = ask("query?query=sum(trackrelay_jobs_delivered_total)")
-        return found and [each["value"][1] for each in found["result"]]
+    def delivered() -> list[float]:
+        return [each.value for each in server.query("sum(trackrelay_jobs_delivered_total)")]
 
     try:
-        wait_until(lambda: delivered() == ["5"], 30, "Prometheus to scrape")
-        (target,) = ask("targets")["activeTargets"]
+        wait_until(lambda: delivered() == [5], 30, "Prometheus to scrape")
+        (target,) = server.get("targets")["activeTargets"]
         assert (target["health"], target["lastError"]) == ("up", "")
         # Before the first scrape nothing was observed, and no worker runs: neither is so for long.
-        alerts = {each["labels"]["alertname"]: each["state"] for each in ask("alerts")["alerts"]}
+        alerts = {
+            each["labels"]["alertname"]: each["state"] for each in server.get("alerts")["alerts"]
+        }
         assert set(alerts.values()) <= {"pending"}
-        series = ask("label/__name__/values")
+        series = server.get("label/__name__/values")
         assert {each for each in series if each.startswith("trackrelay_")} >= {
             "trackrelay_delivery_latency_seconds_bucket",
             "trackrelay_requests_total",
         }
     finally:
-        server.terminate()
-        server.wait(60)
+        server.stop()
