@@ -19,6 +19,8 @@ from typing import Any
 import click
 from rich.console import Console
 
+from tests.support.prometheus_server import is_installed
+
 from . import (  # noqa: F401 - each puts its scenarios on the list
     api_faults,
     clock_faults,
@@ -40,7 +42,7 @@ from . import (  # noqa: F401 - each puts its scenarios on the list
 )
 from .running import BESIDES_S, Result, run
 from .scenario import SCENARIOS, Scenario
-from .table import WIDTH, rows, show, show_problems
+from .table import WIDTH, rows, show, show_metrics, show_problems
 
 
 @click.command()
@@ -52,6 +54,11 @@ from .table import WIDTH, rows, show, show_problems
 @click.option("--list", "list_", is_flag=True, help="Say which scenarios there are.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Write the table to stdout as a list of objects."
+)
+@click.option(
+    "--prometheus/--no-prometheus",
+    default=None,
+    help="Compare what a Prometheus scrapes of `everything`.  [default: if it is installed]",
 )
 @click.option(
     "--keep", type=click.Path(path_type=Path), help="Keep journals and logs in this folder."
@@ -70,6 +77,7 @@ def chaos(
     only: str | None,
     list_: bool,
     as_json: bool,
+    prometheus: bool | None,
     keep: Path | None,
     docs: Path | None,
 ) -> None:
@@ -86,6 +94,8 @@ def chaos(
     if docs:
         _check_page(docs)
         earlier = published.read(docs)
+    if prometheus and not is_installed():
+        raise click.BadParameter("there is no command prometheus", param_hint="--prometheus")
     stream = sys.stderr if as_json else sys.stdout
     console = Console(
         file=stream, highlight=False, emoji=False, width=None if stream.isatty() else WIDTH
@@ -93,11 +103,14 @@ def chaos(
     seconds = minutes * 60 if minutes else seconds
     expected_s = sum((seconds or each.seconds) + BESIDES_S for each in chosen)
     console.print(f"seed {seed}, {len(chosen)} scenarios, about {expected_s / 60:.0f} minutes")
+    if prometheus is None:
+        prometheus = is_installed()
+        if not prometheus and any(scenario.observed for scenario in chosen):
+            console.print("Prometheus is not installed: no metrics are compared")
     began, results = time.monotonic(), []
     for number, scenario in enumerate(chosen, 1):
-        results.append(
-            _one(scenario, seed, seconds, jobs, keep, console, f"{number}/{len(chosen)}")
-        )
+        how = {"seed": seed, "seconds": seconds, "jobs": jobs, "prometheus": prometheus}
+        results.append(_one(scenario, how, keep, console, f"{number}/{len(chosen)}"))
         if docs:
             # After each: a run that somebody ends has written what it found.
             is_whole = only is None and number == len(chosen)
@@ -116,9 +129,7 @@ def exit_code(results: Sequence[Result]) -> int:
 
 def _one(
     scenario: Scenario,
-    seed: int,
-    seconds: float | None,
-    jobs: int | None,
+    how: dict[str, Any],
     keep: Path | None,
     console: Console,
     number: str,
@@ -129,13 +140,14 @@ def _one(
         folder = keep / scenario.name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    result = run(scenario, seed=seed, seconds=seconds, jobs=jobs, folder=folder)
+    result = run(scenario, folder=folder, **how)
     verdict = "[green]kept[/]" if result.good else "[bold red]BROKEN[/]"
     console.print(
         f"{number:>7} {scenario.name:32}{result.accounts.jobs:>9,} jobs  {result.seconds:5.0f} s  "
         f"{verdict}"
     )
     show_problems(result, console)
+    show_metrics(result, console)
     if not result.good:
         console.print(f"  journals, arrivals and logs: {folder}")
     elif not keep:

@@ -90,10 +90,19 @@ BREAKABLE = StackPlan(
 )
 
 
+#: Three workers of processes beside one of threads, and a sandbox that remembers every request.
+OBSERVED = dataclasses.replace(
+    BREAKABLE,
+    workers=(*BREAKABLE.workers, WorkerPlan("prefork", 2)),
+    sandbox={"max_records": 1_000_000},
+)
+
+
 @scenario(
     "everything",
     "all of it at random: workers, Redis, Postgres and the API, at the same time",
-    stack=BREAKABLE,
+    stack=OBSERVED,
+    observed=True,
     seconds=60.0,
     jobs=10_000,
     bound_s=120.0,

@@ -13,11 +13,12 @@ from tests.support.description_check import latest_violations
 from trackrelay import Producer
 from trackrelay.sandbox.client import Effect
 
-from . import stores
+from . import prometheus_watch, stores
 from .accounts import Accounts, draw
 from .caller import Caller
-from .calls import Journal, count, read
+from .calls import Call, Journal, count, read
 from .job_takers import IntoQueue
+from .metric_accounts import Line, Scraped, books_of, compare
 from .scenario import Scenario, Trial
 from .stack import Stack
 from .stores import Stores
@@ -49,6 +50,8 @@ class Result:
     calls: int = 0
     #: Seconds from the end of the fault until everything accepted before that was delivered.
     recovery_s: float | None = None
+    #: What Prometheus scraped of `trackrelay metrics`, compared with the accounts.
+    metrics: list[Line] = field(default_factory=list)
     #: What ended the scenario early.
     error: str | None = None
     seconds: float = 0.0
@@ -88,7 +91,13 @@ class Result:
 
 
 def run(
-    scenario: Scenario, *, seed: int, seconds: float | None, jobs: int | None, folder: Path
+    scenario: Scenario,
+    *,
+    seed: int,
+    seconds: float | None,
+    jobs: int | None,
+    folder: Path,
+    prometheus: bool = False,
 ) -> Result:
     """Run one scenario.
 
@@ -97,12 +106,15 @@ def run(
         seconds: how long faults are injected, instead of the scenario's own time.
         jobs: how many jobs, instead of the scenario's own number.
         folder: for journals and logs; exists, empty.
+        prometheus: whether a Prometheus scrapes it, if the scenario is observed.
     """
     began = time.monotonic()
     result = Result(scenario)
     stack = Stack(scenario.stack, scenario.traffic, folder)
     try:
         stack.start()
+        if prometheus and scenario.observed:
+            stack.observe()
         _run(scenario, stack, result, seed, seconds or scenario.seconds, jobs)
     except Exception as error:
         result.error = f"{type(error).__name__}: {error}"
@@ -190,11 +202,13 @@ def _draw(
         midway=midway,
         wiped_at=trial.wiped_at,
     )
+    metric_problems = _compare_metrics(stack, result, calls, found, arrivals)
     # First what the scenario itself looks at: the accounts may have a line for each job.
     own = [problem for check in trial.checks for problem in check(found, everything)]
     result.accounts.problems = [
         *own,
         *stores.miscounted(stack.engine),
+        *metric_problems,
         *result.accounts.problems,
         *latest_violations(stack.sandbox.client),
     ]
@@ -208,6 +222,42 @@ def _draw(
         result.recovery_s = max(0.0, max(settled, default=over) - over)
     if not result.good:
         _keep(arrivals, stack.folder / "effects")
+
+
+def _compare_metrics(
+    stack: Stack,
+    result: Result,
+    calls: list[list[Call]],
+    found: Stores,
+    arrivals: list[Effect],
+) -> list[str]:
+    """Compare what Prometheus scraped last, and return what disagrees."""
+    if stack.watch is None:
+        return []
+    since = time.time()
+    scraped: dict[str, Scraped] = {}
+    for target in prometheus_watch.TARGETS:
+        try:
+            scraped[target] = stack.watch.last_scrape(target, since)
+        except TimeoutError as error:
+            return [str(error)]
+    books = books_of(
+        [call for journal in calls for call in journal],
+        found,
+        arrivals,
+        stack.sandbox.client.requests(),
+        workers=len(stack.fleet.workers),
+        lost=result.accounts.lost + result.accounts.gone,
+        failed_attempts=stores.failed_attempts(stack.engine),
+    )
+    compared = {target: compare(scraped[target], books) for target in scraped}
+    result.metrics = compared[prometheus_watch.TARGETS[0]]
+    return [
+        line.problem(target)
+        for target, lines in compared.items()
+        for line in lines
+        if not line.agrees
+    ]
 
 
 def _keep(arrivals: list[Effect], path: Path) -> None:

@@ -99,6 +99,8 @@ class Scenario:
     also_dead: tuple[str, ...] = ()
     #: What cannot be promised here, and by whose doing.
     note: str = ""
+    #: Whether a Prometheus scrapes the stack, and its last values are compared with the accounts.
+    observed: bool = False
     #: Left out unless it is asked for.
     on_request: bool = False
 

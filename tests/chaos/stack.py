@@ -25,6 +25,7 @@ from .fleet import Fleet
 from .hostile_front import HostileFront
 from .plans import StackPlan, TrafficPlan
 from .producing import Order
+from .prometheus_watch import PrometheusWatch
 from .proxy import Proxy
 
 #: What Customer.io's answer takes, so that something is under way when things break.
@@ -58,6 +59,8 @@ class Stack:
         self.redis_proxy: Proxy | None = None
         self.postgres_proxy: Proxy | None = None
         self.front: HostileFront | None = None
+        #: What observes the stack, if it is observed.
+        self.watch: PrometheusWatch | None = None
         #: Further servers that a scenario started; ended with the others.
         self.others: list[ServerProcess] = []
         #: The application's database, with its outbox.
@@ -95,6 +98,11 @@ class Stack:
         self.api_key_file.write_text(self.sandbox.api_key)
         self.fleet = Fleet(self.settings, self.folder, self.plan.include)
         self.fleet.start(self.plan.workers, self.plan.beats, self.plan.relays)
+
+    def observe(self) -> None:
+        """Start a Prometheus, and what it scrapes."""
+        self.watch = PrometheusWatch(self.settings, self.folder)
+        self.watch.start()
 
     @property
     def redis_url(self) -> str:
@@ -248,6 +256,8 @@ class Stack:
         for producer in self._producers:
             producer.kill()
             producer.wait()
+        if self.watch:
+            self.watch.close()
         if hasattr(self, "fleet"):
             self.fleet.close()
             self.redis.close()

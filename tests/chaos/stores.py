@@ -118,6 +118,15 @@ def miscounted(engine: sa.Engine) -> list[str]:
     return problems
 
 
+def failed_attempts(engine: sa.Engine) -> int:
+    """Return how many attempts the ledger counts of delivered jobs, beside those that succeeded."""
+    with engine.connect() as connection:
+        counted = connection.execute(
+            sa.text("SELECT coalesce(sum(attempts - 1), 0) FROM trackrelay_ledger")
+        )
+        return int(counted.scalar_one())
+
+
 def _in_outbox(application: sa.Engine) -> list[str]:
     with application.connect() as connection:
         entries = connection.execute(sa.text("SELECT entry FROM trackrelay_outbox")).scalars().all()

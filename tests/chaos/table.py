@@ -48,6 +48,16 @@ def rows(results: Sequence[Result]) -> list[dict[str, Any]]:
             "repeats_without_id": result.accounts.repeats_without_id,
             "seconds": round(result.seconds, 1),
             "kept": result.good,
+            "metrics": [
+                {
+                    "metric": line.metric,
+                    "prometheus": line.value,
+                    "accounts": line.expected,
+                    "from": line.account,
+                    "agrees": line.agrees,
+                }
+                for line in result.metrics
+            ],
             "problems": result.problems,
         }
         for result in results
@@ -84,6 +94,28 @@ def show_problems(result: Result, console: Console) -> None:
         console.print(f"  {problem}", style="red", markup=False, soft_wrap=True)
     if (more := len(result.problems) - SHOWN) > 0:
         console.print(f"  … and {more} more", style="red")
+
+
+def show_metrics(result: Result, console: Console) -> None:
+    """Print what Prometheus scraped in one scenario beside the accounts."""
+    lines = [line for line in result.metrics if not line.is_empty]
+    if not lines:
+        return
+    table = Table(box=box.MARKDOWN)
+    for name in ("metric", "Prometheus", "accounts", "from"):
+        justify = "right" if name in ("Prometheus", "accounts") else "left"
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for line in lines:
+        table.add_row(
+            line.metric,
+            line.found,
+            line.expected,
+            line.account,
+            style=None if line.agrees else "bold red",
+        )
+    console.print(table)
+    others = len(result.metrics) - len(lines)
+    console.print(f"{others} other comparisons: nothing on both sides", soft_wrap=True)
 
 
 def _counts(result: Result) -> tuple[int, int, int, int, int]:

@@ -1,18 +1,22 @@
 """A run that could not have found anything does not pass, and each column can show its fault."""
 
 import json
+import re
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from tests.chaos import __main__ as command_line
 from tests.chaos import published
 from tests.chaos.accounts import Accounts
+from tests.chaos.metric_accounts import Line
 from tests.chaos.running import Result, bound_s
 from tests.chaos.scenario import SCENARIOS, Scenario
-from tests.chaos.table import cells, rows
+from tests.chaos.table import cells, rows, show_metrics
 
 SCENARIO = Scenario(name="a-fault", what="something breaks", inject=lambda trial: None)
 
@@ -167,3 +171,47 @@ def test_the_whole_of_it_has_four_hundred_thousand_jobs_and_takes_about_an_hour(
 def test_the_time_for_recovery_grows_with_what_is_left_to_be_delivered() -> None:
     assert bound_s(SCENARIO, 0) == SCENARIO.bound_s
     assert bound_s(SCENARIO, 50_000) == SCENARIO.bound_s + 500
+
+
+def test_without_prometheus_the_run_says_that_no_metrics_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def run(scenario: Scenario, **how: Any) -> Result:
+        asked.append(how)
+        return result()
+
+    monkeypatch.setattr(command_line, "run", run)
+
+    def call(*arguments: str) -> Any:
+        return CliRunner().invoke(command_line.chaos, ["--only", "everything", *arguments])
+
+    monkeypatch.setattr(command_line, "is_installed", lambda: True)
+    answers = [call(), call("--no-prometheus")]
+    assert not any("no metrics are compared" in answer.output for answer in answers)
+    monkeypatch.setattr(command_line, "is_installed", lambda: False)
+    assert "Prometheus is not installed: no metrics are compared" in call().output
+    assert [how["prometheus"] for how in asked] == [True, False, False]
+
+    refused = call("--prometheus")
+    assert refused.exit_code == 2
+    assert "there is no command prometheus" in refused.output
+
+
+def test_what_was_scraped_stands_beside_the_accounts_in_the_output_and_in_json() -> None:
+    ran = result(
+        metrics=[
+            Line('trackrelay_jobs_delivered_total{family="v2"}', 1234, 1235, 1235, "ledger"),
+            Line("trackrelay_stream_entries_total", 12, 10, 15, "journals"),
+            Line("trackrelay_lost_jobs", None, 0, 0, "journals"),
+        ]
+    )
+    written = StringIO()
+    show_metrics(ran, Console(file=written, width=140))
+    shown = written.getvalue()
+    assert re.search(r'delivered_total\{family="v2"\} *\| *1,234 \| *1,235 \| ledger', shown)
+    assert re.search(r"entries_total *\| *12 \| *10 … 15 \| journals", shown)
+    assert "lost_jobs" not in shown
+    assert "1 other comparisons" in shown
+    assert [line["agrees"] for line in rows([ran])[0]["metrics"]] == [False, True, True]

@@ -2,11 +2,10 @@
 --
 -- Parameters: arrays of one length: id, version, operation, key, other_key, body, event (appended to
 --   the letter's history)
--- Parts: history (with the event)
 UPDATE trackrelay_dead_letters d SET
     state = 'replaying', updated_at = clock_timestamp(), operation = row.operation,
     key = row.key, other_key = row.other_key, body = CAST(row.body AS json),
-    history = $history
+    history = d.history || jsonb_build_array(CAST(row.event AS jsonb))
 FROM unnest(
     CAST(:id AS text[]), CAST(:version AS text[]), CAST(:operation AS text[]),
     CAST(:key AS text[]), CAST(:other_key AS text[]), CAST(:body AS text[]), CAST(:event AS text[])
