@@ -10,7 +10,7 @@ help:
 	@echo "make coverage all tests, and which lines and branches they run"
 	@echo "make test-matrix the tests of Django and Flask with the oldest and newest releases that this Python runs"
 	@echo "make browser the console and the Django admin in Chromium; needs chromium and chromedriver"
-	@echo "make lint    ruff, and mypy in strict mode"
+	@echo "make lint    ruff, mypy in strict mode, and the checks of .pre-commit-config.yaml; all files that git knows"
 	@echo "make docs    the documentation site, in docs/_build/html; fails on a warning, a dead link, or an example that does not work"
 	@echo "make bench   the benchmarks"
 	@echo "make chaos   every fault that happens in production; counts what is lost, duplicated or out of order; 65 minutes"
@@ -54,6 +54,8 @@ lint: setup-dev
 	@.venv/bin/python -m ruff check $(ARGS)
 	@.venv/bin/python -m ruff format --check
 	@.venv/bin/python -m mypy
+	@if git ls-files --error-unmatch Makefile >/dev/null 2>&1; then SKIP=ruff-check,ruff-format,mypy .venv/bin/python -m pre_commit run --all-files; \
+	else echo "Only Python was checked: for the other files pre-commit needs a git repository (git init && git add .)"; fi
 
 docs: setup-dev
 	@.venv/bin/python -m sphinx -b html -E -W --keep-going -q docs docs/_build/html

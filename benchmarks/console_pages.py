@@ -61,6 +61,12 @@ _CATALOG_DAYS = sa.text("""
     SELECT CAST(now() AS date) - day, id, 10
     FROM trackrelay_catalog, generate_series(0, 89) AS day
 """)
+_IDENTITIES = sa.text("""
+    INSERT INTO trackrelay_identities (name, how, person, source, job_id, first_seen, last_seen)
+    SELECT kind || ':' || md5(CAST(n AS text)), 'claimed', 'id:' || md5(CAST(n AS text)), 'shop',
+        '01B' || lpad(CAST(n AS text), 23, '0'), now(), now()
+    FROM generate_series(1, 100000) AS n, unnest(ARRAY['email', 'anonymous']) AS kind
+""")
 _COUNTERS = sa.text("""
     INSERT INTO trackrelay_counters (period, at, shard, name, labels, value)
     SELECT 'day', date_trunc('day', now()) - day * interval '1 day', -1, 'died',
@@ -74,15 +80,30 @@ _ACTS = sa.text("""
 """)
 
 
-def fill(stack: Stack, ledger: int, backlog: int, letters: int) -> None:
-    """Fill the tables as years of operation and an outage would."""
+def fill(
+    stack: Stack,
+    ledger: int,
+    backlog: int,
+    letters: int,
+    *,
+    waiting_people: int = PEOPLE,
+    lane: str = "live",
+) -> None:
+    """Fill the tables as years of operation and an outage would.
+
+    Args:
+        waiting_people: whose jobs are in the backlog.
+        lane: in which the backlog is.
+    """
     attributes = msgspec.json.encode(event_attributes(1)).decode()
     fill_ledger(stack.engine, ledger, people=PEOPLE)
-    fill_backlog(stack.engine, backlog, attributes, shards=stack.shards, people=PEOPLE)
+    fill_backlog(
+        stack.engine, backlog, attributes, shards=stack.shards, people=waiting_people, lane=lane
+    )
     with stack.engine.begin() as connection:
         values = {"rows": letters, "people": PEOPLE, "attributes": attributes}
         connection.execute(_LETTERS, values)
-        for statement in (_CATALOG, _CATALOG_DAYS, _COUNTERS, _ACTS):
+        for statement in (_CATALOG, _CATALOG_DAYS, _IDENTITIES, _COUNTERS, _ACTS):
             connection.execute(statement)
     with stack.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
@@ -90,6 +111,15 @@ def fill(stack: Stack, ledger: int, backlog: int, letters: int) -> None:
 
 def pages(browser: ConsoleBrowser, stack: Stack) -> list[tuple[str, str]]:
     """Return what is opened: its name and its address."""
+    return [
+        *addresses(stack),
+        ("Person", browser.post("/person", who="42").location),
+        ("Person who is unknown", browser.post("/person", who="nobody").location),
+    ]
+
+
+def addresses(stack: Stack) -> list[tuple[str, str]]:
+    """Return the pages that are opened without a form: names and addresses."""
 
     def one(query: str) -> str:
         with stack.engine.connect() as connection:
@@ -108,8 +138,6 @@ def pages(browser: ConsoleBrowser, stack: Stack) -> list[tuple[str, str]]:
         ("Jobs: by id, dead", f"/jobs/{letter}"),
         ("Jobs: of a person", "/jobs?key=id%3A42"),
         ("Jobs: by idempotency key", "/jobs?text=invoice-42"),
-        ("Person", browser.post("/person", who="42").location),
-        ("Person who is unknown", browser.post("/person", who="nobody").location),
         ("Backlog", "/backlog"),
         ("Backlog: by reason", "/backlog?reason=breaker"),
         ("Backlog: of an event", "/backlog?name=order_completed"),

@@ -44,11 +44,15 @@ Measure = Callable[[sa.Engine], int]
 @click.option("--days", default=20, show_default=True, help="Days over which they are spread.")
 @click.option("--rounds", default=60, show_default=True, help="Batches of each kind.")
 @click.option("--one-table", is_flag=True, help="Measure a full ledger without partitions too.")
-def main(rows: int, days: int, rounds: int, one_table: bool) -> None:
+@click.option("--shared-buffers", default="2GB", show_default=True, help="Memory of Postgres.")
+def main(rows: int, days: int, rounds: int, one_table: bool, shared_buffers: str) -> None:
     """Compare a full ledger with an empty one, then drop a day of the full one."""
     click.echo(heading("python -m benchmarks.ledger_size"))
+    click.echo(f"shared_buffers: {shared_buffers}")
     with ExitStack() as exit_stack:
-        stack = exit_stack.enter_context(Stack())
+        stack = exit_stack.enter_context(
+            Stack({"shared_buffers": shared_buffers, "max_wal_size": "8GB"})
+        )
         engines = {
             name: exit_stack.enter_context(_database(stack, name))
             for name in ("empty", "full", *(["one table"] if one_table else []))

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,18 +84,25 @@ class Meter:
 
 
 class Stack:
-    """Valkey, a durable Postgres and a sandbox with 50 ms latency, each in its own process."""
+    """Valkey, a durable Postgres and a sandbox with 50 ms latency, each in its own process.
+
+    Args:
+        postgres: settings by their names in postgresql.conf.
+    """
 
     engine: sa.Engine
 
-    def __init__(self) -> None:
+    def __init__(self, postgres: Mapping[str, str] | None = None) -> None:
         self._exit = ExitStack()
+        self._postgres_settings = postgres
 
     def __enter__(self) -> Self:
         folder = tempfile.TemporaryDirectory(prefix="trackrelay-bench-", ignore_cleanup_errors=True)
         self.folder = Path(self._exit.enter_context(folder))
         self.valkey = self._exit.enter_context(ValkeyProcess())
-        self.postgres = self._exit.enter_context(PostgresProcess(durable=True))
+        self.postgres = self._exit.enter_context(
+            PostgresProcess(durable=True, settings=self._postgres_settings)
+        )
         self.sandbox = self._exit.enter_context(
             SandboxProcess(latency=f"{LATENCY_S * 1000:g}ms", bodies=False)
         )

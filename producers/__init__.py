@@ -94,6 +94,7 @@ def pipeline() -> AbstractContextManager[Pipeline]:
     return default_producer().pipeline()
 
 
+# Written by scripts/bindings.py.
 identify = _default(Producer.identify)
 track = _default(Producer.track)
 page = _default(Producer.page)

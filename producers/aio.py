@@ -221,6 +221,7 @@ def _many(build: Callable[P, Sequence[Operation]]) -> Callable[P, Awaitable[list
     return call
 
 
+# Written by scripts/bindings.py.
 identify = _one(operations.identify)
 track = _one(operations.track)
 page = _one(operations.page)

@@ -99,6 +99,7 @@ class OperationMethods:
             self._submit(kept)
         return [part.id for part in parts]
 
+    # Written by scripts/bindings.py.
     identify = _one(operations.identify)
     track = _one(operations.track)
     page = _one(operations.page)

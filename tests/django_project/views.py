@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -58,6 +59,8 @@ def check_out(request: HttpRequest) -> HttpResponse:
     if request.GET.get("hook") == "raises":
         transaction.on_commit(_fail)
     with transaction.atomic():
+        if request.GET.get("hook") == "tracks":
+            transaction.on_commit(functools.partial(track, "42", "order_paid"))
         jobs = _order("A-1")
         if "fail" in request.GET:
             raise RuntimeError("the payment failed")

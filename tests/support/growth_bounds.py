@@ -25,6 +25,7 @@ _PLACEHOLDERS = {
     "{minute}": "[0-9]+",
 }
 _CODE = re.compile(r"`([^`]+)`")
+_HISTORIES = "longest history of a dead letter"
 
 #: The largest plain table of which each partition is a part, with its rows and bytes.
 _TABLES = sa.text("""
@@ -36,10 +37,16 @@ _TABLES = sa.text("""
     WHERE n.nspname = 'public' AND c.relkind = 'r' GROUP BY 1 ORDER BY 1
 """)
 
+_LONGEST_HISTORY = sa.text("""
+    SELECT coalesce(max(jsonb_array_length(history)), 0) AS entries,
+        coalesce(max(pg_column_size(history)), 0) AS bytes
+    FROM trackrelay_dead_letters
+""")
+
 
 @dataclass(frozen=True)
 class Size:
-    """Rows of a table, elements of a key, or bytes of a file."""
+    """Rows of a table, elements of a key or a list, or bytes of a file."""
 
     count: int
     bytes: int
@@ -91,7 +98,10 @@ def pattern(key: str) -> re.Pattern[str]:
 
 
 def tables(engine: sa.Engine) -> dict[str, Size]:
-    """Return the size of each table; partitions count with their table, and are counted."""
+    """Return the size of each table, and of the longest list in one.
+
+    Partitions count with their table, and are counted.
+    """
     with engine.connect() as connection:
         sizes: dict[str, Size] = {}
         for name, size, parts in connection.execute(_TABLES).all():
@@ -99,6 +109,8 @@ def tables(engine: sa.Engine) -> dict[str, Size]:
             sizes[name] = Size(rows, size)
             if parts > 1:
                 sizes[f"partitions of {name}"] = Size(parts, size)
+        longest = connection.execute(_LONGEST_HISTORY).one()
+        sizes[_HISTORIES] = Size(longest.entries, longest.bytes)
         return sizes
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from tests.support.harness import Harness
 from tests.support.picture_data import DataSeed, Pictured
 from tests.support.waiting import wait_until
 from tests.support.worker_process import ROOT
+from trackrelay.worker.console.passwords import hash_password
 from trackrelay.worker.devstack.demo.demo_run import LogFiles
 from trackrelay.worker.devstack.stack import Stack
 
@@ -33,6 +33,8 @@ DOCS = ROOT / "docs" / "_static" / "console"
 WORDS = DOCS / "words.json"
 #: Of a picture in a guide.
 MAX_BYTES, MAX_HEIGHT = 80_000, 900
+#: Of the user of the pictures.
+PASSWORD = "correct horse battery staple"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,13 @@ class Shot:
     path: str
     #: What a person reads when it is there.
     expects: str
+    #: A password with which somebody tries to sign in there.
+    password: str = ""
 
 
 SHOTS = (
+    Shot("sign-in", "/sign-in", "Password"),
+    Shot("sign-in-refused", "/sign-in", "do not belong together", password="a guess"),
     Shot("overview", "/", "What to do"),
     Shot("jobs", "/jobs", "an idempotency key"),
     Shot("job", "/jobs/{delivered}", "What happened"),
@@ -91,7 +97,7 @@ class Photographer:
     """Opens pages of a console and takes pictures of them.
 
     Args:
-        browser: it is signed in.
+        browser: what opens them.
         url: of the console.
         pictured: what the data has.
     """
@@ -106,6 +112,8 @@ class Photographer:
         """Open a page, and wait until it is drawn."""
         self._browser.look_like(width, scheme)
         self._browser.open(self._url + shot.path.format(**self._values))
+        if shot.password:
+            self._send_password(shot.password)
         self._browser.wait_for(shot.expects)
         wait_until(
             lambda: self._browser.run(
@@ -114,6 +122,17 @@ class Photographer:
             ),
             what=f"the charts of {shot.name}",
         )
+
+    def sign_in(self) -> None:
+        """Have a session from now on."""
+        self._browser.open(f"{self._url}/sign-in")
+        self._send_password(PASSWORD)
+        self._browser.wait_for("Sign out")
+
+    def _send_password(self, password: str) -> None:
+        self._browser.type("#name", "ada")
+        self._browser.type("#password", password)
+        self._browser.click(".sign-in button")
 
     def words(self) -> list[str]:
         """Return the headings and labels of the page that is open, without numbers and remarks."""
@@ -176,8 +195,6 @@ def main() -> None:
         parser.error("give a folder, or --docs")
     folder: Path = DOCS if arguments.docs else arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
-    # Who is signed in.
-    os.environ["SUDO_USER"] = "ada"
     with (
         tempfile.TemporaryDirectory() as logs,
         Stack(None, LogFiles(Path(logs)), report=print) as stack,
@@ -185,10 +202,12 @@ def main() -> None:
         harness = Harness(stack.settings, stack.sandbox.client)
         pictured = DataSeed(harness).fill()
         harness.close()
-        link = stack.start_console()
+        hashed = hash_password(PASSWORD)
+        stack.settings["TRACKRELAY_CONSOLE_USERS"] = f"ada:view_payloads+operate:{hashed}"
+        url = stack.start_console().partition("/sign-in")[0]
         with Browser() as browser:
-            browser.open(link)
-            photographer = Photographer(browser, link.partition("/sign-in")[0], pictured)
+            photographer = Photographer(browser, url, pictured)
+            photographer.sign_in()
             if arguments.docs:
                 take_for_guides(photographer)
                 return

@@ -12,6 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from trackrelay.app_api import AppApi
+
+KEY = "an-app-api-key"
+
+
+def reading(url: str, **options: Any) -> AppApi:
+    """Return a client of the server."""
+    return AppApi(app_api_key=KEY, app_url=url, **options)
+
 
 @dataclass(frozen=True)
 class Asked:

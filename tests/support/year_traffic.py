@@ -82,6 +82,7 @@ class Shop:
         self._numbers = itertools.count()
         self._shards = 1
         self._lived = 0
+        self._replayed_daily = ""
 
     def close(self) -> None:
         """Close every connection."""
@@ -153,20 +154,39 @@ class Shop:
         self._harness_settles(lambda: True)
 
     def _handle_dead_letters(self) -> None:
+        if not self._replayed_daily:
+            self._replayed_daily = self._age_a_letter()
         open_letters = [
             row.job_id
             for row in self._harness.rows(
                 "SELECT job_id FROM trackrelay_dead_letters WHERE state = 'open' "
-                "AND died_at > now() - interval '1 hour' ORDER BY job_id"
+                "AND died_at > now() - interval '1 hour' AND job_id <> :daily ORDER BY job_id",
+                daily=self._replayed_daily,
             )
         ]
         replayer = Replayer.of(self.worker.resources, who="ada")
+        for _ in replayer.replay([self._replayed_daily], ReplayPolicy()):
+            pass
         # One is replayed and fails again, one is discarded, and the others stay open.
         for _ in replayer.replay(open_letters[:1], ReplayPolicy()):
             pass
         for _ in replayer.discard(open_letters[1:2]):
             pass
         self._harness_settles(lambda: True)
+
+    def _age_a_letter(self) -> str:
+        """Return a letter that was replayed a hundred times by a version without a bound."""
+        with self._harness.engine.begin() as connection:
+            id = connection.exec_driver_sql("""
+                UPDATE trackrelay_dead_letters SET history = (
+                    SELECT jsonb_agg(entry)
+                    FROM (SELECT history -> 0 AS entry FROM generate_series(1, 200)) AS entries)
+                WHERE job_id = (
+                    SELECT min(job_id) FROM trackrelay_dead_letters
+                    WHERE state = 'open' AND reason = 'rejected')
+                RETURNING job_id
+            """).scalar_one()
+        return str(id)
 
     def _operate(self, day: int) -> None:
         ada = Author("ada", "console")

@@ -10,6 +10,7 @@ from trackrelay.worker.cli.find.job_query import FoundJob
 from trackrelay.worker.cli.find.job_render import describe_place, error_text
 from trackrelay.worker.cli.verification.verdict_items import item_text
 from trackrelay.worker.reasons import DeathReason, LedgerOutcome, VerdictKind
+from trackrelay.worker.storage.letter_history import left_out_text
 from trackrelay.worker.storage.queries.job_search import Match
 from trackrelay.worker.storage.verdicts import BAD, Verdict
 
@@ -79,6 +80,7 @@ def _history(match: Match) -> Iterator[Step]:
         parts += [
             str(event[name]) for name in ("note", "status", "field", "error") if event.get(name)
         ]
+        parts.append(left_out_text(event))
         at = event.get("at")
         yield Step(
             float(at) if isinstance(at, int | float) else match.enqueued_at,

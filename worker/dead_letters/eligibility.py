@@ -238,6 +238,14 @@ def _body(letter: DeadLetter, operation: Operation) -> bytes:
     )
 
 
+def asks_newer(job: Job, policy: ReplayPolicy) -> bool:
+    """Return whether it matters for a replay that a later job was delivered.
+
+    A deletion or suppression matters always. With ``even_if_newer``, the history names the job.
+    """
+    return policy.even_if_newer or not BY_NAME[job.operation].carries_time
+
+
 def superseded_by(job: Job, by: Superseded, *, even_if_newer: bool) -> ReplayRefusedError | None:
     """Return why ``job`` must not be sent any more, or None if it may."""
     if by.delivered:

@@ -23,6 +23,7 @@ from .eligibility import (
     RefusedReplay,
     ReplayPolicy,
     ReplayRefusedError,
+    asks_newer,
     happened_at,
     prepare,
     same_call,
@@ -191,7 +192,13 @@ class Replayer:
             }
             event |= {"changes": changes} if changes else {}
             ready.append(
-                Replay(letter=letter, job=job, event=event, same_call=same_call(letter, policy))
+                Replay(
+                    letter=letter,
+                    job=job,
+                    event=event,
+                    same_call=same_call(letter, policy),
+                    asks_newer=asks_newer(job, policy),
+                )
             )
         return ready, refused
 

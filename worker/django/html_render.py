@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from trackrelay.operations.json_values import NotJsonError, decode_json
+from trackrelay.worker.storage.letter_history import left_out_text
 
 #: Characters of a text in a list.
 MAX_SHORT = 90
@@ -107,7 +108,10 @@ def history(events: Iterable[Mapping[str, Any]]) -> SafeString:
     rows = format_html_join(
         "",
         '<tr><td style="white-space:nowrap">{}</td><td><strong>{}</strong></td><td>{}</td></tr>',
-        ((moment(event["at"]), event["what"], _about(event)) for event in events),
+        (
+            (moment(event["at"]), str(event["what"]).replace("_", " "), _about(event))
+            for event in events
+        ),
     )
     return format_html("<table>{}</table>", rows) if rows else mark_safe("<em>nothing yet</em>")
 
@@ -117,6 +121,7 @@ def _about(event: Mapping[str, Any]) -> SafeString:
     parts += [f"“{event['note']}”"] if event.get("note") else []
     parts += [f"HTTP {event['status']}"] if event.get("status") else []
     parts += [str(event[name]) for name in ("field", "error") if event.get(name)]
+    parts += filter(None, [left_out_text(event)])
     parts += [change(each) for each in event.get("changes", ())]
     return format_html_join(mark_safe("<br>"), "{}", ((each,) for each in parts))
 

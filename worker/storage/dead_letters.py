@@ -13,6 +13,7 @@ from trackrelay.worker.reasons import DeathReason
 
 from . import counters
 from .counts import Counts, Name
+from .letter_history import appended, bounded
 from .pg_values import text_array
 from .stored_job import Job
 from .tables import DEAD_LETTERS
@@ -20,14 +21,17 @@ from .tables import DEAD_LETTERS
 # A job that was replayed and failed again stays the same dead letter, with more history and more
 # attempts. If the letter is open, the same settlement is written for the second time.
 _INSERT = sa.text(
-    DEAD_LETTERS.insert(f"""
+    DEAD_LETTERS.insert(
+        f"""
     ON CONFLICT (job_id) DO UPDATE SET {DEAD_LETTERS.replacements},
         attempts = CASE trackrelay_dead_letters.state
             WHEN 'open' THEN trackrelay_dead_letters.attempts
             ELSE least(32767, CAST(trackrelay_dead_letters.attempts AS int) + excluded.attempts)
             END,
-        history = trackrelay_dead_letters.history || excluded.history
-    """)
+        history = {appended("trackrelay_dead_letters.history", "excluded.history")}
+    """,
+        history=bounded("CAST(history AS jsonb)"),
+    )
 )
 
 # An operation that was refused at the call was never a job. Reading its entry again must not change
@@ -39,10 +43,12 @@ _OPEN = sa.text("""
     WHERE job_id = ANY(CAST(:ids AS text[])) AND state = 'open'
 """)
 
-_DELIVERED = sa.text("""
+_WAS_DELIVERED = (
+    "jsonb_build_array(jsonb_build_object('at', extract(epoch FROM now()), 'what', 'delivered'))"
+)
+_DELIVERED = sa.text(f"""
     UPDATE trackrelay_dead_letters SET state = 'delivered', updated_at = now(),
-        history = history || jsonb_build_array(
-            jsonb_build_object('at', extract(epoch FROM now()), 'what', 'delivered'))
+        history = {appended("history", _WAS_DELIVERED)}
     WHERE job_id = ANY(CAST(:ids AS text[])) AND state <> 'delivered'
 """)
 
@@ -107,15 +113,16 @@ _PRUNE = sa.text("""
     DELETE FROM trackrelay_dead_letters d USING old WHERE d.job_id = old.job_id
 """)
 
-_DISCARD_OLD = sa.text("""
+_WAS_TOO_OLD = """jsonb_build_array(jsonb_build_object(
+    'at', extract(epoch FROM now()), 'what', 'discarded', 'who', 'trackrelay',
+    'note', 'it was open for too long'))"""
+_DISCARD_OLD = sa.text(f"""
     WITH old AS (
         SELECT job_id FROM trackrelay_dead_letters
         WHERE state = 'open' AND died_at < now() - make_interval(secs => :retention_s)
         LIMIT :chunk FOR UPDATE SKIP LOCKED)
     UPDATE trackrelay_dead_letters d SET state = 'discarded', updated_at = now(),
-        history = history || jsonb_build_array(jsonb_build_object(
-            'at', extract(epoch FROM now()), 'what', 'discarded', 'who', 'trackrelay',
-            'note', 'it was open for too long'))
+        history = {appended("d.history", _WAS_TOO_OLD)}
     FROM old WHERE d.job_id = old.job_id
 """)
 

@@ -14,19 +14,25 @@ from . import backlog, ledger, shards
 from .backlog import BacklogItem
 from .dead_letter_queries import DeadLetter
 from .ledger_periods import DAY_S, FRESH_DAYS
+from .letter_history import appended
 from .pg_values import sanitized_json, text_array
 from .shards import LockedShard
 from .sql_files import sql
 from .stored_job import Job
 
 _LATER = """
-    SELECT asked.id AS letter, '{kind}' AS kind, later.* FROM asked
+    SELECT asked.id AS letter, '{kind}' AS kind, later.* FROM {asked} AS asked
     CROSS JOIN LATERAL (
         SELECT l.{columns} FROM {table} l
         WHERE l.{key} = asked.key AND l.{id} <> asked.id
             AND l.enqueued_at >= to_timestamp(asked.enqueued_at) AND {condition}
         ORDER BY l.enqueued_at DESC LIMIT 1
     ) AS later (id, operation, enqueued_at, delivered_at)"""
+# The index of the backlog begins with shard and lane. Without them, each letter would read all of
+# it before Postgres 18.
+_IN_ANY_SHARD = (
+    "l.shard = ANY(ARRAY(SELECT shard FROM trackrelay_shards)) AND l.lane IN ('live', 'bulk')"
+)
 
 
 def _later(table: str, key: str, *, removal: bool) -> str:
@@ -41,8 +47,11 @@ def _later(table: str, key: str, *, removal: bool) -> str:
     if is_ledger:
         # Jobs of forgotten people are in the ledger, too, and were not delivered.
         condition = f"l.outcome = 'delivered' AND {_LATER_PERIOD} AND {condition}"
+    else:
+        condition = f"{_IN_ANY_SHARD} AND {condition}"
     return _LATER.format(
         kind="removal" if removal else "job",
+        asked="asked" if removal else "(SELECT * FROM asked WHERE asks_newer)",
         columns=f"{id}, l.operation, l.enqueued_at, {delivered_at}",
         table=table,
         key=key,
@@ -65,14 +74,17 @@ _LATER_JOBS = sql(
         _later(*place, removal=removal) for removal in (True, False) for place in _SEARCHED
     ),
 )
-_REPLAYING = sql("mark_replaying")
+_REPLAYING = sql(
+    "mark_replaying",
+    history=appended("d.history", "jsonb_build_array(CAST(row.event AS jsonb))"),
+)
 _WAITING_IDS = sa.text(
     "SELECT DISTINCT job_id FROM trackrelay_backlog WHERE job_id = ANY(CAST(:ids AS text[]))"
 )
 
-_DISCARDED = sa.text("""
+_DISCARDED = sa.text(f"""
     UPDATE trackrelay_dead_letters SET state = 'discarded', updated_at = clock_timestamp(),
-        history = history || jsonb_build_array(CAST(:event AS jsonb))
+        history = {appended("history", "jsonb_build_array(CAST(:event AS jsonb))")}
     WHERE job_id = ANY(CAST(:ids AS text[])) AND state = 'open' RETURNING job_id
 """)
 
@@ -95,7 +107,7 @@ class Superseded:
 
     #: The latest later removal of one of its people.
     removal: Later | None = None
-    #: The latest later job of any of its keys.
+    #: The latest later job of any of its keys, if the replay asks for it.
     job: Later | None = None
     #: It was enqueued again under the same id, and delivered.
     delivered: bool = False
@@ -113,6 +125,8 @@ class Replay:
     event: Mapping[str, Any]
     #: The id that the job of the same call would have, if it is repeated and not refused.
     same_call: str | None = None
+    #: Whether a later job of its keys matters that removes nobody.
+    asks_newer: bool = True
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -138,6 +152,7 @@ def superseded(connection: sa.Connection, replays: Sequence[Replay]) -> dict[str
             "keys": [key for _, key in asked],
             "enqueued": [each.letter.enqueued_at for each, _ in asked],
             "died": [each.letter.first_died_at for each, _ in asked],
+            "asks_newer": [each.asks_newer for each, _ in asked],
         },
     ).all()
     later = {

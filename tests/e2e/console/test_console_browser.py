@@ -30,7 +30,7 @@ pytestmark = pytest.mark.browser
 AXE = (Path(__file__).parents[2] / "support" / "vendor" / "axe-4.14.1.min.js").read_text()
 LOOKS = ((1280, "light"), (375, "dark"))
 #: Pages that show no name.
-WITHOUT_NAMES = {"jobs", "replay", "not-found"}
+WITHOUT_NAMES = {"sign-in", "sign-in-refused", "jobs", "replay", "not-found"}
 #: Pages that the journeys show to axe.
 SEEN_BY_AXE = {"job", "person", "dead-letters", "dead-letter", "repair", "replay"}
 #: What a first visit may transfer.

@@ -18,6 +18,7 @@ from trackrelay.worker.cli.common.output import fact_table, print_json, runnable
 from trackrelay.worker.dead_letters.patch import PatchError, parse_path
 from trackrelay.worker.storage import dead_letter_queries
 from trackrelay.worker.storage.dead_letter_queries import DeadLetter
+from trackrelay.worker.storage.letter_history import left_out_text
 from trackrelay.worker.telemetry.visible_text import visible, visible_lines, visible_values
 
 from .letter_render import found_text, letter_as_json
@@ -114,7 +115,7 @@ def _history(letter: DeadLetter) -> Table:
         clock(letter.enqueued_at), "enqueued", f"by {letter.source}" if letter.source else ""
     )
     for event in letter.history:
-        table.add_row(clock(event["at"]), event["what"], _event(event))
+        table.add_row(clock(event["at"]), str(event["what"]).replace("_", " "), _event(event))
     if not any(event["what"] == letter.reason for event in letter.history):
         table.add_row(clock(letter.died_at), letter.reason, "")
     return table
@@ -123,6 +124,7 @@ def _history(letter: DeadLetter) -> Table:
 def _event(event: dict[str, Any]) -> str:
     parts = [f"by {event['who']}"] if "who" in event else []
     parts += [event["note"]] if "note" in event else []
+    parts += filter(None, [left_out_text(event)])
     parts += [str(event[name]) for name in ("status", "field", "error") if event.get(name)]
     parts += [_change(change) for change in event.get("changes", ())]
     if "even_if_newer" in event:

@@ -14,6 +14,7 @@ from trackrelay.worker.cli.common.humanize import ago, clock, count, duration
 from trackrelay.worker.cli.common.output import fact_table, list_table, runnable
 from trackrelay.worker.cli.verification.verdict_items import item_text
 from trackrelay.worker.reasons import LedgerOutcome
+from trackrelay.worker.storage.letter_history import left_out_text
 from trackrelay.worker.storage.queries.job_search import Match, Place
 from trackrelay.worker.storage.verdicts import Verdict
 
@@ -185,8 +186,10 @@ def error_text(found: Match) -> str:
 
 
 def _event(event: dict[str, Any], now: float) -> Text:
-    parts = [f"{_at(event.get('at'), now)}: {event.get('what', '')}"]
-    parts += [str(event[name]) for name in ("by", "status", "field", "error") if event.get(name)]
+    parts = [f"{_at(event.get('at'), now)}: {str(event.get('what', '')).replace('_', ' ')}"]
+    parts += [f"by {event['who']}"] if event.get("who") else []
+    parts += [str(event[name]) for name in ("status", "field", "error") if event.get(name)]
+    parts += filter(None, [left_out_text(event)])
     return Text(": ".join(parts), style="dim")
 
 

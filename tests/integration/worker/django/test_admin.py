@@ -47,6 +47,18 @@ def test_a_dead_letter_is_listed_and_its_document_can_be_read(
     assert "<strong>rejected</strong>" in page
 
 
+def test_a_long_history_says_how_many_entries_it_leaves_out(
+    refusing: Harness, letter: str, admin: Client
+) -> None:
+    with refusing.engine.begin() as connection:
+        connection.exec_driver_sql(
+            """UPDATE trackrelay_dead_letters SET history = history ||
+               '[{"at": 1790000000, "what": "left_out", "entries": 1234}]'"""
+        )
+    page = admin.get(f"{LIST}{letter}/change/").content.decode()
+    assert "<strong>left out</strong></td><td>1234 entries; the history keeps" in page
+
+
 def test_what_is_in_a_document_is_text_and_nothing_else(refusing: Harness, admin: Client) -> None:
     job = refusing.producer.track(
         "42", "bought", {"plan": "platinum", "note": "</pre><script>alert(1)</script>"}

@@ -6,130 +6,24 @@ from typing import Any
 
 import msgspec
 import pytest
-import redis
 import sqlalchemy as sa
-from msgspec.structs import replace
 
+from tests.support.replay_stores import HASHER, SHARDS, THEN, Stores, opened
 from tests.support.waiting import patient, wait_until
 from trackrelay import operations
 from trackrelay.operations.keys import shard_of
-from trackrelay.operations.operation import Operation
 from trackrelay.queue.redis_keys import QUEUE_KEY
 from trackrelay.worker.dead_letters.eligibility import ReplayPolicy
-from trackrelay.worker.dead_letters.replay_batches import CHUNK, Replayer, Tally
-from trackrelay.worker.queue.bootstrap import migrate
-from trackrelay.worker.settings import sqlalchemy_url
-from trackrelay.worker.storage import dead_letter_queries, dead_letters, ledger, settlement, shards
-from trackrelay.worker.storage.backlog import BacklogItem
-from trackrelay.worker.storage.dead_letter_queries import DeadLetter, Filters
-from trackrelay.worker.storage.dead_letters import NewDeadLetter
-from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.dead_letters.replay_batches import CHUNK, Tally
+from trackrelay.worker.storage import dead_letter_queries, settlement, shards
+from trackrelay.worker.storage.dead_letter_queries import Filters
 from trackrelay.worker.storage.settlement import Holder, Settlement
-from trackrelay.worker.storage.stored_job import Job
-
-SHARDS = 4
-THEN = 1_790_000_000.0
-HASHER = KeyHasher(b"secret")
-
-
-class Stores:
-    """Stores that the test fills, and a replayer for them."""
-
-    def __init__(self, engine: sa.Engine, client: redis.Redis) -> None:
-        self.engine = engine
-        self.redis = client
-        self.replayer = Replayer(
-            engine, client, HASHER, merge_delay_s=5, who="ada@test", note="a test"
-        )
-
-    def job(self, operation: Operation, at: float = THEN, **changes: Any) -> Job:
-        body = (
-            operation.body[:-1] + b',"timestamp":%d}' % int(at)
-            if operation.stamp
-            else operation.body
-        )
-        made = Job(
-            id=operation.id, operation=operation.name,
-            keys=tuple(HASHER.stored(key) for key in operation.keys),
-            shards=tuple(shard_of(key, SHARDS) for key in operation.keys), body=body, lane="live",
-            enqueued_at=at,
-            age_from=at, entry="1-1",
-        )  # fmt: skip
-        return replace(made, **changes)
-
-    def bury(
-        self, *operations: Operation, at: float = THEN, reason: Any = "rejected", **changes: Any
-    ) -> list[str]:
-        """Make dead letters, enqueued ``at``; returns their ids."""
-        jobs = [self.job(each, at, attempts=1, **changes) for each in operations]
-        event = {"at": at, "what": reason, "error": "no such plan"}
-        deaths = [
-            NewDeadLetter(
-                job=job,
-                reason=reason,
-                error="no such plan",
-                field="attributes.plan",
-                history=(event,),
-            )
-            for job in jobs
-        ]
-        with self.engine.begin() as connection:
-            dead_letters.insert(connection, deaths)
-        return [job.id for job in jobs]
-
-    def deliver(self, operation: Operation, at: float) -> str:
-        """Write into the ledger that a job enqueued ``at`` was delivered."""
-        with self.engine.begin() as connection:
-            ledger.record(connection, [self.job(operation, at)])
-        return operation.id
-
-    def wait_in_backlog(self, operation: Operation, at: float, lane: Any = "live") -> str:
-        """Put a job into the backlog, as a holder does."""
-        job = self.job(operation, at, lane=lane)
-        with self.engine.begin() as connection:
-            takeover = shards.take_over(connection, job.shards[0])
-        with self.engine.begin() as connection:
-            waiting = Settlement(waiting=[BacklogItem(job=job, reason="breaker")])
-            settlement.settle(connection, Holder(job.shards[0], takeover.fence), waiting, 5)
-        return job.id
-
-    def letter(self, id: str) -> DeadLetter:
-        with self.engine.connect() as connection:
-            (found,) = dead_letter_queries.load(connection, [id])
-        return found
-
-    def ids(self, **filters: Any) -> list[str]:
-        with self.engine.connect() as connection:
-            return dead_letter_queries.ids(connection, Filters(**filters))
-
-    def replay(self, *ids: str, **policy: Any) -> Tally:
-        return self._tally(self.replayer.replay(ids, ReplayPolicy(**policy)))
-
-    def plan(self, *ids: str, **policy: Any) -> Tally:
-        return self._tally(self.replayer.plan(ids, ReplayPolicy(**policy)))
-
-    def _tally(self, outcomes: Any) -> Tally:
-        tally = Tally()
-        for outcome in outcomes:
-            tally.add(outcome)
-        return tally
-
-    def rows(self, statement: str) -> list[Any]:
-        with self.engine.connect() as connection:
-            return list(connection.execute(sa.text(statement)).all())
-
-    def backlog(self) -> list[Any]:
-        return self.rows("SELECT * FROM trackrelay_backlog ORDER BY shard, lane, key, position")
 
 
 @pytest.fixture
 def stores(database_url: str, redis_url: str) -> Iterator[Stores]:
-    engine = sa.create_engine(sqlalchemy_url(database_url))
-    client = redis.Redis.from_url(redis_url)
-    migrate(engine, client, SHARDS)
-    yield Stores(engine, client)
-    client.close()
-    engine.dispose()
+    with opened(database_url, redis_url) as stores:
+        yield stores
 
 
 def test_a_replayed_job_is_the_last_of_its_key_in_the_bulk_lane_and_due_if_it_is_the_first(
@@ -235,118 +129,6 @@ def test_a_plan_changes_nothing(stores: Stores) -> None:
     assert stores.plan(id).replayed == 1
     assert stores.letter(id) == before
     assert stores.backlog() == []
-
-
-@pytest.mark.parametrize("removal", [operations.delete_person("42"), operations.suppress("42")])
-def test_nothing_is_replayed_once_its_person_was_deleted_or_suppressed(
-    stores: Stores, removal: Operation
-) -> None:
-    ids = stores.bury(
-        operations.track("42", "b"),
-        operations.identify("42", {"a": 1}),
-        operations.add_device("42", "t", "ios"),
-    )
-    gone = stores.deliver(removal, THEN + 60)
-    tally = stores.replay(*ids, even_if_newer=True)
-    assert tally.replayed == 0
-    assert {each.kind for each in tally.refused} == {"removed"}
-    assert {each.later and each.later.id for each in tally.refused} == {gone}
-    assert {stores.letter(id).state for id in ids} == {"open"}
-    assert stores.backlog() == []
-
-
-def test_an_earlier_removal_blocks_nothing(stores: Stores) -> None:
-    stores.deliver(operations.delete_person("42"), THEN - 60)
-    (id,) = stores.bury(operations.identify("42", {"a": 1}))
-    assert stores.replay(id).replayed == 1
-
-
-def test_of_two_jobs_of_one_millisecond_a_removal_is_later_only_if_it_came_after_the_death(
-    stores: Stores,
-) -> None:
-    stores.deliver(operations.delete_person("42"), THEN)
-    (after,) = stores.bury(operations.identify("42", {"a": 1}))
-    (before,) = stores.bury(operations.identify("43", {"a": 1}))
-    stores.deliver(operations.delete_person("43"), THEN)
-    tally = stores.replay(after, before)
-    assert tally.replayed == 1
-    assert [each.id for each in tally.refused] == [before]
-
-
-def test_a_removal_of_either_key_counts_and_of_nobody_else(stores: Stores) -> None:
-    (both,) = stores.bury(operations.merge(primary="1", secondary="2"))
-    stores.deliver(operations.delete_person("2"), THEN + 60)
-    stores.deliver(operations.delete_person("3"), THEN + 60)
-    (refused,) = stores.replay(both, even_if_newer=True).refused
-    assert refused.kind == "removed"
-
-
-def test_an_operation_without_a_time_is_not_replayed_past_a_later_job_of_its_key(
-    stores: Stores,
-) -> None:
-    device, event = stores.bury(
-        operations.add_device("42", "t", "ios"), operations.track("42", "b")
-    )
-    (other,) = stores.bury(operations.add_device("43", "t", "ios"))
-    stores.deliver(operations.track("42", "sooner"), THEN - 60)
-    newer = stores.deliver(operations.delete_device("42", "t"), THEN + 60)
-    tally = stores.replay(device, event, other)
-    assert tally.replayed == 2
-    (refused,) = tally.refused
-    assert (refused.id, refused.kind, refused.later and refused.later.id) == (
-        device,
-        "newer",
-        newer,
-    )
-    assert newer in refused.why
-    assert "person.delete_device" in refused.why
-    assert stores.letter(device).state == "open"
-    assert stores.replay(device, even_if_newer=True).replayed == 1
-    assert stores.letter(device).history[-1]["even_if_newer"] == newer
-
-
-def test_a_later_job_that_still_waits_counts_like_a_delivered_one(stores: Stores) -> None:
-    (device,) = stores.bury(operations.add_device("42", "t", "ios"))
-    waiting = stores.wait_in_backlog(operations.delete_device("42", "t"), THEN + 60)
-    (refused,) = stores.replay(device).refused
-    assert refused.later
-    assert (refused.later.id, refused.later.delivered_at) == (waiting, None)
-
-
-def test_a_removal_counts_as_the_second_key_of_a_merge_does(stores: Stores) -> None:
-    (device,) = stores.bury(operations.add_device("2", "t", "ios"))
-    merged = stores.deliver(operations.merge(primary="1", secondary="2"), THEN + 60)
-    (refused,) = stores.replay(device).refused
-    assert refused.later
-    assert refused.later.id == merged
-
-
-def test_refused_dead_letters_do_not_stop_the_others_and_each_has_a_result(
-    stores: Stores,
-) -> None:
-    good = stores.bury(*(operations.track(str(n), "b") for n in range(3)))
-    (raw,) = stores.bury(operations.track("9", "b"), reason="undecodable")
-    with stores.engine.begin() as connection:
-        connection.execute(
-            sa.text("UPDATE trackrelay_dead_letters SET body = NULL WHERE job_id = :id"),
-            {"id": raw},
-        )
-    tally = stores.replay(good[0], raw, good[1], "NOBODY", good[2])
-    assert tally.replayed == 3
-    assert [(each.id, each.kind) for each in tally.refused] == [
-        (raw, "undecodable"),
-        ("NOBODY", "missing"),
-    ]
-    again = stores.replay(*good)
-    assert [each.kind for each in again.refused] == ["state"] * 3
-
-
-def test_a_job_that_was_delivered_after_all_is_not_replayed(stores: Stores) -> None:
-    operation = operations.track("42", "b")
-    (id,) = stores.bury(operation)
-    stores.deliver(operation, THEN)
-    (refused,) = stores.replay(id).refused
-    assert refused.kind == "delivered"
 
 
 def test_many_are_replayed_in_chunks_each_a_transaction(stores: Stores) -> None:

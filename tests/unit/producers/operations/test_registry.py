@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,8 @@ from trackrelay import Pipeline, Producer, aio, operations
 from trackrelay.operations.registry import ACTIONS, BUILDERS, Action, Family, V1Request
 from trackrelay.outbox import Outbox
 from trackrelay.worker.track_api import request_builder
+
+SCRIPT = str(Path(__file__).parents[4] / "scripts" / "bindings.py")
 
 
 def names(fact: Callable[[Action], object]) -> set[str]:
@@ -64,3 +70,54 @@ def test_every_builder_has_a_binding(place: Any) -> None:
 
 def test_every_builder_of_operations_is_in_the_registry() -> None:
     assert sorted(operations.__all__) == sorted(BUILDERS)
+
+
+def test_the_bindings_are_those_that_the_script_writes() -> None:
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--check"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+BOUND = """\
+# Written by scripts/bindings.py.
+track = _one(operations.track)
+gone = _one(operations.gone)
+several = _one(operations.several)
+
+__all__ = [
+    "Person",
+    "gone",
+    "several",
+    "track",
+]
+
+
+def after() -> None: ...
+"""
+
+
+def test_the_script_adds_mends_and_removes_lines_and_leaves_the_rest() -> None:
+    bound = runpy.run_path(SCRIPT)["bound"]
+    kinds = {"new": "one", "several": "many", "track": "one"}
+
+    assert bound("import this\n\n" + BOUND, "_{kind}(operations.{name})", kinds) == (
+        """\
+import this
+
+# Written by scripts/bindings.py.
+track = _one(operations.track)
+several = _many(operations.several)
+new = _one(operations.new)
+
+__all__ = [
+    "Person",
+    "new",
+    "several",
+    "track",
+]
+
+
+def after() -> None: ...
+"""
+    )

@@ -12,6 +12,7 @@ from trackrelay.operations.operation import Operation
 from trackrelay.worker.dead_letters.eligibility import (
     ReplayPolicy,
     ReplayRefusedError,
+    asks_newer,
     happened_at,
     prepare,
     superseded_by,
@@ -206,6 +207,14 @@ def test_what_is_newer_stands_in_the_way_of_what_has_no_time_and_a_removal_of_ev
         assert why.later.id in why.why
         assert why.later.operation in why.why
         assert "2027-01-15 07:59:10 UTC" in why.why
+
+
+def test_what_carries_its_time_asks_only_for_removals_unless_its_history_names_the_rest() -> None:
+    timed, _ = prepared(letter(operations.track("42", "bought")))
+    untimed, _ = prepared(letter(operations.add_device("42", "token", "ios")))
+    for policy in (ReplayPolicy(), ReplayPolicy(even_if_newer=True)):
+        assert asks_newer(timed, policy) is policy.even_if_newer
+        assert asks_newer(untimed, policy)
 
 
 def test_an_event_happened_when_it_says_so() -> None:
