@@ -9,7 +9,8 @@ The ledger is partitioned by ``period``, a whole number:
 - :data:`BEFORE` for rows of a ledger that was not partitioned yet.
 
 An id is recorded either under the day of its own time or under a period that is not positive. So
-it is looked for there and nowhere else, however many partitions there are.
+it is looked for there and nowhere else, however many partitions there are. An id whose time is that
+of derived ids, or earlier, is never recorded under its own day, even if a clock says so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from trackrelay.operations.ids import DERIVED_FROM_MS, DERIVED_SPAN_MS, first_id_of, milliseconds_of
@@ -72,10 +74,11 @@ def searched(ids: Iterable[str]) -> dict[str, int]:
     with_time = [id for id in ids if id >= _FIRST_WITH_TIME]
     if not with_time:
         return {"first_period": 1, "last_period": 0}
-    try:
-        first, last = day_of(min(with_time)), day_of(max(with_time))
-    except ValueError:
-        first, last = 1, _MAX_PERIOD
+    first, last = 1, _MAX_PERIOD
+    lowest, highest = min(with_time), max(with_time)
+    if len(lowest) == len(highest) == len(_FIRST_WITH_TIME):
+        with suppress(ValueError):  # not all of them are ULIDs
+            first, last = day_of(lowest), day_of(highest)
     return {"first_period": min(first, _MAX_PERIOD), "last_period": min(last, _MAX_PERIOD)}
 
 
@@ -92,6 +95,7 @@ class Periods:
     is_closing: bool = False
     #: Whether there are rows of before it was partitioned.
     has_before: bool = False
+    #: By the clock of the database's server, as the times of the rows.
     today: int = field(default_factory=lambda: day_at(time.time()))
 
     def of(self, ids: Sequence[str]) -> list[int]:
@@ -101,7 +105,8 @@ class Periods:
         today = self.today
         if not _covers(self.days, today):
             return [self._of(id) for id in ids]
-        low, high = first_id_of(today * _DAY_MS), first_id_of((today + 1) * _DAY_MS)
+        low = max(first_id_of(today * _DAY_MS), _FIRST_WITH_TIME)
+        high = first_id_of((today + 1) * _DAY_MS)
         return [today if low <= id < high else self._of(id) for id in ids]
 
     def may_be_elsewhere(self, period: int) -> bool:
@@ -110,7 +115,8 @@ class Periods:
 
     def _of(self, id: str) -> int:
         day = day_of(id)
-        if self.today - FRESH_DAYS <= day <= self.today + 1 and _covers(self.days, day):
+        is_fresh = self.today - FRESH_DAYS <= day <= self.today + 1
+        if is_fresh and id >= _FIRST_WITH_TIME and _covers(self.days, day):
             return day
         if _covers(self.untimed, self.today):
             return -self.today

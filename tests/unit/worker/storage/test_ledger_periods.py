@@ -72,10 +72,22 @@ def test_only_rows_that_another_partition_may_have_are_looked_up() -> None:
     recorded=st.integers(TODAY - 5, TODAY + 5),
 )
 def test_an_id_is_always_searched_for_where_it_was_recorded(days: list[int], recorded: int) -> None:
+    _recorded_where_searched(days, recorded)
+
+
+@pytest.mark.parametrize("today", [0, 12, 18_262, 20_000, 20_088, 20_089, 21_000, 200_000])
+def test_that_holds_for_any_clock_also_one_that_is_years_behind(today: int) -> None:
+    _recorded_where_searched([*range(max(0, today - 5), today + 5), TODAY], today)
+
+
+def _recorded_where_searched(days: list[int], recorded: int) -> None:
     ids = [id_of(day) for day in days]
-    where = searched(ids)
-    for period in periods(today=recorded).of(ids):
-        assert period <= KEPT or where["first_period"] <= period <= where["last_period"]
+    around = tuple((day, day) for day in range(max(1, recorded - 20), recorded + 8))
+    for id in ids:
+        # Alone, and among others.
+        for where in (searched([id]), searched(ids)):
+            (period,) = periods(days=around, today=recorded).of([id])
+            assert period <= KEPT or where["first_period"] <= period <= where["last_period"]
 
 
 def test_ids_of_idempotency_keys_alone_are_searched_for_in_no_day() -> None:
@@ -86,9 +98,10 @@ def test_ids_of_idempotency_keys_alone_are_searched_for_in_no_day() -> None:
 
 
 def test_what_is_no_ulid_is_searched_for_everywhere() -> None:
-    where = searched([new_id(), "young"])
-    assert where["first_period"] <= 1
-    assert where["last_period"] > 10**9
+    for other in ("young", "ZZ"):
+        where = searched([new_id(), other])
+        assert where["first_period"] <= 1
+        assert where["last_period"] > 10**9
 
 
 def test_the_time_of_an_id_is_the_one_it_was_made_with() -> None:
