@@ -23,6 +23,7 @@ from trackrelay.worker.storage import (
     ledger,
     ledger_layout,
     ledger_partitions,
+    ledger_rotation,
     schema,
 )
 from trackrelay.worker.storage.ledger_partitions import LEDGER_RETENTION
@@ -100,6 +101,7 @@ def _compare(name: str, measure: Measure, engines: dict[str, sa.Engine], rounds:
 def _drop_a_day(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         oldest = ledger_partitions.read(connection).days[0]
+        size = ledger_partitions.sizes(connection)[oldest.name]
     rates: list[float] = []
     ended = threading.Event()
 
@@ -113,16 +115,16 @@ def _drop_a_day(engine: sa.Engine) -> None:
     thread.start()
     time.sleep(10)
     before, began = len(rates), time.perf_counter()
-    assert ledger_partitions.detach(engine, oldest.name)
+    assert ledger_rotation.detach(engine, oldest.name)
     detached = time.perf_counter()
-    ledger_partitions.drop(engine, oldest.name)
+    ledger_rotation.drop(engine, oldest.name)
     dropped = time.perf_counter()
     during = rates[before:]
     time.sleep(max(0.0, 10 - (dropped - began)))
     ended.set()
     thread.join()
     click.echo(
-        f"dropped a day of {oldest.rows:,} rows, {oldest.size / 1e9:.1f} GB: detached in "
+        f"dropped a day of {oldest.rows:,} rows, {size / 1e9:.1f} GB: detached in "
         f"{detached - began:.3f} s, dropped in {dropped - detached:.3f} s; inserts beside it: "
         f"{statistics.median(rates[:before]):,.0f} a second before, "
         f"{statistics.median(rates[before:]):,.0f} after it began, the slowest batch "
@@ -206,7 +208,7 @@ def _database(stack: Stack, which: str) -> Iterator[sa.Engine]:
     if which == "one table":
         ledger_layout.unpartition(engine, note=lambda step: None, known_after_s=0.0)
     else:
-        ledger_partitions.make_ahead(engine, LEDGER_RETENTION)
+        ledger_rotation.make_ahead(engine, LEDGER_RETENTION)
     yield engine
     engine.dispose()
 

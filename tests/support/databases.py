@@ -40,7 +40,8 @@ def create_database(server: PostgresProcess, name: str, template: str = "templat
 def migrate(url: str) -> None:
     """Brings a database to the newest revision, as `trackrelay migrate` does."""
     # Late: tests that need no database do not need it either.
-    from trackrelay.worker.storage import ledger_partitions, schema
+    from trackrelay.worker.storage import ledger_rotation, schema
+    from trackrelay.worker.storage.ledger_partitions import LEDGER_RETENTION
 
     engine = sa.create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=sa.NullPool
@@ -48,7 +49,7 @@ def migrate(url: str) -> None:
     with engine.begin() as connection:
         schema.upgrade(connection)
     # Few partitions: each database of a test is a copy of all files.
-    ledger_partitions.make_ahead(engine, ledger_partitions.LEDGER_RETENTION, ahead_days=2)
+    ledger_rotation.make_ahead(engine, LEDGER_RETENTION, ahead_days=2)
 
 
 def _run(server: PostgresProcess, statement: sql.Composed) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -57,14 +56,20 @@ def show(as_json: bool) -> None:
     """Show the ledger's partitions, with the server's estimate of their rows."""
     with open_stores() as stores, stores.engine.connect() as connection:
         present = ledger_partitions.read(connection)
-        problem = ledger_partitions.problem(connection, time.time())
+        problem = ledger_partitions.problem(connection)
+        sizes = ledger_partitions.sizes(connection)
     if as_json:
         print_json(
             {
                 "partitioned": present.is_partitioned,
                 "problem": problem,
                 "partitions": [
-                    {"name": each.name, "days": _days(each), "rows": each.rows, "bytes": each.size}
+                    {
+                        "name": each.name,
+                        "days": _days(each),
+                        "rows": each.rows,
+                        "bytes": sizes.get(each.name),
+                    }
                     for each in present.all
                 ],
             }
@@ -75,7 +80,7 @@ def show(as_json: bool) -> None:
         return
     table = list_table("Partition", "Rows of", "Rows, about", "Size", left=("Partition", "Rows of"))
     for each in sorted(present.all, key=_order):
-        table.add_row(each.name, _what(each), f"{each.rows:,}", size(each.size))
+        table.add_row(each.name, _what(each), f"{each.rows:,}", size(sizes.get(each.name, 0)))
     show_table(table)
     if problem:
         say(sentence(problem))
@@ -119,8 +124,8 @@ def _alone(stores: Stores) -> Iterator[None]:
             raise CommandError("another command changes the tables just now: try again later")
         try:
             yield
-        except ledger_layout.BusyError as busy:
-            raise CommandError(str(busy)) from None
+        except (ledger_layout.BusyError, ledger_layout.ForeignPartitionError) as refusal:
+            raise CommandError(str(refusal)) from None
 
 
 def _order(each: Partition) -> tuple[int, int]:

@@ -36,6 +36,7 @@ from trackrelay.worker.storage.backlog import BacklogItem
 from trackrelay.worker.storage.blocklist import BlockGuard
 from trackrelay.worker.storage.counts import Counts, Dropped, Name, status_class
 from trackrelay.worker.storage.isolation import settle_separately
+from trackrelay.worker.storage.ledger_partitions import lacks_partition
 from trackrelay.worker.storage.scan_cursor import ScanCursor
 from trackrelay.worker.storage.settlement import Settlement
 from trackrelay.worker.storage.shards import Takeover
@@ -145,7 +146,7 @@ class DeliveryCycle:
             self._parts.observer.note(fresh, self._clock.now())
         ready = self._hold_back(intake, waiting_keys, breakers)  # 3
         if ready and intake.may_be_sent_already:
-            self._prove_writable()
+            self._prove_writable([job.id for job in ready])
         waves = pack(ready)  # 4
         self._send_and_settle(waves, intake, breakers)  # 5, 6
         reader.acknowledge(intake, self._stored)  # 7
@@ -163,11 +164,11 @@ class DeliveryCycle:
             if each is not None:
                 each.flush()
 
-    def _prove_writable(self) -> None:
+    def _prove_writable(self, ids: Sequence[str]) -> None:
         # An operation without an id at Customer.io that may have been sent before is sent again
         # only if this attempt can be settled. Without this check it could repeat without end.
         with self._parts.engine.begin() as connection:
-            settlement.prove_writable(connection, self._holder)
+            settlement.prove_writable(connection, self._holder, ids)
 
     def _count_dropped(self, intake: Intake) -> None:
         why = Dropped.REDELIVERED if intake.may_be_sent_already else Dropped.REPEAT
@@ -344,7 +345,8 @@ class DeliveryCycle:
                 self.paused = settlement.settle(connection, *settled)
                 failpoint("before_commit")
         except Exception as error:
-            if not is_data_error(error):
+            # The next attempt knows the partitions that there are now.
+            if not (is_data_error(error) or lacks_partition(error)):
                 raise
             self.paused = settle_separately(engine, *settled)
         failpoint("after_settle")

@@ -15,6 +15,8 @@ from trackrelay.operations.person_builders import delete_person, suppress
 from trackrelay.operations.refs import Person
 from trackrelay.queue.redis_keys import lease
 from trackrelay.worker.storage.key_hasher import KeyHasher
+from trackrelay.worker.storage.ledger import asked
+from trackrelay.worker.storage.ledger_periods import IN_PERIODS
 
 Mode = Literal["erase", "suppress", "delete"]
 State = Literal["delivered", "waiting", "dead_letter"]
@@ -23,10 +25,11 @@ _BUILDERS: dict[str, Callable[..., Operation]] = {"delete": delete_person, "supp
 #: What ``Person`` calls each kind of key.
 _KINDS = {"id": "id", "email": "email", "phone": "phone", "cio_id": "cio_id"}
 
-_STATES = sa.text("""
+_STATES = sa.text(f"""
     SELECT asked.id,
         (SELECT extract(epoch FROM delivered_at) FROM trackrelay_ledger l
-         WHERE l.id = asked.id AND l.outcome = 'delivered' LIMIT 1) AS delivered_at,
+         WHERE l.id = asked.id AND {IN_PERIODS.format(of="l.")} AND l.outcome = 'delivered'
+         LIMIT 1) AS delivered_at,
         (SELECT error FROM trackrelay_dead_letters d
          WHERE d.job_id = asked.id AND d.state IN ('open', 'discarded')) AS died_of,
         EXISTS (SELECT 1 FROM trackrelay_dead_letters d
@@ -84,7 +87,7 @@ def removal_states(connection: sa.Connection, ids: Iterable[str]) -> list[Remova
         else RemovalState(row.id, "dead_letter", why=row.died_of)
         if row.is_dead
         else RemovalState(row.id, "waiting", why=row.reason)
-        for row in connection.execute(_STATES, {"ids": list(ids)})
+        for row in connection.execute(_STATES, asked(list(ids)))
     ]
 
 

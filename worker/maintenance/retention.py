@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -23,7 +23,7 @@ from trackrelay.worker.storage import (
     identity_links,
     incident_log,
     ledger,
-    ledger_partitions,
+    ledger_rotation,
     plan_violations,
     plans,
     sent_subjects,
@@ -49,44 +49,43 @@ def prune_all(resources: Resources) -> dict[str, int]:
     """
     if not resources.redis.set(PRUNE_KEY, int(time.time()), nx=True, px=int(PRUNE_S * 800)):
         return {}
-    settings = resources.settings
-    return {
-        "ledger": prune_ledger(
-            resources.engine, settings.ledger_retention, settings.dead_letter_retention
-        ),
-        "dead_letters_discarded": _discard_old_letters(
-            resources.engine, settings.open_dead_letter_retention
-        ),
-        "dead_letters": _in_chunks(
-            resources.engine,
-            lambda connection: dead_letters.prune(connection, settings.dead_letter_retention),
-        ),
-        "sent": _in_chunks(
-            resources.engine,
-            lambda connection: sent_subjects.prune(connection, settings.verify_window),
-        ),
-        "verdicts": _in_chunks(
-            resources.engine,
-            lambda connection: verdicts.prune(connection, settings.verdict_retention),
-        ),
-        "catalog": _in_chunks(resources.engine, catalog_rows.prune),
-        "identities": _in_chunks(resources.engine, identity_links.prune),
-        "plan_violations": _in_chunks(resources.engine, plan_violations.prune),
-        "findings": _once(
-            resources.engine,
-            lambda connection: finding_records.prune(connection, catalog_rows.KEPT_DAYS),
-        ),
-        "counters": _once(resources.engine, counters.fold),
-        "acts": _in_chunks(resources.engine, acts.prune),
-        "incidents": _once(resources.engine, incident_log.prune),
-        "alerts": _once(resources.engine, alert_records.prune),
-        "plans": _once(resources.engine, plans.prune),
-        "forgotten": _once(
-            resources.engine,
-            lambda connection: forgotten.prune(connection, settings.forgotten_retention),
-        ),
-        "redis": remove_leftovers(resources.redis, resources.engine),
-    }
+    engine, settings = resources.engine, resources.settings
+    return _each(
+        {
+            "ledger": lambda: prune_ledger(
+                engine, settings.ledger_retention, settings.dead_letter_retention
+            ),
+            "dead_letters_discarded": lambda: _discard_old_letters(
+                engine, settings.open_dead_letter_retention
+            ),
+            "dead_letters": lambda: _in_chunks(
+                engine,
+                lambda connection: dead_letters.prune(connection, settings.dead_letter_retention),
+            ),
+            "sent": lambda: _in_chunks(
+                engine, lambda connection: sent_subjects.prune(connection, settings.verify_window)
+            ),
+            "verdicts": lambda: _in_chunks(
+                engine, lambda connection: verdicts.prune(connection, settings.verdict_retention)
+            ),
+            "catalog": lambda: _in_chunks(engine, catalog_rows.prune),
+            "identities": lambda: _in_chunks(engine, identity_links.prune),
+            "plan_violations": lambda: _in_chunks(engine, plan_violations.prune),
+            "findings": lambda: _once(
+                engine, lambda connection: finding_records.prune(connection, catalog_rows.KEPT_DAYS)
+            ),
+            "counters": lambda: _once(engine, counters.fold),
+            "acts": lambda: _in_chunks(engine, acts.prune),
+            "incidents": lambda: _once(engine, incident_log.prune),
+            "alerts": lambda: _once(engine, alert_records.prune),
+            "plans": lambda: _once(engine, plans.prune),
+            "forgotten": lambda: _once(
+                engine,
+                lambda connection: forgotten.prune(connection, settings.forgotten_retention),
+            ),
+            "redis": lambda: remove_leftovers(resources.redis, engine),
+        }
+    )
 
 
 def look_after_partitions(
@@ -96,16 +95,53 @@ def look_after_partitions(
 
     Do nothing if another user owns the ledger, who then calls `trackrelay ledger prune`.
     """
-    try:
-        ledger_partitions.drop_left_over(engine, retention)
-        if made := ledger_partitions.make_ahead(engine, retention):
+
+    def make_ahead() -> int:
+        if made := ledger_rotation.make_ahead(engine, retention):
             log.info("ledger_partitions_made", partitions=made)
-        return ledger.prune(engine, retention, dead_letter_retention)
+        return len(made)
+
+    def prune_detached() -> int:
+        if young := ledger.prune_detached(engine, retention, dead_letter_retention):
+            log.warning("ledger_partitions_detached", partitions=young)
+        return len(young)
+
+    def drop_old() -> int:
+        rows, busy = ledger.prune(engine, retention, dead_letter_retention)
+        if busy:
+            log.warning("ledger_partitions_busy", partitions=busy)
+        return rows
+
+    try:
+        # A full disk, or a lock on one table, must not prevent what frees the disk.
+        # What is detached has names that new partitions may need.
+        steps = {"detached": prune_detached, "made": make_ahead, "dropped": drop_old}
+        return _each(steps)["dropped"]
     except sa.exc.ProgrammingError as error:
         if getattr(error.orig, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
             raise
         log.warning("ledger_partitions_left")
         return 0
+
+
+def _each(steps: Mapping[str, Callable[[], int]]) -> dict[str, int]:
+    """Take all steps, and return what each returned. If some fail, take the others all the same.
+
+    Raises:
+        SQLAlchemyError: the first failure.
+    """
+    results: dict[str, int] = {}
+    failures: list[sa.exc.DBAPIError] = []
+    for name, step in steps.items():
+        try:
+            results[name] = step()
+        except sa.exc.DBAPIError as error:
+            if error.connection_invalidated:
+                raise  # the server is away, for the others too
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return results
 
 
 def prune_ledger(engine: sa.Engine, retention: timedelta, dead_letter_retention: timedelta) -> int:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import redis
 import sqlalchemy as sa
 
-from trackrelay.worker.storage import ledger_partitions, queue_record, schema
+from trackrelay.worker.storage import ledger_rotation, queue_record, schema
 from trackrelay.worker.storage import shards as shards_table
 from trackrelay.worker.storage.advisory_lock import advisory_lock
 from trackrelay.worker.storage.ledger_partitions import LEDGER_RETENTION
@@ -44,7 +44,7 @@ def migrate(
     with _only_migration(engine), engine.connect() as connection:
         schema.upgrade(connection)
         connection.commit()
-        ledger_partitions.make_ahead(engine, ledger_retention)
+        ledger_rotation.make_ahead(engine, ledger_retention)
         known = queue_record.read(connection).shards
         connection.commit()
         if known:
@@ -65,7 +65,7 @@ def upgrade_tables(engine: sa.Engine) -> None:
     with _only_migration(engine), engine.connect() as connection:
         schema.upgrade(connection)
         connection.commit()
-        ledger_partitions.make_ahead(engine, LEDGER_RETENTION)
+        ledger_rotation.make_ahead(engine, LEDGER_RETENTION)
 
 
 @contextmanager

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from trackrelay.operations.registry import ACTIONS
 from trackrelay.worker.reasons import LedgerOutcome
 
-from . import ledger_partitions
+from . import ledger_partitions, ledger_rotation
 from .ledger_periods import IDS, IN_PERIODS, KEPT, searched
-from .pg_values import text_array
+from .ledger_rotation import OLDEST
+from .pg_values import number_array, text_array
 from .stored_job import Job
 from .tables import LEDGER
 
@@ -36,10 +37,13 @@ _DELIVERED_AFTER_ALL = sa.text(f"""
 """)
 
 _PROVE_INSERT = sa.text("""
-    INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts)
-    VALUES (:id, 'proof', 'proof', now(), now(), 0) ON CONFLICT DO NOTHING
+    INSERT INTO trackrelay_ledger (id, key, operation, enqueued_at, delivered_at, attempts, period)
+    SELECT :id, 'proof', 'proof', now(), now(), 0, period
+    FROM unnest(CAST(:periods AS int[])) AS period ON CONFLICT DO NOTHING
 """)
-_PROVE_DELETE = sa.text("DELETE FROM trackrelay_ledger WHERE id = :id AND period <= 0")
+_PROVE_DELETE = sa.text(
+    "DELETE FROM trackrelay_ledger WHERE id = :id AND period = ANY(CAST(:periods AS int[]))"
+)
 
 # Rows that this transaction inserted, or marked as delivered after all.
 _WRITTEN_NOW = sa.text(f"""
@@ -63,13 +67,14 @@ REMOVALS = ", ".join(f"'{action.name}'" for action in ACTIONS if action.removes_
 
 _IS_REMOVAL = f"operation IN ({REMOVALS})"
 # Deletions and suppressions stay while there is a dead letter that must not be replayed past them.
-_IS_NEEDED = """
-    delivered_at >= now() - make_interval(secs => :longer_s) OR EXISTS (
-        SELECT 1 FROM trackrelay_dead_letters d
-        WHERE d.state IN ('open', 'replaying') AND d.enqueued_at < trackrelay_ledger.delivered_at)
+# A discarded one can be replayed, too.
+_IS_NEEDED = f"""
+    delivered_at >= {OLDEST.replace("retention_s", "longer_s")} OR delivered_at > coalesce(
+        (SELECT min(d.enqueued_at) FROM trackrelay_dead_letters d
+         WHERE d.state IN ('open', 'replaying', 'discarded')), 'infinity')
 """
 PRUNABLE = f"""
-    delivered_at < now() - make_interval(secs => :retention_s)
+    delivered_at < {OLDEST}
     AND (NOT {_IS_REMOVAL} OR NOT ({_IS_NEEDED}))
 """
 
@@ -100,7 +105,9 @@ def record(connection: sa.Connection, jobs: Sequence[Job]) -> Sequence[Job]:
     if not jobs:
         return ()
     in_order = sorted(jobs, key=lambda job: job.id)
-    inserted = connection.execute(_INSERT, _new_rows(connection, in_order)).rowcount
+    rows = _new_rows(connection, in_order)
+    with ledger_partitions.relying_on_known(connection):
+        inserted = connection.execute(_INSERT, rows).rowcount
     if inserted == len(jobs):
         return jobs
     given = asked([job.id for job in in_order])
@@ -124,9 +131,9 @@ def record_dropped(
     if not jobs:
         return frozenset()
     in_order = sorted({job.id: job for job in jobs}.values(), key=lambda job: job.id)
-    rows = connection.execute(
-        _INSERT_DROPPED, _new_rows(connection, in_order) | {"outcome": str(outcome)}
-    )
+    values = _new_rows(connection, in_order) | {"outcome": str(outcome)}
+    with ledger_partitions.relying_on_known(connection):
+        rows = connection.execute(_INSERT_DROPPED, values)
     return frozenset(row.id for row in rows)
 
 
@@ -136,22 +143,42 @@ def mark_delivered_after_all(connection: sa.Connection, jobs: Sequence[Job]) -> 
         connection.execute(_DELIVERED_AFTER_ALL, asked([job.id for job in jobs]))
 
 
-def prove_writable(connection: sa.Connection, shard: int) -> None:
-    """Insert a row and delete it, which fails if the disk is full or the table is locked."""
-    row = {"id": f"proof-{shard}"}
-    connection.execute(_PROVE_INSERT, row)
+def prove_writable(connection: sa.Connection, shard: int, ids: Sequence[str]) -> None:
+    """Insert a row where each id would be recorded, and delete it.
+
+    That fails if the disk is full, or if such a partition is locked or missing.
+    """
+    periods = set(ledger_partitions.periods(connection).of(ids))
+    row = {"id": f"proof-{shard}", "periods": number_array(sorted(periods))}
+    with ledger_partitions.relying_on_known(connection):
+        connection.execute(_PROVE_INSERT, row)
     connection.execute(_PROVE_DELETE, row)
 
 
-def prune(engine: sa.Engine, retention: timedelta, dead_letter_retention: timedelta) -> int:
-    """Drop the partitions with nothing but rows older than ``retention``, and return their rows.
+_STILL_NEEDED = f"{_IS_REMOVAL} AND ({_IS_NEEDED})"
+
+
+def prune(
+    engine: sa.Engine, retention: timedelta, dead_letter_retention: timedelta
+) -> tuple[int, list[str]]:
+    """Drop the partitions with nothing but rows older than ``retention``.
 
     Rows of deletions and suppressions stay while there is an older dead letter. Call
     :func:`prune_rows` for what is left in the table without a day.
+
+    Returns:
+        about how many rows went, and the partitions that long statements use.
     """
     values = ages(retention, dead_letter_retention)
-    needed = f"{_IS_REMOVAL} AND ({_IS_NEEDED})"
-    return ledger_partitions.drop_old(engine, retention, needed, values)
+    return ledger_rotation.drop_old(engine, retention, _STILL_NEEDED, values)
+
+
+def prune_detached(
+    engine: sa.Engine, retention: timedelta, dead_letter_retention: timedelta
+) -> list[str]:
+    """Drop detached partitions of such rows, and return those that have younger ones."""
+    values = ages(retention, dead_letter_retention)
+    return ledger_rotation.drop_left_over(engine, retention, _STILL_NEEDED, values)
 
 
 def prune_rows(
@@ -172,7 +199,7 @@ def prune_rows(
 def ages(retention: timedelta, dead_letter_retention: timedelta) -> dict[str, float]:
     """Return the parameters of :data:`PRUNABLE`."""
     longer = max(retention, dead_letter_retention) + timedelta(days=1)
-    return {"retention_s": retention.total_seconds(), "longer_s": longer.total_seconds()}
+    return ledger_rotation.age(retention) | {"longer_s": longer.total_seconds()}
 
 
 def asked(ids: Sequence[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from trackrelay.queue.redis_keys import Lane
 
-from . import backlog, shards
+from . import backlog, ledger, shards
 from .pg_values import text_array
 
 #: Seconds for which a row must have been first without being sent.
@@ -28,7 +28,6 @@ MAX_ROWS = 500
 _CANDIDATES = sa.text("""
     SELECT b.job_id, b.lane, b.parts, b.shards, extract(epoch FROM b.age_from) AS age_from, d.state,
         b.due_at < now() - make_interval(secs => :missing_for_s) AS is_long_first,
-        EXISTS (SELECT 1 FROM trackrelay_ledger l WHERE l.id = b.job_id) AS is_delivered,
         (SELECT array_agg(o.shard) FROM trackrelay_backlog o WHERE o.job_id = b.job_id) AS present
     FROM trackrelay_backlog b LEFT JOIN trackrelay_dead_letters d ON d.job_id = b.job_id
     WHERE b.parts > 1 AND b.due_at < now() - make_interval(secs => :first_for_s)
@@ -36,14 +35,13 @@ _CANDIDATES = sa.text("""
 """)
 
 # Both statements check again, because nothing changes any more under the lock of all its shards.
-_SETTLED = sa.text("""
+_DEAD = sa.text("""
     SELECT id FROM unnest(CAST(:ids AS text[])) AS candidate (id)
-    WHERE EXISTS (SELECT 1 FROM trackrelay_ledger l WHERE l.id = candidate.id)
-        OR EXISTS (
-            SELECT 1 FROM trackrelay_dead_letters d
-            WHERE d.job_id = candidate.id AND (d.state = 'open' OR d.state = 'discarded' AND (
-                SELECT count(*) < max(parts) FROM trackrelay_backlog o
-                WHERE o.job_id = candidate.id)))
+    WHERE EXISTS (
+        SELECT 1 FROM trackrelay_dead_letters d
+        WHERE d.job_id = candidate.id AND (d.state = 'open' OR d.state = 'discarded' AND (
+            SELECT count(*) < max(parts) FROM trackrelay_backlog o
+            WHERE o.job_id = candidate.id)))
 """)
 
 _SEND_WITHOUT_MISSING = sa.text("""
@@ -90,13 +88,14 @@ def find_candidates(connection: sa.Connection) -> list[OrphanCandidate]:
     rows = connection.execute(
         _CANDIDATES,
         {"first_for_s": FIRST_FOR_S, "missing_for_s": MISSING_FOR_S, "limit": MAX_ROWS},
-    )
+    ).all()
+    delivered = ledger.among(connection, [row.job_id for row in rows])
     candidates = {
         row.job_id: OrphanCandidate(
             job_id=row.job_id,
             lane=row.lane,
             entered_at=float(row.age_from),
-            is_delivered=row.is_delivered,
+            is_delivered=row.job_id in delivered,
             state=row.state,
             shards=tuple(row.shards),
             present=tuple(row.present),
@@ -121,8 +120,9 @@ def remove_settled(
     if not jobs:
         return []
     _lock(connection, jobs)
-    ids = text_array([job.job_id for job in jobs])
-    settled = [row.id for row in connection.execute(_SETTLED, {"ids": ids})]
+    ids = [job.job_id for job in jobs]
+    dead = connection.execute(_DEAD, {"ids": text_array(ids)}).scalars()
+    settled = sorted(ledger.among(connection, ids).union(dead))
     backlog.promote(connection, backlog.remove(connection, settled), merge_delay_s)
     return settled
 

@@ -136,8 +136,8 @@ def settle(
     return own.paused
 
 
-def prove_writable(connection: sa.Connection, holder: Holder) -> None:
-    """Insert a ledger row and delete it, to prove that a settlement can be written.
+def prove_writable(connection: sa.Connection, holder: Holder, ids: Sequence[str]) -> None:
+    """Insert ledger rows and delete them, to prove that a settlement of ``ids`` can be written.
 
     The caller commits. Customer.io cannot recognise repeats of operations without an id, so they
     must not be sent while no
@@ -148,7 +148,7 @@ def prove_writable(connection: sa.Connection, holder: Holder) -> None:
         SQLAlchemyError: no settlement can be written now.
     """
     holder.must_hold(shards.lock(connection, [holder.shard]))
-    ledger.prove_writable(connection, holder.shard)
+    ledger.prove_writable(connection, holder.shard, ids)
 
 
 def _without_forgotten(

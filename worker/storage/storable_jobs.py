@@ -13,6 +13,7 @@ from trackrelay.operations.ids import is_ulid
 from trackrelay.operations.json_values import MAX_DEPTH, is_deeper
 from trackrelay.queue.job import MAX_KEYS, MAX_NAME_LENGTH, MAX_TEXT_LENGTH
 
+from .ledger_partitions import lacks_partition
 from .pg_values import sanitize_text
 from .stored_job import Job
 
@@ -80,6 +81,8 @@ def _unstorable_text_reason(text: str, max_bytes: int) -> str | None:
 
 def is_data_error(error: BaseException) -> bool:
     """Return whether Postgres refused a value. Other errors are temporary."""
+    if lacks_partition(error):
+        return False
     if isinstance(error, DataError | IntegrityError | ValueError | OverflowError):
         return True
     if isinstance(error, DBAPIError):

@@ -259,7 +259,7 @@ def _tables(connection: sa.Connection, queue: QueueLook) -> Iterator[Finding]:
             f"{listed(missing)}: grant it that"
         )
         yield Finding(POSTGRES, "privileges", "wrong", text)
-    if problem := ledger_partitions.problem(connection, time.time()):
+    if problem := ledger_partitions.problem(connection):
         yield Finding(POSTGRES, "ledger", "warning", f"{problem}. Nothing is lost meanwhile")
     for incident in incident_log.unacknowledged(connection):
         text = f"{describe(incident)}. `{ACKNOWLEDGE} {incident.id}` acknowledges it"

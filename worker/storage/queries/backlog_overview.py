@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -158,5 +157,5 @@ def overview(connection: sa.Connection) -> Overview:
         verification=verification_overview(connection),
         findings=finding_records.count_open(connection),
         plan=plan_overview(connection),
-        ledger_problem=ledger_partitions.problem(connection, time.time()) or "",
+        ledger_problem=ledger_partitions.problem(connection) or "",
     )

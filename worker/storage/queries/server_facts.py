@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 import sqlalchemy as sa
 
-from trackrelay.worker.storage import ledger_partitions
+from trackrelay.worker.storage import ledger_partitions, ledger_rotation
 from trackrelay.worker.storage.ledger import PRUNABLE, ages
 from trackrelay.worker.storage.ledger_periods import KEPT
 
@@ -122,7 +122,11 @@ def prunable(
 ) -> int:
     """Return about how many rows of the ledger pruning would delete now."""
     present = ledger_partitions.read(connection)
-    droppable = ledger_partitions.droppable(present, retention)
+    droppable = ledger_rotation.droppable(present, retention)
     values = ages(retention, dead_letter_retention) | {"is_partitioned": present.is_partitioned}
     rows = connection.execute(_PRUNABLE, values).scalar_one()
-    return int(rows) + sum(each.rows for each in droppable)
+    return int(rows) + sum(
+        each.rows
+        for each in droppable
+        if not ledger_rotation.has_young_rows(connection, each.name, retention)
+    )

@@ -61,5 +61,9 @@ def test_a_deletion_stays_as_long_as_a_dead_letter_is_older(engine: sa.Engine) -
     die(engine, "letter", 201)
     assert prune_ledger(engine, 30 * DAY, 90 * DAY) == 0
     with engine.begin() as connection:
+        # It can still be replayed: `trackrelay replay --state discarded`.
         connection.execute(sa.text("UPDATE trackrelay_dead_letters SET state = 'discarded'"))
+    assert prune_ledger(engine, 30 * DAY, 90 * DAY) == 0
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE trackrelay_dead_letters SET state = 'delivered'"))
     assert prune_ledger(engine, 30 * DAY, 90 * DAY) == 1
