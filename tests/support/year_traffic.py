@@ -8,6 +8,7 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import msgspec
+import sqlalchemy as sa
 
 from tests.support.harness import Harness
 from tests.support.in_process_worker import (
@@ -46,6 +47,7 @@ from trackrelay.worker.storage.verdicts import NewVerdict
 from trackrelay.worker.track_api.request_builder import Request
 from trackrelay.worker.track_api.responses import Answer
 
+_MADE_ANEW = sa.text("UPDATE trackrelay_dead_letters SET enqueued_at = now() WHERE job_id = :daily")
 #: A process id that no process has.
 NOBODY = 2**22 + 1
 PEOPLE = 30
@@ -165,6 +167,9 @@ class Shop:
             )
         ]
         replayer = Replayer.of(self.worker.resources, who="ada")
+        # As long as it is older than a deletion, the ledger keeps the deletion. That has no bound.
+        with self._harness.engine.begin() as connection:
+            connection.execute(_MADE_ANEW, {"daily": self._replayed_daily})
         for _ in replayer.replay([self._replayed_daily], ReplayPolicy()):
             pass
         # One is replayed and fails again, one is discarded, and the others stay open.
