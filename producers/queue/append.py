@@ -303,8 +303,8 @@ def _why_full(reason: str, used: int, limit: int, lane: Sequence[str | int]) -> 
         return f"the queue would hold {used:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}"
     if reason == "bulk full":
         return (
-            f"the queue holds {used:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}, and what "
-            f"exceeds {BULK_PART:.0%} of it is kept for live calls"
+            f"the queue holds {used:,} jobs; TRACKRELAY_MAX_QUEUE_LENGTH is {limit:,}, and the "
+            f"part above {BULK_PART:.0%} is kept for live calls"
         )
     mark, purpose = (
         (BULK_PART, "for live calls")
@@ -313,5 +313,5 @@ def _why_full(reason: str, used: int, limit: int, lane: Sequence[str | int]) -> 
     )
     return (
         f"Redis uses {used // 2**20:,} MiB of its maxmemory of {limit // 2**20:,} MiB; "
-        f"what exceeds {mark:.0%} is kept {purpose}"
+        f"the part above {mark:.0%} is kept {purpose}"
     )

@@ -11,6 +11,7 @@ from typing import Any
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from trackrelay.configuration.producer_settings import Settings
+from trackrelay.configuration.server_urls import place
 from trackrelay.errors import (
     ConfigurationError,
     QueueFullError,
@@ -35,6 +36,7 @@ from .append import (
 )
 from .connections import Connections, NotReplicatedError
 from .redis_keys import Lane
+from .tls_errors import tls_hint
 
 log = logging.getLogger("trackrelay")
 
@@ -49,10 +51,15 @@ MOVING_WAIT_S = 0.02
 
 
 class Reachability:
-    """Remember for a few seconds that the queue was unavailable."""
+    """Remember for a few seconds that the queue was unavailable.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    Args:
+        url: of the Redis, as the settings have it.
+        clock: a monotonic clock.
+    """
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._url, self._clock = url, clock
         self._unavailable_until = 0.0
         self._reason = ""
 
@@ -67,11 +74,15 @@ class Reachability:
     def lost(self, error: Exception, entries: Sequence[Entry]) -> QueueUnavailableError:
         """Note that the queue is unavailable, and return the error to raise."""
         without_frames(error)
-        self._reason = (
-            f"the queue in Redis has the job on its primary only: {error}"
-            if isinstance(error, NotReplicatedError)
-            else f"the queue in Redis did not answer: {type(error).__name__}: {error}"
-        )
+        if isinstance(error, NotReplicatedError):
+            self._reason = f"the queue in Redis has the job on its primary only: {error}"
+        else:
+            hint = tls_hint(str(error), self._url)
+            text = f"{str(error).rstrip('.')}: {hint}" if hint else str(error)
+            self._reason = (
+                f"the queue in Redis at {place(self._url)} did not answer: "
+                f"{type(error).__name__}: {text}"
+            )
         self._unavailable_until = self._clock() + COOL_DOWN_S
         return QueueUnavailableError(self._reason, *operations_of(entries))
 
@@ -128,7 +139,7 @@ class RedisQueue:
         assert settings.redis_url is not None
         self._settings = settings
         self._shards = ShardCount(settings.shards)
-        self.reachability = Reachability()
+        self.reachability = Reachability(settings.redis_url)
         self._acknowledged = Acknowledged()
         self._connections: Connections | None = None
         self._lock = Lock()

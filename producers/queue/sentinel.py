@@ -7,9 +7,10 @@ https://valkey.io/topics/sentinel/
 
 from __future__ import annotations
 
-from copy import copy
+import re
 from typing import Any
 
+from redis import Redis
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 from redis.exceptions import RedisError
@@ -20,6 +21,10 @@ from trackrelay.configuration.server_urls import SentinelAddress, sentinel_addre
 
 #: The longest wait for one Sentinel. The others are asked after it.
 MAX_WAIT_S = 1.0
+#: Most characters of a Sentinel's reason that an error shows.
+MAX_REASON_CHARACTERS = 200
+#: How redis-py begins the error of a connection. The place is said anyway.
+_CONNECTING = re.compile(r"^Error (?:-?\d+ )?connecting to \S+ ")
 
 
 class Sentinels(Sentinel):
@@ -29,21 +34,38 @@ class Sentinels(Sentinel):
         """Return host and port of the primary, by the first Sentinel that knows it.
 
         Raises:
-            MasterNotFoundError: none of them does.
+            MasterNotFoundError: none of them does. The message has the reason of each.
         """
-        # redis-py moves the one that answered to the front, which is not safe among threads.
-        asked = copy(self)
-        asked.sentinels = list(self.sentinels)
-        try:
-            host, port = Sentinel.discover_master(asked, service_name)  # type: ignore[no-untyped-call]
-        except RedisError as error:
-            # redis-py's text shows each Sentinel's client; older versions show its password too.
-            kind = "" if isinstance(error, MasterNotFoundError) else f" ({type(error).__name__})"
-            raise MasterNotFoundError(
-                f"none of {len(self.sentinels)} Sentinels knows a primary of {service_name!r}{kind}"
-            ) from None
-        self.sentinels = asked.sentinels
-        return str(host), int(port)
+        # redis-py moves the one that answered to the front, which is not safe among threads. Its
+        # error shows each Sentinel's client; in older versions, with the password.
+        asked = list(self.sentinels)
+        reasons: dict[str, list[str]] = {}
+        for sentinel in asked:
+            try:
+                known = sentinel.sentinel_masters()
+            except RedisError as error:
+                reason = _reason(error)
+            else:
+                state = known.get(service_name)
+                if state and self.check_master_state(state, service_name):  # type: ignore[no-untyped-call]
+                    self.sentinels = [sentinel, *(each for each in asked if each is not sentinel)]
+                    return str(state["ip"]), int(state["port"])
+                reason = "it knows the primary as down" if state else "it does not watch this name"
+            reasons.setdefault(reason, []).append(_place(sentinel))
+        told = "; ".join(f"{', '.join(places)}: {reason}" for reason, places in reasons.items())
+        raise MasterNotFoundError(
+            f"none of {len(asked)} Sentinels knows a primary of {service_name!r}: {told}"
+        )
+
+
+def _reason(error: RedisError) -> str:
+    text = _CONNECTING.sub("", str(error)).rstrip(".") or type(error).__name__
+    return text[:MAX_REASON_CHARACTERS]
+
+
+def _place(sentinel: Redis) -> str:
+    where = sentinel.connection_pool.connection_kwargs
+    return f"{where['host']}:{where['port']}"
 
 
 def sentinels_of(address: SentinelAddress, timeout_s: float) -> Sentinels:

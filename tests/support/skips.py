@@ -17,6 +17,7 @@ NO_ORIGINAL = "there is no copy of Customer.io's openapi.json"
 NO_PROMETHEUS = "Prometheus is not installed"
 NO_SYSTEMD = "systemd-analyze is not installed"
 NO_COMPOSE = "docker-compose is not installed"
+NO_TLS = "no Redis that speaks TLS is installed (redis-tools)"
 #: Debian's is too old for the manifests. Where it is missing, tests read the files by themselves.
 NO_KUBECTL = "kubectl is not installed"
 #: A shallow clone.
@@ -26,6 +27,7 @@ EXPECTED = (
     NO_PROMETHEUS,
     NO_SYSTEMD,
     NO_COMPOSE,
+    NO_TLS,
     NO_KUBECTL,
     NO_HISTORY,
     "only a server fails over",

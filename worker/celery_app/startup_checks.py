@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from trackrelay.configuration.unknown_settings import unknown_settings
+from trackrelay.queue.tls_errors import tls_hint
 from trackrelay.worker.delivery.breaker import Breaker
 from trackrelay.worker.delivery.sender import HALTS
 from trackrelay.worker.delivery.workspace_guard import note_refusal
@@ -70,7 +71,8 @@ def _queue(configured: Settings) -> list[str]:
     except QueueConfigError as problem:
         return [str(problem)]
     except (RedisError, OSError) as error:
-        log.error("redis_unreachable", error=describe(error))
+        hint = tls_hint(str(error), configured.redis_url.get_secret_value())
+        log.error("redis_unreachable", error=": ".join(filter(None, (describe(error), hint))))
         return []
     finally:
         client.close()

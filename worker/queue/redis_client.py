@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import redis
 from redis.exceptions import (
@@ -27,6 +27,9 @@ from trackrelay.worker.settings import Settings
 
 #: Seconds that a command may take. A busy server needs some for a read of a thousand entries.
 TIMEOUT_S = 10.0
+
+#: Options of a URL that mean the same to kombu. Its timeouts are Celery's own.
+_BROKER_OPTIONS = ("ssl_", "password")
 
 #: Also matches inside the error of a script, which Redis 6 embeds in a message of its own.
 _DEMOTED = re.compile(r"(?:^|[\s-])(READONLY|MASTERDOWN|LOADING|UNBLOCKED)\b")
@@ -77,16 +80,23 @@ def connect(configured: Settings) -> redis.Redis:
 
 
 def broker_url_of(url: str) -> str:
-    """Return the URL in Celery's form, which writes Unix sockets and their database differently.
+    """Return the URL in the form that Celery reads in the same way as redis-py.
+
+    kombu writes Unix sockets differently and takes the database from the path alone. It fails on
+    options that it does not know. It does not verify a certificate unless an option says so.
 
     By Sentinel, Celery only shows this URL; see ``celery_app/broker.py``.
     """
+    options = {name: values[0] for name, values in parse_qs(url.partition("?")[2]).items()}
     if is_sentinel(url):
         host, port = sentinel_address(url).sentinels[0]
-        database = parse_qs(url.partition("?")[2]).get("db", ["0"])[0]
-        return f"sentinel://{f'[{host}]' if ':' in host else host}:{port}/{database}"
+        return f"sentinel://{f'[{host}]' if ':' in host else host}:{port}/{options.get('db', '0')}"
     scheme, _, rest = str(url).partition("://")
-    if scheme != "unix":
-        return str(url)
-    path, _, query = rest.partition("?")
-    return f"redis+socket://{path}?virtual_host={parse_qs(query).get('db', ['0'])[0]}"
+    server, _, path = rest.partition("?")[0].partition("/")
+    if scheme == "unix":
+        return f"redis+socket:///{path}?virtual_host={options.get('db', '0')}"
+    kept = {name: value for name, value in options.items() if name.startswith(_BROKER_OPTIONS)}
+    if scheme == "rediss":
+        kept.setdefault("ssl_cert_reqs", "required")
+    tail = f"?{urlencode(kept)}" if kept else ""
+    return f"{scheme}://{server}/{options.get('db') or path or '0'}{tail}"

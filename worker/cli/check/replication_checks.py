@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from trackrelay.configuration.server_urls import is_sentinel, sentinel_address
 from trackrelay.queue.sentinel import sentinel_options
+from trackrelay.queue.tls_errors import tls_hint
 from trackrelay.worker.cli.common.humanize import count
 from trackrelay.worker.settings import Settings
 from trackrelay.worker.storage.queries.server_facts import Standbys
@@ -92,7 +93,7 @@ def replication(
         )
         return Finding(REDIS, "replication", "ok", text)
     text = (
-        f"{behind}: {loses}, and a primary that is cut off from its replicas goes on accepting "
+        f"{behind}: {loses}, and a primary that is cut off from its replicas still accepts "
         "jobs. Set min-replicas-to-write 1, or TRACKRELAY_REDIS_WAIT_REPLICAS=1"
     )
     return Finding(REDIS, "replication", "warning", text)
@@ -125,6 +126,11 @@ def sentinel_findings(settings: Settings) -> Iterator[Finding]:
     address = sentinel_address(url)
     options = sentinel_options(address, TIMEOUT_S)
     views = [_view(host, port, address.service, options) for host, port in address.sentinels]
+    hinted = (view.error and tls_hint(view.error, url) for view in views)
+    views = [
+        replace(view, error=f"{view.error}: {hint}") if hint else view
+        for view, hint in zip(views, hinted, strict=True)
+    ]
     yield sentinels(views)
 
 

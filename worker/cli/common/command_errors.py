@@ -80,7 +80,7 @@ def explain(
     if isinstance(error, QueueConfigError | ShardMissingError):
         return str(error)
     if isinstance(error, RedisError):
-        return _redis(error, place(redis_url or _configured("redis_url")))
+        return _redis(error, redis_url or _configured("redis_url"))
     if isinstance(error, SQLAlchemyError):
         return _postgres(error, place(database_url or _configured("database_url")))
     return None
@@ -95,10 +95,12 @@ def _configured(name: str) -> str:
         return ""
 
 
-def _redis(error: Exception, where: str) -> str:
+def _redis(error: Exception, url: str) -> str:
     from redis import exceptions as kinds
 
-    text = _first_line(error)
+    from trackrelay.queue.tls_errors import tls_hint
+
+    where, text = place(url), _first_line(error)
     if isinstance(error, kinds.AuthenticationError | kinds.AuthenticationWrongNumberOfArgsError):
         return f"Redis at {where} refuses the credentials in TRACKRELAY_REDIS_URL: {text}"
     if isinstance(error, kinds.BusyLoadingError):
@@ -108,6 +110,8 @@ def _redis(error: Exception, where: str) -> str:
             f"Redis at {where} does not answer (timeout): is it running, "
             "and is TRACKRELAY_REDIS_URL correct?"
         )
+    if hint := tls_hint(text, url):
+        return f"Redis at {where} cannot be reached: {_reason(text).rstrip('.')}: {hint}"
     if isinstance(error, kinds.ConnectionError):
         return (
             f"Redis at {where} cannot be reached: {_reason(text)}: is it running, "
