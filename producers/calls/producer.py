@@ -358,10 +358,9 @@ def check_can_continue(
     """
     if isinstance(source, Generator | AsyncGenerator):
         raise GeneratorEndedError(
-            f"operation {index:,} was refused inside a generator, which that ends: the {index:,} "
-            "before it are enqueued, "
-            f"those after it are not. An iterator such as map(…) goes on. It was refused because "
-            f"{error}",
+            f"operation {index:,} was refused inside a generator, and that ends it: the {index:,} "
+            "before it are enqueued, those after it are not. An iterator such as map(…) would "
+            f"continue. It was refused because {error}",
             field=error.field,
             limit=error.limit,
             actual=error.actual,

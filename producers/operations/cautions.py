@@ -59,7 +59,7 @@ def caution_about(caution: Caution, name: str) -> None:
     if name in names or len(names) >= MAX_NAMES:
         return
     names.add(name)
-    last = "; of other names nothing more is written" if len(names) == MAX_NAMES else ""
+    last = "; further names are not reported" if len(names) == MAX_NAMES else ""
     log.warning(
         f"trackrelay: {caution} (written once for each name%s)",
         name[: limits.ATTRIBUTE_NAME_BYTES],

@@ -58,8 +58,7 @@ def timestamp(value: object) -> int:
 def _implausible(seconds: int) -> RefusalError:
     side = "before 1990" if seconds < limits.TIMESTAMP_MIN else "after 2099"
     return RefusalError(
-        f"is {seconds:,}, in unix seconds a time {side}: most likely it is something else than "
-        "unix seconds",
+        f"is {seconds:,}, which is a time {side}: it is probably not in unix seconds",
         limit="unix seconds from 1990 to 2099",
         actual=f"{seconds:,}",
     )

@@ -1,9 +1,10 @@
 """Let a pool process that gets SIGTERM finish its task.
 
-Supervisors that signal a whole process group (honcho, foreman, systemd by default) send SIGTERM to
-Celery's pool processes too, which would end in the middle of a request. The parent gets the signal
-as well, and waits for them; so they need only not end. A process that gets the signal alone ends
-after its task, and the parent starts another. This applies from a process's first task on.
+Some supervisors signal a whole process group: honcho, foreman, and systemd by default. Then
+Celery's pool processes get SIGTERM too, and would end in the middle of a request. The parent gets
+the signal as well, and waits for them. So they must only not end. A process that gets the signal
+alone ends after its task, and the parent starts another. This applies from a process's first task
+on.
 """
 
 from __future__ import annotations

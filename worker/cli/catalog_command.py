@@ -38,7 +38,7 @@ NOTHING = (
     "--changed-since",
     type=Duration(),
     metavar="AGE",
-    help="Only what appeared or was last seen within AGE, such as 7d, and is not older or newer.",
+    help="Only names that appeared, or were last seen, within AGE, such as 7d.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV: one line for each type.")
 @json_option

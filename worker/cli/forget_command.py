@@ -89,18 +89,18 @@ def forget(
 ) -> None:
     """Erase what the stores have of PERSON, and block what is enqueued later.
 
-    PERSON is one name: 42, email:ada@example.com, phone:+1…, anonymous:… Jobs are kept by the name
-    that their call gave, so give every name that you know with --also.
+    PERSON is one name: 42, email:ada@example.com, phone:+1…, anonymous:… A job is stored under the
+    name in its call. So give every other name that you know with --also.
 
-    Payloads in the outbox, the streams, the backlog and the dead letters are erased. What must stay
-    so that nothing is delivered twice has keyed hashes in place of names. Calls for the person are
-    accepted as before; workers drop their jobs and count them, until --allow-again.
+    Payloads in the outbox, the streams, the backlog and the dead letters are erased. The ledger
+    keeps the ids of jobs, so that none is delivered twice, with keyed hashes in place of names.
+    Later calls for the person are accepted. Workers drop and count their jobs until --allow-again.
 
     Prints a receipt without personal data. After an interruption, run the same command again.
     """
     mode = _mode(suppress, delete)
     if allow and (mode != "erase" or dry_run):
-        raise click.UsageError("--allow-again goes with none of --suppress, --delete and --dry-run")
+        raise click.UsageError("--allow-again excludes --suppress, --delete and --dry-run")
     require_answer(as_json, yes, dry_run or allow)
     keys = _keys((person, *also))
     with open_stores() as stores:
@@ -193,7 +193,8 @@ def _check(receipt: dict[str, Any], *, no_wait: bool) -> None:
         )
     if left:
         raise CommandError(
-            f"{count(left, 'thing')} of the person came meanwhile and is not gone yet. {_AGAIN}"
+            f"{count(left, 'thing')} of the person arrived meanwhile and is not erased yet. "
+            f"{_AGAIN}"
         )
     if waiting and not no_wait:
         raise CommandError(

@@ -54,7 +54,7 @@ def identities(who: str | None, as_json: bool) -> None:
     """Show how people are named: by which ids, emails, visitors and devices, and where they clash.
 
     PERSON is an id, an email, or a key such as email:ada@example.com: show which names are known to
-    belong together, and the jobs that say so. Names are stored as keyed hashes alone.
+    belong together, and the jobs that say so. Names are stored only as keyed hashes.
     """
     with open_stores() as stores:
         if who:

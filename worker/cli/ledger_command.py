@@ -89,11 +89,10 @@ def show(as_json: bool) -> None:
 @ledger.command()
 @yes_option
 def partition(yes: bool) -> None:
-    """Give the ledger partitions by time, while delivery goes on.
+    """Partition the ledger by time, while delivery continues.
 
-    The rows that it has stay in one partition, which is dropped as a whole when all of them are
-    old. Workers of a version without partitions cannot record deliveries any more: upgrade all of
-    them first.
+    Its present rows become one partition, which is dropped when all of them are old. Workers of a
+    version without partitions can then record no deliveries: upgrade all of them first.
     """
     with open_stores() as stores:
         if not yes:
@@ -108,7 +107,7 @@ def partition(yes: bool) -> None:
 @ledger.command()
 @yes_option
 def unpartition(yes: bool) -> None:
-    """Make the ledger one table again, while delivery goes on: all its rows are copied."""
+    """Make the ledger one table again, while delivery continues: all its rows are copied."""
     with open_stores() as stores:
         if not yes:
             confirm("Copy all rows of the ledger into one table?")

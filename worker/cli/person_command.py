@@ -49,9 +49,11 @@ def person(
 ) -> None:
     """Show everything about a person.
 
-    For example `trackrelay person 42` or `trackrelay person email:ada@example.com`. It shows what
-    waits, what was delivered when, and dead letters, under each of the person's names; beside it
-    Customer.io's profile, devices, segments and latest activities; and where the two disagree.
+    For example `trackrelay person 42` or `trackrelay person email:ada@example.com`. One side is
+    what waits, what was delivered when, and dead letters, under each of the person's names. The
+    other side is Customer.io's profile, devices, segments and latest activities. It also shows
+    where the two disagree.
+
     Customer.io's side needs CUSTOMERIO_APP_API_KEY. The exit status is 1 if a part cannot be shown,
     or if nobody knows the person.
     """

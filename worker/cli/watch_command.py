@@ -44,8 +44,8 @@ def _conditions(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -
 @click.command(
     epilog="\b\nWhat --if compares, with > >= < <= = !=:\n"
     + "\n".join(f"  {name:<13}{measure.about}" for name, measure in MEASURES.items())
-    + f"\n\nWithout --if: {', '.join(DEFAULT_CONDITIONS)}. That Redis, Postgres and the outbox "
-    "answer is always watched."
+    + f"\n\nWithout --if: {', '.join(DEFAULT_CONDITIONS)}. It always checks that Redis, "
+    "Postgres and the outbox answer."
 )
 @click.option(
     "--if",
@@ -70,7 +70,7 @@ def _conditions(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -
     help="What the webhook takes. Default: slack for slack.com, json for others.",
 )
 @click.option("--email", "recipients", multiple=True, metavar="ADDRESS", help="Repeatable.")
-@click.option("--heartbeat", metavar="URL", help="Ask for this URL after each look that worked.")
+@click.option("--heartbeat", metavar="URL", help="Request this URL after each successful check.")
 @click.option("--name", default="trackrelay", show_default=True, help="How messages begin.")
 @click.option(
     "--interval",
@@ -139,7 +139,7 @@ def _channels(
             raise CommandError(f"TRACKRELAY_SMTP_URL: {error}") from None
         channels.append(Email(server, recipients))
     if not channels:
-        raise CommandError("nobody would be told: give --webhook, --email, or both")
+        raise CommandError("there is no recipient: give --webhook, --email, or both")
     return channels
 
 

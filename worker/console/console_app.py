@@ -99,7 +99,7 @@ def _unknown(gate: RequestGate) -> Callable[[Request, Exception], Any]:
     async def answer(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         user = await run_in_threadpool(gate.parts.identities.user_of, request)
-        text = {404: "There is no such page.", 405: "This address takes no such request."}
+        text = {404: "There is no such page.", 405: "This address does not accept such a request."}
         return await gate.problem(
             request, user, error.status_code, text.get(error.status_code, error.detail)
         )

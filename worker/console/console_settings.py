@@ -60,7 +60,7 @@ def load_console_settings(environment: Mapping[str, str] | None = None) -> Conso
     if values.get("console_proxy_header") and not values.get("console_proxy_addresses"):
         loaded.problems.setdefault(
             "TRACKRELAY_CONSOLE_PROXY_HEADER",
-            "is believed from nobody: set TRACKRELAY_CONSOLE_PROXY_ADDRESSES too",
+            "is ignored from every address: set TRACKRELAY_CONSOLE_PROXY_ADDRESSES too",
         )
     if loaded.problems:
         raise ConfigurationError("\n".join(loaded.lines()))

@@ -62,7 +62,7 @@ class MachinePaths:
             return Response("There were too many attempts.\n", 429, headers)
         user = self.parts.console_settings.user(name)
         if not is_password(password, user.password_hash if user else ""):
-            return Response("This name and password do not belong together.\n", 401, _REALM)
+            return Response("The name or the password is wrong.\n", 401, _REALM)
         self.parts.limits.forgive(name, address)
         self._known.add(digest)
         return None

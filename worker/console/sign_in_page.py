@@ -24,7 +24,7 @@ from .passwords import is_password
 log = structlog.get_logger("trackrelay.console")
 
 NOBODY = ConsoleUser("", frozenset())
-_WRONG = "This name and password do not belong together."
+_WRONG = "The name or the password is wrong."
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,7 +283,7 @@ class ForgetRun:
         until = time.monotonic() + self._stores.patience_s
         while leases := customerio_removal.still_held(self._stores.client, leases):
             if time.monotonic() > until:
-                raise QueueErasureError(f"a worker does not let go of shard {min(leases)}")
+                raise QueueErasureError(f"a worker does not release shard {min(leases)}")
             time.sleep(_POLL_S)
 
     def _wait_for_customerio(self) -> list[RemovalState]:

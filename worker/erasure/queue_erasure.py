@@ -111,7 +111,7 @@ class QueueErasure:
                 # A worker holds the shard. It drops the person's jobs itself when it comes to them.
                 if time.monotonic() > until:
                     raise QueueErasureError(
-                        f"a worker does not let go of shard {shard}, and has not reached the "
+                        f"a worker does not release shard {shard}, and has not reached the "
                         "person's entries in it yet"
                     ) from None
                 time.sleep(_POLL_S)

@@ -1,8 +1,8 @@
-"""Remove from Redis what processes that were killed left there, and nothing else removes.
+"""Remove from Redis what killed processes left there.
 
-Most keys expire. Two kinds do not, because something writes to them all the time: the table in
-which Celery notes the queue of each worker that ever listened to a broadcast, and the counts of
-deliveries of backlog jobs, which lose a job's count only when its holder settles it.
+Most keys expire. Two kinds do not, because they are written all the time. One is the table in which
+Celery notes the queue of each worker that ever listened to a broadcast. The other one counts how
+often backlog jobs were delivered: a job's count goes only when its holder settles the job.
 """
 
 from __future__ import annotations

@@ -25,14 +25,14 @@ REFUSED_CALLS = Rule(
     "Q901",
     "calls are refused",
     Severity.WARNING,
-    "What these calls say is nowhere: segments and messages do without it.",
+    "The data of these calls is lost: segments and messages lack it.",
     "Correct the calls; until then, TRACKRELAY_ON_INVALID=dead_letter keeps their data.",
 )
 LOST_CALLS = Rule(
     "Q902",
     "calls are only logged",
     Severity.ERROR,
-    "What these calls say is nowhere but in the applications' logs.",
+    "The data of these calls is only in the applications' logs.",
     "Set TRACKRELAY_ON_UNAVAILABLE=outbox, and no job is lost while the queue is away.",
 )
 IGNORED = Rule(
@@ -46,7 +46,7 @@ NOT_THERE = Rule(
     "Q904",
     "Customer.io does not have what was delivered",
     Severity.ERROR,
-    "Segments and messages do without it.",
+    "Segments and messages lack it.",
     "Look at `trackrelay verify --list`: another program may remove it.",
 )
 

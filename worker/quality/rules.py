@@ -223,7 +223,7 @@ STOPPED = _rule(
     "Q307",
     Severity.WARNING,
     "an event has stopped",
-    "Campaigns that wait for it do not start, and segments on it empty themselves.",
+    "Campaigns that wait for it do not start, and segments on it become empty.",
     "Look for a deploy or a failed job at that time; if it is meant, acknowledge the finding.",
 )
 STATE_MISSING = _rule(
@@ -237,7 +237,7 @@ NO_ORDER_STATE = _rule(
     "Q309",
     Severity.WARNING,
     "people buy, and no attribute says so",
-    "A winback that spares recent buyers, or a segment of first buyers, has nothing to go by.",
+    "A winback for former buyers, or a segment of first buyers, cannot tell who has bought.",
     "Send `last_order_at` and `orders_count` with each order.",
 )
 NO_MUST_HAVE = _rule(

@@ -69,7 +69,7 @@ INCIDENTS = sa.Table(
 )
 
 
-#: The keys of people who were forgotten. No row names anybody.
+#: The keys of people who were forgotten, as hashes. No row contains a name.
 FORGOTTEN = sa.Table(
     "trackrelay_forgotten",
     METADATA,
@@ -104,5 +104,5 @@ FORGOTTEN = sa.Table(
     ),
     sa.Column("receipt", JSONB, doc="What was where. NULL: the request is not complete."),
     moment("allowed_at", doc="When jobs of the key were allowed again."),
-    info={"doc": "The keys of people who were forgotten. No row names anybody."},
+    info={"doc": "The keys of people who were forgotten, as hashes. No row contains a name."},
 )

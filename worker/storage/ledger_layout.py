@@ -1,4 +1,4 @@
-"""Give the present ledger partitions while delivery goes on, and take them away again.
+"""Give the present ledger partitions while delivery continues, and take them away again.
 
 Each step can be repeated; after an interruption the same command goes on where it stopped.
 """

@@ -1,7 +1,7 @@
 """Decide where in a lane's backlog to scan next.
 
 Delivered rows stay in the index until it is vacuumed. While a session keeps an old snapshot, as a
-dump does, they stay for long, and a scan from the lowest position passes over all of them. So the
+dump does, they stay for long. Then a scan from the lowest position passes over all of them. So the
 next scan begins where the last one ended. It begins at the lowest position only as often as that
 costs little.
 """

@@ -30,9 +30,7 @@ def resolved(value: object) -> object:
         if behind is value:
             return value
         value = behind
-    raise RefusalError(
-        "stands for nothing but other lazy values", limit="a value", actual="lazy values"
-    )
+    raise RefusalError("stands only for other lazy values", limit="a value", actual="lazy values")
 
 
 def _step(value: Any) -> object:

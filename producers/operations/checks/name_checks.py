@@ -116,7 +116,7 @@ def refuse_surrogates(text: str) -> str:
     """Return ``text``, and refuse lone surrogates."""
     if _SURROGATE.search(text):
         raise RefusalError(
-            "has half a surrogate pair in it, which UTF-8 cannot say",
+            "has half a surrogate pair in it, which UTF-8 cannot encode",
             limit="text",
             actual="a lone surrogate",
         )

@@ -7,17 +7,17 @@ import re
 from .rejection import RefusalError
 
 _MISSING = {
-    "undefined": "JavaScript writes it for a value that is not there",
-    "[object Object]": "JavaScript writes it for an object, where a field of it was meant",
-    "null": "JSON and SQL write it for a value that is not there",
-    "NULL": "SQL writes it for a value that is not there",
-    "(null)": "C and Objective-C write it for a value that is not there",
-    "None": "Python writes it for a value that is not there",
-    "nan": "Python writes it for a number that is not there",
-    "NaN": "JavaScript and pandas write it for a number that is not there",
-    "<NA>": "pandas writes it for a value that is not there",
-    "nil": "Ruby writes it for a value that is not there",
-    "<nil>": "Go writes it for a value that is not there",
+    "undefined": "JavaScript writes it for a missing value",
+    "[object Object]": "JavaScript writes it for an object when a field of it was meant",
+    "null": "JSON and SQL write it for a missing value",
+    "NULL": "SQL writes it for a missing value",
+    "(null)": "C and Objective-C write it for a missing value",
+    "None": "Python writes it for a missing value",
+    "nan": "Python writes it for a missing number",
+    "NaN": "JavaScript and pandas write it for a missing number",
+    "<NA>": "pandas writes it for a missing value",
+    "nil": "Ruby writes it for a missing value",
+    "<nil>": "Go writes it for a missing value",
 }
 _BLANKS = 40
 #: Short texts that name nobody: placeholders and blanks.

@@ -113,7 +113,7 @@ def test_an_operator_sees_an_outage_come_and_go_and_finds_a_job(
     see: Callable[..., None],
 ) -> None:
     sign_in(browser, site, "ada", "wrong")
-    browser.wait_for("do not belong together")
+    browser.wait_for("or the password is wrong")
     see("1-sign-in", ask_axe=False)
     sign_in(browser, site, "ada")
     browser.wait_for("1 open dead letter")

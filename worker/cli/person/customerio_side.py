@@ -19,7 +19,7 @@ from trackrelay.operations.refs import Person
 
 T = TypeVar("T")
 
-#: How long one read goes on trying: somebody waits in front of the screen.
+#: How long one read is tried again: somebody waits in front of the screen.
 RETRY_FOR_S = 3.0
 #: Activities that are compared with the ledger: one page.
 MAX_ACTIVITIES = 100

@@ -32,7 +32,7 @@ MAX_OVERLAP = timedelta(days=30)
     type=Duration(),
     default=timedelta(0),
     metavar="AGE",
-    help="For how long the version before it stays in force, too, such as 1h during a deploy.",
+    help="How long the previous version stays in force as well, such as 1h during a deploy.",
 )
 @click.option("--allow-breaking", is_flag=True, help="Accept breaking changes without an overlap.")
 @dry_run_option
@@ -43,7 +43,7 @@ def apply(
     """Put a tracking plan into force.
 
     FILE is trackrelay-plan.yaml unless TRACKRELAY_PLAN names another file. Workers learn of it with
-    their next read, without a restart. With --overlap, a job passes that keeps to either version.
+    their next read, without a restart. With --overlap, a job passes if it keeps to either version.
 
     Exit status: 1 if the file is wrong, or a change is breaking.
     """

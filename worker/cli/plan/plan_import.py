@@ -21,11 +21,10 @@ from trackrelay.worker.cli.common.plan_options import STANDARD, output_option, w
 @click.option("--name", help="The name of the plan.  [default: that of the export]")
 @output_option
 def import_(export: TextIO, name: str | None, output: str) -> None:
-    """Make a plan of an export of Segment or RudderStack.
+    """Make a plan from an export of Segment or RudderStack.
 
-    EXPORT is JSON: an answer of the API of either, or a downloaded tracking plan; - is stdin. Track
-    rules become events, identify rules become attributes. What has no place here is named on
-    stderr.
+    EXPORT is JSON: an answer of their API, or a downloaded tracking plan; - is stdin. Track rules
+    become events, identify rules become attributes. Stderr names what has no equivalent here.
     """
     try:
         given = foreign_plan(export.read())

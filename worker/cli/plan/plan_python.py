@@ -33,7 +33,7 @@ def python(file: str, output: str, is_async: bool, check: bool) -> None:
 
     The data of an event is a typed dictionary: mypy and pyright report a wrong type and a missing
     property. `trackrelay plan python -o shop/plan_events.py` writes it, and the same with --check
-    belongs into CI.
+    belongs in CI.
     """
     if check and output == STANDARD:
         raise click.UsageError("--check needs --output")

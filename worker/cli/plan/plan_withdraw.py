@@ -16,7 +16,7 @@ from trackrelay.worker.storage import plans
 def withdraw(yes: bool) -> None:
     """End every version of the tracking plan that is in force.
 
-    Workers deliver what applications send, as it is. `trackrelay plan apply` puts a plan into force
+    Workers then deliver jobs unchanged. `trackrelay plan apply` puts a plan into force
     again.
     """
     with open_stores() as stores:

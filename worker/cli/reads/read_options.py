@@ -19,7 +19,7 @@ from trackrelay.worker.cli.common.command_options import MAX_NUMBER, PERSON_KIND
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-#: How long a command goes on trying when Customer.io does not answer.
+#: How long a command keeps trying when Customer.io does not answer.
 RETRY_FOR_S = 10.0
 
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV on stdout.")

@@ -113,7 +113,7 @@ MEASURES: dict[str, Measure] = {
     ),
     "different": Measure(
         "number",
-        "open verdicts: something else is at Customer.io",
+        "open verdicts: Customer.io has something else",
         ("postgres",),
         _postgres(lambda store: store.verification.count("different")),
     ),

@@ -30,7 +30,7 @@ _BETWEEN, _INDENT = "  ", "  "
 
 _KEYS = (
     ("q", "quit"),
-    ("p", "pause the screen; delivery is not paused. Again: go on"),
+    ("p", "pause the screen; delivery is not paused. Again: continue"),
     ("s", "sort the lists by name, by jobs, or by age"),
     ("?", "show and hide this help"),
 )
@@ -123,7 +123,7 @@ class TopScreen:
         snapshot = self.shown[0].snapshot
         state = Text(clock(snapshot.now), "dim")
         if self.view.held:
-            state.append("  screen paused, delivery is not: p goes on", "bold yellow")
+            state.append("  screen paused, delivery is not: p continues", "bold yellow")
         elif self.late_s >= LATE_S:
             state.append(f"  no newer facts for {duration(self.late_s)}", "bold yellow")
         elif self.interval_s is not None:

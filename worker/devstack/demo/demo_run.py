@@ -119,7 +119,7 @@ def _run(console: DemoConsole, stack: Stack, jobs: int, seconds: float) -> tuple
 def _keep(console: Console, stack: Stack) -> None:
     """Leave everything running until Ctrl-C."""
     link = stack.start_console()
-    console.print("\nEverything goes on running. What arrived at the stand-in:")
+    console.print("\nEverything keeps running. What arrived at the stand-in:")
     console.print(f"{stack.sandbox.url}/_sandbox/", style="bold", soft_wrap=True)
     console.print("What is delivered, what waits and what failed:")
     console.print(link, style="bold", soft_wrap=True, highlight=False)

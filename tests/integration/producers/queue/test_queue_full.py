@@ -91,7 +91,7 @@ def test_enqueue_many_waits_while_redis_uses_half_of_its_memory_and_live_calls_g
     with enqueueing_many(producer, 10) as done:
         producer.track("42", "live")
         assert not done.wait(0.7)
-        with pytest.raises(QueueFullError, match="what exceeds 50% is kept for live calls"):
+        with pytest.raises(QueueFullError, match="the part above 50% is kept for live calls"):
             producer.enqueue(operations.track("42", "seen"), lane="bulk")
         queue.config_set("maxmemory", 0)
         assert done.wait(patient(10))

@@ -144,7 +144,7 @@ def test_a_test_message_shows_that_the_channels_work(
     answer = run("watch", "--test", "--webhook", listener.url)
     assert answer.only_line() == "the webhook answered 404"
     assert SECRET not in answer.err
-    assert "nobody would be told" in run("watch").only_line()
+    assert "there is no recipient" in run("watch").only_line()
     assert "TRACKRELAY_SMTP_URL: it " in run("watch", "--email", "a@example.com").only_line()
     assert run("watch", "--if", "oldest", "--webhook", listener.url).code == 2
 

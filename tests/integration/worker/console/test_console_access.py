@@ -91,7 +91,7 @@ def test_a_password_signs_in_and_leads_to_the_page_that_was_asked_for(
     asked = visitor.get("/jobs?key=id:42")
     assert asked.location == "/sign-in?next=%2Fjobs%3Fkey%3Did%3A42"
     wrong = visitor.send("POST", "/sign-in", {"name": "ada", "password": "wrong"})
-    assert (wrong.status, "do not belong together" in wrong.text) == (403, True)
+    assert (wrong.status, "or the password is wrong" in wrong.text) == (403, True)
     right = visitor.send(
         "POST", "/sign-in", {"name": "ada", "password": PASSWORD, "next": "/jobs?key=id:42"}
     )

@@ -345,7 +345,7 @@ def test_no_answer_changes_nothing(harness: Harness, run: CommandLine) -> None:
     ("arguments", "message"),
     [
         ((PERSON, "--suppress", "--delete"), "either --suppress or --delete"),
-        ((PERSON, "--allow-again", "--delete"), "--allow-again goes with none of"),
+        ((PERSON, "--allow-again", "--delete"), "--allow-again excludes"),
         ((PERSON, "--json"), "--json cannot ask"),
         (("",), "--person"),
         (("email:nobody",), "--person"),

@@ -98,8 +98,7 @@ def test_the_refusal_says_where_the_placeholder_most_likely_comes_from() -> None
     error = refusal_of(lambda: operations.track("undefined", "seen"))
     assert error.field == "identifiers.id"
     assert str(error) == (
-        "a person's id is 'undefined', which names nobody: "
-        "JavaScript writes it for a value that is not there"
+        "a person's id is 'undefined', which names nobody: JavaScript writes it for a missing value"
     )
 
 
@@ -178,4 +177,4 @@ def test_the_names_that_are_written_about_are_bounded(caplog: pytest.LogCaptureF
         operations.identify("42", {f"{number}_at": 1})
     lines = warnings(caplog)
     assert len(lines) == 100
-    assert "of other names nothing more is written" in lines[-1]
+    assert "further names are not reported" in lines[-1]

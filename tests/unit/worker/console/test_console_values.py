@@ -47,7 +47,7 @@ def test_users_have_names_roles_and_hashes() -> None:
         ({USERS: "ada:view:hunter2"}, "must have the hashes of passwords"),
         ({USERS: "ada:view,ada:operate"}, "must name each user once; it names 'ada' twice"),
         ({HEADER: "X User", ADDRESSES: "::1"}, "must be the name of a header"),
-        ({HEADER: "X-User"}, f"is believed from nobody: set {ADDRESSES} too"),
+        ({HEADER: "X-User"}, f"is ignored from every address: set {ADDRESSES} too"),
         ({ADDRESSES: "10.0.0.0/99"}, "must be addresses or networks"),
     ],
 )

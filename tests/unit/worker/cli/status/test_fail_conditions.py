@@ -68,7 +68,7 @@ FAILING = snapshot(
         ("missing>0", "missing>0: open verdicts: not at Customer.io: 2"),
         (
             "different>0",
-            "different>0: open verdicts: something else is at Customer.io: 1",
+            "different>0: open verdicts: Customer.io has something else: 1",
         ),
         (
             "findings>4",
