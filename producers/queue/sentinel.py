@@ -42,7 +42,7 @@ class Sentinels(Sentinel):
         reasons: dict[str, list[str]] = {}
         for sentinel in asked:
             try:
-                known = sentinel.sentinel_masters()
+                known: Any = sentinel.sentinel_masters()
             except RedisError as error:
                 reason = _reason(error)
             else:

@@ -16,6 +16,9 @@ _CLOSED = (
     "Protocol Error",  # of redis-py
     "Protocol error",  # of hiredis
 )
+#: After a handshake, the server ended the connection.
+_USED = ("while writing", "while reading", "Connection closed by server")
+_ENDED = ("EOF occurred", "Connection closed by server", "Connection reset by peer", "Broken pipe")
 _NOT_OF_A_CLIENT = ("HANDSHAKE_FAILURE", "CERTIFICATE_REQUIRED", "certificate required")
 _REFUSED_CLIENT = ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_EXPIRED", "CERTIFICATE_UNKNOWN")
 
@@ -41,6 +44,11 @@ def tls_hint(text: str, url: str) -> str:
         return f"the server requires a client certificate: {_client_files(options)}"
     if any(words in text for words in _REFUSED_CLIENT):
         return f"the server does not accept the client certificate: {_client_files(options)}"
+    if any(words in text for words in _USED) and any(words in text for words in _ENDED):
+        # With TLS 1.3 the handshake is over before the server asks for a certificate.
+        if "ssl_certfile" in options:
+            return ""
+        return f"if the server requires a client certificate, {_client_files(options)}"
     if any(words in text for words in _NO_HANDSHAKE):
         return (
             f"the server uses no TLS on this port: write {_PLAIN[scheme]}:// in {SETTING}, "

@@ -51,7 +51,7 @@ class Shot:
 
 SHOTS = (
     Shot("sign-in", "/sign-in", "Password"),
-    Shot("sign-in-refused", "/sign-in", "do not belong together", password="a guess"),
+    Shot("sign-in-refused", "/sign-in", "or the password is wrong", password="a guess"),
     Shot("overview", "/", "What to do"),
     Shot("jobs", "/jobs", "an idempotency key"),
     Shot("job", "/jobs/{delivered}", "What happened"),
