@@ -16,9 +16,8 @@ _CLOSED = (
     "Protocol Error",  # of redis-py
     "Protocol error",  # of hiredis
 )
-#: After a handshake, the server ended the connection.
+#: What ends a connection after the handshake.
 _USED = ("while writing", "while reading", "Connection closed by server")
-_ENDED = ("EOF occurred", "Connection closed by server", "Connection reset by peer", "Broken pipe")
 _NOT_OF_A_CLIENT = ("HANDSHAKE_FAILURE", "CERTIFICATE_REQUIRED", "certificate required")
 _REFUSED_CLIENT = ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_EXPIRED", "CERTIFICATE_UNKNOWN")
 
@@ -44,16 +43,19 @@ def tls_hint(text: str, url: str) -> str:
         return f"the server requires a client certificate: {_client_files(options)}"
     if any(words in text for words in _REFUSED_CLIENT):
         return f"the server does not accept the client certificate: {_client_files(options)}"
-    if any(words in text for words in _USED) and any(words in text for words in _ENDED):
-        # With TLS 1.3 the handshake is over before the server asks for a certificate.
-        if "ssl_certfile" in options:
-            return ""
+    if any(words in text for words in _USED) and "ssl_certfile" not in options:
+        # With TLS 1.3 the handshake is over before the server misses a certificate.
         return f"if the server requires a client certificate, {_client_files(options)}"
+    return _handshake(text, scheme)
+
+
+def _handshake(text: str, scheme: str) -> str:
+    other = f"write {_PLAIN[scheme]}:// in {SETTING}, or the port with TLS"
     if any(words in text for words in _NO_HANDSHAKE):
-        return (
-            f"the server uses no TLS on this port: write {_PLAIN[scheme]}:// in {SETTING}, "
-            "or the port with TLS"
-        )
+        return f"the server uses no TLS on this port: {other}"
+    if "Timeout connecting" in text:
+        # A server without TLS waits for the end of what it takes for a command.
+        return f"if the server uses no TLS on this port, {other}"
     if "No such file" in text or "Permission denied" in text:
         return f"a file in the ssl_… options of {SETTING} cannot be read"
     return ""

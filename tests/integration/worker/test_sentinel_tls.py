@@ -118,7 +118,7 @@ def test_errors_of_tls_name_the_setting_the_host_and_the_cause(
         ("rediss", primary, good | missing, "a file in the ssl_… options of"),
         ("rediss", primary, {}, "add ssl_ca_certs=/path/of/ca.pem to"),
         ("rediss", primary, anonymous, "add ssl_certfile=/path"),
-        ("rediss", plain, {}, "the server uses no TLS on this port: write redis:// in"),
+        ("rediss", plain, {}, "uses no TLS on this port"),
         ("redis", primary, {}, "if this port requires TLS, write rediss:// in"),
         ("sentinels", sentinels, good | strange | login, "none of the CAs in the ssl_ca_…"),
         ("sentinels", sentinels, anonymous | login, "add ssl_certfile=/path"),

@@ -105,13 +105,13 @@ def _redis(error: Exception, url: str) -> str:
         return f"Redis at {where} refuses the credentials in TRACKRELAY_REDIS_URL: {text}"
     if isinstance(error, kinds.BusyLoadingError):
         return f"Redis at {where} is still loading its data: try again in a moment"
+    if hint := tls_hint(text, url):
+        return f"Redis at {where} cannot be reached: {_reason(text).rstrip('.')}: {hint}"
     if isinstance(error, kinds.TimeoutError):
         return (
             f"Redis at {where} does not answer (timeout): is it running, "
             "and is TRACKRELAY_REDIS_URL correct?"
         )
-    if hint := tls_hint(text, url):
-        return f"Redis at {where} cannot be reached: {_reason(text).rstrip('.')}: {hint}"
     if isinstance(error, kinds.ConnectionError):
         return (
             f"Redis at {where} cannot be reached: {_reason(text)}: is it running, "

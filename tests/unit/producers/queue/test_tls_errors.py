@@ -25,6 +25,7 @@ VERIFY = (
             "requires a client certificate: correct ssl_certfile",
         ),
         ("Error 8 while writing to socket. EOF occurred", "rediss://a", "if the server requires a"),
+        ("Timeout connecting to server", "rediss://a", "if the server uses no TLS on this port"),
         ("[SSL: TLSV1_ALERT_UNKNOWN_CA]", "rediss://a?ssl_certfile=/c", "does not accept"),
         ("Error 2 connecting to a:1. No such file or directory.", "rediss://a", "cannot be read"),
         ("Connection closed by server.", "redis://a", "write rediss:// in"),
