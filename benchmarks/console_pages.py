@@ -87,19 +87,15 @@ def fill(
     letters: int,
     *,
     waiting_people: int = PEOPLE,
-    lane: str = "live",
 ) -> None:
     """Fill the tables as years of operation and an outage would.
 
     Args:
         waiting_people: whose jobs are in the backlog.
-        lane: in which the backlog is.
     """
     attributes = msgspec.json.encode(event_attributes(1)).decode()
     fill_ledger(stack.engine, ledger, people=PEOPLE)
-    fill_backlog(
-        stack.engine, backlog, attributes, shards=stack.shards, people=waiting_people, lane=lane
-    )
+    fill_backlog(stack.engine, backlog, attributes, shards=stack.shards, people=waiting_people)
     with stack.engine.begin() as connection:
         values = {"rows": letters, "people": PEOPLE, "attributes": attributes}
         connection.execute(_LETTERS, values)

@@ -195,15 +195,15 @@ def main() -> None:
         parser.error("give a folder, or --docs")
     folder: Path = DOCS if arguments.docs else arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
+    users = f"ada:view_payloads+operate:{hash_password(PASSWORD)}"
+    settings = {"TRACKRELAY_CONSOLE_USERS": users}
     with (
         tempfile.TemporaryDirectory() as logs,
-        Stack(None, LogFiles(Path(logs)), report=print) as stack,
+        Stack(None, LogFiles(Path(logs)), settings=settings, report=print) as stack,
     ):
         harness = Harness(stack.settings, stack.sandbox.client)
         pictured = DataSeed(harness).fill()
         harness.close()
-        hashed = hash_password(PASSWORD)
-        stack.settings["TRACKRELAY_CONSOLE_USERS"] = f"ada:view_payloads+operate:{hashed}"
         url = stack.start_console().partition("/sign-in")[0]
         with Browser() as browser:
             photographer = Photographer(browser, url, pictured)
