@@ -153,6 +153,11 @@ class DeliveryCycle:
         failpoint("after_acknowledge")
         return bool(ready or intake.read.entries or intake.decided)
 
+    @property
+    def unsettled_requests(self) -> Counts:
+        """The counts of requests that were sent, and that no settlement has tried to write."""
+        return self._counts.only(Name.REQUESTS)
+
     def release_uncounted(self) -> None:
         """Leave what was read to a successor. Its delivery does not count: this process lives."""
         for reader in self._readers.values():
@@ -300,9 +305,10 @@ class DeliveryCycle:
             return self._parts.sender.send(request, self._queue.shard, self._queue.token, state)
 
         if len(requests) <= 1:
-            results = [result for request in requests for result in send(request)]
-            self._count_exchanges(requests)
-            return results
+            try:
+                return [result for request in requests for result in send(request)]
+            finally:
+                self._count_exchanges(requests)
         # Batches first, because they carry most jobs. One request stays in this thread, so that it
         # never waits behind other holders' singles.
         own, *others = sorted(requests, key=lambda request: request.route != "v2")

@@ -14,7 +14,7 @@ from trackrelay.queue.redis_keys import LANES
 from trackrelay.worker.celery_app.graceful_shutdown import is_ending
 from trackrelay.worker.resources import Resources
 from trackrelay.worker.storage import counters, shards
-from trackrelay.worker.storage.counts import Counts, Name
+from trackrelay.worker.storage.counts import Name
 from trackrelay.worker.storage.key_hasher import HashSecretChangedError, admit_secret
 from trackrelay.worker.storage.shards import FenceLostError, ShardLostError, Takeover
 from trackrelay.worker.storage.storable_jobs import is_data_error
@@ -47,7 +47,7 @@ def run_shard(shard: int, resources: Resources, slice_s: float = SLICE_S) -> Non
         _run_cycles(cycle, queue, slice_s)
     except ShardLostError as lost:
         log.warning("shard_lost", shard=shard, why=str(lost) or type(lost).__name__)
-        _count_lost(resources, lost)
+        _count_interrupted(resources, cycle, lost)
         cycle.release_uncounted()
         queue.leave("quiet")
     except NewerFormatError as newer:
@@ -61,14 +61,22 @@ def run_shard(shard: int, resources: Resources, slice_s: float = SLICE_S) -> Non
         # The successor begins with what is pending. Do not wake one now: the cause may last.
         if isinstance(error, _OUR_STORES) and not is_data_error(error):
             cycle.release_uncounted()
+        if isinstance(error, (RedisError, OSError)):
+            # Postgres may well answer. Requests were sent, whatever becomes of their jobs.
+            _count_interrupted(resources, cycle)
         queue.leave("quiet")
         raise
 
 
-def _count_lost(resources: Resources, lost: ShardLostError) -> None:
-    counts = Counts()
-    counts.add(Name.SHARDS_LOST, "fence" if isinstance(lost, FenceLostError) else "lease")
-    # The count is not worth an error: the shard's new holder has what is needed.
+def _count_interrupted(
+    resources: Resources, cycle: DeliveryCycle, lost: ShardLostError | None = None
+) -> None:
+    counts = cycle.unsettled_requests
+    if lost is not None:
+        counts.add(Name.SHARDS_LOST, "fence" if isinstance(lost, FenceLostError) else "lease")
+    if not counts:
+        return
+    # The counts are not worth an error: the shard's next holder has what is needed.
     with suppress(SQLAlchemyError), resources.engine.begin() as connection:
         counters.add(connection, counters.NO_SHARD, counts)
 

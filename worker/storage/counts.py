@@ -86,6 +86,12 @@ class Counts:
             copied._tallies[key] = replace(tally)
         return copied
 
+    def only(self, name: Name) -> Counts:
+        """Return the counts of one name."""
+        found = Counts()
+        found._tallies = {key: each for key, each in self._tallies.items() if key[0] == name}
+        return found
+
     def add(self, name: Name, *labels: str, number: int = 1) -> None:
         """Count ``number`` more."""
         if number:

@@ -1,12 +1,14 @@
 """The counters agree with the stores, whatever crashes, and maintenance changes no sum."""
 
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import psycopg.errors
 import pytest
 import sqlalchemy as sa
+from redis.exceptions import RedisError
 
 from tests.support.harness import Harness
 from tests.support.in_process_worker import (
@@ -23,6 +25,8 @@ from tests.support.in_process_worker import (
 from trackrelay import Producer
 from trackrelay.worker.dead_letters.refused_calls import keep_refused
 from trackrelay.worker.delivery import cycle
+from trackrelay.worker.delivery.breaker import Breaker
+from trackrelay.worker.delivery.shard_queue import LeaseLostError
 from trackrelay.worker.failpoints import FailpointError
 from trackrelay.worker.maintenance.queue_sample import sample_waiting
 from trackrelay.worker.reasons import DeathReason
@@ -162,6 +166,38 @@ def test_every_request_is_counted_with_its_duration(
     )
     latency = totals(harness)["delivered", ("v2",)]
     assert latency.value == sum(latency.buckets) == 3 * SHARDS
+
+
+def test_requests_of_a_cycle_that_is_interrupted_are_counted_once(
+    harness: Harness, api: FakeApi, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person, other = people_of(0, 2)
+    (alone,) = people_of(1, 1)
+    api.answers = lambda request, documents: BUSY
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise RedisError("away")
+
+    def taken_over(*_: Any, **__: Any) -> Any:
+        raise LeaseLostError("shard 0")
+
+    # Two requests at once in one shard, one in the other. The next holder sends all of it again.
+    harness.producer.track(person, "seen")
+    harness.producer.submit_form("f", other, {"a": "1"})
+    harness.producer.track(alone, "seen")
+    for shard, failure in ((0, away), (0, taken_over), (1, away), (1, taken_over)):
+        with monkeypatch.context() as patched:
+            patched.setattr(Breaker, "failed", failure)
+            with suppress(RedisError):
+                worker.run_shard(shard)
+        expire_lease(harness.redis, shard)
+        assert sum(counted(harness, "requests").values()) == len(api.sent)
+    assert len(api.sent) == 6
+    assert counted(harness, "shards_lost") == {("lease",): 2}
+    api.answers = lambda request, documents: None
+    worker.work_off(lambda: len(harness.ledger_ids()) == 3)
+    assert sum(counted(harness, "requests").values()) == len(api.sent)
+    assert_agreed(harness)
 
 
 def test_folded_counters_have_the_same_sum_and_a_series_has_no_steps(harness: Harness) -> None:
