@@ -141,9 +141,9 @@ def _days(each: Partition) -> list[str] | None:
 def _what(each: Partition) -> str:
     days = _days(each)
     if days is None:
-        return "before there were partitions" if each.first else "rows that are kept longer"
-    text = days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"
-    return text if each.first > 0 else f"ids without a time, recorded {text}"
+        return "before partitions" if each.first else "kept longer"
+    # Short: with the name of the partition it fits into 80 columns.
+    return days[0] if days[0] == days[1] else f"{days[0]} – {days[1][5:]}"
 
 
 def _retention(settings: Settings, older_than: timedelta | None) -> timedelta:

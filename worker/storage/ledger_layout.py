@@ -302,7 +302,9 @@ def _unlimited(engine: sa.Engine) -> Iterator[sa.Connection]:
         try:
             yield connection
         finally:
-            connection.exec_driver_sql("RESET statement_timeout")
+            # After Ctrl-C or the end of the server, there is no session to reset.
+            with suppress(sa.exc.SQLAlchemyError):
+                connection.exec_driver_sql("RESET statement_timeout")
 
 
 def _index_without_lock(engine: sa.Engine, name: str, definition: str) -> None:

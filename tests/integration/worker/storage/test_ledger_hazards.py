@@ -373,7 +373,7 @@ class _Killed(BaseException):
     """Ends a process between two statements."""
 
 
-@pytest.mark.parametrize("step", range(0, 40, 5))
+@pytest.mark.parametrize("step", [2, 8, 15, 24, 33])
 def test_layout_changes_that_are_killed_after_any_statement_go_on_where_they_stopped(
     engine: sa.Engine, step: int
 ) -> None:
