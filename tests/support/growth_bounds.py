@@ -12,6 +12,7 @@ import redis
 import sqlalchemy as sa
 
 from trackrelay import outbox
+from trackrelay.worker.storage.letter_history import MAX_ENTRIES
 from trackrelay.worker.storage.tables import METADATA, VERSION_TABLE
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,8 @@ _PLACEHOLDERS = {
 }
 _CODE = re.compile(r"`([^`]+)`")
 _HISTORIES = "longest history of a dead letter"
+#: What must never be larger, by its name.
+LIMITS = {_HISTORIES: MAX_ENTRIES}
 
 #: The largest plain table of which each partition is a part, with its rows and bytes.
 _TABLES = sa.text("""

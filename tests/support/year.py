@@ -8,6 +8,7 @@ table, key and file is in steady state, and each one that the product knows has 
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +55,10 @@ class Growth:
     sizes: list[Sizes] = field(default_factory=list)
 
     def still_growing(self) -> dict[str, list[int]]:
-        """Return what has more elements at the end than when everything had reached its age."""
+        """Return what is larger at the end than when everything had reached its age.
+
+        What has a limit must never exceed it.
+        """
         aged = [
             sizes for day, sizes in zip(self.days, self.sizes, strict=True) if day > LONGEST_DAYS
         ]
@@ -68,6 +72,7 @@ class Growth:
             name: self.counts(name)
             for name in self.names()
             if most(last, name) > most(middle, name) * 1.15 + 1
+            or max(self.counts(name)) > growth_bounds.LIMITS.get(name, sys.maxsize)
         }
 
     def names(self) -> list[str]:
