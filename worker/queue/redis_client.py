@@ -94,7 +94,7 @@ def broker_url_of(url: str) -> str:
     scheme, _, rest = str(url).partition("://")
     server, _, path = rest.partition("?")[0].partition("/")
     if scheme == "unix":
-        return f"redis+socket:///{path}?virtual_host={options.get('db', '0')}"
+        return f"redis+socket://{server}/{path}?virtual_host={options.get('db', '0')}"
     kept = {name: value for name, value in options.items() if name.startswith(_BROKER_OPTIONS)}
     if scheme == "rediss":
         kept.setdefault("ssl_cert_reqs", "required")

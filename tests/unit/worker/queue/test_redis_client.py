@@ -37,4 +37,7 @@ def test_celery_takes_the_database_that_redis_py_takes(url: str, database: str) 
 def test_celery_has_another_form_for_sockets_and_sentinels() -> None:
     assert broker_url_of("redis://host:6379/1") == "redis://host:6379/1"
     assert broker_url_of("unix:///run/r.sock?db=1") == "redis+socket:///run/r.sock?virtual_host=1"
+    assert (
+        broker_url_of("unix://:pw@/run/r.sock") == "redis+socket://:pw@/run/r.sock?virtual_host=0"
+    )
     assert broker_url_of("sentinels://u:p@[::1]:1,b:2/m?db=3") == "sentinel://[::1]:1/3"
