@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 import redis
 from redis.exceptions import (
@@ -27,9 +27,6 @@ from trackrelay.worker.settings import Settings
 
 #: Seconds that a command may take. A busy server needs some for a read of a thousand entries.
 TIMEOUT_S = 10.0
-
-#: Options of a URL that mean the same to kombu. Its timeouts are Celery's own.
-_BROKER_OPTIONS = ("ssl_", "password")
 
 #: Also matches inside the error of a script, which Redis 6 embeds in a message of its own.
 _DEMOTED = re.compile(r"(?:^|[\s-])(READONLY|MASTERDOWN|LOADING|UNBLOCKED)\b")
@@ -82,8 +79,9 @@ def connect(configured: Settings) -> redis.Redis:
 def broker_url_of(url: str) -> str:
     """Return the URL in the form that Celery reads in the same way as redis-py.
 
-    kombu writes Unix sockets differently and takes the database from the path alone. It fails on
-    options that it does not know. It does not verify a certificate unless an option says so.
+    kombu writes Unix sockets differently. It takes user and password from the place of the server
+    alone, and the database from the path. It fails on options that it does not know, its timeouts
+    are Celery's own, and it does not verify a certificate unless an option says so.
 
     By Sentinel, Celery only shows this URL; see ``celery_app/broker.py``.
     """
@@ -93,9 +91,12 @@ def broker_url_of(url: str) -> str:
         return f"sentinel://{f'[{host}]' if ':' in host else host}:{port}/{options.get('db', '0')}"
     scheme, _, rest = str(url).partition("://")
     server, _, path = rest.partition("?")[0].partition("/")
+    if "@" not in server and {"username", "password"} & options.keys():
+        login = (options.get(name, "") for name in ("username", "password"))
+        server = f"{':'.join(quote(each, safe='') for each in login)}@{server}"
     if scheme == "unix":
         return f"redis+socket://{server}/{path}?virtual_host={options.get('db', '0')}"
-    kept = {name: value for name, value in options.items() if name.startswith(_BROKER_OPTIONS)}
+    kept = {name: value for name, value in options.items() if name.startswith("ssl_")}
     if scheme == "rediss":
         kept.setdefault("ssl_cert_reqs", "required")
     tail = f"?{urlencode(kept)}" if kept else ""

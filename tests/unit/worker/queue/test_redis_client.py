@@ -34,6 +34,27 @@ def test_celery_takes_the_database_that_redis_py_takes(url: str, database: str) 
     assert connection.password == ("p/" if "@" in url else None)
 
 
+@pytest.mark.parametrize(
+    ("query", "user", "password"),
+    [
+        ("?username=u&password=p%2F", "u", "p/"),
+        ("?password=a+b%40", None, "a b@"),
+        ("?password=p&db=3&ssl_check_hostname=false", None, "p"),
+    ],
+)
+def test_celery_has_the_login_that_is_among_the_options(
+    query: str, user: str | None, password: str
+) -> None:
+    connection = Connection(broker_url_of(f"rediss://h:1/{query}"))
+    assert (connection.userid or None, connection.password) == (user, password)
+    assert connection.hostname == "h"
+
+
+def test_celery_has_the_login_of_a_socket_that_is_among_the_options() -> None:
+    url = "unix:///run/r.sock?username=u&password=p%2F"
+    assert broker_url_of(url) == "redis+socket://u:p%2F@/run/r.sock?virtual_host=0"
+
+
 def test_celery_has_another_form_for_sockets_and_sentinels() -> None:
     assert broker_url_of("redis://host:6379/1") == "redis://host:6379/1"
     assert broker_url_of("unix:///run/r.sock?db=1") == "redis+socket:///run/r.sock?virtual_host=1"
