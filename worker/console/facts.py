@@ -19,6 +19,8 @@ FRESH_S = 2.0
 #: … and of this many times the time that reading them took: with a million jobs in the backlog it
 #: takes a second, and must not keep Postgres busy.
 REST = 10.0
+#: … but not longer than this: a reading that waited for a store that hangs was not work.
+MAX_FRESH_S = 30.0
 #: Facts up to this age, or twice that rest, are shown while newer ones are read.
 USABLE_S = 15.0
 #: Facts up to this age are good enough for a number in the navigation.
@@ -46,7 +48,7 @@ class Facts(Generic[Value]):
     _lock: Lock = field(default_factory=Lock)
 
     def glance(self) -> Value | None:
-        """Return the latest facts of the last minute, and never wait for it.
+        """Return the latest facts of the last minute, and never wait for them.
 
         Newer ones are read for the next glance.
         """
@@ -57,7 +59,7 @@ class Facts(Generic[Value]):
 
     @property
     def _fresh_s(self) -> float:
-        return max(FRESH_S, REST * self._took)
+        return max(FRESH_S, min(MAX_FRESH_S, REST * self._took))
 
     @property
     def _usable_s(self) -> float:

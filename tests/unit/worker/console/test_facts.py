@@ -7,7 +7,7 @@ import pytest
 from redis import RedisError
 
 from tests.support.waiting import wait_until
-from trackrelay.worker.console.facts import FRESH_S, GLANCE_S, USABLE_S, Facts
+from trackrelay.worker.console.facts import FRESH_S, GLANCE_S, MAX_FRESH_S, USABLE_S, Facts
 
 
 class Reader:
@@ -46,6 +46,15 @@ def test_facts_that_are_too_old_are_not_shown() -> None:
     reader = Reader()
     reader.facts.current()
     reader.now = USABLE_S + 1
+    assert reader.facts.current() == 2
+
+
+def test_a_store_that_hung_once_makes_no_facts_old() -> None:
+    reader = Reader()
+    reader.takes = 60.0
+    reader.facts.current()
+    reader.takes = 0.0
+    reader.now += 2 * MAX_FRESH_S + 1
     assert reader.facts.current() == 2
 
 
