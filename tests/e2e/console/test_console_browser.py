@@ -243,6 +243,7 @@ def look_as_a_viewer(refusing: Harness, site: Site, browser: Browser) -> None:
     dead = refusing.producer.track("44", "bought", {"plan": "platinum", "secret": "s3cret"})
     refusing.wait_dead(dead)
     browser.click(".who button")
+    browser.wait_for("Password")
     sign_in(browser, site, "eve")
     browser.wait_for("What to do")
     allowed = {"Find", "Filter", "Dead letters", "Copy"}
@@ -304,7 +305,7 @@ def test_foreign_text_stays_text_on_every_page_that_axe_and_the_guides_know(
             title,
         )
         browser.click(f".tile a[href='{path}']")
-        assert browser.url == site.url + path
+        wait_until(lambda path=path: browser.url == site.url + path, what=path)
 
 
 def _problems(

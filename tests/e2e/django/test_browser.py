@@ -69,6 +69,8 @@ def log_in(browser: Browser, site: str) -> None:
     browser.type("#id_username", "ada")
     browser.type("#id_password", "secret")
     browser.click("input[type=submit]")
+    # The index is on its way until then, and would replace a page that is opened next.
+    browser.wait_for("LOG OUT")
 
 
 def test_a_dead_letter_is_found_repaired_replayed_and_delivered(
