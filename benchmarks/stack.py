@@ -17,6 +17,7 @@ import psutil
 import redis
 import sqlalchemy as sa
 
+from trackrelay.queue import redis_keys
 from trackrelay.sandbox import SandboxProcess
 from trackrelay.worker.devstack.servers import ChildProcess, PostgresProcess, ValkeyProcess
 from trackrelay.worker.queue.bootstrap import migrate
@@ -224,6 +225,8 @@ class Stack:
         self.redis.flushall()
         self.sandbox.client.reset()
         migrate(self.engine, self.redis, self.shards)
+        # A queue that was lost waits for requests that may still be on their way: here are none.
+        self.redis.delete(*(redis_keys.lease(shard) for shard in range(self.shards)))
 
     def effects_count(self) -> int:
         """Return the number of operations that the sandbox has accepted."""

@@ -215,7 +215,7 @@ def _one_forbidden(trial: Trial) -> None:
     jobs=8_000,
     bound_s=90.0,
     api=({"kind": "close_before", "match": POISON},),
-    note="such a job is told from an outage by others that succeed meanwhile; "
+    note="such a job is distinguished from an outage by others that succeed meanwhile; "
     "while there are none, it waits.",
 )
 def _one_crashing(trial: Trial) -> None:

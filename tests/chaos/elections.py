@@ -77,12 +77,12 @@ def _kill(trial: Trial) -> None:
 @scenario(
     "sentinel-kill-unconfirmed",
     "kill -9 of the primary while its replica is seconds behind, and no call waits for it: "
-    "what was lost is told",
+    "the loss is reported",
     stack=SENTINELS,
     traffic=TrafficPlan(mix="one key", enqueue_timeout=5.0),
     seconds=30.0,
     bound_s=90.0,
-    note="what the replica had not received is lost, and counts as told here; with "
+    note="what the replica had not received is lost, and counts as reported here; with "
     "TRACKRELAY_REDIS_WAIT_REPLICAS=1, or the outbox, nothing is.",
 )
 def _kill_unconfirmed(trial: Trial) -> None:
@@ -106,7 +106,8 @@ def _kill_unconfirmed(trial: Trial) -> None:
 
 @scenario(
     "outbox-sentinel-kill",
-    "kill -9 of the primary while its replica is seconds behind, jobs by the outbox: rows go again",
+    "kill -9 of the primary while its replica is seconds behind, jobs through the outbox: "
+    "rows are sent again",
     stack=SENTINELS,
     traffic=TrafficPlan(outbox="same"),
     seconds=30.0,
@@ -235,12 +236,12 @@ def _standby(trial: Trial) -> None:
 @scenario(
     "postgres-standby-behind",
     "kill -9 of Postgres in an outage of the API, its asynchronous standby is seconds behind: "
-    "what was lost is told",
+    "the loss is reported",
     stack=StackPlan(standby="asynchronous"),
     traffic=TrafficPlan(mix="one key"),
     seconds=30.0,
     bound_s=120.0,
-    note="commits that the standby had not received are lost, and count as told; a synchronous "
+    note="commits that the standby had not received are lost, and count as reported; a synchronous "
     "standby loses none.",
 )
 def _standby_behind(trial: Trial) -> None:

@@ -113,7 +113,7 @@ def _everything(trial: Trial) -> None:
 
 @scenario(
     "everything-by-outbox",
-    "the same and FLUSHALL besides, with jobs that go by an outbox",
+    "the same and FLUSHALL, with jobs that go through an outbox",
     stack=BREAKABLE,
     traffic=TrafficPlan(outbox="other"),
     seconds=60.0,

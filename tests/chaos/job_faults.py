@@ -63,7 +63,7 @@ def _too_large(trial: Trial) -> None:
 
 @scenario(
     "job-kills-worker",
-    "a job that kills every worker process that takes it up",
+    "a job that kills every worker process that takes it",
     stack=StackPlan(include=("tests.chaos.crash_job",)),
     bound_s=180.0,
     seconds=5.0,

@@ -70,11 +70,11 @@ def _disk_full(trial: Trial) -> None:
 
 @scenario(
     "redis-wiped",
-    "FLUSHALL under jobs that did not go by an outbox: what was lost is told",
+    "FLUSHALL under jobs that did not go through an outbox: the loss is reported",
     traffic=TrafficPlan(mix="one key"),
     seconds=20.0,
     bound_s=90.0,
-    note="what the streams held is lost with them, and counts as told here; "
+    note="what the streams held is lost with them, and counts as reported here; "
     "the outbox loses nothing.",
 )
 def _wiped(trial: Trial) -> None:

@@ -155,7 +155,7 @@ def _doomed(action: str) -> tuple[WorkerPlan, ...]:
 
 @scenario(
     "outbox-relay-kill",
-    "kill -9 of relays between appending and marking, life after life",
+    "kill -9 of relays between appending and marking, again and again",
     traffic=OTHER,
     stack=StackPlan(workers=_doomed("kill")),
 )

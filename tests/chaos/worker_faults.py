@@ -165,7 +165,7 @@ def _add_steps() -> None:
         name = step.replace("_", "-")
         scenario(
             f"worker-kill-{name}",
-            f"kill -9 {words}, in every worker, life after life",
+            f"kill -9 {words}, in every worker and in those that replace it",
             stack=StackPlan(workers=_doomed(step, "kill")),
             seconds=15.0,
         )(watch_deaths)
