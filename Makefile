@@ -22,7 +22,7 @@ demo: setup-embedded
 	@.venv/bin/python -m trackrelay.worker.cli.main demo $(ARGS)
 
 test: setup-dev
-	@.venv/bin/python -m pytest -n 4 --dist worksteal $(ARGS)
+	@.venv/bin/python -m pytest -n 6 --dist worksteal $(ARGS)
 
 # Otherwise, where the environment forbids it, each of the thousands of processes compiles the code again.
 test unit browser: export PYTHONDONTWRITEBYTECODE =
@@ -39,7 +39,7 @@ unit-coverage: setup-dev
 
 coverage: setup-dev
 	@rm -rf .coverage && mkdir .coverage
-	@.venv/bin/python -m coverage run -m pytest -n 4 --dist worksteal $(ARGS)
+	@.venv/bin/python -m coverage run -m pytest -n 6 --dist worksteal $(ARGS)
 	@.venv/bin/python -m coverage combine --quiet
 	@.venv/bin/python -m coverage html --quiet
 	@.venv/bin/python -m coverage report --skip-covered --show-missing --fail-under=0
