@@ -91,9 +91,12 @@ def broker_url_of(url: str) -> str:
         return f"sentinel://{f'[{host}]' if ':' in host else host}:{port}/{options.get('db', '0')}"
     scheme, _, rest = str(url).partition("://")
     server, _, path = rest.partition("?")[0].partition("/")
-    if "@" not in server and {"username", "password"} & options.keys():
-        login = (options.get(name, "") for name in ("username", "password"))
-        server = f"{':'.join(quote(each, safe='') for each in login)}@{server}"
+    login, _, host = server.rpartition("@")
+    user, _, password = login.partition(":")
+    # As in redis-py, an option counts where the place of the server has none.
+    user = user or quote(options.get("username", ""), safe="")
+    password = password or quote(options.get("password", ""), safe="")
+    server = f"{user}{':' if password else ''}{password}{'@' if user or password else ''}{host}"
     if scheme == "unix":
         return f"redis+socket://{server}/{path}?virtual_host={options.get('db', '0')}"
     kept = {name: value for name, value in options.items() if name.startswith("ssl_")}

@@ -3,6 +3,7 @@
 import ssl
 
 import pytest
+import redis
 from kombu import Connection
 
 from trackrelay.worker.queue.redis_client import broker_url_of
@@ -35,18 +36,22 @@ def test_celery_takes_the_database_that_redis_py_takes(url: str, database: str) 
 
 
 @pytest.mark.parametrize(
-    ("query", "user", "password"),
+    "rest",
     [
-        ("?username=u&password=p%2F", "u", "p/"),
-        ("?password=a+b%40", None, "a b@"),
-        ("?password=p&db=3&ssl_check_hostname=false", None, "p"),
+        "h:1/?username=u&password=p%2F",
+        "h:1/?password=a+b%40",
+        "h:1/?password=p&db=3&ssl_check_hostname=false",
+        "u%40@h:1/?password=p",
+        ":p@h:1/?username=u",
+        "u:p@h:1/?username=other&password=other",
+        "h:1/",
     ],
 )
-def test_celery_has_the_login_that_is_among_the_options(
-    query: str, user: str | None, password: str
-) -> None:
-    connection = Connection(broker_url_of(f"rediss://h:1/{query}"))
-    assert (connection.userid or None, connection.password) == (user, password)
+def test_celery_logs_in_as_redis_py_does(rest: str) -> None:
+    connection = Connection(broker_url_of(f"rediss://{rest}"))
+    wanted = redis.Redis.from_url(f"rediss://{rest}").connection_pool.connection_kwargs
+    found = (connection.userid or None, connection.password or None)
+    assert found == (wanted.get("username"), wanted.get("password"))
     assert connection.hostname == "h"
 
 
